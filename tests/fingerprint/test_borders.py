@@ -56,7 +56,7 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
         assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
 
 
-def test_a_letterbox_inside_a_frame_and_the_frame_alone(photographs: dict[str, Any]) -> None:
+def test_letterbox_inside_a_frame_is_removed_after_the_frame(photographs: dict[str, Any]) -> None:
     pixels = photographs["coffee"]
     boxed = framed(pixels, sides=(60, 60, 0, 0), level=0)
     first, second, *_ = pictures_inside_frames(framed(boxed, sides=(30, 30, 30, 30), level=255))
@@ -71,7 +71,7 @@ def test_a_plain_sky_inside_a_frame_stays_in_the_first_view(photographs: dict[st
     assert np.abs(np.subtract(first.shape, pixels.shape)).max() <= 2
 
 
-def test_pictures_without_a_frame(photographs: dict[str, Any]) -> None:
+def test_pictures_without_a_frame_have_no_inner_picture(photographs: dict[str, Any]) -> None:
     for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
         assert pictures_inside_frames(photographs[name]) == (), name
 

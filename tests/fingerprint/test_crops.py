@@ -59,7 +59,7 @@ def windows(photographs: dict[str, Any], picture_of: MakePicture) -> dict[str, S
     return found
 
 
-def test_cut_outs_are_found_and_strangers_are_not(
+def test_crops_are_found_and_strangers_are_not(
     photographs: dict[str, Any], windows: dict[str, ScanIndex]
 ) -> None:
     rng = np.random.default_rng(70)
@@ -73,7 +73,7 @@ def test_cut_outs_are_found_and_strangers_are_not(
         assert not windows[other].find_near_hashes(uploads[name]), (name, other)
 
 
-def test_a_mirrored_cut_out_says_so(
+def test_mirrored_crop_matches_in_the_mirrored_view_only(
     photographs: dict[str, Any], windows: dict[str, ScanIndex]
 ) -> None:
     cut = np.ascontiguousarray(np.fliplr(photographs["coffee"][30:370, 60:570]))

@@ -11,7 +11,7 @@ from entrenous.fingerprint.keypoints import FeaturePoints, find_feature_points
 NAMES = ("astronaut", "china", "coffee")
 
 
-def met(one: FeaturePoints, other: FeaturePoints) -> float:
+def shared_point_share(one: FeaturePoints, other: FeaturePoints) -> float:
     """Return the share of points that both have: same place, size, angle and descriptor."""
     near = np.abs(one.places[:, None] - other.places[None]).max(axis=2) < 3e-3
     near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
@@ -38,9 +38,9 @@ def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     pixels = photographs[name]
     changed = find_feature_points(np.ascontiguousarray(change(pixels)), 500)
     plain = find_feature_points(pixels, 500)
-    foretold = met(known(plain), changed)
-    assert foretold > 0.5  # CLAHE's tiles are not quite symmetrical, and a negative is not linear
-    assert foretold > 5 * met(plain, changed)
+    predicted = shared_point_share(known(plain), changed)
+    assert predicted > 0.5  # CLAHE's tiles are not quite symmetrical, and a negative is not linear
+    assert predicted > 5 * shared_point_share(plain, changed)
 
 
 def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def built(substrings: int) -> IndexSegment:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("substrings", PLANS)
-def test_every_distance_from_0_to_32(substrings: int) -> None:
+def test_search_equals_brute_force_at_every_distance(substrings: int) -> None:
     rng = np.random.default_rng(substrings)
     queries = [
         at_distance(bank()[int(rng.integers(0, len(bank())))][1], apart, rng)
@@ -63,7 +63,9 @@ def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=4), st.integers(0, 31), st.data())
-def test_any_query_at_any_radius(hashes: list[bytes], radius: int, data: st.DataObject) -> None:
+def test_search_equals_brute_force_at_any_radius(
+    hashes: list[bytes], radius: int, data: st.DataObject
+) -> None:
     near = st.integers(0, len(bank()) - 1).map(lambda row: bank()[row][1])
     seed = data.draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)

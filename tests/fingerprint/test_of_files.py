@@ -20,10 +20,10 @@ FILES = [(name, quality, subsampling) for name in PHOTOS for quality, subsamplin
 
 
 def saved(name: str, quality: int, subsampling: int) -> bytes:
-    held = io.BytesIO()
+    file = io.BytesIO()
     pixels = Image.fromarray(getattr(skimage.data, name)())
-    pixels.save(held, "JPEG", quality=quality, subsampling=subsampling)
-    return held.getvalue()
+    pixels.save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return file.getvalue()
 
 
 def reference(data: bytes) -> tuple[bytes, int]:
@@ -41,7 +41,7 @@ def apart(data: bytes, **how: Any) -> int:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_what_is_registered_is_the_reference_bit_for_bit(file: tuple[str, int, int]) -> None:
+def test_hash_of_a_registered_file_equals_the_reference(file: tuple[str, int, int]) -> None:
     """A device decodes files completely and in colour."""
     assert apart(saved(*file)) == 0
 

@@ -30,11 +30,11 @@ def bits_apart(one: Any, other: Any) -> int:
     )
 
 
-def of(pixels: Any) -> Any:
+def spectrum_of(pixels: Any) -> Any:
     return low_frequencies(shrink_to_blocks(pixels))
 
 
-def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
+def captioned(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
     """Return the picture with two lines of text as wide as the picture."""
     out = pixels.copy()
     high, wide = out.shape[:2]
@@ -56,10 +56,10 @@ def test_picture_without_text_is_nearly_the_original(
     moved, left = [], []
     for name in ("cat", "rocket", "china", "flower"):
         pixels = photographs[name]
-        upload = written(pixels, fill, around)
+        upload = captioned(pixels, fill, around)
         seen = spectra_without_text(luma_thumbnail(upload), PDQ_QUALITY_MIN)
-        moved.append(bits_apart(of(pixels), of(upload)))
-        left.append(min(bits_apart(of(pixels), one) for one in seen))
+        moved.append(bits_apart(spectrum_of(pixels), spectrum_of(upload)))
+        left.append(min(bits_apart(spectrum_of(pixels), one) for one in seen))
     assert sum(bits <= PDQ_RADIUS_BITS for bits in left) >= 3, (moved, left)
     assert np.mean(left) <= 0.6 * np.mean(moved), (moved, left)
 

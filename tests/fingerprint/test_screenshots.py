@@ -23,7 +23,7 @@ def nearest(found: Any, wanted: Any) -> int:
     return min((int(np.abs(np.subtract(box, wanted)).max()) for box in found), default=999)
 
 
-def test_on_a_page_with_words_through_jpeg(photographs: dict[str, Any]) -> None:
+def test_picture_on_a_jpeg_page_with_words_is_found(photographs: dict[str, Any]) -> None:
     for name, level in (("astronaut", 250), ("cat", 20), ("flower", 250), ("coins", 250)):
         shown = cv2.resize(photographs[name], (300, 200), interpolation=cv2.INTER_AREA)
         page = np.full((500, 340, 3), level, dtype=np.uint8)
@@ -36,7 +36,7 @@ def test_on_a_page_with_words_through_jpeg(photographs: dict[str, Any]) -> None:
         assert nearest(find_picture_boxes(grey), (130, 330, 20, 320)) <= 1, name
 
 
-def test_in_a_collage_of_uneven_cells(photographs: dict[str, Any]) -> None:
+def test_cells_of_an_uneven_collage_are_found(photographs: dict[str, Any]) -> None:
     page = np.zeros((400, 500, 3), dtype=np.uint8)
     cells = {
         "astronaut": (0, 400, 0, 300),
@@ -57,7 +57,9 @@ def test_in_a_collage_of_uneven_cells(photographs: dict[str, Any]) -> None:
     width=st.integers(40, 90),
     level=st.sampled_from([0, 255]),
 )
-def test_noise_on_a_plain_page(top: int, left: int, height: int, width: int, level: int) -> None:
+def test_noise_on_a_plain_page_is_found(
+    top: int, left: int, height: int, width: int, level: int
+) -> None:
     page = np.full((160, 160), level, dtype=np.float32)
     noise = np.random.default_rng(height * width).uniform(0, 255, (height, width))
     page[top : top + height, left : left + width] = 40 + 0.7 * cv2.blur(noise, (9, 9))
@@ -65,7 +67,7 @@ def test_noise_on_a_plain_page(top: int, left: int, height: int, width: int, lev
 
 
 @pytest.mark.parametrize("level", [18, 250])
-def test_a_picture_full_of_lines_on_a_page(level: int) -> None:
+def test_picture_full_of_lines_is_found_on_a_page(level: int) -> None:
     """Many lines inside the picture are stronger than its edges."""
     page = np.full((512, 249), level, dtype=np.float32)
     page[200:335, 17:234] = noise(135, 217)
@@ -73,7 +75,7 @@ def test_a_picture_full_of_lines_on_a_page(level: int) -> None:
     assert nearest(find_picture_boxes(page), (200, 335, 17, 234)) <= 1
 
 
-def test_a_sky_that_is_as_light_as_the_page() -> None:
+def test_picture_with_a_sky_as_light_as_the_page_is_found() -> None:
     """Above the peaks only a few clouds distinguish it from the page."""
     page = np.full((512, 249), 250, dtype=np.float32)
     page[216:373, 6:242] = np.clip(noise(157, 236), 0, 180)
@@ -98,7 +100,7 @@ def test_a_plain_page_has_no_boxes() -> None:
     assert find_picture_boxes(np.full((300, 200), 77.0, dtype=np.float32)) == []
 
 
-def test_the_usual_boxes_of_a_square() -> None:
+def test_usual_boxes_of_a_square_are_found() -> None:
     found = usual_layout_boxes(noise(120, 120))
     assert (0, 60, 60, 120) in found  # a quarter
     assert (40, 80, 0, 120) in found  # a third

@@ -78,7 +78,7 @@ def test_an_excerpt_is_found_and_only_its_own_sound(
 
 
 @pytest.mark.parametrize("speed", [0.96, 0.975, 1.02, 1.035])
-def test_an_excerpt_at_another_speed_is_found_and_says_so(
+def test_excerpt_at_another_speed_is_found_with_its_speed(
     sounds: list[Samples], index: SoundIndex, speed: float
 ) -> None:
     (found,) = index.find_matching_sounds(sound_views(*faster(speed)(sounds[1][:160_000], RATE_HZ)))

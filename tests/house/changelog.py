@@ -93,12 +93,12 @@ def _with(found: list[Fragment], page: str, version: str) -> str:
     head, part, rest = page[: start.end()], page[start.end() :], ""
     if end >= 0:
         part, rest = page[start.end() : end], page[end:]
-    told = {title: body.strip() for title, body in _PART.findall(part)}
+    parts = {title: body.strip() for title, body in _PART.findall(part)}
     for one in found:
         title = one.kind.capitalize()
-        told[title] = f"{told.get(title, '')}\n- {one.text}".strip()
-    order = [kind.capitalize() for kind in KINDS if kind.capitalize() in told]
-    return head + "".join(f"\n### {title}\n\n{told[title]}\n" for title in order) + rest
+        parts[title] = f"{parts.get(title, '')}\n- {one.text}".strip()
+    order = [kind.capitalize() for kind in KINDS if kind.capitalize() in parts]
+    return head + "".join(f"\n### {title}\n\n{parts[title]}\n" for title in order) + rest
 
 
 if __name__ == "__main__":

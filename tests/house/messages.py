@@ -145,8 +145,8 @@ def _messages(code: list[Source]) -> Iterator[Found]:
 def _by_babel(file: Path) -> Iterator[Found]:
     """Yield the sentences of a template."""
     text, options = io.BytesIO(file.read_bytes()), {"silent": "false", "trimmed": "false"}
-    for _, told, _, context in extract("jinja2", text, _IN_TEMPLATES, (), options):
-        one, many = (told[0], told[1]) if isinstance(told, tuple) else (told, "")
+    for _, found, _, context in extract("jinja2", text, _IN_TEMPLATES, (), options):
+        one, many = (found[0], found[1]) if isinstance(found, tuple) else (found, "")
         if one.strip():
             yield Found(_where(file), one, many, context or "")
 
@@ -290,8 +290,8 @@ def updated(tag: str, wanted: Catalog) -> Catalog:
         if one.id:
             old = before.get(one.id if isinstance(one.id, str) else one.id[0], one.context)
             fits = old is not None and old.pluralizable == one.pluralizable
-            said = old.string if old is not None and fits else None
-            made.add(one.id, said, locations=one.locations, context=one.context)
+            translation = old.string if old is not None and fits else None
+            made.add(one.id, translation, locations=one.locations, context=one.context)
     return made
 
 
@@ -305,8 +305,12 @@ def written(tag: str, catalogue: Catalog) -> bytes:
 
 
 def is_translated(message: Message) -> bool:
-    said = message.string
-    return bool(said) if isinstance(said, str) else bool(said) and all(said)
+    translation = message.string
+    return (
+        bool(translation)
+        if isinstance(translation, str)
+        else bool(translation) and all(translation)
+    )
 
 
 def main() -> int:

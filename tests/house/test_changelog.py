@@ -64,7 +64,7 @@ def test_gathering_keeps_what_is_there_and_adds_what_is_new(tree: Path) -> None:
         ("24.send.1.md", "One. Two. Three."),
     ],
 )
-def test_what_cannot_be_gathered_stops_all(tree: Path, name: str, text: str) -> None:
+def test_faulty_fragment_stops_the_gathering(tree: Path, name: str, text: str) -> None:
     page, place = tree / "CHANGELOG.md", tree / "changes"
     (place / name).write_text(text)
     before = page.read_text(), sorted(place.iterdir())

@@ -31,17 +31,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return clone / "dist", done.stdout
 
 
-def test_it_says_what_it_built(built: tuple[Path, str]) -> None:
-    folder, said = built
-    told = {
-        name: digest for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", said, re.MULTILINE)
+def test_make_dist_prints_the_hash_of_each_file(built: tuple[Path, str]) -> None:
+    folder, output = built
+    printed = {
+        name: digest
+        for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", output, re.MULTILINE)
     }
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    assert told == files
+    assert printed == files
     assert sorted(file.rsplit(".", 1)[1] for file in files) == ["gz", "whl"]
 
 
-def test_what_was_built_knows_its_commit(built: tuple[Path, str], tmp_path: Path) -> None:
+def test_wheel_contains_its_commit(built: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = built
     git = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout[:12]

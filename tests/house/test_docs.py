@@ -84,7 +84,7 @@ def wrong_with(words: list[str]) -> str:
     return f"{left} is one word too many" if left else ""
 
 
-def told() -> Iterator[tuple[str, str]]:
+def documented_commands() -> Iterator[tuple[str, str]]:
     """Yield (place, command) of each command that documents and errors tell people to type."""
     for page in PAGES:
         text = page.read_text()
@@ -117,8 +117,8 @@ def test_every_command_is_explained(words: str) -> None:
     assert re.search(rf"entrenous {words}(?![\w-])", explained()), "in no document"
 
 
-def test_what_people_are_told_to_type_can_be_typed() -> None:
-    every = sorted(told())
+def test_documented_commands_can_be_parsed() -> None:
+    every = sorted(documented_commands())
     wrong = [f"{where}: entrenous {typed}: {why}" for where, typed in every if (why := _why(typed))]
     assert wrong == []
     assert {"README.md", "start.md", "UnknownPerson", "VaultNotFound"} <= {
@@ -134,7 +134,7 @@ def _why(typed: str) -> str:
     "typed",
     ["teleport", "case fly", "trace a --too b", "send a --too b", "mark a --out", "learn a b"],
 )
-def test_what_cannot_be_typed_is_found(typed: str) -> None:
+def test_commands_that_cannot_be_parsed_are_found(typed: str) -> None:
     assert wrong_with(typed.split())
 
 

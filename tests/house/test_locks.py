@@ -48,11 +48,11 @@ def _name(requirement: str) -> str:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_a_group_names_is_locked(group: str) -> None:
-    held = {package for lock in GROUPS[group] for package in locked(lock)}
+    pinned = {package for lock in GROUPS[group] for package in locked(lock)}
     wanted = named(group)
     if group in {"demo", "dev"}:
         wanted |= {_name(one) for one in PYPROJECT["project"]["dependencies"]}
-    assert wanted - held == set()
+    assert wanted - pinned == set()
 
 
 @pytest.mark.parametrize("lock", sorted(file.stem for file in LOCKS.glob("*.txt")))
@@ -62,7 +62,7 @@ def test_every_package_has_a_hash(lock: str) -> None:
     assert [name for name, hashes in packages.items() if not hashes] == []
 
 
-def test_what_builds_the_program_is_the_same_in_every_lock() -> None:
+def test_build_tools_have_the_same_versions_in_every_lock() -> None:
     def versions(name: str) -> dict[str, str]:
         text = (LOCKS / f"{name}.txt").read_text()
         return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))

@@ -37,7 +37,7 @@ def test_every_sentence_is_translated(tag: str) -> None:
 
 
 @pytest.mark.parametrize("tag", OTHERS)
-def test_what_is_filled_in_and_typed_is_the_same(tag: str) -> None:
+def test_translations_keep_placeholders_and_commands(tag: str) -> None:
     differing = [
         (one.id, form)
         for one in known(tag)

@@ -21,7 +21,7 @@ mutants = [
     Mutant(place, code.replace("if score <= 0.0:", f"if score {changed} 0.0:"), changed)
     for changed in ("<=", ">")
 ]
-tell = lambda trial: print("told", trial.mutant.difference, trial.tests, trial.killer)
+tell = lambda trial: print("trial", trial.mutant.difference, trial.tests, trial.killer)
 try_mutants(mutants, ["tests/watermark/test_verdict.py"], tell)
 """
 
@@ -71,8 +71,8 @@ def test_interval_of_nine_in_ten(mutants: Any) -> None:
 def test_a_trial_tells_a_killed_mutant_from_one_that_survives() -> None:
     command = [sys.executable, "-c", _TRIAL]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    told = [line.split() for line in done.stdout.splitlines() if line.startswith("told")]
-    (_, same, tests, *no_killer), (_, turned, _, killer) = told
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("trial")]
+    (_, same, tests, *no_killer), (_, turned, _, killer) = lines
     assert (same, turned) == ("<=", ">")
     assert int(tests) > 0
     assert not no_killer

@@ -84,7 +84,7 @@ ONE = Row("view-once-bypass", "S", "it opens again", "counted")
         (Row("x", "S", "t", "c", not_built="y"), {"x": ["a::b"]}, "x: tested, so it is built"),
     ],
 )
-def test_what_is_missing_is_noticed(row: Row, tests: dict[str, list[str]], words: str) -> None:
+def test_faults_are_reported(row: Row, tests: dict[str, list[str]], words: str) -> None:
     assert words in faults((row,), tests)
 
 

@@ -47,16 +47,16 @@ def test_no_text_tells_to_install_a_package_of_that_name() -> None:
         "needs entrenous[s3]",
     ],
 )
-def test_such_a_text_would_be_found(text: str) -> None:
+def test_text_that_installs_from_an_index_is_found(text: str) -> None:
     assert wrong(text)
 
 
-def test_every_message_that_names_a_way_names_the_same() -> None:
+def test_all_update_messages_name_the_same_command() -> None:
     named = [word for one in errors() for word in NAMED.findall(one.__doc__ or "")]
     assert len(named) >= 5
     assert set(named) == {"{update}"}
-    told = str(ProtocolTooOld(floor=3, newest=4, ours=2))
-    assert " ".join(told.split()).endswith(
+    message = str(ProtocolTooOld(floor=3, newest=4, ours=2))
+    assert " ".join(message.split()).endswith(
         f"Nothing was sent to it. Update Entrenous: {HOW_TO_UPDATE}"
     )
 

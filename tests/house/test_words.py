@@ -104,7 +104,7 @@ def test_every_word_that_a_person_may_read_is_kind() -> None:
     assert found == []
 
 
-def test_the_words_looked_at_are_really_those_that_people_read() -> None:
+def test_checked_texts_include_known_ones() -> None:
     read = {where.split(":")[0] for where, _ in texts()}
     expected = {
         "send/people/people_nouns.py",

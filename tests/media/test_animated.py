@@ -47,8 +47,8 @@ def test_metadata_or_one_timed_picture_is_not_animated() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_truncated_file_gives_an_answer(kind: str) -> None:
     data = saved(kind, 3)
-    told = [is_animated(data[:kept]) for kept in range(len(data))]
-    assert told == sorted(told)  # False up to some length, then True
+    answers = [is_animated(data[:kept]) for kept in range(len(data))]
+    assert answers == sorted(answers)  # False up to some length, then True
 
 
 def test_other_files_are_not_animated() -> None:

@@ -10,14 +10,14 @@ from entrenous.media.clip_writer import TRIED_CRFS, choose_rate_factor, mean_squ
 from tests.clips import decoded, wander, written
 
 
-def test_the_error_is_that_of_what_is_shown() -> None:
+def test_mean_squared_error_matches_the_decoded_pixels() -> None:
     source = written(wander(seconds=0.7))
     with read_clip(source) as clip:
         copy = written(decoded(source), crf="24")
-        told = mean_squared_copy_error(copy, clip.frames)
+        estimated = mean_squared_copy_error(copy, clip.frames)
     pairs = zip(decoded(copy), decoded(source), strict=True)
     shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
-    assert 0.9 < told / shown < 1.25  # enlarged chroma is slightly smoothed
+    assert 0.9 < estimated / shown < 1.25  # enlarged chroma is slightly smoothed
 
 
 def test_rate_factor_between_tried_ones_meets_the_target() -> None:

@@ -34,7 +34,7 @@ def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
     [("libx264", "mp4"), ("libx264", "mov"), ("libx265", "mp4"), ("libvpx-vp9", "webm"),
      ("libvpx", "webm"), ("libsvtav1", "mp4"), ("mpeg4", "avi")],
 )  # fmt: skip
-def test_every_kind_is_read(codec: str, container: str) -> None:
+def test_every_codec_is_read(codec: str, container: str) -> None:
     read = frames_of(written(frames(), codec=codec, container=container))
     assert [round(frame.at_s * 12) for frame in read] == list(range(12))
     grey = cv2.cvtColor(frames()[5], cv2.COLOR_RGB2GRAY).astype(float)
@@ -42,13 +42,13 @@ def test_every_kind_is_read(codec: str, container: str) -> None:
     assert np.abs(shown - grey).mean() < 8.0
 
 
-def test_times_are_the_files_own() -> None:
+def test_frame_times_are_those_of_the_file() -> None:
     times = [0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 1.0, 1.1, 1.2, 1.7, 1.8, 2.0]
     read = frames_of(written(frames(), times=times))
     assert [frame.at_s for frame in read] == pytest.approx(times, abs=1e-3)
 
 
-def test_a_cut_takes_what_is_asked_for() -> None:
+def test_frame_selection_limits_times_steps_and_size() -> None:
     data = written(frames())
     whole = frames_of(data)
     some = frames_of(data, FrameSelection(0.25, 0.75, 2))
@@ -58,7 +58,7 @@ def test_a_cut_takes_what_is_asked_for() -> None:
     assert (small[0].width_px, small[0].height_px) == (160, 120)
 
 
-def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
+def test_frames_report_how_they_were_predicted() -> None:
     data = written(frames(), preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
     kinds = [frame.coded for frame in frames_of(data)]
     both = [FramePrediction.BOTH_WAYS] * 2
@@ -81,7 +81,7 @@ def test_file_without_frames_is_refused() -> None:
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
-def test_half_a_file_is_refused(container: str, kept: float) -> None:
+def test_truncated_clip_is_refused(container: str, kept: float) -> None:
     data = written(frames(), container=container)
     with pytest.raises(IncompleteClip):
         frames_of(data[: round(kept * len(data))])

@@ -23,7 +23,7 @@ def copied(sound: ClipSoundTrack | None = None) -> bytes:
         return writer.finish()
 
 
-def test_times_and_frames_stay() -> None:
+def test_times_and_frames_are_kept() -> None:
     with read_clip(copied()) as clip:
         read = list(clip.frames)
     assert [frame.at_s for frame in read] == pytest.approx(TIMES, abs=1e-3)
@@ -33,7 +33,7 @@ def test_times_and_frames_stay() -> None:
             assert np.mean(error**2) < 3.0
 
 
-def test_a_copy_is_coded_in_step_with_its_source() -> None:
+def test_copy_has_the_frame_types_of_its_source() -> None:
     whole, on, both = FramePrediction.WHOLE, FramePrediction.FORWARD, FramePrediction.BOTH_WAYS
     wanted = [whole, both, on, on, both, both, both, both, both, on, whole, both, on]
     frames = written(wander(seconds=1.5), **{"x264-params": "bframes=0"})
@@ -60,10 +60,10 @@ def test_the_sound_is_carried_over() -> None:
     tone = 0.5 * np.sin(np.arange(44_100) * 0.06).astype(np.float32)
     data = copied(ClipSoundTrack(np.stack([tone, 0.5 * tone], axis=1), 44_100))
     with av.open(io.BytesIO(data)) as clip:
-        heard = np.concatenate([frame.to_ndarray() for frame in clip.decode(audio=0)], axis=1)
-    assert heard.shape[0] == 2
-    assert heard.shape[1] == pytest.approx(44_100, abs=3000)
-    assert np.std(heard[0, 5000:40_000]) == pytest.approx(0.354, abs=0.02)
+        samples = np.concatenate([frame.to_ndarray() for frame in clip.decode(audio=0)], axis=1)
+    assert samples.shape[0] == 2
+    assert samples.shape[1] == pytest.approx(44_100, abs=3000)
+    assert np.std(samples[0, 5000:40_000]) == pytest.approx(0.354, abs=0.02)
 
 
 def test_silences_are_placed_to_the_sample() -> None:
@@ -75,32 +75,34 @@ def test_silences_are_placed_to_the_sample() -> None:
             for one in silences
         ]
     )
-    heard = heard_in(copied(ClipSoundTrack(noise, 48_000, SoundTiming(0, silences))))[: len(whole)]
-    assert len(heard) == len(whole)
-    apart = np.correlate(heard, whole[500:-500, 0], "valid")
+    samples = decoded_sound(copied(ClipSoundTrack(noise, 48_000, SoundTiming(0, silences))))[
+        : len(whole)
+    ]
+    assert len(samples) == len(whole)
+    apart = np.correlate(samples, whole[500:-500, 0], "valid")
     assert int(apart.argmax()) == 500
     loud = np.abs(whole[:, 0]) > 0
-    assert np.std(heard[~loud]) < 0.3 * np.std(heard[loud])
+    assert np.std(samples[~loud]) < 0.3 * np.std(samples[loud])
 
 
-def test_a_sound_that_is_ahead_moves_the_frames_and_not_itself() -> None:
+def test_early_sound_delays_the_frames_instead() -> None:
     tone = 0.5 * np.sin(np.arange(48_000) * 0.06).astype(np.float32)[:, None]
     plain, ahead = (
         copied(ClipSoundTrack(tone, 48_000, timing))
         for timing in (SoundTiming(), SoundTiming(ahead=24_000))
     )
-    assert heard_in(plain).tobytes() == heard_in(ahead).tobytes()
-    assert shown_at(plain) == pytest.approx(TIMES, abs=1e-3)
-    assert shown_at(ahead) == pytest.approx([0.5 + at_s for at_s in TIMES], abs=1e-3)
+    assert decoded_sound(plain).tobytes() == decoded_sound(ahead).tobytes()
+    assert frame_times(plain) == pytest.approx(TIMES, abs=1e-3)
+    assert frame_times(ahead) == pytest.approx([0.5 + at_s for at_s in TIMES], abs=1e-3)
     with read_clip(ahead) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx(TIMES, abs=1e-3)
 
 
-def heard_in(data: bytes) -> np.ndarray:
+def decoded_sound(data: bytes) -> np.ndarray:
     with av.open(io.BytesIO(data)) as clip:
         return np.concatenate([frame.to_ndarray()[0] for frame in clip.decode(audio=0)])
 
 
-def shown_at(data: bytes) -> list[float]:
+def frame_times(data: bytes) -> list[float]:
     with av.open(io.BytesIO(data)) as clip:
         return [float(frame.time) for frame in clip.decode(video=0)]

@@ -120,13 +120,13 @@ def test_a_file_cut_anywhere_is_refused(name: str, files: Files) -> None:
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "heic", "avif", "tiff", "bmp"])
-def test_a_file_cut_in_half_is_told_so(name: str, files: Files) -> None:
+def test_file_cut_in_half_is_reported_as_incomplete(name: str, files: Files) -> None:
     with pytest.raises(IncompletePicture, match="is incomplete"):
         read_picture(files[name][: len(files[name]) // 2])
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "heic", "avif", "gif", "tiff", "bmp"])
-def test_what_comes_after_the_end_does_not_matter(name: str, files: Files) -> None:
+def test_bytes_after_the_end_are_ignored(name: str, files: Files) -> None:
     assert read_picture(files[name] + b"the rest of an older file" * 40) == read_picture(
         files[name]
     )

@@ -36,7 +36,7 @@ def test_a_camera_alone_is_no_place(kind: str, photo: Image.Image, write: Write)
     assert has_gps_place(write(photo, kind, exif=exif())) is False
 
 
-def test_no_format_is_taken_to_have_a_place(files: dict[str, bytes]) -> None:
+def test_files_without_metadata_have_no_place(files: dict[str, bytes]) -> None:
     assert {has_gps_place(data) for data in files.values()} == {False}
 
 
@@ -54,7 +54,7 @@ def test_gps_without_both_numbers_is_no_place(
     assert has_gps_place(write(photo, "JPEG", exif=exif(gps=gps))) is False
 
 
-def test_a_camera_without_a_fix_tells_no_place(photo: Image.Image, write: Write) -> None:
+def test_gps_data_without_a_fix_is_no_place(photo: Image.Image, write: Write) -> None:
     data = write(photo, "JPEG", exif=exif(gps=PRAGUE))
     number = struct.pack(">II", 50, 1)
     number = number if number in data else struct.pack("<II", 50, 1)
@@ -82,7 +82,7 @@ def test_a_place_in_xmp_alone_is_seen(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_cut_off_tells_no_place_that_is_not_there(
+def test_truncated_file_without_a_place_never_has_one(
     kind: str, photo: Image.Image, write: Write
 ) -> None:
     data = write(photo, kind, exif=exif())
@@ -93,7 +93,7 @@ def test_what_is_cut_off_tells_no_place_that_is_not_there(
             assert end < 32
 
 
-def test_damaged_metadata_is_not_called_fine(photo: Image.Image, write: Write) -> None:
+def test_damaged_metadata_makes_the_place_unknown(photo: Image.Image, write: Write) -> None:
     data = write(photo, "JPEG", exif=exif(gps=PRAGUE))
     at = data.index(b"Exif\0\0") + 10  # the offset of the first directory
     assert has_gps_place(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]) is None

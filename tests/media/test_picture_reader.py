@@ -118,7 +118,7 @@ def test_alpha_is_kept(mode: str, photo: Image.Image, write: Write) -> None:
     assert off(picture, image) == 0.0
 
 
-def test_an_alpha_that_hides_nothing_is_none(photo: Image.Image, write: Write) -> None:
+def test_opaque_alpha_is_dropped(photo: Image.Image, write: Write) -> None:
     assert read_picture(write(photo.convert("RGBA"), "PNG")).alpha is None
 
 
@@ -131,7 +131,7 @@ def test_invisible_samples_are_removed(photo: Image.Image, write: Write) -> None
     assert (pixels(picture)[:, :80] == (10, 20, 30)).all()
 
 
-def test_a_palette_with_transparency(photo: Image.Image, write: Write) -> None:
+def test_transparent_palette_entry_becomes_alpha(photo: Image.Image, write: Write) -> None:
     image = photo.quantize(16)
     picture = read_picture(write(image, "PNG", transparency=3))
     assert picture.alpha is not None
@@ -140,7 +140,7 @@ def test_a_palette_with_transparency(photo: Image.Image, write: Write) -> None:
     )
 
 
-def test_a_colour_that_stands_for_transparent(photo: Image.Image, write: Write) -> None:
+def test_transparent_colour_becomes_alpha(photo: Image.Image, write: Write) -> None:
     image = photo.copy()
     image.paste((1, 2, 3), (0, 0, 50, 50))
     picture = read_picture(write(image, "PNG", transparency=(1, 2, 3)))
@@ -148,7 +148,7 @@ def test_a_colour_that_stands_for_transparent(photo: Image.Image, write: Write) 
     assert not np.frombuffer(picture.alpha, np.uint8).reshape(120, 160)[:50, :50].any()
 
 
-def test_interlaced_png(photo: Image.Image) -> None:
+def test_interlaced_png_is_read(photo: Image.Image) -> None:
     rows = np.asarray(photo)
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
     passes.append((1, 0, 2, 1))  # W3C PNG, 8.2: first row, first column, row step, column step
@@ -181,7 +181,7 @@ def test_a_damaged_exif_block_leaves_the_picture_as_stored(
     assert off(read_picture(write(photo, "WEBP", lossless=True, exif=exif)), photo) == 0.0
 
 
-def test_the_first_frame_stands_for_an_animation(photo: Image.Image, write: Write) -> None:
+def test_animation_is_read_as_its_first_frame(photo: Image.Image, write: Write) -> None:
     later = [photo.rotate(180), photo.rotate(90)]
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
         data = write(photo, kind, save_all=True, append_images=later, **options)
@@ -219,7 +219,7 @@ def test_a_grey_jpeg_is_grey_and_cmyk_has_no_tables(files: dict[str, bytes]) -> 
     assert read_picture(files["jpeg-cmyk"]).encoding.tables is None
 
 
-def test_webp_kinds_are_told_apart(
+def test_lossy_and_lossless_webp_are_distinguished(
     files: dict[str, bytes], photo: Image.Image, write: Write
 ) -> None:
     assert not read_picture(files["webp"]).encoding.lossless
@@ -230,7 +230,7 @@ def test_webp_kinds_are_told_apart(
     assert not read_picture(lossy).encoding.lossless
 
 
-def test_measurements_are_no_picture(write: Write) -> None:
+def test_float_and_int32_tiffs_are_refused(write: Write) -> None:
     for dtype in (np.float32, np.int32):
         with pytest.raises(NotAPicture):
             read_picture(write(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))

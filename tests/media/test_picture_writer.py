@@ -66,7 +66,7 @@ def test_good_jpeg_tables_are_kept(
     assert read_picture(write_picture(picture)).encoding == picture.encoding
 
 
-def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
+def test_coarse_jpeg_tables_are_replaced(photo: Image.Image, write: Write) -> None:
     picture = read_picture(write(photo, "JPEG", quality=40, subsampling="4:2:0"))
     copy = read_picture(write_picture(picture))
     want = read_picture(write(photo, "JPEG", quality=FALLBACK_QUALITY, subsampling="4:2:0"))
@@ -83,7 +83,7 @@ def test_extreme_jpeg_tables_are_handled(photo: Image.Image) -> None:
         assert read_picture(write_picture(picture)).width_px == photo.width
 
 
-def test_other_pixels_can_be_written_in_its_place(files: dict[str, bytes]) -> None:
+def test_replacement_pixels_are_written(files: dict[str, bytes]) -> None:
     picture = read_picture(files["png"])
     pixels = 255 - np.asarray(picture)
     assert np.array_equal(np.asarray(read_picture(write_picture(picture, pixels))), pixels)

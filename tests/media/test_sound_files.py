@@ -62,7 +62,7 @@ def test_every_codec_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("kind", SoundFormat)
 @pytest.mark.parametrize("channels", [1, 2])
-def test_what_is_written_is_read_again_as_the_same_kind(kind: SoundFormat, channels: int) -> None:
+def test_written_sound_is_read_back_in_its_format(kind: SoundFormat, channels: int) -> None:
     sound = made(kind, bit_rate=64_000, channels=channels)
     data = write_sound(sound, np.asarray(sound))
     again = read_sound(data)
@@ -93,13 +93,13 @@ def test_a_copys_bit_rate_is_the_originals_but_never_too_low() -> None:
 
 
 @pytest.mark.parametrize("kind", SoundFormat)
-def test_nothing_in_a_written_file_tells_what_wrote_it_or_where(kind: SoundFormat) -> None:
+def test_written_file_names_neither_program_nor_place(kind: SoundFormat) -> None:
     sound = made(kind, bit_rate=64_000)
     data = write_sound(sound, np.asarray(sound))
     with av.open(io.BytesIO(data)) as container:
         stream: Any = container.streams.audio[0]
-        told = {**container.metadata, **stream.metadata}
-    assert set(told) <= {"major_brand", "minor_version", "compatible_brands", "language"} | {
+        tags = {**container.metadata, **stream.metadata}
+    assert set(tags) <= {"major_brand", "minor_version", "compatible_brands", "language"} | {
         "handler_name",
         "vendor_id",
     }
@@ -136,7 +136,7 @@ def test_more_than_two_channels_are_folded_into_two() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(64), b"RIFF\0\0\0\0WEBP" + bytes(64)]
 )
-def test_what_is_no_sound_is_not_tried(data: bytes) -> None:
+def test_other_files_are_not_opened_as_sounds(data: bytes) -> None:
     with pytest.raises(NoSoundFound):
         sound_container_of(data)
 
@@ -159,26 +159,26 @@ def test_unsupported_codec_is_not_taken_for_silence(how: tuple[Any, ...]) -> Non
 
 
 def test_a_file_without_a_sound_is_silent() -> None:
-    with pytest.raises(NoSoundFound) as told:
+    with pytest.raises(NoSoundFound) as refusal:
         read_sound(written(wander(seconds=0.2)))
-    assert told.type is NoSoundFound
+    assert refusal.type is NoSoundFound
 
 
 @pytest.mark.parametrize("name", ["ogg", "m4a", "flac"])
-def test_a_ruined_file_is_an_answer_not_a_crash(name: str) -> None:
+def test_damaged_file_raises_our_own_error(name: str) -> None:
     data = bytearray(file_of(name))
     data[40:] = bytes(len(data) - 40)
     with pytest.raises((NoSoundFound, DamagedSound)):
         read_sound(bytes(data))
 
 
-def test_an_endless_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
     with pytest.raises(SoundTooLong):
         read_sound(file_of("ogg"))
 
 
-def test_a_sound_that_cannot_be_is_not_made() -> None:
+def test_invalid_sound_is_rejected() -> None:
     sound = made(SoundFormat.WAV)
     for change in ({"channels": 3}, {"rate_hz": 10}, {"samples": b""}, {"samples": b"abc"}):
         with pytest.raises(ValueError, match="sound has"):

@@ -7,10 +7,10 @@ from entrenous.media.sound_reader import SoundTimeline
 
 RATE_HZ = 8000
 PART = 160  # 20 ms
-MOST = 1200 * RATE_HZ
+SILENCE_SAMPLES_MAX = 1200 * RATE_HZ
 
 
-def followed(*times: float | None, picture_s: float = 0.0) -> SoundTiming:
+def timing_of(*times: float | None, picture_s: float = 0.0) -> SoundTiming:
     line = SoundTimeline(RATE_HZ)
     for at_s in times:
         line.add(at_s, PART)
@@ -23,37 +23,39 @@ def on_time(parts: int, start_s: float = 0.0) -> list[float]:
 
 @pytest.mark.parametrize("start_s", [0.0, 3.0, -2.0, 0.025, -0.025])
 def test_continuous_sound_has_no_silences(start_s: float) -> None:
-    assert followed(*on_time(100, 3.0 + start_s), picture_s=3.0 + round(start_s)) == SoundTiming()
+    assert timing_of(*on_time(100, 3.0 + start_s), picture_s=3.0 + round(start_s)) == SoundTiming()
 
 
 def test_a_late_start_is_a_silence_and_an_early_one_is_time_ahead() -> None:
-    assert followed(*on_time(50, 0.5)) == SoundTiming(0, (Silence(0, 4000),))
-    assert followed(*on_time(50), picture_s=0.5) == SoundTiming(4000)
+    assert timing_of(*on_time(50, 0.5)) == SoundTiming(0, (Silence(0, 4000),))
+    assert timing_of(*on_time(50), picture_s=0.5) == SoundTiming(4000)
 
 
 def test_losses_become_silence_once_they_add_up() -> None:
     kept = [at_s for number, at_s in enumerate(on_time(100)) if number % 10 != 9]
-    assert followed(*kept) == SoundTiming(0, (Silence(36 * PART, 640), Silence(72 * PART, 640)))
+    assert timing_of(*kept) == SoundTiming(0, (Silence(36 * PART, 640), Silence(72 * PART, 640)))
 
 
 def test_a_part_without_a_time_follows_the_one_before() -> None:
-    assert followed(*on_time(10), *[None] * 10, 1.4) == SoundTiming(0, (Silence(20 * PART, 8000),))
+    assert timing_of(*on_time(10), *[None] * 10, 1.4) == SoundTiming(0, (Silence(20 * PART, 8000),))
 
 
 def test_times_that_go_back_make_no_silence_until_they_have_caught_up() -> None:
     times = [*on_time(50), *on_time(50, 0.5), 2.5]
-    assert followed(*times) == SoundTiming(0, (Silence(100 * PART, 4000),))
+    assert timing_of(*times) == SoundTiming(0, (Silence(100 * PART, 4000),))
 
 
 def test_a_first_part_with_a_time_of_its_own_is_priming() -> None:
-    assert followed(0.0, *on_time(50, 0.08), picture_s=0.08) == SoundTiming()
+    assert timing_of(0.0, *on_time(50, 0.08), picture_s=0.08) == SoundTiming()
 
 
 def test_wrong_times_make_neither_long_nor_many_silences() -> None:
-    far = followed(*on_time(9), 1e15, 2e15, 3e15)
-    assert far.silences == (Silence(9 * PART, MOST),)
-    steps = followed(*(0.1 * number for number in range(100_000)))
+    far = timing_of(*on_time(9), 1e15, 2e15, 3e15)
+    assert far.silences == (Silence(9 * PART, SILENCE_SAMPLES_MAX),)
+    steps = timing_of(*(0.1 * number for number in range(100_000)))
     assert len(steps.silences) < 20_000
-    assert MOST <= steps.silent_samples <= MOST + RATE_HZ
-    assert followed(*on_time(9), picture_s=1e15) == SoundTiming(9 * PART)
-    assert followed(*on_time(9), picture_s=-1e15) == SoundTiming(0, (Silence(0, MOST),))
+    assert SILENCE_SAMPLES_MAX <= steps.silent_samples <= SILENCE_SAMPLES_MAX + RATE_HZ
+    assert timing_of(*on_time(9), picture_s=1e15) == SoundTiming(9 * PART)
+    assert timing_of(*on_time(9), picture_s=-1e15) == SoundTiming(
+        0, (Silence(0, SILENCE_SAMPLES_MAX),)
+    )

@@ -14,61 +14,64 @@ from entrenous.trace.picture import (
 )
 
 
-def one(look: int, agreeing: int = 0, fresh: int = 0, bits: int = 128) -> PictureCandidate:
+def candidate(look: int, agreeing: int = 0, fresh: int = 0, bits: int = 128) -> PictureCandidate:
     return PictureCandidate(MessageId(bytes([look]) * 16), 0, look, agreeing, fresh, bits)
 
 
-def looks(candidates: list[PictureCandidate]) -> list[list[int]]:
+def looks_by_round(candidates: list[PictureCandidate]) -> list[list[int]]:
     return [[same[0].look for same in some.pictures] for some in candidate_rounds(candidates)]
 
 
 def test_likely_pictures_are_tried_first_then_the_next_few_then_thoroughly() -> None:
-    candidates = [one(0, agreeing=40, fresh=40), *(one(look, agreeing=4) for look in range(1, 20))]
-    assert looks(candidates) == [[0], [1, 2, 3, 4], [0, 1]]
+    candidates = [
+        candidate(0, agreeing=40, fresh=40),
+        *(candidate(look, agreeing=4) for look in range(1, 20)),
+    ]
+    assert looks_by_round(candidates) == [[0], [1, 2, 3, 4], [0, 1]]
     assert [some.thorough for some in candidate_rounds(candidates)] == [False, False, True]
 
 
 def test_without_likely_pictures_the_first_few_are_tried() -> None:
-    candidates = [one(look, agreeing=3) for look in range(20)]
-    assert looks(candidates) == [
+    candidates = [candidate(look, agreeing=3) for look in range(20)]
+    assert looks_by_round(candidates) == [
         list(range(QUICKLY_TRIED_PICTURES_MAX)),
         list(range(THOROUGHLY_TRIED_PICTURES_MAX)),
     ]
 
 
-def test_a_twin_waits_but_the_next_tile_of_a_collage_does_not() -> None:
-    photo, twin = one(0, agreeing=60, fresh=60), one(1, agreeing=20, fresh=3)
-    tile = one(2, agreeing=15, fresh=15)
-    again = one(3, agreeing=58, fresh=0)  # the same photo, sent in another size
-    assert looks([photo, again, twin, tile])[0] == [0, 3, 2]
+def test_near_duplicate_waits_but_the_next_tile_of_a_collage_does_not() -> None:
+    photo, twin = candidate(0, agreeing=60, fresh=60), candidate(1, agreeing=20, fresh=3)
+    tile = candidate(2, agreeing=15, fresh=15)
+    again = candidate(3, agreeing=58, fresh=0)  # the same photo, sent in another size
+    assert looks_by_round([photo, again, twin, tile])[0] == [0, 3, 2]
 
 
 def test_a_close_fingerprint_is_likely_without_points() -> None:
-    assert looks([one(0, bits=20), one(1)])[0] == [0]
+    assert looks_by_round([candidate(0, bits=20), candidate(1)])[0] == [0]
 
 
 def test_number_of_likely_pictures_is_bounded() -> None:
-    candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
-    assert [len(some) for some in looks(candidates)] == [
+    candidates = [candidate(look, agreeing=50, fresh=50) for look in range(30)]
+    assert [len(some) for some in looks_by_round(candidates)] == [
         LIKELY_PICTURES_MAX,
         THOROUGHLY_TRIED_PICTURES_MAX,
     ]
 
 
 def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:
-    same = [one(0, 30, 30), replace(one(0, 30, 0), place=1)]
-    (first, *_) = candidate_rounds([*same, one(1)])
+    same = [candidate(0, 30, 30), replace(candidate(0, 30, 0), place=1)]
+    (first, *_) = candidate_rounds([*same, candidate(1)])
     assert first.pictures == (tuple(same),)
 
 
 def test_pictures_without_features_have_their_own_places() -> None:
-    learnt = [one(look, agreeing=2) for look in range(9)]
-    strange = [replace(one(look), learnt=False) for look in range(20, 29)]
-    assert looks([*learnt, *strange])[0] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
+    learnt = [candidate(look, agreeing=2) for look in range(9)]
+    strange = [replace(candidate(look), learnt=False) for look in range(20, 29)]
+    assert looks_by_round([*learnt, *strange])[0] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
 
 
 def test_everything_that_was_tried_is_counted_once() -> None:
-    candidates = [one(look, agreeing=3) for look in range(20)]
+    candidates = [candidate(look, agreeing=3) for look in range(20)]
     assert candidates_of_rounds(candidate_rounds(candidates)) == tuple(
         candidates[:QUICKLY_TRIED_PICTURES_MAX]
     )

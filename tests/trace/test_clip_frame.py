@@ -13,7 +13,7 @@ from entrenous.trace.clip_frame import _anchor_thumbnail_mask
 TIMES = np.arange(0.0, 30.0, 0.125)
 
 
-def reel() -> ClipCandidate:
+def clip_with_thumbnails() -> ClipCandidate:
     return cast(ClipCandidate, SimpleNamespace(thumb_times=TIMES))
 
 
@@ -23,7 +23,7 @@ def anchor(own: ClipCandidate, at_s: float, agreeing: int) -> Anchor:
 
 
 def test_every_time_the_camera_shows_a_view_is_a_candidate() -> None:
-    clip = reel()
+    clip = clip_with_thumbnails()
     surest, other = anchor(clip, 1.0, 300), anchor(clip, 19.0, 100)
     assert _anchor_thumbnail_mask(surest, [surest, other])[8]
     assert _anchor_thumbnail_mask(other, [surest, other])[19 * 8]
@@ -31,7 +31,7 @@ def test_every_time_the_camera_shows_a_view_is_a_candidate() -> None:
 
 
 def test_anchor_with_most_matches_judges_beside_a_nearer_one() -> None:
-    clip = reel()
+    clip = clip_with_thumbnails()
     sure, near = anchor(clip, 1.0, 300), anchor(clip, 3.0, 12)
     at_s = int(2.9 * 8)
     assert _anchor_thumbnail_mask(sure, [sure, near])[at_s]
@@ -42,7 +42,7 @@ def test_anchor_with_most_matches_judges_beside_a_nearer_one() -> None:
 def test_each_thumbnail_within_reach_is_judged_once_or_twice(
     keys: list[tuple[int, int]],
 ) -> None:
-    clip = reel()
+    clip = clip_with_thumbnails()
     likely = [anchor(clip, float(at_s), agreeing) for at_s, agreeing in keys]
     judges = np.sum([_anchor_thumbnail_mask(one, likely) for one in likely], axis=0)
     within = np.abs(TIMES[:, None] - np.array([at_s for at_s, _ in keys])).min(axis=1) <= 3.0

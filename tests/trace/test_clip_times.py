@@ -14,7 +14,7 @@ from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Trace
 from tests.timelines import RATE_HZ, flash_and_beep, moved
 from tests.trace.test_clip import PEOPLE, offline_device
-from tests.trace.test_trace_file import heard_in
+from tests.trace.test_trace_file import decoded_sound
 
 pytestmark = pytest.mark.slow
 
@@ -35,10 +35,10 @@ def marked(name: str) -> tuple[Device, bytes]:
     return device, copies["caro"]
 
 
-def by_sound(name: str) -> Trace:
+def trace_by_sound(name: str) -> Trace:
     device, copy = marked(name)
-    heard: NDArray[np.float32] = heard_in(copy)[:, 0]
-    return trace_sound(coded(heard, RATE_HZ, "libopus", "ogg", 24_000), device)
+    samples: NDArray[np.float32] = decoded_sound(copy)[:, 0]
+    return trace_sound(coded(samples, RATE_HZ, "libopus", "ogg", 24_000), device)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,10 @@ def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:
     ["picture late", "one gap", pytest.param("sound late", marks=pytest.mark.nightly)],
 )
 def test_sound_of_a_clip_with_odd_times_names_its_copy_after_recoding(name: str) -> None:
-    assert by_sound(name).verdict.named == ("caro",)
+    assert trace_by_sound(name).verdict.named == ("caro",)
 
 
 @pytest.mark.nightly
 def test_sound_with_two_gaps_names_nobody() -> None:
     """A known limit, see docs/known-attacks.md."""
-    assert by_sound("two gaps").verdict.named == ()
+    assert trace_by_sound("two gaps").verdict.named == ()

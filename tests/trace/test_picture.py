@@ -51,7 +51,7 @@ def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
     return device, made
 
 
-def of(
+def trace_leak(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
 ) -> PictureTrace:
     return trace_picture(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
@@ -61,7 +61,7 @@ def test_photo_in_two_messages_is_registered_once_and_weighed_for_both(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
     name, copies = sent[1]["astronaut again"]
-    seen = of(sent, opened(copies["dina"]))
+    seen = trace_leak(sent, opened(copies["dina"]))
     assert seen.trace.message == name
     assert seen.trace.verdict.named == ("dina",)
     assert seen.trace.others == ()
@@ -79,12 +79,12 @@ def test_each_sent_photo_in_a_collage_is_traced(
     collage = Image.new("RGB", (820, 420), "white")
     collage.paste(opened(sent[1]["coffee"][1]["ben"]), (5, 5))
     collage.paste(opened(sent[1]["cat"][1]["caro"]), (415, 5))
-    seen = of(sent, collage)
-    told = {fit.message.name: fit.verdict.named for fit in seen.fits}
-    assert told == {sent[1]["coffee"][0]: ("ben",), sent[1]["cat"][0]: ("caro",)}
+    seen = trace_leak(sent, collage)
+    named_by_message = {fit.message.name: fit.verdict.named for fit in seen.fits}
+    assert named_by_message == {sent[1]["coffee"][0]: ("ben",), sent[1]["cat"][0]: ("caro",)}
     (other,) = seen.trace.others
-    assert {seen.trace.message, other.message} == set(told)
-    assert other.verdict.named == told[other.message]
+    assert {seen.trace.message, other.message} == set(named_by_message)
+    assert other.verdict.named == named_by_message[other.message]
     assert seen.compared == 4
     assert all(
         fit.verdict.chance[RecipientId(fit.verdict.named[0])] <= FALSE_NAMING_CHANCE_MAX
@@ -96,7 +96,7 @@ def test_the_leak_can_be_shown_on_the_original(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
     leak = opened(sent[1]["coffee"][1]["ben"]).crop((30, 20, 390, 260))
-    seen = of(sent, leak)
+    seen = trace_leak(sent, leak)
     laid, covered = warp_onto_sent(seen.found, seen.fits[0])
     original = np.asarray(decode_original_of(seen.fits[0].picture, sent[0]))
     assert laid.shape == original.shape
@@ -109,7 +109,7 @@ def test_the_leak_can_be_shown_on_the_original(
 def test_unrelated_photo_matches_nothing_and_all_tried_copies_are_counted(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
-    seen = of(sent, small("rocket"))
+    seen = trace_leak(sent, small("rocket"))
     assert seen.fits == ()
     assert seen.trace.message is None
     assert (seen.trace.verdict.finding, seen.trace.verdict.named) == (Finding.NOBODY, ())

@@ -19,7 +19,7 @@ from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_pictu
 _CUT = np.s_[30:200, 60:300]
 
 
-def drawn(name: str, size: int) -> bytes:
+def pseudorandom_bytes(name: str, size: int) -> bytes:
     return hashlib.shake_256(name.encode()).digest(size)
 
 
@@ -28,12 +28,12 @@ def sent() -> PreparedPicture:
     return prepare_picture(np.ascontiguousarray(skimage.data.chelsea()))
 
 
-def heard_of_a_cut_out(sent: PreparedPicture) -> ChipEvidence:
+def evidence_in_crop(sent: PreparedPicture) -> ChipEvidence:
     height, width = sent.layout.full
     marked = embed_mark(
         sent,
-        drawn("copy", key_stream_bytes(width, height)),
-        drawn("d", dither_stream_bytes(width, height)),
+        pseudorandom_bytes("copy", key_stream_bytes(width, height)),
+        pseudorandom_bytes("d", dither_stream_bytes(width, height)),
     )
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(marked[_CUT])).save(file, "JPEG", quality=70)
@@ -46,7 +46,7 @@ def heard_of_a_cut_out(sent: PreparedPicture) -> ChipEvidence:
 @pytest.mark.slow
 def test_area_outside_a_crop_gives_no_evidence(sent: PreparedPicture) -> None:
     finest = sent.layout.bands[0]
-    per_chip = np.abs(heard_of_a_cut_out(sent).per_chip[: finest.stop]).reshape(finest.cells)
+    per_chip = np.abs(evidence_in_crop(sent).per_chip[: finest.stop]).reshape(finest.cells)
     rows, columns = sent.layout.full
     shown = np.zeros((rows, columns), np.uint8)
     shown[_CUT] = 1
@@ -63,10 +63,10 @@ def test_area_outside_a_crop_gives_no_evidence(sent: PreparedPicture) -> None:
 def test_number_of_threads_does_not_change_the_evidence(sent: PreparedPicture) -> None:
     before = cv2.getNumThreads()
     try:
-        heard = []
+        evidences = []
         for threads in (1, 2):
             cv2.setNumThreads(threads)
-            heard.append(heard_of_a_cut_out(sent).per_chip.tobytes())
+            evidences.append(evidence_in_crop(sent).per_chip.tobytes())
     finally:
         cv2.setNumThreads(before)
-    assert heard[0] == heard[1]
+    assert evidences[0] == evidences[1]

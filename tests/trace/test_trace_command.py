@@ -99,11 +99,14 @@ def test_unreadable_file_is_named_whatever_its_kind(
     found.mkdir()
     (found / "empty.jpg").write_bytes(b"")
     (found / "notes.txt").write_text("no picture")
-    for name, told in (("empty.jpg", "has no bytes"), ("notes.txt", "no picture, clip or sound")):
+    for name, message in (
+        ("empty.jpg", "has no bytes"),
+        ("notes.txt", "no picture, clip or sound"),
+    ):
         capsys.readouterr()
         assert run(["trace", str(found / name)], {}) == 7
         err = capsys.readouterr().err
-        assert (str(found / name) in err, told in err) == (True, True)
+        assert (str(found / name) in err, message in err) == (True, True)
     assert run(["trace", str(found)], {}) == 7
     out, err = capsys.readouterr()
     assert ("has no bytes" in out, "no picture, clip or sound" in out, err) == (True, True, "")

@@ -37,7 +37,7 @@ def with_sound(frames: bytes, samples: np.ndarray) -> bytes:
         return writer.finish()
 
 
-def heard_in(data: bytes) -> np.ndarray:
+def decoded_sound(data: bytes) -> np.ndarray:
     with av.open(io.BytesIO(data)) as clip:
         parts = [frame.to_ndarray() for frame in clip.decode(audio=0)]
     return np.ascontiguousarray(np.concatenate(parts, axis=1).T)
@@ -51,7 +51,7 @@ def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
     copies = {copy.to: copy.data for _, copy in mark_file(source, PEOPLE, None, device)}
     assert len(next(iter(device.ledger.messages())).clips[0].copies) == len(PEOPLE)
     black = written([np.full((240, 320, 3), 20, np.uint8)] * 6)
-    traced = trace_file(with_sound(black, heard_in(copies["caro"])), device).trace
+    traced = trace_file(with_sound(black, decoded_sound(copies["caro"])), device).trace
     assert traced.verdict.named == ("caro",)
     assert traced.compared == 2 * len(PEOPLE)
     assert [kept.number for kept in device.ledger.traces()] == [1]

@@ -38,9 +38,9 @@ class Leak:
 
 def sent(pixels: Pixels, number: int = 1) -> Sent:
     height, width = pixels.shape[:2]
-    dice = np.random.default_rng(number)
-    streams = [dice.bytes(key_stream_bytes(width, height)) for _ in range(CANDIDATES)]
-    dither = dice.bytes(dither_stream_bytes(width, height))
+    rng = np.random.default_rng(number)
+    streams = [rng.bytes(key_stream_bytes(width, height)) for _ in range(CANDIDATES)]
+    dither = rng.bytes(dither_stream_bytes(width, height))
     prepared = prepare_picture(pixels)
     return Sent(pixels, prepared, streams, dither, embed_mark(prepared, streams[0], dither))
 

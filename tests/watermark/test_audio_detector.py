@@ -14,7 +14,7 @@ from tests.watermark.detect import detect_sound
 
 pytestmark = pytest.mark.slow
 
-NAMES = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
+NAMING_SCORE = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
 
 
 @cache
@@ -27,13 +27,13 @@ def keys(prepared: PreparedSound, count: int, seed: int = 1) -> list[bytes]:
     return [rng.bytes(-(-prepared.chip_count // 8)) for _ in range(count)]
 
 
-def found(
+def scores_of_leak(
     leak: Samples, rate_hz: int, prepared: PreparedSound, streams: list[bytes]
 ) -> NDArray[np.float64]:
-    heard = detect_sound(leak, rate_hz, prepared)
-    assert heard is not None
-    assert np.abs(heard.evidence).max() <= 1.0
-    return key_scores(heard.evidence, streams)
+    evidence = detect_sound(leak, rate_hz, prepared)
+    assert evidence is not None
+    assert np.abs(evidence.evidence).max() <= 1.0
+    return key_scores(evidence.evidence, streams)
 
 
 @pytest.mark.parametrize(
@@ -43,18 +43,18 @@ def test_ten_seconds_name_the_copy(attack: str) -> None:
     prepared = sent(20.0)
     streams = keys(prepared, 24)
     marked = embed_sound_mark(prepared, streams[3])[32_000:192_000, 0]
-    found_scores = found(*ATTACKS[attack](marked, 16_000), prepared, streams)
-    assert found_scores[3] > 1.3 * NAMES
+    found_scores = scores_of_leak(*ATTACKS[attack](marked, 16_000), prepared, streams)
+    assert found_scores[3] > 1.3 * NAMING_SCORE
     assert np.delete(found_scores, 3).max() < 4.5
 
 
 def test_a_phone_call_names_the_copy() -> None:
     prepared = sent(20.0)
     streams = keys(prepared, 5)
-    found_scores = found(
+    found_scores = scores_of_leak(
         *AMR_NB(embed_sound_mark(prepared, streams[2])[:, 0], 16_000), prepared, streams
     )
-    assert found_scores[2] > 1.5 * NAMES
+    assert found_scores[2] > 1.5 * NAMING_SCORE
 
 
 @pytest.mark.slow
@@ -64,15 +64,15 @@ def test_mark_in_stereo_music_is_detected_in_mono() -> None:
     streams = keys(prepared, 5)
     marked = embed_sound_mark(prepared, streams[0]).mean(1)[8000:]
     attack = through("libmp3lame", "mp3", 64_000)
-    assert found(*attack(marked, 22_050), prepared, streams)[0] > 2 * NAMES
+    assert scores_of_leak(*attack(marked, 22_050), prepared, streams)[0] > 2 * NAMING_SCORE
 
 
 def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
     prepared = sent(20.0)
     streams = keys(prepared, 10)
     average = np.mean([embed_sound_mark(prepared, one)[:, 0] for one in streams[:5]], axis=0)
-    found_scores = found(*OPUS_24(average.astype(np.float32), 16_000), prepared, streams)
-    assert found_scores[:5].min() > NAMES
+    found_scores = scores_of_leak(*OPUS_24(average.astype(np.float32), 16_000), prepared, streams)
+    assert found_scores[:5].min() > NAMING_SCORE
     assert found_scores[5:].max() < 4.5
 
 
@@ -80,11 +80,11 @@ def test_position_in_the_sent_sound_is_reported() -> None:
     prepared = sent(20.0)
     marked = embed_sound_mark(prepared, keys(prepared, 1)[0])[:, 0]
     leak, rate_hz = one_after_another(cut(0.4, 0.7), OPUS_24)(marked, 16_000)
-    heard = detect_sound(leak, rate_hz, prepared)
-    assert heard is not None
-    assert heard.span.start_s == pytest.approx(8.0, abs=0.2)
-    assert heard.span.length_s == pytest.approx(6.0, abs=0.3)
-    assert heard.span.speed == pytest.approx(1.0, abs=1e-4)
+    evidence = detect_sound(leak, rate_hz, prepared)
+    assert evidence is not None
+    assert evidence.span.start_s == pytest.approx(8.0, abs=0.2)
+    assert evidence.span.length_s == pytest.approx(6.0, abs=0.3)
+    assert evidence.span.speed == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:
     prepared = sent(20.0)
     strangers = embed_sound_mark(prepared, keys(prepared, 1, 9)[0])[:, 0]
     leak = strangers if marked else prepared.mono
-    innocent = found(*ATTACKS[attack](leak, 16_000), prepared, keys(prepared, 2000, 10))
+    innocent = scores_of_leak(*ATTACKS[attack](leak, 16_000), prepared, keys(prepared, 2000, 10))
     assert abs(innocent.mean()) < 4 / 2000**0.5
     assert innocent.std() == pytest.approx(1.0, abs=4 / 4000**0.5)
     assert np.abs(innocent).max() < 5.0
@@ -113,10 +113,10 @@ def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:
 
 def test_another_sound_names_nobody() -> None:
     prepared = sent(20.0)
-    heard = detect_sound(voice(8.0, seed=70), 16_000, prepared)
-    if heard is not None:
-        assert np.abs(key_scores(heard.evidence, keys(prepared, 500))).max() < 5.0
+    evidence = detect_sound(voice(8.0, seed=70), 16_000, prepared)
+    if evidence is not None:
+        assert np.abs(key_scores(evidence.evidence, keys(prepared, 500))).max() < 5.0
 
 
-def test_silence_says_nothing() -> None:
+def test_silence_gives_no_evidence() -> None:
     assert detect_sound(np.zeros(48_000, np.float32), 16_000, sent(20.0)) is None

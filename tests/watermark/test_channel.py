@@ -31,7 +31,7 @@ def detail(plane: np.ndarray) -> np.ndarray:
     return np.asarray(plane - cv2.GaussianBlur(plane, (0, 0), 6.0))
 
 
-def left(leak: np.ndarray, expected: np.ndarray) -> float:
+def residual(leak: np.ndarray, expected: np.ndarray) -> float:
     inner = np.s_[20:-20, 20:-20]
     return float(detail(leak - expected)[inner].std())
 
@@ -40,13 +40,13 @@ def left(leak: np.ndarray, expected: np.ndarray) -> float:
 def test_blur_is_estimated(sigma: float) -> None:
     leak = cv2.GaussianBlur(CAT, (0, 0), sigma)
     passed = fit_channel_filter(leak, CAT, EVERYWHERE)
-    assert left(leak, passed.filtered(CAT)) < 0.15 * left(leak, CAT)
+    assert residual(leak, passed.filtered(CAT)) < 0.15 * residual(leak, CAT)
 
 
 def test_sharpening_is_estimated() -> None:
     leak = cv2.addWeighted(CAT, 1.8, cv2.GaussianBlur(CAT, (0, 0), 1.5), -0.8, 0.0)
     passed = fit_channel_filter(leak, CAT, EVERYWHERE)
-    assert left(leak, passed.filtered(CAT)) < 0.15 * left(leak, CAT)
+    assert residual(leak, passed.filtered(CAT)) < 0.15 * residual(leak, CAT)
 
 
 def test_unchanged_picture_gives_no_filter() -> None:

@@ -22,19 +22,21 @@ from entrenous.watermark.clip_mark import (
     working_luma,
 )
 
-ON = lay_out_clip(320, 240)
+LAYOUT = lay_out_clip(320, 240)
 LUMA = np.ascontiguousarray(skimage.data.astronaut()[:240, :320, 1] // 2 + 60).astype(np.uint8)
-WORKING = working_luma(LUMA, ON)
+WORKING = working_luma(LUMA, LAYOUT)
 NONE = np.zeros((240, 320), np.int16) + 128
 
 
 def stream(number: int) -> bytes:
-    return np.random.default_rng(number).bytes(node_key_stream_bytes(ON))
+    return np.random.default_rng(number).bytes(node_key_stream_bytes(LAYOUT))
 
 
 def copy_of(who: int, at_s: float) -> np.ndarray:
-    shown = [(ON.pattern(stream(1000 * who + node), stream(node)), w) for node, w in nodes_at(at_s)]
-    return mark_luma(LUMA, pattern_amplitude(WORKING, ON), shown, NONE)
+    shown = [
+        (LAYOUT.pattern(stream(1000 * who + node), stream(node)), w) for node, w in nodes_at(at_s)
+    ]
+    return mark_luma(LUMA, pattern_amplitude(WORKING, LAYOUT), shown, NONE)
 
 
 @given(st.floats(0.0, 5000.0))
@@ -46,7 +48,7 @@ def test_squared_node_shares_sum_to_one(at_s: float) -> None:
 
 
 @pytest.mark.slow
-def test_the_power_never_pulses_and_a_frame_hardly_differs_from_the_next() -> None:
+def test_power_is_constant_and_marks_change_slowly() -> None:
     marks = [copy_of(1, at_s).astype(float) - LUMA for at_s in np.arange(0.0, 2.0, 0.04)]
     power = np.array([np.mean(mark**2) for mark in marks])
     assert power.max() < 1.1 * power.min()
@@ -67,40 +69,44 @@ def test_warp_back_is_the_adjoint_of_the_warp(
     """For any camera motion <warp(p), warp(p)> is about <p, adjoint(warp(p))>, up to scale."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     way = np.array([[c, -s, x], [s, c, y]])
-    pattern = ON.pattern(stream(1), stream(2))
+    pattern = LAYOUT.pattern(stream(1), stream(2))
     laid = warp_pattern(pattern, way)
     back = warp_pattern_adjoint(laid, way)
     alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
     assert alike > 0.5
 
 
-def heard_of(who: int) -> detector.ClipEvidence:
-    ear, still = detector.FrameEvidenceAccumulator(ON), np.eye(2, 3)
+def evidence_of_copy(who: int) -> detector.ClipEvidence:
+    accumulator, still = detector.FrameEvidenceAccumulator(LAYOUT), np.eye(2, 3)
     for at_s in (0.2, 0.6, 1.4):
-        found = working_luma(copy_of(who, at_s), ON)
+        found = working_luma(copy_of(who, at_s), LAYOUT)
         nodes = {node: (share, still) for node, share in nodes_at(at_s)}
-        ear.add_frame(found, np.ones(found.shape, np.bool_), WORKING, nodes)
-    return detector.combine_frame_evidence(ear, {node: stream(node) for node in ear.planes})
+        accumulator.add_frame(found, np.ones(found.shape, np.bool_), WORKING, nodes)
+    return detector.combine_frame_evidence(
+        accumulator, {node: stream(node) for node in accumulator.planes}
+    )
 
 
-def score(heard: detector.ClipEvidence, who: int) -> float:
-    said = sum(heard.agreement(node, stream(1000 * who + node)) for node in heard.per_chip)
-    return said / heard.strength
+def score(evidence: detector.ClipEvidence, who: int) -> float:
+    agreement = sum(
+        evidence.agreement(node, stream(1000 * who + node)) for node in evidence.per_chip
+    )
+    return agreement / evidence.strength
 
 
 def test_copy_scores_high_and_innocents_are_standard_normal() -> None:
-    heard = heard_of(1)
-    assert score(heard, 1) > 20.0
-    innocent = np.array([score(heard, who) for who in range(2, 302)])
+    evidence = evidence_of_copy(1)
+    assert score(evidence, 1) > 20.0
+    innocent = np.array([score(evidence, who) for who in range(2, 302)])
     assert abs(innocent.mean()) < 0.25
     assert 0.85 < innocent.std() < 1.15
     assert np.abs(innocent).max() < 4.5
 
 
 def test_the_pilot_takes_no_part_in_a_score() -> None:
-    heard = heard_of(1)
-    for numbers in heard.per_chip.values():
-        assert not numbers[~ON.copy_chip_mask].any()
+    evidence = evidence_of_copy(1)
+    for numbers in evidence.per_chip.values():
+        assert not numbers[~LAYOUT.copy_chip_mask].any()
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:

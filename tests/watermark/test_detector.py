@@ -98,7 +98,7 @@ def full_size_trial(prepared: PreparedPicture) -> Plane:
     return enlarge_mark(prepared.trial_pattern, prepared.layout.full)
 
 
-def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
+def registered_evidence(leak: Leak, sent: Any) -> ChipEvidence:
     found, table = leak
     registration = register(found, sent.pixels)
     assert registration is not None
@@ -117,8 +117,8 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
     return detect_mark(laid, covered, sent.prepared, again)
 
 
-def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
-    """Return the same as :func:`heard_in` for a leak that needs no registration."""
+def evidence_in_place(leak: Leak, sent: Any) -> ChipEvidence:
+    """Return the same as :func:`registered_evidence` for a leak that needs no registration."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
@@ -129,18 +129,20 @@ def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
     return detect_mark(found, covered, sent.prepared, coded)
 
 
-def heard_as_is(found: Pixels, sent: Any) -> ChipEvidence:
+def evidence_without_table(found: Pixels, sent: Any) -> ChipEvidence:
     return detect_mark(found, np.ones(found.shape[:2], np.bool_), sent.prepared)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_right_copy_is_named_after(attack: str, chelsea: Any) -> None:
-    heard = copy_scores(heard_in(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams)
-    verdict = name_by_scores({RecipientId(str(i)): float(z) for i, z in enumerate(heard)})
+    scores = copy_scores(
+        registered_evidence(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams
+    )
+    verdict = name_by_scores({RecipientId(str(i)): float(z) for i, z in enumerate(scores)})
     assert verdict.finding is Finding.ONE
     assert verdict.named == (RecipientId("0"),)
-    assert heard[0] > 40.0
-    assert np.abs(heard[1:]).max() < 4.75
+    assert scores[0] > 40.0
+    assert np.abs(scores[1:]).max() < 4.75
 
 
 @pytest.mark.parametrize(
@@ -154,18 +156,18 @@ def test_the_demo_leak_is_traced_on_every_photograph(
     name: str, photographs: dict[str, Any]
 ) -> None:
     sent = photographs[name]
-    heard = copy_scores(heard_in(demo_leak(sent.copy), sent), sent.streams)
-    assert heard[0] > 30.0
-    assert np.abs(heard[1:]).max() < 4.75
+    scores = copy_scores(registered_evidence(demo_leak(sent.copy), sent), sent.streams)
+    assert scores[0] > 30.0
+    assert np.abs(scores[1:]).max() < 4.75
 
 
 @pytest.mark.threat("merged-copies")
 def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
     copies = [embed_mark(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
     mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0)).astype(np.uint8)
-    heard = copy_scores(heard_in(jpeg(mean, 70), chelsea), chelsea.streams)
-    assert heard[:5].min() > NAMED_FROM
-    assert np.abs(heard[5:]).max() < 4.75
+    scores = copy_scores(registered_evidence(jpeg(mean, 70), chelsea), chelsea.streams)
+    assert scores[:5].min() > NAMED_FROM
+    assert np.abs(scores[5:]).max() < 4.75
 
 
 def innocent_leaks(sent: Any, photographs: dict[str, Any]) -> dict[str, Pixels]:
@@ -185,11 +187,13 @@ def innocent_leaks(sent: Any, photographs: dict[str, Any]) -> dict[str, Pixels]:
 def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
     chelsea: Any, photographs: dict[str, Any]
 ) -> None:
-    dice = np.random.default_rng(11)
+    rng = np.random.default_rng(11)
     count, size = 2000, -(-chelsea.prepared.layout.chip_count // 8)
     everything = []
     for leak in innocent_leaks(chelsea, photographs).values():
-        drawn = copy_scores(heard_as_is(leak, chelsea), (dice.bytes(size) for _ in range(count)))
+        drawn = copy_scores(
+            evidence_without_table(leak, chelsea), (rng.bytes(size) for _ in range(count))
+        )
         assert abs(drawn.mean()) < 4.0 / math.sqrt(count)
         assert abs(drawn.var() - 1.0) < 4.0 * math.sqrt(2.0 / count)
         everything.append(drawn)
@@ -204,24 +208,24 @@ def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
 
 
 def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
-    heard = heard_as_is(jpeg(chelsea.copy, 70)[0], chelsea)
+    evidence = evidence_without_table(jpeg(chelsea.copy, 70)[0], chelsea)
     signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chip_count).astype(
         np.float64
     )
-    expected = float(signs @ heard.per_chip) / float(np.linalg.norm(heard.per_chip))
-    assert copy_scores(heard, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
+    expected = float(signs @ evidence.per_chip) / float(np.linalg.norm(evidence.per_chip))
+    assert copy_scores(evidence, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("quality", [85, 50, 20])
 def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) -> None:
-    heard = heard_as_is(jpeg(chelsea.copy, quality)[0], chelsea)
+    evidence = evidence_without_table(jpeg(chelsea.copy, quality)[0], chelsea)
     signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chip_count)
     alone = [
-        float(signs[band.start : band.stop] @ heard.per_chip[band.start : band.stop])
-        / float(np.linalg.norm(heard.per_chip[band.start : band.stop]))
+        float(signs[band.start : band.stop] @ evidence.per_chip[band.start : band.stop])
+        / float(np.linalg.norm(evidence.per_chip[band.start : band.stop]))
         for band in chelsea.prepared.layout.bands
     ]
-    together = copy_scores(heard, chelsea.streams[:1])[0]
+    together = copy_scores(evidence, chelsea.streams[:1])[0]
     assert together > 0.93 * math.sqrt(sum(z * z for z in alone))
     assert min(alone) > 2.0
 
@@ -229,8 +233,8 @@ def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) 
 @pytest.mark.parametrize(("quality", "more"), [(50, 1.1), (10, 1.3)])
 def test_jpeg_coefficients_raise_the_score(quality: int, more: float, chelsea: Any) -> None:
     leak = jpeg(chelsea.copy, quality)
-    plain = copy_scores(heard_as_is(leak[0], chelsea), chelsea.streams[:1])[0]
-    assert copy_scores(heard_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
+    plain = copy_scores(evidence_without_table(leak[0], chelsea), chelsea.streams[:1])[0]
+    assert copy_scores(evidence_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
 
 
 def blurred(pixels: Pixels) -> Leak:
@@ -238,27 +242,34 @@ def blurred(pixels: Pixels) -> Leak:
 
 
 def test_mark_is_detected_after_a_blur(chelsea: Any) -> None:
-    assert copy_scores(heard_as_is(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0] > 25.0
+    assert (
+        copy_scores(evidence_without_table(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0]
+        > 25.0
+    )
 
 
 def test_thumbnail_without_a_table_is_evaluated_at_its_own_size(chelsea: Any) -> None:
     small = resized(chelsea.copy, 0.25)
-    assert copy_scores(heard_in((small, None), chelsea), chelsea.streams)[0] > 28.0
+    assert copy_scores(registered_evidence((small, None), chelsea), chelsea.streams)[0] > 28.0
 
 
 def test_inverted_colours_invert_the_mark(chelsea: Any) -> None:
-    assert copy_scores(heard_as_is(255 - chelsea.copy, chelsea), chelsea.streams)[0] > 100.0
+    assert (
+        copy_scores(evidence_without_table(255 - chelsea.copy, chelsea), chelsea.streams)[0] > 100.0
+    )
 
 
 @pytest.mark.parametrize("attack", ["none", "q50", "grey"])
 def test_the_forecast_is_near_what_a_true_copy_scores(attack: str, chelsea: Any) -> None:
-    heard = heard_in_place(ATTACKS[attack](chelsea.copy), chelsea)
-    reached = copy_scores(heard, chelsea.streams[:1])[0]
-    assert 0.7 < reached / heard.forecast < 1.3
+    evidence = evidence_in_place(ATTACKS[attack](chelsea.copy), chelsea)
+    reached = copy_scores(evidence, chelsea.streams[:1])[0]
+    assert 0.7 < reached / evidence.forecast < 1.3
 
 
 def test_the_forecast_falls_with_what_is_left(chelsea: Any) -> None:
-    forecasts = [heard_in_place(jpeg(chelsea.copy, q), chelsea).forecast for q in (85, 50, 20, 10)]
+    forecasts = [
+        evidence_in_place(jpeg(chelsea.copy, q), chelsea).forecast for q in (85, 50, 20, 10)
+    ]
     assert forecasts == sorted(forecasts, reverse=True)
     nothing = detect_mark(
         chelsea.pixels, np.zeros(chelsea.pixels.shape[:2], bool), chelsea.prepared
@@ -268,7 +279,8 @@ def test_the_forecast_falls_with_what_is_left(chelsea: Any) -> None:
 
 def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
     marked, plain = (
-        heard_as_is(jpeg(one, 50)[0], chelsea).forecast for one in (chelsea.copy, chelsea.pixels)
+        evidence_without_table(jpeg(one, 50)[0], chelsea).forecast
+        for one in (chelsea.copy, chelsea.pixels)
     )
     assert marked == pytest.approx(plain, rel=0.25)
 
@@ -276,15 +288,15 @@ def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
 def test_covered_or_painted_areas_give_no_evidence(chelsea: Any) -> None:
     painted = jpeg(chelsea.copy, 70)[0].copy()
     painted[:, :200] = np.random.default_rng(5).integers(0, 255, (painted.shape[0], 200, 3))
-    heard = copy_scores(heard_as_is(painted, chelsea), chelsea.streams)
-    assert heard[0] > 40.0
+    scores = copy_scores(evidence_without_table(painted, chelsea), chelsea.streams)
+    assert scores[0] > 40.0
 
 
 def test_leak_without_evidence_scores_zero(chelsea: Any) -> None:
     blank = np.full_like(chelsea.pixels, 128)
     nothing = detect_mark(blank, np.zeros(blank.shape[:2], np.bool_), chelsea.prepared)
     assert np.abs(copy_scores(nothing, chelsea.streams)).max() < 4.75
-    exact = copy_scores(heard_as_is(chelsea.pixels, chelsea), chelsea.streams)
+    exact = copy_scores(evidence_without_table(chelsea.pixels, chelsea), chelsea.streams)
     assert np.isfinite(exact).all()
     assert np.abs(exact).max() < 4.75
 

@@ -37,12 +37,12 @@ def test_every_photograph_keeps_its_psnr(photographs: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_an_enlarged_photograph_keeps_its_higher_psnr(chelsea: Any) -> None:
     large = np.ascontiguousarray(chelsea.pixels.repeat(6, axis=0).repeat(6, axis=1))
-    dice = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     size = large.shape[1], large.shape[0]
     copy = embed_mark(
         prepare_picture(large),
-        dice.bytes(key_stream_bytes(*size)),
-        dice.bytes(dither_stream_bytes(*size)),
+        rng.bytes(key_stream_bytes(*size)),
+        rng.bytes(dither_stream_bytes(*size)),
     )
     assert psnr_db(copy, large) >= lowest_copy_psnr_db(max(size)) - 0.1
 
@@ -64,9 +64,9 @@ def test_only_luma_changes(chelsea: Any) -> None:
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_flat_picture_stays_flat_to_the_eye(grey: int) -> None:
     flat = np.full((200, 300, 3), grey, np.uint8)
-    dice = np.random.default_rng(grey)
+    rng = np.random.default_rng(grey)
     copy = embed_mark(
-        prepare_picture(flat), dice.bytes(key_stream_bytes(300, 200)), dice.bytes(60_000)
+        prepare_picture(flat), rng.bytes(key_stream_bytes(300, 200)), rng.bytes(60_000)
     )
     assert np.abs(copy.astype(int) - flat).max() <= 3
     assert psnr_db(copy, flat) > 51.0
@@ -81,9 +81,9 @@ def test_structural_similarity_stays_high(name: str, photographs: dict[str, Any]
 @pytest.mark.parametrize("grey", [0, 60, 128, 255])
 def test_structural_similarity_stays_high_where_nothing_hides_a_mark(grey: int) -> None:
     flat = np.full((200, 300, 3), grey, np.uint8)
-    dice = np.random.default_rng(grey)
+    rng = np.random.default_rng(grey)
     copy = embed_mark(
-        prepare_picture(flat), dice.bytes(key_stream_bytes(300, 200)), dice.bytes(60_000)
+        prepare_picture(flat), rng.bytes(key_stream_bytes(300, 200)), rng.bytes(60_000)
     )
     assert structural_similarity(copy, flat, **AS_WANG) > 0.985
 

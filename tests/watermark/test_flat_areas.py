@@ -37,8 +37,8 @@ def chat(scale: int) -> Pixels:
 
 
 def streams(pixels: Pixels) -> list[bytes]:
-    dice = np.random.default_rng(5)
-    return [dice.bytes(key_stream_bytes(*_size(pixels))) for _ in range(COPIES)]
+    rng = np.random.default_rng(5)
+    return [rng.bytes(key_stream_bytes(*_size(pixels))) for _ in range(COPIES)]
 
 
 def copy_of(pixels: Pixels, who: int) -> Pixels:
@@ -63,8 +63,8 @@ def test_a_chat_still_names_its_copy_after_a_service_that_recodes() -> None:
     file = io.BytesIO()
     Image.fromarray(copy_of(pixels, who=7)).save(file, "JPEG", quality=50)
     leak = np.asarray(Image.open(file).convert("RGB"))
-    heard = detect_mark(leak, np.ones(leak.shape[:2], np.bool_), prepare_picture(pixels))
-    found = copy_scores(heard, streams(pixels))
+    evidence = detect_mark(leak, np.ones(leak.shape[:2], np.bool_), prepare_picture(pixels))
+    found = copy_scores(evidence, streams(pixels))
     assert found.argmax() == 7
     assert found[7] > 20.0
     assert np.delete(found, 7).max() < 5.0
@@ -101,11 +101,11 @@ def test_copies_of_a_picture_that_is_all_flat_differ(grey: int) -> None:
 def test_flat_means_that_all_surrounding_samples_are_equal(
     high: int, wide: int, values: int, dots: int, seed: int
 ) -> None:
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     pixels = np.full((high, wide, 3), 7, np.uint8)
     for _ in range(dots):
-        at = dice.integers(high), dice.integers(wide), dice.integers(3)
-        pixels[at] += dice.integers(values)
+        at = rng.integers(high), rng.integers(wide), rng.integers(3)
+        pixels[at] += rng.integers(values)
     wanted = np.pad(pixels.astype(float), ((7, 7), (7, 7), (0, 0)), constant_values=np.nan)
     windows = sliding_window_view(wanted, (15, 15), axis=(0, 1)).reshape(high, wide, 3, -1)
     equal = (np.nanmax(windows, axis=3) == np.nanmin(windows, axis=3)).all(axis=2)

@@ -26,12 +26,14 @@ def drawn(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
-def law(shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0) -> CoefficientModel:
+def uniform_model(
+    shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0
+) -> CoefficientModel:
     ones = np.ones(shape, np.float32)
     return CoefficientModel(ones * np.float32(gain), ones * np.float32(scale), ones)
 
 
-def lain(low: np.ndarray, high: np.ndarray) -> RoundingIntervals:
+def intervals(low: np.ndarray, high: np.ndarray) -> RoundingIntervals:
     free = np.arange(len(low)).reshape(-1, 1, 1) > 0
     return RoundingIntervals(
         low.astype(np.float32), high.astype(np.float32), free.astype(np.float32)
@@ -71,11 +73,11 @@ def test_coefficients_lie_in_their_intervals(quality: int) -> None:
     assert np.mean(moved) > 10 * np.mean(away)
 
 
-def test_the_pull_is_the_slope_of_the_log_likelihood() -> None:
+def test_score_function_is_the_slope_of_the_log_likelihood() -> None:
     shape = (64, 1, 1)
     low = drawn(4, *shape) * 4
-    seen = lain(low, low + 3.0)
-    sent, kind = drawn(5, *shape), law(shape, gain=0.8, scale=1.3)
+    seen = intervals(low, low + 3.0)
+    sent, kind = drawn(5, *shape), uniform_model(shape, gain=0.8, scale=1.3)
 
     def likelihood(added: float) -> np.ndarray:
         low, high, _ = seen.scaled_ends(sent + np.float32(added / 0.8), kind)
@@ -86,10 +88,12 @@ def test_the_pull_is_the_slope_of_the_log_likelihood() -> None:
     assert np.allclose(score_function(seen, sent, kind), slope, atol=5e-3)
 
 
-def test_the_pull_is_bounded_whatever_the_file_says() -> None:
+def test_score_function_is_bounded_for_any_file() -> None:
     shape = (64, 2, 2)
-    seen = lain(np.full(shape, 1e6), np.full(shape, 1e6 + 8))
-    assert np.abs(score_function(seen, np.zeros(shape, np.float32), law(shape))).max() <= 1.0
+    seen = intervals(np.full(shape, 1e6), np.full(shape, 1e6 + 8))
+    assert (
+        np.abs(score_function(seen, np.zeros(shape, np.float32), uniform_model(shape))).max() <= 1.0
+    )
 
 
 def test_gain_and_scale_are_found_under_rounding() -> None:
@@ -98,7 +102,7 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
     noise = np.random.default_rng(7).logistic(0.0, 3.0, shape)
     steps = np.float32(8.0)
     rounded = np.rint((0.7 * sent + noise) / steps)
-    seen = lain((rounded - 0.5) * steps, (rounded + 0.5) * steps)
+    seen = intervals((rounded - 0.5) * steps, (rounded + 0.5) * steps)
     found = fit_model(seen, sent, initial_model(seen, sent, np.ones(shape, np.float32)))
     assert np.median(found.gain[1:]) == pytest.approx(0.7, abs=0.03)
     assert np.median(found.scale[1:]) == pytest.approx(3.0, rel=0.25)
@@ -107,9 +111,9 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
 
 def test_area_with_less_than_a_mark_gains_no_weight() -> None:
     shape = (64, 3, 3)
-    quiet = raise_low_spread(law(shape, scale=0.1))
+    quiet = raise_low_spread(uniform_model(shape, scale=0.1))
     assert (quiet.scale > 0.5).all()
-    assert (raise_low_spread(law(shape, scale=5.0)).scale == 5.0).all()
+    assert (raise_low_spread(uniform_model(shape, scale=5.0)).scale == 5.0).all()
 
 
 def test_local_mean_is_a_mean() -> None:

@@ -46,16 +46,16 @@ def test_evidence_has_the_sign_of_the_added_mark(quality: int, alike: float) -> 
     covered = np.ones(grey.shape, np.bool_)
     covered[:, :64] = False
     trial = np.random.default_rng(3).normal(0.0, 2.0, grey.shape).astype(np.float32)
-    said, would = np.moveaxis(
+    measured, predicted = np.moveaxis(
         coefficient_evidence_per_pixel(found, sent, covered, table, trial), 2, 0
     )
-    assert not said[:, :64].any()
+    assert not measured[:, :64].any()
     inside = np.s_[:, 64:]
-    assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
-    assert np.corrcoef(would[inside].ravel(), trial[inside].ravel())[0, 1] > alike
+    assert np.corrcoef(measured[inside].ravel(), added[inside].ravel())[0, 1] > alike
+    assert np.corrcoef(predicted[inside].ravel(), trial[inside].ravel())[0, 1] > alike
     # the trial's predicted response is about the measured one
-    reached = float((said[inside] * added[inside]).sum())
-    assert 0.5 < reached / float((would[inside] * trial[inside]).sum()) < 2.0
+    reached = float((measured[inside] * added[inside]).sum())
+    assert 0.5 < reached / float((predicted[inside] * trial[inside]).sum()) < 2.0
 
 
 def test_without_a_trial_there_is_one_plane() -> None:

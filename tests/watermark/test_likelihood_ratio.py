@@ -27,10 +27,10 @@ def test_its_mean_over_all_signs_is_at_most_1(weights: list[float]) -> None:
 
 
 def test_among_innocents_it_reaches_x_less_often_than_once_in_x() -> None:
-    dice = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     grid = 0.5 + np.arange(40.0)
     unit = grid / np.linalg.norm(grid)
-    signs = dice.integers(0, 2, (6_000, unit.size), np.int8) * 2.0 - 1.0
+    signs = rng.integers(0, 2, (6_000, unit.size), np.int8) * 2.0 - 1.0
     ratios = np.array([likelihood_ratio(score) for score in (signs @ unit).tolist()])
     assert ratios.mean() < 1.0 + 4 * ratios.std() / math.sqrt(ratios.size)
     for reached in (2.0, 10.0, 100.0, 1000.0):
@@ -75,7 +75,7 @@ def test_verdict_has_a_ratio_for_every_copy() -> None:
 def test_strengths_far_from_the_score_may_be_left_out(score: float) -> None:
     every = range(1, 301)
     whole = math.fsum(1.0 / t for t in every)
-    heard = math.fsum(math.exp(min(t * score - t * t / 2, 700.0)) / (t * whole) for t in every)
+    total = math.fsum(math.exp(min(t * score - t * t / 2, 700.0)) / (t * whole) for t in every)
     assert likelihood_ratio(score) == pytest.approx(
-        min(0.5 + 0.5 * heard, LIKELIHOOD_RATIO_MAX), rel=1e-12
+        min(0.5 + 0.5 * total, LIKELIHOOD_RATIO_MAX), rel=1e-12
     )

@@ -35,10 +35,10 @@ def test_removed_copy_scores_zero_and_the_other_scores_higher(
 def test_innocent_scores_stay_fair_after_removing_named_copies(
     pair: ChipEvidence, chelsea: Any
 ) -> None:
-    dice = np.random.default_rng(17)
+    rng = np.random.default_rng(17)
     size = len(chelsea.streams[0])
     alone = remove_copies(pair, chelsea.streams[:2])
-    drawn = copy_scores(alone, (dice.bytes(size) for _ in range(2000)))
+    drawn = copy_scores(alone, (rng.bytes(size) for _ in range(2000)))
     assert abs(drawn.mean()) < 4.0 / np.sqrt(2000)
     assert abs(drawn.var() - 1.0) < 4.0 * np.sqrt(2.0 / 2000)
     assert np.abs(drawn).max() < 4.75

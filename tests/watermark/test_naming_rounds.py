@@ -14,37 +14,48 @@ from entrenous.watermark.verdict import Finding, NothingToWeigh, name_by_scores,
 Scores = Mapping[RecipientId, float]
 
 
-def who(number: int) -> RecipientId:
+def recipient(number: int) -> RecipientId:
     return RecipientId(f"r{number}")
 
 
-def fixed(*scores: float) -> Scores:
-    return {who(i): z for i, z in enumerate(scores)}
+def scores_by_recipient(*scores: float) -> Scores:
+    return {recipient(i): z for i, z in enumerate(scores)}
 
 
-def exactly(chance: float) -> object:
+def approx_chance(chance: float) -> object:
     """Match up to rounding; approx's default absolute tolerance of 1e-12 is too large here."""
     return pytest.approx(chance, rel=1e-12, abs=0.0)
 
 
 def test_rounds_name_what_one_round_names_at_half_of_alpha() -> None:
-    verdict = name_in_rounds(lambda _: fixed(9.0, 1.0, -3.0))
+    verdict = name_in_rounds(lambda _: scores_by_recipient(9.0, 1.0, -3.0))
     assert verdict.finding is Finding.ONE
-    assert verdict.named == (who(0),)
-    assert verdict.chance[who(0)] == exactly(2 * chance_that_any_scores(3, upper_tail(9.0)))
+    assert verdict.named == (recipient(0),)
+    assert verdict.chance[recipient(0)] == approx_chance(
+        2 * chance_that_any_scores(3, upper_tail(9.0))
+    )
 
 
 def test_fainter_copy_is_named_once_the_stronger_one_is_removed() -> None:
-    def score(aside: Collection[RecipientId]) -> Scores:
-        return fixed(30.0, 8.0 if who(0) in aside else 4.0, 7.9 if who(1) in aside else 3.0, 0.5)
+    def score(removed: Collection[RecipientId]) -> Scores:
+        return scores_by_recipient(
+            30.0,
+            8.0 if recipient(0) in removed else 4.0,
+            7.9 if recipient(1) in removed else 3.0,
+            0.5,
+        )
 
     verdict = name_in_rounds(score)
-    assert verdict.named == (who(0), who(1), who(2))
+    assert verdict.named == (recipient(0), recipient(1), recipient(2))
     assert verdict.finding is Finding.SEVERAL
-    assert verdict.score[who(1)] == 8.0
-    assert verdict.chance[who(1)] == exactly(4 * chance_that_any_scores(4, upper_tail(8.0)))
-    assert verdict.chance[who(2)] == exactly(8 * chance_that_any_scores(4, upper_tail(7.9)))
-    assert verdict.score[who(3)] == 0.5
+    assert verdict.score[recipient(1)] == 8.0
+    assert verdict.chance[recipient(1)] == approx_chance(
+        4 * chance_that_any_scores(4, upper_tail(8.0))
+    )
+    assert verdict.chance[recipient(2)] == approx_chance(
+        8 * chance_that_any_scores(4, upper_tail(7.9))
+    )
+    assert verdict.score[recipient(3)] == 0.5
 
 
 def test_later_rounds_spend_a_smaller_share_of_alpha() -> None:
@@ -52,46 +63,49 @@ def test_later_rounds_spend_a_smaller_share_of_alpha() -> None:
     while 2 * chance_that_any_scores(3, upper_tail(just)) > 1e-6:
         just += 0.001
 
-    def late(aside: Collection[RecipientId]) -> Scores:
-        return fixed(20.0, just if aside else 0.0, 0.0)
+    def late(removed: Collection[RecipientId]) -> Scores:
+        return scores_by_recipient(20.0, just if removed else 0.0, 0.0)
 
-    assert name_in_rounds(lambda _: fixed(just, 0.0, 0.0)).named == (who(0),)
-    assert name_in_rounds(late).named == (who(0),)
+    assert name_in_rounds(lambda _: scores_by_recipient(just, 0.0, 0.0)).named == (recipient(0),)
+    assert name_in_rounds(late).named == (recipient(0),)
 
 
 def test_no_second_round_when_the_first_names_nobody() -> None:
     asked: list[tuple[RecipientId, ...]] = []
 
-    def score(aside: Collection[RecipientId]) -> Scores:
-        asked.append(tuple(aside))
-        return fixed(1.0, 2.0)
+    def score(removed: Collection[RecipientId]) -> Scores:
+        asked.append(tuple(removed))
+        return scores_by_recipient(1.0, 2.0)
 
     assert name_in_rounds(score).finding is Finding.NOBODY
     assert asked == [()]
 
 
 def test_scores_of_named_copies_are_ignored() -> None:
-    def score(aside: Collection[RecipientId]) -> Scores:
-        return fixed(-50.0 if aside else 12.0, 1.0)
+    def score(removed: Collection[RecipientId]) -> Scores:
+        return scores_by_recipient(-50.0 if removed else 12.0, 1.0)
 
     verdict = name_in_rounds(score)
-    assert verdict.named == (who(0),)
-    assert verdict.score[who(0)] == 12.0
+    assert verdict.named == (recipient(0),)
+    assert verdict.score[recipient(0)] == 12.0
 
 
 @given(st.lists(st.floats(-5.0, 40.0), min_size=1, max_size=12))
 def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> None:
-    one, rounds = name_by_scores(fixed(*scores)), name_in_rounds(lambda _: fixed(*scores))
+    one, rounds = (
+        name_by_scores(scores_by_recipient(*scores)),
+        name_in_rounds(lambda _: scores_by_recipient(*scores)),
+    )
     assert set(rounds.named) <= set(one.named)
     assert all(rounds.chance[name] >= one.chance[name] for name in rounds.chance)
 
 
 def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
     """New innocent scores in every round, at an alpha large enough for counting."""
-    dice, alpha, runs = np.random.default_rng(5), 0.2, 3000
+    rng, alpha, runs = np.random.default_rng(5), 0.2, 3000
 
     def score(_: Collection[RecipientId]) -> Scores:
-        return fixed(40.0, *dice.normal(size=4))
+        return scores_by_recipient(40.0, *rng.normal(size=4))
 
     wrong = sum(len(name_in_rounds(score, alpha=alpha).named) > 1 for _ in range(runs))
     assert wrong / runs < alpha
@@ -101,6 +115,6 @@ def test_invalid_arguments_are_refused() -> None:
     with pytest.raises(NothingToWeigh):
         name_in_rounds(lambda _: {})
     with pytest.raises(ValueError, match="alpha"):
-        name_in_rounds(lambda _: fixed(1.0), alpha=0.0)
+        name_in_rounds(lambda _: scores_by_recipient(1.0), alpha=0.0)
     with pytest.raises(ValueError, match="compared"):
-        name_in_rounds(lambda _: fixed(1.0, 2.0), compared=1)
+        name_in_rounds(lambda _: scores_by_recipient(1.0, 2.0), compared=1)

@@ -19,7 +19,7 @@ CONTOUR = read_contour(audio_location.compute_contour(SENT))
 START, STOP = 5.13, 12.13
 
 
-def laid(attack: Attack) -> TimePath:
+def time_path_after(attack: Attack) -> TimePath:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
     found = prepare_found_sound(leak, rate_hz)
     path = audio_tracking.find_time_path(
@@ -43,7 +43,7 @@ def laid(attack: Attack) -> TimePath:
 def test_speed_is_measured_to_a_hundred_thousandth(
     attack: Attack, speed: float, pitch: float
 ) -> None:
-    path = laid(attack)
+    path = time_path_after(attack)
     assert path.speed == pytest.approx(speed, abs=2e-5)
     assert path.pitch == pytest.approx(pitch, abs=2e-5)
     found = path.found_position(np.arange(6.0, 11.0) * 16_000) * path.speed / 16_000
@@ -55,14 +55,14 @@ def test_speed_is_measured_to_a_hundred_thousandth(
 @pytest.mark.slow
 @pytest.mark.parametrize("speed", [0.95, 1.02])
 def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
-    path = laid(tempo(speed))
+    path = time_path_after(tempo(speed))
     assert path.pitch == 1.0
     assert path.speed == pytest.approx(speed, abs=2e-3)
 
 
 @pytest.mark.slow
 def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
-    path = laid(room())
+    path = time_path_after(room())
     found = path.found_position(np.arange(6.0, 11.0) * 16_000) / 16_000
     assert np.abs(found - (np.arange(6.0, 11.0) - START)).max() < 0.03
 

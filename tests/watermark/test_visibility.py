@@ -80,12 +80,12 @@ def test_visibility_of_smooth_pictures_is_equal_at_every_scale(name: str, tmp_pa
     picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     picture.thumbnail((600, 600))
     sent = np.asarray(picture)
-    dice = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     size = picture.size
     copy = embed_mark(
         prepare_picture(sent),
-        dice.bytes(key_stream_bytes(*size)),
-        dice.bytes(dither_stream_bytes(*size)),
+        rng.bytes(key_stream_bytes(*size)),
+        rng.bytes(dither_stream_bytes(*size)),
     )
     paths = [str(tmp_path / one) for one in ("sent.png", "copy.png")]
     for path, pixels in zip(paths, (sent, copy), strict=True):

@@ -20,18 +20,18 @@ from entrenous.fingerprint.video_hash import (
 MakeFrames = Callable[[Any, float], list[Frame]]
 
 
-def fitting(look: VideoViews, registered: VideoPrint) -> dict[str, float]:
+def matching_share_by_view(upload: VideoViews, registered: VideoPrint) -> dict[str, float]:
     """Return, by view, the share of half seconds within 31 bits of a registered frame."""
     return {
         view.how: len(
             {
-                look.half_second_of_frame(frame)
+                upload.half_second_of_frame(frame)
                 for frame, one in enumerate(view.hashes)
                 if min(differing_bits(one, bits) for bits in registered.hashes) <= 31
             }
         )
-        / look.half_second_count
-        for view in look.views
+        / upload.half_second_count
+        for view in upload.views
     }
 
 
@@ -49,8 +49,8 @@ EDITS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("how", EDITS)
 def test_the_right_view_fits(scene: Any, frames_of: MakeFrames, how: str) -> None:
     registered = make_video_fingerprint(frames_of(scene, 12.0))
-    look = video_views(frames_of([EDITS[how](pixels) for pixels in scene], 12.0))
-    shares = fitting(look, registered)
+    upload = video_views(frames_of([EDITS[how](pixels) for pixels in scene], 12.0))
+    shares = matching_share_by_view(upload, registered)
     assert max(shares, key=shares.__getitem__) == how
     assert shares[how] >= 0.9
     assert sorted(shares.values())[-2] <= 0.5
@@ -61,14 +61,16 @@ def test_another_video_matches_in_no_view(
     scene: Any, another_scene: Any, frames_of: MakeFrames
 ) -> None:
     registered = make_video_fingerprint(frames_of(scene, 12.0))
-    assert set(fitting(video_views(frames_of(another_scene, 12.0)), registered).values()) == {0.0}
+    assert set(
+        matching_share_by_view(video_views(frames_of(another_scene, 12.0)), registered).values()
+    ) == {0.0}
 
 
 def test_without_bars_there_are_eight_views(scene: Any, frames_of: MakeFrames) -> None:
-    look = video_views(frames_of(scene[:30], 12.0))
-    assert len(look.views) == 8
-    assert len(look.hashes) == 8 * len(look.at_ms)
-    assert look.view_and_frame(len(look.at_ms) + 1) == (1, 1)
+    upload = video_views(frames_of(scene[:30], 12.0))
+    assert len(upload.views) == 8
+    assert len(upload.hashes) == 8 * len(upload.at_ms)
+    assert upload.view_and_frame(len(upload.at_ms) + 1) == (1, 1)
 
 
 def test_flat_videos_have_no_view(frames_of: MakeFrames) -> None:
@@ -104,10 +106,10 @@ def test_a_video_without_bars_has_none(scene: Any, frames_of: MakeFrames) -> Non
 
 @given(st.binary(min_size=96, max_size=96), st.sampled_from([(8, 8), (16, 4), (4, 16), (2, 32)]))
 @settings(max_examples=50)
-def test_any_small_frame_is_looked_at(planes: bytes, size: tuple[int, int]) -> None:
+def test_any_small_frame_is_handled(planes: bytes, size: tuple[int, int]) -> None:
     frame = Frame(0.0, *size, planes)
-    look = video_views([frame])
-    assert len(look.at_ms) in (0, 1)
+    upload = video_views([frame])
+    assert len(upload.at_ms) in (0, 1)
 
 
 @pytest.mark.slow
@@ -124,22 +126,22 @@ def test_cut_edges_are_found_by_the_inner_hashes(
         int(rng.uniform(max(0.0, share - 0.04), min(share, 0.04)) * n) for n in (height, width)
     )
     cut = [pixels[top : top + tall, left : left + wide] for pixels in scene]
-    look = video_views(frames_of([np.fliplr(one) for one in cut], 12.0), len(scene) / 12.0)
-    fitting = {
+    upload = video_views(frames_of([np.fliplr(one) for one in cut], 12.0), len(scene) / 12.0)
+    matches = {
         (view.how, view.at_ms // 500)
-        for view in look.trimmed
+        for view in upload.trimmed
         if min(differing_bits(view.bits, bits) for bits in registered.inner) <= 31
     }
-    assert {how for how, _ in fitting} == {"mirror, edges cut"}
-    assert len(fitting) >= 4
+    assert {how for how, _ in matches} == {"mirror, edges cut"}
+    assert len(matches) >= 4
 
 
 @pytest.mark.slow
-def test_the_moments_of_cut_edges_are_few_and_spread(scene: Any, frames_of: MakeFrames) -> None:
-    look = video_views(frames_of(scene, 12.0), len(scene) / 12.0)
-    moments = sorted({view.at_ms // 500 for view in look.trimmed})
-    assert len(moments) == 8
-    assert moments[-1] >= 14
+def test_trimmed_views_are_few_and_spread_over_time(scene: Any, frames_of: MakeFrames) -> None:
+    upload = video_views(frames_of(scene, 12.0), len(scene) / 12.0)
+    half_seconds = sorted({view.at_ms // 500 for view in upload.trimmed})
+    assert len(half_seconds) == 8
+    assert half_seconds[-1] >= 14
     silent = video_views(frames_of(scene, 12.0))  # no announced length
     assert {view.at_ms // 500 for view in silent.trimmed} == set(range(8))
 

@@ -89,9 +89,9 @@ def test_child_reports_errors() -> None:
         (written(frames())[:-300], IncompleteClip),
         (written(frames(), codec="ffv1", container="matroska"), UnsupportedVideoCodec),
     ):
-        with pytest.raises(error) as told, decode_clip_untrusted(data) as clip:
+        with pytest.raises(error) as refusal, decode_clip_untrusted(data) as clip:
             list(clip.frames)
-        assert told.type is error
+        assert refusal.type is error
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,11 @@ def faults_of_many_requests():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun
 
 kept = keep_freed_memory({limits})
-told = []
-thread = threading.Thread(target=lambda: told.append(faults_of_many_requests()))
+results = []
+thread = threading.Thread(target=lambda: results.append(faults_of_many_requests()))
 thread.start()
 thread.join()
-sys.stdout.write(f"{{kept}} {{told[0]}}")
+sys.stdout.write(f"{{kept}} {{results[0]}}")
 """
 
 
@@ -49,7 +49,7 @@ def test_memory_is_faulted_in_once(limits: str, sizes: list[int], rounds: int) -
     assert int(faults) < 2 * sum(sizes) // _PAGE_BYTES
 
 
-def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without mallopt nothing is done and False is returned."""
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     assert not keep_freed_memory()

@@ -75,7 +75,7 @@ def test_a_picture_arrives_whole(picture: Picture) -> None:
 
 
 @pytest.mark.parametrize("kind", [NotAPicture, IncompletePicture, PictureDecodingFailed])
-def test_a_failure_arrives_as_itself(kind: type[EntrenousError]) -> None:
+def test_failure_arrives_as_the_same_error(kind: type[EntrenousError]) -> None:
     with pytest.raises(kind):
         read_from(write_picture_failure(kind()), PictureFormat.PNG)
 
@@ -115,7 +115,7 @@ def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> No
         read_picture_answer(io.BytesIO(other).read, PictureFormat.PNG, luma=True)
 
 
-def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
+def test_original_size_arrives_and_is_validated() -> None:
     encoding = PictureEncoding(PictureFormat.JPEG)
     shrunk = Picture(2, 1, b"abcdef", encoding, original_size=OriginalSize(7, 4, from_below=True))
     data = bytearray(b"".join(write_picture_answer(shrunk)))

@@ -101,7 +101,7 @@ def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("threads", [False, True])
-def test_what_decoding_needs_is_allowed_and_nothing_else(machine: str, *, threads: bool) -> None:
+def test_only_calls_that_decoding_needs_are_allowed(machine: str, *, threads: bool) -> None:
     column, architecture = MACHINES[machine]
     code = seccomp_program(column, architecture, threads=threads)
     calls = CALLS[machine]
@@ -126,7 +126,7 @@ def test_memory_never_becomes_executable(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_threads_where_needed_processes_never(machine: str) -> None:
+def test_threads_are_allowed_where_needed_and_processes_never(machine: str) -> None:
     column, architecture = MACHINES[machine]
     with_threads = seccomp_program(column, architecture, threads=True)
     without = seccomp_program(column, architecture, threads=False)

@@ -111,7 +111,7 @@ def test_the_shortest_sounds_have_samples_too(rate_hz: int, length: int) -> None
     assert len(sound) == pytest.approx(length * RATE_HZ / rate_hz, abs=1)
 
 
-def test_a_child_that_sends_more_than_was_asked_for_is_not_believed() -> None:
+def test_answer_with_more_than_requested_is_refused() -> None:
     with pytest.raises(ValueError, match="more than was asked for"):
         read_sound_answer(Pipe(answered(read_sound(ogg()))), RATE_HZ)
 
@@ -127,7 +127,7 @@ def test_child_reports_errors() -> None:
 
 
 @pytest.mark.real
-def test_dead_or_invalid_child_raises_sound_broken() -> None:
+def test_dead_or_invalid_child_raises_damaged_sound() -> None:
     ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
     for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
         with pytest.raises(DamagedSound):
@@ -158,10 +158,10 @@ def test_an_answer_is_read_as_it_was_written() -> None:
     [NoSoundFound(), UnsupportedSoundCodec(), DamagedSound(), SoundTooLong(limit_minutes=20)],
 )
 def test_failures_cross_the_pipe(failure: EntrenousError) -> None:
-    with pytest.raises(type(failure)) as told:
+    with pytest.raises(type(failure)) as refusal:
         read_sound_answer(Pipe(write_sound_failure(failure)))
-    assert told.type is type(failure)
-    assert str(told.value) == str(failure)
+    assert refusal.type is type(failure)
+    assert str(refusal.value) == str(failure)
 
 
 HEAD = struct.Struct(">IBBIBQ")
@@ -193,7 +193,7 @@ def test_invalid_times_in_an_answer_are_refused(times: tuple[int, ...]) -> None:
         read_sound_answer(Pipe(head + TIMED.pack(*times) + rest))
 
 
-def test_silences_stand_in_order() -> None:
+def test_silences_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="in order"):
         SoundTiming(0, (Silence(5, 1), Silence(5, 1)))
 

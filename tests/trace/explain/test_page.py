@@ -15,15 +15,15 @@ pytestmark = pytest.mark.slow
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
 
-def account(desk: Desk, choices: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- it is frozen
+def report_content(desk: Desk, options: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- it is frozen
     return report_content_of_picture(
-        desk.seen, desk.leak, 'a "found" <file>.jpg', desk.device, choices
+        desk.seen, desk.leak, 'a "found" <file>.jpg', desk.device, options
     )
 
 
 @pytest.fixture(scope="module")
 def page(caro_leaked: Desk) -> str:
-    return write_page(account(caro_leaked))
+    return write_page(report_content(caro_leaked))
 
 
 class Elements(HTMLParser):
@@ -100,7 +100,7 @@ def test_page_holds_no_secret(caro_leaked: Desk, page: str) -> None:
 
 
 def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
-    page = write_page(account(caro_leaked, ReportOptions(blind=True)))
+    page = write_page(report_content(caro_leaked, ReportOptions(blind=True)))
     assert "copy 1" in page
     assert "caro" in page
     assert ">ben" not in page
@@ -111,13 +111,13 @@ def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: Desk, page: s
     boxes = [attrs for tag, attrs in Elements(page).found if attrs.get("type") == "checkbox"]
     assert len(boxes) == 3
     assert not any("checked" in attrs for attrs in boxes)
-    veiled = write_page(account(caro_leaked, ReportOptions(veiled=True)), veiled=True)
+    veiled = write_page(report_content(caro_leaked, ReportOptions(veiled=True)), veiled=True)
     assert "They are left out" in veiled
     assert len(veiled) < 0.6 * len(page)
 
 
 def test_page_says_what_a_finding_of_nobody_would_need(original_leaked: Desk) -> None:
-    page = html.unescape(write_page(account(original_leaked)))
+    page = html.unescape(write_page(report_content(original_leaked)))
     assert "No copy stands out" in page
     assert "clears nobody" in page
     assert "made for caro." not in page

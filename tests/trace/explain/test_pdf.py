@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def account(caro_leaked: Desk) -> ReportContent:
+def content(caro_leaked: Desk) -> ReportContent:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
     return report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
 
@@ -36,41 +36,41 @@ def pages(pdf: bytes) -> int:
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_pdf_opens_and_the_pictures_come_last(account: ReportContent) -> None:
-    pdf = write_pdf(account)
+def test_pdf_opens_and_the_pictures_come_last(content: ReportContent) -> None:
+    pdf = write_pdf(content)
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
     assert pages(pdf) == 4
-    assert pages(write_pdf(replace(account, pictures=None))) == 3
+    assert pages(write_pdf(replace(content, pictures=None))) == 3
 
 
-def test_the_same_account_makes_the_same_bytes(account: ReportContent) -> None:
-    assert write_pdf(account) == write_pdf(account)
+def test_same_content_makes_the_same_bytes(content: ReportContent) -> None:
+    assert write_pdf(content) == write_pdf(content)
 
 
 @pytest.mark.parametrize(
     "name",
     ["Łukasz", "דנה", "محمد", "王小明", "dan\U0001f642", "x" * 200, "a\u0301" * 40, "\u202eabc"],
 )
-def test_any_name_can_be_printed(account: ReportContent, name: str) -> None:
+def test_any_name_can_be_printed(content: ReportContent, name: str) -> None:
     row = CopyScoreRow(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
     named = ((f"Its hidden marks fit the copy made for {name}.", ["Chance."]),)
-    assert pages(write_pdf(replace(account, rows=(row,), named=named, pictures=None))) >= 3
+    assert pages(write_pdf(replace(content, rows=(row,), named=named, pictures=None))) >= 3
 
 
 @settings(max_examples=8)
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40))
-def test_no_text_breaks_the_pdf(account: ReportContent, name: str) -> None:
+def test_no_text_breaks_the_pdf(content: ReportContent, name: str) -> None:
     row = CopyScoreRow(name, "1.0", "1", "below 2", "not named", named=False)
-    short = replace(account, rows=(row,), file_name=name, pictures=None, tone=None)
+    short = replace(content, rows=(row,), file_name=name, pictures=None, tone=None)
     assert pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2
 
 
-def test_no_picture_is_on_the_first_pages(account: ReportContent) -> None:
+def test_no_picture_is_on_the_first_pages(content: ReportContent) -> None:
     """The PDF promises that its first three pages show no pictures."""
     painted = [
         number
-        for number, page in enumerate(_contents(write_pdf(account)), 1)
+        for number, page in enumerate(_contents(write_pdf(content)), 1)
         if re.search(rb"/I\d+ Do", page)
     ]
     assert painted == [4]
@@ -89,11 +89,11 @@ def _contents(pdf: bytes) -> list[bytes]:
 
 
 @pytest.mark.real
-def test_a_reader_finds_the_words_on_their_pages(account: ReportContent, tmp_path: Path) -> None:
+def test_a_reader_finds_the_words_on_their_pages(content: ReportContent, tmp_path: Path) -> None:
     program = shutil.which("pdftotext")
     if program is None:
         pytest.skip("pdftotext is missing: it is in Debian's poppler-utils")
-    (tmp_path / "trace.pdf").write_bytes(write_pdf(account))
+    (tmp_path / "trace.pdf").write_bytes(write_pdf(content))
     made = subprocess.run(
         (program, "-layout", "trace.pdf", "-"), cwd=tmp_path, capture_output=True, check=True
     )

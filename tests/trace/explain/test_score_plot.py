@@ -41,8 +41,8 @@ def test_everything_lies_inside(scores: list[float], needed: float, named: int) 
 
 @pytest.mark.parametrize("copies", [2, 60, 61, 1000])
 def test_every_named_copy_has_a_dot_right_of_the_line(copies: int) -> None:
-    dice = np.random.default_rng(3)
-    scores = {f"p{n}": float(score) for n, score in enumerate(dice.normal(size=copies))}
+    rng = np.random.default_rng(3)
+    scores = {f"p{n}": float(score) for n, score in enumerate(rng.normal(size=copies))}
     scores["p1"] = 40.0
     drawing = score_plot(scores, ["p1"], 6.2)
     dots = [shape for shape in drawing.shapes if isinstance(shape, Dot)]
@@ -73,7 +73,7 @@ def test_labels_do_not_overlap() -> None:
             assert one[2] != other[2] or one[1] <= other[0] or other[1] <= one[0]
 
 
-def test_svg_escapes_what_others_chose() -> None:
+def test_svg_escapes_texts() -> None:
     words = DrawnText((1.0, 2.0), "<script>&", ColourRole.INK, TextAnchor.START)
     drawn = drawing_as_svg(Drawing(10, 10, (words,), 'a "quoted" <name>'))
     assert "<script>" not in drawn

@@ -39,55 +39,55 @@ def trace(scores: dict[str, float], **more: object) -> Trace:
 
 def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: Desk) -> None:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
-    account = report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
-    known = dict(account.undone)
+    content = report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
+    known = dict(content.undone)
     assert known["Crop, turn, mirror"].startswith("cropped to 7")
     assert known["Saved as"] == "JPEG, quality about 70"
     assert "points of both pictures agree" in known["How sure the position is"]
     assert "as sent" in known["Light and colour"]
-    assert dict(account.identity)["Copies compared"] == "3"
-    assert any("faint steps of brightness" in one for one in account.method)
+    assert dict(content.identity)["Copies compared"] == "3"
+    assert any("faint steps of brightness" in one for one in content.method)
 
 
 def test_clip_report_says_which_part_without_pictures() -> None:
-    account = report_content_of_trace(
+    content = report_content_of_trace(
         trace({"ben": 12.0, "caro": 0.2}, span=MatchedSpan(3.0, 5.0)), "a.mp4", ReportOptions()
     )
-    assert dict(account.undone) == {"Which part": "5.0 s of it, from 3.0 s after its start"}
-    assert account.pictures is None
-    assert "picture" not in account.method[0]
-    assert b"%PDF" in write_pdf(account)
-    assert "made for ben" in write_page(account)
+    assert dict(content.undone) == {"Which part": "5.0 s of it, from 3.0 s after its start"}
+    assert content.pictures is None
+    assert "picture" not in content.method[0]
+    assert b"%PDF" in write_pdf(content)
+    assert "made for ben" in write_page(content)
 
 
 def test_unmatched_file_has_a_report_too() -> None:
     nobody = Trace(1, AT, b"l" * 32, Verdict(Finding.NOBODY, (), {}, {}), compared=5)
-    account = report_content_of_trace(nobody, "x.png", ReportOptions())
-    assert account.plot is None
-    assert account.rows == ()
-    assert "clears nobody" in account.remarks[0]
-    assert b"%PDF" in write_pdf(account)
-    assert "No copy stands out" in write_page(account)
+    content = report_content_of_trace(nobody, "x.png", ReportOptions())
+    assert content.plot is None
+    assert content.rows == ()
+    assert "clears nobody" in content.remarks[0]
+    assert b"%PDF" in write_pdf(content)
+    assert "No copy stands out" in write_page(content)
 
 
 def test_twenty_of_a_thousand_copies_are_listed() -> None:
     scores = {f"p{n}": n / 1000 for n in range(999)} | {"caro": 50.0}
-    account = report_content_of_trace(trace(scores), "x.png", ReportOptions())
-    assert [row.label for row in account.rows[:2]] == ["caro", "p998"]
-    assert len(account.rows) == 20
+    content = report_content_of_trace(trace(scores), "x.png", ReportOptions())
+    assert [row.label for row in content.rows[:2]] == ["caro", "p998"]
+    assert len(content.rows) == 20
     assert (
-        account.unlisted == "980 further copies are not listed; the highest of their scores is 1.0."
+        content.unlisted == "980 further copies are not listed; the highest of their scores is 1.0."
     )
-    assert [row.support for row in account.rows[:2]] == ["extremely strong support", "not named"]
+    assert [row.support for row in content.rows[:2]] == ["extremely strong support", "not named"]
 
 
 @pytest.mark.parametrize("named", [1, 3, 4, 12])
 def test_each_named_copy_has_its_sentence(named: int) -> None:
     scores = {f"p{n}": 20.0 + n for n in range(named)} | {"x": 0.0}
-    account = report_content_of_trace(trace(scores), "x.png", ReportOptions(blind=True))
-    assert len(account.named) == named
-    assert account.headline.endswith("one copy" if named == 1 else "several copies")
-    assert f"copy {named + 1}" in [row.label for row in account.rows]
+    content = report_content_of_trace(trace(scores), "x.png", ReportOptions(blind=True))
+    assert len(content.named) == named
+    assert content.headline.endswith("one copy" if named == 1 else "several copies")
+    assert f"copy {named + 1}" in [row.label for row in content.rows]
 
 
 def test_further_messages_are_mentioned() -> None:
@@ -96,10 +96,10 @@ def test_further_messages_are_mentioned() -> None:
         name_by_scores({RecipientId("eva"): 30.0}, compared=1000),
         PictureWarp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0),
     )
-    account = report_content_of_trace(
+    content = report_content_of_trace(
         trace({"ben": 40.0}, others=(other,)), "x.png", ReportOptions()
     )
-    assert any("8-heron: eva" in remark for remark in account.remarks)
+    assert any("8-heron: eva" in remark for remark in content.remarks)
 
 
 def test_the_date_has_no_leading_zero() -> None:

@@ -33,7 +33,7 @@ def test_digits_never_show_a_smaller_chance(chance: float) -> None:
     assert float(chance_in_digits(chance).removeprefix("below ")) >= chance
 
 
-def test_the_odds_never_say_too_much() -> None:
+def test_odds_are_never_overstated() -> None:
     assert "once in 100 million tries" in chance_in_words(9.9e-9)
     assert "once in 1 million tries" in chance_in_words(9.9e-7)
     assert "a million billion" in chance_in_words(1e-40)
@@ -77,13 +77,13 @@ def test_times_likelier_is_rounded_down() -> None:
 
 
 @given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
-def test_nobody_clears_nobody_whatever_was_missing(forecast: float, needed: float) -> None:
+def test_finding_of_nobody_never_clears_anybody(forecast: float, needed: float) -> None:
     said = explain_nobody_named(forecast, needed)
     assert "clears nobody" in said
     assert ("Enough seems to be left in this file to find" in said) == (forecast >= needed + 2.0)
 
 
-def test_how_much_more_it_takes_grows_with_the_square() -> None:
+def test_missing_pixels_grow_with_the_square_of_the_score() -> None:
     assert "about 4 times as many pixels" in explain_nobody_named(4.0, 6.0)
     assert "about 16 times as many pixels" in explain_nobody_named(2.0, 6.0)
     assert "Next to nothing" in explain_nobody_named(0.01, 6.0)

@@ -89,9 +89,9 @@ def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
 
 
 def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: WrittenReport) -> None:
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
     repeated = check_report(
-        files(caro_leaked, disclosed.file), read_picture, lambda *of: told.append(of)
+        files(caro_leaked, disclosed.file), read_picture, lambda *of: steps.append(of)
     )
     assert repeated.program_differences == {}
     assert repeated.report == disclosed.report
@@ -99,7 +99,7 @@ def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: WrittenRe
     assert repeated.report.named == ("caro",)
     assert repeated.digest == disclosed.digest
     assert repeated.signed_by is None
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_report_has_the_traces_finding(caro_leaked: Desk, disclosed: WrittenReport) -> None:
@@ -166,8 +166,8 @@ def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
     report = check_report(ReportInputs(made.file, ours.leak, ours.original), read_picture).report
     assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
     assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
-    account = report_content_of_trace(ours.seen.trace, "leak.jpg", ReportOptions(blind=True))
-    assert {row.label: row.named for row in account.rows} == {"copy 2": True, "copy 3": False}
+    content = report_content_of_trace(ours.seen.trace, "leak.jpg", ReportOptions(blind=True))
+    assert {row.label: row.named for row in content.rows} == {"copy 2": True, "copy 3": False}
 
 
 def swapped(plain: dict[str, Any]) -> None:
@@ -378,9 +378,9 @@ def test_merged_copies_are_repeated_in_rounds() -> None:
 
 
 def test_evidence_of_named_copies_is_removed() -> None:
-    dice = np.random.default_rng(5)
-    signs = [dice.integers(0, 2, 4_000) * 2.0 - 1.0 for _ in range(3)]
-    evidence = 3.0 * signs[0] + 1.0 * signs[1] + dice.normal(size=4_000)
+    rng = np.random.default_rng(5)
+    signs = [rng.integers(0, 2, 4_000) * 2.0 - 1.0 for _ in range(3)]
+    evidence = 3.0 * signs[0] + 1.0 * signs[1] + rng.normal(size=4_000)
     assert score(signs[0], evidence) > 40.0
     left = remove_named_copies(evidence, [signs[0]])
     assert abs(score(signs[0], left)) < 2.0

@@ -73,14 +73,14 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert checked["named"] == ["caro"]
 
     assert command("verdict", "check", desk / "second.json", *files) == EXIT_YES
-    told = capsys.readouterr().out
-    assert "The report holds" in told
-    assert "made for caro" in told
-    assert "she can make every copy" in told
-    assert "copy for ben" not in told
+    output = capsys.readouterr().out
+    assert "The report holds" in output
+    assert "made for caro" in output
+    assert "she can make every copy" in output
+    assert "copy for ben" not in output
     assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == EXIT_YES
-    told = capsys.readouterr().out
-    assert "the one that the report lists for copy 1.\n  The finding does not name this" in told
+    output = capsys.readouterr().out
+    assert "the one that the report lists for copy 1.\n  The finding does not name this" in output
 
     assert command("verdict", "check", out / "report.json", "--leak", copy, *files[2:]) == 5
     out_text, err_text = capsys.readouterr()
@@ -100,9 +100,9 @@ def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
         spoil()
         capsys.readouterr()
         assert command(*disclosed) == code
-        told = capsys.readouterr().err
-        assert "A file that this device stored is" in told
-        assert "elay" not in told
+        output = capsys.readouterr().err
+        assert "A file that this device stored is" in output
+        assert "elay" not in output
         assert not (desk / "new.json").exists()
 
 
@@ -123,17 +123,17 @@ def test_explain_options_need_explain(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("version", "helps"), [(1, "entrenous verdict disclose"), (3, "Update Entrenous: ")]
 )
-def test_a_report_of_another_version_is_said_to_be_one(
+def test_report_of_another_version_is_named_as_such(
     tmp_path: Path, version: int, helps: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report, file = tmp_path / "report.json", tmp_path / "leak.jpg"
     report.write_text(json.dumps({"schema": f"entrenous/verdict-report/{version}"}))
     file.write_bytes(b"not looked at")
     assert command("verdict", "check", report, "--leak", file, "--original", file) == 7
-    told = " ".join(capsys.readouterr().err.split())
-    assert f"in format version {version}; the version that you are using reads" in told
-    assert helps in told
-    assert "whoever sent it" not in told
+    output = " ".join(capsys.readouterr().err.split())
+    assert f"in format version {version}; the version that you are using reads" in output
+    assert helps in output
+    assert "whoever sent it" not in output
 
 
 def test_a_check_needs_no_device(

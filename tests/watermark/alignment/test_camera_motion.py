@@ -21,8 +21,8 @@ def view(x: int, y: int) -> np.ndarray:
 
 
 def camera_over(places: list[tuple[int, int]]) -> CameraMotion:
-    follower = CameraTracker()
-    rows = np.array([follower.add_frame(view(*place)) for place in places])
+    tracker = CameraTracker()
+    rows = np.array([tracker.add_frame(view(*place)) for place in places])
     times = np.arange(len(places)) / 10.0
     survey = ClipMeasurements(times.tobytes(), rows.tobytes(), (), b"", b"", (1, 1))
     return CameraMotion.of(survey)
@@ -30,9 +30,9 @@ def camera_over(places: list[tuple[int, int]]) -> CameraMotion:
 
 def test_a_pan_is_followed() -> None:
     places = [(10 + 3 * n, 40 + 2 * n) for n in range(20)]
-    way = camera_over(places).motion_between(0.0, 1.9, (320, 240))
-    assert way[:, 2] == pytest.approx([-57.0, -38.0], abs=1.0)
-    assert way[:, :2] == pytest.approx(np.eye(2), abs=0.01)
+    motion = camera_over(places).motion_between(0.0, 1.9, (320, 240))
+    assert motion[:, 2] == pytest.approx([-57.0, -38.0], abs=1.0)
+    assert motion[:, :2] == pytest.approx(np.eye(2), abs=0.01)
     back = camera_over(places).motion_between(1.9, 0.0, (320, 240))
     assert back[:, 2] == pytest.approx([57.0, 38.0], abs=1.0)
 
@@ -44,10 +44,10 @@ def test_a_still_camera_stays_exactly_still() -> None:
 
 
 def test_a_cut_is_no_motion() -> None:
-    follower = CameraTracker()
-    follower.add_frame(view(0, 0))
+    tracker = CameraTracker()
+    tracker.add_frame(view(0, 0))
     flat = np.full((240, 320), 90, np.uint8)
-    assert follower.add_frame(flat) == (1.0, 0.0, 0.0, 0.0)
+    assert tracker.add_frame(flat) == (1.0, 0.0, 0.0, 0.0)
 
 
 def test_the_nearest_time_is_found() -> None:
@@ -76,7 +76,7 @@ def test_start_and_speed_are_found(start_s: float, speed: float) -> None:
     strips = FrameRows(
         noisy.astype(np.float32), found_times, sent, sent_times, np.ones(sent.shape[1], np.bool_)
     )
-    moment = strips.refine_timing(strips.best_timing_anywhere())
-    assert moment.start_s == pytest.approx(start_s, abs=0.06)
-    assert moment.speed == pytest.approx(speed, abs=0.03)
-    assert moment.likeness > 1.5
+    timing = strips.refine_timing(strips.best_timing_anywhere())
+    assert timing.start_s == pytest.approx(start_s, abs=0.06)
+    assert timing.speed == pytest.approx(speed, abs=0.03)
+    assert timing.likeness > 1.5

@@ -16,8 +16,8 @@ PLACES = np.stack(np.meshgrid(np.linspace(0, 399, 9), np.linspace(0, 299, 7)), -
 
 
 def waved(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
-    dice = np.random.default_rng(seed)
-    return Bend(dice.normal(size=(spans + 3, spans + 3, 2)) * size_px, BOX)
+    rng = np.random.default_rng(seed)
+    return Bend(rng.normal(size=(spans + 3, spans + 3, 2)) * size_px, BOX)
 
 
 @given(st.integers(1, 20), st.lists(st.floats(-50, 450), min_size=1, max_size=20))
