@@ -23,12 +23,12 @@ import subprocess
 from types import SimpleNamespace
 from entrenous.__main__ import main
 from entrenous.demo import stage
-from tests.ready import begun, done
+from tests.ready import run_program, start_program
 
 def run(command, *, env, input, capture_output, timeout, check):
-    return done(command, env=env, typed=input)
+    return run_program(command, env=env, typed=input)
 
-stage.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": begun, "run": run})
+stage.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": start_program, "run": run})
 main()
 """
 ROOT = Path(__file__).parents[2]

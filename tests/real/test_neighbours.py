@@ -90,7 +90,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]
     people.relay.start()
     for one in (people.ana, people.ben):
         one.does("setup", "--name", one.name, "--relay", people.relay.url)
-        one.anew = True  # the tests read its arguments and its environment
+        one.fresh_process = True  # the tests read its arguments and its environment
     people.ben.program = PROGRAM
     yield people
     people.relay.stop()
