@@ -20,9 +20,9 @@ from tests.village.world import RELAY, SeededRandom, SettableClock
 
 
 def offline_device() -> Device:
-    clock, dice, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
+    clock, rng, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
     courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
-    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+    return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 
 def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:

@@ -19,7 +19,9 @@ from tests.village.world import RELAY, SeededRandom, SettableClock
 
 
 @dataclass(frozen=True)
-class Desk:
+class TracedLeak:
+    """A device that sent copies of a picture, a leak, and the trace of the leak."""
+
     device: Device
     original: bytes
     copies: dict[str, bytes]
@@ -42,23 +44,23 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
-def piece_of(data: bytes, quality: int = 70) -> bytes:
+def cropped_jpeg(data: bytes, quality: int = 70) -> bytes:
     """Return three quarters of the area of a picture of 360 x 240 pixels, as a JPEG."""
     return as_jpeg(Image.open(io.BytesIO(data)).crop((16, 12, 332, 220)), quality)
 
 
-def device_with_nothing() -> Device:
-    clock, dice, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
+def empty_device() -> Device:
+    clock, rng, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
     courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
-    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+    return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 
-def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
+def mark_and_trace(names: tuple[str, ...], leaked: str | None = None) -> TracedLeak:
     """Mark a photo for ``names``, and trace a crop of one copy, or of the original if None."""
-    device, original = device_with_nothing(), as_jpeg(photo(), 95)
+    device, original = empty_device(), as_jpeg(photo(), 95)
     labels = [RecipientId(name) for name in names]
     copies = {
         str(copy.to): copy.data for _, copy in mark_picture_copies(original, labels, None, device)
     }
-    leak = piece_of(original if leaked is None else copies[leaked])
-    return Desk(device, original, copies, leak, trace_picture(leak, device))
+    leak = cropped_jpeg(original if leaked is None else copies[leaked])
+    return TracedLeak(device, original, copies, leak, trace_picture(leak, device))

@@ -32,12 +32,12 @@ Marked = tuple[Device, bytes, dict[str, bytes]]
 
 
 def offline_device() -> Device:
-    clock, dice, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
+    clock, rng, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
     courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
     ledger = VaultLedger(vault)
     return Device(
         clock,
-        dice,
+        rng,
         vault,
         ledger,
         courier,

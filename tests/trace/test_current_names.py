@@ -15,7 +15,7 @@ from entrenous.trace.report.disclose import disclose_trace, recorded_trace
 from entrenous.trace.trace_file import trace_file, with_current_names
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import Person, Room
-from tests.trace.report_desk import as_jpeg, desk, photo, piece_of
+from tests.trace.report_desk import as_jpeg, cropped_jpeg, mark_and_trace, photo
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ class Leaked(Room):
         self.ben = ben.id
         self.ana.add_contact(ben)
         self.ana.sends(as_jpeg(photo(), 95), ben)
-        self.leak = piece_of(ben.opens_newest().files[0].data)
+        self.leak = cropped_jpeg(ben.opens_newest().files[0].data)
 
     def knows_another(self, who: Person) -> None:
         """Let Ana, on one of her devices, add another person whom she also calls Ben."""
@@ -81,7 +81,7 @@ def test_case_uses_current_names_too(room: Leaked) -> None:
 
 
 def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
-    old, new = desk(("ben", "caro"), "caro"), desk(("dina", "eve"), "dina")
+    old, new = mark_and_trace(("ben", "caro"), "caro"), mark_and_trace(("dina", "eve"), "dina")
     case = open_case(old.seen.trace, Situation(()), AgeAnswer.ADULTS, old.device)
     assert imported(exported(old.device), new.device).cases == 1
     said = case_json(find_case(case.name, new.device), new.device)

@@ -18,7 +18,7 @@ from entrenous.trace.trace_file import trace_file
 from entrenous.watermark.verdict import Finding
 from tests.clips import wander, written
 from tests.send.sounds import device_for_sounds
-from tests.trace.report_desk import as_jpeg, desk, photo
+from tests.trace.report_desk import as_jpeg, mark_and_trace, photo
 from tests.trace.test_clip import offline_device, shot_of
 from tests.trace.test_sound import note
 
@@ -33,7 +33,7 @@ def test_trace_says_that_nothing_could_be_compared() -> None:
     def damaged(_: object) -> bytes:
         raise DecryptionFailed
 
-    seen = desk(("ben", "caro"), "caro")
+    seen = mark_and_trace(("ben", "caro"), "caro")
     (message,) = seen.device.ledger.messages()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(seen.device.vault, "read_stored_file", damaged)

@@ -40,7 +40,9 @@ forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 """
 
 
-def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> DecoderPool:
+def pool_with_fake_children(
+    code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1
+) -> DecoderPool:
     """Return a pool whose children send the value of ``code`` instead of decoding."""
     command = (sys.executable, "-c", FORKS.replace("{code}", code))
     limits = Limits(wall_s=wall_s)
@@ -48,43 +50,43 @@ def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> De
 
 
 @pytest.fixture(scope="module")
-def jails() -> Iterator[DecoderPool]:
+def decoder_pool() -> Iterator[DecoderPool]:
     with DecoderPool() as made:
         yield made
 
 
 @pytest.mark.parametrize("kind", PictureFormat)
 def test_every_file_decodes_as_without_a_sandbox(
-    kind: PictureFormat, files: Files, jails: DecoderPool
+    kind: PictureFormat, files: Files, decoder_pool: DecoderPool
 ) -> None:
     for _ in range(2):
-        assert jails.read(files[kind]) == read_picture(files[kind])
+        assert decoder_pool.read(files[kind]) == read_picture(files[kind])
 
 
 def test_child_errors_are_raised_and_the_next_picture_is_read(
-    files: Files, jails: DecoderPool
+    files: Files, decoder_pool: DecoderPool
 ) -> None:
     with pytest.raises(NotAPicture):
-        jails.read(b"hello")
+        decoder_pool.read(b"hello")
     with pytest.raises(IncompletePicture):
-        jails.read(files["jpeg"][:-400])
-    assert jails.read(files["jpeg"]) == read_picture(files["jpeg"])
+        decoder_pool.read(files["jpeg"][:-400])
+    assert decoder_pool.read(files["jpeg"]) == read_picture(files["jpeg"])
 
 
-def test_concurrent_answers_are_not_mixed_up(files: Files, jails: DecoderPool) -> None:
+def test_concurrent_answers_are_not_mixed_up(files: Files, decoder_pool: DecoderPool) -> None:
     wanted = [files["jpeg"], files["png"]] * 6
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(jails.read, wanted)) == [read_picture(one) for one in wanted]
+        assert list(pool.map(decoder_pool.read, wanted)) == [read_picture(one) for one in wanted]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
 def test_each_forked_child_is_new_and_equally_confined() -> None:
-    with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
-        walls = jail.confinement
+    with PictureDecoder(kinds=(PictureFormat.JPEG,)) as decoder:
+        confinement = decoder.confinement
     server, seen = ForkServer((*SERVER, *LIMITS, "jpeg")), set[int]()
     try:
         for _ in range(2):
-            assert server.ready_child(10.0).confinement == walls
+            assert server.ready_child(10.0).confinement == confinement
             (pid,) = children(server)
             assert descriptors(pid) <= {"0", "1", "2"}
             assert pid not in seen
@@ -113,36 +115,36 @@ def descriptors(pid: int) -> set[str]:
     ],
 )
 def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
-    with liars(code) as jails, pytest.raises(PictureDecodingFailed):
-        jails.read(files["jpeg"])
+    with pool_with_fake_children(code) as decoder_pool, pytest.raises(PictureDecodingFailed):
+        decoder_pool.read(files["jpeg"])
 
 
 def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
     code = "time.sleep(600) if data[-1:] == b'!' else b''.join(real(data, px, luma=luma))"
-    with liars(code, wall_s=120.0) as jails:
-        jails.read(files["jpeg"])  # the server has started, which may take long
-        jails._limits = Limits(wall_s=1.5)
+    with pool_with_fake_children(code, wall_s=120.0) as decoder_pool:
+        decoder_pool.read(files["jpeg"])  # the server has started, which may take long
+        decoder_pool._limits = Limits(wall_s=1.5)
         began_s = time.monotonic()
         with pytest.raises(PictureDecodingFailed):
-            jails.read(files["jpeg"] + b"!")
+            decoder_pool.read(files["jpeg"] + b"!")
     assert time.monotonic() - began_s < 120.0
 
 
 def test_left_over_answer_is_never_used_for_another_picture(files: Files) -> None:
     """The child sends an answer (N) and surplus bytes; the next child has its own pipes."""
-    with liars("b'NP' + bytes(40)") as jails:
+    with pool_with_fake_children("b'NP' + bytes(40)") as decoder_pool:
         for _ in range(3):
             with pytest.raises(NotAPicture):
-                jails.read(files["jpeg"])
+                decoder_pool.read(files["jpeg"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
 def test_reused_child_serves_its_share_and_no_more(files: Files) -> None:
-    with DecoderPool(pictures_per_child=3) as jails:
+    with DecoderPool(pictures_per_child=3) as decoder_pool:
         asked = []
         for _ in range(7):
-            jails.read(files["jpeg"])
-            (server,) = jails._idle[PictureFormat.JPEG]
+            decoder_pool.read(files["jpeg"])
+            (server,) = decoder_pool._idle[PictureFormat.JPEG]
             asked += children(server)
     assert [asked.count(pid) for pid in dict.fromkeys(asked)] == [3, 3, 1]
 
@@ -155,9 +157,9 @@ def test_one_child_gives_the_same_answers_as_many(files: Files) -> None:
             assert outcome(kept, data) == outcome(fresh, data)
 
 
-def outcome(jails: DecoderPool, data: bytes) -> object:
+def outcome(decoder_pool: DecoderPool, data: bytes) -> object:
     try:
-        return jails.read(data, at_least_px=64, luma=True)
+        return decoder_pool.read(data, at_least_px=64, luma=True)
     except EntrenousError as error:
         return type(error)
 
@@ -165,11 +167,11 @@ def outcome(jails: DecoderPool, data: bytes) -> object:
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
 @pytest.mark.threat("decoder-attack")
 def test_decoder_process_ends_after_a_damaged_file(files: Files) -> None:
-    with DecoderPool(pictures_per_child=100) as jails:
+    with DecoderPool(pictures_per_child=100) as decoder_pool:
         seen = set()
         for data in (files["jpeg"], files["jpeg"][:-400], files["jpeg"]):
-            outcome(jails, data)
-            (server,) = jails._idle[PictureFormat.JPEG]
+            outcome(decoder_pool, data)
+            (server,) = decoder_pool._idle[PictureFormat.JPEG]
             seen |= set(children(server))
             served = server.served
     assert len(seen) == served == 2
@@ -178,10 +180,10 @@ def test_decoder_process_ends_after_a_damaged_file(files: Files) -> None:
 def test_child_of_a_large_picture_is_not_reused() -> None:
     made = io.BytesIO()
     Image.new("L", (4200, 4100)).save(made, "PNG")
-    with DecoderPool(pictures_per_child=100) as jails:
+    with DecoderPool(pictures_per_child=100) as decoder_pool:
         for served in (1, 2):
-            jails.read(made.getvalue())
-            (server,) = jails._idle[PictureFormat.PNG]
+            decoder_pool.read(made.getvalue())
+            (server,) = decoder_pool._idle[PictureFormat.PNG]
             assert server.served == served
 
 
@@ -189,46 +191,46 @@ def test_child_that_writes_unasked_is_not_reused(files: Files) -> None:
     """The surplus bytes after its answer must never be taken for an answer."""
     code = "b''.join(real(data, px, luma=luma)) + b'N' * 40"
     picture = read_picture(files["jpeg"])
-    with liars(code, pictures_per_child=100) as jails:
+    with pool_with_fake_children(code, pictures_per_child=100) as decoder_pool:
         for _ in range(3):
-            assert jails.read(files["jpeg"]) == picture
-        (server,) = jails._idle[PictureFormat.JPEG]
+            assert decoder_pool.read(files["jpeg"]) == picture
+        (server,) = decoder_pool._idle[PictureFormat.JPEG]
         assert server.served == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
 def test_child_dying_between_pictures_loses_no_picture(files: Files) -> None:
-    with DecoderPool(pictures_per_child=100) as jails:
-        picture = jails.read(files["jpeg"])
-        (server,) = jails._idle[PictureFormat.JPEG]
+    with DecoderPool(pictures_per_child=100) as decoder_pool:
+        picture = decoder_pool.read(files["jpeg"])
+        (server,) = decoder_pool._idle[PictureFormat.JPEG]
         (pid,) = children(server)
         os.kill(pid, signal.SIGKILL)
         ended = Path(f"/proc/{pid}/stat")
         while ") Z " not in ended.read_text():  # not reaped yet, so it is still visible
             time.sleep(0.01)
-        assert jails.read(files["jpeg"]) == picture
+        assert decoder_pool.read(files["jpeg"]) == picture
 
 
 def test_server_that_cannot_start_raises_decoder_did_not_start(files: Files) -> None:
     for command in (("/no/such/program",), (sys.executable, "-c", "0")):
-        with DecoderPool(command=command) as jails, pytest.raises(DecoderDidNotStart):
-            jails.read(files["jpeg"])
+        with DecoderPool(command=command) as decoder_pool, pytest.raises(DecoderDidNotStart):
+            decoder_pool.read(files["jpeg"])
 
 
 def test_servers_are_replaced_and_end_when_they_are_closed(files: Files) -> None:
-    with DecoderPool(children_max=2) as jails:
+    with DecoderPool(children_max=2) as decoder_pool:
         for _ in range(3):
-            jails.read(files["jpeg"])
-        (server,) = jails._idle[PictureFormat.JPEG]
+            decoder_pool.read(files["jpeg"])
+        (server,) = decoder_pool._idle[PictureFormat.JPEG]
         assert server.served == 1
         pid = server._process.pid
     assert not Path(f"/proc/{pid}").exists() or sys.platform != "linux"
 
 
 def test_server_killed_while_idle_loses_no_picture(files: Files) -> None:
-    with DecoderPool() as jails:
-        picture = jails.read(files[PictureFormat.JPEG])
-        (server,) = jails._idle[PictureFormat.JPEG]
+    with DecoderPool() as decoder_pool:
+        picture = decoder_pool.read(files[PictureFormat.JPEG])
+        (server,) = decoder_pool._idle[PictureFormat.JPEG]
         os.kill(server._process.pid, signal.SIGKILL)
         server._process.wait(120)
-        assert jails.read(files[PictureFormat.JPEG]) == picture
+        assert decoder_pool.read(files[PictureFormat.JPEG]) == picture

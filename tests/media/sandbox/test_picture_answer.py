@@ -104,10 +104,10 @@ def test_noise_is_refused(noise: bytes) -> None:
 
 def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> None:
     luma = Picture(2, 2, b"abcd", PictureEncoding(PictureFormat.JPEG, grey=True))
-    said = b"".join(write_picture_answer(luma))
-    assert read_picture_answer(io.BytesIO(said).read, PictureFormat.JPEG, luma=True) == luma
+    answer = b"".join(write_picture_answer(luma))
+    assert read_picture_answer(io.BytesIO(answer).read, PictureFormat.JPEG, luma=True) == luma
     with pytest.raises(ValueError, match="a flag is neither 0 nor 1"):
-        read_picture_answer(io.BytesIO(said).read, PictureFormat.JPEG)
+        read_picture_answer(io.BytesIO(answer).read, PictureFormat.JPEG)
     other = b"".join(
         write_picture_answer(replace(luma, encoding=PictureEncoding(PictureFormat.PNG, grey=True)))
     )
@@ -158,8 +158,8 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_read() -> None:
 
 
 def test_ready_message_has_the_confinement() -> None:
-    walls = Confinement.LIMITS | Confinement.SYSTEM_CALLS
-    assert read_ready_message(io.BytesIO(write_ready_message(walls)).read) == walls
+    confinement = Confinement.LIMITS | Confinement.SYSTEM_CALLS
+    assert read_ready_message(io.BytesIO(write_ready_message(confinement)).read) == confinement
     for wrong in (b"X\x01", b"R\xff"):
         with pytest.raises(ValueError, match="something else"):
             read_ready_message(io.BytesIO(wrong).read)

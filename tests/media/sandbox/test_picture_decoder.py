@@ -37,7 +37,7 @@ READY = "import os, sys, time; os.write(1, b'R\\x01'); "
 ON_LINUX = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
 
 
-def liar(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
+def decoder_with_fake_child(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
     """Return a decoder whose child runs ``code`` instead of decoding."""
     return PictureDecoder(
         limits=Limits(wall_s=wall_s), command=(sys.executable, "-I", "-c", READY + code)
@@ -45,9 +45,9 @@ def liar(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
 
 
 def test_every_file_decodes_as_without_a_sandbox(files: Files) -> None:
-    with PictureDecoder() as jail:
+    with PictureDecoder() as decoder:
         for data in files.values():
-            assert jail.read(data) == read_picture(data)
+            assert decoder.read(data) == read_picture(data)
 
 
 @pytest.mark.parametrize("kind", PictureFormat)
@@ -69,39 +69,39 @@ def test_late_pillow_imports_are_loaded_in_time(
 
 
 def test_child_reports_errors(files: Files) -> None:
-    with PictureDecoder() as jail:
+    with PictureDecoder() as decoder:
         with pytest.raises(NotAPicture):
-            jail.read(b"hello")
+            decoder.read(b"hello")
         with pytest.raises(NotAPicture):
-            jail.read(b"GIF89a")
+            decoder.read(b"GIF89a")
         with pytest.raises(NotAPicture):
             PictureDecoder(kinds=(PictureFormat.PNG,)).read(files["jpeg"])
         with pytest.raises(IncompletePicture):
-            jail.read(files["jpeg"][:-400])
+            decoder.read(files["jpeg"][:-400])
         huge = bytearray(files["gif"])
         huge[6:10] = b"\xff\xff\xff\xff"
         with pytest.raises(TooManyPixels, match="65535 x 65535"):
-            jail.read(bytes(huge))
-        assert jail.read(files["png"]) == read_picture(files["png"])
+            decoder.read(bytes(huge))
+        assert decoder.read(files["png"]) == read_picture(files["png"])
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_damage_gives_the_same_answer_inside_and_outside(
-    files: Files, warm: PictureDecoder, data: st.DataObject
+    files: Files, running_decoder: PictureDecoder, data: st.DataObject
 ) -> None:
     name = data.draw(st.sampled_from(sorted(files)))
     damaged = bytearray(files[name])
     places = st.integers(0, len(damaged) - 1)
     for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=5)):
         damaged[at] = value
-    assert outcome(warm.read, bytes(damaged)) == outcome(read_picture, bytes(damaged))
+    assert outcome(running_decoder.read, bytes(damaged)) == outcome(read_picture, bytes(damaged))
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[PictureDecoder]:
-    with PictureDecoder() as jail:
-        yield jail
+def running_decoder() -> Iterator[PictureDecoder]:
+    with PictureDecoder() as decoder:
+        yield decoder
 
 
 def outcome(read: Callable[[bytes], object], data: bytes) -> object:
@@ -125,10 +125,10 @@ def outcome(read: Callable[[bytes], object], data: bytes) -> object:
 )
 def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
     with (
-        liar(code) as jail,
+        decoder_with_fake_child(code) as decoder,
         pytest.raises(PictureDecodingFailed, match="could not read this picture"),
     ):
-        jail.read(files["jpeg"])
+        decoder.read(files["jpeg"])
 
 
 NEVER_ANSWERING = (
@@ -142,8 +142,11 @@ NEVER_ANSWERING = (
 def test_children_that_never_answer_are_ended_in_time() -> None:
     def read(code: str) -> None:
         data = b"\xff\xd8\xff" + bytes(3_000_000)  # more than a pipe holds
-        with liar(code, wall_s=1.5) as jail, pytest.raises(PictureDecodingFailed):
-            jail.read(data)
+        with (
+            decoder_with_fake_child(code, wall_s=1.5) as decoder,
+            pytest.raises(PictureDecodingFailed),
+        ):
+            decoder.read(data)
 
     began_s = time.monotonic()
     with ThreadPoolExecutor(len(NEVER_ANSWERING)) as all_at_once:
@@ -157,38 +160,38 @@ def test_a_stream_without_end_is_ended_without_filling_memory(files: Files) -> N
         "os.read(0, 1 << 20); os.write(1, b'P' + (10000).to_bytes(4) + (12000).to_bytes(4)"
         " + bytes([0, 0, 0, 0, 0, 0]) + bytes(4))\nwhile True: os.write(1, bytes(1 << 20))"
     )
-    with liar(code, wall_s=20.0) as jail:
-        assert jail.read(files["jpeg"]).pixel_count == 120_000_000
+    with decoder_with_fake_child(code, wall_s=20.0) as decoder:
+        assert decoder.read(files["jpeg"]).pixel_count == 120_000_000
         with pytest.raises(PictureDecodingFailed):
             # The child writes unasked, so it is replaced; the new one lies as well.
-            jail.read(files["png"])
+            decoder.read(files["png"])
 
 
 def test_after_trouble_a_new_child_answers(files: Files) -> None:
-    with PictureDecoder() as jail:
-        first = jail._child
+    with PictureDecoder() as decoder:
+        first = decoder._child
         assert first is not None
         first._process.kill()
         first._process.wait()
-        assert jail.read(files["png"]) == read_picture(files["png"])
-        assert jail._child is not first
+        assert decoder.read(files["png"]) == read_picture(files["png"])
+        assert decoder._child is not first
 
 
 def test_a_child_is_replaced_after_its_share(files: Files) -> None:
-    with PictureDecoder(kinds=(PictureFormat.PNG,), pictures_per_child=2) as jail:
+    with PictureDecoder(kinds=(PictureFormat.PNG,), pictures_per_child=2) as decoder:
         children = []
         for _ in range(4):
-            jail.read(files["png"])
-            children.append(jail._child)
+            decoder.read(files["png"])
+            children.append(decoder._child)
     assert children[0] is children[1]
     assert children[1] is not children[2]
 
 
 def test_no_child_is_left_behind(files: Files) -> None:
-    with PictureDecoder() as jail:
-        jail.read(files["png"])
-        assert jail._child is not None
-        process = jail._child._process
+    with PictureDecoder() as decoder:
+        decoder.read(files["png"])
+        assert decoder._child is not None
+        process = decoder._child._process
     assert process.returncode is not None
 
 
@@ -227,9 +230,9 @@ def test_decompression_bomb_uses_little_memory() -> None:
     not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
 )
 def test_all_restrictions_are_in_force() -> None:
-    with PictureDecoder(kinds=(PictureFormat.JPEG,)) as jail:
+    with PictureDecoder(kinds=(PictureFormat.JPEG,)) as decoder:
         assert (
-            jail.confinement
+            decoder.confinement
             & (Confinement.LIMITS | Confinement.NO_NEW_PRIVILEGES | Confinement.SYSTEM_CALLS)
             == 11
         )
@@ -286,10 +289,10 @@ def test_the_child_sees_nothing_of_its_parent(
 ) -> None:
     """It has neither its parent's environment, nor its folder, nor its open files."""
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
-    with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as jail:
-        jail.read(files["png"])
-        assert jail._child is not None
-        process = Path("/proc") / str(jail._child._process.pid)
+    with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as decoder:
+        decoder.read(files["png"])
+        assert decoder._child is not None
+        process = Path("/proc") / str(decoder._child._process.pid)
         if not process.is_dir():
             pytest.skip("no /proc to look into")
         # The process is unreadable (PR_SET_DUMPABLE) except for privileged readers.

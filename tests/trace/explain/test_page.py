@@ -8,21 +8,21 @@ import pytest
 
 from entrenous.trace.explain.page import write_page
 from entrenous.trace.explain.sections import ReportContent, ReportOptions, report_content_of_picture
-from tests.trace.report_desk import Desk
+from tests.trace.report_desk import TracedLeak
 
 pytestmark = pytest.mark.slow
 
 VOID = {"meta", "img", "input", "br", "link", "hr"}
 
 
-def report_content(desk: Desk, options: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- it is frozen
+def report_content(traced: TracedLeak, options: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- it is frozen
     return report_content_of_picture(
-        desk.seen, desk.leak, 'a "found" <file>.jpg', desk.device, options
+        traced.seen, traced.leak, 'a "found" <file>.jpg', traced.device, options
     )
 
 
 @pytest.fixture(scope="module")
-def page(caro_leaked: Desk) -> str:
+def page(caro_leaked: TracedLeak) -> str:
     return write_page(report_content(caro_leaked))
 
 
@@ -91,7 +91,7 @@ def test_names_and_file_names_are_escaped(page: str) -> None:
     assert "<file>" not in page
 
 
-def test_page_holds_no_secret(caro_leaked: Desk, page: str) -> None:
+def test_page_holds_no_secret(caro_leaked: TracedLeak, page: str) -> None:
     (message,) = caro_leaked.device.ledger.messages()
     (sent,) = message.pictures
     for secret in (sent.dither, *(copy.seed for copy in sent.copies)):
@@ -99,7 +99,7 @@ def test_page_holds_no_secret(caro_leaked: Desk, page: str) -> None:
     assert all(copy.sha256.hex() not in page for copy in sent.copies)
 
 
-def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
+def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: TracedLeak) -> None:
     page = write_page(report_content(caro_leaked, ReportOptions(blind=True)))
     assert "copy 1" in page
     assert "caro" in page
@@ -107,7 +107,7 @@ def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
     assert "dina" not in page
 
 
-def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: Desk, page: str) -> None:
+def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: TracedLeak, page: str) -> None:
     boxes = [attrs for tag, attrs in Elements(page).found if attrs.get("type") == "checkbox"]
     assert len(boxes) == 3
     assert not any("checked" in attrs for attrs in boxes)
@@ -116,7 +116,7 @@ def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: Desk, page: s
     assert len(veiled) < 0.6 * len(page)
 
 
-def test_page_says_what_a_finding_of_nobody_would_need(original_leaked: Desk) -> None:
+def test_page_says_what_a_finding_of_nobody_would_need(original_leaked: TracedLeak) -> None:
     page = html.unescape(write_page(report_content(original_leaked)))
     assert "No copy stands out" in page
     assert "clears nobody" in page

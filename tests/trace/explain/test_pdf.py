@@ -18,13 +18,13 @@ from entrenous.trace.explain.sections import (
     ReportOptions,
     report_content_of_picture,
 )
-from tests.trace.report_desk import Desk
+from tests.trace.report_desk import TracedLeak
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def content(caro_leaked: Desk) -> ReportContent:
+def content(caro_leaked: TracedLeak) -> ReportContent:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
     return report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
 

@@ -22,7 +22,7 @@ from entrenous.watermark.verdict import (
     Verdict,
     name_by_scores,
 )
-from tests.trace.report_desk import Desk
+from tests.trace.report_desk import TracedLeak
 
 AT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 NAME = MessageName("7-otter")
@@ -37,7 +37,7 @@ def trace(scores: dict[str, float], **more: object) -> Trace:
     return replace(whole, **more)  # type: ignore[arg-type]
 
 
-def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: Desk) -> None:
+def test_picture_report_describes_the_alignment_and_its_certainty(caro_leaked: TracedLeak) -> None:
     seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
     content = report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
     known = dict(content.undone)

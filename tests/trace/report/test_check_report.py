@@ -43,7 +43,7 @@ from entrenous.trace.report.recompute import (
 from entrenous.watermark.likelihood import chance_that_any_scores, likelihood_ratio, upper_tail
 from entrenous.watermark.verdict import Finding, MatchedSpan, NoSuchTrace
 from entrenous.wire.encodings import canonical_json
-from tests.trace.report_desk import Desk, as_jpeg, desk, device_with_nothing, opened
+from tests.trace.report_desk import TracedLeak, as_jpeg, empty_device, mark_and_trace, opened
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ Known = dict[tuple[bytes, bytes], ExaminationResult | None]
 
 
 @pytest.fixture(scope="module")
-def disclosed(caro_leaked: Desk) -> WrittenReport:
+def disclosed(caro_leaked: TracedLeak) -> WrittenReport:
     return disclose_trace(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
@@ -74,8 +74,8 @@ def known() -> Known:
     return {}
 
 
-def files(desk: Desk, report: bytes, copy: bytes | None = None) -> ReportInputs:
-    return ReportInputs(report, desk.leak, desk.original, copy)
+def files(traced: TracedLeak, report: bytes, copy: bytes | None = None) -> ReportInputs:
+    return ReportInputs(report, traced.leak, traced.original, copy)
 
 
 def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
@@ -88,7 +88,7 @@ def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
     return json.dumps({**plain, **sealed}).encode()
 
 
-def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: WrittenReport) -> None:
+def test_honest_report_holds_bit_for_bit(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
     steps: list[tuple[int, int]] = []
     repeated = check_report(
         files(caro_leaked, disclosed.file), read_picture, lambda *of: steps.append(of)
@@ -102,13 +102,13 @@ def test_honest_report_holds_bit_for_bit(caro_leaked: Desk, disclosed: WrittenRe
     assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_report_has_the_traces_finding(caro_leaked: Desk, disclosed: WrittenReport) -> None:
+def test_report_has_the_traces_finding(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
     traced = caro_leaked.seen.trace.verdict
     for copy in disclosed.report.copies:
         assert copy.score == pytest.approx(traced.score[copy.to], abs=1e-3)
 
 
-def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
+def test_finding_nobody_is_repeated(original_leaked: TracedLeak) -> None:
     made = disclose_trace(1, original_leaked.leak, original_leaked.device, None, blind=True)
     repeated = check_report(files(original_leaked, made.file), read_picture)
     assert repeated.report.finding is Finding.NOBODY
@@ -117,7 +117,7 @@ def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
 
 
 @pytest.mark.usefixtures("remembered")
-def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: WrittenReport) -> None:
+def test_a_copy_in_hand_is_recognised(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
     ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
     assert check_report(ours, read_picture).copy_of == ("ben",)
     with pytest.raises(ReportCheckFailed, match="the copy that you gave"):
@@ -126,7 +126,7 @@ def test_a_copy_in_hand_is_recognised(caro_leaked: Desk, disclosed: WrittenRepor
 
 def test_identical_copies_are_all_listed() -> None:
     """Two marks of a tiny plain picture may give identical files, which the report must allow."""
-    device, plain = device_with_nothing(), io.BytesIO()
+    device, plain = empty_device(), io.BytesIO()
     Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
     labels = [RecipientId("ben"), RecipientId("caro")]
     made_copies = mark_picture_copies(plain.getvalue(), labels, None, device)
@@ -147,21 +147,21 @@ def listed_twice(plain: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("remembered")
 def test_report_with_one_copy_under_two_labels_is_refused(
-    caro_leaked: Desk, disclosed: WrittenReport
+    caro_leaked: TracedLeak, disclosed: WrittenReport
 ) -> None:
     ours = files(caro_leaked, forged(disclosed.file, listed_twice), caro_leaked.copies["caro"])
     with pytest.raises(BadReport, match="one copy twice"):
         check_report(ours, read_picture)
 
 
-def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
+def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: TracedLeak) -> None:
     made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
     assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
     assert b"ben" not in made.file
 
 
 def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
-    ours = desk(("copy 2", "copy 1"), "copy 2")
+    ours = mark_and_trace(("copy 2", "copy 1"), "copy 2")
     made = disclose_trace(1, ours.leak, ours.device, None, blind=True)
     report = check_report(ReportInputs(made.file, ours.leak, ours.original), read_picture).report
     assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
@@ -242,7 +242,9 @@ CHANGES = (
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.usefixtures("remembered")
-def test_a_change_is_refused(caro_leaked: Desk, disclosed: WrittenReport, change: Change) -> None:
+def test_a_change_is_refused(
+    caro_leaked: TracedLeak, disclosed: WrittenReport, change: Change
+) -> None:
     careless = forged(disclosed.file, change, digest=False)
     with pytest.raises(BadReport, match="digest"):
         check_report(files(caro_leaked, careless), read_picture)
@@ -257,7 +259,7 @@ def test_a_change_is_refused(caro_leaked: Desk, disclosed: WrittenReport, change
 )
 @pytest.mark.usefixtures("remembered")
 def test_a_change_is_refused_even_if_it_claims_other_versions(
-    caro_leaked: Desk, disclosed: WrittenReport, change: Change
+    caro_leaked: TracedLeak, disclosed: WrittenReport, change: Change
 ) -> None:
     def both(plain: dict[str, Any]) -> None:
         change(plain)
@@ -268,7 +270,7 @@ def test_a_change_is_refused_even_if_it_claims_other_versions(
 
 
 @pytest.mark.usefixtures("remembered")
-def test_other_versions_are_named(caro_leaked: Desk, disclosed: WrittenReport) -> None:
+def test_other_versions_are_named(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
     def program_differences(plain: dict[str, Any]) -> None:
         plain["made_with"]["numpy"] = "1.0"
         score = repr(float(plain["copies"][1]["score"]) * (1 + 1e-9))
@@ -278,7 +280,9 @@ def test_other_versions_are_named(caro_leaked: Desk, disclosed: WrittenReport) -
     assert set(check_report(ours, read_picture).program_differences) == {"numpy"}
 
 
-def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: WrittenReport) -> None:
+def test_another_leak_or_original_is_refused(
+    caro_leaked: TracedLeak, disclosed: WrittenReport
+) -> None:
     other = as_jpeg(Image.new("RGB", (200, 200)))
     with pytest.raises(ReportCheckFailed, match="the found file"):
         check_report(ReportInputs(disclosed.file, other, caro_leaked.original), read_picture)
@@ -287,7 +291,7 @@ def test_another_leak_or_original_is_refused(caro_leaked: Desk, disclosed: Writt
 
 
 def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
-    caro_leaked: Desk, disclosed: WrittenReport
+    caro_leaked: TracedLeak, disclosed: WrittenReport
 ) -> None:
     other = caro_leaked.copies["ben"]
 
@@ -300,7 +304,7 @@ def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
 
 
 @pytest.mark.usefixtures("remembered")
-def test_a_signature_is_checked(caro_leaked: Desk) -> None:
+def test_a_signature_is_checked(caro_leaked: TracedLeak) -> None:
     account = new_olm_account()
     made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
     signed_by = check_report(files(caro_leaked, made.file), read_picture).signed_by
@@ -313,7 +317,7 @@ def test_a_signature_is_checked(caro_leaked: Desk) -> None:
 
 @pytest.mark.usefixtures("remembered")
 def test_compared_at_most_is_the_largest_number_that_names_the_same(
-    caro_leaked: Desk, disclosed: WrittenReport
+    caro_leaked: TracedLeak, disclosed: WrittenReport
 ) -> None:
     most = check_report(files(caro_leaked, disclosed.file), read_picture).compared_max
     assert most is not None
@@ -321,21 +325,21 @@ def test_compared_at_most_is_the_largest_number_that_names_the_same(
     assert caro_leaked.seen.compared == 3
 
 
-def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
+def test_only_the_traced_file_is_disclosed(caro_leaked: TracedLeak) -> None:
     with pytest.raises(ReportCheckFailed, match="the found file"):
         disclose_trace(1, caro_leaked.original, caro_leaked.device, None, blind=False)
     with pytest.raises(NoSuchTrace):
         disclose_trace(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
-def test_unmatched_file_is_not_disclosed(caro_leaked: Desk) -> None:
+def test_unmatched_file_is_not_disclosed(caro_leaked: TracedLeak) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.record_trace(replace(kept, number=55, message=None, warp=None))
     with pytest.raises(NothingToDisclose):
         disclose_trace(55, caro_leaked.leak, device, None, blind=False)
 
 
-def test_clip_is_not_disclosed(caro_leaked: Desk) -> None:
+def test_clip_is_not_disclosed(caro_leaked: TracedLeak) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.record_trace(replace(kept, number=56, span=MatchedSpan(0.0, 2.0)))
     with pytest.raises(OnlyPictureTracesDisclosed):
@@ -352,7 +356,7 @@ def test_recomputed_chance_equals_the_traces(z: float, compared: int) -> None:
     assert recomputed_ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)
 
 
-def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: Desk) -> None:
+def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: TracedLeak) -> None:
     device = caro_leaked.device
     device.ledger.record_trace(replace(caro_leaked.seen.trace, number=77, compared=0))
     with pytest.raises(TraceTooOldToDisclose):
@@ -362,7 +366,7 @@ def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: D
 def test_merged_copies_are_repeated_in_rounds() -> None:
     """Copies found only after removing stronger ones must agree with the trace's."""
     names = ("ben", "caro", "dina", "eva")
-    ours = desk(names)
+    ours = mark_and_trace(names)
     loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))
     merged = as_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
     seen = trace_picture(merged, ours.device)

@@ -42,7 +42,7 @@ from entrenous.wire.receipt import (
     write_receipt_statement,
 )
 from tests.send.send_device import SMALL, Person, Room
-from tests.trace.report_desk import as_jpeg, photo, piece_of
+from tests.trace.report_desk import as_jpeg, cropped_jpeg, photo
 from tests.village.households import links
 
 pytestmark = pytest.mark.slow
@@ -85,7 +85,7 @@ def case() -> Case:
     for one in (ben, caro, ana):
         fetch_messages(one.device)
     (message,) = ana.device.ledger.messages()
-    return Case(ana, ben, message, original, piece_of(copy))
+    return Case(ana, ben, message, original, cropped_jpeg(copy))
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ def test_an_honest_report_holds_and_says_who_opened_it(
 ) -> None:
     repeated = check_report(case.files(disclosed.file), read_picture)
     assert repeated.report.named == ("ben",)
-    told = {ReceiptEvent.DELIVERED, ReceiptEvent.OPENED}
-    assert {one.event for one in repeated.signed["ben"]} == told
+    both_events = {ReceiptEvent.DELIVERED, ReceiptEvent.OPENED}
+    assert {one.event for one in repeated.signed["ben"]} == both_events
     assert was_opened(repeated.signed["ben"])
     assert [one.event for one in repeated.signed["caro"]] == [ReceiptEvent.DELIVERED]
     assert not was_opened(repeated.signed["caro"])
@@ -157,10 +157,10 @@ def test_check_shows_the_signing_keys_beside_the_senders_label(
         (tmp_path / name).write_bytes(data)
     asked = ["verdict", "check", str(tmp_path / "r.json"), "--leak", str(tmp_path / "leak.jpg")]
     assert run([*asked, "--original", str(tmp_path / "original.jpg")], {}) == 0
-    told = capsys.readouterr().out
-    assert f"person with the keys {key_fingerprint(ben)} signed" in told
-    assert "That this is caro is the sender's word" in told
-    assert "Signed by their device" not in told
+    output = capsys.readouterr().out
+    assert f"person with the keys {key_fingerprint(ben)} signed" in output
+    assert "That this is caro is the sender's word" in output
+    assert "Signed by their device" not in output
 
 
 @pytest.mark.threat("sender-frames")

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.terminal.session import EXIT_USAGE_ERROR, EXIT_YES
-from tests.trace.report_desk import as_jpeg, photo, piece_of
+from tests.trace.report_desk import as_jpeg, cropped_jpeg, photo
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ def command(*arguments: object) -> int:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a photo, its marked copies and a leak of the second copy."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
@@ -35,7 +35,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         command("mark", tmp_path / "photo.jpg", *people, "--out", tmp_path / "copies") == EXIT_YES
     )
     (copy,) = (tmp_path / "copies").glob("*-2.jpg")
-    (tmp_path / "leak.jpg").write_bytes(piece_of(copy.read_bytes(), 75))
+    (tmp_path / "leak.jpg").write_bytes(cropped_jpeg(copy.read_bytes(), 75))
     return tmp_path
 
 
@@ -44,8 +44,8 @@ def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return found
 
 
-def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    leak, out, original = desk / "leak.jpg", desk / "out", desk / "original.jpg"
+def test_from_a_leak_to_a_checked_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leak, out, original = folder / "leak.jpg", folder / "out", folder / "original.jpg"
     capsys.readouterr()
     assert command("trace", leak, "--explain", out, "--disclose", "--json") == EXIT_YES
     found = answer(capsys)
@@ -55,14 +55,14 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert all(file.stat().st_mode & 0o077 == 0 for file in out.iterdir())
     assert "made for caro" in (out / "trace.html").read_text()
 
-    again = ("verdict", "disclose", 1, "--leak", leak, "--out", desk / "second.json", "--blind")
+    again = ("verdict", "disclose", 1, "--leak", leak, "--out", folder / "second.json", "--blind")
     assert command(*again, "--with-original", original, "--json") == EXIT_YES
     made = answer(capsys)
     assert (made["finding"], made["named"]) == ("one", ["caro"])
-    assert original.read_bytes() == (desk / "photo.jpg").read_bytes()
+    assert original.read_bytes() == (folder / "photo.jpg").read_bytes()
 
     files = ("--leak", leak, "--original", original)
-    copy = next((desk / "copies").glob("*-1.jpg"))
+    copy = next((folder / "copies").glob("*-1.jpg"))
     assert (
         command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json")
         == EXIT_YES
@@ -72,13 +72,13 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     assert (checked["copy_of"], checked["copy_of_one_of"]) == ("ben", ["ben"])
     assert checked["named"] == ["caro"]
 
-    assert command("verdict", "check", desk / "second.json", *files) == EXIT_YES
+    assert command("verdict", "check", folder / "second.json", *files) == EXIT_YES
     output = capsys.readouterr().out
     assert "The report holds" in output
     assert "made for caro" in output
     assert "she can make every copy" in output
     assert "copy for ben" not in output
-    assert command("verdict", "check", desk / "second.json", *files, "--copy", copy) == EXIT_YES
+    assert command("verdict", "check", folder / "second.json", *files, "--copy", copy) == EXIT_YES
     output = capsys.readouterr().out
     assert "the one that the report lists for copy 1.\n  The finding does not name this" in output
 
@@ -86,16 +86,26 @@ def test_from_a_leak_to_a_checked_report(desk: Path, capsys: pytest.CaptureFixtu
     out_text, err_text = capsys.readouterr()
     assert out_text == ""
     assert "the found file" in err_text
-    (desk / "bad.json").write_bytes((out / "report.json").read_bytes().replace(b'"caro"', b'"ann"'))
-    assert command("verdict", "check", desk / "bad.json", *files) == 7
+    (folder / "bad.json").write_bytes(
+        (out / "report.json").read_bytes().replace(b'"caro"', b'"ann"')
+    )
+    assert command("verdict", "check", folder / "bad.json", *files) == 7
 
 
 def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
-    desk: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("trace", desk / "leak.jpg") == EXIT_YES
-    (file,) = (desk / "home" / "files").iterdir()
-    disclosed = ("verdict", "disclose", 1, "--leak", desk / "leak.jpg", "--out", desk / "new.json")
+    assert command("trace", folder / "leak.jpg") == EXIT_YES
+    (file,) = (folder / "home" / "files").iterdir()
+    disclosed = (
+        "verdict",
+        "disclose",
+        1,
+        "--leak",
+        folder / "leak.jpg",
+        "--out",
+        folder / "new.json",
+    )
     for spoil, code in ((lambda: file.write_bytes(b"spoilt"), 5), (file.unlink, 4)):
         spoil()
         capsys.readouterr()
@@ -103,14 +113,16 @@ def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
         output = capsys.readouterr().err
         assert "A file that this device stored is" in output
         assert "elay" not in output
-        assert not (desk / "new.json").exists()
+        assert not (folder / "new.json").exists()
 
 
-def test_existing_files_are_not_overwritten(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (desk / "out").mkdir()
-    (desk / "out" / "trace.pdf").write_text("something else")
-    assert command("trace", desk / "leak.jpg", "--explain", desk / "out") == 3
-    assert [file.name for file in (desk / "out").iterdir()] == ["trace.pdf"]
+def test_existing_files_are_not_overwritten(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "trace.pdf").write_text("something else")
+    assert command("trace", folder / "leak.jpg", "--explain", folder / "out") == 3
+    assert [file.name for file in (folder / "out").iterdir()] == ["trace.pdf"]
     assert "trace.pdf" in capsys.readouterr().err
 
 
