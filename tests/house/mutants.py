@@ -226,6 +226,8 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=0.0, help="Fail if surely below, per cent.")
     asked = parser.parse_args()
     each = asked.draw // len(asked.rooms)
+    if each < 1:
+        parser.error(f"--draw must be at least {len(asked.rooms)}: one mutant for each room")
     counts = {room: _try_room(room, each, asked.seed) for room in asked.rooms}
     killed, tried = (sum(count) for count in zip(*counts.values(), strict=True))
     for room, count in counts.items():
