@@ -1,8 +1,8 @@
 """Every page in every state: one story that walks through the app from its first page on.
 
-For a new page, add a line to ``STATES`` and a ``yield`` below, or a line to ``NO_PAGE``. Until then
-``test_every_page.py`` fails. ``test_every_state.py`` checks all states, and ``python -m
-tests.app.screens`` takes screenshots of them.
+For a new page, add a line to ``STATES`` and a ``yield`` below, or a line to ``NO_PAGE`` or to
+``CHECKED_ELSEWHERE``. Until then ``test_every_page.py`` fails. ``test_every_state.py`` checks all
+states, and ``python -m tests.app.screens`` takes screenshots of them.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The blurred view for a reviewer, and its decoding in the sandboxed subprocess."""
+"""The blurred view for a reviewer; uploads are decoded for it in a sandboxed subprocess."""
 
 import io
 import itertools

@@ -57,7 +57,7 @@ def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_what_ended_after_the_backup_does_not_live_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A plain copy of the files would open all three: taken back, used up, and waiting."""
+    """With a plain copy, a recalled and a used-up message could be opened like a waiting one."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)

@@ -52,7 +52,7 @@ def open_files(pid: int) -> int:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
 def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent: bytes) -> None:
-    """With two silent clients for each file, a device is answered and keeps its connection."""
+    """A device is answered while idle clients open twice as many connections as files allowed."""
     with (
         relay_with_file_limit(tmp_path) as (pid, port),
         ExitStack() as strangers,

@@ -46,7 +46,7 @@ def next_stage(of: Person, name: str) -> ComparisonStage:
 
 
 def run_comparison(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
-    """Run the command on both sides until both can show the string."""
+    """Take the steps of a comparison on both devices until both can show the emoji."""
     assert next_stage(ana, theirs) is ComparisonStage.BEGUN
     fetch_all(ben)
     assert next_stage(ben, ours) is ComparisonStage.ANSWERED
@@ -98,7 +98,7 @@ def test_receiving_a_request_sends_no_answer(friends: Room) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_attacker_in_the_middle_is_detected(room: Room) -> None:
-    """Mallory is "ben" to Ana and "ana" to Ben, and relays every step."""
+    """Mallory, who is "ben" to Ana and "ana" to Ben, compares with each of them."""
     ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.add_contact(mallory)

@@ -240,7 +240,7 @@ def test_contradictory_review_options_are_refused(typed: Typed, words: tuple[str
 def test_decision_on_a_terminal_is_confirmed_first(
     typed: Typed, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mistyped number would release another picture."""
+    """Otherwise a mistyped case would release another upload."""
     answers, asked = iter([False, True]), list[str]()
 
     def answered(question: str, **_: object) -> bool:

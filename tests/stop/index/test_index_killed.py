@@ -1,4 +1,4 @@
-"""A process that is killed while it merges leaves an index that equals brute force."""
+"""An index whose process was killed at a random time still gives the results of brute force."""
 
 from pathlib import Path
 
