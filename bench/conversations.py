@@ -122,7 +122,7 @@ def _fill(messages: int, ana: Device) -> None:
 
 
 def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
-    message = MessageId(ana.dice.token(ID_BYTES))
+    message = MessageId(ana.random_source.token(ID_BYTES))
     text = f"what I wrote, number {number}"
     ana.ledger.store_message(Message(message, new_message_name(ana), at, (), text, until))
     copy = CopyDelivery(
@@ -131,8 +131,8 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
         contact.person.id,
         contact.person.devices[0].device,
         own_device(ana).home.relay_url,
-        EnvelopeId(ana.dice.token(ID_BYTES)),
-        Secret(ana.dice.token(32)),
+        EnvelopeId(ana.random_source.token(ID_BYTES)),
+        Secret(ana.random_source.token(32)),
         EnvelopeState.OPENED,
         SendState.ACKNOWLEDGED,
         opened=True,
@@ -143,12 +143,12 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
 
 def _received(number: int, contact: Contact, at: datetime, until: datetime, ana: Device) -> None:
     received = ReceivedMessage(
-        id=MessageId(ana.dice.token(ID_BYTES)),
+        id=MessageId(ana.random_source.token(ID_BYTES)),
         name=new_message_name(ana),
         sender=contact.person.id,
         sender_name=contact.name,
         sent_at=at,
-        envelope=EnvelopeId(ana.dice.token(ID_BYTES)),
+        envelope=EnvelopeId(ana.random_source.token(ID_BYTES)),
         relay_url=own_device(ana).home.relay_url,
         expires_at=until,
         opens=None,

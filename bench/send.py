@@ -125,13 +125,13 @@ def _seal(ana: Device, settings: Settings) -> tuple[float, float]:
 def _sending(to: tuple[Addressee, ...], ana: Device) -> SendingContext:
     people = sorted({one.contact.person.id: one.contact.person for one in to}.items())
     return SendingContext(
-        message=MessageId(ana.dice.token(ID_BYTES)),
+        message=MessageId(ana.random_source.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=now_in_whole_seconds(ana),
         policy=MessagePolicy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
         heads=tuple(PersonDeviceListHead(who, person.epoch, person.head) for who, person in people),
-        groups=Secret(ana.dice.token(32)),
+        groups=Secret(ana.random_source.token(32)),
     )
 
 
@@ -179,8 +179,10 @@ def _device(home: Path) -> Iterator[Device]:
 
 
 def new_device(vault: Vault, courier: HttpCourier) -> Device:
-    clock, dice = SystemClock(), SystemRandomSource()
-    return Device(clock, dice, vault, VaultLedger(vault), courier, decode_picture_untrusted)
+    clock, random_source = SystemClock(), SystemRandomSource()
+    return Device(
+        clock, random_source, vault, VaultLedger(vault), courier, decode_picture_untrusted
+    )
 
 
 @contextmanager

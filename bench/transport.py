@@ -129,8 +129,14 @@ def _prepare(folder: Path, url: str, people: int) -> None:
 @contextmanager
 def _device(vault: Vault, cert: Path) -> Iterator[Device]:
     with new_relay_client(cert) as client:
-        clock, dice, courier = SystemClock(), SystemRandomSource(), HttpCourier(client, 20.0)
-        device = Device(clock, dice, vault, VaultLedger(vault), courier, decode_picture_untrusted)
+        clock, random_source, courier = (
+            SystemClock(),
+            SystemRandomSource(),
+            HttpCourier(client, 20.0),
+        )
+        device = Device(
+            clock, random_source, vault, VaultLedger(vault), courier, decode_picture_untrusted
+        )
         if isinstance(vault, SqlcipherVault):
             with closing(vault):
                 yield device

@@ -19,9 +19,9 @@ def salt(share: float) -> Edit:
     """Return an edit that makes a random ``share`` of the pixels black or white."""
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
-        out, dice = rgb.copy(), rng.random(rgb.shape[:2], np.float32)
-        out[dice < share / 2] = 0
-        out[dice > 1 - share / 2] = 255
+        out, noise = rgb.copy(), rng.random(rgb.shape[:2], np.float32)
+        out[noise < share / 2] = 0
+        out[noise > 1 - share / 2] = 255
         return out
 
     return edit

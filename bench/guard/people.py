@@ -146,15 +146,17 @@ def device_of(clock: Clock, prekey_store: PrekeyStore, rng: Rng) -> Device:
 def somebody(name: str, device: Device, prekey_store: PrekeyStore) -> Contact:
     """Return a new contact with one device, known by link."""
     person = Person(
-        PersonId(device.dice.token(32)),
+        PersonId(device.random_source.token(32)),
         name,
         MasterPublicKeys(b"", b""),
         "https://relay.test",
         epoch=1,
-        head=device.dice.token(32),
+        head=device.random_source.token(32),
         devices=(a_device(device, prekey_store),),
     )
-    return Contact(name, person, Secret(device.dice.token(32)), Trust.BY_LINK, device.clock.now())
+    return Contact(
+        name, person, Secret(device.random_source.token(32)), Trust.BY_LINK, device.clock.now()
+    )
 
 
 def with_new_phone(contact: Contact, device: Device, prekey_store: PrekeyStore) -> Contact:
@@ -163,7 +165,7 @@ def with_new_phone(contact: Contact, device: Device, prekey_store: PrekeyStore) 
     moved = replace(
         person,
         epoch=person.epoch + 1,
-        head=device.dice.token(32),
+        head=device.random_source.token(32),
         devices=(a_device(device, prekey_store),),
     )
     return replace(contact, person=moved, changed_at=device.clock.now())
@@ -171,9 +173,9 @@ def with_new_phone(contact: Contact, device: Device, prekey_store: PrekeyStore) 
 
 def a_device(device: Device, prekey_store: PrekeyStore) -> CertifiedDevice:
     """Return a new device, which was added to ``prekey_store``."""
-    name, now = DeviceId(device.dice.token(16)), device.clock.now().replace(microsecond=0)
-    mailbox = MailboxId(device.dice.token(16))
-    ed25519, mldsa65 = prekey_store.add(name, device.dice.token(32))
+    name, now = DeviceId(device.random_source.token(16)), device.clock.now().replace(microsecond=0)
+    mailbox = MailboxId(device.random_source.token(16))
+    ed25519, mldsa65 = prekey_store.add(name, device.random_source.token(32))
     return CertifiedDevice(name, mailbox, ed25519, bytes(32), mldsa65, now)
 
 

@@ -77,8 +77,8 @@ def sender(seed: str) -> Device:
     """Return a device without a network, whose random generator has this seed."""
     vault = MemoryVault()
     courier = memory_courier({})
-    dice = SeededRandomSource(seed)
-    return Device(FixedClock(), dice, vault, VaultLedger(vault), courier, read_picture)
+    random_source = SeededRandomSource(seed)
+    return Device(FixedClock(), random_source, vault, VaultLedger(vault), courier, read_picture)
 
 
 def send(original: bytes, names: Sequence[str], seed: str) -> Sent:

@@ -129,8 +129,8 @@ class _Case:
     originals: OriginalsCache
 
 
-def _trace_and_score(case: _Case, found: bytes, dice: SeededRandomSource) -> NullRow:
-    trace = _traced(case, found, dice)
+def _trace_and_score(case: _Case, found: bytes, random_source: SeededRandomSource) -> NullRow:
+    trace = _traced(case, found, random_source)
     verdict = None if trace is None else trace.verdict
     scores = np.array([] if verdict is None else list(verdict.score.values()), float)
     return NullRow(
@@ -151,19 +151,21 @@ def _trace_and_score(case: _Case, found: bytes, dice: SeededRandomSource) -> Nul
     )
 
 
-def _traced(case: _Case, found: bytes, dice: SeededRandomSource) -> Trace | None:
+def _traced(case: _Case, found: bytes, random_source: SeededRandomSource) -> Trace | None:
     """Trace the leak with the product, for a sender who sent this picture to 1,000 innocent people.
 
     Return None if the product finds no sent picture to compare the leak with.
     """
     device = sender("a sender whose copies never left")
     copies = tuple(
-        Copy(RecipientId(f"innocent {n}"), Secret(dice.token(MARK_SEED_BYTES)), sha256(b""))
+        Copy(
+            RecipientId(f"innocent {n}"), Secret(random_source.token(MARK_SEED_BYTES)), sha256(b"")
+        )
         for n in range(KEYS)
     )
     original = case.here.original
     sent = picture_ledger_entry(original, device.vault.store_file(original.source), copies)
-    name, message = MessageName("innocent"), MessageId(dice.token(ID_BYTES))
+    name, message = MessageName("innocent"), MessageId(random_source.token(ID_BYTES))
     device.ledger.store_message(Message(message, name, device.clock.now(), (sent,)))
     try:
         return trace_picture(found, device, case.originals)

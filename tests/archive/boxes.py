@@ -10,9 +10,9 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.set_up import set_up
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import Room
-from tests.village.world import SeededRandom
 
 Everything = tuple[dict[str, dict[str, bytes]], dict[bytes, bytes]]
 
@@ -37,7 +37,7 @@ def fresh_device(room: Room, name: str = "ana anew") -> Device:
     """Return a device that was just set up without a relay."""
     vault = MemoryVault()
     device = Device(
-        room.clock, SeededRandom(name), vault, VaultLedger(vault), room.honest, read_picture
+        room.clock, SeededRandomSource(name), vault, VaultLedger(vault), room.honest, read_picture
     )
     set_up(name, None, device)
     return device

@@ -63,10 +63,10 @@ from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
 from tests.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
+from tests.deterministic import SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
 from tests.send.send_device import SMALL, THERE, Room
-from tests.village.world import SettableClock
 
 
 @dataclass(frozen=True)

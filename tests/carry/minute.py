@@ -6,7 +6,7 @@ from datetime import datetime
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.relay import Relay, last_sweep
 from entrenous.serving.host_checks import CLOCK_TOLERANCE
-from tests.carry.relays import SettableClock
+from tests.deterministic import SettableClock
 
 
 async def expire(relay: Relay) -> None:

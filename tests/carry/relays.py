@@ -1,7 +1,6 @@
 """Relays for tests, with a settable clock, a deterministic random source and a real server."""
 
 import asyncio
-import hashlib
 import io
 import socket
 import threading
@@ -27,6 +26,7 @@ from entrenous.device.device import Courier
 from entrenous.serving.http_server import listening_socket, make_server, url_of
 from entrenous.serving.tls import TlsCertificate
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, SendToken, ShareDeposit
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
 
@@ -37,35 +37,15 @@ _open_relays: Final[list[ExitStack]] = []
 
 
 @dataclass
-class SettableClock:
-    moment: datetime = NOON
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def advance(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-
-@dataclass
-class DeterministicRandomSource:
-    calls: int = 0
-
-    def token(self, size: int) -> bytes:
-        self.calls += 1
-        return hashlib.shake_256(f"dice {self.calls}".encode()).digest(size)
-
-
-@dataclass
 class Post:
     """Ana's mailbox, Ben's token for it, and one envelope with its blob, share and tokens."""
 
     until: datetime = NOON + timedelta(days=7)
-    dice: DeterministicRandomSource = field(default_factory=DeterministicRandomSource)
+    random_source: SeededRandomSource = field(default_factory=SeededRandomSource)
     sealed: bytes = b"sealed letter " * 20
 
     def __post_init__(self) -> None:
-        throw = self.dice.token
+        throw = self.random_source.token
         self.mailbox = MailboxId(throw(16))
         self.owner, self.token, self.other = (Secret(throw(32)) for _ in range(3))
         self.fetch, self.open, self.withdraw = (Secret(throw(32)) for _ in range(3))
@@ -75,7 +55,7 @@ class Post:
         self.group = throw(16)
 
     def attempt(self) -> bytes:
-        return self.dice.token(16)
+        return self.random_source.token(16)
 
     def granted(self, uses: int | None = None, until: datetime | None = None) -> SendToken:
         return SendToken(token_hash(self.token), uses, until)
@@ -94,7 +74,7 @@ class Post:
 
     def letter(self) -> Envelope:
         """Return another envelope for the same mailbox, without a share."""
-        lock, new = token_hash(self.withdraw), EnvelopeId(self.dice.token(16))
+        lock, new = token_hash(self.withdraw), EnvelopeId(self.random_source.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
 
@@ -124,14 +104,14 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def memory_relay(clock: SettableClock | None = None) -> Relay:
-    return Relay(MemoryMail(), MemoryBlobs(), clock or SettableClock(), DeterministicRandomSource())
+    return Relay(MemoryMail(), MemoryBlobs(), clock or SettableClock(), SeededRandomSource())
 
 
 @contextmanager
 def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iterator[Relay]:
     mail = new_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
-        yield Relay(mail, FileBlobs(folder / "blobs"), clock, DeterministicRandomSource())
+        yield Relay(mail, FileBlobs(folder / "blobs"), clock, SeededRandomSource())
     finally:
         mail.close()
 

@@ -20,8 +20,9 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import as_of
-from tests.carry.relays import NOON, Post, SettableClock, disk_relay, memory_relay
+from tests.carry.relays import NOON, Post, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, count
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
 

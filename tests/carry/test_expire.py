@@ -37,15 +37,8 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import (
-    DeterministicRandomSource,
-    Post,
-    SettableClock,
-    disk_relay,
-    memory_relay,
-    run,
-    stream,
-)
+from tests.carry.relays import Post, disk_relay, memory_relay, run, stream
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
 
@@ -239,12 +232,12 @@ class ManyMessages:
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
-        self.dice = DeterministicRandomSource()
+        self.random_source = SeededRandomSource()
         self.posts = [self.post(n) for n in range(60)]
 
     def post(self, number: int) -> Post:
-        sealed = self.dice.token(300 + number * 97)
-        return Post(dice=self.dice, sealed=sealed)
+        sealed = self.random_source.token(300 + number * 97)
+        return Post(random_source=self.random_source, sealed=sealed)
 
     async def arrive(self) -> None:
         await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
@@ -315,10 +308,11 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
     """Small rows share pages: the gaps left by half of them must be empty."""
-    dice = DeterministicRandomSource()
-    box = MailboxId(dice.token(16))
+    random_source = SeededRandomSource()
+    box = MailboxId(random_source.token(16))
     shares = [
-        StoredShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1, box) for _ in range(3000)
+        StoredShare(EnvelopeId(random_source.token(16)), Secret(random_source.token(32)), 1, box)
+        for _ in range(3000)
     ]
     with disk_relay(tmp_path, SettableClock()) as relay:
         mail = relay.mail

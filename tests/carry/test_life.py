@@ -15,8 +15,9 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, Post, SettableClock, memory_relay
+from tests.carry.relays import NOON, Post, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
 

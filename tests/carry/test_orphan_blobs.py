@@ -23,15 +23,9 @@ from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import (
-    NOON,
-    DeterministicRandomSource,
-    Post,
-    SettableClock,
-    disk_relay,
-    memory_relay,
-)
+from tests.carry.relays import NOON, Post, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, found_in
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
 
@@ -86,7 +80,7 @@ def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> N
 
     async def story() -> None:
         clock, blobs = SettableClock(), RefusingStore("a", "b")
-        relay = Relay(mail, blobs, clock, DeterministicRandomSource())
+        relay = Relay(mail, blobs, clock, SeededRandomSource())
         await add_orphans(relay, "a", "b", "c", "d")
         await removal_fails(relay)
         assert await orphan_names(relay) == ["a", "b"]
@@ -110,7 +104,7 @@ def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
 
     async def story() -> None:
         clock, blobs = SettableClock(), RefusingStore(*"abcde")
-        relay = Relay(mail, blobs, clock, DeterministicRandomSource())
+        relay = Relay(mail, blobs, clock, SeededRandomSource())
         await add_orphans(relay, *"abcdef")
         await removal_fails(relay)
         assert blobs.requested == [*"abc"]
@@ -126,7 +120,7 @@ def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
     async def story() -> None:
         mail = MemoryMail()
         blobs = RefusingStore("a")
-        relay = Relay(mail, blobs, SettableClock(), DeterministicRandomSource())
+        relay = Relay(mail, blobs, SettableClock(), SeededRandomSource())
         await add_orphans(relay, "a")
         refuse = blobs.drop
 
@@ -276,7 +270,7 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
         await create_mailbox(post.mailbox, token_hash(post.owner), relay)
         row = StoredUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
         many = [
-            msgspec.structs.replace(row, blob=BlobId(post.dice.token(16)), name=f"{n}")
+            msgspec.structs.replace(row, blob=BlobId(post.random_source.token(16)), name=f"{n}")
             for n in range(3000)
         ]
         await relay.mail.transact(lambda tx: [tx.put(one) for one in many])

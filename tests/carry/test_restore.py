@@ -29,15 +29,8 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import (
-    DeterministicRandomSource,
-    Post,
-    SettableClock,
-    new_relay,
-    run,
-    stored_blobs,
-    stream,
-)
+from tests.carry.relays import Post, new_relay, run, stored_blobs, stream
+from tests.deterministic import SeededRandomSource, SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -50,8 +43,8 @@ def relay() -> Relay:
     return new_relay(SettableClock())
 
 
-def post_message(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
-    post = Post(dice=DeterministicRandomSource(dice))
+def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> Post:
+    post = Post(random_source=SeededRandomSource(calls=first_call))
     run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
@@ -118,7 +111,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     """It waited in the sender's outbox. The first copy may have been opened before or after the
     backup.
     """
-    first, second = post_message(relay, opens=1), Post(dice=DeterministicRandomSource(1000))
+    first, second = post_message(relay, opens=1), Post(random_source=SeededRandomSource(calls=1000))
     second.group = first.group
     if opened:
         run(release_key_share(first.id, first.open, first.attempt(), relay))
@@ -140,7 +133,7 @@ def test_groups_are_used_up_in_several_batches(
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
     for number in range(groups):
-        post_message(relay, dice=1000 * number)
+        post_message(relay, first_call=1000 * number)
     restore(relay)
     stored = run(relay.mail.read(lambda view: view.find(StoredShareGroup)))
     assert [(one.opened, one.opens) for one in stored] == [(2, 2)] * groups
@@ -163,7 +156,7 @@ def test_with_shares_nothing_is_lost(relay: Relay) -> None:
 
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
     """The backup names a blob that was deleted a moment later: used up, or taken back."""
-    lost, kept = post_message(relay), post_message(relay, dice=1000)
+    lost, kept = post_message(relay), post_message(relay, first_call=1000)
     stored = run(relay.mail.read(lambda view: view.get(StoredBlob, lost.blob_id)))
     assert stored is not None
     assert restore(relay, frozenset({stored.name}), with_shares=True) == 1
@@ -174,7 +167,7 @@ def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
 
 def test_unreferenced_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
     post = post_message(relay)
-    other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
+    other = replace(post.deposit(), id=BlobId(post.random_source.token(16)))
     run(upload_blob(other, post.token, stream(post.blob), relay))
     stored = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
     assert stored is not None
@@ -185,7 +178,7 @@ def test_unreferenced_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> 
 
 def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
     post = post_message(relay)
-    other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
+    other = replace(post.deposit(), id=BlobId(post.random_source.token(16)))
 
     async def broken() -> AsyncIterator[bytes]:
         yield post.blob[:10]
@@ -213,7 +206,7 @@ def test_envelopes_are_closed_in_several_batches(
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
     for number in range(5):
-        post_message(relay, dice=1000 * number)
+        post_message(relay, first_call=1000 * number)
     assert restore(relay) == 5
     assert count(relay, StoredShare) == 0
     assert count(relay, StoredEnvelope) == 5

@@ -34,10 +34,11 @@ from entrenous.send.people.invite import make_invite_link
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import HERE, SMALL, Person, Room, made_once
 from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
-from tests.village.world import SeededRandom, Villager
+from tests.village.world import Villager
 
 KEY = Secret(b"u" * 32)
 
@@ -64,8 +65,8 @@ def unlock(device: Device) -> None:
 def restored_copy(who: Person) -> Device:
     """Return a device whose folder was restored from a backup made just now."""
     vault = copy.deepcopy(who.vault)
-    dice = replace(who.device.dice, seed="the copy's chance")  # type: ignore[type-var]
-    return replace(who.device, vault=vault, ledger=VaultLedger(vault), dice=dice)
+    random_source = replace(who.device.random_source, seed="the copy's chance")  # type: ignore[type-var]
+    return replace(who.device, vault=vault, ledger=VaultLedger(vault), random_source=random_source)
 
 
 def send_from(device: Device, to: Person) -> str:
@@ -221,8 +222,10 @@ class Copies(RuleBasedStateMachine):
     def copy(self, which: int) -> None:
         if which < len(self.devices) < 4:
             vault = copy.deepcopy(self.devices[which].vault)
-            dice = SeededRandom(f"copy {len(self.devices)} {self.taken}")
-            self.devices.append(replace(self.devices[which], vault=vault, dice=dice))
+            random_source = SeededRandomSource(f"copy {len(self.devices)} {self.taken}")
+            self.devices.append(
+                replace(self.devices[which], vault=vault, random_source=random_source)
+            )
             self.knows.append(self.knows[which])
 
     @rule(

@@ -69,7 +69,8 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
 from tests.real.stage import all_bytes
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 

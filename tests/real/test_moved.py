@@ -22,7 +22,8 @@ from entrenous.device.store.vault_folder import read_vault_head
 from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

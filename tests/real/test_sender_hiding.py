@@ -40,13 +40,14 @@ from entrenous.send.set_up import set_up
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import RelayLock, VaultUnlock
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, RecordedRequest, hostile_relay
 from tests.serving.certificates import certificate
 from tests.sizes import size
 from tests.village.relay import village_relay
-from tests.village.world import SeededRandom, SettableClock, Villager
+from tests.village.world import Villager
 
 pytestmark = pytest.mark.real
 
@@ -69,10 +70,10 @@ class Person(Villager):
         """Run one command: unlock the vault, report that to the relay, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
         if self.generation % 5 == 0:  # in reality each time; here some are enough
-            scalar = scalar_from_random(device.dice.token(SCALAR_RANDOM_BYTES))
+            scalar = scalar_from_random(device.random_source.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
-        opening = VaultUnlock(self.generation, device.dice.token(16))
+        opening = VaultUnlock(self.generation, device.random_source.token(16))
         courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
         work(device)
 
@@ -118,7 +119,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 def set_up_people(relay: HostileRelay) -> list[Person]:
     """Set up the people, each with four contacts; how they became contacts is not recorded."""
     clock, url = SettableClock(), f"https://127.0.0.1:{relay.port}"
-    real, _ = village_relay(url, clock, SeededRandom("relay"))
+    real, _ = village_relay(url, clock, SeededRandomSource("relay"))
     relay.app = relay_app(real)
     near = memory_courier({url: relay.app})
     people = [set_up_person(f"person {number}", url, near, clock) for number in range(PEOPLE)]
@@ -129,7 +130,7 @@ def set_up_people(relay: HostileRelay) -> list[Person]:
 
 
 def set_up_person(name: str, url: str, courier: Courier, clock: SettableClock) -> Person:
-    vault, random_source = MemoryVault(), SeededRandom(name)
+    vault, random_source = MemoryVault(), SeededRandomSource(name)
     device = Device(clock, random_source, vault, VaultLedger(vault), courier, read_picture)
     set_up(name, url, device)
     home = own_device(device).home
@@ -281,7 +282,7 @@ def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
     with hostile_relay(pair) as relay:
-        relay.app = relay_app(village_relay("", SettableClock(), SeededRandom("relay"))[0])
+        relay.app = relay_app(village_relay("", SettableClock(), SeededRandomSource("relay"))[0])
         for _ in range(2):
             with (
                 socket.create_connection(("127.0.0.1", relay.port)) as connection,

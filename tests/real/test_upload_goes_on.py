@@ -82,7 +82,7 @@ def queue_large_message(ana: Device) -> None:
     (to,) = addressees(contact_named("ben", ana), ana)
     person = to.contact.person
     sending = SendingContext(
-        message=MessageId(ana.dice.token(ID_BYTES)),
+        message=MessageId(ana.random_source.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=now_in_whole_seconds(ana),
         policy=MessagePolicy(now_in_whole_seconds(ana) + timedelta(days=1)),

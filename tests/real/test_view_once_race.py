@@ -71,7 +71,7 @@ def _post_messages(url: str) -> list[list[tuple[str, str]]]:
 
 
 async def _post_copy(relay: Relay, number: int) -> tuple[str, str]:
-    random_source = relay.dice
+    random_source = relay.random_source
     post = Post(until=datetime.now(UTC) + timedelta(days=1))
     post.mailbox, post.id = random_source.token(16), random_source.token(16)  # type: ignore[assignment]
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)

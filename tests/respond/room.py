@@ -1,8 +1,7 @@
 """A device in memory, with a clock that tests set and a deterministic random generator."""
 
-import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -17,30 +16,11 @@ from entrenous.respond.law.places import Place
 from entrenous.respond.nouns import AgeAnswer, Case, Sighting, SightingReach
 from entrenous.respond.open_case import open_case
 from entrenous.respond.situation import PictureMaker, Situation
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PAGE = "https://pictures.example/p/123"
-
-
-@dataclass
-class ManualClock:
-    moment: datetime = START
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def advance(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-
-@dataclass
-class DeterministicRandom:
-    calls: int = 0
-
-    def token(self, size: int) -> bytes:
-        self.calls += 1
-        return hashlib.shake_256(f"respond {self.calls}".encode()).digest(size)
 
 
 def _no_pictures(_: bytes) -> Picture:
@@ -51,14 +31,14 @@ def _no_pictures(_: bytes) -> Picture:
 class Room:
     """A device, and the clock and the vault in memory that it uses."""
 
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: SettableClock = field(default_factory=SettableClock)
     vault: MemoryVault = field(default_factory=MemoryVault)
     device: Device = field(init=False)
 
     def __post_init__(self) -> None:
         self.device = Device(
             clock=self.clock,
-            dice=DeterministicRandom(),
+            random_source=SeededRandomSource(),
             vault=self.vault,
             ledger=VaultLedger(self.vault),
             courier=cast("Courier", None),  # any use would fail: RESPOND sends nothing
@@ -71,7 +51,7 @@ class Room:
 
 def room_with_current_time() -> Room:
     """Return a room whose clock is right, so that stamps of a real authority are accepted."""
-    return Room(ManualClock(datetime.now(UTC)))
+    return Room(SettableClock(datetime.now(UTC)))
 
 
 def lived_in(

@@ -18,11 +18,12 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import OpenedContent
 from entrenous.send.open import open_message
 from entrenous.send.set_up import set_up
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import App, memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.relay import copied_relay, village_relay
-from tests.village.world import SeededRandom, SettableClock, Villager, strip
+from tests.village.world import Villager, strip
 
 HERE = "http://127.0.0.1:7001"
 THERE = "http://127.0.0.1:7002"
@@ -75,7 +76,7 @@ class Room:
 
     def opens(self, url: str) -> None:
         """Open a relay at this address."""
-        self._serve(url, village_relay(url, self.clock, SeededRandom(url))[0])
+        self._serve(url, village_relay(url, self.clock, SeededRandomSource(url))[0])
 
     def _serve(self, url: str, relay: Relay) -> None:
         self.relays[url] = relay
@@ -89,7 +90,9 @@ class Room:
         assert not self._unreachable_apps
         room = Room(replace(self.clock))
         for url, relay in self.relays.items():
-            room._serve(url, copied_relay(relay, room.clock, _copied_dice(relay.dice)))
+            room._serve(
+                url, copied_relay(relay, room.clock, _copied_random_source(relay.random_source))
+            )
         for name, person in self.people.items():
             room.people[name] = room._copied_person(person)
         return room
@@ -100,7 +103,7 @@ class Room:
         device = replace(
             person.device,
             clock=self.clock,
-            dice=_copied_dice(person.device.dice),
+            random_source=_copied_random_source(person.device.random_source),
             vault=vault,
             ledger=VaultLedger(vault),
             courier=courier,
@@ -112,7 +115,7 @@ class Room:
         ledger = VaultLedger(vault)
         device = Device(
             self.clock,
-            SeededRandom(f"{name} {len(self.people)}"),
+            SeededRandomSource(f"{name} {len(self.people)}"),
             vault,
             ledger,
             courier,
@@ -129,9 +132,9 @@ class Room:
         self.apps[url] = self._unreachable_apps.pop(url)
 
 
-def _copied_dice(dice: RandomSource) -> SeededRandom:
-    assert isinstance(dice, SeededRandom)
-    return replace(dice)
+def _copied_random_source(random_source: RandomSource) -> SeededRandomSource:
+    assert isinstance(random_source, SeededRandomSource)
+    return replace(random_source)
 
 
 def made_once(make: Callable[[], Room]) -> Callable[[], Room]:

@@ -71,11 +71,11 @@ from entrenous.send.tokens.token_ranges import (
     RetiredIssuedRange,
 )
 from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
+from tests.deterministic import SettableClock
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.send.test_guard import guard_reasons
 from tests.village.households import held, ids
 from tests.village.malicious_relay import failing
-from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 

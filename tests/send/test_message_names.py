@@ -48,7 +48,7 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 
     number, first, second = sent.split("-")
     for one in (ana, ben):
-        name = new_message_name(replace(one.device, dice=SameName()))
+        name = new_message_name(replace(one.device, random_source=SameName()))
         assert name == f"{int(number) + 1}-{first}-{second}"
 
 

@@ -43,11 +43,11 @@ from entrenous.send.tokens.issue import send_token_changes
 from entrenous.send.tokens.token_ranges import ISSUED_TOKEN_RANGE_TABLE
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
+from tests.deterministic import SettableClock
 from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, Person, Room, town_of_three
 from tests.village.households import bare, can_write, catch_up, in_touch, links
 from tests.village.malicious_relay import Honest, Trick, failing
-from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 

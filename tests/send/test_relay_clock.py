@@ -12,8 +12,8 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.open import open_message
+from tests.deterministic import SettableClock
 from tests.send.send_device import HERE, SMALL, Room
-from tests.village.world import SettableClock
 
 
 @pytest.fixture

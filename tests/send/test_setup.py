@@ -9,10 +9,11 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.people.invite import make_invite_link
 from entrenous.send.people.people_nouns import BadName
 from entrenous.send.set_up import finish_set_up, join_relay, set_up
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier
-from tests.village.world import SeededRandom, Villager
+from tests.village.world import Villager
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +28,10 @@ def kill(*_: object) -> None:
 
 def new_device(room: Room) -> tuple[Device, MaliciousCourier]:
     vault, courier = MemoryVault(), MaliciousCourier(room.honest)
-    dice = SeededRandom("caro")
-    return Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture), courier
+    random_source = SeededRandomSource("caro")
+    return Device(
+        room.clock, random_source, vault, VaultLedger(vault), courier, read_picture
+    ), courier
 
 
 @pytest.mark.parametrize("call", ["create_mailbox", "publish_key_bundle", "publish_prekeys"])

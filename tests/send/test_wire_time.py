@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.send.clock_sanity import rounded_expiry
+from tests.deterministic import SettableClock
 from tests.send.send_device import Room
-from tests.village.world import SettableClock
 
 timestamps = st.integers(0, 366 * 86_400).map(
     lambda s: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=s)

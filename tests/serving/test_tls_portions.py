@@ -13,10 +13,10 @@ import uvloop
 from entrenous.serving.connection_limits import WRITE_PORTION_BYTES, PortionedWriter
 from entrenous.serving.http_server import listening_socket
 from entrenous.serving.tls import TlsCertificate
-from tests.carry.relays import DeterministicRandomSource
+from tests.deterministic import SeededRandomSource
 from tests.serving.certificates import Pair, certificate
 
-DATA = DeterministicRandomSource().token(3_000_000)
+DATA = SeededRandomSource().token(3_000_000)
 NOT_COUNTED_BYTES = 1 << 20  # a portion or two, and both sockets' buffers
 
 

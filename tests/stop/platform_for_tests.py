@@ -1,8 +1,6 @@
 """Helpers for tests of a platform: a new database, a settable clock, seeded tokens, uploads."""
 
-import hashlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import cv2
@@ -34,29 +32,9 @@ from entrenous.stop.registration_format import (
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import PublishedAnyway
 from entrenous.wire.encodings import to_base64url
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.new_bank import index_beside, prepared_bank, reviews_beside
-
-
-@dataclass
-class SettableClock:
-    moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def advance(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-
-@dataclass
-class SeededRandomSource:
-    seed: str
-    count: int = 0
-
-    def token(self, size: int) -> bytes:
-        self.count += 1
-        return hashlib.shake_256(f"{self.seed} {self.count}".encode()).digest(size)
 
 
 @dataclass
@@ -104,7 +82,7 @@ class Room:
         self.bank = prepared_bank(self.clock)
         self.platform = Platform(
             clock=self.clock,
-            dice=SeededRandomSource("platform"),
+            random_source=SeededRandomSource("platform"),
             bank=self.bank,
             index=index_beside(self.bank),
             reviews=reviews_beside(self.bank),
@@ -131,7 +109,7 @@ def a_device(clock: SettableClock | None = None) -> Device:
     vault = MemoryVault()
     return Device(
         clock=clock or SettableClock(),
-        dice=SystemRandomSource(),
+        random_source=SystemRandomSource(),
         vault=vault,
         ledger=VaultLedger(vault),
         courier=cast("Courier", None),

@@ -14,14 +14,15 @@ from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace import picture
 from entrenous.trace.originals import OriginalsCache
 from entrenous.watermark.verdict import Trace
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
-from tests.village.world import RELAY, SeededRandom, SettableClock
+from tests.village.world import RELAY
 
 
 def offline_device() -> Device:
-    clock, rng, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
+    clock, rng, vault = SettableClock(), SeededRandomSource("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, SeededRandomSource("relay"))[1]
     return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 

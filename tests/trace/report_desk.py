@@ -13,9 +13,10 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.picture import PictureTrace, trace_picture
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
-from tests.village.world import RELAY, SeededRandom, SettableClock
+from tests.village.world import RELAY
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def cropped_jpeg(data: bytes, quality: int = 70) -> bytes:
 
 
 def empty_device() -> Device:
-    clock, rng, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
+    clock, rng, vault = SettableClock(), SeededRandomSource("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, SeededRandomSource("relay"))[1]
     return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 

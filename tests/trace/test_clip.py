@@ -21,9 +21,10 @@ from entrenous.trace.clip import trace_clip
 from entrenous.trace.clip_frame import trace_frame
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 from tests.clips import Rgb, beep, decoded, wander, written
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
-from tests.village.world import RELAY, SeededRandom, SettableClock
+from tests.village.world import RELAY
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +33,8 @@ Marked = tuple[Device, bytes, dict[str, bytes]]
 
 
 def offline_device() -> Device:
-    clock, rng, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
+    clock, rng, vault = SettableClock(), SeededRandomSource("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, SeededRandomSource("relay"))[1]
     ledger = VaultLedger(vault)
     return Device(
         clock,

@@ -60,7 +60,7 @@ class PendingCall:
     caller: str
     name: str
     arguments: tuple[Any, ...]
-    dice: Random
+    rng: Random
 
     def forward(self) -> Any:
         """Pass the call on to the honest relay, and return its answer, which is remembered."""
@@ -128,23 +128,21 @@ class Adversary:
         self.calls_left -= 1
         if self.calls_left < 0:
             raise TooManyCalls
-        dice = Random(f"{self.seed} {self.call_number}")
+        rng = Random(f"{self.seed} {self.call_number}")
         self.call_counts[call] += 1
-        self._send_delayed_calls(dice)
-        trick = self._choose_trick(call, dice)
+        self._send_delayed_calls(rng)
+        trick = self._choose_trick(call, rng)
         if trick is None:
             return self.call_relay(caller, call, arguments)
         self.tricks_played[f"{call}: {trick.__name__}"] += 1
-        return trick(PendingCall(self, caller, call, arguments, dice))
+        return trick(PendingCall(self, caller, call, arguments, rng))
 
-    def _choose_trick(self, call: str, dice: Random) -> Trick | None:
+    def _choose_trick(self, call: str, rng: Random) -> Trick | None:
         favourite = call in self.preferred_calls
-        if dice.random() >= (max(self.trick_rate, 0.5) if favourite else self.trick_rate):
+        if rng.random() >= (max(self.trick_rate, 0.5) if favourite else self.trick_rate):
             return None
         own: tuple[Trick, ...] = TRICKS_BY_CALL.get(call, ())
-        return dice.choice(
-            own if own and (favourite or dice.random() < 0.6) else TRICKS_FOR_ANY_CALL
-        )
+        return rng.choice(own if own and (favourite or rng.random() < 0.6) else TRICKS_FOR_ANY_CALL)
 
     def copy_memory_of(self, other: "Adversary") -> None:
         """Remember everything that another adversary remembers."""
@@ -156,10 +154,10 @@ class Adversary:
         """Be honest from now on; delayed calls still reach the relay."""
         self.trick_rate, self.preferred_calls = 0.0, frozenset()
 
-    def _send_delayed_calls(self, dice: Random) -> None:
-        while self.delayed and dice.random() < 0.3:
+    def _send_delayed_calls(self, rng: Random) -> None:
+        while self.delayed and rng.random() < 0.3:
             try:
-                self.call_relay(*self.delayed.pop(dice.randrange(len(self.delayed))))
+                self.call_relay(*self.delayed.pop(rng.randrange(len(self.delayed))))
             except EntrenousError:
                 continue  # nobody waits for that answer any more
 

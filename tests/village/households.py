@@ -29,17 +29,17 @@ from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.tokens.token_ranges import HeldTokens
 from entrenous.send.tokens.use import held_tokens
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import THERE, Person, Room
 from tests.village.malicious_relay import MaliciousCourier
-from tests.village.world import SeededRandom
 
 
 def bare(room: Room, name: str) -> Person:
     """Add a device that is not set up to the room."""
     vault, courier = MemoryVault(), MaliciousCourier(room.honest)
-    dice = SeededRandom(f"{name} bare {len(room.people)}")
-    device = Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture)
+    random_source = SeededRandomSource(f"{name} bare {len(room.people)}")
+    device = Device(room.clock, random_source, vault, VaultLedger(vault), courier, read_picture)
     room.people[name] = Person(name, device, vault, courier)
     return room.people[name]
 

@@ -11,15 +11,15 @@ from tests.in_memory.courier import memory_courier
 from tests.in_memory.mail import MemoryMail
 
 
-def village_relay(url: str, clock: Clock, dice: RandomSource) -> tuple[Relay, Courier]:
+def village_relay(url: str, clock: Clock, random_source: RandomSource) -> tuple[Relay, Courier]:
     """Return a relay that answers at ``url``, and a courier to it."""
-    relay = Relay(MemoryMail(), MemoryBlobs(), clock, dice)
+    relay = Relay(MemoryMail(), MemoryBlobs(), clock, random_source)
     return relay, memory_courier({url: relay_app(relay)})
 
 
-def copied_relay(relay: Relay, clock: Clock, dice: RandomSource) -> Relay:
-    """Return a copy of a relay and of its stores, with this clock and these dice."""
+def copied_relay(relay: Relay, clock: Clock, random_source: RandomSource) -> Relay:
+    """Return a copy of a relay and of its stores, with this clock and random source."""
     assert isinstance(relay.mail, MemoryMail)
     assert isinstance(relay.blobs, MemoryBlobs)
     mail, blobs = relay.mail.copied(), relay.blobs.copied()
-    return replace(relay, mail=mail, blobs=blobs, clock=clock, dice=dice)
+    return replace(relay, mail=mail, blobs=blobs, clock=clock, random_source=random_source)

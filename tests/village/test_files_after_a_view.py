@@ -28,8 +28,9 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
+from tests.deterministic import SeededRandomSource
 from tests.village.sealed import sends_as_it_is
-from tests.village.world import RELAY, SeededRandom, Village, photo
+from tests.village.world import RELAY, Village, photo
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +61,7 @@ def ben(village: Village, folder: Path) -> Iterator[Device]:
     vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), village.people["ana"]
     ledger = VaultLedger(vault)
     device = Device(
-        village.clock, SeededRandom("ben"), vault, ledger, village.courier, read_picture
+        village.clock, SeededRandomSource("ben"), vault, ledger, village.courier, read_picture
     )
     set_up("ben", RELAY, device)
     add_person(make_invite_link(device), "ben", ana.device)

@@ -27,12 +27,12 @@ from entrenous.send.people.contact_history import last_heard_at, update_last_hea
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
 from tests.send.send_device import THERE, Person, Room, made_once
 from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
-from tests.village.world import SeededRandom
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,9 @@ def thief_of(who: Person, room: Room) -> Device:
     vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
     courier = MaliciousCourier(room.honest)
-    return replace(who.device, vault=vault, courier=courier, dice=SeededRandom("thief"))
+    return replace(
+        who.device, vault=vault, courier=courier, random_source=SeededRandomSource("thief")
+    )
 
 
 def publish(device: Device, *, reaches: bool = True) -> Prekeys:

@@ -23,8 +23,9 @@ from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import DeterministicRandomSource, Post, SettableClock, disk_relay, served
+from tests.carry.relays import Post, disk_relay, served
 from tests.carry.test_expire import arrive
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.send.room_text import writes
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
@@ -48,8 +49,8 @@ def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
 def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
-    dice, clock = DeterministicRandomSource(), SettableClock()
-    posts = [Post(dice=dice) for _ in range(DEVICES)]
+    random_source, clock = SeededRandomSource(), SettableClock()
+    posts = [Post(random_source=random_source) for _ in range(DEVICES)]
     with (
         disk_relay(tmp_path, clock) as relay,
         served(relay_app(relay)) as url,
@@ -101,7 +102,7 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
 
 
 def _another(post: Post) -> Post:
-    other = Post(dice=post.dice)
+    other = Post(random_source=post.random_source)
     other.mailbox = post.mailbox
     return other
 

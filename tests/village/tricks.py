@@ -42,22 +42,22 @@ FALSE_ERRORS: Final[tuple[EntrenousError, ...]] = (
 )
 
 
-def with_flipped_bit(thing: Any, dice: Random) -> Any:
+def with_flipped_bit(thing: Any, rng: Random) -> Any:
     """Return a copy with one bit flipped somewhere in its bytes; without bytes, return it as is."""
     if isinstance(thing, bytes) and thing:
         changed = bytearray(thing)
-        changed[int(dice.random() * len(thing))] ^= 1 << int(dice.random() * 8)
+        changed[int(rng.random() * len(thing))] ^= 1 << int(rng.random() * 8)
         return type(thing)(changed)
     if isinstance(thing, Secret):
-        return Secret(with_flipped_bit(thing.reveal(), dice))
+        return Secret(with_flipped_bit(thing.reveal(), rng))
     if isinstance(thing, list) and thing:
-        place = int(dice.random() * len(thing))
-        return [with_flipped_bit(one, dice) if at == place else one for at, one in enumerate(thing)]
+        place = int(rng.random() * len(thing))
+        return [with_flipped_bit(one, rng) if at == place else one for at, one in enumerate(thing)]
     if is_dataclass(thing) and not isinstance(thing, type):
         byte_fields = [one.name for one in fields(thing) if _holds_bytes(getattr(thing, one.name))]
         if byte_fields:
-            name = byte_fields[int(dice.random() * len(byte_fields))]
-            return replace(thing, **{name: with_flipped_bit(getattr(thing, name), dice)})
+            name = byte_fields[int(rng.random() * len(byte_fields))]
+            return replace(thing, **{name: with_flipped_bit(getattr(thing, name), rng)})
     return thing
 
 
@@ -89,11 +89,11 @@ def delay_request(call: Any) -> Any:
 
 
 def raise_false_error(call: Any) -> Any:
-    raise call.dice.choice(FALSE_ERRORS)
+    raise call.rng.choice(FALSE_ERRORS)
 
 
 def flip_bit(call: Any) -> Any:
-    return with_flipped_bit(call.forward(), call.dice)
+    return with_flipped_bit(call.forward(), call.rng)
 
 
 def replay_answer(call: Any) -> Any:
@@ -101,14 +101,14 @@ def replay_answer(call: Any) -> Any:
     if call.name == "open_share":
         return replay_share(call)
     earlier = [one for one in call.earlier_calls() if one.about == call.about]
-    return call.dice.choice(earlier).answer if earlier else call.forward()
+    return call.rng.choice(earlier).answer if earlier else call.forward()
 
 
 def answer_about_another(call: Any) -> Any:
     """Answer with what was said about another subject."""
     answer = call.forward()
     others = [one for one in call.earlier_calls() if one.about != call.about]
-    return call.dice.choice(others).answer if others else answer
+    return call.rng.choice(others).answer if others else answer
 
 
 TRICKS_FOR_ANY_CALL: Final[tuple[Trick, ...]] = (
@@ -132,36 +132,36 @@ def ignore(_call: Any) -> None:
 
 def answer_random_status(call: Any) -> EnvelopeStatus:
     """Answer with a random state, whether or not the call is passed on."""
-    if call.name == "envelope_status" or call.dice.random() < 0.5:
+    if call.name == "envelope_status" or call.rng.random() < 0.5:
         call.forward()
-    return EnvelopeStatus(call.dice.choice(list(EnvelopeState)), call.dice.randrange(3))
+    return EnvelopeStatus(call.rng.choice(list(EnvelopeState)), call.rng.randrange(3))
 
 
 def post_changed(call: Any) -> None:
     """Post the letter with one bit flipped."""
     url, token, envelope = call.arguments
-    changed = replace(envelope, sealed=with_flipped_bit(envelope.sealed, call.dice))
+    changed = replace(envelope, sealed=with_flipped_bit(envelope.sealed, call.rng))
     call.adversary.call_relay(call.caller, "post", (url, token, changed))
 
 
 def post_earlier_letter_too(call: Any) -> None:
     """Post the letter, and then somebody's earlier letter into the same mailbox under a new ID."""
     call.forward()
-    earlier = call.dice.choice(call.earlier_calls()).arguments[2]
+    earlier = call.rng.choice(call.earlier_calls()).arguments[2]
     url, token, envelope = call.arguments
-    number = EnvelopeId(call.dice.randbytes(16))
+    number = EnvelopeId(call.rng.randbytes(16))
     again = replace(envelope, id=number, sealed=earlier.sealed, share=None, blobs=())
     call.adversary.call_relay(call.caller, "post", (url, token, again))
 
 
 def reorder(call: Any) -> list[WaitingEnvelope]:
     page: list[WaitingEnvelope] = list(call.forward())
-    call.dice.shuffle(page)
+    call.rng.shuffle(page)
     return page
 
 
 def withhold_some(call: Any) -> list[WaitingEnvelope]:
-    return [one for one in call.forward() if call.dice.random() < 0.5]
+    return [one for one in call.forward() if call.rng.random() < 0.5]
 
 
 def show_twice(call: Any) -> list[WaitingEnvelope]:
@@ -173,13 +173,13 @@ def show_old_letters_again(call: Any) -> list[WaitingEnvelope]:
     """Show earlier letters again, with new sequence numbers and more time left."""
     page = list(call.forward())
     old = [one for earlier_call in call.earlier_calls() for one in earlier_call.answer]
-    call.dice.shuffle(old)
-    return [*map(_renumber(call.dice, len(page)), old[:3]), *page]
+    call.rng.shuffle(old)
+    return [*map(_renumber(call.rng, len(page)), old[:3]), *page]
 
 
-def _renumber(dice: Random, above: int) -> Callable[[WaitingEnvelope], WaitingEnvelope]:
+def _renumber(rng: Random, above: int) -> Callable[[WaitingEnvelope], WaitingEnvelope]:
     def renumbered(one: WaitingEnvelope) -> WaitingEnvelope:
-        number = EnvelopeId(dice.randbytes(16)) if dice.random() < 0.5 else one.id
+        number = EnvelopeId(rng.randbytes(16)) if rng.random() < 0.5 else one.id
         later = one.expires_at + timedelta(days=9)
         return replace(one, id=number, sequence=one.sequence + above, expires_at=later)
 
@@ -189,7 +189,7 @@ def _renumber(dice: Random, above: int) -> Callable[[WaitingEnvelope], WaitingEn
 def swap_letters(call: Any) -> list[WaitingEnvelope]:
     page = list(call.forward())
     sealed = [one.sealed for one in page]
-    call.dice.shuffle(sealed)
+    call.rng.shuffle(sealed)
     return [replace(one, sealed=letter) for one, letter in zip(page, sealed, strict=True)]
 
 
@@ -201,7 +201,7 @@ def show_others_letters(call: Any) -> list[WaitingEnvelope]:
         if earlier_call.about != call.about
         for one in earlier_call.answer
     ]
-    call.dice.shuffle(others)
+    call.rng.shuffle(others)
     return [*others[:2], *page]
 
 
@@ -219,7 +219,7 @@ def split_view(call: Any) -> bytes:
 def roll_back_list(call: Any) -> bytes:
     call.forward()
     mine: list[bytes] = [one.answer for one in call.earlier_calls() if one.about == call.about]
-    return mine[int(call.dice.random() * len(mine))]
+    return mine[int(call.rng.random() * len(mine))]
 
 
 def ignore_list(call: Any) -> None:
@@ -230,9 +230,9 @@ def hand_out_others_keys(call: Any) -> PrekeyBundle:
     """Replace some or all keys by those of another device, or by earlier ones of this device."""
     true: PrekeyBundle = call.forward()
     others = [one for one in call.earlier_calls() if one.about != call.about]
-    other = call.dice.choice(others or call.earlier_calls()).answer
+    other = call.rng.choice(others or call.earlier_calls()).answer
     names = [one.name for one in fields(PrekeyBundle)]
-    some = call.dice.sample(names, call.dice.randint(1, len(names)))
+    some = call.rng.sample(names, call.rng.randint(1, len(names)))
     return replace(true, **{name: getattr(other, name) for name in some})
 
 
@@ -242,7 +242,7 @@ def run_out_of_keys(call: Any) -> PrekeyBundle:
 
 def miscount(call: Any) -> int:
     call.forward()
-    return call.dice.choice((0, 1, 50, 10**9))
+    return call.rng.choice((0, 1, 50, 10**9))
 
 
 # --- content ------------------------------------------------------------------------------------
@@ -250,18 +250,18 @@ def miscount(call: Any) -> int:
 
 def truncate(call: Any) -> bytes:
     data: bytes = call.forward()
-    return data[: int(call.dice.random() * len(data))]
+    return data[: int(call.rng.random() * len(data))]
 
 
 def lengthen(call: Any) -> bytes:
-    return bytes(call.forward()) + b"\0" * call.dice.randrange(1, 9)
+    return bytes(call.forward()) + b"\0" * call.rng.randrange(1, 9)
 
 
 def answer_wrong_share(call: Any) -> Secret:
     """Answer with the share of another envelope, or with an invented one."""
     call.forward()
     others = [share for one, share in call.adversary.shares.items() if one != call.about]
-    return call.dice.choice([*others, Secret(bytes(32))])
+    return call.rng.choice([*others, Secret(bytes(32))])
 
 
 def replay_share(call: Any) -> Secret:
@@ -278,9 +278,9 @@ def race_two_openers(call: Any) -> Secret:
     url, envelope, token, _ = call.arguments
     racers = [
         (call.caller, call.arguments),
-        ("racer", (url, envelope, token, call.dice.randbytes(16))),
+        ("racer", (url, envelope, token, call.rng.randbytes(16))),
     ]
-    call.dice.shuffle(racers)
+    call.rng.shuffle(racers)
     won: list[Secret] = []
     for caller, arguments in racers:
         try:

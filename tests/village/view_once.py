@@ -19,8 +19,9 @@ from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish_attempt, release_key_share
-from tests.carry.relays import DeterministicRandomSource, Post, SettableClock, disk_relay
+from tests.carry.relays import Post, disk_relay
 from tests.carry.test_expire import arrive
+from tests.deterministic import SeededRandomSource, SettableClock
 
 OPENERS = 100
 DEVICES = 3
@@ -35,15 +36,15 @@ def race(seed: int) -> Counter[str]:
         return asyncio.run(_race(relay, Random(seed)))
 
 
-async def _race(relay: Relay, dice: Random) -> Counter[str]:
-    counting = DeterministicRandomSource()
-    posts = [Post(dice=counting) for _ in range(DEVICES)]
+async def _race(relay: Relay, random_source: Random) -> Counter[str]:
+    counting = SeededRandomSource()
+    posts = [Post(random_source=counting) for _ in range(DEVICES)]
     for post in posts:
         post.group = posts[0].group
         await arrive(relay, post, 1)
     start = asyncio.Event()
     openers = [
-        asyncio.create_task(_open(posts[n % DEVICES], n, start, relay, dice.random()))
+        asyncio.create_task(_open(posts[n % DEVICES], n, start, relay, random_source.random()))
         for n in range(OPENERS)
     ]
     await asyncio.sleep(0)

@@ -30,9 +30,10 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import mark_keys_compared
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import InProcess, Run
 from tests.send.room_text import writes
-from tests.village.world import RELAY, SettableClock, Village, Villager
+from tests.village.world import RELAY, Village, Villager
 
 NAMES = ("ana", "ben", "caro", "dan", "eva")
 DAYS = 7

@@ -4,10 +4,9 @@ Everything but the disk and the network is real: the commands' functions, the cr
 relay's rules.
 """
 
-import hashlib
 import io
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from PIL import Image
@@ -25,35 +24,11 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_by_id, mark_keys_compared
 from entrenous.send.send import PostedMessage, send_message
 from entrenous.send.set_up import set_up
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 
 RELAY = "http://127.0.0.1:7001"
-
-
-@dataclass
-class SettableClock:
-    """A clock that stands still until a test winds it."""
-
-    moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def advance(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-
-@dataclass
-class SeededRandom:
-    """A source of random bytes whose sequence follows from a seed."""
-
-    seed: str
-    calls: int = 0
-
-    def token(self, size: int) -> bytes:
-        self.calls += 1
-        return hashlib.shake_256(f"{self.seed} {self.calls}".encode()).digest(size)
 
 
 @dataclass
@@ -99,14 +74,14 @@ class Village:
     courier: Courier = field(init=False)
 
     def __post_init__(self) -> None:
-        self.relay, self.courier = village_relay(RELAY, self.clock, SeededRandom("relay"))
+        self.relay, self.courier = village_relay(RELAY, self.clock, SeededRandomSource("relay"))
 
     def set_up_person(self, name: str, courier: Courier | None = None) -> Villager:
         """Set up somebody's device; ``courier`` may be one that misbehaves."""
         vault = MemoryVault()
         device = Device(
             clock=self.clock,
-            dice=SeededRandom(name),
+            random_source=SeededRandomSource(name),
             vault=vault,
             ledger=VaultLedger(vault),
             courier=courier or self.courier,

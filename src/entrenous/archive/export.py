@@ -49,12 +49,12 @@ def export_archive(
         TooMuchForArchive: no archive was made, since no device could read it.
     """
     refuse_short_passphrase(passphrase)
-    key = Secret(device.dice.token(_KEY_BYTES))
+    key = Secret(device.random_source.token(_KEY_BYTES))
     with translate_folder_errors(out):
         ensure_empty_folder(out)
         try:
             written = _write_encrypted_tar(out / TAR_FILE_NAME, key, device, progress)
-            noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
+            noise = device.random_source.token(PASSPHRASE_FILE_RANDOM_BYTES)
             write_private_file(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
         except BaseException:
             (out / TAR_FILE_NAME).unlink(missing_ok=True)
@@ -94,7 +94,7 @@ def export_archive_to_zip(
     Raises WeakPassphrase, DiskFull, BadRecord, TooMuchForArchive.
     """
     refuse_short_passphrase(passphrase)
-    key = Secret(device.dice.token(_KEY_BYTES))
+    key = Secret(device.random_source.token(_KEY_BYTES))
     reports: list[ExportReport] = []
 
     def write_zip(file: BinaryIO) -> None:
@@ -104,7 +104,7 @@ def export_archive_to_zip(
                 encrypting_writer(key, cast("BinaryIO", part)) as sealed,
             ):
                 reports.append(write_archive_tar(sealed, device, progress))
-            noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
+            noise = device.random_source.token(PASSPHRASE_FILE_RANDOM_BYTES)
             zip_file.writestr(ZipInfo(KEY_FILE_NAME), encrypt_key(key, passphrase, noise))
 
     with translate_folder_errors(path.parent):

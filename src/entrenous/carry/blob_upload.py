@@ -73,7 +73,7 @@ async def upload_blob(
     if deposit.size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
     crowded = _would_use_reserved_space(deposit.size - start, relay)
-    new = _new_upload(deposit, relay.dice.token(16).hex(), now(relay))
+    new = _new_upload(deposit, relay.random_source.token(16).hex(), now(relay))
 
     def begin(tx: RowTransaction) -> StoredUpload | None:
         upload = _begin_upload(tx, new, deposit, token, relay)

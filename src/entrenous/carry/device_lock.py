@@ -114,7 +114,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
         NoSuchMailbox, WrongToken: the token is not the owner's.
         LockExists: there is a lock with a different token.
     """
-    key = scalar_from_random(relay.dice.token(SCALAR_RANDOM_BYTES))
+    key = scalar_from_random(relay.random_source.token(SCALAR_RANDOM_BYTES))
 
     def store_new_lock(tx: RowTransaction) -> bool:
         require_owner_token(tx, mailbox, token)

@@ -187,7 +187,7 @@ async def read_or_generate_relay_id(relay: Relay) -> bytes:
 
     They are generated at the relay's first start. Copies of a database have the same id.
     """
-    fresh = StoredRelayId(_ONLY_ROW_KEY, relay.dice.token(_RELAY_ID_BYTES))
+    fresh = StoredRelayId(_ONLY_ROW_KEY, relay.random_source.token(_RELAY_ID_BYTES))
 
     def read_or_generate_id(tx: RowTransaction) -> bytes:
         stored = tx.get(StoredRelayId, _ONLY_ROW_KEY)

@@ -188,7 +188,7 @@ class Relay:
     mail: RowStore
     blobs: BlobStore
     clock: Clock
-    dice: RandomSource
+    random_source: RandomSource
     limits: RelayLimits = field(default_factory=RelayLimits)
     wake_ups: WakeUps | None = None
 

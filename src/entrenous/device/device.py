@@ -300,7 +300,7 @@ class Device:
     """
 
     clock: Clock
-    dice: RandomSource
+    random_source: RandomSource
     vault: Vault
     ledger: VaultLedger
     courier: Courier

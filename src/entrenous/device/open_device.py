@@ -159,7 +159,7 @@ def _make_courier(settings: Settings) -> AbstractContextManager[Courier]:
 def _make_device(vault: SqlcipherVault, courier: Courier, settings: Settings) -> Device:
     return Device(
         clock=SystemClock(),
-        dice=SystemRandomSource(),
+        random_source=SystemRandomSource(),
         vault=vault,
         ledger=VaultLedger(vault),
         courier=courier,

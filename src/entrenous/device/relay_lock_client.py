@@ -106,7 +106,7 @@ def report_unlock_to_old_relays(device: Device) -> None:
 
 def report_unlock_to_relay_of(home: MailboxAddress, generation: int, device: Device) -> None:
     """Tell the relay of a mailbox which generation of the vault was opened (docs/spec/lock.md)."""
-    opening = VaultUnlock(generation, device.dice.token(UNLOCK_NUMBER_BYTES))
+    opening = VaultUnlock(generation, device.random_source.token(UNLOCK_NUMBER_BYTES))
     device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
 
 
@@ -126,7 +126,7 @@ class RelayShareClient:
     home: Path
     courier: Courier
     clock: Clock
-    dice: RandomSource
+    random_source: RandomSource
     impatient: Courier | None = None
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
@@ -143,7 +143,7 @@ class RelayShareClient:
         if window is not None and self.clock.now() < window[0]:
             return RelayShare(window[1], kept_here=True)
         try:
-            part = evaluate_at_relay(lock, stretched, self._courier_for(window), self.dice)
+            part = evaluate_at_relay(lock, stretched, self._courier_for(window), self.random_source)
         except Unreachable:
             if window is not None:
                 raise OfflineWindowExpired(until=format_local_time(window[0])) from None
@@ -167,7 +167,7 @@ class RelayShareClient:
 
 
 def evaluate_at_relay(
-    lock: RelayLock, stretched: Secret, courier: Courier, dice: RandomSource
+    lock: RelayLock, stretched: Secret, courier: Courier, random_source: RandomSource
 ) -> RelayShare:
     """Evaluate a stretched passphrase at the relay, which uses up one of ten attempts.
 
@@ -179,7 +179,7 @@ def evaluate_at_relay(
     """
     private_input, scalar = (
         oprf_input(stretched),
-        scalar_from_random(dice.token(SCALAR_RANDOM_BYTES)),
+        scalar_from_random(random_source.token(SCALAR_RANDOM_BYTES)),
     )
     blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
@@ -228,9 +228,9 @@ def lock_new_vault_at_mailbox(
     unlocked: UnlockedVault, mail: MailboxAddress, device: Device
 ) -> UnlockedVault:
     """Lock an empty vault at the mailbox that its device has created; raises RelayUnreachable."""
-    lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
+    lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.random_source.token(TOKEN_BYTES)))
     device.courier.create_lock(lock, mail.owner)
-    part = evaluate_at_relay(lock, unlocked.stretched, device.courier, device.dice)
+    part = evaluate_at_relay(lock, unlocked.stretched, device.courier, device.random_source)
     locked = change_empty_vault_key(unlocked, replace(unlocked.terms, lock=lock), part)
     return replace(locked, asked=unlocked.asked + 1)
 
@@ -242,7 +242,7 @@ def lock_at_first_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVaul
     mail = mailbox_to_lock(device)
     if mail is None or unlocked.terms.lock is not None or unlocked.terms.first:
         return unlocked
-    token = Secret(device.dice.token(TOKEN_BYTES))
+    token = Secret(device.random_source.token(TOKEN_BYTES))
     begun = unlocked.pending.lock if unlocked.pending is not None else None
     lock = begun or RelayLock(mail.relay_url, mail.mailbox, token)
     terms = replace(unlocked.terms, lock=lock)
@@ -318,7 +318,7 @@ def _evaluate_counting_own_try(lock: RelayLock, stretched: Secret, device: Devic
     own.
     """
     add_own_tries(device.vault)
-    return evaluate_at_relay(lock, stretched, device.courier, device.dice)
+    return evaluate_at_relay(lock, stretched, device.courier, device.random_source)
 
 
 def _report_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) -> None:
@@ -368,7 +368,7 @@ def with_new_unlock_token(lock: RelayLock | None, device: Device) -> RelayLock |
     mail = mailbox_address(device.vault)
     if lock is None or mail is None or not _is_lock_for_mailbox(lock, mail):
         return lock
-    return lock.with_new_unlock_token(Secret(device.dice.token(TOKEN_BYTES)))
+    return lock.with_new_unlock_token(Secret(device.random_source.token(TOKEN_BYTES)))
 
 
 def _is_lock_for_mailbox(lock: RelayLock, mail: MailboxAddress) -> bool:
@@ -454,7 +454,7 @@ def _store_unlock_report(device: Device) -> VaultUnlock:
     A rolled-back vault reports generation 1, which the relay always refuses, so that it never
     overtakes the copy in use. The relay still resets its count of attempts.
     """
-    number = device.dice.token(UNLOCK_NUMBER_BYTES)
+    number = device.random_source.token(UNLOCK_NUMBER_BYTES)
     if device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None:
         return VaultUnlock(1, number)
     told = _UNLOCK_RECORD.load(device.vault)

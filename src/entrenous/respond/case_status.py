@@ -156,7 +156,7 @@ def erasure_receipt(device: Device) -> dict[str, object]:
 
     The device keeps no record of the receipt.
     """
-    number = device.dice.token(_ERASURE_RECEIPT_NUMBER_BYTES).hex()
+    number = device.random_source.token(_ERASURE_RECEIPT_NUMBER_BYTES).hex()
     return {
         "schema": ERASURE_RECEIPT_SCHEMA,
         "erased_at": write_time(device.clock.now()),

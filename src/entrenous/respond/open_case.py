@@ -116,7 +116,7 @@ def find_trace(number: int, device: Device) -> Trace:
 
 def _new_case_name(device: Device) -> CaseName:
     taken = {name.removeprefix("case-") for name in device.vault.keys(CASES_TABLE)}
-    return CaseName(f"case-{generate_message_name(device.dice.token(3), taken)}")
+    return CaseName(f"case-{generate_message_name(device.random_source.token(3), taken)}")
 
 
 def add_facts_to_case(name: str, more: Situation, device: Device) -> Case:
@@ -291,7 +291,7 @@ def _store_file_as_item(
         added_at=device.clock.now(),
         sha256=sha256(data),
         size_bytes=len(data),
-        salt=Secret(device.dice.token(EVIDENCE_SALT_BYTES)),
+        salt=Secret(device.random_source.token(EVIDENCE_SALT_BYTES)),
         blob=device.vault.store_file(data),
         sighting=sighting,
     )

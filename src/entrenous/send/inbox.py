@@ -153,7 +153,7 @@ _NAME_PATTERN: Final = re.compile(r"([1-9][0-9]{0,8})-([a-z]+-[a-z]+)")
 
 def new_message_name(device: Device) -> MessageName:
     """Return a new message name such as "7-lunar-otter"."""
-    randomness = device.dice.token(3)
+    randomness = device.random_source.token(3)
     return generate_message_name(
         randomness, _names_with_same_words(generate_message_name(randomness, ()), device)
     )

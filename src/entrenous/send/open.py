@@ -264,7 +264,7 @@ def _ensure_opening_attempt(received: ReceivedMessage, device: Device) -> Receiv
     """Store an attempt id before asking for the share, so that a crash costs no second opening."""
     if received.attempt is not None:
         return received
-    named = replace(received, attempt=device.dice.token(ID_BYTES))
+    named = replace(received, attempt=device.random_source.token(ID_BYTES))
     store_message_state(named, named.state, device)
     return named
 

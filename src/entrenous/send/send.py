@@ -164,7 +164,7 @@ def _make_sending_context(
     draft: Draft, to: tuple[Addressee, ...], device: Device
 ) -> SendingContext:
     return SendingContext(
-        message=MessageId(device.dice.token(ID_BYTES)),
+        message=MessageId(device.random_source.token(ID_BYTES)),
         name=new_message_name(device),
         sent_at=device.clock.now(),
         policy=replace(draft.policy, expires_at=draft.policy.expires_at.replace(microsecond=0)),
@@ -174,7 +174,7 @@ def _make_sending_context(
         # A draft that names several circles is sent without any of them: naming them would suggest
         # that each recipient belongs to only one.
         circle=draft.circles[0] if len(draft.circles) == 1 else None,
-        groups=Secret(device.dice.token(32)),
+        groups=Secret(device.random_source.token(32)),
     )
 
 

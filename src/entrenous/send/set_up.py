@@ -87,17 +87,17 @@ def normalized_relay_address(relay_url: str) -> str:
 
 
 def _new_mailbox_address(relay_url: str, device: Device) -> MailboxAddress:
-    tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
-    return MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
+    tokens = (Secret(device.random_source.token(32)) for _ in ("owner", "close"))
+    return MailboxAddress(relay_url, MailboxId(device.random_source.token(ID_BYTES)), *tokens)
 
 
 def _make_and_store_keys(
     name: str, device_id: DeviceId, home: MailboxAddress, device: Device
 ) -> Identity:
     """Make the owner's and the device's keys, and store them with the address of the mailbox."""
-    master = master_keys_from_seed(device.dice.token(MASTER_SEED_BYTES))
+    master = master_keys_from_seed(device.random_source.token(MASTER_SEED_BYTES))
     now = now_in_whole_seconds(device)
-    signer = new_device_signer(device.dice.token(MLDSA65_SEED_BYTES))
+    signer = new_device_signer(device.random_source.token(MLDSA65_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
     card = sign_bundle(master, (make_first_device_list(name, home, signed, now),), (signed,))
     identity = Identity(
@@ -136,4 +136,4 @@ def finish_set_up(device: Device) -> None:
 
 
 def _new_device_id(device: Device) -> DeviceId:
-    return DeviceId(device.dice.token(ID_BYTES))
+    return DeviceId(device.random_source.token(ID_BYTES))

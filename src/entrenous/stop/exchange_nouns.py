@@ -379,7 +379,7 @@ class ExchangeServices:
 
     name: str
     clock: Clock
-    dice: RandomSource
+    random_source: RandomSource
     feed: BankStore
     partners: ExchangePartnerStore
     served: ServedClaimStore

@@ -63,7 +63,7 @@ def add_exchange_partner(
 
     Raises BadPartnerName, PartnerKnown.
     """
-    key = Secret(to_base64url(exchange.dice.token(PARTNER_KEY_BYTES)).encode())
+    key = Secret(to_base64url(exchange.random_source.token(PARTNER_KEY_BYTES)).encode())
     exchange.partners.add(name, banks, submits=submits, key_sha256=_partner_key_sha256(key))
     return key
 

@@ -63,7 +63,7 @@ class Platform:
     """
 
     clock: Clock
-    dice: RandomSource
+    random_source: RandomSource
     bank: BankStore
     index: IndexStore
     reviews: ReviewQueue

@@ -319,7 +319,7 @@ def _request_digest(fingerprint: MediaFingerprint) -> bytes:
 def _create_protection(
     kind: str, sent_sha256: bytes, gate: RegistrationClient, device: Device
 ) -> Protection:
-    token = Secret(device.dice.token(HOLDER_TOKEN_BYTES))
+    token = Secret(device.random_source.token(HOLDER_TOKEN_BYTES))
     claim = claim_id_of(holder_token_hash(token))
     record = Protection(claim, kind, None, gate.url, token, device.clock.now(), sent_sha256)
     save_protection(record, device)

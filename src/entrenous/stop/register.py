@@ -96,7 +96,7 @@ def accepted_embedding_model(platform: Platform) -> str | None:
 
 def new_claim_id(platform: Platform) -> ClaimId:
     """Return a random id for a claim without a holder."""
-    return ClaimId(platform.dice.token(CLAIM_ID_BYTES).hex())
+    return ClaimId(platform.random_source.token(CLAIM_ID_BYTES).hex())
 
 
 def _existing_claim(request: ClaimRequest, platform: Platform) -> Claim | None:

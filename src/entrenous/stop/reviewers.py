@@ -17,7 +17,7 @@ def add_reviewer(name: str, platform: Platform) -> Secret:
 
     Raises BadReviewerName or ReviewerKnown; in both cases nothing was changed.
     """
-    token = Secret(to_base64url(platform.dice.token(TOKEN_BYTES)).encode())
+    token = Secret(to_base64url(platform.random_source.token(TOKEN_BYTES)).encode())
     platform.reviews.add_reviewer(name, _token_hash(token.reveal()))
     return token
 

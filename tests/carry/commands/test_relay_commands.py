@@ -10,7 +10,8 @@ import pytest
 from entrenous.cli import run
 from entrenous.wire.encodings import to_base64url
 from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post, SettableClock, disk_relay
+from tests.carry.relays import Post, disk_relay
+from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

@@ -17,7 +17,8 @@ from entrenous.base.errors import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import DeterministicRandomSource, Post
+from tests.carry.relays import Post
+from tests.deterministic import SeededRandomSource
 from tests.ready import start_program
 
 pytestmark = pytest.mark.real
@@ -39,7 +40,8 @@ def running_relay(folder: Path) -> Iterator[str]:
 
 def sent(courier: HttpCourier, url: str, number: int) -> Post:
     post = Post(
-        until=datetime.now(UTC) + timedelta(days=3), dice=DeterministicRandomSource(1000 * number)
+        until=datetime.now(UTC) + timedelta(days=3),
+        random_source=SeededRandomSource(calls=1000 * number),
     )
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())

@@ -31,16 +31,8 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.crypto.hashing import token_hash
 from tests.carry.minute import expire
-from tests.carry.relays import (
-    Post,
-    SettableClock,
-    disk_relay,
-    memory_relay,
-    new_relay,
-    run,
-    stored_blobs,
-    stream,
-)
+from tests.carry.relays import Post, disk_relay, memory_relay, new_relay, run, stored_blobs, stream
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 
 # The event loop's wake-up channel is a socket pair.

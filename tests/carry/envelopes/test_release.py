@@ -11,8 +11,9 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
-from tests.carry.relays import Post, SettableClock, disk_relay, new_relay, run
+from tests.carry.relays import Post, disk_relay, new_relay, run
 from tests.carry.test_expire import arrive
+from tests.deterministic import SettableClock
 
 
 async def open_concurrently(relay: Relay, post: Post, attempts: int) -> list[object]:

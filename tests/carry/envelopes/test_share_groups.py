@@ -22,15 +22,9 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import (
-    NOON,
-    DeterministicRandomSource,
-    Post,
-    SettableClock,
-    disk_relay,
-    memory_relay,
-)
+from tests.carry.relays import NOON, Post, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
@@ -39,8 +33,10 @@ CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
 def posts_for_devices(number: int, until: int = 7) -> list[Post]:
     """Return the envelopes of one message for ``number`` devices of one person."""
-    dice = DeterministicRandomSource()
-    posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
+    random_source = SeededRandomSource()
+    posts = [
+        Post(until=NOON + timedelta(days=until), random_source=random_source) for _ in range(number)
+    ]
     for post in posts:
         post.group = posts[0].group
     return posts
@@ -128,7 +124,7 @@ def test_group_refuses_a_different_number_of_openings() -> None:
 
 def more_envelopes(post: Post, number: int) -> list[Envelope]:
     """Return ``number`` more envelopes for the same mailbox and in the same group."""
-    names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
+    names = [EnvelopeId(post.random_source.token(16)) for _ in range(number)]
     return [replace(post.envelope(1, blobs=False), id=name) for name in names]
 
 
@@ -173,7 +169,7 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
 
 def test_groups_are_counted_independently() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    laptop.group = laptop.dice.token(16)
+    laptop.group = laptop.random_source.token(16)
     for post in (phone, laptop):
         run_sync(arrive(relay, post, 1))
         assert open_share(relay, post, post.attempt()) == post.share

@@ -16,7 +16,8 @@ from entrenous.carry.http.routes import yield_while_fast_enough
 from entrenous.carry.store.s3_blobs import UPLOADS_PER_OWNER_MAX, S3Blobs
 from tests.carry.http.test_relay_app import URL
 from tests.carry.http.test_resumed_uploads import blob_path, upload_headers
-from tests.carry.relays import DeterministicRandomSource, Post, memory_relay
+from tests.carry.relays import Post, memory_relay
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier
 
 
@@ -65,7 +66,11 @@ def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_stalled_uploads_free_their_bucket_slots() -> None:
-    relay, other, slow_post = memory_relay(), Post(), Post(dice=DeterministicRandomSource(1000))
+    relay, other, slow_post = (
+        memory_relay(),
+        Post(),
+        Post(random_source=SeededRandomSource(calls=1000)),
+    )
     courier = memory_courier({URL: relay_app(relay)})
     for post in (other, slow_post):
         courier.create_mailbox(URL, post.mailbox, post.owner)
@@ -82,7 +87,7 @@ def test_stalled_uploads_free_their_bucket_slots() -> None:
             yield slow_post.blob[1:]
 
         async def put(post: Post, content: bytes | AsyncIterator[bytes]) -> int:
-            post.blob_id = BlobId(post.dice.token(16))
+            post.blob_id = BlobId(post.random_source.token(16))
             length = upload_headers(post, **{"Content-Length": str(len(post.blob))})
             return (await web.put(blob_path(post), content=content, headers=length)).status_code
 

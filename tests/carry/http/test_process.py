@@ -19,14 +19,8 @@ from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachab
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
-from tests.carry.relays import (
-    DeterministicRandomSource,
-    Post,
-    SettableClock,
-    disk_relay,
-    fetched,
-    served,
-)
+from tests.carry.relays import Post, disk_relay, fetched, served
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.ready import start_program
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -100,7 +94,7 @@ def soon() -> datetime:
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     """After three kills with four senders, every acknowledged letter is there exactly once."""
-    post = Post(until=soon(), sealed=DeterministicRandomSource().token(4096))
+    post = Post(until=soon(), sealed=SeededRandomSource().token(4096))
     senders: list[Sender] = []
     for round_ in range(3):
         with relay_process(tmp_path) as (process, url), new_relay_client() as web:
@@ -137,7 +131,7 @@ def with_ids_from(post: Post, sender: int) -> Post:
     """Return the same mailbox and token with other ids."""
     own_post = Post(until=post.until, sealed=post.sealed)
     own_post.mailbox, own_post.token = post.mailbox, post.token
-    own_post.dice = DeterministicRandomSource(1_000_000 * (sender + 1))
+    own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender + 1))
     return own_post
 
 
@@ -213,7 +207,7 @@ def test_an_old_tls_is_not_spoken() -> None:
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
     """Ten megabytes up and down; they are not in the database, and gone once finished."""
     post = Post()
-    post.blob = DeterministicRandomSource().token(10_000_000)
+    post.blob = SeededRandomSource().token(10_000_000)
     with (
         disk_relay(tmp_path, SettableClock()) as relay,
         served(relay_app(relay)) as url,

@@ -13,7 +13,8 @@ from entrenous.carry.relay import Relay
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
-from tests.carry.relays import Post, SettableClock, fetched, memory_relay, served
+from tests.carry.relays import Post, fetched, memory_relay, served
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import memory_courier, run_sync
 
 URL = "https://relay.test"

@@ -24,7 +24,8 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import read_upload_progress
 from tests.carry.http.test_relay_app import URL, bearer
-from tests.carry.relays import DeterministicRandomSource, Post, memory_relay
+from tests.carry.relays import Post, memory_relay
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier, run_sync
 from tests.ready import start_program
 
@@ -158,7 +159,7 @@ def uploaded_bytes(address: str, post: Post) -> int:
 
 def large_post(size: int) -> Post:
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
-    post.blob = DeterministicRandomSource().token(MB) * (size // MB)
+    post.blob = SeededRandomSource().token(MB) * (size // MB)
     return post
 
 

@@ -18,7 +18,8 @@ from entrenous.base.errors import RelayNotAuthenticated, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import DeterministicRandomSource, Post, fetched
+from tests.carry.relays import Post, fetched
+from tests.deterministic import SeededRandomSource
 from tests.nginx import needs_nginx, nginx
 from tests.ready import run_program, start_program
 from tests.real.stage import wait_until
@@ -56,7 +57,7 @@ def courier_to(pair: Pair) -> Iterator[HttpCourier]:
 def exchange_message(courier: HttpCourier, url: str) -> None:
     """Make one request of each kind: a mailbox, a blob of 3 MB, a letter, an opening."""
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
-    post.blob = DeterministicRandomSource().token(3_000_000)
+    post.blob = SeededRandomSource().token(3_000_000)
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
     courier.upload_blob(url, post.token, post.deposit(), post.blob)

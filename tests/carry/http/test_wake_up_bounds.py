@@ -21,7 +21,8 @@ from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.http.test_connection_count import relay_with_file_limit
-from tests.carry.relays import DeterministicRandomSource, Post, memory_relay, served
+from tests.carry.relays import Post, memory_relay, served
+from tests.deterministic import SeededRandomSource
 from tests.real.stage import wait_until
 
 pytestmark = pytest.mark.real
@@ -31,8 +32,10 @@ NEIGHBOUR = Path(__file__).with_name("neighbour.py")
 
 
 def mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
-    dice, url = DeterministicRandomSource(), f"http://127.0.0.1:{port}"
-    made = [(MailboxId(dice.token(16)), Secret(dice.token(32))) for _ in range(number)]
+    random_source, url = SeededRandomSource(), f"http://127.0.0.1:{port}"
+    made = [
+        (MailboxId(random_source.token(16)), Secret(random_source.token(32))) for _ in range(number)
+    ]
     with new_relay_client() as web:
         for mailbox, owner in made:
             HttpCourier(web).create_mailbox(url, mailbox, owner)

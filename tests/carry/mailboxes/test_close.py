@@ -38,15 +38,9 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendTokenChanges
 from tests.carry.minute import expire
-from tests.carry.relays import (
-    NOON,
-    DeterministicRandomSource,
-    Post,
-    SettableClock,
-    disk_relay,
-    memory_relay,
-)
+from tests.carry.relays import NOON, Post, disk_relay, memory_relay
 from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import Look, MemoryMail
 
@@ -188,8 +182,8 @@ def test_closing_a_mailbox_can_be_repeated() -> None:
 
 
 def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
-    dice = DeterministicRandomSource(calls=100)
-    mine, others = Post(), Post(dice=dice)
+    random_source = SeededRandomSource(calls=100)
+    mine, others = Post(), Post(random_source=random_source)
     run_sync(fill_mailbox(relay, mine))
     run_sync(fill_mailbox(relay, others))
     before = count(relay, *OF_PEOPLE)

@@ -45,14 +45,15 @@ from entrenous.wire.relay_nouns import (
     UnlockAnswer,
     VaultUnlock,
 )
-from tests.carry.relays import DeterministicRandomSource, SettableClock, disk_relay, memory_relay
+from tests.carry.relays import disk_relay, memory_relay
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
-DICE = DeterministicRandomSource()
-BOX = MailboxId(DICE.token(16))
-OWNER, CLOSE, UNLOCK, OTHER = (Secret(DICE.token(32)) for _ in range(4))
+RANDOM_SOURCE = SeededRandomSource()
+BOX = MailboxId(RANDOM_SOURCE.token(16))
+OWNER, CLOSE, UNLOCK, OTHER = (Secret(RANDOM_SOURCE.token(32)) for _ in range(4))
 
 
 def blinded_passphrase(number: int = 0) -> bytes:
@@ -148,7 +149,7 @@ def test_lock_is_created_once(relay: Relay) -> None:
 
 
 def test_two_locks_have_different_keys(relay: Relay) -> None:
-    other = MailboxId(DICE.token(16))
+    other = MailboxId(RANDOM_SOURCE.token(16))
     run_sync(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
         run_sync(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
@@ -201,7 +202,7 @@ def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
 
 
 def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
-    other = MailboxId(DICE.token(16))
+    other = MailboxId(RANDOM_SOURCE.token(16))
     run_sync(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
         run_sync(replace_unlock_token_hash(other, OWNER, token_hash(OTHER), relay))
@@ -210,7 +211,7 @@ def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
 @pytest.mark.threat("database-changed")
 def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
     """Another database does not know the lock, but must not report it as deleted."""
-    other = MailboxId(DICE.token(16))
+    other = MailboxId(RANDOM_SOURCE.token(16))
     for box, error in ((other, NoSuchMailbox), (BOX, NoLock)):
         if box == BOX:
             run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))

@@ -21,7 +21,8 @@ from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
 from tests.carry.minute import expire
-from tests.carry.relays import Post, SettableClock, new_relay, run, stream
+from tests.carry.relays import Post, new_relay, run, stream
+from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -54,7 +55,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
 
 
 def other_deposit(post: Post) -> BlobDeposit:
-    return replace(post.deposit(), id=BlobId(post.dice.token(16)))
+    return replace(post.deposit(), id=BlobId(post.random_source.token(16)))
 
 
 def upload(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
@@ -83,7 +84,7 @@ def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
 ) -> None:
     limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
     upload(relay, post, post.deposit())
-    ben = Post(dice=post.dice)
+    ben = Post(random_source=post.random_source)
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
     run(register_send_token(ben.mailbox, ben.owner, ben.granted(), relay))
     assert upload(relay, ben, ben.deposit())
@@ -167,7 +168,9 @@ def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limi
         assert run(accept(one, post.token, relay))
     with pytest.raises(MailboxFull):
         run(accept(third, post.token, relay))
-    assert run(accept(envelope_with_share(post, group=post.dice.token(16)), post.token, relay))
+    assert run(
+        accept(envelope_with_share(post, group=post.random_source.token(16)), post.token, relay)
+    )
     attempt = post.attempt()
     run(release_key_share(first.id, post.open, attempt, relay))
     run(finish_attempt(first.id, post.open, attempt, relay))
@@ -186,7 +189,7 @@ def test_refused_letter_spends_no_token(relay: Relay, post: Post, limit: Limit) 
 
 def test_tokens_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
     limit("TOKENS_PER_MAILBOX_MAX", 2)
-    second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
+    second, third = (SendToken(post.random_source.token(32), None, None) for _ in range(2))
     assert run(register_send_token(post.mailbox, post.owner, second, relay))
     with pytest.raises(TooManyRegistered, match=r"entrenous\s+person\s+forget"):
         run(register_send_token(post.mailbox, post.owner, third, relay))

@@ -24,7 +24,8 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, SendTokenChanges
-from tests.carry.relays import NOON, Post, SettableClock, new_relay, run
+from tests.carry.relays import NOON, Post, new_relay, run
+from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")

@@ -23,7 +23,8 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredBlob, StoredEnvelope, StoredLetter
 from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import sha256, token_hash
-from tests.carry.relays import NOON, Post, SettableClock, disk_relay, stream
+from tests.carry.relays import NOON, Post, disk_relay, stream
+from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -145,7 +146,7 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: st
 def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
     """The database is copied first, and then the blobs that its copy lists."""
     other = Post()
-    other.dice.calls = 500
+    other.random_source.calls = 500
     other.__post_init__()
     asyncio.run(fill(running, other))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)

@@ -19,7 +19,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import RelayLimits, RelaySettings
 from entrenous.serving.host_checks import free_bytes
 from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post, SettableClock, disk_relay, memory_relay, served
+from tests.carry.relays import Post, disk_relay, memory_relay, served
+from tests.deterministic import SettableClock
 from tests.serving.certificates import Pair, certificate
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

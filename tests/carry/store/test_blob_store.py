@@ -18,14 +18,15 @@ from entrenous.base.errors import DamagedBlob, DiskFull, NoSuchBlob, TooMany
 from entrenous.carry.relay import BlobStore
 from entrenous.carry.store.file_blobs import FileBlobs, PartialBlob
 from entrenous.carry.store.s3_blobs import UPLOADS_MAX, UPLOADS_PER_OWNER_MAX, S3Blobs
-from tests.carry.relays import DeterministicRandomSource, stream
+from tests.carry.relays import stream
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-DATA = DeterministicRandomSource().token(3_000_000)
+DATA = SeededRandomSource().token(3_000_000)
 SHA = hashlib.sha256(DATA).digest()
 
 

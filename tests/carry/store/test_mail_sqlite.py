@@ -228,10 +228,10 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
     store.close()
 
 
-def letters_of_different_sizes(dice: random.Random) -> list[StoredLetter]:
+def letters_of_different_sizes(rng: random.Random) -> list[StoredLetter]:
     """Return sixty letters of different sizes and contents."""
     return [
-        StoredLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
+        StoredLetter(EnvelopeId(rng.randbytes(16)), BOX, n, rng.randbytes(300 + n * 97), NOON)
         for n in range(60)
     ]
 
@@ -249,10 +249,10 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     """Deletions make SQLite move other rows between pages, and secure_delete misses their old
     places. With these seeds, SQLite 3.46 leaves the beginning of a deleted letter in the file.
     """
-    store, dice = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
-    letters = letters_of_different_sizes(dice)
+    store, rng = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
+    letters = letters_of_different_sizes(rng)
     order = letters.copy()
-    dice.shuffle(order)
+    rng.shuffle(order)
     runner.run(store.transact(lambda tx: [tx.put(one) for one in order]))
     deleted, kept = letters[0::3] + letters[1::3], letters[2::3]
     for one in deleted:

@@ -38,8 +38,8 @@ from entrenous.stop.exchange_nouns import (
     SourceUnreachable,
 )
 from entrenous.stop.exchange_serving import update_exchange_state
+from tests.deterministic import SettableClock
 from tests.stop.exchange.exchange_for_tests import Room, bits
-from tests.stop.platform_for_tests import SettableClock
 
 pytestmark = pytest.mark.slow
 

@@ -16,8 +16,8 @@ from entrenous.connectors.exchange.untrusted_pages import XmlElement, read_xml
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, AsgiTransport
+from tests.deterministic import SettableClock
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
-from tests.stop.platform_for_tests import SettableClock
 
 BEGINNING = "1970-01-01T00:00:00Z"
 

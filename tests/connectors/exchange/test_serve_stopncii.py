@@ -25,8 +25,8 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.store.exchange_served import SERVED_TO_TABLE
 from tests.connectors.exchange.conftest import URL, AsgiTransport
+from tests.deterministic import SettableClock
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
-from tests.stop.platform_for_tests import SettableClock
 
 pytestmark = pytest.mark.slow
 

@@ -20,11 +20,11 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import claim_listing_store, open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
+from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
 from tests.stop.conftest import her_picture, other_picture  # noqa: F401 - fixtures
 from tests.stop.http.conftest import (  # noqa: F401 - fixtures
     AsgiTransport,
-    SettableClock,
     access,
     clock,
     device_gate,

@@ -20,7 +20,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import open_exchange
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform, an_app
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg, png
 
 HEX, NEAR, FAR = "5" * 64, "5" * 63 + "6", "a" * 64

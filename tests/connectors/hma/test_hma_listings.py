@@ -13,7 +13,7 @@ from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.open_gate import claim_listing_store
 from tests.connectors.hma.conftest import OPERATOR
 from tests.connectors.hma.test_hma_contents import FAR, HEX, OFF, ON, add_signal, raw_matches
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg
 from tests.stop.store.bank_stores import claim
 

@@ -1,4 +1,4 @@
-"""Pauses between requests that a relay should not link, with a fake clock and loaded dice."""
+"""Pauses between requests that a relay should not link, with a fake clock and random source."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,17 +13,17 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client import http_courier
 from entrenous.device.client.relay_request import RelayCall, TokenSubject, UnlinkingPauses
 from tests.carry.relays import Post, fetched
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import InProcess
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 from tests.village.relay import village_relay
-from tests.village.world import SeededRandom, SettableClock
 
 BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
 
 @dataclass
-class FakeTimeAndDice:
-    """A clock that advances only in pauses, and dice that always show ``share`` of their range."""
+class FakeClockAndRandomSource:
+    """A clock that advances only in pauses, and a random source at a constant part of its range."""
 
     share: float = 0.5
     now_s: float = 0.0
@@ -53,7 +53,7 @@ def send_request(pauses: UnlinkingPauses, subject: TokenSubject, token: Secret =
 
 
 def test_letters_and_own_requests_are_separated_by_pauses() -> None:
-    world = FakeTimeAndDice()
+    world = FakeClockAndRandomSource()
     pauses = world.make_pauses()
     for subject, token in (
         (TokenSubject.OWN, OWN),
@@ -68,7 +68,7 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
 
 @pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
 def test_pause_is_the_random_part(share: float, pause: list[float]) -> None:
-    world = FakeTimeAndDice(share)
+    world = FakeClockAndRandomSource(share)
     pauses = world.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     send_request(pauses, TokenSubject.LETTER, BEN)
@@ -76,7 +76,7 @@ def test_pause_is_the_random_part(share: float, pause: list[float]) -> None:
 
 
 def test_work_in_between_is_part_of_the_pause() -> None:
-    world = FakeTimeAndDice()
+    world = FakeClockAndRandomSource()
     pauses = world.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     world.now_s += 1.5
@@ -85,7 +85,7 @@ def test_work_in_between_is_part_of_the_pause() -> None:
 
 
 def test_fifty_recipients_take_little_longer_than_one() -> None:
-    world = FakeTimeAndDice()
+    world = FakeClockAndRandomSource()
     pauses = world.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     for number in range(50):
@@ -95,7 +95,7 @@ def test_fifty_recipients_take_little_longer_than_one() -> None:
 
 
 def test_status_queries_share_one_pause_and_recalls_need_none() -> None:
-    world = FakeTimeAndDice()
+    world = FakeClockAndRandomSource()
     pauses = world.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     send_request(pauses, TokenSubject.NOBODY, BEN)
@@ -106,17 +106,17 @@ def test_status_queries_share_one_pause_and_recalls_need_none() -> None:
 
 
 def test_first_request_is_not_delayed() -> None:
-    world = FakeTimeAndDice()
+    world = FakeClockAndRandomSource()
     send_request(world.make_pauses(), TokenSubject.LETTER, BEN)
     assert world.pauses == []
 
 
 def test_every_courier_request_pauses_by_its_token_subject(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, post, url = FakeTimeAndDice(), Post(), "https://relay.test"
+    world, post, url = FakeClockAndRandomSource(), Post(), "https://relay.test"
     monkeypatch.setattr(
         http_courier, "UnlinkingPauses", lambda longest_s, *_: world.make_pauses(longest_s)
     )
-    app = relay_app(village_relay(url, SettableClock(), SeededRandom("relay"))[0])
+    app = relay_app(village_relay(url, SettableClock(), SeededRandomSource("relay"))[0])
     client = httpx.Client(transport=InProcess({url: app}))
     courier = http_courier.HttpCourier(client, pause_s=4.0)
     own: list[Callable[[], object]] = [
@@ -162,7 +162,7 @@ def test_a_device_pauses_as_its_settings_say(
 
     def record_longest(longest_s: float, *_: object) -> UnlinkingPauses:
         longest.append(longest_s)
-        return FakeTimeAndDice().make_pauses(longest_s)
+        return FakeClockAndRandomSource().make_pauses(longest_s)
 
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setattr(http_courier, "UnlinkingPauses", record_longest)

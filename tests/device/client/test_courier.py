@@ -42,7 +42,8 @@ from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
 from tests.carry.minute import sweep_until_now
-from tests.carry.relays import NOON, Post, SettableClock, disk_relay, fetched, memory_relay, served
+from tests.carry.relays import NOON, Post, disk_relay, fetched, memory_relay, served
+from tests.deterministic import SettableClock
 from tests.in_memory.courier import memory_courier
 
 DEVICE = DeviceId(b"D" * 16)

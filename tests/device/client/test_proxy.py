@@ -12,12 +12,12 @@ from entrenous.base.errors import NotEncrypted, OnionNeedsProxy, ProxyUnreachabl
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from tests.carry.relays import Post, served
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.device.client.socks import SocksProxy, socks_proxy
 from tests.real.hostile import HostileRelay, hostile_relay
 from tests.real.stage import Shell
 from tests.serving.certificates import Pair, certificate
 from tests.village.relay import village_relay
-from tests.village.world import SeededRandom, SettableClock
 
 RELAY = "https://relay.test"
 ONION = f"https://{'a' * 55}d.onion"
@@ -51,7 +51,7 @@ def pair(tmp_path: Path) -> Pair:
 @pytest.fixture
 def relay(pair: Pair) -> Iterator[HostileRelay]:
     with hostile_relay(pair) as relay:
-        real, _ = village_relay(RELAY, SettableClock(), SeededRandom("relay"))
+        real, _ = village_relay(RELAY, SettableClock(), SeededRandomSource("relay"))
         relay.app = relay_app(real)
         yield relay
 
@@ -104,7 +104,7 @@ def test_commands_use_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The real program uses the proxy in ``setup``, and again to unlock the vault."""
-    relay.app = relay_app(village_relay(RELAY, SystemClock(), SeededRandom("relay"))[0])
+    relay.app = relay_app(village_relay(RELAY, SystemClock(), SeededRandomSource("relay"))[0])
     monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{proxy_setting(proxy)}")
     monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))
     ana = Shell("ana", tmp_path / "ana")
@@ -118,7 +118,7 @@ def test_commands_use_the_proxy(
 
 
 def test_local_relay_is_reached_without_proxy(proxy: SocksProxy, pair: Pair) -> None:
-    real, _ = village_relay("", SettableClock(), SeededRandom("relay"))
+    real, _ = village_relay("", SettableClock(), SeededRandomSource("relay"))
     with served(relay_app(real)) as url, new_relay_client(pair.cert, proxy_setting(proxy)) as web:
         HttpCourier(web).status(url)
         with pytest.raises(NotEncrypted):
@@ -148,7 +148,7 @@ def test_relay_unreachable_by_proxy_is_unreachable(pair: Pair, proxy: SocksProxy
 
 
 def test_non_socks_proxy_is_refused(pair: Pair) -> None:
-    real, _ = village_relay("", SettableClock(), SeededRandom("relay"))
+    real, _ = village_relay("", SettableClock(), SeededRandomSource("relay"))
     with served(relay_app(real)) as url:
         there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
         with (

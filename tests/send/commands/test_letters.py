@@ -33,12 +33,13 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.guard import inspect_draft
 from entrenous.terminal.output import hint, print_line
+from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier
 from tests.send.send_device import HERE, THERE
 from tests.vaults import make_vaults_open_quickly
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing
 from tests.village.relay import copied_relay, village_relay
-from tests.village.world import SeededRandom, photo
+from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +67,9 @@ class Said:
 
 
 def _two_relays() -> dict[str, Relay]:
-    return {url: village_relay(url, SystemClock(), SeededRandom(url))[0] for url in (HERE, THERE)}
+    return {
+        url: village_relay(url, SystemClock(), SeededRandomSource(url))[0] for url in (HERE, THERE)
+    }
 
 
 @cache
@@ -97,9 +100,9 @@ class Street:
         """Return a copy of these people and relays that uses another folder."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         relays = {
-            url: copied_relay(relay, relay.clock, replace(relay.dice))
+            url: copied_relay(relay, relay.clock, replace(relay.random_source))
             for url, relay in self.relays.items()
-            if isinstance(relay.dice, SeededRandom)
+            if isinstance(relay.random_source, SeededRandomSource)
         }
         return Street(folder, monkeypatch, relays)
 

@@ -20,7 +20,8 @@ from entrenous.crypto.vault_key import stretch_passphrase
 from entrenous.device.client import http_courier
 from entrenous.device.store import vault_folder
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
 from tests.real.stage import wait_until
 from tests.vaults import make_vaults_open_quickly
 

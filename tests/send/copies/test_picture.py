@@ -25,9 +25,9 @@ TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
 def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
     ana = room["ana"]
     made = mark_picture_copies(SMALL, TO, None, ana.device)
-    calls = ana.device.dice.calls  # type: ignore[attr-defined]
+    calls = ana.device.random_source.calls  # type: ignore[attr-defined]
     copies = [next(made)]
-    assert ana.device.dice.calls > calls  # type: ignore[attr-defined]
+    assert ana.device.random_source.calls > calls  # type: ignore[attr-defined]
     copies.append(next(made))
     copies.extend(made)
     (message,) = ana.device.ledger.messages()

@@ -59,12 +59,12 @@ from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.send.tokens.use import forget_held_tokens
 from entrenous.wire.key_bundle import read_key_bundle
+from tests.deterministic import SeededRandomSource
 from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
-from tests.village.world import SeededRandom
 
 ELSEWHERE = "http://127.0.0.1:7003"
 
@@ -403,7 +403,7 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     """Mallory's second list has a local relay; a letter that is received late names that list."""
     room = Room()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
-        room.apps[url] = relay_app(village_relay(url, room.clock, SeededRandom(url))[0])
+        room.apps[url] = relay_app(village_relay(url, room.clock, SeededRandomSource(url))[0])
     ana, mallory = (
         room.set_up_person("ana", "https://a.example"),
         room.set_up_person("m", "https://m.example"),

@@ -435,6 +435,7 @@ def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (THERE, home_of(ana).mailbox)
     asked = blind(
-        Secret(b"a passphrase"), scalar_from_random(ana.device.dice.token(SCALAR_RANDOM_BYTES))
+        Secret(b"a passphrase"),
+        scalar_from_random(ana.device.random_source.token(SCALAR_RANDOM_BYTES)),
     )
     assert ana.device.courier.unlock(lock, asked).tries_left == 9

@@ -35,10 +35,10 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.boxes import exported, imported
+from tests.deterministic import SettableClock
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import Honest, failing
-from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 

@@ -22,12 +22,12 @@ from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.block import block_contact
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import EnvelopeState
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
-from tests.village.world import SeededRandom, SettableClock
 
 
 class RestorableRelay:
@@ -36,7 +36,7 @@ class RestorableRelay:
     def __init__(self) -> None:
         self.room = Room()
         self.relay: Relay
-        self.relay, _ = village_relay(HERE, self.room.clock, SeededRandom("restored"))
+        self.relay, _ = village_relay(HERE, self.room.clock, SeededRandomSource("restored"))
         self.room.apps[HERE] = relay_app(self.relay)
         self.backup: object = None
 

@@ -41,7 +41,7 @@ def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, Messag
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     person = to.contact.person
     sending = SendingContext(
-        message=MessageId(ana.device.dice.token(ID_BYTES)),
+        message=MessageId(ana.device.random_source.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=now_in_whole_seconds(ana.device),
         policy=MessagePolicy(now_in_whole_seconds(ana.device) + timedelta(days=1)),

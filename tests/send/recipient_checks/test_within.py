@@ -69,7 +69,7 @@ def send_with_false_recipients(sender: Person, reader: Person, *others: Person) 
     people = [contact.person, *(own_device(one.device).person for one in others)]
     heads = [PersonDeviceListHead(one.id, one.epoch, one.head) for one in people]
     sending = SendingContext(
-        MessageId(sender.device.dice.token(16)),
+        MessageId(sender.device.random_source.token(16)),
         MessageName("7-lunar-otter"),
         now_in_whole_seconds(sender.device),
         MessagePolicy(sender.device.clock.now() + timedelta(days=1)),

@@ -28,10 +28,10 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldTokens
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import join_wrapped_lines
+from tests.deterministic import SettableClock
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
-from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def queue_small_letter(writer: Person, to: Person) -> None:
     """Put a letter without files into the outbox."""
     addressee = addressee_of(*ids(to), writer.device)
     assert addressee is not None
-    note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
+    note = RecallNote(MessageId(writer.device.random_source.token(ID_BYTES)))
     seal_and_queue_letter(
         note, addressee, outer_parts_without_content(writer.device), writer.device
     )

@@ -25,8 +25,8 @@ from entrenous.stop.registration import ClaimChange, ClaimState
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.exchange_partners import ExchangePartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import ServedClaimStore, prepare_exchange_tables
+from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
-from tests.stop.platform_for_tests import SettableClock
 
 
 def bits(number: int) -> bytes:

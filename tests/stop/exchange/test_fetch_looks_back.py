@@ -22,8 +22,9 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import FoundBy
+from tests.deterministic import SettableClock
 from tests.stop.exchange.test_fetch import ScriptedSource
-from tests.stop.platform_for_tests import SettableClock, jpeg, judge_upload, picture
+from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 from tests.stop.store.bank_stores import KINDS, open_new_engine
 
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))

@@ -15,8 +15,8 @@ from entrenous.stop.exchange_serving import (
     unix_seconds_of_changes,
     update_exchange_state,
 )
+from tests.deterministic import SettableClock
 from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
-from tests.stop.platform_for_tests import SettableClock
 
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))

@@ -13,9 +13,9 @@ from entrenous.stop.store.exchange_served import (
     ServedClaimStore,
     prepare_exchange_tables,
 )
+from tests.deterministic import SettableClock
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, bits
-from tests.stop.platform_for_tests import SettableClock
 
 pytestmark = pytest.mark.real
 

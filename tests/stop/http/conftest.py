@@ -1,7 +1,6 @@
 """A gate on a real SQLite file, called over ASGI without a socket."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -23,21 +22,11 @@ from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.review_queue import ReviewQueue
+from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
 
 URL = "http://127.0.0.1:7802"
 SETTINGS = b'appeal_url = "https://platform.example/appeal"'
-
-
-class SettableClock:
-    def __init__(self) -> None:
-        self.moment = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def advance(self, **by: float) -> None:
-        self.moment += timedelta(**by)
 
 
 @pytest.fixture
@@ -52,7 +41,7 @@ def platform(tmp_path: Path, clock: SettableClock) -> Iterator[Platform]:
     create_built_in_banks(bank)
     yield Platform(
         clock=clock,
-        dice=SystemRandomSource(),
+        random_source=SystemRandomSource(),
         bank=bank,
         index=FileIndex(tmp_path / "index", bank),
         reviews=ReviewQueue(engine, clock),

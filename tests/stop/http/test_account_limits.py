@@ -19,8 +19,9 @@ from entrenous.stop.http.access import AccountCounter, GateAccess, TokenRole, To
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
+from tests.deterministic import SettableClock
 from tests.stop.commands.gates import running, within_an_hour
-from tests.stop.http.conftest import URL, AsgiTransport, SettableClock
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow

@@ -20,7 +20,7 @@ from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatches, Review, ReviewState
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import a_device, jpeg, judge_upload, picture, protect_picture
 

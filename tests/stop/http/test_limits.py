@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from entrenous.stop.http.access import HourlyLimit, client_names_with_factors
 from entrenous.stop.nouns import GateBusy, GateLimits
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 

@@ -28,7 +28,8 @@ from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import count_platform_figures
 from entrenous.stop.upload_record import Outcome
-from tests.stop.http.conftest import URL, AsgiTransport, SettableClock
+from tests.deterministic import SettableClock
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}

@@ -18,7 +18,8 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import GateTokens, open_exchange
 from entrenous.wire.encodings import to_base64url
-from tests.stop.http.conftest import URL, AsgiTransport, SettableClock
+from tests.deterministic import SettableClock
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 
 Quarantined = tuple[bytes, bytes, str]

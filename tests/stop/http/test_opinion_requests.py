@@ -11,7 +11,7 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.partners import OPINION_CONTEXT, add_partner, signed_bytes_of_opinion
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Opinion, Stance
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import a_device, picture, protect_picture, write_opinion
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]

@@ -33,7 +33,7 @@ from entrenous.stop.registration import (
     holder_token_hash,
 )
 from entrenous.stop.registration_format import write_registration_request
-from tests.stop.http.conftest import SettableClock
+from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}

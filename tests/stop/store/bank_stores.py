@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from entrenous.stop.store.engine import open_postgres_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Review
+from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
 from tests.postgres import Cluster
 
@@ -29,29 +30,18 @@ ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
 @dataclass
-class SettableClock:
-    moment: datetime = AT
-
-    def now(self) -> datetime:
-        return self.moment
-
-    def advance(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-
-@dataclass
 class Stores:
     """Bank and review queue on one database."""
 
     bank: BankStore
     reviews: ReviewQueue
-    clock: SettableClock = field(default_factory=SettableClock)
+    clock: SettableClock = field(default_factory=lambda: SettableClock(AT))
 
 
 @contextmanager
 def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
     """Open new stores, with the bank "people"."""
-    clock = SettableClock()
+    clock = SettableClock(AT)
     engine = open_new_engine(kind, request, folder)
     opened = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=CIPHER), clock)
     opened.bank.set_bank(Bank(PEOPLE))

@@ -19,7 +19,8 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.schema import UPLOAD_TABLE
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
-from tests.stop.store.bank_stores import AT, ONE, TWO, SettableClock, claim, open_new_engine
+from tests.deterministic import SettableClock
+from tests.stop.store.bank_stores import AT, ONE, TWO, claim, open_new_engine
 
 TRIAL = BankName("trial")
 DUE = DueCounts(3, 2, 1)
@@ -49,7 +50,7 @@ class Gate:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
-    engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock()
+    engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock(AT)
     bank = BankStore(engine, clock)
     for name in ("people", "trial"):
         bank.set_bank(Bank(BankName(name), shadow=name == "trial"))

@@ -13,16 +13,8 @@ from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.registration_changes import ClaimListingStore
-from tests.stop.store.bank_stores import (
-    AT,
-    KINDS,
-    ONE,
-    PEOPLE,
-    TWO,
-    SettableClock,
-    claim,
-    open_new_engine,
-)
+from tests.deterministic import SettableClock
+from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, claim, open_new_engine
 
 A, B, NOBODY = ClaimId("a"), ClaimId("b"), ClaimId("nobody")
 LATER = AT + timedelta(minutes=5)

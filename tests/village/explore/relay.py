@@ -26,7 +26,8 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
-from tests.carry.relays import DeterministicRandomSource, Post, SettableClock, stream
+from tests.carry.relays import Post, stream
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryMail
@@ -112,9 +113,9 @@ class ExploredRelay:
     """A relay with two mailboxes of one person, and a copy of one message for each on its way."""
 
     def __init__(self, opens: int | None) -> None:
-        dice = DeterministicRandomSource()
+        random_source = SeededRandomSource()
         self.opens = opens
-        self.posts = (Post(dice=dice), Post(dice=dice))
+        self.posts = (Post(random_source=random_source), Post(random_source=random_source))
         self.posts[1].group = self.posts[0].group
         self.rows = RowStates()
         self.transitions: set[tuple[EnvelopeState | None, str, EnvelopeState | None]] = set()
@@ -130,7 +131,7 @@ class ExploredRelay:
 
     def begin(self) -> Disk:
         """Return the disk with both mailboxes and the blobs of both copies, but no letters."""
-        relay = Relay(MemoryMail(), MemoryBlobs(), SettableClock(), DeterministicRandomSource())
+        relay = Relay(MemoryMail(), MemoryBlobs(), SettableClock(), SeededRandomSource())
         for post in self.posts:
             run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
             run_sync(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
@@ -165,7 +166,7 @@ class ExploredRelay:
     def _run(self, rows: int, request: Request) -> tuple[int, str]:
         mail = _GroupMail()
         mail._transaction = self.rows.mail(rows)._transaction
-        relay = Relay(mail, MemoryBlobs(), SettableClock(), DeterministicRandomSource())
+        relay = Relay(mail, MemoryBlobs(), SettableClock(), SeededRandomSource())
         before = self._state(mail, request.copy)
         try:
             run_sync(self._work(request, relay))
@@ -182,7 +183,7 @@ class ExploredRelay:
         mail._transaction = self.rows.mail(disk.rows)._transaction
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
-        relay = Relay(mail, blobs, SettableClock(), DeterministicRandomSource())
+        relay = Relay(mail, blobs, SettableClock(), SeededRandomSource())
         with suppress(NoSuchEnvelope):  # this tells the sender that it never came
             run_sync(self._work(request, relay))
         blobs_there = tuple(name in blobs._blobs for name in self._names)
@@ -191,9 +192,7 @@ class ExploredRelay:
     def _find_letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
         post = self.posts[copy]
         blobs = self._blobs(disk)
-        relay = Relay(
-            self.rows.mail(disk.rows), blobs, SettableClock(), DeterministicRandomSource()
-        )
+        relay = Relay(self.rows.mail(disk.rows), blobs, SettableClock(), SeededRandomSource())
         letters = run_sync(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
         try:
             stored = run_sync(find_blob(post.blob_id, post.fetch, relay))

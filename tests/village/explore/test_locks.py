@@ -32,7 +32,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, scalar_from_random
 from entrenous.wire.relay_nouns import VaultUnlock
 from tests.carry.mailboxes.test_device_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
-from tests.carry.relays import DeterministicRandomSource, SettableClock
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryMail
@@ -168,7 +168,7 @@ def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
 
 
 def _relay(mail: MemoryMail) -> Relay:
-    return Relay(mail, MemoryBlobs(), SettableClock(), DeterministicRandomSource())
+    return Relay(mail, MemoryBlobs(), SettableClock(), SeededRandomSource())
 
 
 def search(events: int) -> tuple[Locks, int]:

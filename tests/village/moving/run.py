@@ -16,6 +16,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.village.sim.rng import rng_for
+
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
@@ -35,13 +37,12 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.wire.relay_nouns import Envelope
+from tests.deterministic import SeededRandomSource
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import bare, can_write, catch_up, link
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
 from tests.village.siege.run import fresh_seeds
-from tests.village.sim.dice import dice_for
-from tests.village.world import SeededRandom
 
 ELSEWHERE: Final = "http://127.0.0.1:7003"
 RELAYS: Final = (HERE, THERE, ELSEWHERE)
@@ -76,10 +77,10 @@ class Town:
     """Ana and Ben with two devices each, Cleo with one; Ana knows both, and they her."""
 
     def __init__(self, seed: int, steps: int = STEPS) -> None:
-        self.dice, self.steps = dice_for("moving", seed), steps
+        self.rng, self.steps = rng_for("moving", seed), steps
         self.outcome = Outcome(seed)
         self.room = room = Room()
-        relay = village_relay(ELSEWHERE, room.clock, SeededRandom(ELSEWHERE))[0]
+        relay = village_relay(ELSEWHERE, room.clock, SeededRandomSource(ELSEWHERE))[0]
         room.apps[ELSEWHERE] = relay_app(relay)
         ana, ben, cleo = (
             room.set_up_person("ana"),
@@ -108,8 +109,8 @@ class Town:
     def run(self) -> Outcome:
         """Take all steps, let everything settle, and check the result."""
         for _ in range(self.steps):
-            step = self.dice.choices(list(_STEPS), list(_STEPS.values()))[0]
-            who = self.dice.choice(self.everybody)
+            step = self.rng.choices(list(_STEPS), list(_STEPS.values()))[0]
+            who = self.rng.choice(self.everybody)
             self._trace(f"{who.name}: {step.__name__}")
             try:
                 step(self, who)
@@ -135,7 +136,7 @@ class Town:
         ana, *others = self.addressees
         from_ana = self._household_of(who) is self.households[0]
         try:
-            who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
+            who.sends(SMALL, self.rng.choice(others) if from_ana else ana)
         except WaitsInOutbox:
             copies = COPY_DELIVERY_TABLE.all(who.device.vault)
             self.delayed_envelopes |= {
@@ -144,7 +145,7 @@ class Town:
             raise
 
     def moves(self, who: Person) -> None:
-        url = self.dice.choice([url for url in RELAYS if url != who.home[0]])
+        url = self.rng.choice([url for url in RELAYS if url != who.home[0]])
         fetch_messages(who.device)
         move_all_devices(url, None, who.device)
         self._trace(f"   to {url}")
@@ -169,7 +170,7 @@ class Town:
         others = [one for one in household if one is not who]
         if not others:
             return
-        lost = self.dice.choice(others)
+        lost = self.rng.choice(others)
         fetch_messages(who.device)
         key = own_device(lost.device).key.device
         called = next(one.name for one in own_linked_devices(who.device) if one.device == key)
@@ -183,11 +184,11 @@ class Town:
             self.room.back(self.silent_relay)
             self.silent_relay = None
         else:
-            self.silent_relay = self.dice.choice(RELAYS)
+            self.silent_relay = self.rng.choice(RELAYS)
             self.room.silence(self.silent_relay)
 
     def time_passes(self, _who: Person) -> None:
-        self.room.clock.advance(days=self.dice.choice((0.1, 1)))
+        self.room.clock.advance(days=self.rng.choice((0.1, 1)))
 
     def _household_of(self, who: Person) -> list[Person]:
         return next(one for one in self.households if any(who is each for each in one))

@@ -80,12 +80,12 @@ class Siege:
     """One siege: people take steps while an adversary controls their relays."""
 
     def __init__(self, seed: int, plan: str | None = None) -> None:
-        self.dice = Random(f"steps {seed}")
+        self.rng = Random(f"steps {seed}")
         self.village = BesiegedVillage(seed, settled_people())
         self.adversary = self.village.adversary
-        self.adversary.trick_rate = self.dice.choice((0.02, 0.05, 0.15, 0.4))
-        self.adversary.keeps_shares = self.dice.random() < 0.25
-        chosen = self.dice.choice(list(PLANS))
+        self.adversary.trick_rate = self.rng.choice((0.02, 0.05, 0.15, 0.4))
+        self.adversary.keeps_shares = self.rng.random() < 0.25
+        chosen = self.rng.choice(list(PLANS))
         self.adversary.preferred_calls, more = PLANS[plan or chosen]
         self.weights = [often * (6 if step in more else 1) for step, often in STEPS_TAKEN.items()]
         self.oracle = Oracle(self.village)
@@ -95,13 +95,13 @@ class Siege:
         self.outcome.accepts = self.oracle.accepts
         self.copies: list[Villager] = []
         self.sends_left = SENDS
-        if self.dice.random() < 0.25:
+        if self.rng.random() < 0.25:
             self._set_up("eve")
 
     def _set_up(self, name: str) -> None:
         """Set up a device for a new person while the relays are malicious."""
         newcomer = self.village.person(name)
-        url = self.dice.choice(sorted(self.village.mails))
+        url = self.rng.choice(sorted(self.village.mails))
         self._attempt("settles", newcomer, lambda: set_up(name, url, newcomer.device))
         self.village.people[name] = newcomer
 
@@ -109,7 +109,7 @@ class Siege:
         """Take all steps; then make the relays honest, and let everybody fetch and open all."""
         self.oracle.check_devices()
         for _ in range(STEPS):
-            self._take_step(self.dice.choices(list(STEPS_TAKEN), self.weights)[0])
+            self._take_step(self.rng.choices(list(STEPS_TAKEN), self.weights)[0])
         self.adversary.become_honest()
         for who in self._everybody():
             self._attempt("fetches", who, lambda who=who: fetch_messages(who.device))
@@ -122,7 +122,7 @@ class Siege:
         return list(self.village.people.values())
 
     def _take_step(self, step: "Step") -> None:
-        step(self, self.dice.choice(self._everybody()))
+        step(self, self.rng.choice(self._everybody()))
         self.oracle.check_devices()
 
     def _attempt(self, what: str, who: Villager, work: Callable[[], Any]) -> Any:
@@ -152,10 +152,10 @@ class Siege:
             return
         self.sends_left -= 1
         to = tuple(
-            map(RecipientId, self.dice.sample(names, self.dice.randint(1, min(2, len(names)))))
+            map(RecipientId, self.rng.sample(names, self.rng.randint(1, min(2, len(names)))))
         )
-        opens = self.dice.choice((None, 1, 1, 2))
-        until = self.village.clock.now() + timedelta(hours=self.dice.choice((2, 48, 168)))
+        opens = self.rng.choice((None, 1, 1, 2))
+        until = self.village.clock.now() + timedelta(hours=self.rng.choice((2, 48, 168)))
         caption = f"number {self.sends_left} of {who.name}"
         draft = Draft((PICTURE,), to, MessagePolicy(until, opens), caption, confirmed=frozenset(to))
         before = {message.id for message in who.device.ledger.messages()}
@@ -170,18 +170,18 @@ class Siege:
     def opens(self, who: Villager) -> None:
         shown = received_messages(who.device)
         if shown:
-            self._open(who, who.name, self.dice.choice(shown).name)
+            self._open(who, who.name, self.rng.choice(shown).name)
 
     def races(self, who: Villager) -> None:
         """Open a message on a device and on a copy of its disk: the relay sees two openers."""
         shown = [one for one in received_messages(who.device) if not one.kept]
         if not shown:
             return
-        name = self.dice.choice(shown).name
-        copied = self.village.copy_of(who.name, self.dice.randrange(10**6))
+        name = self.rng.choice(shown).name
+        copied = self.village.copy_of(who.name, self.rng.randrange(10**6))
         racers = [(who, who.name), (copied, f"{who.name}'s copy {len(self.copies)}")]
         self.copies.append(copied)
-        self.dice.shuffle(racers)
+        self.rng.shuffle(racers)
         for one, device in racers:
             self._open(one, device, name)
 
@@ -196,7 +196,7 @@ class Siege:
     def takes_back(self, who: Villager) -> None:
         sent: list[Message] = list(who.device.ledger.messages())
         if sent:
-            name = self.dice.choice(sent).name
+            name = self.rng.choice(sent).name
             self._attempt("takes back", who, lambda: recall_message(name, who.device))
 
     def looks_after_them(self, who: Villager) -> None:
@@ -204,8 +204,8 @@ class Siege:
 
     def meets(self, who: Villager) -> None:
         """Add somebody by an invite, for the first time or again."""
-        most = self._everybody() if self.dice.random() < 0.5 else self._everybody()[:2]
-        other = self.dice.choice([one for one in most if one is not who])
+        most = self._everybody() if self.rng.random() < 0.5 else self._everybody()[:2]
+        other = self.rng.choice([one for one in most if one is not who])
         link = self._attempt("invites", other, lambda: make_invite_link(other.device))
         if link is not None:
             name = f"{other.name} of {who.name}"
@@ -227,31 +227,33 @@ class Siege:
     def forgets(self, who: Villager) -> None:
         known = contacts(who.device)
         if known:
-            name = self.dice.choice(known).name
+            name = self.rng.choice(known).name
             self._attempt("forgets", who, lambda: forget_contact(name, who.device))
 
     def unlocks(self, who: Villager) -> None:
         """Request the relay's part of the vault's key; report the unlock, or manage the lock."""
-        courier, dice = who.device.courier, who.device.dice
+        courier, random_source = who.device.courier, who.device.random_source
         lock = lock_of_device(who)
-        self._attempt("unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, dice))
+        self._attempt(
+            "unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, random_source)
+        )
 
         def opening() -> None:
             mark_unlock_unconfirmed(who.vault)
             confirm_unlock_at_relay(who.device)
 
-        if self.dice.random() < 0.3:
+        if self.rng.random() < 0.3:
             self._attempt("opens the vault", who, opening)
         else:
             self._attempt("looks after the lock", who, lambda: manage_lock(who))
 
     def leaves(self, who: Villager) -> None:
         """Now and then, delete the mailbox as another device can; its own one keeps using it."""
-        if self.dice.random() < 0.2:
+        if self.rng.random() < 0.2:
             self._attempt("leaves", who, lambda: delete_mailbox(who))
 
     def time_passes(self, _who: Villager) -> None:
-        self.village.clock.advance(minutes=self.dice.choice((1, 70, 1500)))
+        self.village.clock.advance(minutes=self.rng.choice((1, 70, 1500)))
 
 
 def _add_and_compare(link: str, name: str, who: Villager) -> None:

@@ -14,12 +14,13 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import RelayLock
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.mail import MemoryMail
 from tests.in_memory.vault import MemoryVault
 from tests.village.adversary import Adversary
-from tests.village.world import SeededRandom, SettableClock, Villager, photo
+from tests.village.world import Villager, photo
 
 HOMES = {
     "ana": "http://127.0.0.1:7001",
@@ -55,12 +56,12 @@ class BesiegedVillage:
         if settled is not None:
             self._restore(settled)
 
-    def person(self, name: str, dice: str = "") -> Villager:
+    def person(self, name: str, seed: str = "") -> Villager:
         """Return a person whose device is not set up."""
         vault = MemoryVault()
         device = Device(
             self.clock,
-            SeededRandom(f"{name} {dice} {self.seed}"),
+            SeededRandomSource(f"{name} {seed} {self.seed}"),
             vault,
             VaultLedger(vault),
             self.adversary.courier_for(name),  # type: ignore[arg-type]
@@ -126,7 +127,7 @@ def settled_people() -> SettledState:
 def _courier(mails: Mapping[str, MemoryMail], clock: SettableClock, seed: int) -> Courier:
     return memory_courier(
         {
-            url: relay_app(Relay(mail, MemoryBlobs(), clock, SeededRandom(f"{url} {seed}")))
+            url: relay_app(Relay(mail, MemoryBlobs(), clock, SeededRandomSource(f"{url} {seed}")))
             for url, mail in mails.items()
         }
     )

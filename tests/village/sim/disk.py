@@ -24,7 +24,7 @@ class SimDisk:
     """
 
     fuse: Fuse
-    dice: Random
+    rng: Random
     durable: dict[Place, Any] = field(default_factory=dict)
     journal: list[tuple[Change, ...]] = field(default_factory=list)
 
@@ -41,7 +41,7 @@ class SimDisk:
 
     def crash(self) -> None:
         """Keep a beginning of the journal, of random length, and lose the rest."""
-        self._settle(self.dice.randint(0, len(self.journal)))
+        self._settle(self.rng.randint(0, len(self.journal)))
 
     def _settle(self, kept: int) -> None:
         for changes in self.journal[:kept]:

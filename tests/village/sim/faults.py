@@ -33,39 +33,39 @@ class Faults:
     relay: float = 0.0
     sleep: float = 0.0
 
-    def fate(self, dice: Random) -> Fate:
+    def fate(self, rng: Random) -> Fate:
         """Choose the fate of a request."""
-        if dice.random() >= self.request:
+        if rng.random() >= self.request:
             return Fate.WELL
-        return dice.choice([fate for fate in Fate if fate is not Fate.WELL])
+        return rng.choice([fate for fate in Fate if fate is not Fate.WELL])
 
-    def device_dies(self, dice: Random) -> int:
+    def device_dies(self, rng: Random) -> int:
         """Return after how many moments of a command its device dies; -1 if it does not."""
-        return dice.randrange(_MOMENTS) if dice.random() < self.device else -1
+        return rng.randrange(_MOMENTS) if rng.random() < self.device else -1
 
-    def relay_dies(self, dice: Random) -> int:
+    def relay_dies(self, rng: Random) -> int:
         """Return after how many more writes and syncs a relay dies; -1 if it does not."""
-        return dice.randrange(_WRITES) if dice.random() < self.relay else -1
+        return rng.randrange(_WRITES) if rng.random() < self.relay else -1
 
-    def transit_s(self, dice: Random) -> float:
+    def transit_s(self, rng: Random) -> float:
         """Return how many seconds a request, or its answer, is on its way."""
-        if dice.random() < self.sleep:
-            return float(round(_SLEEP_S * dice.random() ** 2))
-        return round(dice.random() ** 4, 3)
+        if rng.random() < self.sleep:
+            return float(round(_SLEEP_S * rng.random() ** 2))
+        return round(rng.random() ** 4, 3)
 
-    def lateness_s(self, dice: Random) -> float:
+    def lateness_s(self, rng: Random) -> float:
         """Return by how many seconds a late request is late; more often few than days."""
-        return float(_LATEST_S ** dice.random())
+        return float(_LATEST_S ** rng.random())
 
 
 QUIET: Final = Faults()
 
 
-def choose_faults(dice: Random) -> Faults:
+def choose_faults(rng: Random) -> Faults:
     """Choose the probabilities of faults of one run."""
     return Faults(
-        dice.choice((0.01, 0.05, 0.15, 0.3)),
-        dice.choice((0.0, 0.05, 0.2)),
-        dice.choice((0.0, 0.002, 0.02)),
-        dice.choice((0.0, 0.01, 0.05)),
+        rng.choice((0.01, 0.05, 0.15, 0.3)),
+        rng.choice((0.0, 0.05, 0.2)),
+        rng.choice((0.0, 0.002, 0.02)),
+        rng.choice((0.0, 0.01, 0.05)),
     )

@@ -21,7 +21,7 @@ class SimNetwork:
     """The network between all devices and all relays."""
 
     schedule: Schedule
-    dice: Random
+    rng: Random
     answer_request: AnswerRequest
     faults: Faults = QUIET
     fate_counts: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
@@ -29,7 +29,7 @@ class SimNetwork:
     def carry(self, request: httpx.Request) -> httpx.Response:
         """Carry a request there, and its answer back; raises httpx.TransportError."""
         request.read()
-        fate = self.faults.fate(self.dice)
+        fate = self.faults.fate(self.rng)
         self.fate_counts[fate] += 1
         self._wait_in_transit()
         if fate is Fate.LOST:
@@ -47,7 +47,7 @@ class SimNetwork:
         return answer
 
     def _wait_in_transit(self) -> None:
-        self.schedule.wait(self.faults.transit_s(self.dice))
+        self.schedule.wait(self.faults.transit_s(self.rng))
 
     def _repeat_later(self, request: httpx.Request) -> None:
         """Let the same request arrive later, when nobody waits for its answer."""
@@ -55,7 +55,7 @@ class SimNetwork:
         def arrive() -> None:
             self.answer_request(request)
 
-        self.schedule.after(self.faults.lateness_s(self.dice), arrive)
+        self.schedule.after(self.faults.lateness_s(self.rng), arrive)
 
 
 @dataclass

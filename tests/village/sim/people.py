@@ -35,7 +35,7 @@ class Actor:
     """One person at one device."""
 
     host: Host
-    dice: Random
+    rng: Random
     oracle: Oracle
     pictures_left: int = 0
     draft: Draft | None = None
@@ -44,8 +44,8 @@ class Actor:
 
     def sends(self) -> None:
         names = [contact.name for contact in contacts(self.host.device)]
-        to = self.dice.sample(names, self.dice.choice((1, 1, 1, 2)))
-        self.write(to, self.dice.choice(HOURS), self.dice.choice(OPENS))
+        to = self.rng.sample(names, self.rng.choice((1, 1, 1, 2)))
+        self.write(to, self.rng.choice(HOURS), self.rng.choice(OPENS))
 
     def write(self, to: list[str], hours: int, opens: int | None = None) -> None:
         """Send a text, or now and then a picture, with all recipients confirmed."""
@@ -54,7 +54,7 @@ class Actor:
         policy = MessagePolicy(device.clock.now() + timedelta(hours=hours), opens)
         words, typed = f"number {self.written_count} of {self.host.name}", frozenset(to)
         names = tuple(map(RecipientId, to))
-        if self.pictures_left and self.dice.random() < 0.2:
+        if self.pictures_left and self.rng.random() < 0.2:
             self.pictures_left -= 1
             draft = Draft((PICTURE,), names, policy, words, confirmed=typed)
         else:
@@ -75,9 +75,9 @@ class Actor:
         """Open a received message, mostly one that has not ended."""
         every = list(INBOX_TABLE.all(self.host.vault))
         active = [one for one in every if one.state not in ENDED_STATES]
-        some = active if active and self.dice.random() < 0.9 else every
+        some = active if active and self.rng.random() < 0.9 else every
         if some:
-            self.open(self.dice.choice(sorted(some, key=lambda one: one.name)))
+            self.open(self.rng.choice(sorted(some, key=lambda one: one.name)))
 
     def open(self, before: ReceivedMessage) -> None:
         """Open a message, and let the oracle check what was shown."""
@@ -95,7 +95,7 @@ class Actor:
     def takes_back(self) -> None:
         sent = list(self.host.device.ledger.messages())[-6:]
         if sent:
-            self.take_back(self.dice.choice(sent).name)
+            self.take_back(self.rng.choice(sent).name)
 
     def takes_back_again(self) -> None:
         """Repeat the recalls that are not finished."""
@@ -115,9 +115,7 @@ class Actor:
         every = sorted(INBOX_TABLE.all(self.host.vault), key=lambda one: one.name)
         active = [one for one in every if one.state not in ENDED_STATES]
         if active:
-            react(
-                self.dice.choice(active).name, self.dice.choice(("+", "!", None)), self.host.device
-            )
+            react(self.rng.choice(active).name, self.rng.choice(("+", "!", None)), self.host.device)
 
 
 STEPS: Final[Mapping[Callable[[Actor], None], int]] = {

@@ -16,13 +16,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 import httpx
+from tests.village.sim.rng import random_pause_s, rng_for
 
 from entrenous.base.errors import EntrenousError, Expired, TakenBack, UsedUp, WaitedTooLong
 from entrenous.send.message.draft import NothingToRecall
 from entrenous.send.message.states import OpenedElsewhere
 from tests.village.crashes import Crash
 from tests.village.siege.run import fresh_seeds
-from tests.village.sim.dice import dice_for, random_pause_s
 from tests.village.sim.faults import QUIET, choose_faults
 from tests.village.sim.oracle import Oracle
 from tests.village.sim.people import STEPS, Actor
@@ -60,20 +60,20 @@ class Run:
     """One run: weeks of faults, then some time without any, after which everything must be well."""
 
     def __init__(self, seed: int, weeks: float = WEEKS, steps: int | None = None) -> None:
-        self.dice = dice_for("run", seed)
+        self.rng = rng_for("run", seed)
         self.weeks, self.steps_left = weeks, steps
-        people, phone = self.dice.choice((3, 3, 4, 5)), self.dice.random() < 0.5
+        people, phone = self.rng.choice((3, 3, 4, 5)), self.rng.random() < 0.5
         names = PEOPLE[:people] + ((PHONE,) if phone else ())
         self.world = World(names, seed, disks_after_setup(people, phone=phone))
-        self.schedule, self.faults = self.world.schedule, choose_faults(self.dice)
-        self.pause_s = self.dice.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
+        self.schedule, self.faults = self.world.schedule, choose_faults(self.rng)
+        self.pause_s = self.rng.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
         self.oracle = Oracle(self.world.hosts)
         self.world.on_answer = self._record_answer
         self.world.on_relay_death = self._restart_relay_later
         self.outcome = Outcome(seed, weeks, wrong=self.oracle.wrong)
-        pictures = 2 if self.dice.random() < 0.05 else 0
+        pictures = 2 if self.rng.random() < 0.05 else 0
         self.actors = [
-            Actor(host, dice_for(host.name, seed), self.oracle, pictures)
+            Actor(host, rng_for(host.name, seed), self.oracle, pictures)
             for host in self.world.hosts.values()
         ]
         self.faults_stopped = False
@@ -108,17 +108,17 @@ class Run:
                 self._take_random_step(actor)
                 self._schedule_step(actor)
 
-        self.schedule.after(random_pause_s(self.pause_s, actor.dice), act)
+        self.schedule.after(random_pause_s(self.pause_s, actor.rng), act)
 
     def _take_random_step(self, actor: Actor) -> None:
         host = actor.host
         if host.busy:
             return
-        if actor.dice.random() < self.faults.device / 10:
+        if actor.rng.random() < self.faults.device / 10:
             self._crash(host, "while it did nothing")
         self.outcome.steps += 1
-        step = actor.dice.choices(list(STEPS), list(STEPS.values()))[0]
-        host.fuse.left = self.faults.device_dies(actor.dice)
+        step = actor.rng.choices(list(STEPS), list(STEPS.values()))[0]
+        host.fuse.left = self.faults.device_dies(actor.rng)
         self.take_step(actor, step)
 
     def take_step(self, actor: Actor, step: Callable[[Actor], None]) -> bool:
@@ -166,7 +166,7 @@ class Run:
             relay.sweep()
             self._schedule_sweep(relay)
 
-        self.schedule.after(random_pause_s(4 * 3600.0, self.dice), sweep)
+        self.schedule.after(random_pause_s(4 * 3600.0, self.rng), sweep)
 
     def _restart_relay_later(self, relay: RelayHost) -> None:
         """Let the relay start again after a while."""
@@ -177,7 +177,7 @@ class Run:
             relay.boot()
             self.oracle.check_restarted_relay(relay, self.schedule.clock.now())
 
-        self.schedule.after(random_pause_s(1800.0, self.dice), back)
+        self.schedule.after(random_pause_s(1800.0, self.rng), back)
 
     # --- peace ----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 
-from tests.village.world import SettableClock
+from tests.deterministic import SettableClock
 
 Event = Callable[[], None]
 
@@ -21,14 +21,14 @@ class Schedule:
     """
 
     clock: SettableClock
-    dice: Random
+    rng: Random
     _heap: list[tuple[datetime, float, int, Event]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
     def after(self, seconds: float, event: Event) -> None:
         """Schedule an event so many seconds from now."""
         at = self.clock.now() + timedelta(seconds=seconds)
-        heapq.heappush(self._heap, (at, self.dice.random(), next(self._numbers), event))
+        heapq.heappush(self._heap, (at, self.rng.random(), next(self._numbers), event))
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and run all events that are due meanwhile."""

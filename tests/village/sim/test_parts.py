@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import NoSuchBlob
+from tests.deterministic import SettableClock
 from tests.village.crashes import Crash, Fuse
 from tests.village.sim.disk import Place, SimDisk, no_fuse
 from tests.village.sim.faults import Fate, Faults
 from tests.village.sim.network import SimNetwork
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimVault
-from tests.village.world import SettableClock
 
 WRITES = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
 

@@ -58,7 +58,7 @@ def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
     """A device that died during an opening continues it under a new attempt."""
     patch.setattr(
         "entrenous.send.open._ensure_opening_attempt",
-        lambda received, device: replace(received, attempt=device.dice.token(ID_BYTES)),
+        lambda received, device: replace(received, attempt=device.random_source.token(ID_BYTES)),
     )
 
 

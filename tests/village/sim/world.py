@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 import httpx
+from tests.village.sim.rng import rng_for
 
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
@@ -20,16 +21,15 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
+from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import InProcess, run_sync
 from tests.village.crashes import Crash, DyingCourier, Fuse
 from tests.village.households import link
-from tests.village.sim.dice import dice_for
 from tests.village.sim.disk import Place, SimDisk, no_fuse
 from tests.village.sim.faults import QUIET, Faults
 from tests.village.sim.network import DeviceTransport, SimNetwork
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimBlobs, SimMail, SimVault
-from tests.village.world import SeededRandom, SettableClock
 
 Disks = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
 OnAnswer = Callable[[httpx.Request, httpx.Response], None]
@@ -53,9 +53,9 @@ class Host:
     me: OwnIdentity = field(init=False)
 
     def __post_init__(self) -> None:
-        dice = dice_for(f"disks of {self.name}", self.seed)
-        self.records, self.files = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
-        self._tokens = SeededRandom(f"{self.name} {self.seed}")  # not started anew at boot
+        rng = rng_for(f"disks of {self.name}", self.seed)
+        self.records, self.files = SimDisk(self.fuse, rng), SimDisk(self.fuse, rng)
+        self._tokens = SeededRandomSource(f"{self.name} {self.seed}")  # not started anew at boot
         self.boot()
 
     @property
@@ -101,9 +101,9 @@ class RelayHost:
     boots: int = 0
 
     def __post_init__(self) -> None:
-        dice = dice_for(f"disks of {self.url}", self.seed)
-        self.rows, self.blobs = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
-        self._tokens = SeededRandom(f"{self.url} {self.seed}")
+        rng = rng_for(f"disks of {self.url}", self.seed)
+        self.rows, self.blobs = SimDisk(self.fuse, rng), SimDisk(self.fuse, rng)
+        self._tokens = SeededRandomSource(f"{self.url} {self.seed}")
         self.boot()
 
     @property
@@ -147,11 +147,11 @@ class World:
     """All devices, their relays and the network; without ``faults`` nothing goes wrong."""
 
     def __init__(self, names: tuple[str, ...], seed: int, disks: Disks | None = None) -> None:
-        self.schedule = Schedule(SettableClock(), dice_for("schedule", seed))
+        self.schedule = Schedule(SettableClock(), rng_for("schedule", seed))
         self.relays = {url: RelayHost(url, seed, self.schedule.clock) for url in RELAYS}
-        self.network = SimNetwork(self.schedule, dice_for("network", seed), self.answer)
+        self.network = SimNetwork(self.schedule, rng_for("network", seed), self.answer)
         self.faults: Faults = QUIET
-        self._dice = dice_for("relays", seed)
+        self._rng = rng_for("relays", seed)
         self.on_answer: OnAnswer = lambda _request, _answer: None
         self.on_relay_death: Callable[[RelayHost], None] = lambda _relay: None
         self.hosts = {name: Host(name, seed, self.schedule, self.network) for name in names}
@@ -166,7 +166,7 @@ class World:
         relay = self.relays[relay_url_of(request)]
         if relay.down:
             return None
-        relay.fuse.left = self.faults.relay_dies(self._dice)
+        relay.fuse.left = self.faults.relay_dies(self._rng)
         answer = relay.answer(request)
         if answer is not None:
             self.on_answer(request, answer)

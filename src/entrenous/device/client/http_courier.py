@@ -410,7 +410,9 @@ class RelayClient(httpx.Client):
 
 
 def new_relay_client(
-    authorities: Path | None = None, proxy: Proxy | None = None, dice: RandomSource = _RANDOM_SOURCE
+    authorities: Path | None = None,
+    proxy: Proxy | None = None,
+    random_source: RandomSource = _RANDOM_SOURCE,
 ) -> RelayClient:
     """Create a client for TLS 1.3 or newer, without redirects or cookies, with separate connections
     for each token.
@@ -424,19 +426,21 @@ def new_relay_client(
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return RelayClient(
         PerTokenTransport(
-            lambda url: RateCheckedTransport(context, proxy_route_for(url, proxy, dice))
+            lambda url: RateCheckedTransport(context, proxy_route_for(url, proxy, random_source))
         )
     )
 
 
 def proxy_route_for(
-    url: httpx.URL, proxy: Proxy | None, dice: RandomSource = _RANDOM_SOURCE
+    url: httpx.URL, proxy: Proxy | None, random_source: RandomSource = _RANDOM_SOURCE
 ) -> ProxyRoute | None:
     """Return the proxy for a URL, with random credentials; None if the URL is on this machine."""
     if proxy is None or is_loopback(url.host):
         return None
     return ProxyRoute(
-        proxy, dice.token(_PROXY_CREDENTIAL_BYTES).hex(), dice.token(_PROXY_CREDENTIAL_BYTES).hex()
+        proxy,
+        random_source.token(_PROXY_CREDENTIAL_BYTES).hex(),
+        random_source.token(_PROXY_CREDENTIAL_BYTES).hex(),
     )
 
 

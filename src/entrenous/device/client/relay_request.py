@@ -294,13 +294,13 @@ class UnlinkingPauses:
     def __init__(
         self,
         longest_s: float,
-        dice: RandomSource,
+        random_source: RandomSource,
         close_idle: Callable[[], None] | None = None,
         now_s: Callable[[], float] = time.monotonic,
         sleep_s: Callable[[float], None] = time.sleep,
     ) -> None:
         self._longest_s = longest_s
-        self._dice = dice
+        self._random_source = random_source
         self._close_idle = close_idle
         self._now_s = now_s
         self._sleep_s = sleep_s
@@ -339,7 +339,7 @@ class UnlinkingPauses:
             return self._due_s - self._now_s()
 
     def _random_pause_s(self) -> float:
-        drawn = int.from_bytes(self._dice.token(_PAUSE_RANDOM_BYTES), "big")
+        drawn = int.from_bytes(self._random_source.token(_PAUSE_RANDOM_BYTES), "big")
         return self._longest_s * drawn / (1 << 8 * _PAUSE_RANDOM_BYTES)
 
 

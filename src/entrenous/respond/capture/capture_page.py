@@ -129,7 +129,7 @@ def capture_page(
     }
     title = f"Capture of sighting {number}"
     capture = Capture(title, str(this_program_version()), page.url, recording.exchanges, facts)
-    data = write_wacz(capture, device.clock.now(), device.dice)
+    data = write_wacz(capture, device.clock.now(), device.random_source)
     what = f"capture of sighting {number}, HTTP status {page.answer.status}"
     return store_evidence_item(name, data, (EvidenceLevel.A2, what, number), device)
 

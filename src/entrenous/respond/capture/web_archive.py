@@ -56,9 +56,9 @@ class Capture:
     facts: Mapping[str, object]
 
 
-def write_wacz(capture: Capture, created: datetime, dice: RandomSource) -> bytes:
+def write_wacz(capture: Capture, created: datetime, random_source: RandomSource) -> bytes:
     """Return a WACZ of a capture; ``created`` is when it was finished (aware, UTC)."""
-    warc, index = _write_warc(capture, created, dice)
+    warc, index = _write_warc(capture, created, random_source)
     page = [one for one in capture.exchanges if one.url == capture.url][-1]
     files = {
         f"archive/{WARC_FILE}": warc,
@@ -110,10 +110,12 @@ def _pages_file(capture: Capture, page: HttpExchange) -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in (head, line))
 
 
-def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tuple[bytes, bytes]:
+def _write_warc(
+    capture: Capture, created: datetime, random_source: RandomSource
+) -> tuple[bytes, bytes]:
     """Return the WARC, and then its index in CDXJ."""
     buffer = io.BytesIO()
-    writer = _WarcWriter(buffer, dice)
+    writer = _WarcWriter(buffer, random_source)
     info = f"software: {capture.software}\r\nformat: WARC File Format 1.1\r\n".encode()
     writer.write_record("warcinfo", created, info, "application/warc-fields", {})
     lines = list[str]()
@@ -140,9 +142,9 @@ class _WrittenRecord:
 class _WarcWriter:
     """Writes WARC 1.1 records whose blocks are exactly the given bytes."""
 
-    def __init__(self, buffer: io.BytesIO, dice: RandomSource) -> None:
+    def __init__(self, buffer: io.BytesIO, random_source: RandomSource) -> None:
         self._held = buffer
-        self._dice = dice
+        self._random_source = random_source
         self._writer = WARCWriter(buffer, gzip=True, warc_version="1.1")
 
     def write_exchange(self, exchange: HttpExchange) -> _WrittenRecord:
@@ -178,7 +180,7 @@ class _WarcWriter:
     def write_record(
         self, kind: str, at: datetime, block: bytes, media: str, extra_headers: Mapping[str, str]
     ) -> _WrittenRecord:
-        name = UUID(bytes=self._dice.token(_UUID_BYTES), version=4)
+        name = UUID(bytes=self._random_source.token(_UUID_BYTES), version=4)
         headers: dict[str, str] = {
             "WARC-Type": kind,
             "WARC-Record-ID": f"<urn:uuid:{name}>",

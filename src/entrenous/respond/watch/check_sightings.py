@@ -135,7 +135,7 @@ def _store_outcome(
 ) -> CheckedSighting:
     """Store the outcome, unless watching was switched off in the meantime."""
     now = device.clock.now()
-    after = watched_after_check(record, check, now, device.dice.token(_RANDOM_BYTES))
+    after = watched_after_check(record, check, now, device.random_source.token(_RANDOM_BYTES))
     with device.vault.transaction():
         postpone_host(host, after.due_at if after.failures else None, device)
         if load_watched(record.case, record.sighting, device) is None:

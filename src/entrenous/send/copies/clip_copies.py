@@ -151,7 +151,7 @@ def prepare_clip(
     surveyed = survey_clip(
         untrusted_data, device, progress_range(reached, 0.0, _SURVEY_SHARE_OF_PREPARING_TIME)
     )
-    dither = Secret(device.dice.token(MARK_SEED_BYTES))
+    dither = Secret(device.random_source.token(MARK_SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(
         derive_key_stream(dither, DITHER_KEY_CONTEXT, sides[0] * sides[1]), np.uint8

@@ -51,7 +51,7 @@ def mark_picture_copies(
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     original = prepare_original(untrusted_data, size_px, device)
-    message = MessageId(device.dice.token(ID_BYTES))
+    message = MessageId(device.random_source.token(ID_BYTES))
     marking = _PictureCopyRecorder(
         original, message, new_message_name(device), device.clock.now(), device
     )
@@ -195,7 +195,7 @@ class CopyRecorder:
         begin: Callable[[MessageId, MessageName, datetime], Message],
     ) -> None:
         self._device, self._positions, self._begin = device, positions, begin
-        self._id = MessageId(device.dice.token(ID_BYTES))
+        self._id = MessageId(device.random_source.token(ID_BYTES))
         self._name, self._at = new_message_name(device), device.clock.now()
         self._made = 0
 

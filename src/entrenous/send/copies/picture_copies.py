@@ -140,7 +140,7 @@ def prepare_original(
     look = (run_in_this_thread if sparing else start_in_thread)(
         lambda: make_picture_record(picture)
     )
-    dither = Secret(device.dice.token(MARK_SEED_BYTES))
+    dither = Secret(device.random_source.token(MARK_SEED_BYTES))
     size = dither_stream_bytes(picture.width_px, picture.height_px)
     dither_stream = derive_key_stream(dither, DITHER_KEY_CONTEXT, size)
     prepared = prepare_picture(np.asarray(picture))
@@ -163,7 +163,7 @@ def prepare_original(
 
 
 def new_mark_seed(device: Device) -> Secret:
-    return Secret(device.dice.token(MARK_SEED_BYTES))
+    return Secret(device.random_source.token(MARK_SEED_BYTES))
 
 
 def write_picture_copy(original: PictureOriginal, seed: Secret) -> bytes:

@@ -387,7 +387,9 @@ def _replace_tokens_after_loss(
     if any(was.device not in known and was.kind is _REASON_LOST for was in after.revoked):
         abandon_prepared_mailboxes(person, device)
         replace_old_mailbox_close_tokens(device)
-        device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))
+        device.vault.put(
+            OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, device.random_source.token(TOKEN_BYTES)
+        )
 
 
 def _sign_next_list(

@@ -121,10 +121,10 @@ def start_on_new_device(
     code = read_link_code(untrusted_code.strip())
     if name is not None:
         refuse_bad_name(name)
-    unseal = xwing_private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
-    name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
-    close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
-    signer = new_device_signer(device.dice.token(MLDSA65_SEED_BYTES))
+    unseal = xwing_private_key_from_seed(device.random_source.token(XWING_PRIVATE_KEY_BYTES))
+    name_of_device, mailbox = (device.random_source.token(ID_BYTES) for _ in range(2))
+    close, owner, private = (Secret(device.random_source.token(TOKEN_BYTES)) for _ in range(3))
+    signer = new_device_signer(device.random_source.token(MLDSA65_SEED_BYTES))
     offer = NewDeviceOffer(
         ed25519=ed25519_public_key(signer.account),
         curve25519=curve25519_public_key(signer.account),

@@ -135,7 +135,10 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         raise TooManyDevices
     _refuse_unless_devices_followed_move(device)
     finish_set_up(device)
-    mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
+    mailbox, owner = (
+        MailboxId(device.random_source.token(ID_BYTES)),
+        Secret(device.random_source.token(TOKEN_BYTES)),
+    )
     box = create_link_mailbox(me.home.relay_url, mailbox, owner, None, device)
     schedule_mailbox_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, box.until), device)
     return OldDeviceLinkInProgress(
@@ -143,8 +146,8 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         box=box,
         master=master,
         hand_master_on=sheet is None,
-        private=Secret(device.dice.token(32)),
-        unseal=xwing_private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES)),
+        private=Secret(device.random_source.token(32)),
+        unseal=xwing_private_key_from_seed(device.random_source.token(XWING_PRIVATE_KEY_BYTES)),
     )
 
 

@@ -166,7 +166,7 @@ def create_link_mailbox(
         RelayUnreachable, MailboxesClosed, NotEncrypted.
     """
     until = now_in_whole_seconds(device) + timedelta(minutes=LINKING_MINUTES_MAX)
-    token = Secret(device.dice.token(TOKEN_BYTES))
+    token = Secret(device.random_source.token(TOKEN_BYTES))
     device.courier.create_mailbox(relay_url, mailbox, owner, close)
     lent = SendToken(token_hash(token), LINK_TOKEN_USES_MAX, until)
     device.courier.register_token(relay_url, mailbox, owner, lent)
@@ -176,11 +176,11 @@ def create_link_mailbox(
 def link_envelope(mailbox: MailboxId, message: bytes, until: datetime, device: Device) -> Envelope:
     """Return the envelope for one linking message."""
     return Envelope(
-        id=EnvelopeId(device.dice.token(ID_BYTES)),
+        id=EnvelopeId(device.random_source.token(ID_BYTES)),
         mailbox=mailbox,
         sealed=pad_link_message(message),
         expires_at=until,
-        withdraw_lock=token_hash(Secret(device.dice.token(TOKEN_BYTES))),
+        withdraw_lock=token_hash(Secret(device.random_source.token(TOKEN_BYTES))),
     )
 
 

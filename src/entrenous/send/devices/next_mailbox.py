@@ -341,8 +341,8 @@ def _prepare_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbo
 
 
 def _generate_mailbox(url: str, device: Device, *, leads: bool) -> PreparedMailbox:
-    owner, close, unlock = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
-    home = MailboxAddress(url, MailboxId(device.dice.token(ID_BYTES)), owner, close)
+    owner, close, unlock = (Secret(device.random_source.token(TOKEN_BYTES)) for _ in range(3))
+    home = MailboxAddress(url, MailboxId(device.random_source.token(ID_BYTES)), owner, close)
     return PreparedMailbox(home, unlock, leads)
 
 

@@ -114,7 +114,7 @@ def replace_old_mailbox_close_tokens(device: Device) -> None:
     Call it in the transaction that revokes that device.
     """
     for old in former_addresses(device):
-        fresh = Secret(device.dice.token(TOKEN_BYTES))
+        fresh = Secret(device.random_source.token(TOKEN_BYTES))
         FORMER_ADDRESS_TABLE.store(
             replace(old, next_close=fresh), old.home.mailbox.hex(), device.vault
         )

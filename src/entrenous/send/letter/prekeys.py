@@ -149,8 +149,8 @@ def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> Pub
     """Make and store an X-Wing key pair: for letters from one ``peer``, or (None) a prekey to
     publish for everybody.
     """
-    private = xwing_private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
-    key_id = device.dice.token(PREKEY_ID_BYTES)
+    private = xwing_private_key_from_seed(device.random_source.token(XWING_PRIVATE_KEY_BYTES))
+    key_id = device.random_source.token(PREKEY_ID_BYTES)
     own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     OWN_XWING_KEY_TABLE.store(own, key_id.hex(), device.vault)
     return PublicXWingKey(key_id, xwing_public_key(private))

@@ -140,7 +140,7 @@ def _next_due_time(peer_id: str, device: Device) -> datetime:
         owed = OWED_RECEIPT_TABLE.load(key, device.vault)
         if owed is not None:
             return owed.due_at
-    delay_s = int.from_bytes(device.dice.token(8), "big") % (
+    delay_s = int.from_bytes(device.random_source.token(8), "big") % (
         _RECEIPT_DELAY_S_MAX - _RECEIPT_DELAY_S_MIN + 1
     )
     return now_in_whole_seconds(device) + timedelta(seconds=_RECEIPT_DELAY_S_MIN + delay_s)

@@ -93,10 +93,10 @@ def addressee_of(person: PersonId, key: DeviceId, device: Device) -> Addressee |
 def outer_parts_without_content(device: Device) -> OuterLetterParts:
     """Return the outer parts of a letter without content, such as a hello or a recall."""
     return OuterLetterParts(
-        envelope=EnvelopeId(device.dice.token(ID_BYTES)),
+        envelope=EnvelopeId(device.random_source.token(ID_BYTES)),
         expires_at=contentless_letter_expiry(device),
-        withdraw_token=Secret(device.dice.token(32)),
-        message=MessageId(device.dice.token(ID_BYTES)),
+        withdraw_token=Secret(device.random_source.token(32)),
+        message=MessageId(device.random_source.token(ID_BYTES)),
     )
 
 

@@ -252,7 +252,7 @@ def store_draft(draft: StoredDraft, files: tuple[bytes, ...], device: Device) ->
     """
     with device.vault.transaction():
         blobs = (*draft.files, *(device.vault.store_file(data) for data in files))
-        draft_id = draft.id or device.dice.token(ID_BYTES)
+        draft_id = draft.id or device.random_source.token(ID_BYTES)
         kept = replace(draft, id=draft_id, files=blobs)
         DRAFT_TABLE.store(kept, draft_id.hex(), device.vault)
     return kept

@@ -194,7 +194,7 @@ def _make_ledger_copy(to: Addressee, made: "MarkedCopy", device: Device) -> Copy
         sha256=made.sha256,
         person=to.contact.person.id,
         device=to.key.device,
-        nonce=Secret(device.dice.token(32)),
+        nonce=Secret(device.random_source.token(32)),
     )
 
 
@@ -234,7 +234,7 @@ def seal_content(
     Raises:
         TooLarge: a file exceeds the relay's limit.
     """
-    envelope, share = EnvelopeId(device.dice.token(ID_BYTES)), _new_secret(device)
+    envelope, share = EnvelopeId(device.random_source.token(ID_BYTES)), _new_secret(device)
     marks = tuple(one.commitment for one in files)
     manifest = replace(_make_manifest(to, sending, device), marks=marks)
     key = content_key(
@@ -252,7 +252,7 @@ def seal_content(
     for place, padded in enumerate(_padded_blobs(files, text)):
         kept, size, sha256 = _encrypt_blob(blob_key(key, place), *padded, device)
         deposit = BlobDeposit(
-            id=BlobId(device.dice.token(ID_BYTES)),
+            id=BlobId(device.random_source.token(ID_BYTES)),
             mailbox=to.key.mailbox,
             size=size,
             sha256=sha256,
@@ -334,4 +334,4 @@ def _encrypt_into(writer: BinaryIO, key: Secret, padded: BinaryIO) -> tuple[int,
 
 
 def _new_secret(device: Device) -> Secret:
-    return Secret(device.dice.token(32))
+    return Secret(device.random_source.token(32))

@@ -104,7 +104,12 @@ def create_or_extend_circle(name: str, people: list[str], device: Device) -> Cir
             raise NameTaken(name=name)
     with device.vault.transaction():
         circle = (
-            Circle(CircleId(device.dice.token(ID_BYTES)), name, added, now_in_whole_seconds(device))
+            Circle(
+                CircleId(device.random_source.token(ID_BYTES)),
+                name,
+                added,
+                now_in_whole_seconds(device),
+            )
             if known is None
             else replace(known, people=tuple(sorted({*known.people, *added})))
         )

@@ -195,9 +195,9 @@ def queue_public_key(
 
 
 def _begin_comparison(contact: Contact, device: Device) -> KeyComparisonInProgress:
-    private = Secret(device.dice.token(32))
+    private = Secret(device.random_source.token(32))
     begun = KeyComparisonInProgress(
-        transaction=device.dice.token(ID_BYTES),
+        transaction=device.random_source.token(ID_BYTES),
         began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.BEGUN,
         starter=True,
@@ -289,7 +289,7 @@ def _on_comparison_begun(
         began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.ASKED,
         starter=False,
-        private=Secret(device.dice.token(32)),
+        private=Secret(device.random_source.token(32)),
         their_device=header.from_device,
         commitment=step.data,
         their_head=header.from_head,

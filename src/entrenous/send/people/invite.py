@@ -107,7 +107,7 @@ def make_invite_link(device: Device, *, name: str | None = None, people: int = 1
         _refuse_bad_or_taken_name(name, device)
     finish_set_up(device)
     me = own_device(device)
-    token = Secret(device.dice.token(32))
+    token = Secret(device.random_source.token(32))
     expires_at = now_in_whole_seconds(device) + timedelta(days=INVITE_DAYS)
     registered = SendToken(token_hash(token), INVITE_USES_PER_PERSON * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)

@@ -74,7 +74,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     first = 0 if previous is None else previous.until
     end = first + TOKEN_RANGE_SIZE
     issued = IssuedRange(
-        *(Secret(device.dice.token(32)), first, first, end, end, now),
+        *(Secret(device.random_source.token(32)), first, first, end, end, now),
         *(person.head, own_device(device).person.head),
     )
     queue_registration(issued, range(first, end), person.id, device)
@@ -452,6 +452,6 @@ def _pad_with_random_hashes(real: list[bytes], further: int, device: Device) -> 
     size = TOKEN_RANGE_SIZE
     while size < min(len(real) + further, TOKEN_BATCH_MAX):
         size *= 2
-    randomness = device.dice.token(32 * (size - len(real)))
+    randomness = device.random_source.token(32 * (size - len(real)))
     fillers: list[bytes] = [randomness[at : at + 32] for at in range(0, len(randomness), 32)]
     return tuple(sorted([*real, *fillers]))

@@ -90,7 +90,7 @@ class UploadHandlers:
         body_slots = {role: anyio.CapacityLimiter(waiting) for role in TokenRole}
         appeal_slots = anyio.CapacityLimiter(max(1, most // 2))
         clip_slots = anyio.CapacityLimiter(max(1, most // 4))
-        accounts = AccountCounter(access, Secret(platform.dice.token(_ACCOUNT_KEY_BYTES)))
+        accounts = AccountCounter(access, Secret(platform.random_source.token(_ACCOUNT_KEY_BYTES)))
         return cls(
             platform, access, picture_slots, body_slots, appeal_slots, clip_slots, accounts, judges
         )

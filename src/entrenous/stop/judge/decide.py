@@ -338,7 +338,7 @@ def _make_match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
 
 def new_case_number(platform: Platform) -> str:
     """Make a case number that can be read aloud but cannot be guessed, such as "3f9a-70c2-b11e"."""
-    digits = platform.dice.token(CASE_NUMBER_BYTES).hex()
+    digits = platform.random_source.token(CASE_NUMBER_BYTES).hex()
     return "-".join(digits[start : start + 4] for start in range(0, len(digits), 4))
 
 
@@ -348,7 +348,7 @@ def hash_appeal_secret(secret: Secret) -> bytes:
 
 
 def _new_appeal_secret(platform: Platform) -> Secret:
-    return Secret(platform.dice.token(APPEAL_SECRET_BYTES))
+    return Secret(platform.random_source.token(APPEAL_SECRET_BYTES))
 
 
 def _store_decision(

@@ -67,7 +67,7 @@ def open_exchange(platform: Platform, name: str = "entrenous gate") -> ExchangeS
     return ExchangeServices(
         name,
         platform.clock,
-        platform.dice,
+        platform.random_source,
         platform.bank,
         partners,
         ServedClaimStore(engine),
@@ -266,7 +266,7 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
     clock = SystemClock()
     return Platform(
         clock=clock,
-        dice=SystemRandomSource(),
+        random_source=SystemRandomSource(),
         bank=bank,
         index=index,
         reviews=ReviewQueue(engine, clock, cipher=cipher, has_disk_space=has_disk_space),

@@ -14,7 +14,8 @@ from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.relay_lock_client import mailbox_address
 from entrenous.terminal.session import EXIT_YES
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
 WORDS = "four or five unrelated words"

@@ -12,7 +12,8 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.send.devices.own_devices import REVOKED_BY_SHEET_CHECKLIST
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
 from tests.send.commands.device.conftest import Town
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

@@ -22,7 +22,8 @@ from entrenous.send.devices.device_wording import describe_passphrase_change
 from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
 from entrenous.wire.relay_nouns import RelayLock
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]

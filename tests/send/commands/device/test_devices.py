@@ -28,11 +28,12 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, DeviceListContradiction
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
-from tests.carry.relays import SettableClock, disk_relay, served
+from tests.carry.relays import disk_relay, served
+from tests.deterministic import SettableClock
+from tests.deterministic import SettableClock as Clock
 from tests.send.commands.device.conftest import Town
 from tests.vaults import create_device, make_vaults_open_quickly, no_relay, open_device
 from tests.village.households import link
-from tests.village.world import SettableClock as Clock
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 

@@ -1,0 +1,31 @@
+"""A clock that tests set, and a random source whose bytes follow from a seed."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+
+@dataclass
+class SettableClock:
+    """A clock that stands still until a test advances it."""
+
+    moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def advance(self, **by: float) -> None:
+        """Advance by a duration, given as for ``timedelta``."""
+        self.moment += timedelta(**by)
+
+
+@dataclass
+class SeededRandomSource:
+    """A source of random bytes that are the same for the same seed and number of earlier calls."""
+
+    seed: str = "test"
+    calls: int = 0
+
+    def token(self, size: int) -> bytes:
+        self.calls += 1
+        return hashlib.shake_256(f"{self.seed} {self.calls}".encode()).digest(size)
