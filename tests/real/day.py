@@ -152,11 +152,11 @@ def make_contacts(one: str, other: str, day: Day) -> None:
 def send_by_commands(photo: Path, day: Day) -> None:
     """Let Ana send a file with a telling name, by commands in their own processes."""
     ana = Shell(ANA, day.folder / "ana")
-    ana.does("setup", "--name", ANA, "--relay", day.wire.url)
-    ana.does("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
+    ana.run("setup", "--name", ANA, "--relay", day.wire.url)
+    ana.run("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
     day.fetch(BEN)
     to = ("--to", BEN, "--confirm", BEN.split()[0], "--caption", TEXTS[0], "--json")
-    ana.does("send", str(photo), *to)
+    ana.run("send", str(photo), *to)
     day.open_newest(BEN)
     day.private_parts.append(ana.passphrase.encode())
 

@@ -55,19 +55,19 @@ def run_evening(folder: Path) -> Iterator[Evening]:
 def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
     ana, ben = Shell(ANA, folder / "ana"), Shell(BEN, folder / "ben")
     for one in (ana, ben):
-        one.does("setup", "--name", one.name, "--relay", relay.url)
-    link = str(ben.does("invite", "--json").answer["link"])
-    ana.does("person", "add", link, "--as", BEN, "--json")
+        one.run("setup", "--name", one.name, "--relay", relay.url)
+    link = str(ben.run("invite", "--json").answer["link"])
+    ana.run("person", "add", link, "--as", BEN, "--json")
     originals = {kind: _save_photo(kind, folder) for kind in KINDS}
     to = ("--to", BEN, "--confirm", BEN, "--caption", CAPTION, "--json")
-    opened = ana.does("send", *map(str, originals.values()), *to).answer["message"]
+    opened = ana.run("send", *map(str, originals.values()), *to).answer["message"]
     ben.inbox()
-    saved = ben.does("open", opened, "--out", str(folder / "out"), "--json").answer["files"]
+    saved = ben.run("open", opened, "--out", str(folder / "out"), "--json").answer["files"]
     recalled, waiting = (
-        ana.does("send", str(originals["jpg"]), *to).answer["message"] for _ in range(2)
+        ana.run("send", str(originals["jpg"]), *to).answer["message"] for _ in range(2)
     )
-    ana.does("recall", recalled, "--json")
-    ana.does("protect", str(originals["jpg"]), "--gate", gate.url, "--json")
+    ana.run("recall", recalled, "--json")
+    ana.run("protect", str(originals["jpg"]), "--gate", gate.url, "--json")
     return Evening(
         relay,
         gate,

@@ -19,7 +19,7 @@ PROGRAM = (sys.executable, "-m", "entrenous")
 
 @dataclass
 class Server:
-    """A relay or gate in its own process; its standard error is appended to ``log``."""
+    """A relay or gate in its own process, whose standard error is appended to ``log``."""
 
     folder: Path
     arguments: tuple[str, ...]
@@ -74,6 +74,7 @@ class CommandResult:
 
     @property
     def answer(self) -> Any:
+        """The JSON document that the command printed with ``--json``."""
         return json.loads(self.out)
 
 
@@ -93,7 +94,7 @@ class Shell:
         """The folder for the commands' temporary files."""
         return self.home.with_suffix(".tmp")
 
-    def begins(
+    def start(
         self, *arguments: str, patience_s: float = 20, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         """Start a command without waiting for it."""
@@ -115,45 +116,48 @@ class Shell:
             stderr=subprocess.PIPE,
         )
 
-    def ends(self, command: subprocess.Popen[bytes], typed: str | None = None) -> CommandResult:
-        """Wait for a command that was started; ``typed`` is its standard input."""
-        out, err = command.communicate(None if typed is None else typed.encode(), timeout=180)
+    def wait(
+        self, command: subprocess.Popen[bytes], input_text: str | None = None
+    ) -> CommandResult:
+        """Send ``input_text`` to a started command, and wait until the command ends."""
+        input_bytes = None if input_text is None else input_text.encode()
+        out, err = command.communicate(input_bytes, timeout=180)
         self.errors.append(err)
         return CommandResult(command.returncode, out, err)
 
-    def does(self, *arguments: str, status: int = 0, patience_s: float = 20) -> CommandResult:
-        """Run a command, which must end with that exit status."""
-        done = self.ends(self.begins(*arguments, patience_s=patience_s))
+    def run(self, *arguments: str, status: int = 0, patience_s: float = 20) -> CommandResult:
+        """Run a command that must end with the exit status ``status``."""
+        done = self.wait(self.start(*arguments, patience_s=patience_s))
         assert done.status == status, (arguments, done.err.decode())
         return done
 
-    def types(self, typed: str, *arguments: str) -> CommandResult:
-        """Run a command with ``typed`` as its standard input; it must succeed."""
-        done = self.ends(self.begins(*arguments, stdin=subprocess.PIPE), typed)
+    def run_with_input(self, input_text: str, *arguments: str) -> CommandResult:
+        """Run a command with ``input_text`` as its standard input. The command must succeed."""
+        done = self.wait(self.start(*arguments, stdin=subprocess.PIPE), input_text)
         assert done.status == 0, (arguments, done.err.decode())
         return done
 
     def add_contact(self, other: "Shell") -> None:
-        link = str(other.does("invite", "--json").answer["link"])
-        self.does("person", "add", link, "--as", other.name, "--json")
-        other.does("person", "list", "--json")  # receives the greeting, and answers it
-        self.does("person", "list", "--json")
+        link = str(other.run("invite", "--json").answer["link"])
+        self.run("person", "add", link, "--as", other.name, "--json")
+        other.run("person", "list", "--json")  # receives the greeting, and answers it
+        self.run("person", "list", "--json")
 
     def inbox(self) -> dict[str, str]:
         """Return the state of each received message, by the message's name."""
-        messages = self.does("inbox", "--json").answer["messages"]
-        return {str(one["message"]): str(one["state"]) for one in messages}
+        messages = self.run("inbox", "--json").answer["messages"]
+        return {str(message["message"]): str(message["state"]) for message in messages}
 
 
-def all_bytes(*places: Path) -> bytes:
-    """Return the names and contents of these files and folders, and of everything below them."""
-    below = [file for place in places for file in (place, *sorted(place.rglob("*")))]
+def names_and_contents(*paths: Path) -> bytes:
+    """Return the names and contents of files and folders, and of everything below them."""
+    below = [file for path in paths for file in (path, *sorted(path.rglob("*")))]
     names = "\n".join(str(file.name) for file in below).encode()
     return names + b"\0".join(file.read_bytes() for file in below if file.is_file())
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll until the condition holds; return False if it does not in so many seconds."""
+    """Poll the condition; return whether it held within ``seconds``."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

@@ -68,10 +68,10 @@ def stored_bytes(home: Path) -> int:
 def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Path) -> None:
     """After SIGKILL at 50 %, at most 52 % of the size is downloaded."""
     ben, data = Shell("ben", tmp_path / "ben"), secrets.token_bytes(SIZE)
-    ben.does("setup", "--name", "ben", "--relay", proxy.url)
+    ben.run("setup", "--name", "ben", "--relay", proxy.url)
     with created_ana(proxy.url, tmp_path / "ana") as ana:
-        add_person(str(ben.does("invite", "--json").answer["link"]), "ben", ana)
-        ben.does("person", "list", "--json")  # receives the greeting, and answers it
+        add_person(str(ben.run("invite", "--json").answer["link"]), "ben", ana)
+        ben.run("person", "list", "--json")  # receives the greeting, and answers it
         fetch_messages(ana)
         clip = ContentFile("video/mp4", data, FileRole.CLIP)
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -80,7 +80,7 @@ def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Pa
     assert inbox_state == "waiting"
 
     proxy.received_bytes_max = proxy.received_bytes + 51 * SIZE // 100
-    opening = ben.begins("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json")
+    opening = ben.start("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json")
     assert proxy.limit_reached.wait(180)
     assert wait_until(lambda: stored_bytes(ben.home) >= SIZE // 2, 180)
     opening.send_signal(signal.SIGKILL)
@@ -89,8 +89,8 @@ def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Pa
 
     proxy.cut.set()
     proxy.received_bytes, proxy.received_bytes_max = 0, None
-    (file,) = ben.does(
-        "open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json"
-    ).answer["files"]
+    (file,) = ben.run("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json").answer[
+        "files"
+    ]
     assert Path(file).read_bytes() == data
     assert proxy.received_bytes <= 0.52 * SIZE

@@ -84,7 +84,7 @@ def start_linking(
 ) -> tuple[Shell, Shell, InteractiveCommand, InteractiveCommand]:
     """Set up Ana's laptop, and start to link a phone; return both, and both running commands."""
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
-    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    laptop.run("setup", "--name", "Ana", "--relay", relay.url)
     return laptop, phone, *start_comparison(laptop, phone)
 
 
@@ -100,29 +100,29 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
     laptop, ben = Shell("ana", tmp_path / "laptop"), Shell("ben", tmp_path / "ben")
     phone = Shell("phone", tmp_path / "phone")
     for one in (laptop, ben):
-        one.does("setup", "--name", one.name.title(), "--relay", relay.url)
+        one.run("setup", "--name", one.name.title(), "--relay", relay.url)
     laptop.add_contact(ben)
     old, new = link(laptop, phone, "yes", "yes")
     assert (old.status, new.status) == (0, 0), (old.err, new.err)
-    people = phone.does("person", "list", "--json").answer["people"]
+    people = phone.run("person", "list", "--json").answer["people"]
     assert [(one["name"], one["trust"]) for one in people] == [("ben", "by link")]
-    ben.does("inbox")
-    assert {one["name"] for one in laptop.does("device", "list", "--json").answer["devices"]} == {
+    ben.run("inbox")
+    assert {one["name"] for one in laptop.run("device", "list", "--json").answer["devices"]} == {
         "device 1",
         "phone",
     }
     copied_folder = Path(shutil.copytree(phone.home, tmp_path / "thief"))
 
-    revoked = laptop.does("device", "revoke", "phone", "--lost", "--json").answer
+    revoked = laptop.run("device", "revoke", "phone", "--lost", "--json").answer
     assert revoked["shut"]
     assert len(revoked["to_do"]) > 4
     thief = Shell("thief", copied_folder, passphrase=phone.passphrase)
     for one in (phone, thief):
         for _ in range(2):
-            assert b"no longer be unlocked with any passphrase" in one.does("inbox", status=3).err
-    (left,) = laptop.does("device", "list", "--json").answer["devices"]
+            assert b"no longer be unlocked with any passphrase" in one.run("inbox", status=3).err
+    (left,) = laptop.run("device", "list", "--json").answer["devices"]
     assert left["name"] == "device 1"
-    result = ben.does("inbox").err
+    result = ben.run("inbox").err
     assert re.search(rb"devices changed", result)
 
 
@@ -130,38 +130,38 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
     laptop, ben = Shell("ana", tmp_path / "laptop"), Shell("ben", tmp_path / "ben")
     phone, new = Shell("phone", tmp_path / "phone"), Server(tmp_path / "new", ("relay", "run"))
     for one in (laptop, ben):
-        one.does("setup", "--name", one.name.title(), "--relay", relay.url)
+        one.run("setup", "--name", one.name.title(), "--relay", relay.url)
     laptop.add_contact(ben)
     assert [done.status for done in link(laptop, phone, "yes", "yes")] == [0, 0]
     new.start()
     try:
         moving = ("device", "move", "--relay", new.url)
-        waits = laptop.does(*moving, status=6)
+        waits = laptop.run(*moving, status=6)
         assert b"are not ready: phone" in b" ".join(waits.err.split())
-        assert f"entrenous device move --relay {new.url}" in phone.does("inbox").err.decode()
-        listed = laptop.does("device", "list", "--json").answer
+        assert f"entrenous device move --relay {new.url}" in phone.run("inbox").err.decode()
+        listed = laptop.run("device", "list", "--json").answer
         assert (listed["moves_to"], listed["not_ready"]) == (new.url, [])
-        calls_off = laptop.does("device", "move", "--relay", relay.url)
+        calls_off = laptop.run("device", "move", "--relay", relay.url)
         assert f"The move to {new.url} is cancelled".encode() in calls_off.out
-        assert laptop.does("device", "list", "--json").answer["moves_to"] is None
-        assert b"This device is at" in laptop.does(*moving).out
-        assert b"it followed another device of yours" in phone.does("inbox").err
-        ben.does("inbox")
-        laptop.does("inbox")
-        phone.does("device", "recovery", "--out", str(tmp_path / "sheet"))
+        assert laptop.run("device", "list", "--json").answer["moves_to"] is None
+        assert b"This device is at" in laptop.run(*moving).out
+        assert b"it followed another device of yours" in phone.run("inbox").err
+        ben.run("inbox")
+        laptop.run("inbox")
+        phone.run("device", "recovery", "--out", str(tmp_path / "sheet"))
         relay.stop()
         soon = 0.2  # the old relay is stopped, so a longer timeout is useless
         for one in (laptop, phone):
-            listed = one.does("device", "list", "--json", patience_s=soon).answer
+            listed = one.run("device", "list", "--json", patience_s=soon).answer
             assert len(listed["devices"]) == 2
-        laptop.does("device", "list", patience_s=soon)
-        revoked = laptop.does(
+        laptop.run("device", "list", patience_s=soon)
+        revoked = laptop.run(
             "device", "revoke", "phone", "--lost", "--json", patience_s=soon
         ).answer
         assert revoked["shut"]
         assert (
             b"no longer be unlocked with any passphrase"
-            in phone.does("inbox", status=3, patience_s=soon).err
+            in phone.run("inbox", status=3, patience_s=soon).err
         )
     finally:
         new.stop()
@@ -179,22 +179,22 @@ def test_interrupted_linking_leaves_no_device_and_can_be_repeated(
     new.wait_for_end()
     old.type_line("no")
     old.wait_for_end()
-    assert b"There is no Entrenous device" in phone.does("inbox", status=4).err
+    assert b"There is no Entrenous device" in phone.run("inbox", status=4).err
     assert (phone.home / "vault.db").exists() == (ending_signal is signal.SIGKILL)
     both = link(laptop, phone, "yes", "yes")
     assert [done.status for done in both] == [0, 0], [done.err for done in both]
-    assert len(phone.does("device", "list", "--json").answer["devices"]) == 2
+    assert len(phone.run("device", "list", "--json").answer["devices"]) == 2
 
 
 @pytest.mark.threat("linking-phish")
 def test_different_pictures_and_a_no_link_no_device(relay: Server, tmp_path: Path) -> None:
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
-    laptop.does("setup", "--name", "Ana", "--relay", relay.url)
+    laptop.run("setup", "--name", "Ana", "--relay", relay.url)
     old, new = link(laptop, phone, "no", "no")
     assert b"different pictures" in old.err
     assert b"different pictures" in new.err
     assert not (phone.home / "vault.json").exists()
-    (only,) = laptop.does("device", "list", "--json").answer["devices"]
+    (only,) = laptop.run("device", "list", "--json").answer["devices"]
     assert only["this"]
 
 
@@ -224,5 +224,5 @@ def test_first_no_ends_linking_for_both_devices(relay: Server, tmp_path: Path, w
     second.type_line("yes")
     assert b"your other device" in second.wait_for_end().err
     assert not (phone.home / "vault.json").exists()
-    (only,) = laptop.does("device", "list", "--json").answer["devices"]
+    (only,) = laptop.run("device", "list", "--json").answer["devices"]
     assert only["this"]

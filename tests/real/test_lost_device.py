@@ -71,7 +71,7 @@ from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
 from tests.carry.relays import disk_relay, served
 from tests.deterministic import SettableClock
-from tests.real.stage import all_bytes
+from tests.real.stage import names_and_contents
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -375,7 +375,7 @@ def test_a_dump_of_the_relay_opens_no_vault(ana: DeviceAtRelay) -> None:
     assert address is not None
     assert address.close is not None
     assert lock is not None
-    dump = all_bytes(ana.folder / "relay")
+    dump = names_and_contents(ana.folder / "relay")
     assert token_hash(lock.unlock_token) in dump
     secret = (ana.home / "device.key").read_bytes()
     tokens = [lock.unlock_token, address.owner, address.close]

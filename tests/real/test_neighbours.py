@@ -89,7 +89,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]
     )
     people.relay.start()
     for one in (people.ana, people.ben):
-        one.does("setup", "--name", one.name, "--relay", people.relay.url)
+        one.run("setup", "--name", one.name, "--relay", people.relay.url)
         one.fresh_process = True  # the tests read its arguments and its environment
     people.ben.program = PROGRAM
     yield people
@@ -158,13 +158,13 @@ def test_what_is_typed_stands_in_no_arguments_environment_or_log(people: RelayAn
     """An invite link, a text with a photo, and a reaction are typed; each of them arrives."""
     ana, ben, beach = people.ana, people.ben, people.folder / "beach.jpg"
     beach.write_bytes(photo(width_px=160))
-    link = str(ben.does("invite", "--json").answer["link"])
+    link = str(ben.run("invite", "--json").answer["link"])
     with observed_processes() as observer:
-        ana.types(link + "\n", "person", "add", "-", "--as", "ben", "--json")
+        ana.run_with_input(link + "\n", "person", "add", "-", "--as", "ben", "--json")
         to = ("--to", "ben", "--confirm", "ben", "--text", "-", "--json")
-        message = ana.types(TEXT + "\n", "send", str(beach), *to).answer["message"]
-        opened = ben.does("open", message, "--out", str(people.folder / "out"), "--json").answer
-        reacted = ben.types(REACTION, "react", message, "-", "--json").answer
+        message = ana.run_with_input(TEXT + "\n", "send", str(beach), *to).answer["message"]
+        opened = ben.run("open", message, "--out", str(people.folder / "out"), "--json").answer
+        reacted = ben.run_with_input(REACTION, "react", message, "-", "--json").answer
     assert (opened["text"], reacted["reaction"], reacted["to"]) == (TEXT, REACTION, ["ana"])
     assert any(b"person" in one for one in observer.arguments)
     assert any(b"sandbox" in one for one in observer.arguments)  # a child of our program
@@ -196,7 +196,7 @@ def dumps_allowed() -> Iterator[None]:
 @contextmanager
 def opened_vault(people: RelayAndPeople) -> Iterator[int]:
     """Run a command that keeps Ben's vault open, and yield its process id."""
-    command = people.ben.begins("inbox", "--wait", "60", "--json")
+    command = people.ben.start("inbox", "--wait", "60", "--json")
     try:
         assert wait_until(lambda: is_locked(people.ben.home), 120)
         yield command.pid

@@ -39,7 +39,7 @@ from entrenous.send.people.people_nouns import IssuedInviteLink
 from entrenous.stop.registration import Protection
 from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
-from tests.real.stage import Shell, all_bytes
+from tests.real.stage import Shell, names_and_contents
 from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
@@ -146,7 +146,7 @@ def needles_in(needles: list[bytes], *data: bytes) -> list[bytes]:
 
 
 def test_relay_stores_nothing_readable(evening: Evening, keys: set[bytes]) -> None:
-    stored = all_bytes(evening.relay.folder)
+    stored = names_and_contents(evening.relay.folder)
     assert b"age-encryption.org/v1" in stored  # the file that still waits is really searched
     with vault_of(evening.ana) as vault:
         (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
@@ -158,7 +158,7 @@ def test_relay_stores_nothing_readable(evening: Evening, keys: set[bytes]) -> No
 
 
 def test_gate_stores_only_fingerprints(evening: Evening, keys: set[bytes]) -> None:
-    stored = all_bytes(evening.gate.folder)
+    stored = names_and_contents(evening.gate.folder)
     assert b"SQLite format 3" in stored
     assert needles_in(private_texts(evening), stored) == []
     assert needles_in(picture_parts(evening), stored) == []
@@ -188,7 +188,7 @@ def test_stolen_disk_reveals_nothing_without_the_passphrase(
     evening: Evening, keys: set[bytes]
 ) -> None:
     for who in (evening.ana, evening.ben):
-        stored = all_bytes(who.home)
+        stored = names_and_contents(who.home)
         assert needles_in(private_texts(evening), stored) == []
         assert needles_in(picture_parts(evening), stored) == []
         assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []

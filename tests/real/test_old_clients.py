@@ -57,7 +57,7 @@ def set_up_person(
     name: str, relay: Server, folder: Path, *, program: tuple[str, ...] = PROGRAM
 ) -> Shell:
     shell = Shell(name, folder / name, program=program)
-    shell.does("setup", "--name", name, "--relay", relay.url, "--json")
+    shell.run("setup", "--name", name, "--relay", relay.url, "--json")
     return shell
 
 
@@ -71,13 +71,13 @@ def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_
     ana.add_contact(ben)
     ana.program = OLD_PROGRAM
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
-    done = ana.does(*send, status=REFUSED)
+    done = ana.run(*send, status=REFUSED)
     ranges = "supports protocol versions 2 to 2; this version of Entrenous uses 1"
     assert ranges in one_line(done.err)
     assert HOW_TO_UPDATE in one_line(done.err)
     assert ben.inbox() == {}
     newcomer = Shell("caro", tmp_path / "caro", program=OLD_PROGRAM)
-    done = newcomer.does("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
+    done = newcomer.run("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
     assert HOW_TO_UPDATE in one_line(done.err)
 
 
@@ -87,16 +87,16 @@ def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
 ) -> None:
     ana = set_up_person("ana", relay, tmp_path)
     ben = set_up_person("ben", relay, tmp_path, program=NEW_PROGRAM)
-    link = str(ben.does("invite", "--json").answer["link"])
-    ana.does("person", "add", link, "--as", "ben", "--json")
-    (contact,) = ana.does("person", "list", "--json").answer["people"]
+    link = str(ben.run("invite", "--json").answer["link"])
+    ana.run("person", "add", link, "--as", "ben", "--json")
+    (contact,) = ana.run("person", "list", "--json").answer["people"]
     assert contact["protocol"] == "newer"
-    assert HOW_TO_UPDATE in one_line(ana.does("person", "list").out)
-    done = ana.does("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
+    assert HOW_TO_UPDATE in one_line(ana.run("person", "list").out)
+    done = ana.run("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
     assert (
         "ben's program supports protocol versions 3 to 4; Entrenous on this device is older and "
         "uses 2." in one_line(done.err)
     )
     assert HOW_TO_UPDATE in one_line(done.err)
-    assert ana.does("sent", "--json").answer["messages"] == []
+    assert ana.run("sent", "--json").answer["messages"] == []
     assert ben.inbox() == {}

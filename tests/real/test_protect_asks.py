@@ -72,7 +72,7 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     relay = Server(folder / "relay", ("relay", "run"))
     relay.start()
     ana = Shell("ana", folder / "home")
-    ana.does("setup", "--name", "ana", "--relay", relay.url)
+    ana.run("setup", "--name", "ana", "--relay", relay.url)
     (folder / "beach.jpg").write_bytes(jpeg(skimage.data.astronaut()))
     yield ana
     relay.stop()
@@ -110,7 +110,7 @@ def protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
 
 
 def registered_claims(ana: Shell) -> list[str]:
-    listed = ana.does("protect", "--list", "--json").answer["claims"]
+    listed = ana.run("protect", "--list", "--json").answer["claims"]
     return [str(one["claim"]) for one in listed]
 
 
@@ -144,7 +144,7 @@ def test_on_a_terminal_fingerprints_are_sent_after_the_second_yes(ana: Shell, wi
     (exchange,) = wire.exchanges()
     assert (exchange.method, exchange.path, exchange.status) == ("POST", "/v1/claims", 201)
     (claim,) = set(registered_claims(ana)) - set(before)
-    assert ana.does("unprotect", claim, "--json").answer["state"] == "withdrawn"
+    assert ana.run("unprotect", claim, "--json").answer["state"] == "withdrawn"
 
 
 def test_option_yes_answers_only_the_second_question(ana: Shell, wire: Wire) -> None:
@@ -163,17 +163,17 @@ def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Sh
     with socket.create_server(("127.0.0.1", 0)) as platform:
         platform.settimeout(PATIENCE_S)
         url = f"http://127.0.0.1:{platform.getsockname()[1]}"
-        command = ana.begins("protect", photograph(ana), "--gate", url, "--json")
+        command = ana.start("protect", photograph(ana), "--gate", url, "--json")
         connection, _ = platform.accept()
         assert command.stderr is not None
         os.set_blocking(command.stderr.fileno(), False)
         assert WARNING in " ".join(command.stderr.read().decode().split())
         connection.close()
-    assert ana.ends(command).status == 6
+    assert ana.wait(command).status == 6
 
 
 def test_script_gets_one_json_object(ana: Shell, gate: Server) -> None:
-    done = ana.does("protect", photograph(ana), "--gate", gate.url, "--json")
+    done = ana.run("protect", photograph(ana), "--gate", gate.url, "--json")
     claim = done.answer["claim"]
     assert json.loads(done.out) == {
         "schema": "entrenous/claim/1",

@@ -33,7 +33,7 @@ def people(relay: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[She
     folder = tmp_path_factory.mktemp("people")
     ana, ben = (Shell(name, folder / name) for name in ("ana", "ben"))
     for one in (ana, ben):
-        one.does("setup", "--name", one.name, "--relay", relay.url)
+        one.run("setup", "--name", one.name, "--relay", relay.url)
     ana.add_contact(ben)
     picture = folder / "picture.jpg"
     picture.write_bytes(photo(width_px=160))
@@ -86,10 +86,10 @@ def test_message_being_sent_arrives_once_whenever_the_relay_is_killed(
     ]
     for condition in size(conditions, [*conditions, *conditions]):
         has_happened = condition(relay)
-        sending = ana.begins("send", str(picture), *SEND_OPTIONS)
+        sending = ana.start("send", str(picture), *SEND_OPTIONS)
         assert wait_until(has_happened, 60)
         kill_and_restart(relay)
-        done = ana.ends(sending)
+        done = ana.wait(sending)
         assert done.status == 0, done.err.decode()  # it waited, and went on by itself
         sent.append(done.answer["message"])
     check_each_arrives_once(sent, ana, ben)
@@ -109,17 +109,17 @@ def test_failed_message_is_resumed_later_and_opened_once(
     """Caro's relay is unreachable. Ana's own relay answers, so that her device can be unlocked."""
     ana, _, picture = people
     caro = Shell("caro", tmp_path / "caro")
-    caro.does("setup", "--name", "caro", "--relay", other_relay.url)
+    caro.run("setup", "--name", "caro", "--relay", other_relay.url)
     ana.add_contact(caro)
     other_relay.stop(signal.SIGKILL)
     to_caro = ("--to", "caro", "--confirm", "caro", "--json")
-    failed = ana.does("send", str(picture), *to_caro, status=6, patience_s=0.2)
+    failed = ana.run("send", str(picture), *to_caro, status=6, patience_s=0.2)
     assert failed.out == b""
     assert b"--resume" in failed.err
     other_relay.start()
-    assert ana.does("send", "--resume", "--json").answer["left"] == 1
+    assert ana.run("send", "--resume", "--json").answer["left"] == 1
     (name,) = caro.inbox()
-    (file,) = caro.does("open", name, "--out", str(tmp_path), "--json").answer["files"]
+    (file,) = caro.run("open", name, "--out", str(tmp_path), "--json").answer["files"]
     assert Path(file).read_bytes().startswith(JPEG)
 
 
@@ -127,12 +127,12 @@ def test_relay_killed_during_an_opening_loses_neither_key_nor_count(
     relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
     ana, ben, picture = people
-    name = ana.does("send", str(picture), *SEND_OPTIONS).answer["message"]
+    name = ana.run("send", str(picture), *SEND_OPTIONS).answer["message"]
     has_happened = key_is_released(relay)
-    opening = ben.begins("open", name, "--export", "--out", str(tmp_path), "--json")
+    opening = ben.start("open", name, "--export", "--out", str(tmp_path), "--json")
     assert wait_until(has_happened, 60)
     kill_and_restart(relay)
-    done = ben.ends(opening)
+    done = ben.wait(opening)
     assert done.status == 0, done.err.decode()
     assert [Path(place).stat().st_size > 1000 for place in done.answer["files"]] == [True]
     assert sent_states(ana)[name] == "opened"
@@ -144,7 +144,7 @@ def check_each_arrives_once(names: list[str], ana: Shell, ben: Shell) -> None:
     assert {inbox[name] for name in names} == {"waiting"}
     for name in names:
         out = ben.home.parent / "received"
-        (file,) = ben.does("open", name, "--export", "--out", str(out), "--json").answer["files"]
+        (file,) = ben.run("open", name, "--export", "--out", str(out), "--json").answer["files"]
         assert Path(file).read_bytes().startswith(JPEG)
     seen = sent_states(ana)
     assert {seen[name] for name in names} == {"opened"}
@@ -152,5 +152,5 @@ def check_each_arrives_once(names: list[str], ana: Shell, ben: Shell) -> None:
 
 def sent_states(who: Shell) -> dict[str, str]:
     """Return the states of the sent copies, with a short timeout: Caro's relay may be stopped."""
-    messages = who.does("sent", "--json", patience_s=1).answer["messages"]
+    messages = who.run("sent", "--json", patience_s=1).answer["messages"]
     return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

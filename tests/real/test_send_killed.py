@@ -59,12 +59,12 @@ def test_upload_killed_at_half_only_sends_the_rest(
 ) -> None:
     ana, ben = (Shell(name, tmp_path / name) for name in ("ana", "ben"))
     for one in (ana, ben):
-        one.does("setup", "--name", one.name, "--relay", proxy.url)
+        one.run("setup", "--name", one.name, "--relay", proxy.url)
     ana.add_contact(ben)
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(noise_jpeg())
     proxy.sent_bytes_max = proxy.sent_bytes + HALF_BYTES
-    sending = ana.begins("send", str(picture), "--to", "ben", "--confirm", "ben", "--json")
+    sending = ana.start("send", str(picture), "--to", "ben", "--confirm", "ben", "--json")
     assert proxy.limit_reached.wait(180)
     sending.send_signal(signal.SIGKILL)
     sending.communicate()
@@ -74,10 +74,10 @@ def test_upload_killed_at_half_only_sends_the_rest(
     assert wait_until(lambda: largest_blob_bytes(relay) > 0.9 * HALF_BYTES, 120)
     stored_bytes = largest_blob_bytes(relay)
 
-    assert ana.does("send", "--resume", "--json").answer["left"] == 1
+    assert ana.run("send", "--resume", "--json").answer["left"] == 1
     whole = largest_blob_bytes(relay)
     assert 0.48 < stored_bytes / whole < 0.6, "it was not killed at half"
     assert proxy.sent_bytes - before <= 0.52 * whole
     (name,) = ben.inbox()
-    (file,) = ben.does("open", name, "--out", str(tmp_path / "out"), "--json").answer["files"]
+    (file,) = ben.run("open", name, "--out", str(tmp_path / "out"), "--json").answer["files"]
     assert Image.open(io.BytesIO(Path(file).read_bytes())).size == (1200, 1200)

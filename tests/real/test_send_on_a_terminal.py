@@ -31,9 +31,9 @@ def ana(tmp_path: Path) -> Iterator[Shell]:
     relay.start()
     ana, ben = Shell("ana", tmp_path / "ana"), Shell("ben", tmp_path / "ben")
     for one in (ana, ben):
-        one.does("setup", "--name", one.name, "--relay", relay.url, "--json")
-    link = str(ben.does("invite", "--json").answer["link"])
-    ana.does("person", "add", link, "--as", "ben", "--json")
+        one.run("setup", "--name", one.name, "--relay", relay.url, "--json")
+    link = str(ben.run("invite", "--json").answer["link"])
+    ana.run("person", "add", link, "--as", "ben", "--json")
     yield ana
     relay.stop()
 

@@ -37,7 +37,7 @@ from tests.real.day import (
     run_day,
     set_up_device,
 )
-from tests.real.stage import Server, all_bytes
+from tests.real.stage import Server, names_and_contents
 from tests.real.wire import recorded
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -206,7 +206,7 @@ def plain_size(blob: bytes) -> int:
 
 @pytest.mark.threat("hostile-network")
 def test_relay_stores_and_logs_nothing_readable(day: Day) -> None:
-    stored, log = all_bytes(day.relay.folder), day.relay.log.read_bytes()
+    stored, log = names_and_contents(day.relay.folder), day.relay.log.read_bytes()
     assert b"age-encryption.org/v1" in stored  # the last message still waits
     assert needles_in(day, stored, log) == []
     with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:

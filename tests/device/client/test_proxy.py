@@ -108,13 +108,13 @@ def test_commands_use_the_proxy(
     monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{proxy_setting(proxy)}")
     monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))
     ana = Shell("ana", tmp_path / "ana")
-    ana.does("setup", "--name", "ana", "--relay", RELAY)
+    ana.run("setup", "--name", "ana", "--relay", RELAY)
     before = len(proxy.asked)
-    ana.does("inbox")
+    ana.run("inbox")
     assert len(proxy.asked) > before > 0
     assert {one.name for one in proxy.asked} == {"relay.test"}
     monkeypatch.setenv("ENTRENOUS_PROXY", "socks5://127.0.0.1:9050")
-    assert b"socks5h://HOST:PORT" in ana.does("inbox", status=3).err
+    assert b"socks5h://HOST:PORT" in ana.run("inbox", status=3).err
 
 
 def test_local_relay_is_reached_without_proxy(proxy: SocksProxy, pair: Pair) -> None:

@@ -164,10 +164,10 @@ def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: 
     (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
     out = tmp_path / "out"
     arguments = ("mark", str(tmp_path / "beach.jpg"), "--out", str(out))
-    running = shell.begins(*arguments, "--to-file", str(tmp_path / "many.txt"))
+    running = shell.start(*arguments, "--to-file", str(tmp_path / "many.txt"))
     assert wait_until(lambda: out.is_dir() and len(list(out.glob("*.jpg"))) > 20, 60)
     running.send_signal(signal.SIGINT)
-    done = shell.ends(running)
+    done = shell.wait(running)
     assert done.status == EXIT_INTERRUPTED
     files = {sha256(file.read_bytes()): file for file in out.glob("*.jpg")}
     (message,) = recorded_messages(shell.home)
@@ -183,7 +183,7 @@ def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: 
     )
     assert f"Stopped after {len(files)} of 5000 copies" in " ".join(done.err.decode().split())
     assert not list(out.glob(".entrenous-*"))
-    shell.does(*arguments, "--to", "person 0")
+    shell.run(*arguments, "--to", "person 0")
     assert len(recorded_messages(shell.home)) == 2
 
 
