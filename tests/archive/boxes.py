@@ -12,7 +12,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.set_up import set_up
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 
 Everything = tuple[dict[str, dict[str, bytes]], dict[bytes, bytes]]
 
@@ -33,11 +33,16 @@ def imported(tar: bytes, device: Device) -> ImportReport:
     return import_opened_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
 
 
-def fresh_device(room: Room, name: str = "ana anew") -> Device:
+def fresh_device(network: Network, name: str = "ana anew") -> Device:
     """Return a device that was just set up without a relay."""
     vault = MemoryVault()
     device = Device(
-        room.clock, SeededRandomSource(name), vault, VaultLedger(vault), room.honest, read_picture
+        network.clock,
+        SeededRandomSource(name),
+        vault,
+        VaultLedger(vault),
+        network.honest,
+        read_picture,
     )
     set_up(name, None, device)
     return device

@@ -66,7 +66,7 @@ from tests.archive.boxes import everything, exported, fresh_device, imported, no
 from tests.deterministic import SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
-from tests.send.send_device import SMALL, THERE, Room
+from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ArchivedExchange:
     he took it back; one more is unopened.
     """
 
-    room: Room
+    network: Network
     tar: bytes
     sent: MessageName
     kept: MessageName
@@ -84,33 +84,37 @@ class ArchivedExchange:
 
     @property
     def ana(self) -> Device:
-        return self.room["ana"].device
+        return self.network["ana"].device
 
     @property
     def fresh_device(self) -> Device:
-        return fresh_device(self.room)
+        return fresh_device(self.network)
 
 
 @pytest.fixture(scope="module")
 def exchange() -> ArchivedExchange:
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
-    sent = ana.sends(SMALL, ben).name
-    ben.opens_newest()
-    room.clock.advance(minutes=30)  # receipts take some minutes
+    sent = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
+    network.clock.advance(minutes=30)  # receipts take some minutes
     fetch_messages(ben.device)
-    kept, back = ben.sends(SMALL, ana).name, ben.sends(SMALL, ana).name
-    twice, _ = ben.sends(SMALL, ana, opens=2).name, ben.sends(SMALL, ana)
+    kept, back = ben.sends(SMALL_PICTURE, ana).name, ben.sends(SMALL_PICTURE, ana).name
+    twice, _ = ben.sends(SMALL_PICTURE, ana, opens=2).name, ben.sends(SMALL_PICTURE, ana)
     fetch_messages(ana.device)
     for name in (kept, twice, back):
         open_message(name, ana.device)
     recall_message(back, ben.device)
     fetch_messages(ana.device)
-    list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, ana.device))
+    list(
+        mark_picture_copies(
+            SMALL_PICTURE, [RecipientId("mum"), RecipientId("dad")], None, ana.device
+        )
+    )
     create_or_extend_circle("family", ["ben"], ana.device)
-    return ArchivedExchange(room, exported(ana.device), sent, kept, back)
+    return ArchivedExchange(network, exported(ana.device), sent, kept, back)
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
@@ -142,7 +146,7 @@ def test_import_restores_everything_on_a_new_device(exchange: ArchivedExchange) 
     assert list(fresh.ledger.messages()) == list(ana.ledger.messages())
     for message in ana.ledger.messages():
         for place, picture in enumerate(message.pictures):
-            assert fresh.vault.read_stored_file(picture.original) == SMALL
+            assert fresh.vault.read_stored_file(picture.original) == SMALL_PICTURE
             assert fresh.ledger.picture_record(message.id, place) == ana.ledger.picture_record(
                 message.id, place
             )
@@ -219,7 +223,7 @@ def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
     fresh = exchange.fresh_device
     imported(exchange.tar, fresh)
     kept = find_received_message(exchange.kept, fresh).kept
-    later = replace(fresh, clock=SettableClock(exchange.room.clock.now() + timedelta(days=8)))
+    later = replace(fresh, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
     assert find_received_message(exchange.kept, later).state is InboxState.EXPIRED
     assert kept
     assert not set(kept) & set(everything(fresh)[1])
@@ -228,14 +232,14 @@ def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
 def test_expired_messages_are_archived_without_content(exchange: ArchivedExchange) -> None:
     fresh, old = exchange.fresh_device, exchange.fresh_device
     imported(exchange.tar, old)
-    later = replace(old, clock=SettableClock(exchange.room.clock.now() + timedelta(days=8)))
+    later = replace(old, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
     imported(exported(later), fresh)
     received = find_received_message(exchange.kept, fresh)
     assert (received.state, received.kept) == (InboxState.EXPIRED, ())
 
 
 def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange) -> None:
-    new = exchange.room.set_up_person("ana who takes back")
+    new = exchange.network.set_up_person("ana who takes back")
     imported(exchange.tar, new.device)
     recall_message(exchange.sent, new.device)
     (copy,) = next(
@@ -245,10 +249,10 @@ def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange
 
 
 def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedExchange) -> None:
-    ben, new = exchange.room["ben"], exchange.room.set_up_person("ana anew")
+    ben, new = exchange.network["ben"], exchange.network.set_up_person("ana anew")
     imported(exchange.tar, new.device)
     with pytest.raises(WrongToken):
-        new.sends(SMALL, ben)
+        new.sends(SMALL_PICTURE, ben)
     before = contact_named("ben", new.device)
     new.add_contact(ben)
     after = contact_named("ben", new.device)
@@ -256,16 +260,16 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedE
         before.since,
         before.person,
     )  # he is known already, and not added again
-    name = new.sends(SMALL, ben).name
+    name = new.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)  # the newest may be from another test
     assert open_message(name, ben.device).files
 
 
 def test_taken_names_are_numbered_on_import(exchange: ArchivedExchange) -> None:
-    dan, other = exchange.room.set_up_person("dan"), exchange.room.set_up_person("other")
+    dan, other = exchange.network.set_up_person("dan"), exchange.network.set_up_person("other")
     add_person(make_invite_link(dan.device), "Ben", other.device)
     create_or_extend_circle("Family", ["Ben"], other.device)
-    list(mark_picture_copies(SMALL, [RecipientId("x")], None, other.device))
+    list(mark_picture_copies(SMALL_PICTURE, [RecipientId("x")], None, other.device))
     (here,) = other.device.ledger.messages()
     other.device.ledger.store_message(replace(here, name=exchange.sent))
     assert imported(exchange.tar, other.device).sent == 2
@@ -296,16 +300,16 @@ def test_blocked_people_stay_blocked_after_import(exchange: ArchivedExchange) ->
 
 
 def test_import_reports_who_made_the_archive(exchange: ArchivedExchange) -> None:
-    ana = exchange.room["ana"]
+    ana = exchange.network["ana"]
     assert (
         imported(exchange.tar, exchange.fresh_device).person,
         imported(exchange.tar, exchange.fresh_device).made_by,
     ) == (*(ana.id, None),)
-    assert imported(exchange.tar, exchange.room["ben"].device).made_by == "ana"
+    assert imported(exchange.tar, exchange.network["ben"].device).made_by == "ana"
 
 
 def test_own_identity_is_not_imported_as_a_contact(exchange: ArchivedExchange) -> None:
-    ben = exchange.room["ben"].device
+    ben = exchange.network["ben"].device
     before = {one.name for one in contacts(ben)}
     fresh = exchange.fresh_device
     imported(exchange.tar, fresh)
@@ -436,16 +440,16 @@ def test_archive_tables_match_other_packages_table_names() -> None:
 
 def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     """An archive made before a copy was sent lacks the tokens that recall it."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    room.silence(THERE)
+    network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         writes(ana, "ben")
     first = exported(ana.device)
-    room.back(THERE)
+    network.reconnect(OTHER_RELAY_URL)
     fetch_messages(ana.device)
-    second, fresh = exported(ana.device), fresh_device(room)
+    second, fresh = exported(ana.device), fresh_device(network)
     imported(first, fresh)
     (sent,) = query_sent_messages(fresh)
     with pytest.raises(NothingToRecall):

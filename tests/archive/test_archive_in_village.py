@@ -27,7 +27,7 @@ from entrenous.stop.registration import Protection
 from entrenous.trace.trace_file import trace_file
 from tests.archive.boxes import everything, exported, fresh_device, imported
 from tests.clips import wander, written
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 from tests.village.crashes import survived
 from tests.village.world import photo
 
@@ -40,7 +40,7 @@ PEOPLE = [RecipientId("ben"), RecipientId("caro")]
 class ArchivedDevice:
     """A device that marked a picture, a clip and a voice note, traced a leak and has a case."""
 
-    room: Room
+    network: Network
     device: Device
     copies: dict[str, bytes]
     case: str
@@ -65,8 +65,8 @@ def reencoded(picture: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def archived() -> ArchivedDevice:
-    room = Room()
-    device = with_readers_in_process(fresh_device(room, "ana"))
+    network = Network()
+    device = with_readers_in_process(fresh_device(network, "ana"))
     sources = {
         "picture": photo(width_px=288),
         "clip": written(wander(size=(160, 120), seconds=2.0)),
@@ -77,7 +77,7 @@ def archived() -> ArchivedDevice:
     case = open_case(trace, Situation(()), AgeAnswer.ADULTS, device)
     add_file(case.name, b"a screenshot", "what I saw", device)
     save_protection(_protection(device), device)
-    return ArchivedDevice(room, device, copies, case.name, exported(device))
+    return ArchivedDevice(network, device, copies, case.name, exported(device))
 
 
 def _protection(device: Device) -> Protection:
@@ -89,7 +89,7 @@ def _protection(device: Device) -> Protection:
     "kind", ["picture", pytest.param("clip", marks=pytest.mark.nightly), "voice"]
 )
 def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: str) -> None:
-    fresh = with_readers_in_process(fresh_device(archived.room))
+    fresh = with_readers_in_process(fresh_device(archived.network))
     report = imported(archived.tar, fresh)
     assert (report.sent, report.traces, report.cases, report.protections) == (3, 1, 1, 1)
     leak = reencoded(archived.copies[kind]) if kind == "picture" else archived.copies[kind]
@@ -101,7 +101,7 @@ def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: st
 
 
 def test_imported_case_verifies_and_can_be_continued(archived: ArchivedDevice) -> None:
-    fresh = fresh_device(archived.room)
+    fresh = fresh_device(archived.network)
     imported(archived.tar, fresh)
     assert verify_case(archived.case, fresh) == find_case(archived.case, archived.device)
     assert read_evidence(archived.case, 1, "to look", fresh) == b"a screenshot"
@@ -115,7 +115,7 @@ def note(case: str, device: Device, words: str) -> None:
 
 
 def test_more_advanced_case_replaces_its_earlier_state(archived: ArchivedDevice) -> None:
-    ahead, behind = fresh_device(archived.room), fresh_device(archived.room)
+    ahead, behind = fresh_device(archived.network), fresh_device(archived.network)
     for device in (ahead, behind):
         imported(archived.tar, device)
     note(archived.case, ahead, "asked for help")
@@ -129,12 +129,12 @@ def test_more_advanced_case_replaces_its_earlier_state(archived: ArchivedDevice)
 
 
 def test_different_cases_with_one_name_are_not_merged(archived: ArchivedDevice) -> None:
-    one, other = fresh_device(archived.room), fresh_device(archived.room)
+    one, other = fresh_device(archived.network), fresh_device(archived.network)
     for device in (one, other):
         imported(archived.tar, device)
-    archived.room.clock.advance(seconds=1)
+    archived.network.clock.advance(seconds=1)
     note(archived.case, one, "asked for help")
-    archived.room.clock.advance(seconds=1)
+    archived.network.clock.advance(seconds=1)
     note(archived.case, other, "waited")
     note(archived.case, other, "and waited")
     before = everything(one)
@@ -144,12 +144,12 @@ def test_different_cases_with_one_name_are_not_merged(archived: ArchivedDevice) 
 
 
 def test_crash_while_importing_leaves_the_device_unchanged(archived: ArchivedDevice) -> None:
-    honest = fresh_device(archived.room)
+    honest = fresh_device(archived.network)
     imported(archived.tar, honest)
     whole = everything(honest)
 
     def survives(moments: int) -> bool:
-        device = fresh_device(archived.room)
+        device = fresh_device(archived.network)
         before = everything(device)[0]
         lived = survived(lambda mortal: imported(archived.tar, mortal), device, moments)
         if not lived:

@@ -6,24 +6,24 @@ from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from tests.archive.boxes import exported, imported
-from tests.send.send_device import SMALL, Room, town_of_three
+from tests.send.send_device import SMALL_PICTURE, Network, network_of_three
 from tests.village.households import catch_up, links
 
 
 @pytest.fixture
-def town() -> Room:
+def town() -> Network:
     """Return Ana and Ben at one relay, and Cleo at another."""
-    return town_of_three()
+    return network_of_three()
 
 
 @pytest.mark.slow
-def test_earlier_archive_restores_a_device_linked_again(town: Room) -> None:
+def test_earlier_archive_restores_a_device_linked_again(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
     phone = links(town, ana, "phone", "phone")
     catch_up(ben, phone, ben)
-    ben.sends(SMALL, ana)
-    opened = phone.opens_newest().files
-    name = phone.sends(SMALL, ben).name
+    ben.sends(SMALL_PICTURE, ana)
+    opened = phone.open_newest().files
+    name = phone.sends(SMALL_PICTURE, ben).name
     tar = exported(phone.device)
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     again = links(town, ana, "phone again", "phone")

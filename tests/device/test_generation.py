@@ -36,7 +36,7 @@ from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
-from tests.send.send_device import HERE, SMALL, Person, Room, made_once
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
 from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
 from tests.village.world import Villager
 
@@ -44,17 +44,17 @@ KEY = Secret(b"u" * 32)
 
 
 @pytest.fixture
-@made_once
-def room() -> Room:
+@cached_network
+def network() -> Network:
     """Ana and Ben, who are contacts; Ana's device has a lock at her relay."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
     home = mailbox_address(ana.device.vault)
     assert home is not None
     lock = RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
     ana.device.courier.create_lock(lock, home.owner)
-    return room
+    return network
 
 
 def unlock(device: Device) -> None:
@@ -71,14 +71,14 @@ def restored_copy(who: Person) -> Device:
 
 def send_from(device: Device, to: Person) -> str:
     """Send one photograph from any copy of a device, and return the message's name."""
-    return Villager("somebody", device, MemoryVault()).sends(SMALL, to).name
+    return Villager("somebody", device, MemoryVault()).sends(SMALL_PICTURE, to).name
 
 
 @pytest.mark.slow
 @pytest.mark.threat("backups-revive")
 @pytest.mark.parametrize("first", ["the original", "the copy"])
-def test_copy_unlocked_second_cannot_go_on(room: Room, first: str) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_copy_unlocked_second_cannot_go_on(network: Network, first: str) -> None:
+    ana, ben = network["ana"], network["ben"]
     unlock(ana.device)
     both = [ana.device, restored_copy(ana)]
     winner, loser = both if first == "the original" else both[::-1]
@@ -91,20 +91,20 @@ def test_copy_unlocked_second_cannot_go_on(room: Room, first: str) -> None:
     ):
         with pytest.raises(RolledBack, match="older copy"):
             forbidden()
-    assert ben.received() == 0
+    assert ben.received_count() == 0
     send_from(winner, ben)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
     unlock(winner)
     send_from(winner, ben)
-    assert ben.received() == 2
+    assert ben.received_count() == 2
 
 
 @pytest.mark.slow
-def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_rolled_back_copy_deletes_its_ratchets_only(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     sent = send_from(ana.device, ben)
     send_from(ben.device, ana)
-    name = ana.opens_newest() and received_messages(ana.device)[-1].name
+    name = ana.open_newest() and received_messages(ana.device)[-1].name
     other = restored_copy(ana)
     unlock(ana.device)
     unlock(other)
@@ -122,30 +122,30 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
         fetch_messages(other)
 
 
-def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
-    ana = room["ana"]
+def test_ratchets_are_frozen_until_the_relay_confirms(network: Network) -> None:
+    ana = network["ana"]
     mark_unlock_unconfirmed(ana.device.vault)
     before = dict(ana.vault.items(PEER))
     for forbidden in (
-        lambda: send_from(ana.device, room["ben"]),
+        lambda: send_from(ana.device, network["ben"]),
         lambda: fetch_messages(ana.device),
     ):
         with pytest.raises(UnlockNotConfirmed, match=r"does\s+not\s+send\s+or\s+fetch"):
             forbidden()
     assert dict(ana.vault.items(PEER)) == before
     confirm_unlock_at_relay(ana.device)
-    send_from(ana.device, room["ben"])
+    send_from(ana.device, network["ben"])
 
 
-def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
-    ana = room["ana"]
+def test_unreachable_relay_is_asked_again_to_confirm(network: Network) -> None:
+    ana = network["ana"]
     mark_unlock_unconfirmed(ana.device.vault)
-    room.silence(HERE)
+    network.disconnect(RELAY_URL)
     for _ in range(3):
         with pytest.raises(RelayUnreachable):
             confirm_unlock_at_relay(ana.device)
         assert ana.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is not None
-    room.back(HERE)
+    network.reconnect(RELAY_URL)
     confirm_unlock_at_relay(ana.device)
     confirm_unlock_at_relay(ana.device)
     fetch_messages(ana.device)
@@ -155,9 +155,9 @@ class Killed(BaseException):
     """The process is killed here."""
 
 
-def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
+def test_lost_confirmation_is_not_taken_for_a_copy(network: Network) -> None:
     """The process is killed after the relay took the report and before that is recorded here."""
-    ana, report_then_die = room["ana"], kill_after_report()
+    ana, report_then_die = network["ana"], kill_after_report()
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
         with ana.courier.playing(report_vault_unlock=report_then_die), pytest.raises(Killed):
@@ -174,28 +174,28 @@ def kill_after_report() -> Trick:
     return report_then_die
 
 
-def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
-    ana = room["ana"]
+def test_a_device_whose_mailbox_was_deleted_is_shut(network: Network) -> None:
+    ana = network["ana"]
     home = mailbox_address(ana.device.vault)
     assert home is not None
     assert home.close is not None
-    room.honest.close_mailbox(home.relay_url, home.mailbox, home.close)
+    network.honest.close_mailbox(home.relay_url, home.mailbox, home.close)
     with pytest.raises(RevokedDeviceLocked):
         unlock(ana.device)
 
 
 def test_a_device_without_a_relay_has_no_generations() -> None:
     vault = MemoryVault()
-    room = Room()
-    ana = room.set_up_person("ana")
+    network = Network()
+    ana = network.set_up_person("ana")
     offline = replace(ana.device, vault=vault)
     mark_unlock_unconfirmed(vault)
     confirm_unlock_at_relay(offline)
     assert vault.keys(OWN_RECORDS, "generation") == ()
 
 
-def test_other_refusals_of_the_relay_are_raised(room: Room) -> None:
-    ana = room["ana"]
+def test_other_refusals_of_the_relay_are_raised(network: Network) -> None:
+    ana = network["ana"]
 
     with ana.courier.playing(report_vault_unlock=failing(WrongToken())), pytest.raises(WrongToken):
         unlock(ana.device)
@@ -209,11 +209,11 @@ class Copies(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.room = Room()
-        ana = self.room.set_up_person("ana")
+        self.network = Network()
+        ana = self.network.set_up_person("ana")
         home = mailbox_address(ana.device.vault)
         assert home is not None
-        self.room.honest.create_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
+        self.network.honest.create_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
         self.devices = [ana.device]
         self.knows = [0]  # for each copy: the last accepted opening in its own past
         self.taken = 0

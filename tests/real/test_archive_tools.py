@@ -22,7 +22,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.copies.mark_file import mark_picture_copies
 from tests.archive.boxes import everything, fresh_device, nobody_watches
-from tests.send.send_device import SMALL, Room
+from tests.send.send_device import SMALL_PICTURE, Network
 
 pytestmark = pytest.mark.real
 
@@ -87,8 +87,8 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    device = fresh_device(Room(), "ana")
-    list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, device))
+    device = fresh_device(Network(), "ana")
+    list(mark_picture_copies(SMALL_PICTURE, [RecipientId("mum"), RecipientId("dad")], None, device))
     folder = tmp_path_factory.mktemp("archives") / "ours"
     export_archive(folder, Secret(PASSPHRASE.encode()), device, nobody_watches)
     return Exported(device, folder)
@@ -154,7 +154,7 @@ def check_content(tar: Path, device: Device) -> None:
         (file,) = [name for name in names if name.startswith("files/")]
         content = opened.extractfile(file)
         assert content is not None
-        assert content.read() == SMALL
+        assert content.read() == SMALL_PICTURE
     messages = {f"ledger/{message.id.hex()}" for message in device.ledger.messages()}
     assert names[0] == "index.json"
     assert messages < set(names)
@@ -179,7 +179,7 @@ def _decrypt_with(program: str, archive: Path, tar: Path) -> None:
 
 def check_import(folder: Path, exported: Exported) -> None:
     """Import the archive into a new device, which must then have what the exported one has."""
-    device = fresh_device(Room(), "ana")
+    device = fresh_device(Network(), "ana")
     assert import_archive(folder, Secret(PASSPHRASE.encode()), device, nobody_watches).sent == 1
     assert list(device.ledger.messages()) == list(exported.device.ledger.messages())
     assert everything(device)[1] == everything(exported.device)[1]

@@ -3,78 +3,80 @@ from pathlib import Path
 
 import pytest
 
-from tests.send.commands.test_letters import Street
-from tests.send.send_device import HERE, THERE, Room
+from tests.send.commands.test_letters import CommandLine
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network
 from tests.village.features import features_once
 
 __all__ = ["features_once"]
 
 
 @pytest.fixture(scope="session")
-def two_strangers() -> Room:
-    room = Room()
-    room.set_up_person("ana")
-    room.set_up_person("ben")
-    return room
+def two_strangers() -> Network:
+    network = Network()
+    network.set_up_person("ana")
+    network.set_up_person("ben")
+    return network
 
 
 @pytest.fixture(scope="session")
-def two_friends(two_strangers: Room) -> Room:
-    room = two_strangers.copied()
-    room["ana"].add_contact(room["ben"])
-    return room
+def two_friends(two_strangers: Network) -> Network:
+    network = two_strangers.copy()
+    network["ana"].add_contact(network["ben"])
+    return network
 
 
 @pytest.fixture(scope="session")
-def three_friends(two_friends: Room) -> Room:
-    room = two_friends.copied()
-    room["ana"].add_contact(room.set_up_person("caro"))
-    return room
+def three_friends(two_friends: Network) -> Network:
+    network = two_friends.copy()
+    network["ana"].add_contact(network.set_up_person("caro"))
+    return network
 
 
 @pytest.fixture
-def room(two_strangers: Room) -> Room:
+def network(two_strangers: Network) -> Network:
     """Ana and Ben at one relay, not yet contacts."""
-    return two_strangers.copied()
+    return two_strangers.copy()
 
 
 @pytest.fixture
-def friends(two_friends: Room) -> Room:
+def friends(two_friends: Network) -> Network:
     """Ana and Ben, after Ana added Ben by his invite."""
-    return two_friends.copied()
+    return two_friends.copy()
 
 
 @pytest.fixture
-def three(three_friends: Room) -> Room:
+def three(three_friends: Network) -> Network:
     """Ana, Ben and Caro at one relay; Ana has added both."""
-    return three_friends.copied()
+    return three_friends.copy()
 
 
 @pytest.fixture(scope="session")
-def street_of_two(tmp_path_factory: pytest.TempPathFactory) -> Street:
-    return _street_with(tmp_path_factory.mktemp("street"), ben=HERE)
+def cli_of_two(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return _set_up_command_line(tmp_path_factory.mktemp("people"), ben=RELAY_URL)
 
 
 @pytest.fixture(scope="session")
-def street_of_three(tmp_path_factory: pytest.TempPathFactory) -> Street:
-    return _street_with(tmp_path_factory.mktemp("street"), ben=HERE, caro=THERE)
+def cli_of_three(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return _set_up_command_line(
+        tmp_path_factory.mktemp("people"), ben=RELAY_URL, caro=OTHER_RELAY_URL
+    )
 
 
-def _street_with(folder: Path, **others: str) -> Street:
-    """Return a street of Ana and others at these relays, all of whom she has added."""
+def _set_up_command_line(folder: Path, **others: str) -> CommandLine:
+    """Set up Ana and others at these relays; Ana adds each of them."""
     with pytest.MonkeyPatch.context() as patch:
-        street = Street(folder, patch)
-        for who, relay in {"ana": HERE, **others}.items():
-            street.set_up_person(who, relay)
+        cli = CommandLine(folder, patch)
+        for who, relay in {"ana": RELAY_URL, **others}.items():
+            cli.set_up_person(who, relay)
         for other in others:
-            street.add_contact("ana", other)
-        return street
+            cli.add_contact("ana", other)
+        return cli
 
 
 @pytest.fixture
-def street(
-    street_of_two: Street, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Street]:
-    """Ana and Ben, who know each other."""
-    yield street_of_two.copied(tmp_path, monkeypatch)
+def cli(
+    cli_of_two: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CommandLine]:
+    """Return a command line for Ana and Ben, who are contacts."""
+    yield cli_of_two.copy_to(tmp_path, monkeypatch)
     monkeypatch.undo()

@@ -1,4 +1,6 @@
-"""People at several relays that can become unresponsive, and couriers that can be tampered with."""
+"""Simulate a network in memory: relays that can become unreachable, and people whose relay client
+(courier) can be tampered with.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,14 +27,14 @@ from tests.village.malicious_relay import MaliciousCourier
 from tests.village.relay import copied_relay, village_relay
 from tests.village.world import Villager, strip
 
-HERE = "http://127.0.0.1:7001"
-THERE = "http://127.0.0.1:7002"
-SMALL = strip()
+RELAY_URL = "http://127.0.0.1:7001"
+OTHER_RELAY_URL = "http://127.0.0.1:7002"
+SMALL_PICTURE = strip()
 
 
 @dataclass
 class Person(Villager):
-    """A villager whose courier can be tampered with."""
+    """A person with one device, whose courier can be tampered with."""
 
     courier: MaliciousCourier
 
@@ -46,19 +48,19 @@ class Person(Villager):
         home = own_device(self.device).home
         return home.relay_url, home.mailbox, home.owner
 
-    def opens_newest(self) -> OpenedContent:
+    def open_newest(self) -> OpenedContent:
         fetch_messages(self.device)
         return open_message(received_messages(self.device)[-1].name, self.device)
 
-    def received(self) -> int:
-        """The number of messages received."""
+    def received_count(self) -> int:
+        """Fetch messages, and return the number of messages received so far."""
         fetch_messages(self.device)
         return len(received_messages(self.device))
 
 
 @dataclass
-class Room:
-    """Two relays, and the people at each of them."""
+class Network:
+    """A simulated network: two relays, and the people who have mailboxes there."""
 
     clock: SettableClock = field(default_factory=SettableClock)
     people: dict[str, Person] = field(default_factory=dict)
@@ -67,50 +69,50 @@ class Room:
     def __post_init__(self) -> None:
         self._unreachable_apps: dict[str, App] = {}
         self.relays: dict[str, Relay] = {}
-        for url in (HERE, THERE):
-            self.opens(url)
+        for url in (RELAY_URL, OTHER_RELAY_URL):
+            self.open_relay(url)
         self.honest = memory_courier(self.apps)
 
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
 
-    def opens(self, url: str) -> None:
-        """Open a relay at this address."""
+    def open_relay(self, url: str) -> None:
+        """Start a relay at this address."""
         self._serve(url, village_relay(url, self.clock, SeededRandomSource(url))[0])
 
     def _serve(self, url: str, relay: Relay) -> None:
         self.relays[url] = relay
         self.apps[url] = relay_app(relay)
 
-    def copied(self) -> "Room":
-        """Return an independent copy of the room, with copies of its people and relays.
+    def copy(self) -> "Network":
+        """Return an independent copy of the network, with copies of its people and relays.
 
-        Setting people up takes a thousand times as long.
+        Copying takes a thousandth of the time that setting people up takes.
         """
         assert not self._unreachable_apps
-        room = Room(replace(self.clock))
+        network = Network(replace(self.clock))
         for url, relay in self.relays.items():
-            room._serve(
-                url, copied_relay(relay, room.clock, _copied_random_source(relay.random_source))
+            network._serve(
+                url, copied_relay(relay, network.clock, _copy_random_source(relay.random_source))
             )
         for name, person in self.people.items():
-            room.people[name] = room._copied_person(person)
-        return room
+            network.people[name] = network._copy_person(person)
+        return network
 
-    def _copied_person(self, person: Person) -> Person:
+    def _copy_person(self, person: Person) -> Person:
         vault, courier = person.vault.copied(), MaliciousCourier(self.honest)
         courier.calls += person.courier.calls
         device = replace(
             person.device,
             clock=self.clock,
-            random_source=_copied_random_source(person.device.random_source),
+            random_source=_copy_random_source(person.device.random_source),
             vault=vault,
             ledger=VaultLedger(vault),
             courier=courier,
         )
         return Person(person.name, device, vault, courier)
 
-    def set_up_person(self, name: str, url: str = HERE) -> Person:
+    def set_up_person(self, name: str, url: str = RELAY_URL) -> Person:
         vault, courier = MemoryVault(), MaliciousCourier(self.honest)
         ledger = VaultLedger(vault)
         device = Device(
@@ -125,38 +127,40 @@ class Room:
         self.people[name] = Person(name, device, vault, courier)
         return self.people[name]
 
-    def silence(self, url: str) -> None:
+    def disconnect(self, url: str) -> None:
+        """Make a relay unreachable."""
         self._unreachable_apps[url] = self.apps.pop(url)
 
-    def back(self, url: str) -> None:
+    def reconnect(self, url: str) -> None:
+        """Make a disconnected relay reachable again."""
         self.apps[url] = self._unreachable_apps.pop(url)
 
 
-def _copied_random_source(random_source: RandomSource) -> SeededRandomSource:
+def _copy_random_source(random_source: RandomSource) -> SeededRandomSource:
     assert isinstance(random_source, SeededRandomSource)
     return replace(random_source)
 
 
-def made_once(make: Callable[[], Room]) -> Callable[[], Room]:
-    """Return a function that makes a room once, and returns a copy of it at each call."""
-    made = cache(make)
+def cached_network(make: Callable[[], Network]) -> Callable[[], Network]:
+    """Decorate a function so that it makes a network once and returns a copy at each call."""
+    make_once = cache(make)
 
     @wraps(make)
-    def copied() -> Room:
-        return made().copied()
+    def copy_network() -> Network:
+        return make_once().copy()
 
-    return copied
+    return copy_network
 
 
-@made_once
-def town_of_three() -> Room:
+@cached_network
+def network_of_three() -> Network:
     """Ana and Ben at one relay, Cleo at the other; both are contacts of Ana."""
-    room = Room()
+    network = Network()
     ana, ben, cleo = (
-        room.set_up_person("ana"),
-        room.set_up_person("ben"),
-        room.set_up_person("cleo", THERE),
+        network.set_up_person("ana"),
+        network.set_up_person("ben"),
+        network.set_up_person("cleo", OTHER_RELAY_URL),
     )
     ana.add_contact(ben)
     cleo.add_contact(ana)
-    return room
+    return network

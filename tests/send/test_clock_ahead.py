@@ -72,7 +72,7 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
 from tests.deterministic import SettableClock
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import guard_reasons
 from tests.village.households import held, ids
 from tests.village.malicious_relay import failing
@@ -83,26 +83,26 @@ YEAR = timedelta(days=400)
 
 
 @contextmanager
-def clock_ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
+def clock_ahead(network: Network, who: Person, by: timedelta = YEAR) -> Iterator[None]:
     """Set the clock of one person ahead within the block."""
     right = who.device
-    who.device = replace(right, clock=SettableClock(room.clock.moment + by))
+    who.device = replace(right, clock=SettableClock(network.clock.moment + by))
     yield
     who.device = right
 
 
-def fetch_with_clock_ahead(room: Room, who: Person) -> None:
+def fetch_with_clock_ahead(network: Network, who: Person) -> None:
     """Fetch once with a person's clock ahead, then once with the right clock."""
-    with clock_ahead(room, who), suppress(EntrenousError):
+    with clock_ahead(network, who), suppress(EntrenousError):
         fetch_messages(who.device)
     fetch_messages(who.device)
 
 
-def make_clock_ahead_trusted(room: Room, who: Person) -> None:
+def make_clock_ahead_trusted(network: Network, who: Person) -> None:
     """Keep a person's clock ahead for more than an hour, so that it is trusted."""
-    with clock_ahead(room, who):
+    with clock_ahead(network, who):
         fetch_messages(who.device)
-    with clock_ahead(room, who, YEAR + timedelta(minutes=90)):
+    with clock_ahead(network, who, YEAR + timedelta(minutes=90)):
         fetch_messages(who.device)
 
 
@@ -111,10 +111,10 @@ def copy_state(ana: Person) -> EnvelopeState:
     return copy.state
 
 
-def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -> None:
+def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network) -> None:
     """Removing a message does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
-    names = [ana.sends(SMALL, ben).name for _ in range(2)]
+    names = [ana.sends(SMALL_PICTURE, ben).name for _ in range(2)]
     fetch_messages(ben.device)
     for name in names:
         open_message(name, ben.device)
@@ -126,10 +126,10 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -
     assert open_message(names[1], ben.device).files
 
 
-def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) -> None:
+def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Network) -> None:
     """The clock is implausible at each fetch; messages that had expired at the last fetch end."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
     for ended in (InboxState.OPENED, InboxState.EXPIRED):
@@ -138,10 +138,10 @@ def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) 
         assert [one.state for one in received_messages(ben.device)] == [ended]
 
 
-def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Room) -> None:
+def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Network) -> None:
     """A single implausible reading of the clock must not expire the copy."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     with clock_ahead(friends, ana):
         assert copy_state(ana) is EnvelopeState.WAITING
     fetch_messages(ben.device)
@@ -149,9 +149,9 @@ def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Room) -> None:
     assert copy_state(ana) is EnvelopeState.OPENED
 
 
-def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: Room) -> None:
+def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     make_clock_ahead_trusted(friends, ana)
     with clock_ahead(friends, ana, YEAR + timedelta(hours=3)):
         assert copy_state(ana) is EnvelopeState.EXPIRED
@@ -160,10 +160,10 @@ def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: R
     assert copy_state(ana) is EnvelopeState.OPENED
 
 
-def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
+def test_signed_receipt_overrides_later_expiry(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     COPY_DELIVERY_TABLE.store(
         replace(copy, state=EnvelopeState.EXPIRED), copy.envelope.hex(), ana.device.vault
@@ -177,12 +177,12 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("silent", [False, True])
-def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent: bool) -> None:
+def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Network, *, silent: bool) -> None:
     ana = friends["ana"]
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     clear_next_relay_lock(ana.device)
     if silent:
-        friends.silence(HERE)
+        friends.disconnect(RELAY_URL)
     with clock_ahead(friends, ana):
         fetch_messages(ana.device)
         fetch_messages(ana.device)
@@ -191,17 +191,17 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent
     assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # due before that date, too
 
 
-def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device)
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         suppress(EntrenousError),
     ):
         add_person(link, "ben", ana.device)
-    room.clock.advance(days=7, minutes=1)
+    network.clock.advance(days=7, minutes=1)
     fetch_messages(ben.device)  # the prekey is rotated as usual
-    with clock_ahead(room, ben):
+    with clock_ahead(network, ben):
         fetch_messages(ben.device)
     fetch_messages(ana.device)
     fetch_messages(ben.device)
@@ -214,7 +214,9 @@ def public_keys(who: Person) -> list[OwnXWingKey]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [timedelta(days=20), YEAR])
-def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: timedelta) -> None:
+def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
+    friends: Network, by: timedelta
+) -> None:
     ben = friends["ben"]
     friends.clock.advance(days=8)
     with clock_ahead(friends, ben, by):
@@ -234,7 +236,7 @@ def issued_range(who: Person, to: Person) -> IssuedRange:
     return found
 
 
-def test_a_token_range_with_a_future_date_is_replaced(friends: Room) -> None:
+def test_a_token_range_with_a_future_date_is_replaced(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     fetch_with_clock_ahead(friends, ben)
@@ -246,7 +248,7 @@ def test_a_token_range_with_a_future_date_is_replaced(friends: Room) -> None:
     assert issued_range(ben, ana).seed == seed
 
 
-def test_a_clock_that_is_behind_replaces_no_token_range(friends: Room) -> None:
+def test_a_clock_that_is_behind_replaces_no_token_range(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     seed = issued_range(ben, ana).seed
@@ -257,7 +259,7 @@ def test_a_clock_that_is_behind_replaces_no_token_range(friends: Room) -> None:
     assert ben.device.vault.keys(RETIRED_TOKEN_RANGE) == ()
 
 
-def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
+def test_a_replaced_token_range_is_valid_for_a_week(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     for made_ahead in (False, True):
@@ -277,7 +279,7 @@ def retired_ranges(who: Person) -> list[RetiredIssuedRange]:
     return list(RETIRED_TOKEN_RANGE_TABLE.all(who.device.vault))
 
 
-def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -> None:
+def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     letter = WaitingEnvelope(
         EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20)
@@ -292,28 +294,30 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     assert not ben.device.vault.keys(LETTER_AWAITING_DEVICE_LIST)
 
 
-def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_an_invite_survives_a_clock_that_was_ahead(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
-    with clock_ahead(room, ben):
+    with clock_ahead(network, ben):
         fetch_messages(ben.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 1
 
 
-def test_a_new_invite_with_a_wrong_clock_deletes_no_other(room: Room) -> None:
-    ben = room["ben"]
+def test_a_new_invite_with_a_wrong_clock_deletes_no_other(network: Network) -> None:
+    ben = network["ben"]
     make_invite_link(ben.device)
     (lock,) = ben.device.vault.keys(INVITE)
-    with clock_ahead(room, ben):
+    with clock_ahead(network, ben):
         make_invite_link(ben.device)
     assert lock in ben.device.vault.keys(INVITE)
 
 
-def test_recall_that_did_not_reach_the_relay_is_repeated_after_a_clock_error(friends: Room) -> None:
+def test_recall_that_did_not_reach_the_relay_is_repeated_after_a_clock_error(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
@@ -324,7 +328,7 @@ def test_recall_that_did_not_reach_the_relay_is_repeated_after_a_clock_error(fri
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
 
-def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Room) -> None:
+def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     apply_recall(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
     with clock_ahead(friends, ben):
@@ -334,7 +338,7 @@ def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Room) -> 
 
 @pytest.mark.parametrize("date_field", ["give_up_at", "not_before"])
 def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
-    friends: Room, date_field: str
+    friends: Network, date_field: str
 ) -> None:
     ana = friends["ana"]
     lost = friends.set_up_person("lost")
@@ -355,10 +359,10 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
     assert not ana.device.vault.keys(MAILBOX_TO_DELETE)
 
 
-def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
+def test_receipts_do_not_wait_for_a_future_date(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with clock_ahead(friends, ben):
         fetch_messages(ben.device)
     assert [one.due_at > friends.clock.moment + YEAR for one in owed_receipts(ben)] == [True]
@@ -370,23 +374,23 @@ def owed_receipts(who: Person) -> list[OwedReceipt]:
     return list(OWED_RECEIPT_TABLE.all(who.device.vault))
 
 
-def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> None:
+def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Network) -> None:
     ana = friends["ana"]
-    home = MailboxAddress(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
+    home = MailboxAddress(OTHER_RELAY_URL, MailboxId(bytes(16)), Secret(bytes(32)))
     yesterday = friends.clock.moment - timedelta(days=1)
     new = PreparedMailbox(
         home, Secret(bytes(32)), leads=False, idle_since=yesterday, hushed_since=yesterday
     )
-    PREPARED_MAILBOX_TABLE.store(new, THERE, ana.device.vault)
+    PREPARED_MAILBOX_TABLE.store(new, OTHER_RELAY_URL, ana.device.vault)
     with clock_ahead(friends, ana):
         prepare_to_follow_moves(ana.device)
-    assert ana.device.vault.keys(PREPARED_MAILBOX) == (THERE,)
+    assert ana.device.vault.keys(PREPARED_MAILBOX) == (OTHER_RELAY_URL,)
     friends.clock.advance(days=7)
     prepare_to_follow_moves(ana.device)
     assert ana.device.vault.keys(PREPARED_MAILBOX) == ()
 
 
-def test_named_list_is_fetched_after_a_clock_error(friends: Room) -> None:
+def test_named_list_is_fetched_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = DeviceListHead(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = DeviceListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
@@ -397,9 +401,9 @@ def test_named_list_is_fetched_after_a_clock_error(friends: Room) -> None:
     assert ana.courier.calls["key_bundle"] == before + 1
 
 
-def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room) -> None:
+def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     then = friends.clock.moment + YEAR
     LAST_HEARD_TABLE.store(LastHeard(then, looked_at=then), peer_key(*ids(ben)), ana.device.vault)
     store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)

@@ -19,7 +19,7 @@ from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.message.states import ImplausibleClock, InboxState, MessageNotAtRelay
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import contact_named
-from tests.send.send_device import SMALL, Room
+from tests.send.send_device import SMALL_PICTURE, Network
 from tests.village.malicious_relay import failing
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,9 @@ FAR = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_one_wrong_clock_reading_deletes_nothing(friends: Room, *, opened: bool) -> None:
+def test_one_wrong_clock_reading_deletes_nothing(friends: Network, *, opened: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     if opened:
         open_message(name, ben.device)
@@ -48,9 +48,9 @@ def test_one_wrong_clock_reading_deletes_nothing(friends: Room, *, opened: bool)
     assert open_message(name, ben.device).files
 
 
-def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Room) -> None:
+def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
     friends.clock.advance(days=40)
@@ -64,12 +64,12 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Room) ->
     assert (ended.state, ended.key, ended.kept) == (InboxState.EXPIRED, None, ())
 
 
-def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None:
+def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> None:
     """Once it has been set back, messages still expire."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.advance(days=-10)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     for _ in range(4):
         fetch_messages(ben.device)
         friends.clock.advance(days=10)
@@ -79,7 +79,7 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None
 
 @pytest.mark.parametrize("end", [None, FAR])
 def test_a_message_dated_in_the_far_future_expires_normally(
-    friends: Room, end: datetime | None
+    friends: Network, end: datetime | None
 ) -> None:
     """A modified program sent it: its expiry would be after the last representable day."""
     ana, ben = friends["ana"], friends["ben"]

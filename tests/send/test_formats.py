@@ -14,7 +14,7 @@ from pillow_heif import from_pillow
 from entrenous.base.identifiers import RecipientId
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.watermark.verdict import Finding
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 from tests.trace.offline_device import trace_picture
 
 pytestmark = pytest.mark.slow
@@ -80,8 +80,8 @@ ONLY_NIGHTLY = ("jpeg, low quality", "webp, alpha")
         for one in FORMATS
     ],
 )
-def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
-    ana = room["ana"]
+def test_a_leak_of_every_format_is_traced(name: str, network: Network) -> None:
+    ana = network["ana"]
     copies = [file for _, file in mark_picture_copies(FORMATS[name](), TO, None, ana.device)]
     with Image.open(io.BytesIO(copies[1].data)) as copy:
         paper = Image.new("RGBA", copy.size, "white")
@@ -90,9 +90,9 @@ def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
     assert (found.verdict.finding, found.verdict.named) == (Finding.ONE, ("caro",))
 
 
-def test_leaks_of_a_small_picture_and_a_panorama_are_traced(room: Room) -> None:
+def test_leaks_of_a_small_picture_and_a_panorama_are_traced(network: Network) -> None:
     """The small picture is 200 pixels wide; the panorama is seven times as wide as high."""
-    ana = room["ana"]
+    ana = network["ana"]
     small = WIDE.resize((200, 134), Image.Resampling.LANCZOS)
     strip = Image.fromarray(np.asarray(skimage.data.coffee())[100:185])
     for image in (small, strip):

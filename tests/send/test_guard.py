@@ -24,7 +24,7 @@ from entrenous.send.people.contact_history import forget_sent_records_of_message
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked, UnknownPerson
 from entrenous.send.send import send_message
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.malicious_relay import failing
 
 pytestmark = pytest.mark.slow
@@ -33,17 +33,17 @@ pytestmark = pytest.mark.slow
 def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
     policy = MessagePolicy(sender.device.clock.now() + timedelta(days=1))
     names = tuple(RecipientId(name) for name in to)
-    return Draft((SMALL,), names, policy, confirmed=frozenset(confirmed))
+    return Draft((SMALL_PICTURE,), names, policy, confirmed=frozenset(confirmed))
 
 
 def guard_reasons(sender: Person, *to: str) -> dict[str, str]:
     return {str(d.who): d.why for d in inspect_draft(draft(sender, *to), sender.device).doubts}
 
 
-def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
+def test_the_guard_asks_about_a_first_message_only(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert guard_reasons(ana, "ben") == {"ben": "this is the first message to ben"}
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     assert guard_reasons(ana, "ben") == {}
     inspect_draft(draft(ana, "ben"), ana.device).require_answers()
 
@@ -55,7 +55,9 @@ BY_LINK = (
 
 
 @pytest.mark.threat("link-in-other-hands")
-def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(friends: Room) -> None:
+def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
+    friends: Network,
+) -> None:
     """It asks even after texts, which cause no question, and asks again after another link."""
     ana, ben = friends["ana"], friends["ben"]
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
@@ -64,7 +66,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
         assert inspect_draft(text, ben.device).doubts == ()
         friends.clock.advance(seconds=1)
     assert guard_reasons(ben, "ana") == {"ana": BY_LINK}
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     assert guard_reasons(ben, "ana") == {}
     for _ in range(7):
         friends.clock.advance(seconds=1)
@@ -75,23 +77,23 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
         friends.clock.advance(seconds=1)
         store_contact(replace(known, trust=trust), ben.device)
         assert "ana" in guard_reasons(ben, "ana")
-        ben.sends(SMALL, ana)
+        ben.sends(SMALL_PICTURE, ana)
 
 
-def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
+def test_the_guard_does_not_ask_about_compared_keys(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
     assert guard_reasons(ben, "ana") == {"ana": "this is the first message to ana"}
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     assert guard_reasons(ben, "ana") == {}
 
 
-def add_contact_called(name: str, room: Room) -> None:
+def add_contact_called(name: str, network: Network) -> None:
     """Add a new person whom Ana calls ``name``."""
-    one = room.set_up_person(f"{len(room.people)}")
-    room["ana"].add_contact(one)
-    contact = contact_named(one.name, room["ana"].device)
-    store_contact(replace(contact, name=name), room["ana"].device)
+    one = network.set_up_person(f"{len(network.people)}")
+    network["ana"].add_contact(one)
+    contact = contact_named(one.name, network["ana"].device)
+    store_contact(replace(contact, name=name), network["ana"].device)
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -102,11 +104,11 @@ def add_contact_called(name: str, room: Room) -> None:
         *["\u0412\u0435\u043d", "b3n", "B\u0435n"],
     ],
 )
-def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: str) -> None:
+def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike: str) -> None:
     """It asks however often messages went there: a slip may produce a usual name."""
     ana = friends["ana"]
     for _ in range(3):
-        ana.sends(SMALL, friends["ben"])
+        ana.sends(SMALL_PICTURE, friends["ben"])
     add_contact_called(alike, friends)
     (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
     assert doubt.why.startswith(f"ben is easily mistaken for {alike} (")
@@ -115,9 +117,9 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
+def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Network) -> None:
     ana = friends["ana"]
-    sent = ana.sends(SMALL, friends["ben"])
+    sent = ana.sends(SMALL_PICTURE, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
     (doubt,) = inspect_draft(draft(ana, "Z\u043e\u0435"), ana.device).doubts
     assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
@@ -127,9 +129,9 @@ def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
     )
 
 
-def test_similar_names_are_not_asked_about_within_a_conversation(friends: Room) -> None:
+def test_similar_names_are_not_asked_about_within_a_conversation(friends: Network) -> None:
     ana = friends["ana"]
-    sent = ana.sends(SMALL, friends["ben"])
+    sent = ana.sends(SMALL_PICTURE, friends["ben"])
     add_contact_called("bet", friends)
     within = participants_of_message(sent.name, ana.device)
     assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
@@ -139,17 +141,17 @@ def test_similar_names_are_not_asked_about_within_a_conversation(friends: Room) 
 
 
 @pytest.mark.threat("link-in-other-hands")
-def test_the_guard_asks_about_unknown_keys_each_time(friends: Room) -> None:
+def test_the_guard_asks_about_unknown_keys_each_time(friends: Network) -> None:
     ben, ana = friends["ben"], friends["ana"]
     store_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
     for _ in range(5):
         assert "ana's keys are unknown" in guard_reasons(ben, "ana")["ana"]
-        ben.sends(SMALL, ana)
+        ben.sends(SMALL_PICTURE, ana)
     mark_keys_compared("ana", ben.device)
     assert guard_reasons(ben, "ana") == {}
 
 
-def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
+def test_a_unique_first_name_answers_a_doubt(friends: Network) -> None:
     ana = friends["ana"]
     rename_contact("ben", "Ben Okri", ana.device)
     (doubt,) = inspect_draft(draft(ana, "Ben Okri"), ana.device).doubts
@@ -163,11 +165,11 @@ def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
         inspect_draft(draft(ana, "Ben Okri"), ana.device).require_answers()
 
 
-def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -> None:
+def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL, ben)
+            ana.sends(SMALL_PICTURE, ben)
         (message,) = ana.device.ledger.messages()
         assert guard_reasons(ana, "ben") == {}
         with ana.device.vault.transaction():
@@ -175,25 +177,25 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
     assert "first message" in guard_reasons(ana, "ben")["ben"]
 
 
-def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
+def test_messages_sent_before_the_index_are_indexed(friends: Network) -> None:
     ana = friends["ana"]
-    ana.sends(SMALL, friends["ben"])
+    ana.sends(SMALL_PICTURE, friends["ben"])
     for table, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
         ana.device.vault.drop(table, key)
     ana.device.vault.drop(OWN_RECORDS, "talks-indexed")
     assert guard_reasons(ana, "ben") == {}
 
 
-def test_nothing_is_sent_to_a_blocked_person(friends: Room) -> None:
+def test_nothing_is_sent_to_a_blocked_person(friends: Network) -> None:
     ana = friends["ana"]
     block_contact("ben", ana.device)
     with pytest.raises(ContactIsBlocked, match="ben"):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
 
 
-def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: Room) -> None:
+def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     caro = friends.set_up_person("caro")
     caro.add_contact(ana)
     add_contact_called("cara", friends)
@@ -208,7 +210,7 @@ def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: 
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
+def test_only_the_exact_name_answers_a_doubt(friends: Network) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
         with pytest.raises(ConfirmedNameNotRecipient):
@@ -217,7 +219,7 @@ def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
         inspect_draft(draft(ana, "ben", confirmed=(same,)), ana.device).require_answers()
 
 
-def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
+def test_one_persons_name_does_not_answer_for_another(friends: Network) -> None:
     ana = friends["ana"]
     ana.add_contact(friends.set_up_person("caro"))
     with pytest.raises(GuardHasDoubts, match="confirm caro"):
@@ -226,7 +228,7 @@ def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
         inspect_draft(draft(ana, "ben", confirmed=("ben", "caro")), ana.device).require_answers()
 
 
-def test_a_guard_stop_stores_nothing(friends: Room) -> None:
+def test_a_guard_stop_stores_nothing(friends: Network) -> None:
     ana = friends["ana"]
     before = dict(ana.vault._files)
     with pytest.raises(GuardHasDoubts):
@@ -236,6 +238,6 @@ def test_a_guard_stop_stores_nothing(friends: Room) -> None:
     assert fetch_messages(friends["ben"].device).came == 0
 
 
-def test_an_unknown_recipient_raises_instead_of_a_doubt(friends: Room) -> None:
+def test_an_unknown_recipient_raises_instead_of_a_doubt(friends: Network) -> None:
     with pytest.raises(UnknownPerson, match="ben"):
         inspect_draft(draft(friends["ana"], "zoe"), friends["ana"].device)

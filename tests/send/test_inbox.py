@@ -45,17 +45,17 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from tests.carry.relays import fetched
 from tests.send.room_text import writes
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.malicious_relay import Honest, failing
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def ben(friends: Room) -> Person:
+def ben(friends: Network) -> Person:
     """Ben, with one opened message from Ana."""
-    friends["ana"].sends(SMALL, friends["ben"], days=2)
-    friends["ben"].opens_newest()
+    friends["ana"].sends(SMALL_PICTURE, friends["ben"], days=2)
+    friends["ben"].open_newest()
     return friends["ben"]
 
 
@@ -95,9 +95,9 @@ def test_an_ended_message_never_opens_whatever_the_relay_says(
     assert ben.courier.calls == before
 
 
-def test_an_opened_message_expires_without_its_relay(friends: Room, ben: Person) -> None:
+def test_an_opened_message_expires_without_its_relay(friends: Network, ben: Person) -> None:
     opened, name = newest(ben), newest(ben).name
-    friends.silence(HERE)
+    friends.disconnect(RELAY_URL)
     friends.clock.advance(days=1, hours=23)
     assert open_message(name, ben.device).files
     friends.clock.advance(hours=1)
@@ -107,9 +107,9 @@ def test_an_opened_message_expires_without_its_relay(friends: Room, ben: Person)
     assert newest(ben).state is InboxState.EXPIRED
 
 
-def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: Person) -> None:
+def test_messages_are_listed_oldest_first_and_found_by_name(friends: Network, ben: Person) -> None:
     friends.clock.advance(hours=1)
-    second = friends["ana"].sends(SMALL, ben).name
+    second = friends["ana"].sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     assert [one.sent_at for one in received_messages(ben.device)] == sorted(
         one.sent_at for one in received_messages(ben.device)
@@ -120,7 +120,7 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: 
             find_received_message(unknown, ben.device)
 
 
-def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) -> None:
+def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Network) -> None:
     """Records are keyed by random ids, so eight of them are almost never in order by chance."""
     ana, ben = friends["ana"], friends["ben"]
     sent = list[str]()
@@ -138,7 +138,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     assert [record.message for record in sent_records] == newest_ids
 
 
-def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) -> None:
+def test_a_recall_by_another_person_changes_nothing(friends: Network, ben: Person) -> None:
     """Caro's program sends a recall note about Ana's message."""
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)
@@ -150,7 +150,7 @@ def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) 
 
 
 def test_a_reused_message_id_does_not_replace_another_senders_message(
-    friends: Room, ben: Person
+    friends: Network, ben: Person
 ) -> None:
     """Every recipient knows a message's id, and could send a message with that id."""
     first = newest(ben)
@@ -160,33 +160,33 @@ def test_a_reused_message_id_does_not_replace_another_senders_message(
     assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
 
 
-def test_completed_opening_is_reported_once_the_relay_answers(friends: Room) -> None:
+def test_completed_opening_is_reported_once_the_relay_answers(friends: Network) -> None:
     """The relay stopped answering after giving out the share."""
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben, opens=1)
+    ana.sends(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
     manifest = newest(ben).manifest
     with ben.courier.playing(finish_opening=failing(RelayUnreachable(host="x"))):
-        assert ben.opens_newest().files
+        assert ben.open_newest().files
     assert manifest is not None
     token, blob = manifest.fetch_token, manifest.blobs[0].id
-    assert fetched(ben.device.courier, HERE, blob, token)
+    assert fetched(ben.device.courier, RELAY_URL, blob, token)
     fetch_messages(ben.device)
     assert list(ben.device.vault.items(UNREPORTED_OPENING)) == []
     with pytest.raises(NoSuchBlob):
-        fetched(ben.device.courier, HERE, blob, token)
+        fetched(ben.device.courier, RELAY_URL, blob, token)
 
 
-def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Room) -> None:
+def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     lost = failing(NoSuchEnvelope())
     for _ in range(2):
         with (
             ben.courier.playing(open_share=lost),
             pytest.raises(MessageNotAtRelay, match="Try again"),
         ):
-            ben.opens_newest()
+            ben.open_newest()
         assert newest(ben).state is InboxState.WAITING
     INBOX_TABLE.store(replace(newest(ben), expires_at=None), *key_and_vault(ben))
     friends.clock.advance(days=31)
@@ -200,11 +200,11 @@ def key_and_vault(who: Person) -> tuple[str, Vault]:
 
 
 def test_a_message_lost_by_its_relay_opens_once_posted_again(
-    friends: Room,
+    friends: Network,
 ) -> None:
     """Its letter has already been read here; the repeated post has the same envelope."""
     ana, ben = friends["ana"], friends["ben"]
-    rows = friends.relays[HERE].mail._transaction  # type: ignore[attr-defined]
+    rows = friends.relays[RELAY_URL].mail._transaction  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
 
     def lose_answer(honest: Honest, *arguments: Any) -> Any:
@@ -213,42 +213,42 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
         raise RelayUnreachable(host="x")
 
     with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert newest(ben).state is InboxState.WAITING
     rows._rows = on_disk
     with pytest.raises(MessageNotAtRelay):
-        ben.opens_newest()
+        ben.open_newest()
     flush_outbox(ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].is_confirmed_by_relay
     assert fetch_messages(ben.device).came == 0  # its letter was already read
-    assert ben.opens_newest().files
+    assert ben.open_newest().files
 
 
-def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
-    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro", THERE)
+def test_recall_reaches_every_relay_that_answers(network: Network) -> None:
+    ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     for other in (ben, caro):
         ana.add_contact(other)
-    posted = ana.sends(SMALL, caro, ben)
+    posted = ana.sends(SMALL_PICTURE, caro, ben)
     for one in (ben, caro):
         fetch_messages(one.device)
-    room.silence(THERE)
+    network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(RecallIncomplete):
         recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
-        ben.opens_newest()
-    room.back(THERE)
+        ben.open_newest()
+    network.reconnect(OTHER_RELAY_URL)
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
-        caro.opens_newest()
+        caro.open_newest()
     assert {copy.state.value for copy in query_sent_messages(ana.device)[0].copies} == {
         "taken back"
     }
 
 
-@pytest.mark.parametrize("elsewhere", [THERE, "https://tracker.example"])
+@pytest.mark.parametrize("elsewhere", [OTHER_RELAY_URL, "https://tracker.example"])
 def test_a_message_with_files_at_another_server_is_refused(
-    friends: Room, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+    friends: Network, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
     """A sender who names their own server would learn where and when it is opened."""
     ana, ben = friends["ana"], friends["ben"]
@@ -258,11 +258,11 @@ def test_a_message_with_files_at_another_server_is_refused(
         return replace(real(*arguments), relay_url=elsewhere)
 
     monkeypatch.setattr(make, "_make_manifest", with_other_relay)
-    ana.sends(SMALL, ben)
-    assert ben.received() == 0
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 0
     monkeypatch.undo()
-    ana.sends(SMALL, ben)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
 
 
 @pytest.mark.parametrize(
@@ -275,10 +275,10 @@ def test_a_message_with_files_at_another_server_is_refused(
     ids=["one missing", "one twice", "in another order"],
 )
 def test_a_messages_files_must_match_its_frame(
-    friends: Room, change: Any, error: type[Exception]
+    friends: Network, change: Any, error: type[Exception]
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     received = newest(ben)
     assert received.manifest is not None
@@ -300,10 +300,10 @@ def test_oversized_frame_is_refused() -> None:
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_recipient_can_remove_a_message(friends: Room, *, opened: bool) -> None:
+def test_a_recipient_can_remove_a_message(friends: Network, *, opened: bool) -> None:
     """Keys and files are deleted, nobody is notified, and its sender can still recall it."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     if opened:
         open_message(name, ben.device)

@@ -30,14 +30,14 @@ from entrenous.send.send import send_message
 from tests.archive.boxes import exported, fresh_device, imported
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
 
 
-def test_a_new_message_name_is_unused(friends: Room) -> None:
+def test_a_new_message_name_is_unused(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL, ben).name
+    sent = ana.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
 
     class SameName:
@@ -97,13 +97,15 @@ def recall_unsent_message(ana: Person) -> None:
 
 def interrupt_marking(ana: Person) -> None:
     """Mark copies for another channel, and stop after the first of them."""
-    copies = mark_picture_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
+    copies = mark_picture_copies(
+        SMALL_PICTURE, [RecipientId("x"), RecipientId("y")], None, ana.device
+    )
     next(copies)
     copies.close()
 
 
 def test_the_name_index_agrees_with_all_messages(
-    friends: Room,
+    friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     first = writes(ana, "ben").name
@@ -134,7 +136,7 @@ def test_the_name_index_agrees_with_all_messages(
     assert first not in {one.name for one in other.ledger.messages()}
 
 
-def test_messages_received_before_the_index_are_indexed(friends: Room) -> None:
+def test_messages_received_before_the_index_are_indexed(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     fetch_messages(ben.device)
@@ -148,7 +150,7 @@ def test_messages_received_before_the_index_are_indexed(friends: Room) -> None:
 
 
 def test_an_arriving_letter_reads_no_other_message(
-    friends: Room, monkeypatch: pytest.MonkeyPatch
+    friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     writes(ana, "ben")
@@ -165,13 +167,13 @@ def test_an_arriving_letter_reads_no_other_message(
     fetch_messages(ben.device)
     assert not {INBOX, "message", INBOX_NAME} & set(read)
     monkeypatch.undo()
-    assert ben.received() == 2
+    assert ben.received_count() == 2
 
 
-def test_a_received_message_keeps_its_name_unless_it_is_taken(friends: Room) -> None:
+def test_a_received_message_keeps_its_name_unless_it_is_taken(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert free_message_name(MessageName("7-lunar-otter"), ben.device) == "7-lunar-otter"
-    posted = ana.sends(SMALL, ben)
+    posted = ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert received_messages(ben.device)[0].name == posted.name
     number, words = posted.name.split("-", 1)
@@ -196,8 +198,8 @@ def test_a_received_message_keeps_its_name_unless_it_is_taken(friends: Room) -> 
         "7-lunar-otter-1",
     ],
 )
-def test_a_malformed_message_name_is_replaced(room: Room, wanted: str) -> None:
-    name = free_message_name(MessageName(wanted), room["ben"].device)
+def test_a_malformed_message_name_is_replaced(network: Network, wanted: str) -> None:
+    name = free_message_name(MessageName(wanted), network["ben"].device)
     number, first, second = name.split("-")
     assert number.isdigit()
     assert (first in NAME_ADJECTIVES, second in NAME_NOUNS) == (True, True)
@@ -205,7 +207,7 @@ def test_a_malformed_message_name_is_replaced(room: Room, wanted: str) -> None:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1, max_size=64))
-def test_no_message_name_escapes_its_folder(room: Room, wanted: str) -> None:
-    name = free_message_name(MessageName(wanted), room["ben"].device)
+def test_no_message_name_escapes_its_folder(network: Network, wanted: str) -> None:
+    name = free_message_name(MessageName(wanted), network["ben"].device)
     assert set(name) <= set("0123456789abcdefghijklmnopqrstuvwxyz-")
     assert name[0].isdigit()

@@ -31,7 +31,14 @@ from entrenous.send.status import query_sent_messages
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.send.room_text import writes
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+)
 from tests.village.malicious_relay import Honest, Trick, failing
 
 RETRYABLE_ERRORS = [
@@ -56,41 +63,41 @@ def record_count(who: Person, table: str = OUTBOX) -> int:
 
 
 @pytest.fixture
-@made_once
-def at_two_relays() -> Room:
+@cached_network
+def at_two_relays() -> Network:
     """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
-    room = Room()
-    for name, url in {"ana": HERE, "ben": HERE, "caro": THERE}.items():
-        room.set_up_person(name, url)
+    network = Network()
+    for name, url in {"ana": RELAY_URL, "ben": RELAY_URL, "caro": OTHER_RELAY_URL}.items():
+        network.set_up_person(name, url)
     for name in ("ben", "caro"):
-        room["ana"].add_contact(room[name])
-    return room
+        network["ana"].add_contact(network[name])
+    return network
 
 
 @pytest.mark.parametrize("error", PERMANENT_ERRORS, ids=error_name)
-def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousError) -> None:
+def test_a_refused_item_never_blocks_later_ones(three: Network, error: EntrenousError) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=failing(error, times=1)), pytest.raises(RefusedForSome):
-        ana.sends(SMALL, ben, caro)
-    assert (ben.received(), caro.received()) == (0, 1)
+        ana.sends(SMALL_PICTURE, ben, caro)
+    assert (ben.received_count(), caro.received_count()) == (0, 1)
     assert record_count(ana) == 0
     assert flush_outbox(ana.device) == FlushResult(0, {}, ())  # the refusal is reported only once
-    ana.sends(SMALL, ben)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
 
 
 def send_states(who: Person) -> list[SendState]:
     return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(who.device.vault))
 
 
-def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
+def test_a_partly_refused_message_reports_who_has_it(three: Network) -> None:
     """The relay refuses Ben's copy and accepts Caro's."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
         pytest.raises(RefusedForSome) as raised,
     ):
-        ana.sends(SMALL, ben, caro)
+        ana.sends(SMALL_PICTURE, ben, caro)
     (sent,) = query_sent_messages(ana.device)
     text = join_wrapped_lines(str(raised.value))
     assert f"The relay refused message {sent.message.name} for ben." in text
@@ -101,19 +108,19 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
         "ben": "refused",
         "caro": "waiting",
     }
-    assert list(ana.vault._files.values()) == [SMALL]  # nothing of the refused copy is kept
+    assert list(ana.vault._files.values()) == [SMALL_PICTURE]  # nothing of the refused copy is kept
     recall_message(sent.message.name, ana.device)
     (sent,) = query_sent_messages(ana.device)
     assert [copy.state_in_words for copy in sent.copies] == ["taken back"] * 2
-    assert three["caro"].received() == 0
+    assert three["caro"].received_count() == 0
 
 
-def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None:
+def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    friends.silence(HERE)
+    friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
-    friends.back(HERE)
+        ana.sends(SMALL_PICTURE, ben)
+    friends.reconnect(RELAY_URL)
     (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(post=failing(WrongToken())):
         (problem,) = fetch_messages(ana.device).problems
@@ -125,19 +132,19 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("error", RETRYABLE_ERRORS, ids=error_name)
 def test_a_refusal_by_one_relay_does_not_affect_other_messages(
-    at_two_relays: Room, error: EntrenousError
+    at_two_relays: Network, error: EntrenousError
 ) -> None:
     """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
     ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(upload_blob=failing_at(THERE, error)):
+    with ana.courier.playing(upload_blob=failing_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL, caro)
-        assert ana.sends(SMALL, ben).devices == {"ben": 1}
-        ben.sends(SMALL, ana)
+            ana.sends(SMALL_PICTURE, caro)
+        assert ana.sends(SMALL_PICTURE, ben).devices == {"ben": 1}
+        ben.sends(SMALL_PICTURE, ana)
         fetched = fetch_messages(ana.device)
     assert fetched.came > 0
     assert {type(problem) for problem in fetched.problems} == {type(error)}
-    assert (ana.received(), ben.received(), caro.received()) == (1, 1, 1)
+    assert (ana.received_count(), ben.received_count(), caro.received_count()) == (1, 1, 1)
 
 
 def failing_at(url: str, error: EntrenousError) -> Trick:
@@ -152,7 +159,7 @@ def failing_at(url: str, error: EntrenousError) -> Trick:
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=error_name)
 def test_a_request_not_understood_blocks_only_its_mailbox(
-    three: Room, error: EntrenousError
+    three: Network, error: EntrenousError
 ) -> None:
     """A later letter to the same person must not be tried, and so cannot overtake the first."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
@@ -167,16 +174,16 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
     with ana.courier.playing(post=refuse_for_ben):
         for _ in range(2):
             with pytest.raises(WaitsInOutbox):
-                ana.sends(SMALL, ben)
-        ana.sends(SMALL, caro)
+                ana.sends(SMALL_PICTURE, ben)
+        ana.sends(SMALL_PICTURE, caro)
     assert len(tried) == 3
     assert len(set(tried)) == 1
-    assert (caro.received(), record_count(ana)) == (1, 2)
+    assert (caro.received_count(), record_count(ana)) == (1, 2)
     assert flush_outbox(ana.device).posted_count == 2
-    assert ben.received() == 2
+    assert ben.received_count() == 2
 
 
-def test_copy_without_an_answer_is_recorded_as_tried(friends: Room) -> None:
+def test_copy_without_an_answer_is_recorded_as_tried(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def lose_answer(honest: Honest, *arguments: Any) -> None:
@@ -184,11 +191,11 @@ def test_copy_without_an_answer_is_recorded_as_tried(friends: Room) -> None:
         raise RelayUnreachable(host="x")
 
     with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     assert send_states(ana) == [SendState.TRIED]
 
 
-def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> None:
+def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Network) -> None:
     """Its blobs and token are used up; a refusal would make the sender send it again."""
     ana, ben = friends["ana"], friends["ben"]
 
@@ -198,7 +205,7 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> N
 
     with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
         writes(ana, "ben", opens=1)
-    assert ben.opens_newest().caption == "hello"
+    assert ben.open_newest().caption == "hello"
     uploads = ana.courier.calls["upload_blob"]
     assert flush_outbox(ana.device).problems == ()
     assert send_states(ana) == [SendState.ACKNOWLEDGED]
@@ -206,7 +213,9 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> N
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answered: bool) -> None:
+def test_blobs_that_the_relay_dropped_are_uploaded_again(
+    friends: Network, *, answered: bool
+) -> None:
     """The sender's machine slept after the upload; the post then succeeds, or is lost."""
     ana, ben = friends["ana"], friends["ben"]
     has_slept = list[bool]()
@@ -226,93 +235,93 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answe
             with pytest.raises(WaitsInOutbox):
                 writes(ana, "ben")
     assert flush_outbox(ana.device).problems == ()
-    assert ben.opens_newest().caption == "hello"
+    assert ben.open_newest().caption == "hello"
 
 
 @pytest.mark.threat("relay-killed")
 @pytest.mark.parametrize("error", RETRYABLE_ERRORS, ids=error_name)
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_items_that_cannot_leave_now_stay_in_the_outbox(
-    friends: Room, error: EntrenousError, call: str
+    friends: Network, error: EntrenousError, call: str
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(2):
         with ana.courier.playing(**{call: failing(error)}), pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL, ben)
-    assert ben.received() == 0
+            ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 0
     assert flush_outbox(ana.device).posted_count == 2
-    assert ben.received() == 2
-    assert ben.opens_newest().files
+    assert ben.received_count() == 2
+    assert ben.open_newest().files
 
 
 @pytest.mark.slow
-def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Room) -> None:
+def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Network) -> None:
     ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
-    at_two_relays.silence(THERE)
+    at_two_relays.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox, match="7002"):
-        ana.sends(SMALL, caro, ben)
-    assert ben.received() == 1
-    ana.sends(SMALL, ben)  # the failure does not concern this message, so nothing is raised
-    assert ben.received() == 2
-    ben.sends(SMALL, ana)
-    assert ana.received() == 1
-    at_two_relays.back(THERE)
+        ana.sends(SMALL_PICTURE, caro, ben)
+    assert ben.received_count() == 1
+    ana.sends(SMALL_PICTURE, ben)  # the failure does not concern this message, so nothing is raised
+    assert ben.received_count() == 2
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.received_count() == 1
+    at_two_relays.reconnect(OTHER_RELAY_URL)
     fetch_messages(ana.device)
-    assert caro.received() == 1
+    assert caro.received_count() == 1
     assert record_count(ana) == 0
 
 
-def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Room) -> None:
+def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Network) -> None:
     ana, caro = at_two_relays["ana"], at_two_relays["caro"]
-    at_two_relays.silence(HERE)
-    ana.sends(SMALL, caro)
-    assert caro.received() == 1
+    at_two_relays.disconnect(RELAY_URL)
+    ana.sends(SMALL_PICTURE, caro)
+    assert caro.received_count() == 1
 
 
-def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
+def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    friends.silence(HERE)
+    friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
-    friends.back(HERE)
+        ana.sends(SMALL_PICTURE, ben)
+    friends.reconnect(RELAY_URL)
     with (
         ana.courier.playing(upload_blob=failing(RelayFull(), times=1)),
         pytest.raises(WaitsInOutbox),
     ):
-        ana.sends(SMALL, ben)
-    assert (record_count(ana), ben.received()) == (2, 0)
+        ana.sends(SMALL_PICTURE, ben)
+    assert (record_count(ana), ben.received_count()) == (2, 0)
     assert flush_outbox(ana.device).posted_count == 2
 
 
 @pytest.mark.slow
 def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
-    three: Room,
+    three: Network,
 ) -> None:
     ana, ben, dan = three["ana"], three["ben"], three.set_up_person("dan")
     full = failing(RelayFull())
     with ana.courier.playing(change_tokens=full):
         with pytest.raises(RelayFull):
             add_person(make_invite_link(dan.device), "dan", ana.device)
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL, dan)
-        assert ben.received() == 1
+            ana.sends(SMALL_PICTURE, dan)
+        assert ben.received_count() == 1
         assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
     assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
-    assert dan.received() == 1
-    dan.sends(SMALL, ana)
-    assert ana.received() == 1
+    assert dan.received_count() == 1
+    dan.sends(SMALL_PICTURE, ana)
+    assert ana.received_count() == 1
 
 
 @pytest.mark.slow
-def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
+def test_items_leave_in_the_order_of_sealing(three: Network) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    three.silence(HERE)
+    three.disconnect(RELAY_URL)
     for to in (ben, caro, ben, ben):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL, to)
-    three.back(HERE)
+            ana.sends(SMALL_PICTURE, to)
+    three.reconnect(RELAY_URL)
     left: list[bytes] = []
 
     def record_mailbox(honest: Honest, url: str, token: object, envelope: object) -> None:
@@ -324,26 +333,26 @@ def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
     assert left[0] == left[2] == left[3] != left[1]
 
 
-def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Room) -> None:
+def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    friends.silence(HERE)
+    friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     assert len(ana.vault._files) == 3  # the original, the sealed frame and the sealed copy
-    friends.back(HERE)
+    friends.reconnect(RELAY_URL)
     flush_outbox(ana.device)
-    assert list(ana.vault._files.values()) == [SMALL]
+    assert list(ana.vault._files.values()) == [SMALL_PICTURE]
 
 
-def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
+def test_a_waiting_message_that_is_recalled_never_leaves(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     name = next(ana.device.ledger.messages()).name
     recall_message(name, ana.device)
     assert flush_outbox(ana.device).posted_count == 0
-    assert ben.received() == 0
-    assert list(ana.vault._files.values()) == [SMALL]
+    assert ben.received_count() == 0
+    assert list(ana.vault._files.values()) == [SMALL_PICTURE]
     (copy,) = query_sent_messages(ana.device)[0].copies
     assert (copy.state, copy.state_in_words) == (EnvelopeState.TAKEN_BACK, "taken back")

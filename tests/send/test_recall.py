@@ -36,7 +36,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
-from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft, guard_reasons
 from tests.village.malicious_relay import Honest, changed, failing
 
@@ -45,20 +45,20 @@ pytestmark = pytest.mark.slow
 FORGOTTEN = failing(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
 
 
-def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -> None:
+def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     friends.clock.advance(days=93)
     with ana.courier.playing(withdraw=FORGOTTEN):
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: bool) -> None:
+def test_a_recalled_copy_known_as_opened_stays_opened(friends: Network, *, again: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     if again:
         recall_message(name, ana.device)
     else:
@@ -72,12 +72,12 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: b
 
 @pytest.mark.parametrize(("call", "asked"), [("post", True), ("upload_blob", False)])
 def test_a_copy_that_never_arrived_is_reported_unopened(
-    friends: Room, call: str, *, asked: bool
+    friends: Network, call: str, *, asked: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(**{call: unreachable}), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     # If the unanswered post still arrives, its relay refuses it.
     assert recall_message(sent.message.name, ana.device) == (
@@ -87,7 +87,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
 
 @pytest.mark.parametrize("days", [29, 30])
 def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
-    friends: Room, days: int
+    friends: Network, days: int
 ) -> None:
     """The sender got no answer, and does not know whether the copy arrived."""
     ana, ben = friends["ana"], friends["ben"]
@@ -95,14 +95,14 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         pytest.raises(WaitsInOutbox),
     ):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     friends.clock.advance(days=days)
     (recall,) = recall_message(sent.message.name, ana.device)
     assert recall.opened is (False if days < 30 else None)
 
 
-def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None:
+def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Network) -> None:
     """The copy is in transit during the recall; the relay does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
     delayed: list[tuple[Honest, tuple[Any, ...]]] = []
@@ -112,7 +112,7 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None
         raise RelayUnreachable(host="x")
 
     with ana.courier.playing(post=delay), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     recall_message(sent.message.name, ana.device)
     for honest, arguments in delayed:
@@ -124,7 +124,7 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None
 
 @pytest.mark.parametrize("minutes", [0, 50, 70])
 def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
-    friends: Room, minutes: int
+    friends: Network, minutes: int
 ) -> None:
     """The relay did not refuse the copy in advance. The sender's fetches repeat the recall for an
     hour, so that even a program that ignores recall notes cannot open the copy.
@@ -137,7 +137,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
         raise RelayUnreachable(host="x")
 
     with ana.courier.playing(post=delay), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(withdraw=FORGOTTEN):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
@@ -147,13 +147,13 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     honest(*arguments)
     fetch_messages(ana.device)
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
-    status = ana.courier.envelope_status(HERE, copy.envelope, copy.withdraw_token)
+    status = ana.courier.envelope_status(RELAY_URL, copy.envelope, copy.withdraw_token)
     assert (
         (status.state is EnvelopeState.TAKEN_BACK) is copy.is_confirmed_by_relay is (minutes < 60)
     )
 
 
-def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room) -> None:
+def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def refuse_after_accepting(honest: Honest, *arguments: Any) -> None:
@@ -161,29 +161,29 @@ def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room)
         raise WrongToken
 
     with ana.courier.playing(post=refuse_after_accepting), pytest.raises(RefusedForSome):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(withdraw=failing(WrongToken())):
         recall_message(sent.message.name, ana.device)
     with pytest.raises(TakenBack):
-        ben.opens_newest()
+        ben.open_newest()
 
 
-def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> None:
+def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(upload_blob=unreachable, post=unreachable, withdraw=unreachable):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL, ben)
+            ana.sends(SMALL_PICTURE, ben)
         (sent,) = query_sent_messages(ana.device)
         assert recall_message(sent.message.name, ana.device) == (RecallResult("ben", opened=False),)
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
-    assert ben.received() == 0
+    assert ben.received_count() == 0
 
 
-def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
+def test_a_recall_reports_an_unreachable_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     unreachable = failing(RelayUnreachable(host="x"))
     with (
         ana.courier.playing(withdraw=unreachable),
@@ -195,9 +195,9 @@ def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
 
 
 @pytest.mark.threat("lying-relay")
-def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
+def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     unreachable = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=unreachable):
         with pytest.raises(RecallIncomplete):
@@ -207,12 +207,12 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
     fetch_messages(ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
-    assert ben.received() == 0
+    assert ben.received_count() == 0
 
 
-def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends: Room) -> None:
+def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
@@ -238,7 +238,7 @@ def send_without_acknowledgement(ana: Person) -> str:
 @pytest.mark.threat("lying-relay")
 @pytest.mark.parametrize("drop", [block_contact, forget_contact])
 def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
-    friends: Room, drop: Any
+    friends: Network, drop: Any
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = send_without_acknowledgement(ana)
@@ -252,7 +252,7 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
     assert recall_message(name, ana.device)[0].opened
 
 
-def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
+def test_status_asks_about_a_copy_that_may_have_left(friends: Network) -> None:
     ana = friends["ana"]
     name = send_without_acknowledgement(ana)
     unreachable = failing(RelayUnreachable(host="x"))
@@ -266,13 +266,13 @@ def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("state", ["WAITING", "DELIVERED", "LOST"])
 def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
-    friends: Room, state: str, *, signed: bool
+    friends: Network, state: str, *, signed: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     if signed:
         mark_keys_compared("ana", ben.device)
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -285,7 +285,7 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
     assert outcome.opened
 
 
-def test_recalled_message_that_never_left_does_not_count_as_first(friends: Room) -> None:
+def test_recalled_message_that_never_left_does_not_count_as_first(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
     before = guard_reasons(ana, "ben")
@@ -298,22 +298,22 @@ def test_recalled_message_that_never_left_does_not_count_as_first(friends: Room)
     assert guard_reasons(ana, "ben") != before
     recall_message(message.name, ana.device)
     assert guard_reasons(ana, "ben") == before
-    assert ben.received() == 0
+    assert ben.received_count() == 0
 
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_recipients_who_never_saw_a_message_are_in_no_conversation(
-    friends: Room, *, opened: bool
+    friends: Network, *, opened: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     if opened:
-        ben.opens_newest()
+        ben.open_newest()
     recall_message(name, ana.device)
     assert participants_of_message(name, ana.device).people == ({ben.id} if opened else set())
 
 
-def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -> None:
+def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def recall_unknown_message(number: int) -> None:
@@ -335,26 +335,26 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
 
 
-def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Room) -> None:
+def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    names = [ana.sends(SMALL, ben).name for _ in range(2)]
+    names = [ana.sends(SMALL_PICTURE, ben).name for _ in range(2)]
     with ana.courier.playing(post=failing(WrongToken())):
         assert not recall_message(names[0], ana.device)[0].asked
     forget_contact("ben", ana.device)
     assert not recall_message(names[1], ana.device)[0].asked
 
 
-def test_a_waiting_recall_note_counts_as_asked(friends: Room) -> None:
+def test_a_waiting_recall_note_counts_as_asked(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     with ana.courier.playing(post=failing(TooMany(retry_after_s=9))):
         assert recall_message(name, ana.device)[0].asked
 
 
-def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
+def test_a_refused_copy_is_recalled_with_the_others(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(RefusedForSome):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     assert recall_message(sent.message.name, ana.device) == (
         RecallResult("ben", opened=False, asked=True),
@@ -364,22 +364,22 @@ def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
 
 @pytest.mark.parametrize("error", [TooMany(retry_after_s=9), WrongToken()], ids=type)
 def test_a_status_refusal_leaves_the_last_known_status(
-    friends: Room, error: EntrenousError
+    friends: Network, error: EntrenousError
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     before = query_sent_messages(ana.device)
     with ana.courier.playing(envelope_status=failing(error)):
         (sent,) = query_sent_messages(ana.device)
     assert (sent.copies, sent.problems) == (before[0].copies, (error,))
 
 
-def test_listing_sent_messages_posts_nothing(friends: Room) -> None:
+def test_listing_sent_messages_posts_nothing(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    friends.silence(HERE)
+    friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
-    friends.back(HERE)
+        ana.sends(SMALL_PICTURE, ben)
+    friends.reconnect(RELAY_URL)
 
     def never(_: Honest, *__: Any) -> None:
         raise AssertionError("looking must not post")
@@ -388,10 +388,10 @@ def test_listing_sent_messages_posts_nothing(friends: Room) -> None:
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not sent yet"
 
 
-def test_a_received_message_cannot_be_recalled(friends: Room) -> None:
+def test_a_received_message_cannot_be_recalled(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    assert ben.received() == 1
+    name = ana.sends(SMALL_PICTURE, ben).name
+    assert ben.received_count() == 1
     with pytest.raises(CannotRecallReceivedMessage):
         recall_message(name, ben.device)
     with pytest.raises(CannotOpenOwnMessage):

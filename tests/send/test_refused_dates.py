@@ -45,7 +45,7 @@ from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
 from tests.deterministic import SettableClock
 from tests.send.room_text import writes
-from tests.send.send_device import HERE, SMALL, Person, Room, town_of_three
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person, network_of_three
 from tests.village.households import bare, can_write, catch_up, in_touch, links
 from tests.village.malicious_relay import Honest, Trick, failing
 
@@ -54,17 +54,19 @@ pytestmark = pytest.mark.slow
 WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
-def set_clock_off(who: Person, room: Room, by: timedelta) -> SettableClock:
+def set_clock_off(who: Person, network: Network, by: timedelta) -> SettableClock:
     """Give a person a clock of their own that is wrong by this much, and return it."""
-    clock = SettableClock(room.clock.moment + by)
+    clock = SettableClock(network.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
 
 
-def limit_expiry(room: Room, days: int) -> Room:
-    """Limit the expiry that the relay at HERE accepts to this many days."""
-    room.apps[HERE] = relay_app(replace(room.relays[HERE], limits=RelayLimits(keep_days=days)))
-    return room
+def limit_expiry(network: Network, days: int) -> Network:
+    """Limit the expiry that the relay at RELAY_URL accepts to this many days."""
+    network.apps[RELAY_URL] = relay_app(
+        replace(network.relays[RELAY_URL], limits=RelayLimits(keep_days=days))
+    )
+    return network
 
 
 def outbox_size(who: Person) -> int:
@@ -88,25 +90,25 @@ def text_draft(who: Person, days: int) -> Draft:
 
 @pytest.mark.parametrize("by", WRONG)
 def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
-    room: Room, by: timedelta
+    network: Network, by: timedelta
 ) -> None:
-    ana, ben = room["ana"], room["ben"]
-    clock = set_clock_off(ana, room, by)
+    ana, ben = network["ana"], network["ben"]
+    clock = set_clock_off(ana, network, by)
     with pytest.raises(PostponedUntilClockIsRight, match="Check"):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    clock.moment = room.clock.moment
+    clock.moment = network.clock.moment
     catch_up(ana, ben, ana)
     assert in_touch(ana, ben)
     assert outbox_size(ana) == 0
     writes(ana, "ben")
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
 @pytest.mark.parametrize(
     "by", [WRONG[0], *(pytest.param(by, marks=pytest.mark.nightly) for by in WRONG[1:])]
 )
 def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
-    friends: Room, by: timedelta
+    friends: Network, by: timedelta
 ) -> None:
     """The fetch with the wrong clock would have sent Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
@@ -132,7 +134,7 @@ def _unused_tokens(who: Person) -> int:
 
 @pytest.mark.parametrize("by", WRONG)
 def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
-    town = town_of_three()
+    town = network_of_three()
     ana, ben = town["ana"], town["ben"]
     phone = links(town, ana, "phone", "phone")
     catch_up(ana, phone, ben, ana, phone)
@@ -148,11 +150,11 @@ def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
 
 @pytest.mark.parametrize("by", WRONG)
 def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
-    friends: Room, by: timedelta
+    friends: Network, by: timedelta
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     clock = set_clock_off(ana, friends, by)
     (recall,) = recall_message(name, ana.device)
     assert recall.asked
@@ -161,16 +163,18 @@ def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
     assert [one.state for one in received_messages(ben.device)] == [InboxState.TAKEN_BACK]
 
 
-def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
-    clock = set_clock_off(ana, room, timedelta(days=2))
+def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(
+    network: Network,
+) -> None:
+    ana, ben = network["ana"], network["ben"]
+    clock = set_clock_off(ana, network, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     tried = list[Envelope]()
     with ana.courier.playing(post=recording(tried)):
         for rounds in (1, 2, 3):
             clock.advance(hours=1)
-            room.clock.advance(hours=1)
+            network.clock.advance(hours=1)
             with pytest.raises(MessageNotSentYet, match="clock") as raised:
                 send_message(text_draft(ana, 7), ana.device)
             assert "Once they are right, the messages are sent" in join_wrapped_lines(
@@ -178,34 +182,34 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
             )
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
-    clock.moment = room.clock.moment
+    clock.moment = network.clock.moment
     with ana.courier.playing(post=recording(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert [one.share is None for one in tried[3:]] == [True, True, False, False, False]
-    assert ben.received() == 3
+    assert ben.received_count() == 3
 
 
-def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
+def test_an_item_refused_for_its_date_delays_no_other(network: Network) -> None:
     """The other item has an earlier expiry and goes to another mailbox."""
-    ana, ben = room["ana"], room["ben"]
+    ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
-    caro = room.set_up_person("caro")
-    set_clock_off(ana, room, timedelta(days=2))
+    caro = network.set_up_person("caro")
+    set_clock_off(ana, network, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(caro.device), "caro", ana.device)
     writes(ana, "ben")
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
 def queue_recall_note(ana: Person, ben: Person) -> None:
     """Write a recall note, which is a letter without content, while the relay is unreachable."""
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
         recall_message(name, ana.device)
 
 
-def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -> None:
+def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     queue_recall_note(ana, ben)
     friends.clock.advance(days=40)
@@ -214,11 +218,11 @@ def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -
 
 
 @pytest.mark.parametrize("days", [1, 7])
-def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -> None:
-    limit_expiry(room, days)
-    ana, ben = room["ana"], room["ben"]
+def test_a_relay_with_a_short_limit_accepts_all_letters(network: Network, days: int) -> None:
+    limit_expiry(network, days)
+    ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
-    phone = links(room, ana, "phone", "phone")
+    phone = links(network, ana, "phone", "phone")
     for _ in range(3):
         catch_up(ana, phone, ben)
     assert in_touch(ana, ben, phone)
@@ -229,9 +233,9 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -
             ),
             writer.device,
         )
-    assert (ben.received(), ana.received(), phone.received()) == (2, 1, 1)
-    name = ana.sends(SMALL, ben, days=1).name
-    ben.opens_newest()
+    assert (ben.received_count(), ana.received_count(), phone.received_count()) == (2, 1, 1)
+    name = ana.sends(SMALL_PICTURE, ben, days=1).name
+    ben.open_newest()
     recall_message(name, ana.device)
     fetch_messages(ben.device)
     assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
@@ -241,7 +245,7 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -
     assert fetch_messages(ana.device).problems == ()
 
 
-def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None:
+def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Network) -> None:
     """Its date is expired at first, and then, by our own default, too far ahead for the relay."""
     ana, ben = friends["ana"], friends["ben"]
     queue_recall_note(ana, ben)
@@ -256,10 +260,10 @@ def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None
 
 @pytest.mark.threat("lying-relay")
 @pytest.mark.parametrize("limit_days", [-5, 0, 10**30, datetime(2026, 11, 25, tzinfo=UTC)])
-def test_a_relays_stated_limit_is_clamped(friends: Room, limit_days: object) -> None:
+def test_a_relays_stated_limit_is_clamped(friends: Network, limit_days: object) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     tried = list[Envelope]()
 
     def refuse(_: Honest, _url: str, _token: object, envelope: Envelope) -> None:
@@ -276,10 +280,10 @@ def test_a_relays_stated_limit_is_clamped(friends: Room, limit_days: object) -> 
 
 
 @pytest.mark.threat("lying-relay")
-def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends: Room) -> None:
+def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
-    ben.opens_newest()
+    name = ana.sends(SMALL_PICTURE, ben).name
+    ben.open_newest()
     limits = iter(range(29, 0, -1))
     calls = Counter[str]()
 
@@ -294,15 +298,15 @@ def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends:
 
 @pytest.mark.parametrize("hours", [0, 2.5, 23])
 def test_the_default_expiry_is_accepted_when_the_clock_is_off_by_hours(
-    friends: Room, hours: float
+    friends: Network, hours: float
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     set_clock_off(ana, friends, timedelta(hours=hours))
     send_message(text_draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
-def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -> None:
+def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Network) -> None:
     ana = friends["ana"]
     set_clock_off(ana, friends, timedelta(days=2))
     with pytest.raises(RefusedForSome) as raised:
@@ -313,7 +317,7 @@ def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -
     assert "--days" not in text
 
 
-def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
+def test_a_date_refusal_names_a_clock_that_is_behind(friends: Network) -> None:
     ana = friends["ana"]
     set_clock_off(ana, friends, timedelta(days=-3))
     with pytest.raises(RefusedForSome) as raised:
@@ -324,7 +328,7 @@ def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
     assert "has been deleted" not in text
 
 
-def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
+def test_a_date_refusal_names_too_many_days(friends: Network) -> None:
     limit_expiry(friends, 7)
     with pytest.raises(RefusedForSome, match="--days 7"):
         send_message(text_draft(friends["ana"], DEFAULT_EXPIRY_DAYS), friends["ana"].device)
@@ -344,7 +348,7 @@ def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
     ],
 )
 def test_the_reason_why_a_waiting_copy_is_refused(
-    friends: Room, by: timedelta, waited: timedelta, kind: type[Exception], words: str
+    friends: Network, by: timedelta, waited: timedelta, kind: type[Exception], words: str
 ) -> None:
     ana = friends["ana"]
     clock = set_clock_off(ana, friends, by)
@@ -361,7 +365,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
     assert words in join_wrapped_lines(str(problem))
 
 
-def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Room) -> None:
+def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Network) -> None:
     ana = friends["ana"]
     refused = Expired(when=friends.clock.now())
     caro = friends.set_up_person("caro")
@@ -375,11 +379,11 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: R
     assert can_write(ana, caro)
 
 
-def test_linking_that_fails_for_a_clock_reports_the_clock(room: Room) -> None:
-    new = bare(room, "phone")
-    here = start_on_old_device(None, room["ana"].device)
+def test_linking_that_fails_for_a_clock_reports_the_clock(network: Network) -> None:
+    new = bare(network, "phone")
+    here = start_on_old_device(None, network["ana"].device)
     with (
-        new.courier.playing(post=failing(Expired(when=room.clock.now()))),
+        new.courier.playing(post=failing(Expired(when=network.clock.now()))),
         pytest.raises(ClocksDiffer, match="is behind"),
     ):
         start_on_new_device(here.code, None, new.device)

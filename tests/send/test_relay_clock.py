@@ -13,42 +13,42 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.open import open_message
 from tests.deterministic import SettableClock
-from tests.send.send_device import HERE, SMALL, Room
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network
 
 
 @pytest.fixture
-def swept(friends: Room) -> Room:
+def swept(friends: Network) -> Network:
     """Ana and Ben, whose relay has swept before."""
-    asyncio.run(expire_due(friends.relays[HERE]))
+    asyncio.run(expire_due(friends.relays[RELAY_URL]))
     return friends
 
 
-def sweep_with_clock_ahead(room: Room) -> None:
+def sweep_with_clock_ahead(network: Network) -> None:
     """Run one sweep of the relay, which must refuse because its clock is a year ahead."""
     with pytest.raises(RelayClockAhead):
-        asyncio.run(expire_due(room.relays[HERE]))
+        asyncio.run(expire_due(network.relays[RELAY_URL]))
 
 
 @pytest.mark.slow
-def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Room) -> None:
+def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Network) -> None:
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     swept.clock.moment = right + timedelta(days=400)
     sweep_with_clock_ahead(swept)
     swept.clock.moment = right
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     assert open_message(message.name, ben.device).files
-    assert ben.sends(SMALL, ana)
-    assert ana.sends(SMALL, ben)
-    assert (ana.received(), ben.received()) == (1, 2)
+    assert ben.sends(SMALL_PICTURE, ana)
+    assert ana.sends(SMALL_PICTURE, ben)
+    assert (ana.received_count(), ben.received_count()) == (1, 2)
 
 
 @pytest.mark.slow
-def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
+def test_messages_wait_while_the_relays_clock_is_wrong(swept: Network) -> None:
     """The devices' own clocks are right, and they do not trust the relay's."""
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     for one in (ana, ben):
@@ -58,8 +58,8 @@ def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
     with pytest.raises(RelayClockAhead):
         open_message(message.name, ben.device)
     with pytest.raises(WaitsInOutbox, match="400 days have passed"):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     swept.clock.moment = right
     assert open_message(message.name, ben.device).files
     fetch_messages(ana.device)
-    assert ben.received() == 2
+    assert ben.received_count() == 2

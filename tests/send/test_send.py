@@ -20,7 +20,7 @@ from entrenous.send.message.draft import (
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import Honest, failing
 
@@ -40,19 +40,19 @@ def nothing_was_stored(who: Person) -> bool:
 
 
 @pytest.mark.slow
-def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
+def test_a_message_interrupted_before_it_left_never_leaves(three: Network) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     for trick in (interrupt, interrupt_after_answer):
         with ana.courier.playing(upload_blob=trick), pytest.raises(SendingUndone):
-            ana.sends(SMALL, ben, caro)
+            ana.sends(SMALL_PICTURE, ben, caro)
         assert nothing_was_stored(ana)
     fetch_messages(ana.device)
-    assert (ben.received(), caro.received()) == (0, 0)
-    ana.sends(SMALL, ben, caro)
-    assert (ben.received(), caro.received()) == (1, 1)
+    assert (ben.received_count(), caro.received_count()) == (0, 0)
+    ana.sends(SMALL_PICTURE, ben, caro)
+    assert (ben.received_count(), caro.received_count()) == (1, 1)
 
 
-def test_a_message_interrupted_while_sealing_leaves_nothing(three: Room) -> None:
+def test_a_message_interrupted_while_sealing_leaves_nothing(three: Network) -> None:
     ana = three["ana"]
     with pytest.raises(SendingUndone):
         send_message(
@@ -63,10 +63,10 @@ def test_a_message_interrupted_while_sealing_leaves_nothing(three: Room) -> None
 
 
 @pytest.mark.parametrize("trick", [interrupt, interrupt_after_answer])
-def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: Any) -> None:
+def test_an_interrupted_message_that_may_have_left_is_named(three: Network, trick: Any) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as raised:
-        ana.sends(SMALL, ben, caro)
+        ana.sends(SMALL_PICTURE, ben, caro)
     (message,) = ana.device.ledger.messages()
     assert f"entrenous recall {message.name}" in str(raised.value).replace("\n", " ")
     departures = [copy.departure for copy in COPY_DELIVERY_TABLE.all(ana.device.vault)]
@@ -74,28 +74,28 @@ def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: 
     recall_message(message.name, ana.device)
     for one in (ben, caro):
         fetch_messages(one.device)
-    assert caro.received() == 0
+    assert caro.received_count() == 0
 
 
 @pytest.mark.slow
-def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
+def test_interrupting_a_message_keeps_other_waiting_ones(three: Network) -> None:
     ana, ben = three["ana"], three["ben"]
-    three.silence(HERE)
+    three.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     (first,) = ana.device.ledger.messages()
     with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     assert list(ana.device.ledger.messages()) == [first]
-    three.back(HERE)
+    three.reconnect(RELAY_URL)
     fetch_messages(ana.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
-def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
+def test_a_copy_that_was_refused_cannot_have_left(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(WrongToken())), pytest.raises(RefusedForSome) as raised:
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     assert "Already on its way to: nobody." in str(raised.value).replace("\n", " ")
 
 
@@ -107,18 +107,18 @@ def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
         ({"caption": "\x1b[2J"}, TextHasControlCharacters),
         ({"caption": "half a \ud83d"}, TextHasControlCharacters),
         ({"caption": "\u202egnp.exe"}, TextHasControlCharacters),
-        ({"files": (SMALL,) * 65}, TooManyPictures),
+        ({"files": (SMALL_PICTURE,) * 65}, TooManyPictures),
     ],
 )
 def test_an_invalid_draft_is_refused_before_anything_is_done(
-    friends: Room, fields: dict[str, Any], error: type[Exception]
+    friends: Network, fields: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="Nothing was sent"):
         replace(draft(friends["ana"], "ben"), **fields)
 
 
-def test_the_longest_caption_arrives(friends: Room) -> None:
+def test_the_longest_caption_arrives(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     caption = "For you,\n" + "\u00e9" * 4087
     send_message(replace(draft(ana, "ben", confirmed=("ben",)), caption=caption), ana.device)
-    assert ben.opens_newest().caption == caption
+    assert ben.open_newest().caption == caption

@@ -7,22 +7,22 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.timeline import correspondents, hide_sent_message, timeline_page
-from tests.send.send_device import SMALL, Room, town_of_three
+from tests.send.send_device import SMALL_PICTURE, Network, network_of_three
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def town() -> Room:
-    return town_of_three()
+def town() -> Network:
+    return network_of_three()
 
 
-def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) -> None:
+def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
     names = []
     for _ in range(5):
         town.clock.advance(minutes=1)
-        names.append(ana.sends(SMALL, ben).name)
+        names.append(ana.sends(SMALL_PICTURE, ben).name)
     page = timeline_page(ben.id, ana.device, 0, 2)
     assert [one.name for one in page.entries] == names[3:]
     assert page.older == 3
@@ -31,11 +31,11 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) ->
     assert older.older == 0
 
 
-def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Room) -> None:
+def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Network) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     town.clock.advance(minutes=1)
-    cleo.sends(SMALL, ana)
+    cleo.sends(SMALL_PICTURE, ana)
     fetch_messages(ana.device)
     assert [(one.person, one.waiting) for one in correspondents(ana.device)] == [
         (cleo.id, 1),
@@ -45,27 +45,27 @@ def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Roo
     assert correspondents(ana.device)[0].waiting == 0
 
 
-def test_expired_message_no_longer_counts_as_waiting(town: Room) -> None:
+def test_expired_message_no_longer_counts_as_waiting(town: Network) -> None:
     ana, cleo = town["ana"], town["cleo"]
-    cleo.sends(SMALL, ana, days=1)
+    cleo.sends(SMALL_PICTURE, ana, days=1)
     fetch_messages(ana.device)
     town.clock.advance(days=2)
     assert correspondents(ana.device)[0].waiting == 0
     assert timeline_page(cleo.id, ana.device, 0, 1).entries[0].state == "expired"
 
 
-def test_other_recipients_and_a_recall_are_shown(town: Room) -> None:
+def test_other_recipients_and_a_recall_are_shown(town: Network) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
-    name = ana.sends(SMALL, ben, cleo).name
+    name = ana.sends(SMALL_PICTURE, ben, cleo).name
     entry = timeline_page(ben.id, ana.device, 0, 1).entries[0]
     assert (entry.also, entry.marked, entry.mine) == (("cleo",), True, True)
     recall_message(name, ana.device)
     assert timeline_page(ben.id, ana.device, 0, 1).entries[0].state == "taken back"
 
 
-def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Room) -> None:
+def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Network) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
-    name = ana.sends(SMALL, ben, cleo).name
+    name = ana.sends(SMALL_PICTURE, ben, cleo).name
     hide_sent_message(name, ben.id, ana.device)
     assert timeline_page(ben.id, ana.device, 0, 9).entries == ()
     assert len(timeline_page(cleo.id, ana.device, 0, 9).entries) == 1

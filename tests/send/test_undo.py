@@ -25,7 +25,7 @@ from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.room_text import writes
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.send.test_guard import draft
 from tests.village.crashes import survived
 
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def ana(friends: Room) -> Person:
+def ana(friends: Network) -> Person:
     return friends["ana"]
 
 
@@ -41,11 +41,13 @@ def draft_with_undo(ana: Person, undo_s: int = 10) -> object:
     return replace(draft(ana, "ben", confirmed=("ben",)), undo_s=undo_s)
 
 
-def nothing_was_received(friends: Room) -> bool:
-    return friends["ben"].received() == 0
+def nothing_was_received(friends: Network) -> bool:
+    return friends["ben"].received_count() == 0
 
 
-def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, ana: Person) -> None:
+def test_a_message_leaves_after_its_undo_window_and_not_before(
+    friends: Network, ana: Person
+) -> None:
     seen: list[bool] = []
 
     def wait(until: datetime) -> bool:
@@ -60,7 +62,7 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, an
 
     posted = send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait))
     assert seen == [True, True]
-    assert friends["ben"].received() == 1
+    assert friends["ben"].received_count() == 1
     assert posted.devices == {"ben": 1}
 
 
@@ -70,7 +72,7 @@ def records(ana: Person) -> dict[str, dict[str, bytes]]:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
+def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> None:
     def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
@@ -104,7 +106,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
 @pytest.mark.threat("wrong-recipient")
 @pytest.mark.parametrize("step", ["drop_outbox_items", "undo_recipient_record"])
 def test_a_second_interrupt_still_undoes_the_message(
-    friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
+    friends: Network, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second Ctrl-C arrives while the first one is undoing the message."""
     real, calls = getattr(send, step), list[object]()
@@ -129,34 +131,34 @@ def test_a_second_interrupt_still_undoes_the_message(
     assert ana.vault._files == {}
 
 
-def test_undo_window_can_end_with_a_later_command(friends: Room, ana: Person) -> None:
+def test_undo_window_can_end_with_a_later_command(friends: Network, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox, match="can still cancel"):
         send_message(draft_with_undo(ana), ana.device)
     assert fetch_messages(ana.device).problems == ()
     assert nothing_was_received(friends)
     friends.clock.advance(seconds=10)
     fetch_messages(ana.device)
-    assert friends["ben"].received() == 1
+    assert friends["ben"].received_count() == 1
 
 
 def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
-    friends: Room, ana: Person
+    friends: Network, ana: Person
 ) -> None:
     """It crashes at one point after another. Each sealed message leaves once, and in time."""
     crash_point, finished = 0, False
     while not finished:
-        before = friends["ben"].received()
+        before = friends["ben"].received_count()
         finished = survived(lambda device: _seal_only(ana, device), ana.device, crash_point)
         waiting = list(COPY_DELIVERY_TABLE.all(ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)
-        assert friends["ben"].received() == before, f"after crash {crash_point}"
+        assert friends["ben"].received_count() == before, f"after crash {crash_point}"
         friends.clock.advance(seconds=9)
         fetch_messages(ana.device)
-        assert friends["ben"].received() == before, f"after crash {crash_point}"
+        assert friends["ben"].received_count() == before, f"after crash {crash_point}"
         friends.clock.advance(seconds=1)
         fetch_messages(ana.device)
-        assert friends["ben"].received() == before + len(sealed), f"after crash {crash_point}"
+        assert friends["ben"].received_count() == before + len(sealed), f"after crash {crash_point}"
         crash_point += 1
     assert crash_point > 10
     assert not list(ana.device.vault.items(OUTBOX))
@@ -169,7 +171,7 @@ def _seal_only(ana: Person, device: object) -> None:
 
 @pytest.mark.parametrize("days", [2, -2])
 def test_a_clock_set_back_does_not_extend_an_undo_window(
-    friends: Room, ana: Person, days: int
+    friends: Network, ana: Person, days: int
 ) -> None:
     """The clock was ahead when the message was written, or was set wrong later."""
     right = friends.clock.moment
@@ -178,10 +180,10 @@ def test_a_clock_set_back_does_not_extend_an_undo_window(
         send_message(draft_with_undo(ana), ana.device)
     friends.clock.moment = right + timedelta(days=min(days, 0))
     writes(ana, "ben")
-    assert friends["ben"].received() == 2
+    assert friends["ben"].received_count() == 2
 
 
-def test_the_clock_may_be_set_during_an_undo_window(friends: Room, ana: Person) -> None:
+def test_the_clock_may_be_set_during_an_undo_window(friends: Network, ana: Person) -> None:
     def wait(_until: datetime) -> bool:
         friends.clock.advance(minutes=-30)
         return True
@@ -189,7 +191,7 @@ def test_the_clock_may_be_set_during_an_undo_window(friends: Room, ana: Person) 
     assert send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait)).devices == {
         "ben": 1
     }
-    assert friends["ben"].received() == 1
+    assert friends["ben"].received_count() == 1
 
 
 def test_a_message_in_its_undo_window_is_not_reported_as_leaving(ana: Person) -> None:
@@ -198,7 +200,7 @@ def test_a_message_in_its_undo_window_is_not_reported_as_leaving(ana: Person) ->
     assert "--resume" not in str(raised.value)
 
 
-def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person) -> None:
+def test_later_letters_do_not_overtake_an_undo_window(friends: Network, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana), ana.device)
     with pytest.raises(WaitsInOutbox):
@@ -206,19 +208,19 @@ def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person
     assert nothing_was_received(friends)
     friends.clock.advance(seconds=10)
     assert flush_outbox(ana.device).posted_count == 2
-    assert friends["ben"].received() == 2
+    assert friends["ben"].received_count() == 2
 
 
-def test_an_undo_window_delays_no_other_message(friends: Room, ana: Person) -> None:
+def test_an_undo_window_delays_no_other_message(friends: Network, ana: Person) -> None:
     caro = friends.set_up_person("caro")
     ana.add_contact(caro)
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana), ana.device)
     send_message(draft(ana, "caro", confirmed=("caro",)), ana.device)
-    assert (friends["ben"].received(), caro.received()) == (0, 1)
+    assert (friends["ben"].received_count(), caro.received_count()) == (0, 1)
 
 
-def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Room, ana: Person) -> None:
+def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Network, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox) as raised:
         send_message(draft_with_undo(ana), ana.device)
     (message,) = ana.device.ledger.messages()

@@ -14,13 +14,13 @@ from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.trace.report.disclose import disclose_trace, recorded_trace
 from entrenous.trace.trace_file import trace_file, with_current_names
 from tests.archive.boxes import exported, imported
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.trace.report_desk import as_jpeg, cropped_jpeg, mark_and_trace, photo
 
 pytestmark = pytest.mark.slow
 
 
-class Leaked(Room):
+class Leaked(Network):
     """Ana sent a photo to Ben; a part of his copy is found."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Leaked(Room):
         self.ben = ben.id
         self.ana.add_contact(ben)
         self.ana.sends(as_jpeg(photo(), 95), ben)
-        self.leak = cropped_jpeg(ben.opens_newest().files[0].data)
+        self.leak = cropped_jpeg(ben.open_newest().files[0].data)
 
     def knows_another(self, who: Person) -> None:
         """Let Ana, on one of her devices, add another person whom she also calls Ben."""
@@ -44,40 +44,42 @@ class Leaked(Room):
 
 
 @pytest.fixture
-def room() -> Leaked:
+def network() -> Leaked:
     return Leaked()
 
 
-def test_later_holder_of_a_reused_name_is_not_named(room: Leaked) -> None:
-    rename_contact("ben", "benjamin", room.ana.device)
-    room.knows_another(room.ana)
-    assert room.named(room.ana) == "benjamin"
-    name_of = current_name_lookup(room.ana.device)
-    made = disclose_trace(1, room.leak, room.ana.device, None, blind=False, name_of=name_of)
+def test_later_holder_of_a_reused_name_is_not_named(network: Leaked) -> None:
+    rename_contact("ben", "benjamin", network.ana.device)
+    network.knows_another(network.ana)
+    assert network.named(network.ana) == "benjamin"
+    name_of = current_name_lookup(network.ana.device)
+    made = disclose_trace(1, network.leak, network.ana.device, None, blind=False, name_of=name_of)
     assert made.report.named == ("benjamin",)
 
 
-def test_later_holder_of_a_reused_name_is_not_named_after_reading_an_archive(room: Leaked) -> None:
-    anew = room.set_up_person("ana anew")
-    room.knows_another(anew)
-    imported(exported(room.ana.device), anew.device)
-    assert room.named(anew) == "ben 2"
-    assert contact_named("ben 2", anew.device).person.id == room.ben
+def test_later_holder_of_a_reused_name_is_not_named_after_reading_an_archive(
+    network: Leaked,
+) -> None:
+    anew = network.set_up_person("ana anew")
+    network.knows_another(anew)
+    imported(exported(network.ana.device), anew.device)
+    assert network.named(anew) == "ben 2"
+    assert contact_named("ben 2", anew.device).person.id == network.ben
 
 
-def test_later_holder_of_a_forgotten_persons_name_is_not_named(room: Leaked) -> None:
-    forget_contact("ben", room.ana.device)
-    assert room.named(room.ana) == "ben"
-    room.knows_another(room.ana)
-    assert room.named(room.ana) == "ben (not the one you know now)"
+def test_later_holder_of_a_forgotten_persons_name_is_not_named(network: Leaked) -> None:
+    forget_contact("ben", network.ana.device)
+    assert network.named(network.ana) == "ben"
+    network.knows_another(network.ana)
+    assert network.named(network.ana) == "ben (not the one you know now)"
 
 
-def test_case_uses_current_names_too(room: Leaked) -> None:
-    trace = trace_file(room.leak, room.ana.device).trace
-    case = open_case(trace, Situation(()), AgeAnswer.ADULTS, room.ana.device)
-    rename_contact("ben", "benjamin", room.ana.device)
-    room.knows_another(room.ana)
-    assert case_json(case, room.ana.device)["named"] == ["benjamin"]
+def test_case_uses_current_names_too(network: Leaked) -> None:
+    trace = trace_file(network.leak, network.ana.device).trace
+    case = open_case(trace, Situation(()), AgeAnswer.ADULTS, network.ana.device)
+    rename_contact("ben", "benjamin", network.ana.device)
+    network.knows_another(network.ana)
+    assert case_json(case, network.ana.device)["named"] == ["benjamin"]
 
 
 def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
@@ -91,8 +93,8 @@ def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
     assert recorded_trace(number, new.device).leak_sha256 == old.seen.trace.leak_sha256
 
 
-def test_a_label_of_another_channel_is_nobodys_name(room: Leaked) -> None:
-    name_of = current_name_lookup(room.ana.device)
+def test_a_label_of_another_channel_is_nobodys_name(network: Leaked) -> None:
+    name_of = current_name_lookup(network.ana.device)
     assert name_of(None, "ben") == "ben"
-    assert name_of(room.ben, "ben of old") == "ben"
+    assert name_of(network.ben, "ben of old") == "ben"
     assert name_of(PersonId(bytes(32)), "Ben") == "Ben (not the one you know now)"

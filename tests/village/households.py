@@ -31,22 +31,22 @@ from entrenous.send.tokens.token_ranges import HeldTokens
 from entrenous.send.tokens.use import held_tokens
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
-from tests.send.send_device import THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, Network, Person
 from tests.village.malicious_relay import MaliciousCourier
 
 
-def bare(room: Room, name: str) -> Person:
-    """Add a device that is not set up to the room."""
-    vault, courier = MemoryVault(), MaliciousCourier(room.honest)
-    random_source = SeededRandomSource(f"{name} bare {len(room.people)}")
-    device = Device(room.clock, random_source, vault, VaultLedger(vault), courier, read_picture)
-    room.people[name] = Person(name, device, vault, courier)
-    return room.people[name]
+def bare(network: Network, name: str) -> Person:
+    """Add a device that is not set up to the network."""
+    vault, courier = MemoryVault(), MaliciousCourier(network.honest)
+    random_source = SeededRandomSource(f"{name} bare {len(network.people)}")
+    device = Device(network.clock, random_source, vault, VaultLedger(vault), courier, read_picture)
+    network.people[name] = Person(name, device, vault, courier)
+    return network.people[name]
 
 
-def links(room: Room, old: Person, name: str, calls_it: str | None = None) -> Person:
+def links(network: Network, old: Person, name: str, calls_it: str | None = None) -> Person:
     """Link a new device to that of ``old``, let both catch up, and return the new one."""
-    new = bare(room, name)
+    new = bare(network, name)
     link(old.device, new.device, calls_it)
     catch_up(new, old, new, old, new)
     return new
@@ -96,7 +96,7 @@ def in_touch(*people: Person) -> bool:
     return all(can_write(a, b) for a in people for b in people if a is not b)
 
 
-def gets_ready(leader: Person, *others: Person, url: str = THERE) -> None:
+def gets_ready(leader: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
     """Start a move to another relay on one device, and let the others prepare for it."""
     with pytest.raises(WaitsForDevices):
         move_all_devices(url, None, leader.device)

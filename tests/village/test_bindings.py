@@ -21,7 +21,7 @@ from entrenous.send.inbox import index_message_name, received_messages, store_me
 from entrenous.send.letter.letter_nouns import Manifest, MessageReference, PersonDeviceListHead
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import open_message
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 
 pytestmark = pytest.mark.slow
 
@@ -50,15 +50,15 @@ CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
 }
 
 
-@made_once
-def sent() -> Room:
-    room = Room()
-    ana, ben, caro = (room.set_up_person(name) for name in ("ana", "ben", "caro"))
+@cached_network
+def sent() -> Network:
+    network = Network()
+    ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     ana.add_contact(ben)
     ana.add_contact(caro)
-    ana.sends(SMALL, ben, caro, opens=3)
+    ana.sends(SMALL_PICTURE, ben, caro, opens=3)
     fetch_messages(ben.device)
-    return room
+    return network
 
 
 @pytest.fixture

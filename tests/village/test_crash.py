@@ -39,7 +39,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
 from tests.village.crashes import survived
 
@@ -47,21 +47,21 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def ana(friends: Room) -> Person:
+def ana(friends: Network) -> Person:
     return friends["ana"]
 
 
 @pytest.fixture
-def ben(friends: Room) -> Person:
+def ben(friends: Network) -> Person:
     return friends["ben"]
 
 
 @pytest.fixture
-@made_once
-def friends() -> Room:
-    room = Room()
-    room.set_up_person("ana").add_contact(room.set_up_person("ben"))
-    return room
+@cached_network
+def friends() -> Network:
+    network = Network()
+    network.set_up_person("ana").add_contact(network.set_up_person("ben"))
+    return network
 
 
 MOMENT_STEP = size(5, 1)
@@ -93,7 +93,7 @@ def nothing_is_pending(*people: Person) -> bool:
 def draft(*, opens: int | None = None, after: Device) -> Draft:
     policy = MessagePolicy(after.clock.now() + timedelta(days=7), opens)
     name = RecipientId("ben")
-    return Draft((SMALL,), (name,), policy, confirmed=frozenset([name]))
+    return Draft((SMALL_PICTURE,), (name,), policy, confirmed=frozenset([name]))
 
 
 def received_message(name: str, who: Person) -> ReceivedMessage:
@@ -111,8 +111,8 @@ def both_can_write(ana: Person, ben: Person) -> bool:
     A ratchet that ran twice from one state would make one of the messages undecryptable.
     """
     before = len(fetched_names(ana)), len(fetched_names(ben))
-    ana.sends(SMALL, ben)
-    ben.sends(SMALL, ana)
+    ana.sends(SMALL_PICTURE, ben)
+    ben.sends(SMALL_PICTURE, ana)
     after = len(fetched_names(ana)), len(fetched_names(ben))
     return after == (before[0] + 1, before[1] + 1) and nothing_is_pending(ana, ben)
 
@@ -144,7 +144,7 @@ def test_crash_while_fetching_loses_no_message(ana: Person, ben: Person) -> None
     def survives(moments: int) -> bool:
         known_before = set(fetched_names(ben))
         fetch_messages(ana.device)  # she may need new tokens of Ben's
-        sent = {ana.sends(SMALL, ben).name for _ in range(2)}
+        sent = {ana.sends(SMALL_PICTURE, ben).name for _ in range(2)}
         is_alive = survived(fetch_messages, ben.device, moments)
         assert set(fetched_names(ben)) - known_before == sent, f"after {moments} moments"
         for name in sent:
@@ -160,7 +160,7 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
     ana: Person, ben: Person
 ) -> None:
     def survives(moments: int) -> bool:
-        name = ana.sends(SMALL, ben, opens=1).name
+        name = ana.sends(SMALL_PICTURE, ben, opens=1).name
         fetch_messages(ben.device)
         before, shown = received_message(name, ben), list[int]()
 
@@ -204,7 +204,7 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
 def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, opened: bool) -> None:
     def survives(moments: int) -> bool:
-        name = ana.sends(SMALL, ben).name
+        name = ana.sends(SMALL_PICTURE, ben).name
         fetch_messages(ben.device)
         if opened:
             open_message(name, ben.device)
@@ -246,7 +246,7 @@ def test_crash_while_processing_a_recall_still_deletes_the_message(
     """Ben's device dies while it processes a recall."""
 
     def survives(moments: int) -> bool:
-        name = ana.sends(SMALL, ben).name
+        name = ana.sends(SMALL_PICTURE, ben).name
         fetch_messages(ben.device)
         open_message(name, ben.device)
         kept = received_message(name, ben).kept
@@ -263,7 +263,7 @@ def test_crash_while_processing_a_recall_still_deletes_the_message(
 
 
 def test_crash_while_adding_somebody_can_be_repeated(
-    friends: Room, ana: Person, ben: Person
+    friends: Network, ana: Person, ben: Person
 ) -> None:
     def survives(moments: int) -> bool:
         dan = friends.set_up_person(f"dan {moments}")
@@ -275,10 +275,10 @@ def test_crash_while_adding_somebody_can_be_repeated(
         assert known.count(dan.name) <= 1
         for one in (ana, dan, ana, dan):
             fetch_messages(one.device)
-        ana.sends(SMALL, dan)
-        dan.sends(SMALL, ana)
-        assert dan.opens_newest().files, f"after {moments} moments"
-        assert ana.opens_newest().files, f"after {moments} moments"
+        ana.sends(SMALL_PICTURE, dan)
+        dan.sends(SMALL_PICTURE, ana)
+        assert dan.open_newest().files, f"after {moments} moments"
+        assert ana.open_newest().files, f"after {moments} moments"
         assert nothing_is_pending(ana, dan)
         return is_alive
 
@@ -287,7 +287,7 @@ def test_crash_while_adding_somebody_can_be_repeated(
 
 
 def test_crash_while_being_added_is_completed_later(
-    friends: Room, ana: Person, ben: Person
+    friends: Network, ana: Person, ben: Person
 ) -> None:
     """Ben's device dies while it processes the use of his invite and answers it."""
 
@@ -297,10 +297,10 @@ def test_crash_while_being_added_is_completed_later(
         is_alive = survived(fetch_messages, ben.device, moments)
         for one in (ben, dan, ben, dan):
             fetch_messages(one.device)
-        dan.sends(SMALL, ben)
-        ben.sends(SMALL, dan)
-        assert ben.opens_newest().files, f"after {moments} moments"
-        assert dan.opens_newest().files, f"after {moments} moments"
+        dan.sends(SMALL_PICTURE, ben)
+        ben.sends(SMALL_PICTURE, dan)
+        assert ben.open_newest().files, f"after {moments} moments"
+        assert dan.open_newest().files, f"after {moments} moments"
         assert nothing_is_pending(ben, dan)
         return is_alive
 

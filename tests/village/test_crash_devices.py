@@ -29,7 +29,7 @@ from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.keep_contacts import contact_named
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
 from tests.village.crashes import survived
 from tests.village.households import bare, catch_up, link
@@ -42,12 +42,12 @@ OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7
 
 
 @pytest.fixture
-@made_once
-def home() -> Room:
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+@cached_network
+def home() -> Network:
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
-    return room
+    return network
 
 
 def link_up_to_comparison(
@@ -73,7 +73,7 @@ def no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Room) -> None:
+def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
 
     def survives(turn: int) -> bool:
@@ -92,9 +92,9 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Room) -
         catch_up(new, ana, new, ben, new, ana)
         assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
         if turn % size(2, 5) == 0:
-            assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
-            assert new.opens_newest().files
-            assert ana.opens_newest().files
+            assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}, f"after {moments} moments"
+            assert new.open_newest().files
+            assert ana.open_newest().files
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
         assert no_undecryptable_letters(ana, ben, new)
@@ -103,7 +103,7 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Room) -
     assert deaths_until_survival(survives) > size(3, 20)
 
 
-def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Room) -> None:
+def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
 
     def survives(turn: int) -> bool:
@@ -125,8 +125,10 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Room) -
             catch_up(new, ana, new, ben, new, ana)
             assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
             if turn % size(2, 5) == 0:
-                assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
-                assert new.opens_newest().files
+                assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}, (
+                    f"after {moments} moments"
+                )
+                assert new.open_newest().files
             assert no_undecryptable_letters(new)
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
@@ -137,7 +139,7 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Room) -
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_device_dies_while_it_revokes(home: Room) -> None:
+def test_a_device_dies_while_it_revokes(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
 
     def survives(turn: int) -> bool:
@@ -163,8 +165,8 @@ def test_a_device_dies_while_it_revokes(home: Room) -> None:
             own_device(ana.device).person.head,
         )
         if turn % size(2, 5) == 0:
-            assert ben.sends(SMALL, ana).devices == {"ana": 1}, f"after {moments} moments"
-            assert ana.opens_newest().files
+            assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}, f"after {moments} moments"
+            assert ana.open_newest().files
         assert no_undecryptable_letters(ana, ben)
         return not died
 

@@ -10,7 +10,14 @@ from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_REGISTR
 from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.keep_contacts import contact_named
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    network_of_three,
+)
 from tests.village.crashes import survived
 from tests.village.households import catch_up
 from tests.village.test_crash import deaths_until_survival
@@ -19,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def town() -> Room:
-    return town_of_three()
+def town() -> Network:
+    return network_of_three()
 
 
 def knows_current_list(who: Person, ana: Person) -> bool:
@@ -28,13 +35,13 @@ def knows_current_list(who: Person, ana: Person) -> bool:
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
 
-def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Room) -> None:
+def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Network) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     homes = set[bytes]()
 
     def survives(third: int) -> bool:
         moments = 1 + 3 * third
-        target = THERE if ana.home[0] == HERE else HERE
+        target = OTHER_RELAY_URL if ana.home[0] == RELAY_URL else RELAY_URL
         homes.add(ana.home[1])
         is_alive = survived(
             lambda device: move_all_devices(target, None, device), ana.device, moments, ()
@@ -47,15 +54,15 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Room) -> None:
         clear_next_relay_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
-            ben.sends(SMALL, ana)  # he does not know of the move yet
+            ben.sends(SMALL_PICTURE, ana)  # he does not know of the move yet
         catch_up(ana, ben, cleo, ana)
         assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], moments
         if third % 3 == 0:
-            before = ana.received()
+            before = ana.received_count()
             for one in (ben, cleo):
-                one.sends(SMALL, ana)
-            assert ana.received() == before + 2, f"after {moments} moments"
-            assert ana.opens_newest().files
+                one.sends(SMALL_PICTURE, ana)
+            assert ana.received_count() == before + 2, f"after {moments} moments"
+            assert ana.open_newest().files
         waiting = [
             ana.device.vault.keys(name) for name in (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET)
         ]

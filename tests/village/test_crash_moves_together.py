@@ -20,7 +20,15 @@ from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+    network_of_three,
+)
 from tests.village.crashes import survived
 from tests.village.households import catch_up, links
 from tests.village.test_crash import deaths_until_survival
@@ -41,7 +49,7 @@ class Town:
     @property
     def target(self) -> str:
         """The relay at which Ana is not."""
-        return THERE if self.ana.home[0] == HERE else HERE
+        return OTHER_RELAY_URL if self.ana.home[0] == RELAY_URL else RELAY_URL
 
     def complete_move(self, target: str) -> None:
         """Run the next commands on each device, and check that both of Ana's are at ``target``."""
@@ -58,10 +66,10 @@ class Town:
     def check_messages_arrive(self) -> None:
         """Check that messages to Ana reach both of her devices, and that no task is pending."""
         own, others = (self.ana, self.phone), (self.ben, self.cleo)
-        before = [one.received() for one in own]
+        before = [one.received_count() for one in own]
         for one in others:
-            one.sends(SMALL, self.ana)
-        assert [one.received() for one in own] == [count + 2 for count in before]
+            one.sends(SMALL_PICTURE, self.ana)
+        assert [one.received_count() for one in own] == [count + 2 for count in before]
         tables = (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX)
         assert [one.device.vault.keys(name) for one in own for name in tables] == [()] * 8
         assert [take_undecryptable_count(one.device) for one in (*own, *others)] == [0] * 4
@@ -73,12 +81,12 @@ def start_move(device: Device, target: str) -> None:
 
 
 @pytest.fixture
-@made_once
-def room() -> Room:
-    room = town_of_three()
-    ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))
-    catch_up(ben, cleo, ana, links(room, ana, "phone", "phone"), ben, cleo)
-    return room
+@cached_network
+def network() -> Network:
+    network = network_of_three()
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
+    catch_up(ben, cleo, ana, links(network, ana, "phone", "phone"), ben, cleo)
+    return network
 
 
 @pytest.mark.parametrize(
@@ -89,10 +97,10 @@ def room() -> Room:
     ],
 )
 def test_crash_of_one_device_does_not_stop_the_move_of_both(
-    room: Room, who: str, apart: int
+    network: Network, who: str, apart: int
 ) -> None:
     """Both the device that leads the move and the other die while they prepare or sign it."""
-    town = Town(*(room[name] for name in ("ana", "phone", "ben", "cleo")))
+    town = Town(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def survives(turn: int) -> bool:
         signs, target = turn % 2 == 1, town.target
@@ -103,10 +111,10 @@ def test_crash_of_one_device_does_not_stop_the_move_of_both(
         if signs and who == "phone":
             start_move(town.ana.device, target)
         step = partial(start_move, target=target) if who == "ana" else fetch_messages
-        is_alive = survived(step, room[who].device, 1 + apart * (turn // 2), ())
+        is_alive = survived(step, network[who].device, 1 + apart * (turn // 2), ())
         town.complete_move(target)
         town.check_messages_arrive()
-        room.clock.advance(seconds=1)
+        network.clock.advance(seconds=1)
         return is_alive and signs
 
     assert deaths_until_survival(survives) > 4

@@ -26,7 +26,7 @@ from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import another_device, becomes, identity_of, issue_key_bundle
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import changed
@@ -37,14 +37,14 @@ Trick = Callable[..., Any]
 
 
 @pytest.fixture
-@made_once
-def home() -> Room:
+@cached_network
+def home() -> Network:
     """Return Ana, Ben and Caro, who all know each other."""
-    room = Room()
-    ana, ben, caro = (room.set_up_person(name) for name in ("ana", "ben", "caro"))
+    network = Network()
+    ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     for one, other in ((ana, ben), (ana, caro), (ben, caro)):
         one.add_contact(other)
-    return room
+    return network
 
 
 def device_count(of: str, by: Person) -> int:
@@ -62,7 +62,7 @@ def show_card(card: bytes, of: Person) -> Trick:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
+def test_a_list_that_the_relay_made_is_not_taken(home: Network) -> None:
     """The relay waits until somebody asks for a list, and shows one with a device of its own."""
     ana, ben, thief = home["ana"], home["ben"], home.set_up_person("thief")
     before = identity_of(ana)
@@ -74,24 +74,24 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
     forged = [write_key_bundle(signed_by_another), own_device(thief.device).card]
     with pytest.raises(ValueError, match="not what the specification allows"):
         write_key_bundle(added)  # the newest list does not name that certificate
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     for card in forged:
         with ben.courier.playing(key_bundle=show_card(card, ana)):
             fetch_messages(ben.device)
         home.clock.advance(hours=9)
     assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
-    assert ben.sends(SMALL, ana).devices == {"ana": 1}
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}
     assert before.device == own_device(ana.device).key.device
 
 
-def test_newer_list_named_by_a_letter_is_fetched(home: Room) -> None:
+def test_newer_list_named_by_a_letter_is_fetched(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
     mark_keys_compared("ana", ben.device)
     issue_key_bundle(ana)
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert contact_named("ana", ben.device).compared
@@ -99,12 +99,12 @@ def test_newer_list_named_by_a_letter_is_fetched(home: Room) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Room) -> None:
+def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Network) -> None:
     """The relay keeps showing the earlier list."""
     ana, ben = home["ana"], home["ben"]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     reports = []
     with ben.courier.playing(key_bundle=show_card(old, ana)):
         for _ in range(6):
@@ -116,17 +116,17 @@ def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Room) -> Non
 
 
 @pytest.mark.threat("server-adds-device")
-def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
+def test_two_lists_of_one_epoch_freeze_the_person(home: Network) -> None:
     """Somebody with Ana's master key signs another list beside hers, and Ben knows one of them."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     frozen = contact_named("ana", ben.device)
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(ContradictoryLists):
-        ben.sends(SMALL, ana)
+        ben.sends(SMALL_PICTURE, ana)
     kept = DEVICE_LIST_FORK_TABLE.load(ana.id.hex(), ben.device.vault)
     assert kept is not None
     assert kept.other.digest == own_device(ana.device).person.head
@@ -142,7 +142,7 @@ def fork(ana: Person, ben: Person) -> None:
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert device_count("ana", ben) == 2
     take_contact_changes(ben.device)
@@ -151,37 +151,37 @@ def fork(ana: Person, ben: Person) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(home: Room) -> None:
+def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(home: Network) -> None:
     """Ben has one list of Ana's and Caro another; Caro's message to both names the one she has."""
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     fork(ana, ben)
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    ana.sends(SMALL, caro)
+    ana.sends(SMALL_PICTURE, caro)
     fetch_messages(caro.device)
     assert contact_named("ana", caro.device).person.head == me.person.head
     assert contradictions(ben) == []
-    caro.sends(SMALL, ana, ben)
-    assert ben.received() == 2
+    caro.sends(SMALL_PICTURE, ana, ben)
+    assert ben.received_count() == 2
     assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     assert contact_named("ana", ben.device).forked
 
 
 @pytest.mark.threat("server-adds-device")
-def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
+def test_who_only_claims_another_list_freezes_nobody(home: Network) -> None:
     """Caro names a list that Ana's relay does not show: Ben is told that views differ, no more."""
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     known = contact_named("ana", caro.device)
     other = replace(known.person, head=b"f" * 32)
     store_contact(replace(known, person=other), caro.device)
-    caro.sends(SMALL, ana, ben)
+    caro.sends(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
         home.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
     assert not contact_named("ana", ben.device).forked
-    assert ben.sends(SMALL, ana).devices == {"ana": 1}
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}
 
 
 def make_believe(liar: Person, of: str, epoch: int) -> None:
@@ -192,20 +192,20 @@ def make_believe(liar: Person, of: str, epoch: int) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room) -> None:
+def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Network) -> None:
     """Caro names a list of Ana's that does not exist. Ana's next message to Ben names her real new
     list, and he takes it once her relay shows it.
     """
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     make_believe(caro, "ana", 2**40)
-    caro.sends(SMALL, ana, ben)
+    caro.sends(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
         home.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(key_bundle=show_card(old, ana)):
         fetch_messages(ben.device)
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
@@ -219,10 +219,10 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
 
 
 @pytest.mark.threat("server-adds-device")
-def test_newer_list_is_accepted_whatever_was_claimed_before(home: Room) -> None:
+def test_newer_list_is_accepted_whatever_was_claimed_before(home: Network) -> None:
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     make_believe(caro, "ana", 2**40)
-    caro.sends(SMALL, ana, ben)
+    caro.sends(SMALL_PICTURE, ana, ben)
     issue_key_bundle(ana)
     publish_card(ana)
     fetch_messages(ben.device)
@@ -233,11 +233,11 @@ def test_newer_list_is_accepted_whatever_was_claimed_before(home: Room) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_claimed_newer_own_list_is_reported_as_a_claim(home: Room) -> None:
+def test_claimed_newer_own_list_is_reported_as_a_claim(home: Network) -> None:
     """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
     ana, caro = home["ana"], home["caro"]
     make_believe(caro, "ana", 2**40)
-    caro.sends(SMALL, ana)
+    caro.sends(SMALL_PICTURE, ana)
     for _ in range(4):
         fetch_messages(ana.device)
         home.clock.advance(hours=9)
@@ -252,18 +252,18 @@ def publish_card(ana: Person) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_own_list_that_we_did_not_sign_is_reported(home: Room) -> None:
+def test_own_list_that_we_did_not_sign_is_reported(home: Network) -> None:
     """Somebody with the master key gave Ben a list of Ana's; his next message to her names it."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     for _ in range(2):
         fetch_messages(ana.device)
     assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) -> None:
+def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Network) -> None:
     """The relay delivers no letter about the new list for a while, and then all of them."""
     ana, ben = home["ana"], home["ben"]
     with ben.courier.playing(waiting_envelopes=lambda *_: []):
@@ -272,24 +272,24 @@ def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) 
         assert device_count("ana", ben) == 1
     catch_up(ben, ana, home["phone"], ben)
     assert device_count("ana", ben) == 2
-    assert ben.sends(SMALL, ana).devices == {"ana": 2}
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
     assert contradictions(ben) == []
     for one in (ana, home["phone"]):
-        assert one.opens_newest().files
+        assert one.open_newest().files
 
 
-def test_device_without_published_keys_stops_nobody(home: Room) -> None:
+def test_device_without_published_keys_stops_nobody(home: Network) -> None:
     """The device is on the list, but died before it published a key."""
     ana, ben = home["ana"], home["ben"]
     dead = bare(home, "dead")
     link(ana.device, dead.device)
     catch_up(ana, ben)
     assert device_count("ana", ben) == 2
-    assert ben.sends(SMALL, ana).devices == {"ana": 1}
-    assert ana.opens_newest().files
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}
+    assert ana.open_newest().files
 
 
-def test_concurrent_list_changes_are_reported_as_a_fork(home: Room) -> None:
+def test_concurrent_list_changes_are_reported_as_a_fork(home: Network) -> None:
     """Neither knows of the other's change: both report the fork, and keep their own lists."""
     ana, phone = home["ana"], links(home, home["ana"], "phone", "phone")
     watch = links(home, ana, "watch", "watch")
@@ -302,19 +302,19 @@ def test_concurrent_list_changes_are_reported_as_a_fork(home: Room) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> None:
+def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ben, "ana", confirmed=("ana",)), undo_s=60), ben.device)
-    before = ana.received()
-    ana.sends(SMALL, ben)
+    before = ana.received_count()
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).forked
     home.clock.advance(seconds=61)
     (why,) = flush_outbox(ben.device).stayed.values()
     assert isinstance(why, ContradictoryLists)
-    assert ana.received() == before
+    assert ana.received_count() == before
     (sent,) = query_sent_messages(ben.device)
     assert [copy.state_in_words for copy in sent.copies] == ["not sent yet"]
     with ben.device.vault.transaction():

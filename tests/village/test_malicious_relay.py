@@ -40,31 +40,31 @@ from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, WaitingEnvelope
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def room() -> Room:
+@cached_network
+def network() -> Network:
     """Ana knows Ben and Caro, and they her."""
-    room = Room()
-    ana = room.set_up_person("ana")
+    network = Network()
+    ana = network.set_up_person("ana")
     for name in ("ben", "caro"):
-        ana.add_contact(room.set_up_person(name))
-    return room
+        ana.add_contact(network.set_up_person(name))
+    return network
 
 
 @pytest.fixture
-def ana(room: Room) -> Person:
-    return room["ana"]
+def ana(network: Network) -> Person:
+    return network["ana"]
 
 
 @pytest.fixture
-def ben(room: Room) -> Person:
-    return room["ben"]
+def ben(network: Network) -> Person:
+    return network["ben"]
 
 
 def open_all(who: Person) -> list[OpenedContent]:
@@ -86,7 +86,7 @@ def change_pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]
 
 def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
     for _ in range(3):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     for kept in (slice(0), slice(1)):
         with ben.courier.playing(
             waiting_envelopes=change_pages(lambda page, kept=kept: page[kept])
@@ -98,25 +98,25 @@ def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
 def test_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
     """An honest relay's pages are that short too, if letters are large."""
     for _ in range(3):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[:1])):
-        assert ben.received() == 3
+        assert ben.received_count() == 3
 
 
 def test_omitted_letter_arrives_once_it_is_shown(ana: Person, ben: Person) -> None:
     """The relay hides the first of three letters for a while."""
     for _ in range(3):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[1:])):
-        assert ben.received() == 2
+        assert ben.received_count() == 2
     assert len(open_all(ben)) == 3
 
 
 def test_reordered_letters_all_arrive(ana: Person, ben: Person) -> None:
     for _ in range(5):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
-        assert ben.received() == 5
+        assert ben.received_count() == 5
     assert (len(open_all(ben)), undecryptable_count(ben)) == (5, 0)
 
 
@@ -124,7 +124,7 @@ def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Pers
     for _ in range(2):
         for one, other in ((ana, ben), (ben, ana)):
             for _ in range(2):
-                one.sends(SMALL, other)
+                one.sends(SMALL_PICTURE, other)
         for one in (ana, ben):
             with one.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
                 fetch_messages(one.device)
@@ -134,28 +134,28 @@ def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Pers
 
 @pytest.mark.threat("lying-relay")
 def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, ben)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(
         waiting_envelopes=change_pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
     ):
         for _ in range(2):
-            assert ben.received() == 2
+            assert ben.received_count() == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
 
 
 def test_endless_list_of_letters_does_not_block_a_device(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(
         waiting_envelopes=lambda honest, *a: honest(*a[:-1], 0), acknowledge=lambda *_: None
     ):
-        assert ben.received() == 1
-    ana.sends(SMALL, ben)
+        assert ben.received_count() == 1
+    ana.sends(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 2
 
 
 def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     seen: list[WaitingEnvelope] = []
 
     def record(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
@@ -165,7 +165,7 @@ def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person)
     with ben.courier.playing(waiting_envelopes=change_pages(record)):
         fetch_messages(ben.device)
     replayed = [replace(one, id=EnvelopeId(bytes(15) + b"\x01"), sequence=99) for one in seen]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(
         waiting_envelopes=change_pages(lambda page: [*replayed, *page] if page else [])
     ):
@@ -175,37 +175,37 @@ def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person)
 
 @pytest.mark.threat("lying-relay")
 def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
-    room: Room, ana: Person, ben: Person
+    network: Network, ana: Person, ben: Person
 ) -> None:
-    caro = room["caro"]
+    caro = network["caro"]
     caro.add_contact(ben)
     before = undecryptable_count(ben)
-    ana.sends(SMALL, ben)
-    caro.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
+    caro.sends(SMALL_PICTURE, ben)
 
     def swapped(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         letters = [one.sealed for one in page][::-1]
         return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
 
     with ben.courier.playing(waiting_envelopes=change_pages(swapped), acknowledge=lambda *_: None):
-        assert ben.received() == 0
+        assert ben.received_count() == 0
     assert undecryptable_count(ben) == before + 2
-    ana.sends(SMALL, ben)
-    caro.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
+    caro.sends(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 2
 
 
-def test_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, room["caro"])
-    home = own_device(room["caro"].device).home
-    (for_caro,) = room.honest.waiting_envelopes(home.relay_url, home.mailbox, home.owner, 0)
+def test_letter_for_somebody_else_opens_nothing(network: Network, ana: Person, ben: Person) -> None:
+    ana.sends(SMALL_PICTURE, network["caro"])
+    home = own_device(network["caro"].device).home
+    (for_caro,) = network.honest.waiting_envelopes(home.relay_url, home.mailbox, home.owner, 0)
     with ben.courier.playing(
         waiting_envelopes=lambda _honest, *a: [for_caro] if a[-1] == 0 else [],
         acknowledge=lambda *_: None,
     ):
-        assert ben.received() == 0
+        assert ben.received_count() == 0
     assert undecryptable_count(ben) == 1
-    assert len(open_all(room["caro"])) == 1
+    assert len(open_all(network["caro"])) == 1
 
 
 @pytest.mark.parametrize("place", [0, 4, 200, 1500, -1])
@@ -213,27 +213,27 @@ def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
     ana: Person, ben: Person, place: int
 ) -> None:
     for _ in range(3):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
 
     def first_turned(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], sealed=flipped(page[0].sealed, place)), *page[1:]] if page else []
 
     with ben.courier.playing(waiting_envelopes=change_pages(first_turned)):
-        assert ben.received() == 2
+        assert ben.received_count() == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 1)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 3
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x01", b"\x00" * 3000, b"\x01" + b"k" * 3184])
 def test_junk_in_the_mailbox_does_not_stop_letters(ana: Person, ben: Person, junk: bytes) -> None:
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
 
     def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
 
     with ben.courier.playing(waiting_envelopes=change_pages(with_junk)):
-        assert ben.received() == 1
+        assert ben.received_count() == 1
     assert len(open_all(ben)) == 1
 
 
@@ -244,7 +244,7 @@ def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, ca
         raise RelayUnreachable(host="x")
 
     with ana.courier.playing(**{call: answer_nothing}), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ana.device)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
@@ -257,13 +257,13 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     ana: Person, ben: Person
 ) -> None:
     """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(waiting_envelopes=change_pages(lambda _: [])):
-        ben.sends(SMALL, ana)  # his next key
+        ben.sends(SMALL_PICTURE, ana)  # his next key
     fetch_messages(ana.device)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[1:])):
-        assert ben.received() == 1
+        assert ben.received_count() == 1
     assert own_key_count(ben) == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
     assert own_key_count(ben) == 1
@@ -273,7 +273,7 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
 def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
     for _ in range(3):
         for one, other in ((ana, ben), (ben, ana)):
-            one.sends(SMALL, other)
+            one.sends(SMALL_PICTURE, other)
             fetch_messages(other.device)
     assert own_key_count(ben) == 2  # the one that Ana sealed to last, and the one she got since
 
@@ -284,11 +284,11 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.read.LETTER_COUNTER_WINDOW_SIZE", 4)
     with ana.courier.playing(post=lambda *_: None):
-        ana.sends(SMALL, ben)  # the relay throws it away
+        ana.sends(SMALL_PICTURE, ben)  # the relay throws it away
     kept = []
     for _ in range(5):
         for one, other in ((ana, ben), (ben, ana)):
-            one.sends(SMALL, other)
+            one.sends(SMALL_PICTURE, other)
             fetch_messages(other.device)
         kept.append(own_key_count(ben))
     assert kept == [2, 3, 4, 2, 2]
@@ -297,15 +297,15 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
 def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben: Person) -> None:
     """Nobody can undo that, but later messages arrive, and the sender sees that one is gone."""
     with ana.courier.playing(post=lambda *_: None):
-        ana.sends(SMALL, ben)
-    ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
+    ana.sends(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 1
     lost, _ = sorted(query_sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
     assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
 
 
 def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     with (
         ben.courier.playing(acknowledge=failing(RelayUnreachable(host="x"))),
         pytest.raises(RelayUnreachable),
@@ -344,8 +344,8 @@ SWAPS: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("swap", SWAPS)
-def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: str) -> None:
-    ben, dan, mallory = room["ben"], room.set_up_person("dan"), room["caro"]
+def test_keys_that_are_not_of_that_device_are_not_sealed_to(network: Network, swap: str) -> None:
+    ben, dan, mallory = network["ben"], network.set_up_person("dan"), network["caro"]
 
     def swapped(honest: Honest, url: str, *arguments: Any) -> Any:
         return SWAPS[swap](honest(url, *arguments), prekeys_of(honest, mallory, url))
@@ -361,15 +361,17 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
     add_person(link, "ben", dan.device)
     fetch_messages(ben.device)
     fetch_messages(dan.device)
-    dan.sends(SMALL, ben)
+    dan.sends(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize(
     "error", [NotUnderstood(), TooMany(retry_after_s=60), WrongToken(), RelayUnreachable(host="x")]
 )
-def test_contact_is_not_half_added_if_the_relay_refuses(room: Room, error: EntrenousError) -> None:
-    ben, dan = room["ben"], room.set_up_person("dan")
+def test_contact_is_not_half_added_if_the_relay_refuses(
+    network: Network, error: EntrenousError
+) -> None:
+    ben, dan = network["ben"], network.set_up_person("dan")
     link = make_invite_link(ben.device)
     for call in ("key_bundle", "claim_prekeys"):
         with dan.courier.playing(**{call: failing(error)}), pytest.raises(type(error)):
@@ -383,7 +385,7 @@ def test_contact_is_not_half_added_if_the_relay_refuses(room: Room, error: Entre
 
 @pytest.mark.parametrize("size", ["same", "cut", "longer", "none"])
 def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person, size: str) -> None:
-    ana.sends(SMALL, ben, opens=1)
+    ana.sends(SMALL_PICTURE, ben, opens=1)
     changes = {
         "same": lambda blob: flipped(blob, 3000),
         "cut": lambda blob: blob[:-1],
@@ -397,8 +399,8 @@ def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person,
 
 
 def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, ben)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     one, two = (message.manifest for message in received_messages(ben.device))
     assert one is not None
@@ -418,7 +420,7 @@ def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) ->
 def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
     ana: Person, ben: Person
 ) -> None:
-    ana.sends(SMALL, ben, opens=1)
+    ana.sends(SMALL_PICTURE, ben, opens=1)
     for wrong in (Secret(bytes(32)), Secret(b"\xff" * 32)):
         with (
             ben.courier.playing(open_share=changed(lambda _, wrong=wrong: wrong)),
@@ -431,7 +433,7 @@ def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
 
 
 def test_message_opens_once_a_withheld_file_is_there(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL, ben, opens=1)
+    ana.sends(SMALL_PICTURE, ben, opens=1)
     with ben.courier.playing(blob=failing(NoSuchBlob())), pytest.raises(NoSuchBlob):
         open_all(ben)
     assert len(open_all(ben)) == 1
@@ -439,7 +441,7 @@ def test_message_opens_once_a_withheld_file_is_there(ana: Person, ben: Person) -
 
 @pytest.mark.parametrize("call", ["blob", "open_share", "finish_opening"])
 def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) -> None:
-    ana.sends(SMALL, ben, opens=1)
+    ana.sends(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
     name = received_messages(ben.device)[0].name
 
@@ -473,7 +475,7 @@ def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) ->
 def test_false_status_does_not_prevent_a_recall(
     ana: Person, ben: Person, lie: EnvelopeState
 ) -> None:
-    posted = ana.sends(SMALL, ben)
+    posted = ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     with ana.courier.playing(envelope_status=lambda *_: EnvelopeStatus(lie, opened=0)):
         query_sent_messages(ana.device)
@@ -484,7 +486,7 @@ def test_false_status_does_not_prevent_a_recall(
 
 def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Person) -> None:
     """It kept its share and the files, but the note makes Ben's device delete the other share."""
-    posted = ana.sends(SMALL, ben)
+    posted = ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
     with ana.courier.playing(withdraw=lambda *_: claimed):
@@ -495,7 +497,7 @@ def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Per
 
 
 def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
-    posted = ana.sends(SMALL, ben)
+    posted = ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
     with (
@@ -507,7 +509,7 @@ def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
 
 def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
     """The relay only claims that it deleted the letter, its share and the files."""
-    posted = ana.sends(SMALL, ben)
+    posted = ana.sends(SMALL_PICTURE, ben)
     claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
     with ana.courier.playing(withdraw=lambda *_: claimed):
         recall_message(posted.name, ana.device)
@@ -520,10 +522,10 @@ def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
+def test_a_relay_cannot_say_who_somebody_is(network: Network, ana: Person) -> None:
     """It shows Caro's key bundle at Ben's mailbox, sealed like his."""
-    ben, dan = room["ben"], room.set_up_person("dan")
-    true, other = own_device(ben.device), own_device(room["caro"].device)
+    ben, dan = network["ben"], network.set_up_person("dan")
+    true, other = own_device(ben.device), own_device(network["caro"].device)
     shown = seal_key_bundle(other.card, true.person.id, true.home.mailbox)
     link = make_invite_link(ben.device)
     with dan.courier.playing(key_bundle=changed(lambda _: shown)), pytest.raises(InviteKeysDiffer):
@@ -532,18 +534,18 @@ def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
     add_person(link, "ben", dan.device)
     assert contact_named("ben", dan.device).person == true.person
     for name in ("ben", "caro"):
-        assert contact_named(name, ana.device).person == own_device(room[name].device).person
+        assert contact_named(name, ana.device).person == own_device(network[name].device).person
 
 
 @pytest.mark.parametrize("count", [0, 10**9])
 def test_false_prekey_count_loses_no_letter(
-    room: Room, ana: Person, ben: Person, count: int
+    network: Network, ana: Person, ben: Person, count: int
 ) -> None:
     with ben.courier.playing(prekey_count=lambda *_: count):
         for _ in range(3):
             fetch_messages(ben.device)
-    dan = room.set_up_person("dan")
+    dan = network.set_up_person("dan")
     dan.add_contact(ben)
     for one in (ana, dan):
-        one.sends(SMALL, ben)
+        one.sends(SMALL_PICTURE, ben)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)

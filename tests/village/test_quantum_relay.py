@@ -30,7 +30,7 @@ from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
-from tests.send.send_device import THERE, Person, Room, made_once
+from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
 from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
 
@@ -40,21 +40,21 @@ REFUSED = (BadSignature, BadPrekey)
 
 
 @pytest.fixture
-@made_once
-def room() -> Room:
+@cached_network
+def network() -> Network:
     """Return Ana and Ben at one relay, who are not contacts."""
-    room = Room()
+    network = Network()
     for name in ("ana", "ben"):
-        room.set_up_person(name)
-    return room
+        network.set_up_person(name)
+    return network
 
 
-def thief_of(who: Person, room: Room) -> Device:
+def thief_of(who: Person, network: Network) -> Device:
     """Return a copy of a device with another ML-DSA-65 key: its classical keys were computed."""
     vault = MemoryVault()
     vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
-    courier = MaliciousCourier(room.honest)
+    courier = MaliciousCourier(network.honest)
     return replace(
         who.device, vault=vault, courier=courier, random_source=SeededRandomSource("thief")
     )
@@ -118,10 +118,10 @@ def with_keys_of(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> 
 @pytest.mark.threat("quantum-forger")
 @pytest.mark.parametrize("names", SWAPS, ids="+".join)
 def test_a_prekey_that_is_signed_without_mldsa_is_refused(
-    room: Room, names: tuple[str, ...]
+    network: Network, names: tuple[str, ...]
 ) -> None:
-    ana, ben = room["ana"], room["ben"]
-    forged, link = publish(thief_of(ben, room), reaches=False), make_invite_link(ben.device)
+    ana, ben = network["ana"], network["ben"]
+    forged, link = publish(thief_of(ben, network), reaches=False), make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: with_keys_of(true, forged, names))
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -130,9 +130,9 @@ def test_a_prekey_that_is_signed_without_mldsa_is_refused(
 
 @pytest.mark.threat("quantum-forger")
 @pytest.mark.parametrize("names", SWAPS[:3], ids="+".join)
-def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]) -> None:
+def test_a_prekey_of_another_batch_is_refused(network: Network, names: tuple[str, ...]) -> None:
     """All keys are genuine: the relay kept an earlier batch."""
-    ana, ben = room["ana"], room["ben"]
+    ana, ben = network["ana"], network["ben"]
     earlier, link = publish(ben.device), make_invite_link(ben.device)
     publish_prekeys(ben.device)
     assert refuses(ana, link, lambda true: with_keys_of(true, earlier, names))
@@ -141,18 +141,20 @@ def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]
 
 @pytest.mark.threat("quantum-forger")
 @pytest.mark.parametrize("names", SWAPS, ids="+".join)
-def test_a_prekey_of_another_device_of_hers_is_refused(room: Room, names: tuple[str, ...]) -> None:
-    ana, ben = room["ana"], room["ben"]
-    phones = publish(links(room, ben, "phone").device)
+def test_a_prekey_of_another_device_of_hers_is_refused(
+    network: Network, names: tuple[str, ...]
+) -> None:
+    ana, ben = network["ana"], network["ben"]
+    phones = publish(links(network, ben, "phone").device)
     link = make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: with_keys_of(true, phones, names))
 
 
 @pytest.mark.threat("quantum-forger")
-def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_a_batch_of_the_mailbox_before_a_move_is_refused(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     earlier = publish(ben.device)
-    move_all_devices(THERE, None, ben.device)
+    move_all_devices(OTHER_RELAY_URL, None, ben.device)
     flush_outbox(ben.device)
     link = make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: with_keys_of(true, earlier, SWAPS[-1]))
@@ -160,15 +162,15 @@ def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
 
 
 @pytest.mark.threat("quantum-forger")
-def test_forged_prekey_does_not_make_a_silent_device_look_active(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_forged_prekey_does_not_make_a_silent_device_look_active(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
     fetch_messages(ana.device)
     contact = contact_named("ben", ana.device)
     (key,) = contact.person.devices
     before = last_heard_at(contact, key, ana.device)
-    room.clock.advance(days=30)
-    forged = publish(thief_of(ben, room), reaches=False)
+    network.clock.advance(days=30)
+    forged = publish(thief_of(ben, network), reaches=False)
     with changing_prekeys(ana, lambda true: with_keys_of(true, forged, SWAPS[-1])):
         update_last_heard_from_prekey(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
@@ -176,18 +178,18 @@ def test_forged_prekey_does_not_make_a_silent_device_look_active(room: Room) -> 
 
 
 @pytest.mark.threat("quantum-forger")
-def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
     writes(ana, "ben")
     fetch_messages(ben.device)
-    thief = thief_of(ben, room)
+    thief = thief_of(ben, network)
     (key,) = thief.vault.keys(OWED_RECEIPT)
     owed = OWED_RECEIPT_TABLE.load(key, thief.vault)
     assert owed is not None
     OWED_RECEIPT_TABLE.store(replace(owed, event=ReceiptEvent.OPENED), key, thief.vault)
-    room.clock.advance(minutes=16)
+    network.clock.advance(minutes=16)
     queue_due_receipts(thief)
     flush_outbox(thief)
     fetch_messages(ana.device)

@@ -38,29 +38,29 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import query_sent_messages
-from tests.send.send_device import SMALL, THERE, Person, Room, made_once
+from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
 from tests.village.households import bare, catch_up, ids, in_touch, link, links
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def home() -> Room:
+@cached_network
+def home() -> Network:
     """Return Ana with a laptop ("ana") and a phone, and her contact Ben at another relay."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    phone = links(room, ana, "phone", "phone")
+    phone = links(network, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
-    return room
+    return network
 
 
 def no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_linked_device_has_the_contacts_of_the_first_one(home: Room) -> None:
+def test_linked_device_has_the_contacts_of_the_first_one(home: Network) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
     known = contact_named("ben", phone.device)
     assert (known.person.id, known.compared) == (ben.id, True)
@@ -71,39 +71,39 @@ def test_linked_device_has_the_contacts_of_the_first_one(home: Room) -> None:
     assert no_undecryptable_letters(ana, phone, ben)
 
 
-def test_each_device_receives_its_own_copy(home: Room) -> None:
+def test_each_device_receives_its_own_copy(home: Network) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
-    assert ben.sends(SMALL, ana).devices == {"ana": 2}
-    copies = [one.opens_newest().files[0].data for one in (ana, phone)]
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
+    copies = [one.open_newest().files[0].data for one in (ana, phone)]
     assert copies[0] != copies[1]
     (message,) = ben.device.ledger.messages()
     noted = {copy.device: copy.sha256 for copy in message.pictures[0].copies}
     assert set(noted.values()) == {sha256(data) for data in copies}
 
 
-def test_each_device_writes_under_its_persons_name(home: Room) -> None:
+def test_each_device_writes_under_its_persons_name(home: Network) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
-    phone.sends(SMALL, ben)
-    ana.sends(SMALL, ben)
-    assert ben.received() == 2
+    phone.sends(SMALL_PICTURE, ben)
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 2
     assert {one.sender_name for one in received_messages(ben.device)} == {"ana"}
     assert {one.state for one in received_messages(ben.device)} == {InboxState.WAITING}
     assert no_undecryptable_letters(ana, phone, ben)
 
 
-def test_message_reaches_the_other_device_of_a_revoked_one(home: Room) -> None:
+def test_message_reaches_the_other_device_of_a_revoked_one(home: Network) -> None:
     """Ben has revoked his phone, and Ana does not know it: her message reaches his laptop."""
     ana, ben = home["ana"], home["ben"]
     phone = links(home, ben, "phone", "phone")
     catch_up(ana, phone, ben, ana)
     revoke_device("phone", lost=False, sheet=None, device=ben.device)
-    assert ana.sends(SMALL, ben).devices == {"ben": 1}
+    assert ana.sends(SMALL_PICTURE, ben).devices == {"ben": 1}
     (sent,) = query_sent_messages(ana.device)
     assert sorted(copy.state_in_words for copy in sent.copies) == ["refused", "waiting"]
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
-def test_devices_linked_by_different_devices_get_in_touch(home: Room) -> None:
+def test_devices_linked_by_different_devices_get_in_touch(home: Network) -> None:
     """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch = links(home, phone, "watch", "watch")
@@ -114,12 +114,12 @@ def test_devices_linked_by_different_devices_get_in_touch(home: Room) -> None:
     assert in_touch(ana, tablet, watch, phone)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ben, tablet, ana, ben)
-    ben.sends(SMALL, ana)
-    assert tablet.received() == 1
+    ben.sends(SMALL_PICTURE, ana)
+    assert tablet.received_count() == 1
     assert no_undecryptable_letters(ana, tablet, phone, ben)
 
 
-def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Room) -> None:
+def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Network) -> None:
     """The tokens that the watch lent to the tablet end when the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch = links(home, phone, "watch", "watch")
@@ -145,7 +145,9 @@ def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Room) -> N
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
-def test_statement_of_a_device_about_its_own_person_stops_nobody(home: Room, about: type) -> None:
+def test_statement_of_a_device_about_its_own_person_stops_nobody(
+    home: Network, about: type
+) -> None:
     """A thief lets the watch send a note dated at the end of time; then the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch, more = links(home, ana, "watch", "watch"), links(home, ana, "more", "more")
@@ -172,7 +174,7 @@ def test_statement_of_a_device_about_its_own_person_stops_nobody(home: Room, abo
     assert all(in_touch(one, ben) for one in (ana, phone, more))
 
 
-def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> None:
+def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Network) -> None:
     """A device with a wrong clock, or its thief, sends such a date."""
     ana, phone = home["ana"], home["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)

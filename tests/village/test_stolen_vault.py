@@ -26,7 +26,7 @@ from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.malicious_relay import changed
 
 pytestmark = pytest.mark.slow
@@ -83,19 +83,19 @@ class Recording:
 class Conversation:
     """Ana and Ben, and a record of everything that they send to each other."""
 
-    room: Room
+    network: Network
     recordings: dict[str, Recording]
     uses_fallback_key: bool = False
 
     def send_and_open(self, who: str, opens: int | None = None) -> None:
         """Let ``who`` write, and the other one fetch and open the message."""
-        ana, ben = self.room["ana"], self.room["ben"]
+        ana, ben = self.network["ana"], self.network["ben"]
         sender, other = (ana, ben) if who == "ana" else (ben, ana)
-        self.room.clock.advance(minutes=1)
+        self.network.clock.advance(minutes=1)
         if opens is None:
             writes(sender, other.name)
         else:
-            sender.sends(SMALL, other, opens=opens)
+            sender.sends(SMALL_PICTURE, other, opens=opens)
         fetch_messages(other.device)
         open_message(received_messages(other.device)[-1].name, other.device)
 
@@ -107,7 +107,7 @@ class Conversation:
 
     def fetch_all(self) -> None:
         for _ in range(2):
-            for one in self.room.people.values():
+            for one in self.network.people.values():
                 fetch_messages(one.device)
 
     def letters(self) -> list[tuple[str, RecordedLetter]]:
@@ -121,9 +121,9 @@ class Conversation:
 @pytest.fixture(params=["one-time key", "fallback key"])
 def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
     """Let sessions begin with a one-time key, or with the fallback key after the last of these."""
-    room = Room()
-    people = [room.set_up_person(name) for name in ("ana", "ben")]
-    conversation = Conversation(room, {one.name: Recording(one) for one in people})
+    network = Network()
+    people = [network.set_up_person(name) for name in ("ana", "ben")]
+    conversation = Conversation(network, {one.name: Recording(one) for one in people})
     with ExitStack() as stack:
         for one in people:
             recording = conversation.recordings[one.name]
@@ -197,7 +197,7 @@ def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(
     early = conversation.letters()
     assert len(early) > 20
     conversation.exchange_messages(1)
-    thefts = {one.name: copied_vault(one) for one in conversation.room.people.values()}
+    thefts = {one.name: copied_vault(one) for one in conversation.network.people.values()}
     assert any(letter.key.peer is None for _, letter in early)
     for to, letter in early:
         for theft in thefts.values():
@@ -218,11 +218,11 @@ def test_first_letter_is_safe_once_its_prekey_has_expired(
     conversation.exchange_messages(1)
     early = conversation.letters()
     for days in (8, 15):
-        conversation.room.clock.advance(days=days)
+        conversation.network.clock.advance(days=days)
         conversation.fetch_all()
     conversation.exchange_messages(1)
     assert any(letter.key.peer is None for _, letter in early)
-    for theft in [copied_vault(one) for one in conversation.room.people.values()]:
+    for theft in [copied_vault(one) for one in conversation.network.people.values()]:
         for _, letter in early:
             assert not opens_outer(theft, letter)
             assert not opens_inner(theft, letter)
@@ -245,10 +245,10 @@ def test_vault_from_before_a_letter_was_opened_opens_it(conversation: Conversati
 @pytest.mark.threat("view-once-bypass")
 def test_share_of_a_view_once_message_is_gone(conversation: Conversation) -> None:
     """Even with Ben's whole vault and both layers broken, the relay's share of the key is gone."""
-    fetch_messages(conversation.room["ben"].device)
+    fetch_messages(conversation.network["ben"].device)
     conversation.send_and_open("ana", opens=1)
     (share,) = conversation.recordings["ben"].shares[-1:]
-    theft = copied_vault(conversation.room["ben"])
-    shown = received_messages(conversation.room["ben"].device)[-1]
+    theft = copied_vault(conversation.network["ben"])
+    shown = received_messages(conversation.network["ben"].device)[-1]
     assert (shown.manifest, shown.key, shown.kept) == (None, None, ())
     assert not contains(theft, share)

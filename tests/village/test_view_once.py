@@ -27,7 +27,7 @@ from tests.carry.relays import Post, disk_relay, served
 from tests.carry.test_expire import arrive
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.send.room_text import writes
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
 from tests.village.households import catch_up, links
 from tests.village.view_once import DEVICES, OPENERS, openings, race
@@ -108,17 +108,17 @@ def _another(post: Post) -> Post:
 
 
 @pytest.fixture
-@made_once
-def friends() -> Room:
-    room = Room()
-    room.set_up_person("ana").add_contact(room.set_up_person("ben"))
-    return room
+@cached_network
+def friends() -> Network:
+    network = Network()
+    network.set_up_person("ana").add_contact(network.set_up_person("ben"))
+    return network
 
 
 @pytest.fixture
-def ben(friends: Room) -> Person:
+def ben(friends: Network) -> Person:
     """Return Ben, who has fetched a message from Ana that opens once."""
-    friends["ana"].sends(SMALL, friends["ben"], opens=1)
+    friends["ana"].sends(SMALL_PICTURE, friends["ben"], opens=1)
     fetch_messages(friends["ben"].device)
     return friends["ben"]
 
@@ -128,7 +128,7 @@ def newest(who: Person) -> ReceivedMessage:
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> None:
+def test_nothing_of_it_is_kept_and_it_opens_once(friends: Network, ben: Person) -> None:
     before, manifest, name = dict(ben.vault._files), newest(ben).manifest, newest(ben).name
     assert manifest is not None
     assert open_message(name, ben.device).files
@@ -145,7 +145,7 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> 
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Room, ben: Person) -> None:
+def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Network, ben: Person) -> None:
     name = writes(friends["ana"], "ben", text="for you alone", opens=1).name
     fetch_messages(ben.device)
     results = list[str | None]()
@@ -167,7 +167,7 @@ def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Room, ben: Person) 
 
 @pytest.mark.threat("n-plus-one-views")
 def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
-    friends: Room, ben: Person
+    friends: Network, ben: Person
 ) -> None:
     name, shown = newest(ben).name, io.BytesIO()
 
@@ -194,9 +194,9 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Room) -> None:
+def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben, opens=3)
+    ana.sends(SMALL_PICTURE, ben, opens=3)
     fetch_messages(ben.device)
     name, before = newest(ben).name, dict(ben.vault._files)
     for view in range(1, 4):
@@ -224,7 +224,7 @@ def test_other_device_learns_that_it_was_opened_elsewhere(ben: Person) -> None:
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_message_recalled_before_the_first_view_never_opens(friends: Room, ben: Person) -> None:
+def test_message_recalled_before_the_first_view_never_opens(friends: Network, ben: Person) -> None:
     recall_message(
         query_sent_messages(friends["ana"].device)[0].message.name, friends["ana"].device
     )
@@ -238,21 +238,21 @@ def test_message_recalled_before_the_first_view_never_opens(friends: Room, ben: 
 @pytest.mark.parametrize("first", ["phone", "ana"])
 def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None:
     """The device that opens first shows the message; the other one is told that it was opened."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
-    phone = links(room, ana, "phone", "phone")
+    phone = links(network, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
-    assert ben.sends(SMALL, ana, opens=1).devices == {"ana": 2}
+    assert ben.sends(SMALL_PICTURE, ana, opens=1).devices == {"ana": 2}
     catch_up(ana, phone)
     winner, other = (phone, ana) if first == "phone" else (ana, phone)
-    assert winner.opens_newest().files
+    assert winner.open_newest().files
     with pytest.raises(OpenedElsewhere):
-        other.opens_newest()
+        other.open_newest()
     assert (newest(winner).state, newest(other).state) == (
         InboxState.USED_UP,
         InboxState.ELSEWHERE,
     )
-    assert ben.sends(SMALL, ana).devices == {"ana": 2}  # without a limit each opens its own
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}  # without a limit each opens its own
     catch_up(ana, phone)
-    assert {len(one.opens_newest().files) for one in (ana, phone)} == {1}
+    assert {len(one.open_newest().files) for one in (ana, phone)} == {1}

@@ -35,7 +35,7 @@ from entrenous.send.guard import inspect_draft
 from entrenous.terminal.output import hint, print_line
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier
-from tests.send.send_device import HERE, THERE
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL
 from tests.vaults import make_vaults_open_quickly
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing
 from tests.village.relay import copied_relay, village_relay
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.slow
 WORDS = "four or five unrelated words"
 
 
-class SameProcess(CopyChecker):
+class InProcessCopyChecker(CopyChecker):
     """A file checker that decodes in the test's own process."""
 
     def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
@@ -58,7 +58,7 @@ class SameProcess(CopyChecker):
 
 
 @dataclass
-class Said:
+class CommandResult:
     """The exit status and output of a command."""
 
     status: int
@@ -68,7 +68,8 @@ class Said:
 
 def _two_relays() -> dict[str, Relay]:
     return {
-        url: village_relay(url, SystemClock(), SeededRandomSource(url))[0] for url in (HERE, THERE)
+        url: village_relay(url, SystemClock(), SeededRandomSource(url))[0]
+        for url in (RELAY_URL, OTHER_RELAY_URL)
     }
 
 
@@ -78,7 +79,7 @@ def _beach() -> bytes:
 
 
 @dataclass
-class Street:
+class CommandLine:
     """People with real vaults, and two relays in memory that can be tampered with."""
 
     folder: Path
@@ -92,11 +93,11 @@ class Street:
         self.monkeypatch.chdir(self.folder)
         self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
         make_vaults_open_quickly(self.monkeypatch)
-        self.monkeypatch.setattr(http_courier, "HttpCourier", self._no_network)
+        self.monkeypatch.setattr(http_courier, "HttpCourier", self._memory_courier)
         self.monkeypatch.setattr(wiring, "decode_picture_untrusted", read_picture)
-        self.monkeypatch.setattr(wiring, "CopyChecker", SameProcess)
+        self.monkeypatch.setattr(wiring, "CopyChecker", InProcessCopyChecker)
 
-    def copied(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "Street":
+    def copy_to(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "CommandLine":
         """Return a copy of these people and relays that uses another folder."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         relays = {
@@ -104,39 +105,39 @@ class Street:
             for url, relay in self.relays.items()
             if isinstance(relay.random_source, SeededRandomSource)
         }
-        return Street(folder, monkeypatch, relays)
+        return CommandLine(folder, monkeypatch, relays)
 
-    def _no_network(self, *_: object, **__: object) -> Courier:
+    def _memory_courier(self, *_: object, **__: object) -> Courier:
         return self.courier
 
-    def types(self, who: str, *words: str) -> Said:
+    def run(self, who: str, *words: str) -> CommandResult:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             status = run(list(words), FEATURE_FUNCTIONS)
-        return Said(status, out.getvalue(), err.getvalue())
+        return CommandResult(status, out.getvalue(), err.getvalue())
 
-    def does(self, who: str, *words: str) -> Any:
-        result = self.types(who, *words, "--json")
+    def run_json(self, who: str, *words: str) -> Any:
+        result = self.run(who, *words, "--json")
         assert result.status == 0, result
         return json.loads(result.out)
 
-    def set_up_person(self, who: str, relay: str = HERE) -> None:
-        self.does(who, "setup", "--name", who, "--relay", relay)
+    def set_up_person(self, who: str, relay: str = RELAY_URL) -> None:
+        self.run_json(who, "setup", "--name", who, "--relay", relay)
 
     def add_contact(self, who: str, other: str) -> None:
-        link = self.does(other, "invite")["link"]
-        self.does(who, "person", "add", link, "--as", other)
+        link = self.run_json(other, "invite")["link"]
+        self.run_json(who, "person", "add", link, "--as", other)
         for one in (other, who):
-            self.does(one, "inbox")
+            self.run_json(one, "inbox")
 
 
 @pytest.fixture
-def street(
-    street_of_three: Street, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Street]:
+def cli(
+    cli_of_three: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CommandLine]:
     """Ana and Ben at one relay, Caro at another; Ana has added both."""
-    yield street_of_three.copied(tmp_path, monkeypatch)
+    yield cli_of_three.copy_to(tmp_path, monkeypatch)
     monkeypatch.undo()
 
 
@@ -144,7 +145,7 @@ SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
 
 
 def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
-    street: Street,
+    cli: CommandLine,
 ) -> None:
     order = list[str]()
     watched = {
@@ -159,7 +160,7 @@ def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
 
     sys.setprofile(record_call)
     try:
-        result = street.types("ana", *SEND)
+        result = cli.run("ana", *SEND)
     finally:
         sys.setprofile(None)
     assert result.status == 0
@@ -167,66 +168,66 @@ def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
 
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
-def test_refusal_by_another_relay_is_only_a_hint(street: Street, error: Exception) -> None:
+def test_refusal_by_another_relay_is_only_a_hint(cli: CommandLine, error: Exception) -> None:
     """While a message waits for Caro's relay, Ana can still write to Ben and read messages."""
 
     def refuse_at_caros_relay(honest: Honest, url: str, *arguments: Any) -> Any:
-        if url == THERE:
+        if url == OTHER_RELAY_URL:
             raise error
         return honest(url, *arguments)
 
-    with street.courier.playing(upload_blob=refuse_at_caros_relay):
-        waits = street.types("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
+    with cli.courier.playing(upload_blob=refuse_at_caros_relay):
+        waits = cli.run("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
         assert waits.status == 6
-        result = street.types("ana", *SEND, "--json")
+        result = cli.run("ana", *SEND, "--json")
         assert (result.status, json.loads(result.out)["copies"]) == (
             0,
             [{"to": "ben", "devices": 1}],
         )
         assert result.err.count("\n") == 1
         for quiet in ("inbox", "sent"):
-            assert street.types("ana", quiet, "--json").status == 0
-    assert street.types("ana", "send", "--resume").status == 0
+            assert cli.run("ana", quiet, "--json").status == 0
+    assert cli.run("ana", "send", "--resume").status == 0
 
 
-def test_undelivered_copies_are_reported(street: Street) -> None:
+def test_undelivered_copies_are_reported(cli: CommandLine) -> None:
     def refuse_at_bens_relay(honest: Honest, url: str, *arguments: Any) -> Any:
-        if url == HERE:
+        if url == RELAY_URL:
             raise WrongToken
         return honest(url, *arguments)
 
     both = ("--to", "caro", "--confirm", "caro")
-    with street.courier.playing(post=refuse_at_bens_relay):
-        result = street.types("ana", *SEND, *both)
+    with cli.courier.playing(post=refuse_at_bens_relay):
+        result = cli.run("ana", *SEND, *both)
     assert (result.status, result.out) == (3, "")
-    (message,) = street.does("ana", "sent")["messages"]
+    (message,) = cli.run_json("ana", "sent")["messages"]
     assert f"The relay refused message {message['message']} for ben." in result.err
     assert "Already on its way to: caro." in result.err
     states = {copy["to"]: copy["state"] for copy in message["copies"]}
     assert states == {"ben": "refused", "caro": "waiting"}
-    assert street.types("ana", "recall", message["message"]).status == 0
-    (message,) = street.does("ana", "sent")["messages"]
+    assert cli.run("ana", "recall", message["message"]).status == 0
+    (message,) = cli.run_json("ana", "sent")["messages"]
     assert {copy["state"] for copy in message["copies"]} == {"taken back"}
 
 
-def test_interrupted_send_sends_nothing_later(street: Street) -> None:
+def test_interrupted_send_sends_nothing_later(cli: CommandLine) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with street.courier.playing(upload_blob=interrupt):
-        result = street.types("ana", *SEND)
+    with cli.courier.playing(upload_blob=interrupt):
+        result = cli.run("ana", *SEND)
     assert (result.status, result.out, result.err) == (
         130,
         "",
         "Undone: nothing was sent to anybody.\n",
     )
-    assert street.does("ana", "sent")["messages"] == []
-    street.does("ana", "inbox")
-    assert street.does("ben", "inbox")["messages"] == []
-    with street.courier.playing(post=interrupt):
-        result = street.types("ana", *SEND)
+    assert cli.run_json("ana", "sent")["messages"] == []
+    cli.run_json("ana", "inbox")
+    assert cli.run_json("ben", "inbox")["messages"] == []
+    with cli.courier.playing(post=interrupt):
+        result = cli.run("ana", *SEND)
     assert (result.status, result.out) == (130, "")
-    (message,) = street.does("ana", "sent")["messages"]
+    (message,) = cli.run_json("ana", "sent")["messages"]
     assert message["copies"] == [
         {
             "to": "ben",
@@ -237,34 +238,34 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
         }
     ]
     assert f"To take it back: entrenous recall {message['message']}" in result.err
-    assert street.does("ben", "inbox")["messages"] == []  # the command "sent" resent nothing
+    assert cli.run_json("ben", "inbox")["messages"] == []  # the command "sent" resent nothing
 
 
-def test_undo_reports_that_nothing_was_sent(street: Street) -> None:
+def test_undo_reports_that_nothing_was_sent(cli: CommandLine) -> None:
     def interrupted_wait(*_: Any) -> Any:
         return lambda _until: signal.raise_signal(signal.SIGINT)
 
-    street.monkeypatch.setattr(send, "make_undo_wait", interrupted_wait)
-    result = street.types("ana", *SEND, "--undo", "10")
+    cli.monkeypatch.setattr(send, "make_undo_wait", interrupted_wait)
+    result = cli.run("ana", *SEND, "--undo", "10")
     assert (result.status, result.out) == (130, "")
     assert result.err == "Undone: nothing was sent to anybody.\n"
-    assert street.does("ana", "sent")["messages"] == []
-    assert street.does("ben", "inbox")["messages"] == []
+    assert cli.run_json("ana", "sent")["messages"] == []
+    assert cli.run_json("ben", "inbox")["messages"] == []
 
 
-def test_interrupt_after_sending_does_not_report_undo(street: Street) -> None:
+def test_interrupt_after_sending_does_not_report_undo(cli: CommandLine) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    street.monkeypatch.setattr(send_verb, "PostedMessage", interrupt)
-    result = street.types("ana", *SEND)
+    cli.monkeypatch.setattr(send_verb, "PostedMessage", interrupt)
+    result = cli.run("ana", *SEND)
     assert (result.status, result.out) == (130, "")
     assert "nothing was sent" not in result.err
-    assert len(street.does("ben", "inbox")["messages"]) == 1
+    assert len(cli.run_json("ben", "inbox")["messages"]) == 1
 
 
-def test_undecryptable_letter_is_reported_once(street: Street) -> None:
-    street.does("ana", *SEND)
+def test_undecryptable_letter_is_reported_once(cli: CommandLine) -> None:
+    cli.run_json("ana", *SEND)
 
     def make_undecryptable(honest: Honest, *arguments: Any) -> Any:
         page = honest(*arguments)
@@ -272,44 +273,46 @@ def test_undecryptable_letter_is_reported_once(street: Street) -> None:
             object.__setattr__(waiting, "sealed", b"nothing like a letter")
         return page
 
-    with street.courier.playing(waiting_envelopes=make_undecryptable):
-        result = street.types("ben", "inbox")
+    with cli.courier.playing(waiting_envelopes=make_undecryptable):
+        result = cli.run("ben", "inbox")
     assert "1 letter could not be opened" in result.err
-    assert street.types("ben", "inbox").err == ""
+    assert cli.run("ben", "inbox").err == ""
 
 
-def test_repeated_recipient_names_are_merged_ignoring_case(street: Street) -> None:
-    sent = street.does("ana", "send", "beach.jpg", "--to", "ben", "--to", "Ben", "--confirm", "BEN")
+def test_repeated_recipient_names_are_merged_ignoring_case(cli: CommandLine) -> None:
+    sent = cli.run_json(
+        "ana", "send", "beach.jpg", "--to", "ben", "--to", "Ben", "--confirm", "BEN"
+    )
     assert sent["copies"] == [{"to": "ben", "devices": 1}]
 
 
 @pytest.mark.parametrize(
     "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
 )
-def test_oversized_message_is_refused(street: Street, more: tuple[str, ...]) -> None:
-    result = street.types("ana", *SEND, *more)
+def test_oversized_message_is_refused(cli: CommandLine, more: tuple[str, ...]) -> None:
+    result = cli.run("ana", *SEND, *more)
     assert (result.status, result.out) == (3, "")
     assert "Nothing was sent." in result.err
-    assert street.does("ana", "sent")["messages"] == []
+    assert cli.run_json("ana", "sent")["messages"] == []
 
 
-def test_used_up_message_is_expired_in_json(street: Street) -> None:
-    name = street.does("ana", *SEND)["message"]
-    with street.courier.playing(open_share=failing(UsedUp())):
-        assert street.types("ben", "open", name).status == 3
-    assert street.does("ben", "inbox")["messages"][0]["state"] == "expired"
-    assert "used up" in street.types("ben", "inbox").out
+def test_used_up_message_is_expired_in_json(cli: CommandLine) -> None:
+    name = cli.run_json("ana", *SEND)["message"]
+    with cli.courier.playing(open_share=failing(UsedUp())):
+        assert cli.run("ben", "open", name).status == 3
+    assert cli.run_json("ben", "inbox")["messages"][0]["state"] == "expired"
+    assert "used up" in cli.run("ben", "inbox").out
 
 
-def test_forgetting_a_person_reports_its_effects(street: Street) -> None:
-    result = street.types("ben", "person", "forget", "ANA")
+def test_forgetting_a_person_reports_its_effects(cli: CommandLine) -> None:
+    result = cli.run("ben", "person", "forget", "ANA")
     assert result.status == 0
     assert "ana is forgotten here; from now on, your relay accepts nothing more" in result.out
     assert "link" in result.out
-    assert street.types("ana", *SEND).status == 3
+    assert cli.run("ana", *SEND).status == 3
     down = failing(TooMany(retry_after_s=9))
-    with street.courier.playing(change_tokens=down):
-        result = street.types("caro", "person", "forget", "ana")
+    with cli.courier.playing(change_tokens=down):
+        result = cli.run("caro", "person", "forget", "ana")
     assert "as soon as your relay has answered" in result.out
 
 

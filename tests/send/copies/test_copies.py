@@ -28,11 +28,11 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.send import send_message
 from entrenous.watermark.embed import CopyCanvas, new_copy_canvas
 from entrenous.wire.receipt import write_committed_mark
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: this file tests sizes and appearance
+SMALL_PICTURE = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 
 def samples(data: bytes) -> np.ndarray:
@@ -40,21 +40,21 @@ def samples(data: bytes) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> None:
-    device = room["ana"].device
-    original = prepare_original(SMALL, None, device)
+def test_copies_differ_from_each_other_and_resemble_the_original(network: Network) -> None:
+    device = network["ana"].device
+    original = prepare_original(SMALL_PICTURE, None, device)
     one, other = (write_picture_copy(original, new_mark_seed(device)) for _ in range(2))
     assert one != other
     for copy in (one, other):
-        assert 0 < np.abs(samples(copy) - samples(SMALL)).mean() < 4
+        assert 0 < np.abs(samples(copy) - samples(SMALL_PICTURE)).mean() < 4
         near = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
         assert near <= 31
-        assert copy != SMALL
+        assert copy != SMALL_PICTURE
 
 
-def test_same_seed_gives_the_same_copy(room: Room) -> None:
-    device = room["ana"].device
-    original = prepare_original(SMALL, None, device)
+def test_same_seed_gives_the_same_copy(network: Network) -> None:
+    device = network["ana"].device
+    original = prepare_original(SMALL_PICTURE, None, device)
     seed = new_mark_seed(device)
     assert write_picture_copy(original, seed) == write_picture_copy(original, Secret(seed.reveal()))
 
@@ -83,10 +83,10 @@ def test_trial_copy_is_made_once() -> None:
     assert canvases == [own]
 
 
-def test_copy_has_the_requested_format_and_size(room: Room) -> None:
-    device = room["ana"].device
+def test_copy_has_the_requested_format_and_size(network: Network) -> None:
+    device = network["ana"].device
     file = io.BytesIO()
-    Image.open(io.BytesIO(SMALL)).save(file, "PNG")
+    Image.open(io.BytesIO(SMALL_PICTURE)).save(file, "PNG")
     original = prepare_original(file.getvalue(), 100, device)
     with Image.open(io.BytesIO(write_picture_copy(original, new_mark_seed(device)))) as copy:
         assert (copy.format, max(copy.size)) == ("PNG", 100)
@@ -96,12 +96,12 @@ def test_copy_has_the_requested_format_and_size(room: Room) -> None:
 
 
 @pytest.mark.slow
-def test_ledger_records_what_was_sent(friends: Room) -> None:
+def test_ledger_records_what_was_sent(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
-    (file,) = ben.opens_newest().files
+    ana.sends(SMALL_PICTURE, ben)
+    (file,) = ben.open_newest().files
     (picture,) = next(ana.device.ledger.messages()).pictures
-    assert ana.device.vault.read_stored_file(picture.original) == SMALL
+    assert ana.device.vault.read_stored_file(picture.original) == SMALL_PICTURE
     (copy,) = picture.copies
     assert copy == Copy(
         RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device, copy.nonce
@@ -112,30 +112,31 @@ def test_ledger_records_what_was_sent(friends: Room) -> None:
 
 
 @pytest.mark.slow
-def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:
+def test_two_pictures_of_a_message_keep_their_order(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     file = io.BytesIO()
-    Image.open(io.BytesIO(SMALL)).transpose(Image.Transpose.ROTATE_90).save(file, "PNG")
-    both = replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, file.getvalue()))
+    Image.open(io.BytesIO(SMALL_PICTURE)).transpose(Image.Transpose.ROTATE_90).save(file, "PNG")
+    both = replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL_PICTURE, file.getvalue()))
     send_message(both, ana.device)
-    assert [one.media_type for one in ben.opens_newest().files] == ["image/jpeg", "image/png"]
+    assert [one.media_type for one in ben.open_newest().files] == ["image/jpeg", "image/png"]
 
 
 @pytest.mark.parametrize(
-    ("data", "error"), [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL[:500], Malformed)]
+    ("data", "error"),
+    [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL_PICTURE[:500], Malformed)],
 )
-def test_non_picture_is_not_sent(friends: Room, data: bytes, error: type[Exception]) -> None:
+def test_non_picture_is_not_sent(friends: Network, data: bytes, error: type[Exception]) -> None:
     ana = friends["ana"]
     before = {table: dict(records) for table, records in ana.vault._drawers.items()}
     with pytest.raises(error):
         send_message(
-            replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, data)), ana.device
+            replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL_PICTURE, data)), ana.device
         )
     assert before == ana.vault._drawers
     assert ana.vault._files == {}
 
 
-def test_a_picture_too_small_to_carry_a_mark_is_not_sent(friends: Room) -> None:
+def test_a_picture_too_small_to_carry_a_mark_is_not_sent(friends: Network) -> None:
     ana = friends["ana"]
     small = replace(draft(ana, "ben", confirmed=("ben",)), size_px=40)
     with pytest.raises(TooSmallToMark, match="64 pixels"):

@@ -12,19 +12,19 @@ from entrenous.media.resize import shrink_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import embed_mark, prepare_picture
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: this file tests sizes and appearance
+SMALL_PICTURE = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 pytestmark = pytest.mark.slow
 
 TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 
-def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
-    ana = room["ana"]
-    made = mark_picture_copies(SMALL, TO, None, ana.device)
+def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
+    ana = network["ana"]
+    made = mark_picture_copies(SMALL_PICTURE, TO, None, ana.device)
     calls = ana.device.random_source.calls  # type: ignore[attr-defined]
     copies = [next(made)]
     assert ana.device.random_source.calls > calls  # type: ignore[attr-defined]
@@ -39,44 +39,46 @@ def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
         (copy.to, sha256(copy.data)) for _, copy in copies
     ]
     assert all(copy.person is None for copy in picture.copies)
-    assert ana.device.vault.read_stored_file(picture.original) == SMALL
+    assert ana.device.vault.read_stored_file(picture.original) == SMALL_PICTURE
 
 
 @pytest.mark.parametrize("taken", [1, 2])
-def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> None:
+def test_copies_yielded_before_a_stop_can_be_traced(network: Network, taken: int) -> None:
     """When the user stops the program, all copies on disk are in the ledger."""
-    ana = room["ana"]
-    made = mark_picture_copies(SMALL, TO, None, ana.device)
+    ana = network["ana"]
+    made = mark_picture_copies(SMALL_PICTURE, TO, None, ana.device)
     copies = [next(made)[1] for _ in range(taken)]
     made.close()  # type: ignore[attr-defined]
     (message,) = ana.device.ledger.messages()
     (picture,) = message.pictures
     assert [copy.sha256 for copy in picture.copies] == [sha256(copy.data) for copy in copies]
-    assert ana.device.vault.read_stored_file(picture.original) == SMALL
+    assert ana.device.vault.read_stored_file(picture.original) == SMALL_PICTURE
     assert len(ana.vault._files) == 1
 
 
-def test_original_features_are_stored_with_the_first_copy(room: Room) -> None:
-    device = room["ana"].device
-    made = mark_picture_copies(SMALL, TO, None, device)
+def test_original_features_are_stored_with_the_first_copy(network: Network) -> None:
+    device = network["ana"].device
+    made = mark_picture_copies(SMALL_PICTURE, TO, None, device)
     next(made)
     assert device.ledger.pictures_without_record() == ()
-    (near,) = device.ledger.pictures_to_compare(device.read_picture(SMALL))
+    (near,) = device.ledger.pictures_to_compare(device.read_picture(SMALL_PICTURE))
     assert near.is_likely
     made.close()  # type: ignore[attr-defined]
 
 
-def test_every_message_gets_its_own_name(room: Room) -> None:
-    ana = room["ana"]
+def test_every_message_gets_its_own_name(network: Network) -> None:
+    ana = network["ana"]
     names = {
-        name for _ in range(2) for name, _ in mark_picture_copies(SMALL, TO[:1], 100, ana.device)
+        name
+        for _ in range(2)
+        for name, _ in mark_picture_copies(SMALL_PICTURE, TO[:1], 100, ana.device)
     }
     assert len(names) == 2
 
 
-def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
+def test_many_copies_keep_order_and_are_recorded_in_batches(network: Network) -> None:
     """None of a hundred copies is missing or repeated, and the message is written once."""
-    ana = room["ana"]
+    ana = network["ana"]
     to = [RecipientId(f"person {number}") for number in range(100)]
     written: list[str] = []
     put = ana.vault.put
@@ -87,7 +89,7 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ana.vault, "put", record_put)
-        made = [copy for _, copy in mark_picture_copies(SMALL, to, None, ana.device)]
+        made = [copy for _, copy in mark_picture_copies(SMALL_PICTURE, to, None, ana.device)]
     assert [copy.to for copy in made] == to
     (message,) = ana.device.ledger.messages()
     recorded = message.pictures[0].copies
@@ -99,10 +101,10 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 5, 33])
-def test_ledger_names_only_yielded_copies(room: Room, taken: int) -> None:
-    ana = room["ana"]
+def test_ledger_names_only_yielded_copies(network: Network, taken: int) -> None:
+    ana = network["ana"]
     to = [RecipientId(f"person {number}") for number in range(60)]
-    made = mark_picture_copies(SMALL, to, None, ana.device)
+    made = mark_picture_copies(SMALL_PICTURE, to, None, ana.device)
     for _ in range(taken):
         next(made)
     with pytest.raises(KeyboardInterrupt):
@@ -111,8 +113,8 @@ def test_ledger_names_only_yielded_copies(room: Room, taken: int) -> None:
     assert [copy.to for copy in message.pictures[0].copies] == to[:taken]
 
 
-def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
-    ana = room["ana"]
+def test_stop_before_the_first_copy_leaves_nothing(network: Network) -> None:
+    ana = network["ana"]
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -120,17 +122,17 @@ def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ana.device.ledger, "put_copy_batch", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            next(mark_picture_copies(SMALL, TO, None, ana.device))
+            next(mark_picture_copies(SMALL_PICTURE, TO, None, ana.device))
     with pytest.raises(KeyboardInterrupt):
-        mark_picture_copies(SMALL, TO, None, ana.device).throw(KeyboardInterrupt)
+        mark_picture_copies(SMALL_PICTURE, TO, None, ana.device).throw(KeyboardInterrupt)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
 
 
-def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
+def test_copies_can_be_made_again_bit_for_bit(network: Network) -> None:
     """An expert who checks a verdict has only the stored original and the secrets."""
-    ana = room["ana"]
-    made = [copy.data for _, copy in mark_picture_copies(SMALL, TO * 4, 120, ana.device)]
+    ana = network["ana"]
+    made = [copy.data for _, copy in mark_picture_copies(SMALL_PICTURE, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
     (sent,) = message.pictures
     picture = shrink_picture(

@@ -17,7 +17,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import DEVICE_LIST_TO_FETCH_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_key_bundle
-from tests.send.send_device import SMALL, THERE, Person, Room, made_once
+from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
 from tests.village.households import links
 from tests.village.malicious_relay import changed
 
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def three() -> Room:
+@cached_network
+def three() -> Network:
     """Ana at one relay, Ben and Cleo at another; all are contacts of each other."""
-    room = Room()
+    network = Network()
     ana, ben, cleo = (
-        room.set_up_person("ana"),
-        room.set_up_person("ben", THERE),
-        room.set_up_person("cleo", THERE),
+        network.set_up_person("ana"),
+        network.set_up_person("ben", OTHER_RELAY_URL),
+        network.set_up_person("cleo", OTHER_RELAY_URL),
     )
     for one, other in ((ana, ben), (ana, cleo), (ben, cleo)):
         one.add_contact(other)
-    return room
+    return network
 
 
 def publish_bundle(who: Person, card: bytes) -> None:
@@ -54,12 +54,12 @@ def failed_queries(about: Person, by: Person) -> int:
 
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("whose", ["cleo", "ana"])
-def test_another_persons_key_bundle_freezes_nobody(three: Room, whose: str) -> None:
+def test_another_persons_key_bundle_freezes_nobody(three: Network, whose: str) -> None:
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
     ana, ben = three["ana"], three["ben"]
     issue_key_bundle(ben)
     publish_bundle(ben, own_device(three[whose].device).card)
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     take_contact_changes(ana.device)
     known = contacts(ana.device)
     fetch_messages(ana.device)
@@ -69,9 +69,9 @@ def test_another_persons_key_bundle_freezes_nobody(three: Room, whose: str) -> N
 
 
 @pytest.mark.threat("server-adds-device")
-def test_key_bundle_of_another_identity_stops_no_fetch(three: Room) -> None:
+def test_key_bundle_of_another_identity_stops_no_fetch(three: Network) -> None:
     """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing known."""
-    ana, ben, other = three["ana"], three["ben"], three.set_up_person("mallory", THERE)
+    ana, ben, other = three["ana"], three["ben"], three.set_up_person("mallory", OTHER_RELAY_URL)
     for _ in range(4):
         issue_key_bundle(other)
     card = read_key_bundle(own_device(other.device).card)
@@ -84,7 +84,7 @@ def test_key_bundle_of_another_identity_stops_no_fetch(three: Room) -> None:
     assert failed_queries(ben, ana) == 2
 
 
-def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> None:
+def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Network) -> None:
     """Cleo's message names Ben's newer list; asking his relay would reveal when Ana read it."""
     ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
     fetch_messages(ana.device)
@@ -94,7 +94,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     queue_hellos(contact_named("cleo", ben.device), None, ben.device)
     flush_outbox(ben.device)
     fetch_messages(cleo.device)
-    cleo.sends(SMALL, ana, ben)
+    cleo.sends(SMALL_PICTURE, ana, ben)
     before = ana.courier.calls["key_bundle"]
     for _ in range(2):
         fetch_messages(ana.device)
@@ -107,7 +107,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
 
 @pytest.mark.threat("server-adds-device")
 def test_foreign_key_bundle_at_own_mailbox_is_no_contradiction(
-    three: Room,
+    three: Network,
 ) -> None:
     """The relay learned the mailbox's owner from a contact, and serves that contact's bundle."""
     ana, ben = three["ana"], three["ben"]

@@ -12,7 +12,7 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import copy_deliveries
-from tests.send.send_device import SMALL, THERE, Room
+from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import failing
 
@@ -22,15 +22,15 @@ def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     """Its mailbox still exists, so a thief could read it. The copy is not reported as refused,
     because the relay did not answer the first attempt.
     """
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben, ana)
-    phone = links(room, ben, "phone", "phone")
+    phone = links(network, ben, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
     with ana.courier.playing(post=failing(DiskFailed())):
         with suppress(EntrenousError):
-            ana.sends(SMALL, ben)
+            ana.sends(SMALL_PICTURE, ben)
         with ben.courier.playing(close_mailbox=failing(DiskFailed())):
             revoke_device("phone", lost=True, sheet=None, device=ben.device)
             with suppress(EntrenousError):

@@ -61,7 +61,15 @@ from entrenous.send.tokens.use import forget_held_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.deterministic import SeededRandomSource
 from tests.send.room_text import writes
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+    network_of_three,
+)
 from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
@@ -70,14 +78,16 @@ ELSEWHERE = "http://127.0.0.1:7003"
 
 
 @pytest.fixture
-@made_once
-def town() -> Room:
+@cached_network
+def town() -> Network:
     """Ana's laptop and phone, and Ben, at one relay; Cleo at another; a third relay is unused."""
-    room = town_of_three()
-    room.opens(ELSEWHERE)
-    phone = links(room, room["ana"], "phone", "phone")
-    catch_up(room["ben"], room["cleo"], room["ana"], phone, room["ben"], room["cleo"])
-    return room
+    network = network_of_three()
+    network.open_relay(ELSEWHERE)
+    phone = links(network, network["ana"], "phone", "phone")
+    catch_up(
+        network["ben"], network["cleo"], network["ana"], phone, network["ben"], network["cleo"]
+    )
+    return network
 
 
 def fetch_rounds(*people: Person, rounds: int = 3) -> None:
@@ -90,7 +100,7 @@ def all_decrypted(*people: Person) -> bool:
 
 
 @pytest.mark.slow
-def test_two_contacts_move_at_once(town: Room) -> None:
+def test_two_contacts_move_at_once(town: Network) -> None:
     """Each late device learns of its own move and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
@@ -98,7 +108,7 @@ def test_two_contacts_move_at_once(town: Room) -> None:
     gets_ready(ana, phone)
     gets_ready(ben, tablet)
     for one in (ana, ben):
-        move_all_devices(THERE, None, one.device)
+        move_all_devices(OTHER_RELAY_URL, None, one.device)
     catch_up(phone, tablet)
     fetch_rounds(ana, ben, phone, tablet)
     assert in_touch(ana, phone, ben, tablet)
@@ -108,28 +118,28 @@ def test_two_contacts_move_at_once(town: Room) -> None:
 @pytest.mark.slow
 def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
     """The phone has used up its lent tokens while Ben was offline."""
-    town = town_of_three()
+    town = network_of_three()
     ana, ben = town["ana"], town["ben"]
     catch_up(ana, ben, ana)
     phone = links(town, ana, "phone", "phone")
-    phone.sends(SMALL, ben)
+    phone.sends(SMALL_PICTURE, ben)
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone, ana, phone)
     fetch_rounds(ben, phone, ana)
     assert in_touch(phone, ben)
-    ben.sends(SMALL, ana)
-    assert phone.received() == 1
+    ben.sends(SMALL_PICTURE, ana)
+    assert phone.received_count() == 1
 
 
 @pytest.mark.slow
-def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
+def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     device, tokens = phone.device, held(phone, ben)
     for _ in range(tokens.until - tokens.next):
         writes(phone, "ben")
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone, ana, phone)
     assert device.vault.keys(OUTBOX)  # the phone's hello to Ben is queued
     fetch_rounds(ben, phone, ana)
@@ -138,7 +148,7 @@ def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
 
 
 @pytest.mark.slow
-def test_leaders_hello_waits_for_a_token(town: Room) -> None:
+def test_leaders_hello_waits_for_a_token(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
     now = town.clock.now().replace(microsecond=0)
@@ -149,17 +159,17 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
         )
     queue_sync_letters(ana.device)
     flush_outbox(ana.device)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
-    assert phone.home[0] == THERE
+    assert phone.home[0] == OTHER_RELAY_URL
     assert len(circles(phone.device.vault)) == TOKEN_RANGE_SIZE + 6
 
 
 @pytest.mark.slow
-def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
+def test_linking_waits_until_all_devices_have_moved(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     with pytest.raises(DevicesHaveNotFollowedMove, match="phone"):
         links(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana)
@@ -169,7 +179,7 @@ def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
 
 
 @pytest.mark.slow
-def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
+def test_linking_fails_if_we_moved_meanwhile(town: Network) -> None:
     """The phone moves while Ana compares the pictures of the linking; the laptop fetches before it
     signs anything.
     """
@@ -180,7 +190,7 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     here = poll_old_device(here, ana.device)
     there = poll_new_device(there, tablet.device)
     here, there = poll_old_device(here, ana.device), confirm_on_new_device(there)
-    move_all_devices(THERE, None, phone.device)
+    move_all_devices(OTHER_RELAY_URL, None, phone.device)
     catch_up(ana)
     moved = own_device(ana.device).person
     with pytest.raises(LinkInterruptedByMove):
@@ -193,10 +203,10 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
 
 
 @pytest.mark.slow
-def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
+def test_late_device_meets_a_device_linked_meanwhile(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ana, ben)
     tablet = links(town, ben, "tablet", "tablet")
     fetch_rounds(ben, tablet, ana)
@@ -205,33 +215,33 @@ def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
 
 
 @pytest.mark.slow
-def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
+def test_late_device_gets_its_letters_after_two_moves(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, ana)
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     catch_up(phone, ana, phone)
     for one in (ana, phone):
         clear_next_relay_lock(one.device)
     gets_ready(ana, phone, url=ELSEWHERE)
     move_all_devices(ELSEWHERE, None, ana.device)
     fetch_rounds(phone, ana, ben)
-    assert phone.received() == 1
-    assert phone.opens_newest().files
+    assert phone.received_count() == 1
+    assert phone.open_newest().files
     assert in_touch(ana, phone, ben)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("phone_followed", [False, True])
-def test_two_devices_lost_during_a_move_are_revoked(town: Room, *, phone_followed: bool) -> None:
+def test_two_devices_lost_during_a_move_are_revoked(town: Network, *, phone_followed: bool) -> None:
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
     gets_ready(ana, phone, tablet)
     (new,) = prepared_mailboxes(phone.device)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     if phone_followed:
         catch_up(phone)
     for name in ("tablet", "phone"):
@@ -239,15 +249,15 @@ def test_two_devices_lost_during_a_move_are_revoked(town: Room, *, phone_followe
         assert state is RevocationState.DONE
     assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises(NoSuchMailbox):
-        phone.device.courier.waiting_envelopes(THERE, new.home.mailbox, new.home.owner, 0)
+        phone.device.courier.waiting_envelopes(OTHER_RELAY_URL, new.home.mailbox, new.home.owner, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> None:
+def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     (known,) = own_linked_devices(phone.device)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -262,12 +272,12 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
 
 
 @pytest.mark.slow
-def test_abandoned_move_makes_devices_unready(town: Room) -> None:
+def test_abandoned_move_makes_devices_unready(town: Network) -> None:
     """Mailboxes announced before a move to another relay are not used in a later device list."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     with pytest.raises(WaitsForDevices):
         move_all_devices(ELSEWHERE, None, ana.device)
     fetch_rounds(phone, ana)
@@ -278,33 +288,33 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("offline", [False, True])
-def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: bool) -> None:
+def test_mailboxes_announced_before_a_loss_do_not_count(town: Network, *, offline: bool) -> None:
     """The phone announced its mailbox before the tablet's revocation; that letter arrives later."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
     with pytest.raises(WaitsForDevices):
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     if offline:
-        town.silence(HERE)
+        town.disconnect(RELAY_URL)
     else:
         catch_up(phone)
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
     if offline:
-        town.back(HERE)
+        town.reconnect(RELAY_URL)
         catch_up(phone)
     catch_up(ana)
     with pytest.raises(WaitsForDevices):
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
-    assert phone.home[0] == THERE
+    assert phone.home[0] == OTHER_RELAY_URL
     assert in_touch(ana, phone)
 
 
 @pytest.mark.slow
-def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> None:
+def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Network) -> None:
     """The phone goes offline before it has announced that it is no longer ready."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
@@ -313,18 +323,18 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     town.clock.advance(days=PREPARED_MAILBOX_DAYS + 1)
     prepare_to_follow_moves(phone.device)
     catch_up(ana)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
-    assert phone.home[0] == THERE
+    assert phone.home[0] == OTHER_RELAY_URL
 
 
 @pytest.mark.slow
-def test_vanished_relay_is_given_up_in_time(town: Room) -> None:
+def test_vanished_relay_is_given_up_in_time(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
-    town.silence(ELSEWHERE)
+    town.disconnect(ELSEWHERE)
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     town.clock.advance(days=31)
     fetch_rounds(phone, ana)
@@ -332,25 +342,25 @@ def test_vanished_relay_is_given_up_in_time(town: Room) -> None:
 
 
 @pytest.mark.slow
-def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
+def test_late_device_that_unblocks_somebody_reaches_them(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, ana)
     block_contact("ben", phone.device)
     unblock_contact("ben", phone.device)
     greet_devices(phone.device)
     flush_outbox(phone.device)
     catch_up(ben)
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     fetch_rounds(phone, ana, ben)
-    assert phone.received() == 1
+    assert phone.received_count() == 1
     assert in_touch(ana, phone, ben)
     assert all_decrypted(ana, phone, ben)
 
 
 @pytest.mark.slow
-def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
+def test_tokens_lent_after_a_move_are_valid(town: Network) -> None:
     """Ana's third device has no tokens for Ben's tablet when it learns that Ben has moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
@@ -361,14 +371,14 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     third = links(town, ana, "third", "third")
     fetch_rounds(ben, third, ana, rounds=1)
     gets_ready(ben, tablet)
-    move_all_devices(THERE, None, ben.device)
+    move_all_devices(OTHER_RELAY_URL, None, ben.device)
     catch_up(third, tablet, ben, ana)
     fetch_rounds(ana, third, tablet, ben, phone)
     assert in_touch(third, tablet)
 
 
 @pytest.mark.slow
-def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
+def test_unreachable_contact_does_not_delay_a_move(town: Network) -> None:
     """A contact imported from an archive has no tokens."""
     ana, phone = town["ana"], town["phone"]
     known = contact_named("ben", ana.device)
@@ -377,12 +387,12 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
         replace(known, send_token=NO_SEND_TOKEN), known.person.id.hex(), ana.device.vault
     )
     gets_ready(ana, phone)
-    assert move_all_devices(THERE, None, ana.device).letters == 0
+    assert move_all_devices(OTHER_RELAY_URL, None, ana.device).letters == 0
 
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_pending_close_token_is_set_after_a_move(town: Room) -> None:
+def test_pending_close_token_is_set_after_a_move(town: Network) -> None:
     """A new close token is still set at the old mailbox, so that a lost device cannot delete it."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
@@ -393,24 +403,24 @@ def test_pending_close_token_is_set_after_a_move(town: Room) -> None:
     with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
         revoke_device("tablet", lost=True, sheet=None, device=ana.device)
         gets_ready(ana, phone)
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     with pytest.raises(WrongToken):
-        tablet.device.courier.close_mailbox(HERE, old_home[1], known.close)
+        tablet.device.courier.close_mailbox(RELAY_URL, old_home[1], known.close)
 
 
 def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mallory's second list has a local relay; a letter that is received late names that list."""
-    room = Room()
+    network = Network()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
-        room.apps[url] = relay_app(village_relay(url, room.clock, SeededRandomSource(url))[0])
+        network.apps[url] = relay_app(village_relay(url, network.clock, SeededRandomSource(url))[0])
     ana, mallory = (
-        room.set_up_person("ana", "https://a.example"),
-        room.set_up_person("m", "https://m.example"),
+        network.set_up_person("ana", "https://a.example"),
+        network.set_up_person("m", "https://m.example"),
     )
     mallory.add_contact(ana)
     catch_up(ana, mallory, ana)
-    for url in (HERE, "https://n.example"):
+    for url in (RELAY_URL, "https://n.example"):
         move_all_devices(url, None, mallory.device)
         clear_next_relay_lock(mallory.device)
     catch_up(ana, mallory, ana)

@@ -70,20 +70,20 @@ from entrenous.send.formats.linking import (
 )
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.cards import identity_of
-from tests.send.send_device import HERE, Person, Room
+from tests.send.send_device import RELAY_URL, Network, Person
 from tests.village.households import bare, link
 
 Message = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 
 
 @pytest.fixture
-def ana(room: Room) -> Person:
-    return room["ana"]
+def ana(network: Network) -> Person:
+    return network["ana"]
 
 
 @pytest.fixture
-def phone(room: Room) -> Person:
-    return bare(room, "phone")
+def phone(network: Network) -> Person:
+    return bare(network, "phone")
 
 
 def devices_of(who: Person) -> int:
@@ -137,8 +137,10 @@ def test_no_message_changes_no_state(ana: Person, phone: Person) -> None:
 
 
 @pytest.mark.threat("linking-phish")
-def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: Person) -> None:
-    other = bare(room, "somebody")
+def test_a_code_that_is_used_twice_links_nobody(
+    network: Network, ana: Person, phone: Person
+) -> None:
+    other = bare(network, "somebody")
     here = start_on_old_device(None, ana.device)
     start_on_new_device(here.code, None, phone.device)
     start_on_new_device(here.code, None, other.device)
@@ -151,22 +153,22 @@ def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: 
 
 
 @pytest.mark.threat("linking-phish")
-def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -> None:
+def test_a_code_ends_after_ten_minutes(network: Network, ana: Person, phone: Person) -> None:
     here = start_on_old_device(None, ana.device)
-    room.clock.advance(minutes=10)
+    network.clock.advance(minutes=10)
     with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     with pytest.raises(LinkEnded):
         start_on_new_device(here.code, None, phone.device)
-    room.clock.advance(seconds=1)
+    network.clock.advance(seconds=1)
     fetch_messages(ana.device)
     assert not list(ana.device.vault.items(MAILBOX_TO_DELETE))
 
 
 @pytest.mark.threat("linking-phish")
-def test_late_yes_links_no_device(room: Room, ana: Person, phone: Person) -> None:
+def test_late_yes_links_no_device(network: Network, ana: Person, phone: Person) -> None:
     here, _ = link_until_pictures(ana.device, phone.device)
-    room.clock.advance(minutes=10)
+    network.clock.advance(minutes=10)
     with pytest.raises(LinkEnded):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
@@ -195,9 +197,11 @@ def test_broken_commitment_ends_linking(ana: Person, phone: Person, what: str) -
 
 
 @pytest.mark.threat("linking-phish")
-def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone: Person) -> None:
+def test_somebody_in_between_shows_other_pictures(
+    network: Network, ana: Person, phone: Person
+) -> None:
     """The attacker poses as each device to the other; the pictures differ, so both users say no."""
-    thief, boss = bare(room, "thief"), room.set_up_person("boss")
+    thief, boss = bare(network, "thief"), network.set_up_person("boss")
     here = start_on_old_device(None, ana.device)
     facing_the_old = start_on_new_device(here.code, None, thief.device)
     facing_the_new = start_on_old_device(None, boss.device)
@@ -284,7 +288,7 @@ def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: P
     here, _ = link_until_pictures(ana.device, phone.device)
 
     def unreachable(*_: object) -> None:
-        raise RelayUnreachable(host=HERE)
+        raise RelayUnreachable(host=RELAY_URL)
 
     with ana.courier.playing(waiting_envelopes=unreachable), pytest.raises(RelayUnreachable):
         confirm_on_old_device(here, ana.device)
@@ -293,11 +297,11 @@ def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: P
 
 @pytest.mark.threat("linking-phish")
 def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_linked(
-    room: Room, ana: Person, phone: Person
+    network: Network, ana: Person, phone: Person
 ) -> None:
     here, there = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
-    room.clock.advance(minutes=10)
+    network.clock.advance(minutes=10)
     with pytest.raises(LinkNotCompleted) as error:
         poll_new_device(confirm_on_new_device(there), phone.device)
     assert devices_of(ana) == 2
@@ -375,13 +379,13 @@ def confirm_and_read_grant(
     "changed_part", ["nothing", "proof", "transcript", "key", "card", "master"]
 )
 def test_grant_with_one_wrong_part_is_refused(
-    room: Room, ana: Person, phone: Person, changed_part: str
+    network: Network, ana: Person, phone: Person, changed_part: str
 ) -> None:
     """Everything else in the grant is genuine, so only the changed part can be the reason."""
     here, there = link_until_pictures(ana.device, phone.device)
     there, before = confirm_on_new_device(there), own_device(ana.device).card
     waiting, grant = confirm_and_read_grant(here, there, ana.device, phone.device)
-    others = identity_of(room.set_up_person("boss"))
+    others = identity_of(network.set_up_person("boss"))
     changed = {
         "proof": replace(grant, proof=bytes(32)),
         "card": replace(grant, card=before),
@@ -414,11 +418,11 @@ def test_ending_a_linking_keeps_a_granted_device(ana: Person, phone: Person) -> 
 
 @pytest.mark.threat("linking-phish")
 def test_a_grant_sent_on_to_another_device_is_refused(
-    room: Room, ana: Person, phone: Person
+    network: Network, ana: Person, phone: Person
 ) -> None:
     """A device that is being linked by somebody else receives Ana's grant instead."""
     here, there = link_until_pictures(ana.device, phone.device)
-    boss, other = room.set_up_person("boss"), bare(room, "other")
+    boss, other = network.set_up_person("boss"), bare(network, "other")
     _, others = link_until_pictures(boss.device, other.device)
     here = confirm_on_old_device(here, ana.device)
     taken = phone.device.courier.waiting_envelopes(
@@ -479,9 +483,9 @@ def sheet_of(who: Person) -> RecoverySheet:
 
 
 def test_master_key_on_a_sheet_is_required_and_not_passed_on(
-    room: Room, ana: Person, phone: Person
+    network: Network, ana: Person, phone: Person
 ) -> None:
-    sheet, others = sheet_of(ana), sheet_of(room["ben"])
+    sheet, others = sheet_of(ana), sheet_of(network["ben"])
     delete_master_key(ana.device)
     with pytest.raises(MasterKeyNotHere):
         start_on_old_device(None, ana.device)

@@ -16,7 +16,7 @@ from entrenous.send.people.block import rename_contact
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from tests.send.room_text import writes
-from tests.send.send_device import THERE, Person, Room, made_once
+from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
 from tests.village.households import catch_up, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest
 
@@ -24,35 +24,37 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def home() -> Room:
+@cached_network
+def home() -> Network:
     """Ana with a laptop ("ana") and a phone, and Ben; all can write to each other."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    links(room, ana, "phone", "phone")
-    fetch_rounds(room)
+    links(network, ana, "phone", "phone")
+    fetch_rounds(network)
     assert in_touch(ana, ben)
-    assert in_touch(room["phone"], ben)
-    return room
+    assert in_touch(network["phone"], ben)
+    return network
 
 
-def fetch_rounds(room: Room) -> None:
+def fetch_rounds(network: Network) -> None:
     for _ in range(3):
-        room.clock.advance(minutes=1)
-        catch_up(room["ana"], room["phone"], room["ben"])
+        network.clock.advance(minutes=1)
+        catch_up(network["ana"], network["phone"], network["ben"])
 
 
-def all_can_write(room: Room) -> bool:
+def all_can_write(network: Network) -> bool:
     """Return whether all can write to each other, by their records and in fact."""
-    ana, phone, ben = room["ana"], room["phone"], room["ben"]
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     if not (in_touch(ana, ben) and in_touch(phone, ben)):
         return False
-    before = [one.received() for one in (ana, phone, ben)]
+    before = [one.received_count() for one in (ana, phone, ben)]
     writes(ben, "ana")
     for one in (ana, phone):
         writes(one, "ben")
-    received = [one.received() - had for one, had in zip((ana, phone, ben), before, strict=True)]
+    received = [
+        one.received_count() - had for one, had in zip((ana, phone, ben), before, strict=True)
+    ]
     return received == [1, 1, 2]
 
 
@@ -70,7 +72,9 @@ Add = Callable[[Person, Person], None]
 @pytest.mark.parametrize("add", [add_by_his_link, add_by_her_link])
 @pytest.mark.parametrize("by", ["ana", "phone"])
 @pytest.mark.parametrize("who", ["she", "he", "nobody"])
-def test_person_added_again_reaches_both_devices(home: Room, who: str, by: str, add: Add) -> None:
+def test_person_added_again_reaches_both_devices(
+    home: Network, who: str, by: str, add: Add
+) -> None:
     """It does not matter who forgot whom before, and on which device Ben is added."""
     if who == "she":
         forget_contact("ben", home["ana"].device)
@@ -86,7 +90,7 @@ def test_person_added_again_reaches_both_devices(home: Room, who: str, by: str, 
 
 
 def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
-    home: Room,
+    home: Network,
 ) -> None:
     forget_contact("ben", home["ana"].device)
     home.clock.advance(hours=1)
@@ -98,7 +102,7 @@ def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
     assert in_touch(home["phone"], home["ben"])
 
 
-def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
+def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
     """Ana's laptop adds Ben again, although neither of them has forgotten the other."""
     phone, ben = home["phone"], home["ben"]
     asked, refused = list[bool](), list[bool]()
@@ -120,7 +124,7 @@ def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_repeated_session_restarts_get_no_extra_tokens(home: Room) -> None:
+def test_repeated_session_restarts_get_no_extra_tokens(home: Network) -> None:
     """Each hello that starts a session is answered with tokens, but the total is limited."""
     ana, ben = home["ana"], home["ben"]
     whose = peer_key(*ids(ben))

@@ -34,7 +34,15 @@ from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import NoLock
 from tests.send.devices.test_link import sheet_of
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+    network_of_three,
+)
 from tests.village.households import catch_up, gets_ready, links
 
 pytestmark = pytest.mark.slow
@@ -43,17 +51,17 @@ ELSEWHERE = "https://relay.example"
 
 
 @pytest.fixture
-@made_once
-def town() -> Room:
+@cached_network
+def town() -> Network:
     """Ana with a laptop and a phone, Ben at her relay, Cleo at the other one."""
-    room = town_of_three()
-    ana, ben, cleo = (room[name] for name in ("ana", "ben", "cleo"))
-    links(room, ana, "phone", "phone")
-    catch_up(ben, cleo, ana, room["phone"], ben, cleo)
-    return room
+    network = network_of_three()
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
+    links(network, ana, "phone", "phone")
+    catch_up(ben, cleo, ana, network["phone"], ben, cleo)
+    return network
 
 
-def move_and_unlock(ana: Person, *others: Person, url: str = THERE) -> None:
+def move_and_unlock(ana: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
     """Move all devices, and then each vault's lock, as its next unlock would."""
     gets_ready(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
@@ -71,94 +79,94 @@ def all_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
+def test_all_devices_receive_at_the_new_relay(town: Network) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     for one in (phone, ben):
         take_contact_changes(one.device)
     move_and_unlock(ana, phone)
     catch_up(ben, cleo, ana, phone)
-    assert {one.home[0] for one in (ana, phone)} == {THERE}
+    assert {one.home[0] for one in (ana, phone)} == {OTHER_RELAY_URL}
     heads = {own_device(one.device).person.head for one in (ana, phone)}
     assert heads == {contact_named("ana", one.device).person.head for one in (ben, cleo)}
     moving_states = [one.moving for one in take_contact_changes(phone.device)]
     assert moving_states == [FollowedMoveState.READY, FollowedMoveState.MOVED]
     assert take_contact_changes(ana.device) == take_contact_changes(ben.device) == ()
-    town.silence(HERE)
-    cleo.sends(SMALL, ana)
+    town.disconnect(RELAY_URL)
+    cleo.sends(SMALL_PICTURE, ana)
     for one in (ana, phone):
-        assert one.opens_newest().files
-        one.sends(SMALL, cleo)
-        assert cleo.opens_newest().files
-    town.back(HERE)
-    ben.sends(SMALL, ana)
-    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+        assert one.open_newest().files
+        one.sends(SMALL_PICTURE, cleo)
+        assert cleo.open_newest().files
+    town.reconnect(RELAY_URL)
+    ben.sends(SMALL_PICTURE, ana)
+    assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana, phone, ben, cleo)
     assert pending_keys(ana, phone, ben, cleo) == []
     assert all_decrypted(ana, phone, ben, cleo)
 
 
-def test_sync_works_after_a_move(town: Room) -> None:
+def test_sync_works_after_a_move(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     third = links(town, phone, "tablet", "tablet")
     catch_up(ana, phone, third, ana, phone, third)
     move_and_unlock(ana, phone, third)
     catch_up(ana, phone, third, ana, phone, third)
-    town.silence(HERE)
-    town.set_up_person("dora", THERE).add_contact(phone)
+    town.disconnect(RELAY_URL)
+    town.set_up_person("dora", OTHER_RELAY_URL).add_contact(phone)
     catch_up(phone, ana, third)
     assert [contact_named("dora", one.device).name for one in (ana, third)] == ["dora"] * 2
-    town.back(HERE)
+    town.reconnect(RELAY_URL)
     assert all_decrypted(ana, phone, third)
 
 
-def test_nothing_changes_until_all_devices_are_ready(town: Room) -> None:
+def test_nothing_changes_until_all_devices_are_ready(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     before = own_device(ana.device)
     with pytest.raises(WaitsForDevices, match="phone") as error:
-        move_all_devices(THERE, None, ana.device)
-    assert THERE in str(error.value)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    assert OTHER_RELAY_URL in str(error.value)
     assert own_device(ana.device) == before
     with pytest.raises(WaitsForDevices):
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert len(prepared_mailboxes(ana.device)) == 1
-    ben.sends(SMALL, ana)
-    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    ben.sends(SMALL_PICTURE, ana)
+    assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana)
-    move_all_devices(THERE, None, ana.device)
-    assert ana.home[0] == THERE
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    assert ana.home[0] == OTHER_RELAY_URL
 
 
-def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
+def test_late_device_gets_what_was_sent_meanwhile(town: Network) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     gets_ready(ana, phone)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, cleo, ana)
-    ben.sends(SMALL, ana)  # not reported as waiting: one of Ana's devices has received it
-    gone = cleo.sends(SMALL, ana).name
-    assert ana.received() == 2
+    ben.sends(SMALL_PICTURE, ana)  # not reported as waiting: one of Ana's devices has received it
+    gone = cleo.sends(SMALL_PICTURE, ana).name
+    assert ana.received_count() == 2
     assert recall_message(gone, cleo.device)
     catch_up(ana)
     town.clock.advance(days=3)
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     catch_up(phone, ana, ben, cleo, phone)
-    assert phone.home[0] == THERE
+    assert phone.home[0] == OTHER_RELAY_URL
     states = [one.state for one in received_messages(phone.device)]
     assert states.count(InboxState.WAITING) == 2
-    assert phone.opens_newest().files
+    assert phone.open_newest().files
     catch_up(ana, phone, ben, cleo, ana, phone)
     assert pending_keys(ana, phone, ben, cleo) == []
     assert all_decrypted(ana, phone, ben, cleo)
 
 
-def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
+def test_old_mailbox_is_read_by_each_device_then_deleted(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     gets_ready(ana, phone)
     before = {one.name: one.home for one in (ana, phone)}
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ana, phone)
     for one in (ana, phone):
-        assert one.opens_newest().files
+        assert one.open_newest().files
         assert next_relay_lock(one.device)
         clear_next_relay_lock(one.device)
     town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
@@ -172,11 +180,11 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
     assert homes == [MailboxUse.PRESENT]
 
 
-def test_move_can_be_cancelled(town: Room) -> None:
+def test_move_can_be_cancelled(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     made = [new.home for one in (ana, phone) for new in prepared_mailboxes(one.device)]
-    assert cancel_move(ana.device) == THERE
+    assert cancel_move(ana.device) == OTHER_RELAY_URL
     assert cancel_move(ana.device) is None
     catch_up(ana, phone, ana)
     for _ in range(2):
@@ -185,22 +193,22 @@ def test_move_can_be_cancelled(town: Room) -> None:
     assert [prepared_mailboxes(one.device) for one in (ana, phone)] == [(), ()]
     for home in made:
         with pytest.raises(NoSuchMailbox):
-            ana.device.courier.waiting_envelopes(THERE, home.mailbox, home.owner, 0)
+            ana.device.courier.waiting_envelopes(OTHER_RELAY_URL, home.mailbox, home.owner, 0)
     gets_ready(ana, phone)  # start another move
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone)
-    assert phone.home[0] == THERE
+    assert phone.home[0] == OTHER_RELAY_URL
 
 
-def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None:
+def test_move_is_cancelled_on_one_device_while_another_moves(town: Network) -> None:
     """Both devices lead a move; the laptop cancels before it has received the phone's list."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     take_contact_changes(ana.device)
-    move_all_devices(THERE, None, phone.device)
-    assert cancel_move(ana.device) == THERE
+    move_all_devices(OTHER_RELAY_URL, None, phone.device)
+    assert cancel_move(ana.device) == OTHER_RELAY_URL
     catch_up(ana, phone)
-    assert {one.home[0] for one in (ana, phone)} == {THERE}
+    assert {one.home[0] for one in (ana, phone)} == {OTHER_RELAY_URL}
     assert [one.moving for one in take_contact_changes(ana.device)] == [FollowedMoveState.MOVED]
     assert all_decrypted(ana, phone)
 
@@ -208,13 +216,13 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("phone_followed", [False, True])
 def test_device_lost_during_a_move_is_revoked_at_both_relays(
-    town: Room, *, phone_followed: bool
+    town: Network, *, phone_followed: bool
 ) -> None:
     """The lock of its vault is still at the old relay; its listed mailbox is at the new one."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     if phone_followed:
         catch_up(phone, ana)
     assert (
@@ -222,14 +230,14 @@ def test_device_lost_during_a_move_is_revoked_at_both_relays(
         is RevocationState.DONE
     )
     assert pending_device_mailbox_deletions(ana.device) == ()
-    for url, mailbox, owner in (old, (THERE, new.home.mailbox, new.home.owner)):
+    for url, mailbox, owner in (old, (OTHER_RELAY_URL, new.home.mailbox, new.home.owner)):
         with pytest.raises(NoSuchMailbox):
             phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
     with pytest.raises((NoLock, RevokedDeviceLocked, NoSuchMailbox)):
         phone.device.courier.allow_more_tries(old[0], old[1], new.home.close)
 
 
-def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
+def test_previously_lost_device_knows_no_new_close_token(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     catch_up(phone, ana, tablet)
@@ -237,78 +245,81 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(WaitsForDevices, match="tablet"):  # its earlier mailbox does not count
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(tablet, ana)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(tablet, ana)
-    assert {one.home[0] for one in (ana, tablet)} == {THERE}
+    assert {one.home[0] for one in (ana, tablet)} == {OTHER_RELAY_URL}
     assert known.isdisjoint(one.home[1] for one in (ana, tablet))
 
 
-def test_list_with_an_unknown_mailbox_is_not_accepted(town: Room) -> None:
+def test_list_with_an_unknown_mailbox_is_not_accepted(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    before, ready = own_device(phone.device), phone.device.vault.get(PREPARED_MAILBOX, THERE)
-    phone.device.vault.drop(PREPARED_MAILBOX, THERE)
-    move_all_devices(THERE, None, ana.device)
+    before, ready = (
+        own_device(phone.device),
+        phone.device.vault.get(PREPARED_MAILBOX, OTHER_RELAY_URL),
+    )
+    phone.device.vault.drop(PREPARED_MAILBOX, OTHER_RELAY_URL)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone)
     assert own_device(phone.device) == before
     assert ready is not None
 
 
-def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
+def test_unreachable_new_relay_only_delays_the_move(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     with pytest.raises(WaitsForDevices):
-        move_all_devices(THERE, None, ana.device)
-    town.silence(THERE)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    town.disconnect(OTHER_RELAY_URL)
     catch_up(phone)
     assert not any(new.made for new in prepared_mailboxes(phone.device))
-    ben.sends(SMALL, ana)
-    assert phone.opens_newest().files
-    town.back(THERE)
+    ben.sends(SMALL_PICTURE, ana)
+    assert phone.open_newest().files
+    town.reconnect(OTHER_RELAY_URL)
     catch_up(phone, ana)
-    move_all_devices(THERE, None, ana.device)
-    town.silence(THERE)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    town.disconnect(OTHER_RELAY_URL)
     with pytest.raises(RelayUnreachable):  # the phone already has its new mailbox
         catch_up(phone)
-    assert phone.home[0] == THERE
-    town.back(THERE)
+    assert phone.home[0] == OTHER_RELAY_URL
+    town.reconnect(OTHER_RELAY_URL)
     catch_up(phone, ana, ben)
-    ben.sends(SMALL, ana)
-    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    ben.sends(SMALL_PICTURE, ana)
+    assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     assert all_decrypted(ana, phone, ben)
 
 
 def test_local_relay_is_not_followed() -> None:
-    room = Room()
-    room.apps[ELSEWHERE] = room.apps[HERE]
-    ana = room.set_up_person("ana", ELSEWHERE)
-    phone = links(room, ana, "phone", "phone")
+    network = Network()
+    network.apps[ELSEWHERE] = network.apps[RELAY_URL]
+    ana = network.set_up_person("ana", ELSEWHERE)
+    phone = links(network, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert [type(one) for one in fetch_messages(phone.device).problems] == [MoveNotFollowed]
     assert prepared_mailboxes(phone.device) == ()
 
 
-def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:
+def test_move_with_other_devices_needs_the_old_relay(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     sheet = sheet_of(ana)
     gets_ready(ana, phone)
-    town.silence(HERE)
+    town.disconnect(RELAY_URL)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(OtherDevicesMustMoveFirst, match="phone"):
-        move_all_devices(THERE, sheet, ana.device)
+        move_all_devices(OTHER_RELAY_URL, sheet, ana.device)
 
 
-def test_two_moves_in_a_row(town: Room) -> None:
+def test_two_moves_in_a_row(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     move_and_unlock(ana, phone)
     catch_up(ana, phone, ben)
-    move_and_unlock(phone, ana, url=HERE)
+    move_and_unlock(phone, ana, url=RELAY_URL)
     catch_up(phone, ana, ben, phone, ana)
-    assert {one.home[0] for one in (ana, phone)} == {HERE}
-    ben.sends(SMALL, ana)
-    assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
+    assert {one.home[0] for one in (ana, phone)} == {RELAY_URL}
+    ben.sends(SMALL_PICTURE, ana)
+    assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     assert pending_keys(ana, phone, ben) == []
     with pytest.raises(UnknownDevice):
         revoke_device("tablet", lost=False, sheet=None, device=ana.device)

@@ -47,7 +47,14 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack, SendTokenChanges, VaultUnlock
 from tests.send.devices.test_link import sheet_of
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    network_of_three,
+)
 from tests.village.households import catch_up
 from tests.village.malicious_relay import failing
 
@@ -55,12 +62,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def town() -> Room:
+def town() -> Network:
     """Ana and Ben at one relay, Cleo at another; both are contacts of Ana."""
-    return town_of_three()
+    return network_of_three()
 
 
-def move_and_unlock(who: Person, url: str = THERE) -> MoveResult:
+def move_and_unlock(who: Person, url: str = OTHER_RELAY_URL) -> MoveResult:
     """Move, and then the vault's lock as the next unlock would (device/relay_lock_client.py)."""
     moved = move_all_devices(url, None, who.device)
     clear_next_relay_lock(who.device)
@@ -75,38 +82,38 @@ def all_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
+def test_everybody_writes_to_the_new_relay_from_then_on(town: Network) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     before, (came_from, *_) = home_of(ana), ana.home
     moved = move_and_unlock(ana)
-    assert (moved.before, moved.relay_url, moved.letters) == (came_from, THERE, 0)
+    assert (moved.before, moved.relay_url, moved.letters) == (came_from, OTHER_RELAY_URL, 0)
     catch_up(ben, cleo, ana)
-    town.silence(HERE)
-    cleo.sends(SMALL, ana)
-    assert ana.opens_newest().files
-    ana.sends(SMALL, cleo)
-    assert cleo.opens_newest().files
-    town.back(HERE)
-    ben.sends(SMALL, ana)
-    assert not ana.device.courier.waiting_envelopes(HERE, before.mailbox, before.owner, 0)
-    assert ana.opens_newest().files
+    town.disconnect(RELAY_URL)
+    cleo.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
+    ana.sends(SMALL_PICTURE, cleo)
+    assert cleo.open_newest().files
+    town.reconnect(RELAY_URL)
+    ben.sends(SMALL_PICTURE, ana)
+    assert not ana.device.courier.waiting_envelopes(RELAY_URL, before.mailbox, before.owner, 0)
+    assert ana.open_newest().files
     for one in (ben, cleo):
         known = contact_named("ana", one.device)
-        assert known.person.relay_url == THERE
+        assert known.person.relay_url == OTHER_RELAY_URL
         assert known.person.head == own_device(ana.device).person.head
     assert contact_named("ana", cleo.device).compared
     assert take_contact_changes(ben.device) == ()
     assert all_decrypted(ana, ben, cleo)
 
 
-def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
+def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Network) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
-    kept = ben.sends(SMALL, ana).name
-    gone = ben.sends(SMALL, ana).name
-    sent = ana.sends(SMALL, cleo).name
+    kept = ben.sends(SMALL_PICTURE, ana).name
+    gone = ben.sends(SMALL_PICTURE, ana).name
+    sent = ana.sends(SMALL_PICTURE, cleo).name
     catch_up(cleo)
     move_and_unlock(ana)
-    assert ana.received() == 2
+    assert ana.received_count() == 2
     recall_message(gone, ben.device)
     catch_up(ana)
     states = {one.name: one.state for one in received_messages(ana.device)}
@@ -117,57 +124,57 @@ def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
     assert [one.state for one in received_messages(cleo.device)] == [InboxState.TAKEN_BACK]
 
 
-def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -> None:
+def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
     move_and_unlock(ana)
     with ben.courier.playing(waiting_envelopes=lambda *_: []):  # his relay withholds his letters
         for day in range(3):
-            ben.sends(SMALL, ana)
-            assert ana.received() == day + 1
-            assert ana.opens_newest().files
+            ben.sends(SMALL_PICTURE, ana)
+            assert ana.received_count() == day + 1
+            assert ana.open_newest().files
             town.clock.advance(days=9)
-    ben.sends(SMALL, ana)
+    ben.sends(SMALL_PICTURE, ana)
     catch_up(ben)
-    ben.sends(SMALL, ana)
-    assert ana.received() == 5
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.received_count() == 5
     town.clock.advance(days=4)
     catch_up(ana)
     assert former_addresses(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        ana.device.courier.waiting_envelopes(HERE, before.mailbox, before.owner, 0)
-    ben.sends(SMALL, ana)
-    assert ana.opens_newest().files
+        ana.device.courier.waiting_envelopes(RELAY_URL, before.mailbox, before.owner, 0)
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
     assert all_decrypted(ana, ben)
 
 
-def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> None:
+def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Network) -> None:
     ana, cleo = town["ana"], town["cleo"]
-    town.silence(HERE)
+    town.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        cleo.sends(SMALL, ana, days=20)
+        cleo.sends(SMALL_PICTURE, ana, days=20)
     move_and_unlock(ana)
     catch_up(cleo, ana, cleo)
-    cleo.sends(SMALL, ana)  # later letters do not wait for the queued one
-    assert ana.opens_newest().files
+    cleo.sends(SMALL_PICTURE, ana)  # later letters do not wait for the queued one
+    assert ana.open_newest().files
     town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS + 1)
-    town.back(HERE)
+    town.reconnect(RELAY_URL)
     catch_up(cleo)
-    assert ana.received() == 2
+    assert ana.received_count() == 2
     for one in received_messages(ana.device):
         if one.state is InboxState.WAITING:
             assert open_message(one.name, ana.device).files
     assert all_decrypted(ana, cleo)
 
 
-def test_lying_old_relay_delays_nobody(town: Room) -> None:
+def test_lying_old_relay_delays_nobody(town: Network) -> None:
     """The old relay serves the old key bundle, and claims that no letter has arrived."""
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     shown = ana.device.courier.key_bundle(*ana.home)
     ana_before = home_of(ana)
 
     def old_card(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
-        return shown if url == HERE else honest(url, *rest)
+        return shown if url == RELAY_URL else honest(url, *rest)
 
     def no_letters(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return [] if rest[0] == ana_before.mailbox else honest(url, *rest)
@@ -180,27 +187,27 @@ def test_lying_old_relay_delays_nobody(town: Room) -> None:
         move_and_unlock(ana)
         catch_up(ben, cleo, ana, ben, cleo)
         for one in (ben, cleo):
-            one.sends(SMALL, ana)
-            assert ana.opens_newest().files
+            one.sends(SMALL_PICTURE, ana)
+            assert ana.open_newest().files
         assert [take_contact_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
     assert all_decrypted(ana, ben, cleo)
 
 
-def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
-    ana, dora = town["ana"], town.set_up_person("dora", THERE)
+def test_earlier_link_works_through_the_old_relay(town: Network) -> None:
+    ana, dora = town["ana"], town.set_up_person("dora", OTHER_RELAY_URL)
     link = make_invite_link(ana.device)
     move_and_unlock(ana)
     add_person(link, "ana", dora.device)
     catch_up(ana)
     assert fetch_messages(dora.device).came == 1
     catch_up(ana)
-    assert contact_named("ana", dora.device).person.relay_url == THERE
-    town.silence(HERE)
-    dora.sends(SMALL, ana)
-    assert ana.opens_newest().files
+    assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
+    town.disconnect(RELAY_URL)
+    dora.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
 
 
-def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
+def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Network) -> None:
     """Ana's hello used a revoked token; Ben's letter arrives at her old mailbox."""
     ana, ben = town["ana"], town["ben"]
     block_contact("ana", ben.device)
@@ -213,48 +220,48 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     catch_up(ana)
     assert not ana.device.vault.keys(DEVICE_TO_GREET)
     catch_up(ben, ana)
-    assert contact_named("ana", ben.device).person.relay_url == THERE
+    assert contact_named("ana", ben.device).person.relay_url == OTHER_RELAY_URL
     town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, ben)
-    ben.sends(SMALL, ana)
-    assert ana.opens_newest().files
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
     assert [one.lists for one in take_contact_changes(ben.device)] == []
 
 
-def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
+def test_uninformed_contact_is_told_again_once_a_day(town: Network) -> None:
     """A letter from the contact may have crossed the announcement of the move."""
     ana, cleo = town["ana"], town["cleo"]
     with ana.courier.playing(post=failing(WrongToken())):
         move_and_unlock(ana)
     seen = []
     for _ in range(4):
-        cleo.sends(SMALL, ana)
+        cleo.sends(SMALL_PICTURE, ana)
         with ana.courier.playing(post=failing(WrongToken())):
             before = ana.courier.calls["post"]
             catch_up(ana)
             seen.append(ana.courier.calls["post"] > before)
         town.clock.advance(hours=13)
     assert seen == [False, False, True, False]
-    cleo.sends(SMALL, ana)
+    cleo.sends(SMALL_PICTURE, ana)
     catch_up(ana, cleo)
-    assert contact_named("ana", cleo.device).person.relay_url == THERE
+    assert contact_named("ana", cleo.device).person.relay_url == OTHER_RELAY_URL
 
 
-def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
-    ana, dora = town["ana"], town.set_up_person("dora", THERE)
+def test_queued_hello_is_repeated_with_its_invite(town: Network) -> None:
+    ana, dora = town["ana"], town.set_up_person("dora", OTHER_RELAY_URL)
     link = make_invite_link(dora.device)
-    silent = failing(RelayUnreachable(relay=THERE))
+    silent = failing(RelayUnreachable(relay=OTHER_RELAY_URL))
     with ana.courier.playing(post=silent), pytest.raises(RelayUnreachable):
         add_person(link, "dora", ana.device)
     move_and_unlock(ana)
     catch_up(dora, ana, dora)
-    dora.sends(SMALL, ana)
-    assert ana.opens_newest().files
-    assert contact_named("ana", dora.device).person.relay_url == THERE
+    dora.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
+    assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
     assert all_decrypted(ana, dora)
 
 
-def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
+def test_old_tokens_are_not_registered_at_the_new_relay(town: Network) -> None:
     ana, cleo = town["ana"], town["cleo"]
     old = dict(issued_ranges(ana.device))
     changes = list[SendTokenChanges]()
@@ -263,7 +270,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
         changes.append(rest[-1])
         return honest(*rest)
 
-    with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=HERE))):
+    with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=RELAY_URL))):
         block_contact("ben", ana.device)  # his tokens must be withdrawn, not registered anew
         catch_up(ana)
     with ana.courier.playing(change_tokens=record_changes):
@@ -276,14 +283,14 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     assert not known & {lock for batch in changes for lock in (*batch.add, *batch.drop)}
     whose = peer_key(cleo.id, own_device(cleo.device).key.device)
     assert now.first == old[whose].until  # no two token ranges have an index in common
-    assert contact_named("ana", town["ben"].device).person.relay_url == HERE
+    assert contact_named("ana", town["ben"].device).person.relay_url == RELAY_URL
 
 
 def _token_hashes(seed: Secret, first: int, until: int) -> set[bytes]:
     return {token_hash(derive_send_token(seed, index)) for index in range(first, until)}
 
 
-def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
+def test_late_tokens_for_the_old_mailbox_are_ignored(town: Network) -> None:
     """Cleo replaces her token range twice, and Ana receives the second replacement first."""
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, own_device(ana.device).key.device)
@@ -296,7 +303,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     newest = dict(issued_ranges(cleo.device))[peer]
 
     def only_new_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
-        return honest(url, *rest) if url == THERE else []
+        return honest(url, *rest) if url == OTHER_RELAY_URL else []
 
     with ana.courier.playing(waiting_envelopes=only_new_relay):
         catch_up(ana)
@@ -307,65 +314,67 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     assert all_decrypted(ana, cleo)
 
 
-def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
+def test_unreachable_new_relay_changes_nothing(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana), own_device(ana.device).person
-    town.silence(THERE)
+    town.disconnect(OTHER_RELAY_URL)
     with pytest.raises(RelayUnreachable):
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert (home_of(ana), own_device(ana.device).person) == before
-    ben.sends(SMALL, ana)
-    assert ana.opens_newest().files
-    town.back(THERE)
-    assert move_and_unlock(ana).relay_url == THERE
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
+    town.reconnect(OTHER_RELAY_URL)
+    assert move_and_unlock(ana).relay_url == OTHER_RELAY_URL
 
 
-def test_moving_there_and_back_again(town: Room) -> None:
+def test_moving_there_and_back_again(town: Network) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     move_and_unlock(ana)
     catch_up(ben, cleo, ana)
     town.clock.advance(seconds=1)
-    move_and_unlock(ana, HERE)
+    move_and_unlock(ana, RELAY_URL)
     catch_up(ben, cleo, ana)
     for one in (ben, cleo):
-        one.sends(SMALL, ana)
-        assert ana.opens_newest().files
+        one.sends(SMALL_PICTURE, ana)
+        assert ana.open_newest().files
     assert len({one.home.mailbox for one in former_addresses(ana.device)}) == 2
     statement = read_key_bundle(own_device(ana.device).card).newest.said
-    assert (statement.epoch, statement.relay_url) == (3, HERE)
+    assert (statement.epoch, statement.relay_url) == (3, RELAY_URL)
     assert all_decrypted(ana, ben, cleo)
 
 
-def test_invalid_moves_are_refused(town: Room) -> None:
+def test_invalid_moves_are_refused(town: Network) -> None:
     ana = town["ana"]
     with pytest.raises(AlreadyAtRelay):
-        move_all_devices(f"{HERE}/", None, ana.device)
+        move_all_devices(f"{RELAY_URL}/", None, ana.device)
     with pytest.raises(BadRelayAddress):
         move_all_devices("relay", None, ana.device)
     sheet = sheet_of(ana)
     delete_master_key(ana.device)
     with pytest.raises(MasterKeyNotHere):
-        move_all_devices(THERE, None, ana.device)
-    assert move_all_devices(THERE, sheet, ana.device).relay_url == THERE
-    assert move_all_devices(THERE, None, ana.device).before == HERE  # repeated: the same result
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    assert move_all_devices(OTHER_RELAY_URL, sheet, ana.device).relay_url == OTHER_RELAY_URL
+    assert (
+        move_all_devices(OTHER_RELAY_URL, None, ana.device).before == RELAY_URL
+    )  # repeated: the same result
 
 
-def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
+def test_sheet_moves_away_from_a_vanished_relay(town: Network) -> None:
     """The vault was unlocked without the old relay, so the new one has to confirm its state."""
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
-    town.silence(HERE)
+    town.disconnect(RELAY_URL)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(UnlockNotConfirmed):
-        move_all_devices(THERE, None, ana.device)
-    move_all_devices(THERE, sheet, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, sheet, ana.device)
     assert may_advance_ratchets(ana.device)
     catch_up(cleo, ana)
-    cleo.sends(SMALL, ana)
-    assert ana.opens_newest().files
+    cleo.sends(SMALL_PICTURE, ana)
+    assert ana.open_newest().files
 
 
-def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
+def test_unreachable_old_relay_is_asked_once_an_hour(town: Network) -> None:
     ana = town["ana"]
     move_and_unlock(ana)
     clear_next_relay_lock(ana.device)
@@ -375,12 +384,12 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
         asked.append(url)
         return honest(url, *rest)
 
-    town.silence(HERE)
+    town.disconnect(RELAY_URL)
     with ana.courier.playing(waiting_envelopes=record_url):
         for _ in range(4):
             catch_up(ana)
             town.clock.advance(minutes=20)
-        assert asked.count(HERE) == 2
+        assert asked.count(RELAY_URL) == 2
         town.clock.advance(days=2 * FORMER_MAILBOX_DAYS)
         catch_up(ana, ana)
         town.clock.advance(hours=1)  # until then her clock is implausible
@@ -389,17 +398,19 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
         asked.clear()
         town.clock.advance(days=1)
         catch_up(ana)
-        assert HERE not in asked
+        assert RELAY_URL not in asked
 
 
 @pytest.mark.threat("backups-revive")
-def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
+def test_no_copy_from_before_goes_on_at_the_old_relay(town: Network) -> None:
     ana = town["ana"]
     old = home_of(ana)
-    at_old = RelayLock(HERE, old.mailbox, old.owner)
+    at_old = RelayLock(RELAY_URL, old.mailbox, old.owner)
     ana.device.courier.create_lock(at_old, old.owner)
-    ana.device.courier.report_vault_unlock(HERE, old.mailbox, old.owner, VaultUnlock(1, bytes(16)))
-    move_all_devices(THERE, None, ana.device)
+    ana.device.courier.report_vault_unlock(
+        RELAY_URL, old.mailbox, old.owner, VaultUnlock(1, bytes(16))
+    )
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ana)
     assert [one.overtaken for one in former_addresses(ana.device)] == [
         False
@@ -411,29 +422,29 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     for generation in (2, VAULT_GENERATION_MAX):
         with pytest.raises(RolledBack):
             ana.device.courier.report_vault_unlock(
-                HERE, old.mailbox, old.owner, VaultUnlock(generation, bytes(16))
+                RELAY_URL, old.mailbox, old.owner, VaultUnlock(generation, bytes(16))
             )
 
 
-def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> None:
+def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Network) -> None:
     ana = town["ana"]
     old = home_of(ana)
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana)
-    assert ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0) == []
+    assert ana.device.courier.waiting_envelopes(RELAY_URL, old.mailbox, old.owner, 0) == []
     clear_next_relay_lock(ana.device)
     catch_up(ana)
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0)
+        ana.device.courier.waiting_envelopes(RELAY_URL, old.mailbox, old.owner, 0)
 
 
-def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
+def test_vault_lock_moves_to_the_new_relay(town: Network) -> None:
     ana = town["ana"]
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     lock = next_relay_lock(ana.device)
     assert lock is not None
-    assert (lock.relay_url, lock.mailbox) == (THERE, home_of(ana).mailbox)
+    assert (lock.relay_url, lock.mailbox) == (OTHER_RELAY_URL, home_of(ana).mailbox)
     asked = blind(
         Secret(b"a passphrase"),
         scalar_from_random(ana.device.random_source.token(SCALAR_RANDOM_BYTES)),

@@ -9,7 +9,7 @@ from entrenous.device.recovery_sheet import CloseTokenNotReplacedYet, LockNotMov
 from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.own_devices import make_recovery_sheet, revoke_device
 from entrenous.send.fetch import fetch_messages
-from tests.send.send_device import HERE, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network, Person
 from tests.village.households import links
 
 OUTPUT = Secret(bytes(64))
@@ -17,20 +17,20 @@ OUTPUT = Secret(bytes(64))
 
 @pytest.fixture
 def ana() -> Person:
-    return Room().set_up_person("ana")
+    return Network().set_up_person("ana")
 
 
 @pytest.mark.threat("stolen-device")
 def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
     """The sheet is not written before the relay has the new close token."""
-    room = Room()
-    ana = room.set_up_person("ana")
-    links(room, ana, "phone", "phone")
-    room.silence(HERE)
+    network = Network()
+    ana = network.set_up_person("ana")
+    links(network, ana, "phone", "phone")
+    network.disconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(CloseTokenNotReplacedYet):
         make_recovery_sheet(OUTPUT, None, ana.device)
-    room.back(HERE)
+    network.reconnect(RELAY_URL)
     fetch_messages(ana.device)
     sheet = make_recovery_sheet(OUTPUT, None, ana.device)
     fetch_messages(ana.device)
@@ -40,8 +40,8 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
 
 
 def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
-    move_all_devices(THERE, None, ana.device)
+    move_all_devices(OTHER_RELAY_URL, None, ana.device)
     with pytest.raises(LockNotMovedYet):
         make_recovery_sheet(OUTPUT, None, ana.device)
     clear_next_relay_lock(ana.device)
-    assert make_recovery_sheet(OUTPUT, None, ana.device).relay_url == THERE
+    assert make_recovery_sheet(OUTPUT, None, ana.device).relay_url == OTHER_RELAY_URL

@@ -41,32 +41,39 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.devices.test_link import sheet_of
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+)
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import failing
 
 
 @pytest.fixture
-@made_once
-def home() -> Room:
+@cached_network
+def home() -> Network:
     """Ana with a laptop ("ana"), a phone and a tablet; Ben with one device at another relay."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    phone, tablet = links(room, ana, "phone", "phone"), links(room, ana, "tablet", "tablet")
+    phone, tablet = links(network, ana, "phone", "phone"), links(network, ana, "tablet", "tablet")
     catch_up(ana, phone, tablet, ben, phone, tablet, ana, ben)
-    return room
+    return network
 
 
-def everybody(home: Room) -> tuple[Person, ...]:
+def everybody(home: Network) -> tuple[Person, ...]:
     return home["ana"], home["tablet"], home["ben"]
 
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
+def test_a_revoked_device_gets_no_share_and_nothing_new(home: Network) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
-    assert ben.sends(SMALL, ana).devices == {"ana": 3}
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 3}
     fetch_messages(phone.device)
     (received,) = received_messages(phone.device)
     assert received.manifest is not None
@@ -74,19 +81,19 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(NoSuchEnvelope):
         phone.device.courier.open_share(
-            HERE, received.envelope, received.manifest.open_token, bytes(16)
+            RELAY_URL, received.envelope, received.manifest.open_token, bytes(16)
         )
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
     catch_up(ben, tablet)
-    assert ben.sends(SMALL, ana).devices == {"ana": 2}
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
     for one in (ana, tablet):
-        assert one.opens_newest().files
+        assert one.open_newest().files
     assert [take_undecryptable_count(one.device) for one in everybody(home)] == [0, 0, 0]
 
 
 @pytest.mark.slow
-def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
+def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Network) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
     take_contact_changes(ben.device)
     gone = own_device(phone.device)
@@ -112,7 +119,7 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
+def test_the_thief_knows_no_close_token_any_more(home: Network) -> None:
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     known = {one.name: one.close for one in own_linked_devices(phone.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -121,7 +128,7 @@ def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
         mailbox, stolen = own_device(who.device).home.mailbox, known[name]
         assert stolen is not None
         with pytest.raises(WrongToken):
-            phone.device.courier.close_mailbox(HERE, mailbox, stolen)
+            phone.device.courier.close_mailbox(RELAY_URL, mailbox, stolen)
     (sibling,) = own_linked_devices(tablet.device)
     assert sibling.close == own_device(ana.device).home.close
     (sibling,) = own_linked_devices(ana.device)
@@ -129,22 +136,22 @@ def test_the_thief_knows_no_close_token_any_more(home: Room) -> None:
 
 
 @pytest.mark.slow
-def test_any_device_can_revoke_any_other(home: Room) -> None:
+def test_any_device_can_revoke_any_other(home: Network) -> None:
     revoke_device("device 1", lost=True, sheet=None, device=home["tablet"].device)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(home["ana"].device)
     catch_up(home["ben"], home["phone"])
-    assert home["ben"].sends(SMALL, home["ana"]).devices == {"ana": 2}
+    assert home["ben"].sends(SMALL_PICTURE, home["ana"]).devices == {"ana": 2}
 
 
 @pytest.mark.slow
-def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
+def test_deletion_is_retried_until_the_relay_answers(home: Network) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    home.silence(HERE)
+    home.disconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     assert device_overview(ana.device).to_close == ("phone",)
     assert device_overview(ana.device).letters > 0
-    home.back(HERE)
+    home.reconnect(RELAY_URL)
     catch_up(ana, ben)
     assert device_overview(ana.device).to_close == ()
     assert device_overview(ana.device).letters == 0
@@ -154,18 +161,18 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
 
 
 @pytest.mark.slow
-def test_reported_vault_state_is_true(home: Room) -> None:
+def test_reported_vault_state_is_true(home: Network) -> None:
     ana = home["ana"]
     result = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
     assert result == RevocationResult("phone", RevocationState.DONE)
-    home.silence(HERE)
+    home.disconnect(RELAY_URL)
     result = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
     assert result == RevocationResult("tablet", RevocationState.WAITS)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("database-changed")
-def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None:
+def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Network) -> None:
     """It may run on another database for a while; on the first, the device would unlock again."""
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
@@ -182,7 +189,9 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(home: Room) -> None:
+def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(
+    home: Network,
+) -> None:
     """The watch was lost before it had sent its close token to the laptop."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = bare(home, "watch")
@@ -194,15 +203,17 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     assert pending_device_mailbox_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
-    watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)  # it still exists
+    watch.device.courier.waiting_envelopes(
+        RELAY_URL, mail.mailbox, mail.owner, 0
+    )  # it still exists
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)
+        watch.device.courier.waiting_envelopes(RELAY_URL, mail.mailbox, mail.owner, 0)
     assert pending_device_mailbox_deletions(phone.device) == ()
 
 
 @pytest.mark.slow
-def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
+def test_lost_devices_own_sheet_shuts_it(home: Network) -> None:
     ana, phone = home["ana"], home["phone"]
     sheet = sheet_of(phone)
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
@@ -213,7 +224,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_device_lost_after_replacing_its_close_token_is_revoked(home: Room) -> None:
+def test_device_lost_after_replacing_its_close_token_is_revoked(home: Network) -> None:
     """The phone replaces its close token at its next command, and is lost right after that."""
     ana, phone = home["ana"], home["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
@@ -229,7 +240,7 @@ def test_device_lost_after_replacing_its_close_token_is_revoked(home: Room) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("newer", ["the sheet", "the stored token"])
-def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> None:
+def test_either_valid_close_token_shuts_the_device(home: Network, newer: str) -> None:
     ana, phone = home["ana"], home["phone"]
     right, before = sheet_of(phone), Secret(bytes(TOKEN_BYTES))
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
@@ -245,7 +256,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_refused_revocation_is_reported_and_retried(home: Room) -> None:
+def test_refused_revocation_is_reported_and_retried(home: Network) -> None:
     """The phone's close token was replaced, and the other devices do not know the new one."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
@@ -261,7 +272,7 @@ def test_refused_revocation_is_reported_and_retried(home: Room) -> None:
     mail = own_device(phone.device).home
     assert mail.close is not None
     phone.device.courier.close_mailbox(
-        HERE, mail.mailbox, mail.close
+        RELAY_URL, mail.mailbox, mail.close
     )  # as revoking with the sheet does
     home.clock.advance(hours=2)
     catch_up(ana, tablet)
@@ -269,7 +280,7 @@ def test_refused_revocation_is_reported_and_retried(home: Room) -> None:
 
 
 @pytest.mark.slow
-def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:
+def test_every_other_device_can_shut_one_that_was_linked_last(home: Network) -> None:
     """The phone links the watch; the others receive its close token from the watch itself."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = links(home, phone, "watch", "watch")
@@ -288,7 +299,7 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
 
 
 @pytest.mark.slow
-def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
+def test_revoking_needs_the_sheet_with_the_master_key(home: Network) -> None:
     ana = home["ana"]
     sheet = sheet_of(ana)
     delete_master_key(ana.device)
@@ -301,7 +312,7 @@ def test_revoking_needs_the_sheet_with_the_master_key(home: Room) -> None:
 
 
 @pytest.mark.slow
-def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
+def test_own_or_unknown_device_cannot_be_revoked(home: Network) -> None:
     with pytest.raises(CannotRevokeThisDevice):
         revoke_device("Device 1", lost=False, sheet=None, device=home["ana"].device)
     with pytest.raises(UnknownDevice, match="phone, tablet"):
@@ -309,13 +320,13 @@ def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
 
 
 @pytest.mark.slow
-def test_queued_letters_for_a_revoked_device_block_nothing(home: Room) -> None:
+def test_queued_letters_for_a_revoked_device_block_nothing(home: Network) -> None:
     """Ben sealed a copy for the phone while its relay was unreachable; it is revoked meanwhile."""
     ana, tablet, ben = home["ana"], home["tablet"], home["ben"]
-    home.silence(HERE)
+    home.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ben.sends(SMALL, ana)
-    home.back(HERE)
+        ben.sends(SMALL_PICTURE, ana)
+    home.reconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ben, tablet, ana)
     assert {one.state for one in received_messages(tablet.device)} == {InboxState.WAITING}

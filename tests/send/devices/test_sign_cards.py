@@ -16,7 +16,7 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bundle
 from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.wire.key_bundle import read_key_bundle
-from tests.send.send_device import HERE, Room
+from tests.send.send_device import RELAY_URL, Network
 from tests.village.households import links
 from tests.village.malicious_relay import changed
 
@@ -39,26 +39,26 @@ def test_published_bundle_is_padded_and_read_back(size: int) -> None:
 
 
 @pytest.mark.threat("hostile-network")
-def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
+def test_neither_a_name_nor_a_second_device_shows(network: Network) -> None:
     """Only a bundle with many devices or changes needs the next length."""
     people = [
-        room.set_up_person(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")
+        network.set_up_person(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")
     ]
-    links(room, people[-1], "phone", "phone")
+    links(network, people[-1], "phone", "phone")
     cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
     assert [len(read_key_bundle(card).certificates) for card in cards] == [1, 1, 2]
     assert {padded_size(card) for card in cards} == {PADDED_KEY_BUNDLE_SIZES_BYTES[0]}
 
 
-def test_unpadded_bundle_is_still_read(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_unpadded_bundle_is_still_read(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     me = own_device(ben.device)
     before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
     with ana.courier.playing(key_bundle=changed(lambda _: before)):
         ana.add_contact(ben)
     (contact,) = contacts(ana.device)
-    assert (contact.person.id, contact.person.relay_url) == (ben.id, HERE)
+    assert (contact.person.id, contact.person.relay_url) == (ben.id, RELAY_URL)
 
 
 @pytest.mark.parametrize(

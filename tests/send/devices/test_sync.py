@@ -36,7 +36,14 @@ from entrenous.send.people.keep_contacts import contact_named, forget_contact, m
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.boxes import exported, imported
 from tests.deterministic import SettableClock
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+)
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import Honest, failing
 
@@ -44,16 +51,16 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def home() -> Room:
+@cached_network
+def home() -> Network:
     """Ana with a laptop ("ana") and a phone; Ben, who is her contact; and Caro, who has none."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
-    room.set_up_person("caro")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
+    network.set_up_person("caro")
     ana.add_contact(ben)
-    phone = links(room, ana, "phone", "phone")
+    phone = links(network, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben)
-    return room
+    return network
 
 
 def fetch_rounds(*people: Person) -> None:
@@ -66,21 +73,21 @@ def names(who: Person) -> list[str]:
     return [one.name for one in contacts(who.device)]
 
 
-def test_contact_added_on_one_device_is_reachable_from_both(home: Room) -> None:
+def test_contact_added_on_one_device_is_reachable_from_both(home: Network) -> None:
     ana, phone, caro = home["ana"], home["phone"], home["caro"]
     phone.add_contact(caro)
     fetch_rounds(phone, ana, caro)
     assert names(ana) == names(phone) == ["ben", "caro"]
     assert contact_named("caro", ana.device).compared
-    assert ana.sends(SMALL, caro).devices == {"caro": 1}
-    assert caro.opens_newest().files
-    assert caro.sends(SMALL, ana).devices == {"ana": 2}
+    assert ana.sends(SMALL_PICTURE, caro).devices == {"caro": 1}
+    assert caro.open_newest().files
+    assert caro.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
     for one in (ana, phone):
-        assert one.opens_newest().files
+        assert one.open_newest().files
     assert [take_undecryptable_count(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
 
 
-def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
+def test_names_circles_blocks_and_forgetting_are_synced(home: Network) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     home.clock.advance(seconds=1)
     rename_contact("ben", "Benedict", phone.device)
@@ -98,14 +105,14 @@ def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
     fetch_rounds(phone, ana, ben, phone, ana)
     assert not contact_named("Benedict", ana.device).blocked
     assert circles(ana.device.vault) == ()
-    assert ben.sends(SMALL, ana).devices == {"ana": 2}
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
     home.clock.advance(seconds=1)
     forget_contact("Benedict", ana.device)
     fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == []
 
 
-def test_concurrent_changes_converge(home: Room) -> None:
+def test_concurrent_changes_converge(home: Network) -> None:
     ana, phone = home["ana"], home["phone"]
     rename_contact("ben", "Benno", ana.device)
     rename_contact("ben", "Benji", phone.device)
@@ -118,7 +125,7 @@ def test_concurrent_changes_converge(home: Room) -> None:
 
 
 def test_frozen_contact_is_not_verified_by_another_device(
-    home: Room,
+    home: Network,
 ) -> None:
     """The other device does not know the conflicting list, and renames the contact."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
@@ -132,7 +139,7 @@ def test_frozen_contact_is_not_verified_by_another_device(
     assert (frozen.name, frozen.forked, frozen.compared) == ("Benjamin", True, False)
 
 
-def test_sync_sends_nothing_when_all_is_known(home: Room) -> None:
+def test_sync_sends_nothing_when_all_is_known(home: Network) -> None:
     ana, phone = home["ana"], home["phone"]
     fetch_rounds(ana, phone)
     before = ana.courier.calls["post"], phone.courier.calls["post"]
@@ -140,14 +147,14 @@ def test_sync_sends_nothing_when_all_is_known(home: Room) -> None:
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
-def test_own_devices_are_not_listed_as_people(home: Room) -> None:
+def test_own_devices_are_not_listed_as_people(home: Network) -> None:
     assert names(home["ana"]) == ["ben"]
     with pytest.raises(UnknownPerson):
         contact_named("ana", home["ana"].device)
 
 
 @pytest.mark.parametrize("what", ["block", "gone", "broken"])
-def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> None:
+def test_sync_record_from_another_person_is_refused(home: Network, what: str) -> None:
     ana, ben = home["ana"], home["ben"]
     caro, now = home["caro"].id, home.clock.now()
     notes = {
@@ -163,7 +170,7 @@ def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> No
     assert not contact_named("ben", ana.device).blocked
 
 
-def test_three_devices_know_each_other(home: Room) -> None:
+def test_three_devices_know_each_other(home: Network) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     tablet = links(home, phone, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet)
@@ -172,8 +179,8 @@ def test_three_devices_know_each_other(home: Room) -> None:
     assert all(one.close and one.heard for one in own_linked_devices(tablet.device))
     assert own_device(ana.device).person == own_device(tablet.device).person
     fetch_rounds(ben, tablet, ana, phone)
-    assert ben.sends(SMALL, ana).devices == {"ana": 3}
-    assert tablet.opens_newest().files
+    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 3}
+    assert tablet.open_newest().files
     everybody = (ana, phone, tablet, ben)
     assert [take_undecryptable_count(one.device) for one in everybody] == [0, 0, 0, 0]
 
@@ -183,19 +190,19 @@ def test_earlier_block_holds_on_a_new_device(
     held_back: int | None,
 ) -> None:
     """This holds even if the letter about the block arrives after the one about the contact."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
     catch_up(ben, ana)
     block_contact("ben", ana.device)
     fetch_messages(ana.device)
-    room.clock.advance(seconds=60)
-    phone = bare(room, "phone")
+    network.clock.advance(seconds=60)
+    phone = bare(network, "phone")
     link(ana.device, phone.device, "phone")
     seen, withheld = set[bool](), list[Any]()
     if held_back is not None:
         fetch_messages(phone.device)
-        room.clock.advance(seconds=2)
+        network.clock.advance(seconds=2)
         fetch_messages(ana.device)
         withheld = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
 
@@ -205,17 +212,17 @@ def test_earlier_block_holds_on_a_new_device(
     with phone.courier.playing(waiting_envelopes=withhold):
         for _ in range(3):
             for who in (phone, ana, ben):
-                room.clock.advance(seconds=2)
+                network.clock.advance(seconds=2)
                 fetch_messages(who.device)
     for _ in range(3):
         for who in (phone, ana, ben):
-            room.clock.advance(seconds=2)
+            network.clock.advance(seconds=2)
             fetch_messages(who.device)
         seen |= {one.blocked for who in (ana, phone) for one in contacts(who.device)}
     assert (names(ana), names(phone), seen) == (["ben"], ["ben"], {True})
 
 
-def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
+def test_block_reaches_a_new_device_before_its_contact(home: Network) -> None:
     """The relay delivers only one letter per fetch."""
     ana = home["ana"]
     block_contact("ben", ana.device)
@@ -236,7 +243,7 @@ def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
     assert set(seen) == {("ben", True)}
 
 
-def test_unencodable_record_blocks_no_other(home: Room) -> None:
+def test_unencodable_record_blocks_no_other(home: Network) -> None:
     """A name that is too long for a record is not synced; everything else is."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
@@ -246,7 +253,7 @@ def test_unencodable_record_blocks_no_other(home: Room) -> None:
     assert names(phone) == ["ben", "caro"]
 
 
-def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
+def test_strangers_with_the_longest_name_are_synced(home: Network) -> None:
     ana, phone = home["ana"], home["phone"]
     longest = "n" * 64
     strangers = [home.set_up_person(longest) for _ in range(2)]
@@ -257,7 +264,7 @@ def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
     assert names(ana) == names(phone) == ["ben", "n" * 62 + " 2", longest]
 
 
-def test_names_are_unique_on_all_devices(home: Room) -> None:
+def test_names_are_unique_on_all_devices(home: Network) -> None:
     """Two contacts are both named Kim, on one device each; the one with the lower id keeps it."""
     ana, phone = home["ana"], home["phone"]
     caro, dan = home["caro"], home.set_up_person("dan")
@@ -285,14 +292,14 @@ def test_names_are_unique_on_all_devices(home: Room) -> None:
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
-def test_change_of_case_in_a_name_is_synced(home: Room) -> None:
+def test_change_of_case_in_a_name_is_synced(home: Network) -> None:
     ana, phone = home["ana"], home["phone"]
     rename_contact("ben", "Ben", ana.device)
     fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == ["Ben"]
 
 
-def test_later_change_wins_despite_a_wrong_clock(home: Room) -> None:
+def test_later_change_wins_despite_a_wrong_clock(home: Network) -> None:
     """The phone's clock is an hour ahead; a later change on the laptop still counts as newer."""
     ana, phone = home["ana"], home["phone"]
     ahead = SettableClock()
@@ -311,11 +318,11 @@ def family_members(who: Person) -> list[str]:
     return [one.name for one in members_of(circle_named("family", who.device), who.device)]
 
 
-def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
+def test_earlier_change_sent_late_undoes_nothing(home: Network) -> None:
     """The laptop's change is two days older than the phone's, but is sent two days later."""
     ana, phone = home["ana"], home["phone"]
     for name in ("cleo", "dan"):
-        ana.add_contact(home.set_up_person(name, THERE))
+        ana.add_contact(home.set_up_person(name, OTHER_RELAY_URL))
     create_or_extend_circle("family", ["ben", "cleo"], ana.device)
     fetch_rounds(ana, phone)
     assert family_members(phone) == ["ben", "cleo"]
@@ -328,11 +335,11 @@ def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
     assert family_members(ana) == family_members(phone) == ["ben"]
 
 
-def add_again(who: Person, room: Room) -> None:
-    add_person(make_invite_link(room["ben"].device), "Benno", who.device)
+def add_again(who: Person, network: Network) -> None:
+    add_person(make_invite_link(network["ben"].device), "Benno", who.device)
 
 
-CHANGES: list[Callable[[Person, Room], object]] = [
+CHANGES: list[Callable[[Person, Network], object]] = [
     lambda who, _: forget_contact("ben", who.device),
     lambda who, _: rename_contact("ben", "Benno", who.device),
     lambda who, _: mark_keys_compared("ben", who.device),
@@ -342,7 +349,7 @@ CHANGES: list[Callable[[Person, Room], object]] = [
 
 @pytest.mark.parametrize("change", CHANGES, ids=["forget", "rename", "verify", "add"])
 def test_every_change_is_dated_when_it_is_made(
-    home: Room, change: Callable[[Person, Room], object]
+    home: Network, change: Callable[[Person, Network], object]
 ) -> None:
     ana, phone = home["ana"], home["phone"]
     known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
@@ -357,7 +364,7 @@ def test_every_change_is_dated_when_it_is_made(
     assert names(ana) == names(phone) == ["Benji"]
 
 
-def test_blocks_are_dated_when_they_are_made(home: Room) -> None:
+def test_blocks_are_dated_when_they_are_made(home: Network) -> None:
     ana, phone = home["ana"], home["phone"]
     block_contact("ben", ana.device)
     home.clock.advance(days=2)
@@ -375,7 +382,7 @@ def test_blocks_are_dated_when_they_are_made(home: Room) -> None:
     assert contact_named("ben", ana.device).blocked
 
 
-def test_imported_records_are_dated_at_import(home: Room) -> None:
+def test_imported_records_are_dated_at_import(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
     archive = exported(ana.device)
     forget_contact("ben", ana.device)
@@ -390,10 +397,10 @@ def test_imported_records_are_dated_at_import(home: Room) -> None:
     assert known.at == at
 
 
-def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> None:
+def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Network) -> None:
     ana, caro = home["ana"], home["caro"]
     add_person(make_invite_link(ana.device), "ana", caro.device)
-    silent = failing(RelayUnreachable(host=HERE))
+    silent = failing(RelayUnreachable(host=RELAY_URL))
     with ana.courier.playing(acknowledge=silent), pytest.raises(RelayUnreachable):
         fetch_messages(ana.device)
     at = home.clock.now()
@@ -405,7 +412,7 @@ def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> Non
     assert known.at == at
 
 
-def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
+def test_a_circle_never_gets_the_name_of_a_person(home: Network) -> None:
     """A circle and a contact get the same name on different devices; letters still arrive."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     create_or_extend_circle("Family", ["ben"], phone.device)

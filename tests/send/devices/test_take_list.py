@@ -35,7 +35,7 @@ from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import NOON, after, identity_of, instead, issue_key_bundle
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.households import catch_up, links
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def signed(by: Person, statement: DeviceListStatement, card: KeyBundle) -> bytes
     return write_key_bundle(sign_bundle(master, (statement,), card.certificates))
 
 
-def test_fork_is_found_without_its_history(friends: Room) -> None:
+def test_fork_is_found_without_its_history(friends: Network) -> None:
     """A thief with the master key signs lists that contain the revoked device again."""
     ana, ben = friends["ana"], friends["ben"]
     phone = links(friends, ana, "phone", "phone")
@@ -76,7 +76,7 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
 
 
 @pytest.mark.threat("stolen-device")
-def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
+def test_nobody_takes_the_place_of_a_listed_device(friends: Network) -> None:
     """An attacker with Ben's master key lists her device under his device's id. She sends all
     earlier lists, none of them, or a list of a much later epoch.
     """
@@ -96,7 +96,7 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     assert contact_named("ben", ana.device) == known
 
 
-def test_older_protocol_version_in_a_list_is_refused(friends: Room) -> None:
+def test_older_protocol_version_in_a_list_is_refused(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_key_bundle(ana, speaks=ProtocolRange(3, 4))
     known = accept_contact_bundle(
@@ -109,7 +109,7 @@ def test_older_protocol_version_in_a_list_is_refused(friends: Room) -> None:
             accept_contact_bundle(known, signed(ana, old, card), ben.device)
 
 
-def test_direct_successor_list_needs_no_history(friends: Room) -> None:
+def test_direct_successor_list_needs_no_history(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     known = contact_named("ana", ben.device)
     store_contact(replace(known, trust=Trust.COMPARED), ben.device)
@@ -124,9 +124,9 @@ def test_direct_successor_list_needs_no_history(friends: Room) -> None:
 
 def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own relay is remote, so a contact's relay cannot be on this machine."""
-    monkeypatch.setattr("tests.send.send_device.HERE", FAR)
-    room = Room()
-    ana, ben = room.set_up_person("ana", FAR), room.set_up_person("ben", FAR)
+    monkeypatch.setattr("tests.send.send_device.RELAY_URL", FAR)
+    network = Network()
+    ana, ben = network.set_up_person("ana", FAR), network.set_up_person("ben", FAR)
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
     known = contact_named("ana", ben.device)
@@ -145,7 +145,7 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     assert contact_named("ana", ben.device).person.relay_url == FAR
 
 
-def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
+def test_another_persons_key_bundle_is_refused(friends: Network) -> None:
     """This also holds for a frozen contact."""
     ben = friends["ben"]
     known = contact_named("ana", ben.device)
@@ -155,9 +155,9 @@ def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
     assert contact_named("ana", ben.device) == known
 
 
-def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
+def test_only_comparison_letters_go_to_a_frozen_contact(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     catch_up(ben, ana, ben)
     frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
     store_contact(frozen, ben.device)

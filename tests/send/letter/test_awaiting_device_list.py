@@ -19,7 +19,14 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
-from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+    network_of_three,
+)
 from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
 
@@ -27,15 +34,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def town() -> Room:
+@cached_network
+def town() -> Network:
     """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows the new list,
     so the phone first learns of it from the new token range that he sends.
     """
-    room = town_of_three()
-    ana, ben = room["ana"], room["ben"]
-    phone = links(room, ana, "phone", "phone")
-    tablet = links(room, ana, "tablet", "tablet")
+    network = network_of_three()
+    ana, ben = network["ana"], network["ben"]
+    phone = links(network, ana, "phone", "phone")
+    tablet = links(network, ana, "tablet", "tablet")
     catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
     tokens = held(ana, phone)
     HELD_TOKEN_RANGE_TABLE.store(
@@ -44,7 +51,7 @@ def town() -> Room:
     revoke_device("tablet", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(OUTBOX)
     catch_up(ben)
-    return room
+    return network
 
 
 def lists_unavailable(who: Person) -> AbstractContextManager[None]:
@@ -55,33 +62,33 @@ def kept_letters(who: Person) -> int:
     return len(who.device.vault.keys(LETTER_AWAITING_DEVICE_LIST))
 
 
-def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
+def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    name = ben.sends(SMALL, town["ana"]).name
-    assert phone.received() == 1
-    assert phone.opens_newest().files
+    name = ben.sends(SMALL_PICTURE, town["ana"]).name
+    assert phone.received_count() == 1
+    assert phone.open_newest().files
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
     assert ben.device.ledger.message_named(name)
 
 
-def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Room) -> None:
+def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    ben.sends(SMALL, town["ana"])
-    ben.sends(SMALL, town["ana"])
+    ben.sends(SMALL_PICTURE, town["ana"])
+    ben.sends(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
-        assert phone.received() == 0
-        assert phone.received() == 0
+        assert phone.received_count() == 0
+        assert phone.received_count() == 0
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (3, 0)
     town.clock.advance(days=1)
-    assert phone.received() == 2
+    assert phone.received_count() == 2
     first, second = received_messages(phone.device)
     assert first.sent_at <= second.sent_at
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
 
 
-def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> None:
+def test_message_recalled_while_awaiting_a_list_does_not_open(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    name = ben.sends(SMALL, town["ana"]).name
+    name = ben.sends(SMALL_PICTURE, town["ana"]).name
     with lists_unavailable(phone):
         fetch_messages(phone.device)
         recall_message(name, ben.device)
@@ -92,38 +99,38 @@ def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> Non
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -> None:
+def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    ben.sends(SMALL, town["ana"])
+    ben.sends(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
         town.clock.advance(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
         fetch_messages(phone.device)
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 2)
     fetch_messages(phone.device)
-    assert phone.received() == 0
+    assert phone.received_count() == 0
 
 
 @pytest.mark.parametrize("most", ["_KEPT_LETTERS_MAX", "_KEPT_LETTERS_PER_SENDER_MAX"])
 def test_letters_awaiting_lists_are_limited_in_number(
-    town: Room, monkeypatch: pytest.MonkeyPatch, most: str
+    town: Network, monkeypatch: pytest.MonkeyPatch, most: str
 ) -> None:
     monkeypatch.setattr(f"entrenous.send.letter.arrivals.{most}", 1)
     ben, phone = town["ben"], town["phone"]
-    ben.sends(SMALL, town["ana"])
-    ben.sends(SMALL, town["ana"])
+    ben.sends(SMALL_PICTURE, town["ana"])
+    ben.sends(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (1, 2)
 
 
 def test_limit_of_awaiting_letters_is_per_sender(
-    town: Room, monkeypatch: pytest.MonkeyPatch
+    town: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_LETTERS_PER_SENDER_MAX", 1)
     ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
     fetch_messages(cleo.device)
-    ben.sends(SMALL, town["ana"])
+    ben.sends(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
         assert kept_letters(phone) == 2  # the first letter of each, which brings a token range
@@ -131,26 +138,26 @@ def test_limit_of_awaiting_letters_is_per_sender(
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
     """Ben's relay was unreachable when Ana's laptop announced her new device."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
-    room.silence(THERE)
-    new = bare(room, "new")
+    network.disconnect(OTHER_RELAY_URL)
+    new = bare(network, "new")
     link(ana.device, new.device, "new")
     for _ in range(3):
         catch_up(new, ana)
-    room.back(THERE)
-    assert new.sends(SMALL, ben).devices == {"ben": 1}
+    network.reconnect(OTHER_RELAY_URL)
+    assert new.sends(SMALL_PICTURE, ben).devices == {"ben": 1}
     with lists_unavailable(ben):
-        assert ben.received() == 0
+        assert ben.received_count() == 0
         assert kept_letters(ben) == 1
     catch_up(ana, ben)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
     assert (kept_letters(ben), take_undecryptable_count(ben.device)) == (0, 0)
 
 
-def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
+def test_unproven_device_list_claims_have_no_effect(town: Network) -> None:
     """A stranger, or the thief of a revoked device, claims to be a new device of Ben's."""
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
@@ -161,4 +168,4 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
             fetch_named_lists(phone.device)
             town.clock.advance(days=1)
     assert take_contact_changes(phone.device) == ()
-    assert ben.received() == 0
+    assert ben.received_count() == 0

@@ -19,7 +19,7 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import Prekeys
 from tests.in_memory.courier import run_sync
-from tests.send.send_device import HERE, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network, Person
 from tests.village.malicious_relay import Honest, failing
 from tests.village.week import Tap
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 def published_key_count(who: Person) -> int:
     home = own_device(who.device).home
     return who.device.courier.prekey_count(
-        HERE, home.mailbox, home.owner, own_device(who.device).key.device
+        RELAY_URL, home.mailbox, home.owner, own_device(who.device).key.device
     )
 
 
@@ -49,13 +49,13 @@ def received_hello(ben: Person) -> bool:
     )
 
 
-def test_a_new_device_publishes_a_full_set_of_prekeys(room: Room) -> None:
-    assert published_key_count(room["ana"]) == ONE_TIME_KEYS_MAX
-    assert public_key_count(room["ana"]) == 1
+def test_a_new_device_publishes_a_full_set_of_prekeys(network: Network) -> None:
+    assert published_key_count(network["ana"]) == ONE_TIME_KEYS_MAX
+    assert public_key_count(network["ana"]) == 1
 
 
-def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
-    ben = room["ben"]
+def test_one_time_keys_are_topped_up_when_few_are_left(network: Network) -> None:
+    ben = network["ben"]
     with ben.courier.playing(prekey_count=lambda *_: 25):
         fetch_messages(ben.device)
     assert ben.courier.calls["publish_prekeys"] == 1
@@ -65,9 +65,9 @@ def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
 
 
 def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
-    room: Room,
+    network: Network,
 ) -> None:
-    ben, sets = room["ben"], list[Prekeys]()
+    ben, sets = network["ben"], list[Prekeys]()
 
     def record_set(honest: Honest, *arguments: Any) -> Any:
         sets.append(arguments[-1])
@@ -76,7 +76,7 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
     with ben.courier.playing(publish_prekeys=record_set, prekey_count=lambda *_: 0):
         publish_prekeys(ben.device)
         fetch_messages(ben.device)
-        room.clock.advance(days=7)
+        network.clock.advance(days=7)
         fetch_messages(ben.device)
     long_term = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
     assert long_term[0] == long_term[1]
@@ -91,61 +91,65 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_letters_arrive_when_all_one_time_keys_are_used_up(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_letters_arrive_when_all_one_time_keys_are_used_up(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     with ana.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert received_hello(ben)
 
 
 def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_later(
-    room: Room,
+    network: Network,
 ) -> None:
-    ben = room["ben"]
+    ben = network["ben"]
     (first,) = (key.id for key in OWN_XWING_KEY_TABLE.all(ben.device.vault))
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
-        room.clock.advance(days=days)
+        network.clock.advance(days=days)
         fetch_messages(ben.device)
         assert public_key_count(ben) == keys
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is not None
-    room.clock.advance(days=1)
+    network.clock.advance(days=1)
     fetch_messages(ben.device)
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is None
 
 
-def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(room: Room) -> None:
-    ben = room["ben"]
-    room.clock.advance(days=100)
+def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(
+    network: Network,
+) -> None:
+    ben = network["ben"]
+    network.clock.advance(days=100)
     for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
-        room.clock.advance(days=days)
+        network.clock.advance(days=days)
         fetch_messages(ben.device)
         assert public_key_count(ben) == keys
     assert ben.courier.calls["publish_prekeys"] == 4
 
 
 def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
-    room: Room,
+    network: Network,
 ) -> None:
     """Caro's relay was unreachable for a fortnight, so her letter uses an old key."""
-    ben, caro = room["ben"], room.set_up_person("caro", THERE)
+    ben, caro = network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     link = make_invite_link(ben.device)
-    room.clock.advance(days=6)
+    network.clock.advance(days=6)
     with (
         caro.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))),
         pytest.raises(RelayUnreachable),
     ):
         add_person(link, "ben", caro.device)
-    room.clock.advance(days=1)
+    network.clock.advance(days=1)
     fetch_messages(ben.device)
-    room.clock.advance(days=13)
+    network.clock.advance(days=13)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert received_hello(ben)
 
 
 @pytest.mark.parametrize("key_kind", ["one-time", "fallback"])
-def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, key_kind: str) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_a_session_begun_before_a_rotation_is_read_after_it(
+    network: Network, key_kind: str
+) -> None:
+    ana, ben = network["ana"], network["ben"]
     tricks = {"claim_prekeys": without_one_time_keys} if key_kind == "fallback" else {}
     with ana.courier.playing(**tricks):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -154,9 +158,9 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, key_kind
 
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
-def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -> None:
+def test_a_refused_prekey_set_is_published_again(network: Network, error: Exception) -> None:
     """The fallback key that the relay still hands out is not deleted here."""
-    ana, ben = room["ana"], room["ben"]
+    ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device, people=2)
     for _ in range(4):
         with ben.courier.playing(publish_prekeys=failing(error)), pytest.raises(type(error)):
@@ -165,15 +169,15 @@ def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -
         add_person(link, "ben", ana.device)
     assert received_hello(ben)
     publish_prekeys(ben.device)
-    caro = room.set_up_person("caro")
+    caro = network.set_up_person("caro")
     with caro.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(link, "ben", caro.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 2
 
 
-def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_a_prekey_set_without_acknowledgement_is_published_again(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
 
     def lose_answer(honest: Honest, *arguments: Any) -> Any:
         honest(*arguments)
@@ -192,10 +196,10 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
     """Then only one pause separates the requests, not two (docs/spec/relay.md section 14)."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    tap = Tap(room.apps, run_sync)
+    tap = Tap(network.apps, run_sync)
     courier = HttpCourier(httpx.Client(transport=tap))
     fetch_messages(replace(ben.device, courier=courier))  # Ana's hello arrives, and Ben answers it
     kinds = [

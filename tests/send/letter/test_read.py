@@ -51,7 +51,7 @@ from entrenous.send.people.keep_contacts import contact_named, forget_contact, s
 from entrenous.wire.cbor import encode
 from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.send.cards import issue_key_bundle
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.malicious_relay import flipped
 
 pytestmark = pytest.mark.slow
@@ -124,28 +124,28 @@ class LetterForge:
 
 
 @pytest.fixture(scope="module", params=["first letter", "later letter"])
-def room_before_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room:
-    room = two_friends.copied()
-    caro, ben = room.set_up_person("caro"), room["ben"]
+def network_before_letter(request: pytest.FixtureRequest, two_friends: Network) -> Network:
+    network = two_friends.copy()
+    caro, ben = network.set_up_person("caro"), network["ben"]
     caro.add_contact(ben)
     if request.param == "later letter":
-        caro.sends(SMALL, ben)
-        assert ben.received() == 1
-        ben.sends(SMALL, caro)
-        assert caro.received() == 1
-        return room
+        caro.sends(SMALL_PICTURE, ben)
+        assert ben.received_count() == 1
+        ben.sends(SMALL_PICTURE, caro)
+        assert caro.received_count() == 1
+        return network
     # Caro's device has lost its session and begins a new one; Ben still knows her key bundle.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
     store_contact(contact, caro.device)
-    return room
+    return network
 
 
 @pytest.fixture
-def forge(room_before_letter: Room) -> LetterForge:
+def forge(network_before_letter: Network) -> LetterForge:
     """Caro's first letter to Ben, or a later one."""
-    room = room_before_letter.copied()
-    return LetterForge(room["caro"], room["ben"])
+    network = network_before_letter.copy()
+    return LetterForge(network["caro"], network["ben"])
 
 
 @pytest.mark.threat("letter-twice")
@@ -289,7 +289,7 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Le
 
 
 def test_hello_must_carry_the_key_bundle_of_the_sending_device(
-    forge: LetterForge, friends: Room
+    forge: LetterForge, friends: Network
 ) -> None:
     others = own_device(friends["ana"].device).card
     forge.assert_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))

@@ -29,12 +29,12 @@ from entrenous.send.people.keep_contacts import contact_named, mark_keys_compare
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from tests.send.room_text import writes
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.village.households import catch_up, links
 
 
 @pytest.fixture
-def compared_friends(friends: Room) -> Room:
+def compared_friends(friends: Network) -> Network:
     """Ana and Ben, who have compared keys on both sides."""
     mark_keys_compared("ana", friends["ben"].device)
     return friends
@@ -57,7 +57,7 @@ def owed_receipts(who: Person) -> list[OwedReceipt]:
     return list(OWED_RECEIPT_TABLE.all(who.device.vault))
 
 
-def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends: Room) -> None:
+def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben").name
     fetch_messages(ben.device)
@@ -86,7 +86,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
     assert owed_receipts(ben) == []
 
 
-def test_receipts_for_one_device_share_one_letter(compared_friends: Room) -> None:
+def test_receipts_for_one_device_share_one_letter(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     for _ in range(5):
         writes(ana, "ben")
@@ -102,7 +102,7 @@ def test_receipts_for_one_device_share_one_letter(compared_friends: Room) -> Non
 @pytest.mark.parametrize(
     "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
 )
-def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: str) -> None:
+def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, who: str) -> None:
     """However many messages Ana sends, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
@@ -156,7 +156,7 @@ def changed_make_receipt(**fields: Any) -> Any:
     ids=lambda fields: next(iter(fields)),
 )
 def test_receipt_that_differs_from_its_signed_leaf_is_refused(
-    compared_friends: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+    compared_friends: Network, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     writes(ana, "ben")
@@ -170,7 +170,7 @@ def test_receipt_that_differs_from_its_signed_leaf_is_refused(
 
 
 def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ignored(
-    compared_friends: Room,
+    compared_friends: Network,
 ) -> None:
     ana, ben, caro = (
         compared_friends["ana"],
@@ -198,7 +198,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
-def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Room) -> None:
+def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Network) -> None:
     """The sender later changes her record of what she sent."""
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     writes(ana, "ben")
@@ -214,7 +214,7 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friend
 
 
 def test_receipt_under_the_list_of_its_letter_counts_though_a_newer_one_is_known(
-    compared_friends: Room,
+    compared_friends: Network,
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     writes(ana, "ben")
@@ -237,7 +237,7 @@ def accept_newest_list(who: Person, of: Person) -> None:
         )
 
 
-def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Room) -> None:
+def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
@@ -253,7 +253,7 @@ def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Room) -> None:
 @pytest.mark.parametrize("trust", Trust)
 @pytest.mark.parametrize("consent", [None, False, True])
 def test_who_gets_receipts_by_trust_and_consent(
-    friends: Room, trust: Trust, *, consent: bool | None
+    friends: Network, trust: Trust, *, consent: bool | None
 ) -> None:
     """People with compared keys always, people known by link with consent, unknown people never."""
     ana, ben = friends["ana"], friends["ben"]
@@ -267,7 +267,7 @@ def test_who_gets_receipts_by_trust_and_consent(
 
 
 @pytest.mark.threat("receipt-probing")
-def test_the_answer_about_receipts_reaches_every_device(friends: Room) -> None:
+def test_the_answer_about_receipts_reaches_every_device(friends: Network) -> None:
     ben = friends["ben"]
     phone = links(friends, ben, "phone")
     assert sender_without_receipt_choice(friends["ana"].id, phone.device) is not None
@@ -279,7 +279,7 @@ def test_the_answer_about_receipts_reaches_every_device(friends: Room) -> None:
 
 @pytest.mark.parametrize("export", [False, True])
 def test_a_sender_is_told_that_a_view_once_message_was_exported(
-    compared_friends: Room, *, export: bool
+    compared_friends: Network, *, export: bool
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben", opens=2, may_export=True).name
@@ -293,7 +293,7 @@ def test_a_sender_is_told_that_a_view_once_message_was_exported(
     assert (shown.state, shown.signed) == ("opened and exported" if export else "opened", True)
 
 
-def test_a_forbidden_export_does_not_open_the_message(compared_friends: Room) -> None:
+def test_a_forbidden_export_does_not_open_the_message(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben", opens=1).name
     fetch_messages(ben.device)

@@ -24,27 +24,27 @@ from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
 
 
 class RestorableRelay:
-    """A room whose relay can be restored to an earlier state."""
+    """A network whose relay can be restored to an earlier state."""
 
     def __init__(self) -> None:
-        self.room = Room()
+        self.network = Network()
         self.relay: Relay
-        self.relay, _ = village_relay(HERE, self.room.clock, SeededRandomSource("restored"))
-        self.room.apps[HERE] = relay_app(self.relay)
+        self.relay, _ = village_relay(RELAY_URL, self.network.clock, SeededRandomSource("restored"))
+        self.network.apps[RELAY_URL] = relay_app(self.relay)
         self.backup: object = None
 
     def back_up(self) -> None:
         self.backup = copy.deepcopy(self.relay.mail)
 
     def restore(self) -> None:
-        self.room.clock.advance(hours=7)
+        self.network.clock.advance(hours=7)
         vars(self.relay.mail).update(vars(copy.deepcopy(self.backup)))
         run_sync(delete_untrusted_rows(self.relay, frozenset(), with_shares=False))
 
@@ -52,8 +52,8 @@ class RestorableRelay:
 @pytest.mark.threat("backups-revive")
 def test_a_revoked_device_is_revoked_again() -> None:
     town = RestorableRelay()
-    ana = town.room.set_up_person("ana")
-    phone = links(town.room, ana, "phone", "phone")
+    ana = town.network.set_up_person("ana")
+    phone = links(town.network, ana, "phone", "phone")
     known = own_device(ana.device).home.close
     assert known is not None
     town.back_up()
@@ -69,21 +69,21 @@ def test_a_revoked_device_is_revoked_again() -> None:
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
     with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
         phone.device.courier.close_mailbox(url, ana.home[1], known)
-    town.room.clock.advance(hours=7)
+    town.network.clock.advance(hours=7)
     fetch_messages(ana.device)
 
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
     """A restore is detected only once, and must not be missed because of a wrong clock."""
     town = RestorableRelay()
-    ana, ben = town.room.set_up_person("ana"), town.room.set_up_person("ben")
+    ana, ben = town.network.set_up_person("ana"), town.network.set_up_person("ben")
     ana.add_contact(ben)
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     town.back_up()
     recall_message(name, ana.device)
     town.restore()
     right, before = ana.device, ana.courier.calls["withdraw"]
-    ahead = replace(right, clock=SettableClock(town.room.clock.moment + timedelta(days=400)))
+    ahead = replace(right, clock=SettableClock(town.network.clock.moment + timedelta(days=400)))
     fetch_messages(ahead)
     fetch_messages(right)
     assert ana.courier.calls["withdraw"] == before + 1
@@ -91,19 +91,19 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
 
 def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     town = RestorableRelay()
-    ana = town.room.set_up_person("ana")
-    phone = links(town.room, ana, "phone", "phone")
+    ana = town.network.set_up_person("ana")
+    phone = links(town.network, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
     repeat_requests_after_restore(ana.device)
     town.back_up()
-    town.room.clock.advance(days=EXPIRY_DAYS_MAX)
+    town.network.clock.advance(days=EXPIRY_DAYS_MAX)
     town.restore()
     fetch_messages(ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == ()
 
 
-def other_relays_queried(town: Room, who: Person, days: int = 2) -> list[str]:
+def other_relays_queried(town: Network, who: Person, days: int = 2) -> list[str]:
     """Return the relays, except her own, whose status a person's device requests in these days."""
     urls = list[str]()
 
@@ -115,48 +115,48 @@ def other_relays_queried(town: Room, who: Person, days: int = 2) -> list[str]:
         for _ in range(days):
             town.clock.advance(hours=24)
             fetch_messages(who.device)
-    assert urls.count(HERE) == days
-    return [url for url in urls if url != HERE]
+    assert urls.count(RELAY_URL) == days
+    return [url for url in urls if url != RELAY_URL]
 
 
 @pytest.fixture
-def contacts_at_two_relays() -> tuple[Room, Person, Person]:
+def contacts_at_two_relays() -> tuple[Network, Person, Person]:
     """Ana, and her contact Eve at another relay."""
-    town = Room()
-    ana, eve = town.set_up_person("ana"), town.set_up_person("eve", THERE)
+    town = Network()
+    ana, eve = town.set_up_person("ana"), town.set_up_person("eve", OTHER_RELAY_URL)
     ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
     return town, ana, eve
 
 
 def test_other_peoples_relays_are_not_queried_daily_for_restores(
-    contacts_at_two_relays: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    ana.sends(SMALL, eve)
+    ana.sends(SMALL_PICTURE, eve)
     assert other_relays_queried(town, ana) == []
     block_contact("eve", ana.device)
     assert other_relays_queried(town, ana) == []
 
 
 def test_relays_with_recent_recalls_are_asked_about_restores(
-    contacts_at_two_relays: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     """This includes blocked recipients: a recalled picture must stay recalled."""
     town, ana, eve = contacts_at_two_relays
-    recall_message(ana.sends(SMALL, eve).name, ana.device)
+    recall_message(ana.sends(SMALL_PICTURE, eve).name, ana.device)
     block_contact("eve", ana.device)
-    assert other_relays_queried(town, ana) == [THERE] * 2
+    assert other_relays_queried(town, ana) == [OTHER_RELAY_URL] * 2
     town.clock.advance(days=EXPIRY_DAYS_MAX)
     assert other_relays_queried(town, ana) == []
-    assert ana.device.vault.keys(RELAY_RESTORE) == (HERE,)
+    assert ana.device.vault.keys(RELAY_RESTORE) == (RELAY_URL,)
 
 
 def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
-    contacts_at_two_relays: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    ana.sends(SMALL, eve)
+    ana.sends(SMALL_PICTURE, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     claimed = replace(copy_, state=EnvelopeState.TAKEN_BACK)
     COPY_DELIVERY_TABLE.store(claimed, copy_.envelope.hex(), ana.device.vault)
@@ -164,28 +164,28 @@ def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
 
 
 def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
-    contacts_at_two_relays: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    town.silence(THERE)
+    town.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox) as waits:
-        ana.sends(SMALL, eve)
+        ana.sends(SMALL_PICTURE, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
-    town.back(THERE)
+    town.reconnect(OTHER_RELAY_URL)
     assert other_relays_queried(town, ana) == []
 
 
 def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
-    contacts_at_two_relays: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    recall_message(ana.sends(SMALL, eve).name, ana.device)
+    recall_message(ana.sends(SMALL_PICTURE, eve).name, ana.device)
     calls = list[str]()
 
     def not_answering(honest: Honest, url: str) -> object:
-        if url == HERE:
+        if url == RELAY_URL:
             return honest(url)
         calls.append(url)
         raise RelayUnreachable(host=url)
@@ -199,4 +199,4 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
         fetch_messages(ana.device)
     assert len(calls) == 2
     town.clock.advance(hours=1)
-    assert other_relays_queried(town, ana, days=1) == [THERE]
+    assert other_relays_queried(town, ana, days=1) == [OTHER_RELAY_URL]

@@ -32,7 +32,7 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, SendTokenChanges
 from tests.send.room_text import writes
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.village.malicious_relay import Honest, failing
 
 
@@ -43,7 +43,7 @@ def delete_sessions(who: Person) -> None:
         PEER_TABLE.store(replace(peer, sessions=peer.sessions[:0]), key, who.device.vault)
 
 
-def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> None:
+def test_after_a_session_repair_both_sides_read_letters_again(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
@@ -56,36 +56,36 @@ def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> 
     fetch_messages(ana.device)
     writes(ana, "ben")
     writes(ben, "ana")
-    assert (ana.received(), ben.received()) == (1, 2)
+    assert (ana.received_count(), ben.received_count()) == (1, 2)
     assert (take_undecryptable_count(ana.device), take_undecryptable_count(ben.device)) == (0, 0)
 
 
-def test_a_session_repair_loses_no_letter_in_transit(friends: Room) -> None:
+def test_a_session_repair_loses_no_letter_in_transit(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     writes(ben, "ana")
     writes(ana, "ben")
     repair_sessions("ben", ana.device)
     flush_outbox(ana.device)
-    assert (ana.received(), ben.received()) == (1, 1)
+    assert (ana.received_count(), ben.received_count()) == (1, 1)
     writes(ben, "ana")
     writes(ana, "ben")
-    assert (ana.received(), ben.received()) == (2, 2)
+    assert (ana.received_count(), ben.received_count()) == (2, 2)
 
 
-def test_a_session_repair_without_prekeys_changes_nothing(friends: Room) -> None:
+def test_a_session_repair_without_prekeys_changes_nothing(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(claim_prekeys=away), pytest.raises(RelayUnreachable):
         repair_sessions("ben", ana.device)
     writes(ana, "ben")
-    assert ben.received() == 1
+    assert ben.received_count() == 1
     block_contact("ben", ana.device)
     with pytest.raises(ContactIsBlocked):
         repair_sessions("ben", ana.device)
 
 
 @pytest.mark.threat("notification-content")
-def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Room) -> None:
+def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     assert not wait_for_letter(45, ben.device)
@@ -107,7 +107,7 @@ def restored_status(at: datetime) -> Any:
     return lambda _honest, _url: (ProtocolVersions(2, 2), at)
 
 
-def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
+def test_recalls_are_repeated_to_a_restored_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
@@ -132,7 +132,7 @@ def _status_arguments(copy: CopyDelivery) -> tuple[Any, ...]:
     return copy.relay_url, copy.envelope, copy.withdraw_token
 
 
-def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
+def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> None:
     """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
@@ -155,7 +155,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, derive_send_token(of_caro.seed, of_caro.next))
     writes(ana, "ben")
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
 def _issued_ranges(who: Person) -> list[tuple[str, IssuedRange]]:
@@ -168,12 +168,14 @@ def _next_token(ranges: dict[str, IssuedRange], of: Person) -> Any:
     return derive_send_token(ranges[key].seed, ranges[key].next_unused)
 
 
-def _set_registered(room: Room, who: Person, token_range: IssuedRange, *, registered: bool) -> None:
+def _set_registered(
+    network: Network, who: Person, token_range: IssuedRange, *, registered: bool
+) -> None:
     """Register a range's tokens at the relay, or withdraw them."""
     locks = tuple(
         token_hash(derive_send_token(token_range.seed, at))
         for at in range(token_range.first, token_range.until)
     )
-    until = room.clock.now() + timedelta(days=90)
+    until = network.clock.now() + timedelta(days=90)
     batch = SendTokenChanges(locks, (), until) if registered else SendTokenChanges((), locks, until)
-    room.honest.change_tokens(*who.home, batch)
+    network.honest.change_tokens(*who.home, batch)

@@ -25,15 +25,15 @@ from entrenous.send.people.circles import CircleFull
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
 from entrenous.wire.relay_nouns import RolledBack
-from tests.send.send_device import SMALL, Room
+from tests.send.send_device import SMALL_PICTURE, Network
 from tests.village.malicious_relay import Honest
 
 pytestmark = pytest.mark.slow
 
 
-def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) -> None:
+def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
 
     def corrupt(honest: Honest, *arguments: Any) -> Any:
         page = honest(*arguments)
@@ -50,16 +50,16 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) ->
 
 @pytest.mark.threat("letters-that-are-none")
 def test_the_count_of_undecryptable_letters_is_limited(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.arrivals._COUNTED_LETTERS_MAX", 3)
     for number in range(9):
-        record_undecryptable_letter(f"{number}", room["ben"].device)
-    assert take_undecryptable_count(room["ben"].device) == 3
+        record_undecryptable_letter(f"{number}", network["ben"].device)
+    assert take_undecryptable_count(network["ben"].device) == 3
 
 
 def send_failing_recall(
-    friends: Room, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
+    friends: Network, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Send Ben a recall that fails on arrival, followed by a message, both from Ana."""
     ana, ben = friends["ana"], friends["ben"]
@@ -73,14 +73,14 @@ def send_failing_recall(
         RecallNote(MessageId(bytes(16))), to, outer_parts_without_content(ana.device), ana.device
     )
     fetch_messages(ana.device)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
 
 
 @pytest.mark.parametrize(
     "error", [NameTaken(name="ben"), CircleFull(), UnknownPerson(name="ben", known="nobody yet")]
 )
 def test_a_refused_letter_does_not_block_later_ones(
-    friends: Room, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
+    friends: Network, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben = friends["ben"]
     send_failing_recall(friends, error, monkeypatch)
@@ -94,7 +94,7 @@ def test_a_refused_letter_does_not_block_later_ones(
     "error", [RolledBack(), DeviceWithoutRelay(), UnlockNotConfirmed(), DiskFull()]
 )
 def test_a_fault_of_the_device_itself_loses_no_letter(
-    friends: Room, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
+    friends: Network, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben = friends["ben"]
     send_failing_recall(friends, error, monkeypatch)

@@ -12,23 +12,23 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.message.draft import Draft, MessagePolicy
 from tests.clips import wander, written
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.village.world import photo
 
 FRIENDS = ("ben", "caro")
 
 
-@made_once
-def talkers() -> Room:
-    """Return a room of Ana, Ben and Caro; Ana has both others as contacts."""
-    room = Room()
+@cached_network
+def talkers() -> Network:
+    """Return a network of Ana, Ben and Caro; Ana has both others as contacts."""
+    network = Network()
     for name in ("ana", *FRIENDS):
-        room.set_up_person(name)
+        network.set_up_person(name)
     for name in FRIENDS:
-        room["ana"].add_contact(room[name])
-    for person in room.people.values():
+        network["ana"].add_contact(network[name])
+    for person in network.people.values():
         person.device = decoding_all_kinds(person.device)
-    return room
+    return network
 
 
 def decoding_all_kinds(device: Device) -> Device:
@@ -40,7 +40,9 @@ def draft_to_friends(ana: Person, *files: bytes, **fields: object) -> Draft:
     """Return a draft to Ben and Caro, with the guard's questions answered."""
     people = tuple(map(RecipientId, FRIENDS))
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=7))
-    return replace(Draft(files or (SMALL,), people, policy, confirmed=frozenset(FRIENDS)), **fields)
+    return replace(
+        Draft(files or (SMALL_PICTURE,), people, policy, confirmed=frozenset(FRIENDS)), **fields
+    )
 
 
 @cache

@@ -19,7 +19,7 @@ from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 
 
 @dataclass
@@ -50,9 +50,9 @@ class CountingCourier:
 
 
 @pytest.fixture
-def ben(friends: Room) -> Person:
+def ben(friends: Network) -> Person:
     """Ben, with an unopened message of one picture from Ana."""
-    friends["ana"].sends(SMALL, friends["ben"])
+    friends["ana"].sends(SMALL_PICTURE, friends["ben"])
     fetch_messages(friends["ben"].device)
     return friends["ben"]
 
@@ -118,7 +118,7 @@ def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, connection: CountingCo
 
 
 def test_partial_downloads_are_deleted_with_their_message(
-    friends: Room, ben: Person, connection: CountingCourier
+    friends: Network, ben: Person, connection: CountingCourier
 ) -> None:
     before = dict(ben.vault._files)
     connection.cut_after = 6000

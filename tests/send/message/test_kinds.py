@@ -32,26 +32,28 @@ from tests.send.message.talkers import (
     talkers,
     traceable_photo,
 )
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 
 pytestmark = pytest.mark.slow
 
 Opened = Mapping[str, OpenedContent]
 
 
-def send_and_open(room: Room, *files: bytes, **fields: object) -> tuple[Message, Opened]:
+def send_and_open(network: Network, *files: bytes, **fields: object) -> tuple[Message, Opened]:
     """Send a message to both friends; return its ledger record and what each of them opened."""
-    ana = room["ana"]
+    ana = network["ana"]
     send_message(draft_to_friends(ana, *files, **fields), ana.device)
     message = list(ana.device.ledger.messages())[-1]
-    return message, {name: room[name].opens_newest() for name in FRIENDS}
+    return message, {name: network[name].open_newest() for name in FRIENDS}
 
 
 @pytest.fixture(scope="module")
-def mixed_message() -> tuple[Room, Message, Opened]:
-    """One message with a clip, a picture, a voice note and a caption, and its room."""
-    room = talkers()
-    return room, *send_and_open(room, small_clip(), traceable_photo(), note(), caption="all of it")
+def mixed_message() -> tuple[Network, Message, Opened]:
+    """A message with a clip, a picture, a voice note and a caption, with the network used."""
+    network = talkers()
+    return network, *send_and_open(
+        network, small_clip(), traceable_photo(), note(), caption="all of it"
+    )
 
 
 def no_progress() -> ByteCounter:
@@ -64,7 +66,7 @@ def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
 
 
 def test_a_message_may_hold_all_kinds_in_any_order(
-    mixed_message: tuple[Room, Message, Opened],
+    mixed_message: tuple[Network, Message, Opened],
 ) -> None:
     _, message, opened = mixed_message
     for content in opened.values():
@@ -89,22 +91,22 @@ def test_a_message_may_hold_all_kinds_in_any_order(
     ],
 )
 def test_each_recipient_gets_an_own_copy_that_trace_identifies(
-    mixed_message: tuple[Room, Message, Opened], place: int
+    mixed_message: tuple[Network, Message, Opened], place: int
 ) -> None:
-    room, message, opened = mixed_message
+    network, message, opened = mixed_message
     files = {name: opened[name].files[place - 1].data for name in FRIENDS}
     assert len({*files.values(), small_clip(), traceable_photo(), note()}) == 5
-    trace = trace_file(files["caro"], room["ana"].device).trace
+    trace = trace_file(files["caro"], network["ana"].device).trace
     assert trace.verdict.named == ("caro",)
     assert trace.message == message.name
 
 
 @pytest.mark.slow
 def test_the_letter_commits_to_the_mark_of_every_file(
-    mixed_message: tuple[Room, Message, Opened],
+    mixed_message: tuple[Network, Message, Opened],
 ) -> None:
-    room, message, _ = mixed_message
-    (received,) = received_messages(room["ben"].device)
+    network, message, _ = mixed_message
+    (received,) = received_messages(network["ben"].device)
     assert received.manifest is not None
     copies = copies_by_place(message)
     mine = [next(copy for copy in copies[place] if copy.to == "ben") for place in (1, 2, 3)]
@@ -115,19 +117,19 @@ def test_the_letter_commits_to_the_mark_of_every_file(
 
 
 def test_a_text_alone_is_a_message() -> None:
-    room = talkers()
+    network = talkers()
     text = "Tonight at eight.\n" + "a" * 16_000
-    message, opened = send_and_open(room, files=(), text=text)
+    message, opened = send_and_open(network, files=(), text=text)
     assert [(content.files, content.caption) for content in opened.values()] == [((), text)] * 2
     assert (message.pictures, message.clips, message.sounds) == ((), (), ())
     assert message.caption == text
 
 
 def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
-    room = talkers()
-    ana, ben = room["ana"], room["ben"]
-    first, _ = send_and_open(room)
-    room.clock.advance(seconds=1)
+    network = talkers()
+    ana, ben = network["ana"], network["ben"]
+    first, _ = send_and_open(network)
+    network.clock.advance(seconds=1)
     circle = create_or_extend_circle("both", list(FRIENDS), ana.device)
     reply = reference_to_message(first.name, ana.device)
     draft = draft_to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
@@ -142,8 +144,8 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
 
 
 def test_a_message_to_several_circles_names_none() -> None:
-    room = talkers()
-    ana, ben = room["ana"], room["ben"]
+    network = talkers()
+    ana, ben = network["ana"], network["ben"]
     ids = tuple(create_or_extend_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
     names = frozenset(f"with {name}" for name in FRIENDS)
     send_message(draft_to_friends(ana, circles=ids, confirmed=names), ana.device)
@@ -154,9 +156,9 @@ def test_a_message_to_several_circles_names_none() -> None:
 
 
 def test_a_clip_without_frames_is_a_voice_note() -> None:
-    room = talkers()
+    network = talkers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    prepared = prepare_files((sound,), None, room["ana"].device, no_progress())
+    prepared = prepare_files((sound,), None, network["ana"].device, no_progress())
     assert [(shape.media_type, shape.role) for shape in prepared.copy_formats] == [
         ("audio/mp4", FileRole.VOICE)
     ]
@@ -173,8 +175,8 @@ def test_the_size_option_requires_a_picture() -> None:
 
 
 def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
-    room = talkers()
-    ana = room["ana"]
+    network = talkers()
+    ana = network["ana"]
     with pytest.raises(NotAPicture):
         send_message(draft_to_friends(ana, traceable_photo(), b"not a picture"), ana.device)
     assert list(ana.device.ledger.messages()) == []
@@ -182,8 +184,8 @@ def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
 
 
 def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
-    room = talkers()
-    ana = room["ana"]
+    network = talkers()
+    ana = network["ana"]
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
     with pytest.raises(UnsupportedSoundCodec) as raised:
         send_message(
@@ -194,8 +196,8 @@ def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
 
 
 def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
-    room = talkers()
-    ana = room["ana"]
+    network = talkers()
+    ana = network["ana"]
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
     with pytest.raises(UnsupportedVideoCodec) as raised:
@@ -205,8 +207,8 @@ def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
 
 
 def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
-    room = talkers()
-    ana = room["ana"]
+    network = talkers()
+    ana = network["ana"]
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -219,8 +221,8 @@ def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
 
 @pytest.mark.threat("view-once-bypass")
 def test_view_once_requires_recipient_programs_that_promise_it() -> None:
-    room = talkers()
-    ana = room["ana"]
+    network = talkers()
+    ana = network["ana"]
     old = contact_named("caro", ana.device)
     (key,) = old.person.devices
     person = replace(old.person, devices=(replace(key, enforces=(2, 3)),))

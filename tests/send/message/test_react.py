@@ -9,15 +9,15 @@ from entrenous.send.inbox import received_messages, reference_to_message
 from entrenous.send.letter.letter_nouns import BadReaction, NobodyToReactTo, Reaction
 from entrenous.send.message.react import accept_reaction, react, reactions_to
 from entrenous.send.people.keep_contacts import forget_contact
-from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def three(three: Room) -> Room:
+def three(three: Network) -> Network:
     """Ana has sent a picture to Ben and Caro, who are not each other's contacts."""
-    three["ana"].sends(SMALL, three["ben"], three["caro"])
+    three["ana"].sends(SMALL_PICTURE, three["ben"], three["caro"])
     for person in three.people.values():
         fetch_messages(person.device)
     return three
@@ -33,7 +33,7 @@ def reactions_on(who: Person, name: str) -> list[tuple[bytes, str | None]]:
     return [(one.by, one.reaction.text) for one in reactions]
 
 
-def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Room) -> None:
+def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Network) -> None:
     ana, ben = three["ana"], three["ben"]
     name = newest(ben)
     assert react(name, "\u2764\ufe0f", ben.device).to == ("ana",)
@@ -47,7 +47,7 @@ def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Room) -> None:
     assert reactions_on(ana, name) == reactions_on(ben, name) == []
 
 
-def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
+def test_a_senders_own_reaction_reaches_all_recipients(three: Network) -> None:
     ana = three["ana"]
     (message,) = ana.device.ledger.messages()
     assert react(message.name, "!", ana.device).to == ("ben", "caro")
@@ -56,7 +56,7 @@ def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
         assert reactions_on(three[name], newest(three[name])) == [(ana.id, "!")]
 
 
-def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> None:
+def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Network) -> None:
     ana, ben = three["ana"], three["ben"]
     reference = reference_to_message(newest(ben), ben.device)
     dan = three.set_up_person("dan")
@@ -68,13 +68,13 @@ def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> N
 
 
 @pytest.mark.parametrize("text", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
-def test_invalid_reaction_is_refused(three: Room, text: str) -> None:
+def test_invalid_reaction_is_refused(three: Network, text: str) -> None:
     ben = three["ben"]
     with pytest.raises(BadReaction, match="Nothing was sent"):
         react(newest(ben), text, ben.device)
 
 
-def test_a_reaction_without_message_or_readers_is_refused(three: Room) -> None:
+def test_a_reaction_without_message_or_readers_is_refused(three: Network) -> None:
     ben = three["ben"]
     with pytest.raises(UnknownMessage):
         react("9-other-name", "!", ben.device)
@@ -83,11 +83,11 @@ def test_a_reaction_without_message_or_readers_is_refused(three: Room) -> None:
         react(newest(ben), "!", ben.device)
 
 
-def test_a_reaction_waits_while_a_relay_is_unreachable(three: Room) -> None:
+def test_a_reaction_waits_while_a_relay_is_unreachable(three: Network) -> None:
     ana, ben = three["ana"], three["ben"]
-    three.silence(HERE)
+    three.disconnect(RELAY_URL)
     assert react(newest(ben), "!", ben.device).waits == ("ana",)
-    three.back(HERE)
+    three.reconnect(RELAY_URL)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert reactions_on(ana, newest(ben)) == [(ben.id, "!")]
@@ -106,9 +106,9 @@ INVALID_REACTIONS = (
 
 @pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize("text", INVALID_REACTIONS, ids=ascii)
-def test_a_received_reaction_with_line_breaks_is_ignored(friends: Room, text: str) -> None:
+def test_a_received_reaction_with_line_breaks_is_ignored(friends: Network, text: str) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL, ben).name
+    name = ana.sends(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     with pytest.raises(BadReaction):
         react(name, text, ben.device)

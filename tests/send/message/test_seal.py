@@ -32,7 +32,7 @@ from entrenous.send.message.make import (
     seal_content,
 )
 from entrenous.send.people.keep_contacts import contact_named
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 
 LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
@@ -61,7 +61,7 @@ def unpadded(padded: bytes, size: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_small_and_large_files_decrypt_with_their_own_keys(friends: Room) -> None:
+def test_small_and_large_files_decrypt_with_their_own_keys(friends: Network) -> None:
     ana = friends["ana"]
     made, message = seal_for_ben(ana, b"small", LARGE)
     manifest, outer = made.manifest, made.outer
@@ -86,7 +86,7 @@ def test_small_and_large_files_decrypt_with_their_own_keys(friends: Room) -> Non
 
 
 def test_too_large_a_file_is_refused_before_encryption(
-    friends: Room, monkeypatch: pytest.MonkeyPatch
+    friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(make, "BLOB_BYTES_MAX", 8192)
     seal_for_ben(friends["ana"], bytes(range(200)))

@@ -19,15 +19,15 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
-from tests.send.send_device import SMALL, THERE, Room
+from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import failing
 
 
 @pytest.mark.threat("receipt-probing")
-def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
+def test_what_was_on_its_way_has_no_effect(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     begin_or_answer_comparison("ben", ana.device)
     flush_outbox(ana.device)
     assert block_contact("ANA", ben.device).name == "ana"
@@ -36,21 +36,21 @@ def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
     assert comparison_with(ana.id, ben.device) is None
 
 
-def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Room) -> None:
+def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ana", ben.device)
     assert flush_outbox(ben.device).problems == ()
     assert not has_tokens_to_withdraw(ben.device)
     with pytest.raises(RefusedForSome):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     assert not unblock_contact("ana", ben.device).blocked
     flush_outbox(ben.device)
     fetch_messages(ana.device)
-    ana.sends(SMALL, ben)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
 
 
-def test_invite_link_does_not_admit_a_blocked_person(friends: Room) -> None:
+def test_invite_link_does_not_admit_a_blocked_person(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     link = make_invite_link(ben.device)
     block_contact("ana", ben.device)
@@ -62,11 +62,11 @@ def test_invite_link_does_not_admit_a_blocked_person(friends: Room) -> None:
     assert fetch_messages(ana.device).came == 0, "they are not told"
 
 
-def test_blocked_persons_recall_is_applied(friends: Room) -> None:
+def test_blocked_persons_recall_is_applied(friends: Network) -> None:
     """Blocking somebody must not keep a message that they recall."""
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL, ben)
-    ben.received()
+    sent = ana.sends(SMALL_PICTURE, ben)
+    ben.received_count()
     recall_message(sent.name, ana.device)
     block_contact("ana", ben.device)
     fetch_messages(ben.device)
@@ -74,7 +74,7 @@ def test_blocked_persons_recall_is_applied(friends: Room) -> None:
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_blocked_person_cannot_be_compared_and_their_link_unblocks(friends: Room) -> None:
+def test_blocked_person_cannot_be_compared_and_their_link_unblocks(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ben", ana.device)
     with pytest.raises(ContactIsBlocked):
@@ -82,43 +82,43 @@ def test_blocked_person_cannot_be_compared_and_their_link_unblocks(friends: Room
     assert not add_person(make_invite_link(ben.device), "ben", ana.device).blocked
 
 
-def test_unblocking_an_unblocked_person_changes_nothing(friends: Room) -> None:
+def test_unblocking_an_unblocked_person_changes_nothing(friends: Network) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     assert unblock_contact("ben", ana.device) == before
     assert flush_outbox(ana.device).posted_count == 0
 
 
-def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:
+def test_only_queued_recalls_go_to_a_blocked_person(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL, ben)
-    ben.received()
+    sent = ana.sends(SMALL_PICTURE, ben)
+    ben.received_count()
     with ana.courier.playing(post=failing(DiskFailed())):
         with suppress(EntrenousError):
-            ana.sends(SMALL, ben)
+            ana.sends(SMALL_PICTURE, ben)
         recall_message(sent.name, ana.device)
         block_contact("ben", ana.device)
     flush_outbox(ana.device)
     assert ana.device.vault.keys(OUTBOX) == ()
-    assert ben.received() == 1
+    assert ben.received_count() == 1
     (received,) = received_messages(ben.device)
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_blocked_person_is_not_greeted(room: Room) -> None:
+def test_blocked_person_is_not_greeted(network: Network) -> None:
     """One device of Ana blocks Eve before Ana's new device has greeted her."""
-    ana, eve = room["ana"], room.set_up_person("eve", THERE)
+    ana, eve = network["ana"], network.set_up_person("eve", OTHER_RELAY_URL)
     ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
-    room.silence(THERE)  # for as long as Eve likes: the relay is her own
-    phone = links(room, ana, "phone", "phone")
+    network.disconnect(OTHER_RELAY_URL)  # for as long as Eve likes: the relay is her own
+    phone = links(network, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
     assert phone.device.vault.keys(DEVICE_TO_GREET)
-    room.clock.advance(seconds=2)
+    network.clock.advance(seconds=2)
     block_contact("eve", ana.device)
     catch_up(ana, phone, ana, phone)
     assert contact_named("eve", phone.device).blocked
-    room.back(THERE)
+    network.reconnect(OTHER_RELAY_URL)
     catch_up(phone, eve)
     assert phone.device.vault.keys(ISSUED_TOKEN_RANGE, eve.id.hex()) == ()
     assert len(contact_named("ana", eve.device).person.devices) == 1

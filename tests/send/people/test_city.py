@@ -14,22 +14,22 @@ from entrenous.send.people.circle_members import create_or_extend_circle, resolv
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from tests.in_memory.courier import run_sync
-from tests.send.send_device import HERE, Person, Room
+from tests.send.send_device import RELAY_URL, Network, Person
 from tests.sizes import size
 
 PEOPLE = size(32, 256)  # 256 is the maximum
 
 
-def circle_of_many() -> tuple[Room, Person, list[Person]]:
-    """Return a room, Ana, and everybody in her circle."""
-    room = Room()
-    ana = room.set_up_person("ana")
-    people = [room.set_up_person(f"friend {number}") for number in range(PEOPLE)]
+def circle_of_many() -> tuple[Network, Person, list[Person]]:
+    """Return a network, Ana, and the members of her circle."""
+    network = Network()
+    ana = network.set_up_person("ana")
+    people = [network.set_up_person(f"friend {number}") for number in range(PEOPLE)]
     for one in people:
         add_person(make_invite_link(one.device), one.name, ana.device)
     fetch_messages(ana.device)
     create_or_extend_circle("city", [one.name for one in people], ana.device)
-    return room, ana, people
+    return network, ana, people
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
     )  # fifty keys for each would take longer than everything else
-    room, ana, people = circle_of_many()
+    network, ana, people = circle_of_many()
     going, until = (
         resolve_recipients(["city"], ana.device),
         ana.device.clock.now() + timedelta(days=1),
@@ -49,9 +49,9 @@ def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPa
     sent = send_message(replace(draft, circles=going.circles), ana.device)
     assert sent.devices == {RecipientId(one.name): 1 for one in people}
 
-    view = room.relays[HERE].mail
+    view = network.relays[RELAY_URL].mail
     blobs = run_sync(view.read(lambda rows: rows.find(StoredBlob)))
     assert len({blob.envelope for blob in blobs}) == PEOPLE
     assert len({blob.sha256 for blob in blobs}) == len(blobs)
     for one in people[:: PEOPLE // 8]:
-        assert one.opens_newest().caption == "hello"
+        assert one.open_newest().caption == "hello"

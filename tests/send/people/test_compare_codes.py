@@ -12,38 +12,38 @@ from entrenous.send.people.compare_keys import accept_qr_code, qr_code_text_for
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.people.people_nouns import CodeDoesNotMatch, CodeOfOwnDevice, NoCodeInPicture
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 
 pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 
 @pytest.fixture
-def by_link(room: Room) -> Room:
+def by_link(network: Network) -> Network:
     """Ana and Ben, who know each other by a link."""
-    add_person(make_invite_link(room["ben"].device), "ben", room["ana"].device)
-    fetch_messages(room["ben"].device)
-    return room
+    add_person(make_invite_link(network["ben"].device), "ben", network["ana"].device)
+    fetch_messages(network["ben"].device)
+    return network
 
 
 def trust_in(name: str, who: Person) -> Trust:
     return contact_named(name, who.device).trust
 
 
-def test_each_device_that_reads_the_others_code_has_compared(by_link: Room) -> None:
+def test_each_device_that_reads_the_others_code_has_compared(by_link: Network) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
     assert accept_qr_code("ben", qr_code_text_for("ana", ben.device), ana.device).compared
     assert (trust_in("ben", ana), trust_in("ana", ben)) == (Trust.COMPARED, Trust.BY_LINK)
     assert accept_qr_code("ana", qr_code_text_for("ben", ana.device), ben.device).compared
 
 
-def test_comparison_code_matches_the_specification(by_link: Room) -> None:
+def test_comparison_code_matches_the_specification(by_link: Network) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
     digest = sha256(b"entrenous/1 keys face to face\x00" + ana.id + ben.id).digest()
     text = base64.b32encode(digest).decode().rstrip("=")
     assert qr_code_text_for("ben", ana.device) == f"ENTRENOUS:KEYS:1:{text}"
 
 
-def test_own_comparison_code_is_refused(by_link: Room) -> None:
+def test_own_comparison_code_is_refused(by_link: Network) -> None:
     ana = by_link["ana"]
     with pytest.raises(CodeOfOwnDevice):
         accept_qr_code("ben", qr_code_text_for("ben", ana.device), ana.device)
@@ -51,7 +51,7 @@ def test_own_comparison_code_is_refused(by_link: Room) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "entrenous:1:AAAA", "https://relay.example", "ENTRENOUS:"])
-def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
+def test_unrelated_qr_code_is_refused(by_link: Network, text: str) -> None:
     ana = by_link["ana"]
     with pytest.raises(NoCodeInPicture):
         accept_qr_code("ben", text, ana.device)
@@ -60,7 +60,7 @@ def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
 
 @pytest.mark.parametrize("before", [Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED])
 def test_mismatching_code_makes_a_person_known_by_link_unknown(
-    by_link: Room, before: Trust
+    by_link: Network, before: Trust
 ) -> None:
     """The code was made for Ana and Mallory, so it does not match Ben's keys."""
     ana, mallory = by_link["ana"], by_link.set_up_person("mallory")

@@ -28,7 +28,7 @@ from entrenous.send.people.compare_keys import (
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.people.people_nouns import ComparisonNotReady, ComparisonStage, NothingToCompare
 from tests.send.cards import identity_of
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.village.households import links
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def verified(of: Person, name: str) -> bool:
     return contact_named(name, of.device).compared
 
 
-def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
+def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert not verified(ben, "ana")
     run_comparison(ana, ben)
@@ -74,7 +74,7 @@ def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
         auth_string_with("ana", ben.device)
 
 
-def test_no_string_before_both_keys_are_known(friends: Room) -> None:
+def test_no_string_before_both_keys_are_known(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for too_early in (auth_string_with, confirm_match):
         with pytest.raises(NothingToCompare):
@@ -88,7 +88,7 @@ def test_no_string_before_both_keys_are_known(friends: Room) -> None:
 
 
 @pytest.mark.threat("receipt-probing")
-def test_receiving_a_request_sends_no_answer(friends: Room) -> None:
+def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
     """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
@@ -97,9 +97,9 @@ def test_receiving_a_request_sends_no_answer(friends: Room) -> None:
 
 
 @pytest.mark.threat("identity-misbinding")
-def test_attacker_in_the_middle_is_detected(room: Room) -> None:
+def test_attacker_in_the_middle_is_detected(network: Network) -> None:
     """Mallory, who is "ben" to Ana and "ana" to Ben, compares with each of them."""
-    ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory")
+    ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.add_contact(mallory)
         rename_contact("mallory", name, one.device)
@@ -122,7 +122,7 @@ def send_step(who: Person, name: str, step: ComparisonStep) -> None:
     flush_outbox(who.device)
 
 
-def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> None:
+def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) -> None:
     """Otherwise the initiator could try keys until the emoji match."""
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
@@ -136,7 +136,7 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> No
 
 
 @pytest.mark.threat("identity-misbinding")
-def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> None:
+def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Network) -> None:
     """The initiator is committed to her key, but could choose a device list to make the emoji
     match.
     """
@@ -164,7 +164,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     assert shown == {auth_string_with("ben", ana.device)}
 
 
-def test_device_linked_meanwhile_changes_no_string(friends: Room) -> None:
+def test_device_linked_meanwhile_changes_no_string(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
     links(friends, ana, "phone")
@@ -175,7 +175,7 @@ def test_device_linked_meanwhile_changes_no_string(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"short"])
-def test_invalid_key_ends_the_comparison(friends: Room, key: bytes) -> None:
+def test_invalid_key_ends_the_comparison(friends: Network, key: bytes) -> None:
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
     begun = comparison_with(ben.id, ana.device)
@@ -185,7 +185,7 @@ def test_invalid_key_ends_the_comparison(friends: Room, key: bytes) -> None:
     assert comparison_with(ben.id, ana.device) is None
 
 
-def test_wrong_confirmation_ends_the_comparison(friends: Room) -> None:
+def test_wrong_confirmation_ends_the_comparison(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     run_comparison(ana, ben)
     begun = comparison_with(ben.id, ana.device)
@@ -196,7 +196,7 @@ def test_wrong_confirmation_ends_the_comparison(friends: Room) -> None:
     assert not verified(ben, "ana")
 
 
-def test_out_of_order_or_unrelated_steps_are_ignored(friends: Room) -> None:
+def test_out_of_order_or_unrelated_steps_are_ignored(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     run_comparison(ana, ben)
     before = comparison_with(ana.id, ben.device)
@@ -209,7 +209,7 @@ def test_out_of_order_or_unrelated_steps_are_ignored(friends: Room) -> None:
     assert comparison_with(ana.id, ben.device) == before
 
 
-def test_simultaneous_comparisons_become_one(friends: Room) -> None:
+def test_simultaneous_comparisons_become_one(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert next_stage(ana, "ben") is next_stage(ben, "ana") is ComparisonStage.BEGUN
     fetch_all(ana, ben)
@@ -226,7 +226,7 @@ def test_simultaneous_comparisons_become_one(friends: Room) -> None:
     assert shown[0] == shown[1]
 
 
-def test_comparison_expires_after_a_day(friends: Room) -> None:
+def test_comparison_expires_after_a_day(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     run_comparison(ana, ben)
     first = auth_string_with("ben", ana.device)
@@ -237,7 +237,7 @@ def test_comparison_expires_after_a_day(friends: Room) -> None:
     assert auth_string_with("ben", ana.device) != first
 
 
-def test_stranger_cannot_begin_a_comparison(friends: Room) -> None:
+def test_stranger_cannot_begin_a_comparison(friends: Network) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     caro.add_contact(ana)
     contact = contact_named("caro", ana.device)

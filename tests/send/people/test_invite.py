@@ -51,7 +51,7 @@ from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import url_leads_to_this_machine
 from tests.in_memory.vault import MemoryVault
 from tests.send.cards import another_device, becomes, identity_of, issue_key_bundle
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
 
@@ -76,8 +76,8 @@ def nobody_was_added(who: Person) -> bool:
     return contacts(who.device) == ()
 
 
-def test_invite_makes_both_known_by_link(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_invite_makes_both_known_by_link(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     add_person(make_invite_link(ben.device), "ben", ana.device)
     fetch_messages(ben.device)
     (of_ana,), (of_ben,) = contacts(ana.device), contacts(ben.device)
@@ -88,7 +88,7 @@ def test_invite_makes_both_known_by_link(room: Room) -> None:
     assert contact_named("ana", ben.device).trust is Trust.BY_LINK
 
 
-def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
+def test_after_greeting_neither_uses_the_invite_token(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
     for one, other in ((ana, "ben"), (ben, "ana")):
@@ -98,9 +98,9 @@ def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 10, 13, 40, 80, -3, -1])
-def test_link_with_a_wrong_character_adds_nobody(room: Room, place: int) -> None:
-    ana = room["ana"]
-    link = make_invite_link(room["ben"].device)
+def test_link_with_a_wrong_character_adds_nobody(network: Network, place: int) -> None:
+    ana = network["ana"]
+    link = make_invite_link(network["ben"].device)
     wrong = "A" if link[place] != "A" else "B"
     changed_link = link[:place] + wrong + link[place:][1:]
     with pytest.raises(EntrenousError):
@@ -110,32 +110,34 @@ def test_link_with_a_wrong_character_adds_nobody(room: Room, place: int) -> None
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200) | st.binary(max_size=200).map(link_from_bytes))
-def test_pasted_text_is_a_link_or_is_refused(room: Room, pasted: str) -> None:
+def test_pasted_text_is_a_link_or_is_refused(network: Network, pasted: str) -> None:
     with pytest.raises(BadInvite):
-        add_person(pasted, "ben", room["ana"].device)
+        add_person(pasted, "ben", network["ana"].device)
 
 
-def test_a_link_may_be_pasted_with_space_around_it(room: Room) -> None:
-    add_person(f"  {make_invite_link(room['ben'].device)}\n", "ben", room["ana"].device)
-    assert not nobody_was_added(room["ana"])
+def test_a_link_may_be_pasted_with_space_around_it(network: Network) -> None:
+    add_person(f"  {make_invite_link(network['ben'].device)}\n", "ben", network["ana"].device)
+    assert not nobody_was_added(network["ana"])
 
 
-def test_own_invite_link_is_refused(room: Room) -> None:
-    ana = room["ana"]
+def test_own_invite_link_is_refused(network: Network) -> None:
+    ana = network["ana"]
     with pytest.raises(InviteLinkIsYourOwn):
         add_person(make_invite_link(ana.device), "me", ana.device)
     assert nobody_was_added(ana)
 
 
 @pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65, "-b"])
-def test_invalid_name_is_refused(room: Room, name: str) -> None:
+def test_invalid_name_is_refused(network: Network, name: str) -> None:
     with pytest.raises(BadName):
-        add_person(make_invite_link(room["ben"].device), name, room["ana"].device)
-    assert nobody_was_added(room["ana"])
+        add_person(make_invite_link(network["ben"].device), name, network["ana"].device)
+    assert nobody_was_added(network["ana"])
 
 
 @pytest.mark.parametrize("name", ["ben", "BEN", "b\u200den"])
-def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, name: str) -> None:
+def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(
+    friends: Network, name: str
+) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     with pytest.raises(NameTaken):
         add_person(make_invite_link(caro.device), name, ana.device)
@@ -143,13 +145,13 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, n
         ("ben", friends["ben"].id)
     ]
     ana.add_contact(caro)
-    assert caro.received() == 0
+    assert caro.received_count() == 0
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
+def test_a_relay_that_swaps_the_card_is_found_out(network: Network) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
-    ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory")
+    ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     mallorys = own_device(mallory.device).card
     with (
         ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: mallorys)),
@@ -161,8 +163,8 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
-def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_key_bundle_with_a_flipped_bit_is_refused(network: Network, place: int) -> None:
+    ana, ben = network["ana"], network["ben"]
     inside = changed_key_bundle(ben, lambda card: flipped(card, place))
     outside = changed(lambda shown: flipped(shown, place))
     for trick in (inside, outside):
@@ -174,16 +176,16 @@ def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> Non
     assert nobody_was_added(ana)
 
 
-def test_published_bundle_reveals_neither_name_nor_keys(room: Room) -> None:
-    ben = room["ben"]
+def test_published_bundle_reveals_neither_name_nor_keys(network: Network) -> None:
+    ben = network["ben"]
     me = own_device(ben.device)
-    shown = room.honest.key_bundle(HERE, me.home.mailbox, me.home.owner)
+    shown = network.honest.key_bundle(RELAY_URL, me.home.mailbox, me.home.owner)
     for private in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
         assert private not in shown
 
 
-def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_key_bundle_with_one_bad_signature_is_refused(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     card = read_key_bundle(own_device(ben.device).card)
     for half in (slice(0, 64), slice(64, None)):
         signature = bytearray(card.signature)
@@ -200,10 +202,10 @@ def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
 
 
 def test_invite_admits_a_limited_number_of_letters(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro")
+    ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro")
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     with pytest.raises(WrongToken):
@@ -211,13 +213,13 @@ def test_invite_admits_a_limited_number_of_letters(
     assert nobody_was_added(caro)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ana.sends(SMALL, ben)  # by now with a token of her own
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)  # by now with a token of her own
+    assert ben.received_count() == 1
 
 
 @pytest.mark.slow
 def test_person_added_again_keeps_valid_tokens(
-    friends: Room, monkeypatch: pytest.MonkeyPatch
+    friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Adding the same person twice does not use up the invite for others."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
@@ -225,28 +227,28 @@ def test_person_added_again_keeps_valid_tokens(
     link = make_invite_link(ben.device)
     for _ in range(2):
         add_person(link, "ben", ana.device)
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
     add_person(link, "ben", caro.device)
-    assert ben.received() == 2
+    assert ben.received_count() == 2
 
 
-def test_new_invite_reaches_a_person_who_forgot_us(friends: Room) -> None:
+def test_new_invite_reaches_a_person_who_forgot_us(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     fetch_messages(ben.device)
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    ana.sends(SMALL, ben)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
     fetch_messages(ana.device)
-    ben.sends(SMALL, ana)
-    assert ana.received() == 1
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.received_count() == 1
 
 
 def test_last_user_of_an_invite_can_write_once_greeted(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro")
+    ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro")
     link = make_invite_link(ben.device, people=2)
     of_ana = add_person(link, "ben", ana.device)
     assert would_relay_accept_next_letter(of_ana, ana.device)
@@ -260,10 +262,10 @@ def test_last_user_of_an_invite_can_write_once_greeted(
 
 
 @pytest.mark.parametrize(("days", "valid"), [(29, True), (30, False)])
-def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, valid: bool) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_an_invite_ends_after_thirty_days(network: Network, days: int, *, valid: bool) -> None:
+    ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device)
-    room.clock.advance(days=days)
+    network.clock.advance(days=days)
     if valid:
         add_person(link, "ben", ana.device)
     else:
@@ -272,30 +274,30 @@ def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, valid: bool)
     assert nobody_was_added(ana) is not valid
 
 
-def test_nobody_is_added_when_the_relay_is_unreachable(room: Room) -> None:
-    ana = room["ana"]
-    link = make_invite_link(room["ben"].device)
-    room.silence(HERE)
+def test_nobody_is_added_when_the_relay_is_unreachable(network: Network) -> None:
+    ana = network["ana"]
+    link = make_invite_link(network["ben"].device)
+    network.disconnect(RELAY_URL)
     with pytest.raises(RelayUnreachable):
         add_person(link, "ben", ana.device)
     assert nobody_was_added(ana)
-    room.back(HERE)
+    network.reconnect(RELAY_URL)
     add_person(link, "ben", ana.device)
 
 
-def test_adding_a_person_again_renames_them(friends: Room) -> None:
+def test_adding_a_person_again_renames_them(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     add_person(make_invite_link(ben.device), "benjamin", ana.device)
     (contact,) = contacts(ana.device)
     assert contact.name == "benjamin"
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ben.sends(SMALL, ana)
-    assert ana.received() == 1
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.received_count() == 1
 
 
 def test_adding_again_keeps_compared_keys(
-    friends: Room,
+    friends: Network,
 ) -> None:
     ben, ana = friends["ben"], friends["ana"]
     add_person(make_invite_link(ana.device), "ana", ben.device)
@@ -308,44 +310,44 @@ def test_adding_again_keeps_compared_keys(
 
 
 @pytest.mark.slow
-def test_person_forgotten_and_added_again_can_write(friends: Room) -> None:
+def test_person_forgotten_and_added_again_can_write(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(2):
-        ana.sends(SMALL, ben)
-        ben.sends(SMALL, ana)
-    before = ben.received(), ana.received()
+        ana.sends(SMALL_PICTURE, ben)
+        ben.sends(SMALL_PICTURE, ana)
+    before = ben.received_count(), ana.received_count()
     forget_contact("ben", ana.device)
     ana.add_contact(ben)
-    ana.sends(SMALL, ben)
-    ben.sends(SMALL, ana)
-    assert (ben.received(), ana.received()) == (before[0] + 1, before[1] + 1)
+    ana.sends(SMALL_PICTURE, ben)
+    ben.sends(SMALL_PICTURE, ana)
+    assert (ben.received_count(), ana.received_count()) == (before[0] + 1, before[1] + 1)
 
 
 @pytest.mark.slow
-def test_person_who_forgot_us_and_added_us_again_can_write(friends: Room) -> None:
+def test_person_who_forgot_us_and_added_us_again_can_write(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ben.sends(SMALL, ana)
-    assert ana.received() == 1
+    ben.sends(SMALL_PICTURE, ana)
+    assert ana.received_count() == 1
     forget_contact("ana", ben.device)
     ben.add_contact(ana)
-    ana.sends(SMALL, ben)
-    ben.sends(SMALL, ana)
-    assert (ana.received(), ben.received()) == (2, 1)
+    ana.sends(SMALL_PICTURE, ben)
+    ben.sends(SMALL_PICTURE, ana)
+    assert (ana.received_count(), ben.received_count()) == (2, 1)
 
 
-def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None:
+def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
-    ana.sends(SMALL, ben)
-    assert ben.received() == 0
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 0
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)
-    caro.sends(SMALL, ben)  # Ana's ignored letter blocks nobody else
-    assert ben.received() == 1
+    caro.sends(SMALL_PICTURE, ben)  # Ana's ignored letter blocks nobody else
+    assert ben.received_count() == 1
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Room) -> None:
+def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Network) -> None:
     """A hello in a new session needs an invite, even if the relay accepts it."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
@@ -378,11 +380,13 @@ def set_relay_address(url: str, who: Person) -> None:
 
 @pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
-def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
+def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(
+    network: Network, url: str
+) -> None:
     """Mallory's key bundle says that her relay is a program on Ben's machine."""
-    ben, mallory = room["ben"], room.set_up_person("mallory")
+    ben, mallory = network["ben"], network.set_up_person("mallory")
     remote = "https://relay.example"
-    room.apps[remote] = room.apps[HERE]
+    network.apps[remote] = network.apps[RELAY_URL]
     set_relay_address(remote, ben)
     issue_key_bundle(mallory, same_epoch=True, relay_url=url)
     add_person(make_invite_link(ben.device), "ben", mallory.device)
@@ -403,11 +407,11 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, 
 @pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
-    room: Room, url: str
+    network: Network, url: str
 ) -> None:
-    ana, ben = room["ana"], room["ben"]
+    ana, ben = network["ana"], network["ben"]
     remote = "https://relay.example"
-    room.apps[remote] = room.apps[url] = room.apps[HERE]
+    network.apps[remote] = network.apps[url] = network.apps[RELAY_URL]
     link = make_invite_link(ben.device)
     set_relay_address(remote, ana)
     with pytest.raises(AddressOnThisMachine):
@@ -440,7 +444,9 @@ def test_local_addresses_are_recognized(url: str, *, local: bool) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(friends: Room) -> None:
+def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     old = own_device(ben.device).card
     new = issue_key_bundle(ben, name="Benjamin")
@@ -455,7 +461,7 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
 
-def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> None:
+def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     other = issue_key_bundle(ben, same_epoch=True, name="Another")
     further = issue_key_bundle(ben)
@@ -466,7 +472,7 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
     assert contact_named("ben", ana.device).person.name == "ben"
 
 
-def freeze_ben(friends: Room) -> None:
+def freeze_ben(friends: Network) -> None:
     """Let Ana learn of a device list of Ben that contradicts the one that she knows."""
     ana, ben = friends["ana"], friends["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
@@ -474,7 +480,7 @@ def freeze_ben(friends: Room) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_link_of_a_contact_with_conflicting_lists_is_refused(friends: Room) -> None:
+def test_link_of_a_contact_with_conflicting_lists_is_refused(friends: Network) -> None:
     """A link is refused until the contact is forgotten, and does not rename the contact."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
@@ -491,7 +497,7 @@ def test_link_of_a_contact_with_conflicting_lists_is_refused(friends: Room) -> N
 
 
 @pytest.mark.threat("server-adds-device")
-def test_contact_with_conflicting_lists_is_not_greeted(friends: Room) -> None:
+def test_contact_with_conflicting_lists_is_not_greeted(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     freeze_ben(friends)
@@ -504,7 +510,7 @@ def test_contact_with_conflicting_lists_is_not_greeted(friends: Room) -> None:
     assert ana.device.vault.keys(INVITE_USE_TO_ANSWER) == ()
 
 
-def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
+def test_hello_with_an_old_key_bundle_changes_nothing(friends: Network) -> None:
     """The hello may come from a device that is no longer on the newest list."""
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
@@ -522,20 +528,20 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
 
 
 @pytest.mark.slow
-def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
-    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro", THERE)
+def test_guest_with_an_unreachable_relay_delays_nobody(network: Network) -> None:
+    ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     add_person(make_invite_link(ben.device), "ben", caro.device)
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    ana.sends(SMALL, ben)
-    room.silence(THERE)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    network.disconnect(OTHER_RELAY_URL)
+    assert ben.received_count() == 1
     assert {contact.name for contact in contacts(ben.device)} == {"ana", "caro"}
-    room.back(THERE)
+    network.reconnect(OTHER_RELAY_URL)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
-    caro.sends(SMALL, ben)
-    ben.sends(SMALL, caro)
-    assert (ben.received(), caro.received()) == (2, 1)
+    caro.sends(SMALL_PICTURE, ben)
+    ben.sends(SMALL_PICTURE, caro)
+    assert (ben.received_count(), caro.received_count()) == (2, 1)
 
 
 def give_token(key: DeviceId, of: Person, who: Person) -> None:
@@ -543,25 +549,29 @@ def give_token(key: DeviceId, of: Person, who: Person) -> None:
     store_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
-def test_guest_with_an_unreachable_relay_is_greeted_later(room: Room) -> None:
+def test_guest_with_an_unreachable_relay_is_greeted_later(network: Network) -> None:
     """Her key bundle names a device that can only be reached through an unreachable relay."""
-    ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory", THERE)
+    ana, ben, mallory = (
+        network["ana"],
+        network["ben"],
+        network.set_up_person("mallory", OTHER_RELAY_URL),
+    )
     issue_key_bundle(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    ana.sends(SMALL, ben)
-    room.silence(THERE)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    network.disconnect(OTHER_RELAY_URL)
+    assert ben.received_count() == 1
     assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
-    room.back(THERE)
+    network.reconnect(OTHER_RELAY_URL)
     with ben.courier.playing(claim_prekeys=failing(TooMany(retry_after_s=60))):
         fetch_messages(ben.device)
     assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
 
 
-def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
-    ben, mallory = room["ben"], room.set_up_person("mallory", THERE)
+def test_guest_with_invalid_keys_is_given_up(network: Network) -> None:
+    ben, mallory = network["ben"], network.set_up_person("mallory", OTHER_RELAY_URL)
     issue_key_bundle(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(another_device(mallory).certificate.device, mallory, ben)
@@ -577,8 +587,8 @@ def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
     assert list(ben.device.vault.items(INVITE_USE_TO_ANSWER)) == []
 
 
-def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     order: list[str] = []
 
     def recording(call: str) -> Any:
@@ -593,25 +603,25 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Ro
     assert order == ["token", "letter"]
 
 
-def test_unregistered_invite_is_not_shown(room: Room) -> None:
-    ben = room["ben"]
+def test_unregistered_invite_is_not_shown(network: Network) -> None:
+    ben = network["ben"]
     down = failing(RelayUnreachable(host="x"))
     with ben.courier.playing(register_token=down), pytest.raises(RelayUnreachable):
         make_invite_link(ben.device)
     assert list(ben.device.vault.items(INVITE)) == []
 
 
-def test_offline_device_cannot_invite(room: Room) -> None:
-    device = replace(room["ana"].device, vault=MemoryVault())
+def test_offline_device_cannot_invite(network: Network) -> None:
+    device = replace(network["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
     for what in (lambda: make_invite_link(device), lambda: fetch_messages(device)):
         with pytest.raises(DeviceWithoutRelay):
             what()
 
 
-def test_expired_invite_admits_nobody(friends: Room) -> None:
+def test_expired_invite_admits_nobody(friends: Network) -> None:
     """By then the relay refuses the invite's own token, but accepts a token lent by a contact."""
-    ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", THERE)
+    ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", OTHER_RELAY_URL)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)

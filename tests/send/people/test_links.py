@@ -40,7 +40,7 @@ from entrenous.send.people.keep_contacts import (
 )
 from entrenous.send.people.people_nouns import InviteEvent, InviteNotice, NameTaken
 from entrenous.send.send import send_message
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.village.households import catch_up, links
 
 pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
@@ -50,16 +50,20 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 class Party:
     """Ana, who makes the links, and the people who use them."""
 
-    room: Room
+    network: Network
     guests: dict[str, Person] = field(default_factory=dict)
 
     @property
     def ana(self) -> Person:
-        return self.room["ana"]
+        return self.network["ana"]
 
     def joins(self, name: str, link: str) -> Person:
         """Let somebody add Ana by a link; Ana's device does not fetch yet."""
-        guest = self.guests.get(name) or self.room.people.get(name) or self.room.set_up_person(name)
+        guest = (
+            self.guests.get(name)
+            or self.network.people.get(name)
+            or self.network.set_up_person(name)
+        )
         self.guests[name] = guest
         add_person(link, "ana", guest.device)
         return guest
@@ -70,12 +74,12 @@ class Party:
         return list(take_invite_notices(self.ana.device))
 
 
-@made_once
-def three_strangers() -> Room:
-    room = Room()
+@cached_network
+def three_strangers() -> Network:
+    network = Network()
     for name in ("ana", "ben", "mallory"):
-        room.set_up_person(name)
-    return room
+        network.set_up_person(name)
+    return network
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def party() -> Party:
 
 def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
     policy = MessagePolicy(who.device.clock.now() + timedelta(days=1))
-    return Draft((SMALL,), (RecipientId(to),), policy, confirmed=frozenset(confirmed))
+    return Draft((SMALL_PICTURE,), (RecipientId(to),), policy, confirmed=frozenset(confirmed))
 
 
 def guard_reasons(to: str, who: Person) -> str:
@@ -111,7 +115,7 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_notified(
     joined, refused = notices
     assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "Ben", order[0])
     assert joined.device == own_device(first.device).key.device
-    assert joined.at == party.room.clock.moment
+    assert joined.at == party.network.clock.moment
     assert joined.meant_for == refused.meant_for == "Ben"
     assert (refused.event, refused.called, refused.before) == (
         *(InviteEvent.REFUSED, order[1]),
@@ -138,8 +142,8 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
     first = party.joins(order[0], link)
     party.new_notices()
     for _ in range(5):
-        party.ana.sends(SMALL, Person("ben", first.device, first.vault, first.courier))
-        party.room.clock.advance(minutes=1)
+        party.ana.sends(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
+        party.network.clock.advance(minutes=1)
     assert guard_reasons("ben", party.ana) == "", "nothing was odd until now"
     party.joins(order[1], link)
     party.new_notices()
@@ -148,7 +152,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
         with pytest.raises(GuardHasDoubts):
             send_message(draft("ben", party.ana), party.ana.device)
         send_message(draft("ben", party.ana, ["ben"]), party.ana.device)
-        party.room.clock.advance(minutes=1)
+        party.network.clock.advance(minutes=1)
 
 
 def test_guard_asks_once_about_a_singly_used_link(
@@ -192,7 +196,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     """The stranger calls herself Ben too, and comes first."""
     link = make_invite_link(party.ana.device, people=2)
     for seat in ("seat 1", "seat 2"):
-        guest = party.room.set_up_person("Ben")
+        guest = party.network.set_up_person("Ben")
         party.guests[seat] = guest
         add_person(link, "ana", guest.device)
     first, second = party.new_notices()
@@ -204,8 +208,8 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, str]) -> None:
-    phone = links(party.room, party.ana, "phone")
-    party.room.clock.advance(minutes=1)
+    phone = links(party.network, party.ana, "phone")
+    party.network.clock.advance(minutes=1)
     link = make_invite_link(party.ana.device, name="ben")
     first = party.joins(order[0], link)
     party.new_notices()
@@ -229,8 +233,8 @@ def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, 
 def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
     party.joins("ben", make_invite_link(party.ana.device))
     party.new_notices()
-    party.room.clock.advance(minutes=1)
-    phone = links(party.room, party.ana, "phone")
+    party.network.clock.advance(minutes=1)
+    phone = links(party.network, party.ana, "phone")
     catch_up(party.ana, phone, party.ana, phone)
     assert [one.trust for one in contacts(phone.device)] == [Trust.BY_LINK]
     assert take_invite_notices(phone.device) == ()
@@ -240,7 +244,7 @@ def swap_link(party: Party) -> tuple[Person, Person]:
     """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben,
     and Ben takes her for Ana. Return Ben and Mallory.
     """
-    ben, mallory = party.room["ben"], party.room.set_up_person("ben")
+    ben, mallory = party.network["ben"], party.network.set_up_person("ben")
     bens = make_invite_link(ben.device, name="ana")
     mallorys_link = make_invite_link(mallory.device, name="ana")
     add_person(mallorys_link, "ben", party.ana.device)
@@ -325,8 +329,8 @@ def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
     (joined,) = party.new_notices()
     assert (joined.event, joined.called) == (InviteEvent.JOINED, "ben")
     fetch_messages(ben.device)
-    party.ana.sends(SMALL, ben)
-    assert ben.received() == 1
+    party.ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
 
 
 def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> None:

@@ -42,14 +42,14 @@ from entrenous.send.people.keep_contacts import (
 from entrenous.send.people.people_nouns import BadName, ContactIsBlocked, NameTaken, UnknownPerson
 from entrenous.send.send import PostedMessage, send_message
 from tests.send.cards import NOON
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def family(friends: Room) -> Room:
+def family(friends: Network) -> Network:
     """Ana, whose circle "family" has the members Ben and Caro."""
     ana = friends["ana"]
     ana.add_contact(friends.set_up_person("caro"))
@@ -66,7 +66,7 @@ def send_to_family(ana: Person) -> PostedMessage:
     return send_message(to_family(ana, "Family"), ana.device)
 
 
-def test_circle_name_resolves_to_its_people(family: Room) -> None:
+def test_circle_name_resolves_to_its_people(family: Network) -> None:
     ana = family["ana"]
     recipients = resolve_recipients(["ben", "FAMILY", "Caro"], ana.device)
     assert recipients.people == ("ben", "caro")
@@ -77,7 +77,7 @@ def test_circle_name_resolves_to_its_people(family: Room) -> None:
         circle_named("familie", ana.device)
 
 
-def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
+def test_people_and_circles_cannot_share_a_name(family: Network) -> None:
     ana = family["ana"]
     with pytest.raises(NameTaken):
         create_or_extend_circle("BEN", ["caro"], ana.device)
@@ -90,7 +90,7 @@ def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
         create_or_extend_circle(" ", ["caro"], ana.device)
 
 
-def test_people_are_added_and_removed(family: Room) -> None:
+def test_people_are_added_and_removed(family: Network) -> None:
     ana = family["ana"]
     assert remove_from_circle_or_delete("family", ["ben"], ana.device) is not None
     with pytest.raises(NotInCircle, match="ben is not in the circle family"):
@@ -117,7 +117,7 @@ def test_a_circle_holds_256_people() -> None:
         Circle(CircleId(bytes(16)), "city", people[1::-1], NOON)
 
 
-def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
+def test_guard_asks_about_a_circle_once_by_its_name(family: Network) -> None:
     ana = family["ana"]
     (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("family", "family")
@@ -135,7 +135,7 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
     assert again.why == "family is a circle: this goes to 2 people"
 
 
-def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> None:
+def test_guard_does_not_ask_within_the_circles_conversation(family: Network) -> None:
     ana = family["ana"]
     of_all = participants_of_message(send_to_family(ana).name, ana.device)
     assert inspect_draft(replace(to_family(ana), within=of_all), ana.device).doubts == ()
@@ -145,7 +145,7 @@ def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> Non
     assert f"family is not the circle of the conversation of {alone.name}" in doubt.why
 
 
-def test_guard_names_new_circle_members(family: Room) -> None:
+def test_guard_names_new_circle_members(family: Network) -> None:
     ana = family["ana"]
     send_to_family(ana)
     ana.add_contact(family.set_up_person("zoe"))
@@ -157,7 +157,7 @@ def test_guard_names_new_circle_members(family: Room) -> None:
     assert "new in" not in again.why
 
 
-def test_blocked_circle_members_are_left_out(family: Room) -> None:
+def test_blocked_circle_members_are_left_out(family: Network) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
     assert resolve_recipients(["family"], ana.device).people == ("caro",)
@@ -166,10 +166,10 @@ def test_blocked_circle_members_are_left_out(family: Room) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Room) -> None:
+def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Network) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    ana.sends(SMALL, friends["ben"], caro)
+    ana.sends(SMALL_PICTURE, friends["ben"], caro)
     create_or_extend_circle("family", ["ben"], ana.device)
 
     def to_family(undo_s: int = 0) -> Draft:
@@ -201,7 +201,7 @@ def forget_member(who: Person, name: str) -> None:
     who.device.vault.drop(CONTACT, person.hex())
 
 
-def test_unknown_circle_members_are_counted(family: Room) -> None:
+def test_unknown_circle_members_are_counted(family: Network) -> None:
     ana = family["ana"]
     forget_member(ana, "caro")
     assert resolve_recipients(["family"], ana.device).people == ("ben",)
@@ -215,7 +215,7 @@ def test_unknown_circle_members_are_counted(family: Room) -> None:
     assert "not known on this device" in doubt.why
 
 
-def test_circle_without_reachable_members_is_refused(family: Room) -> None:
+def test_circle_without_reachable_members_is_refused(family: Network) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
     forget_member(ana, "caro")

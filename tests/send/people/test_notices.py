@@ -12,10 +12,10 @@ from entrenous.send.people.invite import add_person, make_invite_link, queue_hel
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.notices import dismiss_notice, unread_notices
 from tests.send.cards import another_device, issue_key_bundle
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 
 
-def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
+def test_key_bundle_with_a_new_device_is_reported(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_key_bundle(ana, further=(another_device(ana),))
     queue_hellos(contact_named("ben", ana.device), None, ana.device)
@@ -28,7 +28,7 @@ def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
     assert take_contact_changes(ben.device) == ()
 
 
-def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
+def test_unchanged_key_bundle_is_not_reported(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     queue_hellos(contact_named("ben", ana.device), None, ana.device)
     flush_outbox(ana.device)
@@ -37,7 +37,7 @@ def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
     assert contact_named("ana", ben.device).changed_at is None
 
 
-def test_other_keys_under_one_device_id_are_a_new_device(friends: Room) -> None:
+def test_other_keys_under_one_device_id_are_a_new_device(friends: Network) -> None:
     """A device that only moved is not new."""
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
@@ -55,7 +55,7 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Room) -> None:
         assert removed_devices(before.person, after) == (key.device,) * count
 
 
-def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
+def test_removed_devices_and_doubts_are_reported(friends: Network) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
@@ -66,8 +66,8 @@ def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
 
 
 def test_a_notice_stays_until_it_is_dismissed() -> None:
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     add_person(make_invite_link(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
     for _ in range(2):

@@ -37,14 +37,14 @@ from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldTokens
 from entrenous.wire.text import append_number, is_name
-from tests.send.send_device import HERE, SMALL, Person, Room
+from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
 
 pytestmark = pytest.mark.slow
 
 
-def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None:
+def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for name in ("ben", "BEN", "Ben"):
         assert contact_named(name, ana.device).person.id == ben.id
@@ -56,7 +56,7 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None
         contact_named("ben", friends.set_up_person("caro").device)
 
 
-def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
+def test_mistyped_name_lists_similar_names_first(friends: Network) -> None:
     """It does not list all names, since errors end up in logs and screenshots."""
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
@@ -72,7 +72,7 @@ def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("name", ["zoé", "ZOE\u0301", "zo\u200dé"])
-def test_spellings_of_one_name_mean_one_person(friends: Room, name: str) -> None:
+def test_spellings_of_one_name_mean_one_person(friends: Network, name: str) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     ana.add_contact(caro)
     store_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
@@ -82,7 +82,7 @@ def test_spellings_of_one_name_mean_one_person(friends: Room, name: str) -> None
     assert free_contact_name(name, ana.device) == f"{name} 2"
 
 
-def test_free_name_is_the_wanted_one_if_possible(friends: Room) -> None:
+def test_free_name_is_the_wanted_one_if_possible(friends: Network) -> None:
     ana = friends["ana"]
     assert free_contact_name("caro", ana.device) == "caro"
     assert free_contact_name("-ben", ana.device) == "ben 2", "a command would take it for an option"
@@ -98,19 +98,19 @@ def test_numbered_name_is_a_valid_name(name: str, number: int) -> None:
     assert name.startswith(append_number(name, number).removesuffix(f" {number}"))
 
 
-def test_free_names_are_never_too_long(friends: Room) -> None:
+def test_free_names_are_never_too_long(friends: Network) -> None:
     ana, longest = friends["ana"], "b" * 64
     store_contact(replace(contact_named("ben", ana.device), name=longest), ana.device)
     assert free_contact_name(longest, ana.device) == "b" * 62 + " 2"
     assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
 
 
-def test_own_name_counts_as_free(friends: Room) -> None:
+def test_own_name_counts_as_free(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert free_contact_name("Ben", ana.device, ben.id) == "Ben"
 
 
-def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Room) -> None:
+def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Network) -> None:
     """A duplicate name must not make the person's letters fail."""
     ana, caro = friends["ana"], friends.set_up_person("caro")
     ana.add_contact(caro)
@@ -120,7 +120,7 @@ def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: R
     assert [one.name for one in contacts(ana.device)] == ["ben", "ben"]
 
 
-def test_strangers_name_replaces_nobody(friends: Room) -> None:
+def test_strangers_name_replaces_nobody(friends: Network) -> None:
     """Somebody who calls herself "ben" writes to Ana, who knows a Ben."""
     ana, ben = friends["ana"], friends["ben"]
     other_ben = friends.set_up_person("ben")
@@ -132,14 +132,14 @@ def test_strangers_name_replaces_nobody(friends: Room) -> None:
     assert contact_named("ben", ana.device).person.id == ben.id
 
 
-def test_comparing_changes_only_that_persons_trust(friends: Room) -> None:
+def test_comparing_changes_only_that_persons_trust(friends: Network) -> None:
     ben = friends["ben"]
     friends.set_up_person("caro").add_contact(ben)
     mark_keys_compared("ana", ben.device)
     assert {one.name: one.compared for one in contacts(ben.device)} == {"ana": True, "caro": False}
 
 
-def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
+def test_forgetting_leaves_no_key_and_no_session(friends: Network) -> None:
     ana = friends["ana"]
     ((whose, _),) = ana.device.vault.items(PEER)
     peer = PEER_TABLE.load(whose, ana.device.vault)
@@ -163,7 +163,7 @@ def held_tokens_of(who: Person) -> HeldTokens:
 
 @pytest.mark.threat("forgotten-writes-on")
 def test_forgotten_person_cannot_write_however_often_greeted(
-    friends: Room,
+    friends: Network,
 ) -> None:
     """Tokens of earlier hellos are withdrawn too; other people keep theirs."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
@@ -182,26 +182,26 @@ def test_forgotten_person_cannot_write_however_often_greeted(
             with pytest.raises(WrongToken):
                 friends.honest.key_bundle(url, mailbox, derive_send_token(seed, index))
     with pytest.raises(RefusedForSome):
-        ana.sends(SMALL, ben)
-    caro.sends(SMALL, ben)
-    assert ben.received() == 1
+        ana.sends(SMALL_PICTURE, ben)
+    caro.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
 
 
-def test_unreachable_relay_learns_of_forgetting_later(friends: Room) -> None:
+def test_unreachable_relay_learns_of_forgetting_later(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    friends.silence(HERE)
+    friends.disconnect(RELAY_URL)
     forget_contact("ana", ben.device)
     assert flush_outbox(ben.device).problems
     assert has_tokens_to_withdraw(ben.device)
-    friends.back(HERE)
+    friends.reconnect(RELAY_URL)
     flush_outbox(ben.device)
     assert not has_tokens_to_withdraw(ben.device)
     with pytest.raises(RefusedForSome):
-        ana.sends(SMALL, ben)
+        ana.sends(SMALL_PICTURE, ben)
 
 
-def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
-    ana, ben = room["ana"], room["ben"]
+def test_pending_tokens_are_not_given_to_a_forgotten_person(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
     with (
         ana.courier.playing(post=unreachable, change_tokens=unreachable),
@@ -219,14 +219,14 @@ def test_name_normalization_is_idempotent(name: str) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_messages_for_a_forgotten_person_do_not_leave(friends: Room) -> None:
+def test_messages_for_a_forgotten_person_do_not_leave(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10), ana.device)
     forget_contact("ben", ana.device)
     friends.clock.advance(seconds=11)
     fetch_messages(ana.device)
-    assert ben.received() == 0
+    assert ben.received_count() == 0
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "refused"
 
 
@@ -235,7 +235,7 @@ INVISIBLE = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
 
 @pytest.mark.threat("wrong-recipient")
 @pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
-def test_invisible_characters_do_not_make_another_name(friends: Room, invisible: str) -> None:
+def test_invisible_characters_do_not_make_another_name(friends: Network, invisible: str) -> None:
     ana = friends["ana"]
     impostor = friends.set_up_person(f"b{invisible}e{invisible}n")
     impostor.add_contact(ana)
@@ -245,7 +245,7 @@ def test_invisible_characters_do_not_make_another_name(friends: Room, invisible:
     assert are_names_similar("ben", impostor.name)
 
 
-def test_invisible_name_becomes_nameless(friends: Room) -> None:
+def test_invisible_name_becomes_nameless(friends: Network) -> None:
     friends.set_up_person("\u3164").add_contact(friends["ana"])
     fetch_messages(friends["ana"].device)
     assert "nameless" in [one.name for one in contacts(friends["ana"].device)]

@@ -12,13 +12,13 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.send import send_message
 from tests.send.cards import issue_key_bundle
-from tests.send.send_device import SMALL, Room
+from tests.send.send_device import SMALL_PICTURE, Network
 from tests.send.test_guard import draft
 
 
-def set_protocols(name: str, versions: ProtocolRange, room: Room) -> None:
+def set_protocols(name: str, versions: ProtocolRange, network: Network) -> None:
     """Change a person's protocol versions, and give Ana the new key bundle."""
-    ana, other = room["ana"].device, room[name]
+    ana, other = network["ana"].device, network[name]
     issue_key_bundle(other, speaks=versions)
     accept_contact_bundle(contact_named(name, ana), own_device(other.device).card, ana)
 
@@ -26,7 +26,7 @@ def set_protocols(name: str, versions: ProtocolRange, room: Room) -> None:
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize("others", [(), ("caro",)])
 def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
-    friends: Room, others: tuple[str, ...]
+    friends: Network, others: tuple[str, ...]
 ) -> None:
     ana = friends["ana"]
     for name in others:
@@ -43,12 +43,12 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
     assert HOW_TO_UPDATE in text
     assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before
     assert list(ana.device.ledger.messages()) == []
-    assert [friends[name].received() for name in ("ben", *others)] == [0] * (1 + len(others))
+    assert [friends[name].received_count() for name in ("ben", *others)] == [0] * (1 + len(others))
 
 
 @pytest.mark.threat("downgrade")
 def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
-    friends: Room, monkeypatch: pytest.MonkeyPatch
+    friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Device lists cannot return to older versions, so our own program is the newer one here."""
     ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
@@ -59,22 +59,22 @@ def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
     ) as why:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     assert HOW_TO_UPDATE in str(why.value)
-    assert friends["ben"].received() == 0
+    assert friends["ben"].received_count() == 0
 
 
 @pytest.mark.parametrize("versions", [ProtocolRange(2, 2), ProtocolRange(2, 9)])
-def test_one_protocol_in_common_is_enough(friends: Room, versions: ProtocolRange) -> None:
+def test_one_protocol_in_common_is_enough(friends: Network, versions: ProtocolRange) -> None:
     set_protocols("ben", versions, friends)
-    friends["ana"].sends(SMALL, friends["ben"])
-    assert friends["ben"].received() == 1
+    friends["ana"].sends(SMALL_PICTURE, friends["ben"])
+    assert friends["ben"].received_count() == 1
 
 
 @pytest.mark.slow
-def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> None:
+def test_reaction_skips_contacts_without_a_common_protocol(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    both = ana.sends(SMALL, ben, caro).name
-    alone = ana.sends(SMALL, ben).name
+    both = ana.sends(SMALL_PICTURE, ben, caro).name
+    alone = ana.sends(SMALL_PICTURE, ben).name
     set_protocols("ben", ProtocolRange(3, 3), friends)
     assert react(both, "!", ana.device).to == ("caro",)
     with pytest.raises(OwnProgramTooOld):

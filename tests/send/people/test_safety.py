@@ -11,12 +11,12 @@ from entrenous.send.people.compare_keys import safety_number
 from entrenous.send.people.people_nouns import UnknownPerson
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
-from tests.send.send_device import Room
+from tests.send.send_device import Network
 
 pytestmark = pytest.mark.slow
 
 
-def test_both_sides_see_the_same_sixty_digits(friends: Room) -> None:
+def test_both_sides_see_the_same_sixty_digits(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     number = safety_number("ben", ana.device)
     assert number == safety_number("ana", ben.device)
@@ -24,7 +24,7 @@ def test_both_sides_see_the_same_sixty_digits(friends: Room) -> None:
     assert number == safety_number("BEN", ana.device)
 
 
-def test_every_pair_has_its_own_safety_number(friends: Room) -> None:
+def test_every_pair_has_its_own_safety_number(friends: Network) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     caro.add_contact(ana)
     caro.add_contact(friends["ben"])
@@ -38,14 +38,14 @@ def test_every_pair_has_its_own_safety_number(friends: Room) -> None:
     assert len(set(groups)) > 30  # digits, not a pattern
 
 
-def test_no_safety_number_with_an_unknown_person(room: Room) -> None:
+def test_no_safety_number_with_an_unknown_person(network: Network) -> None:
     with pytest.raises(UnknownPerson):
-        safety_number("ben", room["ana"].device)
+        safety_number("ben", network["ana"].device)
 
 
-def test_no_safety_number_on_a_device_without_keys(room: Room) -> None:
+def test_no_safety_number_on_a_device_without_keys(network: Network) -> None:
 
-    device = replace(room["ana"].device, vault=MemoryVault())
+    device = replace(network["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
     with pytest.raises(DeviceWithoutRelay):
         safety_number("ben", device)

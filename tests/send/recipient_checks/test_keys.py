@@ -7,15 +7,15 @@ import pytest
 from entrenous.base.identifiers import DeviceId
 from entrenous.base.identity import Trust
 from entrenous.send.people.keep_contacts import contact_named, store_contact
-from tests.send.send_device import SMALL, Room
+from tests.send.send_device import SMALL_PICTURE, Network
 from tests.send.test_guard import guard_reasons
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_new_device_is_asked_about(friends: Room) -> None:
+def test_a_new_device_is_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     known = contact_named("ben", ana.device)
     second = replace(known.person.devices[0], device=DeviceId(bytes(16)))
     moved = replace(known.person, devices=(*known.person.devices, second))
@@ -27,9 +27,9 @@ def test_a_new_device_is_asked_about(friends: Room) -> None:
     assert guard_reasons(ana, "ben") == {}, "one that went away is no danger"
 
 
-def test_keys_that_no_longer_count_as_compared_are_asked_about(friends: Room) -> None:
+def test_keys_that_no_longer_count_as_compared_are_asked_about(friends: Network) -> None:
     ana = friends["ana"]
-    ana.sends(SMALL, friends["ben"])
+    ana.sends(SMALL_PICTURE, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN), ana.device)
     assert "no longer count as compared" in guard_reasons(ana, "ben")["ben"]
     assert "keys are unknown" in guard_reasons(ana, "ben")["ben"]

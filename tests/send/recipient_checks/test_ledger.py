@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from entrenous.send.guard import inspect_draft
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # square, since similar pictures of two sizes are compared here
+SMALL_PICTURE = photo(width_px=160)  # square, since similar pictures of two sizes are compared here
 
 ASTRONAUT = photo(width_px=200)
 
@@ -32,21 +32,21 @@ def faint_gradient(grey: int) -> bytes:
 
 
 @pytest.fixture
-def three(three: Room) -> Room:
+def three(three: Network) -> Network:
     """Ana has sent the picture to Ben; Caro is her contact."""
-    three["ana"].sends(SMALL, three["ben"])
+    three["ana"].sends(SMALL_PICTURE, three["ben"])
     return three
 
 
 @pytest.mark.slow
-def test_text_naming_a_person_who_has_the_picture_is_asked_about(three: Room) -> None:
+def test_text_naming_a_person_who_has_the_picture_is_asked_about(three: Network) -> None:
     """The picture is recognized after scaling."""
     for text in ("For you, Ben!", "ben: as promised", "dear BEN"):
         assert guard_asks(three["ana"], "caro", text)
 
 
 @pytest.mark.slow
-def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Room) -> None:
+def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Network) -> None:
     ana = three["ana"]
     assert not guard_asks(ana, "caro", "on a bench, being bendable")
     assert not guard_asks(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
@@ -55,7 +55,7 @@ def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Room) ->
 
 
 @pytest.mark.slow
-def test_flat_pictures_all_look_alike_and_are_not_asked_about(three: Room) -> None:
+def test_flat_pictures_all_look_alike_and_are_not_asked_about(three: Network) -> None:
     ana = three["ana"]
     ana.sends(faint_gradient(100), three["ben"])
     assert not guard_asks(ana, "caro", "For you, Ben!", faint_gradient(60))

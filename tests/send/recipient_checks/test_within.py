@@ -25,16 +25,16 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from tests.send.room_text import writes
-from tests.send.send_device import SMALL, Person, Room, made_once
+from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.send.test_guard import draft
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_conversation_is_everybody_else_who_has_the_message(friends: Room) -> None:
+def test_a_conversation_is_everybody_else_who_has_the_message(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    sent = ana.sends(SMALL, ben, caro)
+    sent = ana.sends(SMALL_PICTURE, ben, caro)
     assert participants_of_message(sent.name, ana.device).people == {ben.id, caro.id}
     assert contact_names_among(participants_of_message(sent.name, ana.device), ana.device) == [
         "ben",
@@ -47,9 +47,9 @@ def test_a_conversation_is_everybody_else_who_has_the_message(friends: Room) -> 
     assert contact_names_among(conversation, ben.device) == ["ana"], "Ben does not know Caro"
 
 
-def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Room) -> None:
+def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL, ben)
+    sent = ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     recall_message(sent.name, ana.device)
     fetch_messages(ben.device)
@@ -57,7 +57,7 @@ def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Room) -> 
     assert participants_of_message(received.name, ben.device).people == {ana.id}
 
 
-def test_an_unknown_message_has_no_conversation(friends: Room) -> None:
+def test_an_unknown_message_has_no_conversation(friends: Network) -> None:
     with pytest.raises(UnknownMessage):
         participants_of_message("7-lunar-otter", friends["ana"].device)
 
@@ -94,37 +94,37 @@ def reply_draft(sender: Person, name: str) -> Draft:
 
 
 @pytest.fixture
-@made_once
-def three() -> Room:
+@cached_network
+def three() -> Network:
     """Ana, who has written to her boss and to Cleo."""
-    room = Room()
-    ana, boss, cleo = (room.set_up_person(name) for name in ("ana", "boss", "cleo"))
+    network = Network()
+    ana, boss, cleo = (network.set_up_person(name) for name in ("ana", "boss", "cleo"))
     for one in (boss, cleo):
         ana.add_contact(one)
         for _ in range(3):
             writes(ana, one.name)
-        one.received()
-    return room
+        one.received_count()
+    return network
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> None:
+def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Network) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
-    before = boss.received()
+    before = boss.received_count()
     (doubt,) = inspect_draft(reply_draft(ana, name), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("boss", "boss")
     assert doubt.why == f"this message also goes to boss: according to cleo, {name} went there too"
     with pytest.raises(GuardHasDoubts):
         send_message(reply_draft(ana, name), ana.device)
-    assert boss.received() == before
+    assert boss.received_count() == before
     to_cleo = replace(draft(ana, "cleo"), within=participants_of_message(name, ana.device))
     assert not inspect_draft(to_cleo, ana.device).doubts
 
 
 @pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
-def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
+def test_the_guard_asks_once_about_many_claimed_recipients(three: Network) -> None:
     ana, cleo = three["ana"], three["cleo"]
     others = [three.set_up_person(f"friend {number}") for number in range(7)]
     for one in others:
@@ -147,14 +147,14 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
     ]
 
 
-def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Room) -> None:
+def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Network) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
     create_or_extend_circle("office", ["boss", "cleo"], ana.device)
     assert not inspect_draft(reply_draft(ana, name), ana.device).doubts
 
 
-def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Room) -> None:
+def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Network) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     first = reply_draft(ana, send_with_false_recipients(cleo, ana, boss))
     send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
@@ -163,8 +163,8 @@ def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Room) -> N
     ).doubts
 
 
-def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Room) -> None:
+def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Network) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
-    sent = ana.sends(SMALL, boss, cleo)
+    sent = ana.sends(SMALL_PICTURE, boss, cleo)
     assert participants_of_message(sent.name, ana.device).told_by is None
     assert not inspect_draft(reply_draft(ana, sent.name), ana.device).doubts

@@ -14,21 +14,21 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.relay_nouns import PrekeyBundle
 from tests.send.room_text import writes
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 
 
 def claim_until_refused(
-    room: Room, of: Person, token: Secret, key: DeviceId
+    network: Network, of: Person, token: Secret, key: DeviceId
 ) -> Iterator[PrekeyBundle]:
     """Claim prekeys with one token until the relay refuses; yield each bundle."""
     url, mailbox, _ = of.home
     with suppress(TooMany):
         while True:
-            yield room.honest.claim_prekeys(url, mailbox, token, key)
+            yield network.honest.claim_prekeys(url, mailbox, token, key)
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room) -> None:
+def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (tokens,) = HELD_TOKEN_RANGE_TABLE.all(ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device
@@ -46,6 +46,6 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room)
     writes(caro, "ben")
     writes(ben, "caro")
     writes(ana, "ben")
-    assert (ben.received(), caro.received()) == (2, 1)
+    assert (ben.received_count(), caro.received_count()) == (2, 1)
     fetch_messages(ben.device)
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 50

@@ -47,7 +47,7 @@ from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_
 from entrenous.wire.relay_nouns import SendTokenChanges
 from tests.send.cards import issue_key_bundle
 from tests.send.room_text import writes
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, failing
 
@@ -87,7 +87,7 @@ def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
     return batches, trick
 
 
-def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> None:
+def test_each_letter_uses_the_next_token_and_names_its_index(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     tokens, trick = token_recorder()
     with ana.courier.playing(post=trick):
@@ -104,7 +104,7 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> N
             friends.honest.key_bundle(*ben.home[:2], token)
 
 
-def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
+def test_ranges_are_extended_before_they_run_out(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):
@@ -119,7 +119,7 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     assert issued_range(ben).handed_out - issued_range(ben).next_unused >= TOKENS_LEFT_MIN
 
 
-def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
+def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(TOKEN_RANGE_SIZE):
         writes(ana, "ben")
@@ -134,7 +134,7 @@ def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room
     assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE + 2
 
 
-def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: Room) -> None:
+def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     before = held_tokens(ana)
     assert before.seed is not None
@@ -154,12 +154,12 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
         with pytest.raises(WrongToken):
             friends.honest.key_bundle(*ben.home[:2], derive_send_token(before.seed, index))
     writes(ana, "ben")
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
 @pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
 def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
-    friends: Room, ahead: timedelta
+    friends: Network, ahead: timedelta
 ) -> None:
     """Even if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
@@ -188,7 +188,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> None:
+def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     flush_outbox(ben.device)
@@ -197,12 +197,12 @@ def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> 
     fetch_messages(ana.device)
     writes(ana, "ben")
     writes(ben, "ana")
-    assert (ana.received(), ben.received()) == (1, 1)
+    assert (ana.received_count(), ben.received_count()) == (1, 1)
 
 
-def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
+def test_an_unacknowledged_batch_is_sent_again_unchanged(network: Network) -> None:
     """Two batches that differ only in padding would reveal the padding."""
-    ana, ben = room["ana"], room["ben"]
+    ana, ben = network["ana"], network["ben"]
     batches: list[SendTokenChanges] = []
 
     def lose_answer(honest: Honest, *arguments: Any) -> Any:
@@ -221,7 +221,7 @@ def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
     assert fetch_messages(ben.device).came >= 1
 
 
-def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Room) -> None:
+def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     before = issued_range(ben)
     batches, trick = batch_recorder()
@@ -235,7 +235,7 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ro
     assert ana.id != caro.id
 
 
-def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
+def test_tokens_registered_in_advance_are_limited(friends: Network) -> None:
     ben = friends["ben"]
     (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
     for number in range(60):
@@ -247,7 +247,7 @@ def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
     assert peer_id in ben.device.vault.keys(ISSUED_TOKEN_RANGE)
 
 
-def test_an_unissued_index_has_no_effect(friends: Room) -> None:
+def test_an_unissued_index_has_no_effect(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     for index in (None, TOKEN_RANGE_SIZE, 2**63, -1):
@@ -258,7 +258,7 @@ def test_an_unissued_index_has_no_effect(friends: Room) -> None:
     assert issued_range(ben).next_unused == 6
 
 
-def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> None:
+def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     contact = contact_named("ben", ana.device)
     key = contact.person.devices[0].device
@@ -271,7 +271,7 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
     friends.honest.key_bundle(*ben.home[:2], lent[1].token)
 
 
-def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> None:
+def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Network) -> None:
     """Eve issues Ana the highest first index; Ana's letters must still be able to encode theirs."""
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)

@@ -33,7 +33,7 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import SendTokenChanges
 from tests.send.room_text import writes
-from tests.send.send_device import Person, Room
+from tests.send.send_device import Network, Person
 from tests.village.malicious_relay import Honest, failing
 
 
@@ -51,10 +51,10 @@ def skip_to_last_token(who: Person) -> None:
     HELD_TOKEN_RANGE_TABLE.store(replace(tokens, next=tokens.until - 1), key, who.device.vault)
 
 
-def is_accepted(seed: Secret, index: int, at: Person, room: Room) -> bool:
+def is_accepted(seed: Secret, index: int, at: Person, network: Network) -> bool:
     """Return whether the relay still accepts a token."""
     try:
-        room.honest.key_bundle(*at.home[:2], derive_send_token(seed, index))
+        network.honest.key_bundle(*at.home[:2], derive_send_token(seed, index))
     except WrongToken:
         return False
     return True
@@ -71,7 +71,7 @@ def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
+def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     seed = issued_range(ben).seed
     batches, trick = batch_recorder()
@@ -92,7 +92,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
     assert len(token_range.skipped) == TOKEN_RANGE_SKIPPED_MAX
 
 
-def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
+def test_only_unused_skipped_tokens_are_withdrawn(friends: Network) -> None:
     """A relay can link tokens that are withdrawn together, so used ones must not be among them."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
@@ -113,7 +113,7 @@ def withdrawn_ranges(who: Person) -> list[tuple[int, int]]:
     return [(one.first, one.until) for one in TOKEN_WITHDRAWAL_TABLE.all(who.device.vault)]
 
 
-def test_a_long_token_range_is_replaced(friends: Room) -> None:
+def test_a_long_token_range_is_replaced(friends: Network) -> None:
     ben = friends["ben"]
     (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
     before, end = issued_range(ben), TOKEN_RANGE_INDEXES_MAX
@@ -127,7 +127,7 @@ def test_a_long_token_range_is_replaced(friends: Room) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("tokens-used-up")
 def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
-    friends: Room, monkeypatch: pytest.MonkeyPatch
+    friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
@@ -150,7 +150,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
 
 
 def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
-    friends: Room, monkeypatch: pytest.MonkeyPatch
+    friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two batches that differ only in padding would reveal the padding."""
     ben, caro = friends["ben"], friends.set_up_person("caro")
@@ -182,7 +182,7 @@ def range_issued_to(who: Person, by: Person) -> IssuedRange:
 
 
 @pytest.mark.slow
-def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
+def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
         for _ in range(TOKEN_RANGE_SIZE - 1):
@@ -199,10 +199,10 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     for who in (ben, caro):
         fetch_messages(who.device)
     writes(ben, "caro")
-    assert caro.received() == 1
+    assert caro.received_count() == 1
 
 
-def test_all_batches_of_a_day_expire_at_the_same_time(friends: Room) -> None:
+def test_all_batches_of_a_day_expire_at_the_same_time(friends: Network) -> None:
     ben = friends["ben"]
     batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):

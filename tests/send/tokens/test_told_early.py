@@ -19,19 +19,26 @@ from entrenous.send.letter.write import (
 )
 from entrenous.send.tokens.issue import issue_range
 from entrenous.wire.relay_nouns import Envelope
-from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+    network_of_three,
+)
 from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest, failing
 
 
 @pytest.fixture
-@made_once
-def town() -> Room:
+@cached_network
+def town() -> Network:
     """Ana with a laptop and a phone; Ben is at her relay."""
-    room = town_of_three()
-    phone = links(room, room["ana"], "phone", "phone")
-    catch_up(room["ben"], room["ana"], phone, room["ben"])
-    return room
+    network = network_of_three()
+    phone = links(network, network["ana"], "phone", "phone")
+    catch_up(network["ben"], network["ana"], phone, network["ben"])
+    return network
 
 
 @contextmanager
@@ -67,11 +74,11 @@ def send_new_range(giver: Person, to: Person) -> Secret:
 
 
 @pytest.mark.slow
-def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
+def test_a_range_from_a_moved_device_waits_for_its_list(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
     with letters_held_back(ben) as late:
-        move_all_devices(THERE, None, ben.device)
+        move_all_devices(OTHER_RELAY_URL, None, ben.device)
     seed = send_new_range(ben, ana)
     with ana.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
@@ -81,17 +88,17 @@ def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     fetch_messages(ana.device)
     assert (held(ana, ben).seed, held(ana, ben).place) == (seed, None)
     assert ana.device.vault.keys(ANNOUNCED_TOKEN_RANGE) == ()
-    ana.sends(SMALL, ben)
-    assert ben.received() == 1
+    ana.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 1
 
 
 @pytest.mark.slow
-def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
+def test_a_range_from_an_own_device_waits_for_its_list(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     before = held(phone, ana)
     gets_ready(ana, phone)
     with letters_held_back(ana) as late:
-        move_all_devices(THERE, None, ana.device)
+        move_all_devices(OTHER_RELAY_URL, None, ana.device)
     send_new_range(ana, phone)
     fetch_messages(phone.device)
     assert held(phone, ana).seed == before.seed
@@ -99,5 +106,5 @@ def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
         ana.device.courier.post(*posted)
     for _ in range(3):
         catch_up(phone, ana)
-    assert phone.home[0] == THERE
+    assert phone.home[0] == OTHER_RELAY_URL
     assert in_touch(ana, phone)

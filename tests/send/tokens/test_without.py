@@ -29,7 +29,14 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldToken
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import join_wrapped_lines
 from tests.deterministic import SettableClock
-from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
+from tests.send.send_device import (
+    OTHER_RELAY_URL,
+    SMALL_PICTURE,
+    Network,
+    Person,
+    cached_network,
+    network_of_three,
+)
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
 
@@ -37,13 +44,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-@made_once
-def town() -> Room:
+@cached_network
+def town() -> Network:
     """Ana with a laptop and a tablet, which has no token for Ben; he is at her relay."""
-    room = town_of_three()
-    tablet = links(room, room["ana"], "tablet", "tablet")
-    catch_up(room["ben"], tablet, room["ben"])
-    return room
+    network = network_of_three()
+    tablet = links(network, network["ana"], "tablet", "tablet")
+    catch_up(network["ben"], tablet, network["ben"])
+    return network
 
 
 def drop_tokens(writer: Person, to: Person) -> HeldTokens:
@@ -85,77 +92,77 @@ def recording(to: list[tuple[str, Secret]]) -> Any:
     return trick
 
 
-def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
+def test_a_message_waits_until_there_is_a_token(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
-    assert ben.received() == 0
+        tablet.sends(SMALL_PICTURE, ben)
+    assert ben.received_count() == 0
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
     assert held(tablet, ben).next == had.next + 1
 
 
-def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Room) -> None:
+def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     flush_outbox(
         replace(tablet.device, clock=SettableClock(town.clock.moment + timedelta(days=400)))
     )
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
-def test_a_waiting_message_leaves_with_a_lent_token(town: Room) -> None:
+def test_a_waiting_message_leaves_with_a_lent_token(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     lend(town["ana"], tablet, ben)
     fetch_messages(tablet.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
     assert len(held(tablet, ben).lent) == 1
 
 
-def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) -> None:
+def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     add_person(make_invite_link(ben.device), "ben", tablet.device)
     catch_up(ben, tablet, ben)
     assert outbox_size(tablet) == 0
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
 def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
     """Ben's relay is unreachable when the new device learns of him; then it sends at once."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
-    new = bare(room, "new")
+    new = bare(network, "new")
     link(ana.device, new.device, "new")
-    room.silence(THERE)
+    network.disconnect(OTHER_RELAY_URL)
     for _ in range(3):
         catch_up(new, ana)
-    room.back(THERE)
+    network.reconnect(OTHER_RELAY_URL)
     for _ in range(3):
         with suppress(WaitsInOutbox):
-            new.sends(SMALL, ben)
+            new.sends(SMALL_PICTURE, ben)
     for _ in range(3):
         catch_up(ben, new, ana)
-    assert ben.received() == 3
+    assert ben.received_count() == 3
     assert outbox_size(new) == 0
     assert in_touch(new, ben)
 
 
 @pytest.mark.parametrize("count", [64, 70])
-def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
+def test_waiting_messages_do_not_use_up_a_range(town: Network, count: int) -> None:
     """The issuer cannot count tokens that were used by letters without an index."""
     tablet, ben = town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
@@ -172,14 +179,14 @@ def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
     assert outbox_size(tablet) == 0
 
 
-def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> None:
+def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Network) -> None:
     """Ben has moved: his old relay must not see a token of the new one."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     queue_small_letter(tablet, ben)
-    move_all_devices(THERE, None, ben.device)
+    move_all_devices(OTHER_RELAY_URL, None, ben.device)
     catch_up(ana, ben, ana)
     accept_contact_bundle(
         contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device
@@ -188,11 +195,11 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> 
     seen: list[tuple[str, Secret]] = []
     with tablet.courier.playing(post=recording(seen)):
         flush_outbox(tablet.device)
-    assert {url for url, _ in seen} == {THERE}
+    assert {url for url, _ in seen} == {OTHER_RELAY_URL}
     assert outbox_size(tablet) == 0  # the message with files at the old relay was refused
 
 
-def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
+def test_an_expired_lent_token_loses_no_message(town: Network) -> None:
     """The device that lent it has been lost."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
@@ -200,32 +207,32 @@ def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
     invalid = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
     give_tokens(tablet, ben, HeldTokens(lent=invalid))
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
-def test_a_message_refused_with_its_issuers_token_is_dropped(town: Room) -> None:
+def test_a_message_refused_with_its_issuers_token_is_dropped(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     invalid = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
     give_tokens(tablet, ben, invalid)
     with pytest.raises(RefusedForSome):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     assert outbox_size(tablet) == 0
 
 
-def test_an_expired_message_without_a_token_does_not_wait(town: Room) -> None:
+def test_an_expired_message_without_a_token_does_not_wait(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben, days=2)
+        tablet.sends(SMALL_PICTURE, ben, days=2)
     town.clock.advance(days=3)
     flush_outbox(tablet.device)
     assert outbox_size(tablet) == 0
 
 
-def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
+def test_an_expired_letter_without_a_token_reports_it(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     queue_small_letter(tablet, ben)
@@ -235,7 +242,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     assert outbox_size(tablet) == 0
 
 
-def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
+def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Network) -> None:
     """No relay is asked, so the clock alone would expire the letter."""
     tablet, ben = town["tablet"], town["ben"]
     fetch_messages(tablet.device)
@@ -252,11 +259,11 @@ def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
     assert key not in tablet.device.vault.keys(OUTBOX)
 
 
-def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_loses_no_token(town: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL, ben)
+        tablet.sends(SMALL_PICTURE, ben)
     lend(town["ana"], tablet, ben, count=1)
 
     def crash(*_: object) -> None:
@@ -267,22 +274,22 @@ def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(MemoryError):
             flush_outbox(tablet.device)
     flush_outbox(tablet.device)
-    assert ben.received() == 1
+    assert ben.received_count() == 1
 
 
 @pytest.mark.threat("metadata")
 def test_a_devices_token_is_not_used_at_another_device() -> None:
     """Ben was invited by the laptop, and has no token for the new device."""
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
-    new = links(room, ana, "new", "new")
+    new = links(network, ana, "new", "new")
     catch_up(ben, new, ana, ben)
     drop_tokens(ben, new)
     seen: list[tuple[str, Secret]] = []
     with ben.courier.playing(post=recording(seen)), pytest.raises(WaitsInOutbox):
-        ben.sends(SMALL, ana)
+        ben.sends(SMALL_PICTURE, ana)
     assert len(seen) == 1
     assert seen[0][1] != NO_SEND_TOKEN
-    assert ana.received() == 1
+    assert ana.received_count() == 1

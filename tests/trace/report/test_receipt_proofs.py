@@ -41,7 +41,7 @@ from entrenous.wire.receipt import (
     write_receipt_proof,
     write_receipt_statement,
 )
-from tests.send.send_device import SMALL, Person, Room
+from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.trace.report_desk import as_jpeg, cropped_jpeg, photo
 from tests.village.households import links
 
@@ -72,16 +72,16 @@ class Case:
 
 @pytest.fixture(scope="module")
 def case() -> Case:
-    room, original = Room(), as_jpeg(photo(), 95)
-    ana, ben, caro = (room.set_up_person(name) for name in ("ana", "ben", "caro"))
+    network, original = Network(), as_jpeg(photo(), 95)
+    ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     for one in (ben, caro):
         ana.add_contact(one)
         mark_keys_compared("ana", one.device)
     ana.sends(original, ben, caro)
-    copy = ben.opens_newest().files[0].data
+    copy = ben.open_newest().files[0].data
     fetch_messages(caro.device)  # caro never opens her copy
     assert len(received_messages(caro.device)) == 1
-    room.clock.advance(minutes=16)
+    network.clock.advance(minutes=16)
     for one in (ben, caro, ana):
         fetch_messages(one.device)
     (message,) = ana.device.ledger.messages()
@@ -183,15 +183,15 @@ def test_receipts_that_name_different_senders_are_refused(
 
 
 def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card() -> None:
-    room = Room()
-    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    network = Network()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
-    ana.sends(SMALL, ben)
+    ana.sends(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    room.clock.advance(minutes=16)
+    network.clock.advance(minutes=16)
     fetch_messages(ben.device)
-    links(room, ben, "phone")
+    links(network, ben, "phone")
     with ana.device.vault.transaction():
         accept_contact_bundle(
             contact_named("ben", ana.device), own_device(ben.device).card, ana.device

@@ -16,8 +16,6 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.village.sim.rng import rng_for
-
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
@@ -38,14 +36,15 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.wire.relay_nouns import Envelope
 from tests.deterministic import SeededRandomSource
-from tests.send.send_device import HERE, SMALL, THERE, Person, Room
+from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.households import bare, can_write, catch_up, link
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
 from tests.village.siege.run import fresh_seeds
+from tests.village.sim.rng import rng_for
 
 ELSEWHERE: Final = "http://127.0.0.1:7003"
-RELAYS: Final = (HERE, THERE, ELSEWHERE)
+RELAYS: Final = (RELAY_URL, OTHER_RELAY_URL, ELSEWHERE)
 AGAIN: Final = "python -m tests.village.moving.run --seed {seed}"
 STEPS: Final = 40
 _LINKS_MAX: Final = 2
@@ -79,13 +78,13 @@ class Town:
     def __init__(self, seed: int, steps: int = STEPS) -> None:
         self.rng, self.steps = rng_for("moving", seed), steps
         self.outcome = Outcome(seed)
-        self.room = room = Room()
-        relay = village_relay(ELSEWHERE, room.clock, SeededRandomSource(ELSEWHERE))[0]
-        room.apps[ELSEWHERE] = relay_app(relay)
+        self.network = network = Network()
+        relay = village_relay(ELSEWHERE, network.clock, SeededRandomSource(ELSEWHERE))[0]
+        network.apps[ELSEWHERE] = relay_app(relay)
         ana, ben, cleo = (
-            room.set_up_person("ana"),
-            room.set_up_person("ben"),
-            room.set_up_person("cleo", THERE),
+            network.set_up_person("ana"),
+            network.set_up_person("ben"),
+            network.set_up_person("cleo", OTHER_RELAY_URL),
         )
         ana.add_contact(ben)
         cleo.add_contact(ana)
@@ -136,7 +135,7 @@ class Town:
         ana, *others = self.addressees
         from_ana = self._household_of(who) is self.households[0]
         try:
-            who.sends(SMALL, self.rng.choice(others) if from_ana else ana)
+            who.sends(SMALL_PICTURE, self.rng.choice(others) if from_ana else ana)
         except WaitsInOutbox:
             copies = COPY_DELIVERY_TABLE.all(who.device.vault)
             self.delayed_envelopes |= {
@@ -181,20 +180,20 @@ class Town:
 
     def a_relay_is_away_or_back(self, _who: Person) -> None:
         if self.silent_relay is not None:
-            self.room.back(self.silent_relay)
+            self.network.reconnect(self.silent_relay)
             self.silent_relay = None
         else:
             self.silent_relay = self.rng.choice(RELAYS)
-            self.room.silence(self.silent_relay)
+            self.network.disconnect(self.silent_relay)
 
     def time_passes(self, _who: Person) -> None:
-        self.room.clock.advance(days=self.rng.choice((0.1, 1)))
+        self.network.clock.advance(days=self.rng.choice((0.1, 1)))
 
     def _household_of(self, who: Person) -> list[Person]:
         return next(one for one in self.households if any(who is each for each in one))
 
     def _link_device(self, old: Person, name: str) -> Person:
-        new = bare(self.room, name)
+        new = bare(self.network, name)
         self._record_posts(new)
         link(old.device, new.device, name)
         catch_up(new, old, new, old, new)
@@ -214,9 +213,9 @@ class Town:
 
     def _settle(self) -> None:
         if self.silent_relay is not None:
-            self.room.back(self.silent_relay)
+            self.network.reconnect(self.silent_relay)
         for _ in range(_ROUNDS):
-            self.room.clock.advance(days=1 / 12)
+            self.network.clock.advance(days=1 / 12)
             for one in self.everybody:
                 with suppress(EntrenousError):
                     fetch_messages(one.device)

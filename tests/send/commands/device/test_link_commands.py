@@ -22,15 +22,15 @@ from entrenous.send.devices.link_old_device import (
     start_on_old_device,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
-from tests.send.send_device import HERE, Person, Room
+from tests.send.send_device import RELAY_URL, Network, Person
 from tests.village.households import bare
 
 
 @pytest.fixture
-def room() -> Room:
-    room = Room()
-    room.set_up_person("ana")
-    return room
+def network() -> Network:
+    network = Network()
+    network.set_up_person("ana")
+    return network
 
 
 class PollingNewDevice:
@@ -53,9 +53,11 @@ class PollingNewDevice:
         raise self.error
 
 
-def link_until_error(room: Room, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Person:
-    ana = room["ana"]
-    new_device = PollingNewDevice(bare(room, "phone"), error)
+def link_until_error(
+    network: Network, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> Person:
+    ana = network["ana"]
+    new_device = PollingNewDevice(bare(network, "phone"), error)
     monkeypatch.setattr(setup, "_print_link_code", new_device.start)
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
     with ana.courier.playing(wait_for_letter=new_device.poll_or_raise):
@@ -64,9 +66,9 @@ def link_until_error(room: Room, error: BaseException, monkeypatch: pytest.Monke
 
 
 def test_unanswering_device_is_not_reported_as_linked(
-    room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    network: Network, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ana = link_until_error(room, RelayUnreachable(host=HERE), monkeypatch)
+    ana = link_until_error(network, RelayUnreachable(host=RELAY_URL), monkeypatch)
     captured = capsys.readouterr()
     assert "phone is on your list, but it has not answered" in captured.out
     assert "Linked" not in captured.out
@@ -76,21 +78,21 @@ def test_unanswering_device_is_not_reported_as_linked(
 
 
 def test_stopping_after_the_grant_says_that_the_device_is_listed(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(StoppedAfterGrant, match="phone is already on your list"):
-        link_until_error(room, KeyboardInterrupt(), monkeypatch)
+        link_until_error(network, KeyboardInterrupt(), monkeypatch)
 
 
-def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None:
+def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -> None:
     """If the relay creates no lock, the old device grants nothing, and linking ends on both."""
-    ana, phone = room["ana"], bare(room, "phone")
+    ana, phone = network["ana"], bare(network, "phone")
     here = start_on_old_device(None, ana.device)
 
     def fail_to_create_lock(home: MailboxAddress) -> None:
-        assert home.relay_url == HERE
+        assert home.relay_url == RELAY_URL
         assert own_other_devices(phone.device) is None
-        raise RelayUnreachable(host=HERE)
+        raise RelayUnreachable(host=RELAY_URL)
 
     with pytest.raises(RelayUnreachable):
         setup.link_on_new_device(here.code, None, phone.device, fail_to_create_lock, as_json=False)
