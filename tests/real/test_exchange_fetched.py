@@ -27,7 +27,7 @@ from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.ready import start_program
 from tests.real.exchange_server import DelayedClock, serving
-from tests.stop.exchange.exchange_for_tests import bits
+from tests.stop.exchange.exchange_for_tests import fake_hash
 
 pytestmark = pytest.mark.real
 
@@ -98,7 +98,7 @@ def serving_gate(folder: Path) -> Iterator[ServingGate]:
         platform = replace(opened, clock=DelayedClock(20))
         exchange = open_exchange(platform)
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
-        lines = "\n".join(bits(number).hex() for number in range(COUNT))
+        lines = "\n".join(fake_hash(number).hex() for number in range(COUNT))
         import_hashes(lines, PEOPLE_BANK, platform)
         update_exchange_state(exchange)
         platform.clock.advance(seconds=15)  # type: ignore[attr-defined]
@@ -147,7 +147,7 @@ def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
                 assert their_gate.pages.pages_reached.wait(120)
                 time.sleep(rng.random() / 10)  # in the middle of the page, or after it
         run_exchange_command(data, "fetch")
-        assert stored_hashes(data, "got") == {bits(number) for number in range(COUNT)}
+        assert stored_hashes(data, "got") == {fake_hash(number) for number in range(COUNT)}
         remaining_hashes = withdraw(their_gate.platform, 10)
         update_exchange_state(their_gate.exchange)
         time.sleep(2)

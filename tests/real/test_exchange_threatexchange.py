@@ -26,14 +26,14 @@ from tests.real.exchange_server import proxy_to, serving
 from tests.real.test_exchange_fetched import run_exchange_command, stored_hashes
 from tests.real.test_exchange_tx import run_tx
 from tests.serving.certificates import own_authority
-from tests.stop.exchange.exchange_for_tests import bits
+from tests.stop.exchange.exchange_for_tests import fake_hash
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real
 
 HOST, GROUP, COUNT = "graph.facebook.com", 424242424242, 1200
 TOKEN = "123456789012|" + "s" * 27
-ALL = {bits(number) for number in range(COUNT)}
+ALL = {fake_hash(number) for number in range(COUNT)}
 
 
 @dataclass
@@ -126,7 +126,7 @@ def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
     home, data, graph = tmp_path / "home", tmp_path / "ours", Graph()
     home.mkdir()
     for number in range(COUNT):
-        graph.put(number, bits(number).hex())
+        graph.put(number, fake_hash(number).hex())
     graph.put(COUNT, "0" * 32, "HASH_MD5")
     with served_to_tx(graph, tmp_path) as environment, served_to_us(graph, data, monkeypatch):
         edit = ("config", "collab", "edit", "fb_threatexchange", "-C", "TE")
@@ -138,17 +138,17 @@ def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
         first_requests = [query for query in graph.queries if "after" not in query]
         assert [query.get("types") for query in first_requests] == [None, "HASH_PDQ"]
 
-        printed = run_tx(home, environment, "match", "-H", "photo", "--", bits(7).hex())
+        printed = run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(7).hex())
         assert printed.startswith("pdq 0 (TE) POSITIVE_CLASS")
         for number in range(10):
             graph.delete(number, is_flagged=number % 2 == 0)
-        graph.put(COUNT + 1, bits(COUNT + 1).hex())
+        graph.put(COUNT + 1, fake_hash(COUNT + 1).hex())
         run_tx(home, environment, "fetch")
         run_exchange_command(data, "fetch")
         assert f"pdq: {COUNT - 10 + 1}" in run_tx(home, environment, "dataset")
-        remaining = ALL - {bits(number) for number in range(10)} | {bits(COUNT + 1)}
+        remaining = ALL - {fake_hash(number) for number in range(10)} | {fake_hash(COUNT + 1)}
         assert stored_hashes(data, "got") == remaining
-        assert run_tx(home, environment, "match", "-H", "photo", "--", bits(7).hex()) == ""
+        assert run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(7).hex()) == ""
     record_vectors("threatexchange at ThreatExchange", COUNT)
 
 
@@ -156,7 +156,7 @@ def test_rejected_token_is_reported_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, data = Graph(), tmp_path / "ours"
-    graph.put(1, bits(1).hex())
+    graph.put(1, fake_hash(1).hex())
     with served_to_us(graph, data, monkeypatch):
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", "123456789012|wrong")
         with pytest.raises(AssertionError, match="SourceRefused"):

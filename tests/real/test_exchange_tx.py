@@ -25,7 +25,12 @@ from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import run_program
 from tests.real.exchange_server import DelayedClock, proxy_to, serving
 from tests.serving.certificates import own_authority
-from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits, open_room
+from tests.stop.exchange.exchange_for_tests import (
+    PEOPLE_BANK,
+    ExchangeSetup,
+    fake_hash,
+    open_exchange_setup,
+)
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real
@@ -36,9 +41,9 @@ COUNT = 2500
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
+def exchange_setup(tmp_path: Path) -> Iterator[ExchangeSetup]:
     clock = DelayedClock(30)
-    with open_room(tmp_path, clock) as made:  # type: ignore[arg-type]
+    with open_exchange_setup(tmp_path, clock) as made:  # type: ignore[arg-type]
         yield made
 
 
@@ -56,10 +61,10 @@ def run_tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
     return str(result.stdout)
 
 
-def fill_feed(room: Room) -> None:
+def fill_feed(exchange_setup: ExchangeSetup) -> None:
     for number in range(COUNT):
         state = ClaimState.CONFIRMED if number % 2 else ClaimState.WAITING
-        room.feed.put(f"c{number:04}", bits(number), state=state)
+        exchange_setup.feed.put(f"c{number:04}", fake_hash(number), state=state)
 
 
 def run_client_program(environment: Mapping[str, str], program: str, *words: str) -> list[str]:
@@ -72,19 +77,19 @@ def run_client_program(environment: Mapping[str, str], program: str, *words: str
 
 
 @contextmanager
-def serving_stopncii(room: Room) -> Iterator[tuple[str, str]]:
+def serving_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]:
     """Serve the exchange; yield its StopNCII base address and a partner's key."""
-    _, key = room.partner("friends", submits=True)
-    with serving(exchange_app(room.exchange)) as port:
+    _, key = exchange_setup.add_partner("friends", submits=True)
+    with serving(exchange_app(exchange_setup.exchange)) as port:
         yield f"http://127.0.0.1:{port}/stopncii/v1", key
 
 
 @contextmanager
-def serving_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
+def serving_ncmec(exchange_setup: ExchangeSetup, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the exchange; yield the environment in which the client finds it instead of NCMEC."""
-    _, key = room.partner()
+    _, key = exchange_setup.add_partner()
     ca, pair = own_authority(folder, HOST)
-    app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(room.exchange)))])
+    app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(exchange_setup.exchange)))])
     with serving(app, pair) as port, proxy_to(port) as proxy:
         yield {
             "TX_NCMEC_CREDENTIALS": f"friends:{key}",
@@ -94,10 +99,10 @@ def serving_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def test_tx_fetches_and_matches_as_from_stopncii(
-    room: Room, home: Path, record_vectors: Callable[[str, int], None]
+    exchange_setup: ExchangeSetup, home: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    fill_feed(room)
-    with serving_stopncii(room) as (base, key):
+    fill_feed(exchange_setup)
+    with serving_stopncii(exchange_setup) as (base, key):
         keys = {"TX_STOPNCII_KEYS": f"{key},{key},{base}"}
         run_tx(home, keys, "config", "collab", "edit", "stop_ncii", "-C", "SN")
         run_tx(home, keys, "fetch")
@@ -105,8 +110,8 @@ def test_tx_fetches_and_matches_as_from_stopncii(
         waiting, confirmed = match(home, keys, 2), match(home, keys, 1)
         assert waiting.startswith("pdq 0 (SN) INVESTIGATION_SEED")
         assert confirmed == "pdq 0 (SN) POSITIVE_CLASS +1 +our-gate"
-        room.feed.withdraw("c0001")
-        room.clock.advance(seconds=5)
+        exchange_setup.feed.withdraw("c0001")
+        exchange_setup.clock.advance(seconds=5)
         run_tx(home, keys, "fetch")
         # tx ignores that the hash is withdrawn, but it does read our feedback.
         assert match(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
@@ -114,12 +119,12 @@ def test_tx_fetches_and_matches_as_from_stopncii(
 
 
 def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
-    room: Room, home: Path, record_vectors: Callable[[str, int], None]
+    exchange_setup: ExchangeSetup, home: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    fill_feed(room)
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=25)  # five seconds behind, as far as the client asks
-    with serving_ncmec(room, home) as environment:
+    fill_feed(exchange_setup)
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=25)  # five seconds behind, as far as the client asks
+    with serving_ncmec(exchange_setup, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
         run_tx(home, environment, *edit)
         run_tx(home, environment, "fetch")
@@ -129,8 +134,8 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
         assert waiting == "pdq 0 (NC) POSITIVE_CLASS unconfirmed"
         assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
         for number in range(10):
-            room.feed.withdraw(f"c{number:04}")
-        update_exchange_state(room.exchange)
+            exchange_setup.feed.withdraw(f"c{number:04}")
+        update_exchange_state(exchange_setup.exchange)
         time.sleep(2)
         run_tx(home, environment, "fetch")
         assert "pdq: 2490" in run_tx(home, environment, "dataset")
@@ -153,16 +158,16 @@ print(sum(page.count for page in pages))
 """
 
 
-def test_opinions_and_hashes_of_stopncii_client_arrive(room: Room) -> None:
-    register(room, "hers", bits(1))
-    with serving_stopncii(room) as (base, key):
+def test_opinions_and_hashes_of_stopncii_client_arrive(exchange_setup: ExchangeSetup) -> None:
+    register(exchange_setup, "hers", fake_hash(1))
+    with serving_stopncii(exchange_setup) as (base, key):
         assert run_client_program(
-            {}, OPINIONS_STOPNCII, base, key, bits(1).hex(), bits(2).hex()
+            {}, OPINIONS_STOPNCII, base, key, fake_hash(1).hex(), fake_hash(2).hex()
         ) == ["1"]
-    [opinion] = room.exchange.partners.opinions_on([ClaimId("hers")])
+    [opinion] = exchange_setup.exchange.partners.opinions_on([ClaimId("hers")])
     assert (opinion.partner, opinion.stance) == ("friends", Stance.DISPUTED)
-    known = {entry.bits: entry.number for entry in room.bank.entries(0)}
-    [(_, submitted)] = room.bank.claims_on_pictures([known[bits(2)]])
+    known = {entry.bits: entry.number for entry in exchange_setup.bank.entries(0)}
+    [(_, submitted)] = exchange_setup.bank.claims_on_pictures([known[fake_hash(2)]])
     assert (submitted.bank, submitted.state) == ("from-friends", ClaimState.WAITING)
 
 
@@ -194,31 +199,33 @@ except requests.HTTPError as refused:
 """
 
 
-def test_opinions_of_ncmec_client_arrive_and_local_time_is_refused(room: Room, home: Path) -> None:
+def test_opinions_of_ncmec_client_arrive_and_local_time_is_refused(
+    exchange_setup: ExchangeSetup, home: Path
+) -> None:
     for name, number in (("hers", 1), ("another", 2)):
-        register(room, name, bits(number))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=25)
-    with serving_ncmec(room, home) as environment:
+        register(exchange_setup, name, fake_hash(number))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=25)
+    with serving_ncmec(exchange_setup, home) as environment:
         printed = run_client_program(environment, OPINIONS_NCMEC)
     assert printed == [
         "friends ['our-gate', 'friends']",
         "['upvote'] ['downvote']",
         "400 True",
     ]
-    opinions = room.exchange.partners.opinions_on([ClaimId("hers"), ClaimId("another")])
+    opinions = exchange_setup.exchange.partners.opinions_on([ClaimId("hers"), ClaimId("another")])
     stances = {one.claim: one.stance for one in opinions}
     assert stances == {"hers": Stance.CONFIRMED, "another": Stance.NOT_INTIMATE}
     assert len(STANCE_BY_REASON_GUID) == 2
 
 
 def match(home: Path, environment: Mapping[str, str], number: int) -> str:
-    return run_tx(home, environment, "match", "-H", "photo", "--", bits(number).hex()).strip()
+    return run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(number).hex()).strip()
 
 
-def register(room: Room, name: str, of: bytes) -> None:
+def register(exchange_setup: ExchangeSetup, name: str, of: bytes) -> None:
     """Register a claim in the bank and in the feed."""
     claim = ClaimId(name)
-    made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
-    room.bank.register(Registration(made, (of,)))
-    room.feed.put(name, of)
+    made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
+    exchange_setup.bank.register(Registration(made, (of,)))
+    exchange_setup.feed.put(name, of)

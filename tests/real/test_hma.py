@@ -41,7 +41,7 @@ from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
 from tests.real.exchange_server import DelayedClock, proxy_to, serving
 from tests.serving.certificates import own_authority
-from tests.stop.exchange.exchange_for_tests import bits
+from tests.stop.exchange.exchange_for_tests import fake_hash
 
 TREE, PYTHON = (os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON"))
 pytestmark = [
@@ -147,7 +147,7 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
         exchange = open_exchange(platform)
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
-            lines = "\n".join(bits(number).hex() for number in numbers)
+            lines = "\n".join(fake_hash(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
         clock.advance(seconds=15)  # five seconds behind, as far as the client asks
@@ -169,8 +169,8 @@ def test_hma_imports_as_from_stopncii(our_gate: OurGate, hma_server: RunningHma)
         assert hma_server.fetch("OUR_GATE")["fetched_items"] == COUNT
         assert set(hma_server.contents("OUR_GATE").values()) == all_hashes()
         # HMA does not distinguish confirmed hashes from those that wait for review.
-        assert hma_server.distance("OUR_GATE", bits(0)) == "0"
-        assert hma_server.distance("OUR_GATE", bits(CONFIRMED)) == "0"
+        assert hma_server.distance("OUR_GATE", fake_hash(0)) == "0"
+        assert hma_server.distance("OUR_GATE", fake_hash(CONFIRMED)) == "0"
         [withdrawn] = our_gate.withdraw(1)
         assert hma_server.fetch("OUR_GATE")["fetched_items"] == COUNT
         # Its client compares the hash, not the status, with "Withdrawn". So the hash matches for
@@ -190,7 +190,7 @@ def test_hma_imports_and_deletes_as_from_ncmec(
         )
         assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT
         assert set(hma_server.contents("OUR_GATE").values()) == all_hashes()
-        assert hma_server.distance("OUR_GATE", bits(1)) == "0"
+        assert hma_server.distance("OUR_GATE", fake_hash(1)) == "0"
         withdrawn = our_gate.withdraw(10)
         assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT - 10
         assert set(hma_server.contents("OUR_GATE").values()) == all_hashes() - withdrawn
@@ -206,7 +206,7 @@ def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
         hma_server.post("/c/banks", {"name": bank})
     for number in range(OTHER_CONTENTS + 20):
         bank = "OTHER" if number < OTHER_CONTENTS else "THEIRS"
-        hma_server.post(f"/c/bank/{bank}/signal", {"pdq": bits(number).hex()})
+        hma_server.post(f"/c/bank/{bank}/signal", {"pdq": fake_hash(number).hex()})
     listed = hma_server.contents("THEIRS")
     assert len(listed) == 20
     with open_platform(data):
@@ -235,7 +235,7 @@ def serving_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
 
 def all_hashes() -> set[bytes]:
     """Return all hashes that our gate had at first."""
-    return {bits(number) for number in range(COUNT)}
+    return {fake_hash(number) for number in range(COUNT)}
 
 
 def run_exchange_command(data: Path, command: str, *words: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import skimage.data
 
 from tests.new_bank import close_connections
-from tests.stop.platform_for_tests import Room
+from tests.stop.platform_for_tests import GateSetup
 
 
 @pytest.fixture(autouse=True)
@@ -16,8 +16,8 @@ def _connections_closed() -> Iterator[None]:
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def gate_setup() -> GateSetup:
+    return GateSetup()
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
 
 
 @dataclass
-class Room:
+class GateSetup:
     """A person's device, a platform, and the connection between them."""
 
     clock: SettableClock = field(default_factory=SettableClock)

@@ -23,19 +23,21 @@ from entrenous.stop.nouns import (
     NoHashes,
 )
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
 LISTED = BankName("listed")
 
 
-def test_list_is_imported_and_bad_lines_are_reported(room: Room, her_picture: Any) -> None:
+def test_list_is_imported_and_bad_lines_are_reported(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     good = fingerprint(picture(her_picture)).hex
     text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
-    imported = import_hashes(text, LISTED, room.platform)
+    imported = import_hashes(text, LISTED, gate_setup.platform)
     assert (imported.accepted, imported.already) == (1, 1)
     assert [line for line, _ in imported.refused] == [5, 7]
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -47,83 +49,85 @@ def test_lists_with_any_line_end_and_odd_lines_are_read(end: str) -> None:
     assert [line for line, _ in refused] == [4, 5, 6]
 
 
-def test_importing_a_list_twice_adds_nothing(room: Room, her_picture: Any) -> None:
+def test_importing_a_list_twice_adds_nothing(gate_setup: GateSetup, her_picture: Any) -> None:
     text = fingerprint(picture(her_picture)).hex + "\n" + "0f" * 32
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
     for accepted in (2, 0, 0):
-        imported = import_hashes(text, LISTED, room.platform)
+        imported = import_hashes(text, LISTED, gate_setup.platform)
         assert (imported.accepted, imported.already) == (accepted, 2 - accepted)
-    assert len(judge_upload(jpeg(her_picture), room.platform).matches) == 1
-    again = import_hashes(text, LISTED, room.platform, looks_back=True)
+    assert len(judge_upload(jpeg(her_picture), gate_setup.platform).matches) == 1
+    again = import_hashes(text, LISTED, gate_setup.platform, looks_back=True)
     assert (again.accepted, again.looked_back) == (0, 1)
-    confirmed_import = import_hashes(text, LISTED, room.platform, confirmed=True)
+    confirmed_import = import_hashes(text, LISTED, gate_setup.platform, confirmed=True)
     assert (confirmed_import.accepted, confirmed_import.already) == (2, 0)
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
     for confirmed in (True, False):  # a confirmed claim includes a waiting one
-        done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
+        done = import_hashes(text, LISTED, gate_setup.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
 
-def test_look_back_is_due_for_an_imported_list(room: Room, her_picture: Any) -> None:
+def test_look_back_is_due_for_an_imported_list(gate_setup: GateSetup, her_picture: Any) -> None:
     text = fingerprint(picture(her_picture)).hex
-    judge_upload(jpeg(her_picture), room.platform)
-    import_hashes(text, LISTED, room.platform)
-    assert room.platform.reviews.count_waiting_items() == 0
-    assert look_back_for_due_claims(room.platform) == 1
-    assert room.platform.reviews.count_waiting_items() == 1
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    import_hashes(text, LISTED, gate_setup.platform)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
-def test_no_look_back_is_due_if_the_import_declines_it(room: Room, her_picture: Any) -> None:
+def test_no_look_back_is_due_if_the_import_declines_it(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     text = fingerprint(picture(her_picture)).hex
-    judge_upload(jpeg(her_picture), room.platform)
-    import_hashes(text, LISTED, room.platform, looks_back=False)
-    assert look_back_for_due_claims(room.platform) == 0
-    assert import_hashes(text, LISTED, room.platform, looks_back=True).looked_back == 1
-    assert look_back_for_due_claims(room.platform) == 0
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    import_hashes(text, LISTED, gate_setup.platform, looks_back=False)
+    assert look_back_for_due_claims(gate_setup.platform) == 0
+    assert import_hashes(text, LISTED, gate_setup.platform, looks_back=True).looked_back == 1
+    assert look_back_for_due_claims(gate_setup.platform) == 0
 
 
-def test_list_without_a_hash_changes_nothing(room: Room) -> None:
+def test_list_without_a_hash_changes_nothing(gate_setup: GateSetup) -> None:
     with pytest.raises(NoHashes, match="2 lines"):
-        import_hashes("nonsense\n\0\n", LISTED, room.platform)
-    assert LISTED not in {bank.name for bank in room.platform.bank.banks()}
-    assert import_hashes("# empty\n", LISTED, room.platform).accepted == 0
+        import_hashes("nonsense\n\0\n", LISTED, gate_setup.platform)
+    assert LISTED not in {bank.name for bank in gate_setup.platform.bank.banks()}
+    assert import_hashes("# empty\n", LISTED, gate_setup.platform).accepted == 0
 
 
-def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
+def test_lists_cannot_go_into_people_or_released(gate_setup: GateSetup) -> None:
     """These banks are for people's own claims and for released uploads."""
     for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):
-            bank_name_for_list(name, room.platform)
+            bank_name_for_list(name, gate_setup.platform)
     for odd in ("", "a", "two words", "a\nb", "UPPER", "-a", "x" * 41, "bl\u00e4"):
         with pytest.raises(BadBankName):
-            bank_name_for_list(odd, room.platform)
-    room.platform.bank.set_bank(Bank(BankName("as_hma_has_it")))
-    assert bank_name_for_list("as_hma_has_it", room.platform) == "as_hma_has_it"
-    assert bank_name_for_list("from-elsewhere", room.platform) == "from-elsewhere"
+            bank_name_for_list(odd, gate_setup.platform)
+    gate_setup.platform.bank.set_bank(Bank(BankName("as_hma_has_it")))
+    assert bank_name_for_list("as_hma_has_it", gate_setup.platform) == "as_hma_has_it"
+    assert bank_name_for_list("from-elsewhere", gate_setup.platform) == "from-elsewhere"
 
 
-def test_confirmed_list_refuses_uploads(room: Room, her_picture: Any) -> None:
+def test_confirmed_list_refuses_uploads(gate_setup: GateSetup, her_picture: Any) -> None:
     good = fingerprint(picture(her_picture)).hex
-    import_hashes(good, LISTED, room.platform, confirmed=True)
-    decision = judge_upload(jpeg(her_picture), room.platform)
+    import_hashes(good, LISTED, gate_setup.platform, confirmed=True)
+    decision = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.matches[0].bank == LISTED
 
 
 @pytest.mark.skipif(not NEEDLES.is_file(), reason="shared/judges/pdq is not here")
-def test_meta_needles_are_imported_and_found(room: Room) -> None:
+def test_meta_needles_are_imported_and_found(gate_setup: GateSetup) -> None:
     needles = NEEDLES.read_text().split()
-    imported = import_hashes("\n".join(needles), LISTED, room.platform)
+    imported = import_hashes("\n".join(needles), LISTED, gate_setup.platform)
     assert (imported.accepted, imported.refused) == (len(needles), ())
-    found = room.platform.index.find_near_hashes(
+    found = gate_setup.platform.index.find_near_hashes(
         [bytes.fromhex(one) for one in needles], part=False
     )
     assert {near.query for near in found if near.distance == 0} == set(range(len(needles)))
 
 
-def test_preparing_banks_keeps_their_policies(room: Room) -> None:
+def test_preparing_banks_keeps_their_policies(gate_setup: GateSetup) -> None:
     strict = Bank(PEOPLE_BANK, radius=20)
-    room.platform.bank.set_bank(strict)
-    create_built_in_banks(room.platform.bank)
-    assert room.platform.bank.bank(PEOPLE_BANK) == strict
-    assert room.platform.bank.bank(RELEASED_BANK).on_confirmed is Outcome.LET_THROUGH
+    gate_setup.platform.bank.set_bank(strict)
+    create_built_in_banks(gate_setup.platform.bank)
+    assert gate_setup.platform.bank.bank(PEOPLE_BANK) == strict
+    assert gate_setup.platform.bank.bank(RELEASED_BANK).on_confirmed is Outcome.LET_THROUGH

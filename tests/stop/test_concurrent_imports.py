@@ -16,7 +16,7 @@ from entrenous.stop.nouns import ImportResult
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine
-from tests.stop.platform_for_tests import Room
+from tests.stop.platform_for_tests import GateSetup
 
 LISTED = BankName("listed")
 TEXT = "\n".join(number.to_bytes(32, "big").hex() for number in range(6000))
@@ -39,7 +39,7 @@ class BankStoreAtBarrier(BankStore):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_concurrent_imports_add_each_hash_once(
-    kind: str, room: Room, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, gate_setup: GateSetup, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     open_database: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
@@ -48,7 +48,9 @@ def test_concurrent_imports_add_each_hash_once(
 
     def import_text(_: int) -> ImportResult:
         engine_of_thread = open_database()
-        platform = replace(room.platform, bank=BankStoreAtBarrier(engine_of_thread, room.clock))
+        platform = replace(
+            gate_setup.platform, bank=BankStoreAtBarrier(engine_of_thread, gate_setup.clock)
+        )
         try:
             return import_hashes(TEXT, LISTED, platform)
         finally:
@@ -56,7 +58,7 @@ def test_concurrent_imports_add_each_hash_once(
 
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(import_text, range(2)))
-    bank = BankStore(engine, room.clock)
+    bank = BankStore(engine, gate_setup.clock)
     assert bank.count_claims_and_hashes().claims == sum(one.accepted for one in done) == 6000
     assert sum(one.already for one in done) == 6000
     engine.dispose()

@@ -29,73 +29,77 @@ from entrenous.stop.registration import (
     Stance,
 )
 from tests.new_bank import busy_at
-from tests.stop.platform_for_tests import Room
+from tests.stop.platform_for_tests import GateSetup
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 6)]
 D, N, C = Stance.DISPUTED, Stance.NOT_INTIMATE, Stance.CONFIRMED
 
 
 @pytest.fixture
-def claim(room: Room, her_picture: Any) -> ClaimId:
+def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
     for number, key in enumerate(KEYS):
-        add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
-    return room.protect(her_picture, parts=False).claim
+        add_partner(
+            f"platform {number}", key.public_key().public_bytes_raw().hex(), gate_setup.platform
+        )
+    return gate_setup.protect(her_picture, parts=False).claim
 
 
-def opinion(room: Room, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey) -> Opinion:
-    at = room.clock.now().replace(microsecond=0)
+def opinion(
+    gate_setup: GateSetup, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey
+) -> Opinion:
+    at = gate_setup.clock.now().replace(microsecond=0)
     return Opinion(claim, stance, at, key.public_key().public_bytes_raw())
 
 
-def submit(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
-    room.clock.advance(minutes=1)
-    statement = opinion(room, claim, stance, KEYS[number])
+def submit(gate_setup: GateSetup, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
+    gate_setup.clock.advance(minutes=1)
+    statement = opinion(gate_setup, claim, stance, KEYS[number])
     signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
-    return accept_opinion(statement, signature, room.platform).state
+    return accept_opinion(statement, signature, gate_setup.platform).state
 
 
 @pytest.mark.threat("claim-censors")
-def test_three_platforms_suspend_each_key_once(room: Room, claim: ClaimId) -> None:
-    assert [submit(room, claim, D, 0) for _ in range(4)] == [ClaimState.WAITING] * 4
-    assert submit(room, claim, N, 1) is ClaimState.WAITING
-    assert submit(room, claim, C, 3) is ClaimState.WAITING
-    assert submit(room, claim, D, 2) is ClaimState.SUSPENDED
+def test_three_platforms_suspend_each_key_once(gate_setup: GateSetup, claim: ClaimId) -> None:
+    assert [submit(gate_setup, claim, D, 0) for _ in range(4)] == [ClaimState.WAITING] * 4
+    assert submit(gate_setup, claim, N, 1) is ClaimState.WAITING
+    assert submit(gate_setup, claim, C, 3) is ClaimState.WAITING
+    assert submit(gate_setup, claim, D, 2) is ClaimState.SUSPENDED
 
 
 def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
-    room: Room, claim: ClaimId
+    gate_setup: GateSetup, claim: ClaimId
 ) -> None:
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert [submit(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert submit(room, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
-    assert submit(room, claim, D, 4) is ClaimState.SUSPENDED
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    assert [submit(gate_setup, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    assert submit(gate_setup, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
+    assert submit(gate_setup, claim, D, 4) is ClaimState.SUSPENDED
 
 
-def test_opinion_changed_back_counts_as_new(room: Room, claim: ClaimId) -> None:
+def test_opinion_changed_back_counts_as_new(gate_setup: GateSetup, claim: ClaimId) -> None:
     for number in (0, 1):
-        submit(room, claim, D, number)
-    submit(room, claim, C, 0)
-    assert submit(room, claim, D, 2) is ClaimState.WAITING
-    assert submit(room, claim, D, 0) is ClaimState.SUSPENDED
+        submit(gate_setup, claim, D, number)
+    submit(gate_setup, claim, C, 0)
+    assert submit(gate_setup, claim, D, 2) is ClaimState.WAITING
+    assert submit(gate_setup, claim, D, 0) is ClaimState.SUSPENDED
 
 
-def test_confirming_opinions_confirm_no_claim(room: Room, claim: ClaimId) -> None:
-    assert {submit(room, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
+def test_confirming_opinions_confirm_no_claim(gate_setup: GateSetup, claim: ClaimId) -> None:
+    assert {submit(gate_setup, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
 
 
 def test_opinions_do_not_change_a_withdrawn_claim(
-    room: Room, her_picture: Any, claim: ClaimId
+    gate_setup: GateSetup, her_picture: Any, claim: ClaimId
 ) -> None:
     assert claim
-    protection = room.protect(her_picture, parts=False)
-    withdraw_protection(protection, room.gate, room.device)
+    protection = gate_setup.protect(her_picture, parts=False)
+    withdraw_protection(protection, gate_setup.gate, gate_setup.device)
     for number in range(4):
-        assert submit(room, protection.claim, D, number) is ClaimState.WITHDRAWN
+        assert submit(gate_setup, protection.claim, D, number) is ClaimState.WITHDRAWN
 
 
-def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -> None:
-    statement = opinion(room, claim, D, KEYS[0])
+def test_opinion_with_a_wrong_signature_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
+    statement = opinion(gate_setup, claim, D, KEYS[0])
     signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     for forged in (
         replace(statement, stance=N),
@@ -104,52 +108,56 @@ def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -
         replace(statement, key=KEYS[1].public_key().public_bytes_raw()),
     ):
         with pytest.raises(BadSignature):
-            accept_opinion(forged, signature, room.platform)
+            accept_opinion(forged, signature, gate_setup.platform)
     for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(signed_bytes_of_opinion(statement))):
         with pytest.raises(BadSignature):
-            accept_opinion(statement, bad, room.platform)
-    assert room.platform.bank.opinions(claim) == ()
+            accept_opinion(statement, bad, gate_setup.platform)
+    assert gate_setup.platform.bank.opinions(claim) == ()
 
 
 def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
-    room: Room, claim: ClaimId
+    gate_setup: GateSetup, claim: ClaimId
 ) -> None:
     stranger = Ed25519PrivateKey.generate()
-    statement = opinion(room, claim, D, stranger)
+    statement = opinion(gate_setup, claim, D, stranger)
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with pytest.raises(NoSuchPartner):
-        accept_opinion(statement, signed, room.platform)
-    ahead = opinion(room, claim, D, KEYS[0])
+        accept_opinion(statement, signed, gate_setup.platform)
+    ahead = opinion(gate_setup, claim, D, KEYS[0])
     ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
     signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
     with pytest.raises(BadOpinion, match="in the future"):
-        accept_opinion(ahead, signed, room.platform)
+        accept_opinion(ahead, signed, gate_setup.platform)
     with pytest.raises(NoSuchClaim):
-        submit(room, ClaimId("0" * 32), D, 0)
+        submit(gate_setup, ClaimId("0" * 32), D, 0)
 
 
-def test_opinion_of_a_dropped_partner_is_refused(room: Room, claim: ClaimId) -> None:
-    remove_partner(KEYS[0].public_key().public_bytes_raw().hex(), room.platform)
+def test_opinion_of_a_dropped_partner_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
+    remove_partner(KEYS[0].public_key().public_bytes_raw().hex(), gate_setup.platform)
     with pytest.raises(NoSuchPartner):
-        submit(room, claim, D, 0)
+        submit(gate_setup, claim, D, 0)
 
 
 def test_failed_suspension_succeeds_when_the_opinion_is_repeated(her_picture: Any) -> None:
-    room = Room()
+    gate_setup = GateSetup()
     for number, key in enumerate(KEYS):
-        add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
-    claim = room.protect(her_picture, parts=False).claim
+        add_partner(
+            f"platform {number}", key.public_key().public_bytes_raw().hex(), gate_setup.platform
+        )
+    claim = gate_setup.protect(her_picture, parts=False).claim
     for number in (0, 1):
-        submit(room, claim, D, number)
-    statement = opinion(room, claim, D, KEYS[2])
+        submit(gate_setup, claim, D, number)
+    statement = opinion(gate_setup, claim, D, KEYS[2])
     signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
-    with busy_at(room.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
-        accept_opinion(statement, signature, room.platform)
-    assert len(room.bank.opinions(claim)) == 2
-    assert accept_opinion(statement, signature, room.platform).state is ClaimState.SUSPENDED
+    with busy_at(gate_setup.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
+        accept_opinion(statement, signature, gate_setup.platform)
+    assert len(gate_setup.bank.opinions(claim)) == 2
+    assert accept_opinion(statement, signature, gate_setup.platform).state is ClaimState.SUSPENDED
 
 
 @pytest.mark.parametrize(("name", "key"), [("", "00" * 32), ("a", "00"), ("a", "x"), ("\n", "00")])
-def test_partner_with_a_bad_name_or_key_is_refused(room: Room, name: str, key: str) -> None:
+def test_partner_with_a_bad_name_or_key_is_refused(
+    gate_setup: GateSetup, name: str, key: str
+) -> None:
     with pytest.raises(BadPartner):
-        add_partner(name, key, room.platform)
+        add_partner(name, key, gate_setup.platform)

@@ -12,16 +12,16 @@ from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, BadPolicy, Bank, No
 from entrenous.stop.registration import ClaimEvent, ClaimState
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 SHADOW = PolicyChange(shadow=True)
 
 
-def test_unset_fields_of_a_policy_stay(room: Room) -> None:
-    set_policy(PEOPLE_BANK, PolicyChange(radius=20), room.platform)
-    after = set_policy(PEOPLE_BANK, PolicyChange(on_confirmed=Outcome.HOLD), room.platform)
+def test_unset_fields_of_a_policy_stay(gate_setup: GateSetup) -> None:
+    set_policy(PEOPLE_BANK, PolicyChange(radius=20), gate_setup.platform)
+    after = set_policy(PEOPLE_BANK, PolicyChange(on_confirmed=Outcome.HOLD), gate_setup.platform)
     assert after == Bank(PEOPLE_BANK, 20, Outcome.HOLD, Outcome.HOLD)
-    assert room.platform.bank.bank(PEOPLE_BANK) == after
+    assert gate_setup.platform.bank.bank(PEOPLE_BANK) == after
 
 
 @pytest.mark.threat("claim-censors")
@@ -35,35 +35,37 @@ def test_unset_fields_of_a_policy_stay(room: Room) -> None:
         (RELEASED_BANK, SHADOW),
     ],
 )
-def test_forbidden_policies_are_refused(room: Room, bank: BankName, change: PolicyChange) -> None:
-    before = room.platform.bank.banks()
+def test_forbidden_policies_are_refused(
+    gate_setup: GateSetup, bank: BankName, change: PolicyChange
+) -> None:
+    before = gate_setup.platform.bank.banks()
     with pytest.raises(BadPolicy):
-        set_policy(bank, change, room.platform)
-    assert room.platform.bank.banks() == before
+        set_policy(bank, change, gate_setup.platform)
+    assert gate_setup.platform.bank.banks() == before
 
 
-def test_policy_of_a_missing_bank_is_refused(room: Room) -> None:
+def test_policy_of_a_missing_bank_is_refused(gate_setup: GateSetup) -> None:
     with pytest.raises(NoSuchBank):
-        set_policy(BankName("x"), SHADOW, room.platform)
+        set_policy(BankName("x"), SHADOW, gate_setup.platform)
 
 
-def test_shadow_bank_only_records_its_outcome(room: Room, her_picture: Any) -> None:
-    claim = room.protect(her_picture, parts=False).claim
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    set_policy(PEOPLE_BANK, SHADOW, room.platform)
-    decision = judge_upload(jpeg(her_picture), room.platform)
+def test_shadow_bank_only_records_its_outcome(gate_setup: GateSetup, her_picture: Any) -> None:
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    set_policy(PEOPLE_BANK, SHADOW, gate_setup.platform)
+    decision = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
     assert [match.claim for match in decision.matches] == [claim]
-    assert room.platform.reviews.count_waiting_items() == 0
-    kept = room.platform.reviews.review(decision.case).decision
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    kept = gate_setup.platform.reviews.review(decision.case).decision
     assert kept == replace(decision, secret=None)
-    set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
-    decision = judge_upload(jpeg(her_picture), room.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(shadow=False), gate_setup.platform)
+    decision = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert (decision.outcome, decision.would) == (Outcome.REFUSE, None)
 
 
 def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     """Reviewing the upload does not change the shadow bank's claim.
 
@@ -71,16 +73,16 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
     """
     trial = BankName("tried")
     listed = fingerprint(picture(her_picture)).hex
-    import_hashes(listed, trial, room.platform, confirmed=True)
-    set_policy(trial, SHADOW, room.platform)
+    import_hashes(listed, trial, gate_setup.platform, confirmed=True)
+    set_policy(trial, SHADOW, gate_setup.platform)
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
-        room.clock.advance(minutes=1)
-        mine = room.protect(her_picture, parts=False).claim  # a new claim after a release
-        decision = judge_upload(jpeg(her_picture), room.platform)
+        gate_setup.clock.advance(minutes=1)
+        mine = gate_setup.protect(her_picture, parts=False).claim  # a new claim after a release
+        decision = judge_upload(jpeg(her_picture), gate_setup.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None
-        decide(decision.case, room.platform)
+        decide(decision.case, gate_setup.platform)
         shadowed = next(one.claim for one in decision.matches if one.bank == trial)
-        assert room.platform.bank.claim(shadowed).disputes == 0
-        assert room.platform.bank.claim(mine).state is state
+        assert gate_setup.platform.bank.claim(shadowed).disputes == 0
+        assert gate_setup.platform.bank.claim(mine).state is state

@@ -36,14 +36,16 @@ from entrenous.stop.registration import (
     holder_token_hash,
 )
 from entrenous.stop.registration_format import write_registration_request
-from tests.stop.platform_for_tests import InProcessGate, Room, picture
+from tests.stop.platform_for_tests import GateSetup, InProcessGate, picture
 
 pytestmark = pytest.mark.slow
 
 
-def test_request_has_only_fingerprints_and_a_token_hash(room: Room, her_picture: Any) -> None:
-    protection = room.protect(her_picture)
-    (sent,) = room.gate.sent
+def test_request_has_only_fingerprints_and_a_token_hash(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    protection = gate_setup.protect(her_picture)
+    (sent,) = gate_setup.gate.sent
     request = json.loads(sent)
     assert set(request) == {
         "schema", "kind", "hex", "quality", "holder", "parts", "reason", "jurisdiction",
@@ -55,30 +57,32 @@ def test_request_has_only_fingerprints_and_a_token_hash(room: Room, her_picture:
     assert protection.state is ClaimState.WAITING
 
 
-def test_no_window_hash_is_sent_without_consent(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture, parts=False)
-    assert json.loads(room.gate.sent[0])["parts"] == []
+def test_no_window_hash_is_sent_without_consent(gate_setup: GateSetup, her_picture: Any) -> None:
+    gate_setup.protect(her_picture, parts=False)
+    assert json.loads(gate_setup.gate.sent[0])["parts"] == []
 
 
-def test_gate_stores_nothing_about_the_person(room: Room, her_picture: Any) -> None:
-    claim = room.platform.bank.claim(room.protect(her_picture).claim)
+def test_gate_stores_nothing_about_the_person(gate_setup: GateSetup, her_picture: Any) -> None:
+    claim = gate_setup.platform.bank.claim(gate_setup.protect(her_picture).claim)
     assert (claim.reason, claim.jurisdiction, claim.disputes) == ("", "", 0)
 
 
 @pytest.mark.threat("under-eighteen")
-def test_under_eighteen_is_referred_to_take_it_down(room: Room, her_picture: Any) -> None:
+def test_under_eighteen_is_referred_to_take_it_down(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     file = io.BytesIO()
     Image.fromarray(her_picture).save(file, "PNG")
     with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
-        fingerprint_file(file.getvalue(), Consent(adult=False, parts=True), room.device)
-    assert room.gate.sent == []
+        fingerprint_file(file.getvalue(), Consent(adult=False, parts=True), gate_setup.device)
+    assert gate_setup.gate.sent == []
 
 
-def test_a_flat_picture_is_refused_before_anything_is_sent(room: Room) -> None:
+def test_a_flat_picture_is_refused_before_anything_is_sent(gate_setup: GateSetup) -> None:
     flat = np.full((300, 400, 3), 120, dtype=np.uint8)
     with pytest.raises(TooFlat, match="quality 0 of 100"):
-        room.protect(flat)
-    assert room.gate.sent == []
+        gate_setup.protect(flat)
+    assert gate_setup.gate.sent == []
 
 
 @dataclass
@@ -94,20 +98,24 @@ class LostAnswers(InProcessGate):
         return status
 
 
-def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, her_picture: Any) -> None:
-    room.gate = LostAnswers(room.platform)
+def test_a_claim_whose_answer_was_lost_can_be_withdrawn(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.gate = LostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered) as caught:
-        room.protect(her_picture)
-    (record,) = all_protections(room.device)
+        gate_setup.protect(her_picture)
+    (record,) = all_protections(gate_setup.device)
     assert record.state is None
     assert f"entrenous unprotect {record.claim}" in " ".join(str(caught.value).split())
-    assert room.platform.bank.claim(record.claim).state is ClaimState.WAITING
-    withdraw_protection(record, room.gate, room.device)
-    assert room.platform.bank.claim(record.claim).state is ClaimState.WITHDRAWN
-    assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
+    assert gate_setup.platform.bank.claim(record.claim).state is ClaimState.WAITING
+    withdraw_protection(record, gate_setup.gate, gate_setup.device)
+    assert gate_setup.platform.bank.claim(record.claim).state is ClaimState.WITHDRAWN
+    assert all_protections(gate_setup.device)[0].state is ClaimState.WITHDRAWN
 
 
-def test_registration_is_recorded_before_the_request(room: Room, her_picture: Any) -> None:
+def test_registration_is_recorded_before_the_request(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """The record remains even if the program is stopped before the answer."""
 
     class Stops(InProcessGate):
@@ -115,27 +123,31 @@ def test_registration_is_recorded_before_the_request(room: Room, her_picture: An
             super().register(request)
             raise KeyboardInterrupt
 
-    room.gate = Stops(room.platform)
+    gate_setup.gate = Stops(gate_setup.platform)
     with pytest.raises(KeyboardInterrupt):
-        room.protect(her_picture)
-    (record,) = all_protections(room.device)
-    assert room.platform.bank.claim(record.claim).holder_sha256 == holder_token_hash(record.token)
+        gate_setup.protect(her_picture)
+    (record,) = all_protections(gate_setup.device)
+    assert gate_setup.platform.bank.claim(record.claim).holder_sha256 == holder_token_hash(
+        record.token
+    )
 
 
-def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, her_picture: Any) -> None:
-    room.gate = gate = LostAnswers(room.platform)
+def test_repeated_request_after_a_lost_answer_makes_one_claim(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.gate = gate = LostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
-        room.protect(her_picture)
+        gate_setup.protect(her_picture)
     gate.lost = False
-    protection = room.protect(her_picture)
-    assert all_protections(room.device) == (protection,)
+    protection = gate_setup.protect(her_picture)
+    assert all_protections(gate_setup.device) == (protection,)
     assert protection.state is ClaimState.WAITING
-    assert room.platform.bank.count_claims_and_hashes().claims == 1
+    assert gate_setup.platform.bank.count_claims_and_hashes().claims == 1
     # The last request was answered, so the next one makes a new claim.
-    assert room.protect(her_picture).claim != protection.claim
+    assert gate_setup.protect(her_picture).claim != protection.claim
 
 
-def test_no_record_is_kept_without_a_connection(room: Room, her_picture: Any) -> None:
+def test_no_record_is_kept_without_a_connection(gate_setup: GateSetup, her_picture: Any) -> None:
     @dataclass
     class Unreached(InProcessGate):
         received_once: bool = False
@@ -147,69 +159,79 @@ def test_no_record_is_kept_without_a_connection(room: Room, her_picture: Any) ->
                 raise GateUnreachable(url=self.url)
             raise NoConnection(url=self.url)
 
-    room.gate = gate = Unreached(room.platform)
+    gate_setup.gate = gate = Unreached(gate_setup.platform)
     with pytest.raises(NoConnection, match="Nothing was sent"):
-        room.protect(her_picture)
-    assert all_protections(room.device) == ()
+        gate_setup.protect(her_picture)
+    assert all_protections(gate_setup.device) == ()
     gate.received_once = True
     for _ in range(2):  # NoConnection says nothing about the first request
         with pytest.raises(RegistrationUnanswered):
-            room.protect(her_picture)
-    assert len(all_protections(room.device)) == 1
+            gate_setup.protect(her_picture)
+    assert len(all_protections(gate_setup.device)) == 1
 
 
-def test_only_an_active_registration_is_found(room: Room, her_picture: Any) -> None:
+def test_only_an_active_registration_is_found(gate_setup: GateSetup, her_picture: Any) -> None:
     fingerprints = fingerprint_picture(
-        picture(her_picture), Consent(adult=True, parts=False), room.device
+        picture(her_picture), Consent(adult=True, parts=False), gate_setup.device
     )
-    assert find_active_registration(fingerprints, room.gate, room.device) is None
-    made = register_fingerprints(fingerprints, room.gate, room.device)
-    assert find_active_registration(fingerprints, room.gate, room.device) == made
-    withdraw_protection(made, room.gate, room.device)
-    assert find_active_registration(fingerprints, room.gate, room.device) is None
+    assert find_active_registration(fingerprints, gate_setup.gate, gate_setup.device) is None
+    made = register_fingerprints(fingerprints, gate_setup.gate, gate_setup.device)
+    assert find_active_registration(fingerprints, gate_setup.gate, gate_setup.device) == made
+    withdraw_protection(made, gate_setup.gate, gate_setup.device)
+    assert find_active_registration(fingerprints, gate_setup.gate, gate_setup.device) is None
 
 
-def test_registration_that_never_arrived_can_be_withdrawn(room: Room, her_picture: Any) -> None:
+def test_registration_that_never_arrived_can_be_withdrawn(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     class NeverReached(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_registration_request(request))
             raise GateUnreachable(url=self.url)
 
-    room.gate = NeverReached(room.platform)
+    gate_setup.gate = NeverReached(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
-        room.protect(her_picture)
-    (record,) = all_protections(room.device)
-    assert withdraw_protection(record, room.gate, room.device).state is ClaimState.WITHDRAWN
+        gate_setup.protect(her_picture)
+    (record,) = all_protections(gate_setup.device)
+    assert (
+        withdraw_protection(record, gate_setup.gate, gate_setup.device).state
+        is ClaimState.WITHDRAWN
+    )
 
 
-def test_no_record_is_kept_of_a_refused_registration(room: Room, her_picture: Any) -> None:
+def test_no_record_is_kept_of_a_refused_registration(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     class Refuses(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_registration_request(request))
             raise GateRefused(url=self.url, detail="no")
 
-    room.gate = Refuses(room.platform)
+    gate_setup.gate = Refuses(gate_setup.platform)
     with pytest.raises(GateRefused):
-        room.protect(her_picture)
-    assert all_protections(room.device) == ()
+        gate_setup.protect(her_picture)
+    assert all_protections(gate_setup.device) == ()
 
 
-def test_answer_about_another_claim_is_refused(room: Room, her_picture: Any) -> None:
+def test_answer_about_another_claim_is_refused(gate_setup: GateSetup, her_picture: Any) -> None:
     class AnswersOfAnotherClaim(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             return replace(super().register(request), claim=ClaimId("0" * 32))
 
-    room.gate = AnswersOfAnotherClaim(room.platform)
+    gate_setup.gate = AnswersOfAnotherClaim(gate_setup.platform)
     with pytest.raises(BadAnswer):
-        room.protect(her_picture)
-    (record,) = all_protections(room.device)
+        gate_setup.protect(her_picture)
+    (record,) = all_protections(gate_setup.device)
     assert record.state is None
 
 
-def test_refreshing_stores_the_current_state(room: Room, her_picture: Any) -> None:
-    protection = room.protect(her_picture)
-    room.platform.bank.apply_event(protection.claim, ClaimEvent.CONFIRM)
-    assert refresh_protection(protection, room.gate, room.device).state is ClaimState.CONFIRMED
-    assert find_protection(protection.claim, room.device).state is ClaimState.CONFIRMED
+def test_refreshing_stores_the_current_state(gate_setup: GateSetup, her_picture: Any) -> None:
+    protection = gate_setup.protect(her_picture)
+    gate_setup.platform.bank.apply_event(protection.claim, ClaimEvent.CONFIRM)
+    assert (
+        refresh_protection(protection, gate_setup.gate, gate_setup.device).state
+        is ClaimState.CONFIRMED
+    )
+    assert find_protection(protection.claim, gate_setup.device).state is ClaimState.CONFIRMED
     with pytest.raises(NoSuchProtection):
-        find_protection("nothing", room.device)
+        find_protection("nothing", gate_setup.device)

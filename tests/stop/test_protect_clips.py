@@ -18,7 +18,7 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.stop.protect import all_protections, register_fingerprints, withdraw_protection
 from entrenous.stop.registration import ClaimState, Protection, RegistrationUnanswered
-from tests.stop.platform_for_tests import Room
+from tests.stop.platform_for_tests import GateSetup
 from tests.stop.test_protect import LostAnswers
 
 SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
@@ -30,10 +30,10 @@ MEDIA = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 @pytest.mark.parametrize("media", MEDIA)
 def test_clip_request_has_only_fingerprints_and_a_token_hash(
-    room: Room, media: MediaFingerprint
+    gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
-    protection = register_fingerprints(media, room.gate, room.device)
-    (sent,) = room.gate.sent
+    protection = register_fingerprints(media, gate_setup.gate, gate_setup.device)
+    (sent,) = gate_setup.gate.sent
     form = json.loads(sent)
     own = (
         {"frames", "sound"} if media is MEDIA[0] else {"frames"} if media is MEDIA[1] else {"sound"}
@@ -47,14 +47,14 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(
 
 @pytest.mark.parametrize("media", MEDIA)
 def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
-    room: Room, media: MediaFingerprint
+    gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
-    protection = register_fingerprints(media, room.gate, room.device)
-    assert all_protections(room.device) == (protection,)
+    protection = register_fingerprints(media, gate_setup.gate, gate_setup.device)
+    assert all_protections(gate_setup.device) == (protection,)
     assert (protection.kind, protection.state) == (media.kind, ClaimState.WAITING)
-    withdraw_protection(protection, room.gate, room.device)
-    assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
-    assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
+    withdraw_protection(protection, gate_setup.gate, gate_setup.device)
+    assert all_protections(gate_setup.device)[0].state is ClaimState.WITHDRAWN
+    assert gate_setup.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
 
 
 @pytest.mark.parametrize(
@@ -69,23 +69,23 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
     ],
 )
 def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
-    room: Room, other: Callable[[VideoPrint], MediaFingerprint]
+    gate_setup: GateSetup, other: Callable[[VideoPrint], MediaFingerprint]
 ) -> None:
     """A request that differs in any way makes another claim."""
-    room.gate = gate = LostAnswers(room.platform)
+    gate_setup.gate = gate = LostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
-        register_fingerprints(MEDIA[0], gate, room.device)
+        register_fingerprints(MEDIA[0], gate, gate_setup.device)
     gate.lost = False
-    different = register_fingerprints(other(VIDEO), gate, room.device)
-    again = register_fingerprints(MEDIA[0], gate, room.device)
+    different = register_fingerprints(other(VIDEO), gate, gate_setup.device)
+    again = register_fingerprints(MEDIA[0], gate, gate_setup.device)
     assert again.claim != different.claim
-    assert room.platform.bank.count_claims_and_hashes().claims == 2
-    assert {one.state for one in all_protections(room.device)} == {ClaimState.WAITING}
+    assert gate_setup.platform.bank.count_claims_and_hashes().claims == 2
+    assert {one.state for one in all_protections(gate_setup.device)} == {ClaimState.WAITING}
 
 
-def test_record_of_a_picture_registration_is_unchanged_by_clips(room: Room) -> None:
+def test_record_of_a_picture_registration_is_unchanged_by_clips(gate_setup: GateSetup) -> None:
     """The record has the same fields; only ``kind`` has new values."""
-    protection = register_fingerprints(SOUND, room.gate, room.device)
+    protection = register_fingerprints(SOUND, gate_setup.gate, gate_setup.device)
     names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
     assert set(Protection.__slots__) == names
     picture = replace(protection, kind=PicturePrint.kind)

@@ -30,17 +30,17 @@ from entrenous.stop.register import register_claim, withdraw_claim
 from entrenous.stop.registration import ClaimRequest, ClaimState
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import FoundBy, Outcome, ReviewState, UnshownMatches
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture, png
 
 pytestmark = pytest.mark.slow
 
 TOKEN = Secret(b"x" * 32)
 
 
-def register(room: Room, media: MediaFingerprint, token: Secret = TOKEN) -> Any:
+def register(gate_setup: GateSetup, media: MediaFingerprint, token: Secret = TOKEN) -> Any:
     """Register a claim with any fingerprints, as a modified client can."""
     holder = hashlib.sha256(token.reveal()).digest()
-    return register_claim(ClaimRequest(media, holder), room.platform)
+    return register_claim(ClaimRequest(media, holder), gate_setup.platform)
 
 
 def picture_print(pixels: Any) -> PicturePrint:
@@ -65,98 +65,99 @@ def collage(one: Any, other: Any) -> Any:
 
 @pytest.mark.threat("claim-censors")
 def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     """Somebody registers a famous picture and uploads it beside one that every reviewer refuses."""
-    claim = room.protect(other_picture, parts=False).claim
-    case = judge_upload(jpeg(collage(her_picture, other_picture)), room.platform).case
-    assert run_next_deferred_scan(room.platform)
-    confirm_case(case, room.platform)
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert judge_upload(jpeg(other_picture), room.platform).outcome is Outcome.HOLD
-    again = judge_upload(jpeg(collage(her_picture, other_picture)), room.platform)
+    claim = gate_setup.protect(other_picture, parts=False).claim
+    case = judge_upload(jpeg(collage(her_picture, other_picture)), gate_setup.platform).case
+    assert run_next_deferred_scan(gate_setup.platform)
+    confirm_case(case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(other_picture), gate_setup.platform).outcome is Outcome.HOLD
+    again = judge_upload(jpeg(collage(her_picture, other_picture)), gate_setup.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
-    confirm_case(again.case, room.platform)  # this does not confirm the claim either
-    assert judge_upload(jpeg(other_picture), room.platform).outcome is Outcome.HOLD
+    confirm_case(again.case, gate_setup.platform)  # this does not confirm the claim either
+    assert judge_upload(jpeg(other_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.threat("claim-censors")
 def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     """The claim has the hash of a famous picture and the window hashes of another one."""
     made = PicturePrint(picture_print(other_picture).whole, window_hashes(picture(her_picture)))
-    claim = register(room, made)
+    claim = register(gate_setup, made)
     cut = her_picture[40:-40, 40:-40]
-    held = judge_upload(jpeg(cut), room.platform)
+    held = judge_upload(jpeg(cut), gate_setup.platform)
     assert held.outcome is Outcome.HOLD
-    confirm_case(held.case, room.platform)
-    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
-    assert judge_upload(jpeg(other_picture), room.platform).outcome is Outcome.HOLD
-    assert judge_upload(jpeg(cut, 70), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(jpeg(cut[:, ::-1]), room.platform).outcome is Outcome.REFUSE
-    withdraw_claim(claim.id, TOKEN, room.platform)
-    assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.LET_THROUGH
+    confirm_case(held.case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim.id).state is ClaimState.WAITING
+    assert judge_upload(jpeg(other_picture), gate_setup.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(cut, 70), gate_setup.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(cut[:, ::-1]), gate_setup.platform).outcome is Outcome.REFUSE
+    withdraw_claim(claim.id, TOKEN, gate_setup.platform)
+    assert judge_upload(jpeg(cut), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("claim-censors")
 def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     made = PicturePrint(picture_print(other_picture).whole, window_hashes(picture(her_picture)))
     cut = her_picture[40:-40, 40:-40]
-    earlier = judge_upload(jpeg(cut), room.platform)
-    claim = register(room, made)
-    confirm_case(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
-    assert look_back_for_due_claims(room.platform) == 1
-    review = room.platform.reviews.review(earlier.case)
+    earlier = judge_upload(jpeg(cut), gate_setup.platform)
+    claim = register(gate_setup, made)
+    confirm_case(judge_upload(jpeg(cut, 70), gate_setup.platform).case, gate_setup.platform)
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    review = gate_setup.platform.reviews.review(earlier.case)
     assert [match.added for match in review.decision.matches] == [True]
-    confirm_case(earlier.case, room.platform)
-    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
+    confirm_case(earlier.case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim.id).state is ClaimState.WAITING
 
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("share", [0.05, 0.1])
 def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
-    room: Room, her_picture: Any, share: float
+    gate_setup: GateSetup, her_picture: Any, share: float
 ) -> None:
     made = blur_square(her_picture, share)
     apart = distance(fingerprint(picture(made)), fingerprint(picture(her_picture)))
     assert 4 < apart <= 31
-    claim = room.protect(her_picture).claim
-    release_case(judge_upload(png(made), room.platform).case, room.platform)
-    assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    claim = gate_setup.protect(her_picture).claim
+    release_case(judge_upload(png(made), gate_setup.platform).case, gate_setup.platform)
+    assert judge_upload(png(made), gate_setup.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
 
 
 @pytest.mark.threat("released-first")
 def test_a_flood_behind_a_covered_version_is_not_released_with_it(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    claim = room.protect(her_picture).claim
-    first = judge_upload(png(blur_square(her_picture)), room.platform).case
+    claim = gate_setup.protect(her_picture).claim
+    first = judge_upload(png(blur_square(her_picture)), gate_setup.platform).case
     real = [
-        judge_upload(jpeg(her_picture, 60 + number), room.platform).case for number in range(21)
+        judge_upload(jpeg(her_picture, 60 + number), gate_setup.platform).case
+        for number in range(21)
     ]
-    assert (room.platform.reviews.count_waiting_items(), len(real)) == (1, 21)
-    assert release_case(first, room.platform).also == ()
-    states = {room.platform.reviews.review(case).state for case in real}
+    assert (gate_setup.platform.reviews.count_waiting_items(), len(real)) == (1, 21)
+    assert release_case(first, gate_setup.platform).also == ()
+    states = {gate_setup.platform.reviews.review(case).state for case in real}
     assert states == {ReviewState.WAITING}
-    other_picture = room.platform.reviews.next_waiting_upload()
+    other_picture = gate_setup.platform.reviews.next_waiting_upload()
     assert other_picture is not None
-    assert set(confirm_case(other_picture.case, room.platform).also) | {other_picture.case} == set(
-        real
-    )
-    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+    assert set(confirm_case(other_picture.case, gate_setup.platform).also) | {
+        other_picture.case
+    } == set(real)
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.CONFIRMED
 
 
 @pytest.mark.threat("released-first")
 def test_versions_that_only_resemble_it_do_not_suspend_a_claim(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    claim = room.protect(her_picture).claim
+    claim = gate_setup.protect(her_picture).claim
     side = int((0.02 * her_picture.shape[0] * her_picture.shape[1]) ** 0.5)
     original, held_count = fingerprint(picture(her_picture)), 0
     for y, x in itertools.product((0.1, 0.25, 0.4, 0.55, 0.7), repeat=2):
@@ -165,59 +166,63 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(
         made[top : top + side, left : left + side] = 0
         if not 8 < distance(fingerprint(picture(made)), original) <= 31:
             continue
-        decision = judge_upload(png(made), room.platform)
+        decision = judge_upload(png(made), gate_setup.platform)
         if decision.outcome is Outcome.HOLD:
             held_count += 1
-            release_case(decision.case, room.platform)
+            release_case(decision.case, gate_setup.platform)
     assert held_count >= 3
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
-def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> None:
+def test_look_back_finds_an_upload_with_a_newly_registered_sound(gate_setup: GateSetup) -> None:
     talk = voice(14.0, seed=3)
-    case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
-    claim = register(room, make_sound_fingerprint(talk, 16_000))
-    assert look_back_for_due_claims(room.platform) == 1
-    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
+    case = judge_upload(
+        coded(talk, 16_000, "aac", "ipod", 48_000), gate_setup.platform, "post 1"
+    ).case
+    claim = register(gate_setup, make_sound_fingerprint(talk, 16_000))
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    (found,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.found) == (case, FoundBy.LOOK_BACK)
-    confirm_case(case, room.platform)
-    assert room.platform.bank.claim(claim.id).state is ClaimState.CONFIRMED
+    confirm_case(case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim.id).state is ClaimState.CONFIRMED
 
 
 @pytest.mark.threat("released-first")
-def test_release_after_an_appeal_needs_all_claims_shown(room: Room, her_picture: Any) -> None:
+def test_release_after_an_appeal_needs_all_claims_shown(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
-    first = register(room, picture_print(her_picture))
-    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    first = register(gate_setup, picture_print(her_picture))
+    confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     upload = jpeg(her_picture, 60)
-    refused = judge_upload(upload, room.platform)
+    refused = judge_upload(upload, gate_setup.platform)
     assert refused.secret is not None
-    room.clock.advance(hours=1)
-    second = room.protect(her_picture)
-    look_back_for_due_claims(room.platform)
-    withdraw_claim(first.id, TOKEN, room.platform)
-    submit_appeal(refused.case, refused.secret, upload, room.platform)
+    gate_setup.clock.advance(hours=1)
+    second = gate_setup.protect(her_picture)
+    look_back_for_due_claims(gate_setup.platform)
+    withdraw_claim(first.id, TOKEN, gate_setup.platform)
+    submit_appeal(refused.case, refused.secret, upload, gate_setup.platform)
     with pytest.raises(UnshownMatches, match="look at the case again"):
-        release_case(refused.case, room.platform)
-    review = room.platform.reviews.review(refused.case)
+        release_case(refused.case, gate_setup.platform)
+    review = gate_setup.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [first.id, second.claim]
-    release_case(refused.case, room.platform)  # now the reviewer has seen all claims
+    release_case(refused.case, gate_setup.platform)  # now the reviewer has seen all claims
 
 
 @pytest.mark.threat("released-first")
 def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    room.protect(her_picture)
-    case = judge_upload(jpeg(her_picture[:, ::-1]), room.platform).case
-    second = room.protect(her_picture).claim
+    gate_setup.protect(her_picture)
+    case = judge_upload(jpeg(her_picture[:, ::-1]), gate_setup.platform).case
+    second = gate_setup.protect(her_picture).claim
     with pytest.raises(UnshownMatches):
-        release_case(case, room.platform)
-    matches = room.platform.reviews.review(case).decision.matches
+        release_case(case, gate_setup.platform)
+    matches = gate_setup.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches][1:] == [second]
-    release_case(case, room.platform)
+    release_case(case, gate_setup.platform)
 
 
 @pytest.mark.threat("released-first")
@@ -225,117 +230,124 @@ def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
 def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     her_picture: Any, confirmers: int
 ) -> None:
-    room = Room(limits=GateLimits(confirmers=confirmers))
-    first = room.protect(her_picture).claim
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    second = room.protect(her_picture).claim
-    look_back_for_due_claims(room.platform)
+    gate_setup = GateSetup(limits=GateLimits(confirmers=confirmers))
+    first = gate_setup.protect(her_picture).claim
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    second = gate_setup.protect(her_picture).claim
+    look_back_for_due_claims(gate_setup.platform)
     for verb in (confirm_case, release_case):
         with pytest.raises(UnshownMatches):
-            verb(case, room.platform, "ana", {first})
-    review = room.platform.reviews.review(case)
+            verb(case, gate_setup.platform, "ana", {first})
+    review = gate_setup.platform.reviews.review(case)
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "")
-    done = release_case(case, room.platform, "ana", {first, second})
+    done = release_case(case, gate_setup.platform, "ana", {first, second})
     assert done.state is ReviewState.RELEASED
 
 
 def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(look_back_days=0))
-    first = room.protect(her_picture)
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    second = room.protect(her_picture).claim
-    look_back_for_due_claims(room.platform)
-    matches = room.platform.reviews.review(case).decision.matches
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
+    first = gate_setup.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    second = gate_setup.protect(her_picture).claim
+    look_back_for_due_claims(gate_setup.platform)
+    matches = gate_setup.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [first.claim, second]
 
 
 @pytest.mark.threat("insider-decides")
 def test_first_confirmation_does_not_cover_later_claims(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(confirmers=2))
-    room.protect(her_picture)
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    assert confirm_case(case, room.platform, "ada").first_confirmer == "ada"
-    second = room.protect(her_picture).claim
-    look_back_for_due_claims(room.platform)
-    assert room.platform.reviews.review(case).first_confirmer == ""
-    assert confirm_case(case, room.platform, "bob").first_confirmer == "bob"
-    confirm_case(case, room.platform, "ada")
-    assert room.platform.bank.claim(second).state is ClaimState.CONFIRMED
+    gate_setup = GateSetup(limits=GateLimits(confirmers=2))
+    gate_setup.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    assert confirm_case(case, gate_setup.platform, "ada").first_confirmer == "ada"
+    second = gate_setup.protect(her_picture).claim
+    look_back_for_due_claims(gate_setup.platform)
+    assert gate_setup.platform.reviews.review(case).first_confirmer == ""
+    assert confirm_case(case, gate_setup.platform, "bob").first_confirmer == "bob"
+    confirm_case(case, gate_setup.platform, "ada")
+    assert gate_setup.platform.bank.claim(second).state is ClaimState.CONFIRMED
 
 
 def test_later_confirmation_overrules_a_release_of_the_same_upload(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     """The claim was already confirmed before the release."""
-    room.protect(her_picture, parts=False)
-    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    gate_setup.protect(her_picture, parts=False)
+    confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     made = png(blur_square(her_picture))
-    refused = judge_upload(made, room.platform)
+    refused = judge_upload(made, gate_setup.platform)
     assert refused.secret is not None
-    submit_appeal(refused.case, refused.secret, made, room.platform)
-    release_case(refused.case, room.platform)
-    assert judge_upload(made, room.platform).outcome is Outcome.LET_THROUGH
-    room.clock.advance(minutes=1)
-    room.protect(
+    submit_appeal(refused.case, refused.secret, made, gate_setup.platform)
+    release_case(refused.case, gate_setup.platform)
+    assert judge_upload(made, gate_setup.platform).outcome is Outcome.LET_THROUGH
+    gate_setup.clock.advance(minutes=1)
+    gate_setup.protect(
         her_picture, parts=False
     )  # another person's claim, so that the upload is held again
-    confirm_case(judge_upload(made, room.platform).case, room.platform)
-    assert judge_upload(made, room.platform).outcome is Outcome.REFUSE
+    confirm_case(judge_upload(made, gate_setup.platform).case, gate_setup.platform)
+    assert judge_upload(made, gate_setup.platform).outcome is Outcome.REFUSE
 
 
 def test_released_clip_is_not_held_for_an_unrelated_new_sound(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    gate_setup: GateSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sound is registered while the same file is judged again."""
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
-    register(room, make_sound_fingerprint(talk, 16_000))
-    release_case(judge_upload(upload, room.platform).case, room.platform)
-    record = type(room.platform.reviews).record_upload
+    register(gate_setup, make_sound_fingerprint(talk, 16_000))
+    release_case(judge_upload(upload, gate_setup.platform).case, gate_setup.platform)
+    record = type(gate_setup.platform.reviews).record_upload
 
     def register_and_record(queue: Any, review: Any, untrusted: Any) -> None:
         record(queue, review, untrusted)
-        register(room, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
+        register(gate_setup, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
 
-    monkeypatch.setattr(type(room.platform.reviews), "record_upload", register_and_record)
-    decision = judge_upload(upload, room.platform)
+    monkeypatch.setattr(type(gate_setup.platform.reviews), "record_upload", register_and_record)
+    decision = judge_upload(upload, gate_setup.platform)
     assert decision.outcome is Outcome.LET_THROUGH
-    assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
+    assert gate_setup.platform.reviews.review(decision.case).state is ReviewState.CLOSED
 
 
 def test_reference_is_deleted_once_it_is_not_needed(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(look_back_days=0))
-    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
-    assert room.platform.reviews.review(case).reference == "post 17"  # a deferred scan is due
-    run_next_deferred_scan(room.platform)
-    assert room.platform.reviews.review(case).reference == ""
-    without = Room(limits=GateLimits(look_back_days=0, slow_looks=0))
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
+    case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
+    assert gate_setup.platform.reviews.review(case).reference == "post 17"  # a deferred scan is due
+    run_next_deferred_scan(gate_setup.platform)
+    assert gate_setup.platform.reviews.review(case).reference == ""
+    without = GateSetup(limits=GateLimits(look_back_days=0, slow_looks=0))
     case = judge_upload(jpeg(her_picture), without.platform, "post 17").case
     assert without.platform.reviews.review(case).reference == ""
 
 
-def test_upload_that_no_longer_decodes_can_be_released(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture)
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    confirm_case(case, room.platform)
+def test_upload_that_no_longer_decodes_can_be_released(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    confirm_case(case, gate_setup.platform)
     upload = jpeg(her_picture, 60)
-    refused = judge_upload(upload, room.platform)
+    refused = judge_upload(upload, gate_setup.platform)
     assert refused.secret is not None
-    submit_appeal(refused.case, refused.secret, upload, room.platform)
+    submit_appeal(refused.case, refused.secret, upload, gate_setup.platform)
 
     def unreadable(_untrusted: bytes) -> Any:
         raise NotAPicture
 
-    assert release_case(refused.case, replace(room.platform, read_picture=unreadable)).state
-    assert room.platform.reviews.review(refused.case).state is ReviewState.RELEASED
+    assert release_case(refused.case, replace(gate_setup.platform, read_picture=unreadable)).state
+    assert gate_setup.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
-def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, her_picture: Any) -> None:
-    protection = room.protect(her_picture)
-    confirm_case(judge_upload(jpeg(her_picture[40:-40, 40:-40]), room.platform).case, room.platform)
-    assert set(room.platform.bank.hashes_added_to([protection.claim])) == {protection.claim}
-    withdraw_protection(protection, room.gate, room.device)
-    assert room.platform.bank.hashes_added_to([protection.claim]) == {}
-    assert room.platform.bank.count_claims_and_hashes().hashes == 0
+def test_withdrawal_deletes_hashes_that_a_reviewer_added(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    protection = gate_setup.protect(her_picture)
+    confirm_case(
+        judge_upload(jpeg(her_picture[40:-40, 40:-40]), gate_setup.platform).case,
+        gate_setup.platform,
+    )
+    assert set(gate_setup.platform.bank.hashes_added_to([protection.claim])) == {protection.claim}
+    withdraw_protection(protection, gate_setup.gate, gate_setup.device)
+    assert gate_setup.platform.bank.hashes_added_to([protection.claim]) == {}
+    assert gate_setup.platform.bank.count_claims_and_hashes().hashes == 0
 
 
 def versions(pixels: Any) -> Iterator[tuple[int, Any]]:
@@ -358,104 +370,106 @@ def apart(one: Any, other: Any) -> int:
 
 @pytest.mark.threat("released-first")
 def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     far = next(one for away, one in versions(her_picture) if 18 <= away <= 28)
     near = next(
         one for away, one in versions(her_picture) if 6 <= away <= 14 and apart(one, far) <= 31
     )
-    room.protect(her_picture, parts=False)
-    confirm_case(judge_upload(png(far), room.platform).case, room.platform)
-    held = judge_upload(png(near), room.platform)
+    gate_setup.protect(her_picture, parts=False)
+    confirm_case(judge_upload(png(far), gate_setup.platform).case, gate_setup.platform)
+    held = judge_upload(png(near), gate_setup.platform)
     assert held.outcome is Outcome.HOLD  # it is nearer to the registered picture
-    release_case(held.case, room.platform)
-    assert judge_upload(png(near), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(png(far), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
+    release_case(held.case, gate_setup.platform)
+    assert judge_upload(png(near), gate_setup.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(png(far), gate_setup.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.threat("claim-censors")
 def test_something_pasted_into_a_famous_picture_does_not_have_that_refused(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     made = her_picture.copy()
     made[20:80, 20:80] = cv2.resize(other_picture, (60, 60))
     assert 8 < apart(made, her_picture) <= 31
-    claim = room.protect(her_picture, parts=False).claim
-    confirm_case(judge_upload(jpeg(made), room.platform).case, room.platform)
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
-    assert judge_upload(jpeg(made, 80), room.platform).outcome is Outcome.REFUSE
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    confirm_case(judge_upload(jpeg(made), gate_setup.platform).case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(made, 80), gate_setup.platform).outcome is Outcome.REFUSE
 
 
 @pytest.mark.threat("claim-censors")
 def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    room.protect(other_picture, parts=False)
+    gate_setup.protect(other_picture, parts=False)
     upload = jpeg(collage(her_picture, other_picture))
-    case = judge_upload(upload, room.platform).case
-    assert run_next_deferred_scan(room.platform)
+    case = judge_upload(upload, gate_setup.platform).case
+    assert run_next_deferred_scan(gate_setup.platform)
     for _ in range(3):
-        confirm_case(case, room.platform)
-        held = judge_upload(upload, room.platform)
+        confirm_case(case, gate_setup.platform)
+        held = judge_upload(upload, gate_setup.platform)
         assert held.outcome is Outcome.HOLD
         case = held.case
 
 
 @pytest.mark.threat("claim-censors")
-def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, her_picture: Any) -> None:
-    claim = room.protect(her_picture, parts=False).claim
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    suspend_claim(claim, room.platform)
-    confirm_case(case, room.platform)
-    assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
+def test_a_suspended_claim_is_not_revived_by_what_still_waits(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    suspend_claim(claim, gate_setup.platform)
+    confirm_case(case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.SUSPENDED
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("released-first")
-def test_a_claim_is_disputed_once_by_one_upload(room: Room, her_picture: Any) -> None:
+def test_a_claim_is_disputed_once_by_one_upload(gate_setup: GateSetup, her_picture: Any) -> None:
     """Even if others register the picture again, so that the upload is reviewed again."""
-    first = room.protect(her_picture, parts=False).claim
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    look_back_for_due_claims(room.platform)
-    release_case(case, room.platform)
+    first = gate_setup.protect(her_picture, parts=False).claim
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    look_back_for_due_claims(gate_setup.platform)
+    release_case(case, gate_setup.platform)
     for _ in range(3):
-        room.clock.advance(minutes=5)
-        other = room.protect(her_picture, parts=False).claim
-        look_back_for_due_claims(room.platform)
-        matches = room.platform.reviews.review(case).decision.matches
+        gate_setup.clock.advance(minutes=5)
+        other = gate_setup.protect(her_picture, parts=False).claim
+        look_back_for_due_claims(gate_setup.platform)
+        matches = gate_setup.platform.reviews.review(case).decision.matches
         assert [match.claim for match in matches] == [other]
-        release_case(case, room.platform)
-    held = room.platform.bank.claim(first)
+        release_case(case, gate_setup.platform)
+    held = gate_setup.platform.bank.claim(first)
     assert (held.disputes, held.state) == (1, ClaimState.WAITING)
 
 
 def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    room.protect(her_picture)
+    gate_setup.protect(her_picture)
     cut = her_picture[40:-40, 40:-40]
-    first = judge_upload(jpeg(cut), room.platform)
-    release_case(first.case, room.platform)
-    look_back_for_due_claims(room.platform)
-    room.clock.advance(minutes=1)
-    room.protect(her_picture)  # another person's claim, so that the upload is held again
-    look_back_for_due_claims(room.platform)
-    confirm_case(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
-    assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
-    look_back_for_due_claims(room.platform)
-    assert room.platform.reviews.review(first.case).state is ReviewState.WAITING
+    first = judge_upload(jpeg(cut), gate_setup.platform)
+    release_case(first.case, gate_setup.platform)
+    look_back_for_due_claims(gate_setup.platform)
+    gate_setup.clock.advance(minutes=1)
+    gate_setup.protect(her_picture)  # another person's claim, so that the upload is held again
+    look_back_for_due_claims(gate_setup.platform)
+    confirm_case(judge_upload(jpeg(cut, 80), gate_setup.platform).case, gate_setup.platform)
+    assert judge_upload(jpeg(cut), gate_setup.platform).outcome is Outcome.REFUSE
+    look_back_for_due_claims(gate_setup.platform)
+    assert gate_setup.platform.reviews.review(first.case).state is ReviewState.WAITING
 
 
 def test_look_back_skips_a_waiting_upload_that_names_the_claim(
-    room: Room, her_picture: Any, monkeypatch: pytest.MonkeyPatch
+    gate_setup: GateSetup, her_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = room.protect(her_picture, parts=False).claim
-    judge_upload(jpeg(her_picture), room.platform)
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    judge_upload(jpeg(her_picture), gate_setup.platform)
     held_again = []
     monkeypatch.setattr(
-        type(room.platform.reviews), "hold_retroactively", lambda *one: held_again.append(one)
+        type(gate_setup.platform.reviews), "hold_retroactively", lambda *one: held_again.append(one)
     )
-    look_back([claim], room.platform)
+    look_back([claim], gate_setup.platform)
     assert held_again == []

@@ -11,17 +11,17 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.upload_record import AlreadyDecided, Outcome, ReviewState, SecondPersonNeeded
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room(limits=GateLimits(confirmers=2, held_per_hash=3))
+def gate_setup() -> GateSetup:
+    return GateSetup(limits=GateLimits(confirmers=2, held_per_hash=3))
 
 
 @pytest.fixture
-def claim(room: Room, her_picture: Any) -> ClaimId:
-    return room.protect(her_picture, parts=False).claim
+def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
+    return gate_setup.protect(her_picture, parts=False).claim
 
 
 @dataclass
@@ -42,65 +42,68 @@ class RemovingQueue:
 
 @pytest.mark.threat("insider-decides")
 def test_nothing_is_refused_until_a_second_person_confirms(
-    room: Room, claim: ClaimId, her_picture: Any
+    gate_setup: GateSetup, claim: ClaimId, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    assert confirm_case(case, room.platform, "ana").state is ReviewState.WAITING
-    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.HOLD
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    assert confirm_case(case, gate_setup.platform, "ana").state is ReviewState.WAITING
+    assert judge_upload(jpeg(her_picture, 60), gate_setup.platform).outcome is Outcome.HOLD
     with pytest.raises(SecondPersonNeeded):
-        confirm_case(case, room.platform, "ana")
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert confirm_case(case, room.platform, "ben").state is ReviewState.CONFIRMED
-    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.REFUSE
+        confirm_case(case, gate_setup.platform, "ana")
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert confirm_case(case, gate_setup.platform, "ben").state is ReviewState.CONFIRMED
+    assert judge_upload(jpeg(her_picture, 60), gate_setup.platform).outcome is Outcome.REFUSE
 
 
 @pytest.mark.threat("insider-decides")
 def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
-    room: Room, claim: ClaimId, her_picture: Any
+    gate_setup: GateSetup, claim: ClaimId, her_picture: Any
 ) -> None:
-    add_reviewer("ana", room.platform)
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    confirm_case(case, room.platform, "ana")
-    racing = replace(room.platform, reviews=RemovingQueue(room.platform.reviews, "ana"))  # type: ignore[arg-type]
+    add_reviewer("ana", gate_setup.platform)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    confirm_case(case, gate_setup.platform, "ana")
+    racing = replace(gate_setup.platform, reviews=RemovingQueue(gate_setup.platform.reviews, "ana"))  # type: ignore[arg-type]
     with pytest.raises(SecondPersonNeeded):
         confirm_case(case, racing, "ben")
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert room.platform.reviews.review(case).state is ReviewState.WAITING
-    assert confirm_case(case, room.platform, "ben").first_confirmer == "ben"
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert gate_setup.platform.reviews.review(case).state is ReviewState.WAITING
+    assert confirm_case(case, gate_setup.platform, "ben").first_confirmer == "ben"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("claim")
-def test_two_people_confirm_a_flood_as_one_item(room: Room, her_picture: Any) -> None:
+def test_two_people_confirm_a_flood_as_one_item(gate_setup: GateSetup, her_picture: Any) -> None:
     cases = [
-        judge_upload(jpeg(her_picture, quality), room.platform).case for quality in range(40, 47)
+        judge_upload(jpeg(her_picture, quality), gate_setup.platform).case
+        for quality in range(40, 47)
     ]
-    confirm_case(cases[0], room.platform, "ana")
+    confirm_case(cases[0], gate_setup.platform, "ana")
     judge_upload(
-        jpeg(her_picture, 48), room.platform
+        jpeg(her_picture, 48), gate_setup.platform
     )  # it joins; the first confirmation still counts
-    assert set(confirm_case(cases[0], room.platform, "ben").also) >= set(cases[1:])
+    assert set(confirm_case(cases[0], gate_setup.platform, "ben").also) >= set(cases[1:])
 
 
 @pytest.mark.usefixtures("claim")
-def test_case_released_by_one_person_cannot_be_confirmed(room: Room, her_picture: Any) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    confirm_case(case, room.platform, "ana")
-    assert release_case(case, room.platform, "ben").state is ReviewState.RELEASED
+def test_case_released_by_one_person_cannot_be_confirmed(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    confirm_case(case, gate_setup.platform, "ana")
+    assert release_case(case, gate_setup.platform, "ben").state is ReviewState.RELEASED
     with pytest.raises(AlreadyDecided):
-        confirm_case(case, room.platform, "cara")
-    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.LET_THROUGH
+        confirm_case(case, gate_setup.platform, "cara")
+    assert judge_upload(jpeg(her_picture, 60), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
 def test_first_confirmer_sees_the_case_again_if_one_person_suffices(
-    room: Room, claim: ClaimId, her_picture: Any
+    gate_setup: GateSetup, claim: ClaimId, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    confirm_case(case, room.platform, "ana")
-    assert next_review(room.platform, by="ana") is None
-    alone = replace(room.platform, limits=replace(room.platform.limits, confirmers=1))
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    confirm_case(case, gate_setup.platform, "ana")
+    assert next_review(gate_setup.platform, by="ana") is None
+    alone = replace(gate_setup.platform, limits=replace(gate_setup.platform.limits, confirmers=1))
     shown = next_review(alone, by="ana")
     assert shown is not None
     assert shown.decision.case == case
     assert confirm_case(case, alone, "ana").state is ReviewState.CONFIRMED
-    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.CONFIRMED

@@ -19,12 +19,12 @@ from entrenous.stop.review import make_blurred_view_and_log
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, NoView, Outcome, Review, ReviewState
 from tests.clips import wander, written
-from tests.stop.platform_for_tests import Room, jpeg
+from tests.stop.platform_for_tests import GateSetup, jpeg
 
 
-def hold(room: Room, upload: bytes) -> str:
-    review = Review(Decision(Outcome.HOLD, "c"), room.clock.now(), ReviewState.WAITING)
-    room.platform.reviews.record_upload(review, upload)
+def hold(gate_setup: GateSetup, upload: bytes) -> str:
+    review = Review(Decision(Outcome.HOLD, "c"), gate_setup.clock.now(), ReviewState.WAITING)
+    gate_setup.platform.reviews.record_upload(review, upload)
     return "c"
 
 
@@ -40,31 +40,34 @@ def film() -> bytes:
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_view_of_a_clip_shows_a_frame_with_content(room: Room, film: bytes) -> None:
-    view = pixels(make_blurred_view_and_log(hold(room, film), "ana", room.platform))
+def test_view_of_a_clip_shows_a_frame_with_content(gate_setup: GateSetup, film: bytes) -> None:
+    view = pixels(make_blurred_view_and_log(hold(gate_setup, film), "ana", gate_setup.platform))
     assert view.shape == (192, 256)
     assert view.std() > 20
 
 
-def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes) -> None:
-    read_clip = room.platform.read_clip
+def test_view_shows_the_decoded_frames_of_a_broken_clip(gate_setup: GateSetup, film: bytes) -> None:
+    read_clip = gate_setup.platform.read_clip
 
     @contextmanager
     def breaking(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
             yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), failing()))
 
-    room.platform = replace(room.platform, read_clip=breaking)
-    assert pixels(make_blurred_view_and_log(hold(room, film), "ana", room.platform)).std() > 20
+    gate_setup.platform = replace(gate_setup.platform, read_clip=breaking)
+    assert (
+        pixels(make_blurred_view_and_log(hold(gate_setup, film), "ana", gate_setup.platform)).std()
+        > 20
+    )
 
     @contextmanager
     def broken_at_once(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
             yield replace(clip, frames=failing())
 
-    room.platform = replace(room.platform, read_clip=broken_at_once)
+    gate_setup.platform = replace(gate_setup.platform, read_clip=broken_at_once)
     with pytest.raises(NoView):
-        make_blurred_view_and_log("c", "ana", room.platform)
+        make_blurred_view_and_log("c", "ana", gate_setup.platform)
 
 
 def failing() -> Any:

@@ -9,14 +9,14 @@ import pytest
 from starlette.applications import Starlette
 
 from entrenous.connectors.exchange.exchange_app import exchange_app
-from tests.stop.exchange.exchange_for_tests import Room, open_room
+from tests.stop.exchange.exchange_for_tests import ExchangeSetup, open_exchange_setup
 
 URL = "http://127.0.0.1:7802"
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with open_room(tmp_path) as made:
+def exchange_setup(tmp_path: Path) -> Iterator[ExchangeSetup]:
+    with open_exchange_setup(tmp_path) as made:
         yield made
 
 
@@ -41,6 +41,8 @@ class AsgiTransport(httpx.BaseTransport):
 
 
 @pytest.fixture
-def web(room: Room) -> Iterator[httpx.Client]:
-    with httpx.Client(transport=AsgiTransport(exchange_app(room.exchange)), base_url=URL) as client:
+def web(exchange_setup: ExchangeSetup) -> Iterator[httpx.Client]:
+    with httpx.Client(
+        transport=AsgiTransport(exchange_app(exchange_setup.exchange)), base_url=URL
+    ) as client:
         yield client

@@ -13,7 +13,7 @@ from entrenous.connectors.exchange.commands import add_commands
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.exchange_partners import hold_source_lock
 from entrenous.stop.store.open_gate import open_exchange, open_platform
-from tests.stop.exchange.exchange_for_tests import bits
+from tests.stop.exchange.exchange_for_tests import fake_hash
 
 
 class Gate:
@@ -67,7 +67,7 @@ def test_partners_are_added_listed_and_removed(gate: Gate) -> None:
 
 def test_partners_and_sources_are_in_the_audit_log(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
-    file.write_text(bits(1).hex())
+    file.write_text(fake_hash(1).hex())
     gate("partner", "add", "friends", "--may-submit")
     gate("partner", "remove", "friends")
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs", "--confirmed")
@@ -86,7 +86,7 @@ def test_partners_and_sources_are_in_the_audit_log(gate: Gate, tmp_path: Path) -
 
 def test_concurrent_fetch_is_refused(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
-    file.write_text(bits(1).hex())
+    file.write_text(fake_hash(1).hex())
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
     engine = open_engine(gate.data / "bank.db")
     with hold_source_lock(engine, "list"), pytest.raises(EntrenousError, match="still running"):
@@ -106,12 +106,12 @@ def test_partner_with_unknown_bank_or_odd_name_is_refused(gate: Gate) -> None:
 
 def test_fetch_follows_changes_of_a_file(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
-    file.write_text("\n".join(f"pdq {bits(number).hex()}" for number in range(5)) + "\nodd\n")
+    file.write_text("\n".join(f"pdq {fake_hash(number).hex()}" for number in range(5)) + "\nodd\n")
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
     [fetched] = gate("fetch")["sources"]
     assert (fetched["made"], fetched["refused"]) == (5, 1)
     assert gate.claim_count() == 5
-    file.write_text("\n".join(bits(number).hex() for number in range(1, 6)))
+    file.write_text("\n".join(fake_hash(number).hex() for number in range(1, 6)))
     [fetched] = gate("fetch", "list")["sources"]
     assert (fetched["made"], fetched["withdrawn"]) == (1, 1)
     [source] = gate("list")["sources"]
@@ -157,9 +157,9 @@ def test_addresses_that_are_not_private_are_refused(gate: Gate, place: str) -> N
 
 def test_one_source_that_fails_does_not_stop_the_others(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
-    file.write_text(bits(1).hex())
+    file.write_text(fake_hash(1).hex())
     missing = tmp_path / "gone.txt"
-    missing.write_text(bits(2).hex())
+    missing.write_text(fake_hash(2).hex())
     gate("add", "a-missing", "--kind", "file", "--from", str(missing), "--bank", "theirs")
     gate("add", "b-list", "--kind", "file", "--from", str(file), "--bank", "theirs")
     missing.unlink()

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.stop.store.open_gate import open_platform
-from tests.stop.exchange.exchange_for_tests import bits
+from tests.stop.exchange.exchange_for_tests import fake_hash
 
 Typed = Callable[..., tuple[int, str, str]]
 
@@ -30,7 +30,7 @@ def typed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Typed:
 @pytest.fixture
 def listed(tmp_path: Path) -> Path:
     path = tmp_path / "list.csv"
-    path.write_text("".join(f"{bits(number).hex()}\n" for number in range(3)))
+    path.write_text("".join(f"{fake_hash(number).hex()}\n" for number in range(3)))
     return path
 
 
@@ -67,7 +67,7 @@ def test_removing_a_source_needs_keep_or_withdraw(
     assert "ours (file) into lists: 3 claims" in typed("list")[1]
     with open_platform(tmp_path / "gate") as (platform, _):
         for number in range(3):
-            near = platform.index.find_near_hashes([bits(number)], part=False)
+            near = platform.index.find_near_hashes([fake_hash(number)], part=False)
             brought = platform.bank.claims_on_pictures({one.entry for one in near})
             assert len(brought) == (2 if choice == "--keep" else 1)
 

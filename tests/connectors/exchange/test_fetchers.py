@@ -39,7 +39,7 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.exchange_serving import update_exchange_state
 from tests.deterministic import SettableClock
-from tests.stop.exchange.exchange_for_tests import Room, bits
+from tests.stop.exchange.exchange_for_tests import ExchangeSetup, fake_hash
 
 pytestmark = pytest.mark.slow
 
@@ -96,59 +96,65 @@ def records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
 
 
 @pytest.fixture(params=["stopncii", "ncmec"])
-def ours(request: pytest.FixtureRequest, room: Room) -> Iterator[tuple[Room, Fetcher]]:
+def ours(
+    request: pytest.FixtureRequest, exchange_setup: ExchangeSetup
+) -> Iterator[tuple[ExchangeSetup, Fetcher]]:
     """A fetcher of each kind that queries our own server over a failing connection."""
-    _, key = room.partner()
-    app = answer_of(exchange_app(room.exchange))
+    _, key = exchange_setup.add_partner()
+    app = answer_of(exchange_app(exchange_setup.exchange))
     flaky = after_one_failure(app, broken_off, lambda: httpx.Response(503), broken_off)
     if request.param == "stopncii":
         headers = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
-        yield room, StopNciiFetcher(http_of(flaky, f"{BASE}/stopncii/v1", headers))
+        yield exchange_setup, StopNciiFetcher(http_of(flaky, f"{BASE}/stopncii/v1", headers))
     else:
         import base64
 
         basic = base64.b64encode(f"friends:{key}".encode()).decode()
         web = http_of(flaky, f"{BASE}/ncmec", {"Authorization": f"Basic {basic}"})
-        yield room, NcmecFetcher(web, room.clock)
+        yield exchange_setup, NcmecFetcher(web, exchange_setup.clock)
 
 
-def registered_hashes(room: Room) -> set[bytes]:
-    known = {entry.number: entry.bits for entry in room.bank.entries(0)}
-    return {known[number] for number, _ in room.bank.claims_on_pictures(known)}
+def registered_hashes(exchange_setup: ExchangeSetup) -> set[bytes]:
+    known = {entry.number: entry.bits for entry in exchange_setup.bank.entries(0)}
+    return {known[number] for number, _ in exchange_setup.bank.claims_on_pictures(known)}
 
 
 @pytest.mark.slow
-def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fetcher]) -> None:
-    room, fetcher = ours
+def test_round_trip_with_withdrawals_over_a_bad_connection(
+    ours: tuple[ExchangeSetup, Fetcher],
+) -> None:
+    exchange_setup, fetcher = ours
     source = Source("charity", SourceKind.NCMEC, BASE, THEIRS)
-    room.exchange.sources.add(source)
+    exchange_setup.exchange.sources.add(source)
     for number in range(2100):
-        room.feed.put(f"c{number}", bits(number))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=20)
-    done = fetch_source(source, fetcher, room.exchange, room.platform)
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=20)
+    done = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
     assert (done.made, done.refused) == (2100, 0)
     for number in range(10):
-        room.feed.withdraw(f"c{number}")
-    room.feed.put("new", bits(5000))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=20)
-    done = fetch_source(source, fetcher, room.exchange, room.platform)
+        exchange_setup.feed.withdraw(f"c{number}")
+    exchange_setup.feed.put("new", fake_hash(5000))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=20)
+    done = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
     assert (done.made, done.withdrawn) == (1, 10)
-    assert registered_hashes(room) == {bits(number) for number in range(10, 2100)} | {bits(5000)}
+    assert registered_hashes(exchange_setup) == {
+        fake_hash(number) for number in range(10, 2100)
+    } | {fake_hash(5000)}
 
 
-def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> None:
-    room, fetcher = ours
+def test_fetch_resumes_within_a_page_sequence(ours: tuple[ExchangeSetup, Fetcher]) -> None:
+    exchange_setup, fetcher = ours
     for number in range(2100):
-        room.feed.put(f"c{number}", bits(number))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=20)
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=20)
     pages = fetcher.pages("")
     first = next(pages)
     pages.close()  # type: ignore[attr-defined]
     rest = records(fetcher, first.checkpoint)
-    assert {one.hashes[0] for one in (*first.records, *rest)} == {bits(n) for n in range(2100)}
+    assert {one.hashes[0] for one in (*first.records, *rest)} == {fake_hash(n) for n in range(2100)}
     assert len(rest) == 2100 - len(first.records)
 
 
@@ -214,7 +220,7 @@ def test_errors_and_reprs_contain_no_credentials() -> None:
 GOOD = {
     "lastModtimestamp": 5,
     "signalType": "ImagePDQ",
-    "hashValue": bits(1).hex(),
+    "hashValue": fake_hash(1).hex(),
     "hashStatus": "Active",
     "caseNumbers": [],
     "CSPFeedbacks": [],
@@ -242,13 +248,13 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         GOOD | {"lastModtimestamp": -1},
         GOOD | {"lastModtimestamp": True},
         GOOD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
-        GOOD | {"hashValue": bits(2).hex(), "hashStatus": "Withdrawn"},
+        GOOD | {"hashValue": fake_hash(2).hex(), "hashStatus": "Withdrawn"},
     )
     web = http_of(lambda _: httpx.Response(200, content=stop_page(*found)))
     [page] = StopNciiFetcher(web).pages("")
     assert page.records == (
-        SourceRecord(bits(1).hex(), 5, (bits(1),)),
-        SourceRecord(bits(2).hex(), 5),
+        SourceRecord(fake_hash(1).hex(), 5, (fake_hash(1),)),
+        SourceRecord(fake_hash(2).hex(), 5),
     )
     assert len(page.refused) == 6
     assert "xyz" not in str(page.refused)
@@ -305,10 +311,10 @@ AT = "2026-01-01T00:00:00Z"
 
 def test_ncmec_entries_are_parsed() -> None:
     found = (
-        entry("a", AT, bits(1).hex(), bits(2).hex()),
+        entry("a", AT, fake_hash(1).hex(), fake_hash(2).hex()),
         entry("b", AT, "no hash"),
-        entry("c", "yesterday", bits(3).hex()),
-        entry("", AT, bits(3).hex()),
+        entry("c", "yesterday", fake_hash(3).hex()),
+        entry("", AT, fake_hash(3).hex()),
         entry("d", "2026-01-01T00:00:00.123Z", kind="deletedImage"),
         entry("e", AT, kind="video"),
         entry("f", AT),
@@ -317,7 +323,7 @@ def test_ncmec_entries_are_parsed() -> None:
     [page] = NcmecFetcher(web, SettableClock()).pages("")
     at_s = 1767225600
     assert page.records == (
-        SourceRecord("7-a", at_s, (bits(1), bits(2))),
+        SourceRecord("7-a", at_s, (fake_hash(1), fake_hash(2))),
         SourceRecord("7-d", at_s),
     )
     assert len(page.refused) == 3
@@ -364,7 +370,7 @@ def test_ncmec_next_page_expires_after_twelve_hours() -> None:
 
 
 def update(number: int, at: int, **other: Any) -> dict[str, Any]:
-    known = {"id": str(number), "indicator": bits(number).hex(), "type": "HASH_PDQ"}
+    known = {"id": str(number), "indicator": fake_hash(number).hex(), "type": "HASH_PDQ"}
     return known | {"last_updated": at, "should_delete": False, "descriptors": {}} | other
 
 
@@ -427,7 +433,10 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
     assert all(one.headers["authorization"] == "Bearer app|secret" for one in asked)
     assert "app" not in str(asked[0].url)
     assert [one.checkpoint for one in got] == ["11", "14"]
-    assert got[0].records == (SourceRecord("1", 10, (bits(1),)), SourceRecord("2", 11, (bits(2),)))
+    assert got[0].records == (
+        SourceRecord("1", 10, (fake_hash(1),)),
+        SourceRecord("2", 11, (fake_hash(2),)),
+    )
     assert got[1].records == (SourceRecord("1", 12), SourceRecord("5", 14))
     assert len(got[1].refused) == 1
     assert "hush" not in "".join(one.checkpoint for one in got)
@@ -474,7 +483,7 @@ def hma(contents: dict[int, Any], name: str = "B") -> Answer:
 def content(number: int, **other: Any) -> dict[str, Any]:
     bank = {"name": "B", "matching_enabled_ratio": 1.0}
     known = {"id": number, "bank": bank, "disable_until_ts": 1}
-    return known | {"signals": {"pdq": bits(number).hex()}} | other
+    return known | {"signals": {"pdq": fake_hash(number).hex()}} | other
 
 
 def test_hma_bank_is_read_by_number_across_gaps() -> None:
@@ -563,16 +572,16 @@ def test_hma_fetch_resumes() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        bits(1).hex(),
-        bits(1).hex().upper(),
-        f"{bits(1).hex()},98,beach",
-        f'"{bits(1).hex()}",x',
-        f"pdq {bits(1).hex()}",
-        f"  {bits(1).hex()}  ",
+        fake_hash(1).hex(),
+        fake_hash(1).hex().upper(),
+        f"{fake_hash(1).hex()},98,beach",
+        f'"{fake_hash(1).hex()}",x',
+        f"pdq {fake_hash(1).hex()}",
+        f"  {fake_hash(1).hex()}  ",
     ],
 )
 def test_file_lines_with_a_hash_are_parsed(line: str) -> None:
-    assert parse_hash_line(line) == SourceRecord(bits(1).hex(), 0, (bits(1),))
+    assert parse_hash_line(line) == SourceRecord(fake_hash(1).hex(), 0, (fake_hash(1),))
 
 
 @pytest.mark.parametrize("line", ["", "# a comment", "hash", "PDQ,quality", "video_md5 0123", " "])
@@ -581,7 +590,7 @@ def test_file_lines_without_a_hash_are_skipped(line: str) -> None:
 
 
 def test_a_file_is_read_in_pages_and_odd_lines_are_counted(tmp_path: Path) -> None:
-    lines = [bits(number).hex() for number in range(1500)]
+    lines = [fake_hash(number).hex() for number in range(1500)]
     lines[7] = "no hash at all"
     file = tmp_path / "list.csv"
     file.write_text("\ufeffhash\r\n" + "\r\n".join(lines), encoding="utf-8")
@@ -606,14 +615,14 @@ NEEDLES = JUDGES / "pdq" / "reg-test-input" / "needles.txt"
 
 @pytest.mark.skipif(not NEEDLES.exists(), reason="Meta's PDQ test data are not here")
 def test_meta_needle_hashes_are_read(
-    room: Room, record_vectors: Callable[[str, int], None]
+    exchange_setup: ExchangeSetup, record_vectors: Callable[[str, int], None]
 ) -> None:
     source = Source("needles", SourceKind.FILE, str(NEEDLES), THEIRS)
-    room.exchange.sources.add(source)
+    exchange_setup.exchange.sources.add(source)
     fetcher = HashFileFetcher("needles", NEEDLES)
-    done = fetch_source(source, fetcher, room.exchange, room.platform)
+    done = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
     wanted = {bytes.fromhex(line) for line in NEEDLES.read_text().split()}
-    assert (done.refused, registered_hashes(room)) == (0, wanted)
-    again = fetch_source(source, fetcher, room.exchange, room.platform)
+    assert (done.refused, registered_hashes(exchange_setup)) == (0, wanted)
+    again = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
     assert (again.made, again.withdrawn) == (0, 0)
     record_vectors("PDQ needles", len(wanted))

@@ -17,7 +17,7 @@ from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.deterministic import SettableClock
-from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, ExchangeSetup, fake_hash
 
 BEGINNING = "1970-01-01T00:00:00Z"
 
@@ -55,73 +55,90 @@ def names(entries: list[XmlElement]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def key(room: Room) -> str:
-    return room.partner()[1]
+def key(exchange_setup: ExchangeSetup) -> str:
+    return exchange_setup.add_partner()[1]
 
 
-def test_pages_contain_every_entry_once(room: Room, web: httpx.Client, key: str) -> None:
+def test_pages_contain_every_entry_once(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
     for number in range(1010):
-        room.feed.put(f"c{number}", bits(number))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    found = read_range(web, key, BEGINNING, iso(room.clock.now()), size=3)
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    found = read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()), size=3)
     assert names(found) == [("image", f"c{number}") for number in range(1010)]
     prints = {one.descendant("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
-    assert prints == {bits(number).hex() for number in range(1010)}
+    assert prints == {fake_hash(number).hex() for number in range(1010)}
 
 
-def test_adjacent_ranges_neither_miss_nor_repeat(room: Room, web: httpx.Client, key: str) -> None:
-    edges = [iso(room.clock.now())]
+def test_adjacent_ranges_neither_miss_nor_repeat(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
+    edges = [iso(exchange_setup.clock.now())]
     for number in range(9):
-        room.feed.put(f"c{number}", bits(number))
-        update_exchange_state(room.exchange)
-        room.clock.advance(seconds=number % 3)
-        edges.append(iso(room.clock.now()))
-    room.clock.advance(seconds=5)
-    update_exchange_state(room.exchange)
-    edges.append(iso(room.clock.now()))
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        update_exchange_state(exchange_setup.exchange)
+        exchange_setup.clock.advance(seconds=number % 3)
+        edges.append(iso(exchange_setup.clock.now()))
+    exchange_setup.clock.advance(seconds=5)
+    update_exchange_state(exchange_setup.exchange)
+    edges.append(iso(exchange_setup.clock.now()))
     found = [name for a, b in pairwise(edges) for name in names(read_range(web, key, a, b))]
     assert sorted(found) == [("image", f"c{number}") for number in range(9)]
 
 
-def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str) -> None:
-    room.feed.put("hers", bits(1))
-    room.feed.put("disputed", bits(2))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    since = iso(room.clock.now())
+def test_ended_claim_is_a_deleted_image(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
+    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put("disputed", fake_hash(2))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    since = iso(exchange_setup.clock.now())
     assert len(read_range(web, key, BEGINNING, since)) == 2
-    room.feed.withdraw("hers")
-    room.feed.apply_event("disputed", ClaimState.SUSPENDED)
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    found = read_range(web, key, since, iso(room.clock.now()))
+    exchange_setup.feed.withdraw("hers")
+    exchange_setup.feed.apply_event("disputed", ClaimState.SUSPENDED)
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    found = read_range(web, key, since, iso(exchange_setup.clock.now()))
     assert names(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
-    assert not room.lies_on_disk(bits(1))
+    assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
-def test_ncmec_serves_only_the_partner_s_banks(room: Room, web: httpx.Client, key: str) -> None:
-    room.feed.put("hers", bits(1))
-    room.feed.put("listed", bits(2), bank=BankName("other"))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    assert names(read_range(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
+def test_ncmec_serves_only_the_partner_s_banks(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
+    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put("listed", fake_hash(2), bank=BankName("other"))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    assert names(read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()))) == [
+        ("image", "hers")
+    ]
 
 
-def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> None:
-    room.feed.put("hers", bits(1), bits(2), state=ClaimState.CONFIRMED)
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    [entry] = read_range(web, key, BEGINNING, iso(room.clock.now()))
+def test_registered_hash_comes_last(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
+    exchange_setup.feed.put("hers", fake_hash(1), fake_hash(2), state=ClaimState.CONFIRMED)
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    [entry] = read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()))
     prints = entry.descendant("fingerprints")
     assert prints is not None
-    assert [one.text for one in prints.children_named("pdq")] == [bits(2).hex(), bits(1).hex()]
+    assert [one.text for one in prints.children_named("pdq")] == [
+        fake_hash(2).hex(),
+        fake_hash(1).hex(),
+    ]
 
 
-def test_range_in_the_future_is_refused(room: Room, web: httpx.Client, key: str) -> None:
-    room.clock.advance(hours=9)
-    ahead = iso(room.clock.now())
-    room.clock.advance(hours=-9)
+def test_range_in_the_future_is_refused(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
+    exchange_setup.clock.advance(hours=9)
+    ahead = iso(exchange_setup.clock.now())
+    exchange_setup.clock.advance(hours=-9)
     answer = web.get(
         "/ncmec/v2/entries", params={"from": BEGINNING, "to": ahead}, auth=("friends", key)
     )
@@ -131,58 +148,65 @@ def test_range_in_the_future_is_refused(room: Room, web: httpx.Client, key: str)
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_range_slightly_ahead_waits_and_misses_nothing(
-    room: Room, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
 ) -> None:
-    room.feed.put("hers", bits(1))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    to = iso(room.clock.now() + timedelta(seconds=65))
+    exchange_setup.feed.put("hers", fake_hash(1))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    to = iso(exchange_setup.clock.now() + timedelta(seconds=65))
     query = {"from": BEGINNING, "to": to}
     answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "65")
-    room.clock.advance(seconds=30)
-    room.feed.withdraw("hers")
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=35)
+    exchange_setup.clock.advance(seconds=30)
+    exchange_setup.feed.withdraw("hers")
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=35)
     found = read_range(web, key, BEGINNING, to)
-    room.clock.advance(minutes=10)
-    found += read_range(web, key, to, iso(room.clock.now()))
+    exchange_setup.clock.advance(minutes=10)
+    found += read_range(web, key, to, iso(exchange_setup.clock.now()))
     assert ("deletedImage", "hers") in names(found)
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_slow_clock_dates_nothing_into_a_served_range(
-    room: Room, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
 ) -> None:
     """Two processes serve; the one with the slow clock sees the withdrawal first."""
-    ahead = replace(room.exchange, clock=SettableClock(room.clock.now() + timedelta(seconds=64)))
-    room.feed.put("hers", bits(1))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=2)
+    ahead = replace(
+        exchange_setup.exchange,
+        clock=SettableClock(exchange_setup.clock.now() + timedelta(seconds=64)),
+    )
+    exchange_setup.feed.put("hers", fake_hash(1))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=2)
     to = iso(ahead.clock.now())
     with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
         assert names(read_range(other, key, BEGINNING, to)) == [("image", "hers")]
-    room.feed.withdraw("hers")
-    update_exchange_state(room.exchange)
-    room.clock.advance(minutes=10)
-    assert names(read_range(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
+    exchange_setup.feed.withdraw("hers")
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(minutes=10)
+    assert names(read_range(web, key, to, iso(exchange_setup.clock.now()))) == [
+        ("deletedImage", "hers")
+    ]
 
 
 @pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])
 def test_half_hour_offsets_warn_of_local_time(
-    room: Room, web: httpx.Client, key: str, behind_s: int, *, warned: bool
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str, behind_s: int, *, warned: bool
 ) -> None:
-    room.clock.advance(seconds=-behind_s)
-    to = iso(room.clock.now())
-    room.clock.advance(seconds=behind_s)
+    exchange_setup.clock.advance(seconds=-behind_s)
+    to = iso(exchange_setup.clock.now())
+    exchange_setup.clock.advance(seconds=behind_s)
     answer = web.get(
         "/ncmec/v2/entries", params={"from": BEGINNING, "to": to}, auth=("friends", key)
     )
     assert ("warning" in answer.headers) is warned
 
 
-def test_ncmec_needs_name_and_key(room: Room, web: httpx.Client, key: str) -> None:
-    room.partner("others")
+def test_ncmec_needs_name_and_key(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
+    exchange_setup.add_partner("others")
     for auth in (None, ("friends", "guess"), ("others", key), ("", key)):
         answer = web.get("/ncmec/v2/status", auth=auth)
         assert answer.status_code == 401
@@ -190,16 +214,16 @@ def test_ncmec_needs_name_and_key(room: Room, web: httpx.Client, key: str) -> No
     assert web.get("/ncmec/v2/status", headers={"Authorization": "Basic ?"}).status_code == 401
 
 
-def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
-    giver, _ = room.partner("giver", submits=True)
-    room.partner("stranger")
-    _, key = room.partner("friends", PEOPLE_BANK, giver.submission_bank)
+def test_members_lists_known_partners(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    giver, _ = exchange_setup.add_partner("giver", submits=True)
+    exchange_setup.add_partner("stranger")
+    _, key = exchange_setup.add_partner("friends", PEOPLE_BANK, giver.submission_bank)
     known = {one.text for one in ask(web, key, "/v2/members").children}
     assert known == {"our-gate", "giver", "friends"}
-    room.feed.put("brought", bits(1), bank=giver.submission_bank)
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    [entry] = read_range(web, key, BEGINNING, iso(room.clock.now()))
+    exchange_setup.feed.put("brought", fake_hash(1), bank=giver.submission_bank)
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    [entry] = read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()))
     member = entry.descendant("member")
     assert member is not None
     assert (member.text, member.attributes) == ("giver", {"id": str(giver.number)})
@@ -210,10 +234,12 @@ def put_feedback(web: httpx.Client, key: str, claim: str, body: bytes) -> int:
     return web.put(path, content=body, auth=("friends", key)).status_code
 
 
-def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) -> None:
+def test_feedback_becomes_an_opinion(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
     hers = ClaimId("hers")
-    made = Claim(hers, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
-    room.bank.register(Registration(made, (bits(1),)))
+    made = Claim(hers, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
+    exchange_setup.bank.register(Registration(made, (fake_hash(1),)))
     guid = next(
         guid for guid, stance in STANCE_BY_REASON_GUID.items() if stance is Stance.NOT_INTIMATE
     )
@@ -221,7 +247,9 @@ def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) ->
     for inside, stance in (("<affirmative/>", Stance.CONFIRMED), (against, Stance.NOT_INTIMATE)):
         body = f"<feedbackSubmission xmlns='urn:x'>{inside}</feedbackSubmission>".encode()
         assert put_feedback(web, key, "hers", body) == 200
-        assert [one.stance for one in room.exchange.partners.opinions_on([hers])] == [stance]
+        assert [one.stance for one in exchange_setup.exchange.partners.opinions_on([hers])] == [
+            stance
+        ]
 
 
 def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
@@ -233,25 +261,28 @@ def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None
     assert put_feedback(web, key, "hers", b" " * 16_001) == 413
 
 
-def test_ncmec_accepts_no_submissions(room: Room, web: httpx.Client) -> None:
+def test_ncmec_accepts_no_submissions(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
     """The client in PyPI's threatexchange cannot submit; StopNCII's protocol can."""
-    _, key = room.partner("friends", submits=True)
-    entry = (
-        f"<images><image><fingerprints><pdq>{bits(1).hex()}</pdq></fingerprints></image></images>"
-    )
+    _, key = exchange_setup.add_partner("friends", submits=True)
+    pdq = f"<pdq>{fake_hash(1).hex()}</pdq>"
+    entry = f"<images><image><fingerprints>{pdq}</fingerprints></image></images>"
     for method, path, status in (("POST", "/v2/entries", 405), ("PUT", "/v2/entries/2/x", 404)):
         answer = web.request(method, f"/ncmec{path}", content=entry, auth=("friends", key))
         assert answer.status_code == status
-    assert room.bank.entries(0) == ()
+    assert exchange_setup.bank.entries(0) == ()
 
 
-def test_feedback_on_other_banks_is_refused(room: Room, web: httpx.Client, key: str) -> None:
+def test_feedback_on_other_banks_is_refused(
+    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+) -> None:
     other = BankName("other")
     from entrenous.stop.nouns import Bank
 
-    room.bank.set_bank(Bank(other))
-    made = Claim(ClaimId("secret"), other, ClaimState.WAITING, "pdq", 90, room.clock.now())
-    room.bank.register(Registration(made, (bits(1),)))
+    exchange_setup.bank.set_bank(Bank(other))
+    made = Claim(
+        ClaimId("secret"), other, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now()
+    )
+    exchange_setup.bank.register(Registration(made, (fake_hash(1),)))
     assert (
         put_feedback(web, key, "secret", b"<feedbackSubmission><affirmative/></feedbackSubmission>")
         == 404

@@ -26,7 +26,7 @@ from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.store.exchange_served import SERVED_TO_TABLE
 from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.deterministic import SettableClock
-from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, ExchangeSetup, fake_hash
 
 pytestmark = pytest.mark.slow
 
@@ -58,281 +58,315 @@ def fetch_all(
     return found, page["nextSetTimestamp"]
 
 
-def test_pages_contain_every_hash_once(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
+def test_pages_contain_every_hash_once(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    _, key = exchange_setup.add_partner()
     for number in range(25):
-        room.feed.put(f"c{number}", bits(number))
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
     found, next_start = fetch_all(web, key)
-    assert found == {bits(number).hex(): "Active" for number in range(25)}
-    assert next_start >= unix_seconds(room.clock.now())
+    assert found == {fake_hash(number).hex(): "Active" for number in range(25)}
+    assert next_start >= unix_seconds(exchange_setup.clock.now())
     assert fetch_all(web, key, next_start)[0] == {}
 
 
-def test_next_start_time_misses_nothing(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
+def test_next_start_time_misses_nothing(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    _, key = exchange_setup.add_partner()
     start, found = 10, dict[str, str]()
     for number in range(12):
-        room.feed.put(f"c{number}", bits(number))
-        room.clock.advance(seconds=number % 3 * 0.4)  # several within a second
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.clock.advance(seconds=number % 3 * 0.4)  # several within a second
         more, start = fetch_all(web, key, start)
         found |= more
-    room.clock.advance(seconds=2)
+    exchange_setup.clock.advance(seconds=2)
     found |= fetch_all(web, key, start)[0]
-    assert set(found) == {bits(number).hex() for number in range(12)}
+    assert set(found) == {fake_hash(number).hex() for number in range(12)}
 
 
-def test_client_killed_between_pages_resumes_anywhere(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
+def test_client_killed_between_pages_resumes_anywhere(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
     for number in range(20):
-        room.feed.put(f"c{number}", bits(number))
-        update_exchange_state(room.exchange)
-        room.clock.advance(seconds=1)
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        update_exchange_state(exchange_setup.exchange)
+        exchange_setup.clock.advance(seconds=1)
     page = fetch(web, key, startTimestamp=10, pageSize=6)
     first = {one["hashValue"] for one in page["hashRecords"]}
     rest, _ = fetch_all(web, key, page["nextSetTimestamp"])
-    assert first | set(rest) == {bits(number).hex() for number in range(20)}
+    assert first | set(rest) == {fake_hash(number).hex() for number in range(20)}
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    _, late = room.partner("latecomer")
-    room.feed.put("hers", bits(1))
+def test_withdrawal_is_served_once_and_then_deleted(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    _, late = exchange_setup.add_partner("latecomer")
+    exchange_setup.feed.put("hers", fake_hash(1))
     _, start = fetch_all(web, key)
-    assert room.lies_on_disk(bits(1))
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("hers")
+    assert exchange_setup.is_on_disk(fake_hash(1))
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("hers")
     assert fetch_all(web, late)[0] == {}  # it never had the hash
     page = fetch(web, key, startTimestamp=start)
     record = page["hashRecords"][0]
-    assert (record["hashValue"], record["hashStatus"]) == (bits(1).hex(), "Withdrawn")
+    assert (record["hashValue"], record["hashStatus"]) == (fake_hash(1).hex(), "Withdrawn")
     assert record["CSPFeedbacks"] == [
         {"feedbackValue": "NotBlocked", "tags": ["withdrawn"], "source": "our-gate"}
     ]
-    room.clock.advance(seconds=5)
-    assert fetch_all(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # if its answer was lost
+    exchange_setup.clock.advance(seconds=5)
+    assert fetch_all(web, key, start)[0] == {
+        fake_hash(1).hex(): "Withdrawn"
+    }  # if its answer was lost
     assert fetch_all(web, key, page["nextSetTimestamp"])[0] == {}
-    assert not room.lies_on_disk(bits(1))
+    assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
+def test_killed_client_still_gets_the_withdrawal(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
     for number in range(3):
-        room.feed.put(f"c{number}", bits(number))
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
     _, start = fetch_all(web, key)
-    room.clock.advance(minutes=10)
-    room.feed.withdraw("c1")
+    exchange_setup.clock.advance(minutes=10)
+    exchange_setup.feed.withdraw("c1")
     for number in range(3, 6):
-        room.feed.put(f"c{number}", bits(number))
-    room.clock.advance(minutes=10)
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+    exchange_setup.clock.advance(minutes=10)
     page = fetch(web, key, startTimestamp=start, pageSize=1)
     for _ in range(2):  # the client is killed before it stores any page
         token = page["nextPageToken"]
         page = fetch(web, key, startTimestamp=start, pageSize=1, nextPageToken=token)
     again, next_start = fetch_all(web, key, start, 1)
-    assert again[bits(1).hex()] == "Withdrawn"
+    assert again[fake_hash(1).hex()] == "Withdrawn"
     fetch_all(web, key, next_start)
-    assert not room.lies_on_disk(bits(1))
+    assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
+def test_clock_ahead_hides_no_withdrawal(exchange_setup: ExchangeSetup) -> None:
     """Two processes serve; the next start time is sent to the other one."""
-    _, key = room.partner()
-    ahead = replace(room.exchange, clock=SettableClock(room.clock.now() + timedelta(seconds=64)))
-    room.feed.put("hers", bits(1))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=60)
+    _, key = exchange_setup.add_partner()
+    ahead = replace(
+        exchange_setup.exchange,
+        clock=SettableClock(exchange_setup.clock.now() + timedelta(seconds=64)),
+    )
+    exchange_setup.feed.put("hers", fake_hash(1))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=60)
     with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
         _, start = fetch_all(other, key)
-    room.clock.advance(seconds=2)
-    room.feed.withdraw("hers")
-    update_exchange_state(room.exchange)
-    room.clock.advance(minutes=10)
-    with httpx.Client(transport=AsgiTransport(exchange_app(room.exchange)), base_url=URL) as web:
-        assert fetch_all(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
+    exchange_setup.clock.advance(seconds=2)
+    exchange_setup.feed.withdraw("hers")
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(minutes=10)
+    with httpx.Client(
+        transport=AsgiTransport(exchange_app(exchange_setup.exchange)), base_url=URL
+    ) as web:
+        assert fetch_all(web, key, start)[0] == {fake_hash(1).hex(): "Withdrawn"}
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_unfetched_hash_leaves_no_tombstone(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    room.feed.put("hers", bits(1))
-    room.feed.withdraw("hers")
+def test_unfetched_hash_leaves_no_tombstone(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.withdraw("hers")
     assert fetch_all(web, key)[0] == {}
-    assert not room.lies_on_disk(bits(1))
+    assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
-def test_tombstones_expire_after_35_days(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    room.feed.put("hers", bits(1))
+def test_tombstones_expire_after_35_days(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("hers", fake_hash(1))
     fetch_all(web, key)
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("hers")
-    room.clock.advance(days=34)
-    update_exchange_state(room.exchange)
-    assert room.lies_on_disk(bits(1))
-    room.clock.advance(days=2)
-    update_exchange_state(room.exchange)
-    assert not room.lies_on_disk(bits(1))
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("hers")
+    exchange_setup.clock.advance(days=34)
+    update_exchange_state(exchange_setup.exchange)
+    assert exchange_setup.is_on_disk(fake_hash(1))
+    exchange_setup.clock.advance(days=2)
+    update_exchange_state(exchange_setup.exchange)
+    assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_other_partners_requests_expire_tombstones(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    _, other = room.partner("others")
-    room.feed.put("hers", bits(1))
+def test_other_partners_requests_expire_tombstones(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    _, other = exchange_setup.add_partner("others")
+    exchange_setup.feed.put("hers", fake_hash(1))
     fetch_all(web, key)
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("hers")
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("hers")
     fetch_all(web, other)
-    room.clock.advance(days=36)
+    exchange_setup.clock.advance(days=36)
     fetch_all(web, other)
-    assert not room.lies_on_disk(bits(1))
+    assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
-    room: Room, web: httpx.Client
+    exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
-    _, key = room.partner()
-    _, other = room.partner("others")
-    room.feed.put("hers", bits(1))
-    room.feed.put("shared", bits(2))
+    _, key = exchange_setup.add_partner()
+    _, other = exchange_setup.add_partner("others")
+    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put("shared", fake_hash(2))
     fetch_all(web, key)
     fetch_all(web, other, 10)
-    room.exchange.partners.remove("friends")
-    room.feed.put("only theirs", bits(3), bank=OTHER)
-    assert room.lies_on_disk(bits(2))
-    room.exchange.partners.remove("others")
-    assert not room.lies_on_disk(bits(1))
-    assert not room.lies_on_disk(bits(2))
+    exchange_setup.exchange.partners.remove("friends")
+    exchange_setup.feed.put("only theirs", fake_hash(3), bank=OTHER)
+    assert exchange_setup.is_on_disk(fake_hash(2))
+    exchange_setup.exchange.partners.remove("others")
+    assert not exchange_setup.is_on_disk(fake_hash(1))
+    assert not exchange_setup.is_on_disk(fake_hash(2))
 
 
-def test_hash_without_served_record_is_deleted_at_once(room: Room, web: httpx.Client) -> None:
+def test_hash_without_served_record_is_deleted_at_once(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
     """If no record says that a partner was served a hash, its withdrawal deletes it at once."""
-    partner, key = room.partner()
-    room.partner("others")
-    room.feed.put("hers", bits(1))
+    partner, key = exchange_setup.add_partner()
+    exchange_setup.add_partner("others")
+    exchange_setup.feed.put("hers", fake_hash(1))
     fetch_all(web, key)
-    with exclusive_write(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
+    with exclusive_write(exchange_setup.exchange.served.engine) as db:  # type: ignore[attr-defined]
         db.execute(SERVED_TO_TABLE.delete())
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("hers")
-    update_exchange_state(room.exchange)
-    assert not room.lies_on_disk(bits(1))
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("hers")
+    update_exchange_state(exchange_setup.exchange)
+    assert not exchange_setup.is_on_disk(fake_hash(1))
     assert partner.name == "friends"
 
 
-def test_record_names_at_most_a_hundred_cases(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
+def test_record_names_at_most_a_hundred_cases(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
     for number in range(150):
-        room.feed.put(f"c{number}", bits(1))
+        exchange_setup.feed.put(f"c{number}", fake_hash(1))
     [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
     assert (len(record["caseNumbers"]), record["hashStatus"]) == (100, "Active")
 
 
-def test_removed_partner_delays_no_deletion(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    room.feed.put("hers", bits(1))
+def test_removed_partner_delays_no_deletion(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("hers", fake_hash(1))
     fetch_all(web, key)
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("hers")
-    update_exchange_state(room.exchange)
-    room.exchange.partners.remove("friends")
-    assert not room.lies_on_disk(bits(1))
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("hers")
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.exchange.partners.remove("friends")
+    assert not exchange_setup.is_on_disk(fake_hash(1))
     assert web.get(FETCH, headers=auth(key)).status_code == 401
 
 
-def test_hash_stays_active_while_a_claim_remains(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    room.feed.put("hers", bits(1))
-    room.feed.put("also hers", bits(1))
-    assert fetch_all(web, key)[0] == {bits(1).hex(): "Active"}
+def test_hash_stays_active_while_a_claim_remains(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put("also hers", fake_hash(1))
+    assert fetch_all(web, key)[0] == {fake_hash(1).hex(): "Active"}
     for claim, status in (("hers", "Active"), ("also hers", "Withdrawn")):
-        room.clock.advance(seconds=5)
-        room.feed.withdraw(claim)
-        assert fetch_all(web, key)[0] == {bits(1).hex(): status}
+        exchange_setup.clock.advance(seconds=5)
+        exchange_setup.feed.withdraw(claim)
+        assert fetch_all(web, key)[0] == {fake_hash(1).hex(): status}
 
 
-def test_withdrawal_during_a_page_is_still_served(room: Room, web: httpx.Client) -> None:
+def test_withdrawal_during_a_page_is_still_served(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
     """Two processes: one has read a page, the other applies a withdrawal, then the first records
     what it is about to serve.
     """
-    partner, key = room.partner()
-    other, _ = room.partner("others")
-    room.feed.put("another", bits(2))
-    room.feed.put("hers", bits(1))
-    seen = update_exchange_state(room.exchange)
-    page = room.feed.changes(0, 10)
-    room.exchange.served.record_served(other, page[:1], seen.number)
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("hers")
-    update_exchange_state(room.exchange)
-    room.exchange.served.record_served(partner, page[1:], seen.number)
-    room.clock.advance(seconds=5)
-    assert fetch_all(web, key)[0][bits(1).hex()] == "Withdrawn"
+    partner, key = exchange_setup.add_partner()
+    other, _ = exchange_setup.add_partner("others")
+    exchange_setup.feed.put("another", fake_hash(2))
+    exchange_setup.feed.put("hers", fake_hash(1))
+    seen = update_exchange_state(exchange_setup.exchange)
+    page = exchange_setup.feed.changes(0, 10)
+    exchange_setup.exchange.served.record_served(other, page[:1], seen.number)
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("hers")
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.exchange.served.record_served(partner, page[1:], seen.number)
+    exchange_setup.clock.advance(seconds=5)
+    assert fetch_all(web, key)[0][fake_hash(1).hex()] == "Withdrawn"
 
 
-def test_tombstone_of_another_partner_is_hidden(room: Room, web: httpx.Client) -> None:
-    _, other = room.partner("others")
-    _, key = room.partner()
-    room.feed.put("theirs to forget", bits(1))
+def test_tombstone_of_another_partner_is_hidden(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, other = exchange_setup.add_partner("others")
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("theirs to forget", fake_hash(1))
     fetch_all(web, other)
-    room.clock.advance(seconds=5)
-    room.feed.withdraw("theirs to forget")
-    room.feed.put("hers", bits(1))
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.withdraw("theirs to forget")
+    exchange_setup.feed.put("hers", fake_hash(1))
     [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
     assert record["caseNumbers"] == {"hers": "Active"}
 
 
 def test_concurrent_serving_and_applying_miss_no_withdrawal(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.store.exchange_served._CHANGES_PER_READ", 1)
-    partner, _ = room.partner()
-    served, changes = room.exchange.served, room.feed.changes
-    her_picture, filler = room.feed.put("hers", bits(1)), room.feed.put("filler", bits(2))
+    partner, _ = exchange_setup.add_partner()
+    served, changes = exchange_setup.exchange.served, exchange_setup.feed.changes
+    her_picture, filler = (
+        exchange_setup.feed.put("hers", fake_hash(1)),
+        exchange_setup.feed.put("filler", fake_hash(2)),
+    )
     page = changes(0, 9)
     served.record_served(partner, [one for one in page if one.claim == filler], 2)
-    room.feed.withdraw("hers")
-    room.feed.put("more", bits(3))
+    exchange_setup.feed.withdraw("hers")
+    exchange_setup.feed.put("more", fake_hash(3))
 
     def interleaved(after: int, limit: int) -> tuple[ClaimChange, ...]:
         if after == 3:  # her withdrawal was just applied to the served claims
             served.record_served(partner, [one for one in page if one.claim == her_picture], 2)
         return changes(after, limit)
 
-    monkeypatch.setattr(room.feed, "changes", interleaved)
-    served.apply_next_changes(room.feed, 4)
-    monkeypatch.setattr(room.feed, "changes", changes)
-    served.apply_next_changes(room.feed, 4)
+    monkeypatch.setattr(exchange_setup.feed, "changes", interleaved)
+    served.apply_next_changes(exchange_setup.feed, 4)
+    monkeypatch.setattr(exchange_setup.feed, "changes", changes)
+    served.apply_next_changes(exchange_setup.feed, 4)
     assert served.served_to(partner, [her_picture])[her_picture].state is ClaimState.WITHDRAWN
 
 
 def test_suspended_hash_is_deleted_and_returns_when_confirmed(
-    room: Room, web: httpx.Client
+    exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
-    _, key = room.partner()
-    room.feed.put("hers", bits(1))
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("hers", fake_hash(1))
     fetch_all(web, key)
     for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
-        room.clock.advance(seconds=5)
-        room.feed.apply_event("hers", state)
-        assert fetch_all(web, key)[0] == {bits(1).hex(): status}
+        exchange_setup.clock.advance(seconds=5)
+        exchange_setup.feed.apply_event("hers", state)
+        assert fetch_all(web, key)[0] == {fake_hash(1).hex(): status}
 
 
-def test_stopncii_serves_only_the_partner_s_banks(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner("friends", OTHER)
-    room.feed.put("hers", bits(1), bank=PEOPLE_BANK)
-    room.feed.put("listed", bits(2), bank=OTHER)
-    room.feed.put("clip", bits(3), bank=OTHER, kind="pdq-video")
-    assert fetch_all(web, key)[0] == {bits(2).hex(): "Active"}
+def test_stopncii_serves_only_the_partner_s_banks(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner("friends", OTHER)
+    exchange_setup.feed.put("hers", fake_hash(1), bank=PEOPLE_BANK)
+    exchange_setup.feed.put("listed", fake_hash(2), bank=OTHER)
+    exchange_setup.feed.put("clip", fake_hash(3), bank=OTHER, kind="pdq-video")
+    assert fetch_all(web, key)[0] == {fake_hash(2).hex(): "Active"}
 
 
-def test_stopncii_needs_a_key(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    room.feed.put("hers", bits(1))
+def test_stopncii_needs_a_key(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    _, key = exchange_setup.add_partner()
+    exchange_setup.feed.put("hers", fake_hash(1))
     wrong = (
         {},
         auth("guess"),
@@ -344,32 +378,34 @@ def test_stopncii_needs_a_key(room: Room, web: httpx.Client) -> None:
         answer = web.get(FETCH, headers=headers)
         assert answer.status_code == 401
         assert set(answer.json()) == {"statusCode", "message"}
-    assert bits(1).hex() not in answer.text
+    assert fake_hash(1).hex() not in answer.text
 
 
-def test_keys_are_kept_as_hashes_only(room: Room) -> None:
-    _, key = room.partner()
-    assert not room.lies_on_disk(key.encode())
+def test_keys_are_kept_as_hashes_only(exchange_setup: ExchangeSetup) -> None:
+    _, key = exchange_setup.add_partner()
+    assert not exchange_setup.is_on_disk(key.encode())
 
 
-def test_key_guessing_is_limited_without_blocking_partners(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
+def test_key_guessing_is_limited_without_blocking_partners(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
     statuses = [web.get(FETCH, headers=auth(f"guess {n}")).status_code for n in range(12)]
     assert statuses == [401] * 10 + [429] * 2
     assert web.get(FETCH, headers=auth(key)).status_code == 200
 
 
-def test_too_many_requests_have_retry_after(room: Room) -> None:
+def test_too_many_requests_have_retry_after(exchange_setup: ExchangeSetup) -> None:
     from entrenous.connectors.exchange.exchange_access import TokenBuckets
     from entrenous.stop.exchange_nouns import TooManyRequests
 
     allowed = TokenBuckets(3, 0.5)
     for _ in range(3):
-        allowed.take("friends", room.clock.now())
+        allowed.take("friends", exchange_setup.clock.now())
     with pytest.raises(TooManyRequests) as caught:
-        allowed.take("friends", room.clock.now())
-    room.clock.advance(seconds=caught.value.facts["seconds"])  # type: ignore[arg-type]
-    allowed.take("friends", room.clock.now())
+        allowed.take("friends", exchange_setup.clock.now())
+    exchange_setup.clock.advance(seconds=caught.value.facts["seconds"])  # type: ignore[arg-type]
+    allowed.take("friends", exchange_setup.clock.now())
 
 
 @pytest.mark.parametrize(
@@ -385,9 +421,9 @@ def test_too_many_requests_have_retry_after(room: Room) -> None:
     ],
 )
 def test_malformed_queries_are_refused(
-    room: Room, web: httpx.Client, query: dict[str, str]
+    exchange_setup: ExchangeSetup, web: httpx.Client, query: dict[str, str]
 ) -> None:
-    _, key = room.partner()
+    _, key = exchange_setup.add_partner()
     assert web.get(FETCH, params=query, headers=auth(key)).status_code == 400
 
 
@@ -395,17 +431,19 @@ def post(web: httpx.Client, what: str, key: str, body: object) -> httpx.Response
     return web.post(f"/stopncii/v1/{what}", json=body, headers=auth(key))
 
 
-def test_feedback_becomes_an_opinion_and_is_shown_to_others(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    _, other = room.partner("others")
-    register(room, "hers", bits(1))
+def test_feedback_becomes_an_opinion_and_is_shown_to_others(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    _, other = exchange_setup.add_partner("others")
+    register(exchange_setup, "hers", fake_hash(1))
     for who in (key, other):
         fetch_all(web, who)
     body = {
         "count": 2,
         "hashFeedbacks": [
-            {"hashValue": bits(1).hex(), "feedbackValue": "Blocked", "tags": ["seen"]},
-            {"hashValue": bits(9).hex(), "feedbackValue": "Blocked", "tags": []},
+            {"hashValue": fake_hash(1).hex(), "feedbackValue": "Blocked", "tags": ["seen"]},
+            {"hashValue": fake_hash(9).hex(), "feedbackValue": "Blocked", "tags": []},
         ],
     }
     assert post(web, "SubmitFeedback", key, body).json() == {"count": 1, "unknown": 1}
@@ -413,154 +451,181 @@ def test_feedback_becomes_an_opinion_and_is_shown_to_others(room: Room, web: htt
     assert record["CSPFeedbacks"] == [{"feedbackValue": "Blocked", "tags": [], "source": "friends"}]
 
 
-def test_feedback_on_unserved_hashes_is_ignored(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    _, other = room.partner("others")
-    register(room, "hers", bits(1))
+def test_feedback_on_unserved_hashes_is_ignored(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    _, other = exchange_setup.add_partner("others")
+    register(exchange_setup, "hers", fake_hash(1))
     fetch_all(web, key)
-    body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
+    body = {"hashFeedbacks": [{"hashValue": fake_hash(1).hex(), "feedbackValue": "NotBlocked"}]}
     assert post(web, "SubmitFeedback", other, body).json() == {"count": 0, "unknown": 1}
 
 
-def test_three_opposing_partners_suspend_a_claim(room: Room, web: httpx.Client) -> None:
-    claim = register(room, "hers", bits(1))
-    body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
+def test_three_opposing_partners_suspend_a_claim(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    claim = register(exchange_setup, "hers", fake_hash(1))
+    body = {"hashFeedbacks": [{"hashValue": fake_hash(1).hex(), "feedbackValue": "NotBlocked"}]}
     states = []
     for name in ("one", "two", "two", "three"):
-        known = {partner.name for partner in room.exchange.partners.partners()}
-        key = room.keys[name] if name in known else room.partner(name)[1]
-        room.keys[name] = key
+        known = {partner.name for partner in exchange_setup.exchange.partners.partners()}
+        key = exchange_setup.keys[name] if name in known else exchange_setup.add_partner(name)[1]
+        exchange_setup.keys[name] = key
         fetch_all(web, key)
         post(web, "SubmitFeedback", key, body)
-        states.append(room.bank.claim(claim).state)
+        states.append(exchange_setup.bank.claim(claim).state)
     assert states == ["waiting", "waiting", "waiting", "suspended"]
 
 
-def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
-    partners = [room.partner(name)[0] for name in ("one", "two", "three", "four", "five")]
-    claim, opinions = register(room, "hers", bits(1)), room.exchange.opinions
+def test_old_opinions_do_not_undo_a_later_confirmation(exchange_setup: ExchangeSetup) -> None:
+    partners = [
+        exchange_setup.add_partner(name)[0] for name in ("one", "two", "three", "four", "five")
+    ]
+    claim, opinions = (
+        register(exchange_setup, "hers", fake_hash(1)),
+        exchange_setup.exchange.opinions,
+    )
     for partner in partners[:3]:
         opinions.record(partner, {claim: Stance.DISPUTED})
-    room.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    exchange_setup.bank.apply_event(claim, ClaimEvent.CONFIRM)
     opinions.record(partners[3], {claim: Stance.CONFIRMED})
     opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})  # already against it
-    assert room.bank.claim(claim).state is ClaimState.CONFIRMED
+    assert exchange_setup.bank.claim(claim).state is ClaimState.CONFIRMED
     opinions.record(partners[4], {claim: Stance.DISPUTED})
-    assert room.bank.claim(claim).state is ClaimState.SUSPENDED
+    assert exchange_setup.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
 def test_an_opinion_and_the_suspension_are_one_transaction(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If only the opinion were stored, the suspension would be missing for good."""
-    partners = [room.partner(name)[0] for name in ("one", "two", "three")]
-    claim, opinions = register(room, "hers", bits(1)), room.exchange.opinions
-    room.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    partners = [exchange_setup.add_partner(name)[0] for name in ("one", "two", "three")]
+    claim, opinions = (
+        register(exchange_setup, "hers", fake_hash(1)),
+        exchange_setup.exchange.opinions,
+    )
+    exchange_setup.bank.apply_event(claim, ClaimEvent.CONFIRM)
     for partner in partners[:2]:
         opinions.record(partner, {claim: Stance.DISPUTED})
     with monkeypatch.context() as patched:
         patched.delattr(BankStore, "apply_event_to_all")
         with pytest.raises(AttributeError):
             opinions.record(partners[2], {claim: Stance.DISPUTED})
-    assert len(room.exchange.partners.opinions_on([claim])) == 2
+    assert len(exchange_setup.exchange.partners.opinions_on([claim])) == 2
     opinions.record(partners[2], {claim: Stance.DISPUTED})  # repeated, since it was not answered
-    assert room.bank.claim(claim).state is ClaimState.SUSPENDED
+    assert exchange_setup.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
-def test_opinions_of_one_request_are_one_transaction(room: Room) -> None:
-    partners = [room.partner(name)[0] for name in ("one", "two", "three")]
-    claims = [register(room, name, bits(n)) for n, name in enumerate(("hers", "his", "theirs"))]
+def test_opinions_of_one_request_are_one_transaction(exchange_setup: ExchangeSetup) -> None:
+    partners = [exchange_setup.add_partner(name)[0] for name in ("one", "two", "three")]
+    claims = [
+        register(exchange_setup, name, fake_hash(n))
+        for n, name in enumerate(("hers", "his", "theirs"))
+    ]
     said = dict.fromkeys(claims, Stance.DISPUTED)
-    engine, statements = room.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
+    engine, statements = exchange_setup.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
     sa.event.listen(engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
     sa.event.listen(engine, "commit", lambda _: statements.append("COMMIT"))
     for partner in partners:
-        room.exchange.opinions.record(partner, said)
+        exchange_setup.exchange.opinions.record(partner, said)
     each = "\n".join(statements).split("COMMIT")
     assert sum("INSERT INTO" in one for one in each) == 3  # transactions that write
-    assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
-    more = {register(room, "hers too", bits(9)): Stance.DISPUTED}
+    assert {exchange_setup.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
+    more = {register(exchange_setup, "hers too", fake_hash(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):
-        room.exchange.opinions.record(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
-    assert room.exchange.partners.opinions_on(list(more)) == ()
+        exchange_setup.exchange.opinions.record(
+            partners[0], {**more, ClaimId("none"): Stance.DISPUTED}
+        )
+    assert exchange_setup.exchange.partners.opinions_on(list(more)) == ()
 
 
-def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:
-    bank = BankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
+def test_concurrent_submissions_of_the_same_hashes_succeed(exchange_setup: ExchangeSetup) -> None:
+    bank = BankStore(exchange_setup.exchange.served.engine)  # type: ignore[attr-defined]
     create_built_in_banks(bank)
-    partner, _ = room.partner("friends", submits=True)
-    submissions = PartnerHashRegistrar(replace(room.platform, bank=bank))
-    submissions.submit(partner, [bits(0)])
+    partner, _ = exchange_setup.add_partner("friends", submits=True)
+    submissions = PartnerHashRegistrar(replace(exchange_setup.platform, bank=bank))
+    submissions.submit(partner, [fake_hash(0)])
     barrier = Barrier(4)
 
     def submit_hundred(first: int) -> None:
         barrier.wait()
-        submissions.submit(partner, [bits(first + number) for number in range(100)])
+        submissions.submit(partner, [fake_hash(first + number) for number in range(100)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(submit_hundred, (0, 10, 20, 0)))
     assert bank.count_claims_and_hashes().claims == 120
 
 
-def test_submitted_hashes_are_waiting_claims_of_that_partner(room: Room, web: httpx.Client) -> None:
-    partner, key = room.partner("friends", submits=True)
+def test_submitted_hashes_are_waiting_claims_of_that_partner(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    partner, key = exchange_setup.add_partner("friends", submits=True)
     record = {
         "lastModtimestamp": 1,
         "signalType": "StopNCIISignalType.ImagePDQ",  # as PyPI's threatexchange writes it
-        "hashValue": bits(1).hex().upper(),
+        "hashValue": fake_hash(1).hex().upper(),
         "CSPFeedbacks": [{"feedbackValue": "Blocked", "tags": []}],
     }
     for _ in range(2):
         body = {"count": 1, "hashRecords": [record]}
         assert post(web, "SubmitHashes", key, body).json() == {"count": 1}
-    [entry] = room.bank.entries(0)
-    [(_, claim)] = room.bank.claims_on_pictures([entry.number])
-    assert (entry.bits, claim.bank, claim.state) == (bits(1), partner.submission_bank, "waiting")
+    [entry] = exchange_setup.bank.entries(0)
+    [(_, claim)] = exchange_setup.bank.claims_on_pictures([entry.number])
+    assert (entry.bits, claim.bank, claim.state) == (
+        fake_hash(1),
+        partner.submission_bank,
+        "waiting",
+    )
 
 
-def test_submission_is_stored_all_or_none(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner("friends", submits=True)
-    good = {"signalType": "ImagePDQ", "hashValue": bits(1).hex()}
+def test_submission_is_stored_all_or_none(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    _, key = exchange_setup.add_partner("friends", submits=True)
+    good = {"signalType": "ImagePDQ", "hashValue": fake_hash(1).hex()}
     for bad in (
         {"signalType": "ImagePDQ", "hashValue": "12"},
         {"signalType": "VideoMD5", "hashValue": "0" * 32},
-        {"hashValue": bits(2).hex()},
+        {"hashValue": fake_hash(2).hex()},
         7,
     ):
         assert post(web, "SubmitHashes", key, {"hashRecords": [good, bad]}).status_code == 400
     many = {"hashRecords": [good] * 1001}
     assert post(web, "SubmitHashes", key, many).status_code == 400
-    assert room.bank.entries(0) == ()
+    assert exchange_setup.bank.entries(0) == ()
 
 
-def test_submission_without_permission_is_refused(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner()
-    body = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": bits(1).hex()}]}
+def test_submission_without_permission_is_refused(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
+    _, key = exchange_setup.add_partner()
+    body = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": fake_hash(1).hex()}]}
     assert post(web, "SubmitHashes", key, body).status_code == 403
 
 
-def test_long_body_is_not_read(room: Room, web: httpx.Client) -> None:
-    _, key = room.partner("friends", submits=True)
+def test_long_body_is_not_read(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+    _, key = exchange_setup.add_partner("friends", submits=True)
     answer = web.post("/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=auth(key))
     assert answer.status_code == 413
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.sampled_from(["SubmitHashes", "SubmitFeedback"]))
-def test_random_bytes_are_refused(room: Room, web: httpx.Client, noise: bytes, what: str) -> None:
-    key = room.keys.get("noisy") or room.partner("noisy", submits=True)[1]
-    room.keys["noisy"] = key
+def test_random_bytes_are_refused(
+    exchange_setup: ExchangeSetup, web: httpx.Client, noise: bytes, what: str
+) -> None:
+    key = exchange_setup.keys.get("noisy") or exchange_setup.add_partner("noisy", submits=True)[1]
+    exchange_setup.keys["noisy"] = key
     answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=auth(key))
     assert answer.status_code in (400, 429)
 
 
-def register(room: Room, name: str, of: bytes) -> Any:
+def register(exchange_setup: ExchangeSetup, name: str, of: bytes) -> Any:
     """Register a claim and put it into the feed; return its id."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration
 
     claim = ClaimId(name)
-    made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
-    room.bank.register(Registration(made, (of,)))
-    room.feed.put(name, of)
+    made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
+    exchange_setup.bank.register(Registration(made, (of,)))
+    exchange_setup.feed.put(name, of)
     return claim

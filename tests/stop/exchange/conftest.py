@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.stop.exchange.exchange_for_tests import Room, open_room
+from tests.stop.exchange.exchange_for_tests import ExchangeSetup, open_exchange_setup
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    with open_room(tmp_path) as opened:
+def exchange_setup(tmp_path: Path) -> Iterator[ExchangeSetup]:
+    with open_exchange_setup(tmp_path) as opened:
         yield opened

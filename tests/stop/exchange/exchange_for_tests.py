@@ -29,7 +29,7 @@ from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
 
 
-def bits(number: int) -> bytes:
+def fake_hash(number: int) -> bytes:
     """Return 32 bytes that differ for each number."""
     return hashlib.sha256(f"picture {number}".encode()).digest()
 
@@ -71,7 +71,7 @@ class MemoryFeed:
 
 
 @dataclass
-class Room:
+class ExchangeSetup:
     clock: SettableClock
     feed: MemoryFeed
     bank: BankStore
@@ -80,7 +80,7 @@ class Room:
     file: Path
     keys: dict[str, str] = field(default_factory=dict)
 
-    def partner(
+    def add_partner(
         self, name: str = "friends", *banks: BankName, submits: bool = False
     ) -> tuple[ExchangePartner, str]:
         key = add_exchange_partner(name, banks or (PEOPLE_BANK,), self.exchange, submits=submits)
@@ -89,13 +89,15 @@ class Room:
     def again(self, key: str) -> ExchangePartner:
         return authenticate_partner(Secret(key.encode()), self.exchange)
 
-    def lies_on_disk(self, secret: bytes) -> bool:
+    def is_on_disk(self, secret: bytes) -> bool:
         """Return whether a file of the database contains these bytes."""
         return any(secret in path.read_bytes() for path in self.file.parent.glob("bank.db*"))
 
 
 @contextmanager
-def open_room(folder: Path, clock: SettableClock | None = None) -> Iterator[Room]:
+def open_exchange_setup(
+    folder: Path, clock: SettableClock | None = None
+) -> Iterator[ExchangeSetup]:
     clock = clock or SettableClock()
     engine = engine_at(folder / "bank.db")
     prepare_exchange_tables(engine)
@@ -116,7 +118,7 @@ def open_room(folder: Path, clock: SettableClock | None = None) -> Iterator[Room
         PartnerOpinionRecorder(clock, partners),
         PartnerHashRegistrar(platform),
     )
-    yield Room(clock, feed, bank, platform, exchange, folder / "bank.db")
+    yield ExchangeSetup(clock, feed, bank, platform, exchange, folder / "bank.db")
     engine.dispose()
 
 
@@ -125,4 +127,4 @@ def _unused() -> tuple[None, None, None]:
     return cast("tuple[None, None, None]", (None,) * 3)
 
 
-__all__ = ["PEOPLE_BANK", "MemoryFeed", "Room", "bits", "open_room"]
+__all__ = ["PEOPLE_BANK", "ExchangeSetup", "MemoryFeed", "fake_hash", "open_exchange_setup"]

@@ -18,7 +18,7 @@ from entrenous.stop.exchange_nouns import (
     SourceUnreachable,
 )
 from entrenous.stop.registration import AlreadyWithdrawn, ClaimState
-from tests.stop.exchange.exchange_for_tests import Room, bits
+from tests.stop.exchange.exchange_for_tests import ExchangeSetup, fake_hash
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", TH
 
 
 def records(*numbers: int, version: int = 1) -> tuple[SourceRecord, ...]:
-    return tuple(SourceRecord(f"k{one}", version, (bits(one),)) for one in numbers)
+    return tuple(SourceRecord(f"k{one}", version, (fake_hash(one),)) for one in numbers)
 
 
 @dataclass
@@ -55,52 +55,58 @@ def source_with(*records: tuple[SourceRecord, ...], **more: object) -> ScriptedS
 
 
 @pytest.fixture
-def room(room: Room) -> Room:
-    room.exchange.sources.add(SOURCE)
-    return room
+def exchange_setup(exchange_setup: ExchangeSetup) -> ExchangeSetup:
+    exchange_setup.exchange.sources.add(SOURCE)
+    return exchange_setup
 
 
-def protected_hashes(room: Room) -> set[bytes]:
-    numbers = {entry.number: entry.bits for entry in room.bank.entries(0)}
-    found = room.bank.claims_on_pictures(numbers)
+def protected_hashes(exchange_setup: ExchangeSetup) -> set[bytes]:
+    numbers = {entry.number: entry.bits for entry in exchange_setup.bank.entries(0)}
+    found = exchange_setup.bank.claims_on_pictures(numbers)
     return {numbers[number] for number, claim in found if claim.bank == THEIRS}
 
 
-def fetch(room: Room, fetcher: ScriptedSource, **more: bool) -> object:
-    return fetch_source(SOURCE, fetcher, room.exchange, room.platform, **more)
+def fetch(exchange_setup: ExchangeSetup, fetcher: ScriptedSource, **more: bool) -> object:
+    return fetch_source(SOURCE, fetcher, exchange_setup.exchange, exchange_setup.platform, **more)
 
 
-def test_records_become_waiting_claims_in_a_bank_of_their_own(room: Room) -> None:
-    fetch(room, source_with(records(1, 2), records(3)))
-    assert protected_hashes(room) == {bits(1), bits(2), bits(3)}
-    states = {claim.state for _, claim in room.bank.claims_on_pictures([1, 2, 3])}
+def test_records_become_waiting_claims_in_a_bank_of_their_own(
+    exchange_setup: ExchangeSetup,
+) -> None:
+    fetch(exchange_setup, source_with(records(1, 2), records(3)))
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
+    states = {claim.state for _, claim in exchange_setup.bank.claims_on_pictures([1, 2, 3])}
     assert states == {ClaimState.WAITING}
 
 
-def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(room: Room) -> None:
+def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(
+    exchange_setup: ExchangeSetup,
+) -> None:
     source = Source("own", SourceKind.FILE, "/list", THEIRS, confirmed=True)
-    room.exchange.sources.add(source)
-    fetch_source(source, source_with(records(1)), room.exchange, room.platform)
-    assert [claim.state for _, claim in room.bank.claims_on_pictures([1])] == [ClaimState.CONFIRMED]
+    exchange_setup.exchange.sources.add(source)
+    fetch_source(source, source_with(records(1)), exchange_setup.exchange, exchange_setup.platform)
+    assert [claim.state for _, claim in exchange_setup.bank.claims_on_pictures([1])] == [
+        ClaimState.CONFIRMED
+    ]
 
 
-def test_withdrawal_at_the_source_withdraws_here(room: Room) -> None:
-    fetch(room, source_with(records(1, 2)))
-    done = fetch(room, source_with(records(1, 2), (SourceRecord("k1", 2),)))
-    assert protected_hashes(room) == {bits(2)}
+def test_withdrawal_at_the_source_withdraws_here(exchange_setup: ExchangeSetup) -> None:
+    fetch(exchange_setup, source_with(records(1, 2)))
+    done = fetch(exchange_setup, source_with(records(1, 2), (SourceRecord("k1", 2),)))
+    assert protected_hashes(exchange_setup) == {fake_hash(2)}
     assert done.withdrawn == 1  # type: ignore[attr-defined]
 
 
-def test_interrupted_fetch_resumes_after_its_last_page(room: Room) -> None:
+def test_interrupted_fetch_resumes_after_its_last_page(exchange_setup: ExchangeSetup) -> None:
     pages = (records(1), records(2), records(3))
     broken = source_with(*pages, fails_before=2)
     with pytest.raises(SourceUnreachable):
-        fetch(room, broken)
-    assert protected_hashes(room) == {bits(1), bits(2)}
+        fetch(exchange_setup, broken)
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2)}
     again = source_with(*pages)
-    fetch(room, again)
+    fetch(exchange_setup, again)
     assert again.start_tokens == ["2"]
-    assert protected_hashes(room) == {bits(1), bits(2), bits(3)}
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
 
 
 class Killed(BaseException):
@@ -110,12 +116,14 @@ class Killed(BaseException):
 class KillAfterChanges:
     """Raise Killed in a fetch after so many changes of the bank or of the source's records."""
 
-    def __init__(self, room: Room, monkeypatch: pytest.MonkeyPatch, changes_left: int) -> None:
+    def __init__(
+        self, exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch, changes_left: int
+    ) -> None:
         self.changes_left = changes_left
         for owner, name in (
-            (type(room.exchange.sources), "store_page"),
-            (type(room.bank), "register"),
-            (type(room.bank), "withdraw"),
+            (type(exchange_setup.exchange.sources), "store_page"),
+            (type(exchange_setup.bank), "register"),
+            (type(exchange_setup.bank), "withdraw"),
         ):
             monkeypatch.setattr(owner, name, self._counting(getattr(owner, name)))
 
@@ -135,123 +143,127 @@ class KillAfterChanges:
     ("later_records", "expected"),
     [
         # The records after the kill are the same as before it, withdrawn, or changed.
-        ((*records(1, version=2), SourceRecord("k2", 2, (bits(7),)), *records(3)), {1, 7, 3}),
+        ((*records(1, version=2), SourceRecord("k2", 2, (fake_hash(7),)), *records(3)), {1, 7, 3}),
         ((SourceRecord("k1", 3), SourceRecord("k2", 3), SourceRecord("k3", 3)), set()),
-        ((SourceRecord("k2", 3, (bits(8),)), *records(1, 3, version=3)), {8, 1, 3}),
+        ((SourceRecord("k2", 3, (fake_hash(8),)), *records(1, 3, version=3)), {8, 1, 3}),
     ],
 )
 def test_fetch_killed_anywhere_loses_nothing(
-    room: Room,
+    exchange_setup: ExchangeSetup,
     monkeypatch: pytest.MonkeyPatch,
     changes: int,
     later_records: tuple[SourceRecord, ...],
     expected: set[int],
 ) -> None:
-    fetch(room, source_with(records(1, 2)))
-    new_records = (*records(1, version=2), SourceRecord("k2", 2, (bits(7),)), *records(3))
+    fetch(exchange_setup, source_with(records(1, 2)))
+    new_records = (*records(1, version=2), SourceRecord("k2", 2, (fake_hash(7),)), *records(3))
     with monkeypatch.context() as patched, suppress(Killed):
-        KillAfterChanges(room, patched, changes)
-        fetch(room, source_with(records(1, 2), new_records))
-    fetch(room, source_with(records(1, 2), later_records, later_records))
-    assert protected_hashes(room) == {bits(number) for number in expected}
-    assert room.exchange.sources.count_records_with_claim("charity") == len(expected)
-    claims = room.bank.claims_on_pictures([entry.number for entry in room.bank.entries(0)])
+        KillAfterChanges(exchange_setup, patched, changes)
+        fetch(exchange_setup, source_with(records(1, 2), new_records))
+    fetch(exchange_setup, source_with(records(1, 2), later_records, later_records))
+    assert protected_hashes(exchange_setup) == {fake_hash(number) for number in expected}
+    assert exchange_setup.exchange.sources.count_records_with_claim("charity") == len(expected)
+    claims = exchange_setup.bank.claims_on_pictures(
+        [entry.number for entry in exchange_setup.bank.entries(0)]
+    )
     assert len(claims) == len(expected)
 
 
 def test_fetch_killed_repeatedly_creates_no_duplicates(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zero, pages = timedelta(0), (records(1, 2, version=0), records(3, version=0))
     for changes in range(8):
         with monkeypatch.context() as patched, suppress(Killed):
-            KillAfterChanges(room, patched, changes)
-            fetch(room, source_with(*pages, stale_after=zero))
-        room.clock.advance(days=2)  # a new generation each time
-    fetch(room, source_with(*pages, stale_after=zero))
-    assert protected_hashes(room) == {bits(1), bits(2), bits(3)}
-    assert room.bank.count_claims_and_hashes().claims == 3
+            KillAfterChanges(exchange_setup, patched, changes)
+            fetch(exchange_setup, source_with(*pages, stale_after=zero))
+        exchange_setup.clock.advance(days=2)  # a new generation each time
+    fetch(exchange_setup, source_with(*pages, stale_after=zero))
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
+    assert exchange_setup.bank.count_claims_and_hashes().claims == 3
 
 
-def test_stale_checkpoint_restarts_and_withdraws_missing(room: Room) -> None:
-    fetch(room, source_with(records(1, 2, 3)))
-    room.clock.advance(days=29)
+def test_stale_checkpoint_restarts_and_withdraws_missing(exchange_setup: ExchangeSetup) -> None:
+    fetch(exchange_setup, source_with(records(1, 2, 3)))
+    exchange_setup.clock.advance(days=29)
     again = source_with(records(1, 2, 3))
-    fetch(room, again)
+    fetch(exchange_setup, again)
     assert again.start_tokens == ["1"]
-    room.clock.advance(days=31)
+    exchange_setup.clock.advance(days=31)
     fresh = source_with(records(1, 3))
-    fetch(room, fresh)
+    fetch(exchange_setup, fresh)
     assert fresh.start_tokens == [""]
-    assert protected_hashes(room) == {bits(1), bits(3)}
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(3)}
 
 
-def test_fetch_without_checkpoints_is_complete(room: Room) -> None:
+def test_fetch_without_checkpoints_is_complete(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(room, source_with(records(1, 2, version=0), stale_after=zero))
-    fetch(room, source_with(records(2, 3, version=0), stale_after=zero))
-    assert protected_hashes(room) == {bits(2), bits(3)}
-    fetch(room, source_with(records(1, 2, version=0), stale_after=zero))
-    assert protected_hashes(room) == {bits(1), bits(2)}
+    fetch(exchange_setup, source_with(records(1, 2, version=0), stale_after=zero))
+    fetch(exchange_setup, source_with(records(2, 3, version=0), stale_after=zero))
+    assert protected_hashes(exchange_setup) == {fake_hash(2), fake_hash(3)}
+    fetch(exchange_setup, source_with(records(1, 2, version=0), stale_after=zero))
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2)}
 
 
-def test_interrupted_source_withdraws_nothing(room: Room) -> None:
+def test_interrupted_source_withdraws_nothing(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(room, source_with(records(1, 2), records(3), stale_after=zero))
+    fetch(exchange_setup, source_with(records(1, 2), records(3), stale_after=zero))
     with pytest.raises(SourceUnreachable):
-        fetch(room, source_with(records(1), records(3), stale_after=zero, fails_before=1))
-    assert protected_hashes(room) == {bits(1), bits(2), bits(3)}
+        fetch(exchange_setup, source_with(records(1), records(3), stale_after=zero, fails_before=1))
+    assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
 
 
-def test_emptied_source_needs_confirmation(room: Room) -> None:
+def test_emptied_source_needs_confirmation(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(room, source_with(records(*range(30)), stale_after=zero))
-    done = fetch(room, source_with(records(0), stale_after=zero))
+    fetch(exchange_setup, source_with(records(*range(30)), stale_after=zero))
+    done = fetch(exchange_setup, source_with(records(0), stale_after=zero))
     assert done.kept == 29  # type: ignore[attr-defined]
-    assert len(protected_hashes(room)) == 30
-    fetch(room, source_with(records(0), stale_after=zero), accept_shrinking=True)
-    assert protected_hashes(room) == {bits(0)}
+    assert len(protected_hashes(exchange_setup)) == 30
+    fetch(exchange_setup, source_with(records(0), stale_after=zero), accept_shrinking=True)
+    assert protected_hashes(exchange_setup) == {fake_hash(0)}
 
 
-def test_replaced_list_needs_confirmation(room: Room) -> None:
+def test_replaced_list_needs_confirmation(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(room, source_with(records(*range(30)), stale_after=zero))
-    done = fetch(room, source_with(records(*range(100, 130)), stale_after=zero))
+    fetch(exchange_setup, source_with(records(*range(30)), stale_after=zero))
+    done = fetch(exchange_setup, source_with(records(*range(100, 130)), stale_after=zero))
     assert done.kept == 30  # type: ignore[attr-defined]
-    assert {bits(number) for number in range(30)} <= protected_hashes(room)
+    assert {fake_hash(number) for number in range(30)} <= protected_hashes(exchange_setup)
 
 
-def test_unreadable_records_are_not_withdrawn(room: Room) -> None:
+def test_unreadable_records_are_not_withdrawn(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(room, source_with(records(*range(30)), stale_after=zero))
-    room.clock.advance(hours=1)
+    fetch(exchange_setup, source_with(records(*range(30)), stale_after=zero))
+    exchange_setup.clock.advance(hours=1)
     unreadable = SourcePage(records(*range(10)), "1", ("record 1: it is not JSON",))
     rest = SourcePage(records(*range(10, 29)), "2")
     with pytest.raises(SourceUnreachable):
-        fetch(room, ScriptedSource([unreadable, rest], zero, fails_before=1))
-    room.clock.advance(hours=1)
-    done = fetch(room, ScriptedSource([unreadable, rest], zero))  # continues the same generation
+        fetch(exchange_setup, ScriptedSource([unreadable, rest], zero, fails_before=1))
+    exchange_setup.clock.advance(hours=1)
+    done = fetch(
+        exchange_setup, ScriptedSource([unreadable, rest], zero)
+    )  # continues the same generation
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
-    assert len(protected_hashes(room)) == 30
+    assert len(protected_hashes(exchange_setup)) == 30
     # All records of the next generation are readable.
-    fetch(room, source_with(records(*range(29)), stale_after=zero))
-    assert len(protected_hashes(room)) == 29
+    fetch(exchange_setup, source_with(records(*range(29)), stale_after=zero))
+    assert len(protected_hashes(exchange_setup)) == 29
 
 
-def test_bad_records_are_counted_and_the_page_kept(room: Room) -> None:
+def test_bad_records_are_counted_and_the_page_kept(exchange_setup: ExchangeSetup) -> None:
     page = SourcePage(records(1), "1", tuple(f"record {one}: bad" for one in range(25)))
-    done = fetch(room, ScriptedSource([page]))
-    assert protected_hashes(room) == {bits(1)}
+    done = fetch(exchange_setup, ScriptedSource([page]))
+    assert protected_hashes(exchange_setup) == {fake_hash(1)}
     assert (done.refused, len(done.reasons)) == (25, 10)  # type: ignore[attr-defined]
 
 
-def test_claim_withdrawn_by_its_holder_stays_withdrawn(room: Room) -> None:
-    fetch(room, source_with(records(1)))
+def test_claim_withdrawn_by_its_holder_stays_withdrawn(exchange_setup: ExchangeSetup) -> None:
+    fetch(exchange_setup, source_with(records(1)))
     from entrenous.stop.registration import ClaimEvent
 
-    claim = room.bank.claims_on_pictures([1])[0][1].id
-    room.bank.apply_event(claim, ClaimEvent.WITHDRAW)
-    fetch(room, source_with(records(1), records(1, version=2)))
-    assert protected_hashes(room) == set()
+    claim = exchange_setup.bank.claims_on_pictures([1])[0][1].id
+    exchange_setup.bank.apply_event(claim, ClaimEvent.WITHDRAW)
+    fetch(exchange_setup, source_with(records(1), records(1, version=2)))
+    assert protected_hashes(exchange_setup) == set()
     with pytest.raises(AlreadyWithdrawn):
-        room.bank.apply_event(claim, ClaimEvent.CONFIRM)
+        exchange_setup.bank.apply_event(claim, ClaimEvent.CONFIRM)

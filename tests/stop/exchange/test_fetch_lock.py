@@ -7,11 +7,11 @@ from entrenous.stop.exchange_nouns import FetchAlreadyRunning
 from entrenous.stop.store.engine import open_postgres_engine
 from entrenous.stop.store.exchange_partners import hold_source_lock
 from tests.postgres import Cluster
-from tests.stop.exchange.exchange_for_tests import Room
+from tests.stop.exchange.exchange_for_tests import ExchangeSetup
 
 
-def test_fetch_lock_beside_sqlite(room: Room) -> None:
-    _check_mutual_exclusion(room.exchange.sources.engine)  # type: ignore[attr-defined]
+def test_fetch_lock_beside_sqlite(exchange_setup: ExchangeSetup) -> None:
+    _check_mutual_exclusion(exchange_setup.exchange.sources.engine)  # type: ignore[attr-defined]
 
 
 @pytest.mark.real

@@ -16,7 +16,7 @@ from entrenous.stop.exchange_serving import (
     update_exchange_state,
 )
 from tests.deterministic import SettableClock
-from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
+from tests.stop.exchange.exchange_for_tests import ExchangeSetup, MemoryFeed, fake_hash
 
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
@@ -24,86 +24,89 @@ def test_newest_change_number_is_found_from_any_start(numbers: list[int], known:
     feed = MemoryFeed(SettableClock())
     for number in sorted(numbers):
         feed.last = number - 1
-        feed.put(f"c{number}", bits(number))
+        feed.put(f"c{number}", fake_hash(number))
     assert newest_change_number(feed, known) == max([known, *numbers])
 
 
-def test_search_without_new_changes_takes_one_query(room: Room) -> None:
-    room.feed.put("a", bits(1))
+def test_search_without_new_changes_takes_one_query(exchange_setup: ExchangeSetup) -> None:
+    exchange_setup.feed.put("a", fake_hash(1))
     start_numbers = list[int]()
-    changes = room.feed.changes
-    room.feed.changes = lambda after, limit: (start_numbers.append(after), changes(after, limit))[1]  # type: ignore[method-assign]
-    assert newest_change_number(room.feed, 1) == 1
+    changes = exchange_setup.feed.changes
+    exchange_setup.feed.changes = lambda after, limit: (
+        start_numbers.append(after),
+        changes(after, limit),
+    )[1]  # type: ignore[method-assign]
+    assert newest_change_number(exchange_setup.feed, 1) == 1
     assert start_numbers == [1]
 
 
-def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
-    room.feed.put("a", bits(1))
-    made_s = unix_seconds(room.clock.now())
-    room.clock.advance(hours=3)
-    assert update_exchange_state(room.exchange) == ChangeTime(made_s, 1)
+def test_first_mark_has_the_time_of_the_newest_change(exchange_setup: ExchangeSetup) -> None:
+    exchange_setup.feed.put("a", fake_hash(1))
+    made_s = unix_seconds(exchange_setup.clock.now())
+    exchange_setup.clock.advance(hours=3)
+    assert update_exchange_state(exchange_setup.exchange) == ChangeTime(made_s, 1)
 
 
-def test_change_in_a_marked_second_is_dated_in_the_next(room: Room) -> None:
-    room.feed.put("a", bits(1))
-    first = update_exchange_state(room.exchange)
-    room.feed.put("b", bits(2))
-    assert update_exchange_state(room.exchange) == first
-    room.clock.advance(seconds=1)
-    assert update_exchange_state(room.exchange) == ChangeTime(first.at_s + 1, 2)
+def test_change_in_a_marked_second_is_dated_in_the_next(exchange_setup: ExchangeSetup) -> None:
+    exchange_setup.feed.put("a", fake_hash(1))
+    first = update_exchange_state(exchange_setup.exchange)
+    exchange_setup.feed.put("b", fake_hash(2))
+    assert update_exchange_state(exchange_setup.exchange) == first
+    exchange_setup.clock.advance(seconds=1)
+    assert update_exchange_state(exchange_setup.exchange) == ChangeTime(first.at_s + 1, 2)
 
 
-def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
-    room.feed.put("a", bits(1))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=10)
-    asked_s = unix_seconds(room.clock.now())
-    update_exchange_state(room.exchange)
-    assert change_number_before(asked_s, room.exchange) == 1
-    room.clock.advance(seconds=-9)
-    room.feed.put("late", bits(2))  # written by a process whose clock is behind
-    room.clock.advance(seconds=20)
-    update_exchange_state(room.exchange)
-    assert change_number_before(asked_s, room.exchange) == 1
-    assert unix_seconds_of_changes([2], room.exchange)[0] >= asked_s
+def test_late_commit_is_dated_after_queried_times(exchange_setup: ExchangeSetup) -> None:
+    exchange_setup.feed.put("a", fake_hash(1))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=10)
+    asked_s = unix_seconds(exchange_setup.clock.now())
+    update_exchange_state(exchange_setup.exchange)
+    assert change_number_before(asked_s, exchange_setup.exchange) == 1
+    exchange_setup.clock.advance(seconds=-9)
+    exchange_setup.feed.put("late", fake_hash(2))  # written by a process whose clock is behind
+    exchange_setup.clock.advance(seconds=20)
+    update_exchange_state(exchange_setup.exchange)
+    assert change_number_before(asked_s, exchange_setup.exchange) == 1
+    assert unix_seconds_of_changes([2], exchange_setup.exchange)[0] >= asked_s
 
 
-def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
-    room.feed.put("a", bits(1))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=5)
-    now_s = unix_seconds(room.clock.now())
-    assert change_number_before(now_s, room.exchange) == 1
-    assert change_number_before(now_s + 3600, room.exchange) == 0
+def test_future_start_time_begins_at_the_beginning(exchange_setup: ExchangeSetup) -> None:
+    exchange_setup.feed.put("a", fake_hash(1))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=5)
+    now_s = unix_seconds(exchange_setup.clock.now())
+    assert change_number_before(now_s, exchange_setup.exchange) == 1
+    assert change_number_before(now_s + 3600, exchange_setup.exchange) == 0
 
 
-def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
+def test_old_marks_are_dropped_and_lose_nothing(exchange_setup: ExchangeSetup) -> None:
     for number in range(1, 6):
-        room.feed.put(f"c{number}", bits(number))
-        update_exchange_state(room.exchange)
-        room.clock.advance(days=60)
-    oldest = room.exchange.served.change_times_over(0, 5)[0]
+        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        update_exchange_state(exchange_setup.exchange)
+        exchange_setup.clock.advance(days=60)
+    oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
     assert oldest.number == 3  # the newest mark older than 100 days
-    assert change_number_before(oldest.at_s, room.exchange) == 0
-    assert change_number_before(oldest.at_s + 1, room.exchange) == 3
+    assert change_number_before(oldest.at_s, exchange_setup.exchange) == 0
+    assert change_number_before(oldest.at_s + 1, exchange_setup.exchange) == 3
 
 
 def test_concurrent_mark_of_another_process_wins(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room.feed.put("a", bits(1))
-    update_exchange_state(room.exchange)
-    room.clock.advance(seconds=5)
-    room.feed.put("b", bits(2))
-    store = type(room.exchange.served)
+    exchange_setup.feed.put("a", fake_hash(1))
+    update_exchange_state(exchange_setup.exchange)
+    exchange_setup.clock.advance(seconds=5)
+    exchange_setup.feed.put("b", fake_hash(2))
+    store = type(exchange_setup.exchange.served)
     add_change_time = store.add_change_time
 
     def add_after_other_process(self: Any, mark: ChangeTime, drop_before_s: int) -> None:
         add_change_time(self, mark, drop_before_s)  # the other process, before the newest change
         add_change_time(self, replace(mark, number=3), drop_before_s)
 
-    newest = newest_change_number(room.feed, 1)
-    room.feed.put("c", bits(3))
+    newest = newest_change_number(exchange_setup.feed, 1)
+    exchange_setup.feed.put("c", fake_hash(3))
     monkeypatch.setattr(
         store,
         "add_change_time",
@@ -111,13 +114,13 @@ def test_concurrent_mark_of_another_process_wins(
             self, replace(mark, number=newest), before
         ),
     )
-    seen = update_exchange_state(room.exchange)
-    assert seen == room.exchange.served.newest_change_time() == ChangeTime(seen.at_s, 2)
-    assert unix_seconds_of_changes([2], room.exchange) == [seen.at_s]
+    seen = update_exchange_state(exchange_setup.exchange)
+    assert seen == exchange_setup.exchange.served.newest_change_time() == ChangeTime(seen.at_s, 2)
+    assert unix_seconds_of_changes([2], exchange_setup.exchange) == [seen.at_s]
 
 
-def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:
-    served = room.exchange.served
+def test_marks_that_do_not_increase_are_ignored(exchange_setup: ExchangeSetup) -> None:
+    served = exchange_setup.exchange.served
     served.add_change_time(ChangeTime(100, 5), 0)
     for ignored in (ChangeTime(100, 6), ChangeTime(99, 7), ChangeTime(101, 5)):
         served.add_change_time(ignored, 0)

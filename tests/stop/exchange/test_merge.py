@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.exchange_fetch import merge_records, record_key_sha256
 from entrenous.stop.exchange_nouns import KnownRecord, SourceRecord
-from tests.stop.exchange.exchange_for_tests import bits
+from tests.stop.exchange.exchange_for_tests import fake_hash
 
 RECORDS = st.builds(
     SourceRecord,
     st.sampled_from("abcd"),
     st.integers(0, 3),
-    st.lists(st.integers(0, 3).map(bits), max_size=2, unique=True).map(tuple),
+    st.lists(st.integers(0, 3).map(fake_hash), max_size=2, unique=True).map(tuple),
 )
 PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
 
@@ -86,38 +86,38 @@ def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> Non
 def test_later_generation_wins_over_versions() -> None:
     bank = MemoryBank()
     bank.apply_page([SourceRecord("a", 90)], generation=1)
-    bank.apply_page([SourceRecord("a", 5, (bits(1),))], generation=2)
-    assert bank.protected_hashes() == [(bits(1),)]
+    bank.apply_page([SourceRecord("a", 5, (fake_hash(1),))], generation=2)
+    assert bank.protected_hashes() == [(fake_hash(1),)]
 
 
 def test_the_same_hashes_stay_the_same_claim() -> None:
     bank = MemoryBank()
-    bank.apply_page([SourceRecord("a", 1, (bits(1), bits(2)))])
+    bank.apply_page([SourceRecord("a", 1, (fake_hash(1), fake_hash(2)))])
     before = set(bank.claims)
-    bank.apply_page([SourceRecord("a", 2, (bits(2), bits(1)))])
+    bank.apply_page([SourceRecord("a", 2, (fake_hash(2), fake_hash(1)))])
     assert set(bank.claims) == before
-    bank.apply_page([SourceRecord("a", 3, (bits(2),))])
+    bank.apply_page([SourceRecord("a", 3, (fake_hash(2),))])
     assert len(bank.claims) == 1
     assert set(bank.claims) != before
 
 
 def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
     merged = merge_records(
-        "source", 1, [SourceRecord("a", 1, (bits(1),)), SourceRecord("a", 2)], {}
+        "source", 1, [SourceRecord("a", 1, (fake_hash(1),)), SourceRecord("a", 2)], {}
     )
     assert (dict(merged.to_make), merged.to_withdraw) == ({}, ())
     assert merged.known[0].claim is None
 
 
 def test_record_table_contains_no_plain_hash() -> None:
-    merged = merge_records("source", 1, [SourceRecord(bits(1).hex(), 1, (bits(1),))], {})
+    merged = merge_records("source", 1, [SourceRecord(fake_hash(1).hex(), 1, (fake_hash(1),))], {})
     stored = repr(merged.known)
-    assert bits(1).hex() not in stored
-    assert merged.known[0].key_sha256 == record_key_sha256(bits(1).hex())
+    assert fake_hash(1).hex() not in stored
+    assert merged.known[0].key_sha256 == record_key_sha256(fake_hash(1).hex())
 
 
 def test_two_sources_make_two_claims_of_one_hash() -> None:
-    record = SourceRecord("a", 1, (bits(1),))
+    record = SourceRecord("a", 1, (fake_hash(1),))
     assert (
         not merge_records("one", 1, [record], {}).to_make.keys()
         & merge_records("two", 1, [record], {}).to_make.keys()
@@ -126,5 +126,5 @@ def test_two_sources_make_two_claims_of_one_hash() -> None:
 
 def test_withdrawn_wins_over_any_hashes_of_the_same_version() -> None:
     for number in range(40):
-        pages = [[SourceRecord("a", 1)], [SourceRecord("a", 1, (bits(number),))]]
+        pages = [[SourceRecord("a", 1)], [SourceRecord("a", 1, (fake_hash(number),))]]
         assert protected_after(pages) == protected_after(pages[::-1]) == []

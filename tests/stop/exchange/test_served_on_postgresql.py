@@ -15,7 +15,7 @@ from entrenous.stop.store.exchange_served import (
 )
 from tests.deterministic import SettableClock
 from tests.postgres import Cluster
-from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, bits
+from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, fake_hash
 
 pytestmark = pytest.mark.real
 
@@ -41,7 +41,7 @@ def _tombstones(engine: sa.Engine) -> None:
     partners.add("friends", [PEOPLE_BANK], submits=False, key_sha256=bytes(32))
     partner = partners.partner_with_key_hash(bytes(32))
     assert partner is not None
-    claim = feed.put("hers", bits(1))
+    claim = feed.put("hers", fake_hash(1))
     for mark in (ChangeTime(5, 1), ChangeTime(5, 9), ChangeTime(9, 2)):
         served.add_change_time(mark, 0)
     assert [mark.number for mark in served.change_times_over(0, 2)] == [1, 2]
@@ -54,7 +54,7 @@ def _tombstones(engine: sa.Engine) -> None:
     assert [one.stance for one in partners.opinions_on([claim])] == [Stance.DISPUTED]
     feed.withdraw("hers")
     served.apply_next_changes(feed, 2)
-    assert served.served_to(partner, [claim])[claim].hashes == (bits(1),)
+    assert served.served_to(partner, [claim])[claim].hashes == (fake_hash(1),)
     served.delete_tombstones_read_by(partner, 2)
     with engine.connect() as db:
         assert db.execute(sa.select(SERVED_HASH_TABLE)).all() == []
@@ -63,7 +63,9 @@ def _tombstones(engine: sa.Engine) -> None:
 def _sources(engine: sa.Engine) -> None:
     sources, clock = SourceStore(engine), SettableClock()
     sources.add(Source("charity", SourceKind.NCMEC, "https://x.example", BankName("theirs")))
-    known = [KnownRecord(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
+    known = [
+        KnownRecord(fake_hash(n), 1, 2**40, fake_hash(0), ClaimId(f"c{n}")) for n in range(1200)
+    ]
     at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())
     for _ in range(2):
         sources.store_page("charity", known, at)

@@ -14,7 +14,7 @@ from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture, png
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +40,22 @@ ENCODINGS: dict[str, Callable[[Any], bytes]] = {
 @pytest.mark.slow
 @pytest.mark.threat("claim-censors")
 def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     """Registering a famous picture never refuses it; after one review it is no longer held."""
-    claim = room.protect(her_picture).claim
+    claim = gate_setup.protect(her_picture).claim
     cases = {
-        how: judge_upload(encode(her_picture), room.platform) for how, encode in ENCODINGS.items()
+        how: judge_upload(encode(her_picture), gate_setup.platform)
+        for how, encode in ENCODINGS.items()
     }
     assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
-    release_case(cases["as it is"].case, room.platform)
+    release_case(cases["as it is"].case, gate_setup.platform)
     again = {
-        how: judge_upload(encode(her_picture), room.platform).outcome
+        how: judge_upload(encode(her_picture), gate_setup.platform).outcome
         for how, encode in ENCODINGS.items()
     }
     assert again == dict.fromkeys(ENCODINGS, Outcome.LET_THROUGH)
-    assert room.platform.bank.claim(claim).state is ClaimState.WAITING
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
 
 
 def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
@@ -72,7 +73,7 @@ def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.threat("made-collision")
 def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     collision = craft_collision(other_picture, her_picture)
     apart = distance(fingerprint(picture(collision)), fingerprint(picture(her_picture)))
@@ -80,35 +81,37 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     assert _fine_line_correlation(collision, other_picture) > _fine_line_correlation(
         collision, cv2.resize(her_picture, collision.shape[1::-1])
     )
-    claim = room.protect(her_picture, parts=False).claim
-    decision = judge_upload(png(collision), room.platform)
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    decision = judge_upload(png(collision), gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
     # Reviewers see the upload, since the gate has no picture of the claim.
-    assert room.platform.reviews.upload_bytes(decision.case) == png(collision)
-    release_case(decision.case, room.platform)
-    assert judge_upload(png(collision), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
-    assert room.platform.bank.claim(claim).disputes == 0  # it only resembles the registered picture
+    assert gate_setup.platform.reviews.upload_bytes(decision.case) == png(collision)
+    release_case(decision.case, gate_setup.platform)
+    assert judge_upload(png(collision), gate_setup.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
+    assert (
+        gate_setup.platform.bank.claim(claim).disputes == 0
+    )  # it only resembles the registered picture
 
 
 @pytest.mark.slow
 @pytest.mark.threat("made-collision")
 def test_collision_with_a_confirmed_claim_is_refused_and_appeal_is_reviewed(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""
     collision = png(craft_collision(other_picture, her_picture))
-    claim = room.protect(her_picture, parts=False).claim
-    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
-    decision = judge_upload(collision, room.platform)
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
+    decision = judge_upload(collision, gate_setup.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
-    submit_appeal(decision.case, decision.secret, collision, room.platform)
-    assert room.platform.reviews.upload_bytes(decision.case) == collision
-    release_case(decision.case, room.platform)
-    assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
+    submit_appeal(decision.case, decision.secret, collision, gate_setup.platform)
+    assert gate_setup.platform.reviews.upload_bytes(decision.case) == collision
+    release_case(decision.case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).state is ClaimState.CONFIRMED
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
 
 
 def _fine_line_correlation(one: Any, other: Any) -> float:

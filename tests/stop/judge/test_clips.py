@@ -36,7 +36,7 @@ from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, 
 from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, ReviewState
 from tests.clips import Rgb, beep, beside, wander, written
-from tests.stop.platform_for_tests import Room, a_device, jpeg, judge_upload, picture, png
+from tests.stop.platform_for_tests import GateSetup, a_device, jpeg, judge_upload, picture, png
 from tests.trace.test_trace_file import with_sound
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ def video_print(film: bytes) -> VideoPrint:
 
 
 def register(
-    room: Room,
+    gate_setup: GateSetup,
     film: bytes | None = None,
     *,
     sound: SoundPrint | None = None,
@@ -130,16 +130,16 @@ def register(
 ) -> ClaimId:
     """Register a video (with parts), a sound, or both, and return the claim's id."""
     kind = SOUND_KIND if film is None else VIDEO_KIND
-    claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, room.clock.now())
+    claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, gate_setup.clock.now())
     video = None if film is None else video_print(film)
-    room.platform.bank.register(Registration(claim, video=video, sound=sound))
+    gate_setup.platform.bank.register(Registration(claim, video=video, sound=sound))
     return claim.id
 
 
-def judge(room: Room, upload: bytes) -> Decision:
+def judge(gate_setup: GateSetup, upload: bytes) -> Decision:
     """Return the decision, after checking that a dry run decides the same."""
-    decision = judge_upload(upload, room.platform)
-    dry = dry_run(upload, room.platform)
+    decision = judge_upload(upload, gate_setup.platform)
+    dry = dry_run(upload, gate_setup.platform)
     assert (dry.outcome, dry.matches, dry.would) == (
         decision.outcome,
         decision.matches,
@@ -149,172 +149,174 @@ def judge(room: Room, upload: bytes) -> Decision:
 
 
 def test_a_registered_video_is_held_and_refused_when_confirmed(
-    room: Room, film: bytes, scene: list[Rgb], posted: bytes
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], posted: bytes
 ) -> None:
-    claim = register(room, film)
+    claim = register(gate_setup, film)
     upload = posted
-    decision = judge(room, upload)
+    decision = judge(gate_setup, upload)
     assert decision.outcome is Outcome.HOLD
     (match,) = decision.matches
     assert (match.bank, match.claim, match.part) == (PEOPLE_BANK, claim, False)
     assert match.how.startswith("as it is; ")
-    assert room.platform.reviews.upload_bytes(decision.case) == upload
-    confirm_case(decision.case, room.platform)
-    assert judge(room, encode_small(scene, 136, 34)).outcome is Outcome.REFUSE
+    assert gate_setup.platform.reviews.upload_bytes(decision.case) == upload
+    confirm_case(decision.case, gate_setup.platform)
+    assert judge(gate_setup, encode_small(scene, 136, 34)).outcome is Outcome.REFUSE
 
 
 @pytest.mark.parametrize("how", ["mirror", "bars removed"])
 def test_rotated_or_letterboxed_video_matches(
-    room: Room, film: bytes, scene: list[Rgb], how: str
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    register(room, film, state=ClaimState.CONFIRMED)
+    register(gate_setup, film, state=ClaimState.CONFIRMED)
     if how == "mirror":
         frames = [np.ascontiguousarray(one[:, ::-1]) for one in scene]
     else:
         frames = [np.pad(one, ((60, 60), (0, 0), (0, 0))) for one in scene]
-    decision = judge(room, encode_small(frames, 360, 26))
+    decision = judge(gate_setup, encode_small(frames, 360, 26))
     assert decision.outcome is Outcome.REFUSE
     assert decision.matches[0].how.split(";")[0] == how
 
 
-def test_truncated_video_passes_after_its_release(room: Room, film: bytes) -> None:
+def test_truncated_video_passes_after_its_release(gate_setup: GateSetup, film: bytes) -> None:
     cut = film[: len(film) * 9 // 10]
-    decision = judge(room, cut)
+    decision = judge(gate_setup, cut)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-    release_case(decision.case, room.platform)
-    assert judge(room, cut).outcome is Outcome.LET_THROUGH
-    assert judge(room, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
+    release_case(decision.case, gate_setup.platform)
+    assert judge(gate_setup, cut).outcome is Outcome.LET_THROUGH
+    assert judge(gate_setup, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
 
 
 def test_excerpt_in_another_video_matches_as_a_part_and_is_held(
-    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
-    claim = register(room, film, state=ClaimState.CONFIRMED)
-    decision = judge(room, encode_small([*other_scene, *scene[12:36], *other_scene[::-1]]))
+    claim = register(gate_setup, film, state=ClaimState.CONFIRMED)
+    decision = judge(gate_setup, encode_small([*other_scene, *scene[12:36], *other_scene[::-1]]))
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
 
-def test_video_with_its_edges_cut_off_is_held(room: Room, film: bytes, scene: list[Rgb]) -> None:
-    claim = register(room, film, state=ClaimState.CONFIRMED)
+def test_video_with_its_edges_cut_off_is_held(
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb]
+) -> None:
+    claim = register(gate_setup, film, state=ClaimState.CONFIRMED)
     cut = [np.ascontiguousarray(one[9:-9, 16:-16]) for one in scene]
-    decision = judge(room, written(cut, fps=FPS, crf="24"))
+    decision = judge(gate_setup, written(cut, fps=FPS, crf="24"))
     assert decision.outcome is not Outcome.LET_THROUGH
     assert {match.claim for match in decision.matches} == {claim}
 
 
 def test_frames_of_an_accepted_video_are_kept_for_a_time(
-    room: Room, film: bytes, other_posted: bytes
+    gate_setup: GateSetup, film: bytes, other_posted: bytes
 ) -> None:
-    register(room, film)
-    decision = judge_upload(other_posted, room.platform, "post 7")
+    register(gate_setup, film)
+    decision = judge_upload(other_posted, gate_setup.platform, "post 7")
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
-    reviews = room.platform.reviews
+    reviews = gate_setup.platform.reviews
     (clip,) = reviews.stored_clip_hashes(0, 9)
     assert clip.case == decision.case
     assert 3 <= len(clip.frames) <= 240
     assert all(differing_bits(*pair) > 10 for pair in itertools.pairwise(clip.frames))
     assert reviews.stored_picture_hashes(0, 9) == ()
-    room.clock.advance(days=31)
-    delete_expired_upload_data(room.platform)
+    gate_setup.clock.advance(days=31)
+    delete_expired_upload_data(gate_setup.platform)
     kept = reviews.review(decision.case)
     assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
     assert reviews.stored_clip_hashes(0, 9) == ()
 
 
-def upload_accepted(room: Room, upload: bytes, reference: str) -> str:
-    decision = judge_upload(upload, room.platform, reference)
+def upload_accepted(gate_setup: GateSetup, upload: bytes, reference: str) -> str:
+    decision = judge_upload(upload, gate_setup.platform, reference)
     assert decision.outcome is Outcome.LET_THROUGH
     return decision.case
 
 
 @pytest.mark.parametrize("how", ["as it is", "mirror"])
 def test_new_video_claim_finds_an_accepted_upload(
-    room: Room, film: bytes, scene: list[Rgb], how: str, other_posted: bytes
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], how: str, other_posted: bytes
 ) -> None:
     """It finds the video itself and a still of it once each, and no other video."""
     shown = [np.ascontiguousarray(one[:, ::-1]) for one in scene] if how == "mirror" else scene
-    clip = upload_accepted(room, encode_small(shown), "post 1")
-    still = upload_accepted(room, jpeg(scene[20], 60), "post 2")
-    upload_accepted(room, other_posted, "post 3")
-    claim = register(room, film)
-    look_back([claim], room.platform)
-    found = room.platform.reviews.published_to_review_or_remove("", 9)
+    clip = upload_accepted(gate_setup, encode_small(shown), "post 1")
+    still = upload_accepted(gate_setup, jpeg(scene[20], 60), "post 2")
+    upload_accepted(gate_setup, other_posted, "post 3")
+    claim = register(gate_setup, film)
+    look_back([claim], gate_setup.platform)
+    found = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert {one.case for one in found} == {clip, still}
     for one in found:
         assert (one.found, one.state) == (FoundBy.LOOK_BACK, ReviewState.WAITING)
         assert [(match.claim, match.part) for match in one.decision.matches] == [(claim, True)]
-    review = room.platform.reviews.review(clip)
+    review = gate_setup.platform.reviews.review(clip)
     assert (review.reference, review.decision.matches[0].how) == ("post 1", how)
-    room.platform.bank.withdraw(claim)
-    assert room.platform.reviews.published_to_review_or_remove("", 9) == ()
-    assert {one.case for one in room.platform.reviews.stored_clip_hashes(0, 9)} >= {clip}
+    gate_setup.platform.bank.withdraw(claim)
+    assert gate_setup.platform.reviews.published_to_review_or_remove("", 9) == ()
+    assert {one.case for one in gate_setup.platform.reviews.stored_clip_hashes(0, 9)} >= {clip}
 
 
 def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
-    room: Room, other_scene: list[Rgb], scene_with_picture: bytes
+    gate_setup: GateSetup, other_scene: list[Rgb], scene_with_picture: bytes
 ) -> None:
-    case = upload_accepted(room, scene_with_picture, "post 1")
-    claim = room.protect(other_scene[0], parts=False).claim
-    look_back([claim], room.platform)
-    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
+    case = upload_accepted(gate_setup, scene_with_picture, "post 1")
+    claim = gate_setup.protect(other_scene[0], parts=False).claim
+    look_back([claim], gate_setup.platform)
+    (found,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
-    release_case(case, room.platform)
-    assert room.platform.bank.claim(claim).disputes == 0  # it matched only as a part
-    assert judge(room, scene_with_picture).outcome is Outcome.LET_THROUGH
-    assert look_back([claim], room.platform) == 0  # the release covers this claim
+    release_case(case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).disputes == 0  # it matched only as a part
+    assert judge(gate_setup, scene_with_picture).outcome is Outcome.LET_THROUGH
+    assert look_back([claim], gate_setup.platform) == 0  # the release covers this claim
 
 
 def test_claim_made_while_a_video_is_judged_holds_it(
-    room: Room, film: bytes, monkeypatch: pytest.MonkeyPatch, posted: bytes
+    gate_setup: GateSetup, film: bytes, monkeypatch: pytest.MonkeyPatch, posted: bytes
 ) -> None:
     """The claim arrives after the look-up in the bank and before the upload is recorded."""
-    record = type(room.platform.reviews).record_upload
+    record = type(gate_setup.platform.reviews).record_upload
 
     def claim_then_record(queue: Any, review: Any, untrusted: Any) -> None:
-        claim = register(room, film)
-        look_back([claim], room.platform)
+        claim = register(gate_setup, film)
+        look_back([claim], gate_setup.platform)
         record(queue, review, untrusted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(room.platform.reviews), "record_upload", claim_then_record)
-        case = upload_accepted(room, posted, "post 1")
-    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
+        patch.setattr(type(gate_setup.platform.reviews), "record_upload", claim_then_record)
+        case = upload_accepted(gate_setup, posted, "post 1")
+    (found,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert found.case == case
 
 
 @pytest.mark.threat("claim-censors")
 def test_still_of_a_video_is_refused_only_after_confirmation(
-    room: Room, film: bytes, scene: list[Rgb]
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb]
 ) -> None:
-    claim = register(room, film, state=ClaimState.CONFIRMED)
+    claim = register(gate_setup, film, state=ClaimState.CONFIRMED)
     still = cv2.GaussianBlur(scene[20], (0, 0), 1.0)
-    decision = judge(room, jpeg(still, 60))
+    decision = judge(gate_setup, jpeg(still, 60))
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
-    confirm_case(decision.case, room.platform)
-    assert judge(room, jpeg(still, 60)).outcome is Outcome.REFUSE
+    confirm_case(decision.case, gate_setup.platform)
+    assert judge(gate_setup, jpeg(still, 60)).outcome is Outcome.REFUSE
 
 
 def test_a_registered_picture_shown_in_a_video_is_held(
-    room: Room, other_scene: list[Rgb], scene_with_picture: bytes
+    gate_setup: GateSetup, other_scene: list[Rgb], scene_with_picture: bytes
 ) -> None:
-    claim = room.protect(other_scene[0], parts=False).claim
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    decision = judge(room, scene_with_picture)
+    claim = gate_setup.protect(other_scene[0], parts=False).claim
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    decision = judge(gate_setup, scene_with_picture)
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
 
 def test_sound_of_a_registered_video_is_held_in_other_files(
-    room: Room, film: bytes, talk: Any, uploads: dict[str, bytes]
+    gate_setup: GateSetup, film: bytes, talk: Any, uploads: dict[str, bytes]
 ) -> None:
     claim = register(
-        room, film, sound=make_sound_fingerprint(talk, RATE_HZ), state=ClaimState.CONFIRMED
+        gate_setup, film, sound=make_sound_fingerprint(talk, RATE_HZ), state=ClaimState.CONFIRMED
     )
     for name in ("song", "voice note", "other video"):
-        decision = judge(room, uploads[name])
+        decision = judge(gate_setup, uploads[name])
         assert decision.outcome is Outcome.HOLD
         assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
         assert "s of sound, from" in decision.matches[0].how
@@ -322,17 +324,19 @@ def test_sound_of_a_registered_video_is_held_in_other_files(
 
 @pytest.mark.parametrize("what", ["a sound", "a film with its sound"])
 def test_new_sound_claim_finds_an_accepted_upload(
-    room: Room, film: bytes, talk: Any, what: str, uploads: dict[str, bytes]
+    gate_setup: GateSetup, film: bytes, talk: Any, what: str, uploads: dict[str, bytes]
 ) -> None:
     """It finds the sound in a voice note and another video, and no other voice or silent video."""
-    note = upload_accepted(room, uploads["voice note"], "post 1")
-    soundtrack = upload_accepted(room, uploads["other video"], "post 2")
-    upload_accepted(room, uploads["other voice"], "post 3")
-    upload_accepted(room, uploads["silent video"], "post 4")
+    note = upload_accepted(gate_setup, uploads["voice note"], "post 1")
+    soundtrack = upload_accepted(gate_setup, uploads["other video"], "post 2")
+    upload_accepted(gate_setup, uploads["other voice"], "post 3")
+    upload_accepted(gate_setup, uploads["silent video"], "post 4")
     shown = film if what == "a film with its sound" else None
-    claim = register(room, shown, sound=make_sound_fingerprint(talk, RATE_HZ))
-    assert look_back([claim], room.platform) == 2
-    found = {one.case: one for one in room.platform.reviews.published_to_review_or_remove("", 9)}
+    claim = register(gate_setup, shown, sound=make_sound_fingerprint(talk, RATE_HZ))
+    assert look_back([claim], gate_setup.platform) == 2
+    found = {
+        one.case: one for one in gate_setup.platform.reviews.published_to_review_or_remove("", 9)
+    }
     assert set(found) == {note, soundtrack}
     for one in found.values():
         (match,) = one.decision.matches
@@ -342,170 +346,185 @@ def test_new_sound_claim_finds_an_accepted_upload(
         # The position is in the upload, which begins with second 2 of the sound.
         assert float(after.removesuffix(" s")) < 5
     assert found[note].reference == "post 1"
-    assert look_back([claim], room.platform) == 0
-    release_case(note, room.platform)
-    assert room.platform.bank.claim(claim).disputes == 0
-    confirm_case(soundtrack, room.platform)
-    kept = {one.case for one in room.platform.reviews.stored_sound_prints(0, 9)}
+    assert look_back([claim], gate_setup.platform) == 0
+    release_case(note, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).disputes == 0
+    confirm_case(soundtrack, gate_setup.platform)
+    kept = {one.case for one in gate_setup.platform.reviews.stored_sound_prints(0, 9)}
     assert kept & {note, soundtrack} == {note}
 
 
 def test_upload_with_frames_and_sound_of_two_claims_matches_both(
-    room: Room, film: bytes, talk: Any, spoken: bytes
+    gate_setup: GateSetup, film: bytes, talk: Any, spoken: bytes
 ) -> None:
-    case = upload_accepted(room, spoken, "post 1")
-    video_claim = register(room, film, name="seen")
-    sound_claim = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="heard")
-    assert look_back([video_claim, sound_claim], room.platform) == 1
-    matches = room.platform.reviews.review(case).decision.matches
+    case = upload_accepted(gate_setup, spoken, "post 1")
+    video_claim = register(gate_setup, film, name="seen")
+    sound_claim = register(gate_setup, sound=make_sound_fingerprint(talk, RATE_HZ), name="heard")
+    assert look_back([video_claim, sound_claim], gate_setup.platform) == 1
+    matches = gate_setup.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [video_claim, sound_claim]
 
 
-def test_no_fingerprint_of_a_quiet_sound_is_kept(room: Room) -> None:
+def test_no_fingerprint_of_a_quiet_sound_is_kept(gate_setup: GateSetup) -> None:
     silence = coded(np.zeros(8 * RATE_HZ, np.float32), RATE_HZ, "aac", "ipod", 48_000)
-    case = upload_accepted(room, silence, "post 1")
-    assert room.platform.reviews.stored_sound_prints(0, 9) == ()
-    kept = room.platform.reviews.review(case)
+    case = upload_accepted(gate_setup, silence, "post 1")
+    assert gate_setup.platform.reviews.stored_sound_prints(0, 9) == ()
+    kept = gate_setup.platform.reviews.review(case)
     assert (kept.upload_sha256, kept.reference) == (None, "")
 
 
 def test_sound_claim_made_while_an_upload_is_judged_holds_it(
-    room: Room, talk: Any, monkeypatch: pytest.MonkeyPatch
+    gate_setup: GateSetup, talk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = type(room.platform.reviews).record_upload
+    record = type(gate_setup.platform.reviews).record_upload
 
     def claim_then_record(queue: Any, review: Any, untrusted: Any) -> None:
-        look_back([register(room, sound=make_sound_fingerprint(talk, RATE_HZ))], room.platform)
+        look_back(
+            [register(gate_setup, sound=make_sound_fingerprint(talk, RATE_HZ))], gate_setup.platform
+        )
         record(queue, review, untrusted)
 
     upload = coded(talk, RATE_HZ, "aac", "ipod", 48_000)
     with monkeypatch.context() as patch:
-        patch.setattr(type(room.platform.reviews), "record_upload", claim_then_record)
-        case = upload_accepted(room, upload, "post 1")
-    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
+        patch.setattr(type(gate_setup.platform.reviews), "record_upload", claim_then_record)
+        case = upload_accepted(gate_setup, upload, "post 1")
+    (found,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert found.case == case
 
 
-def test_another_voice_does_not_match(room: Room, talk: Any, uploads: dict[str, bytes]) -> None:
-    register(room, sound=make_sound_fingerprint(talk, RATE_HZ))
-    assert judge(room, uploads["other voice"]).outcome is Outcome.LET_THROUGH
+def test_another_voice_does_not_match(
+    gate_setup: GateSetup, talk: Any, uploads: dict[str, bytes]
+) -> None:
+    register(gate_setup, sound=make_sound_fingerprint(talk, RATE_HZ))
+    assert judge(gate_setup, uploads["other voice"]).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawn_video_and_sound_match_nothing(
-    room: Room, film: bytes, scene: list[Rgb], talk: Any, spoken: bytes
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], talk: Any, spoken: bytes
 ) -> None:
-    claim = register(room, film, sound=make_sound_fingerprint(talk, RATE_HZ))
+    claim = register(gate_setup, film, sound=make_sound_fingerprint(talk, RATE_HZ))
     upload = spoken
-    assert judge(room, upload).outcome is Outcome.HOLD
-    room.platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
+    assert judge(gate_setup, upload).outcome is Outcome.HOLD
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     for one in (upload, jpeg(scene[20])):
-        assert judge(room, one).outcome is Outcome.LET_THROUGH
+        assert judge(gate_setup, one).outcome is Outcome.LET_THROUGH
 
 
 def test_released_clip_file_passes_until_a_newer_claim(
-    room: Room, film: bytes, scene: list[Rgb], posted: bytes
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], posted: bytes
 ) -> None:
-    claim = register(room, film)
+    claim = register(gate_setup, film)
     upload, other = posted, encode_small(scene, 136)
-    release_case(judge(room, upload).case, room.platform)
-    assert room.platform.bank.claim(claim).disputes == 1
-    assert judge(room, upload).outcome is Outcome.LET_THROUGH
-    assert judge(room, other).outcome is Outcome.HOLD
-    room.clock.advance(hours=1)
-    register(room, film, name="later")
-    assert judge(room, upload).outcome is Outcome.HOLD
+    release_case(judge(gate_setup, upload).case, gate_setup.platform)
+    assert gate_setup.platform.bank.claim(claim).disputes == 1
+    assert judge(gate_setup, upload).outcome is Outcome.LET_THROUGH
+    assert judge(gate_setup, other).outcome is Outcome.HOLD
+    gate_setup.clock.advance(hours=1)
+    register(gate_setup, film, name="later")
+    assert judge(gate_setup, upload).outcome is Outcome.HOLD
 
 
 def test_released_clip_is_not_held_by_a_repeated_look_back(
-    room: Room, film: bytes, posted: bytes
+    gate_setup: GateSetup, film: bytes, posted: bytes
 ) -> None:
-    claim = register(room, film)
+    claim = register(gate_setup, film)
     upload = posted
-    first = judge(room, upload).case
-    release_case(first, room.platform)
-    again = upload_accepted(room, upload, "post 1")
-    assert look_back([claim], room.platform) == 0
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert look_back([claim], room.platform) == 2
-    assert {one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)} == {
+    first = judge(gate_setup, upload).case
+    release_case(first, gate_setup.platform)
+    again = upload_accepted(gate_setup, upload, "post 1")
+    assert look_back([claim], gate_setup.platform) == 0
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    assert look_back([claim], gate_setup.platform) == 2
+    assert {
+        one.case for one in gate_setup.platform.reviews.published_to_review_or_remove("", 9)
+    } == {
         first,
         again,
     }
 
 
 def test_waiting_clip_gets_later_claims_and_a_released_one_is_looked_back_at(
-    room: Room, film: bytes, talk: Any, spoken: bytes
+    gate_setup: GateSetup, film: bytes, talk: Any, spoken: bytes
 ) -> None:
-    first = register(room, film, name="first")
-    case = judge(room, spoken).case
-    second = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="second")
-    assert look_back([second], room.platform) == 0
-    matches = room.platform.reviews.review(case).decision.matches
+    first = register(gate_setup, film, name="first")
+    case = judge(gate_setup, spoken).case
+    second = register(gate_setup, sound=make_sound_fingerprint(talk, RATE_HZ), name="second")
+    assert look_back([second], gate_setup.platform) == 0
+    matches = gate_setup.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [first, second]
-    release_case(case, room.platform)
-    assert look_back([first, second], room.platform) == 0
-    room.clock.advance(days=1)
-    third = register(room, film, name="third")
-    assert look_back([third], room.platform) == 1
-    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
+    release_case(case, gate_setup.platform)
+    assert look_back([first, second], gate_setup.platform) == 0
+    gate_setup.clock.advance(days=1)
+    third = register(gate_setup, film, name="third")
+    assert look_back([third], gate_setup.platform) == 1
+    (found,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, [match.claim for match in found.decision.matches]) == (case, [third])
-    confirm_case(case, room.platform)
+    confirm_case(case, gate_setup.platform)
     assert (
-        room.platform.reviews.stored_clip_hashes(0, 9)
-        == room.platform.reviews.stored_sound_prints(0, 9)
+        gate_setup.platform.reviews.stored_clip_hashes(0, 9)
+        == gate_setup.platform.reviews.stored_sound_prints(0, 9)
         == ()
     )
 
 
 def test_clip_released_after_an_appeal_is_not_refused_again(
-    room: Room, film: bytes, posted: bytes
+    gate_setup: GateSetup, film: bytes, posted: bytes
 ) -> None:
-    register(room, film, state=ClaimState.CONFIRMED)
+    register(gate_setup, film, state=ClaimState.CONFIRMED)
     upload = posted
-    decision = judge_upload(upload, room.platform)
+    decision = judge_upload(upload, gate_setup.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
-    submit_appeal(decision.case, decision.secret, upload, room.platform)
-    room.clock.advance(hours=-1)
-    release_case(decision.case, room.platform)
-    assert judge(room, upload).outcome is Outcome.LET_THROUGH
-    assert judge(room, film).outcome is Outcome.REFUSE
-    register(room, film, name="later", state=ClaimState.CONFIRMED)
-    assert judge(room, upload).outcome is Outcome.REFUSE
+    submit_appeal(decision.case, decision.secret, upload, gate_setup.platform)
+    gate_setup.clock.advance(hours=-1)
+    release_case(decision.case, gate_setup.platform)
+    assert judge(gate_setup, upload).outcome is Outcome.LET_THROUGH
+    assert judge(gate_setup, film).outcome is Outcome.REFUSE
+    register(gate_setup, film, name="later", state=ClaimState.CONFIRMED)
+    assert judge(gate_setup, upload).outcome is Outcome.REFUSE
 
 
 def test_released_picture_does_not_release_a_video_that_shows_it(
-    room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
-    register(room, film)
-    room.protect(other_scene[0], parts=False)
-    release_case(judge(room, jpeg(other_scene[0])).case, room.platform)
-    assert judge(room, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
-    assert judge(room, encode_small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
+    register(gate_setup, film)
+    gate_setup.protect(other_scene[0], parts=False)
+    release_case(judge(gate_setup, jpeg(other_scene[0])).case, gate_setup.platform)
+    assert judge(gate_setup, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
+    assert (
+        judge(gate_setup, encode_small([*[other_scene[0]] * 12, *scene[:48]])).outcome
+        is Outcome.HOLD
+    )
 
 
-def test_clip_in_a_shadow_bank_is_only_recorded(room: Room, film: bytes, posted: bytes) -> None:
-    room.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), shadow=True))
-    register(room, film, state=ClaimState.CONFIRMED)
-    decision = judge(room, posted)
+def test_clip_in_a_shadow_bank_is_only_recorded(
+    gate_setup: GateSetup, film: bytes, posted: bytes
+) -> None:
+    gate_setup.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), shadow=True))
+    register(gate_setup, film, state=ClaimState.CONFIRMED)
+    decision = judge(gate_setup, posted)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
 
 
 def test_many_uploads_of_one_video_become_one_item(
-    room: Room, film: bytes, scene: list[Rgb]
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb]
 ) -> None:
-    register(room, film)
-    room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
+    register(gate_setup, film)
+    gate_setup.platform = replace(
+        gate_setup.platform, limits=replace(gate_setup.limits, held_per_hash=2)
+    )
     for crf in (24, 27, 30, 33):
-        judge_upload(encode_small(scene, 136, crf), room.platform)
-    assert room.platform.reviews.count_waiting_items() == 1
-    review = next_review(room.platform)
+        judge_upload(encode_small(scene, 136, crf), gate_setup.platform)
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
+    review = next_review(gate_setup.platform)
     assert review is not None
     assert review.gathered == 3
 
 
-def test_clip_that_cannot_be_decoded_to_its_end_is_held(room: Room, film: bytes, talk: Any) -> None:
+def test_clip_that_cannot_be_decoded_to_its_end_is_held(
+    gate_setup: GateSetup, film: bytes, talk: Any
+) -> None:
     broken = bytearray(film)
     middle = film.index(b"mdat") + 4
     broken[middle : middle + 20_000] = bytes(20_000)
@@ -516,12 +535,12 @@ def test_clip_that_cannot_be_decoded_to_its_end_is_held(room: Room, film: bytes,
         written(frames, codec="ffv1", container="matroska"),
         coded(talk, RATE_HZ, "aac", "ipod", 48_000)[:-9000],
     ):
-        decision = judge(room, upload)
+        decision = judge(gate_setup, upload)
         assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-        assert room.platform.reviews.upload_bytes(decision.case) == upload
+        assert gate_setup.platform.reviews.upload_bytes(decision.case) == upload
 
 
-def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
+def test_decoding_stops_at_the_scanned_length(gate_setup: GateSetup, film: bytes) -> None:
     requested = list[object]()
 
     def note_clip(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
@@ -532,7 +551,7 @@ def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
         requested.append(mono_hz)
         return read_sound(untrusted_data, mono_hz)
 
-    judge_upload(film, replace(room.platform, read_clip=note_clip, read_sound=note_sound))
+    judge_upload(film, replace(gate_setup.platform, read_clip=note_clip, read_sound=note_sound))
     device = replace(a_device(), read_clip=note_clip, read_sound=note_sound)
     fingerprint_file(film, Consent(adult=True, parts=True), device)
     assert requested == [
@@ -543,46 +562,48 @@ def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
     ]
 
 
-def test_clip_that_takes_too_long_to_decode_is_held(room: Room, film: bytes) -> None:
+def test_clip_that_takes_too_long_to_decode_is_held(gate_setup: GateSetup, film: bytes) -> None:
     class SlowClock:
         def now(self) -> Any:
-            room.clock.advance(seconds=10)
-            return room.clock.now()
+            gate_setup.clock.advance(seconds=10)
+            return gate_setup.clock.now()
 
-    platform = replace(room.platform, clock=SlowClock())
+    platform = replace(gate_setup.platform, clock=SlowClock())
     assert judge_upload(film, platform).outcome is Outcome.HOLD
-    assert judge_upload(film, room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(film, gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_video_named_as_a_sound_is_scanned(room: Room, film: bytes, spoken: bytes) -> None:
-    register(room, film)
+def test_video_named_as_a_sound_is_scanned(
+    gate_setup: GateSetup, film: bytes, spoken: bytes
+) -> None:
+    register(gate_setup, film)
     upload = spoken
     assert upload[4:8] == b"ftyp"
-    assert judge(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
+    assert judge(gate_setup, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
 
 
 def test_video_with_unreadable_sound_is_judged_by_its_frames(
-    room: Room, film: bytes, posted: bytes
+    gate_setup: GateSetup, film: bytes, posted: bytes
 ) -> None:
     surround = coded(voice(2.0), 48_000, "ac3", "mp4", 96_000)
     upload = beside(posted, surround)
-    assert judge(room, upload).outcome is Outcome.LET_THROUGH
-    register(room, film)
-    assert judge(room, upload).outcome is Outcome.HOLD
+    assert judge(gate_setup, upload).outcome is Outcome.LET_THROUGH
+    register(gate_setup, film)
+    assert judge(gate_setup, upload).outcome is Outcome.HOLD
 
 
-def test_file_without_pictures_or_sound_raises(room: Room) -> None:
-    assert judge(room, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
+def test_file_without_pictures_or_sound_raises(gate_setup: GateSetup) -> None:
+    assert judge(gate_setup, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
     with pytest.raises(NoSoundFound):
-        judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
+        judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), gate_setup.platform)
     with pytest.raises(FramesTooLarge):
-        judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), room.platform)
+        judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), gate_setup.platform)
 
 
 @pytest.mark.threat("claim-censors")
 @pytest.mark.parametrize("how", ["exactly a frame's hash", "near a frame"])
 def test_a_confirmed_still_confirms_no_film(
-    room: Room, film: bytes, scene: list[Rgb], how: str
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb], how: str
 ) -> None:
     """The claim is another person's video plus a frame that every reviewer would refuse."""
     added = skimage.data.rocket()
@@ -591,31 +612,31 @@ def test_a_confirmed_still_confirms_no_film(
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=False)
     last = FramePrint(video.frames[-1].at_ms + 500, added_bits, 100)
     claim = Claim(
-        ClaimId("made"), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now()
+        ClaimId("made"), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 100, gate_setup.clock.now()
     )
-    room.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))
+    gate_setup.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))
     still = added
     if how == "near a frame":
         still = scene[20].copy()
         still[10:40, 10:40] = cv2.resize(added, (30, 30))
     for _ in range(2):
-        held = judge_upload(png(still), room.platform)
+        held = judge_upload(png(still), gate_setup.platform)
         if held.outcome is Outcome.HOLD:
-            confirm_case(held.case, room.platform)
-    assert judge_upload(png(still), room.platform).outcome is Outcome.REFUSE
-    assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
-    assert judge_upload(film, room.platform).outcome is Outcome.HOLD
+            confirm_case(held.case, gate_setup.platform)
+    assert judge_upload(png(still), gate_setup.platform).outcome is Outcome.REFUSE
+    assert gate_setup.platform.bank.claim(claim.id).state is ClaimState.WAITING
+    assert judge_upload(film, gate_setup.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.threat("released-first")
 def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
-    room: Room, film: bytes, scene: list[Rgb]
+    gate_setup: GateSetup, film: bytes, scene: list[Rgb]
 ) -> None:
-    room.protect(scene[20], parts=False)
-    case = judge_upload(film, room.platform, "post 1").case
-    room.clock.advance(seconds=10)
-    her_picture = register(room, film)
-    release_case(case, room.platform)  # before a look-back for her claim
-    assert look_back([her_picture], room.platform) == 1
-    assert room.platform.reviews.review(case).state is ReviewState.WAITING
-    assert judge_upload(film, room.platform).outcome is Outcome.HOLD
+    gate_setup.protect(scene[20], parts=False)
+    case = judge_upload(film, gate_setup.platform, "post 1").case
+    gate_setup.clock.advance(seconds=10)
+    her_picture = register(gate_setup, film)
+    release_case(case, gate_setup.platform)  # before a look-back for her claim
+    assert look_back([her_picture], gate_setup.platform) == 1
+    assert gate_setup.platform.reviews.review(case).state is ReviewState.WAITING
+    assert judge_upload(film, gate_setup.platform).outcome is Outcome.HOLD

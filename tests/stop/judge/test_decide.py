@@ -18,7 +18,7 @@ from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.review import confirm_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png, screenshot_crop
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, png, screenshot_crop
 
 EDITS: dict[str, Callable[[Any], bytes]] = {
     "as it is": lambda pixels: jpeg(pixels, 30),
@@ -37,9 +37,11 @@ def _bordered(pixels: Any, width: int) -> Any:
 
 @pytest.mark.threat("claim-censors")
 @pytest.mark.parametrize("how", EDITS)
-def test_an_edited_upload_is_held_and_says_how(room: Room, her_picture: Any, how: str) -> None:
-    claim = room.protect(her_picture, parts=False).claim
-    decision = judge_upload(EDITS[how](her_picture), room.platform)
+def test_an_edited_upload_is_held_and_says_how(
+    gate_setup: GateSetup, her_picture: Any, how: str
+) -> None:
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    decision = judge_upload(EDITS[how](her_picture), gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     (match,) = decision.matches
     assert (match.bank, match.claim, match.how, match.part) == (PEOPLE_BANK, claim, how, False)
@@ -47,21 +49,23 @@ def test_an_edited_upload_is_held_and_says_how(room: Room, her_picture: Any, how
 
 
 @pytest.mark.slow
-def test_cut_out_is_held_if_windows_were_registered(room: Room, her_picture: Any) -> None:
+def test_cut_out_is_held_if_windows_were_registered(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     upload = screenshot_crop(her_picture)
-    room.protect(her_picture, parts=False)
-    assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
-    room.protect(her_picture, parts=True)
-    decision = judge_upload(upload, room.platform)
+    gate_setup.protect(her_picture, parts=False)
+    assert judge_upload(upload, gate_setup.platform).outcome is Outcome.LET_THROUGH
+    gate_setup.protect(her_picture, parts=True)
+    decision = judge_upload(upload, gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     assert [(match.how, match.part) for match in decision.matches] == [("cut-out", True)]
 
 
-def scans_parts(room: Room, upload: bytes, **limits: int) -> bool:
+def scans_parts(gate_setup: GateSetup, upload: bytes, **limits: int) -> bool:
     """Judge an upload and return whether its parts were scanned before the answer."""
-    index = RecordingIndex(room.platform.index)
-    limited = replace(room.platform.limits, **limits)
-    judge_upload(upload, replace(room.platform, index=index, limits=limited))
+    index = RecordingIndex(gate_setup.platform.index)
+    limited = replace(gate_setup.platform.limits, **limits)
+    judge_upload(upload, replace(gate_setup.platform, index=index, limits=limited))
     return True in index.searched_parts
 
 
@@ -83,103 +87,105 @@ class RecordingIndex:
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_second_scan_depends_on_the_bank_alone(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     uploads = (jpeg(her_picture), jpeg(other_picture), screenshot_crop(her_picture))
-    room.protect(her_picture, parts=False)
-    assert not any(scans_parts(room, one) for one in uploads)
-    room.protect(her_picture, parts=True)
-    assert all(scans_parts(room, one) for one in uploads)
-    count = room.platform.index.part_hash_count()
+    gate_setup.protect(her_picture, parts=False)
+    assert not any(scans_parts(gate_setup, one) for one in uploads)
+    gate_setup.protect(her_picture, parts=True)
+    assert all(scans_parts(gate_setup, one) for one in uploads)
+    count = gate_setup.platform.index.part_hash_count()
     for limits, expected in (
         ({"second_look_hashes": count}, True),
         ({"second_look_hashes": count - 1}, False),
         ({"second_look_hashes": count - 1, "slow_looks": 0}, True),
     ):
-        scanned = [scans_parts(room, one, **limits) for one in uploads]
+        scanned = [scans_parts(gate_setup, one, **limits) for one in uploads]
         assert scanned == [expected] * 3
 
 
 @pytest.mark.slow
 def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(second_look_hashes=1))
-    room.protect(her_picture, parts=True)
-    decision = judge_upload(screenshot_crop(her_picture), room.platform)
+    gate_setup = GateSetup(limits=GateLimits(second_look_hashes=1))
+    gate_setup.protect(her_picture, parts=True)
+    decision = judge_upload(screenshot_crop(her_picture), gate_setup.platform)
     assert decision.outcome is Outcome.LET_THROUGH
-    assert run_next_deferred_scan(room.platform)
-    (review,) = room.platform.reviews.published_to_review_or_remove("", 9)
+    assert run_next_deferred_scan(gate_setup.platform)
+    (review,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert (review.case, review.found) == (decision.case, FoundBy.SLOW_LOOK)
 
 
 @pytest.mark.slow
 def test_unrelated_photograph_is_let_through(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    room.protect(her_picture)
-    decision = judge_upload(jpeg(other_picture), room.platform)
+    gate_setup.protect(her_picture)
+    decision = judge_upload(jpeg(other_picture), gate_setup.platform)
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
-    assert room.platform.reviews.count_waiting_items() == 0
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.slow
 def test_confirmed_claim_refuses_a_whole_picture_and_holds_a_part(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    claim = room.protect(her_picture).claim
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(screenshot_crop(her_picture), room.platform).outcome is Outcome.HOLD
+    claim = gate_setup.protect(her_picture).claim
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
+    assert judge_upload(screenshot_crop(her_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
-def test_each_bank_has_its_own_radius(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture, parts=False)
+def test_each_bank_has_its_own_radius(gate_setup: GateSetup, her_picture: Any) -> None:
+    gate_setup.protect(her_picture, parts=False)
     upload = jpeg(cv2.GaussianBlur(her_picture, (0, 0), 3), 20)
-    (match,) = judge_upload(upload, room.platform).matches
+    (match,) = judge_upload(upload, gate_setup.platform).matches
     assert match.distance > 0
-    room.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), radius=match.distance - 1))
-    assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
+    gate_setup.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), radius=match.distance - 1))
+    assert judge_upload(upload, gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.slow
-def test_two_claims_on_one_picture_give_two_matches(room: Room, her_picture: Any) -> None:
-    claims = {room.protect(her_picture).claim, room.protect(her_picture).claim}
-    matches = judge_upload(jpeg(her_picture), room.platform).matches
+def test_two_claims_on_one_picture_give_two_matches(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    claims = {gate_setup.protect(her_picture).claim, gate_setup.protect(her_picture).claim}
+    matches = judge_upload(jpeg(her_picture), gate_setup.platform).matches
     assert {match.claim for match in matches} == claims
 
 
-def test_unreadable_upload_is_held(room: Room, her_picture: Any) -> None:
-    decision = judge_upload(jpeg(her_picture)[:9000], room.platform)
+def test_unreadable_upload_is_held(gate_setup: GateSetup, her_picture: Any) -> None:
+    decision = judge_upload(jpeg(her_picture)[:9000], gate_setup.platform)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)[:9000]
+    assert gate_setup.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)[:9000]
 
 
-def test_file_that_is_not_a_picture_raises(room: Room) -> None:
+def test_file_that_is_not_a_picture_raises(gate_setup: GateSetup) -> None:
     with pytest.raises(NotAPicture):
-        judge_upload(b"MZ this is a program", room.platform)
+        judge_upload(b"MZ this is a program", gate_setup.platform)
 
 
 @pytest.mark.slow
-def test_flat_upload_gets_a_decision(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture)
+def test_flat_upload_gets_a_decision(gate_setup: GateSetup, her_picture: Any) -> None:
+    gate_setup.protect(her_picture)
     fog = np.full((300, 400, 3), 120, dtype=np.uint8)
-    assert judge_upload(png(fog), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(png(fog), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_each_upload_gets_its_own_case_number(room: Room, other_picture: Any) -> None:
-    cases = {judge_upload(jpeg(other_picture), room.platform).case for _ in range(3)}
+def test_each_upload_gets_its_own_case_number(gate_setup: GateSetup, other_picture: Any) -> None:
+    cases = {judge_upload(jpeg(other_picture), gate_setup.platform).case for _ in range(3)}
     assert len(cases) == 3
 
 
 @pytest.mark.slow
-def test_luma_only_decoding_finds_the_same_matches(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture)
+def test_luma_only_decoding_finds_the_same_matches(gate_setup: GateSetup, her_picture: Any) -> None:
+    gate_setup.protect(her_picture)
     seen: list[bytes] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
         seen.append(untrusted_data)
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
-    quicker = replace(room.platform, read_luma=read_luma)
+    quicker = replace(gate_setup.platform, read_luma=read_luma)
     upload = jpeg(her_picture)
     decision = judge_upload(upload, quicker)
     assert set(seen) == {upload}
@@ -187,23 +193,23 @@ def test_luma_only_decoding_finds_the_same_matches(room: Room, her_picture: Any)
 
 
 def test_refused_upload_is_stored_with_the_platform_s_reference(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    room.protect(her_picture)
-    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
-    refused = judge_upload(jpeg(her_picture), room.platform, "post 9")
+    gate_setup.protect(her_picture)
+    confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
+    refused = judge_upload(jpeg(her_picture), gate_setup.platform, "post 9")
     assert refused.outcome is Outcome.REFUSE
-    assert room.platform.reviews.review(refused.case).reference == "post 9"
+    assert gate_setup.platform.reviews.review(refused.case).reference == "post 9"
 
 
 @pytest.mark.parametrize("days", [0, 1])
 def test_hashes_of_an_accepted_upload_are_stored_for_look_backs_only(
     her_picture: Any, days: int
 ) -> None:
-    room = Room(limits=GateLimits(look_back_days=days))
-    accepted = judge_upload(jpeg(her_picture), room.platform)
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=days))
+    accepted = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert accepted.outcome is Outcome.LET_THROUGH
-    assert (room.platform.reviews.review(accepted.case).bits is None) == (days == 0)
+    assert (gate_setup.platform.reviews.review(accepted.case).bits is None) == (days == 0)
 
 
 @pytest.mark.parametrize(
@@ -217,8 +223,8 @@ def test_hashes_of_an_accepted_upload_are_stored_for_look_backs_only(
     ],
 )
 def test_bytes_are_stored_only_for_a_reviewer_or_the_deferred_scan(
-    room: Room, outcome: Outcome, deferred_scans: int, *, listed: bool, needed: bool
+    gate_setup: GateSetup, outcome: Outcome, deferred_scans: int, *, listed: bool, needed: bool
 ) -> None:
-    limits = replace(room.platform.limits, slow_looks=deferred_scans)
-    platform = replace(room.platform, limits=limits)
+    limits = replace(gate_setup.platform.limits, slow_looks=deferred_scans)
+    platform = replace(gate_setup.platform, limits=limits)
     assert needs_upload_bytes(Decision(outcome, "case", listed=listed), platform) is needed

@@ -26,22 +26,22 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import DueCounts, FoundBy, Outcome, ReviewState
 from tests.stop.judge.test_decide import RecordingIndex
 from tests.stop.judge.test_deferred_views import on_a_page
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, png
 
 pytestmark = pytest.mark.slow
 
 
 def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    protection = room.protect(her_picture, parts=False)
+    protection = gate_setup.protect(her_picture, parts=False)
     page = jpeg(on_a_page(her_picture))
-    decision = judge_upload(page, room.platform, "post 17")
-    judge_upload(jpeg(other_picture), room.platform, "post 18")
+    decision = judge_upload(page, gate_setup.platform, "post 17")
+    judge_upload(jpeg(other_picture), gate_setup.platform, "post 18")
     assert decision.outcome is Outcome.LET_THROUGH
-    assert room.platform.reviews.count_due_work() == DueCounts(slow_looks=2, look_backs=1)
-    assert [run_next_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
-    (review,) = room.platform.reviews.published_to_review_or_remove("", 9)
+    assert gate_setup.platform.reviews.count_due_work() == DueCounts(slow_looks=2, look_backs=1)
+    assert [run_next_deferred_scan(gate_setup.platform) for _ in range(3)] == [True, True, False]
+    (review,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert (review.case, review.found, review.reference) == (
         decision.case,
         FoundBy.SLOW_LOOK,
@@ -50,19 +50,19 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     (match,) = review.decision.matches
     assert (match.claim, match.how, match.part) == (protection.claim, "in a larger picture", True)
     assert review.bits == fingerprint(read_picture(page)).bits
-    assert room.platform.reviews.upload_bytes(decision.case) == page
-    assert room.platform.reviews.count_due_work() == DueCounts(look_backs=1)
+    assert gate_setup.platform.reviews.upload_bytes(decision.case) == page
+    assert gate_setup.platform.reviews.count_due_work() == DueCounts(look_backs=1)
 
 
 @pytest.mark.parametrize("parts", [False, True])
 def test_parts_are_scanned_only_if_the_bank_has_some(
-    room: Room, her_picture: Any, parts: Any
+    gate_setup: GateSetup, her_picture: Any, parts: Any
 ) -> None:
-    room.protect(her_picture, parts=parts)
-    index = RecordingIndex(room.platform.index)
-    platform = replace(room.platform, index=index)
+    gate_setup.protect(her_picture, parts=parts)
+    index = RecordingIndex(gate_setup.platform.index)
+    platform = replace(gate_setup.platform, index=index)
     page = jpeg(on_a_page(her_picture))
-    judge_upload(page, room.platform)
+    judge_upload(page, gate_setup.platform)
     assert run_next_deferred_scan(platform)
     assert (True in index.searched_parts) is parts
     index.searched_parts.clear()
@@ -70,144 +70,150 @@ def test_parts_are_scanned_only_if_the_bank_has_some(
     assert (True in index.searched_parts) is parts
 
 
-def judge_and_scan(room: Room, pixels: Any) -> str:
-    case = judge_upload(jpeg(on_a_page(pixels)), room.platform).case
-    assert run_next_deferred_scan(room.platform)
+def judge_and_scan(gate_setup: GateSetup, pixels: Any) -> str:
+    case = judge_upload(jpeg(on_a_page(pixels)), gate_setup.platform).case
+    assert run_next_deferred_scan(gate_setup.platform)
     return case
 
 
 def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     """The same page may surround other pictures, so a person reviews every such upload."""
-    protection = room.protect(her_picture, parts=False)
-    confirm_case(judge_and_scan(room, her_picture), room.platform)
-    assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
-    held = judge_upload(jpeg(on_a_page(her_picture)), room.platform)
+    protection = gate_setup.protect(her_picture, parts=False)
+    confirm_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
+    assert gate_setup.platform.bank.claim(protection.claim).state is ClaimState.WAITING
+    held = judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform)
     assert held.outcome is Outcome.HOLD
-    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(jpeg(on_a_page(her_picture)), room.platform).outcome is Outcome.HOLD
+    confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform).outcome is Outcome.HOLD
 
 
 def test_upload_released_after_the_deferred_scan_is_not_held_again(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    protection = room.protect(her_picture, parts=False)
-    release_case(judge_and_scan(room, her_picture), room.platform)
-    assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only as a part
-    judge_and_scan(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 0
-    room.clock.advance(minutes=1)
-    room.protect(her_picture, parts=False)
-    judge_and_scan(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 1
+    protection = gate_setup.protect(her_picture, parts=False)
+    release_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
+    assert (
+        gate_setup.platform.bank.claim(protection.claim).disputes == 0
+    )  # it matched only as a part
+    judge_and_scan(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    gate_setup.clock.advance(minutes=1)
+    gate_setup.protect(her_picture, parts=False)
+    judge_and_scan(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawal_closes_a_deferred_match(room: Room, her_picture: Any) -> None:
-    protection = room.protect(her_picture, parts=False)
-    case = judge_and_scan(room, her_picture)
-    withdraw_protection(protection, room.gate, room.device)
-    assert room.platform.reviews.count_waiting_items() == 0
-    assert room.platform.reviews.review(case).state is ReviewState.CLOSED
+def test_withdrawal_closes_a_deferred_match(gate_setup: GateSetup, her_picture: Any) -> None:
+    protection = gate_setup.protect(her_picture, parts=False)
+    case = judge_and_scan(gate_setup, her_picture)
+    withdraw_protection(protection, gate_setup.gate, gate_setup.device)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    assert gate_setup.platform.reviews.review(case).state is ReviewState.CLOSED
 
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
 def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
-    room: Room, her_picture: Any, change: Any
+    gate_setup: GateSetup, her_picture: Any, change: Any
 ) -> None:
-    room.protect(her_picture, parts=False)
-    set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
-    judge_and_scan(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 0
-    assert room.platform.reviews.count_due_work().slow_looks == 0
+    gate_setup.protect(her_picture, parts=False)
+    set_policy(PEOPLE_BANK, PolicyChange(**change), gate_setup.platform)
+    judge_and_scan(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    assert gate_setup.platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_deferred_scan_finds_a_claim_made_after_the_answer(room: Room, her_picture: Any) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    protection = room.protect(her_picture, parts=False)
-    assert run_next_deferred_scan(room.platform)
-    (match,) = room.platform.reviews.review(case).decision.matches
+def test_deferred_scan_finds_a_claim_made_after_the_answer(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    protection = gate_setup.protect(her_picture, parts=False)
+    assert run_next_deferred_scan(gate_setup.platform)
+    (match,) = gate_setup.platform.reviews.review(case).decision.matches
     assert (match.claim, match.how, match.part) == (protection.claim, "as it is", False)
 
 
 def test_deferred_scan_gathers_a_flood_into_one_item(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(held_per_hash=2))
-    room.protect(her_picture, parts=False)
+    gate_setup = GateSetup(limits=GateLimits(held_per_hash=2))
+    gate_setup.protect(her_picture, parts=False)
     for _ in range(4):
-        judge_and_scan(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 1
-    assert len(room.platform.reviews.published_to_review_or_remove("", 9)) == 4
+        judge_and_scan(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
+    assert len(gate_setup.platform.reviews.published_to_review_or_remove("", 9)) == 4
 
 
-def test_only_accepted_uploads_get_a_deferred_scan(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture, parts=False)
+def test_only_accepted_uploads_get_a_deferred_scan(gate_setup: GateSetup, her_picture: Any) -> None:
+    gate_setup.protect(her_picture, parts=False)
     for data in (jpeg(her_picture), jpeg(her_picture)[:400]):  # held: one matches, one is truncated
-        assert judge_upload(data, room.platform).outcome is Outcome.HOLD
-    assert not run_next_deferred_scan(room.platform)
-    assert room.platform.reviews.count_due_work().slow_looks == 0
+        assert judge_upload(data, gate_setup.platform).outcome is Outcome.HOLD
+    assert not run_next_deferred_scan(gate_setup.platform)
+    assert gate_setup.platform.reviews.count_due_work().slow_looks == 0
 
 
 def test_deferred_scans_can_be_turned_off(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(slow_looks=0))
-    judge_upload(jpeg(her_picture), room.platform)
-    room.clock.advance(hours=1)
-    assert not run_next_deferred_scan(room.platform)
-    assert skip_overdue_deferred_scans(room.platform) == 0
-    assert room.platform.reviews.count_due_work() == DueCounts()
+    gate_setup = GateSetup(limits=GateLimits(slow_looks=0))
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    gate_setup.clock.advance(hours=1)
+    assert not run_next_deferred_scan(gate_setup.platform)
+    assert skip_overdue_deferred_scans(gate_setup.platform) == 0
+    assert gate_setup.platform.reviews.count_due_work() == DueCounts()
 
 
 def test_scans_without_room_or_bytes_are_skipped_and_counted(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(slow_looks=1))
-    first = decide_upload(jpeg(her_picture), room.platform)
-    store_upload_bytes_if_needed(first, jpeg(her_picture), room.platform)
-    second = decide_upload(jpeg(her_picture), room.platform)
-    store_upload_bytes_if_needed(second, jpeg(her_picture), room.platform)  # no room
-    decide_upload(jpeg(her_picture), room.platform)  # the gate is killed here
-    assert skip_overdue_deferred_scans(room.platform) == 0
-    room.clock.advance(seconds=61)
-    assert skip_overdue_deferred_scans(room.platform) == 2
-    assert room.platform.reviews.count_due_work() == DueCounts(1, 2)
-    assert run_next_deferred_scan(room.platform)
-    assert room.platform.reviews.count_due_work() == DueCounts(0, 2)
+    gate_setup = GateSetup(limits=GateLimits(slow_looks=1))
+    first = decide_upload(jpeg(her_picture), gate_setup.platform)
+    store_upload_bytes_if_needed(first, jpeg(her_picture), gate_setup.platform)
+    second = decide_upload(jpeg(her_picture), gate_setup.platform)
+    store_upload_bytes_if_needed(second, jpeg(her_picture), gate_setup.platform)  # no room
+    decide_upload(jpeg(her_picture), gate_setup.platform)  # the gate is killed here
+    assert skip_overdue_deferred_scans(gate_setup.platform) == 0
+    gate_setup.clock.advance(seconds=61)
+    assert skip_overdue_deferred_scans(gate_setup.platform) == 2
+    assert gate_setup.platform.reviews.count_due_work() == DueCounts(1, 2)
+    assert run_next_deferred_scan(gate_setup.platform)
+    assert gate_setup.platform.reviews.count_due_work() == DueCounts(0, 2)
 
 
-def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, her_picture: Any) -> None:
+def test_deferred_scan_is_tried_three_times_if_decoding_fails(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     def fail_to_decode(_data: bytes) -> Picture:
         raise PictureDecodingFailed
 
-    judge_upload(jpeg(her_picture), room.platform)
-    failing = replace(room.platform, read_picture=fail_to_decode)
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    failing = replace(gate_setup.platform, read_picture=fail_to_decode)
     for _ in range(3):
         with pytest.raises(PictureDecodingFailed):
             run_next_deferred_scan(failing)
         assert not run_next_deferred_scan(failing)
-        room.clock.advance(minutes=2)
+        gate_setup.clock.advance(minutes=2)
     assert not run_next_deferred_scan(failing)
-    assert skip_overdue_deferred_scans(room.platform) == 1
+    assert skip_overdue_deferred_scans(gate_setup.platform) == 1
 
 
 def test_hash_is_stored_once_the_deferred_scan_finds_a_match(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(look_back_days=0))
-    room.protect(her_picture, parts=False)
-    case = judge_upload(jpeg(on_a_page(her_picture)), room.platform, "post 17").case
-    delete_expired_upload_data(room.platform)
-    before = room.platform.reviews.review(case)
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
+    gate_setup.protect(her_picture, parts=False)
+    case = judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform, "post 17").case
+    delete_expired_upload_data(gate_setup.platform)
+    before = gate_setup.platform.reviews.review(case)
     assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
-    assert run_next_deferred_scan(room.platform)
-    after = room.platform.reviews.review(case)
+    assert run_next_deferred_scan(gate_setup.platform)
+    after = gate_setup.platform.reviews.review(case)
     assert after.bits is not None
     assert after.upload_sha256 is not None
-    confirm_case(case, room.platform)
-    assert judge_upload(jpeg(on_a_page(her_picture)), room.platform).outcome is Outcome.HOLD
+    confirm_case(case, gate_setup.platform)
+    assert judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform).outcome is Outcome.HOLD
 
 
 def test_answers_write_equally_much_with_and_without_a_deferred_scan(
-    room: Room, her_picture: Any, other_picture: Any, monkeypatch: pytest.MonkeyPatch
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the answer, one row without bytes is written; the bytes follow later."""
-    room.protect(her_picture, parts=False)
+    gate_setup.protect(her_picture, parts=False)
     written = list[bytes | None]()
     record = ReviewQueue.record_upload
 
@@ -217,18 +223,20 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
 
     monkeypatch.setattr(ReviewQueue, "record_upload", record_and_note)
     for pixels in (her_picture, other_picture, np.zeros((300, 300, 3), np.uint8)):
-        decide_upload(png(pixels), room.platform)
+        decide_upload(png(pixels), gate_setup.platform)
     assert written == [None] * 3
-    assert room.platform.reviews.count_due_work().slow_looks == 0
+    assert gate_setup.platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture, parts=False)
-    judge_upload(jpeg(on_a_page(her_picture)), room.platform)
-    record_clock(room.platform)
-    room.clock.advance(days=400)
-    record_clock(room.platform)
-    assert clock_days_ahead(room.platform) == 400
-    assert skip_overdue_deferred_scans(room.platform) == 0
-    room.clock.advance(days=-400)
-    assert run_next_deferred_scan(room.platform)
+def test_no_scan_is_given_up_while_the_clock_is_ahead(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.protect(her_picture, parts=False)
+    judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform)
+    record_clock(gate_setup.platform)
+    gate_setup.clock.advance(days=400)
+    record_clock(gate_setup.platform)
+    assert clock_days_ahead(gate_setup.platform) == 400
+    assert skip_overdue_deferred_scans(gate_setup.platform) == 0
+    gate_setup.clock.advance(days=-400)
+    assert run_next_deferred_scan(gate_setup.platform)

@@ -16,7 +16,7 @@ from entrenous.stop.judge.deferred_scan import best_deferred_hits, views_for_def
 from entrenous.stop.judge.scan import hash_whole_picture
 from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from tests.stop.platform_for_tests import Room, picture
+from tests.stop.platform_for_tests import GateSetup, picture
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ def wide_cut(pixels: Any) -> Any:
     return pixels[20:481, 40:501]
 
 
-def release_of(upload: Picture, room: Room) -> Registration:
+def release_of(upload: Picture, gate_setup: GateSetup) -> Registration:
     """Return what a release of the upload registers in the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
@@ -80,7 +80,7 @@ def release_of(upload: Picture, room: Room) -> Registration:
         state=ClaimState.CONFIRMED,
         kind="pdq",
         quality=100,
-        made_at=room.clock.now(),
+        made_at=gate_setup.clock.now(),
     )
     return Registration(claim, (fingerprint(upload).bits,))
 
@@ -102,32 +102,42 @@ WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("how", WITH_WINDOWS)
-def test_edited_pictures_are_found_by_windows(room: Room, her_picture: Any, how: str) -> None:
-    claim = room.protect(her_picture).claim
+def test_edited_pictures_are_found_by_windows(
+    gate_setup: GateSetup, her_picture: Any, how: str
+) -> None:
+    claim = gate_setup.protect(her_picture).claim
     upload = picture(WITH_WINDOWS[how](her_picture))
-    assert not list(find_hits(hash_whole_picture(upload).whole, room.platform, part=False))
-    ((match, _),) = best_deferred_hits(upload, room.platform)
+    assert not list(find_hits(hash_whole_picture(upload).whole, gate_setup.platform, part=False))
+    ((match, _),) = best_deferred_hits(upload, gate_setup.platform)
     assert (match.claim, match.part) == (claim, True)
     assert match.how.startswith(how)
 
 
 @pytest.mark.parametrize("how", WITHOUT_WINDOWS)
-def test_edited_pictures_are_found_without_windows(room: Room, her_picture: Any, how: str) -> None:
-    claim = room.protect(her_picture, parts=False).claim
-    ((match, _),) = best_deferred_hits(picture(WITHOUT_WINDOWS[how](her_picture)), room.platform)
+def test_edited_pictures_are_found_without_windows(
+    gate_setup: GateSetup, her_picture: Any, how: str
+) -> None:
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    ((match, _),) = best_deferred_hits(
+        picture(WITHOUT_WINDOWS[how](her_picture)), gate_setup.platform
+    )
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
 
-def test_unrelated_picture_is_not_found_by_the_deferred_scan(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture)
+def test_unrelated_picture_is_not_found_by_the_deferred_scan(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.protect(her_picture)
     for pixels in (skimage.data.coffee(), on_a_page(skimage.data.rocket())):
-        assert best_deferred_hits(picture(pixels), room.platform) == []
+        assert best_deferred_hits(picture(pixels), gate_setup.platform) == []
 
 
-def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, her_picture: Any) -> None:
-    room.protect(her_picture)
-    room.platform.bank.register(release_of(picture(skimage.data.coffee()), room))
-    hits = best_deferred_hits(picture(in_a_collage(her_picture)), room.platform)
+def test_released_tile_of_a_collage_releases_no_other_tile(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.protect(her_picture)
+    gate_setup.platform.bank.register(release_of(picture(skimage.data.coffee()), gate_setup))
+    hits = best_deferred_hits(picture(in_a_collage(her_picture)), gate_setup.platform)
     assert [claim.bank for _, claim in hits if claim.bank == RELEASED_BANK] == []
     assert len(hits) == 1
 
@@ -144,11 +154,13 @@ def test_no_views_of_parts_are_made_if_the_bank_has_none(her_picture: Any) -> No
     assert any(every)
 
 
-def test_index_is_asked_for_parts_after_it_caught_up(room: Room, her_picture: Any) -> None:
+def test_index_is_asked_for_parts_after_it_caught_up(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """Before its first look-up, an index reports no parts."""
-    claim = room.protect(her_picture).claim
-    assert room.platform.index.part_hash_count() == 0
-    ((match, _),) = best_deferred_hits(picture(written_over(her_picture)), room.platform)
+    claim = gate_setup.protect(her_picture).claim
+    assert gate_setup.platform.index.part_hash_count() == 0
+    ((match, _),) = best_deferred_hits(picture(written_over(her_picture)), gate_setup.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 
 
@@ -164,7 +176,9 @@ def test_number_of_deferred_views_is_bounded(her_picture: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 300), (300, 4), (64, 64)])
-def test_flat_and_tiny_pictures_can_be_scanned(room: Room, her_picture: Any, shape: Any) -> None:
-    room.protect(her_picture)
+def test_flat_and_tiny_pictures_can_be_scanned(
+    gate_setup: GateSetup, her_picture: Any, shape: Any
+) -> None:
+    gate_setup.protect(her_picture)
     plain = np.full((*shape, 3), 120, dtype=np.uint8)
-    assert best_deferred_hits(picture(plain), room.platform) == []
+    assert best_deferred_hits(picture(plain), gate_setup.platform) == []

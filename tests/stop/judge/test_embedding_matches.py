@@ -28,7 +28,7 @@ from entrenous.stop.protect import fingerprint_picture, register_fingerprints
 from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
 from tests.embedder import FineEmbedder
-from tests.stop.platform_for_tests import InProcessGate, Room, picture
+from tests.stop.platform_for_tests import GateSetup, InProcessGate, picture
 
 pytestmark = pytest.mark.slow
 
@@ -47,18 +47,20 @@ def other_picture() -> Any:
 
 
 @pytest.fixture
-def room(room: Room) -> Room:
+def gate_setup(gate_setup: GateSetup) -> GateSetup:
     """Give the platform and the device an embedding network."""
-    comparison = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
-    room.platform = replace(room.platform, embedding_comparison=comparison)
-    room.gate = InProcessGate(room.platform)
-    room.device = replace(room.device, embedder=FineEmbedder())
-    return room
+    comparison = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(gate_setup.bank))
+    gate_setup.platform = replace(gate_setup.platform, embedding_comparison=comparison)
+    gate_setup.gate = InProcessGate(gate_setup.platform)
+    gate_setup.device = replace(gate_setup.device, embedder=FineEmbedder())
+    return gate_setup
 
 
-def register(pixels: Any, room: Room, consent: Consent = AGREED) -> Protection:
+def register(pixels: Any, gate_setup: GateSetup, consent: Consent = AGREED) -> Protection:
     return register_fingerprints(
-        fingerprint_picture(picture(pixels), consent, room.device), room.gate, room.device
+        fingerprint_picture(picture(pixels), consent, gate_setup.device),
+        gate_setup.gate,
+        gate_setup.device,
     )
 
 
@@ -69,19 +71,21 @@ def lit_by(other: Any, pixels: Any) -> Any:
     return np.clip(light + fine, 0, 255).astype(np.uint8)
 
 
-def comparison_of(room: Room) -> EmbeddingComparison:
-    assert room.platform.embedding_comparison is not None
-    return room.platform.embedding_comparison
+def comparison_of(gate_setup: GateSetup) -> EmbeddingComparison:
+    assert gate_setup.platform.embedding_comparison is not None
+    return gate_setup.platform.embedding_comparison
 
 
-def test_look_alike_upload_is_found_as_a_part(room: Room, her_picture: Any) -> None:
-    protection = register(her_picture, room)
+def test_look_alike_upload_is_found_as_a_part(gate_setup: GateSetup, her_picture: Any) -> None:
+    protection = register(her_picture, gate_setup)
     upload = picture(cv2.resize(her_picture, (300, 400)))
-    ((entry, (match, claim)), *_) = find_lookalike_hits(upload, comparison_of(room), room.bank)
+    ((entry, (match, claim)), *_) = find_lookalike_hits(
+        upload, comparison_of(gate_setup), gate_setup.bank
+    )
     assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
     assert match.distance < 40
-    assert claim == room.bank.claim(protection.claim)
-    assert [entry] == [one.number for one in room.bank.entries(0)]
+    assert claim == gate_setup.bank.claim(protection.claim)
+    assert [entry] == [one.number for one in gate_setup.bank.entries(0)]
 
 
 def test_flat_squares_need_a_higher_cosine() -> None:
@@ -94,70 +98,83 @@ def test_flat_squares_need_a_higher_cosine() -> None:
     assert cosine_thresholds_of_squares((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
-def test_deferred_scan_finds_a_look_alike(room: Room, her_picture: Any, other_picture: Any) -> None:
-    protection = register(her_picture, room)
+def test_deferred_scan_finds_a_look_alike(
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
+) -> None:
+    protection = register(her_picture, gate_setup)
     upload = picture(lit_by(other_picture, her_picture))
-    plain = replace(room.platform, embedding_comparison=None)
+    plain = replace(gate_setup.platform, embedding_comparison=None)
     assert best_deferred_hits(upload, plain) == []
-    ((match, _),) = best_deferred_hits(upload, room.platform)
+    ((match, _),) = best_deferred_hits(upload, gate_setup.platform)
     assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
 
 
 def test_look_alike_within_a_larger_picture_is_found(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    protection = register(her_picture, room)
+    protection = register(her_picture, gate_setup)
     tiles = [cv2.resize(one, (300, 300)) for one in (other_picture, her_picture)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
-    found = find_lookalike_hits(upload, comparison_of(room), room.bank)
+    found = find_lookalike_hits(upload, comparison_of(gate_setup), gate_setup.bank)
     assert {match.claim for _, (match, _) in found} == {protection.claim}
 
 
 def test_unrelated_picture_is_no_look_alike(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    register(her_picture, room)
-    assert find_lookalike_hits(picture(other_picture), comparison_of(room), room.bank) == []
+    register(her_picture, gate_setup)
+    assert (
+        find_lookalike_hits(picture(other_picture), comparison_of(gate_setup), gate_setup.bank)
+        == []
+    )
 
 
-def test_network_is_not_run_if_no_embedding_is_registered(room: Room, her_picture: Any) -> None:
+def test_network_is_not_run_if_no_embedding_is_registered(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     class UnusedEmbedder(FineEmbedder):
         def embed(self, _squares: Any) -> Any:
             raise AssertionError
 
-    register(her_picture, room, replace(AGREED, embedding=False))
-    comparison = replace(comparison_of(room), embedder=UnusedEmbedder())
-    assert find_lookalike_hits(picture(her_picture), comparison, room.bank) == []
+    register(her_picture, gate_setup, replace(AGREED, embedding=False))
+    comparison = replace(comparison_of(gate_setup), embedder=UnusedEmbedder())
+    assert find_lookalike_hits(picture(her_picture), comparison, gate_setup.bank) == []
 
 
 def test_claim_without_embedding_is_not_found_by_that_of_another(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     """Both have the same hash."""
-    agreed = register(her_picture, room)
-    register(her_picture, room, replace(AGREED, embedding=False))
-    found = find_lookalike_hits(picture(her_picture), comparison_of(room), room.bank)
+    agreed = register(her_picture, gate_setup)
+    register(her_picture, gate_setup, replace(AGREED, embedding=False))
+    found = find_lookalike_hits(picture(her_picture), comparison_of(gate_setup), gate_setup.bank)
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
 @pytest.mark.parametrize("event", [ClaimEvent.WITHDRAW, ClaimEvent.SUSPEND])
 def test_inactive_claim_is_not_found_by_its_embedding(
-    room: Room, her_picture: Any, event: ClaimEvent
+    gate_setup: GateSetup, her_picture: Any, event: ClaimEvent
 ) -> None:
-    room.bank.apply_event(register(her_picture, room).claim, event)
-    assert find_lookalike_hits(picture(her_picture), comparison_of(room), room.bank) == []
+    gate_setup.bank.apply_event(register(her_picture, gate_setup).claim, event)
+    assert (
+        find_lookalike_hits(picture(her_picture), comparison_of(gate_setup), gate_setup.bank) == []
+    )
 
 
-def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, her_picture: Any) -> None:
-    room.gate = InProcessGate(replace(room.platform, embedding_comparison=None))
+def test_nothing_is_sent_to_a_gate_that_compares_none(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    gate_setup.gate = InProcessGate(replace(gate_setup.platform, embedding_comparison=None))
     with pytest.raises(PlatformTakesNoEmbedding, match="without --embedding"):
-        register(her_picture, room)
-    assert room.gate.sent == []
+        register(her_picture, gate_setup)
+    assert gate_setup.gate.sent == []
 
 
-def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, her_picture: Any) -> None:
+def test_gate_stores_no_embedding_that_it_does_not_compare(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """The device does not ask first; the rest of its claim is stored."""
-    fingerprints = fingerprint_picture(picture(her_picture), AGREED, room.device)
+    fingerprints = fingerprint_picture(picture(her_picture), AGREED, gate_setup.device)
     assert fingerprints.embedding is not None
     other = replace(
         fingerprints, embedding=Embedding(fingerprints.embedding.numbers, "another-network")
@@ -167,13 +184,13 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, her_pictu
         def accepted_embedding_model(self) -> str | None:
             return "another-network"
 
-    protection = register_fingerprints(other, ChangedGate(room.platform), room.device)
-    assert room.bank.embedding_count() == 0
-    assert room.bank.whole_picture_hashes_of(protection.claim) == (fingerprints.whole.bits,)
+    protection = register_fingerprints(other, ChangedGate(gate_setup.platform), gate_setup.device)
+    assert gate_setup.bank.embedding_count() == 0
+    assert gate_setup.bank.whole_picture_hashes_of(protection.claim) == (fingerprints.whole.bits,)
 
 
-def test_a_device_without_a_network_makes_none(room: Room, her_picture: Any) -> None:
-    device: Device = replace(room.device, embedder=None)
+def test_a_device_without_a_network_makes_none(gate_setup: GateSetup, her_picture: Any) -> None:
+    device: Device = replace(gate_setup.device, embedder=None)
     with pytest.raises(EmbeddingModelMissing, match=r"Python 3\.12"):
         fingerprint_picture(picture(her_picture), AGREED, device)
     assert (
@@ -184,9 +201,9 @@ def test_a_device_without_a_network_makes_none(room: Room, her_picture: Any) -> 
     )
 
 
-def test_gate_names_the_network_that_it_uses(room: Room) -> None:
-    assert accepted_embedding_model(room.platform) == EMBEDDING_MODEL
-    assert accepted_embedding_model(replace(room.platform, embedding_comparison=None)) is None
+def test_gate_names_the_network_that_it_uses(gate_setup: GateSetup) -> None:
+    assert accepted_embedding_model(gate_setup.platform) == EMBEDDING_MODEL
+    assert accepted_embedding_model(replace(gate_setup.platform, embedding_comparison=None)) is None
 
 
 def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:

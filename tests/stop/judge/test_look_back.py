@@ -25,7 +25,7 @@ from entrenous.stop.protect import (
 from entrenous.stop.registration import ClaimEvent, ClaimState, Consent
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import PUBLISHED_LISTING_PERIOD, FoundBy, Outcome, ReviewState
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture, png
 
 pytestmark = pytest.mark.slow
 
@@ -41,21 +41,21 @@ EDITS = {
 }
 
 
-def protect(room: Room, pixels: Any) -> Any:
+def protect(gate_setup: GateSetup, pixels: Any) -> Any:
     """Register a picture and look back for it, as the gate does after its answer."""
-    protection = room.protect(pixels, parts=False)
-    look_back([protection.claim], room.platform)
+    protection = gate_setup.protect(pixels, parts=False)
+    look_back([protection.claim], gate_setup.platform)
     return protection
 
 
 @pytest.mark.parametrize("how", EDITS)
 def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
-    room: Room, her_picture: Any, other_picture: Any, how: str
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any, how: str
 ) -> None:
-    case = judge_upload(EDITS[how](her_picture), room.platform, "post 17").case
-    judge_upload(jpeg(other_picture), room.platform, "post 18")
-    claim = protect(room, her_picture).claim
-    review = room.platform.reviews.next_waiting_upload()
+    case = judge_upload(EDITS[how](her_picture), gate_setup.platform, "post 17").case
+    judge_upload(jpeg(other_picture), gate_setup.platform, "post 18")
+    claim = protect(gate_setup, her_picture).claim
+    review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     (match,) = review.decision.matches
@@ -63,288 +63,315 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     assert match.distance <= 31
     if "turned" not in how or how == "turned 180":  # two orientations may be equally near
         assert match.how == how
-    assert room.platform.reviews.count_waiting_items() == 1
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
 def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
-    protect(room, her_picture)
-    assert confirm_case(case, room.platform).reference == "post 17"
-    stored = room.platform.reviews.review(case)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
+    protect(gate_setup, her_picture)
+    assert confirm_case(case, gate_setup.platform).reference == "post 17"
+    stored = gate_setup.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.reference) == (ReviewState.CONFIRMED, None, "post 17")
-    room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then it is listed for removal
-    delete_expired_upload_data(room.platform)
-    assert room.platform.reviews.review(case).reference == ""
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
+    gate_setup.clock.moment += PUBLISHED_LISTING_PERIOD  # until then it is listed for removal
+    delete_expired_upload_data(gate_setup.platform)
+    assert gate_setup.platform.reviews.review(case).reference == ""
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
 
 
-def test_upload_released_after_a_look_back_is_not_held_again(room: Room, her_picture: Any) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    claim = protect(room, her_picture).claim
-    release_case(case, room.platform)
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
-    assert look_back([claim], room.platform) == 0
+def test_upload_released_after_a_look_back_is_not_held_again(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    claim = protect(gate_setup, her_picture).claim
+    release_case(case, gate_setup.platform)
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
+    assert look_back([claim], gate_setup.platform) == 0
 
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
-def test_claim_after_a_release_is_reviewed_again(room: Room, her_picture: Any, found: str) -> None:
+def test_claim_after_a_release_is_reviewed_again(
+    gate_setup: GateSetup, her_picture: Any, found: str
+) -> None:
     """Otherwise a publisher could claim a picture first, have it released, and keep it online."""
     if found == "late":
-        case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
-        protect(room, her_picture)
+        case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
+        protect(gate_setup, her_picture)
     else:
-        room.protect(her_picture, parts=False)
-        case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
-    release_case(case, room.platform)
-    room.clock.advance(days=1)
-    second = protect(room, her_picture)
-    review = room.platform.reviews.review(case)
+        gate_setup.protect(her_picture, parts=False)
+        case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
+    release_case(case, gate_setup.platform)
+    gate_setup.clock.advance(days=1)
+    second = protect(gate_setup, her_picture)
+    review = gate_setup.platform.reviews.review(case)
     assert (review.state, review.found) == (ReviewState.WAITING, FoundBy.LOOK_BACK)
     assert ([one.claim for one in review.decision.matches], review.reference) == (
         [second.claim],
         "post 17",
     )
-    withdraw_protection(second, room.gate, room.device)
-    assert room.platform.reviews.count_waiting_items() == 0
-    protect(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 1
-    confirm_case(case, room.platform)
-    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
+    withdraw_protection(second, gate_setup.gate, gate_setup.device)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    protect(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
+    confirm_case(case, gate_setup.platform)
+    assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
 
 
-def test_released_upload_is_kept_for_a_time_only(room: Room, her_picture: Any) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    protect(room, her_picture)
-    release_case(case, room.platform)
-    room.clock.advance(days=31)
-    delete_expired_upload_data(room.platform)
-    stored = room.platform.reviews.review(case)
+def test_released_upload_is_kept_for_a_time_only(gate_setup: GateSetup, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    protect(gate_setup, her_picture)
+    release_case(case, gate_setup.platform)
+    gate_setup.clock.advance(days=31)
+    delete_expired_upload_data(gate_setup.platform)
+    stored = gate_setup.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.upload_sha256) == (ReviewState.RELEASED, None, None)
-    protect(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 0
+    protect(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawal_closes_a_look_back_match_and_the_next_claim_finds_it(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
-    before = room.platform.reviews.review(case)
-    withdraw_protection(protect(room, her_picture), room.gate, room.device)
-    assert room.platform.reviews.count_waiting_items() == 0
-    assert room.platform.reviews.review(case) == before
-    protect(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 1
+    case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
+    before = gate_setup.platform.reviews.review(case)
+    withdraw_protection(protect(gate_setup, her_picture), gate_setup.gate, gate_setup.device)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    assert gate_setup.platform.reviews.review(case) == before
+    protect(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
-def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, her_picture: Any) -> None:
-    judge_upload(jpeg(her_picture), room.platform)
-    room.clock.advance(days=29)
-    delete_expired_upload_data(room.platform)
-    assert len(room.platform.reviews.stored_picture_hashes(0, 9)) == 1
-    room.clock.advance(days=2)
-    delete_expired_upload_data(room.platform)
-    assert room.platform.reviews.stored_picture_hashes(0, 9) == ()
-    protect(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 0
+def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    gate_setup.clock.advance(days=29)
+    delete_expired_upload_data(gate_setup.platform)
+    assert len(gate_setup.platform.reviews.stored_picture_hashes(0, 9)) == 1
+    gate_setup.clock.advance(days=2)
+    delete_expired_upload_data(gate_setup.platform)
+    assert gate_setup.platform.reviews.stored_picture_hashes(0, 9) == ()
+    protect(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
 def test_look_back_finds_nothing_if_no_hashes_are_kept(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(look_back_days=0))
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    assert room.platform.reviews.review(case).bits is None
-    protect(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 0
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    assert gate_setup.platform.reviews.review(case).bits is None
+    protect(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
-def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, her_picture: Any) -> None:
-    judge_upload(jpeg(her_picture), room.platform)
-    set_policy(PEOPLE_BANK, PolicyChange(shadow=True), room.platform)
-    protect(room, her_picture)
+def test_look_back_skips_claims_of_shadow_or_permissive_banks(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(shadow=True), gate_setup.platform)
+    protect(gate_setup, her_picture)
     set_policy(
-        PEOPLE_BANK, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform
+        PEOPLE_BANK, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), gate_setup.platform
     )
-    claim = protect(room, her_picture).claim
-    assert room.platform.reviews.count_waiting_items() == 0
-    confirmed = room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert look_back([confirmed.id], room.platform) == 1
+    claim = protect(gate_setup, her_picture).claim
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    confirmed = gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    assert look_back([confirmed.id], gate_setup.platform) == 1
 
 
 def test_look_back_for_two_claims_gives_two_matches_of_one_case(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    judge_upload(jpeg(her_picture), room.platform)
-    claims = [room.protect(her_picture).claim for _ in range(2)]
-    assert look_back(claims, room.platform) == 1
-    review = room.platform.reviews.next_waiting_upload()
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    claims = [gate_setup.protect(her_picture).claim for _ in range(2)]
+    assert look_back(claims, gate_setup.platform) == 1
+    review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     assert {match.claim for match in review.decision.matches} == set(claims)
 
 
-def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, her_picture: Any) -> None:
+def test_look_back_left_by_a_killed_gate_is_done_later(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """The gate is killed after it answered the claim, and another one makes the look-back."""
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    claim = room.protect(her_picture, parts=False).claim
-    assert room.platform.reviews.count_due_work().look_backs == 1
-    assert look_back_for_due_claims(room.platform) == 1
-    assert room.platform.reviews.review(case).decision.matches[0].claim == claim
-    assert room.platform.reviews.count_due_work().look_backs == 0
-    assert look_back_for_due_claims(room.platform) == 0
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    assert gate_setup.platform.reviews.count_due_work().look_backs == 1
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    assert gate_setup.platform.reviews.review(case).decision.matches[0].claim == claim
+    assert gate_setup.platform.reviews.count_due_work().look_backs == 0
+    assert look_back_for_due_claims(gate_setup.platform) == 0
 
 
-def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, her_picture: Any) -> None:
-    judge_upload(jpeg(her_picture), room.platform)
-    room.protect(her_picture, parts=False)
+def test_look_back_interrupted_by_a_kill_is_repeated(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    gate_setup.protect(her_picture, parts=False)
     # A gate leases the look-back and is killed.
-    assert len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE_DURATION, 9)) == 1
-    assert look_back_for_due_claims(room.platform) == 0
-    room.clock.advance(minutes=2)
-    assert look_back_for_due_claims(room.platform) == 1
-
-
-def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, her_picture: Any) -> None:
-    cases = [judge_upload(jpeg(her_picture), room.platform).case for _ in range(2)]
-    fingerprints = fingerprint_picture(
-        picture(her_picture), Consent(adult=True, parts=False), room.device
+    assert (
+        len(
+            gate_setup.platform.reviews.lease_look_backs(gate_setup.clock.now() + LEASE_DURATION, 9)
+        )
+        == 1
     )
-    protections = [register_fingerprints(fingerprints, room.gate, room.device) for _ in range(60)]
-    look_back_for_due_claims(room.platform)
-    matched = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
+    assert look_back_for_due_claims(gate_setup.platform) == 0
+    gate_setup.clock.advance(minutes=2)
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+
+
+def test_upload_that_matches_sixty_claims_names_all_of_them(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    cases = [judge_upload(jpeg(her_picture), gate_setup.platform).case for _ in range(2)]
+    fingerprints = fingerprint_picture(
+        picture(her_picture), Consent(adult=True, parts=False), gate_setup.device
+    )
+    protections = [
+        register_fingerprints(fingerprints, gate_setup.gate, gate_setup.device) for _ in range(60)
+    ]
+    look_back_for_due_claims(gate_setup.platform)
+    matched = {one.claim for one in gate_setup.platform.reviews.review(cases[0]).decision.matches}
     assert matched == {one.claim for one in protections}
-    confirm_case(cases[0], room.platform)
-    states = {room.platform.bank.claim(one.claim).state for one in protections}
+    confirm_case(cases[0], gate_setup.platform)
+    states = {gate_setup.platform.bank.claim(one.claim).state for one in protections}
     assert states == {ClaimState.CONFIRMED}
     for one in protections[:59]:
-        withdraw_protection(one, room.gate, room.device)
-    (left,) = room.platform.reviews.review(cases[1]).decision.matches
+        withdraw_protection(one, gate_setup.gate, gate_setup.device)
+    (left,) = gate_setup.platform.reviews.review(cases[1]).decision.matches
     assert left.claim == protections[59].claim
-    withdraw_protection(protections[59], room.gate, room.device)
-    assert room.platform.reviews.count_waiting_items() == 0
+    withdraw_protection(protections[59], gate_setup.gate, gate_setup.device)
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.threat("released-first")
-def test_withdrawal_of_the_first_claim_keeps_the_second_match(room: Room, her_picture: Any) -> None:
+def test_withdrawal_of_the_first_claim_keeps_the_second_match(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """Otherwise a publisher could claim a picture first, withdraw later, and keep it online."""
-    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
-    first, second = protect(room, her_picture), protect(room, her_picture)
-    withdraw_protection(first, room.gate, room.device)
-    review = room.platform.reviews.review(case)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
+    first, second = protect(gate_setup, her_picture), protect(gate_setup, her_picture)
+    withdraw_protection(first, gate_setup.gate, gate_setup.device)
+    review = gate_setup.platform.reviews.review(case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [second.claim]
-    assert [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)] == [
-        case
-    ]
+    assert [
+        one.case for one in gate_setup.platform.reviews.published_to_review_or_remove("", 9)
+    ] == [case]
 
 
-def test_waiting_upload_gets_a_later_claim(room: Room, her_picture: Any) -> None:
-    first = room.protect(her_picture, parts=False).claim
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    second = protect(room, her_picture).claim
-    review = room.platform.reviews.review(case)
+def test_waiting_upload_gets_a_later_claim(gate_setup: GateSetup, her_picture: Any) -> None:
+    first = gate_setup.protect(her_picture, parts=False).claim
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    second = protect(gate_setup, her_picture).claim
+    review = gate_setup.platform.reviews.review(case)
     assert (review.found, review.state) == (FoundBy.UPLOAD, ReviewState.WAITING)
     assert [match.claim for match in review.decision.matches] == [first, second]
-    assert [one.what for one in room.platform.bank.log(0, 99)][-1] == "case fits more"
-    assert look_back([first, second], room.platform) == 0
-    confirm_case(case, room.platform)
-    states = {room.platform.bank.claim(one).state for one in (first, second)}
+    assert [one.what for one in gate_setup.platform.bank.log(0, 99)][-1] == "case fits more"
+    assert look_back([first, second], gate_setup.platform) == 0
+    confirm_case(case, gate_setup.platform)
+    states = {gate_setup.platform.bank.claim(one).state for one in (first, second)}
     assert states == {ClaimState.CONFIRMED}
 
 
 def test_confirmed_cut_out_is_found_among_accepted_uploads(
-    room: Room, her_picture: Any, other_picture: Any
+    gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     """A look-back finds a cut-out only after a reviewer confirmed another copy of it."""
-    room.platform.bank.set_bank(Bank(PEOPLE_BANK))
+    gate_setup.platform.bank.set_bank(Bank(PEOPLE_BANK))
     piece = her_picture[: her_picture.shape[0] * 4 // 5, : her_picture.shape[1] * 4 // 5]
-    earlier = judge_upload(jpeg(piece), room.platform, "post 1")
+    earlier = judge_upload(jpeg(piece), gate_setup.platform, "post 1")
     assert earlier.outcome is Outcome.LET_THROUGH
-    judge_upload(jpeg(other_picture), room.platform, "post 2")
-    room.protect(her_picture)  # with windows
-    assert look_back_for_due_claims(room.platform) == 1
-    assert room.platform.reviews.count_waiting_items() == 0
-    later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
+    judge_upload(jpeg(other_picture), gate_setup.platform, "post 2")
+    gate_setup.protect(her_picture)  # with windows
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    later = judge_upload(jpeg(piece, 60), gate_setup.platform, "post 3")
     assert later.outcome is Outcome.HOLD
-    confirm_case(later.case, room.platform)
-    assert look_back_for_due_claims(room.platform) == 1
-    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
+    confirm_case(later.case, gate_setup.platform)
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    (found,) = gate_setup.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.reference, found.found) == (earlier.case, "post 1", FoundBy.LOOK_BACK)
 
 
-def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, her_picture: Any) -> None:
+def test_repeated_look_back_does_not_hold_a_released_upload(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     """A release after the claim protects similar uploads until the claim is confirmed."""
-    claim = room.protect(her_picture, parts=False).claim
-    first = judge_upload(jpeg(her_picture), room.platform)
-    release_case(first.case, room.platform)
-    again = judge_upload(jpeg(her_picture, 60), room.platform)
+    claim = gate_setup.protect(her_picture, parts=False).claim
+    first = judge_upload(jpeg(her_picture), gate_setup.platform)
+    release_case(first.case, gate_setup.platform)
+    again = judge_upload(jpeg(her_picture, 60), gate_setup.platform)
     assert again.outcome is Outcome.LET_THROUGH
-    look_back_for_due_claims(room.platform)
-    room.platform.bank.add_upload_hashes([claim], b"\x55" * 32, confirmed=True)
-    assert look_back_for_due_claims(room.platform) == 1
-    assert room.platform.reviews.count_waiting_items() == 0
-    room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.REFUSE
-    assert look_back_for_due_claims(room.platform) == 1
-    found = [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)]
+    look_back_for_due_claims(gate_setup.platform)
+    gate_setup.platform.bank.add_upload_hashes([claim], b"\x55" * 32, confirmed=True)
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
+    gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
+    assert judge_upload(jpeg(her_picture, 60), gate_setup.platform).outcome is Outcome.REFUSE
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    found = [one.case for one in gate_setup.platform.reviews.published_to_review_or_remove("", 9)]
     assert found == [first.case, again.case]
 
 
 def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    shadow = set_policy(PEOPLE_BANK, PolicyChange(shadow=True), room.platform)
-    case = judge_upload(jpeg(her_picture), room.platform).case
-    protect(room, her_picture)
-    assert schedule_look_backs(shadow, room.platform) == 0
-    look_back_for_due_claims(room.platform)
-    live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
-    assert room.platform.reviews.count_due_work().look_backs == 0
-    assert schedule_look_backs(live, room.platform) == 1
-    assert look_back_for_due_claims(room.platform) == 1
-    assert [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)] == [
-        case
-    ]
+    shadow = set_policy(PEOPLE_BANK, PolicyChange(shadow=True), gate_setup.platform)
+    case = judge_upload(jpeg(her_picture), gate_setup.platform).case
+    protect(gate_setup, her_picture)
+    assert schedule_look_backs(shadow, gate_setup.platform) == 0
+    look_back_for_due_claims(gate_setup.platform)
+    live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), gate_setup.platform)
+    assert gate_setup.platform.reviews.count_due_work().look_backs == 0
+    assert schedule_look_backs(live, gate_setup.platform) == 1
+    assert look_back_for_due_claims(gate_setup.platform) == 1
+    assert [
+        one.case for one in gate_setup.platform.reviews.published_to_review_or_remove("", 9)
+    ] == [case]
 
 
-def test_nothing_expires_while_the_clock_is_ahead(room: Room, her_picture: Any) -> None:
-    judge_upload(jpeg(her_picture), room.platform, "post 17")
-    record_clock(room.platform)
-    assert clock_days_ahead(room.platform) == 0
-    correct_time = room.clock.moment
-    room.clock.advance(days=400)
+def test_nothing_expires_while_the_clock_is_ahead(gate_setup: GateSetup, her_picture: Any) -> None:
+    judge_upload(jpeg(her_picture), gate_setup.platform, "post 17")
+    record_clock(gate_setup.platform)
+    assert clock_days_ahead(gate_setup.platform) == 0
+    correct_time = gate_setup.clock.moment
+    gate_setup.clock.advance(days=400)
     for _ in range(59):
-        record_clock(room.platform)
-        assert clock_days_ahead(room.platform) == 400
-        delete_expired_upload_data(room.platform)
-        room.clock.advance(minutes=1)
-    room.clock.moment = correct_time + timedelta(hours=1)
-    record_clock(room.platform)
-    assert clock_days_ahead(room.platform) == 0
-    protect(room, her_picture)
-    assert room.platform.reviews.count_waiting_items() == 1
+        record_clock(gate_setup.platform)
+        assert clock_days_ahead(gate_setup.platform) == 400
+        delete_expired_upload_data(gate_setup.platform)
+        gate_setup.clock.advance(minutes=1)
+    gate_setup.clock.moment = correct_time + timedelta(hours=1)
+    record_clock(gate_setup.platform)
+    assert clock_days_ahead(gate_setup.platform) == 0
+    protect(gate_setup, her_picture)
+    assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
-def test_data_expires_an_hour_after_a_long_downtime(room: Room, her_picture: Any) -> None:
-    judge_upload(jpeg(her_picture), room.platform)
-    record_clock(room.platform)
-    room.clock.advance(days=60)
+def test_data_expires_an_hour_after_a_long_downtime(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    judge_upload(jpeg(her_picture), gate_setup.platform)
+    record_clock(gate_setup.platform)
+    gate_setup.clock.advance(days=60)
     for _ in range(62):
-        record_clock(room.platform)
-        room.clock.advance(minutes=1)
-    delete_expired_upload_data(room.platform)
-    assert room.platform.reviews.stored_picture_hashes(0, 9) == ()
+        record_clock(gate_setup.platform)
+        gate_setup.clock.advance(minutes=1)
+    delete_expired_upload_data(gate_setup.platform)
+    assert gate_setup.platform.reviews.stored_picture_hashes(0, 9) == ()
 
 
 def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    judge_upload(jpeg(her_picture), room.platform, "post 17")
-    correct_time = room.clock.moment
-    room.clock.advance(days=400)
-    room.protect(her_picture, parts=False)  # no look-back was made meanwhile
-    room.clock.moment = correct_time + timedelta(hours=1)
-    assert look_back_for_due_claims(room.platform, 10) == 1
-    assert look_back_for_due_claims(room.platform, 10) == 0
-    assert room.platform.reviews.count_waiting_items() == 1
+    judge_upload(jpeg(her_picture), gate_setup.platform, "post 17")
+    correct_time = gate_setup.clock.moment
+    gate_setup.clock.advance(days=400)
+    gate_setup.protect(her_picture, parts=False)  # no look-back was made meanwhile
+    gate_setup.clock.moment = correct_time + timedelta(hours=1)
+    assert look_back_for_due_claims(gate_setup.platform, 10) == 1
+    assert look_back_for_due_claims(gate_setup.platform, 10) == 0
+    assert gate_setup.platform.reviews.count_waiting_items() == 1

@@ -25,7 +25,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import FoundBy, Outcome, Review
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +59,29 @@ class InterruptingIndex:
 
 
 def judge_during(
-    room: Room, pixels: Any, event: Callable[[], object], *, after_look_up: bool
+    gate_setup: GateSetup, pixels: Any, event: Callable[[], object], *, after_look_up: bool
 ) -> Any:
-    index = InterruptingIndex(room.platform.index, event, after_look_up, [])
-    return judge_upload(jpeg(pixels), replace(room.platform, index=index), "post 17")
+    index = InterruptingIndex(gate_setup.platform.index, event, after_look_up, [])
+    return judge_upload(jpeg(pixels), replace(gate_setup.platform, index=index), "post 17")
 
 
-def protect_and_look_back(room: Room, pixels: Any) -> None:
+def protect_and_look_back(gate_setup: GateSetup, pixels: Any) -> None:
     """Register a picture and look back for it, as the gate does after its answer."""
-    claim = room.protect(pixels, parts=False).claim
-    look_back([claim], room.platform)
+    claim = gate_setup.protect(pixels, parts=False).claim
+    look_back([claim], gate_setup.platform)
 
 
-def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, her_picture: Any) -> None:
+def test_claim_made_while_an_upload_is_judged_is_not_missed(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     decision = judge_during(
-        room, her_picture, lambda: protect_and_look_back(room, her_picture), after_look_up=True
+        gate_setup,
+        her_picture,
+        lambda: protect_and_look_back(gate_setup, her_picture),
+        after_look_up=True,
     )
     assert decision.outcome is Outcome.LET_THROUGH
-    review = room.platform.reviews.next_waiting_upload()
+    review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (
         decision.case,
@@ -87,15 +92,15 @@ def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, her_pict
 
 @pytest.mark.slow
 def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
     high, wide = her_picture.shape[:2]
     cut = her_picture[high // 5 :, : wide * 4 // 5]
     decision = judge_during(
-        room, cut, lambda: room.protect(her_picture, parts=True), after_look_up=True
+        gate_setup, cut, lambda: gate_setup.protect(her_picture, parts=True), after_look_up=True
     )
     assert decision.outcome is Outcome.LET_THROUGH
-    review = room.platform.reviews.next_waiting_upload()
+    review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     (match,) = review.decision.matches
     assert (review.case, review.found, match.part) == (decision.case, FoundBy.LOOK_BACK, True)
@@ -103,43 +108,52 @@ def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
 def test_shadow_claim_made_while_an_upload_is_judged_holds_nothing(
-    room: Room, her_picture: Any, change: Any
+    gate_setup: GateSetup, her_picture: Any, change: Any
 ) -> None:
-    set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
+    set_policy(PEOPLE_BANK, PolicyChange(**change), gate_setup.platform)
     judge_during(
-        room, her_picture, lambda: protect_and_look_back(room, her_picture), after_look_up=True
+        gate_setup,
+        her_picture,
+        lambda: protect_and_look_back(gate_setup, her_picture),
+        after_look_up=True,
     )
-    assert room.platform.reviews.count_waiting_items() == 0
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
 def test_claim_made_while_judging_holds_nothing_without_look_backs(her_picture: Any) -> None:
-    room = Room(limits=GateLimits(look_back_days=0))
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
     judge_during(
-        room, her_picture, lambda: protect_and_look_back(room, her_picture), after_look_up=True
+        gate_setup,
+        her_picture,
+        lambda: protect_and_look_back(gate_setup, her_picture),
+        after_look_up=True,
     )
-    assert room.platform.reviews.count_waiting_items() == 0
+    assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
-def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, her_picture: Any) -> None:
+def test_list_imported_into_a_new_bank_while_judging_counts(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     listed = fingerprint(picture(her_picture)).hex
 
     def import_list() -> None:
-        import_hashes(listed, BankName("list"), room.platform, confirmed=True)
+        import_hashes(listed, BankName("list"), gate_setup.platform, confirmed=True)
 
     assert (
-        judge_during(room, her_picture, import_list, after_look_up=False).outcome is Outcome.REFUSE
+        judge_during(gate_setup, her_picture, import_list, after_look_up=False).outcome
+        is Outcome.REFUSE
     )
 
 
 def test_refusal_after_a_look_back_can_be_appealed_with_the_file(
-    room: Room, her_picture: Any
+    gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision = judge_upload(jpeg(her_picture), room.platform)
-    protect_and_look_back(room, her_picture)
-    confirm_case(decision.case, room.platform)
+    decision = judge_upload(jpeg(her_picture), gate_setup.platform)
+    protect_and_look_back(gate_setup, her_picture)
+    confirm_case(decision.case, gate_setup.platform)
     assert decision.secret is not None
-    submit_appeal(decision.case, decision.secret, jpeg(her_picture), room.platform)
-    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)
+    submit_appeal(decision.case, decision.secret, jpeg(her_picture), gate_setup.platform)
+    assert gate_setup.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)
 
 
 class OvertakenBank(BankStore):
@@ -159,17 +173,17 @@ class OvertakenBank(BankStore):
 
 @pytest.mark.parametrize("same", [True, False])
 def test_concurrent_identical_requests_make_one_claim(
-    room: Room, her_picture: Any, tmp_path: Path, *, same: bool
+    gate_setup: GateSetup, her_picture: Any, tmp_path: Path, *, same: bool
 ) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
-    first = BankStore(engine, room.clock)
+    first = BankStore(engine, gate_setup.clock)
     create_built_in_banks(first)
     whole = fingerprint(picture(her_picture))
     request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
     other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
-    second = OvertakenBank(engine, room.clock)
-    object.__setattr__(second, "other", (other, replace(room.platform, bank=first)))
-    platform = replace(room.platform, bank=second, index=FileIndex(tmp_path / "index", first))
+    second = OvertakenBank(engine, gate_setup.clock)
+    object.__setattr__(second, "other", (other, replace(gate_setup.platform, bank=first)))
+    platform = replace(gate_setup.platform, bank=second, index=FileIndex(tmp_path / "index", first))
     if same:
         claim = register_claim(request, platform)
         assert claim == first.claim(claim.id)
@@ -182,14 +196,17 @@ def test_concurrent_identical_requests_make_one_claim(
 
 @pytest.mark.parametrize("decide", [release_case, confirm_case])
 def test_deciding_thousands_of_claims_takes_few_statements(
-    room: Room, her_picture: Any, tmp_path: Path, decide: Callable[[str, Platform], Review]
+    gate_setup: GateSetup,
+    her_picture: Any,
+    tmp_path: Path,
+    decide: Callable[[str, Platform], Review],
 ) -> None:
     """Uploads wait while a decision is written, so 300 claims must be as quick as three."""
     engine = open_engine(tmp_path / "gate.sqlite")
-    bank, reviews = BankStore(engine, room.clock), ReviewQueue(engine, room.clock)
+    bank, reviews = BankStore(engine, gate_setup.clock), ReviewQueue(engine, gate_setup.clock)
     create_built_in_banks(bank)
     index = FileIndex(tmp_path / "index", bank)
-    platform = replace(room.platform, bank=bank, reviews=reviews, index=index)
+    platform = replace(gate_setup.platform, bank=bank, reviews=reviews, index=index)
     listed = "\n".join([fingerprint(picture(her_picture)).hex] * 300)
     import_hashes(listed, PEOPLE_BANK, platform)
     case = judge_upload(jpeg(her_picture), platform).case

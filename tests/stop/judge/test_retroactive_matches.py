@@ -20,7 +20,7 @@ from entrenous.stop.judge.retroactive_matches import (
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
-from tests.stop.platform_for_tests import Room
+from tests.stop.platform_for_tests import GateSetup
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -87,47 +87,51 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     assert found.nearest == sought[1].bits
 
 
-def test_stored_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_uploads_are_read_in_batches(
+    gate_setup: GateSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retroactive_matches, "_PICTURES_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_UPLOADS_PER_INDEX", 5)
-    _accept_uploads(room, [bytes([at]) * 32 for at in range(14)])
-    pieces = list(read_stored_upload_hashes(room.platform.reviews))
+    _accept_uploads(gate_setup, [bytes([at]) * 32 for at in range(14)])
+    pieces = list(read_stored_upload_hashes(gate_setup.platform.reviews))
     assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
     assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))
 
 
 @pytest.mark.slow
-def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
+def test_accepted_uploads_are_read_once_per_thousand_claims(gate_setup: GateSetup) -> None:
     """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]
-    _accept_uploads(room, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])
-    room.platform.bank.register(
+    _accept_uploads(gate_setup, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])
+    gate_setup.platform.bank.register(
         *(
             Registration(claim(f"{at:04}"), (bits,), looks_back=True)
             for at, bits in enumerate(hashes)
         )
     )
     reads = list[int]()
-    read = room.platform.reviews.stored_picture_hashes
+    read = gate_setup.platform.reviews.stored_picture_hashes
 
     class CountingQueue:
         def __getattr__(self, name: str) -> object:
-            return getattr(room.platform.reviews, name)
+            return getattr(gate_setup.platform.reviews, name)
 
         def stored_picture_hashes(self, after: int, limit: int) -> object:
             reads.append(after)
             return read(after, limit)
 
-    platform = replace(room.platform, reviews=CountingQueue())  # type: ignore[arg-type]
+    platform = replace(gate_setup.platform, reviews=CountingQueue())  # type: ignore[arg-type]
     assert [look_back_for_due_claims(platform) for _ in range(4)] == [1000, 1000, 500, 0]
     assert reads.count(0) == 3
-    assert room.platform.reviews.count_waiting_items() == 3
+    assert gate_setup.platform.reviews.count_waiting_items() == 3
     assert look_back([ClaimId("0000")], platform) == 0
 
 
-def _accept_uploads(room: Room, hashes: list[bytes]) -> None:
+def _accept_uploads(gate_setup: GateSetup, hashes: list[bytes]) -> None:
     for at, bits in enumerate(hashes):
         decision = Decision(Outcome.LET_THROUGH, f"{at:03}")
-        room.platform.reviews.record_upload(Review(decision, AT, ReviewState.CLOSED, bits), None)
+        gate_setup.platform.reviews.record_upload(
+            Review(decision, AT, ReviewState.CLOSED, bits), None
+        )

@@ -14,7 +14,7 @@ from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.judge.scan import first_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Outcome
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 Reads = tuple[Platform, list[int]]
 
@@ -25,7 +25,7 @@ def large(her_picture: Any) -> Any:
     return np.repeat(np.repeat(her_picture, 4, axis=0), 4, axis=1)
 
 
-def recording_platform(room: Room) -> Reads:
+def recording_platform(gate_setup: GateSetup) -> Reads:
     """Return the platform and the list of the sides in pixels that each decoding asks for."""
     sides: list[int] = []
 
@@ -33,22 +33,24 @@ def recording_platform(room: Room) -> Reads:
         sides.append(at_least_px)
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
-    return replace(room.platform, read_luma=read_luma), sides
+    return replace(gate_setup.platform, read_luma=read_luma), sides
 
 
 @pytest.mark.slow
-def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> None:
-    platform, sides = recording_platform(room)
-    room.protect(large, parts=False)
+def test_whole_pictures_are_decoded_with_few_pixels(gate_setup: GateSetup, large: Any) -> None:
+    platform, sides = recording_platform(gate_setup)
+    gate_setup.protect(large, parts=False)
     decision = judge_upload(jpeg(large), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_COMPARISON_SIDE_PX_MIN])
     assert decision.matches[0].distance <= 4
 
 
 @pytest.mark.slow
-def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: Any) -> None:
-    platform, sides = recording_platform(room)
-    room.protect(large, parts=False)
+def test_picture_with_a_border_is_decoded_with_more_pixels(
+    gate_setup: GateSetup, large: Any
+) -> None:
+    platform, sides = recording_platform(gate_setup)
+    gate_setup.protect(large, parts=False)
     decision = judge_upload(jpeg(np.pad(large, ((90, 90), (200, 200), (0, 0)))), platform)
     assert (decision.outcome, sides) == (
         Outcome.HOLD,
@@ -57,8 +59,8 @@ def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: An
     assert decision.matches[0].how == "border removed"
 
 
-def test_picture_at_full_size_is_decoded_once(room: Room, her_picture: Any) -> None:
-    platform, sides = recording_platform(room)
+def test_picture_at_full_size_is_decoded_once(gate_setup: GateSetup, her_picture: Any) -> None:
+    platform, sides = recording_platform(gate_setup)
     small = jpeg(np.pad(her_picture[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
     assert seen.has_border
@@ -66,9 +68,9 @@ def test_picture_at_full_size_is_decoded_once(room: Room, her_picture: Any) -> N
 
 
 @pytest.mark.slow
-def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
-    platform, sides = recording_platform(room)
-    room.protect(large, parts=True)
+def test_scan_for_parts_decodes_more_pixels(gate_setup: GateSetup, large: Any) -> None:
+    platform, sides = recording_platform(gate_setup)
+    gate_setup.protect(large, parts=True)
     assert not platform.index.find_near_hashes([bytes(32)], part=True)  # the index catches up
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
@@ -77,24 +79,24 @@ def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
 
 @pytest.mark.slow
 def test_parts_registered_while_judging_are_scanned_with_more_pixels(
-    room: Room, large: Any
+    gate_setup: GateSetup, large: Any
 ) -> None:
-    platform, sides = recording_platform(room)
+    platform, sides = recording_platform(gate_setup)
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
-    index = _InterruptingIndex(platform.index, lambda: room.protect(large, parts=True))
+    index = _InterruptingIndex(platform.index, lambda: gate_setup.protect(large, parts=True))
     decision = judge_upload(jpeg(cut), replace(platform, index=index), "post 17")
     assert (decision.outcome, sides) == (
         Outcome.LET_THROUGH,
         [WHOLE_COMPARISON_SIDE_PX_MIN, PART_COMPARISON_SIDE_PX_MIN],
     )
-    review = room.platform.reviews.next_waiting_upload()
+    review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     assert review.reference == "post 17"
 
 
 @pytest.mark.slow
-def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
-    platform, sides = recording_platform(room)
+def test_dry_run_can_include_the_deferred_scan(gate_setup: GateSetup, large: Any) -> None:
+    platform, sides = recording_platform(gate_setup)
     whole: list[bytes] = []
 
     def read_whole(untrusted_data: bytes) -> Picture:
@@ -108,19 +110,21 @@ def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
 
 @pytest.mark.slow
 def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
-    room: Room, large: Any
+    gate_setup: GateSetup, large: Any
 ) -> None:
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
         if at_least_px > WHOLE_COMPARISON_SIDE_PX_MIN:
             raise PictureDecodingFailed
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
-    index = _InterruptingIndex(room.platform.index, lambda: room.protect(large, parts=True))
-    platform = replace(room.platform, read_luma=read_luma, index=index)
+    index = _InterruptingIndex(
+        gate_setup.platform.index, lambda: gate_setup.protect(large, parts=True)
+    )
+    platform = replace(gate_setup.platform, read_luma=read_luma, index=index)
     decision = judge_upload(jpeg(large), platform, "post 17")
     assert decision.secret is not None
     # The whole picture, registered during the scan, matches.
-    review = room.platform.reviews.next_waiting_upload()
+    review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     assert review.case == decision.case
 

@@ -24,7 +24,7 @@ from entrenous.stop.judge.retroactive_matches import (
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState, StoredSoundPrint
-from tests.stop.platform_for_tests import Room
+from tests.stop.platform_for_tests import GateSetup
 
 pytestmark = pytest.mark.slow
 
@@ -102,17 +102,19 @@ def test_position_of_a_match_is_in_the_upload() -> None:
     assert found.matches[0].how.endswith("from 20.1 s")  # after 162 words
 
 
-def test_stored_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_sounds_are_read_in_batches(
+    gate_setup: GateSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retroactive_matches, "_SOUNDS_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_WORDS_PER_INDEX", 50)
-    assert list(read_stored_sound_prints(room.platform.reviews)) == []
+    assert list(read_stored_sound_prints(gate_setup.platform.reviews)) == []
     for at in range(8):
         review = Review(
             Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
             sound=sound_print(np.full(10 + at, at, dtype=np.uint32)),
         )  # fmt: skip
-        room.platform.reviews.record_upload(review, None)
-    pieces = list(read_stored_sound_prints(room.platform.reviews))
+        gate_setup.platform.reviews.record_upload(review, None)
+    pieces = list(read_stored_sound_prints(gate_setup.platform.reviews))
     assert [[one.case for one in piece] for piece in pieces] == [
         ["0", "1", "2", "3", "4"],
         ["5", "6", "7"],

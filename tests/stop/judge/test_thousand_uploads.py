@@ -16,8 +16,8 @@ from entrenous.stop.review import next_review, release_case
 from entrenous.stop.upload_record import Outcome, ReviewState
 from tests.sizes import size
 from tests.stop.platform_for_tests import (
+    GateSetup,
     InProcessGate,
-    Room,
     a_device,
     jpeg,
     judge_upload,
@@ -43,7 +43,7 @@ def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
     with stores(kind, request, tmp_path) as opened:
         create_built_in_banks(opened.bank)
         yield replace(
-            Room().platform, clock=opened.clock, bank=opened.bank, reviews=opened.reviews,
+            GateSetup().platform, clock=opened.clock, bank=opened.bank, reviews=opened.reviews,
             index=FileIndex(tmp_path / "index", opened.bank),
         )  # fmt: skip
 
