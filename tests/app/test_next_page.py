@@ -9,36 +9,36 @@ from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import CaseName
 from entrenous.respond.open_case import add_sighting, add_statement
-from tests.respond.room import Room, lived_in, seen
+from tests.respond.room import CaseOwner, make_sighting, situation_in
 
 CASE = CaseName("case-owl")
 
 
 def test_each_next_step_of_a_case_has_its_page() -> None:
-    room = Room()
-    name = room.opens(lived_in("US")).name
+    owner = CaseOwner()
+    name = owner.open_case(situation_in("US")).name
 
     def page() -> tuple[str, int, str]:
         from entrenous.respond.case_file import find_case
 
-        step = page_for_step(next_step(find_case(name, room.device), room.clock.now()), name)
+        step = page_for_step(next_step(find_case(name, owner.device), owner.clock.now()), name)
         assert "entrenous " not in step.words
         assert "--" not in step.words
         assert len(step.words.split()) > 3
         return step.page, step.number, step.route
 
     assert page() == ("seen", 0, "")
-    add_sighting(name, seen(), room.device)
+    add_sighting(name, make_sighting(), owner.device)
     assert page() == ("evidence", 0, "")
-    add_statement(name, "seen on Monday", room.device)
+    add_statement(name, "seen on Monday", owner.device)
     assert page() == ("evidence", 0, "")  # to have it stamped
-    draft_and_store_notice(name, "us-tida-removal", room.device)
+    draft_and_store_notice(name, "us-tida-removal", owner.device)
     assert page() == ("letter", 1, "")
-    record_notice_event(name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
+    record_notice_event(name, 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
     assert page() == ("", 0, "")  # nothing to do now
-    room.clock.advance(days=3)
+    owner.clock.advance(days=3)
     assert page() == ("case_routes", 0, "us-tida-ftc")
-    close_case(name, room.device)
+    close_case(name, owner.device)
     assert page() == ("ending", 0, "")
 
 
@@ -57,23 +57,23 @@ def test_command_in_a_step_leads_to_its_page(step: str, page: str) -> None:
 
 
 def test_cases_are_sorted_by_deadline_and_read_again_after_changes() -> None:
-    room, index = Room(), CaseIndex()
-    names = [room.opens(lived_in("US")).name for _ in range(3)]
+    owner, index = CaseOwner(), CaseIndex()
+    names = [owner.open_case(situation_in("US")).name for _ in range(3)]
     for name in names[:2]:
-        add_sighting(name, seen(), room.device)
-        draft_and_store_notice(name, "us-tida-removal", room.device)
-    record_notice_event(names[1], 1, NoticeEvent.SEND, room.clock.now(), room.device)
-    assert index.cases_by_deadline(room.device)[0].name == names[1]
-    room.clock.advance(hours=1)
-    record_notice_event(names[0], 1, NoticeEvent.SEND, room.clock.now(), room.device)
-    close_case(names[1], room.device)
-    assert [due.name for due in index.cases_by_deadline(room.device)] == [
+        add_sighting(name, make_sighting(), owner.device)
+        draft_and_store_notice(name, "us-tida-removal", owner.device)
+    record_notice_event(names[1], 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
+    assert index.cases_by_deadline(owner.device)[0].name == names[1]
+    owner.clock.advance(hours=1)
+    record_notice_event(names[0], 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
+    close_case(names[1], owner.device)
+    assert [due.name for due in index.cases_by_deadline(owner.device)] == [
         names[0],
         names[2],
         names[1],
     ]
     index.clear()
-    assert [due.name for due in index.cases_by_deadline(room.device)] == [
+    assert [due.name for due in index.cases_by_deadline(owner.device)] == [
         names[0],
         names[2],
         names[1],

@@ -16,23 +16,23 @@ from tests.app.walker import (
     open_case_at_once,
     set_up_at_once,
 )
-from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, registry
+from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, RdapServer, run_rdap_server
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture
-def rdap() -> Iterator[Registry]:
-    with registry() as server:
-        server.lists()
-        server.says("/rdap/domain/pictures.example", DOMAIN)
-        server.says("/rdap/ip/8.8.8.8", NETWORK)
+def rdap() -> Iterator[RdapServer]:
+    with run_rdap_server() as server:
+        server.set_server_lists()
+        server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
+        server.set_answer("/rdap/ip/8.8.8.8", NETWORK_ANSWER)
         yield server
 
 
 @MODE_PARAMETERS
 def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
-    browser: Browser, tmp_path: Path, rdap: Registry, mode: Mode
+    browser: Browser, tmp_path: Path, rdap: RdapServer, mode: Mode
 ) -> None:
     with (
         served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
@@ -45,21 +45,21 @@ def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
         ana.press("Look up who hosts the page", "link")
         assert page.get_by_text("127.0.0.1, which has the lists of servers").is_visible()
         assert page.get_by_text("pictures.example, and your network address").is_visible()
-        assert rdap.asked == []
+        assert rdap.requested_paths == []
         ana.unfold("You know the site's network address")
         ana.fill("Network address, in numbers", "8.8.8.8")
         assert_accessible(page)
         ana.begin("Ask them now")
         ana.wait_for_page("Who hosts it")
         assert page.get_by_text("abuse@host.example").is_visible()
-        assert "/rdap/domain/pictures.example" in rdap.asked
-        assert not any("name=ana" in path or "/p/1" in path for path in rdap.asked)
+        assert "/rdap/domain/pictures.example" in rdap.requested_paths
+        assert not any("name=ana" in path or "/p/1" in path for path in rdap.requested_paths)
         ana.press("Note it in the case")
         assert page.get_by_text("1. a statement").is_visible()
 
 
 def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
-    tmp_path: Path, rdap: Registry
+    tmp_path: Path, rdap: RdapServer
 ) -> None:
     with (
         served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
@@ -72,7 +72,7 @@ def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
         whois = "Registrar Abuse Contact Email: abuse@registrar.example"
         found = wait_for_job(ana, ana.post("/75", {"act": "read", "pasted": whois}))
         assert "abuse@registrar.example" in found.text
-        assert rdap.asked == []
+        assert rdap.requested_paths == []
         wrong = ana.post("/75", {"act": "ask", "address": "somewhere"})
         assert wrong.status_code == 409
         ana.post("/3")  # leave quickly

@@ -3,12 +3,12 @@ import shutil
 import pytest
 
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority
-from tests.respond.room import Room, stamp_authority
+from tests.respond.room import CaseOwner, stamp_authority
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def owner() -> CaseOwner:
+    return CaseOwner()
 
 
 @pytest.fixture(scope="session")

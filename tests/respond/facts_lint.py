@@ -222,24 +222,24 @@ def _police(
 
 
 def _duplicate_ids(rows: tuple[Row, ...]) -> Iterator[str]:
-    seen: dict[tuple[str, str], str] = {}
+    file_of_id: dict[tuple[str, str], str] = {}
     for row in rows:
         if row.table in ("route", "platform", "contact"):
             key = (row.table, row.id)
-            if key in seen:
-                yield f"{row}: also in {seen[key]}"
-            seen[key] = row.file
+            if key in file_of_id:
+                yield f"{row}: also in {file_of_id[key]}"
+            file_of_id[key] = row.file
 
 
 def _duplicate_hosts(rows: tuple[Row, ...]) -> Iterator[str]:
-    seen: dict[str, str] = {}
+    owner_of_host: dict[str, str] = {}
     for row in rows:
         for host in row.columns.get("hosts", []) if row.table == "platform" else ():
-            if host in seen:
-                yield f"{row}: {host} also belongs to {seen[host]}"
+            if host in owner_of_host:
+                yield f"{row}: {host} also belongs to {owner_of_host[host]}"
             if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", host):
                 yield f"{row}: {host} is no host name in ASCII"
-            seen[host] = row.id
+            owner_of_host[host] = row.id
 
 
 def _stale(rows: tuple[Row, ...], today: date) -> Iterator[str]:

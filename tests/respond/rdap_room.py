@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that imitates IANA and RDAP registries, good and hostile."""
+"""An HTTP server on loopback that stands in for IANA and for RDAP servers (RFC 9082)."""
 
 import json
 import threading
@@ -12,37 +12,37 @@ Body = bytes | Callable[[BaseHTTPRequestHandler], None]
 
 
 @dataclass
-class Registry:
-    """The server's answer to each path, and the requests that it received."""
+class RdapServer:
+    """The answers of the server by path, and the requests that the server received."""
 
     url: str = ""
     answers: dict[str, tuple[int, dict[str, str], Body]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-    headers: list[dict[str, str]] = field(default_factory=list)
+    requested_paths: list[str] = field(default_factory=list)
+    request_headers: list[dict[str, str]] = field(default_factory=list)
 
-    def says(
+    def set_answer(
         self, path: str, body: Any, status: int = 200, headers: dict[str, str] | None = None
     ) -> None:
         raw = body if isinstance(body, bytes) or callable(body) else json.dumps(body).encode()
         self.answers[path] = (status, headers or {}, raw)
 
-    def lists(self, name: str = "example", prefix: str = "8.8.8.0/24") -> None:
-        """Serve lists of RDAP servers (RFC 9224) that name this server."""
+    def set_server_lists(self, name: str = "example", prefix: str = "8.8.8.0/24") -> None:
+        """Answer requests for the lists of RDAP servers (RFC 9224) with this server's URL."""
         for file, entry in (("dns.json", name), ("ipv4.json", prefix), ("ipv6.json", "2600::/12")):
             services = [[[entry], [f"{self.url}rdap/"]]]
-            self.says(f"/{file}", {"version": "1.0", "services": services})
+            self.set_answer(f"/{file}", {"version": "1.0", "services": services})
 
 
 @contextmanager
-def registry() -> Iterator[Registry]:
-    """Start the server on a free port of the loopback address."""
-    state = Registry()
+def run_rdap_server() -> Iterator[RdapServer]:
+    """Run the server on a free port of the loopback address, and stop it at the end."""
+    rdap_server = RdapServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            state.asked.append(self.path)
-            state.headers.append(dict(self.headers.items()))
-            status, headers, body = state.answers.get(self.path, (404, {}, b"{}"))
+            rdap_server.requested_paths.append(self.path)
+            rdap_server.request_headers.append(dict(self.headers.items()))
+            status, headers, body = rdap_server.answers.get(self.path, (404, {}, b"{}"))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -57,9 +57,9 @@ def registry() -> Iterator[Registry]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    state.url = f"http://127.0.0.1:{server.server_port}/"
+    rdap_server.url = f"http://127.0.0.1:{server.server_port}/"
     try:
-        yield state
+        yield rdap_server
     finally:
         server.shutdown()
         server.server_close()
@@ -82,7 +82,7 @@ def abuse_entity(email: str = "abuse@registrar.example", phone: str = "tel:+1.55
 
 
 #: Shaped as the example in RFC 9083 section 5.3, with a registrar and its abuse contact.
-DOMAIN = {
+DOMAIN_ANSWER = {
     "objectClassName": "domain",
     "handle": "XXXX",
     "ldhName": "pictures.example",
@@ -105,7 +105,7 @@ DOMAIN = {
     ],
 }
 #: Shaped as the example in RFC 9083 section 5.4.
-NETWORK = {
+NETWORK_ANSWER = {
     "objectClassName": "ip network",
     "handle": "XXXX-RIR",
     "startAddress": "8.8.8.0",

@@ -1,4 +1,4 @@
-"""A device in memory, with a clock that tests set and a deterministic random generator."""
+"""The owner of a case: a device, a vault and a clock in memory; and a timestamp authority."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,13 +23,13 @@ START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PAGE = "https://pictures.example/p/123"
 
 
-def _no_pictures(_: bytes) -> Picture:
+def _refuse_to_read_picture(_: bytes) -> Picture:
     raise AssertionError("RESPOND never opens a picture")
 
 
 @dataclass
-class Room:
-    """A device, and the clock and the vault in memory that it uses."""
+class CaseOwner:
+    """A person with a device, whose vault is in memory and whose clock the tests set."""
 
     clock: SettableClock = field(default_factory=SettableClock)
     vault: MemoryVault = field(default_factory=MemoryVault)
@@ -41,26 +41,26 @@ class Room:
             random_source=SeededRandomSource(),
             vault=self.vault,
             ledger=VaultLedger(self.vault),
-            courier=cast("Courier", None),  # any use would fail: RESPOND sends nothing
-            read_picture=_no_pictures,
+            courier=cast("Courier", None),  # RESPOND must not use the courier
+            read_picture=_refuse_to_read_picture,
         )
 
-    def opens(self, situation: Situation | None = None) -> Case:
-        return open_case(None, situation or lived_in("US"), AgeAnswer.ADULTS, self.device)
+    def open_case(self, situation: Situation | None = None) -> Case:
+        return open_case(None, situation or situation_in("US"), AgeAnswer.ADULTS, self.device)
 
 
-def room_with_current_time() -> Room:
-    """Return a room whose clock is right, so that stamps of a real authority are accepted."""
-    return Room(SettableClock(datetime.now(UTC)))
+def owner_at_current_time() -> CaseOwner:
+    """Return an owner whose clock is right, so that stamps of a real authority are accepted."""
+    return CaseOwner(SettableClock(datetime.now(UTC)))
 
 
-def lived_in(
+def situation_in(
     *places: str, taken_by: PictureMaker = PictureMaker.ME, intimate: bool = True
 ) -> Situation:
     return Situation(tuple(map(Place, places)), intimate=intimate, taken_by=taken_by)
 
 
-def seen(
+def make_sighting(
     where: str = PAGE, reach: SightingReach = SightingReach.PUBLIC, at: datetime = START
 ) -> Sighting:
     return Sighting(where, reach, at)
@@ -78,7 +78,7 @@ class _OpensslTransport(httpx.BaseTransport):
 
 
 def stamp_authority(folder: Path) -> HttpTimestampAuthority:
-    """Return a client of a new authority: real openssl, real verification, no network."""
+    """Return a client of a new authority, which signs with openssl and opens no socket."""
     local = LocalStampAuthority(folder)
     local.prepare()
     client = httpx.Client(transport=_OpensslTransport(local))

@@ -20,7 +20,7 @@ from entrenous.respond.rdap_services import (
     rdap_server_for_address,
     rdap_server_for_name,
 )
-from tests.respond.rdap_room import DOMAIN, NETWORK, abuse_entity, jcard
+from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, abuse_entity, jcard
 
 WHOIS = """\
 Domain Name: PICTURES.EXAMPLE
@@ -66,8 +66,8 @@ def test_host_is_found_in_the_answers_of_network_registries() -> None:
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (DOMAIN, (ContactRole.REGISTRAR, "abuse@registrar.example")),
-        (NETWORK, (ContactRole.HOST, "abuse@host.example")),
+        (DOMAIN_ANSWER, (ContactRole.REGISTRAR, "abuse@registrar.example")),
+        (NETWORK_ANSWER, (ContactRole.HOST, "abuse@host.example")),
     ],
 )
 def test_pasted_rdap_is_read_as_such(answer: Any, found: tuple[ContactRole, str]) -> None:
@@ -75,7 +75,7 @@ def test_pasted_rdap_is_read_as_such(answer: Any, found: tuple[ContactRole, str]
 
 
 def test_repeated_contact_is_returned_once() -> None:
-    twice = {**NETWORK, "entities": NETWORK["entities"] * 2}  # type: ignore[operator]
+    twice = {**NETWORK_ANSWER, "entities": NETWORK_ANSWER["entities"] * 2}  # type: ignore[operator]
     assert len(contacts_in_text(json.dumps(twice))) == 1
     assert len(contacts_in_text(ARIN * 50)) == 1
     many = "".join(f"abuse: abuse@host{number}.example\n" for number in range(100))

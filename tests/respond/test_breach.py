@@ -28,16 +28,16 @@ from entrenous.respond.law.deadlines import (
 from entrenous.respond.law.places import Place
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, ImpossibleTime
-from tests.respond.room import START, Room, lived_in
+from tests.respond.room import START, CaseOwner, situation_in
 
 HOUR = timedelta(hours=1)
 AWARE = START - 2 * HOUR
 
 
 @pytest.fixture
-def case(room: Room) -> Case:
-    opened = room.opens(lived_in("DE"))
-    return record_breach(opened.name, AWARE, room.device)
+def case(owner: CaseOwner) -> Case:
+    opened = owner.open_case(situation_in("DE"))
+    return record_breach(opened.name, AWARE, owner.device)
 
 
 def dated_deadline(case: Case, now: datetime) -> Deadline:
@@ -55,10 +55,10 @@ def test_the_72_hours_run_from_becoming_aware(case: Case) -> None:
 
 
 def test_the_hours_run_without_a_break_and_a_correction_moves_their_end(
-    room: Room, case: Case
+    owner: CaseOwner, case: Case
 ) -> None:
     by = timedelta(minutes=17, seconds=3)
-    moved = record_breach(case.name, AWARE + by, room.device)
+    moved = record_breach(case.name, AWARE + by, owner.device)
     assert dated_deadline(moved, START).due_at == AWARE + by + 72 * HOUR
 
 
@@ -77,12 +77,12 @@ def test_duties_without_a_date_are_shown(case: Case) -> None:
     [(0, DeadlineState.MET), (69, DeadlineState.MET), (71, DeadlineState.MISSED)],
 )
 def test_notifying_meets_the_deadline_or_is_late(
-    hours: int, state: DeadlineState, room: Room, case: Case
+    hours: int, state: DeadlineState, owner: CaseOwner, case: Case
 ) -> None:
-    room.clock.advance(hours=hours)
-    notified = record_breach_notified(case.name, room.clock.now(), room.device, notified=True)
-    assert dated_deadline(notified, room.clock.now()).state is state
-    assert breach_next_step(notified, room.clock.now()) == ""
+    owner.clock.advance(hours=hours)
+    notified = record_breach_notified(case.name, owner.clock.now(), owner.device, notified=True)
+    assert dated_deadline(notified, owner.clock.now()).state is state
+    assert breach_next_step(notified, owner.clock.now()) == ""
 
 
 def test_the_due_second_is_in_time_and_the_next_is_not(case: Case) -> None:
@@ -109,44 +109,48 @@ def test_duties_list_the_content_of_the_notification_and_its_source(case: Case) 
         assert words in text
 
 
-def test_first_notification_counts_and_informing_people_is_separate(room: Room, case: Case) -> None:
-    record_breach_notified(case.name, START, room.device, notified=True)
-    room.clock.advance(hours=5)
+def test_first_notification_counts_and_informing_people_is_separate(
+    owner: CaseOwner, case: Case
+) -> None:
+    record_breach_notified(case.name, START, owner.device, notified=True)
+    owner.clock.advance(hours=5)
     again = record_breach_notified(
-        case.name, room.clock.now(), room.device, notified=True, told=True
+        case.name, owner.clock.now(), owner.device, notified=True, told=True
     )
     assert again.breach is not None
     assert again.breach.notified_at == START
     assert again.breach.told_at == START + 5 * HOUR
 
 
-def test_impossible_times_are_refused_and_change_nothing(room: Room, case: Case) -> None:
-    before = find_case(case.name, room.device)
+def test_impossible_times_are_refused_and_change_nothing(owner: CaseOwner, case: Case) -> None:
+    before = find_case(case.name, owner.device)
     with pytest.raises(ImpossibleTime):
-        record_breach(case.name, START + HOUR, room.device)
+        record_breach(case.name, START + HOUR, owner.device)
     with pytest.raises(ImpossibleTime):
-        record_breach_notified(case.name, AWARE - HOUR, room.device, notified=True)
+        record_breach_notified(case.name, AWARE - HOUR, owner.device, notified=True)
     with pytest.raises(ImpossibleTime):
-        record_breach_notified(case.name, START + HOUR, room.device, told=True)
-    assert find_case(case.name, room.device) == before
-    record_breach_notified(case.name, AWARE + HOUR, room.device, notified=True)
+        record_breach_notified(case.name, START + HOUR, owner.device, told=True)
+    assert find_case(case.name, owner.device) == before
+    record_breach_notified(case.name, AWARE + HOUR, owner.device, notified=True)
     with pytest.raises(ImpossibleTime):
-        record_breach(case.name, START, room.device)
+        record_breach(case.name, START, owner.device)
 
 
-def test_every_act_is_in_the_chain_and_the_record_is_read_back(room: Room, case: Case) -> None:
-    done = record_breach_notified(case.name, START, room.device, notified=True)
-    verify_chain(done.name, room.device)
+def test_every_act_is_in_the_chain_and_the_record_is_read_back(
+    owner: CaseOwner, case: Case
+) -> None:
+    done = record_breach_notified(case.name, START, owner.device, notified=True)
+    verify_chain(done.name, owner.device)
     assert unpack(Case, pack(done)) == done
     assert any("breach" in step.what for step in done.steps)
 
 
-def test_case_without_a_breach_has_no_duties(room: Room) -> None:
-    opened = room.opens(lived_in("DE"))
+def test_case_without_a_breach_has_no_duties(owner: CaseOwner) -> None:
+    opened = owner.open_case(situation_in("DE"))
     assert breach_duties_in_words(opened, START) == ()
     assert breach_next_step(opened, START) == ""
     with pytest.raises(CaseHasNoBreach):
-        record_breach_notified(opened.name, START, room.device, notified=True)
+        record_breach_notified(opened.name, START, owner.device, notified=True)
 
 
 @pytest.mark.parametrize(

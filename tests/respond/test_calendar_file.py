@@ -18,10 +18,12 @@ from entrenous.respond.law.deadlines import deadlines_of_case
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, NoticeState
-from tests.respond.room import START, lived_in, seen
+from tests.respond.room import START, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
-CASE = Case(CaseName("case-1-calm-otter"), START, lived_in("US", "IE"), sightings=(seen(),))
+CASE = Case(
+    CaseName("case-1-calm-otter"), START, situation_in("US", "IE"), sightings=(make_sighting(),)
+)
 
 
 def entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEntry, ...]:

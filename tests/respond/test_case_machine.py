@@ -40,7 +40,7 @@ from entrenous.respond.letters.sightings import NoSightingToName
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
-from tests.respond.room import lived_in, room_with_current_time, seen
+from tests.respond.room import make_sighting, owner_at_current_time, situation_in
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 STAMPS_MAX = 2  # each starts openssl once
@@ -53,47 +53,47 @@ class CaseLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.room = room_with_current_time()
-        self.room.clock.advance(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
+        self.owner = owner_at_current_time()
+        self.owner.clock.advance(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
         self.links = 0
 
     @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
     def open_case(self, places: tuple[str, ...]) -> None:
-        self.name = self.room.opens(lived_in(*places)).name
+        self.name = self.owner.open_case(situation_in(*places)).name
         self.links = 1
 
     @property
     def case(self) -> Case:
-        return find_case(self.name, self.room.device)
+        return find_case(self.name, self.owner.device)
 
     def is_open(self) -> bool:
         return self.case.state is CaseState.OPEN
 
     @rule(hours=st.floats(0.01, HOURS_MAX))
     def time_passes(self, hours: float) -> None:
-        self.room.clock.advance(hours=hours)
+        self.owner.clock.advance(hours=hours)
 
     @precondition(is_open)
     @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(SightingReach))
     def see_copy(self, where: str, reach: SightingReach) -> None:
-        sighting = replace(seen(reach=reach, at=self.room.clock.now()), where=where)
-        add_sighting(self.name, sighting, self.room.device)
+        sighting = replace(make_sighting(reach=reach, at=self.owner.clock.now()), where=where)
+        add_sighting(self.name, sighting, self.owner.device)
         self.links += 1
 
     @precondition(is_open)
     @rule(data=st.binary(max_size=64), is_statement=st.booleans())
     def store_evidence(self, data: bytes, *, is_statement: bool) -> None:
         if is_statement:
-            add_statement(self.name, data.hex(), self.room.device)
+            add_statement(self.name, data.hex(), self.owner.device)
         else:
-            add_file(self.name, data, "a file", self.room.device)
+            add_file(self.name, data, "a file", self.owner.device)
         self.links += 1
 
     @precondition(lambda self: self.case.evidence)
     @rule(pick=st.integers(0, 99), act=st.sampled_from([CustodyAct.READ, CustodyAct.EXPORTED]))
     def read_item(self, pick: int, act: CustodyAct) -> None:
         item = self.case.evidence[pick % len(self.case.evidence)]
-        read_evidence(self.name, item.number, "to look", self.room.device, act)
+        read_evidence(self.name, item.number, "to look", self.owner.device, act)
         self.links += 1
 
     @precondition(
@@ -101,7 +101,7 @@ class CaseLife(RuleBasedStateMachine):
     )
     @rule()
     def stamp(self) -> None:
-        stamp_evidence(self.name, self.authority.stamp, self.room.device)
+        stamp_evidence(self.name, self.authority.stamp, self.owner.device)
         self.links += 1
 
     @precondition(is_open)
@@ -110,7 +110,7 @@ class CaseLife(RuleBasedStateMachine):
     )
     def draft_notice(self, route: str) -> None:
         try:
-            draft_and_store_notice(self.name, route, self.room.device)
+            draft_and_store_notice(self.name, route, self.owner.device)
         except RouteNotApplicable:
             return
         except NoSightingToName:
@@ -125,7 +125,7 @@ class CaseLife(RuleBasedStateMachine):
         allowed = (notice.state, event) in NOTICE_TRANSITIONS
         try:
             record_notice_event(
-                self.name, notice.number, event, self.room.clock.now(), self.room.device
+                self.name, notice.number, event, self.owner.clock.now(), self.owner.device
             )
         except TransitionNotPossible:
             assert not allowed
@@ -135,12 +135,12 @@ class CaseLife(RuleBasedStateMachine):
 
     @rule()
     def close_or_reopen(self) -> None:
-        (close_case if self.is_open() else reopen_case)(self.name, self.room.device)
+        (close_case if self.is_open() else reopen_case)(self.name, self.owner.device)
         self.links += 1
 
     @rule(data=st.data())
     def change_a_byte(self, data: st.DataObject) -> None:
-        tables, files = self.room.vault._drawers, self.room.vault._files
+        tables, files = self.owner.vault._drawers, self.owner.vault._files
         stored = [
             (tables[table], key)
             for table in (CASES_TABLE, CUSTODY_LINKS_TABLE)
@@ -153,19 +153,19 @@ class CaseLife(RuleBasedStateMachine):
         bit = 1 << data.draw(st.integers(0, 7))
         store[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):
-            verify_case(self.name, self.room.device)
+            verify_case(self.name, self.owner.device)
         store[key] = whole
 
     @invariant()
     def chain_is_valid(self) -> None:
         if self.links:
-            case = verify_case(self.name, self.room.device)
-            assert len(verify_chain(self.name, self.room.device)) == self.links == case.links
+            case = verify_case(self.name, self.owner.device)
+            assert len(verify_chain(self.name, self.owner.device)) == self.links == case.links
 
     @invariant()
     def deadlines_run_only_for_sent_notices(self) -> None:
         if self.links:
-            now = self.room.clock.now()
+            now = self.owner.clock.now()
             sent = {notice.number for notice in self.case.notices if notice.sent_at}
             ticking = {DeadlineState.RUNNING, DeadlineState.MET, DeadlineState.MISSED}
             for clock in deadlines_of_case(self.case, now):
@@ -174,7 +174,7 @@ class CaseLife(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if self.links:
-            verify_case(self.name, self.room.device, verify_stamp)
+            verify_case(self.name, self.owner.device, verify_stamp)
             assert all(
                 notice.state is NoticeState.DRAFTED
                 or notice.sent_at

@@ -34,26 +34,26 @@ from entrenous.respond.nouns import (
     NoticeState,
 )
 from entrenous.respond.open_case import add_file, add_sighting
-from tests.respond.room import START, Room, lived_in, seen
+from tests.respond.room import START, CaseOwner, make_sighting, situation_in
 
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def case(room: Room) -> Case:
-    opened = room.opens()
-    add_sighting(opened.name, seen(), room.device)
-    draft_and_store_notice(opened.name, "us-tida-removal", room.device)
-    return find_case(opened.name, room.device)
+def case(owner: CaseOwner) -> Case:
+    opened = owner.open_case()
+    add_sighting(opened.name, make_sighting(), owner.device)
+    draft_and_store_notice(opened.name, "us-tida-removal", owner.device)
+    return find_case(opened.name, owner.device)
 
 
-def test_notice_runs_from_draft_to_removal(room: Room, case: Case) -> None:
-    record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
-    room.clock.advance(hours=1)
-    record_notice_event(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, room.device)
-    room.clock.advance(hours=1)
+def test_notice_runs_from_draft_to_removal(owner: CaseOwner, case: Case) -> None:
+    record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
+    owner.clock.advance(hours=1)
+    record_notice_event(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, owner.device)
+    owner.clock.advance(hours=1)
     done = record_notice_event(
-        case.name, 1, NoticeEvent.REMOVAL, START + 2 * HOUR, room.device
+        case.name, 1, NoticeEvent.REMOVAL, START + 2 * HOUR, owner.device
     ).notices[0]
     assert done.state is NoticeState.REMOVED
     assert (done.sent_at, done.received_at, done.answered_at) == (
@@ -61,15 +61,15 @@ def test_notice_runs_from_draft_to_removal(room: Room, case: Case) -> None:
         START + HOUR,
         START + 2 * HOUR,
     )
-    assert len(verify_chain(case.name, room.device)) == 6
+    assert len(verify_chain(case.name, owner.device)) == 6
 
 
-def test_times_of_answer_question_and_removal_are_separate(room: Room, case: Case) -> None:
+def test_times_of_answer_question_and_removal_are_separate(owner: CaseOwner, case: Case) -> None:
     questions = (NoticeEvent.ASK, NoticeEvent.SUPPLY, NoticeEvent.ASK)
     for event in (NoticeEvent.SEND, *questions, NoticeEvent.REFUSAL, NoticeEvent.REMOVAL):
-        record_notice_event(case.name, 1, event, room.clock.now(), room.device)
-        room.clock.advance(hours=1)
-    done = find_case(case.name, room.device).notices[0]
+        record_notice_event(case.name, 1, event, owner.clock.now(), owner.device)
+        owner.clock.advance(hours=1)
+    done = find_case(case.name, owner.device).notices[0]
     assert (done.sent_at, done.received_at, done.asked_at) == (START, None, START + HOUR)
     assert (done.answered_at, done.removed_at) == (START + 4 * HOUR, START + 5 * HOUR)
 
@@ -86,20 +86,20 @@ def test_old_record_without_these_times_is_still_read(case: Case) -> None:
     assert deadlines_of_case(read, START + 99 * HOUR)[0].state is DeadlineState.MET
 
 
-def test_marking_a_notice_sent_starts_the_deadline(room: Room, case: Case) -> None:
+def test_marking_a_notice_sent_starts_the_deadline(owner: CaseOwner, case: Case) -> None:
     assert deadlines_of_case(case, START)[0].state is DeadlineState.NOT_STARTED
     (clock,) = deadlines_of_case(
-        record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device), START
+        record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device), START
     )
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
 
 
-def test_transition_not_in_the_table_is_refused(room: Room, case: Case) -> None:
+def test_transition_not_in_the_table_is_refused(owner: CaseOwner, case: Case) -> None:
     for state, event in product(NoticeState, NoticeEvent):
         if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TRANSITIONS:
             with pytest.raises(TransitionNotPossible, match="drafted"):
-                record_notice_event(case.name, 1, event, START, room.device)
-    assert find_case(case.name, room.device) == case
+                record_notice_event(case.name, 1, event, START, owner.device)
+    assert find_case(case.name, owner.device) == case
 
 
 def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft() -> None:
@@ -112,57 +112,57 @@ def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft()
     }
 
 
-def test_impossible_times_are_refused(room: Room, case: Case) -> None:
+def test_impossible_times_are_refused(owner: CaseOwner, case: Case) -> None:
     with pytest.raises(ImpossibleTime, match="future"):
-        record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, room.device)
-    record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
+        record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, owner.device)
+    record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
     with pytest.raises(ImpossibleTime, match="earlier than the time of sending"):
-        record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
+        record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, owner.device)
 
 
-def test_unknown_notice_is_not_found(room: Room, case: Case) -> None:
+def test_unknown_notice_is_not_found(owner: CaseOwner, case: Case) -> None:
     with pytest.raises(NoSuchCaseEntry, match="no notice number 2"):
-        record_notice_event(case.name, 2, NoticeEvent.SEND, START, room.device)
+        record_notice_event(case.name, 2, NoticeEvent.SEND, START, owner.device)
 
 
-def test_cases_close_and_reopen_only_in_the_right_state(room: Room, case: Case) -> None:
-    assert close_case(case.name, room.device).state is CaseState.CLOSED
+def test_cases_close_and_reopen_only_in_the_right_state(owner: CaseOwner, case: Case) -> None:
+    assert close_case(case.name, owner.device).state is CaseState.CLOSED
     with pytest.raises(TransitionNotPossible, match="closed"):
-        close_case(case.name, room.device)
-    assert reopen_case(case.name, room.device).state is CaseState.OPEN
+        close_case(case.name, owner.device)
+    assert reopen_case(case.name, owner.device).state is CaseState.OPEN
     with pytest.raises(TransitionNotPossible, match="open"):
-        reopen_case(case.name, room.device)
+        reopen_case(case.name, owner.device)
 
 
 def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
-    room: Room, case: Case
+    owner: CaseOwner, case: Case
 ) -> None:
-    other = room.opens()
-    add_file(other.name, b"theirs", "a file", room.device)
-    add_file(case.name, b"hers", "a file", room.device)
-    erase_case(case.name, room.device)
+    other = owner.open_case()
+    add_file(other.name, b"theirs", "a file", owner.device)
+    add_file(case.name, b"hers", "a file", owner.device)
+    erase_case(case.name, owner.device)
     with pytest.raises(NoSuchCase):
-        find_case(case.name, room.device)
-    assert [key for key, _ in room.vault.items(CASES_TABLE)] == [other.name]
-    assert all(key.startswith(other.name) for key, _ in room.vault.items(CUSTODY_LINKS_TABLE))
-    assert list(room.vault._files.values()) == [b"theirs"]
-    verify_chain(other.name, room.device)
+        find_case(case.name, owner.device)
+    assert [key for key, _ in owner.vault.items(CASES_TABLE)] == [other.name]
+    assert all(key.startswith(other.name) for key, _ in owner.vault.items(CUSTODY_LINKS_TABLE))
+    assert list(owner.vault._files.values()) == [b"theirs"]
+    verify_chain(other.name, owner.device)
 
 
-def test_next_step_names_one_step(room: Room) -> None:
-    case = room.opens()
+def test_next_step_names_one_step(owner: CaseOwner) -> None:
+    case = owner.open_case()
     steps = [next_step(case, START)]
-    steps.append(next_step(add_sighting(case.name, seen(), room.device), START))
-    steps.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
-    draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    steps.append(next_step(find_case(case.name, room.device), START))
-    sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
+    steps.append(next_step(add_sighting(case.name, make_sighting(), owner.device), START))
+    steps.append(next_step(add_file(case.name, b"x", "a file", owner.device), START))
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device)
+    steps.append(next_step(find_case(case.name, owner.device), START))
+    sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
     steps.append(next_step(sent, START))
     steps.append(next_step(sent, START + 49 * HOUR))
-    room.clock.advance(hours=50)
-    late = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START + 50 * HOUR, room.device)
+    owner.clock.advance(hours=50)
+    late = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START + 50 * HOUR, owner.device)
     steps.append(next_step(late, START + 50 * HOUR))
-    steps.append(next_step(close_case(case.name, room.device), START))
+    steps.append(next_step(close_case(case.name, owner.device), START))
     begins = (
         "Add where you saw it",
         "Keep a screenshot",
@@ -179,138 +179,138 @@ def test_next_step_names_one_step(room: Room) -> None:
         assert waits or re.search(rf"entrenous (case|law|evidence) \w+ {case.name}", words)
 
 
-def test_site_that_is_late_for_longest_comes_first(room: Room) -> None:
-    case = room.opens()
+def test_site_that_is_late_for_longest_comes_first(owner: CaseOwner) -> None:
+    case = owner.open_case()
     for site in ("https://one.example/1", "https://two.example/1"):
-        add_sighting(case.name, seen(site), room.device)
-        draft_and_store_notice(case.name, "us-tida-removal", room.device)
+        add_sighting(case.name, make_sighting(site), owner.device)
+        draft_and_store_notice(case.name, "us-tida-removal", owner.device)
     for number in (1, 2):
-        room.clock.advance(hours=3)
-        now = room.clock.now()
-        record_notice_event(case.name, number, NoticeEvent.SEND, now, room.device)
-    step = next_step(find_case(case.name, room.device), now + 60 * HOUR)
+        owner.clock.advance(hours=3)
+        now = owner.clock.now()
+        record_notice_event(case.name, number, NoticeEvent.SEND, now, owner.device)
+    step = next_step(find_case(case.name, owner.device), now + 60 * HOUR)
     assert "(letter 1)" in step
 
 
-def drafted(room: Room, *routes: str) -> Case:
-    case = room.opens(lived_in("US", "DE"))
-    add_sighting(case.name, seen(), room.device)
+def drafted(owner: CaseOwner, *routes: str) -> Case:
+    case = owner.open_case(situation_in("US", "DE"))
+    add_sighting(case.name, make_sighting(), owner.device)
     for route in routes:
-        draft_and_store_notice(case.name, route, room.device)
-    return find_case(case.name, room.device)
+        draft_and_store_notice(case.name, route, owner.device)
+    return find_case(case.name, owner.device)
 
 
-def send(room: Room, case: Case, number: int) -> Case:
-    return record_notice_event(case.name, number, NoticeEvent.SEND, room.clock.now(), room.device)
+def send(owner: CaseOwner, case: Case, number: int) -> Case:
+    return record_notice_event(case.name, number, NoticeEvent.SEND, owner.clock.now(), owner.device)
 
 
 def test_missed_deadline_is_the_next_step_until_it_is_escalated(
-    room: Room,
+    owner: CaseOwner,
 ) -> None:
-    case = drafted(room, "us-tida-removal", "eu-dsa-16")
-    send(room, case, 1)
-    late = send(room, case, 2)
-    room.clock.advance(days=9)
-    words = next_step(late, room.clock.now())
+    case = drafted(owner, "us-tida-removal", "eu-dsa-16")
+    send(owner, case, 1)
+    late = send(owner, case, 2)
+    owner.clock.advance(days=9)
+    words = next_step(late, owner.clock.now())
     assert words.startswith("Next you could go to: FTC (route us-tida-ftc). ")
     assert words.endswith(f": entrenous law routes {case.name}")
-    draft_and_store_notice(case.name, "us-tida-ftc", room.device)
-    escalated = find_case(case.name, room.device)
-    assert next_step(escalated, room.clock.now()).startswith("You have not sent letter 3 yet")
-    escalated = send(room, case, 3)
-    assert "the law sets no date here" in next_step(escalated, room.clock.now())
+    draft_and_store_notice(case.name, "us-tida-ftc", owner.device)
+    escalated = find_case(case.name, owner.device)
+    assert next_step(escalated, owner.clock.now()).startswith("You have not sent letter 3 yet")
+    escalated = send(owner, case, 3)
+    assert "the law sets no date here" in next_step(escalated, owner.clock.now())
 
 
-def test_step_after_a_missed_deadline_is_announced(room: Room) -> None:
-    case = drafted(room, "us-tida-removal")
+def test_step_after_a_missed_deadline_is_announced(owner: CaseOwner) -> None:
+    case = drafted(owner, "us-tida-removal")
     assert step_if_deadline_passes(case, START) == ""
-    sent = send(room, case, 1)
+    sent = send(owner, case, 1)
     assert step_if_deadline_passes(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
     assert step_if_deadline_passes(sent, START, 1) == step_if_deadline_passes(sent, START)
     assert step_if_deadline_passes(sent, START, 2) == ""
     assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # next_step says it by then
 
 
-def test_unsent_draft_comes_before_a_sent_notice(room: Room) -> None:
-    case = drafted(room, "eu-dsa-16", "us-tida-removal")
-    assert next_step(send(room, case, 1), START).startswith("You have not sent letter 2 yet")
+def test_unsent_draft_comes_before_a_sent_notice(owner: CaseOwner) -> None:
+    case = drafted(owner, "eu-dsa-16", "us-tida-removal")
+    assert next_step(send(owner, case, 1), START).startswith("You have not sent letter 2 yet")
 
 
-def test_replaced_draft_is_not_the_next_step(room: Room) -> None:
-    case = drafted(room, "us-tida-removal", "us-tida-removal")
+def test_replaced_draft_is_not_the_next_step(owner: CaseOwner) -> None:
+    case = drafted(owner, "us-tida-removal", "us-tida-removal")
     assert next_step(case, START).startswith("You have not sent letter 2 yet")
-    assert next_step(send(room, case, 2), START).startswith("Nothing to do now")
+    assert next_step(send(owner, case, 2), START).startswith("Nothing to do now")
 
 
-def test_request_for_more_is_a_next_step(room: Room, case: Case) -> None:
-    send(room, case, 1)
-    asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, room.device)
+def test_request_for_more_is_a_next_step(owner: CaseOwner, case: Case) -> None:
+    send(owner, case, 1)
+    asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, owner.device)
     assert next_step(asked, START).startswith("They asked for more about letter 1")
     assert next_step(asked, START + 49 * HOUR).startswith("Next you could go to: FTC")
-    supplied = record_notice_event(case.name, 1, NoticeEvent.SUPPLY, START, room.device)
+    supplied = record_notice_event(case.name, 1, NoticeEvent.SUPPLY, START, owner.device)
     assert next_step(supplied, START).startswith("Nothing to do now")
 
 
-def test_running_deadline_comes_before_a_notice_without_a_date(room: Room) -> None:
-    case = drafted(room, "us-tida-removal", "eu-dsa-16")
-    send(room, case, 1)
-    assert "they have until Friday 27 November" in next_step(send(room, case, 2), START)
+def test_running_deadline_comes_before_a_notice_without_a_date(owner: CaseOwner) -> None:
+    case = drafted(owner, "us-tida-removal", "eu-dsa-16")
+    send(owner, case, 1)
+    assert "they have until Friday 27 November" in next_step(send(owner, case, 2), START)
 
 
 REDDIT = "https://www.reddit.com/r/x/comments/1abcd/title/"
 ELSEWHERE = "https://pics.example.net/a/7"
 
 
-def on_two_sites(room: Room) -> Case:
-    case = room.opens()
+def on_two_sites(owner: CaseOwner) -> Case:
+    case = owner.open_case()
     for where in (REDDIT, ELSEWHERE):
-        add_sighting(case.name, seen(where), room.device)
-    draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    return send(room, case, 1)
+        add_sighting(case.name, make_sighting(where), owner.device)
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device)
+    return send(owner, case, 1)
 
 
-def test_after_one_site_removed_it_the_next_step_is_the_unasked_site(room: Room) -> None:
-    case = on_two_sites(room)
-    gone = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
+def test_after_one_site_removed_it_the_next_step_is_the_unasked_site(owner: CaseOwner) -> None:
+    case = on_two_sites(owner)
+    gone = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, owner.device)
     same = f"entrenous case notice {case.name} --route us-tida-removal --sighting 2"
     step = next_step(gone, START)
     assert step.startswith("No letter yet asks to remove it from place 2 (pics.example.net)")
     assert same in step
-    draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
-    send(room, case, 2)
-    both = record_notice_event(case.name, 2, NoticeEvent.REMOVAL, START, room.device)
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device, sightings=(2,))
+    send(owner, case, 2)
+    both = record_notice_event(case.name, 2, NoticeEvent.REMOVAL, START, owner.device)
     assert next_step(both, START).startswith("They removed it")
 
 
 def test_police_sheet_hides_neither_a_missed_deadline_nor_an_unasked_site(
-    room: Room,
+    owner: CaseOwner,
 ) -> None:
-    case = on_two_sites(room)
-    room.clock.advance(hours=49)
-    draft_and_store_notice(case.name, "us-tida-crime", room.device)
-    late = find_case(case.name, room.device)
-    assert next_step(late, room.clock.now()).startswith("Next you could go to: FTC")
+    case = on_two_sites(owner)
+    owner.clock.advance(hours=49)
+    draft_and_store_notice(case.name, "us-tida-crime", owner.device)
+    late = find_case(case.name, owner.device)
+    assert next_step(late, owner.clock.now()).startswith("Next you could go to: FTC")
     assert "sighting 2" in next_step(late, START)
-    draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
-    asked = send(room, case, 3)
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device, sightings=(2,))
+    asked = send(owner, case, 3)
     assert next_step(asked, START).startswith("You have not taken page 2 to")
 
 
 def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(
-    room: Room,
+    owner: CaseOwner,
 ) -> None:
-    case = on_two_sites(room)
-    record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
-    draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
-    send(room, case, 2)
-    room.clock.advance(hours=49)
-    letter = draft_and_store_notice(case.name, "us-tida-ftc", room.device).letter
+    case = on_two_sites(owner)
+    record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, owner.device)
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device, sightings=(2,))
+    send(owner, case, 2)
+    owner.clock.advance(hours=49)
+    letter = draft_and_store_notice(case.name, "us-tida-ftc", owner.device).letter
     assert ELSEWHERE in letter
     assert REDDIT not in letter
 
 
-def test_open_deadline_is_not_shown_as_none(room: Room) -> None:
-    case = drafted(room, "us-tida-crime")
+def test_open_deadline_is_not_shown_as_none(owner: CaseOwner) -> None:
+    case = drafted(owner, "us-tida-crime")
     (clock,) = deadlines_of_case(case, START)
     assert clock.sets_no_time_limit
-    assert "none" not in next_step(send(room, case, 1), START)
+    assert "none" not in next_step(send(owner, case, 1), START)

@@ -22,26 +22,26 @@ from entrenous.respond.custody import (
 from entrenous.respond.evidence import read_evidence, verify_case
 from entrenous.respond.nouns import Case, NoSuchCase
 from entrenous.respond.open_case import add_file, add_sighting
-from tests.respond.room import Room, seen
+from tests.respond.room import CaseOwner, make_sighting
 
 
 @pytest.fixture
-def name(room: Room) -> CaseName:
+def name(owner: CaseOwner) -> CaseName:
     """Return the name of a case with four links: opened, sighting added, file stored, file read."""
-    case = room.opens()
-    room.clock.advance(minutes=1)
-    add_sighting(case.name, seen(), room.device)
-    add_file(case.name, b"bytes", "a screenshot", room.device)
-    read_evidence(case.name, 1, "to look at it", room.device)
+    case = owner.open_case()
+    owner.clock.advance(minutes=1)
+    add_sighting(case.name, make_sighting(), owner.device)
+    add_file(case.name, b"bytes", "a screenshot", owner.device)
+    read_evidence(case.name, 1, "to look at it", owner.device)
     return case.name
 
 
-def link_keys(room: Room) -> list[str]:
-    return [key for key, _ in room.vault.items(CUSTODY_LINKS_TABLE)]
+def link_keys(owner: CaseOwner) -> list[str]:
+    return [key for key, _ in owner.vault.items(CUSTODY_LINKS_TABLE)]
 
 
-def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: CaseName) -> None:
-    links = verify_chain(name, room.device)
+def test_every_act_is_in_the_chain_with_actor_and_purpose(owner: CaseOwner, name: CaseName) -> None:
+    links = verify_chain(name, owner.device)
     assert [one.act for one in links] == [
         CustodyAct.OPENED,
         CustodyAct.CHANGED,
@@ -50,11 +50,11 @@ def test_every_act_is_in_the_chain_with_actor_and_purpose(room: Room, name: Case
     ]
     assert {one.actor for one in links} == {CUSTODY_ACTOR}
     assert links[-1].purpose == "to look at it"
-    assert links == custody_chain(name, room.device)
+    assert links == custody_chain(name, owner.device)
 
 
-def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseName) -> None:
-    record = room.vault.get(CASES_TABLE, name)
+def test_reading_is_in_the_chain_and_not_on_the_ladder(owner: CaseOwner, name: CaseName) -> None:
+    record = owner.vault.get(CASES_TABLE, name)
     assert record is not None
     assert [step.what for step in unpack(Case, record).steps] == [
         "opened without a trace",
@@ -64,40 +64,42 @@ def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseNam
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_link_that_was_dropped_is_noticed(number: int, room: Room, name: CaseName) -> None:
-    room.vault.drop(CUSTODY_LINKS_TABLE, link_keys(room)[number])
+def test_a_link_that_was_dropped_is_noticed(number: int, owner: CaseOwner, name: CaseName) -> None:
+    owner.vault.drop(CUSTODY_LINKS_TABLE, link_keys(owner)[number])
     with pytest.raises(ChainBroken):
-        verify_chain(name, room.device)
+        verify_chain(name, owner.device)
 
 
-def test_two_swapped_links_are_noticed(room: Room, name: CaseName) -> None:
-    one, two = link_keys(room)[1:3]
+def test_two_swapped_links_are_noticed(owner: CaseOwner, name: CaseName) -> None:
+    one, two = link_keys(owner)[1:3]
     first, second = (
-        room.vault.get(CUSTODY_LINKS_TABLE, one),
-        room.vault.get(CUSTODY_LINKS_TABLE, two),
+        owner.vault.get(CUSTODY_LINKS_TABLE, one),
+        owner.vault.get(CUSTODY_LINKS_TABLE, two),
     )
     assert first is not None
     assert second is not None
-    room.vault.put(CUSTODY_LINKS_TABLE, one, second)
-    room.vault.put(CUSTODY_LINKS_TABLE, two, first)
+    owner.vault.put(CUSTODY_LINKS_TABLE, one, second)
+    owner.vault.put(CUSTODY_LINKS_TABLE, two, first)
     with pytest.raises(ChainBroken, match="entry 1"):
-        verify_chain(name, room.device)
+        verify_chain(name, owner.device)
 
 
-def test_a_link_that_was_added_is_noticed(room: Room, name: CaseName) -> None:
-    last = custody_chain(name, room.device)[-1]
+def test_a_link_that_was_added_is_noticed(owner: CaseOwner, name: CaseName) -> None:
+    last = custody_chain(name, owner.device)[-1]
     more = replace(last, number=4, previous=last.hash, before=last.after)
-    room.vault.put(
+    owner.vault.put(
         CUSTODY_LINKS_TABLE, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more)))
     )
     with pytest.raises(ChainBroken, match="a different number of entries"):
-        verify_chain(name, room.device)
+        verify_chain(name, owner.device)
 
 
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("field", [field.name for field in fields(CustodyLink)])
-def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: CaseName) -> None:
-    one = custody_chain(name, room.device)[2]
+def test_every_field_of_a_link_is_under_its_hash(
+    field: str, owner: CaseOwner, name: CaseName
+) -> None:
+    one = custody_chain(name, owner.device)[2]
     value = getattr(one, field)
     changed: object
     if isinstance(value, bytes):
@@ -111,53 +113,59 @@ def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: C
     else:
         changed = value + timedelta(microseconds=1)
     changed_link = replace(one, **{field: changed})  # type: ignore[arg-type]
-    room.vault.put(CUSTODY_LINKS_TABLE, link_keys(room)[2], pack(changed_link))
+    owner.vault.put(CUSTODY_LINKS_TABLE, link_keys(owner)[2], pack(changed_link))
     with pytest.raises(ChainBroken, match="entry 2"):
-        verify_chain(name, room.device)
+        verify_chain(name, owner.device)
 
 
-def test_link_rewritten_with_a_valid_hash_breaks_the_next_link(room: Room, name: CaseName) -> None:
-    one = replace(custody_chain(name, room.device)[1], purpose="another purpose")
-    room.vault.put(CUSTODY_LINKS_TABLE, link_keys(room)[1], pack(replace(one, hash=link_hash(one))))
+def test_link_rewritten_with_a_valid_hash_breaks_the_next_link(
+    owner: CaseOwner, name: CaseName
+) -> None:
+    one = replace(custody_chain(name, owner.device)[1], purpose="another purpose")
+    owner.vault.put(
+        CUSTODY_LINKS_TABLE, link_keys(owner)[1], pack(replace(one, hash=link_hash(one)))
+    )
     with pytest.raises(ChainBroken, match="entry 2"):
-        verify_chain(name, room.device)
+        verify_chain(name, owner.device)
 
 
-def test_case_record_changed_outside_of_its_chain_is_noticed(room: Room, name: CaseName) -> None:
-    record = room.vault.get(CASES_TABLE, name)
+def test_case_record_changed_outside_of_its_chain_is_noticed(
+    owner: CaseOwner, name: CaseName
+) -> None:
+    record = owner.vault.get(CASES_TABLE, name)
     assert record is not None
-    room.vault.put(CASES_TABLE, name, pack(replace(unpack(Case, record), sightings=())))
+    owner.vault.put(CASES_TABLE, name, pack(replace(unpack(Case, record), sightings=())))
     with pytest.raises(ChainBroken, match="changed after the last entry"):
-        verify_chain(name, room.device)
+        verify_chain(name, owner.device)
 
 
-def test_case_that_lost_its_last_link_accepts_nothing(room: Room, name: CaseName) -> None:
-    room.vault.drop(CUSTODY_LINKS_TABLE, link_keys(room)[-1])
+def test_case_that_lost_its_last_link_accepts_nothing(owner: CaseOwner, name: CaseName) -> None:
+    owner.vault.drop(CUSTODY_LINKS_TABLE, link_keys(owner)[-1])
     with pytest.raises(ChainBroken, match="missing"):
-        add_sighting(name, seen(), room.device)
+        add_sighting(name, make_sighting(), owner.device)
 
 
-def test_case_record_under_another_name_is_refused(room: Room, name: CaseName) -> None:
-    record = room.vault.get(CASES_TABLE, name)
+def test_case_record_under_another_name_is_refused(owner: CaseOwner, name: CaseName) -> None:
+    record = owner.vault.get(CASES_TABLE, name)
     assert record is not None
-    room.vault.put(
+    owner.vault.put(
         CASES_TABLE, name, pack(replace(unpack(Case, record), name=CaseName("case-2-x-y")))
     )
     with pytest.raises(BadRecord):
-        add_sighting(name, seen(), room.device)
+        add_sighting(name, make_sighting(), owner.device)
     with pytest.raises(ChainBroken, match="changed after the last entry"):
-        verify_case(name, room.device)
+        verify_case(name, owner.device)
 
 
-def test_there_is_no_chain_without_a_case(room: Room) -> None:
+def test_there_is_no_chain_without_a_case(owner: CaseOwner) -> None:
     with pytest.raises(NoSuchCase):
-        verify_chain(CaseName("case-9-no-one"), room.device)
+        verify_chain(CaseName("case-9-no-one"), owner.device)
 
 
-def test_chains_of_cases_are_separate(room: Room) -> None:
-    first = room.opens()
-    record = room.vault.get(CASES_TABLE, first.name)
+def test_chains_of_cases_are_separate(owner: CaseOwner) -> None:
+    first = owner.open_case()
+    record = owner.vault.get(CASES_TABLE, first.name)
     assert record is not None
     for _ in range(3):
-        room.opens()
-    assert len(verify_chain(first.name, room.device)) == 1
+        owner.open_case()
+    assert len(verify_chain(first.name, owner.device)) == 1

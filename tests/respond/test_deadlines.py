@@ -22,10 +22,10 @@ from entrenous.respond.law.legal_route import Route
 from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.nouns import Case, Notice, NoticeState
-from tests.respond.room import START, lived_in, seen
+from tests.respond.room import START, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
-CASE = Case(CaseName("case-1-calm-otter"), START, lived_in("US"), sightings=(seen(),))
+CASE = Case(CaseName("case-1-calm-otter"), START, situation_in("US"), sightings=(make_sighting(),))
 HOUR = timedelta(hours=1)
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
 
@@ -39,7 +39,7 @@ def deadlines(
     *notices: Notice, now: datetime = START, lives_in: str = "US"
 ) -> tuple[Deadline, ...]:
     numbered = tuple(replace(n, number=i + 1) for i, n in enumerate(notices))
-    return deadlines_of_case(replace(CASE, situation=lived_in(lives_in), notices=numbered), now)
+    return deadlines_of_case(replace(CASE, situation=situation_in(lives_in), notices=numbered), now)
 
 
 def pacific(day: str) -> datetime:
@@ -213,7 +213,7 @@ def test_the_addressees_time_comes_first_and_the_persons_stands_beside_it() -> N
     began = datetime(2026, 2, 26, 16, 40, tzinfo=UTC)
     case = replace(
         CASE,
-        situation=replace(lived_in("DE"), platform_in=Place("IN")),
+        situation=replace(situation_in("DE"), platform_in=Place("IN")),
         notices=(sent("in-it-3-2-b", began),),
     )
     (clock,) = deadlines_of_case(case, began)
@@ -231,7 +231,7 @@ def test_country_of_the_platform_counts_before_that_of_the_person() -> None:
     here = replace(CASE, notices=(sent("eu-gdpr-17", began),))
     ends = [
         deadlines_of_case(
-            replace(here, situation=replace(lived_in("DE"), platform_in=where)), began
+            replace(here, situation=replace(situation_in("DE"), platform_in=where)), began
         )[0]
         for where in (None, Place("FI"), Place("US"))
     ]

@@ -21,7 +21,7 @@ from entrenous.respond.evidence import read_evidence
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, open_case
-from tests.respond.room import Room, lived_in, seen
+from tests.respond.room import CaseOwner, make_sighting, situation_in
 
 WINDOW = 16  # bytes; so long a match is no coincidence
 PAGE_BYTES, RESERVED, SALT, IV = 4096, 80, 16, 16  # SQLCipher 4: an IV and a MAC end each page
@@ -40,8 +40,8 @@ def key() -> Secret:
 @pytest.fixture
 def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
     vault = SqlcipherVault(tmp_path / "home", key)
-    room = Room()
-    yield replace(room.device, vault=vault, ledger=VaultLedger(vault))
+    owner = CaseOwner()
+    yield replace(owner.device, vault=vault, ledger=VaultLedger(vault))
     vault.close()
 
 
@@ -95,10 +95,10 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_with_the_key(
 ) -> None:
     home = tmp_path / "home"
     picture = secrets.token_bytes(150_000)
-    other_case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
+    other_case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, device)
     add_statement(other_case.name, "this one stays", device)
-    case = open_case(None, lived_in("US"), AgeAnswer.ADULTS, device)
-    add_sighting(case.name, replace(seen(URL), handle=HANDLE), device)
+    case = open_case(None, situation_in("US"), AgeAnswer.ADULTS, device)
+    add_sighting(case.name, replace(make_sighting(URL), handle=HANDLE), device)
     add_file(case.name, picture, WHAT, device)
     add_statement(case.name, WORDS, device)
     draft_and_store_notice(case.name, "us-tida-removal", device, (1,))

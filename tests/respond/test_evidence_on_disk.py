@@ -17,7 +17,7 @@ from entrenous.respond.custody import CASES_TABLE
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, verify_case
 from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, open_case
-from tests.respond.room import Room, lived_in
+from tests.respond.room import CaseOwner, situation_in
 from tests.vaults import unlock_vault
 
 PASSPHRASE = Secret(b"four or five unrelated words")
@@ -25,12 +25,12 @@ PASSPHRASE = Secret(b"four or five unrelated words")
 
 @contextmanager
 def device_with(vault: SqlcipherVault) -> Iterator[Device]:
-    yield replace(Room().device, vault=vault, ledger=VaultLedger(vault))
+    yield replace(CaseOwner().device, vault=vault, ledger=VaultLedger(vault))
     vault.close()
 
 
 def case_with_file(device: Device) -> Case:
-    case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
+    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, device)
     return add_file(case.name, b"a private picture" * 1000, "a screenshot", device)
 
 

@@ -24,37 +24,37 @@ from entrenous.respond.evidence import (
 from entrenous.respond.manifest_format import read_manifest
 from entrenous.respond.nouns import Case, NoSuchCaseEntry, Stamp
 from entrenous.respond.open_case import add_file, add_statement
-from tests.respond.room import Room, room_with_current_time
+from tests.respond.room import CaseOwner, owner_at_current_time
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 
 
 @pytest.fixture
-def room() -> Room:
-    return room_with_current_time()
+def owner() -> CaseOwner:
+    return owner_at_current_time()
 
 
 @pytest.fixture
-def case(room: Room) -> Case:
-    opened = room.opens()
-    add_file(opened.name, b"a screenshot's bytes", "a screenshot", room.device)
-    return add_statement(opened.name, "seen on Monday", room.device)
+def case(owner: CaseOwner) -> Case:
+    opened = owner.open_case()
+    add_file(opened.name, b"a screenshot's bytes", "a screenshot", owner.device)
+    return add_statement(opened.name, "seen on Monday", owner.device)
 
 
 def test_stamp_is_stored_and_valid(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     assert len(stamped.stamps) == 1
-    assert verify_case(case.name, room.device, verify_stamp) == stamped
-    assert verify_chain(case.name, room.device)[-1].act is CustodyAct.STAMPED
+    assert verify_case(case.name, owner.device, verify_stamp) == stamped
+    assert verify_chain(case.name, owner.device)[-1].act is CustodyAct.STAMPED
 
 
 def test_manifest_reveals_no_evidence_and_names_the_chain_head(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    head = verify_chain(case.name, room.device)[-1].hash
-    data = stamp_evidence(case.name, authority.stamp, room.device).stamps[0].manifest
+    head = verify_chain(case.name, owner.device)[-1].hash
+    data = stamp_evidence(case.name, authority.stamp, owner.device).stamps[0].manifest
     for item in case.evidence:
         assert item.sha256.hex() not in data.decode()
         assert item.what not in data.decode()
@@ -66,18 +66,20 @@ def test_manifest_reveals_no_evidence_and_names_the_chain_head(
     )
 
 
-def test_the_same_bytes_are_committed_to_differently_each_time(room: Room, case: Case) -> None:
-    again = add_file(case.name, b"a screenshot's bytes", "again", room.device)
-    lines = make_manifest(again, room.device).items
+def test_the_same_bytes_are_committed_to_differently_each_time(
+    owner: CaseOwner, case: Case
+) -> None:
+    again = add_file(case.name, b"a screenshot's bytes", "again", owner.device)
+    lines = make_manifest(again, owner.device).items
     assert len({line.commitment for line in lines}) == 3
 
 
 def test_levels_say_what_is_proven_and_since_when(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     assert evidence_level_in_words(case.evidence[0], case).endswith("not stamped yet")
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
-    later = add_statement(case.name, "and on Tuesday", room.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
+    later = add_statement(case.name, "and on Tuesday", owner.device)
     text = evidence_level_in_words(stamped.evidence[0], later)
     assert text.startswith("A1, the person's own screenshot or file: unchanged since")
     assert f"{stamped.stamps[0].at:%Y-%m-%d %H:%M:%S}" in text
@@ -85,14 +87,14 @@ def test_levels_say_what_is_proven_and_since_when(
 
 
 def test_history_of_an_item_is_in_words_without_codes(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     text = item_history_in_words(case.evidence[0], case)
     assert text.startswith("Kept ")
     assert text.endswith(
         "Unchanged since then. You added it yourself. No outside proof of time yet."
     )
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     later = item_history_in_words(stamped.evidence[0], stamped)
     assert "An outside service confirms that it existed on" in later
     assert not re.search(r"A[0-4]|hash", text + later)
@@ -100,69 +102,69 @@ def test_history_of_an_item_is_in_words_without_codes(
 
 @pytest.mark.threat("evidence-changed")
 def test_a_changed_item_is_refused_everywhere(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    stamp_evidence(case.name, authority.stamp, room.device)
-    room.vault._files[case.evidence[0].blob] = b"A screenshot's bytes"
+    stamp_evidence(case.name, authority.stamp, owner.device)
+    owner.vault._files[case.evidence[0].blob] = b"A screenshot's bytes"
     with pytest.raises(EvidenceChanged, match="Item 1"):
-        verify_case(case.name, room.device)
+        verify_case(case.name, owner.device)
     with pytest.raises(EvidenceChanged):
-        stamp_evidence(case.name, authority.stamp, room.device)
+        stamp_evidence(case.name, authority.stamp, owner.device)
     with pytest.raises(EvidenceChanged):
-        read_evidence(case.name, 1, "look", room.device)
+        read_evidence(case.name, 1, "look", owner.device)
 
 
 def test_a_stamp_over_another_manifest_is_noticed(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
-    other = room_with_current_time()
-    elsewhere = add_file(other.opens().name, b"other", "other", other.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
+    other = owner_at_current_time()
+    elsewhere = add_file(other.open_case().name, b"other", "other", other.device)
     foreign = stamp_evidence(elsewhere.name, authority.stamp, other.device).stamps[0]
-    swap_stamp(room, stamped, foreign)
+    swap_stamp(owner, stamped, foreign)
     with pytest.raises(InvalidTimestamp, match="another chain"):
-        verify_case(case.name, room.device)
+        verify_case(case.name, owner.device)
 
 
 def test_stamp_with_the_token_of_another_manifest_is_noticed(
-    room: Room, case: Case, authority: HttpTimestampAuthority
+    owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    stamp_evidence(case.name, authority.stamp, room.device)
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
+    stamp_evidence(case.name, authority.stamp, owner.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     first, second = stamped.stamps
-    swap_stamp(room, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
-    verify_case(case.name, room.device)  # without verify_stamp, tokens are not checked
+    swap_stamp(owner, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
+    verify_case(case.name, owner.device)  # without verify_stamp, tokens are not checked
     with pytest.raises(InvalidTimestamp, match="other data"):
-        verify_case(case.name, room.device, verify_stamp)
+        verify_case(case.name, owner.device, verify_stamp)
 
 
-def swap_stamp(room: Room, case: Case, stamp: Stamp) -> None:
+def swap_stamp(owner: CaseOwner, case: Case, stamp: Stamp) -> None:
     """Replace the stamps and extend the chain, as somebody with the whole vault could."""
-    forged = replace(find_case(case.name, room.device), stamps=(stamp,))
-    save_case(forged, room.device, CustodyAct.CHANGED, "swapped")
+    forged = replace(find_case(case.name, owner.device), stamps=(stamp,))
+    save_case(forged, owner.device, CustodyAct.CHANGED, "swapped")
 
 
 def test_without_evidence_there_is_nothing_to_stamp(
-    room: Room, authority: HttpTimestampAuthority
+    owner: CaseOwner, authority: HttpTimestampAuthority
 ) -> None:
     with pytest.raises(NothingToStamp):
-        stamp_evidence(room.opens().name, authority.stamp, room.device)
+        stamp_evidence(owner.open_case().name, authority.stamp, owner.device)
 
 
 def _unreachable(_: bytes) -> Stamp:
     raise AuthorityUnreachable(url="http://stamps.test")
 
 
-def test_unreachable_authority_changes_nothing(room: Room, case: Case) -> None:
+def test_unreachable_authority_changes_nothing(owner: CaseOwner, case: Case) -> None:
     with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
-        stamp_evidence(case.name, _unreachable, room.device)
-    assert find_case(case.name, room.device) == case
+        stamp_evidence(case.name, _unreachable, owner.device)
+    assert find_case(case.name, owner.device) == case
 
 
-def test_reading_returns_the_bytes_and_is_recorded(room: Room, case: Case) -> None:
-    data = read_evidence(case.name, 1, "for the court", room.device, CustodyAct.EXPORTED)
+def test_reading_returns_the_bytes_and_is_recorded(owner: CaseOwner, case: Case) -> None:
+    data = read_evidence(case.name, 1, "for the court", owner.device, CustodyAct.EXPORTED)
     assert data == b"a screenshot's bytes"
-    link = verify_chain(case.name, room.device)[-1]
+    link = verify_chain(case.name, owner.device)[-1]
     assert (link.act, link.purpose, link.item) == (CustodyAct.EXPORTED, "for the court", 1)
     with pytest.raises(NoSuchCaseEntry, match="no item number 9"):
-        read_evidence(case.name, 9, "look", room.device)
+        read_evidence(case.name, 9, "look", owner.device)

@@ -27,11 +27,11 @@ from entrenous.respond.nouns import (
 from entrenous.respond.open_case import add_file, add_sighting, open_case
 from entrenous.respond.situation import PictureMaker
 from entrenous.watermark.verdict import Finding, Trace, Verdict
-from tests.respond.room import PAGE, START, Room, lived_in, seen
+from tests.respond.room import PAGE, START, CaseOwner, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
-CASE = Case(CaseName("case-1-calm-otter"), START, lived_in("US"), sightings=(seen(),))
-KNOWN = replace(CASE, sightings=(replace(seen(), handle="@shadow", number=1),))
+CASE = Case(CaseName("case-1-calm-otter"), START, situation_in("US"), sightings=(make_sighting(),))
+KNOWN = replace(CASE, sightings=(replace(make_sighting(), handle="@shadow", number=1),))
 TODAY = START.date()
 
 
@@ -76,7 +76,7 @@ def test_statutory_words_are_unchanged() -> None:
 
 
 def test_draft_contains_no_oath_that_the_person_did_not_state() -> None:
-    unstated = replace(CASE, situation=lived_in("US", taken_by=PictureMaker.UNSAID))
+    unstated = replace(CASE, situation=situation_in("US", taken_by=PictureMaker.UNSAID))
     notice = draft_notice(unstated, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
     assert "that I took myself" not in notice.letter
     oath = next(gap for gap in notice.missing if "under penalty of perjury" in gap)
@@ -122,14 +122,16 @@ def test_no_letter_is_drafted_without_a_place_to_look_at(id_: str) -> None:
         draft_notice(chat_only, route, START)
 
 
-CHAT = replace(seen("Tom Miller sent it to the football group", SightingReach.PRIVATE), number=3)
+CHAT = replace(
+    make_sighting("Tom Miller sent it to the football group", SightingReach.PRIVATE), number=3
+)
 TWO_HOSTS = replace(
     CASE,
     sightings=(
-        replace(seen("https://a.example/1"), number=1),
-        replace(seen("https://b.example/2"), number=2),
+        replace(make_sighting("https://a.example/1"), number=1),
+        replace(make_sighting("https://b.example/2"), number=2),
         CHAT,
-        replace(seen("https://www.A.example/4"), number=4),
+        replace(make_sighting("https://www.A.example/4"), number=4),
     ),
 )
 
@@ -176,14 +178,16 @@ def test_the_preview_says_what_is_left_out_and_whether_it_names_anybody() -> Non
     text = format_notice_preview(draft_notice(TWO_HOSTS, route, START, (1, 3)), TWO_HOSTS, TODAY)
     assert "names nobody" not in text
     assert "your own words for a chat" in text
-    shown = replace(CASE, sightings=(replace(seen(), handle="@shadow"),))
+    shown = replace(CASE, sightings=(replace(make_sighting(), handle="@shadow"),))
     assert "the name of an account" in format_notice_preview(
         draft_notice(shown, route, START), shown, TODAY
     )
 
 
 def test_sighting_without_a_host_gets_a_notice_of_its_own() -> None:
-    case = replace(CASE, sightings=(seen("http://[::1"), seen("a poster at the station")))
+    case = replace(
+        CASE, sightings=(make_sighting("http://[::1"), make_sighting("a poster at the station"))
+    )
     notice = draft_notice(case, ROUTES["us-tida-removal"], START)  # type: ignore[index]
     assert [sighting.where for sighting in notice.told] == ["http://[::1"]
 
@@ -202,19 +206,19 @@ def test_preview_of_an_unverified_route_recommends_a_help_line() -> None:
     assert "check with a help line" in text
 
 
-def traced_room() -> tuple[Room, Case]:
-    room = Room()
+def traced_room() -> tuple[CaseOwner, Case]:
+    owner = CaseOwner()
     verdict = Verdict(Finding.ONE, (RecipientId("Caro"),), {RecipientId("Caro"): 1e-9}, {})
     trace = Trace(41, START, b"L" * 32, verdict)
-    case = open_case(trace, lived_in("US"), AgeAnswer.ADULTS, room.device)
-    add_sighting(case.name, replace(seen(), handle="@shadow"), room.device)
-    add_file(case.name, b"\x89PNG picture bytes", "a screenshot", room.device)
-    return room, case
+    case = open_case(trace, situation_in("US"), AgeAnswer.ADULTS, owner.device)
+    add_sighting(case.name, replace(make_sighting(), handle="@shadow"), owner.device)
+    add_file(case.name, b"\x89PNG picture bytes", "a screenshot", owner.device)
+    return owner, case
 
 
 def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> None:
-    room, opened = traced_room()
-    case = find_case(opened.name, room.device)
+    owner, opened = traced_room()
+    case = find_case(opened.name, owner.device)
     for route in ROUTES.values():
         letter = draft_notice(case, route, START, language="en").letter
         for secret in ("Caro", "picture bytes", case.evidence[0].sha256.hex(), (b"L" * 32).hex()):
@@ -225,28 +229,28 @@ def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> No
 
 def test_stored_notice_has_the_law_of_its_day() -> None:
     """The law of the day of the request counts, even if the picture is older than that law."""
-    room = Room()
-    case = room.opens(lived_in("IN"))
-    add_sighting(case.name, seen(at=datetime(2026, 2, 1, tzinfo=UTC)), room.device)
-    notice = draft_and_store_notice(case.name, "in-it-3-2-b", room.device)
+    owner = CaseOwner()
+    case = owner.open_case(situation_in("IN"))
+    add_sighting(case.name, make_sighting(at=datetime(2026, 2, 1, tzinfo=UTC)), owner.device)
+    notice = draft_and_store_notice(case.name, "in-it-3-2-b", owner.device)
     assert notice.route.deadline_hours == 2
-    assert find_case(case.name, room.device).notices == (notice,)
+    assert find_case(case.name, owner.device).notices == (notice,)
     assert notice.state is NoticeState.DRAFTED
 
 
 def test_after_sending_the_preview_says_when() -> None:
-    room, case = traced_room()
-    draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device).notices[0]
+    owner, case = traced_room()
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device)
+    sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device).notices[0]
     assert "You sent it on 2026-11-25 12:00 UTC." in format_notice_preview(sent, case, TODAY)
 
 
 def test_draft_needs_an_open_case_and_an_applicable_route() -> None:
-    room, case = traced_room()
+    owner, case = traced_room()
     with pytest.raises(NoSuchCase):
-        draft_and_store_notice("case-9-no-one", "us-tida-removal", room.device)
+        draft_and_store_notice("case-9-no-one", "us-tida-removal", owner.device)
     with pytest.raises(RouteNotApplicable):
-        draft_and_store_notice(case.name, "uk-osa-20a", room.device)
-    close_case(case.name, room.device)
+        draft_and_store_notice(case.name, "uk-osa-20a", owner.device)
+    close_case(case.name, owner.device)
     with pytest.raises(CaseClosed):
-        draft_and_store_notice(case.name, "us-tida-removal", room.device)
+        draft_and_store_notice(case.name, "us-tida-removal", owner.device)

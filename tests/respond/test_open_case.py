@@ -17,22 +17,22 @@ from entrenous.respond.open_case import (
     representative_with_consent,
 )
 from entrenous.watermark.verdict import Finding, Trace, Verdict
-from tests.respond.room import START, Room, lived_in
+from tests.respond.room import START, CaseOwner, situation_in
 
 
-def test_a_case_opens_without_a_trace(room: Room) -> None:
-    case = room.opens()
+def test_a_case_opens_without_a_trace(owner: CaseOwner) -> None:
+    case = owner.open_case()
     assert case.name.startswith("case-")
     assert (case.state, case.trace, case.opened_at) == (CaseState.OPEN, None, START)
-    assert find_case(case.name, room.device) == case
-    assert len(verify_chain(case.name, room.device)) == 1
+    assert find_case(case.name, owner.device) == case
+    assert len(verify_chain(case.name, owner.device)) == 1
 
 
-def test_a_case_opens_from_a_trace_and_keeps_its_verdict(room: Room) -> None:
+def test_a_case_opens_from_a_trace_and_keeps_its_verdict(owner: CaseOwner) -> None:
     verdict = Verdict(Finding.NOBODY, (), {RecipientId("ana"): 0.4}, {RecipientId("ana"): 0.2})
     trace = Trace(7, START, b"x" * 32, verdict)
-    case = open_case(trace, lived_in("GB"), AgeAnswer.ADULTS, room.device)
-    assert find_case(case.name, room.device).trace == trace
+    case = open_case(trace, situation_in("GB"), AgeAnswer.ADULTS, owner.device)
+    assert find_case(case.name, owner.device).trace == trace
 
 
 @pytest.mark.threat("under-eighteen")
@@ -41,24 +41,24 @@ def test_a_case_opens_from_a_trace_and_keeps_its_verdict(room: Room) -> None:
     ("country", "helper"), [("GB", "Childline"), ("US", "takeitdown.ncmec.org"), ("BR", "NCMEC")]
 )
 def test_under_18_nothing_is_stored_and_somebody_takes_over(
-    answer: AgeAnswer, country: str, helper: str, room: Room
+    answer: AgeAnswer, country: str, helper: str, owner: CaseOwner
 ) -> None:
     with pytest.raises(SomebodyUnder18) as refused:
-        open_case(None, lived_in(country), answer, room.device)
+        open_case(None, situation_in(country), answer, owner.device)
     assert isinstance(refused.value, Refused)
     assert helper in str(refused.value)
     assert "nothing was captured or stored" in " ".join(str(refused.value).split())
-    assert room.vault._drawers == {}
-    assert room.vault._files == {}
+    assert owner.vault._drawers == {}
+    assert owner.vault._files == {}
 
 
-def test_names_are_unique_and_the_newest_case_is_listed_first(room: Room) -> None:
+def test_names_are_unique_and_the_newest_case_is_listed_first(owner: CaseOwner) -> None:
     names = []
     for _ in range(30):
-        room.clock.advance(seconds=1)
-        names.append(room.opens().name)
+        owner.clock.advance(seconds=1)
+        names.append(owner.open_case().name)
     assert len(set(names)) == 30
-    assert [case.name for case in all_cases(room.device)] == names[::-1]
+    assert [case.name for case in all_cases(owner.device)] == names[::-1]
 
 
 def test_advice_before_capture_blames_nobody() -> None:
@@ -71,26 +71,26 @@ FRIEND = Representative(
 )
 
 
-def test_case_for_somebody_else_stores_the_representative_and_the_consent(room: Room) -> None:
-    case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, room.device, FRIEND)
-    stored = find_case(case.name, room.device)
+def test_case_for_somebody_else_stores_the_representative_and_the_consent(owner: CaseOwner) -> None:
+    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, owner.device, FRIEND)
+    stored = find_case(case.name, owner.device)
     assert stored.representative == FRIEND
     assert stored.situation.on_behalf
     assert stored.steps[0].what == "opened without a trace, for somebody else"
 
 
-def test_consent_can_be_recorded_later_and_is_in_the_chain(room: Room) -> None:
-    case = room.opens()
+def test_consent_can_be_recorded_later_and_is_in_the_chain(owner: CaseOwner) -> None:
+    case = owner.open_case()
     assert (case.representative, case.situation.on_behalf) == (None, False)
-    record_representative(case.name, FRIEND, room.device)
-    stored = find_case(case.name, room.device)
+    record_representative(case.name, FRIEND, owner.device)
+    stored = find_case(case.name, owner.device)
     assert (stored.representative, stored.situation.on_behalf) == (FRIEND, True)
-    assert len(verify_chain(case.name, room.device)) == 2
+    assert len(verify_chain(case.name, owner.device)) == 2
 
 
-def test_adding_facts_keeps_the_representative(room: Room) -> None:
-    case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, room.device, FRIEND)
-    described = add_facts_to_case(case.name, lived_in("DE"), room.device)
+def test_adding_facts_keeps_the_representative(owner: CaseOwner) -> None:
+    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, owner.device, FRIEND)
+    described = add_facts_to_case(case.name, situation_in("DE"), owner.device)
     assert described.situation.on_behalf
     assert described.situation.places == ("GB", "DE")
 
@@ -111,9 +111,9 @@ def test_consent_is_noted_in_one_line() -> None:
 
 
 @pytest.mark.threat("under-eighteen")
-def test_for_a_child_nothing_is_stored_whoever_asks(room: Room) -> None:
+def test_for_a_child_nothing_is_stored_whoever_asks(owner: CaseOwner) -> None:
     parent = Representative(RepresentativeRole.PARENT, "my daughter asked me", START)
     with pytest.raises(SomebodyUnder18):
-        open_case(None, lived_in("GB"), AgeAnswer.CHILD, room.device, parent)
-    assert all_cases(room.device) == ()
-    assert room.vault._drawers == {}
+        open_case(None, situation_in("GB"), AgeAnswer.CHILD, owner.device, parent)
+    assert all_cases(owner.device) == ()
+    assert owner.vault._drawers == {}

@@ -44,7 +44,14 @@ from entrenous.respond.packs.make_pack import (
     verifier_source,
 )
 from entrenous.respond.situation import Situation
-from tests.respond.room import PAGE, Room, lived_in, room_with_current_time, seen, stamp_authority
+from tests.respond.room import (
+    PAGE,
+    CaseOwner,
+    make_sighting,
+    owner_at_current_time,
+    situation_in,
+    stamp_authority,
+)
 from tests.sizes import NIGHTLY
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
@@ -55,33 +62,33 @@ FLIPS = 10_000 if NIGHTLY else 700
 
 
 @pytest.fixture(scope="module")
-def room(authority: HttpTimestampAuthority) -> Room:
+def owner(authority: HttpTimestampAuthority) -> CaseOwner:
     """Return a room with a case: three items, two stamps, a public sighting, a chat, a letter."""
-    room = room_with_current_time()
-    name = room.opens(lived_in("US")).name
-    add_sighting(name, seen(at=room.clock.moment), room.device)
-    add_sighting(name, seen(CHAT, at=room.clock.moment), room.device)
-    add_file(name, SHOT, "what the post looked like", room.device)
-    add_statement(name, "seen on Monday", room.device)
-    stamp_evidence(name, authority.stamp, room.device)
-    add_statement(name, "and on Tuesday", room.device)
-    stamp_evidence(name, authority.stamp, room.device)
-    draft_and_store_notice(name, "us-tida-removal", room.device, (1,))
-    return room
+    owner = owner_at_current_time()
+    name = owner.open_case(situation_in("US")).name
+    add_sighting(name, make_sighting(at=owner.clock.moment), owner.device)
+    add_sighting(name, make_sighting(CHAT, at=owner.clock.moment), owner.device)
+    add_file(name, SHOT, "what the post looked like", owner.device)
+    add_statement(name, "seen on Monday", owner.device)
+    stamp_evidence(name, authority.stamp, owner.device)
+    add_statement(name, "and on Tuesday", owner.device)
+    stamp_evidence(name, authority.stamp, owner.device)
+    draft_and_store_notice(name, "us-tida-removal", owner.device, (1,))
+    return owner
 
 
-def case_name_in(room: Room) -> str:
-    return next(key for key, _ in room.vault.items("cases"))
+def case_name_in(owner: CaseOwner) -> str:
+    return next(key for key, _ in owner.vault.items("cases"))
 
 
-def make_pack(room: Room) -> Pack:
-    name = case_name_in(room)
-    return make_pack_for_court(name, "age1court", room.device, verify_stamp, lambda _: None)
+def make_pack(owner: CaseOwner) -> Pack:
+    name = case_name_in(owner)
+    return make_pack_for_court(name, "age1court", owner.device, verify_stamp, lambda _: None)
 
 
 @pytest.fixture(scope="module")
-def pack(room: Room) -> Pack:
-    return make_pack(room)
+def pack(owner: CaseOwner) -> Pack:
+    return make_pack(owner)
 
 
 def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(pack: Pack) -> None:
@@ -253,51 +260,53 @@ def test_a_rewritten_case_does_not_hold_against_the_authoritys_own_root(
     pack: Pack, tmp_path: Path
 ) -> None:
     own = stamp_authority(tmp_path / "own")
-    room = room_with_current_time()
-    name = add_statement(room.opens().name, "an invented one", room.device).name
-    stamp_evidence(name, own.stamp, room.device)
-    invented = make_pack(room)
+    owner = owner_at_current_time()
+    name = add_statement(owner.open_case().name, "an invented one", owner.device).name
+    stamp_evidence(name, own.stamp, owner.device)
+    invented = make_pack(owner)
     assert check_received_pack(invented.zipped()).holds, "it holds against its own authority"
     genuine = pack.files["stamps/1.pem"]
     assert check_received_pack(pack.zipped(), ca=genuine).holds
     assert not check_received_pack(invented.zipped(), ca=genuine).holds
 
 
-def test_a_pack_is_recorded_with_its_fingerprint(room: Room) -> None:
-    before = len(verify_chain(find_case(case_name_in(room), room.device).name, room.device))
-    made = make_pack(room)
-    links = verify_chain(find_case(case_name_in(room), room.device).name, room.device)
+def test_a_pack_is_recorded_with_its_fingerprint(owner: CaseOwner) -> None:
+    before = len(verify_chain(find_case(case_name_in(owner), owner.device).name, owner.device))
+    made = make_pack(owner)
+    links = verify_chain(find_case(case_name_in(owner), owner.device).name, owner.device)
     assert len(links) == before + 1
     assert links[-1].act is CustodyAct.PACKED
     assert made.fingerprint.hex() in links[-1].purpose
     assert "age1court" in links[-1].purpose
 
 
-def test_a_pack_that_could_not_be_written_is_not_recorded(room: Room) -> None:
-    name = case_name_in(room)
-    before = find_case(name, room.device)
+def test_a_pack_that_could_not_be_written_is_not_recorded(owner: CaseOwner) -> None:
+    name = case_name_in(owner)
+    before = find_case(name, owner.device)
 
     def fails(_: Pack) -> None:
         raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        make_pack_for_court(name, "age1court", room.device, verify_stamp, fails)
-    assert find_case(name, room.device) == before
+        make_pack_for_court(name, "age1court", owner.device, verify_stamp, fails)
+    assert find_case(name, owner.device) == before
 
 
-def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(room: Room) -> None:
-    made = make_pack_for_platform(case_name_in(room), (), (), room.device, lambda _: None)
+def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(
+    owner: CaseOwner,
+) -> None:
+    made = make_pack_for_platform(case_name_in(owner), (), (), owner.device, lambda _: None)
     everything = b"\n".join(made.files.values())
     assert not [name for name in made.files if name.startswith("items/")]
     for secret in (SHOT, CHAT.encode(), b"what the post looked like", b"seen on Monday"):
         assert secret not in everything
     assert hashlib.sha256(SHOT).hexdigest().encode() not in everything
-    for item in find_case(case_name_in(room), room.device).evidence:
+    for item in find_case(case_name_in(owner), owner.device).evidence:
         assert item.salt.reveal() not in everything
     assert PAGE.encode() in made.files["letters/1.txt"]
     assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE]
     assert check_received_pack(made.zipped()).holds
-    chosen = make_pack_for_platform(case_name_in(room), (1,), (2,), room.device, lambda _: None)
+    chosen = make_pack_for_platform(case_name_in(owner), (1,), (2,), owner.device, lambda _: None)
     assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [CHAT]
 
 
@@ -348,25 +357,25 @@ def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
 
 
 def test_pack_without_valid_content_is_refused() -> None:
-    room = room_with_current_time()
-    name = room.opens(lived_in("US")).name
+    owner = owner_at_current_time()
+    name = owner.open_case(situation_in("US")).name
     with pytest.raises(NothingToPack):
-        make_pack(room)
+        make_pack(owner)
     with pytest.raises(NothingToPack):
-        make_pack_for_platform(name, (), (), room.device, lambda _: None)
-    add_sighting(name, seen(at=room.clock.moment), room.device)
-    case = add_file(name, SHOT, "a shot", room.device)
+        make_pack_for_platform(name, (), (), owner.device, lambda _: None)
+    add_sighting(name, make_sighting(at=owner.clock.moment), owner.device)
+    case = add_file(name, SHOT, "a shot", owner.device)
     for _ in range(2):
-        draft_and_store_notice(name, "us-tida-removal", room.device, (1,))
+        draft_and_store_notice(name, "us-tida-removal", owner.device, (1,))
     with pytest.raises(LettersNotChosen):
-        make_pack_for_platform(name, (), (), room.device, lambda _: None)
-    room.vault._files[case.evidence[0].blob] = SHOT + b" "
+        make_pack_for_platform(name, (), (), owner.device, lambda _: None)
+    owner.vault._files[case.evidence[0].blob] = SHOT + b" "
     with pytest.raises(EvidenceChanged):
-        make_pack(room)
+        make_pack(owner)
     with pytest.raises(NotAllAdults):
-        record_somebody_under_18(name, Situation(()), room.device)
+        record_somebody_under_18(name, Situation(()), owner.device)
     with pytest.raises(NotAllAdults):
-        make_pack(room)
+        make_pack(owner)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x00" * 64])

@@ -203,11 +203,11 @@ def test_shown_name_of_a_place_is_parsed_as_that_place(code: str, language: str)
 
 def test_no_name_means_two_places_in_the_large_languages() -> None:
     """Otherwise, the language that is searched first would decide."""
-    seen: dict[str, str] = {}
+    code_of_name: dict[str, str] = {}
     for language in LANGUAGES_SEARCHED_FIRST:
         for code, name in Locale.parse(language).territories.items():
             if code in COUNTRIES and fold_name(name) not in {"guinea", "congo"}:
-                assert seen.setdefault(fold_name(name), code) == code, (language, name)
+                assert code_of_name.setdefault(fold_name(name), code) == code, (language, name)
 
 
 @pytest.mark.parametrize(

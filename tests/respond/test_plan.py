@@ -19,7 +19,7 @@ from entrenous.respond.law.routes import routes_for, situation_of
 from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.platforms import PlatformKind, shipped_platforms
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
-from tests.respond.room import seen
+from tests.respond.room import make_sighting
 
 DAY = date(2026, 11, 30)
 KINDS = {route.family: route.kind for route in shipped_routes()}
@@ -178,7 +178,9 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
 def test_sightings_count_before_the_stated_spread(
     stated: Spread | None, reach: tuple[SightingReach, ...], posted: Spread | None
 ) -> None:
-    sightings = tuple(replace(seen(reach=one), number=n + 1) for n, one in enumerate(reach))
+    sightings = tuple(
+        replace(make_sighting(reach=one), number=n + 1) for n, one in enumerate(reach)
+    )
     situation = Situation((Place("DE"),), posted=stated)
     case = Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
     assert situation_of(case).posted is posted

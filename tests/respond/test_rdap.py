@@ -19,7 +19,13 @@ from entrenous.respond.client.rdap import (
     open_rdap_client,
 )
 from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_what_look_up_reveals
-from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, abuse_entity, registry
+from tests.respond.rdap_room import (
+    DOMAIN_ANSWER,
+    NETWORK_ANSWER,
+    RdapServer,
+    abuse_entity,
+    run_rdap_server,
+)
 
 pytestmark = pytest.mark.real
 
@@ -28,20 +34,20 @@ ADDRESS = "8.8.8.8"
 
 
 @pytest.fixture
-def server() -> Iterator[Registry]:
-    with registry() as one:
-        one.lists()
-        one.says("/rdap/domain/pictures.example", DOMAIN)
-        one.says(f"/rdap/ip/{ADDRESS}", NETWORK)
+def server() -> Iterator[RdapServer]:
+    with run_rdap_server() as one:
+        one.set_server_lists()
+        one.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
+        one.set_answer(f"/rdap/ip/{ADDRESS}", NETWORK_ANSWER)
         yield one
 
 
-def look_up(server: Registry, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
+def look_up(server: RdapServer, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
     with open_rdap_client(bootstrap=server.url) as client:
         return client.look_up(host, addresses)
 
 
-def assert_name_fails(server: Registry, why: str) -> None:
+def assert_name_fails(server: RdapServer, why: str) -> None:
     """Check that the look-up of the name fails for this reason, and the network's does not."""
     found = look_up(server, SITE, ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
@@ -50,7 +56,7 @@ def assert_name_fails(server: Registry, why: str) -> None:
         look_up(server)
 
 
-def test_registrar_and_host_are_found(server: Registry) -> None:
+def test_registrar_and_host_are_found(server: RdapServer) -> None:
     host, registrar = look_up(server, SITE, ADDRESS).contacts
     assert registrar.role is ContactRole.REGISTRAR
     assert registrar.name == "Example Registrar Inc."
@@ -60,38 +66,38 @@ def test_registrar_and_host_are_found(server: Registry) -> None:
     assert "joe.user" not in str((registrar, host))
 
 
-def test_registry_never_sees_more_of_the_name_than_it_needs(server: Registry) -> None:
+def test_registry_never_sees_more_of_the_name_than_it_needs(server: RdapServer) -> None:
     look_up(server, SITE)
-    assert server.asked == ["/dns.json", "/rdap/domain/pictures.example"]
-    assert all("maria" not in " ".join(sent.values()) for sent in server.headers)
-    assert not any({"Cookie", "Referer"} & set(sent) for sent in server.headers)
+    assert server.requested_paths == ["/dns.json", "/rdap/domain/pictures.example"]
+    assert all("maria" not in " ".join(sent.values()) for sent in server.request_headers)
+    assert not any({"Cookie", "Referer"} & set(sent) for sent in server.request_headers)
 
 
-def test_public_ending_that_is_no_name_leads_to_the_next_longer_one(server: Registry) -> None:
-    server.says("/rdap/domain/shop.pictures.example", DOMAIN)
+def test_public_ending_that_is_no_name_leads_to_the_next_longer_one(server: RdapServer) -> None:
+    server.set_answer("/rdap/domain/shop.pictures.example", DOMAIN_ANSWER)
     del server.answers["/rdap/domain/pictures.example"]
     assert look_up(server, "shop.pictures.example").contacts
-    assert server.asked[1:] == [
+    assert server.requested_paths[1:] == [
         "/rdap/domain/pictures.example",
         "/rdap/domain/shop.pictures.example",
     ]
 
 
-def test_without_a_public_address_the_host_is_not_looked_up(server: Registry) -> None:
+def test_without_a_public_address_the_host_is_not_looked_up(server: RdapServer) -> None:
     found = look_up(server, SITE, "127.0.0.1", "10.0.0.1", "nonsense")
     assert NO_ADDRESS_NOTE in found.notes
-    assert not any("/ip/" in path for path in server.asked)
+    assert not any("/ip/" in path for path in server.requested_paths)
 
 
-def test_address_instead_of_a_name_looks_up_no_name(server: Registry) -> None:
+def test_address_instead_of_a_name_looks_up_no_name(server: RdapServer) -> None:
     found = look_up(server, ADDRESS, ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
-    assert not any("domain" in path for path in server.asked)
+    assert not any("domain" in path for path in server.requested_paths)
 
 
-def test_redirect_within_the_same_server_is_followed(server: Registry) -> None:
-    server.says("/rdap/domain/pictures.example", b"", 302, {"Location": "/moved"})
-    server.says("/moved", DOMAIN)
+def test_redirect_within_the_same_server_is_followed(server: RdapServer) -> None:
+    server.set_answer("/rdap/domain/pictures.example", b"", 302, {"Location": "/moved"})
+    server.set_answer("/moved", DOMAIN_ANSWER)
     assert look_up(server).contacts
 
 
@@ -112,26 +118,26 @@ def test_redirect_within_the_same_server_is_followed(server: Registry) -> None:
         "//127.1/",
     ],
 )
-def test_redirect_to_this_machine_or_network_is_refused(server: Registry, location: str) -> None:
-    server.says("/rdap/domain/pictures.example", b"", 302, {"Location": location})
+def test_redirect_to_this_machine_or_network_is_refused(server: RdapServer, location: str) -> None:
+    server.set_answer("/rdap/domain/pictures.example", b"", 302, {"Location": location})
     assert_name_fails(server, "gave no information about")
 
 
-def test_redirect_to_another_port_of_this_machine_is_not_followed(server: Registry) -> None:
-    with registry() as inner:
-        inner.says("/secret", DOMAIN)
+def test_redirect_to_another_port_of_this_machine_is_not_followed(server: RdapServer) -> None:
+    with run_rdap_server() as inner:
+        inner.set_answer("/secret", DOMAIN_ANSWER)
         where = {"Location": f"{inner.url}secret"}
-        server.says("/rdap/domain/pictures.example", b"", 307, where)
+        server.set_answer("/rdap/domain/pictures.example", b"", 307, where)
         assert_name_fails(server, "it points to an address that Entrenous does not contact")
-        assert inner.asked == []
+        assert inner.requested_paths == []
 
 
-def test_endless_redirects_end(server: Registry) -> None:
-    server.says(
+def test_endless_redirects_end(server: RdapServer) -> None:
+    server.set_answer(
         "/rdap/domain/pictures.example", b"", 302, {"Location": "/rdap/domain/pictures.example"}
     )
     assert_name_fails(server, "it redirects too often")
-    name = [path for path in server.asked if path.endswith("pictures.example")]
+    name = [path for path in server.requested_paths if path.endswith("pictures.example")]
     assert len(name) == 2 * (REDIRECTS_MAX + 1)
 
 
@@ -167,13 +173,13 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
         b'{"entities": NaN}',
     ],
 )
-def test_invalid_rdap_answer_is_refused(server: Registry, body: bytes) -> None:
-    server.says("/rdap/domain/pictures.example", body)
+def test_invalid_rdap_answer_is_refused(server: RdapServer, body: bytes) -> None:
+    server.set_answer("/rdap/domain/pictures.example", body)
     assert_name_fails(server, "was asked who runs this address")
 
 
-def test_endless_answer_ends_at_the_limit(server: Registry) -> None:
-    server.says("/rdap/domain/pictures.example", _endless)
+def test_endless_answer_ends_at_the_limit(server: RdapServer) -> None:
+    server.set_answer("/rdap/domain/pictures.example", _endless)
     started = time.monotonic()
     assert_name_fails(server, "the answer is too long")
     assert time.monotonic() - started < 60  # the whole answer has 6.5 GB
@@ -193,15 +199,15 @@ def test_endless_answer_ends_at_the_limit(server: Registry) -> None:
         b" " * (SERVER_LIST_BYTES_MAX + 1),
     ],
 )
-def test_invalid_list_is_refused(server: Registry, listed: bytes) -> None:
-    server.says("/dns.json", listed)
+def test_invalid_list_is_refused(server: RdapServer, listed: bytes) -> None:
+    server.set_answer("/dns.json", listed)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
         look_up(server)
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
-def test_http_error_status_is_reported(server: Registry, status: int) -> None:
-    server.says("/rdap/domain/pictures.example", DOMAIN, status)
+def test_http_error_status_is_reported(server: RdapServer, status: int) -> None:
+    server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER, status)
     assert_name_fails(server, f"HTTP status {status}")
 
 
@@ -215,14 +221,16 @@ def test_error_for_an_unreachable_server_suggests_pasting() -> None:
     assert isinstance(raised.value, EntrenousError)
 
 
-def test_unreachable_proxy_is_never_bypassed(server: Registry) -> None:
+def test_unreachable_proxy_is_never_bypassed(server: RdapServer) -> None:
     with pytest.raises(ProxyUnreachable), open_rdap_client(Proxy("127.0.0.1", 9)) as client:
         client.look_up(SITE, ())
-    assert server.asked == []
+    assert server.requested_paths == []
 
 
-def test_abuse_contact_of_a_network_may_be_its_own_entity(server: Registry) -> None:
-    server.says(f"/rdap/ip/{ADDRESS}", {**NETWORK, "entities": [abuse_entity("abuse@net.example")]})
+def test_abuse_contact_of_a_network_may_be_its_own_entity(server: RdapServer) -> None:
+    server.set_answer(
+        f"/rdap/ip/{ADDRESS}", {**NETWORK_ANSWER, "entities": [abuse_entity("abuse@net.example")]}
+    )
     contact = look_up(server, ADDRESS, ADDRESS).contacts[0]
     assert contact.emails == ("abuse@net.example",)
 

@@ -25,14 +25,14 @@ from entrenous.respond.law.routes import (
 )
 from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.situation import PictureMaker, Situation
-from tests.respond.room import START, lived_in, seen
+from tests.respond.room import START, make_sighting, situation_in
 
 TODAY = START.date()
 ROUTES = shipped_routes()
 
 
 def a_case(situation: Situation, *reach: SightingReach) -> Case:
-    sightings = tuple(replace(seen(reach=r), number=n + 1) for n, r in enumerate(reach))
+    sightings = tuple(replace(make_sighting(reach=r), number=n + 1) for n, r in enumerate(reach))
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
 
@@ -49,7 +49,7 @@ def entry_of(choice: RouteRanking, id_: str) -> RankedRoute:
 
 
 def test_copyright_comes_first_for_the_maker_with_a_reason_in_one_sentence() -> None:
-    choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC))
+    choice = choose(a_case(situation_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert choice.first.route.kind is RouteKind.COPYRIGHT
     assert ids(choice)[1] == "us-tida-removal"
@@ -59,13 +59,13 @@ def test_copyright_comes_first_for_the_maker_with_a_reason_in_one_sentence() -> 
 
 
 def test_copyright_route_warns_that_the_name_is_disclosed() -> None:
-    choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC))
+    choice = choose(a_case(situation_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert any("name and address may reach the abuser" in note for note in choice.first.notes)
 
 
 def test_name_that_must_stay_hidden_ranks_copyright_lower() -> None:
-    hidden = replace(lived_in("US"), name_must_stay_hidden=True)
+    hidden = replace(situation_in("US"), name_must_stay_hidden=True)
     choice = choose(a_case(hidden, SightingReach.PUBLIC))
     assert ids(choice)[0] == "us-tida-removal"
     dmca = next(r for r in choice.ranked if r.route.kind is RouteKind.COPYRIGHT)
@@ -73,9 +73,9 @@ def test_name_that_must_stay_hidden_ranks_copyright_lower() -> None:
 
 
 def test_copyright_is_not_offered_to_others_than_the_maker() -> None:
-    other = lived_in("US", taken_by=PictureMaker.SOMEBODY_ELSE)
+    other = situation_in("US", taken_by=PictureMaker.SOMEBODY_ELSE)
     assert "us-dmca-512c" not in ids(choose(a_case(other, SightingReach.PUBLIC)))
-    unsaid = lived_in("US", taken_by=PictureMaker.UNSAID)
+    unsaid = situation_in("US", taken_by=PictureMaker.UNSAID)
     choice = choose(a_case(unsaid, SightingReach.PUBLIC))
     assert ids(choice)[0] == "us-tida-removal"
     assert "us-dmca-512c" in ids(choice)
@@ -105,7 +105,9 @@ def test_copyright_is_first_only_for_the_maker_who_need_not_hide(
 def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
     found = ids(
         choose(
-            a_case(lived_in("DE", "US", taken_by=PictureMaker.SOMEBODY_ELSE), SightingReach.PUBLIC)
+            a_case(
+                situation_in("DE", "US", taken_by=PictureMaker.SOMEBODY_ELSE), SightingReach.PUBLIC
+            )
         )
     )
     assert found.index(RouteId("us-tida-removal")) < found.index(RouteId("eu-dsa-16"))
@@ -121,31 +123,33 @@ def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
     ],
 )
 def test_india_went_from_24_hours_to_2_overnight(on: date, id_: str, hours: int) -> None:
-    route = find_route("in-it-3-2-b", a_case(lived_in("IN"), SightingReach.PUBLIC), on, on, ROUTES)
+    route = find_route(
+        "in-it-3-2-b", a_case(situation_in("IN"), SightingReach.PUBLIC), on, on, ROUTES
+    )
     assert (route.id, route.deadline_hours) == (id_, hours)
 
 
 @pytest.mark.parametrize(("on", "offered"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
 def test_the_uks_48_hours_begin_on_their_day(on: date, *, offered: bool) -> None:
-    found = ids(choose(a_case(lived_in("GB"), SightingReach.PUBLIC), on))
+    found = ids(choose(a_case(situation_in("GB"), SightingReach.PUBLIC), on))
     assert ("uk-osa-20a" in found) is offered
 
 
 def test_a_duty_follows_the_law_of_today_and_an_offence_that_of_its_day() -> None:
     """The picture was first seen in 2024; the duty of a platform begins with a request."""
-    choice = choose(a_case(lived_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY)
+    choice = choose(a_case(situation_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY)
     assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(ids(choice))
     assert "us-tida-crime" not in ids(choice)
 
 
 def test_a_directive_that_is_not_yet_law_is_not_offered() -> None:
-    case = a_case(lived_in("FR"), SightingReach.PUBLIC)
+    case = a_case(situation_in("FR"), SightingReach.PUBLIC)
     assert "eu-2024-1385" not in ids(choose(case))
     assert "eu-2024-1385" in ids(choose(case, date(2027, 6, 14)))
 
 
 def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -> None:
-    choice = choose(a_case(lived_in("US", "GB", "DE"), SightingReach.PRIVATE))
+    choice = choose(a_case(situation_in("US", "GB", "DE"), SightingReach.PRIVATE))
     lawful = [ranked for ranked in choice.ranked if ranked.route.kind is not RouteKind.BANK]
     reaches = {ranked.route.covers_private_sharing for ranked in lawful}
     assert reaches == {WhetherCovered.YES, WhetherCovered.UNCLEAR}
@@ -156,26 +160,26 @@ def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -
 
 
 def test_route_that_does_not_cover_the_chat_says_so() -> None:
-    choice = choose(a_case(lived_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC))
+    choice = choose(a_case(situation_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC))
     dmca = next(r for r in choice.ranked if r.route.id == "us-dmca-512c")
     assert "this does not reach the copy inside a chat" in dmca.notes
 
 
 def test_a_picture_that_is_not_intimate_gets_no_intimate_only_route() -> None:
-    choice = choose(a_case(lived_in("US", "DE", intimate=False), SightingReach.PUBLIC))
+    choice = choose(a_case(situation_in("US", "DE", intimate=False), SightingReach.PUBLIC))
     assert choice.ranked
     assert not [r for r in choice.ranked if r.route.intimate_only]
 
 
 def test_missing_answer_rules_nothing_out_and_is_noted() -> None:
-    unstated = replace(lived_in("GB"), intimate=None)
+    unstated = replace(situation_in("GB"), intimate=None)
     choice = choose(a_case(unstated, SightingReach.PUBLIC))
     notes = entry_of(choice, "uk-osa-20a").notes
     assert "only for an intimate picture; you can add whether this one is" in notes
 
 
 def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
-    unstated = lived_in("US-CA")
+    unstated = situation_in("US-CA")
     real, forged = replace(unstated, altered=False), replace(unstated, altered=True)
     assert "us-ca-22671" not in ids(choose(a_case(real, SightingReach.PUBLIC)))
     assert not entry_of(choose(a_case(forged, SightingReach.PUBLIC)), "us-ca-22671").notes
@@ -197,13 +201,13 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
 def test_hours_are_named_only_if_they_run_from_her_notice_to_the_removal(
     place: str, id_: str, hours: str
 ) -> None:
-    why = entry_of(choose(a_case(lived_in(place), SightingReach.PUBLIC)), id_).why
+    why = entry_of(choose(a_case(situation_in(place), SightingReach.PUBLIC)), id_).why
     assert why.endswith(hours)
     assert bool(hours) is ("hours" in why)
 
 
 def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
-    choice = choose(a_case(lived_in("PK"), SightingReach.PRIVATE))
+    choice = choose(a_case(situation_in("PK"), SightingReach.PRIVATE))
     assert choice.first is None
     assert ids(choice) == ["hash-stopncii", "pk-peca-21"]  # the hash bank only stops later uploads
     assert "check with a help line" in choice.others[1].notes
@@ -211,7 +215,7 @@ def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
 
 
 def test_without_an_applicable_route_a_help_line_comes_first() -> None:
-    choice = choose(a_case(lived_in("MZ", intimate=False), SightingReach.PRIVATE))
+    choice = choose(a_case(situation_in("MZ", intimate=False), SightingReach.PRIVATE))
     assert (choice.first, choice.others) == (None, ())
     assert "help line" in choice.why
 
@@ -219,7 +223,7 @@ def test_without_an_applicable_route_a_help_line_comes_first() -> None:
 @pytest.mark.parametrize(("days", "marked"), [(180, False), (181, True)])
 def test_fact_read_over_180_days_ago_is_marked(days: int, *, marked: bool) -> None:
     today = date.fromordinal(date(2026, 11, 25).toordinal() + days)
-    choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, today)
+    choice = choose(a_case(situation_in("US"), SightingReach.PUBLIC), TODAY, today)
     stale = {
         any("180 days" in note for note in ranked.notes)
         for ranked in choice.ranked
@@ -230,15 +234,17 @@ def test_fact_read_over_180_days_ago_is_marked(days: int, *, marked: bool) -> No
 
 def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
     early = datetime(2026, 2, 1, 23, 0, tzinfo=UTC)
-    case = a_case(lived_in("IN"), SightingReach.PUBLIC)
-    case = replace(case, sightings=(*case.sightings, seen(at=early)))
+    case = a_case(situation_in("IN"), SightingReach.PUBLIC)
+    case = replace(case, sightings=(*case.sightings, make_sighting(at=early)))
     assert day_of_event(case) == date(2026, 2, 1)
     assert day_of_event(replace(case, sightings=())) == START.date()
 
 
 def test_route_that_does_not_apply_is_not_found() -> None:
     with pytest.raises(RouteNotApplicable, match="uk-osa-20a"):
-        find_route("uk-osa-20a", a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, TODAY, ROUTES)
+        find_route(
+            "uk-osa-20a", a_case(situation_in("US"), SightingReach.PUBLIC), TODAY, TODAY, ROUTES
+        )
 
 
 PLACES = ("US", "US-CA", "GB", "GB-SCT", "DE", "NO", "AU", "IN", "CA", "CA-BC", "KR", "BR", "EU")

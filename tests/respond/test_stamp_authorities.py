@@ -34,7 +34,7 @@ from entrenous.respond.stamp_authorities import (
     read_stamp_authorities,
     root_in_bundle,
 )
-from tests.respond.room import Room, room_with_current_time
+from tests.respond.room import CaseOwner, owner_at_current_time
 
 PUBLIC_STAMPS = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
 UNREACHABLE_URL = "http://127.0.0.1:1/"  # nothing listens on port 1
@@ -171,23 +171,23 @@ def settings_for(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
 
 
 @pytest.fixture
-def room() -> Room:
-    return room_with_current_time()
+def owner() -> CaseOwner:
+    return owner_at_current_time()
 
 
 @needs_openssl
 @pytest.mark.real
 def test_next_authority_is_asked_when_one_is_unreachable_or_refuses(
-    room: Room, tmp_path: Path, addresses: dict[str, str]
+    owner: CaseOwner, tmp_path: Path, addresses: dict[str, str]
 ) -> None:
     order = [addresses[name] for name in ("away", "refusing", "good")]
-    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
     with open_known_authorities(settings_for(tmp_path, *order)) as ask:
-        stamped = stamp_evidence_or_postpone(case.name, ask, room.device)
+        stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
     (stamp,) = stamped.stamps
     assert stamp.authority_url == addresses["good"]
     assert stamp.authorities.strip() == (tmp_path / "tsa" / "ca.pem").read_bytes().strip()
-    assert verify_case(case.name, room.device, verify_stamp) == stamped
+    assert verify_case(case.name, owner.device, verify_stamp) == stamped
 
 
 @needs_openssl
@@ -205,22 +205,22 @@ def test_an_authority_whose_root_the_bundle_lacks_is_not_asked(
 @needs_openssl
 @pytest.mark.real
 def test_postponed_stamp_stays_requested_until_it_is_made(
-    room: Room, tmp_path: Path, addresses: dict[str, str]
+    owner: CaseOwner, tmp_path: Path, addresses: dict[str, str]
 ) -> None:
-    case = add_statement(room.opens().name, "seen on Monday", room.device)
-    assert cases_to_stamp(room.device) == ()
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    assert cases_to_stamp(owner.device) == ()
     with open_known_authorities(settings_for(tmp_path, addresses["away"])) as ask:
         with pytest.raises(StampPostponed, match="entrenous evidence stamp"):
-            stamp_evidence_or_postpone(case.name, ask, room.device)
-        first = verify_case(case.name, room.device)
-        room.clock.advance(minutes=2)
+            stamp_evidence_or_postpone(case.name, ask, owner.device)
+        first = verify_case(case.name, owner.device)
+        owner.clock.advance(minutes=2)
         with pytest.raises(StampPostponed):
-            stamp_evidence_or_postpone(case.name, ask, room.device)
-    assert cases_to_stamp(room.device) == (case.name,)
-    again = verify_case(case.name, room.device)
+            stamp_evidence_or_postpone(case.name, ask, owner.device)
+    assert cases_to_stamp(owner.device) == (case.name,)
+    again = verify_case(case.name, owner.device)
     assert again == first, "asking again changes nothing"
     assert "To be stamped since" in pending_stamp_text(again)
     with open_known_authorities(settings_for(tmp_path, addresses["good"])) as ask:
-        stamped = stamp_evidence_or_postpone(case.name, ask, room.device)
+        stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
     assert (len(stamped.stamps), pending_stamp_text(stamped)) == (1, "")
-    assert cases_to_stamp(room.device) == ()
+    assert cases_to_stamp(owner.device) == ()

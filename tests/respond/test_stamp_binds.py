@@ -22,14 +22,14 @@ from entrenous.respond.evidence import (
 )
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, Stamp
 from entrenous.respond.open_case import add_statement
-from tests.respond.room import START, Room, room_with_current_time, stamp_authority
+from tests.respond.room import START, CaseOwner, owner_at_current_time, stamp_authority
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def room() -> Room:
-    return room_with_current_time()
+def owner() -> CaseOwner:
+    return owner_at_current_time()
 
 
 @pytest.mark.real
@@ -47,15 +47,15 @@ def room() -> Room:
 def test_item_that_differs_from_its_stamp_is_refused(
     change: Callable[[EvidenceItem], EvidenceItem],
     pattern: str,
-    room: Room,
+    owner: CaseOwner,
     authority: HttpTimestampAuthority,
 ) -> None:
-    case = add_statement(room.opens().name, "seen on Monday", room.device)
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     other = replace(stamped, evidence=(change(stamped.evidence[0]),))
-    save_case(other, room.device, CustodyAct.CHANGED, "said more about it")
+    save_case(other, owner.device, CustodyAct.CHANGED, "said more about it")
     with pytest.raises(ItemDiffersFromStamp) as refused:
-        verify_case(case.name, room.device, verify_stamp)
+        verify_case(case.name, owner.device, verify_stamp)
     message = " ".join(str(refused.value).split())
     assert f"Item 1 of case {case.name}" in message
     assert re.search(pattern, message)
@@ -64,26 +64,26 @@ def test_item_that_differs_from_its_stamp_is_refused(
 @pytest.mark.real
 @pytest.mark.threat("evidence-changed")
 def test_rewritten_case_fails_against_the_genuine_authority(
-    room: Room, authority: HttpTimestampAuthority, tmp_path: Path
+    owner: CaseOwner, authority: HttpTimestampAuthority, tmp_path: Path
 ) -> None:
-    case = add_statement(room.opens().name, "seen on Monday", room.device)
-    stamped = stamp_evidence(case.name, authority.stamp, room.device)
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     genuine = partial(verify_stamp, authorities=stamped.stamps[0].authorities)
-    assert verify_case(case.name, room.device, genuine) == stamped
-    _rewrite_case(stamped, room, stamp_authority(tmp_path / "own"))
-    verify_case(case.name, room.device, verify_stamp)
+    assert verify_case(case.name, owner.device, genuine) == stamped
+    _rewrite_case(stamped, owner, stamp_authority(tmp_path / "own"))
+    verify_case(case.name, owner.device, verify_stamp)
     with pytest.raises(InvalidTimestamp, match="authority that you trust"):
-        verify_case(case.name, room.device, genuine)
+        verify_case(case.name, owner.device, genuine)
 
 
-def _rewrite_case(case: Case, room: Room, own: HttpTimestampAuthority) -> None:
-    delete_chain(case.name, room.device)
-    room.vault.drop(CASES_TABLE, case.name)
-    room.clock.moment = LONG_AGO
+def _rewrite_case(case: Case, owner: CaseOwner, own: HttpTimestampAuthority) -> None:
+    delete_chain(case.name, owner.device)
+    owner.vault.drop(CASES_TABLE, case.name)
+    owner.clock.moment = LONG_AGO
     anew = replace(case, evidence=(), stamps=(), steps=(), links=0, opened_at=LONG_AGO)
-    save_case(anew, room.device, CustodyAct.OPENED, "opened without a trace")
-    add_statement(case.name, "an invented one", room.device)
-    stamp_evidence(case.name, own.stamp, room.device)
+    save_case(anew, owner.device, CustodyAct.OPENED, "opened without a trace")
+    add_statement(case.name, "an invented one", owner.device)
+    stamp_evidence(case.name, own.stamp, owner.device)
 
 
 def stamped_at(at: datetime) -> Callable[[bytes], Stamp]:
@@ -91,27 +91,27 @@ def stamped_at(at: datetime) -> Callable[[bytes], Stamp]:
 
 
 def test_stamp_time_before_the_evidence_is_refused() -> None:
-    room = Room()
-    case = add_statement(room.opens().name, "seen on Monday", room.device)
+    owner = CaseOwner()
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
     with pytest.raises(InvalidTimestamp, match="one of the two clocks is wrong"):
-        stamp_evidence(case.name, stamped_at(LONG_AGO), room.device)
+        stamp_evidence(case.name, stamped_at(LONG_AGO), owner.device)
     with pytest.raises(InvalidTimestamp):
         stamp_evidence(
-            case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX - timedelta(seconds=1)), room.device
+            case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX - timedelta(seconds=1)), owner.device
         )
-    assert find_case(case.name, room.device) == case
-    stamped = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), room.device)
+    assert find_case(case.name, owner.device) == case
+    stamped = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), owner.device)
     assert evidence_level_in_words(stamped.evidence[0], stamped).endswith(
         "stamped 2026-11-25 11:55:00 UTC"
     )
 
 
 def test_stored_stamp_with_implausible_time_is_not_shown() -> None:
-    room = Room()
-    case = add_statement(room.opens().name, "seen on Monday", room.device)
-    stamped = stamp_evidence(case.name, stamped_at(START), room.device)
+    owner = CaseOwner()
+    case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
+    stamped = stamp_evidence(case.name, stamped_at(START), owner.device)
     early = replace(stamped, stamps=(replace(stamped.stamps[0], at=LONG_AGO),))
-    save_case(early, room.device, CustodyAct.CHANGED, "said more about it")
+    save_case(early, owner.device, CustodyAct.CHANGED, "said more about it")
     assert "2020" not in evidence_level_in_words(early.evidence[0], early)
     with pytest.raises(InvalidTimestamp, match="clocks"):
-        verify_case(case.name, room.device)
+        verify_case(case.name, owner.device)

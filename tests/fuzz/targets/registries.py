@@ -20,7 +20,7 @@ from entrenous.respond.rdap_services import (
 )
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, satisfies
-from tests.respond.rdap_room import DOMAIN, NETWORK
+from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER
 
 _WHOIS: Final = b"Registrar Abuse Contact Email: abuse@registrar.example\n% abuse: a@b.example\n"
 _LIST: Final = b'{"version":"1.0","services":[[["example","8.8.8.0/24"],["https://r.example/"]]]}'
@@ -68,7 +68,7 @@ TARGETS: Final = (
     Target(
         "rdap-answer",
         satisfies(_answer, _can_be_shown),
-        lambda: [json.dumps(one).encode() for one in (DOMAIN, NETWORK)],
+        lambda: [json.dumps(one).encode() for one in (DOMAIN_ANSWER, NETWORK_ANSWER)],
         change_json,
     ),
     Target("rdap-pasted", satisfies(_pasted, _can_be_shown), lambda: [_WHOIS], longest=2048),

@@ -28,17 +28,17 @@ from entrenous.respond.evidence import make_manifest
 from entrenous.respond.nouns import EvidenceLevel, NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting, record_somebody_under_18
 from entrenous.respond.watch.polite_web import NotOnTheWeb, SiteDidNotAnswer
-from tests.respond.room import Room, lived_in, seen
+from tests.respond.room import CaseOwner, make_sighting, situation_in
 from tests.respond.watch.site import (
-    Pauses,
+    PauseClock,
     Site,
-    endless,
+    endless_reply,
     photo,
-    picture,
-    redirect,
+    picture_reply,
+    redirect_reply,
     reply,
     serve_site,
-    slow,
+    slow_reply,
 )
 from tests.serving.certificates import own_authority
 
@@ -51,27 +51,27 @@ BODY = '<html><head><title>A post</title></head><body><img src="/p.jpg"></body><
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve_site() as served:
-        served.pages |= {"/post": reply(BODY, X_Odd="a  b"), "/p.jpg": picture()}
+        served.pages |= {"/post": reply(BODY, X_Odd="a  b"), "/p.jpg": picture_reply()}
         yield served
 
 
 def capture(
-    room: Room, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
+    owner: CaseOwner, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
 ) -> bytes:
     """Capture the page ``where`` for a new case, and return the stored WACZ."""
-    name = room.opens().name
-    add_sighting(name, seen(where, at=room.clock.now()), room.device)
+    name = owner.open_case().name
+    add_sighting(name, make_sighting(where, at=owner.clock.now()), owner.device)
     web = PublicWeb(records=True, time_max_s=time_max_s)
     if context is not None:
         web.context = context
-    pauses = Pauses()
+    pauses = PauseClock()
     env = CaptureEnvironment(
         web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30)
     )
-    case = capture_page(name, 1, "for the police", env, room.device)
+    case = capture_page(name, 1, "for the police", env, owner.device)
     (item,) = case.evidence
     assert (item.level, item.sighting) == (EvidenceLevel.A2, 1)
-    return room.vault.read_stored_file(item.blob)
+    return owner.vault.read_stored_file(item.blob)
 
 
 def tls_contexts(
@@ -104,10 +104,10 @@ def facts(wacz: bytes) -> dict[str, Any]:
     return parsed
 
 
-def test_wacz_finds_a_changed_byte(room: Room, site: Site, tmp_path: Path) -> None:
+def test_wacz_finds_a_changed_byte(owner: CaseOwner, site: Site, tmp_path: Path) -> None:
     from entrenous.respond.capture.web_archive import uncompressed_zip
 
-    parts = files(capture(room, f"{site.url}/post"))
+    parts = files(capture(owner, f"{site.url}/post"))
     parts["pages/pages.jsonl"] = parts["pages/pages.jsonl"].replace(b"post", b"past")
     file = tmp_path / "capture.wacz"
     file.write_bytes(uncompressed_zip(parts, datetime(2026, 11, 30, tzinfo=UTC)))
@@ -116,10 +116,10 @@ def test_wacz_finds_a_changed_byte(room: Room, site: Site, tmp_path: Path) -> No
 
 
 def test_warcio_agrees_with_every_digest(
-    room: Room, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    owner: CaseOwner, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "data.warc.gz"
-    file.write_bytes(files(capture(room, f"{site.url}/post"))["archive/data.warc.gz"])
+    file.write_bytes(files(capture(owner, f"{site.url}/post"))["archive/data.warc.gz"])
     command = type("Command", (), {"inputs": [str(file)], "verbose": True})()
     checker = Checker(command)
     checker.process_all()
@@ -129,8 +129,8 @@ def test_warcio_agrees_with_every_digest(
     assert "fail" not in output
 
 
-def test_requests_and_answers_are_stored_byte_for_byte(room: Room, site: Site) -> None:
-    stored = records(capture(room, f"{site.url}/post"))
+def test_requests_and_answers_are_stored_byte_for_byte(owner: CaseOwner, site: Site) -> None:
+    stored = records(capture(owner, f"{site.url}/post"))
     kinds = [(headers["WARC-Type"], headers.get("WARC-Target-URI", "")) for headers, _ in stored]
     page, shown = f"{site.url}/post", f"{site.url}/p.jpg"
     pairs = [("response", page), ("request", page), ("response", shown), ("request", shown)]
@@ -145,50 +145,52 @@ def test_requests_and_answers_are_stored_byte_for_byte(room: Room, site: Site) -
     assert stored[1][0]["WARC-IP-Address"] == "127.0.0.1"
 
 
-def test_irregular_header_is_stored_unchanged(room: Room, site: Site) -> None:
+def test_irregular_header_is_stored_unchanged(owner: CaseOwner, site: Site) -> None:
     raw = b"HTTP/1.1 200 Fine by me\r\ncontent-TYPE:text/plain\r\nX:  1\r\nX: 2\r\n\r\nwords"
 
     def answer(request: Any) -> None:
         request.wfile.write(raw)
 
     site.pages["/odd"] = answer
-    assert records(capture(room, f"{site.url}/odd"))[1][1] == raw
+    assert records(capture(owner, f"{site.url}/odd"))[1][1] == raw
 
 
-def test_chunked_answer_is_stored_unchanged(room: Room, site: Site) -> None:
+def test_chunked_answer_is_stored_unchanged(owner: CaseOwner, site: Site) -> None:
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwords\r\n0\r\n\r\n"
 
     def answer(request: Any) -> None:
         request.wfile.write(raw)
 
     site.pages["/chunks"] = answer
-    assert records(capture(room, f"{site.url}/chunks"))[1][1] == raw
+    assert records(capture(owner, f"{site.url}/chunks"))[1][1] == raw
 
 
-def test_interim_answers_are_left_out(room: Room, site: Site) -> None:
+def test_interim_answers_are_left_out(owner: CaseOwner, site: Site) -> None:
     def answer(request: Any) -> None:
         request.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
         request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
 
     site.pages["/hints"] = answer
-    stored = records(capture(room, f"{site.url}/hints"))[1][1]
+    stored = records(capture(owner, f"{site.url}/hints"))[1][1]
     assert stored == b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
 
 
-def test_redirects_are_stored_and_the_final_address_is_recorded(room: Room, site: Site) -> None:
-    site.pages["/short"] = redirect("/post")
-    wacz = capture(room, f"{site.url}/short")
+def test_redirects_are_stored_and_the_final_address_is_recorded(
+    owner: CaseOwner, site: Site
+) -> None:
+    site.pages["/short"] = redirect_reply("/post")
+    wacz = capture(owner, f"{site.url}/short")
     saved = facts(wacz)
     assert (saved["url_typed"], saved["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
-    assert site.paths == ["/short", "/post", "/p.jpg"]  # no robots.txt: a person asks
+    assert site.requested_paths == ["/short", "/post", "/p.jpg"]  # no robots.txt: a person asks
     responses = [h["WARC-Target-URI"] for h, _ in records(wacz) if h["WARC-Type"] == "response"]
-    assert responses == [f"{site.url}{path}" for path in site.paths]
+    assert responses == [f"{site.url}{path}" for path in site.requested_paths]
     page = json.loads(files(wacz)["pages/pages.jsonl"].splitlines()[1])
     assert page["url"] == f"{site.url}/post"
 
 
-def test_facts_of_the_capture(room: Room, site: Site) -> None:
-    saved = facts(capture(room, f"{site.url}/post"))
+def test_facts_of_the_capture(owner: CaseOwner, site: Site) -> None:
+    saved = facts(capture(owner, f"{site.url}/post"))
     assert saved["schema"] == "entrenous/capture/1"
     assert saved["started_at"] == "2026-11-25T12:00:00.000000Z"
     assert saved["local_time"] == "2026-11-25T17:30:00+05:30"
@@ -199,11 +201,11 @@ def test_facts_of_the_capture(room: Room, site: Site) -> None:
 
 # The indexer imports pyamf, which uses a function that Python deprecates from 3.12 on.
 @pytest.mark.filterwarnings("ignore:.*utcfromtimestamp:DeprecationWarning:pyamf")
-def test_index_equals_that_of_the_reference_indexer(room: Room, site: Site) -> None:
+def test_index_equals_that_of_the_reference_indexer(owner: CaseOwner, site: Site) -> None:
     from cdxj_indexer.main import CDXJIndexer
 
-    site.pages["/short"] = redirect("/post")
-    parts = files(capture(room, f"{site.url}/short"))
+    site.pages["/short"] = redirect_reply("/post")
+    parts = files(capture(owner, f"{site.url}/short"))
     with tempfile.TemporaryDirectory() as folder:
         warc = Path(folder) / "data.warc.gz"
         warc.write_bytes(parts["archive/data.warc.gz"])
@@ -236,11 +238,11 @@ def test_sort_keys_equal_those_of_the_reference(url: str) -> None:
     assert surt_sort_key(url) == surt.surt(url)
 
 
-def test_certificate_chain_is_stored(room: Room, tmp_path: Path) -> None:
+def test_certificate_chain_is_stored(owner: CaseOwner, tmp_path: Path) -> None:
     server, client, certificates = tls_contexts(tmp_path)
     with serve_site(server) as served:
         served.pages["/post"] = reply("words")
-        wacz = capture(room, f"{served.url}/post", client)
+        wacz = capture(owner, f"{served.url}/post", client)
     (pem,) = [
         block
         for headers, block in records(wacz)
@@ -252,79 +254,83 @@ def test_certificate_chain_is_stored(room: Room, tmp_path: Path) -> None:
     assert response.endswith(b"words")
 
 
-def test_site_with_an_untrusted_certificate_is_not_captured(room: Room, tmp_path: Path) -> None:
+def test_site_with_an_untrusted_certificate_is_not_captured(
+    owner: CaseOwner, tmp_path: Path
+) -> None:
     server, _, _ = tls_contexts(tmp_path)
     refused = pytest.raises(SiteDidNotAnswer, match="certificate")
     with serve_site(server) as served, refused:
-        capture(room, f"{served.url}/post")
-    assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
+        capture(owner, f"{served.url}/post")
+    assert find_case(owner.vault.keys("cases")[0], owner.device).evidence == ()
 
 
 @pytest.mark.parametrize("status", [404, 410, 500, 403])
-def test_error_page_is_a_capture_too(room: Room, site: Site, status: int) -> None:
+def test_error_page_is_a_capture_too(owner: CaseOwner, site: Site, status: int) -> None:
     site.pages["/post"] = reply("it is gone", status=status)
-    wacz = capture(room, f"{site.url}/post")
+    wacz = capture(owner, f"{site.url}/post")
     assert records(wacz)[1][1].startswith(b"HTTP/1.1 %d " % status)
-    case = find_case(room.vault.keys("cases")[0], room.device)
+    case = find_case(owner.vault.keys("cases")[0], owner.device)
     assert case.evidence[0].what == f"capture of sighting 1, HTTP status {status}"
 
 
-def test_pictures_at_local_addresses_are_counted_but_not_requested(room: Room, site: Site) -> None:
+def test_pictures_at_local_addresses_are_counted_but_not_requested(
+    owner: CaseOwner, site: Site
+) -> None:
     site.pages["/post"] = reply('<img src="http://10.0.0.1/a"><img src="/p.jpg">')
-    saved = facts(capture(room, f"{site.url}/post"))
+    saved = facts(capture(owner, f"{site.url}/post"))
     assert saved["pictures_missing"] == 1
 
 
-def test_endless_page_is_truncated_and_marked(room: Room, site: Site) -> None:
-    site.pages["/post"] = endless("text/plain")
-    wacz = capture(room, f"{site.url}/post")
+def test_endless_page_is_truncated_and_marked(owner: CaseOwner, site: Site) -> None:
+    site.pages["/post"] = endless_reply("text/plain")
+    wacz = capture(owner, f"{site.url}/post")
     assert facts(wacz)["whole"] is False
     assert records(wacz)[1][0]["WARC-Truncated"] == "length"
     assert len(wacz) < 2 * 16 * 1024 * 1024
 
 
-def test_slow_page_is_not_captured(room: Room, site: Site) -> None:
-    site.pages["/post"] = slow()
+def test_slow_page_is_not_captured(owner: CaseOwner, site: Site) -> None:
+    site.pages["/post"] = slow_reply()
     with pytest.raises(SiteDidNotAnswer, match="too long"):
-        capture(room, f"{site.url}/post", time_max_s=1.0)
+        capture(owner, f"{site.url}/post", time_max_s=1.0)
 
 
-def test_redirect_to_a_local_address_is_not_captured(room: Room, site: Site) -> None:
-    site.pages["/post"] = redirect("http://10.0.0.1/")
+def test_redirect_to_a_local_address_is_not_captured(owner: CaseOwner, site: Site) -> None:
+    site.pages["/post"] = redirect_reply("http://10.0.0.1/")
     with pytest.raises(NotOnTheWeb):
-        capture(room, f"{site.url}/post")
-    assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
+        capture(owner, f"{site.url}/post")
+    assert find_case(owner.vault.keys("cases")[0], owner.device).evidence == ()
 
 
-def test_capture_is_in_the_chain_and_in_the_manifest(room: Room, site: Site) -> None:
-    capture(room, f"{site.url}/post")
-    case = find_case(room.vault.keys("cases")[0], room.device)
-    assert verify_chain(case.name, room.device)[-1].item == 1
-    (line,) = make_manifest(case, room.device).items
+def test_capture_is_in_the_chain_and_in_the_manifest(owner: CaseOwner, site: Site) -> None:
+    capture(owner, f"{site.url}/post")
+    case = find_case(owner.vault.keys("cases")[0], owner.device)
+    assert verify_chain(case.name, owner.device)[-1].item == 1
+    (line,) = make_manifest(case, owner.device).items
     assert line.level is EvidenceLevel.A2
 
 
-def test_refused_capture_requests_and_writes_nothing(room: Room, site: Site) -> None:
-    name = room.opens().name
-    add_sighting(name, seen(f"{site.url}/post"), room.device)
-    add_sighting(name, seen("a chat", SightingReach.PRIVATE), room.device)
+def test_refused_capture_requests_and_writes_nothing(owner: CaseOwner, site: Site) -> None:
+    name = owner.open_case().name
+    add_sighting(name, make_sighting(f"{site.url}/post"), owner.device)
+    add_sighting(name, make_sighting("a chat", SightingReach.PRIVATE), owner.device)
     env = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
     for number, error in ((2, NotCapturable), (3, NoSuchCaseEntry)):
         with pytest.raises(error):
-            capture_page(name, number, "", env, room.device)
-    close_case(name, room.device)
+            capture_page(name, number, "", env, owner.device)
+    close_case(name, owner.device)
     with pytest.raises(CaseClosed):
-        capture_page(name, 1, "", env, room.device)
+        capture_page(name, 1, "", env, owner.device)
     with pytest.raises(NotAllAdults):
-        record_somebody_under_18(name, lived_in("US"), room.device)
-    before = (dict(room.vault._drawers), dict(room.vault._files))
+        record_somebody_under_18(name, situation_in("US"), owner.device)
+    before = (dict(owner.vault._drawers), dict(owner.vault._files))
     with pytest.raises(NotAllAdults):
-        capture_page(name, 1, "", env, room.device)
-    assert (room.vault._drawers, room.vault._files) == before
-    assert site.asked == []
+        capture_page(name, 1, "", env, owner.device)
+    assert (owner.vault._drawers, owner.vault._files) == before
+    assert site.requests == []
 
 
-def test_nothing_is_written_to_disk_while_capturing(room: Room, site: Site) -> None:
+def test_nothing_is_written_to_disk_while_capturing(owner: CaseOwner, site: Site) -> None:
     opened = list[str]()
 
     def record_open(event: str, arguments: tuple[Any, ...]) -> None:
@@ -334,7 +340,7 @@ def test_nothing_is_written_to_disk_while_capturing(room: Room, site: Site) -> N
     recording = True
     sys.addaudithook(record_open)
     try:
-        capture(room, f"{site.url}/post")
+        capture(owner, f"{site.url}/post")
     finally:
         recording = False
     assert opened == []

@@ -22,8 +22,8 @@ from entrenous.respond.case_file import find_case
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.nouns import EvidenceLevel
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import Room, seen
-from tests.respond.watch.site import Site, picture, reply, serve_site
+from tests.respond.room import CaseOwner, make_sighting
+from tests.respond.watch.site import Site, picture_reply, reply, serve_site
 
 PAGE = '<html>{}<img src="/p.jpg"></html>'
 
@@ -31,66 +31,66 @@ PAGE = '<html>{}<img src="/p.jpg"></html>'
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve_site() as served:
-        served.pages |= {"/post": reply(PAGE.format("one")), "/p.jpg": picture()}
+        served.pages |= {"/post": reply(PAGE.format("one")), "/p.jpg": picture_reply()}
         yield served
 
 
-def captured_case(room: Room, site: Site) -> tuple[str, bytes]:
+def captured_case(owner: CaseOwner, site: Site) -> tuple[str, bytes]:
     """Return the name of a new case with a capture of the page, and that capture (WACZ)."""
-    name = room.opens().name
-    add_sighting(name, seen(f"{site.url}/post"), room.device)
+    name = owner.open_case().name
+    add_sighting(name, make_sighting(f"{site.url}/post"), owner.device)
     env = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
-    case = capture_page(name, 1, "", env, room.device)
-    return name, room.vault.read_stored_file(case.evidence[0].blob)
+    case = capture_page(name, 1, "", env, owner.device)
+    return name, owner.vault.read_stored_file(case.evidence[0].blob)
 
 
 @pytest.mark.real
-def test_same_content_is_level_a3(room: Room, site: Site) -> None:
-    name, _ = captured_case(room, site)
+def test_same_content_is_level_a3(owner: CaseOwner, site: Site) -> None:
+    name, _ = captured_case(owner, site)
     site.pages["/post"] = reply(PAGE.format("another token"))  # but the same picture
-    _, theirs = captured_case(Room(), site)
-    item = add_second_capture(name, theirs, " a  helper ", room.device).evidence[-1]
+    _, theirs = captured_case(CaseOwner(), site)
+    item = add_second_capture(name, theirs, " a  helper ", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A3
     assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
-    assert room.vault.read_stored_file(item.blob) == theirs
+    assert owner.vault.read_stored_file(item.blob) == theirs
 
 
 @pytest.mark.real
-def test_other_content_is_level_a1(room: Room, site: Site) -> None:
-    name, _ = captured_case(room, site)
-    site.pages |= {"/post": reply(PAGE.format("two")), "/p.jpg": picture("coffee")}
-    _, theirs = captured_case(Room(), site)
-    item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
+def test_other_content_is_level_a1(owner: CaseOwner, site: Site) -> None:
+    name, _ = captured_case(owner, site)
+    site.pages |= {"/post": reply(PAGE.format("two")), "/p.jpg": picture_reply("coffee")}
+    _, theirs = captured_case(CaseOwner(), site)
+    item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
     assert "no content in it is the same" in item.what
 
 
 @pytest.mark.real
-def test_same_content_at_another_address_is_not_the_same_page(room: Room, site: Site) -> None:
-    name, _ = captured_case(room, site)
+def test_same_content_at_another_address_is_not_the_same_page(owner: CaseOwner, site: Site) -> None:
+    name, _ = captured_case(owner, site)
     with serve_site() as other:
         other.pages = site.pages
-        _, theirs = captured_case(Room(), other)
-    item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
+        _, theirs = captured_case(CaseOwner(), other)
+    item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
 
 
 @pytest.mark.real
-def test_without_a_first_capture_the_level_is_a1(room: Room, site: Site) -> None:
-    _, theirs = captured_case(Room(), site)
-    name = room.opens().name
-    item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
+def test_without_a_first_capture_the_level_is_a1(owner: CaseOwner, site: Site) -> None:
+    _, theirs = captured_case(CaseOwner(), site)
+    name = owner.open_case().name
+    item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
 
 
 @pytest.mark.real
-def test_damaged_archive_stores_nothing(room: Room, site: Site) -> None:
-    name, theirs = captured_case(room, site)
-    before = find_case(name, room.device)
+def test_damaged_archive_stores_nothing(owner: CaseOwner, site: Site) -> None:
+    name, theirs = captured_case(owner, site)
+    before = find_case(name, owner.device)
     for broken in (theirs[:-200], b"PK\x03\x04", b"", theirs[:300] + bytes(500) + theirs[800:]):
         with pytest.raises(NotAWebArchive):
-            add_second_capture(name, broken, "a helper", room.device)
-    assert find_case(name, room.device) == replace(before)
+            add_second_capture(name, broken, "a helper", owner.device)
+    assert find_case(name, owner.device) == replace(before)
 
 
 def wacz(warc: bytes) -> bytes:

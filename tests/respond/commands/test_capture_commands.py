@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.cli import run
 from tests.ready import run_program
-from tests.respond.watch.site import Site, photo, picture, reply, serve_site
+from tests.respond.watch.site import Site, photo, picture_reply, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -24,7 +24,7 @@ def site() -> Iterator[Site]:
     with serve_site() as served:
         served.pages |= {
             f"/{SECRET}": reply(f'<html><img src="/{SECRET}.jpg">{SECRET}'),
-            f"/{SECRET}.jpg": picture(),
+            f"/{SECRET}.jpg": picture_reply(),
         }
         yield served
 
@@ -41,7 +41,7 @@ def test_capture_asks_first_and_becomes_an_item_of_level_a2(
 ) -> None:
     assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 2
     assert "your IP address" in capsys.readouterr().err
-    assert site.asked == []
+    assert site.requests == []
     shown = cli("evidence", "capture", case, "--sighting", "1", "--yes", "--why", "for the police")
     (item,) = shown["evidence"]
     assert (item["level"], item["what"]) == ("A2", "capture of sighting 1, HTTP status 200")
@@ -66,7 +66,7 @@ def test_under_18_case_is_never_captured(cli: Cli, case: str, site: Site, tmp_pa
     before = {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")}
     cli("evidence", "capture", case, "--sighting", "1", "--yes", status=3)
     assert {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")} == before
-    assert site.asked == []
+    assert site.requests == []
 
 
 def test_no_address_and_no_picture_is_in_output_or_files(
@@ -81,7 +81,7 @@ def test_no_address_and_no_picture_is_in_output_or_files(
         cwd=tmp_path,
     )
     assert ended.returncode == 0
-    assert f"/{SECRET}.jpg" in site.paths
+    assert f"/{SECRET}.jpg" in site.requested_paths
     assert list(temporary.iterdir()) == []
     shown = photo("astronaut", 75, 400)
     windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]

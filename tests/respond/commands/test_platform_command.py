@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.cli import run
 from tests.respond.commands.conftest import Cli
-from tests.respond.rdap_room import DOMAIN, NETWORK, registry
+from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, run_rdap_server
 
 
 @pytest.fixture
@@ -114,10 +114,10 @@ def test_nothing_is_looked_up_without_the_option(capsys: pytest.CaptureFixture[s
 @pytest.mark.real
 @pytest.mark.usefixtures("no_vault")
 def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]) -> None:
-    with registry() as server:
-        server.lists()
-        server.says("/rdap/domain/pictures.example", DOMAIN)
-        server.says("/rdap/ip/8.8.8.8", NETWORK)
+    with run_rdap_server() as server:
+        server.set_server_lists()
+        server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
+        server.set_answer("/rdap/ip/8.8.8.8", NETWORK_ANSWER)
         capsys.readouterr()
         site = ("https://maria.pictures.example/1", "--look-up", "--address", "8.8.8.8")
         assert run(["case", "platform", *site, "--lists", server.url, "--json"], {}) == 0
@@ -129,8 +129,8 @@ def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]
     ]
     assert "pictures.example" in captured.err
     assert "your network address" in captured.err
-    assert not any("maria" in path for path in server.asked)
-    with registry() as server:
+    assert not any("maria" in path for path in server.requested_paths)
+    with run_rdap_server() as server:
         platform_output(capsys, *site, "--lists", server.url, status=6)
 
 

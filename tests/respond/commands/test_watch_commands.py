@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.cli import run
 from tests.ready import run_program
-from tests.respond.watch.site import Site, photo, picture, reply, serve_site
+from tests.respond.watch.site import Site, photo, picture_reply, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -24,7 +24,7 @@ def site() -> Iterator[Site]:
     with serve_site() as served:
         served.pages |= {
             f"/{SECRET}": reply(f'<img src="/{SECRET}.jpg">{SECRET}'),
-            f"/{SECRET}.jpg": picture(),
+            f"/{SECRET}.jpg": picture_reply(),
         }
         yield served
 
@@ -50,7 +50,7 @@ def test_first_use_says_what_the_site_sees_and_asks(
     capsys.readouterr()
     assert run(["case", "watch", case, "--on", "1"], {}) == 0  # agreed above
     assert "IP address" not in capsys.readouterr().err
-    assert site.asked == []  # switching on sends no request
+    assert site.requests == []  # switching on sends no request
 
 
 def test_once_checks_all_cases_and_prints_json(cli: Cli, case: str) -> None:
@@ -71,7 +71,7 @@ def test_no_request_is_sent_for_an_under_18_case(cli: Cli, case: str, site: Site
     cli("case", "watch", case, "--on", "1", "--yes", status=3)
     cli("case", "watch", case, "--once", status=3)
     assert cli("case", "watch", "--once")["looked"] == []
-    assert site.asked == []
+    assert site.requests == []
 
 
 def test_missing_name_is_a_usage_error(cli: Cli) -> None:
@@ -93,7 +93,7 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
     )
     assert ended.returncode == 0
     assert f"{case}, sighting 1: still there" in ended.stdout.decode()
-    assert f"/{SECRET}.jpg" in site.paths
+    assert f"/{SECRET}.jpg" in site.requested_paths
     assert list(temporary.iterdir()) == []
     written = [ended.stdout, ended.stderr]
     written += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]

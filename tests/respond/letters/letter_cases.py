@@ -12,7 +12,7 @@ from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import wording_keys_for
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, NoticeState, Sighting
 from entrenous.respond.situation import PictureMaker, Spread
-from tests.respond.room import PAGE, START, lived_in, seen
+from tests.respond.room import PAGE, START, make_sighting, situation_in
 
 ROUTES: Final = {route.id: route for route in (*shipped_routes(), *builtin_letter_routes())}
 FILED: Final = tuple(
@@ -22,7 +22,7 @@ FILED: Final = tuple(
     if route.kind is not RouteKind.DUTY
 )
 _SAID: Final = replace(
-    lived_in("US", "DE"), posted=Spread.PUBLIC, recipient_known=True, platform="instagram"
+    situation_in("US", "DE"), posted=Spread.PUBLIC, recipient_known=True, platform="instagram"
 )
 _SHOT: Final = EvidenceItem(
     1, EvidenceLevel.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
@@ -32,13 +32,13 @@ BARE: Final = Case(
     CaseName("case-2-quiet-heron"),
     START,
     replace(_SAID, intimate=None, taken_by=PictureMaker.UNSAID),
-    sightings=(replace(seen(), number=1, handle="@shadow"),),
+    sightings=(replace(make_sighting(), number=1, handle="@shadow"),),
 )
 
 
 def full_case() -> Case:
     """Return a case with a sighting, evidence, and refused notices under three laws."""
-    page: Sighting = replace(seen(PAGE), number=1, handle="@shadow")
+    page: Sighting = replace(make_sighting(PAGE), number=1, handle="@shadow")
     case = replace(BARE, situation=_SAID, sightings=(page,), evidence=(_SHOT,))
     for id_ in ("us-tida-removal", "eu-dsa-16", "eu-gdpr-17"):
         drafted = draft_notice(case, ROUTES[RouteId(id_)], START, language="en")

@@ -17,19 +17,19 @@ from entrenous.respond.letters.drafted_notices import (
 )
 from entrenous.respond.nouns import Case, NoSuchCaseEntry
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import Room, lived_in, seen
+from tests.respond.room import CaseOwner, make_sighting, situation_in
 
 
 @pytest.fixture
-def case(room: Room) -> Case:
-    opened = room.opens()
-    add_sighting(opened.name, seen(), room.device)
-    draft_and_store_notice(opened.name, "us-tida-removal", room.device)
-    room.clock.advance(days=1)
-    add_sighting(opened.name, seen("https://pictures.example/p/124"), room.device)
-    draft_and_store_notice(opened.name, "us-tida-removal", room.device)
-    draft_and_store_notice(opened.name, "us-dmca-512c", room.device)
-    return find_case(opened.name, room.device)
+def case(owner: CaseOwner) -> Case:
+    opened = owner.open_case()
+    add_sighting(opened.name, make_sighting(), owner.device)
+    draft_and_store_notice(opened.name, "us-tida-removal", owner.device)
+    owner.clock.advance(days=1)
+    add_sighting(opened.name, make_sighting("https://pictures.example/p/124"), owner.device)
+    draft_and_store_notice(opened.name, "us-tida-removal", owner.device)
+    draft_and_store_notice(opened.name, "us-dmca-512c", owner.device)
+    return find_case(opened.name, owner.device)
 
 
 def test_drafting_again_keeps_the_old_version(case: Case) -> None:
@@ -64,48 +64,48 @@ def test_two_versions_are_compared_line_by_line(case: Case) -> None:
         compare_notices(case, 1, 9)
 
 
-def test_reference_number_is_stored_with_the_notice(case: Case, room: Room) -> None:
-    store_reference_number(case.name, 2, "NCII-77 / 4711", room.device)
-    stored = find_case(case.name, room.device)
+def test_reference_number_is_stored_with_the_notice(case: Case, owner: CaseOwner) -> None:
+    store_reference_number(case.name, 2, "NCII-77 / 4711", owner.device)
+    stored = find_case(case.name, owner.device)
     assert [one.reference for one in stored.notices] == ["", "NCII-77 / 4711", ""]
     assert "4711" not in "\n".join(notice_list_lines(stored))
     assert "4711" not in "".join(step.what for step in stored.steps)
 
 
 def test_a_gap_is_replaced_everywhere_and_no_longer_missing() -> None:
-    room = Room()
-    case = room.opens(lived_in("US"))
-    add_sighting(case.name, seen(), room.device)
-    drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
+    owner = CaseOwner()
+    case = owner.open_case(situation_in("US"))
+    add_sighting(case.name, make_sighting(), owner.device)
+    drafted = draft_and_store_notice(case.name, "us-tida-removal", owner.device)
     first, *rest = drafted.missing
     assert first in drafted.letter
-    filled = fill_gaps(case.name, 1, {first: " Ana [Ruiz] \n"}, room.device).notices[0]
+    filled = fill_gaps(case.name, 1, {first: " Ana [Ruiz] \n"}, owner.device).notices[0]
     assert first not in filled.letter
     assert "Ana [Ruiz]" in filled.letter
     assert any("Ana [Ruiz]" in line for part in filled.parts for line in part.lines)
     assert filled.missing == tuple(gap for gap in rest if gap != first)
-    assert find_case(case.name, room.device).notices[0] == filled
-    same = fill_gaps(case.name, 1, {"[what is not missing]": "x", rest[0]: "  "}, room.device)
+    assert find_case(case.name, owner.device).notices[0] == filled
+    same = fill_gaps(case.name, 1, {"[what is not missing]": "x", rest[0]: "  "}, owner.device)
     assert same.notices[0] == filled
 
 
 def test_text_that_was_filled_in_is_not_searched_for_gaps() -> None:
-    room = Room()
-    case = room.opens(lived_in("US"))
-    add_sighting(case.name, seen(), room.device)
+    owner = CaseOwner()
+    case = owner.open_case(situation_in("US"))
+    add_sighting(case.name, make_sighting(), owner.device)
     first, second, *_ = dict.fromkeys(
-        draft_and_store_notice(case.name, "us-tida-removal", room.device).missing
+        draft_and_store_notice(case.name, "us-tida-removal", owner.device).missing
     )
-    filled = fill_gaps(case.name, 1, {first: f"A {second} B", second: "C"}, room.device).notices[0]
+    filled = fill_gaps(case.name, 1, {first: f"A {second} B", second: "C"}, owner.device).notices[0]
     assert f"A {second} B" in filled.letter
     assert "A C B" not in filled.letter
 
 
 def test_sent_notice_cannot_be_changed() -> None:
-    room = Room()
-    case = room.opens(lived_in("US"))
-    add_sighting(case.name, seen(), room.device)
-    drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    record_notice_event(case.name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
+    owner = CaseOwner()
+    case = owner.open_case(situation_in("US"))
+    add_sighting(case.name, make_sighting(), owner.device)
+    drafted = draft_and_store_notice(case.name, "us-tida-removal", owner.device)
+    record_notice_event(case.name, 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
     with pytest.raises(NoLongerDraft):
-        fill_gaps(case.name, 1, {drafted.missing[0]: "Ana"}, room.device)
+        fill_gaps(case.name, 1, {drafted.missing[0]: "Ana"}, owner.device)

@@ -11,22 +11,22 @@ from entrenous.respond.letters.case_lines import HistoryEvent, HistoryLine, noti
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import PAGE, START, Room, seen
+from tests.respond.room import PAGE, START, CaseOwner, make_sighting
 
 HOUR = timedelta(hours=1)
 
 
 def history(
-    room: Room, *events: tuple[NoticeEvent, float], hours: float
+    owner: CaseOwner, *events: tuple[NoticeEvent, float], hours: float
 ) -> tuple[HistoryLine, ...]:
     """Return a 48-hour notice's history, ``hours`` after sending; the events have hours, too."""
-    case = room.opens()
-    add_sighting(case.name, seen(), room.device)
-    draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    room.clock.moment = START + hours * HOUR
+    case = owner.open_case()
+    add_sighting(case.name, make_sighting(), owner.device)
+    draft_and_store_notice(case.name, "us-tida-removal", owner.device)
+    owner.clock.moment = START + hours * HOUR
     for event, after in ((NoticeEvent.SEND, 0.0), *events):
-        case = record_notice_event(case.name, 1, event, START + after * HOUR, room.device)
-    return notice_history(case, case.notices[0], room.clock.moment)
+        case = record_notice_event(case.name, 1, event, START + after * HOUR, owner.device)
+    return notice_history(case, case.notices[0], owner.clock.moment)
 
 
 def event_hours(lines: tuple[HistoryLine, ...]) -> list[tuple[HistoryEvent, float]]:
@@ -34,15 +34,15 @@ def event_hours(lines: tuple[HistoryLine, ...]) -> list[tuple[HistoryEvent, floa
 
 
 def test_a_draft_has_no_history() -> None:
-    room = Room()
-    case = room.opens()
-    add_sighting(case.name, seen(), room.device)
-    drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
+    owner = CaseOwner()
+    case = owner.open_case()
+    add_sighting(case.name, make_sighting(), owner.device)
+    drafted = draft_and_store_notice(case.name, "us-tida-removal", owner.device)
     assert notice_history(replace(case, notices=(drafted,)), drafted, START + 100 * HOUR) == ()
 
 
 def test_missed_deadline_is_in_the_history_with_its_delay() -> None:
-    lines = history(Room(), (NoticeEvent.RECEIPT, 1), hours=52.5)
+    lines = history(CaseOwner(), (NoticeEvent.RECEIPT, 1), hours=52.5)
     assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.CONFIRMED, 1),
@@ -54,11 +54,11 @@ def test_missed_deadline_is_in_the_history_with_its_delay() -> None:
 
 
 def test_before_the_deadline_nothing_is_called_late() -> None:
-    assert event_hours(history(Room(), hours=48 - 1 / 60)) == [(HistoryEvent.REQUESTED, 0)]
+    assert event_hours(history(CaseOwner(), hours=48 - 1 / 60)) == [(HistoryEvent.REQUESTED, 0)]
 
 
 def test_late_removal_is_in_the_history_with_its_delay() -> None:
-    lines = history(Room(), (NoticeEvent.REMOVAL, 74), hours=200)
+    lines = history(CaseOwner(), (NoticeEvent.REMOVAL, 74), hours=200)
     assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.DUE, 48),
@@ -70,7 +70,7 @@ def test_late_removal_is_in_the_history_with_its_delay() -> None:
 
 def test_questions_partial_removals_and_refusals_each_have_a_line() -> None:
     steps = (NoticeEvent.ASK, 2), (NoticeEvent.SUPPLY, 3), (NoticeEvent.PARTIAL, 4)
-    lines = history(Room(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
+    lines = history(CaseOwner(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
     assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.ASKED, 2),
@@ -94,7 +94,7 @@ def test_durations_are_said_in_their_two_largest_units(late: timedelta, words: s
 
 
 def test_partial_removal_may_become_a_removal() -> None:
-    room = Room()
-    lines = history(room, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
+    owner = CaseOwner()
+    lines = history(owner, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
     assert [event for event, _ in event_hours(lines)][-1] is HistoryEvent.REMOVED
     assert NoticeState.PARTLY == "partly removed"

@@ -20,7 +20,7 @@ from entrenous.respond.nouns import (
 )
 from entrenous.respond.situation import Demand, Spread
 from tests.respond.letters.letter_cases import BARE, FILED, LATER, ROUTES, full_case
-from tests.respond.room import START, lived_in, seen
+from tests.respond.room import START, make_sighting, situation_in
 
 FULL = full_case()
 ACTING = replace(
@@ -31,10 +31,12 @@ ACTING = replace(
 THREAT = replace(
     BARE,
     situation=replace(
-        lived_in("US"), posted=Spread.THREAT, demand=Demand.MONEY, platform="instagram"
+        situation_in("US"), posted=Spread.THREAT, demand=Demand.MONEY, platform="instagram"
     ),
     sightings=(
-        replace(seen("Instagram message of Monday", SightingReach.PRIVATE), handle="@shadow"),
+        replace(
+            make_sighting("Instagram message of Monday", SightingReach.PRIVATE), handle="@shadow"
+        ),
     ),
 )
 
@@ -146,7 +148,10 @@ def test_a_complaint_without_an_answer_says_so() -> None:
 def test_each_complaint_is_about_one_addressee() -> None:
     first = FULL.notices[0]
     other = replace(
-        first, number=4, to="b.example", told=(replace(seen("https://b.example/2"), number=2),)
+        first,
+        number=4,
+        to="b.example",
+        told=(replace(make_sighting("https://b.example/2"), number=2),),
     )
     case = replace(FULL, notices=(*FULL.notices, other))
     complaint = drafted(case, "us-tida-ftc")
@@ -158,7 +163,7 @@ def test_each_complaint_is_about_one_addressee() -> None:
 
 
 def test_a_form_has_its_fields_in_the_forms_order_with_what_to_paste() -> None:
-    page = replace(seen("https://www.bing.com/images/1"), number=1)
+    page = replace(make_sighting("https://www.bing.com/images/1"), number=1)
     notice = drafted(replace(FULL, sightings=(page,)), "search-bing")
     fields = notice.parts[1]
     assert notice.to == "Bing (Microsoft)"
@@ -171,7 +176,7 @@ def test_a_form_has_its_fields_in_the_forms_order_with_what_to_paste() -> None:
 
 
 def test_the_head_names_the_platform_and_its_form() -> None:
-    page = replace(seen("https://x.com/a/status/1"), number=1)
+    page = replace(make_sighting("https://x.com/a/status/1"), number=1)
     notice = drafted(replace(FULL, sightings=(page,)), "us-tida-removal")
     assert "To: X (Twitter)\n" in notice.letter
     assert "Form: https://help.x.com/" in notice.letter
@@ -199,7 +204,7 @@ def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> N
 
 
 def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
-    chat = replace(seen("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
+    chat = replace(make_sighting("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     case = replace(BARE, sightings=(chat,))
     notice = drafted(case, "civil-letter", "en", 1)
     text = format_notice_preview(notice, case, LATER.date())
@@ -218,7 +223,9 @@ def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
 
 def test_each_sender_gets_a_letter_of_their_own() -> None:
     chats = [
-        replace(seen(f"chat {number}", SightingReach.PRIVATE), number=number, handle=handle)
+        replace(
+            make_sighting(f"chat {number}", SightingReach.PRIVATE), number=number, handle=handle
+        )
         for number, handle in ((1, "@tom"), (2, "@ida"))
     ]
     case = replace(BARE, sightings=tuple(chats))
@@ -272,10 +279,10 @@ def test_letters_contain_neither_hash_nor_description_of_an_item() -> None:
 
 
 def test_letter_to_the_sender_names_a_chat_only_if_it_is_the_only_sighting() -> None:
-    chat = replace(seen("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
+    chat = replace(make_sighting("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     alone = drafted(replace(BARE, sightings=(chat,)), "civil-letter")
     assert [one.number for one in alone.told] == [1]
-    page = replace(seen("https://pictures.example/1"), number=2)
+    page = replace(make_sighting("https://pictures.example/1"), number=2)
     assert drafted(replace(BARE, sightings=(chat, page)), "civil-letter").told == ()
 
 
@@ -287,7 +294,7 @@ def test_steps_for_a_hash_bank_explain_the_service() -> None:
 
 @pytest.mark.parametrize("words", ["removed, and back on", "answering again since"])
 def test_letter_after_a_reappearance_says_so(words: str) -> None:
-    page = replace(seen("https://pictures.example/1"), number=1)
+    page = replace(make_sighting("https://pictures.example/1"), number=1)
     back = Reappearance(1, LATER, compared=words.startswith("removed"))
     case = replace(BARE, sightings=(page,), returned=(back,))
     assert words in drafted(case, "us-tida-removal").letter
@@ -295,7 +302,7 @@ def test_letter_after_a_reappearance_says_so(words: str) -> None:
 
 
 def test_a_letter_to_an_unknown_site_names_the_look_up() -> None:
-    page = replace(seen("https://pictures.example/1"), number=1)
+    page = replace(make_sighting("https://pictures.example/1"), number=1)
     case = replace(BARE, sightings=(page,))
     preview = format_notice_preview(drafted(case, "us-tida-removal"), case, LATER.date())
     assert "--look-up" in preview

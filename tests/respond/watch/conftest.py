@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from entrenous.media.sandbox.decoders import PictureDecoder
-from tests.respond.watch.site import Site, Watching, serve_site
+from tests.respond.watch.site import PageWatcher, Site, serve_site
 
 
 @pytest.fixture
@@ -14,12 +14,12 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[PictureDecoder]:
-    """Yield the real decoder; each child decodes several pictures, because its start is slow."""
+    """Yield a decoder whose sandboxed process decodes several pictures, as it starts slowly."""
     decoder = PictureDecoder()
     yield decoder
     decoder.close()
 
 
 @pytest.fixture
-def watching(site: Site, sandbox: PictureDecoder) -> Watching:
-    return Watching(site, sandbox.read)
+def watcher(site: Site, sandbox: PictureDecoder) -> PageWatcher:
+    return PageWatcher(site, sandbox.read)

@@ -1,4 +1,4 @@
-"""A web site on loopback whose answers a test sets, and that records the requests."""
+"""A web site on loopback, which records requests, and a device that watches the site's pages."""
 
 import io
 import ssl
@@ -19,14 +19,14 @@ from entrenous.respond.open_case import add_file, add_sighting
 from entrenous.respond.watch.check_sightings import CheckedSighting, check_due_sightings
 from entrenous.respond.watch.polite_web import PoliteWeb
 from entrenous.respond.watch.records import start_watching, store_watching_agreement
-from tests.respond.room import Room, seen
+from tests.respond.room import CaseOwner, make_sighting
 
 Handler = Callable[[BaseHTTPRequestHandler], None]
 
 
 @cache
 def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
-    """Return a public photograph as a JPEG; ``side``: the longest side in pixels (0: full size)."""
+    """Return a public photograph as a JPEG file, at most ``side`` pixels wide and high (0: any)."""
     image = Image.fromarray(getattr(data, name)()).convert("RGB")
     if side:
         image.thumbnail((side, side))
@@ -38,7 +38,7 @@ def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
 def reply(
     body: bytes | str = b"", kind: str = "text/html", status: int = 200, **headers: str
 ) -> Handler:
-    """Return a handler with this answer; underscores in names of headers stand for hyphens."""
+    """Return a handler that sends this answer, with "_" for "-" in the names of headers."""
     content = body.encode() if isinstance(body, str) else body
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -53,16 +53,18 @@ def reply(
     return answer
 
 
-def redirect(to: str, status: int = 302) -> Handler:
-    return reply(status=status, Location=to)
+def redirect_reply(location: str, status: int = 302) -> Handler:
+    return reply(status=status, Location=location)
 
 
-def picture(name: str = "astronaut", **headers: str) -> Handler:
-    """Return a handler that sends the photograph as a site would: smaller, and saved again."""
+def picture_reply(name: str = "astronaut", **headers: str) -> Handler:
+    """Return a handler that sends the photograph after a site reduced and saved it again."""
     return reply(photo(name, 75, 400), "image/jpeg", **headers)
 
 
-def endless(kind: str = "text/html") -> Handler:
+def endless_reply(kind: str = "text/html") -> Handler:
+    """Return a handler that sends bytes until the client closes the connection."""
+
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Type", kind)
@@ -76,8 +78,8 @@ def endless(kind: str = "text/html") -> Handler:
     return answer
 
 
-def slow(each_s: float = 0.05) -> Handler:
-    """Return a handler that sends a byte at a time, so that no single read times out."""
+def slow_reply(pause_s: float = 0.05) -> Handler:
+    """Return a handler that sends single bytes without end, so that no read times out."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
@@ -86,7 +88,7 @@ def slow(each_s: float = 0.05) -> Handler:
         try:
             while True:
                 request.wfile.write(b"x")
-                time.sleep(each_s)
+                time.sleep(pause_s)
         except OSError:
             pass
 
@@ -95,18 +97,18 @@ def slow(each_s: float = 0.05) -> Handler:
 
 @dataclass
 class Site:
-    """A site: ``pages`` maps paths to handlers; other paths, also robots.txt, get status 404."""
+    """A site that answers each path in ``pages`` with its handler, and other paths with 404."""
 
     url: str = ""
     pages: dict[str, Handler] = field(default_factory=dict)
-    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
-    def paths(self) -> list[str]:
-        return [path for path, _ in self.asked]
+    def requested_paths(self) -> list[str]:
+        return [path for path, _ in self.requests]
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        self.asked.append((request.path, {k.lower(): v for k, v in request.headers.items()}))
+        self.requests.append((request.path, {k.lower(): v for k, v in request.headers.items()}))
         missing = reply("no such page", status=404)
         self.pages.get(request.path, missing)(request)
 
@@ -116,7 +118,7 @@ def serve_site(context: ssl.SSLContext | None = None) -> Iterator[Site]:
     """Serve a site on a free port of the loopback address."""
     site = Site()
 
-    class Answers(BaseHTTPRequestHandler):
+    class RequestHandler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -126,7 +128,7 @@ def serve_site(context: ssl.SSLContext | None = None) -> Iterator[Site]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), RequestHandler)
     server.daemon_threads = True
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -141,48 +143,50 @@ def serve_site(context: ssl.SSLContext | None = None) -> Iterator[Site]:
 
 
 @dataclass
-class Pauses:
-    """A clock that only ``sleep`` advances."""
+class PauseClock:
+    """A clock that only its ``sleep`` advances; it records the pauses in seconds."""
 
     now_s: float = 0.0
-    slept: list[float] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
 
     def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
+        self.pauses.append(seconds)
         self.now_s += seconds
 
 
 @dataclass
-class Watching:
-    """A device that watches pages of a site; its pictures are decoded in the real sandbox."""
+class PageWatcher:
+    """A device that watches the pages of a site, with a clock and a vault in memory."""
 
     site: Site
     read_picture: Callable[[bytes], Picture]
-    room: Room = field(default_factory=Room)
-    pauses: Pauses = field(default_factory=Pauses)
+    owner: CaseOwner = field(default_factory=CaseOwner)
+    pause_clock: PauseClock = field(default_factory=PauseClock)
     case: str = ""
 
-    def watch_pages(self, *paths: str, with_picture: bool = True) -> "Watching":
-        device = self.room.device
+    def watch_pages(self, *paths: str, with_picture: bool = True) -> "PageWatcher":
+        """Open a case with a sighting of each page, and start to watch them all."""
+        device = self.owner.device
         object.__setattr__(device, "read_picture", self.read_picture)
-        self.case = self.room.opens().name
+        self.case = self.owner.open_case().name
         if with_picture:
             add_file(self.case, photo(), "the picture", device)
         store_watching_agreement(device, by_proxy=False)
         for number, path in enumerate(paths, start=1):
             where = path if "://" in path else self.site.url + path
-            add_sighting(self.case, seen(where, at=self.room.clock.now()), device)
+            add_sighting(self.case, make_sighting(where, at=self.owner.clock.now()), device)
             start_watching(self.case, number, device, by_proxy=False)
         return self
 
     def check_due(self, time_max_s: float = 20.0, **later: float) -> list[CheckedSighting]:
-        """Advance the clock by ``later`` and check due sightings; each call requests robots.txt."""
-        self.room.clock.advance(**later)
+        """Advance the clock by ``later``, and return the results of the checks that are due."""
+        self.owner.clock.advance(**later)
         web = PoliteWeb(
-            PublicWeb(time_max_s=time_max_s), lambda: self.pauses.now_s, self.pauses.sleep
+            PublicWeb(time_max_s=time_max_s), lambda: self.pause_clock.now_s, self.pause_clock.sleep
         )
-        return list(check_due_sightings(self.room.device, web, by_proxy=False))
+        return list(check_due_sightings(self.owner.device, web, by_proxy=False))
 
-    def state(self, **later: float) -> tuple[str, str]:
-        (one,) = self.check_due(**later)
-        return one.record.state.value, one.record.why.value
+    def check_state(self, **later: float) -> tuple[str, str]:
+        """Check the only watched sighting, and return its new state and the reason."""
+        (checked,) = self.check_due(**later)
+        return checked.record.state.value, checked.record.why.value

@@ -11,22 +11,22 @@ from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX
 from entrenous.respond.watch.polite_web import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.respond.watch.site import (
-    Pauses,
+    PageWatcher,
+    PauseClock,
     Site,
-    Watching,
-    endless,
+    endless_reply,
     photo,
-    picture,
-    redirect,
+    picture_reply,
+    redirect_reply,
     reply,
-    slow,
+    slow_reply,
 )
 
 pytestmark = pytest.mark.real
 
 
 def fetch(url: str, *, allow_loopback: bool) -> object:
-    pauses = Pauses()
+    pauses = PauseClock()
     web = PoliteWeb(PublicWeb(time_max_s=5.0), lambda: pauses.now_s, pauses.sleep)
     return web.fetch(url, 1000, allow_loopback=allow_loopback)
 
@@ -61,68 +61,71 @@ def test_name_that_resolves_to_this_machine_is_never_asked(
     port = site.url.rpartition(":")[2]
     with pytest.raises(NotOnTheWeb):
         fetch(f"http://pictures.example:{port}/p", allow_loopback=False)
-    assert site.asked == []
+    assert site.requests == []
 
 
 @pytest.mark.parametrize(
     "to", ["http://10.0.0.1/", "http://192.168.0.1/", "file:///etc/passwd", "ftp://x/"]
 )
-def test_redirect_to_a_local_address_is_not_followed(watching: Watching, to: str) -> None:
-    watching.site.pages["/post"] = redirect(to)
-    assert watching.watch_pages("/post").state() == ("unknown", "not-public")
+def test_redirect_to_a_local_address_is_not_followed(watcher: PageWatcher, to: str) -> None:
+    watcher.site.pages["/post"] = redirect_reply(to)
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "not-public")
 
 
 @pytest.mark.threat("site-leads-inside")
-def test_pictures_inside_are_not_asked_for(watching: Watching) -> None:
+def test_pictures_inside_are_not_asked_for(watcher: PageWatcher) -> None:
     inside = "".join(f'<img src="http://10.0.0.{n}/p.jpg">' for n in range(5))
-    watching.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture()}
-    assert watching.watch_pages("/post").state() == ("still there", "picture")
-    assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]
+    watcher.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture_reply()}
+    assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
+    assert watcher.site.requested_paths == ["/robots.txt", "/post", "/p.jpg"]
 
 
-def test_endless_redirects_end(watching: Watching) -> None:
-    watching.site.pages["/post"] = redirect("/post")
-    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
-    assert watching.site.paths.count("/post") == 6
+def test_endless_redirects_end(watcher: PageWatcher) -> None:
+    watcher.site.pages["/post"] = redirect_reply("/post")
+    assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
+    assert watcher.site.requested_paths.count("/post") == 6
 
 
 @pytest.mark.threat("site-leads-inside")
-def test_endless_page_is_read_in_part(watching: Watching) -> None:
-    watching.site.pages["/post"] = endless()
-    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
+def test_endless_page_is_read_in_part(watcher: PageWatcher) -> None:
+    watcher.site.pages["/post"] = endless_reply()
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
 
-def test_endless_picture_is_not_compared(watching: Watching) -> None:
-    watching.site.pages |= {"/post": reply('<img src="/p.jpg">'), "/p.jpg": endless("image/jpeg")}
-    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
+def test_endless_picture_is_not_compared(watcher: PageWatcher) -> None:
+    watcher.site.pages |= {
+        "/post": reply('<img src="/p.jpg">'),
+        "/p.jpg": endless_reply("image/jpeg"),
+    }
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
 
-def test_endless_robots_txt_is_read_in_part(watching: Watching) -> None:
-    watching.site.pages |= {"/robots.txt": endless("text/plain"), "/post": picture()}
-    assert watching.watch_pages("/post").state() == ("still there", "picture")
+def test_endless_robots_txt_is_read_in_part(watcher: PageWatcher) -> None:
+    watcher.site.pages |= {"/robots.txt": endless_reply("text/plain"), "/post": picture_reply()}
+    assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
 
 
-def test_slow_answer_ends_in_time(watching: Watching) -> None:
-    watching.site.pages["/post"] = slow()
-    watching.watch_pages("/post")
+def test_slow_answer_ends_in_time(watcher: PageWatcher) -> None:
+    watcher.site.pages["/post"] = slow_reply()
+    watcher.watch_pages("/post")
     start = time.monotonic()
-    (one,) = watching.check_due(time_max_s=1.0)
+    (one,) = watcher.check_due(time_max_s=1.0)
     assert one.record.state == "unreachable"
     assert time.monotonic() - start < 15.0  # the default limit is 20 s
 
 
-def test_compressed_answer_is_not_unpacked(watching: Watching) -> None:
+def test_compressed_answer_is_not_unpacked(watcher: PageWatcher) -> None:
     bomb = gzip.compress(bytes(50_000_000))
-    watching.site.pages["/post"] = reply(bomb, Content_Encoding="gzip")
-    assert watching.watch_pages("/post").state() == ("unknown", "odd")
+    watcher.site.pages["/post"] = reply(bomb, Content_Encoding="gzip")
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "odd")
 
 
-def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watching: Watching) -> None:
-    watching.site.pages |= {
+def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watcher: PageWatcher) -> None:
+    watcher.site.pages |= {
         "/post": reply('<img src="/b.png">'),
         "/b.png": reply(bomb(), "image/png"),
     }
-    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
 
 def bomb() -> bytes:
@@ -139,41 +142,44 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "text/html", "application/x-anything", ""])
-def test_type_is_detected_by_the_bytes_not_by_the_header(watching: Watching, kind: str) -> None:
-    watching.site.pages["/p"] = reply(photo(), kind)
-    assert watching.watch_pages("/p").state() == ("still there", "picture")
+def test_type_is_detected_by_the_bytes_not_by_the_header(watcher: PageWatcher, kind: str) -> None:
+    watcher.site.pages["/p"] = reply(photo(), kind)
+    assert watcher.watch_pages("/p").check_state() == ("still there", "picture")
 
 
 @pytest.mark.parametrize("body", [b"%PDF-1.7", b"\0" * 100, b"PK\3\4", b"\xff\xd8\xff cut", b""])
-def test_other_bytes_give_state_unknown(watching: Watching, body: bytes) -> None:
-    watching.site.pages["/p"] = reply(body, "application/octet-stream")
-    state, why = watching.watch_pages("/p").state()
+def test_other_bytes_give_state_unknown(watcher: PageWatcher, body: bytes) -> None:
+    watcher.site.pages["/p"] = reply(body, "application/octet-stream")
+    state, why = watcher.watch_pages("/p").check_state()
     assert state == "unknown"
     assert why in {"odd", "no-picture"}
 
 
-def test_at_most_sixteen_of_ten_thousand_pictures_are_requested(watching: Watching) -> None:
+def test_at_most_sixteen_of_ten_thousand_pictures_are_requested(watcher: PageWatcher) -> None:
     many = "".join(f'<img src="/{n}.jpg">' for n in range(10_000))
-    watching.site.pages["/post"] = reply(many)
-    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
-    assert len(watching.site.paths) == 2 + PAGE_PICTURES_MAX
+    watcher.site.pages["/post"] = reply(many)
+    assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
+    assert len(watcher.site.requested_paths) == 2 + PAGE_PICTURES_MAX
 
 
-def test_data_addresses_are_passed_over(watching: Watching) -> None:
+def test_data_addresses_are_passed_over(watcher: PageWatcher) -> None:
     inline = '<img src="data:image/png;base64,' + "A" * 100_000 + '">'
-    watching.site.pages |= {"/post": reply(inline * 10 + '<img src="/p.jpg">'), "/p.jpg": picture()}
-    assert watching.watch_pages("/post").state() == ("still there", "picture")
+    watcher.site.pages |= {
+        "/post": reply(inline * 10 + '<img src="/p.jpg">'),
+        "/p.jpg": picture_reply(),
+    }
+    assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
 
 
-def test_answer_that_is_not_http_means_unreachable(watching: Watching) -> None:
+def test_answer_that_is_not_http_means_unreachable(watcher: PageWatcher) -> None:
     def nonsense(request: object) -> None:
         request.wfile.write(b"\x16\x03\x01 nonsense\r\n\r\n")  # type: ignore[attr-defined]
 
-    watching.site.pages["/post"] = nonsense
-    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
+    watcher.site.pages["/post"] = nonsense
+    assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
 
 
-def test_million_headers_mean_unreachable(watching: Watching) -> None:
+def test_million_headers_mean_unreachable(watcher: PageWatcher) -> None:
     def headers(request: object) -> None:
         try:
             request.wfile.write(b"HTTP/1.1 200 OK\r\n")  # type: ignore[attr-defined]
@@ -182,22 +188,22 @@ def test_million_headers_mean_unreachable(watching: Watching) -> None:
         except OSError:
             pass
 
-    watching.site.pages["/post"] = headers
-    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
+    watcher.site.pages["/post"] = headers
+    assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
 
 
-def test_cookies_are_not_sent_back(watching: Watching) -> None:
-    watching.site.pages |= {
+def test_cookies_are_not_sent_back(watcher: PageWatcher) -> None:
+    watcher.site.pages |= {
         "/post": reply('<img src="/p.jpg">', Set_Cookie="who=ana"),
-        "/p.jpg": picture(),
+        "/p.jpg": picture_reply(),
     }
-    watching.watch_pages("/post").check_due()
-    assert all("cookie" not in headers for _, headers in watching.site.asked)
+    watcher.watch_pages("/post").check_due()
+    assert all("cookie" not in headers for _, headers in watcher.site.requests)
 
 
 def test_errors_contain_no_address(site: Site) -> None:
     secret = f"{site.url}/secret-path"
-    site.pages["/secret-path"] = redirect("http://10.0.0.1/secret-path")
+    site.pages["/secret-path"] = redirect_reply("http://10.0.0.1/secret-path")
     for url in (secret, "http://127.0.0.1:9/secret-path"):
         with pytest.raises((NotOnTheWeb, SiteDidNotAnswer)) as raised:
             fetch(url, allow_loopback=True)
@@ -208,11 +214,11 @@ def test_errors_contain_no_address(site: Site) -> None:
 
 
 @pytest.mark.threat("watching-betrays")
-def test_no_log_holds_an_address(watching: Watching, caplog: pytest.LogCaptureFixture) -> None:
-    watching.site.pages |= {"/secret-path": reply('<img src="/p.jpg">'), "/p.jpg": picture()}
-    watching.watch_pages("/secret-path", "http://127.0.0.1:9/secret-path")
+def test_no_log_holds_an_address(watcher: PageWatcher, caplog: pytest.LogCaptureFixture) -> None:
+    watcher.site.pages |= {"/secret-path": reply('<img src="/p.jpg">'), "/p.jpg": picture_reply()}
+    watcher.watch_pages("/secret-path", "http://127.0.0.1:9/secret-path")
     with caplog.at_level(logging.DEBUG):
-        watching.check_due()
+        watcher.check_due()
     assert "secret-path" not in caplog.text
     assert "p.jpg" not in caplog.text
     assert "127.0.0.1" not in caplog.text

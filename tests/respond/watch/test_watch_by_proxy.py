@@ -9,13 +9,13 @@ from entrenous.base.environment import Proxy
 from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.watch.polite_web import NotOnTheWeb, PoliteWeb, SiteDidNotAnswer
 from tests.device.client.socks import socks_proxy
-from tests.respond.watch.site import Pauses, Site, picture, redirect, reply
+from tests.respond.watch.site import PauseClock, Site, picture_reply, redirect_reply, reply
 
 pytestmark = pytest.mark.real
 
 
 def polite(proxy: Proxy) -> PoliteWeb:
-    pauses = Pauses()
+    pauses = PauseClock()
     web = PublicWeb(proxy, records=True, time_max_s=10.0)
     return PoliteWeb(web, lambda: pauses.now_s, pauses.sleep)
 
@@ -26,7 +26,7 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
         return real(host, *rest, **more)  # type: ignore[arg-type]
 
     real = socket.getaddrinfo
-    site.pages |= {"/p": redirect("http://cdn.example/q"), "/q": picture()}
+    site.pages |= {"/p": redirect_reply("http://cdn.example/q"), "/q": picture_reply()}
     with ExitStack() as stack:
         proxy = stack.enter_context(socks_proxy(int(site.url.rpartition(":")[2])))
         monkeypatch.setattr(socket, "getaddrinfo", no_lookup)
@@ -44,7 +44,7 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("to", ["http://10.0.0.1/", "http://127.0.0.1/", "http://localhost/"])
 def test_redirect_to_a_local_address_is_refused_behind_a_proxy(site: Site, to: str) -> None:
-    site.pages["/p"] = redirect(to)
+    site.pages["/p"] = redirect_reply(to)
     with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
         polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
     assert {one.name for one in proxy.asked} == {"pictures.example"}
@@ -54,4 +54,4 @@ def test_no_request_is_sent_if_the_proxy_is_unreachable(site: Site) -> None:
     site.pages["/p"] = reply("a page")
     with pytest.raises(SiteDidNotAnswer, match="proxy"):
         polite(Proxy("127.0.0.1", 9)).fetch("http://pictures.example/p", 1000)
-    assert site.asked == []
+    assert site.requests == []

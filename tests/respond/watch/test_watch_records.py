@@ -27,23 +27,25 @@ from entrenous.respond.watch.records import (
     watched_in_case,
 )
 from entrenous.respond.watch.states import WatchedSighting
-from tests.respond.room import START, Room, seen
+from tests.respond.room import START, CaseOwner, make_sighting
 
 
 @pytest.fixture
-def name(room: Room) -> str:
-    case = room.opens()
-    add_sighting(case.name, seen(), room.device)
-    add_sighting(case.name, seen("the football group", SightingReach.PRIVATE), room.device)
+def name(owner: CaseOwner) -> str:
+    case = owner.open_case()
+    add_sighting(case.name, make_sighting(), owner.device)
+    add_sighting(
+        case.name, make_sighting("the football group", SightingReach.PRIVATE), owner.device
+    )
     return case.name
 
 
-def test_watching_is_off_until_she_agrees(room: Room, name: str) -> None:
+def test_watching_is_off_until_she_agrees(owner: CaseOwner, name: str) -> None:
     with pytest.raises(WatchingNotAgreed):
-        start_watching(name, 1, room.device, by_proxy=False)
-    assert room.vault.keys(WATCHED_TABLE.name) == ()
-    store_watching_agreement(room.device, by_proxy=False)
-    assert start_watching(name, 1, room.device, by_proxy=False).due_at == START
+        start_watching(name, 1, owner.device, by_proxy=False)
+    assert owner.vault.keys(WATCHED_TABLE.name) == ()
+    store_watching_agreement(owner.device, by_proxy=False)
+    assert start_watching(name, 1, owner.device, by_proxy=False).due_at == START
 
 
 def test_what_the_site_sees_is_said_with_and_without_a_proxy() -> None:
@@ -58,63 +60,63 @@ def test_what_the_site_sees_is_said_with_and_without_a_proxy() -> None:
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
 )
 def test_agreement_covers_what_is_seen(
-    room: Room, *, agreed: bool, by_proxy: bool, holds: bool
+    owner: CaseOwner, *, agreed: bool, by_proxy: bool, holds: bool
 ) -> None:
-    store_watching_agreement(room.device, by_proxy=agreed)
-    assert has_agreed_to_watching(room.device, by_proxy=by_proxy) is holds
+    store_watching_agreement(owner.device, by_proxy=agreed)
+    assert has_agreed_to_watching(owner.device, by_proxy=by_proxy) is holds
 
 
-def test_chats_and_missing_sightings_cannot_be_watched(room: Room, name: str) -> None:
-    store_watching_agreement(room.device, by_proxy=False)
+def test_chats_and_missing_sightings_cannot_be_watched(owner: CaseOwner, name: str) -> None:
+    store_watching_agreement(owner.device, by_proxy=False)
     with pytest.raises(NotWatchable):
-        start_watching(name, 2, room.device, by_proxy=False)
+        start_watching(name, 2, owner.device, by_proxy=False)
     with pytest.raises(NoSuchCaseEntry):
-        start_watching(name, 3, room.device, by_proxy=False)
-    close_case(name, room.device)
+        start_watching(name, 3, owner.device, by_proxy=False)
+    close_case(name, owner.device)
     with pytest.raises(CaseClosed):
-        start_watching(name, 1, room.device, by_proxy=False)
+        start_watching(name, 1, owner.device, by_proxy=False)
 
 
-def test_watching_adds_nothing_to_the_case(room: Room, name: str) -> None:
-    before = find_case(name, room.device)
-    store_watching_agreement(room.device, by_proxy=False)
-    start_watching(name, 1, room.device, by_proxy=False)
-    assert find_case(name, room.device) == before
-    assert len(custody_chain(before.name, room.device)) == before.links
+def test_watching_adds_nothing_to_the_case(owner: CaseOwner, name: str) -> None:
+    before = find_case(name, owner.device)
+    store_watching_agreement(owner.device, by_proxy=False)
+    start_watching(name, 1, owner.device, by_proxy=False)
+    assert find_case(name, owner.device) == before
+    assert len(custody_chain(before.name, owner.device)) == before.links
 
 
-def test_switching_on_twice_keeps_what_is_known(room: Room, name: str) -> None:
-    store_watching_agreement(room.device, by_proxy=False)
-    first = replace(start_watching(name, 1, room.device, by_proxy=False), etag='"1"')
-    save_watched(first, room.device)
-    assert start_watching(name, 1, room.device, by_proxy=False) == first
+def test_switching_on_twice_keeps_what_is_known(owner: CaseOwner, name: str) -> None:
+    store_watching_agreement(owner.device, by_proxy=False)
+    first = replace(start_watching(name, 1, owner.device, by_proxy=False), etag='"1"')
+    save_watched(first, owner.device)
+    assert start_watching(name, 1, owner.device, by_proxy=False) == first
 
 
-def test_switching_off_and_erasing_leave_nothing(room: Room, name: str) -> None:
-    store_watching_agreement(room.device, by_proxy=False)
+def test_switching_off_and_erasing_leave_nothing(owner: CaseOwner, name: str) -> None:
+    store_watching_agreement(owner.device, by_proxy=False)
     for leave in (
-        lambda: stop_watching(name, 1, room.device),
-        lambda: erase_case(name, room.device),
+        lambda: stop_watching(name, 1, owner.device),
+        lambda: erase_case(name, owner.device),
     ):
-        start_watching(name, 1, room.device, by_proxy=False)
-        room.vault.put(CASE_HASHES_TABLE, name, b"x")
+        start_watching(name, 1, owner.device, by_proxy=False)
+        owner.vault.put(CASE_HASHES_TABLE, name, b"x")
         leave()
-        assert room.vault.keys(WATCHED_TABLE.name) == room.vault.keys(WATCH_DUE_TABLE) == ()
-    assert room.vault.keys(CASE_HASHES_TABLE) == ()
+        assert owner.vault.keys(WATCHED_TABLE.name) == owner.vault.keys(WATCH_DUE_TABLE) == ()
+    assert owner.vault.keys(CASE_HASHES_TABLE) == ()
 
 
-def test_case_whose_name_begins_like_another_is_not_touched(room: Room) -> None:
-    room.vault.put(WATCHED_TABLE.name, "case-ab/0000000001", b"x")
-    assert watched_in_case("case-a", room.device) == ()
+def test_case_whose_name_begins_like_another_is_not_touched(owner: CaseOwner) -> None:
+    owner.vault.put(WATCHED_TABLE.name, "case-ab/0000000001", b"x")
+    assert watched_in_case("case-a", owner.device) == ()
 
 
-def test_due_sightings_among_20_000_are_found_at_once(room: Room, name: str) -> None:
-    case = find_case(name, room.device)
-    with room.vault.transaction():  # one for all, because each copies the vault
+def test_due_sightings_among_20_000_are_found_at_once(owner: CaseOwner, name: str) -> None:
+    case = find_case(name, owner.device)
+    with owner.vault.transaction():  # one for all, because each copies the vault
         for number in range(1, 20_001):
             at = START + timedelta(minutes=number)
-            save_watched(WatchedSighting(case.name, number, since=START, due_at=at), room.device)
+            save_watched(WatchedSighting(case.name, number, since=START, due_at=at), owner.device)
     start = time.process_time()
-    found = [one.sighting for one in due_sightings(START + timedelta(minutes=30), room.device)]
+    found = [one.sighting for one in due_sightings(START + timedelta(minutes=30), owner.device)]
     assert found == list(range(1, 31))
     assert time.process_time() - start < 0.2

@@ -99,10 +99,10 @@ def test_failed_check_keeps_what_is_known_of_the_page() -> None:
             before, WatchCheckOutcome(event, WatchReason.SILENT), NOW, LEAST
         )
         assert (after.etag, after.picture_url, after.failures) == ('"1"', "http://a/p", 1)
-    seen = watched_after_check(
+    outcome = watched_after_check(
         after, WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ODD), NOW, LEAST
     )
-    assert (seen.etag, seen.picture_url, seen.failures) == ("", "", 0)
+    assert (outcome.etag, outcome.picture_url, outcome.failures) == ("", "", 0)
 
 
 def test_page_that_stays_gone_is_checked_weekly() -> None:
@@ -115,10 +115,10 @@ def test_page_that_stays_gone_is_checked_weekly() -> None:
 
 
 def test_random_part_is_at_most_an_eighth() -> None:
-    seen = WatchCheckOutcome(WatchEvent.SEEN, WatchReason.PICTURE)
-    assert watched_after_check(RECORD, seen, NOW, LEAST).due_at == NOW + CHECK_INTERVAL
+    outcome = WatchCheckOutcome(WatchEvent.SEEN, WatchReason.PICTURE)
+    assert watched_after_check(RECORD, outcome, NOW, LEAST).due_at == NOW + CHECK_INTERVAL
     assert NOW + CHECK_INTERVAL * 9 / 8 - watched_after_check(
-        RECORD, seen, NOW, MOST
+        RECORD, outcome, NOW, MOST
     ).due_at < timedelta(seconds=2)
 
 
