@@ -65,7 +65,7 @@ from entrenous.wire.text import is_name
 from tests.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
 from tests.deterministic import SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
 
 
@@ -445,7 +445,7 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     ana.add_contact(ben)
     network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        writes(ana, "ben")
+        send_text(ana, "ben")
     first = exported(ana.device)
     network.reconnect(OTHER_RELAY_URL)
     fetch_messages(ana.device)

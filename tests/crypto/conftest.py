@@ -1,4 +1,4 @@
-"""Fixtures for tests against public test data."""
+"""The folder of public test vectors, for tests of cryptography."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 
 
 @pytest.fixture
-def judges() -> Path:
-    """Return the folder of public test data; skip the test if it is missing, as in a new clone."""
+def public_vectors() -> Path:
+    """Return the folder of public test vectors; skip the test if the folder is missing."""
     folder = Path(__file__).parents[3] / "shared" / "judges"
     if not folder.is_dir():
         pytest.skip("no public test data: ../shared/judges is not there")

@@ -102,14 +102,14 @@ def test_a_key_of_another_length_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_the_age_test_kit(judges: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_the_age_test_kit(public_vectors: Path, record_vectors: Callable[[str, int], None]) -> None:
     """C2SP/CCTV: the valid files for an X25519 identity open, and all others are refused.
 
     The whole-file reader and the streaming reader must agree. Blobs are never armored, so armored
     files must be refused.
     """
     wrong, opened, refused = [], 0, 0
-    for path in sorted((judges / "age").iterdir()):
+    for path in sorted((public_vectors / "age").iterdir()):
         header, _, file = path.read_bytes().partition(b"\n\n")
         lines = [line.split(": ", 1) for line in header.decode().splitlines()]
         facts = dict(lines)

@@ -43,11 +43,13 @@ def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
     return ChaCha20Poly1305(key).encrypt(nonce, plaintext, b"")
 
 
-def test_xwing_draft_vectors_open(judges: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_xwing_draft_vectors_open(
+    public_vectors: Path, record_vectors: Callable[[str, int], None]
+) -> None:
     """Key generation and decapsulation. The library cannot encapsulate with a given seed; the
     other tests decapsulate what it encapsulates.
     """
-    vectors = json.loads((judges / "xwing" / "test-vectors.json").read_text())
+    vectors = json.loads((public_vectors / "xwing" / "test-vectors.json").read_text())
     assert vectors
     for vector in vectors:
         seed, public, shared, cipher = (

@@ -24,14 +24,14 @@ scalars = st.binary(min_size=64, max_size=64).filter(any).map(scalar_from_random
 inputs = st.binary(max_size=100).map(Secret)
 
 
-def oprf_suites(judges: Path) -> list[dict[str, Any]]:
-    every = json.loads((judges / "voprf/allVectors.json").read_text())
+def oprf_suites(public_vectors: Path) -> list[dict[str, Any]]:
+    every = json.loads((public_vectors / "voprf/allVectors.json").read_text())
     return [one for one in every if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
 
 
-def test_the_rfcs_vectors(judges: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_the_rfcs_vectors(public_vectors: Path, record_vectors: Callable[[str, int], None]) -> None:
     """RFC 9497 appendix A.1.1: every vector of the OPRF mode."""
-    (suite,) = oprf_suites(judges)
+    (suite,) = oprf_suites(public_vectors)
     key = Secret(bytes.fromhex(suite["skSm"]))
     for vector in suite["vectors"]:
         fields = {name: bytes.fromhex(text) for name, text in vector.items() if name != "Batch"}

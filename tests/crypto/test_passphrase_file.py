@@ -69,10 +69,10 @@ def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> 
         encrypt_with_passphrase(PASSPHRASE, data, noise, work_factor=1)
 
 
-def test_the_age_test_kit(judges: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_the_age_test_kit(public_vectors: Path, record_vectors: Callable[[str, int], None]) -> None:
     """All C2SP/CCTV files with a passphrase; ours are never armored, so armored ones must fail."""
     opened, refused = 0, 0
-    for path in sorted((judges / "age").iterdir()):
+    for path in sorted((public_vectors / "age").iterdir()):
         header, _, file = path.read_bytes().partition(b"\n\n")
         facts = dict(line.split(": ", 1) for line in header.decode().splitlines())
         if "passphrase" not in facts:

@@ -26,9 +26,9 @@ Vector = dict[str, Any]
 RecordVectors = Callable[[str, int], None]
 
 
-def vectors(judges: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
+def vectors(public_vectors: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
     """Yield each vector, preceded by its group."""
-    found = json.loads((judges / "wycheproof" / f"{name}_test.json").read_text())
+    found = json.loads((public_vectors / "wycheproof" / f"{name}_test.json").read_text())
     for group in found["testGroups"]:
         for vector in group["tests"]:
             yield group, vector
@@ -42,9 +42,9 @@ def matches_result(vector: Vector, *, accepted: bool) -> bool:
     return vector["result"] == "acceptable" or accepted == (vector["result"] == "valid")
 
 
-def test_ed25519(judges: Path, record_vectors: RecordVectors) -> None:
+def test_ed25519(public_vectors: Path, record_vectors: RecordVectors) -> None:
     wrong, total = [], 0
-    for group, vector in vectors(judges, "ed25519"):
+    for group, vector in vectors(public_vectors, "ed25519"):
         message, signature = octets(vector, "msg", "sig")
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(group["publicKey"]["pk"]))
         try:
@@ -60,9 +60,9 @@ def test_ed25519(judges: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof ed25519", total)
 
 
-def test_mldsa_65(judges: Path, record_vectors: RecordVectors) -> None:
+def test_mldsa_65(public_vectors: Path, record_vectors: RecordVectors) -> None:
     wrong, total = [], 0
-    for group, vector in vectors(judges, "mldsa_65_verify"):
+    for group, vector in vectors(public_vectors, "mldsa_65_verify"):
         message, signature, context = octets(vector, "msg", "sig", "ctx")
         try:
             key = MLDSA65PublicKey.from_public_bytes(bytes.fromhex(group["publicKey"]))
@@ -78,9 +78,9 @@ def test_mldsa_65(judges: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof mldsa_65", total)
 
 
-def test_hkdf_sha256_through_derive(judges: Path, record_vectors: RecordVectors) -> None:
+def test_hkdf_sha256_through_derive(public_vectors: Path, record_vectors: RecordVectors) -> None:
     total = 0
-    for _, vector in vectors(judges, "hkdf_sha256"):
+    for _, vector in vectors(public_vectors, "hkdf_sha256"):
         ikm, salt, info, okm = octets(vector, "ikm", "salt", "info", "okm")
         try:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
@@ -93,10 +93,10 @@ def test_hkdf_sha256_through_derive(judges: Path, record_vectors: RecordVectors)
     record_vectors("wycheproof hkdf_sha256", total)
 
 
-def test_hmac_sha256(judges: Path, record_vectors: RecordVectors) -> None:
+def test_hmac_sha256(public_vectors: Path, record_vectors: RecordVectors) -> None:
     """The tags are compared with our own constant-time comparison."""
     total = 0
-    for group, vector in vectors(judges, "hmac_sha256"):
+    for group, vector in vectors(public_vectors, "hmac_sha256"):
         key, message, tag = octets(vector, "key", "msg", "tag")
         got = hmac.digest(key, message, "sha256")[: group["tagSize"] // 8]
         assert matches_result(vector, accepted=equal_in_constant_time(got, tag)), vector["tcId"]
@@ -105,9 +105,9 @@ def test_hmac_sha256(judges: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof hmac_sha256", total)
 
 
-def test_x25519(judges: Path, record_vectors: RecordVectors) -> None:
+def test_x25519(public_vectors: Path, record_vectors: RecordVectors) -> None:
     total = 0
-    for _, vector in vectors(judges, "x25519"):
+    for _, vector in vectors(public_vectors, "x25519"):
         private, public, shared = octets(vector, "private", "public", "shared")
         try:
             got = X25519PrivateKey.from_private_bytes(private).exchange(
@@ -122,10 +122,10 @@ def test_x25519(judges: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof x25519", total)
 
 
-def test_mlkem_768_decapsulation(judges: Path, record_vectors: RecordVectors) -> None:
+def test_mlkem_768_decapsulation(public_vectors: Path, record_vectors: RecordVectors) -> None:
     """A changed ciphertext gives another secret instead of an error (implicit rejection)."""
     total = 0
-    for _, vector in vectors(judges, "mlkem_768"):
+    for _, vector in vectors(public_vectors, "mlkem_768"):
         seed, public, cipher, shared = octets(vector, "seed", "ek", "c", "K")
         try:
             key = MLKEM768PrivateKey.from_seed_bytes(seed)
@@ -139,12 +139,12 @@ def test_mlkem_768_decapsulation(judges: Path, record_vectors: RecordVectors) ->
     record_vectors("wycheproof mlkem_768", total)
 
 
-def test_mlkem_768_encapsulation(judges: Path, record_vectors: RecordVectors) -> None:
+def test_mlkem_768_encapsulation(public_vectors: Path, record_vectors: RecordVectors) -> None:
     """Only whether public keys are accepted: the library generates the encapsulated randomness
     itself, so it cannot reproduce the vectors' secrets. The test of decapsulation checks secrets.
     """
     total = 0
-    for _, vector in vectors(judges, "mlkem_768_encaps"):
+    for _, vector in vectors(public_vectors, "mlkem_768_encaps"):
         (public,) = octets(vector, "ek")
         try:
             shared, cipher = MLKEM768PublicKey.from_public_bytes(public).encapsulate()
@@ -157,9 +157,9 @@ def test_mlkem_768_encapsulation(judges: Path, record_vectors: RecordVectors) ->
     record_vectors("wycheproof mlkem_768_encaps", total)
 
 
-def test_chacha20_poly1305(judges: Path, record_vectors: RecordVectors) -> None:
+def test_chacha20_poly1305(public_vectors: Path, record_vectors: RecordVectors) -> None:
     total = 0
-    for _, vector in vectors(judges, "chacha20_poly1305"):
+    for _, vector in vectors(public_vectors, "chacha20_poly1305"):
         key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")
         try:
             got: bytes | None = ChaCha20Poly1305(key).decrypt(nonce, cipher + tag, aad)
@@ -172,11 +172,11 @@ def test_chacha20_poly1305(judges: Path, record_vectors: RecordVectors) -> None:
 
 
 def test_aes_256_gcm_through_unseal_stored_value(
-    judges: Path, record_vectors: RecordVectors
+    public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
     """The vectors with keys and nonces of the lengths that stored values have."""
     total = 0
-    for group, vector in vectors(judges, "aes_gcm"):
+    for group, vector in vectors(public_vectors, "aes_gcm"):
         if (group["keySize"], group["ivSize"]) != (256, 96):
             continue
         key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")

@@ -36,7 +36,7 @@ from tests.in_memory.vault import MemoryVault
 from tests.media.test_no_metadata_left import MARKER, exif_with_everything
 from tests.real.stage import Server, Shell
 from tests.real.wire import Wire
-from tests.send.message.talkers import note
+from tests.send.message.talkers import voice_note
 
 FILE = "quillfeather-at-the-lighthouse.jpg"
 NAMES = (
@@ -126,7 +126,7 @@ def run_day(day: Day) -> None:
     day.send(BEN, CARO, DAN, text=TEXTS[1])
     day.open_newest(CARO)
     react(day.open_newest(DAN), REACTION_TEXT, day.devices[DAN])
-    day.send(CARO, EVA, files=(note(),), caption=TEXTS[4])
+    day.send(CARO, EVA, files=(voice_note(),), caption=TEXTS[4])
     day.open_newest(EVA)
     day.send(BEN, CARO, files=(photo.read_bytes(),), caption=TEXTS[2], opens=1)
     view_once = day.open_newest(CARO)

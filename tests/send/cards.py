@@ -1,4 +1,4 @@
-"""Make further key bundles of a person, signed with that person's master key."""
+"""Issue device lists, key bundles and certificates, signed with a person's master key."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,22 +27,20 @@ def identity_of(who: Person) -> Identity:
     return identity
 
 
-def becomes(who: Person, identity: Identity) -> None:
-    """Replace the identity stored on a person's device."""
+def replace_identity(who: Person, identity: Identity) -> None:
+    """Overwrite the identity stored on a person's device."""
     OWN_IDENTITY.store(identity, who.device.vault)
 
 
-def after(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
-    """Return the next device list: the next epoch, linked to ``newest`` by hash."""
-    said = newest.said
-    following = replace(
-        said, epoch=said.epoch + 1, previous=device_list_head(newest.statement), **fields
-    )
-    return read_device_list(write_device_list(following))
+def next_device_list(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
+    """Return the successor of ``newest``: the next epoch, linked by hash, with changed fields."""
+    epoch, previous = newest.said.epoch + 1, device_list_head(newest.statement)
+    successor = replace(newest.said, epoch=epoch, previous=previous, **fields)
+    return read_device_list(write_device_list(successor))
 
 
-def instead(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
-    """Return a conflicting device list of the same epoch."""
+def changed_device_list(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
+    """Return ``newest`` with changed fields; unless the epoch changes, the two lists conflict."""
     return read_device_list(write_device_list(replace(newest.said, **fields)))
 
 
@@ -59,23 +57,29 @@ def issue_key_bundle(
     identity = identity_of(who)
     assert identity.card is not None
     card = read_key_bundle(identity.card)
-    listed = [
+    further_places = [
         ListedDevice(
             one.certificate.device, certificate_hash(one), MailboxId(one.certificate.device)
         )
         for one in further
     ]
-    devices = sorted((*card.newest.said.devices, *listed), key=lambda one: one.device)
-    new = (instead if same_epoch else after)(card.newest, devices=tuple(devices), **fields)
+    devices = sorted((*card.newest.said.devices, *further_places), key=lambda one: one.device)
+    new = (changed_device_list if same_epoch else next_device_list)(
+        card.newest, devices=tuple(devices), **fields
+    )
     lists = (*(card.lists[:-1] if same_epoch else card.lists), new)
     assert identity.master is not None
     issued = sign_bundle(identity.master, lists, (*card.certificates, *further))
-    becomes(who, replace(identity, person=verify_key_bundle(issued), card=write_key_bundle(issued)))
+    replace_identity(
+        who, replace(identity, person=verify_key_bundle(issued), card=write_key_bundle(issued))
+    )
     return write_key_bundle(issued)
 
 
-def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedDeviceCertificate:
-    """Certify a device of a person; it has no session, prekeys or mailbox."""
+def certify_another_device(
+    who: Person, signer: DeviceSigner | None = None
+) -> SignedDeviceCertificate:
+    """Sign a certificate for a device that has no session, prekeys or mailbox."""
     identity = identity_of(who)
     assert identity.master is not None
     return certify_device(

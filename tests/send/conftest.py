@@ -45,7 +45,7 @@ def friends(two_friends: Network) -> Network:
 
 
 @pytest.fixture
-def three(three_friends: Network) -> Network:
+def three_people(three_friends: Network) -> Network:
     """Ana, Ben and Caro at one relay; Ana has added both."""
     return three_friends.copy()
 

@@ -1,4 +1,4 @@
-"""An in-memory device that decodes sounds."""
+"""An in-memory device that decodes sounds in the process of the test."""
 
 from dataclasses import replace
 
@@ -8,5 +8,5 @@ from tests.trace.test_trace_picture import offline_device
 
 
 def device_for_sounds() -> Device:
-    """Return an offline device that decodes sounds in the test's own process."""
+    """Return an offline device that decodes sounds without a decoder subprocess."""
     return replace(offline_device(), read_sound=read_sound)

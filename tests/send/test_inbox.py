@@ -44,7 +44,7 @@ from entrenous.send.people.contact_history import latest_messages_sent_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from tests.carry.relays import fetched
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.malicious_relay import Honest, failing
 
@@ -126,7 +126,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Network)
     sent = list[str]()
     for number in range(8):
         friends.clock.advance(milliseconds=30)
-        sent.append(writes(ana, "ben", text=str(number)).name)
+        sent.append(send_text(ana, "ben", text=str(number)).name)
     fetch_messages(ben.device)
     received = received_messages(ben.device)
     assert len({one.sent_at for one in received}) == 1

@@ -29,7 +29,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from tests.archive.boxes import exported, fresh_device, imported
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
 from tests.village.malicious_relay import failing
@@ -90,7 +90,7 @@ def recall_unsent_message(ana: Person) -> None:
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         suppress(WaitsInOutbox),
     ):
-        writes(ana, "ben")
+        send_text(ana, "ben")
     *_, last = ana.device.ledger.messages()
     recall_message(last.name, ana.device)
 
@@ -108,7 +108,7 @@ def test_the_name_index_agrees_with_all_messages(
     friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    first = writes(ana, "ben").name
+    first = send_text(ana, "ben").name
     fetch_messages(ben.device)
     new_message_name(ana.device)
     open_message(first, ben.device)
@@ -117,7 +117,7 @@ def test_the_name_index_agrees_with_all_messages(
     recall_unsent_message(ana)
     interrupt_marking(ana)
     assert index_agrees(ana.device)
-    once, removed, back = (writes(ana, "ben", opens=1).name for _ in range(3))
+    once, removed, back = (send_text(ana, "ben", opens=1).name for _ in range(3))
     recall_message(back, ana.device)
     fetch_messages(ben.device)
     open_message(once, ben.device)
@@ -138,12 +138,12 @@ def test_the_name_index_agrees_with_all_messages(
 
 def test_messages_received_before_the_index_are_indexed(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = writes(ana, "ben").name
+    name = send_text(ana, "ben").name
     fetch_messages(ben.device)
     for key in ben.device.vault.keys(INBOX_NAME):
         ben.device.vault.drop(INBOX_NAME, key)
     ben.device.vault.drop(OWN_RECORDS, "inbox-names-indexed")
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
     assert name in {one.name for one in received_messages(ben.device)}
     assert index_agrees(ben.device)
@@ -153,9 +153,9 @@ def test_an_arriving_letter_reads_no_other_message(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
-    writes(ana, "ben")
+    send_text(ana, "ben")
     items, read = MemoryVault.items, list[str]()
 
     def counted(vault: MemoryVault, table: str) -> Iterator[tuple[str, bytes]]:

@@ -30,7 +30,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -75,8 +75,10 @@ def at_two_relays() -> Network:
 
 
 @pytest.mark.parametrize("error", PERMANENT_ERRORS, ids=error_name)
-def test_a_refused_item_never_blocks_later_ones(three: Network, error: EntrenousError) -> None:
-    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+def test_a_refused_item_never_blocks_later_ones(
+    three_people: Network, error: EntrenousError
+) -> None:
+    ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=failing(error, times=1)), pytest.raises(RefusedForSome):
         ana.sends(SMALL_PICTURE, ben, caro)
     assert (ben.received_count(), caro.received_count()) == (0, 1)
@@ -90,9 +92,9 @@ def send_states(who: Person) -> list[SendState]:
     return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(who.device.vault))
 
 
-def test_a_partly_refused_message_reports_who_has_it(three: Network) -> None:
+def test_a_partly_refused_message_reports_who_has_it(three_people: Network) -> None:
     """The relay refuses Ben's copy and accepts Caro's."""
-    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+    ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
         pytest.raises(RefusedForSome) as raised,
@@ -112,7 +114,7 @@ def test_a_partly_refused_message_reports_who_has_it(three: Network) -> None:
     recall_message(sent.message.name, ana.device)
     (sent,) = query_sent_messages(ana.device)
     assert [copy.state_in_words for copy in sent.copies] == ["taken back"] * 2
-    assert three["caro"].received_count() == 0
+    assert three_people["caro"].received_count() == 0
 
 
 def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> None:
@@ -159,10 +161,10 @@ def failing_at(url: str, error: EntrenousError) -> Trick:
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=error_name)
 def test_a_request_not_understood_blocks_only_its_mailbox(
-    three: Network, error: EntrenousError
+    three_people: Network, error: EntrenousError
 ) -> None:
     """A later letter to the same person must not be tried, and so cannot overtake the first."""
-    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+    ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 
     def refuse_for_ben(honest: Honest, url: str, token: object, envelope: Envelope) -> None:
@@ -204,7 +206,7 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Network) -
         raise RelayUnreachable(host="x")
 
     with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
-        writes(ana, "ben", opens=1)
+        send_text(ana, "ben", opens=1)
     assert ben.open_newest().caption == "hello"
     uploads = ana.courier.calls["upload_blob"]
     assert flush_outbox(ana.device).problems == ()
@@ -230,10 +232,10 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(
 
     with ana.courier.playing(post=sleep_before_post):
         if answered:
-            writes(ana, "ben")
+            send_text(ana, "ben")
         else:
             with pytest.raises(WaitsInOutbox):
-                writes(ana, "ben")
+                send_text(ana, "ben")
     assert flush_outbox(ana.device).problems == ()
     assert ben.open_newest().caption == "hello"
 
@@ -295,9 +297,9 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Network) -> No
 
 @pytest.mark.slow
 def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
-    three: Network,
+    three_people: Network,
 ) -> None:
-    ana, ben, dan = three["ana"], three["ben"], three.set_up_person("dan")
+    ana, ben, dan = three_people["ana"], three_people["ben"], three_people.set_up_person("dan")
     full = failing(RelayFull())
     with ana.courier.playing(change_tokens=full):
         with pytest.raises(RelayFull):
@@ -315,13 +317,13 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
 
 
 @pytest.mark.slow
-def test_items_leave_in_the_order_of_sealing(three: Network) -> None:
-    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    three.disconnect(RELAY_URL)
+def test_items_leave_in_the_order_of_sealing(three_people: Network) -> None:
+    ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
+    three_people.disconnect(RELAY_URL)
     for to in (ben, caro, ben, ben):
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL_PICTURE, to)
-    three.reconnect(RELAY_URL)
+    three_people.reconnect(RELAY_URL)
     left: list[bytes] = []
 
     def record_mailbox(honest: Honest, url: str, token: object, envelope: object) -> None:

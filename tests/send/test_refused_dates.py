@@ -44,7 +44,7 @@ from entrenous.send.tokens.token_ranges import ISSUED_TOKEN_RANGE_TABLE
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
 from tests.deterministic import SettableClock
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person, network_of_three
 from tests.village.households import bare, can_write, catch_up, in_touch, links
 from tests.village.malicious_relay import Honest, Trick, failing
@@ -100,7 +100,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
     catch_up(ana, ben, ana)
     assert in_touch(ana, ben)
     assert outbox_size(ana) == 0
-    writes(ana, "ben")
+    send_text(ana, "ben")
     assert ben.received_count() == 1
 
 
@@ -114,17 +114,17 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     ana, ben = friends["ana"], friends["ben"]
     clock = set_clock_off(ana, friends, timedelta(0))
     while _unused_tokens(ana) > TOKENS_LEFT_MIN + 1:
-        writes(ben, "ana")
+        send_text(ben, "ana")
         catch_up(ana, ben)
-    writes(ben, "ana")
-    writes(ben, "ana")
+    send_text(ben, "ana")
+    send_text(ben, "ana")
     clock.moment += by
     (problem, *_) = fetch_messages(ana.device).problems
     assert isinstance(problem, PostponedUntilClockIsRight)
     clock.moment -= by
     for _ in range(3 * TOKENS_LEFT_MIN):
         catch_up(ana, ben)
-        writes(ben, "ana")
+        send_text(ben, "ana")
 
 
 def _unused_tokens(who: Person) -> int:
@@ -197,7 +197,7 @@ def test_an_item_refused_for_its_date_delays_no_other(network: Network) -> None:
     set_clock_off(ana, network, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(caro.device), "caro", ana.device)
-    writes(ana, "ben")
+    send_text(ana, "ben")
     assert ben.received_count() == 1
 
 

@@ -40,8 +40,8 @@ def nothing_was_stored(who: Person) -> bool:
 
 
 @pytest.mark.slow
-def test_a_message_interrupted_before_it_left_never_leaves(three: Network) -> None:
-    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+def test_a_message_interrupted_before_it_left_never_leaves(three_people: Network) -> None:
+    ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     for trick in (interrupt, interrupt_after_answer):
         with ana.courier.playing(upload_blob=trick), pytest.raises(SendingUndone):
             ana.sends(SMALL_PICTURE, ben, caro)
@@ -52,8 +52,8 @@ def test_a_message_interrupted_before_it_left_never_leaves(three: Network) -> No
     assert (ben.received_count(), caro.received_count()) == (1, 1)
 
 
-def test_a_message_interrupted_while_sealing_leaves_nothing(three: Network) -> None:
-    ana = three["ana"]
+def test_a_message_interrupted_while_sealing_leaves_nothing(three_people: Network) -> None:
+    ana = three_people["ana"]
     with pytest.raises(SendingUndone):
         send_message(
             draft(ana, "ben", confirmed=("ben",)), ana.device, TransferWatch(step=interrupt)
@@ -63,8 +63,10 @@ def test_a_message_interrupted_while_sealing_leaves_nothing(three: Network) -> N
 
 
 @pytest.mark.parametrize("trick", [interrupt, interrupt_after_answer])
-def test_an_interrupted_message_that_may_have_left_is_named(three: Network, trick: Any) -> None:
-    ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
+def test_an_interrupted_message_that_may_have_left_is_named(
+    three_people: Network, trick: Any
+) -> None:
+    ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as raised:
         ana.sends(SMALL_PICTURE, ben, caro)
     (message,) = ana.device.ledger.messages()
@@ -78,16 +80,16 @@ def test_an_interrupted_message_that_may_have_left_is_named(three: Network, tric
 
 
 @pytest.mark.slow
-def test_interrupting_a_message_keeps_other_waiting_ones(three: Network) -> None:
-    ana, ben = three["ana"], three["ben"]
-    three.disconnect(RELAY_URL)
+def test_interrupting_a_message_keeps_other_waiting_ones(three_people: Network) -> None:
+    ana, ben = three_people["ana"], three_people["ben"]
+    three_people.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         ana.sends(SMALL_PICTURE, ben)
     (first,) = ana.device.ledger.messages()
     with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
         ana.sends(SMALL_PICTURE, ben)
     assert list(ana.device.ledger.messages()) == [first]
-    three.reconnect(RELAY_URL)
+    three_people.reconnect(RELAY_URL)
     fetch_messages(ana.device)
     assert ben.received_count() == 1
 

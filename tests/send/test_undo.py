@@ -24,7 +24,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.send.test_guard import draft
 from tests.village.crashes import survived
@@ -179,7 +179,7 @@ def test_a_clock_set_back_does_not_extend_an_undo_window(
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana), ana.device)
     friends.clock.moment = right + timedelta(days=min(days, 0))
-    writes(ana, "ben")
+    send_text(ana, "ben")
     assert friends["ben"].received_count() == 2
 
 

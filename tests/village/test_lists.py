@@ -25,7 +25,7 @@ from entrenous.send.people.people_nouns import (
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import another_device, becomes, identity_of, issue_key_bundle
+from tests.send.cards import certify_another_device, identity_of, issue_key_bundle, replace_identity
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
@@ -138,7 +138,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Network) -> None:
 def fork(ana: Person, ben: Person) -> None:
     """Let Ben take a list of Ana's, and Ana make another one of the same epoch instead."""
     honest = identity_of(ana)
-    issue_key_bundle(ana, further=(another_device(ana),))
+    issue_key_bundle(ana, further=(certify_another_device(ana),))
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
@@ -146,7 +146,7 @@ def fork(ana: Person, ben: Person) -> None:
     fetch_messages(ben.device)
     assert device_count("ana", ben) == 2
     take_contact_changes(ben.device)
-    becomes(ana, honest)
+    replace_identity(ana, honest)
     issue_key_bundle(ana, name="Ana")
 
 

@@ -29,7 +29,7 @@ from entrenous.send.people.keep_contacts import contact_named, mark_keys_compare
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
 from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
@@ -182,7 +182,7 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(network: Netw
     ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
     thief = thief_of(ben, network)
     (key,) = thief.vault.keys(OWED_RECEIPT)

@@ -25,7 +25,7 @@ from entrenous.send.letter.read import _letter_address
 from entrenous.send.open import open_message
 from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.in_memory.vault import MemoryVault
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.malicious_relay import changed
 
@@ -93,7 +93,7 @@ class Conversation:
         sender, other = (ana, ben) if who == "ana" else (ben, ana)
         self.network.clock.advance(minutes=1)
         if opens is None:
-            writes(sender, other.name)
+            send_text(sender, other.name)
         else:
             sender.sends(SMALL_PICTURE, other, opens=opens)
         fetch_messages(other.device)

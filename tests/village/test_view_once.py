@@ -26,7 +26,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import Post, disk_relay, served
 from tests.carry.test_expire import arrive
 from tests.deterministic import SeededRandomSource, SettableClock
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
 from tests.village.households import catch_up, links
@@ -146,7 +146,7 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Network, ben: Person) 
 
 @pytest.mark.threat("n-plus-one-views")
 def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Network, ben: Person) -> None:
-    name = writes(friends["ana"], "ben", text="for you alone", opens=1).name
+    name = send_text(friends["ana"], "ben", text="for you alone", opens=1).name
     fetch_messages(ben.device)
     results = list[str | None]()
 

@@ -32,7 +32,7 @@ from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import InProcess, Run
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.village.world import RELAY, Village, Villager
 
 NAMES = ("ana", "ben", "caro", "dan", "eva")
@@ -125,17 +125,17 @@ def simulate_day(day: int, people: list[Villager], clock: SettableClock) -> None
     """
     for far in (0, 2):
         for _ in range(33):
-            writes(people[far], people[1].name)
+            send_text(people[far], people[1].name)
         clock.advance(seconds=61)
         fetch_messages(people[1].device)
     for place, one in enumerate(people):
         clock.advance(seconds=61)
         fetch_messages(one.device)
         for far in (1, 2, 1 + day % 3):
-            writes(one, people[(place + far) % len(people)].name, text=f"day {day}, {far}")
+            send_text(one, people[(place + far) % len(people)].name, text=f"day {day}, {far}")
         if day % 3 == place % 3:
             others = [other.name for other in people if other is not one]
-            writes(one, *others, text="to all")
+            send_text(one, *others, text="to all")
     for one in people:
         fetch_messages(one.device)
         for received in received_messages(one.device)[-2:]:

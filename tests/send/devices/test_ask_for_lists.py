@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def three() -> Network:
+def three_people() -> Network:
     """Ana at one relay, Ben and Cleo at another; all are contacts of each other."""
     network = Network()
     ana, ben, cleo = (
@@ -54,11 +54,11 @@ def failed_queries(about: Person, by: Person) -> int:
 
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("whose", ["cleo", "ana"])
-def test_another_persons_key_bundle_freezes_nobody(three: Network, whose: str) -> None:
+def test_another_persons_key_bundle_freezes_nobody(three_people: Network, whose: str) -> None:
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
-    ana, ben = three["ana"], three["ben"]
+    ana, ben = three_people["ana"], three_people["ben"]
     issue_key_bundle(ben)
-    publish_bundle(ben, own_device(three[whose].device).card)
+    publish_bundle(ben, own_device(three_people[whose].device).card)
     ben.sends(SMALL_PICTURE, ana)
     take_contact_changes(ana.device)
     known = contacts(ana.device)
@@ -69,9 +69,13 @@ def test_another_persons_key_bundle_freezes_nobody(three: Network, whose: str) -
 
 
 @pytest.mark.threat("server-adds-device")
-def test_key_bundle_of_another_identity_stops_no_fetch(three: Network) -> None:
+def test_key_bundle_of_another_identity_stops_no_fetch(three_people: Network) -> None:
     """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing known."""
-    ana, ben, other = three["ana"], three["ben"], three.set_up_person("mallory", OTHER_RELAY_URL)
+    ana, ben, other = (
+        three_people["ana"],
+        three_people["ben"],
+        three_people.set_up_person("mallory", OTHER_RELAY_URL),
+    )
     for _ in range(4):
         issue_key_bundle(other)
     card = read_key_bundle(own_device(other.device).card)
@@ -79,14 +83,14 @@ def test_key_bundle_of_another_identity_stops_no_fetch(three: Network) -> None:
     record_named_list_if_unknown(ben.id, DeviceListHead(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
-        three.clock.advance(hours=9)
+        three_people.clock.advance(hours=9)
     assert contact_named("ben", ana.device).person.id == ben.id
     assert failed_queries(ben, ana) == 2
 
 
-def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Network) -> None:
+def test_blocked_persons_relay_is_queried_only_after_unblocking(three_people: Network) -> None:
     """Cleo's message names Ben's newer list; asking his relay would reveal when Ana read it."""
-    ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
+    ana, ben, cleo = three_people["ana"], three_people["ben"], three_people["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
     issue_key_bundle(ben)
@@ -98,7 +102,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Network) 
     before = ana.courier.calls["key_bundle"]
     for _ in range(2):
         fetch_messages(ana.device)
-        three.clock.advance(hours=9)
+        three_people.clock.advance(hours=9)
     assert ana.courier.calls["key_bundle"] == before
     unblock_contact("ben", ana.device)
     fetch_messages(ana.device)
@@ -107,11 +111,11 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Network) 
 
 @pytest.mark.threat("server-adds-device")
 def test_foreign_key_bundle_at_own_mailbox_is_no_contradiction(
-    three: Network,
+    three_people: Network,
 ) -> None:
     """The relay learned the mailbox's owner from a contact, and serves that contact's bundle."""
-    ana, ben = three["ana"], three["ben"]
-    phone = links(three, ana, "phone", "phone")
+    ana, ben = three_people["ana"], three_people["ben"]
+    phone = links(three_people, ana, "phone", "phone")
     take_contact_changes(ana.device)
     me = own_device(phone.device)
     record_named_list_if_unknown(

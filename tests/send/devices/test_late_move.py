@@ -60,7 +60,7 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.send.tokens.use import forget_held_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.deterministic import SeededRandomSource
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -137,7 +137,7 @@ def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     device, tokens = phone.device, held(phone, ben)
     for _ in range(tokens.until - tokens.next):
-        writes(phone, "ben")
+        send_text(phone, "ben")
     gets_ready(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone, ana, phone)

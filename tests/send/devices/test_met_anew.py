@@ -15,7 +15,7 @@ from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
 from tests.village.households import catch_up, held, ids, in_touch, links
 from tests.village.malicious_relay import Honest
@@ -49,9 +49,9 @@ def all_can_write(network: Network) -> bool:
     if not (in_touch(ana, ben) and in_touch(phone, ben)):
         return False
     before = [one.received_count() for one in (ana, phone, ben)]
-    writes(ben, "ana")
+    send_text(ben, "ana")
     for one in (ana, phone):
-        writes(one, "ben")
+        send_text(one, "ben")
     received = [
         one.received_count() - had for one, had in zip((ana, phone, ben), before, strict=True)
     ]

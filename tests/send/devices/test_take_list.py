@@ -34,7 +34,13 @@ from entrenous.send.letter.write import (
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import NOON, after, identity_of, instead, issue_key_bundle
+from tests.send.cards import (
+    NOON,
+    changed_device_list,
+    identity_of,
+    issue_key_bundle,
+    next_device_list,
+)
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.village.households import catch_up, links
 
@@ -69,7 +75,7 @@ def test_fork_is_found_without_its_history(friends: Network) -> None:
         ({"epoch": epoch, "previous": known.person.head}, BadSignature),
         ({"epoch": epoch + 7}, BadSignature),
     ):
-        card = signed(phone, instead(stolen.newest, **fields), stolen)
+        card = signed(phone, changed_device_list(stolen.newest, **fields), stolen)
         with pytest.raises(error):
             accept_contact_bundle(known, card, ben.device)
     assert contact_named("ana", ben.device) == known
@@ -86,8 +92,8 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Network) -> None:
     assert master is not None
     theirs = certify_device(master, new_device_signer(bytes(32)), listed.device, NOON)
     place = ListedDevice(listed.device, certificate_hash(theirs), MailboxId(bytes(16)))
-    following = after(card.newest, devices=(place,))
-    later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))
+    following = next_device_list(card.newest, devices=(place,))
+    later = changed_device_list(following, epoch=following.said.epoch + 7, previous=bytes(32))
     for lists in ((*card.lists, following), (following,), (later,)):
         with pytest.raises(BadSignature):
             accept_contact_bundle(
@@ -104,7 +110,9 @@ def test_older_protocol_version_in_a_list_is_refused(friends: Network) -> None:
     )
     card = newest(ana)
     for epoch, previous in ((known.person.epoch + 1, known.person.head), (99, bytes(32))):
-        old = instead(card.newest, epoch=epoch, previous=previous, speaks=ProtocolRange(1, 1))
+        old = changed_device_list(
+            card.newest, epoch=epoch, previous=previous, speaks=ProtocolRange(1, 1)
+        )
         with pytest.raises(BadSignature):
             accept_contact_bundle(known, signed(ana, old, card), ben.device)
 

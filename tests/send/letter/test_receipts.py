@@ -28,7 +28,7 @@ from entrenous.send.people.block import block_contact, sender_without_receipt_ch
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.village.households import catch_up, links
 
@@ -59,7 +59,7 @@ def owed_receipts(who: Person) -> list[OwedReceipt]:
 
 def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    name = writes(ana, "ben").name
+    name = send_text(ana, "ben").name
     fetch_messages(ben.device)
     (due,) = owed_receipts(ben)
     assert (
@@ -89,7 +89,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
 def test_receipts_for_one_device_share_one_letter(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     for _ in range(5):
-        writes(ana, "ben")
+        send_text(ana, "ben")
     fetch_messages(ben.device)
     assert len({one.due_at for one in owed_receipts(ben)}) == 1
     compared_friends.clock.advance(minutes=16)
@@ -110,7 +110,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, who
     if who == "two lists":
         store_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
     device = replace(ben.device, receipts=who != "turned off")
-    names = [writes(ana, "ben").name for _ in range(3)]
+    names = [send_text(ana, "ben").name for _ in range(3)]
     if who == "blocked":
         block_contact("ana", ben.device)
         flush_outbox(ben.device)
@@ -159,7 +159,7 @@ def test_receipt_that_differs_from_its_signed_leaf_is_refused(
     compared_friends: Network, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
     monkeypatch.setattr(receipts, "_make_receipt", changed_make_receipt(**fields))
     compared_friends.clock.advance(minutes=16)
@@ -178,7 +178,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
         compared_friends.set_up_person("caro"),
     )
     ana.add_contact(caro)
-    writes(ana, "ben", "caro")
+    send_text(ana, "ben", "caro")
     of_caro = next(
         copy for copy in COPY_DELIVERY_TABLE.all(ana.device.vault) if copy.person == caro.id
     )
@@ -201,7 +201,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
 def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Network) -> None:
     """The sender later changes her record of what she sent."""
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    writes(ana, "ben")
+    send_text(ana, "ben")
     (key,) = ana.device.vault.keys(RECEIPT_COVERAGE)
     (covered,) = RECEIPT_COVERAGE_TABLE.all(ana.device.vault)
     RECEIPT_COVERAGE_TABLE.store(replace(covered, manifest=bytes(32)), key, ana.device.vault)
@@ -217,7 +217,7 @@ def test_receipt_under_the_list_of_its_letter_counts_though_a_newer_one_is_known
     compared_friends: Network,
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     compared_friends.clock.advance(minutes=16)
@@ -239,7 +239,7 @@ def accept_newest_list(who: Person, of: Person) -> None:
 
 def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    name = writes(ana, "ben").name
+    name = send_text(ana, "ben").name
     recall_message(name, ana.device)
     (shown,) = copy_states(ana)
     assert shown == CopyState("taken back", compared_friends.clock.now(), signed=False)
@@ -261,7 +261,7 @@ def test_who_gets_receipts_by_trust_and_consent(
     store_contact(known, ben.device)
     asked = sender_without_receipt_choice(ana.id, ben.device)
     assert asked == (known if trust is Trust.BY_LINK and consent is None else None)
-    fetch_and_open(ben, writes(ana, "ben").name)
+    fetch_and_open(ben, send_text(ana, "ben").name)
     is_owed = trust is Trust.COMPARED or (trust is Trust.BY_LINK and consent is True)
     assert len(owed_receipts(ben)) == (2 if is_owed else 0)
 
@@ -282,7 +282,7 @@ def test_a_sender_is_told_that_a_view_once_message_was_exported(
     compared_friends: Network, *, export: bool
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    name = writes(ana, "ben", opens=2, may_export=True).name
+    name = send_text(ana, "ben", opens=2, may_export=True).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
     show_received_message(name, lambda *_: None, ben.device, export=export)
@@ -295,7 +295,7 @@ def test_a_sender_is_told_that_a_view_once_message_was_exported(
 
 def test_a_forbidden_export_does_not_open_the_message(compared_friends: Network) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
-    name = writes(ana, "ben", opens=1).name
+    name = send_text(ana, "ben", opens=1).name
     fetch_messages(ben.device)
     with pytest.raises(ExportForbidden):
         show_received_message(name, lambda *_: None, ben.device, export=True)

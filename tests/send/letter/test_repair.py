@@ -31,7 +31,7 @@ from entrenous.send.tokens.token_ranges import (
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, SendTokenChanges
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.village.malicious_relay import Honest, failing
 
@@ -45,30 +45,30 @@ def delete_sessions(who: Person) -> None:
 
 def test_after_a_session_repair_both_sides_read_letters_again(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
     delete_sessions(ben)
-    writes(ana, "ben")
+    send_text(ana, "ben")
     fetch_messages(ben.device)
     assert take_undecryptable_count(ben.device) == 1
     repair_sessions("ana", ben.device)
     flush_outbox(ben.device)
     fetch_messages(ana.device)
-    writes(ana, "ben")
-    writes(ben, "ana")
+    send_text(ana, "ben")
+    send_text(ben, "ana")
     assert (ana.received_count(), ben.received_count()) == (1, 2)
     assert (take_undecryptable_count(ana.device), take_undecryptable_count(ben.device)) == (0, 0)
 
 
 def test_a_session_repair_loses_no_letter_in_transit(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    writes(ben, "ana")
-    writes(ana, "ben")
+    send_text(ben, "ana")
+    send_text(ana, "ben")
     repair_sessions("ben", ana.device)
     flush_outbox(ana.device)
     assert (ana.received_count(), ben.received_count()) == (1, 1)
-    writes(ben, "ana")
-    writes(ana, "ben")
+    send_text(ben, "ana")
+    send_text(ana, "ben")
     assert (ana.received_count(), ben.received_count()) == (2, 2)
 
 
@@ -77,7 +77,7 @@ def test_a_session_repair_without_prekeys_changes_nothing(friends: Network) -> N
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(claim_prekeys=away), pytest.raises(RelayUnreachable):
         repair_sessions("ben", ana.device)
-    writes(ana, "ben")
+    send_text(ana, "ben")
     assert ben.received_count() == 1
     block_contact("ben", ana.device)
     with pytest.raises(ContactIsBlocked):
@@ -97,7 +97,7 @@ def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Network) -> N
         return answers[-1]
 
     for text in ("a", "b" * 9000):
-        writes(ana, "ben", text=text)
+        send_text(ana, "ben", text=text)
         with ben.courier.playing(wait_for_letter=record_answer):
             assert wait_for_letter(45, ben.device)
     assert answers == [True, True]
@@ -109,7 +109,7 @@ def restored_status(at: datetime) -> Any:
 
 def test_recalls_are_repeated_to_a_restored_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = writes(ana, "ben").name
+    name = send_text(ana, "ben").name
     recall_message(name, ana.device)
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     asked: list[bytes] = []
@@ -154,7 +154,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     assert of_caro.seed is not None
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, derive_send_token(of_caro.seed, of_caro.next))
-    writes(ana, "ben")
+    send_text(ana, "ben")
     assert ben.received_count() == 1
 
 

@@ -1,4 +1,4 @@
-"""Ana, Ben and Caro, whose devices decode clips and sounds in this process; and small files."""
+"""A simulated network whose devices decode clips and sounds in this process, and small files."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,7 +19,7 @@ FRIENDS = ("ben", "caro")
 
 
 @cached_network
-def talkers() -> Network:
+def network_with_media_readers() -> Network:
     """Return a network of Ana, Ben and Caro; Ana has both others as contacts."""
     network = Network()
     for name in ("ana", *FRIENDS):
@@ -27,17 +27,17 @@ def talkers() -> Network:
     for name in FRIENDS:
         network["ana"].add_contact(network[name])
     for person in network.people.values():
-        person.device = decoding_all_kinds(person.device)
+        person.device = with_media_readers(person.device)
     return network
 
 
-def decoding_all_kinds(device: Device) -> Device:
-    """Return the same device, able to decode clips and sounds."""
+def with_media_readers(device: Device) -> Device:
+    """Return a copy of the device that decodes clips and sounds in this process."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
 def draft_to_friends(ana: Person, *files: bytes, **fields: object) -> Draft:
-    """Return a draft to Ben and Caro, with the guard's questions answered."""
+    """Return a draft to Ben and Caro, with both confirmed to the guard."""
     people = tuple(map(RecipientId, FRIENDS))
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=7))
     return replace(
@@ -52,7 +52,7 @@ def small_clip() -> bytes:
 
 
 @cache
-def note() -> bytes:
+def voice_note() -> bytes:
     """Return six seconds of a voice-like sound, as a phone records it."""
     return coded(voice(6.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 

@@ -27,10 +27,10 @@ from tests.clips import beside, wander, written
 from tests.send.message.talkers import (
     FRIENDS,
     draft_to_friends,
-    note,
+    network_with_media_readers,
     small_clip,
-    talkers,
     traceable_photo,
+    voice_note,
 )
 from tests.send.send_device import Network
 
@@ -50,9 +50,9 @@ def send_and_open(network: Network, *files: bytes, **fields: object) -> tuple[Me
 @pytest.fixture(scope="module")
 def mixed_message() -> tuple[Network, Message, Opened]:
     """A message with a clip, a picture, a voice note and a caption, with the network used."""
-    network = talkers()
+    network = network_with_media_readers()
     return network, *send_and_open(
-        network, small_clip(), traceable_photo(), note(), caption="all of it"
+        network, small_clip(), traceable_photo(), voice_note(), caption="all of it"
     )
 
 
@@ -95,7 +95,7 @@ def test_each_recipient_gets_an_own_copy_that_trace_identifies(
 ) -> None:
     network, message, opened = mixed_message
     files = {name: opened[name].files[place - 1].data for name in FRIENDS}
-    assert len({*files.values(), small_clip(), traceable_photo(), note()}) == 5
+    assert len({*files.values(), small_clip(), traceable_photo(), voice_note()}) == 5
     trace = trace_file(files["caro"], network["ana"].device).trace
     assert trace.verdict.named == ("caro",)
     assert trace.message == message.name
@@ -117,7 +117,7 @@ def test_the_letter_commits_to_the_mark_of_every_file(
 
 
 def test_a_text_alone_is_a_message() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     text = "Tonight at eight.\n" + "a" * 16_000
     message, opened = send_and_open(network, files=(), text=text)
     assert [(content.files, content.caption) for content in opened.values()] == [((), text)] * 2
@@ -126,7 +126,7 @@ def test_a_text_alone_is_a_message() -> None:
 
 
 def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana, ben = network["ana"], network["ben"]
     first, _ = send_and_open(network)
     network.clock.advance(seconds=1)
@@ -144,7 +144,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
 
 
 def test_a_message_to_several_circles_names_none() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana, ben = network["ana"], network["ben"]
     ids = tuple(create_or_extend_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
     names = frozenset(f"with {name}" for name in FRIENDS)
@@ -156,7 +156,7 @@ def test_a_message_to_several_circles_names_none() -> None:
 
 
 def test_a_clip_without_frames_is_a_voice_note() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
     prepared = prepare_files((sound,), None, network["ana"].device, no_progress())
     assert [(shape.media_type, shape.role) for shape in prepared.copy_formats] == [
@@ -165,17 +165,19 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
 
 
 def test_the_size_option_requires_a_picture() -> None:
-    device = talkers()["ana"].device
+    device = network_with_media_readers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
-        prepare_files((note(),), 400, device, no_progress())
+        prepare_files((voice_note(),), 400, device, no_progress())
     assert (
-        prepare_files((note(), traceable_photo()), 400, device, no_progress()).copy_formats[1].role
+        prepare_files((voice_note(), traceable_photo()), 400, device, no_progress())
+        .copy_formats[1]
+        .role
         is FileRole.PICTURE
     )
 
 
 def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana = network["ana"]
     with pytest.raises(NotAPicture):
         send_message(draft_to_friends(ana, traceable_photo(), b"not a picture"), ana.device)
@@ -184,7 +186,7 @@ def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
 
 
 def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana = network["ana"]
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
     with pytest.raises(UnsupportedSoundCodec) as raised:
@@ -196,7 +198,7 @@ def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
 
 
 def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana = network["ana"]
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
@@ -207,21 +209,21 @@ def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
 
 
 def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana = network["ana"]
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
-        send_message(draft_to_friends(ana, note()), ana.device)
+        send_message(draft_to_friends(ana, voice_note()), ana.device)
     assert ana.vault._files == {}
     assert list(ana.device.ledger.messages()) == []
 
 
 @pytest.mark.threat("view-once-bypass")
 def test_view_once_requires_recipient_programs_that_promise_it() -> None:
-    network = talkers()
+    network = network_with_media_readers()
     ana = network["ana"]
     old = contact_named("caro", ana.device)
     (key,) = old.person.devices

@@ -15,12 +15,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def three(three: Network) -> Network:
+def three_people(three_people: Network) -> Network:
     """Ana has sent a picture to Ben and Caro, who are not each other's contacts."""
-    three["ana"].sends(SMALL_PICTURE, three["ben"], three["caro"])
-    for person in three.people.values():
+    three_people["ana"].sends(SMALL_PICTURE, three_people["ben"], three_people["caro"])
+    for person in three_people.people.values():
         fetch_messages(person.device)
-    return three
+    return three_people
 
 
 def newest(who: Person) -> str:
@@ -33,8 +33,8 @@ def reactions_on(who: Person, name: str) -> list[tuple[bytes, str | None]]:
     return [(one.by, one.reaction.text) for one in reactions]
 
 
-def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Network) -> None:
-    ana, ben = three["ana"], three["ben"]
+def test_the_sender_sees_a_reaction_and_its_withdrawal(three_people: Network) -> None:
+    ana, ben = three_people["ana"], three_people["ben"]
     name = newest(ben)
     assert react(name, "\u2764\ufe0f", ben.device).to == ("ana",)
     fetch_messages(ana.device)
@@ -47,19 +47,19 @@ def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Network) -> None:
     assert reactions_on(ana, name) == reactions_on(ben, name) == []
 
 
-def test_a_senders_own_reaction_reaches_all_recipients(three: Network) -> None:
-    ana = three["ana"]
+def test_a_senders_own_reaction_reaches_all_recipients(three_people: Network) -> None:
+    ana = three_people["ana"]
     (message,) = ana.device.ledger.messages()
     assert react(message.name, "!", ana.device).to == ("ben", "caro")
     for name in ("ben", "caro"):
-        fetch_messages(three[name].device)
-        assert reactions_on(three[name], newest(three[name])) == [(ana.id, "!")]
+        fetch_messages(three_people[name].device)
+        assert reactions_on(three_people[name], newest(three_people[name])) == [(ana.id, "!")]
 
 
-def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Network) -> None:
-    ana, ben = three["ana"], three["ben"]
+def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three_people: Network) -> None:
+    ana, ben = three_people["ana"], three_people["ben"]
     reference = reference_to_message(newest(ben), ben.device)
-    dan = three.set_up_person("dan")
+    dan = three_people.set_up_person("dan")
     ana.add_contact(dan)
     accept_reaction(Reaction(reference.sender, reference.message, "x"), dan.id, ana.device)
     accept_reaction(Reaction(ana.id, MessageId(bytes(16)), "x"), ben.id, ana.device)
@@ -68,14 +68,14 @@ def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Network) -
 
 
 @pytest.mark.parametrize("text", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
-def test_invalid_reaction_is_refused(three: Network, text: str) -> None:
-    ben = three["ben"]
+def test_invalid_reaction_is_refused(three_people: Network, text: str) -> None:
+    ben = three_people["ben"]
     with pytest.raises(BadReaction, match="Nothing was sent"):
         react(newest(ben), text, ben.device)
 
 
-def test_a_reaction_without_message_or_readers_is_refused(three: Network) -> None:
-    ben = three["ben"]
+def test_a_reaction_without_message_or_readers_is_refused(three_people: Network) -> None:
+    ben = three_people["ben"]
     with pytest.raises(UnknownMessage):
         react("9-other-name", "!", ben.device)
     forget_contact("ana", ben.device)
@@ -83,11 +83,11 @@ def test_a_reaction_without_message_or_readers_is_refused(three: Network) -> Non
         react(newest(ben), "!", ben.device)
 
 
-def test_a_reaction_waits_while_a_relay_is_unreachable(three: Network) -> None:
-    ana, ben = three["ana"], three["ben"]
-    three.disconnect(RELAY_URL)
+def test_a_reaction_waits_while_a_relay_is_unreachable(three_people: Network) -> None:
+    ana, ben = three_people["ana"], three_people["ben"]
+    three_people.disconnect(RELAY_URL)
     assert react(newest(ben), "!", ben.device).waits == ("ana",)
-    three.reconnect(RELAY_URL)
+    three_people.reconnect(RELAY_URL)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert reactions_on(ana, newest(ben)) == [(ben.id, "!")]

@@ -50,7 +50,7 @@ from entrenous.send.tokens.use import (
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import url_leads_to_this_machine
 from tests.in_memory.vault import MemoryVault
-from tests.send.cards import another_device, becomes, identity_of, issue_key_bundle
+from tests.send.cards import certify_another_device, identity_of, issue_key_bundle, replace_identity
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
@@ -375,7 +375,7 @@ def set_relay_address(url: str, who: Person) -> None:
     assert identity.home is not None
     assert identity.person is not None
     home, person = replace(identity.home, relay_url=url), replace(identity.person, relay_url=url)
-    becomes(who, replace(identity, home=home, person=person))
+    replace_identity(who, replace(identity, home=home, person=person))
 
 
 @pytest.mark.threat("own-machine")
@@ -520,7 +520,7 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Network) -> None:
     fetch_messages(ana.device)
     known = contact_named("ben", ana.device)
     assert known.person.epoch == 2
-    becomes(ben, first)
+    replace_identity(ben, first)
     queue_hellos(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -556,9 +556,9 @@ def test_guest_with_an_unreachable_relay_is_greeted_later(network: Network) -> N
         network["ben"],
         network.set_up_person("mallory", OTHER_RELAY_URL),
     )
-    issue_key_bundle(mallory, same_epoch=True, further=(another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
-    give_token(another_device(mallory).certificate.device, mallory, ben)
+    give_token(certify_another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
     ana.sends(SMALL_PICTURE, ben)
     network.disconnect(OTHER_RELAY_URL)
@@ -572,9 +572,9 @@ def test_guest_with_an_unreachable_relay_is_greeted_later(network: Network) -> N
 
 def test_guest_with_invalid_keys_is_given_up(network: Network) -> None:
     ben, mallory = network["ben"], network.set_up_person("mallory", OTHER_RELAY_URL)
-    issue_key_bundle(mallory, same_epoch=True, further=(another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
-    give_token(another_device(mallory).certificate.device, mallory, ben)
+    give_token(certify_another_device(mallory).certificate.device, mallory, ben)
 
     def claim_first_device(honest: Honest, *arguments: Any) -> Any:
         me, (url, _, token, _) = own_device(mallory.device), arguments

@@ -11,13 +11,13 @@ from entrenous.send.people.contact_history import record_contact_change, take_co
 from entrenous.send.people.invite import add_person, make_invite_link, queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.notices import dismiss_notice, unread_notices
-from tests.send.cards import another_device, issue_key_bundle
+from tests.send.cards import certify_another_device, issue_key_bundle
 from tests.send.send_device import Network
 
 
 def test_key_bundle_with_a_new_device_is_reported(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    issue_key_bundle(ana, further=(another_device(ana),))
+    issue_key_bundle(ana, further=(certify_another_device(ana),))
     queue_hellos(contact_named("ben", ana.device), None, ana.device)
     flush_outbox(ana.device)
     fetch_messages(ben.device)
@@ -47,20 +47,22 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Network) -> No
         (replace(key, curve25519=bytes(32)), 1),
         (replace(key, mailbox=MailboxId(bytes(16))), 0),
     ):
-        after = replace(before.person, devices=(changed,))
-        record_contact_change(before, replace(before, person=after), ana.device)
+        next_device_list = replace(before.person, devices=(changed,))
+        record_contact_change(before, replace(before, person=next_device_list), ana.device)
         assert [(one.came, one.went) for one in take_contact_changes(ana.device)] == [
             (1, 1)
         ] * count
-        assert removed_devices(before.person, after) == (key.device,) * count
+        assert removed_devices(before.person, next_device_list) == (key.device,) * count
 
 
 def test_removed_devices_and_doubts_are_reported(friends: Network) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
-    after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
-    assert record_contact_change(before, after, ana.device).changed_at is not None
+    next_device_list = replace(
+        before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN
+    )
+    assert record_contact_change(before, next_device_list, ana.device).changed_at is not None
     (changed,) = take_contact_changes(ana.device)
     assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)
 

@@ -32,22 +32,22 @@ def faint_gradient(grey: int) -> bytes:
 
 
 @pytest.fixture
-def three(three: Network) -> Network:
+def three_people(three_people: Network) -> Network:
     """Ana has sent the picture to Ben; Caro is her contact."""
-    three["ana"].sends(SMALL_PICTURE, three["ben"])
-    return three
+    three_people["ana"].sends(SMALL_PICTURE, three_people["ben"])
+    return three_people
 
 
 @pytest.mark.slow
-def test_text_naming_a_person_who_has_the_picture_is_asked_about(three: Network) -> None:
+def test_text_naming_a_person_who_has_the_picture_is_asked_about(three_people: Network) -> None:
     """The picture is recognized after scaling."""
     for text in ("For you, Ben!", "ben: as promised", "dear BEN"):
-        assert guard_asks(three["ana"], "caro", text)
+        assert guard_asks(three_people["ana"], "caro", text)
 
 
 @pytest.mark.slow
-def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Network) -> None:
-    ana = three["ana"]
+def test_other_texts_pictures_and_recipients_are_not_asked_about(three_people: Network) -> None:
+    ana = three_people["ana"]
     assert not guard_asks(ana, "caro", "on a bench, being bendable")
     assert not guard_asks(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
     assert not guard_asks(ana, "ben", "For you, Ben!")
@@ -55,7 +55,7 @@ def test_other_texts_pictures_and_recipients_are_not_asked_about(three: Network)
 
 
 @pytest.mark.slow
-def test_flat_pictures_all_look_alike_and_are_not_asked_about(three: Network) -> None:
-    ana = three["ana"]
-    ana.sends(faint_gradient(100), three["ben"])
+def test_flat_pictures_all_look_alike_and_are_not_asked_about(three_people: Network) -> None:
+    ana = three_people["ana"]
+    ana.sends(faint_gradient(100), three_people["ben"])
     assert not guard_asks(ana, "caro", "For you, Ben!", faint_gradient(60))

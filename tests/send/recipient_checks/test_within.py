@@ -24,7 +24,7 @@ from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.send.test_guard import draft
 
@@ -95,21 +95,21 @@ def reply_draft(sender: Person, name: str) -> Draft:
 
 @pytest.fixture
 @cached_network
-def three() -> Network:
+def three_people() -> Network:
     """Ana, who has written to her boss and to Cleo."""
     network = Network()
     ana, boss, cleo = (network.set_up_person(name) for name in ("ana", "boss", "cleo"))
     for one in (boss, cleo):
         ana.add_contact(one)
         for _ in range(3):
-            writes(ana, one.name)
+            send_text(ana, one.name)
         one.received_count()
     return network
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Network) -> None:
-    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+def test_the_guard_asks_about_recipients_claimed_by_a_sender(three_people: Network) -> None:
+    ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
     before = boss.received_count()
     (doubt,) = inspect_draft(reply_draft(ana, name), ana.device).doubts
@@ -124,13 +124,13 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Network) -> 
 
 @pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
-def test_the_guard_asks_once_about_many_claimed_recipients(three: Network) -> None:
-    ana, cleo = three["ana"], three["cleo"]
-    others = [three.set_up_person(f"friend {number}") for number in range(7)]
+def test_the_guard_asks_once_about_many_claimed_recipients(three_people: Network) -> None:
+    ana, cleo = three_people["ana"], three_people["cleo"]
+    others = [three_people.set_up_person(f"friend {number}") for number in range(7)]
     for one in others:
         ana.add_contact(one)
         for _ in range(3):
-            writes(ana, one.name)
+            send_text(ana, one.name)
     name = send_with_false_recipients(cleo, ana, *others)
     (doubt,) = [
         one
@@ -147,15 +147,15 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Network) -> No
     ]
 
 
-def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Network) -> None:
-    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three_people: Network) -> None:
+    ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
     create_or_extend_circle("office", ["boss", "cleo"], ana.device)
     assert not inspect_draft(reply_draft(ana, name), ana.device).doubts
 
 
-def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Network) -> None:
-    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+def test_the_guard_does_not_ask_about_claimed_recipients_again(three_people: Network) -> None:
+    ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     first = reply_draft(ana, send_with_false_recipients(cleo, ana, boss))
     send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
     assert not inspect_draft(
@@ -163,8 +163,8 @@ def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Network) -
     ).doubts
 
 
-def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Network) -> None:
-    ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
+def test_the_recipients_of_our_own_message_are_not_in_doubt(three_people: Network) -> None:
+    ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     sent = ana.sends(SMALL_PICTURE, boss, cleo)
     assert participants_of_message(sent.name, ana.device).told_by is None
     assert not inspect_draft(reply_draft(ana, sent.name), ana.device).doubts

@@ -13,7 +13,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.relay_nouns import PrekeyBundle
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 
 
@@ -43,9 +43,9 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Netwo
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 0
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)  # with the fallback key, as no one-time key is left
-    writes(caro, "ben")
-    writes(ben, "caro")
-    writes(ana, "ben")
+    send_text(caro, "ben")
+    send_text(ben, "caro")
+    send_text(ana, "ben")
     assert (ben.received_count(), caro.received_count()) == (2, 1)
     fetch_messages(ben.device)
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 50

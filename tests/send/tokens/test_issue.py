@@ -46,7 +46,7 @@ from entrenous.send.tokens.token_ranges import (
 from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_tokens
 from entrenous.wire.relay_nouns import SendTokenChanges
 from tests.send.cards import issue_key_bundle
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, failing
@@ -92,7 +92,7 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Network) -
     tokens, trick = token_recorder()
     with ana.courier.playing(post=trick):
         for _ in range(3):
-            writes(ana, "ben")
+            send_text(ana, "ben")
     seed = held_tokens(ana).seed
     assert seed is not None
     assert tokens == [derive_send_token(seed, index) for index in range(3)]
@@ -110,7 +110,7 @@ def test_ranges_are_extended_before_they_run_out(friends: Network) -> None:
     with ben.courier.playing(change_tokens=trick):
         for _ in range(3):
             for _ in range(TOKEN_RANGE_SIZE - 1):
-                writes(ana, "ben")
+                send_text(ana, "ben")
             fetch_messages(ben.device)
             fetch_messages(ana.device)
     assert len(received_messages(ben.device)) == 3 * (TOKEN_RANGE_SIZE - 1)
@@ -122,10 +122,10 @@ def test_ranges_are_extended_before_they_run_out(friends: Network) -> None:
 def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(TOKEN_RANGE_SIZE):
-        writes(ana, "ben")
+        send_text(ana, "ben")
     for _ in range(2):
         with pytest.raises(WaitsInOutbox, match="is sent when this device fetches"):
-            writes(ana, "ben")
+            send_text(ana, "ben")
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == TOKEN_RANGE_SIZE
     fetch_messages(ana.device)
@@ -153,7 +153,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: N
     for index in range(before.until):
         with pytest.raises(WrongToken):
             friends.honest.key_bundle(*ben.home[:2], derive_send_token(before.seed, index))
-    writes(ana, "ben")
+    send_text(ana, "ben")
     assert ben.received_count() == 1
 
 
@@ -165,7 +165,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     ana, ben = friends["ana"], friends["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
-        writes(ana, "ben")
+        send_text(ana, "ben")
     friends.clock.advance(days=91)
     # The letter itself expired long ago; only the token that it uses matters here.
     fetch_messages(ben.device)
@@ -195,8 +195,8 @@ def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Network) 
     add_person(make_invite_link(ben.device), "ben", ana.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    writes(ana, "ben")
-    writes(ben, "ana")
+    send_text(ana, "ben")
+    send_text(ben, "ana")
     assert (ana.received_count(), ben.received_count()) == (1, 1)
 
 

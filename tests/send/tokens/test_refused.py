@@ -32,7 +32,7 @@ from entrenous.send.tokens.token_ranges import (
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import SendTokenChanges
-from tests.send.room_text import writes
+from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.village.malicious_relay import Honest, failing
 
@@ -80,7 +80,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> No
             for _ in range(4):  # she gets more tokens only once a day
                 skip_to_last_token(ana)
                 with suppress(RefusedForSome):
-                    writes(ana, "ben")
+                    send_text(ana, "ben")
                 fetch_messages(ben.device)
                 fetch_messages(ana.device)
             friends.clock.advance(hours=25)
@@ -134,7 +134,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     seed = issued_range(ben).seed
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 100)  # as after years, or an attack
     for _ in range(TOKEN_RANGE_SIZE - 1):
-        writes(ana, "ben")
+        send_text(ana, "ben")
     problems = fetch_messages(ben.device).problems
     assert [type(problem) for problem in problems] == [TooManyRegistered]
     assert len(ben.device.vault.keys(TOKEN_CHANGE_BATCH)) == 1
@@ -186,7 +186,7 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
         for _ in range(TOKEN_RANGE_SIZE - 1):
-            writes(ana, "ben")
+            send_text(ana, "ben")
         for _ in range(2):
             problems = fetch_messages(ben.device).problems
             assert {type(problem) for problem in problems} == {RelayUnreachable}
@@ -198,7 +198,7 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
     caro.add_contact(ben)
     for who in (ben, caro):
         fetch_messages(who.device)
-    writes(ben, "caro")
+    send_text(ben, "caro")
     assert caro.received_count() == 1
 
 

@@ -23,8 +23,8 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.clips import wander, written
-from tests.send.commands.test_letters import Said, Street
-from tests.send.message.talkers import note
+from tests.send.commands.test_letters import CommandLine, CommandResult
+from tests.send.message.talkers import voice_note
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import decision
 from tests.stop.platform_for_tests import png
@@ -58,17 +58,17 @@ def web(platform: Platform) -> Iterator[httpx.Client]:
 def files() -> dict[str, bytes]:
     """Return a video with a voice, and a voice note, by file name."""
     talk = with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
-    return {"talk.mp4": talk, "note.ogg": note()}
+    return {"talk.mp4": talk, "note.ogg": voice_note()}
 
 
 @pytest.fixture
-def street(
+def cli(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     platform: Platform,
     files: dict[str, bytes],
-) -> Iterator[Street]:
-    """Yield a street with Ana's device, connected to a gate on a real SQLite file."""
+) -> Iterator[CommandLine]:
+    """Set up Ana's device and a gate on a real SQLite file."""
     app = app_of(platform)
     monkeypatch.setattr(
         registration_client,
@@ -76,11 +76,11 @@ def street(
         lambda **_: httpx.Client(transport=AsgiTransport(app)),
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    street = Street(tmp_path, monkeypatch)
+    cli = CommandLine(tmp_path, monkeypatch)
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    street.set_up_person("ana")
-    yield street
+    cli.set_up_person("ana")
+    yield cli
     monkeypatch.undo()
 
 
@@ -91,10 +91,10 @@ def claim_at_gate(platform: Platform, name: str) -> tuple[str, ClaimState]:
 
 @pytest.mark.real
 def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
-    street: Street,
+    cli: CommandLine,
     platform: Platform,
 ) -> None:
-    said = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
+    said = cli.run("ana", "protect", "talk.mp4", *GATE, "--json")
     assert said.status == 0, said
     made = json.loads(said.out)
     assert made == {
@@ -107,27 +107,24 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
     before, after = said.err.index("--no-sound"), said.err.index("moments, and of its sound")
     assert before < after
     assert claim_at_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
-    assert (
-        f"{made['claim']}  video, waiting  at {URL}\n"
-        == street.types("ana", "protect", "--list").out
-    )
-    withdrawn = street.does("ana", "unprotect", made["claim"])
+    assert f"{made['claim']}  video, waiting  at {URL}\n" == cli.run("ana", "protect", "--list").out
+    withdrawn = cli.run_json("ana", "unprotect", made["claim"])
     assert (withdrawn["kind"], withdrawn["state"]) == ("pdq-video", "withdrawn")
     assert claim_at_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
 
 
-def test_protecting_a_file_again_returns_its_claim(street: Street, platform: Platform) -> None:
-    first = street.does("ana", "protect", "talk.mp4", *GATE)
-    again = street.types("ana", "protect", "talk.mp4", *GATE, "--json")
+def test_protecting_a_file_again_returns_its_claim(cli: CommandLine, platform: Platform) -> None:
+    first = cli.run_json("ana", "protect", "talk.mp4", *GATE)
+    again = cli.run("ana", "protect", "talk.mp4", *GATE, "--json")
     assert (again.status, json.loads(again.out)) == (0, first)
     assert "already registered this file at that platform" in again.err
     assert platform.bank.count_claims_and_hashes().claims == 1
-    street.does("ana", "unprotect", first["claim"])
-    assert street.does("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
+    cli.run_json("ana", "unprotect", first["claim"])
+    assert cli.run_json("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
 
 
 def test_unconfirmed_claim_can_be_forgotten(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(_: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("no answer")
@@ -137,22 +134,22 @@ def test_unconfirmed_claim_can_be_forgotten(
         "new_relay_client",
         lambda **_: httpx.Client(transport=httpx.MockTransport(lost)),
     )
-    assert street.types("ana", "protect", "note.ogg", *GATE).status == 6
-    (asked,) = street.does("ana", "protect", "--list")["claims"]
-    away = street.types("ana", "unprotect", asked["claim"])
+    assert cli.run("ana", "protect", "note.ogg", *GATE).status == 6
+    (asked,) = cli.run_json("ana", "protect", "--list")["claims"]
+    away = cli.run("ana", "unprotect", asked["claim"])
     assert (away.status, "--forget" in away.err) == (6, True)
-    forgotten = street.types("ana", "unprotect", asked["claim"], "--forget")
+    forgotten = cli.run("ana", "unprotect", asked["claim"], "--forget")
     assert (forgotten.status, forgotten.out.count(asked["claim"])) == (0, 2)
-    assert street.does("ana", "protect", "--list")["claims"] == []
+    assert cli.run_json("ana", "protect", "--list")["claims"] == []
 
 
 def test_unreachable_platform_is_asked_once(
-    street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each attempt waits for half a minute, during which the vault is locked."""
     app, other, asked = app_of(platform), "https://other.test", list[str]()
-    unanswered = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
-    answered = street.does("ana", "protect", "talk.mp4", "--gate", other)
+    unanswered = [cli.run_json("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
+    answered = cli.run_json("ana", "protect", "talk.mp4", "--gate", other)
 
     def one_is_silent(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.host)
@@ -164,7 +161,7 @@ def test_unreachable_platform_is_asked_once(
     monkeypatch.setattr(
         registration_client, "new_relay_client", lambda **_: httpx.Client(transport=over)
     )
-    listed = street.types("ana", "protect", "--list", "--ask", "--json")
+    listed = cli.run("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
     assert (
         f"{URL} did not answer, so its 2 claims are shown as this device last knew them."
@@ -175,9 +172,9 @@ def test_unreachable_platform_is_asked_once(
 
 
 def test_failed_withdrawal_says_that_the_claim_remains(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = street.does("ana", "protect", "note.ogg", *GATE)["claim"]
+    claim = cli.run_json("ana", "protect", "note.ogg", *GATE)["claim"]
 
     def refuse_connection(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("down", request=request)
@@ -187,56 +184,56 @@ def test_failed_withdrawal_says_that_the_claim_remains(
         down.setattr(
             registration_client, "new_relay_client", lambda **_: httpx.Client(transport=unreachable)
         )
-        said = street.types("ana", "unprotect", claim)
+        said = cli.run("ana", "unprotect", claim)
     assert (said.status, f"registration {claim} still exists at the platform" in said.err) == (
         6,
         True,
     )
-    assert street.does("ana", "unprotect", claim)["state"] == "withdrawn"
+    assert cli.run_json("ana", "unprotect", claim)["state"] == "withdrawn"
 
 
 @pytest.mark.real
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not here (Debian: ffmpeg)")
 def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
-    street: Street, web: httpx.Client
+    cli: CommandLine, web: httpx.Client
 ) -> None:
-    small, bare = street.folder / "small.webm", street.folder / "bare.m4a"
+    small, bare = cli.folder / "small.webm", cli.folder / "bare.m4a"
     asked = (str(FFMPEG), "-v", "error", "-i", "talk.mp4")
     smaller = ("-vf", "scale=240:-2", "-c:v", "libvpx", "-b:v", "200k", "-an", str(small))
     for how in (smaller, ("-vn", "-c:a", "aac", "-b:a", "48k", str(bare))):
         subprocess.run((*asked, *how), check=True, timeout=60)
-    claim = street.does("ana", "protect", "talk.mp4", *GATE)["claim"]
+    claim = cli.run_json("ana", "protect", "talk.mp4", *GATE)["claim"]
     for posted in (small, bare):
         assert decision(web, posted.read_bytes()) == "hold"
-    street.does("ana", "unprotect", claim)
+    cli.run_json("ana", "unprotect", claim)
     for posted in (small, bare):
         assert decision(web, posted.read_bytes()) == "let through"
 
 
 @pytest.mark.real
 def test_protect_without_sound_and_sound_alone(
-    street: Street,
+    cli: CommandLine,
     platform: Platform,
 ) -> None:
-    said = street.types("ana", "protect", "talk.mp4", *GATE, "--no-sound", "--whole-only")
+    said = cli.run("ana", "protect", "talk.mp4", *GATE, "--no-sound", "--whole-only")
     assert "and nothing of its sound" in said.err
     assert "--no-sound" not in said.err
     assert said.out.endswith(f"take it back at any time: entrenous unprotect {_first(said)}\n")
-    sound = street.types("ana", "protect", "note.ogg", *GATE)
+    sound = cli.run("ana", "protect", "note.ogg", *GATE)
     assert "a tune can be guessed" in sound.err
     assert claim_at_gate(platform, _first(sound))[0] == "chromaprint"
-    refused = street.types("ana", "protect", "note.ogg", *GATE, "--no-sound")
+    refused = cli.run("ana", "protect", "note.ogg", *GATE, "--no-sound")
     assert (refused.status, "Nothing was" in " ".join(refused.err.split())) == (3, True)
-    kinds = [one["kind"] for one in street.does("ana", "protect", "--list")["claims"]]
+    kinds = [one["kind"] for one in cli.run_json("ana", "protect", "--list")["claims"]]
     assert kinds == ["pdq-video", "chromaprint"]
 
 
 def test_embedding_is_sent_only_if_the_gate_takes_it(
-    street: Street,
+    cli: CommandLine,
     platform: Platform,
 ) -> None:
-    (street.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
-    said = street.types("ana", "protect", "beach.png", *GATE, "--embedding", "--json")
+    (cli.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
+    said = cli.run("ana", "protect", "beach.png", *GATE, "--embedding", "--json")
     assert "fuller likeness can be guessed" in " ".join(said.err.split())
     if platform.embedding_comparison is None:  # without the extra
         assert (said.status, said.out) == (3, "")
@@ -245,42 +242,42 @@ def test_embedding_is_sent_only_if_the_gate_takes_it(
         return
     made = json.loads(said.out)
     assert [one.claim for one in platform.bank.embeddings(0)] == [made["claim"]]
-    street.does("ana", "unprotect", made["claim"])
+    cli.run_json("ana", "unprotect", made["claim"])
     assert platform.bank.embedding_count() == 0
 
 
 def test_under_18_is_referred_before_anything_is_opened(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
     for words in (("talk.mp4", *GATE), ("talk.mp4",), ()):
-        said = street.types("ana", "protect", *words, "--under-18")
+        said = cli.run("ana", "protect", *words, "--under-18")
         assert (said.status, said.out) == (3, "")
         assert "takeitdown.ncmec.org" in said.err
 
 
 @pytest.mark.real
 def test_protect_registers_the_files_of_a_message(
-    street: Street,
+    cli: CommandLine,
     platform: Platform,
 ) -> None:
-    street.set_up_person("ben")
-    street.add_contact("ana", "ben")
+    cli.set_up_person("ben")
+    cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-    (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
-    name = street.does("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
-    by_sender = street.does("ana", "protect", "--message", name, *GATE)
+    (cli.folder / "beach.jpg").write_bytes(photo(width_px=240))
+    name = cli.run_json("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
+    by_sender = cli.run_json("ana", "protect", "--message", name, *GATE)
     assert by_sender["schema"] == "entrenous/claims/1"
     assert [one["kind"] for one in by_sender["claims"]] == ["chromaprint", "pdq"]
     for one in by_sender["claims"]:
         assert claim_at_gate(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
 
-    part = street.types("ana", "protect", "--message", name, *GATE, "--no-sound", "--json")
+    part = cli.run("ana", "protect", "--message", name, *GATE, "--no-sound", "--json")
     assert (part.status, [one["kind"] for one in json.loads(part.out)["claims"]]) == (3, ["pdq"])
     assert "File 1 of the message was left out." in part.err
 
-    street.types("ben", "inbox")
-    closed = street.types("ben", "protect", "--message", name, *GATE)
+    cli.run("ben", "inbox")
+    closed = cli.run("ben", "protect", "--message", name, *GATE)
     assert (
         closed.status,
         "the message has not been opened here yet" in " ".join(closed.err.split()),
@@ -288,22 +285,22 @@ def test_protect_registers_the_files_of_a_message(
         3,
         True,
     )
-    assert street.does("ben", "inbox")["messages"][0]["state"] == "waiting"
-    street.does("ben", "open", name)
-    (sound, picture) = street.does("ben", "protect", "--message", name, *GATE)["claims"]
+    assert cli.run_json("ben", "inbox")["messages"][0]["state"] == "waiting"
+    cli.run_json("ben", "open", name)
+    (sound, picture) = cli.run_json("ben", "protect", "--message", name, *GATE)["claims"]
     assert (sound["kind"], picture["kind"]) == ("chromaprint", "pdq")
 
 
 @pytest.mark.real
 def test_protect_asks_once_per_kind_of_file(
-    street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
-    street.set_up_person("ben")
-    street.add_contact("ana", "ben")
+    (cli.folder / "beach.jpg").write_bytes(photo(width_px=240))
+    cli.set_up_person("ben")
+    cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     files = ("note.ogg", "beach.jpg", "note.ogg")
-    name = street.does("ana", "send", *files, *to_ben)["message"]
+    name = cli.run_json("ana", "send", *files, *to_ben)["message"]
     answers, asked = iter(["yes", "no", "sí"]), list[str]()
 
     def answered(question: str, **_: object) -> str:
@@ -312,7 +309,7 @@ def test_protect_asks_once_per_kind_of_file(
 
     monkeypatch.setattr("typer.prompt", answered)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    said = street.types("ana", "protect", "--message", name, *GATE, "--json")
+    said = cli.run("ana", "protect", "--message", name, *GATE, "--json")
     assert (said.status, len(asked)) == (3, 3)  # age, then the sound, then the picture
     assert [one["kind"] for one in json.loads(said.out)["claims"]] == ["pdq"]
     assert [f"File {number} of the message" in said.err for number in (1, 2, 3)] == [
@@ -323,24 +320,24 @@ def test_protect_asks_once_per_kind_of_file(
     assert platform.bank.count_claims_and_hashes().claims == 1
 
 
-def test_protect_refuses_messages_without_files(street: Street) -> None:
-    street.set_up_person("ben")
-    street.add_contact("ana", "ben")
+def test_protect_refuses_messages_without_files(cli: CommandLine) -> None:
+    cli.set_up_person("ben")
+    cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-    words = street.does("ana", "send", "--text", "hello", *to_ben)["message"]
-    nothing = street.types("ana", "protect", "--message", words, *GATE)
+    words = cli.run_json("ana", "send", "--text", "hello", *to_ben)["message"]
+    nothing = cli.run("ana", "protect", "--message", words, *GATE)
     assert (nothing.status, "Nothing was registered" in " ".join(nothing.err.split())) == (3, True)
-    assert street.types("ana", "protect", "--message", "no-such-one", *GATE).status == 4
+    assert cli.run("ana", "protect", "--message", "no-such-one", *GATE).status == 4
     for wrong in (("beach.jpg", "--message", words), (), ("beach.jpg",)):
         given = wrong if wrong == ("beach.jpg",) else (*wrong, *GATE)
-        assert street.types("ana", "protect", *given).status == 2
+        assert cli.run("ana", "protect", *given).status == 2
 
 
-def test_protect_explains_a_flat_picture(street: Street) -> None:
-    (street.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
-    said = street.types("ana", "protect", "fog.png", *GATE)
+def test_protect_explains_a_flat_picture(cli: CommandLine) -> None:
+    (cli.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
+    said = cli.run("ana", "protect", "fog.png", *GATE)
     assert (said.status, said.out, "too little detail" in said.err) == (3, "", True)
 
 
-def _first(said: Said) -> Any:
+def _first(said: CommandResult) -> Any:
     return said.out.split()[1]
