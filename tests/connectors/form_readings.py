@@ -3,10 +3,10 @@
 import re
 from urllib.parse import unquote
 
-COVERED = "/api/v2/media"
+COVERED_PATH = "/api/v2/media"
 
 
-def java_like(target: str) -> set[str]:
+def paths_read_by_java(target: str) -> set[str]:
     """Return the paths that Tomcat and Jetty read, also behind a proxy that decodes first.
 
     They drop parameters of segments, decode the path, merge slashes and resolve dots. Backslashes
@@ -19,7 +19,7 @@ def java_like(target: str) -> set[str]:
     return found
 
 
-def python_like(target: str) -> set[str]:
+def paths_read_by_python(target: str) -> set[str]:
     """Return the paths that Starlette, Werkzeug and Django read: decoded once, or twice behind a
     proxy that decodes; with slashes merged or not; and as applications join them to a folder.
     """
@@ -39,7 +39,7 @@ def _resolved(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def leads_there(path: str) -> bool:
+def is_covered(path: str) -> bool:
     """Return whether a server would accept the upload at this path."""
     plain = path.casefold()
-    return re.match(re.escape(COVERED) + r"(?=[/.;:,?#]|$)", plain) is not None
+    return re.match(re.escape(COVERED_PATH) + r"(?=[/.;:,?#]|$)", plain) is not None

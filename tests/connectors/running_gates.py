@@ -1,4 +1,4 @@
-"""Gates for the tests of hooks: a real one in its own process, and scripted ones."""
+"""A real gate in its own process, and scripted gates, for the tests of hooks."""
 
 import json
 import subprocess
@@ -28,13 +28,13 @@ CASE = "3f9a-70c2-b11e"
 
 
 def jpeg(pixels: Any, quality: int = 90) -> bytes:
-    run_program, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert run_program
+    succeeded, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert succeeded
     return bytes(data)
 
 
 def her_picture() -> bytes:
-    """Return the picture that is confirmed at :func:`running_gate`."""
+    """Return the picture whose hash :func:`running_gate` imports as confirmed."""
     return jpeg(skimage.data.astronaut())
 
 
@@ -42,8 +42,8 @@ def her_picture_mirrored() -> bytes:
     return jpeg(np.ascontiguousarray(skimage.data.astronaut()[:, ::-1]), 70)
 
 
-def waiting() -> bytes:
-    """Return the picture that is registered there, but not yet reviewed."""
+def waiting_picture() -> bytes:
+    """Return the picture whose hash :func:`running_gate` imports as waiting for a review."""
     return jpeg(skimage.data.chelsea())
 
 
@@ -51,81 +51,81 @@ def other_picture() -> bytes:
     return jpeg(skimage.data.coffee())
 
 
-def setting(url: str = URL, **more: Any) -> ClientSettings:
+def client_settings(url: str = URL, **more: Any) -> ClientSettings:
     token = more.pop("token", Secret(b"operator-token"))
     return ClientSettings(url, token, **more)
 
 
-def decided(decision: str, **more: Any) -> httpx.Response:
+def decision_response(decision: str, **more: Any) -> httpx.Response:
     said = {"schema": "entrenous/decision/1", "case": CASE, "decision": decision, "matches": []}
     return httpx.Response(200, json=said | more)
 
 
-def _by_content(request: httpx.Request) -> httpx.Response:
+def _answer_by_content(request: httpx.Request) -> httpx.Response:
     data = request.read()
     if data.startswith(b"\xff\xd8\xffHOLD"):
         is_listed = request.headers.get("entrenous-publishes") in ("held", "all")
-        return decided("hold", **({"published": True} if is_listed else {}))
+        return decision_response("hold", **({"published": True} if is_listed else {}))
     if data.startswith(b"\xff\xd8\xffUNREAD"):
-        return decided("hold")
+        return decision_response("hold")
     if data.startswith(b"\xff\xd8\xffREFUSE"):
-        return decided("refuse")
+        return decision_response("refuse")
     if data.startswith(b"\xff\xd8\xff"):
-        return decided("let through")
+        return decision_response("let through")
     return httpx.Response(415)
 
 
-#: Uploads for :class:`Scripted`, which decides by their first bytes.
-FINE, HELD, REFUSED, UNREAD = (
+#: Uploads that :class:`ScriptedGate` recognizes by their first bytes.
+ACCEPTED_FILE, HELD_FILE, REFUSED_FILE, UNREADABLE_FILE = (
     b"\xff\xd8\xff" + word + bytes(20) for word in (b"FINE", b"HOLD", b"REFUSE", b"UNREAD")
 )
 
 
-class Scripted:
+class ScriptedGate:
     """A gate that records requests and answers them with a function."""
 
     def __init__(
-        self, answer: Callable[[httpx.Request], httpx.Response] = _by_content, **more: Any
+        self, answer: Callable[[httpx.Request], httpx.Response] = _answer_by_content, **more: Any
     ) -> None:
-        self.asked: list[bytes] = []
-        self.heads: list[httpx.Headers] = []
+        self.received_bodies: list[bytes] = []
+        self.received_headers: list[httpx.Headers] = []
         self._answer = answer
-        self.setting = setting(**more)
+        self.settings = client_settings(**more)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
-        self.heads.append(request.headers)
-        self.asked.append(request.read())
-        return _unread(self._answer(request))
+        self.received_headers.append(request.headers)
+        self.received_bodies.append(request.read())
+        return _as_from_network(self._answer(request))
 
-    async def _handle_later(self, request: httpx.Request) -> httpx.Response:
-        self.heads.append(request.headers)
-        self.asked.append(await request.aread())
-        return _unread(self._answer(request))
+    async def _handle_async(self, request: httpx.Request) -> httpx.Response:
+        self.received_headers.append(request.headers)
+        self.received_bodies.append(await request.aread())
+        return _as_from_network(self._answer(request))
 
     def client(self) -> GateClient:
-        return GateClient(self.setting, httpx.MockTransport(self._handle))
+        return GateClient(self.settings, httpx.MockTransport(self._handle))
 
     def async_client(self) -> AsyncGateClient:
-        return AsyncGateClient(self.setting, httpx.MockTransport(self._handle_later))
+        return AsyncGateClient(self.settings, httpx.MockTransport(self._handle_async))
 
 
-def _unread(answer: httpx.Response) -> httpx.Response:
-    """Return the response as from the network: its body is not read yet."""
+def _as_from_network(answer: httpx.Response) -> httpx.Response:
+    """Return a copy of the response whose body has not been read yet."""
     stream = httpx.ByteStream(answer.content)
     return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
 
 
 @contextmanager
 def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
-    """Run a gate with a confirmed picture and one that waits, and with the options ``more``.
+    """Run a gate that knows a confirmed and a waiting picture, with the options ``more``.
 
-    Yields its URL and its token file.
+    Yields the gate's URL and the path of the operator's token.
     """
     data = folder / "gate"
     with open_platform(data) as (platform, _):
         for name, picture, confirmed in (
             ("confirmed", her_picture(), True),
-            ("waiting", waiting(), False),
+            ("waiting", waiting_picture(), False),
         ):
             listed = f"{fingerprint(read_picture(picture)).hex}\n"
             import_hashes(listed, BankName(name), platform, confirmed=confirmed)
@@ -140,7 +140,7 @@ def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
             process.wait(60)
 
 
-def entrenous(*words: str) -> str:
+def run_entrenous(*words: str) -> str:
     ended = run_program([sys.executable, "-m", "entrenous", *words], text=True)
     ended.check_returncode()
     return str(ended.stdout)

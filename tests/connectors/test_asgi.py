@@ -20,7 +20,15 @@ from entrenous.connectors.asgi import GateMiddleware
 from entrenous.connectors.upload_rules import FILES_MAX
 from entrenous.stop.client.gate_answer import GateReason, account_header
 from entrenous.stop.client.upload_client import AsyncGateClient
-from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, UNREAD, Scripted, setting
+from tests.connectors.running_gates import (
+    ACCEPTED_FILE,
+    CASE,
+    HELD_FILE,
+    REFUSED_FILE,
+    UNREADABLE_FILE,
+    ScriptedGate,
+    client_settings,
+)
 from tests.stop.client.test_multipart_uploads import NAMED, form
 
 FORM = "multipart/form-data; boundary=edge"
@@ -61,10 +69,10 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
 
 def test_account_is_found_in_the_scope() -> None:
     """The application finds the account in the scope; a header of the client is ignored."""
-    gate = Scripted()
+    gate = ScriptedGate()
     app = GateMiddleware(
         Application().app,
-        gate.setting,
+        gate.settings,
         client=gate.async_client(),
         account=lambda scope: scope.get("user"),
     )
@@ -72,12 +80,12 @@ def test_account_is_found_in_the_scope() -> None:
     async def signed_in(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "user": "ana"}, receive, send)
 
-    ask(signed_in, FINE)
-    ask(signed_in, form((NAMED, FINE), (NAMED, FINE)), FORM)
-    ask(app, FINE, headers={"Entrenous-Account": "ana", "User": "ana"})
-    ask(GateMiddleware(Application().app, gate.setting, client=gate.async_client()), FINE)
-    ana = account_header("ana", gate.setting.token)["Entrenous-Account"]
-    said = [head.get("entrenous-account") for head in gate.heads]
+    ask(signed_in, ACCEPTED_FILE)
+    ask(signed_in, form((NAMED, ACCEPTED_FILE), (NAMED, ACCEPTED_FILE)), FORM)
+    ask(app, ACCEPTED_FILE, headers={"Entrenous-Account": "ana", "User": "ana"})
+    ask(GateMiddleware(Application().app, gate.settings, client=gate.async_client()), ACCEPTED_FILE)
+    ana = account_header("ana", gate.settings.token)["Entrenous-Account"]
+    said = [head.get("entrenous-account") for head in gate.received_headers]
     assert said == [ana, ana, ana, None, None]
 
 
@@ -85,26 +93,26 @@ def test_account_is_found_in_the_scope() -> None:
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
-        (FINE, "publish", 200),
-        (HELD, "publish", 200),
-        (UNREAD, "publish", 422),
-        (REFUSED, "publish", 422),
-        (HELD, "header", 200),
-        (UNREAD, "header", 200),
-        (REFUSED, "header", 422),
+        (ACCEPTED_FILE, "publish", 200),
+        (HELD_FILE, "publish", 200),
+        (UNREADABLE_FILE, "publish", 422),
+        (REFUSED_FILE, "publish", 422),
+        (HELD_FILE, "header", 200),
+        (UNREADABLE_FILE, "header", 200),
+        (REFUSED_FILE, "header", 422),
     ],
 )
 def test_picture_is_checked_before_the_application(
     kind: str, picture: bytes, on_hold: str, status: int
 ) -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, on_hold=on_hold, client=gate.async_client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, on_hold=on_hold, client=gate.async_client())
     body = form((NAMED, picture)) if kind == FORM else picture
     answer = ask(app, [body[:7], b"", body[7:]], kind)
-    assert (answer.status_code, gate.asked) == (status, [picture])
+    assert (answer.status_code, gate.received_bodies) == (status, [picture])
     if status == 200:
-        decision = "let through" if picture is FINE else "hold"
-        listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
+        decision = "let through" if picture is ACCEPTED_FILE else "hold"
+        listed = "; published" if (picture, on_hold) == (HELD_FILE, "publish") else ""
         assert backend.bodies == [body]
         assert backend.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
@@ -116,12 +124,12 @@ def test_picture_is_checked_before_the_application(
 
 
 def test_form_of_a_real_client_is_checked() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
-    files = {"file": ("x.jpg", REFUSED, "image/jpeg")}
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+    files = {"file": ("x.jpg", REFUSED_FILE, "image/jpeg")}
     request = httpx.Request("POST", "http://site/", data={"status": "words"}, files=files)
     answer = ask(app, request.read(), request.headers["content-type"])
-    assert (answer.status_code, gate.asked) == (422, [REFUSED])
+    assert (answer.status_code, gate.received_bodies) == (422, [REFUSED_FILE])
     assert answer.json() == {
         "type": "urn:entrenous:refused:stopped-upload",
         "title": "Stopped upload",
@@ -135,39 +143,39 @@ def test_form_of_a_real_client_is_checked() -> None:
 
 
 def test_decision_header_of_the_sender_is_removed() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, paths=["/upload"], client=gate.async_client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, paths=["/upload"], client=gate.async_client())
     for name in ("Entrenous-Decision", "entrenous_decision"):
         for path in ("/upload", "/other"):
             ask(app, b"{}", "application/json", path=path, headers={name: "let through"})
     assert backend.headers == [""] * 4
-    assert gate.asked == []
+    assert gate.received_bodies == []
 
 
 def test_other_paths_and_methods_stream_through() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, paths=["/upload"], client=gate.async_client())
-    assert ask(app, REFUSED, path="/other").status_code == 200
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, paths=["/upload"], client=gate.async_client())
+    assert ask(app, REFUSED_FILE, path="/other").status_code == 200
     assert ask(app, b"", method="GET").status_code == 200
-    assert ask(app, REFUSED, path="/Upload//x").status_code == 422
-    assert (backend.bodies, gate.asked) == ([REFUSED, b""], [REFUSED])
+    assert ask(app, REFUSED_FILE, path="/Upload//x").status_code == 422
+    assert (backend.bodies, gate.received_bodies) == ([REFUSED_FILE, b""], [REFUSED_FILE])
 
 
 def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
-    backend, gate = Application(), Scripted(upload_bytes_max=1000)
-    large = [FINE, *[bytes([number]) * 50_000 for number in range(6)]]
-    app = GateMiddleware(backend.app, gate.setting, on_hold="header", client=gate.async_client())
+    backend, gate = Application(), ScriptedGate(upload_bytes_max=1000)
+    large = [ACCEPTED_FILE, *[bytes([number]) * 50_000 for number in range(6)]]
+    app = GateMiddleware(backend.app, gate.settings, on_hold="header", client=gate.async_client())
     assert ask(app, large).status_code == 200
     assert backend.bodies == [b"".join(large)]
     assert backend.headers == ["hold; why=too-large"]
-    refusing = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
+    refusing = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
     assert ask(refusing, large).status_code == 413
-    assert gate.asked == []
+    assert gate.received_bodies == []
 
 
 def test_at_most_the_limit_is_buffered() -> None:
     """The application receives the rest of a large body as it arrives."""
-    gate = Scripted(upload_bytes_max=1000)
+    gate = ScriptedGate(upload_bytes_max=1000)
     came: list[int] = []
 
     async def receive() -> Any:
@@ -182,25 +190,25 @@ def test_at_most_the_limit_is_buffered() -> None:
             size += len(message["body"])
         assert size + len(message["body"]) == 50_000_000
 
-    app = GateMiddleware(backend, gate.setting, on_hold="header", client=gate.async_client())
+    app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.async_client())
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, anyio.sleep)
     assert len(came) == 1000
 
 
 def test_unreadable_body_is_held() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
-    assert ask(app, form((NAMED, FINE))[:-9], FORM).status_code == 400
-    assert ask(app, FINE, headers={"Content-Encoding": "gzip"}).status_code == 400
-    assert (backend.bodies, gate.asked) == ([], [])
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+    assert ask(app, form((NAMED, ACCEPTED_FILE))[:-9], FORM).status_code == 400
+    assert ask(app, ACCEPTED_FILE, headers={"Content-Encoding": "gzip"}).status_code == 400
+    assert (backend.bodies, gate.received_bodies) == ([], [])
 
 
 def test_disconnected_sender_reaches_no_application() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
     messages = [
-        {"type": "http.request", "body": FINE, "more_body": True},
+        {"type": "http.request", "body": ACCEPTED_FILE, "more_body": True},
         {"type": "http.disconnect"},
     ]
 
@@ -212,13 +220,13 @@ def test_disconnected_sender_reaches_no_application() -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, send)
-    assert (backend.bodies, gate.asked) == ([], [])
+    assert (backend.bodies, gate.received_bodies) == ([], [])
 
 
 def test_slow_sender_is_answered_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -231,7 +239,7 @@ def test_slow_sender_is_answered_408(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 POST = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
-LARGE = FINE + bytes(asgi.SMALL_BODY_BYTES_MAX)
+LARGE = ACCEPTED_FILE + bytes(asgi.SMALL_BODY_BYTES_MAX)
 
 
 def sender(*pieces: bytes, ends: bool = True) -> Any:
@@ -268,12 +276,12 @@ async def statuses_in_crowd(app: Any, crowd_of: list[Any], then: Any) -> list[in
 
 
 def test_idle_senders_keep_nobody_waiting() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
-    for pieces in ([], [FINE]):
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+    for pieces in ([], [ACCEPTED_FILE]):
         crowd_of = [sender(*pieces, ends=False) for _ in range(2 * asgi.LARGE_BODIES_MAX)]
-        assert anyio.run(statuses_in_crowd, app, crowd_of, sender(FINE)) == [200]
-    assert backend.bodies == [FINE, FINE]
+        assert anyio.run(statuses_in_crowd, app, crowd_of, sender(ACCEPTED_FILE)) == [200]
+    assert backend.bodies == [ACCEPTED_FILE, ACCEPTED_FILE]
 
 
 @pytest.mark.parametrize(
@@ -288,17 +296,17 @@ def test_a_large_body_without_room_is_held(
     monkeypatch: pytest.MonkeyPatch, *, on_hold: str, shadow: bool, status: int, said: list[str]
 ) -> None:
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
-    backend, gate = Application(), Scripted(shadow=shadow)
-    app = GateMiddleware(backend.app, gate.setting, on_hold=on_hold, client=gate.async_client())
+    backend, gate = Application(), ScriptedGate(shadow=shadow)
+    app = GateMiddleware(backend.app, gate.settings, on_hold=on_hold, client=gate.async_client())
     large = sender(LARGE[:-7], LARGE[-7:])
     crowd_of = [sender(LARGE, ends=False) for _ in range(asgi.LARGE_BODIES_MAX)]
     assert anyio.run(statuses_in_crowd, app, crowd_of, large) == [status]
-    assert (backend.headers, gate.asked) == (said, [])
+    assert (backend.headers, gate.received_bodies) == (said, [])
     assert backend.bodies == [LARGE] * len(said)
 
 
 def test_slot_is_kept_until_the_application_reads_the_body() -> None:
-    gate = Scripted()
+    gate = ScriptedGate()
     concurrent: list[int] = [0, 0]  # now, and at most
     release = anyio.Event()
 
@@ -316,10 +324,10 @@ def test_slot_is_kept_until_the_application_reads_the_body() -> None:
                 crowd.start_soon(app, POST, sender(LARGE[:-7], LARGE[-7:], b""), ignore)
             await _until(lambda: concurrent[0] == asgi.LARGE_BODIES_MAX)
             release.set()
-            await _until(lambda: len(gate.asked) == 3 * asgi.LARGE_BODIES_MAX)
+            await _until(lambda: len(gate.received_bodies) == 3 * asgi.LARGE_BODIES_MAX)
             crowd.cancel_scope.cancel()
 
-    app = GateMiddleware(backend, gate.setting, client=gate.async_client())
+    app = GateMiddleware(backend, gate.settings, client=gate.async_client())
     anyio.run(ask_all)
     assert concurrent[1] == asgi.LARGE_BODIES_MAX
 
@@ -334,7 +342,7 @@ def test_slots_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
     """However a request ends: refused, disconnected, too slow, or failed in the application."""
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
-    gate = Scripted()
+    gate = ScriptedGate()
 
     async def failing(*_: Any) -> None:
         raise ZeroDivisionError
@@ -347,7 +355,7 @@ def test_slots_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def ask_all() -> None:
         for _ in range(asgi.LARGE_BODIES_MAX + 1):
-            await app(POST, sender(REFUSED + LARGE, b""), send)
+            await app(POST, sender(REFUSED_FILE + LARGE, b""), send)
             await app(POST, sender(LARGE, ends=False), send)
             with pytest.raises(ZeroDivisionError):
                 await app(POST, sender(LARGE, b""), send)
@@ -357,7 +365,7 @@ def test_slots_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
 
     parts: list[Any] = []
     statuses: list[int] = []
-    app = GateMiddleware(failing, gate.setting, client=gate.async_client())
+    app = GateMiddleware(failing, gate.settings, client=gate.async_client())
     anyio.run(ask_all)
     assert statuses == [422, 408] * (asgi.LARGE_BODIES_MAX + 1)
 
@@ -367,11 +375,11 @@ def test_all_files_of_a_request_share_one_budget() -> None:
         await anyio.sleep_forever()
         raise AssertionError
 
-    backend, gate_settings = Application(), setting(budget_s=0.2)
+    backend, gate_settings = Application(), client_settings(budget_s=0.2)
     client = AsyncGateClient(gate_settings, httpx.MockTransport(never))
     app = GateMiddleware(backend.app, gate_settings, on_hold="header", client=client)
     begin = time.monotonic()
-    assert ask(app, form(*[(NAMED, FINE)] * FILES_MAX), FORM).status_code == 200
+    assert ask(app, form(*[(NAMED, ACCEPTED_FILE)] * FILES_MAX), FORM).status_code == 200
     assert 0.2 <= time.monotonic() - begin < 1.5
     assert backend.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
 
@@ -382,8 +390,8 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
     async def backend(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope, receive, send))
 
-    gate = Scripted()
-    app = GateMiddleware(backend, gate.setting, client=gate.async_client())
+    gate = ScriptedGate()
+    app = GateMiddleware(backend, gate.settings, client=gate.async_client())
     for kind in ("lifespan", "websocket"):
         scope: dict[str, Any] = {"type": kind}
         anyio.run(app, scope, anyio.sleep_forever, anyio.sleep)
@@ -393,7 +401,7 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
 @settings(max_examples=30)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM]))
 def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend.app, gate.setting, on_hold="header", client=gate.async_client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend.app, gate.settings, on_hold="header", client=gate.async_client())
     assert ask(app, pieces, kind).status_code == 200
     assert backend.bodies == [b"".join(pieces)]

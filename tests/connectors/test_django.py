@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.stop.client.gate_answer import account_header
-from tests.connectors.running_gates import her_picture_mirrored, other_picture, waiting
+from tests.connectors.running_gates import her_picture_mirrored, other_picture, waiting_picture
 
 pytest.importorskip("django")
 pytestmark = pytest.mark.real
@@ -23,7 +23,11 @@ HERS = ("validator hers", "handler hers")
 def run_project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> dict[str, Any]:
     """Return the project's answers to all its requests, or only to those named ``asks``."""
     for name, data in (
-        *(("hers", her_picture_mirrored()), ("waiting", waiting()), ("another", other_picture())),
+        *(
+            ("hers", her_picture_mirrored()),
+            ("waiting", waiting_picture()),
+            ("another", other_picture()),
+        ),
         ("text", b"words"),
         ("broken", other_picture()[:9000]),
         ("clip", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)),

@@ -22,8 +22,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from entrenous.connectors import asgi, wsgi
-from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
-from tests.connectors.running_gates import FINE, Scripted
+from tests.connectors.form_readings import (
+    COVERED_PATH,
+    is_covered,
+    paths_read_by_java,
+    paths_read_by_python,
+)
+from tests.connectors.running_gates import ACCEPTED_FILE, ScriptedGate
 from tests.nginx import NGINX, needs_nginx
 
 pytestmark = pytest.mark.real
@@ -64,14 +69,14 @@ ORDINARY = (
 
 
 def spellings() -> list[str]:
-    words = COVERED.strip("/").split("/")
+    words = COVERED_PATH.strip("/").split("/")
     found = []
     for place in range(3):
         before, own, after = words[:place], words[place], words[place + 1 :]
         found += [_joined(before, slash + _joined([own], "", after)[1:]) for slash in SLASHES]
         found += [_joined([*before, own + tail, *after]) for tail in TAILS]
         found += [_joined([*before, written(own), *after]) for written in LETTERS]
-    found += [COVERED + end for end in ENDS]
+    found += [COVERED_PATH + end for end in ENDS]
     found += [a.join(["", *words]) + b for a in ("//", "/./", "/;/") for b in (*TAILS, *ENDS)]
     return list(dict.fromkeys(one if one[0] in "/%\\" else f"/{one}" for one in found))
 
@@ -132,9 +137,9 @@ def _wait_for(port: int) -> None:
 def post(port: int, target: str, host: str = "site") -> tuple[int, str]:
     """Send an upload to exactly this target; return the status and body of the answer."""
     head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
-    head += f"Content-Length: {len(FINE)}\r\nConnection: close\r\n\r\n"
+    head += f"Content-Length: {len(ACCEPTED_FILE)}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
-        line.sendall(head.encode() + FINE)
+        line.sendall(head.encode() + ACCEPTED_FILE)
         answer = b"".join(iter(lambda: line.recv(65536), b""))
     first, _, body = answer.partition(b"\r\n\r\n")
     return int(first.split(b" ", 2)[1]), body.decode()
@@ -146,9 +151,11 @@ async def _report_decision(request: Request) -> PlainTextResponse:
 
 
 @contextmanager
-def asgi_site(gate: Scripted) -> Iterator[int]:
+def asgi_site(gate: ScriptedGate) -> Iterator[int]:
     inner = Starlette(routes=[Route("/{path:path}", _report_decision, methods=["POST"])])
-    app = asgi.GateMiddleware(inner, gate.setting, paths=[COVERED], client=gate.async_client())
+    app = asgi.GateMiddleware(
+        inner, gate.settings, paths=[COVERED_PATH], client=gate.async_client()
+    )
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         running = threading.Thread(target=server.run, args=([taken],))
@@ -161,7 +168,7 @@ def asgi_site(gate: Scripted) -> Iterator[int]:
 
 
 @contextmanager
-def wsgi_site(gate: Scripted) -> Iterator[int]:
+def wsgi_site(gate: ScriptedGate) -> Iterator[int]:
     def behind(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -170,7 +177,7 @@ def wsgi_site(gate: Scripted) -> Iterator[int]:
     class Silent(WSGIRequestHandler):
         def log_message(self, *_: Any) -> None: ...
 
-    app = wsgi.GateMiddleware(behind, gate.setting, paths=[COVERED], client=gate.client())
+    app = wsgi.GateMiddleware(behind, gate.settings, paths=[COVERED_PATH], client=gate.client())
     with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
         running = threading.Thread(target=server.serve_forever, args=(0.05,))
         running.start()
@@ -191,8 +198,10 @@ def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx: int) -
     read: dict[str, Callable[[str], bool]] = {
         "nginx": lambda target: post(nginx, target, "merged") == (200, "covered"),
         "nginx without merging": lambda target: post(nginx, target, "apart") == (200, "covered"),
-        "Java": lambda target: any(map(leads_there, java_like(target.partition("?")[0]))),
-        "Python": lambda target: any(map(leads_there, python_like(target.partition("?")[0]))),
+        "Java": lambda target: any(map(is_covered, paths_read_by_java(target.partition("?")[0]))),
+        "Python": lambda target: any(
+            map(is_covered, paths_read_by_python(target.partition("?")[0]))
+        ),
     }
     leading = {name: {one for one in spellings() if leads(one)} for name, leads in read.items()}
     every = sorted(set().union(*leading.values()))
@@ -200,7 +209,7 @@ def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx: int) -
     assert all(len(found) >= 50 for found in leading.values()), {
         k: len(v) for k, v in leading.items()
     }
-    with SITES[kind](Scripted()) as port:
+    with SITES[kind](ScriptedGate()) as port:
         answers = {target: post(port, target) for target in every}
     passed = [target for target, (_, body) in answers.items() if body == "undecided"]
     assert passed == []
@@ -209,9 +218,9 @@ def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx: int) -
 
 @pytest.mark.parametrize("kind", SITES)
 def test_ordinary_paths_pass_without_asking_the_gate(kind: str) -> None:
-    gate = Scripted()
+    gate = ScriptedGate()
     with SITES[kind](gate) as port:
         answers = {target: post(port, target) for target in ORDINARY}
         assert set(answers.values()) == {(200, "undecided")}, answers
-        assert gate.asked == []
-        assert post(port, COVERED) == (200, "decided")
+        assert gate.received_bodies == []
+        assert post(port, COVERED_PATH) == (200, "decided")

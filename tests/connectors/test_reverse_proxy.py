@@ -14,21 +14,28 @@ from starlette.routing import Route
 from entrenous.base.environment import BadSetting
 from entrenous.connectors.asgi import GateMiddleware
 from entrenous.connectors.reverse_proxy import UpstreamServer, proxy_app
-from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, setting
+from tests.connectors.running_gates import (
+    ACCEPTED_FILE,
+    CASE,
+    HELD_FILE,
+    REFUSED_FILE,
+    ScriptedGate,
+    client_settings,
+)
 
 
 class RecordingServer:
     """An upstream server that records the requests it receives."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []
+        self.requests: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []
         methods = ["GET", "POST", "DELETE", "PATCH", "HEAD"]
         self.app = Starlette(routes=[Route("/{path:path}", self._take, methods=methods)])
 
     async def _take(self, request: Request) -> Response:
         target = request.scope["raw_path"] + b"?" + request.scope["query_string"]
         body = await request.body()
-        self.asked.append((request.method, target, request.headers.raw, body))
+        self.requests.append((request.method, target, request.headers.raw, body))
         answer = StreamingResponse(self._pieces(), 201, {"Connection": "X-Own", "X-Own": "hop"})
         answer.headers.append("Set-Cookie", "a=1")
         answer.headers.append("Set-Cookie", "b=2")
@@ -39,10 +46,10 @@ class RecordingServer:
         yield b"\xff"
 
 
-def proxied(server: Any, gate: Scripted, url: str = "http://127.0.0.1:3000") -> Any:
+def proxied(server: Any, gate: ScriptedGate, url: str = "http://127.0.0.1:3000") -> Any:
     transport = server if isinstance(server, httpx.AsyncBaseTransport) else None
     upstream = UpstreamServer(url, transport or httpx.ASGITransport(server.app))
-    return GateMiddleware(upstream, gate.setting, client=gate.async_client())
+    return GateMiddleware(upstream, gate.settings, client=gate.async_client())
 
 
 def ask(app: Any, method: str, path: str, **more: Any) -> httpx.Response:
@@ -60,7 +67,7 @@ def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 
 def test_proxy_forwards_request_and_answer() -> None:
     server = RecordingServer()
-    app = proxied(server, Scripted(), "http://127.0.0.1:3000/below/")
+    app = proxied(server, ScriptedGate(), "http://127.0.0.1:3000/below/")
     headers = [
         ("Connection", "keep-alive, X-Hop"),
         ("X-Hop", "1"),
@@ -71,9 +78,9 @@ def test_proxy_forwards_request_and_answer() -> None:
         ("X-Forwarded-For", "198.51.100.1"),
         ("Cookie", "a=1"),
     ]
-    answer = ask(app, "POST", "/a%2Fb//c?q=%20&r=a+b", content=FINE, headers=headers)
-    ((method, target, received, body),) = server.asked
-    assert (method, target, body) == ("POST", b"/below/a%2Fb//c?q=%20&r=a+b", FINE)
+    answer = ask(app, "POST", "/a%2Fb//c?q=%20&r=a+b", content=ACCEPTED_FILE, headers=headers)
+    ((method, target, received, body),) = server.requests
+    assert (method, target, body) == ("POST", b"/below/a%2Fb//c?q=%20&r=a+b", ACCEPTED_FILE)
     assert values(received, b"host") == [b"site.example"]
     assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
     assert values(received, b"authorization") == [b"for the server"]
@@ -87,27 +94,30 @@ def test_proxy_forwards_request_and_answer() -> None:
 
 @pytest.mark.parametrize("name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"])
 def test_connection_header_cannot_remove_the_decision(name: str) -> None:
-    server, gate = RecordingServer(), Scripted()
+    server, gate = RecordingServer(), ScriptedGate()
     upstream = UpstreamServer("http://127.0.0.1:3000", httpx.ASGITransport(server.app))
-    app = GateMiddleware(upstream, gate.setting, on_hold="header", client=gate.async_client())
+    app = GateMiddleware(upstream, gate.settings, on_hold="header", client=gate.async_client())
     for line in (f"close, {name}", f"{name}", f"X-Hop,{name} ,"):
-        assert ask(app, "POST", "/", content=HELD, headers={"Connection": line}).status_code == 201
-    for _, _, received, _ in server.asked:
+        assert (
+            ask(app, "POST", "/", content=HELD_FILE, headers={"Connection": line}).status_code
+            == 201
+        )
+    for _, _, received, _ in server.requests:
         assert values(received, b"entrenous-decision") == [f"hold; case={CASE}; why=gate".encode()]
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
 
 
 def test_connection_header_cannot_remove_body_headers() -> None:
     server = RecordingServer()
-    app = proxied(server, Scripted())
+    app = proxied(server, ScriptedGate())
     names = "Content-Type, Content-Length, Content-Encoding, Host, X-Forwarded-For"
     headers = {"Connection": names, "Content-Type": "image/jpeg", "X-Forwarded-For": "198.51.100.1"}
     headers |= {"Content-Encoding": "identity"}
-    assert ask(app, "POST", "/", content=FINE, headers=headers).status_code == 201
-    ((_, _, received, body),) = server.asked
-    assert body == FINE
+    assert ask(app, "POST", "/", content=ACCEPTED_FILE, headers=headers).status_code == 201
+    ((_, _, received, body),) = server.requests
+    assert body == ACCEPTED_FILE
     assert values(received, b"content-type") == [b"image/jpeg"]
-    assert values(received, b"content-length") == [str(len(FINE)).encode()]
+    assert values(received, b"content-length") == [str(len(ACCEPTED_FILE)).encode()]
     assert values(received, b"content-encoding") == [b"identity"]
     assert values(received, b"host") == [b"site.example"]
     assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
@@ -115,15 +125,17 @@ def test_connection_header_cannot_remove_body_headers() -> None:
 
 def test_proxy_stops_a_refused_upload() -> None:
     server = RecordingServer()
-    answer = ask(proxied(server, Scripted()), "POST", "/api/v2/media", files={"file": REFUSED})
-    assert (answer.status_code, server.asked) == (422, [])
+    answer = ask(
+        proxied(server, ScriptedGate()), "POST", "/api/v2/media", files={"file": REFUSED_FILE}
+    )
+    assert (answer.status_code, server.requests) == (422, [])
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
 def test_proxy_forwards_a_request_without_body(method: str) -> None:
     server = RecordingServer()
-    assert ask(proxied(server, Scripted()), method, "/").status_code == 201
-    names = {name for name, _ in server.asked[0][2]}
+    assert ask(proxied(server, ScriptedGate()), method, "/").status_code == 201
+    names = {name for name, _ in server.requests[0][2]}
     assert names.isdisjoint({b"transfer-encoding", b"content-length"})
 
 
@@ -138,7 +150,7 @@ def test_proxy_answers_502_without_upstream(problem: Exception, status: int, kin
     async def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    answer = ask(proxied(httpx.MockTransport(fail), Scripted()), "GET", "/")
+    answer = ask(proxied(httpx.MockTransport(fail), ScriptedGate()), "GET", "/")
     assert answer.status_code == status
     assert answer.json()["type"] == f"urn:entrenous:unreachable:{kind}"
 
@@ -173,7 +185,7 @@ def test_endless_answer_ends_when_the_client_leaves() -> None:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    anyio.run(proxied(httpx.MockTransport(server), Scripted()), scope, receive, send)
+    anyio.run(proxied(httpx.MockTransport(server), ScriptedGate()), scope, receive, send)
     assert stream.closed
     assert sent[1]["body"] == b"data: 1\n\n"
 
@@ -184,7 +196,7 @@ def test_proxy_refuses_websockets() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    app = proxied(RecordingServer(), Scripted())
+    app = proxied(RecordingServer(), ScriptedGate())
     anyio.run(app, {"type": "websocket"}, anyio.sleep_forever, send)
     assert sent == [{"type": "websocket.close", "code": 1003}]
 
@@ -192,4 +204,4 @@ def test_proxy_refuses_websockets() -> None:
 @pytest.mark.parametrize("upstream", ["", "127.0.0.1:3000", "http://other.example", "ftp://x"])
 def test_upstream_is_local_or_https(upstream: str) -> None:
     with pytest.raises(BadSetting, match="upstream"):
-        proxy_app(upstream, setting())
+        proxy_app(upstream, client_settings())

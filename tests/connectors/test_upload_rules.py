@@ -98,7 +98,9 @@ def test_invalid_on_hold_is_refused(on_hold: str) -> None:
         make_rules(["/"], on_hold)
 
 
-HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # unreadable, so not listed as published
+HELD_ANSWER = GateAnswer(
+    GateVerdict.HOLD, GateReason.GATE, CASE
+)  # unreadable, so not listed as published
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,7 @@ HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # unreadable, so not
             422,
             "refused:stopped-upload",
         ),
-        (HELD, "publish", 422, "refused:held-upload"),
+        (HELD_ANSWER, "publish", 422, "refused:held-upload"),
         (
             GateAnswer(GateVerdict.HOLD, GateReason.AWAY),
             "publish",
@@ -177,7 +179,7 @@ def test_account_limit_reply_has_retry_after() -> None:
     [
         (GateAnswer(GateVerdict.LET_THROUGH, GateReason.GATE, CASE), "publish"),
         (GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True), "publish"),
-        (HELD, "header"),
+        (HELD_ANSWER, "header"),
         (GateAnswer(GateVerdict.HOLD, GateReason.AWAY), "header"),
         (GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE, shadow=True), "publish"),
         (GateAnswer(GateVerdict.HOLD, GateReason.AWAY, shadow=True), "publish"),
@@ -188,7 +190,7 @@ def test_which_answers_reach_the_application(answer: GateAnswer, on_hold: str) -
 
 
 def test_decision_header_format() -> None:
-    assert decision_header_value(HELD) == f"hold; case={CASE}; why=gate"
+    assert decision_header_value(HELD_ANSWER) == f"hold; case={CASE}; why=gate"
     assert (
         decision_header_value(GateAnswer(GateVerdict.HOLD, GateReason.AWAY))
         == "hold; why=gate-away"

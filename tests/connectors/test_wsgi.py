@@ -14,7 +14,15 @@ from entrenous.connectors.upload_rules import FILES_MAX
 from entrenous.connectors.wsgi import GateMiddleware
 from entrenous.stop.client.gate_answer import account_header
 from entrenous.stop.client.upload_client import GateClient
-from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, UNREAD, Scripted, setting
+from tests.connectors.running_gates import (
+    ACCEPTED_FILE,
+    CASE,
+    HELD_FILE,
+    REFUSED_FILE,
+    UNREADABLE_FILE,
+    ScriptedGate,
+    client_settings,
+)
 from tests.stop.client.test_multipart_uploads import NAMED, form
 
 FORM = "multipart/form-data; boundary=edge"
@@ -55,26 +63,26 @@ def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[i
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
-        (FINE, "publish", 200),
-        (HELD, "publish", 200),
-        (UNREAD, "publish", 422),
-        (REFUSED, "publish", 422),
-        (HELD, "header", 200),
-        (UNREAD, "header", 200),
-        (REFUSED, "header", 422),
+        (ACCEPTED_FILE, "publish", 200),
+        (HELD_FILE, "publish", 200),
+        (UNREADABLE_FILE, "publish", 422),
+        (REFUSED_FILE, "publish", 422),
+        (HELD_FILE, "header", 200),
+        (UNREADABLE_FILE, "header", 200),
+        (REFUSED_FILE, "header", 422),
     ],
 )
 def test_picture_is_checked_before_the_application(
     kind: str, picture: bytes, on_hold: str, status: int
 ) -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend, gate.setting, on_hold=on_hold, client=gate.client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend, gate.settings, on_hold=on_hold, client=gate.client())
     body = form((NAMED, picture)) if kind == FORM else picture
     answered, said = ask(app, body, kind)
-    assert (answered, gate.asked) == (status, [picture])
+    assert (answered, gate.received_bodies) == (status, [picture])
     if status == 200:
-        decision = "let through" if picture is FINE else "hold"
-        listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
+        decision = "let through" if picture is ACCEPTED_FILE else "hold"
+        listed = "; published" if (picture, on_hold) == (HELD_FILE, "publish") else ""
         assert backend.bodies == [body]
         assert backend.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
@@ -84,85 +92,91 @@ def test_picture_is_checked_before_the_application(
 
 def test_account_is_named_by_the_server_or_the_application() -> None:
     """The server or the application names the account; a header of the client is ignored."""
-    gate = Scripted()
-    by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
+    gate = ScriptedGate()
+    by_itself = GateMiddleware(Application(), gate.settings, client=gate.client())
     by_session = GateMiddleware(
-        Application(), gate.setting, client=gate.client(), account=lambda given: given["my.user"]
+        Application(), gate.settings, client=gate.client(), account=lambda given: given["my.user"]
     )
-    ask(by_itself, FINE, REMOTE_USER="ana")
-    ask(by_itself, form((NAMED, FINE), (NAMED, FINE)), FORM, REMOTE_USER="ana")
-    ask(by_session, FINE, **{"my.user": "ana", "REMOTE_USER": "ben"})
-    ask(by_session, FINE, **{"my.user": None})
-    ask(by_itself, FINE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana")
-    ana = account_header("ana", gate.setting.token)["Entrenous-Account"]
-    said = [head.get("entrenous-account") for head in gate.heads]
+    ask(by_itself, ACCEPTED_FILE, REMOTE_USER="ana")
+    ask(by_itself, form((NAMED, ACCEPTED_FILE), (NAMED, ACCEPTED_FILE)), FORM, REMOTE_USER="ana")
+    ask(by_session, ACCEPTED_FILE, **{"my.user": "ana", "REMOTE_USER": "ben"})
+    ask(by_session, ACCEPTED_FILE, **{"my.user": None})
+    ask(by_itself, ACCEPTED_FILE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana")
+    ana = account_header("ana", gate.settings.token)["Entrenous-Account"]
+    said = [head.get("entrenous-account") for head in gate.received_headers]
     assert said == [ana, ana, ana, ana, None, None]
 
 
 def test_strictest_answer_of_several_files() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend, gate.setting, on_hold="header", client=gate.client())
-    assert ask(app, form((NAMED, FINE), (NAMED, HELD), (NAMED, FINE)), FORM)[0] == 200
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.client())
+    assert (
+        ask(app, form((NAMED, ACCEPTED_FILE), (NAMED, HELD_FILE), (NAMED, ACCEPTED_FILE)), FORM)[0]
+        == 200
+    )
     assert backend.headers[0].startswith("hold")
-    assert ask(app, form((NAMED, FINE), (NAMED, REFUSED), (NAMED, HELD)), FORM)[0] == 422
-    assert gate.asked[-1] == REFUSED
+    assert (
+        ask(app, form((NAMED, ACCEPTED_FILE), (NAMED, REFUSED_FILE), (NAMED, HELD_FILE)), FORM)[0]
+        == 422
+    )
+    assert gate.received_bodies[-1] == REFUSED_FILE
 
 
 def test_decision_header_of_the_sender_is_removed() -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend, gate.setting, paths=["/upload"], client=gate.client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend, gate.settings, paths=["/upload"], client=gate.client())
     for more in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
         ask(app, b"a=b", "application/x-www-form-urlencoded", HTTP_ENTRENOUS_DECISION="x", **more)
     assert backend.headers == ["", "", ""]
-    assert gate.asked == []
+    assert gate.received_bodies == []
 
 
 def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
-    backend, gate = Application(), Scripted(upload_bytes_max=1000)
-    large = FINE + bytes(200_000)
-    app = GateMiddleware(backend, gate.setting, on_hold="header", client=gate.client())
+    backend, gate = Application(), ScriptedGate(upload_bytes_max=1000)
+    large = ACCEPTED_FILE + bytes(200_000)
+    app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.client())
     assert ask(app, large)[0] == 200
     assert backend.bodies == [large]
     assert backend.headers == ["hold; why=too-large"]
-    assert ask(GateMiddleware(backend, gate.setting, client=gate.client()), large)[0] == 413
-    assert gate.asked == []
+    assert ask(GateMiddleware(backend, gate.settings, client=gate.client()), large)[0] == 413
+    assert gate.received_bodies == []
 
 
 def test_body_without_a_length_is_read_only_if_terminated() -> None:
     """It is read if the server marks its end; otherwise there is no body (PEP 3333)."""
-    backend, gate = Application(), Scripted(upload_bytes_max=1000)
-    app = GateMiddleware(backend, gate.setting, client=gate.client())
+    backend, gate = Application(), ScriptedGate(upload_bytes_max=1000)
+    app = GateMiddleware(backend, gate.settings, client=gate.client())
     more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
-    assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED)})[0] == 422
+    assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED_FILE)})[0] == 422
     assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0] == 413
-    assert ask(app, REFUSED, CONTENT_LENGTH="")[0] == 200
+    assert ask(app, REFUSED_FILE, CONTENT_LENGTH="")[0] == 200
     assert backend.bodies == [b""]
 
 
 @pytest.mark.parametrize(
     ("body", "kind", "more", "status"),
     [
-        (form((NAMED, FINE))[:-9], FORM, {}, 400),
-        (FINE, "image/jpeg", {"HTTP_CONTENT_ENCODING": "gzip"}, 400),
-        (form(*[(NAMED, FINE)] * (FILES_MAX + 1)), FORM, {}, 413),
+        (form((NAMED, ACCEPTED_FILE))[:-9], FORM, {}, 400),
+        (ACCEPTED_FILE, "image/jpeg", {"HTTP_CONTENT_ENCODING": "gzip"}, 400),
+        (form(*[(NAMED, ACCEPTED_FILE)] * (FILES_MAX + 1)), FORM, {}, 413),
     ],
 )
 def test_uncheckable_bodies_are_held(
     body: bytes, kind: str, more: dict[str, str], status: int
 ) -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend, gate.setting, client=gate.client())
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend, gate.settings, client=gate.client())
     assert ask(app, body, kind, **more)[0] == status
-    assert (backend.bodies, gate.asked) == ([], [])
+    assert (backend.bodies, gate.received_bodies) == ([], [])
 
 
 @pytest.mark.parametrize("sent", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
 def test_path_is_decoded_as_utf_8(sent: str) -> None:
-    backend, gate = Application(), Scripted()
-    app = GateMiddleware(backend, gate.setting, paths=["/größe"], client=gate.client())
-    assert ask(app, REFUSED, PATH_INFO=sent)[0] == 422
-    assert ask(app, REFUSED, PATH_INFO="/gr\xff")[0] == 422  # not UTF-8, so it may be the path
-    assert ask(app, REFUSED, PATH_INFO="/gr")[0] == 200
+    backend, gate = Application(), ScriptedGate()
+    app = GateMiddleware(backend, gate.settings, paths=["/größe"], client=gate.client())
+    assert ask(app, REFUSED_FILE, PATH_INFO=sent)[0] == 422
+    assert ask(app, REFUSED_FILE, PATH_INFO="/gr\xff")[0] == 422  # not UTF-8, so it may be the path
+    assert ask(app, REFUSED_FILE, PATH_INFO="/gr")[0] == 200
 
 
 def test_all_files_of_a_request_share_one_budget() -> None:
@@ -177,11 +191,11 @@ def test_all_files_of_a_request_share_one_budget() -> None:
             budgets.append(request.extensions["timeout"].get("read"))
             return time_out(request)
 
-    backend, settings = Application(), setting(budget_s=0.4)
+    backend, settings = Application(), client_settings(budget_s=0.4)
     app = GateMiddleware(
         backend, settings, on_hold="header", client=GateClient(settings, RecordingTransport())
     )
-    assert ask(app, form(*[(NAMED, FINE)] * 3), FORM)[0] == 200
+    assert ask(app, form(*[(NAMED, ACCEPTED_FILE)] * 3), FORM)[0] == 200
     assert backend.headers == ["hold; why=gate-slow"]
     assert budgets[0] <= 0.4
     assert budgets[1] <= 0.25
@@ -189,22 +203,22 @@ def test_all_files_of_a_request_share_one_budget() -> None:
 
 
 def test_shadow_mode_passes_requests() -> None:
-    backend, gate = Application(), Scripted(shadow=True)
-    app = GateMiddleware(backend, gate.setting, client=gate.client())
-    assert ask(app, REFUSED) == (200, b"done")
-    assert backend.bodies == [REFUSED]
+    backend, gate = Application(), ScriptedGate(shadow=True)
+    app = GateMiddleware(backend, gate.settings, client=gate.client())
+    assert ask(app, REFUSED_FILE) == (200, b"done")
+    assert backend.bodies == [REFUSED_FILE]
 
 
 def test_middleware_complies_with_wsgi() -> None:
-    gate = Scripted()
+    gate = ScriptedGate()
 
     def plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         data = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [data]
 
-    inner = GateMiddleware(validator(plain), gate.setting, client=gate.client())
-    for picture, status in ((FINE, 200), (REFUSED, 422)):
+    inner = GateMiddleware(validator(plain), gate.settings, client=gate.client())
+    for picture, status in ((ACCEPTED_FILE, 200), (REFUSED_FILE, 422)):
         said: list[str] = []
         environ: dict[str, Any] = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(picture))}
         environ |= {"wsgi.input": io.BytesIO(picture), "QUERY_STRING": ""}

@@ -13,7 +13,7 @@ import pytest
 import skimage.data
 
 from entrenous.cli import run
-from tests.connectors.running_gates import entrenous
+from tests.connectors.running_gates import run_entrenous
 from tests.postgres import Cluster
 from tests.real.stage import wait_until
 from tests.stop.commands.gates import Running, running
@@ -28,10 +28,10 @@ SEALED_PREFIX = b"entrenous/1 held\1"
 def import_listed_hash(data: Path) -> None:
     """Import the hash of the picture into a bank of the gate, so that its uploads are held."""
     (data.parent / "hers.jpg").write_bytes(LISTED_PICTURE)
-    printed = entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
+    printed = run_entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
     hashes = httpx.Response(200, text=printed).json()
     (data.parent / "list.txt").write_text(f"{hashes['hex']}\n")
-    entrenous(
+    run_entrenous(
         "gate", "bank", "import", str(data.parent / "list.txt"),
         "--bank", "listed", "--data", str(data),
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_postgresql_without_a_key_is_reported_as_unsealed(
     with running(data, "--no-slow-look") as gate:
         assert get_upload(gate, upload_and_hold(gate)).content == LISTED_PICTURE
     assert are_uploads_sealed(url) == [False]
-    wrong = httpx.Response(200, text=entrenous("gate", "status", "--data", str(data), "--json"))
+    wrong = httpx.Response(200, text=run_entrenous("gate", "status", "--data", str(data), "--json"))
     assert any("held_key" in line for line in wrong.json()["wrong"])
 
 

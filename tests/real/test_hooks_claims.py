@@ -20,10 +20,10 @@ import pytest
 import skimage.data
 
 from entrenous.stop.client.registration_client import RegistrationClient
-from tests.connectors.running_gates import entrenous, jpeg
+from tests.connectors.running_gates import jpeg, run_entrenous
 from tests.ready import start_program
 from tests.stop.commands.gates import Running, running, within_an_hour
-from tests.stop.platform_for_tests import a_device, picture, protect_picture
+from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
 
@@ -144,7 +144,7 @@ class Gate:
         with httpx.Client(timeout=60, trust_env=False) as web:
             client = RegistrationClient(self.running.url, web)
             protect_picture(
-                picture(pixels), adult=True, parts=False, gate=client, device=a_device()
+                picture(pixels), adult=True, parts=False, gate=client, device=new_device()
             )
 
     def confirm_next(self) -> list[str]:
@@ -301,7 +301,7 @@ def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
             assert post(web, famous).status_code == 200
         assert sorted(gate.published().values()) == ["confirmed"] * 4 + ["waiting"]
         assert one.ask("/v1/status")["in_shadow"] is True
-    answer = entrenous("gate", "status", "--data", str(tmp_path))
+    answer = run_entrenous("gate", "status", "--data", str(tmp_path))
     assert "This gate is in shadow" in answer
     assert "In shadow, people would have done this in 30 days: hold 4" in answer
     assert "In shadow, people would have done this in 30 days: refuse 1" in answer

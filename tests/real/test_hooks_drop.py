@@ -21,7 +21,7 @@ from tests.connectors.running_gates import (
     her_picture_mirrored,
     other_picture,
     running_gate,
-    waiting,
+    waiting_picture,
 )
 from tests.ready import start_program
 
@@ -71,7 +71,7 @@ def write_files(folder: Path, **files: bytes) -> list[str]:
 
 def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -> None:
     fine, stopped, held = write_files(
-        tmp_path, fine=other_picture(), stopped=her_picture(), held=waiting()
+        tmp_path, fine=other_picture(), stopped=her_picture(), held=waiting_picture()
     )
     assert drop(fine).status == 0
     done = drop(fine, stopped, held, "--quarantine", str(tmp_path / "kept"))
@@ -89,7 +89,7 @@ def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -
 
 
 def test_exit_status_of_held_unreachable_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
-    (held,) = write_files(tmp_path, held=waiting())
+    (held,) = write_files(tmp_path, held=waiting_picture())
     assert drop(held).status == 6
     away = drop(held, "--json", url="http://127.0.0.1:9")
     assert away.status == 6

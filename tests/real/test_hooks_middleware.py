@@ -19,7 +19,7 @@ from tests.connectors.running_gates import (
     her_picture_mirrored,
     other_picture,
     running_gate,
-    waiting,
+    waiting_picture,
 )
 from tests.ready import start_program
 from tests.stop.platform_for_tests import png
@@ -195,7 +195,7 @@ def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
     site: Site, gate: tuple[str, Path], *, form: bool
 ) -> None:
     before = len(site.seen())
-    answer = site.post(waiting(), form=form)
+    answer = site.post(waiting_picture(), form=form)
     assert answer.status_code == 200, answer.text
     [[digest, decision]] = site.seen()[before:]
     assert digest == sha256(answer.request.content)
@@ -208,10 +208,10 @@ def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
 
 def test_held_upload_is_marked_if_the_application_holds_it(marking_site: Site) -> None:
     before = len(marking_site.seen())
-    assert marking_site.post(waiting()).status_code == 200
+    assert marking_site.post(waiting_picture()).status_code == 200
     assert marking_site.post(her_picture()).status_code == 422
     [[digest, decision]] = marking_site.seen()[before:]
-    assert digest == sha256(waiting())
+    assert digest == sha256(waiting_picture())
     assert decision.startswith("hold; case=")
 
 

@@ -19,7 +19,7 @@ from tests.connectors.running_gates import (
     her_picture_mirrored,
     other_picture,
     running_gate,
-    waiting,
+    waiting_picture,
 )
 from tests.ready import start_program
 from tests.stop.commands.gates import within_an_hour
@@ -191,7 +191,7 @@ def test_post_to_another_path_passes(site: httpx.Client) -> None:
 
 @needs_nginx
 def test_picture_held_for_a_claim_passes(site: httpx.Client) -> None:
-    answer = post(site, waiting())
+    answer = post(site, waiting_picture())
     assert answer.status_code == 200, answer.text
     assert answer.json()["seen"][0].startswith("hold; case=")
     assert answer.json()["seen"][0].endswith("; published")
@@ -199,7 +199,7 @@ def test_picture_held_for_a_claim_passes(site: httpx.Client) -> None:
 
 @needs_nginx
 def test_unreadable_picture_does_not_pass(site: httpx.Client) -> None:
-    answer = post(site, waiting()[:9000])
+    answer = post(site, waiting_picture()[:9000])
     assert (answer.status_code, json.loads(answer.text)["title"]) == (422, "Held upload")
 
 

@@ -31,7 +31,7 @@ from tests.connectors.running_gates import (
     jpeg,
     other_picture,
     running_gate,
-    waiting,
+    waiting_picture,
 )
 from tests.real.test_hooks_claims import UPLOADS, Gate
 from tests.stop.commands.gates import Running, within_an_hour
@@ -213,9 +213,9 @@ def test_uploads_are_stored_refused_and_listed(
     assert download(web, fine).content == other_picture()
     small = download(web, fine, "?width=32&height=32&method=crop")
     assert small.headers["content-type"].startswith("image/")
-    listed = upload(web, waiting())
+    listed = upload(web, waiting_picture())
     assert listed.status_code == 200, listed.text
-    assert download(web, listed).content == waiting()
+    assert download(web, listed).content == waiting_picture()
     for data in (her_picture(), her_picture_mirrored(), b"OggS" + bytes(60)):
         refused = upload(web, data)
         # Synapse's own words for every file that a module refuses, whatever code it returns

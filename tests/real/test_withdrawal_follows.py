@@ -18,7 +18,7 @@ from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.stop.commands.gates import Running, running
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
 
@@ -75,7 +75,7 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
             )
 
         assert all_decide("let through")
-        device = a_device()
+        device = new_device()
         gate = RegistrationClient(source_gate.url, opened.enter_context(new_relay_client()))
         protection = protect_picture(
             picture(pixels), adult=True, parts=False, gate=gate, device=device

@@ -43,26 +43,26 @@ class InProcessGate:
 
     platform: Platform
     url: str = "http://127.0.0.1:7802"
-    sent: list[bytes] = field(default_factory=list)
+    sent_requests: list[bytes] = field(default_factory=list)
 
     def accepted_embedding_model(self) -> str | None:
         return accepted_embedding_model(self.platform)
 
     def register(self, request: ClaimRequest) -> ClaimStatus:
-        self.sent.append(write_registration_request(request))
-        claim = register_claim(read_registration_request(self.sent[-1]), self.platform)
-        return _over_the_wire(ClaimStatus(claim.id, claim.kind, claim.state))
+        self.sent_requests.append(write_registration_request(request))
+        claim = register_claim(read_registration_request(self.sent_requests[-1]), self.platform)
+        return _encode_and_decode(ClaimStatus(claim.id, claim.kind, claim.state))
 
     def status(self, claim: ClaimId) -> ClaimStatus:
         stored = self.platform.bank.claim(claim)
-        return _over_the_wire(ClaimStatus(stored.id, stored.kind, stored.state))
+        return _encode_and_decode(ClaimStatus(stored.id, stored.kind, stored.state))
 
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
         withdrawn = withdraw_claim(claim, token, self.platform)
-        return _over_the_wire(ClaimStatus(withdrawn.id, withdrawn.kind, withdrawn.state))
+        return _encode_and_decode(ClaimStatus(withdrawn.id, withdrawn.kind, withdrawn.state))
 
 
-def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
+def _encode_and_decode(status: ClaimStatus) -> ClaimStatus:
     return read_claim_status(write_claim_status(status))
 
 
@@ -78,7 +78,7 @@ class GateSetup:
     gate: InProcessGate = field(init=False)
 
     def __post_init__(self) -> None:
-        self.device = a_device(self.clock)
+        self.device = new_device(self.clock)
         self.bank = prepared_bank(self.clock)
         self.platform = Platform(
             clock=self.clock,
@@ -104,7 +104,7 @@ class GateSetup:
         )
 
 
-def a_device(clock: SettableClock | None = None) -> Device:
+def new_device(clock: SettableClock | None = None) -> Device:
     """Return a person's device in memory, without a relay."""
     vault = MemoryVault()
     return Device(

@@ -25,7 +25,7 @@ from entrenous.media.sound_reader import read_sound
 from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Consent, FileHasOnlySound, NotEverybodyAdult
 from tests.clips import beep, wander, written
-from tests.stop.platform_for_tests import a_device, picture, png
+from tests.stop.platform_for_tests import new_device, picture, png
 from tests.trace.test_trace_file import with_sound
 
 ALL = Consent(adult=True, parts=True)
@@ -49,7 +49,7 @@ def black_video() -> bytes:
 
 def fingerprint_of(data: bytes, consent: Consent = ALL) -> MediaFingerprint:
     return fingerprint_file(
-        data, consent, replace(a_device(), read_clip=read_clip, read_sound=read_sound)
+        data, consent, replace(new_device(), read_clip=read_clip, read_sound=read_sound)
     )
 
 

@@ -45,7 +45,7 @@ def test_request_has_only_fingerprints_and_a_token_hash(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     protection = gate_setup.protect(her_picture)
-    (sent,) = gate_setup.gate.sent
+    (sent,) = gate_setup.gate.sent_requests
     request = json.loads(sent)
     assert set(request) == {
         "schema", "kind", "hex", "quality", "holder", "parts", "reason", "jurisdiction",
@@ -59,7 +59,7 @@ def test_request_has_only_fingerprints_and_a_token_hash(
 
 def test_no_window_hash_is_sent_without_consent(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture, parts=False)
-    assert json.loads(gate_setup.gate.sent[0])["parts"] == []
+    assert json.loads(gate_setup.gate.sent_requests[0])["parts"] == []
 
 
 def test_gate_stores_nothing_about_the_person(gate_setup: GateSetup, her_picture: Any) -> None:
@@ -75,14 +75,14 @@ def test_under_eighteen_is_referred_to_take_it_down(
     Image.fromarray(her_picture).save(file, "PNG")
     with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
         fingerprint_file(file.getvalue(), Consent(adult=False, parts=True), gate_setup.device)
-    assert gate_setup.gate.sent == []
+    assert gate_setup.gate.sent_requests == []
 
 
 def test_a_flat_picture_is_refused_before_anything_is_sent(gate_setup: GateSetup) -> None:
     flat = np.full((300, 400, 3), 120, dtype=np.uint8)
     with pytest.raises(TooFlat, match="quality 0 of 100"):
         gate_setup.protect(flat)
-    assert gate_setup.gate.sent == []
+    assert gate_setup.gate.sent_requests == []
 
 
 @dataclass
@@ -153,7 +153,7 @@ def test_no_record_is_kept_without_a_connection(gate_setup: GateSetup, her_pictu
         received_once: bool = False
 
         def register(self, request: ClaimRequest) -> ClaimStatus:
-            self.sent.append(write_registration_request(request))
+            self.sent_requests.append(write_registration_request(request))
             if self.received_once:
                 self.received_once = False
                 raise GateUnreachable(url=self.url)
@@ -186,7 +186,7 @@ def test_registration_that_never_arrived_can_be_withdrawn(
 ) -> None:
     class NeverReached(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
-            self.sent.append(write_registration_request(request))
+            self.sent_requests.append(write_registration_request(request))
             raise GateUnreachable(url=self.url)
 
     gate_setup.gate = NeverReached(gate_setup.platform)
@@ -204,7 +204,7 @@ def test_no_record_is_kept_of_a_refused_registration(
 ) -> None:
     class Refuses(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
-            self.sent.append(write_registration_request(request))
+            self.sent_requests.append(write_registration_request(request))
             raise GateRefused(url=self.url, detail="no")
 
     gate_setup.gate = Refuses(gate_setup.platform)

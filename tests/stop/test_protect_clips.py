@@ -33,7 +33,7 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(
     gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
     protection = register_fingerprints(media, gate_setup.gate, gate_setup.device)
-    (sent,) = gate_setup.gate.sent
+    (sent,) = gate_setup.gate.sent_requests
     form = json.loads(sent)
     own = (
         {"frames", "sound"} if media is MEDIA[0] else {"frames"} if media is MEDIA[1] else {"sound"}

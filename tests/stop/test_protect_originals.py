@@ -7,12 +7,12 @@ from entrenous.base.secret import Secret
 from entrenous.device.sent_messages import Message, SentClip, SentPicture, SentSound
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.stop.protect import original_files_of
-from tests.stop.platform_for_tests import a_device
+from tests.stop.platform_for_tests import new_device
 
 
 def test_originals_come_once_each_in_the_order_sent() -> None:
     """Records are stored by kind; a clip and its sound name the same file."""
-    device = a_device()
+    device = new_device()
     picture, clip, note = (device.vault.store_file(data) for data in (b"picture", b"clip", b"note"))
     info = device.vault.store_file(b"what was measured")
     dither, flat = Secret(bytes(32)), Fingerprint("pdq", bytes(32), 0)

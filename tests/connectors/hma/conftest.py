@@ -37,7 +37,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 
 
 @contextmanager
-def a_platform(path: Path, clock: SettableClock) -> Iterator[Platform]:
+def open_platform_at(path: Path, clock: SettableClock) -> Iterator[Platform]:
     """Yield a platform on the database file, which is created if it is missing."""
     engine = engine_at(path)
     bank = BankStore(engine, clock)
@@ -48,35 +48,35 @@ def a_platform(path: Path, clock: SettableClock) -> Iterator[Platform]:
     engine.dispose()
 
 
-def an_app(
-    platform: Platform, access: GateAccess, kept_beside: Platform | None = None
+def new_hma_app(
+    platform: Platform, access: GateAccess, listings_platform: Platform | None = None
 ) -> Starlette:
     """Return the API as the gate mounts it.
 
-    ``kept_beside`` replaces ``platform`` for the stores of listings and sources.
+    ``listings_platform`` replaces ``platform`` for the stores of listings and sources.
     """
-    kept = kept_beside or platform
+    kept = listings_platform or platform
     return hma_app(platform, access, claim_listing_store(kept), open_exchange(kept).sources)
 
 
 @contextmanager
-def a_client(
-    platform: Platform, access: GateAccess, kept_beside: Platform | None = None
+def open_hma_client(
+    platform: Platform, access: GateAccess, listings_platform: Platform | None = None
 ) -> Iterator[httpx.Client]:
     """Yield a client without a token."""
-    app = Starlette(routes=[Mount("/hma", an_app(platform, access, kept_beside))])
+    app = Starlette(routes=[Mount("/hma", new_hma_app(platform, access, listings_platform))])
     with httpx.Client(transport=AsgiTransport(app), base_url=HMA) as client:
         yield client
 
 
 @pytest.fixture
-def stranger(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    with a_client(platform, access) as client:
+def hma_without_token(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    with open_hma_client(platform, access) as client:
         yield client
 
 
 @pytest.fixture
-def hma(stranger: httpx.Client) -> httpx.Client:
+def hma(hma_without_token: httpx.Client) -> httpx.Client:
     """Return the client with the operator's token."""
-    stranger.headers.update(OPERATOR)
-    return stranger
+    hma_without_token.headers.update(OPERATOR)
+    return hma_without_token

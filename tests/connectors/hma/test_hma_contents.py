@@ -19,9 +19,9 @@ from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
-from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform
+from tests.connectors.hma.conftest import OPERATOR, open_hma_client, open_platform_at
 from tests.deterministic import SettableClock
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +50,9 @@ def test_a_small_bank_matches_also_after_a_restart(
     """HMA finds none of these once its index was saved (its issue 1318)."""
     ids = []
     for first in (True, False):
-        with a_platform(tmp_path / "gate.sqlite", clock) as platform:
+        with open_platform_at(tmp_path / "gate.sqlite", clock) as platform:
             create_built_in_banks(platform.bank)
-            with a_client(platform, access) as hma:
+            with open_hma_client(platform, access) as hma:
                 hma.headers.update(OPERATOR)
                 if first:
                     ids = [add_signal(hma, f"BANK_{copy}") for copy in range(copies)]
@@ -99,7 +99,7 @@ def test_person_s_claim_is_found_but_not_changeable(
     hma: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     protection = protect_picture(
-        picture(her_picture), adult=True, parts=True, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=True, gate=device_gate, device=new_device()
     )
     (found,) = hma.post("/m/lookup", files={"photo": ("x", jpeg(her_picture))}).json()["pdq"][
         "PEOPLE"
@@ -108,7 +108,7 @@ def test_person_s_claim_is_found_but_not_changeable(
     assert hma.get(address).json()["note"] is None
     for answer in (hma.put(address, json=OFF), hma.delete(address)):
         assert answer.status_code == 403
-    withdraw_protection(protection, device_gate, a_device())
+    withdraw_protection(protection, device_gate, new_device())
     assert hma.post("/m/lookup", files={"photo": ("x", jpeg(her_picture))}).json() == {"pdq": {}}
     assert hma.get(address).status_code == 404
     assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
@@ -152,7 +152,7 @@ def test_parts_of_pictures_are_no_contents(
     device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     protect_picture(
-        picture(her_picture), adult=True, parts=True, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=True, gate=device_gate, device=new_device()
     )
     entries = platform.bank.entries(0)
     (whole,) = [entry for entry in entries if not entry.part]

@@ -21,7 +21,7 @@ from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import open_exchange
-from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform, an_app
+from tests.connectors.hma.conftest import OPERATOR, new_hma_app, open_hma_client, open_platform_at
 from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg, png
 
@@ -287,9 +287,9 @@ ROWS = [
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create a bank TEST with one content over the API; return the path of the database."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
-    with a_platform(path, SettableClock()) as platform:
+    with open_platform_at(path, SettableClock()) as platform:
         create_built_in_banks(platform.bank)
-        with a_client(platform, OPERATOR_ONLY) as hma:
+        with open_hma_client(platform, OPERATOR_ONLY) as hma:
             assert hma.post("/c/banks", json={"name": "TEST"}, headers=OPERATOR).status_code == 201
             words = {"pdq": HEX, "note": "a note"}
             added = hma.post("/c/bank/TEST/signal", json=words, headers=OPERATOR)
@@ -314,7 +314,7 @@ def fetched_once(platform: Platform, file: Path) -> None:
 def hma_client(prepared: Path, tmp_path: Path, clock: SettableClock) -> Iterator[httpx.Client]:
     """Yield an operator's client of a gate on a copy of that database."""
     path = shutil.copy(prepared, tmp_path / "copy.sqlite")
-    with a_platform(path, clock) as platform, a_client(platform, OPERATOR_ONLY) as hma:
+    with open_platform_at(path, clock) as platform, open_hma_client(platform, OPERATOR_ONLY) as hma:
         hma.headers.update(OPERATOR)
         yield hma
 
@@ -345,16 +345,16 @@ def test_hma_hash_equals_the_gate_s(hma: httpx.Client, her_picture: Any) -> None
 
 
 def test_hma_routes_need_a_token_except_status(
-    stranger: httpx.Client, platform: Platform, access: GateAccess
+    hma_without_token: httpx.Client, platform: Platform, access: GateAccess
 ) -> None:
     """For all routes, so that none can be forgotten."""
     count = 0
-    for route in an_app(platform, access).routes:
+    for route in new_hma_app(platform, access).routes:
         assert isinstance(route, Route)
         path = re.sub(r"\{.*?\}", "1", route.path)
         for method in sorted(route.methods):
             for header in ({}, {"Authorization": "Bearer uploader-token"}):
-                answer = stranger.request(method, path, headers=header)
+                answer = hma_without_token.request(method, path, headers=header)
                 expected = 200 if path.startswith("/status") else 401
                 assert answer.status_code == expected, (method, path)
                 count += 1

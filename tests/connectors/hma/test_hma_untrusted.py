@@ -22,7 +22,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from tests.connectors.hma.conftest import OPERATOR, a_client, an_app
+from tests.connectors.hma.conftest import OPERATOR, new_hma_app, open_hma_client
 from tests.stop.platform_for_tests import jpeg, png, screenshot_crop
 
 
@@ -146,7 +146,7 @@ class UnreachableBank:
 
 def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> None:
     away = replace(platform, bank=cast("BankStore", UnreachableBank()))
-    with a_client(away, access, platform) as client:
+    with open_hma_client(away, access, platform) as client:
         status = client.get("/status")
         assert (status.status_code, status.text) == (503, "INDEX-NOT-LOADED")
         assert client.get("/status/live").text == "I-AM-ALIVE"
@@ -159,7 +159,7 @@ def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateA
     """While a gate for one upload at a time still receives one, it refuses the next as busy."""
 
     async def scenario() -> tuple[int, Any]:
-        app = an_app(platform, GateAccess(access.operator, uploads_at_once=1))
+        app = new_hma_app(platform, GateAccess(access.operator, uploads_at_once=1))
         arriving, never = anyio.Event(), anyio.Event()
         answer: list[Any] = []
 

@@ -11,7 +11,12 @@ from entrenous.stop.client.gate_answer import (
     parse_review_state,
 )
 from entrenous.stop.client.uploaded_files import extract_uploads, files_in_mail
-from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
+from tests.connectors.form_readings import (
+    COVERED_PATH,
+    is_covered,
+    paths_read_by_java,
+    paths_read_by_python,
+)
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, satisfies
 
@@ -38,7 +43,7 @@ def _body_and_uploads(untrusted: bytes) -> tuple[bytes, list[bytes]]:
     return body, extract_uploads(body, kind.decode("latin-1"))
 
 
-_RULES: Final = make_rules([COVERED], "publish")
+_RULES: Final = make_rules([COVERED_PATH], "publish")
 
 
 def _path_and_decision(untrusted: bytes) -> tuple[str, bool]:
@@ -50,7 +55,9 @@ def _path_and_decision(untrusted: bytes) -> tuple[str, bool]:
 def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
     """Check that the gate is asked wherever some server would read the covered path."""
     sent, is_checked = read
-    return is_checked or not any(map(leads_there, java_like(sent) | python_like(sent)))
+    return is_checked or not any(
+        map(is_covered, paths_read_by_java(sent) | paths_read_by_python(sent))
+    )
 
 
 def _is_safe_answer(answer: GateAnswer) -> bool:

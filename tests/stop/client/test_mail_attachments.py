@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, FileInMail, NotAMail, files_in_mail
-from tests.connectors.running_gates import FINE, HELD
+from tests.connectors.running_gates import ACCEPTED_FILE, HELD_FILE
 
 
 def message() -> EmailMessage:
@@ -22,24 +22,24 @@ def message() -> EmailMessage:
 
 def test_mail_attachments_are_found() -> None:
     inner = message()
-    inner.add_attachment(HELD, maintype="image", subtype="jpeg")
+    inner.add_attachment(HELD_FILE, maintype="image", subtype="jpeg")
     mail = message()
     mail.add_alternative("<p>words</p>", subtype="html")
-    mail.add_attachment(FINE, maintype="image", subtype="jpeg", filename="x.jpg")
+    mail.add_attachment(ACCEPTED_FILE, maintype="image", subtype="jpeg", filename="x.jpg")
     mail.add_attachment(b"sound", maintype="audio", subtype="ogg")
     mail.add_attachment(inner)
-    media = [FileInMail(data, says_media=True) for data in (FINE, b"sound", HELD)]
+    media = [FileInMail(data, says_media=True) for data in (ACCEPTED_FILE, b"sound", HELD_FILE)]
     assert files_in_mail(mail.as_bytes()) == media
 
 
 def test_mail_picture_of_another_declared_type_is_found() -> None:
     mail = message()
-    mail.add_attachment(FINE, maintype="application", subtype="pdf")
+    mail.add_attachment(ACCEPTED_FILE, maintype="application", subtype="pdf")
     mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
-    assert files_in_mail(mail.as_bytes()) == [FileInMail(FINE), FileInMail(b"%PDF-1.7")]
+    assert files_in_mail(mail.as_bytes()) == [FileInMail(ACCEPTED_FILE), FileInMail(b"%PDF-1.7")]
 
 
-CODED = base64.encodebytes(FINE)
+CODED = base64.encodebytes(ACCEPTED_FILE)
 SPLIT = b"--e\r\n\r\nwords\r\n--e--\r\n"
 
 
@@ -51,15 +51,15 @@ def part(coding: bytes, body: bytes, kind: bytes = b"image/jpeg", more: bytes = 
 @pytest.mark.parametrize("coding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
 def test_mail_base64_is_decoded(coding: bytes) -> None:
     for body in (CODED, CODED.replace(b"\n", b"\r\n") + b"\r\n", CODED[:9] + b" " + CODED[9:]):
-        assert files_in_mail(part(coding, body)) == [FileInMail(FINE, says_media=True)]
+        assert files_in_mail(part(coding, body)) == [FileInMail(ACCEPTED_FILE, says_media=True)]
 
 
 @pytest.mark.parametrize("coding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
 def test_mail_other_encodings_are_decoded(coding: bytes) -> None:
-    body = quopri.encodestring(FINE) if coding == b"quoted-printable" else FINE
+    body = quopri.encodestring(ACCEPTED_FILE) if coding == b"quoted-printable" else ACCEPTED_FILE
     ((file),) = files_in_mail(part(coding, body))
     assert file.untrusted_data is not None
-    assert file.untrusted_data.startswith(FINE[:7])
+    assert file.untrusted_data.startswith(ACCEPTED_FILE[:7])
 
 
 @pytest.mark.parametrize("kind", [b"image/jpeg", b"application/octet-stream", b"text/plain"])
@@ -108,7 +108,7 @@ def test_ambiguous_mail_part_hides_no_other() -> None:
     mail += part(b"base64;", CODED) + b"\r\n--e\r\n" + part(b"base64", CODED) + b"\r\n--e--\r\n"
     assert files_in_mail(mail) == [
         FileInMail(None, says_media=True),
-        FileInMail(FINE, says_media=True),
+        FileInMail(ACCEPTED_FILE, says_media=True),
     ]
 
 
@@ -123,7 +123,7 @@ def test_mail_without_attachments_has_no_files() -> None:
     assert files_in_mail(message().as_bytes()) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", FINE])
+@pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", ACCEPTED_FILE])
 def test_data_that_is_no_mail_is_refused(data: bytes) -> None:
     with pytest.raises(NotAMail):
         files_in_mail(data)

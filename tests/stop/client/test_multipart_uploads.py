@@ -12,7 +12,7 @@ from entrenous.stop.client.uploaded_files import (
     Unreadable,
     extract_uploads,
 )
-from tests.connectors.running_gates import FINE
+from tests.connectors.running_gates import ACCEPTED_FILE
 
 FORM = "multipart/form-data; boundary=edge"
 NAMED = b'Content-Disposition: form-data; name="f"; filename="x.jpg"\r\n'
@@ -25,18 +25,20 @@ def form(*parts: tuple[bytes, bytes], edge: bytes = b"edge") -> bytes:
 
 
 def test_form_files_are_found_among_fields() -> None:
-    body = form((FIELD, b"words"), (NAMED + b"Content-Type: image/jpeg\r\n", FINE), (NAMED, b"pdf"))
-    assert extract_uploads(body, FORM) == [FINE, b"pdf"]
+    body = form(
+        (FIELD, b"words"), (NAMED + b"Content-Type: image/jpeg\r\n", ACCEPTED_FILE), (NAMED, b"pdf")
+    )
+    assert extract_uploads(body, FORM) == [ACCEPTED_FILE, b"pdf"]
 
 
 @pytest.mark.parametrize(
     ("head", "data"),
     [
-        (FIELD, FINE),  # a picture in a text field
+        (FIELD, ACCEPTED_FILE),  # a picture in a text field
         (FIELD + b"Content-Type: application/octet-stream\r\n", b"anything"),
         (b"Content-Type: image/png\r\n", b"anything"),
         (b"Content-Disposition: form-data; name=f; FILENAME*=utf-8''x\r\n", b"anything"),
-        (b"X-Own: 1\r\n", FINE),
+        (b"X-Own: 1\r\n", ACCEPTED_FILE),
     ],
 )
 def test_form_part_is_a_file_by_any_sign(head: bytes, data: bytes) -> None:
@@ -51,10 +53,10 @@ def test_empty_file_field_has_no_upload() -> None:
     ("body", "kind", "files"),
     [
         (b"", "image/jpeg", 0),
-        (FINE, "image/jpeg", 1),
-        (FINE, "", 1),
-        (FINE, "application/json", 1),
-        (FINE, "text/plain", 1),
+        (ACCEPTED_FILE, "image/jpeg", 1),
+        (ACCEPTED_FILE, "", 1),
+        (ACCEPTED_FILE, "application/json", 1),
+        (ACCEPTED_FILE, "text/plain", 1),
         (b"abc", "application/octet-stream", 1),
         (b'{"status": "hello"}', "application/json", 0),
         (b'{"status": "hello"}', "application/activity+json; charset=utf-8", 0),
@@ -65,8 +67,8 @@ def test_body_that_is_no_form_is_one_file(body: bytes, kind: str, files: int) ->
     assert extract_uploads(body, kind) == [body] * files
 
 
-GOOD = form((NAMED, FINE))
-INNER = b"--edge\r\n" + NAMED + b"\r\n" + FINE
+GOOD = form((NAMED, ACCEPTED_FILE))
+INNER = b"--edge\r\n" + NAMED + b"\r\n" + ACCEPTED_FILE
 
 
 @pytest.mark.parametrize(
@@ -95,8 +97,8 @@ def test_ambiguous_form_is_unreadable(body: bytes, kind: str) -> None:
 
 def test_compressed_or_huge_form_is_unreadable() -> None:
     with pytest.raises(Unreadable):
-        extract_uploads(FINE, "image/jpeg", "gzip")
-    assert extract_uploads(FINE, "image/jpeg", "identity") == [FINE]
+        extract_uploads(ACCEPTED_FILE, "image/jpeg", "gzip")
+    assert extract_uploads(ACCEPTED_FILE, "image/jpeg", "identity") == [ACCEPTED_FILE]
     with pytest.raises(Unreadable):
         extract_uploads(form(*[(FIELD, b"x")] * (PLATFORM_FORM_PARTS_MAX + 1)), FORM)
 
@@ -117,8 +119,8 @@ def test_random_bytes_as_form_raise_only_unreadable(body: bytes, kind: str) -> N
 @given(st.data())
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
     """If any byte of a header changes, the picture is still extracted, or the form refused."""
-    body = bytearray(form((FIELD, b"words"), (NAMED, FINE)))
-    where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(FINE) - 1))
+    body = bytearray(form((FIELD, b"words"), (NAMED, ACCEPTED_FILE)))
+    where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(ACCEPTED_FILE) - 1))
     body[where] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Unreadable):
-        assert any(FINE in one for one in extract_uploads(bytes(body), FORM))
+        assert any(ACCEPTED_FILE in one for one in extract_uploads(bytes(body), FORM))

@@ -27,13 +27,21 @@ from entrenous.stop.client.gate_answer import (
     strictest_answer,
 )
 from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
-from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, decided, setting
+from tests.connectors.running_gates import (
+    ACCEPTED_FILE,
+    CASE,
+    HELD_FILE,
+    REFUSED_FILE,
+    ScriptedGate,
+    client_settings,
+    decision_response,
+)
 
 MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
 PDF = b"%PDF-1.7\n" + bytes(64)
 
 
-def ask_both(gate: Scripted, data: bytes) -> GateAnswer:
+def ask_both(gate: ScriptedGate, data: bytes) -> GateAnswer:
     """Return the synchronous client's answer; check that the asynchronous one gets the same."""
     answer = gate.client().ask(data)
     assert anyio.run(gate.async_client().ask, data) == answer
@@ -42,27 +50,33 @@ def ask_both(gate: Scripted, data: bytes) -> GateAnswer:
 
 @pytest.mark.parametrize(
     ("data", "verdict"),
-    [(FINE, GateVerdict.LET_THROUGH), (HELD, GateVerdict.HOLD), (REFUSED, GateVerdict.REFUSE)],
+    [
+        (ACCEPTED_FILE, GateVerdict.LET_THROUGH),
+        (HELD_FILE, GateVerdict.HOLD),
+        (REFUSED_FILE, GateVerdict.REFUSE),
+    ],
 )
 def test_answer_has_decision_and_case(data: bytes, verdict: GateVerdict) -> None:
-    gate = Scripted()
+    gate = ScriptedGate()
     assert ask_both(gate, data) == GateAnswer(verdict, GateReason.GATE, CASE)
-    assert gate.asked == [data, data]
-    for head in gate.heads:
+    assert gate.received_bodies == [data, data]
+    for head in gate.received_headers:
         assert head["authorization"] == "Bearer operator-token"
         assert head["content-length"] == str(len(data))
 
 
 def test_account_is_sent_as_a_hash() -> None:
-    gate = Scripted()
-    gate.client().ask(FINE, account="@ana:house.example")
-    anyio.run(gate.async_client().ask, FINE, None, "@ana:house.example")
-    gate.client().ask(FINE, account="@ben:house.example")
-    gate.client().ask(FINE, account="\udcff\n" + "x" * 1000)
-    gate.client().ask(FINE)
-    elsewhere = Scripted(token=Secret(b"another-token"))
-    elsewhere.client().ask(FINE, account="@ana:house.example")
-    headers = [head.get("entrenous-account") for head in gate.heads + elsewhere.heads]
+    gate = ScriptedGate()
+    gate.client().ask(ACCEPTED_FILE, account="@ana:house.example")
+    anyio.run(gate.async_client().ask, ACCEPTED_FILE, None, "@ana:house.example")
+    gate.client().ask(ACCEPTED_FILE, account="@ben:house.example")
+    gate.client().ask(ACCEPTED_FILE, account="\udcff\n" + "x" * 1000)
+    gate.client().ask(ACCEPTED_FILE)
+    elsewhere = ScriptedGate(token=Secret(b"another-token"))
+    elsewhere.client().ask(ACCEPTED_FILE, account="@ana:house.example")
+    headers = [
+        head.get("entrenous-account") for head in gate.received_headers + elsewhere.received_headers
+    ]
     ana, again, ben, odd, nobody, ana_elsewhere = headers
     assert ana == again
     assert nobody is None
@@ -74,11 +88,11 @@ def test_account_is_sent_as_a_hash() -> None:
 
 
 def test_upload_is_streamed() -> None:
-    gate = Scripted()
-    pieces = [FINE[:5], b"", FINE[5:], bytes(70_000)]
+    gate = ScriptedGate()
+    pieces = [ACCEPTED_FILE[:5], b"", ACCEPTED_FILE[5:], bytes(70_000)]
     assert gate.client().ask(iter(pieces)).verdict is GateVerdict.LET_THROUGH
-    assert gate.asked == [b"".join(pieces)]
-    assert gate.heads[0]["transfer-encoding"] == "chunked"
+    assert gate.received_bodies == [b"".join(pieces)]
+    assert gate.received_headers[0]["transfer-encoding"] == "chunked"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +112,10 @@ def test_upload_is_streamed() -> None:
     ],
 )
 def test_other_statuses_hold_the_upload(status: int, why: GateReason) -> None:
-    gate = Scripted(lambda _: httpx.Response(status, headers={"Location": "https://x.example/"}))
-    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, why)
+    gate = ScriptedGate(
+        lambda _: httpx.Response(status, headers={"Location": "https://x.example/"})
+    )
+    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, why)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +132,9 @@ def test_account_limit_is_not_a_gate_failure(
     facts: object, retry_after_s: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
-    gate = Scripted(lambda _: httpx.Response(429, json=problem))
+    gate = ScriptedGate(lambda _: httpx.Response(429, json=problem))
     with caplog.at_level("INFO", "entrenous.hooks"):
-        assert ask_both(gate, FINE) == GateAnswer(
+        assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(
             GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=retry_after_s
         )
     assert {record.levelname for record in caplog.records} == {"INFO"}
@@ -126,8 +142,8 @@ def test_account_limit_is_not_a_gate_failure(
 
 def test_similar_problem_types_count_as_busy() -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
-    gate = Scripted(lambda _: httpx.Response(429, json=problem))
-    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
+    gate = ScriptedGate(lambda _: httpx.Response(429, json=problem))
+    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +159,7 @@ def test_missing_answer_holds_the_upload(problem: Exception, why: GateReason) ->
     def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    assert ask_both(Scripted(fail), FINE) == GateAnswer(GateVerdict.HOLD, why)
+    assert ask_both(ScriptedGate(fail), ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, why)
 
 
 @pytest.mark.parametrize(
@@ -159,8 +175,8 @@ def test_missing_answer_holds_the_upload(problem: Exception, why: GateReason) ->
     ],
 )
 def test_malformed_answer_holds_the_upload(body: bytes) -> None:
-    gate = Scripted(lambda _: httpx.Response(200, content=body))
-    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+    gate = ScriptedGate(lambda _: httpx.Response(200, content=body))
+    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
 
 
 @given(st.integers(100, 999), st.binary(max_size=300))
@@ -169,20 +185,22 @@ def test_random_answers_let_nothing_through(status: int, body: bytes) -> None:
 
 
 def test_uploader_token_is_detected() -> None:
-    gate = Scripted(lambda _: decided("let through", appeal="This picture was received. ..."))
-    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
+    gate = ScriptedGate(
+        lambda _: decision_response("let through", appeal="This picture was received. ...")
+    )
+    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
 
 
 def test_large_upload_is_held_without_asking() -> None:
-    gate = Scripted(upload_bytes_max=100)
-    large = FINE + bytes(100)
+    gate = ScriptedGate(upload_bytes_max=100)
+    large = ACCEPTED_FILE + bytes(100)
     assert gate.client().ask(iter([large[:60], large[60:]])) == GateAnswer(
         GateVerdict.HOLD, GateReason.TOO_LARGE
     )
     assert anyio.run(gate.async_client().ask, large) == GateAnswer(
         GateVerdict.HOLD, GateReason.TOO_LARGE
     )
-    assert gate.asked == []
+    assert gate.received_bodies == []
 
 
 @pytest.mark.parametrize(
@@ -198,16 +216,16 @@ def test_large_upload_is_held_without_asking() -> None:
 def test_settings_decide_about_other_files(
     data: bytes, choices: dict[str, Any], expected: GateAnswer
 ) -> None:
-    assert ask_both(Scripted(**choices), data) == expected
+    assert ask_both(ScriptedGate(**choices), data) == expected
 
 
 @pytest.mark.parametrize("shadow", [False, True])
 def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixture) -> None:
-    gate = Scripted(shadow=shadow)
+    gate = ScriptedGate(shadow=shadow)
     caplog.set_level("INFO", "entrenous.hooks")
-    held, listed = (gate.client().ask(HELD, publishes_held=held) for held in (False, True))
-    anyio.run(partial(gate.async_client().ask, HELD, publishes_held=True))
-    said = [head.get("entrenous-publishes") for head in gate.heads]
+    held, listed = (gate.client().ask(HELD_FILE, publishes_held=held) for held in (False, True))
+    anyio.run(partial(gate.async_client().ask, HELD_FILE, publishes_held=True))
+    said = [head.get("entrenous-publishes") for head in gate.received_headers]
     assert said == (["all"] * 3 if shadow else [None, "held", "held"])
     assert [one.listed for one in (held, listed)] == [shadow, True]
     assert [one.action is GateVerdict.HOLD for one in (held, listed)] == [not shadow, False]
@@ -216,7 +234,11 @@ def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("more", [{"published": 1}, {"published": "true"}, {"published": None}])
 def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object]) -> None:
-    answer = Scripted(lambda _: decided("hold", **more)).client().ask(FINE, publishes_held=True)
+    answer = (
+        ScriptedGate(lambda _: decision_response("hold", **more))
+        .client()
+        .ask(ACCEPTED_FILE, publishes_held=True)
+    )
     assert (answer.action, answer.listed) == (GateVerdict.HOLD, False)
 
 
@@ -243,16 +265,16 @@ def test_review_state_is_empty_if_unknown() -> None:
         case = request.url.path.rpartition("/")[2]
         return httpx.Response(200 if case != "none" else 404, json={"state": case})
 
-    client = Scripted(answer).client()
+    client = ScriptedGate(answer).client()
     seen = {
         case: client.review_state(case) for case in ("waiting", "released", "none", "odd", "a/b")
     }
     assert seen == {"waiting": "waiting", "released": "released", "none": "", "odd": "", "a/b": ""}
-    assert Scripted(lambda _: httpx.Response(200, text="[")).client().review_state("1") == ""
+    assert ScriptedGate(lambda _: httpx.Response(200, text="[")).client().review_state("1") == ""
 
 
 def test_declared_media_is_never_an_other_file() -> None:
-    client = Scripted(lambda _: httpx.Response(415)).client()
+    client = ScriptedGate(lambda _: httpx.Response(415)).client()
     assert client.ask(b"/9j/4AAQ", says_media=True) == GateAnswer(
         GateVerdict.HOLD, GateReason.OTHER_MEDIA
     )
@@ -261,7 +283,7 @@ def test_declared_media_is_never_an_other_file() -> None:
 
 def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
-    answer = ask_both(Scripted(shadow=True), REFUSED)
+    answer = ask_both(ScriptedGate(shadow=True), REFUSED_FILE)
     assert (answer.verdict, answer.action) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
     expected = f"upload decision=refuse why=gate case={CASE} would=- shadow=True"
     assert caplog.messages == [expected, expected]
@@ -270,8 +292,8 @@ def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> 
 def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
     secret = "AAECAwQFBgcICQoLDA0ODw"
-    gate = Scripted(lambda _: decided("let through", shadow="refuse", secret=secret))
-    answer = ask_both(gate, FINE)
+    gate = ScriptedGate(lambda _: decision_response("let through", shadow="refuse", secret=secret))
+    answer = ask_both(gate, ACCEPTED_FILE)
     assert (answer.action, answer.would, answer.secret) == (
         GateVerdict.LET_THROUGH,
         GateVerdict.REFUSE,
@@ -283,8 +305,8 @@ def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
 def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
-    gate = Scripted(lambda _: decided("let through", **more))
-    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+    gate = ScriptedGate(lambda _: decision_response("let through", **more))
+    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
 
 
 @pytest.mark.parametrize(
@@ -292,16 +314,16 @@ def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
     [("post-17", "post-17"), ("", None), ("a\r\nb", None), ("ü", None), ("x" * 201, None)],
 )
 def test_reference_is_sent(reference: str, sent: str | None) -> None:
-    gate = Scripted()
-    assert gate.client().ask(FINE, reference).verdict is GateVerdict.LET_THROUGH
-    assert gate.heads[0].get("entrenous-reference") == sent
+    gate = ScriptedGate()
+    assert gate.client().ask(ACCEPTED_FILE, reference).verdict is GateVerdict.LET_THROUGH
+    assert gate.received_headers[0].get("entrenous-reference") == sent
 
 
 def test_the_log_says_what_fails_and_nothing_of_the_upload(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
-    ask_both(Scripted(lambda _: httpx.Response(503, text="secret words")), FINE)
+    ask_both(ScriptedGate(lambda _: httpx.Response(503, text="secret words")), ACCEPTED_FILE)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert set(caplog.messages) == {
         "upload decision=hold why=gate-away case=- would=- shadow=False"
@@ -319,11 +341,11 @@ def test_invalid_ca_file_is_refused(tmp_path: Any) -> None:
     (tmp_path / "ca.pem").write_bytes(b"no certificates")
     for kind in (GateClient, AsyncGateClient):
         with pytest.raises(BadSetting, match="ca_file"):
-            kind(setting(ca_file=str(tmp_path / "ca.pem")))
+            kind(client_settings(ca_file=str(tmp_path / "ca.pem")))
 
 
 def test_repr_hides_the_token() -> None:
-    assert "operator-token" not in repr(setting(token=Secret(b"operator-token")))
+    assert "operator-token" not in repr(client_settings(token=Secret(b"operator-token")))
 
 
 @contextmanager
@@ -362,9 +384,9 @@ def _send_slowly(line: socket.socket) -> None:
 @pytest.mark.parametrize("serve", [_read_only, _send_slowly])
 def test_slow_gate_is_limited_by_the_budget(serve: Callable[[socket.socket], None]) -> None:
     with server_running(serve) as url:
-        client = GateClient(setting(url, budget_s=0.4))
+        client = GateClient(client_settings(url, budget_s=0.4))
         begun = time.monotonic()
-        assert client.ask(FINE) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
+        assert client.ask(ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
         assert time.monotonic() - begun < 1.5
         client.close()
 
@@ -375,8 +397,8 @@ def test_slow_gate_is_limited_by_the_budget_in_a_loop(
     serve: Callable[[socket.socket], None],
 ) -> None:
     async def ask(url: str) -> GateAnswer:
-        client = AsyncGateClient(setting(url, budget_s=0.4))
-        answer = await client.ask(FINE)
+        client = AsyncGateClient(client_settings(url, budget_s=0.4))
+        answer = await client.ask(ACCEPTED_FILE)
         await client.aclose()
         return answer
 
@@ -390,4 +412,6 @@ def test_slow_gate_is_limited_by_the_budget_in_a_loop(
 def test_unreachable_gate_holds_uploads() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    assert GateClient(setting(url)).ask(FINE) == GateAnswer(GateVerdict.HOLD, GateReason.AWAY)
+    assert GateClient(client_settings(url)).ask(ACCEPTED_FILE) == GateAnswer(
+        GateVerdict.HOLD, GateReason.AWAY
+    )

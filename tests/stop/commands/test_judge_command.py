@@ -24,9 +24,9 @@ from tests.ready import start_program
 from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.platform_for_tests import (
     InProcessGate,
-    a_device,
     jpeg,
     judge_upload,
+    new_device,
     picture,
     protect_picture,
 )
@@ -113,7 +113,7 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
             adult=True,
             parts=False,
             gate=InProcessGate(platform),
-            device=a_device(),
+            device=new_device(),
         )
         expected = judge_upload(jpeg(her_picture), platform)
     command, pipe = judge_command(data, slow_look=False), subprocess.PIPE

@@ -17,9 +17,9 @@ from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import (
     InProcessGate,
-    a_device,
     jpeg,
     judge_upload,
+    new_device,
     picture,
     protect_picture,
 )
@@ -37,7 +37,9 @@ def upload_screenshot(gate: Running) -> Any:
     her_picture = skimage.data.astronaut()
     with new_relay_client() as client:
         bank = RegistrationClient(gate.url, client)
-        protect_picture(picture(her_picture), adult=True, parts=False, gate=bank, device=a_device())
+        protect_picture(
+            picture(her_picture), adult=True, parts=False, gate=bank, device=new_device()
+        )
     return gate.bring(screenshot(her_picture), "post 17").json()
 
 
@@ -58,7 +60,9 @@ def test_slow_look_command_makes_due_scans(tmp_path: Path) -> None:
     data, her_picture = tmp_path / "gate", skimage.data.astronaut()
     with open_platform(data) as (platform, _):
         gate = InProcessGate(platform)
-        protect_picture(picture(her_picture), adult=True, parts=False, gate=gate, device=a_device())
+        protect_picture(
+            picture(her_picture), adult=True, parts=False, gate=gate, device=new_device()
+        )
         case = judge_upload(screenshot(her_picture), platform).case
     program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
     ended = run_program(program, text=True)

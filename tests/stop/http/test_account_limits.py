@@ -22,7 +22,7 @@ from entrenous.stop.registration import ClaimEvent
 from tests.deterministic import SettableClock
 from tests.stop.commands.gates import running, within_an_hour
 from tests.stop.http.conftest import URL, AsgiTransport
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def access(access: GateAccess) -> GateAccess:
 
 
 def register(gate: RegistrationClient, pixels: Any) -> ClaimId:
-    made = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
+    made = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=new_device())
     return made.claim
 
 

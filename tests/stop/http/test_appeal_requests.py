@@ -9,14 +9,16 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
 def protect(pixels: Any, gate: RegistrationClient) -> ClaimId:
-    asked = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
+    asked = protect_picture(
+        picture(pixels), adult=True, parts=False, gate=gate, device=new_device()
+    )
     return asked.claim
 
 

@@ -22,7 +22,7 @@ from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatches, Review, ReviewState
 from tests.deterministic import SettableClock
 from tests.stop.judge.test_deferred_views import on_a_page
-from tests.stop.platform_for_tests import a_device, jpeg, judge_upload, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, judge_upload, new_device, picture, protect_picture
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -33,7 +33,7 @@ UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 def protect(gate: RegistrationClient, pixels: Any) -> Any:
     return protect_picture(
-        picture(pixels), adult=True, parts=False, gate=gate, device=a_device()
+        picture(pixels), adult=True, parts=False, gate=gate, device=new_device()
     ).claim
 
 

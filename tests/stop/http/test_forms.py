@@ -22,7 +22,7 @@ from entrenous.stop.http.request_body import (
     parse_upload_form,
 )
 from entrenous.stop.platform import Platform
-from tests.connectors.hma.conftest import an_app
+from tests.connectors.hma.conftest import new_hma_app
 from tests.stop.http.conftest import URL, AsgiTransport
 
 KIND = "multipart/form-data; boundary=b"
@@ -89,7 +89,7 @@ def test_two_files_error_asks_for_separate_uploads(
     platform: Platform, access: GateAccess, path: str, name: str, words: str
 ) -> None:
     app = gate_app(platform, access)
-    app.mount("/hma", an_app(platform, access))
+    app.mount("/hma", new_hma_app(platform, access))
     who = {"authorization": "Bearer operator-token"}
     files = [(name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=who) as web:

@@ -29,7 +29,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.answers import on_bug
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
-from tests.connectors.hma.conftest import an_app
+from tests.connectors.hma.conftest import new_hma_app
 from tests.ready import start_program
 from tests.serving.slow_clients import assert_refuses_endless_heads, send_malformed
 from tests.stop.http.conftest import URL, AsgiTransport
@@ -86,7 +86,7 @@ def test_disconnected_upload_is_not_a_gate_fault(
     platform: Platform, access: GateAccess, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = gate_app(platform, access)
-    app.mount("/hma", an_app(platform, access))
+    app.mount("/hma", new_hma_app(platform, access))
     headers = HEADERS | FORM if path.startswith("/hma") else HEADERS
     assert anyio.run(partial(disconnect_early, app, path, headers)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]

@@ -30,7 +30,7 @@ from entrenous.stop.store.gate_figures import count_platform_figures
 from entrenous.stop.upload_record import Outcome
 from tests.deterministic import SettableClock
 from tests.stop.http.conftest import URL, AsgiTransport
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 REFERENCE = "photo-of-anna-771"
@@ -87,7 +87,7 @@ def upload(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
 
 
 def protect(gate: RegistrationClient, pixels: Any) -> Any:
-    return protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=a_device())
+    return protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=new_device())
 
 
 @pytest.mark.parametrize("token", [{}, {"Authorization": "Bearer uploader-token"}])

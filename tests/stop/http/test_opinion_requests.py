@@ -12,7 +12,7 @@ from entrenous.stop.partners import OPINION_CONTEXT, add_partner, signed_bytes_o
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Opinion, Stance
 from tests.deterministic import SettableClock
-from tests.stop.platform_for_tests import a_device, picture, protect_picture, write_opinion
+from tests.stop.platform_for_tests import new_device, picture, protect_picture, write_opinion
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]
 
@@ -22,7 +22,7 @@ def claim(device_gate: RegistrationClient, platform: Platform, her_picture: Any)
     for number, key in enumerate(KEYS[:3]):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), platform)
     asked = protect_picture(
-        picture(her_picture), adult=True, parts=False, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
     return asked.claim
 

@@ -19,7 +19,13 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
 from tests.ready import start_program
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture, screenshot_crop
+from tests.stop.platform_for_tests import (
+    jpeg,
+    new_device,
+    picture,
+    protect_picture,
+    screenshot_crop,
+)
 
 pytestmark = pytest.mark.real
 
@@ -71,7 +77,7 @@ def test_claims_and_withdrawals_survive_sigkill(
     with running(data) as url:
         gate = RegistrationClient(url, outside)
         protection = protect_picture(
-            picture(her_picture), adult=True, parts=True, gate=gate, device=a_device()
+            picture(her_picture), adult=True, parts=True, gate=gate, device=new_device()
         )
     with pytest.raises(GateUnreachable):
         RegistrationClient(url, outside).status(protection.claim)
@@ -79,7 +85,7 @@ def test_claims_and_withdrawals_survive_sigkill(
         assert decision(url, screenshot_crop(her_picture)) == "hold"
         assert decision(url, jpeg(other_picture)) == "let through"
         gate = RegistrationClient(url, outside)
-        assert withdraw_protection(protection, gate, a_device()).state is ClaimState.WITHDRAWN
+        assert withdraw_protection(protection, gate, new_device()).state is ClaimState.WITHDRAWN
     with running(data) as url:
         assert decision(url, screenshot_crop(her_picture)) == "let through"
 
@@ -97,13 +103,13 @@ def test_two_gates_share_a_postgresql(
         gates = [RegistrationClient(where, outside) for where in (one, two)]
         assert decision(two, jpeg(her_picture)) == "let through"
         protection = protect_picture(
-            picture(her_picture), adult=True, parts=False, gate=gates[0], device=a_device()
+            picture(her_picture), adult=True, parts=False, gate=gates[0], device=new_device()
         )
         assert decision(two, jpeg(her_picture)) == "hold"
-        assert withdraw_protection(protection, gates[1], a_device()).state is ClaimState.WITHDRAWN
+        assert withdraw_protection(protection, gates[1], new_device()).state is ClaimState.WITHDRAWN
         assert decision(one, jpeg(her_picture)) == "let through"
         kept = protect_picture(
-            picture(her_picture), adult=True, parts=False, gate=gates[1], device=a_device()
+            picture(her_picture), adult=True, parts=False, gate=gates[1], device=new_device()
         )
     with running(folders[0]) as one:
         assert RegistrationClient(one, outside).status(kept.claim).state is ClaimState.WAITING

@@ -34,7 +34,7 @@ from entrenous.stop.registration import (
 )
 from entrenous.stop.registration_format import write_registration_request
 from tests.deterministic import SettableClock
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 VIDEO = VideoPrint(tuple(FramePrint(125 * at, bytes([at] * 32), 90) for at in range(9)))
@@ -43,7 +43,7 @@ REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes
 
 
 def protect(pixels: Any, gate: RegistrationClient) -> Protection:
-    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
+    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
 def decision(web: httpx.Client, data: bytes) -> str:
@@ -58,17 +58,17 @@ def test_register_query_and_withdraw(
     protection = protect(her_picture, device_gate)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
     assert decision(web, jpeg(her_picture)) == "hold"
-    assert withdraw_protection(protection, device_gate, a_device()).state is ClaimState.WITHDRAWN
+    assert withdraw_protection(protection, device_gate, new_device()).state is ClaimState.WITHDRAWN
     assert device_gate.status(protection.claim).state is ClaimState.WITHDRAWN
     assert decision(web, jpeg(her_picture)) == "let through"
-    withdraw_protection(protection, device_gate, a_device())
+    withdraw_protection(protection, device_gate, new_device())
 
 
 @pytest.mark.slow
 def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, her_picture: Any) -> None:
     protection = protect(her_picture, device_gate)
     with pytest.raises(NotTheHolder):
-        withdraw_protection(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
+        withdraw_protection(replace(protection, token=Secret(bytes(32))), device_gate, new_device())
     for ask in (
         lambda: device_gate.status(ClaimId("0" * 32)),
         lambda: device_gate.withdraw(ClaimId("0" * 32), protection.token),

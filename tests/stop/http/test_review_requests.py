@@ -13,7 +13,7 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Opinion, Partner, Registration, Stance
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ NO_SUCH = "urn:entrenous:not-found:no-such-review"
 @pytest.fixture
 def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
     protect_picture(
-        picture(her_picture), adult=True, parts=False, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     return str(answer.json()["case"])

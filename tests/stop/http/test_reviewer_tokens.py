@@ -19,7 +19,7 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, AsgiTransport
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 CONFIRM, RELEASE = {"decision": "confirm"}, {"decision": "release"}
@@ -29,7 +29,7 @@ Bearers = dict[str, dict[str, str]]
 @pytest.fixture
 def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
     protect_picture(
-        picture(her_picture), adult=True, parts=False, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     return str(answer.json()["case"])

@@ -6,7 +6,7 @@ import pytest
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
-from tests.connectors.hma.conftest import an_app
+from tests.connectors.hma.conftest import new_hma_app
 from tests.stop.http.conftest import URL, AsgiTransport
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -30,7 +30,7 @@ def test_small_limit_is_not_rounded_to_zero_mb(web: httpx.Client, path: str, lim
 @pytest.mark.parametrize("path", ["/v1/uploads/", "/v1/claims/", "/hma", "/hma/m/lookup/"])
 def test_gate_never_redirects(platform: Platform, access: GateAccess, path: str) -> None:
     app = gate_app(platform, access)
-    app.mount("/hma", an_app(platform, access))
+    app.mount("/hma", new_hma_app(platform, access))
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=OPERATOR) as web:
         answer = web.post(path, content=b"x", headers={"Host": "elsewhere.example"})
     assert answer.status_code == 404

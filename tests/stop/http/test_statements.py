@@ -9,7 +9,7 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.judge.decide import decide_upload
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
+from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 
 @pytest.mark.slow
@@ -18,7 +18,7 @@ def test_upload_runs_few_identical_statements(
     platform: Platform, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     protect_picture(
-        picture(her_picture), adult=True, parts=True, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=True, gate=device_gate, device=new_device()
     )
     decide_upload(jpeg(other_picture), platform)  # so that the index is up to date
     assert isinstance(platform.bank, BankStore)

@@ -27,7 +27,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from tests.sizes import size
 from tests.stop.commands.gates import Running, running
-from tests.stop.platform_for_tests import a_device, picture, protect_picture
+from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 ROUNDS = 15
 # Bytes after the picture's end: decoders ignore them, but the gate stores them with a held upload.
@@ -77,7 +77,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
 ) -> None:
     """With a large upload, whose storing takes longer than the allowed margin."""
     protect_picture(
-        picture(small(her_picture)), adult=True, parts=False, gate=device_gate, device=a_device()
+        picture(small(her_picture)), adult=True, parts=False, gate=device_gate, device=new_device()
     )
     singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is a flood
     app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
@@ -110,10 +110,10 @@ def registered(gate: Running, pixels: Any) -> Iterator[None]:
     with new_relay_client() as web:
         bank = RegistrationClient(gate.url, web)
         protection = protect_picture(
-            picture(small(pixels)), adult=True, parts=False, gate=bank, device=a_device()
+            picture(small(pixels)), adult=True, parts=False, gate=bank, device=new_device()
         )
         yield
-        withdraw_protection(protection, bank, a_device())
+        withdraw_protection(protection, bank, new_device())
 
 
 def chance_of(positive: int, n: int) -> float:

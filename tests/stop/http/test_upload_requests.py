@@ -12,14 +12,20 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent, Protection
-from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture, screenshot_crop
+from tests.stop.platform_for_tests import (
+    jpeg,
+    new_device,
+    picture,
+    protect_picture,
+    screenshot_crop,
+)
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
 def protect(pixels: Any, gate: RegistrationClient) -> Protection:
-    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=a_device())
+    return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
 def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:

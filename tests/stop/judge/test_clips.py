@@ -36,7 +36,7 @@ from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, 
 from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, ReviewState
 from tests.clips import Rgb, beep, beside, wander, written
-from tests.stop.platform_for_tests import GateSetup, a_device, jpeg, judge_upload, picture, png
+from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, new_device, picture, png
 from tests.trace.test_trace_file import with_sound
 
 pytestmark = pytest.mark.slow
@@ -552,7 +552,7 @@ def test_decoding_stops_at_the_scanned_length(gate_setup: GateSetup, film: bytes
         return read_sound(untrusted_data, mono_hz)
 
     judge_upload(film, replace(gate_setup.platform, read_clip=note_clip, read_sound=note_sound))
-    device = replace(a_device(), read_clip=note_clip, read_sound=note_sound)
+    device = replace(new_device(), read_clip=note_clip, read_sound=note_sound)
     fingerprint_file(film, Consent(adult=True, parts=True), device)
     assert requested == [
         UPLOAD_FRAME_SELECTION,

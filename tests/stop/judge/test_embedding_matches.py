@@ -167,7 +167,7 @@ def test_nothing_is_sent_to_a_gate_that_compares_none(
     gate_setup.gate = InProcessGate(replace(gate_setup.platform, embedding_comparison=None))
     with pytest.raises(PlatformTakesNoEmbedding, match="without --embedding"):
         register(her_picture, gate_setup)
-    assert gate_setup.gate.sent == []
+    assert gate_setup.gate.sent_requests == []
 
 
 def test_gate_stores_no_embedding_that_it_does_not_compare(

@@ -18,9 +18,9 @@ from tests.sizes import size
 from tests.stop.platform_for_tests import (
     GateSetup,
     InProcessGate,
-    a_device,
     jpeg,
     judge_upload,
+    new_device,
     picture,
     protect_picture,
 )
@@ -56,7 +56,7 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(
     """The picture is small, so that judging takes only a few seconds."""
     small = cv2.resize(her_picture, (96, 96), interpolation=cv2.INTER_AREA)
     gate = InProcessGate(platform)
-    protect_picture(picture(small), adult=True, parts=False, gate=gate, device=a_device())
+    protect_picture(picture(small), adult=True, parts=False, gate=gate, device=new_device())
     encodings = [jpeg(small, quality) for quality in range(50, 100, 5)]
     decisions = [judge_upload(encodings[number % 10], platform) for number in range(count)]
     assert {one.outcome for one in decisions} == {Outcome.HOLD}
