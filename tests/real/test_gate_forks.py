@@ -13,7 +13,7 @@ import cv2
 import pytest
 import skimage.data
 
-from tests.stop.commands.gates import PATIENCE_S, running
+from tests.stop.commands.gates import TIMEOUT_S, start_gate
 
 pytestmark = pytest.mark.real
 
@@ -52,7 +52,7 @@ def test_disable_vfork_changes_how_python_forks(tmp_path: Path, *, is_disabled: 
 
 def finished_trace(trace: Path, pid: int) -> str:
     """Wait until the trace has the end of this process, and return the trace."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + TIMEOUT_S
     calls = ""
     while not re.search(rf"^{pid} +\+\+\+", calls, re.MULTILINE):
         assert time.monotonic() < until
@@ -68,10 +68,10 @@ def jpeg(pixels: Any) -> bytes:
 def test_gate_judges_and_their_children_use_no_vfork(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     first, second = jpeg(skimage.data.astronaut()), jpeg(skimage.data.coffee())
-    started_by = running(tmp_path / "gate", "--judges", "2", under=strace(trace))
+    started_by = start_gate(tmp_path / "gate", "--judges", "2", launcher=strace(trace))
     with started_by as gate, ThreadPoolExecutor(2) as both:
         for _ in range(ROUNDS):
-            answers = list(both.map(gate.bring, (first, second)))
+            answers = list(both.map(gate.upload, (first, second)))
             assert [answer.status_code for answer in answers] == [200, 200]
             if "judge" in trace.read_text():
                 break

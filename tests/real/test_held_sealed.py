@@ -16,7 +16,7 @@ from entrenous.cli import run
 from tests.connectors.running_gates import run_entrenous
 from tests.postgres import Cluster
 from tests.real.stage import wait_until
-from tests.stop.commands.gates import Running, running
+from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
@@ -37,8 +37,8 @@ def import_listed_hash(data: Path) -> None:
     )  # fmt: skip
 
 
-def upload_and_hold(gate: Running) -> str:
-    answer = gate.bring(LISTED_PICTURE).json()
+def upload_and_hold(gate: RunningGate) -> str:
+    answer = gate.upload(LISTED_PICTURE).json()
     assert answer["decision"] == "hold", answer
     case = str(answer["case"])
     # The picture is stored after the answer.
@@ -46,14 +46,16 @@ def upload_and_hold(gate: Running) -> str:
     return case
 
 
-def get_upload(gate: Running, case: str) -> httpx.Response:
+def get_upload(gate: RunningGate, case: str) -> httpx.Response:
     url = f"{gate.url}/v1/reviews/{case}/upload"
-    return httpx.get(url, headers=gate.who, timeout=60, trust_env=False)
+    return httpx.get(url, headers=gate.operator_headers, timeout=60, trust_env=False)
 
 
-def decide(gate: Running, case: str, decision: str) -> int:
+def decide(gate: RunningGate, case: str, decision: str) -> int:
     url, body = f"{gate.url}/v1/reviews/{case}", {"decision": decision}
-    return httpx.post(url, json=body, headers=gate.who, timeout=60, trust_env=False).status_code
+    return httpx.post(
+        url, json=body, headers=gate.operator_headers, timeout=60, trust_env=False
+    ).status_code
 
 
 def all_file_bytes(folder: Path) -> bytes:
@@ -72,20 +74,20 @@ def test_nothing_of_it_is_on_the_disk_and_a_lost_key_loses_only_the_picture(
     data = tmp_path / "gate"
     data.mkdir()
     import_listed_hash(data)
-    with running(data, "--no-slow-look") as gate:
+    with start_gate(data, "--no-slow-look") as gate:
         case = upload_and_hold(gate)
         disk = all_file_bytes(data)
         assert SEALED_PREFIX in disk
         assert not [part for part in picture_parts(LISTED_PICTURE) if part in disk]
         assert get_upload(gate, case).content == LISTED_PICTURE
-    with running(data, "--no-slow-look") as gate:
+    with start_gate(data, "--no-slow-look") as gate:
         assert get_upload(gate, case).content == LISTED_PICTURE
     (data / "held.key").unlink()
-    with running(data, "--no-slow-look") as gate:
+    with start_gate(data, "--no-slow-look") as gate:
         lost = get_upload(gate, case)
         assert (lost.status_code, "encrypted with a key" in lost.json()["detail"]) == (404, True)
         assert decide(gate, case, "confirm") == 200
-        assert gate.bring(LISTED_PICTURE).json()["decision"] == "refuse"
+        assert gate.upload(LISTED_PICTURE).json()["decision"] == "refuse"
 
 
 def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> Non
     data.mkdir()
     (data / "gate.toml").write_text("slow_looks = 5\n")
     import_listed_hash(data)
-    with running(data, "--no-slow-look"):
+    with start_gate(data, "--no-slow-look"):
         pass  # creates the key
     program = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
@@ -103,8 +105,8 @@ def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> Non
         "    look = platform.reviews.lease_deferred_scan(timedelta(minutes=2))\n"
         "    print('none' if look is None else len(look.untrusted_upload))\n"
     )
-    with running(data) as gate:
-        assert gate.bring(OTHER_PICTURE).json()["decision"] == "let through"
+    with start_gate(data) as gate:
+        assert gate.upload(OTHER_PICTURE).json()["decision"] == "let through"
     disk = all_file_bytes(data)
     assert not [part for part in picture_parts(OTHER_PICTURE) if part in disk]
     done = subprocess.run(
@@ -123,7 +125,10 @@ def test_two_gates_on_one_postgresql_share_a_key(tmp_path: Path, postgres: Clust
         folder.mkdir(parents=True)
         (folder / "gate.toml").write_text(f'database = "{url}"\nheld_key = "{key}"\n')
     import_listed_hash(folders[0])
-    with running(folders[0], "--no-slow-look") as one, running(folders[1], "--no-slow-look") as two:
+    with (
+        start_gate(folders[0], "--no-slow-look") as one,
+        start_gate(folders[1], "--no-slow-look") as two,
+    ):
         case = upload_and_hold(one)
         assert get_upload(two, case).content == LISTED_PICTURE
     assert are_uploads_sealed(url) == [True]
@@ -137,7 +142,7 @@ def test_postgresql_without_a_key_is_reported_as_unsealed(
     data.mkdir()
     (data / "gate.toml").write_text(f'database = "{url}"\n')
     import_listed_hash(data)
-    with running(data, "--no-slow-look") as gate:
+    with start_gate(data, "--no-slow-look") as gate:
         assert get_upload(gate, upload_and_hold(gate)).content == LISTED_PICTURE
     assert are_uploads_sealed(url) == [False]
     wrong = httpx.Response(200, text=run_entrenous("gate", "status", "--data", str(data), "--json"))

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from entrenous.connectors.exchange.commands import add_commands
 from tests.real.stage import wait_until
-from tests.stop.commands.gates import Running, running
+from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
@@ -24,11 +24,11 @@ LISTED = [bytes([number] * 32).hex() for number in (1, 7, 21)]
 
 
 @contextmanager
-def facade(data: Path) -> Iterator[tuple[httpx.Client, Running]]:
+def facade(data: Path) -> Iterator[tuple[httpx.Client, RunningGate]]:
     with (
-        running(data, "--no-slow-look") as gate,
+        start_gate(data, "--no-slow-look") as gate,
         httpx.Client(
-            base_url=f"{gate.url}/hma", headers=gate.who, timeout=60, trust_env=False
+            base_url=f"{gate.url}/hma", headers=gate.operator_headers, timeout=60, trust_env=False
         ) as hma,
     ):
         yield hma, gate
@@ -85,7 +85,7 @@ def test_every_group_of_endpoints_at_a_running_gate(tmp_path: Path) -> None:
         assert json_of(hma.post("/m/lookup", files=photo(OTHER_PICTURE))) == {"pdq": {}}
         assert json_of(hma.get("/m/index/status"))["pdq"]["size"] == 1 + len(LISTED)
         # the gate itself acts on it
-        assert gate.bring(jpeg(PICTURE)).json()["decision"] == "hold"
+        assert gate.upload(jpeg(PICTURE)).json()["decision"] == "hold"
         # types and exchanges
         assert json_of(hma.get("/c/signal_type"))[0]["name"] == "pdq"
         assert json_of(hma.get("/c/exchanges")) == ["FROM_ALLY"]

@@ -22,7 +22,7 @@ import skimage.data
 from entrenous.stop.client.registration_client import RegistrationClient
 from tests.connectors.running_gates import jpeg, run_entrenous
 from tests.ready import start_program
-from tests.stop.commands.gates import Running, running, within_an_hour
+from tests.stop.commands.gates import RunningGate, start_gate, wait_if_hour_ends_within
 from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
@@ -126,7 +126,7 @@ HOOKS = ["wsgi", "asgi", "proxy", "django handler", "django validator"]
 class Gate:
     """A real gate, and the number of pictures that tests have used at it."""
 
-    running: Running
+    running: RunningGate
     token_file: Path
     pictures: int = 0
 
@@ -149,22 +149,22 @@ class Gate:
 
     def confirm_next(self) -> list[str]:
         """Confirm the first waiting case as a reviewer; return all cases that this decides."""
-        case = self.running.ask("/v1/reviews")["next"]["case"]
+        case = self.running.get_json("/v1/reviews")["next"]["case"]
         answer = httpx.post(
             f"{self.running.url}/v1/reviews/{case}",
             json={"decision": "confirm"},
-            headers=self.running.who,
+            headers=self.running.operator_headers,
             timeout=60,
         )
         assert answer.json()["state"] == "confirmed", answer.text
         return [case, *answer.json()["also"]]
 
     def confirm_all(self) -> None:
-        while self.running.ask("/v1/reviews")["next"]:
+        while self.running.get_json("/v1/reviews")["next"]:
             self.confirm_next()
 
     def published(self) -> dict[str, str]:
-        answer = self.running.ask("/v1/reviews/published")
+        answer = self.running.get_json("/v1/reviews/published")
         assert not answer["more"]
         return {one["case"]: one["state"] for one in answer["cases"]}
 
@@ -173,7 +173,7 @@ class Gate:
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     data = tmp_path_factory.mktemp("gate")
     (data / "gate.toml").write_text("refused_per_account = 3\n")
-    with running(data, "--no-slow-look") as one:
+    with start_gate(data, "--no-slow-look") as one:
         yield Gate(one, data / "operator.token")
 
 
@@ -228,7 +228,7 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
     hook: str, gate: Gate
 ) -> None:
     """A confirmed picture is refused, and each account gets only some refusals in an hour."""
-    within_an_hour(90)
+    wait_if_hour_ends_within(90)
     famous, other = gate.unregistered_picture(), gate.unregistered_picture()
     before = set(gate.published())
     with site(hook, gate) as web:
@@ -288,7 +288,7 @@ def test_what_a_hook_in_shadow_let_through_is_listed_and_to_be_removed(
 def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
     """The hook is not in shadow; registered and confirmed pictures pass, and are listed."""
     (tmp_path / "gate.toml").write_text("shadow = true\n")
-    with running(tmp_path, "--judges", "2", "--no-slow-look") as one:
+    with start_gate(tmp_path, "--judges", "2", "--no-slow-look") as one:
         gate = Gate(one, tmp_path / "operator.token")
         famous = gate.unregistered_picture()
         gate.register(famous)
@@ -300,7 +300,7 @@ def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
             assert set(gate.published().values()) == {"confirmed"}
             assert post(web, famous).status_code == 200
         assert sorted(gate.published().values()) == ["confirmed"] * 4 + ["waiting"]
-        assert one.ask("/v1/status")["in_shadow"] is True
+        assert one.get_json("/v1/status")["in_shadow"] is True
     answer = run_entrenous("gate", "status", "--data", str(tmp_path))
     assert "This gate is in shadow" in answer
     assert "In shadow, people would have done this in 30 days: hold 4" in answer

@@ -22,7 +22,7 @@ from tests.connectors.running_gates import (
     waiting_picture,
 )
 from tests.ready import start_program
-from tests.stop.commands.gates import within_an_hour
+from tests.stop.commands.gates import wait_if_hour_ends_within
 
 pytestmark = pytest.mark.real
 
@@ -213,7 +213,7 @@ def test_other_requests_pass(site: httpx.Client) -> None:
 @pytest.mark.threat("probing-registered")
 def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
     """nginx sets the account, whatever headers the client sends."""
-    within_an_hour(60)
+    wait_if_hour_ends_within(60)
 
     def posted(name: str, **headers: str) -> int:
         url, files = (

@@ -34,7 +34,7 @@ from tests.connectors.running_gates import (
     waiting_picture,
 )
 from tests.real.test_hooks_claims import UPLOADS, Gate
-from tests.stop.commands.gates import Running, within_an_hour
+from tests.stop.commands.gates import RunningGate, wait_if_hour_ends_within
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("ENTRENOUS_TEST_SYNAPSE", ROOT / ".venv-synapse/bin/python"))
@@ -313,7 +313,7 @@ def test_each_person_has_her_uploads_of_an_hour(initial_data: Path, tmp_path: Pa
         with running_gate(tmp_path, "--no-slow-look") as (gate, token_file):
             settings = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
             web = opened.enter_context(homeserver(tmp_path / "house", initial_data, settings))
-            within_an_hour(60)
+            wait_if_hour_ends_within(60)
             assert [upload(web, other_picture()).status_code for _ in range(3)] == [200, 200, 400]
             answer = web.post(
                 "/_matrix/media/v3/upload", content=other_picture(), headers=headers_of_ben
@@ -340,7 +340,7 @@ Often = synapse.GateModule
 
 def as_gate(gate: tuple[str, Path]) -> Gate:
     who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
-    return Gate(Running(0, gate[0], who), gate[1])
+    return Gate(RunningGate(0, gate[0], who), gate[1])
 
 
 def media_id(answer: httpx.Response) -> str:
@@ -349,13 +349,13 @@ def media_id(answer: httpx.Response) -> str:
 
 def published_states(gate: tuple[str, Path]) -> dict[str, str]:
     """Return the state of each file that the gate lists as published, by media id."""
-    listed = as_gate(gate).running.ask("/v1/reviews/published")
+    listed = as_gate(gate).running.get_json("/v1/reviews/published")
     return {one["reference"]: one["state"] for one in listed["cases"]}
 
 
 def case_of(gate: tuple[str, Path], media: str) -> str:
     """Return the case of a file that waits for review."""
-    after, ask = "", as_gate(gate).running.ask
+    after, ask = "", as_gate(gate).running.get_json
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] == media:
@@ -364,14 +364,14 @@ def case_of(gate: tuple[str, Path], media: str) -> str:
 
 
 def decide(gate: tuple[str, Path], case: str, decision: str) -> None:
-    url, who = f"{gate[0]}/v1/reviews/{case}", as_gate(gate).running.who
+    url, who = f"{gate[0]}/v1/reviews/{case}", as_gate(gate).running.operator_headers
     answer = httpx.post(url, json={"decision": decision}, headers=who, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
 def confirm_all(gate: tuple[str, Path], *uploads: httpx.Response) -> None:
     """Confirm the cases of these uploads, and check that they are then listed as confirmed."""
-    media, after, ask = {media_id(one) for one in uploads}, "", as_gate(gate).running.ask
+    media, after, ask = {media_id(one) for one in uploads}, "", as_gate(gate).running.get_json
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] in media:

@@ -17,7 +17,7 @@ from entrenous.stop.exchange_serving import add_exchange_partner
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.store.open_gate import open_exchange, open_platform
-from tests.stop.commands.gates import Running, running
+from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
@@ -36,7 +36,9 @@ def wait_until_true(condition: Callable[[], bool]) -> None:
         Event().wait(0.3)
 
 
-def create_fetching_gate(source_gate: Running, kind: SourceKind, key: str, folder: Path) -> Path:
+def create_fetching_gate(
+    source_gate: RunningGate, kind: SourceKind, key: str, folder: Path
+) -> Path:
     """Create the data folder of a gate that fetches from ``source_gate`` by this interface."""
     path, credentials = INTERFACES[kind]
     folder.mkdir(mode=0o700)
@@ -63,15 +65,15 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
             .decode()
         )
     with ExitStack() as opened:
-        source_gate = opened.enter_context(running(theirs, *options))
+        source_gate = opened.enter_context(start_gate(theirs, *options))
         data = [
             create_fetching_gate(source_gate, kind, key, tmp_path / kind) for kind in INTERFACES
         ]
-        fetching_gates = [opened.enter_context(running(one, *options)) for one in data]
+        fetching_gates = [opened.enter_context(start_gate(one, *options)) for one in data]
 
         def all_decide(decision: str) -> bool:
             return all(
-                one.bring(jpeg(pixels)).json()["decision"] == decision for one in fetching_gates
+                one.upload(jpeg(pixels)).json()["decision"] == decision for one in fetching_gates
             )
 
         assert all_decide("let through")

@@ -13,45 +13,48 @@ import httpx
 
 from tests.ready import start_program
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 #: Options for requests to a gate on this machine, over plain HTTP. Without verify=False, httpx
 #: would read the certificates of all authorities, which takes longer than the request.
-_REQUEST_OPTIONS: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "verify": False}
+_REQUEST_OPTIONS: dict[str, Any] = {"timeout": TIMEOUT_S, "trust_env": False, "verify": False}
 
 
-class Running(NamedTuple):
+class RunningGate(NamedTuple):
     """A running gate: its process id, its URL, and the operator's headers."""
 
     pid: int
     url: str
-    who: dict[str, str]
+    operator_headers: dict[str, str]
 
-    def ask(self, path: str) -> Any:
-        return httpx.get(f"{self.url}{path}", headers=self.who, **_REQUEST_OPTIONS).json()
+    def get_json(self, path: str) -> Any:
+        return httpx.get(
+            f"{self.url}{path}", headers=self.operator_headers, **_REQUEST_OPTIONS
+        ).json()
 
-    def bring(self, untrusted: bytes, reference: str = "") -> httpx.Response:
+    def upload(self, untrusted: bytes, reference: str = "") -> httpx.Response:
         return httpx.post(
             f"{self.url}/v1/uploads", files={"file": ("x", untrusted)},
-            data={"reference": reference}, headers=self.who, **_REQUEST_OPTIONS,
+            data={"reference": reference}, headers=self.operator_headers, **_REQUEST_OPTIONS,
         )  # fmt: skip
 
 
-def within_an_hour(seconds: float) -> None:
-    """Wait until at least ``seconds`` are left of the clock hour, by which a gate counts."""
+def wait_if_hour_ends_within(seconds: float) -> None:
+    """Wait for the next hour if this one ends within ``seconds``: a gate counts by clock hours."""
     while time.time() % 3600 > 3600 - seconds:
         time.sleep(0.5)
 
 
 @contextmanager
-def running(
-    data: Path, *more: str, under: Sequence[str] = (), log: Path | None = None
-) -> Iterator[Running]:
-    """Run a gate with the options ``more``, and stop it at the end.
+def start_gate(
+    data_folder: Path, *options: str, launcher: Sequence[str] = (), log: Path | None = None
+) -> Iterator[RunningGate]:
+    """Start a gate, yield it, and stop it at the end.
 
-    ``under`` are the words of a program that runs it. Its standard error is appended to ``log``.
+    ``launcher`` is a command that starts the gate, such as strace. The standard error of the gate
+    is appended to ``log``.
     """
-    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
-    program = [*under, sys.executable, "-m", "entrenous", *arguments]
+    arguments = ["gate", "run", "--data", str(data_folder), "--listen", "127.0.0.1:0", "--json"]
+    program = [*launcher, sys.executable, "-m", "entrenous", *arguments, *options]
     with ExitStack() as opened:
         errors = None if log is None else opened.enter_context(log.open("ab"))
         started = start_program(program, stdout=subprocess.PIPE, stderr=errors)
@@ -59,11 +62,12 @@ def running(
         try:
             assert server.stdout is not None
             startup = json.loads(server.stdout.readline())
-            who = {"Authorization": f"Bearer {Path(startup['operator_token_file']).read_text()}"}
-            yield Running(server.pid, startup["url"], who)
+            token = Path(startup["operator_token_file"]).read_text()
+            headers = {"Authorization": f"Bearer {token}"}
+            yield RunningGate(server.pid, startup["url"], headers)
         finally:
             server.terminate()
             try:
-                server.wait(PATIENCE_S)
+                server.wait(TIMEOUT_S)
             finally:
                 server.kill()

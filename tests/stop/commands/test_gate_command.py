@@ -17,7 +17,7 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.store.open_gate import open_platform
 from tests.ready import start_program
-from tests.stop.commands.gates import PATIENCE_S, running
+from tests.stop.commands.gates import TIMEOUT_S, start_gate
 from tests.village.world import photo
 
 pytestmark = pytest.mark.real
@@ -73,7 +73,7 @@ def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as output, start_program(program, stdout=output, stderr=output) as server:
         try:
-            until = time.monotonic() + PATIENCE_S
+            until = time.monotonic() + TIMEOUT_S
             while not (lines := _url_lines(log.read_text())):
                 assert time.monotonic() < until
                 time.sleep(0.05)
@@ -107,7 +107,7 @@ def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
         listed = f"{fingerprint(read_picture(her_picture)).hex}\n"
         import_hashes(listed, BankName("trial"), platform, confirmed=True)
     (data / "gate.toml").write_text(f'appeal_url = "{page}"\n')
-    with running(data, "--no-slow-look", log=log) as gate:
+    with start_gate(data, "--no-slow-look", log=log) as gate:
         refused = _upload(gate.url, (data / "uploader.token").read_text())
         assert refused["decision"] == "refuse"
         assert refused["case"]

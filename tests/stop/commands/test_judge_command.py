@@ -21,7 +21,7 @@ from entrenous.stop.judge.judge_pool import (
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
 from tests.ready import start_program
-from tests.stop.commands.gates import PATIENCE_S, Running, running
+from tests.stop.commands.gates import TIMEOUT_S, RunningGate, start_gate
 from tests.stop.platform_for_tests import (
     InProcessGate,
     jpeg,
@@ -58,15 +58,15 @@ def ignores_sigterm(pid: int) -> bool:
     return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def upload_statuses(gate: Running, count: int) -> set[int]:
+def upload_statuses(gate: RunningGate, count: int) -> set[int]:
     """Send ``count`` uploads, four at a time; return their statuses."""
     with ThreadPoolExecutor(4) as threads:
-        return set(threads.map(lambda _: gate.bring(PHOTO).status_code, range(count)))
+        return set(threads.map(lambda _: gate.upload(PHOTO).status_code, range(count)))
 
 
-def upload_until_judges(count: int, gate: Running) -> set[int]:
+def upload_until_judges(count: int, gate: RunningGate) -> set[int]:
     """Send uploads, four at a time, until the gate has ``count`` judges; return their ids."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while len(judges := judges_of(gate.pid)) < count:
         assert time.monotonic() < deadline
         assert upload_statuses(gate, 4) == {200}
@@ -74,11 +74,11 @@ def upload_until_judges(count: int, gate: Running) -> set[int]:
 
 
 def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
-    with running(tmp_path / "gate", "--judges", "2", "--no-slow-look") as gate:
+    with start_gate(tmp_path / "gate", "--judges", "2", "--no-slow-look") as gate:
         assert upload_statuses(gate, 1) == {200}
         assert not judges_of(gate.pid)
         first = upload_until_judges(2, gate)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         for judge in first:
             while not ignores_sigterm(judge):
                 assert time.monotonic() < deadline
@@ -88,7 +88,7 @@ def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
         assert judges_of(gate.pid) == first
         victim = min(first)
         os.kill(victim, signal.SIGKILL)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while len(judges_of(gate.pid) - {victim}) < 2:
             assert time.monotonic() < deadline
             assert upload_statuses(gate, 4) <= {200, 429}  # 429: the killed judge had that upload
@@ -126,7 +126,7 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         with pytest.raises(NotAPicture):
             ask_judge(judge, b"GIF no more", "")
         judge.stdin.close()
-        assert judge.wait(PATIENCE_S) == 0
+        assert judge.wait(TIMEOUT_S) == 0
     assert (held.outcome, held.matches) == (Outcome.HOLD, expected.matches)
     assert held.secret is not None
     assert passed.outcome is Outcome.LET_THROUGH
@@ -137,7 +137,7 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
 
 
 def test_gate_runs_without_judges_or_deferred_scans(tmp_path: Path) -> None:
-    with running(tmp_path / "gate", "--judges", "0", "--no-slow-look") as gate:
+    with start_gate(tmp_path / "gate", "--judges", "0", "--no-slow-look") as gate:
         assert upload_statuses(gate, 12) == {200}
         assert not judges_of(gate.pid)
-        assert gate.ask("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}
+        assert gate.get_json("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

@@ -22,7 +22,7 @@ from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
-from tests.clips import wander, written
+from tests.clips import hand_held_frames, encode_clip
 from tests.send.commands.test_letters import CommandLine, CommandResult
 from tests.send.message.talkers import voice_note
 from tests.stop.http.conftest import URL, AsgiTransport
@@ -57,7 +57,7 @@ def web(platform: Platform) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
     """Return a video with a voice, and a voice note, by file name."""
-    talk = with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
+    talk = with_sound(encode_clip(hand_held_frames(seconds=1.5)), voice(6.0)[:, None])
     return {"talk.mp4": talk, "note.ogg": voice_note()}
 
 

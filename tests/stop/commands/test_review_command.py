@@ -22,7 +22,7 @@ from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, Review, ReviewState
-from tests.stop.commands.gates import running
+from tests.stop.commands.gates import start_gate
 from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.slow
@@ -277,12 +277,12 @@ def test_review_over_the_network(
     """A reviewer of a remote gate has its address and a token."""
     token = json.loads(typed("reviewer", "add", "ana", "--data", data, "--json")[1])["token"]
     (tmp_path / "ana").write_text(token)
-    with running(data, "--no-slow-look") as gate:
+    with start_gate(data, "--no-slow-look") as gate:
         where = ("review", "--gate", gate.url, "--token-file", tmp_path / "ana")
         assert "you are ana at this gate" in typed(*where)[1]
         assert typed(*where, "--show", CASE, "--out", tmp_path / "view.png")[0] == 0
         assert typed(*where, "--show", CASE, "--out", tmp_path / "clear", "--clear")[0] == 0
         assert (tmp_path / "clear").read_bytes() == jpeg(her_picture)
         assert "is released" in typed(*where, "--decide", CASE, "release")[1]
-        assert gate.ask(f"/v1/reviews/{CASE}")["state"] == "released"
+        assert gate.get_json(f"/v1/reviews/{CASE}")["state"] == "released"
     assert typed(*where)[0] == 6  # the gate has stopped

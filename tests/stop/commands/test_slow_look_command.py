@@ -13,7 +13,7 @@ from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.store.open_gate import open_platform
 from tests.ready import run_program
-from tests.stop.commands.gates import PATIENCE_S, Running, running
+from tests.stop.commands.gates import TIMEOUT_S, RunningGate, start_gate
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import (
     InProcessGate,
@@ -32,7 +32,7 @@ def screenshot(pixels: Any) -> bytes:
     return jpeg(cv2.resize(on_a_page(pixels), (256, 440), interpolation=cv2.INTER_AREA))
 
 
-def upload_screenshot(gate: Running) -> Any:
+def upload_screenshot(gate: RunningGate) -> Any:
     """Register her claim, and upload a screenshot that the first scan lets through."""
     her_picture = skimage.data.astronaut()
     with new_relay_client() as client:
@@ -40,15 +40,15 @@ def upload_screenshot(gate: Running) -> Any:
         protect_picture(
             picture(her_picture), adult=True, parts=False, gate=bank, device=new_device()
         )
-    return gate.bring(screenshot(her_picture), "post 17").json()
+    return gate.upload(screenshot(her_picture), "post 17").json()
 
 
 def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
-    with running(tmp_path / "gate") as gate:
+    with start_gate(tmp_path / "gate") as gate:
         answer = upload_screenshot(gate)
         assert answer["decision"] == "let through"
-        deadline = time.monotonic() + PATIENCE_S
-        while not (found := gate.ask("/v1/reviews/published")["cases"]):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not (found := gate.get_json("/v1/reviews/published")["cases"]):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         assert [(one["case"], one["found"], one["reference"]) for one in found] == [

@@ -13,7 +13,7 @@ from entrenous.stop.commands import gate_run
 from entrenous.stop.store.engine import open_engine, open_postgres_engine, single_read
 from entrenous.stop.store.schema import UPLOAD_TABLE
 from tests.sizes import size
-from tests.stop.commands.gates import PATIENCE_S, running
+from tests.stop.commands.gates import TIMEOUT_S, start_gate
 from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
@@ -34,7 +34,7 @@ def is_scan_process(pid: str) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -54,10 +54,10 @@ def test_two_processes_scan_each_upload_once(
     url = request.getfixturevalue("postgres").fresh() if kind == "postgres" else ""
     database = f'database = "{url}"\n' if url else ""
     (tmp_path / "gate.toml").write_text(f"{database}slow_look_processes = 2\n")
-    with running(tmp_path) as gate:
+    with start_gate(tmp_path) as gate:
         wait_until(lambda: len(scan_processes(gate.pid)) == 2)
         for upload in uploads():
-            assert gate.bring(upload).json()["decision"] == "let through"
+            assert gate.upload(upload).json()["decision"] == "let through"
         engine = open_postgres_engine(url) if url else open_engine(tmp_path / "bank.db")
         wait_until(lambda: all(state is None for state, _ in scan_states(engine)))
         assert [times for _, times in scan_states(engine)] == [1] * _UPLOADS

@@ -13,7 +13,7 @@ from PIL import Image
 from bench.sounds.attacks import coded
 from bench.sounds.material import voice
 from entrenous.cli import run
-from tests.clips import wander, written
+from tests.clips import hand_held_frames, encode_clip
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +91,9 @@ def test_try_decodes_clips_and_sounds_in_a_sandbox(gate: Any, tmp_path: Path) ->
     """A film that shows a confirmed photograph is held, not refused."""
     film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
     plain = np.asarray(skimage.data.astronaut())
-    film.write_bytes(written([*wander("coffee", size=(512, 512), seconds=1.0), *[plain] * 18]))
+    film.write_bytes(
+        encode_clip([*hand_held_frames("coffee", size=(512, 512), seconds=1.0), *[plain] * 18])
+    )
     note.write_bytes(coded(voice(6.0), 16_000, "libopus", "ogg", 24_000, 48_000))
     broken.write_bytes(film.read_bytes()[:-3000])
     got = json.loads(gate("try", str(film), "--json")[1])

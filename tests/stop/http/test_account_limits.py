@@ -20,7 +20,7 @@ from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from tests.deterministic import SettableClock
-from tests.stop.commands.gates import running, within_an_hour
+from tests.stop.commands.gates import start_gate, wait_if_hour_ends_within
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
@@ -250,12 +250,12 @@ def test_account_limits_hold_in_a_running_gate_with_judges(
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("uploads_per_account = 3\n")
-    within_an_hour(60)
+    wait_if_hour_ends_within(60)
     with (
-        running(data, "--no-slow-look") as gate,
+        start_gate(data, "--no-slow-look") as gate,
         httpx.Client(base_url=gate.url, timeout=60) as web,
     ):
-        ana, ben = ({**gate.who, "Entrenous-Account": name} for name in ("ana", "ben"))
+        ana, ben = ({**gate.operator_headers, "Entrenous-Account": name} for name in ("ana", "ben"))
         answers = [upload(web, jpeg(other_picture), ana) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
         assert int(answers[-1].headers["retry-after"]) <= 3600
@@ -274,8 +274,8 @@ def test_gate_drop_sends_the_account(
     (data / "gate.toml").write_text("uploads_per_account = 2\n")
     file = tmp_path / "x.jpg"
     file.write_bytes(jpeg(other_picture))
-    within_an_hour(60)
-    with running(data, "--no-slow-look") as gate:
+    wait_if_hour_ends_within(60)
+    with start_gate(data, "--no-slow-look") as gate:
         options = ["--gate", gate.url, "--token-file", str(data / "operator.token")]
         drop = ["gate", "drop", *[str(file)] * 3, *options, "--account"]
         assert cli.run([*drop, "ana@example.org"], {}) == 6

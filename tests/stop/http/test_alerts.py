@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
-from tests.stop.commands.gates import running
+from tests.stop.commands.gates import start_gate
 
 pytestmark = pytest.mark.real
 TIMEOUT_S = 60
@@ -45,10 +45,10 @@ def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
     script.chmod(0o700)
     data = gate_with_overdue_flood(tmp_path, f'["{script}", "us"]')
     expected = {"us flood 1", "us reviews-waiting 1"}
-    with running(data, "--no-slow-look"):
+    with start_gate(data, "--no-slow-look"):
         wait_until(lambda: received.exists() and len(received.read_text().splitlines()) >= 2)
-    with running(data, "--no-slow-look") as again:
-        assert again.ask("/v1/status")["reviews"] == 1
+    with start_gate(data, "--no-slow-look") as again:
+        assert again.get_json("/v1/status")["reviews"] == 1
     assert set(received.read_text().splitlines()) == expected
     assert len(received.read_text().splitlines()) == 2  # also after a restart within the hour
 
@@ -58,7 +58,7 @@ def test_failing_alert_program_is_only_logged(
 ) -> None:
     data = gate_with_overdue_flood(tmp_path, f'["{tmp_path}/none", "hunter2"]')
     log = ""
-    with running(data, "--no-slow-look") as gate:
+    with start_gate(data, "--no-slow-look") as gate:
 
         def both_failures_are_logged() -> bool:
             nonlocal log
@@ -66,7 +66,7 @@ def test_failing_alert_program_is_only_logged(
             return log.count("page-failed") == 2
 
         wait_until(both_failures_are_logged)
-        assert gate.ask("/v1/reviews")["waiting"] == 1
+        assert gate.get_json("/v1/reviews")["waiting"] == 1
         os.kill(gate.pid, 0)  # the gate still runs
     assert "error page-failed kind=flood why=cannot be started" in log
     assert "hunter2" not in log

@@ -18,11 +18,11 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import GateUnreachable
 from entrenous.stop.registration import ClaimRequest, ClaimState
 from entrenous.stop.registration_format import write_registration_request
-from tests.nginx import needs_nginx, nginx
+from tests.nginx import needs_nginx, run_nginx
 from tests.serving.certificates import Pair, certificate, renewed, version_of
 from tests.serving.slow_clients import assert_refuses_endless_heads
 from tests.sizes import size
-from tests.stop.commands.gates import running, within_an_hour
+from tests.stop.commands.gates import start_gate, wait_if_hour_ends_within
 
 pytestmark = pytest.mark.real
 
@@ -63,7 +63,7 @@ def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
     data = folder_with(tmp_path, TLS_SETTINGS)
     pair = certificate(data)
     log = tmp_path / "log"
-    with running(data, "--no-slow-look", log=log) as gate:
+    with start_gate(data, "--no-slow-look", log=log) as gate:
         assert gate.url.startswith("https://")
         with new_relay_client(pair.cert) as web:
             claim = RegistrationClient(gate.url, web).register(request(1))
@@ -96,10 +96,10 @@ def test_mismatched_certificate_stops_the_start(
 def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
     data = folder_with(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
     pair, log = certificate(tmp_path), tmp_path / "log"
-    within_an_hour(60)
+    wait_if_hour_ends_within(60)
     with (
-        running(data, "--no-slow-look", log=log) as gate,
-        nginx(tmp_path, "nginx-gate.conf", pair, _replacements(gate.url)) as url,
+        start_gate(data, "--no-slow-look", log=log) as gate,
+        run_nginx(tmp_path, "nginx-gate.conf", pair, _replacements(gate.url)) as url,
         client_from(url, pair, ADDRESS) as first,
         client_from(url, pair, OTHER_ADDRESS) as second,
     ):
@@ -125,9 +125,9 @@ def _replacements(gate: str) -> dict[str, str]:
 @pytest.mark.threat("claims-flood")
 def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> None:
     data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{OTHER_ADDRESS}"]\n')
-    within_an_hour(60)
+    wait_if_hour_ends_within(60)
     with (
-        running(data, "--no-slow-look") as gate,
+        start_gate(data, "--no-slow-look") as gate,
         client_from(gate.url, None, ADDRESS) as client,
         client_from(gate.url, None, OTHER_ADDRESS) as proxy,
     ):
@@ -153,7 +153,7 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
 @pytest.mark.threat("claims-flood")
 def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
     """The gate has default settings; one connection sends all requests."""
-    with running(tmp_path / "gate", "--no-slow-look") as gate:
+    with start_gate(tmp_path / "gate", "--no-slow-look") as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         accepted = hours_begun = 0
         wait_s = 3600
@@ -171,7 +171,7 @@ def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None
         conn.close()
         assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)
         assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
-        assert gate.ask("/v1/status")["claims"] == accepted
+        assert gate.get_json("/v1/status")["claims"] == accepted
         # The limit of other devices is not used up.
         with client_from(gate.url, None, OTHER_ADDRESS) as other:
             assert statuses(other, range(20_000, 20_001)) == [201]

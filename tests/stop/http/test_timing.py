@@ -26,7 +26,7 @@ from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from tests.sizes import size
-from tests.stop.commands.gates import Running, running
+from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 ROUNDS = 15
@@ -106,7 +106,7 @@ SHARE, CHANCE = 0.15, 1e-4
 
 
 @contextmanager
-def registered(gate: Running, pixels: Any) -> Iterator[None]:
+def registered(gate: RunningGate, pixels: Any) -> Iterator[None]:
     with new_relay_client() as web:
         bank = RegistrationClient(gate.url, web)
         protection = protect_picture(
@@ -139,7 +139,7 @@ def test_running_gate_takes_as_long_for_match_and_miss(
     (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")
     bodies = [upload(pixels, 2_000_000) for pixels in (her_picture, other_picture)]
     ratios: list[float] = []
-    with running(data) as gate:
+    with start_gate(data) as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         bearer = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
 
@@ -156,12 +156,13 @@ def test_running_gate_takes_as_long_for_match_and_miss(
         for hit, pixels in enumerate((her_picture, other_picture)):
             with registered(gate, pixels):
                 seconds(bodies[0])  # warms the gate up
-                before = gate.ask("/v1/status")["reviews"]
+                before = gate.get_json("/v1/status")["reviews"]
                 for pair in range(PAIRS):
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
                     took = {which: seconds(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
-                assert gate.ask("/v1/status")["reviews"] - before >= PAIRS  # the matches were held
+                # The matches were held.
+                assert gate.get_json("/v1/status")["reviews"] - before >= PAIRS
         conn.close()
     share = math.expm1(abs(statistics.median(ratios)))
     chance = chance_of(sum(ratio > 0 for ratio in ratios), len(ratios))
