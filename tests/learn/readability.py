@@ -1,7 +1,8 @@
 """Compute the Flesch-Kincaid grade of a text (Kincaid et al. 1975, Navy report 8-75).
 
 Grade = 0.39 * words per sentence + 11.8 * syllables per word - 15.59. A grade is a school year in
-the United States; a child of 12 is in the seventh. Syllables are counted as groups of vowels.
+the United States; a child of 12 is in the seventh. Syllables are counted as groups of
+vowels, without a silent ending.
 """
 
 import re
@@ -9,18 +10,18 @@ import re
 _SENTENCE = re.compile(r"[.?:;](?=\s|$)|\n\s*\n")
 _WORD = re.compile(r"[A-Za-z][A-Za-z'\u2019-]*")
 _VOWELS = re.compile(r"[aeiouy]+")
-_SILENT = re.compile(r"(?:[^laeiouy]e|[^td]ed|[^sxzhgc]es)$")
+_SILENT_ENDING = re.compile(r"(?:[^laeiouy]e|[^td]ed|[^sxzhgc]es)$")
 
 
-def syllables(word: str) -> int:
+def syllable_count(word: str) -> int:
     """Return the number of syllables of an English word, at least 1."""
-    small = word.lower().strip("'")
-    return max(1, len(_VOWELS.findall(small)) - bool(_SILENT.search(small)))
+    lowercase = word.lower().strip("'")
+    return max(1, len(_VOWELS.findall(lowercase)) - bool(_SILENT_ENDING.search(lowercase)))
 
 
-def grade(text: str) -> float:
-    """Return the Flesch-Kincaid grade of a text; an empty line ends a sentence, as in a list."""
+def flesch_kincaid_grade(text: str) -> float:
+    """Return the Flesch-Kincaid grade of a text; colons and empty lines end sentences, too."""
     sentences = [found for part in _SENTENCE.split(text) if (found := _WORD.findall(part))]
     words = [word for sentence in sentences for word in sentence]
-    per_word = sum(map(syllables, words)) / len(words)
+    per_word = sum(map(syllable_count, words)) / len(words)
     return 0.39 * len(words) / len(sentences) + 11.8 * per_word - 15.59

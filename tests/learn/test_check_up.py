@@ -1,4 +1,4 @@
-"""Tests of the check-up: leak paths, next steps, and that it never reveals the passphrase."""
+"""Tests of the check-up: the states of leak paths, next steps, and a secret passphrase."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ from entrenous.learn.this_machine import MachineFacts, SyncedVaultOrExport, Syst
 
 TODAY = date(2026, 11, 30)
 DEBIAN = SystemVersion("debian", "13", "Debian GNU/Linux 13 (trixie)")
-FINE = MachineFacts(
+SAFE_MACHINE = MachineFacts(
     "Linux",
     "/home/ana/entrenous",
     (),
@@ -41,14 +41,23 @@ FINE = MachineFacts(
     updated_on=TODAY,
     synced=(),
 )
-GOOD = Secret(b"teapot violin marmot gravel canoe")
-MACHINE = {"passphrase", "program", "system", "vault files", "synced folders", "disk encryption"}
-SAFE = {one.id: next(a.key for a in one.answers if a.path == "closed") for one in all_questions()}
+STRONG_PASSPHRASE = Secret(b"teapot violin marmot gravel canoe")
+MACHINE_CHECKS = {
+    "passphrase",
+    "program",
+    "system",
+    "vault files",
+    "synced folders",
+    "disk encryption",
+}
+SAFE_ANSWERS = {
+    one.id: next(a.key for a in one.answers if a.path == "closed") for one in all_questions()
+}
 
 
-def check_up(
-    facts: MachineFacts = FINE,
-    passphrase: Secret | None = GOOD,
+def check_up_result(
+    facts: MachineFacts = SAFE_MACHINE,
+    passphrase: Secret | None = STRONG_PASSPHRASE,
     answers: Mapping[str, str] | None = None,
     pictures: PicturesFound | None = None,
     today: date = TODAY,
@@ -56,18 +65,22 @@ def check_up(
     return run_check_up(CheckUpInput(facts, today, passphrase, pictures, answers or {}))
 
 
-def path_states(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPathState]:
-    return {one.check: one.path for one in check_up(facts, passphrase).advice}
+def path_states(
+    facts: MachineFacts, passphrase: Secret | None = STRONG_PASSPHRASE
+) -> dict[str, LeakPathState]:
+    return {one.check: one.path for one in check_up_result(facts, passphrase).advice}
 
 
-def finding_for(check: str, found: CheckUpResult) -> CheckUpFinding:
-    return next(one for one in found.advice if one.check == check)
+def finding_for(check: str, result: CheckUpResult) -> CheckUpFinding:
+    return next(one for one in result.advice if one.check == check)
 
 
-def test_nothing_open_needs_no_step() -> None:
-    found = check_up()
+def test_machine_without_open_paths_needs_no_step() -> None:
+    found = check_up_result()
     closed = {one.check for one in found.advice if one.path is LeakPathState.CLOSED}
-    assert closed == MACHINE - {"program"}  # the check-up cannot see whether a newer version exists
+    assert closed == MACHINE_CHECKS - {
+        "program"
+    }  # the check-up cannot see whether a newer version exists
     assert not found.has_step
     assert {one.undo for one in found.advice} == {None}
 
@@ -75,49 +88,60 @@ def test_nothing_open_needs_no_step() -> None:
 @pytest.mark.parametrize(
     ("facts", "check", "path"),
     [
-        (replace(FINE, open_to_others=(".", "vault.db")), "vault files", LeakPathState.OPEN),
-        (replace(FINE, open_to_others=None), "vault files", LeakPathState.UNKNOWN),
-        (replace(FINE, disk_encrypted=False), "disk encryption", LeakPathState.OPEN),
-        (replace(FINE, disk_encrypted=None), "disk encryption", LeakPathState.UNKNOWN),
         (
-            replace(FINE, version=SystemVersion("debian", "11", "Debian 11")),
+            replace(SAFE_MACHINE, open_to_others=(".", "vault.db")),
+            "vault files",
+            LeakPathState.OPEN,
+        ),
+        (replace(SAFE_MACHINE, open_to_others=None), "vault files", LeakPathState.UNKNOWN),
+        (replace(SAFE_MACHINE, disk_encrypted=False), "disk encryption", LeakPathState.OPEN),
+        (replace(SAFE_MACHINE, disk_encrypted=None), "disk encryption", LeakPathState.UNKNOWN),
+        (
+            replace(SAFE_MACHINE, version=SystemVersion("debian", "11", "Debian 11")),
             "system",
             LeakPathState.OPEN,
         ),
         (
-            replace(FINE, version=SystemVersion("haiku", "1", "Haiku R1")),
+            replace(SAFE_MACHINE, version=SystemVersion("haiku", "1", "Haiku R1")),
             "system",
             LeakPathState.UNKNOWN,
         ),
-        (replace(FINE, updated_on=TODAY - timedelta(days=181)), "program", LeakPathState.OPEN),
+        (
+            replace(SAFE_MACHINE, updated_on=TODAY - timedelta(days=181)),
+            "program",
+            LeakPathState.OPEN,
+        ),
         (
             replace(
-                FINE, synced=(SyncedVaultOrExport("Dropbox", "the vault", "/home/ana/Dropbox/e"),)
+                SAFE_MACHINE,
+                synced=(SyncedVaultOrExport("Dropbox", "the vault", "/home/ana/Dropbox/e"),),
             ),
             "synced folders",
             LeakPathState.OPEN,
         ),
     ],
 )
-def test_each_fact_decides_its_own_path(
+def test_each_fact_decides_only_its_own_leak_path(
     facts: MachineFacts, check: str, path: LeakPathState
 ) -> None:
-    assert path_states(facts) == {**path_states(FINE), check: path}
-    advice = finding_for(check, check_up(facts))
+    assert path_states(facts) == {**path_states(SAFE_MACHINE), check: path}
+    advice = finding_for(check, check_up_result(facts))
     assert advice.next_step
-    assert bool(advice.undo) is (path is LeakPathState.OPEN)  # a step that only looks has no undo
+    assert bool(advice.undo) is (
+        path is LeakPathState.OPEN
+    )  # only a step for an open path has an undo
     assert advice.closes
 
 
 @pytest.mark.parametrize(
     ("facts", "check"),
     [
-        (replace(FINE, version=None), "system"),
-        (replace(FINE, updated_on=None), "program"),
-        (replace(FINE, synced=None), "synced folders"),
+        (replace(SAFE_MACHINE, version=None), "system"),
+        (replace(SAFE_MACHINE, updated_on=None), "program"),
+        (replace(SAFE_MACHINE, synced=None), "synced folders"),
     ],
 )
-def test_unseen_fact_is_unknown(facts: MachineFacts, check: str) -> None:
+def test_missing_fact_makes_its_path_unknown(facts: MachineFacts, check: str) -> None:
     assert path_states(facts)[check] is LeakPathState.UNKNOWN
 
 
@@ -134,53 +158,53 @@ def test_unseen_fact_is_unknown(facts: MachineFacts, check: str) -> None:
     ],
 )
 def test_passphrase_is_judged_by_its_guessability(passphrase: bytes, path: LeakPathState) -> None:
-    assert path_states(FINE, Secret(passphrase))["passphrase"] is path
+    assert path_states(SAFE_MACHINE, Secret(passphrase))["passphrase"] is path
 
 
-def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
-    assert path_states(FINE, None)["passphrase"] is LeakPathState.UNKNOWN
+def test_without_a_passphrase_its_path_is_unknown() -> None:
+    assert path_states(SAFE_MACHINE, None)["passphrase"] is LeakPathState.UNKNOWN
 
 
 @given(st.text(min_size=8, max_size=90))
 def test_result_never_contains_the_passphrase(passphrase: str) -> None:
-    shown = repr(check_up(passphrase=Secret(passphrase.encode())))
-    assert passphrase not in shown or passphrase in repr(check_up())
+    shown = repr(check_up_result(passphrase=Secret(passphrase.encode())))
+    assert passphrase not in shown or passphrase in repr(check_up_result())
 
 
 def test_only_the_first_72_characters_of_a_passphrase_count() -> None:
     assert passphrase_guesses_log10(Secret(b"a" * 72 + b"x7#Kq9!mZp2$Lw")) < 10
 
 
-def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
-    found = check_up(replace(FINE, open_to_others=None, disk_encrypted=False)).advice
+def test_open_paths_come_first_and_then_unknown_paths() -> None:
+    found = check_up_result(replace(SAFE_MACHINE, open_to_others=None, disk_encrypted=False)).advice
     order = [one.path for one in found]
     assert order == sorted(
         order, key=[LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED].index
     )
 
 
-def test_the_most_effective_of_the_open_paths_comes_first() -> None:
+def test_open_paths_are_ordered_by_effectiveness() -> None:
     answers = {"lock-screen": "yes", "email-second-step": "no", "passcode": "yes"}
-    found = check_up(replace(FINE, disk_encrypted=False), answers=answers).advice
+    found = check_up_result(replace(SAFE_MACHINE, disk_encrypted=False), answers=answers).advice
     opened = [one.check for one in found if one.path is LeakPathState.OPEN]
     assert opened == ["email-second-step", "passcode", "lock-screen", "disk encryption"]
 
 
-def test_the_order_names_every_check_and_every_question_but_the_threat_once() -> None:
+def test_shipped_order_has_each_check_and_question_once_except_the_threat() -> None:
     named = [one.id for one in shipped_check_up_order()]
-    expected = MACHINE | {"pictures with a place"} | {one.id for one in all_questions()}
+    expected = MACHINE_CHECKS | {"pictures with a place"} | {one.id for one in all_questions()}
     assert sorted(named) == sorted(expected - {"threat"})
     assert all(len(one.reason.split()) > 4 for one in shipped_check_up_order())
 
 
-def test_many_open_files_are_counted_and_not_listed() -> None:
-    facts = replace(FINE, open_to_others=tuple(f"file{n}" for n in range(9)))
-    said = finding_for("vault files", check_up(facts)).found
+def test_at_most_three_open_files_are_named() -> None:
+    facts = replace(SAFE_MACHINE, open_to_others=tuple(f"file{n}" for n in range(9)))
+    said = finding_for("vault files", check_up_result(facts)).found
     assert said == "Others may open: file0, file1, file2 and 6 more."
 
 
 @given(st.lists(st.booleans(), max_size=12))
-def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: list[bool]) -> None:
+def test_at_most_five_steps_are_advised_and_no_finding_is_lost(steps: list[bool]) -> None:
     before = [
         CheckUpFinding(str(n), LeakPathState.OPEN, "closes", "found", "step" if with_step else None)
         for n, with_step in enumerate(steps)
@@ -190,22 +214,22 @@ def test_there_are_never_more_than_five_steps_and_nothing_found_is_lost(steps: l
     assert sum(one.next_step is not None for one in after) == min(sum(steps), ADVISED_STEPS_MAX)
 
 
-def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> None:
+def test_five_steps_with_undo_are_advised_if_every_path_is_open() -> None:
     every_open = {
         one.id: next(a.key for a in one.answers if a.path == "open")
         for one in all_questions()
         if one.id != "threat"
     }
     bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
-    found = check_up(bad, Secret(b"password1"), every_open)
+    found = check_up_result(bad, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
     first = [one.id for one in shipped_check_up_order()][:4]  # "system" has no version here
     assert [one.check for one in steps] == [*first, "passphrase"]
     assert all(one.undo for one in steps)
 
 
-def test_no_grade_and_no_score() -> None:
-    text = " ".join(one.found + (one.next_step or "") for one in check_up().advice)
+def test_result_contains_no_grade_or_score() -> None:
+    text = " ".join(one.found + (one.next_step or "") for one in check_up_result().advice)
     assert not any(word in text.lower() for word in ("score", "grade", "%", "risk", "danger"))
 
 
@@ -239,7 +263,9 @@ def test_no_grade_and_no_score() -> None:
 def test_a_system_is_judged_by_its_last_day_of_updates(
     version: SystemVersion, today: date, path: LeakPathState, words: str
 ) -> None:
-    advice = finding_for("system", check_up(replace(FINE, version=version), today=today))
+    advice = finding_for(
+        "system", check_up_result(replace(SAFE_MACHINE, version=version), today=today)
+    )
     assert advice.path is path
     assert words in advice.found
     assert advice.source is not None
@@ -247,10 +273,10 @@ def test_a_system_is_judged_by_its_last_day_of_updates(
     assert advice.read_on == date(2026, 11, 30)
 
 
-def test_support_end_that_was_read_long_ago_says_so() -> None:
+def test_support_end_read_over_180_days_ago_is_marked() -> None:
     soon, late = TODAY + timedelta(days=180), TODAY + timedelta(days=181)
-    assert "180 days" not in finding_for("system", check_up(today=soon)).found
-    assert "more than 180 days ago" in finding_for("system", check_up(today=late)).found
+    assert "180 days" not in finding_for("system", check_up_result(today=soon)).found
+    assert "more than 180 days ago" in finding_for("system", check_up_result(today=late)).found
 
 
 # Pictures in a folder.
@@ -268,7 +294,7 @@ def test_support_end_that_was_read_long_ago_says_so() -> None:
 def test_pictures_with_a_place_are_counted(
     found: PicturesFound, path: LeakPathState, words: str
 ) -> None:
-    advice = finding_for("pictures with a place", check_up(pictures=found))
+    advice = finding_for("pictures with a place", check_up_result(pictures=found))
     assert advice.path is path
     assert words in advice.found
     assert "a.jpg" not in advice.found
@@ -277,7 +303,7 @@ def test_pictures_with_a_place_are_counted(
 # Questions.
 
 
-def test_there_are_twelve_questions_and_the_threat_is_the_last() -> None:
+def test_threat_is_the_last_of_twelve_questions() -> None:
     ids = [one.id for one in all_questions()]
     assert len(ids) == len(set(ids)) == 12
     assert ids[0] == "email-second-step"
@@ -285,13 +311,13 @@ def test_there_are_twelve_questions_and_the_threat_is_the_last() -> None:
 
 
 @pytest.mark.parametrize("question", all_questions(), ids=lambda one: one.id)
-def test_each_answer_opens_or_closes_the_path_that_its_question_names(question: object) -> None:
+def test_each_answer_sets_the_leak_path_of_its_question(question: object) -> None:
     one = next(q for q in all_questions() if q is question)
     assert {a.path for a in one.answers} >= {"open", "closed"}
     if one.id == "threat":
         return
     for answer in one.answers:
-        advice = finding_for(one.id, check_up(answers={one.id: answer.key}))
+        advice = finding_for(one.id, check_up_result(answers={one.id: answer.key}))
         assert advice.path.value == answer.path
         assert (advice.next_step is None) is (answer.path == "closed")
         assert (advice.undo is None) is (answer.path == "closed")
@@ -301,20 +327,20 @@ def test_each_answer_opens_or_closes_the_path_that_its_question_names(question: 
 
 
 def test_skipped_questions_get_no_finding() -> None:
-    assert {one.check for one in check_up().advice} == MACHINE
-    answered = check_up(answers={"passcode": "no"})
-    assert {one.check for one in answered.advice} == MACHINE | {"passcode"}
+    assert {one.check for one in check_up_result().advice} == MACHINE_CHECKS
+    answered = check_up_result(answers={"passcode": "no"})
+    assert {one.check for one in answered.advice} == MACHINE_CHECKS | {"passcode"}
 
 
-def test_safe_answers_to_everything_need_no_step() -> None:
-    assert not check_up(answers=SAFE).has_step
+def test_safe_answers_to_all_questions_need_no_step() -> None:
+    assert not check_up_result(answers=SAFE_ANSWERS).has_step
 
 
-def test_a_threat_leaves_the_check_up_and_advises_no_change() -> None:
+def test_answer_that_reports_a_threat_gives_only_the_help_command() -> None:
     answers = {"unknown-sessions": "yes", "threat": "yes"}
-    found = check_up(replace(FINE, disk_encrypted=False), answers=answers)
+    found = check_up_result(replace(SAFE_MACHINE, disk_encrypted=False), answers=answers)
     assert found.help == THREAT_HELP_COMMAND == "entrenous help --threat"
     assert found.has_step
     assert {one.next_step for one in found.advice} == {None}
     assert {one.undo for one in found.advice} == {None}
-    assert check_up(answers={"threat": "no"}).help is None
+    assert check_up_result(answers={"threat": "no"}).help is None

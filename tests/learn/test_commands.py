@@ -22,7 +22,7 @@ PASSPHRASE = "teapot violin marmot gravel canoe"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a home without synchronized folders; only its owner may open its device folder."""
+    """Return a home folder with a private device folder and without synchronized folders."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "entrenous"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answers_file(folder: Path, **given: str) -> str:
+def write_answers_file(folder: Path, **given: str) -> str:
     file = folder / "answers.json"
     named = {name.replace("_", "-"): key for name, key in given.items()}
     file.write_text(json.dumps({"schema": "entrenous/check-up-answers/1", "answers": named}))
@@ -40,7 +40,7 @@ def answers_file(folder: Path, **given: str) -> str:
 def test_answers_from_a_file_decide_the_steps(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = answers_file(home, email_second_step="no", passcode="no")
+    file = write_answers_file(home, email_second_step="no", passcode="no")
     assert run(["check-up", "--json", "--answers", file], {}) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
@@ -55,10 +55,10 @@ def test_answers_from_a_file_decide_the_steps(
     assert PASSPHRASE not in out
 
 
-def test_a_threat_in_the_answers_names_the_help_first(
+def test_threat_in_the_answers_names_the_help_command(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = answers_file(home, threat="yes", unknown_sessions="yes")
+    file = write_answers_file(home, threat="yes", unknown_sessions="yes")
     assert run(["check-up", "--answers", file], {}) == 0
     output = capsys.readouterr().out
     assert "Type: entrenous help --threat" in output
@@ -67,7 +67,7 @@ def test_a_threat_in_the_answers_names_the_help_first(
     assert json.loads(capsys.readouterr().out)["help"] == "entrenous help --threat"
 
 
-def test_pictures_are_counted_and_named_only_when_asked(
+def test_pictures_are_counted_and_named_only_with_option_list(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exif = Image.Exif()
@@ -113,8 +113,8 @@ def test_questions_are_listed_for_scripts(capsys: pytest.CaptureFixture[str]) ->
     assert "threat: Is somebody threatening you now" in capsys.readouterr().out
 
 
-def test_nothing_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = answers_file(home, passcode="yes")
+def test_check_up_stores_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_answers_file(home, passcode="yes")
     before = sorted(home.rglob("*"))
     run(["check-up", "--answers", file, "--folder", str(home)], {})
     capsys.readouterr()
@@ -122,7 +122,7 @@ def test_nothing_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def run_in_terminal(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
-    """Type these keys in a terminal; return all that it shows, and the exit status."""
+    """Run a command in a terminal, type the keys, and return the output and the exit status."""
     controller, terminal = pty.openpty()
     environment = {**os.environ, "HOME": str(home), "TERM": "xterm", "COLUMNS": "100"}
     with start_program(
@@ -156,7 +156,7 @@ def test_questions_are_asked_one_at_a_time_and_can_be_skipped_and_stopped(home: 
 
 
 @pytest.mark.real
-def test_a_threat_at_the_terminal_leaves_the_check_up(home: Path) -> None:
+def test_threat_answer_at_the_terminal_ends_the_check_up(home: Path) -> None:
     output, status = run_in_terminal(home, "check-up", keys="\n" * 11 + "2\n")
     assert "12 of 12: Is somebody threatening you now" in output
     assert output.rstrip().endswith("You can come back to the check-up at any time.")
@@ -183,7 +183,7 @@ def test_a_quiz_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
 
 
-def test_the_lessons_are_listed_with_the_leak_path(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lessons_are_listed_with_their_leak_paths(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["learn"], {}) == 0
     output = capsys.readouterr().out
     for one in all_lessons():
@@ -192,7 +192,7 @@ def test_the_lessons_are_listed_with_the_leak_path(capsys: pytest.CaptureFixture
         assert f"closes: {one.closes}" in output
 
 
-def test_a_lesson_is_printed_and_an_unknown_one_is_not_found(
+def test_lesson_is_printed_and_unknown_lesson_is_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in [one.name for one in all_lessons()]:

@@ -22,24 +22,23 @@ from tests.trace.explain.test_page import Elements
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
-FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
-#: Each lesson on each paper size; outside of the nightly run, only the longest lesson. The fixture
-#: ``site`` exports all lessons, and the command refuses a lesson that does not fit on its sheet.
-LONGEST = max(all_lessons(), key=lambda one: len(one.text)).name
-PRINTED = [
-    pytest.param(one.name, paper, marks=[] if one.name == LONGEST else pytest.mark.nightly)
+PAGE_FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
+LONGEST_LESSON = max(all_lessons(), key=lambda lesson: len(lesson.text)).name
+#: Every lesson in every paper size; outside of the nightly run, only the longest lesson.
+PRINTED_LESSONS = [
+    pytest.param(one.name, paper, marks=[] if one.name == LONGEST_LESSON else pytest.mark.nightly)
     for one in all_lessons()
     for paper in PaperSize
 ]
 
 
-def output_of(*command: str | Path) -> str:
+def run_command(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     return done.stdout
 
 
-def without_whitespace(text: str) -> str:
-    """Remove all whitespace, so that line breaks do not matter, not even in long addresses."""
+def remove_whitespace(text: str) -> str:
+    """Remove all whitespace, so that line breaks in long URLs do not matter."""
     return re.sub(r"\s+", "", text)
 
 
@@ -59,7 +58,7 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-def test_there_is_an_index_and_for_each_lesson_a_page_and_two_sheets(site: Path) -> None:
+def test_export_has_an_index_and_a_page_and_two_sheets_per_lesson(site: Path) -> None:
     expected = {"index.html"} | {
         f"{name}{end}"
         for name in [one.name for one in all_lessons()]
@@ -68,23 +67,23 @@ def test_there_is_an_index_and_for_each_lesson_a_page_and_two_sheets(site: Path)
     assert {file.name for file in site.iterdir()} == expected
 
 
-def test_the_same_lessons_make_the_same_bytes_and_nothing_else_is_replaced(
+def test_second_export_writes_the_same_bytes_and_replaces_no_other_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some = all_lessons()[: size(2, len(all_lessons()))]
     monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: some)
     for _ in range(2):
-        assert run(["learn", "export", str(tmp_path)], {}) == 0  # or 3 if one differs
+        assert run(["learn", "export", str(tmp_path)], {}) == 0  # 3 would mean that a file differs
     (tmp_path / "index.html").write_text("mine")
     assert run(["learn", "export", str(tmp_path)], {}) == 3
     assert (tmp_path / "index.html").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("page", "paper"), [("index", None), *PRINTED])
-def test_no_page_has_a_script_or_asks_anybody(
+@pytest.mark.parametrize(("page", "paper"), [("index", None), *PRINTED_LESSONS])
+def test_no_page_has_a_script_or_sends_a_request(
     site: Path, browser: Browser, tmp_path: Path, page: str, paper: PaperSize | None
 ) -> None:
-    """With a paper size, check also that the lesson prints on one page."""
+    """If there is a paper size, the test also checks that the lesson prints on one page."""
     requested = list[str]()
     opened = browser.new_page()
     opened.on("request", lambda request: requested.append(request.url))
@@ -97,8 +96,8 @@ def test_no_page_has_a_script_or_asks_anybody(
     assert opened.evaluate("document.scripts.length") == 0
     assert opened.evaluate("document.documentElement.lang") == "en"
     if paper:
-        opened.pdf(path=tmp_path / "printed.pdf", format=FORMATS[paper])
-        assert re.search(r"Pages:\s+1\n", output_of("pdfinfo", tmp_path / "printed.pdf"))
+        opened.pdf(path=tmp_path / "printed.pdf", format=PAGE_FORMATS[paper])
+        assert re.search(r"Pages:\s+1\n", run_command("pdfinfo", tmp_path / "printed.pdf"))
     opened.close()
 
 
@@ -112,7 +111,7 @@ def test_no_page_has_a_script_or_asks_anybody(
         ),
     ],
 )
-def test_axe_finds_nothing_in_light_and_dark(
+def test_axe_finds_no_violations_in_light_and_dark_mode(
     site: Path, browser: Browser, page: str, scheme: Any
 ) -> None:
     opened = browser.new_page(color_scheme=scheme)
@@ -124,7 +123,7 @@ def test_axe_finds_nothing_in_light_and_dark(
     opened.close()
 
 
-def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path) -> None:
+def test_pages_are_well_formed_and_their_internal_links_exist(site: Path) -> None:
     """All pages are in one test, because each pytest worker would export the whole site."""
     for one in all_lessons():
         elements = Elements((site / f"{one.name}.html").read_text())
@@ -135,30 +134,32 @@ def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path) -> Non
         assert "index.html" in inside, one.name
 
 
-def words_of(one: Lesson) -> list[str]:
-    quiz = one.question
-    own = [one.title, one.closes, one.try_now, one.undo, quiz.ask, *quiz.choices, quiz.why]
-    return [*own, *(block.text for block in one.blocks), *(source.url for source in one.sources)]
+def text_parts(lesson: Lesson) -> list[str]:
+    quiz = lesson.question
+    fields = [lesson.title, lesson.closes, lesson.try_now, lesson.undo]
+    fields += [quiz.ask, *quiz.choices, quiz.why]
+    fields += [block.text for block in lesson.blocks]
+    return [*fields, *(source.url for source in lesson.sources)]
 
 
-@pytest.mark.parametrize(("name", "paper"), PRINTED)
-def test_a_sheet_is_one_page_and_holds_every_word(site: Path, name: str, paper: PaperSize) -> None:
+@pytest.mark.parametrize(("name", "paper"), PRINTED_LESSONS)
+def test_sheet_has_one_page_and_the_whole_text(site: Path, name: str, paper: PaperSize) -> None:
     one = find_lesson(name)
     file = site / f"{one.name}-{paper.value}.pdf"
-    about = output_of("pdfinfo", file)
+    about = run_command("pdfinfo", file)
     assert re.search(r"Pages:\s+1\n", about)
     assert all(size in about for size in SIZES_PT[paper])
     assert one.title in about
-    printed = without_whitespace(output_of("pdftotext", "-layout", file, "-"))
-    assert [words for words in words_of(one) if without_whitespace(words) not in printed] == []
+    printed = remove_whitespace(run_command("pdftotext", "-layout", file, "-"))
+    assert [words for words in text_parts(one) if remove_whitespace(words) not in printed] == []
 
 
-def test_a_sheet_keeps_words_whole(site: Path) -> None:
-    printed = output_of("pdftotext", "-layout", site / "watched-devices-letter.pdf", "-")
+def test_sheet_does_not_split_words(site: Path) -> None:
+    printed = run_command("pdftotext", "-layout", site / "watched-devices-letter.pdf", "-")
     assert "entrenous help" in " ".join(printed.split())
 
 
-def test_a_lesson_that_fits_on_no_page_is_refused() -> None:
+def test_lesson_that_is_too_long_for_one_page_is_refused() -> None:
     one = all_lessons()[0]
     long = Lesson(
         *(one.name, one.order, one.title, one.closes, one.try_now, one.undo, one.sources),

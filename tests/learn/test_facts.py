@@ -19,14 +19,14 @@ from entrenous.learn.facts import (
     shipped_support_ends,
     shipped_sync_services,
 )
-from tests.learn.readability import grade
+from tests.learn.readability import flesch_kincaid_grade
 
 
-def text_of(name: str) -> str:
+def table_text(name: str) -> str:
     return resources.files("entrenous.learn").joinpath(name).read_text()
 
 
-def test_every_fact_has_a_source_a_day_and_says_how_it_was_verified() -> None:
+def test_every_fact_has_a_source_a_date_and_a_verification() -> None:
     rows = (
         *shipped_support_ends().system,
         *shipped_sync_services().service,
@@ -55,7 +55,7 @@ def test_the_six_programs_that_synchronize_folders_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "was", "becomes"),
+    ("name", "kind", "old", "new"),
     [
         ("facts/systems.toml", _SystemsTable, "ends = 2030-06-30", "ends = 'never'"),
         ("facts/systems.toml", _SystemsTable, "schema = 1", "schema = 1\nmore = 2"),
@@ -67,19 +67,19 @@ def test_the_six_programs_that_synchronize_folders_are_known() -> None:
         ("questions.toml", _QuestionsTable, "verified = true\n", ""),
     ],
 )
-def test_a_damaged_table_is_refused(name: str, kind: type, was: str, becomes: str) -> None:
-    whole = text_of(name)
+def test_a_damaged_table_is_refused(name: str, kind: type, old: str, new: str) -> None:
+    whole = table_text(name)
     read_facts_table(name, whole.encode(), kind)
-    assert was in whole
+    assert old in whole
     with pytest.raises(BadFacts):
-        read_facts_table(name, whole.replace(was, becomes, 1).encode(), kind)
+        read_facts_table(name, whole.replace(old, new, 1).encode(), kind)
 
 
 def test_more_than_twelve_questions_are_refused() -> None:
-    table = tomllib.loads(text_of("questions.toml"))
-    block = text_of("questions.toml").split("[[question]]")[1]
+    table = tomllib.loads(table_text("questions.toml"))
+    block = table_text("questions.toml").split("[[question]]")[1]
     assert len(table["question"]) == 12
-    more = f"{text_of('questions.toml')}\n[[question]]{block}"
+    more = f"{table_text('questions.toml')}\n[[question]]{block}"
     with pytest.raises(BadFacts):
         read_facts_table("questions", more.encode(), _QuestionsTable)
 
@@ -88,20 +88,25 @@ def test_more_than_twelve_questions_are_refused() -> None:
 def test_a_child_of_12_can_read_each_question(question: object) -> None:
     one = next(q for q in all_questions() if q is question)
     answers = (answer.says for answer in one.answers)
-    assert grade("\n\n".join((one.question, one.why, *answers, one.step, one.undo))) < 8.0
+    assert (
+        flesch_kincaid_grade("\n\n".join((one.question, one.why, *answers, one.step, one.undo)))
+        < 8.0
+    )
 
 
-def test_each_pattern_of_settings_has_one_group() -> None:
+def test_each_settings_pattern_of_syncthing_has_one_group() -> None:
     service = next(one for one in shipped_sync_services().service if one.id == "syncthing")
     assert isinstance(service, SyncService)
     assert all(setting.pattern.count("(") == 1 for setting in service.settings)
 
 
-GOOD = b'{"schema":"entrenous/check-up-answers/1","answers":{"passcode":"yes","threat":"skip"}}'
+VALID_ANSWERS = (
+    b'{"schema":"entrenous/check-up-answers/1","answers":{"passcode":"yes","threat":"skip"}}'
+)
 
 
-def test_answers_are_read_and_skipped_ones_left_out() -> None:
-    assert read_answers(GOOD) == {"passcode": "yes"}
+def test_skipped_answers_are_left_out() -> None:
+    assert read_answers(VALID_ANSWERS) == {"passcode": "yes"}
 
 
 @pytest.mark.parametrize(
@@ -110,14 +115,14 @@ def test_answers_are_read_and_skipped_ones_left_out() -> None:
         b"",
         b"\xff",
         b"[]",
-        GOOD.replace(b"answers/1", b"answers/2"),
-        GOOD.replace(b'"answers"', b'"more":1,"answers"'),
-        GOOD.replace(b'"passcode"', b'"password"'),
-        GOOD.replace(b'"yes"', b'"perhaps"'),
-        GOOD.replace(b'"yes"', b"true"),
+        VALID_ANSWERS.replace(b"answers/1", b"answers/2"),
+        VALID_ANSWERS.replace(b'"answers"', b'"more":1,"answers"'),
+        VALID_ANSWERS.replace(b'"passcode"', b'"password"'),
+        VALID_ANSWERS.replace(b'"yes"', b'"perhaps"'),
+        VALID_ANSWERS.replace(b'"yes"', b"true"),
     ],
 )
-def test_other_answers_are_refused_and_not_repeated(data: bytes) -> None:
+def test_invalid_answers_are_refused_and_not_repeated_in_the_error(data: bytes) -> None:
     with pytest.raises(BadAnswers) as refused:
         read_answers(data)
     assert "perhaps" not in str(refused.value)

@@ -16,7 +16,7 @@ from entrenous.learn.this_machine import (
     find_synced_vault_and_exports,
 )
 
-SERVICES = shipped_sync_services().service
+SYNC_SERVICES = shipped_sync_services().service
 
 
 @pytest.fixture
@@ -26,11 +26,11 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def services(vault: Path, home: Path, environment: dict[str, str] | None = None) -> set[str]:
+def services_found(vault: Path, home: Path, environment: dict[str, str] | None = None) -> set[str]:
     vault.mkdir(parents=True, exist_ok=True)
     return {
         one.service
-        for one in find_synced_vault_and_exports(vault, home, environment or {}, SERVICES)
+        for one in find_synced_vault_and_exports(vault, home, environment or {}, SYNC_SERVICES)
     }
 
 
@@ -41,7 +41,7 @@ def write_file(file: Path, text: str) -> Path:
 
 
 def test_vault_outside_of_synchronized_folders_is_not_found(home: Path) -> None:
-    assert services(home / ".local/share/entrenous", home) == set()
+    assert services_found(home / ".local/share/entrenous", home) == set()
 
 
 def test_dropbox_is_known_by_its_settings(home: Path) -> None:
@@ -49,19 +49,23 @@ def test_dropbox_is_known_by_its_settings(home: Path) -> None:
     (dropbox / "deep").mkdir(parents=True)
     settings = {"personal": {"path": str(dropbox), "host": 1, "is_team": False}}
     write_file(home / ".dropbox/info.json", json.dumps(settings))
-    assert services(dropbox / "deep/entrenous", home) == {"Dropbox"}
-    assert services(home / "entrenous", home) == set()  # ~/.dropbox is the program's own folder
+    assert services_found(dropbox / "deep/entrenous", home) == {"Dropbox"}
+    assert (
+        services_found(home / "entrenous", home) == set()
+    )  # ~/.dropbox is the program's own folder
 
 
 def test_dropbox_is_known_by_its_marker(home: Path) -> None:
     write_file(home / "Box/.dropbox", "")
-    assert services(home / "Box/things/entrenous", home) == {"Dropbox"}
+    assert services_found(home / "Box/things/entrenous", home) == {"Dropbox"}
 
 
 def test_onedrive_is_known_by_a_variable(home: Path) -> None:
     cloud = home / "One Drive of Ana"
-    assert services(cloud / "entrenous", home, {"OneDriveConsumer": str(cloud)}) == {"OneDrive"}
-    assert services(cloud / "entrenous", home, {"OneDriveConsumer": ""}) == set()
+    assert services_found(cloud / "entrenous", home, {"OneDriveConsumer": str(cloud)}) == {
+        "OneDrive"
+    }
+    assert services_found(cloud / "entrenous", home, {"OneDriveConsumer": ""}) == set()
 
 
 @pytest.mark.parametrize(
@@ -74,13 +78,13 @@ def test_onedrive_is_known_by_a_variable(home: Path) -> None:
         ("iCloudDrive", "iCloud Drive"),
     ],
 )
-def test_usual_places_are_known(place: str, name: str, home: Path) -> None:
-    assert services(home / place / "entrenous", home) == {name}
+def test_default_folders_of_services_are_known(place: str, name: str, home: Path) -> None:
+    assert services_found(home / place / "entrenous", home) == {name}
 
 
 def test_google_drive_is_known_by_its_marker(home: Path) -> None:
     (home / "Work/.tmp.driveupload").mkdir(parents=True)
-    assert services(home / "Work/entrenous", home) == {"Google Drive"}
+    assert services_found(home / "Work/entrenous", home) == {"Google Drive"}
 
 
 def test_nextcloud_is_known_by_its_settings_and_its_journal(home: Path) -> None:
@@ -89,9 +93,9 @@ def test_nextcloud_is_known_by_its_settings_and_its_journal(home: Path) -> None:
         home / ".config/Nextcloud/nextcloud.cfg",
         f"[Accounts]\n0\\url=https://example.org\n0\\Folders\\1\\localPath={home}/Cloud/\n",
     )
-    assert services(home / "Cloud/entrenous", home) == {"Nextcloud"}
+    assert services_found(home / "Cloud/entrenous", home) == {"Nextcloud"}
     write_file(home / "Other/.sync_0123456789ab.db", "")
-    assert services(home / "Other/entrenous", home) == {"Nextcloud"}
+    assert services_found(home / "Other/entrenous", home) == {"Nextcloud"}
 
 
 @pytest.mark.parametrize("place", [".local/state/syncthing", ".config/syncthing"])
@@ -99,7 +103,7 @@ def test_syncthing_is_known_by_its_settings(place: str, home: Path) -> None:
     (home / "Ana & Ben").mkdir()
     folder = f'<folder id="a-b" label="us" path="{home}/Ana &amp; Ben" type="sendreceive">'
     write_file(home / place / "config.xml", f'<configuration version="37">{folder}</folder>')
-    assert services(home / "Ana & Ben/entrenous", home) == {"Syncthing"}
+    assert services_found(home / "Ana & Ben/entrenous", home) == {"Syncthing"}
 
 
 @pytest.mark.parametrize("is_folder", [True, False])
@@ -107,40 +111,40 @@ def test_syncthing_is_known_by_its_marker(*, is_folder: bool, home: Path) -> Non
     marker = home / "Sync/.stfolder"
     marker.parent.mkdir()
     marker.mkdir() if is_folder else marker.touch()
-    assert services(home / "Sync/entrenous", home) == {"Syncthing"}
+    assert services_found(home / "Sync/entrenous", home) == {"Syncthing"}
 
 
-def test_a_link_into_a_synchronized_folder_is_followed(home: Path) -> None:
+def test_link_into_a_synchronized_folder_is_followed(home: Path) -> None:
     (home / "iCloudDrive/entrenous").mkdir(parents=True)
     (home / "vault").symlink_to(home / "iCloudDrive/entrenous")
-    assert services(home / "vault", home) == {"iCloud Drive"}
+    assert services_found(home / "vault", home) == {"iCloud Drive"}
 
 
 def test_exports_in_a_synchronized_folder_are_named(home: Path) -> None:
     key_file = write_file(home / "iCloudDrive/of ana/archive.key.age", "age")
     item = write_file(home / "iCloudDrive/case-7-lunar-otter-item-1.png", "x")
     write_file(home / "iCloudDrive/holiday.png", "x")
-    found = find_synced_vault_and_exports(home / "entrenous", home, {}, SERVICES)
+    found = find_synced_vault_and_exports(home / "entrenous", home, {}, SYNC_SERVICES)
     assert set(found) == {
         SyncedVaultOrExport("iCloud Drive", "an archive", str(key_file)),
         SyncedVaultOrExport("iCloud Drive", "an exported item of a case", str(item)),
     }
 
 
-def test_name_of_the_key_file_is_that_of_the_archive() -> None:
+def test_key_file_of_an_archive_is_recognized_by_its_name() -> None:
     assert KEY_FILE_NAME in EXPORT_KIND_BY_NAME_PATTERN
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"personal": {"path": 7}}', "\0" * 50])
 def test_settings_that_cannot_be_read_are_left_out(text: str, home: Path) -> None:
     write_file(home / ".dropbox/info.json", text)
-    assert services(home / "entrenous", home) == set()
+    assert services_found(home / "entrenous", home) == set()
 
 
 # Pictures that contain a location.
 
 
-def picture(file: Path, *, with_location: bool) -> Path:
+def save_picture(file: Path, *, with_location: bool) -> Path:
     exif = Image.Exif()
     exif[0x010F] = "A camera"
     if with_location:
@@ -150,10 +154,10 @@ def picture(file: Path, *, with_location: bool) -> Path:
     return file
 
 
-def test_pictures_that_tell_a_place_are_counted_and_named(tmp_path: Path) -> None:
-    picture(tmp_path / "home.jpg", with_location=True)
-    picture(tmp_path / "2026/garden.png", with_location=True)
-    picture(tmp_path / "2026/indoors.webp", with_location=False)
+def test_pictures_with_a_location_are_counted_and_named(tmp_path: Path) -> None:
+    save_picture(tmp_path / "home.jpg", with_location=True)
+    save_picture(tmp_path / "2026/garden.png", with_location=True)
+    save_picture(tmp_path / "2026/indoors.webp", with_location=False)
     write_file(tmp_path / "notes.txt", "GPSLatitude")
     write_file(tmp_path / "empty.jpg", "")
     found = find_pictures_with_place(tmp_path)
@@ -162,7 +166,7 @@ def test_pictures_that_tell_a_place_are_counted_and_named(tmp_path: Path) -> Non
 
 
 def test_search_changes_no_file(tmp_path: Path) -> None:
-    file = picture(tmp_path / "home.jpg", with_location=True)
+    file = save_picture(tmp_path / "home.jpg", with_location=True)
     os.utime(file, (1_000_000_000, 1_000_000_000))
     before = (file.read_bytes(), file.stat().st_mtime_ns, sorted(tmp_path.rglob("*")))
     find_pictures_with_place(tmp_path)
@@ -170,17 +174,17 @@ def test_search_changes_no_file(tmp_path: Path) -> None:
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    picture(tmp_path / "far/home.jpg", with_location=True)
+    save_picture(tmp_path / "far/home.jpg", with_location=True)
     (tmp_path / "near").mkdir()
     (tmp_path / "near/home.jpg").symlink_to(tmp_path / "far/home.jpg")
     (tmp_path / "near/round").symlink_to(tmp_path / "near")
     assert find_pictures_with_place(tmp_path / "near").read == 0
 
 
-def test_what_is_too_large_or_damaged_is_counted_as_unread(
+def test_oversized_or_damaged_picture_is_counted_as_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = picture(tmp_path / "a.jpg", with_location=True).read_bytes()
+    whole = save_picture(tmp_path / "a.jpg", with_location=True).read_bytes()
     at = whole.index(b"Exif\0\0") + 10
     (tmp_path / "b.jpg").write_bytes(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :])
     assert find_pictures_with_place(tmp_path).unread == 1
@@ -189,11 +193,11 @@ def test_what_is_too_large_or_damaged_is_counted_as_unread(
     assert found.with_place == ()
 
 
-def test_a_folder_with_too_many_files_is_said_to_be_left_out_in_part(
+def test_search_of_a_folder_with_too_many_files_is_incomplete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
-        picture(tmp_path / f"{number}.jpg", with_location=True)
+        save_picture(tmp_path / f"{number}.jpg", with_location=True)
     monkeypatch.setattr("entrenous.learn.picture_places.EXAMINED_FILES_MAX", 4)
     found = find_pictures_with_place(tmp_path)
     assert (found.whole, len(found.with_place)) == (False, 4)
@@ -201,7 +205,7 @@ def test_a_folder_with_too_many_files_is_said_to_be_left_out_in_part(
     assert find_pictures_with_place(tmp_path).whole
 
 
-def test_a_folder_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+def test_path_that_is_not_a_folder_is_an_error(tmp_path: Path) -> None:
     for place in (tmp_path / "none", write_file(tmp_path / "file", "x")):
         with pytest.raises(NoSuchFolder):
             find_pictures_with_place(place)

@@ -1,4 +1,4 @@
-"""Tests of lessons: length, readability, sources, and one thing to try; and of their parser."""
+"""Tests of the length, readability, sources and commands of lessons, and of their parser."""
 
 import re
 from datetime import date
@@ -17,9 +17,9 @@ from entrenous.learn.lesson import (
     verdict_in_words,
 )
 from tests.house.test_docs import wrong_with
-from tests.learn.readability import grade, syllables
+from tests.learn.readability import flesch_kincaid_grade, syllable_count
 
-NAMES = (
+LESSON_NAMES = (
     *("weak-encryption", "old-software", "open-networks", "hacked-account", "wrong-recipient"),
     *("lost-device", "somebody-passes-it-on", "being-asked", "being-threatened"),
     *("when-a-picture-reaches-you", "where-copies-hide", "watched-devices"),
@@ -27,7 +27,7 @@ NAMES = (
 )
 WORDS_A_MINUTE = 110  # a child of 12 who reads slowly; adults read at about 240
 GRADE_MAX = 6.0  # Flesch-Kincaid: the school year that begins at age 11
-GOOD = """+++
+VALID_LESSON = """+++
 order = 1
 title = "a"
 closes = "b"
@@ -49,51 +49,57 @@ Words, and `code`.
 """
 
 
-def every_word(one: Lesson) -> str:
+def full_text(lesson: Lesson) -> str:
     """Return the text of a lesson and of its question, with empty lines between the parts."""
-    quiz = one.question
-    parts = (one.title, *(block.text for block in one.blocks), one.try_now, one.undo, one.closes)
+    quiz = lesson.question
+    parts = (
+        lesson.title,
+        *(block.text for block in lesson.blocks),
+        lesson.try_now,
+        lesson.undo,
+        lesson.closes,
+    )
     return "\n\n".join((*parts, quiz.ask, *quiz.choices, quiz.why))
 
 
-each = pytest.mark.parametrize("one", all_lessons(), ids=lambda one: one.name)
+each_lesson = pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.name)
 
 
-def test_there_are_fourteen_lessons_in_an_order_of_their_own() -> None:
-    assert tuple(one.name for one in all_lessons()) == NAMES
-    assert [one.order for one in all_lessons()] == list(range(1, 15))
+def test_fourteen_lessons_are_numbered_in_order() -> None:
+    assert tuple(lesson.name for lesson in all_lessons()) == LESSON_NAMES
+    assert [lesson.order for lesson in all_lessons()] == list(range(1, 15))
 
 
-@each
-def test_a_lesson_is_read_in_five_minutes(one: Lesson) -> None:
-    words = len(re.findall(r"[\w'-]+", every_word(one)))
+@each_lesson
+def test_lesson_can_be_read_in_five_minutes(lesson: Lesson) -> None:
+    words = len(re.findall(r"[\w'-]+", full_text(lesson)))
     assert 250 < words < 5 * WORDS_A_MINUTE
 
 
-@each
-def test_a_child_of_12_can_read_it(one: Lesson) -> None:
-    assert grade(every_word(one)) < GRADE_MAX
+@each_lesson
+def test_child_of_12_can_read_each_lesson(lesson: Lesson) -> None:
+    assert flesch_kincaid_grade(full_text(lesson)) < GRADE_MAX
 
 
-@each
-def test_every_fact_has_a_source_and_a_day(one: Lesson) -> None:
-    assert len(one.sources) >= 2
-    for source in one.sources:
+@each_lesson
+def test_lesson_has_dated_sources(lesson: Lesson) -> None:
+    assert len(lesson.sources) >= 2
+    for source in lesson.sources:
         assert source.url.startswith("https://")
         assert date(2026, 11, 25) <= source.read_on <= date(2026, 11, 30)
 
 
-@each
-def test_a_lesson_names_a_leak_path_a_thing_to_try_and_its_undoing(one: Lesson) -> None:
-    for text in (one.closes, one.try_now, one.undo):
+@each_lesson
+def test_lesson_has_a_leak_path_an_exercise_and_an_undo(lesson: Lesson) -> None:
+    for text in (lesson.closes, lesson.try_now, lesson.undo):
         assert len(text.split()) >= 3
-    assert not one.closes.endswith(".")
-    assert not one.closes[0].isupper()
+    assert not lesson.closes.endswith(".")
+    assert not lesson.closes[0].isupper()
 
 
-@each
-def test_its_question_can_be_answered_right_and_wrong(one: Lesson) -> None:
-    quiz = one.question
+@each_lesson
+def test_question_has_one_right_and_two_wrong_answers(lesson: Lesson) -> None:
+    quiz = lesson.question
     assert len(set(quiz.choices)) == 3
     right = [n for n in range(1, 4) if is_right_choice(quiz, n)]
     assert right == [quiz.right]
@@ -103,30 +109,34 @@ def test_its_question_can_be_answered_right_and_wrong(one: Lesson) -> None:
         assert quiz.why in verdict
 
 
-def test_the_right_choice_is_not_always_at_one_place() -> None:
-    assert len({one.question.right for one in all_lessons()}) == 3
+def test_right_choices_are_at_all_three_positions() -> None:
+    assert len({lesson.question.right for lesson in all_lessons()}) == 3
 
 
-@each
-def test_the_terminal_shows_everything_within_its_width(one: Lesson) -> None:
-    shown = lesson_as_text(one, 60)
+@each_lesson
+def test_terminal_text_is_complete_and_60_columns_wide(lesson: Lesson) -> None:
+    shown = lesson_as_text(lesson, 60)
     flat = " ".join(shown.split())
-    for block in one.blocks:
+    for block in lesson.blocks:
         assert " ".join(block.text.split()).casefold() in flat.casefold()
-    assert all(source.url in shown for source in one.sources)
+    assert all(source.url in shown for source in lesson.sources)
     own = shown.split("Where this comes from:")[0]
     assert max(map(len, own.splitlines()[1:])) <= 60
 
 
 @pytest.mark.slow
-@each
-def test_every_command_that_a_lesson_names_can_be_typed(one: Lesson) -> None:
-    spans = [span.text for block in one.blocks for span in block.spans if span.code]
-    texts = [text for text in (*spans, *_after_colon(one.try_now)) if text.startswith("entrenous ")]
+@each_lesson
+def test_every_command_in_a_lesson_is_valid(lesson: Lesson) -> None:
+    spans = [span.text for block in lesson.blocks for span in block.spans if span.code]
+    texts = [
+        text
+        for text in (*spans, *_commands_after_colon(lesson.try_now))
+        if text.startswith("entrenous ")
+    ]
     assert [why for text in texts if (why := wrong_with(text.split()[1:]))] == []
 
 
-def _after_colon(text: str) -> list[str]:
+def _commands_after_colon(text: str) -> list[str]:
     """Return commands that follow a colon, as in "get help: entrenous help --threat"."""
     return re.findall(r": (entrenous [a-z-]+(?: --[a-z-]+)?(?: [A-Z]{2})?)", text)
 
@@ -138,8 +148,8 @@ def test_unknown_lesson_is_not_found(name: str) -> None:
 
 
 def test_a_lesson_is_read_from_front_matter_and_markdown() -> None:
-    one = read_lesson("one", GOOD.encode())
-    assert (one.title, one.question.choices, one.text) == (
+    lesson = read_lesson("one", VALID_LESSON.encode())
+    assert (lesson.title, lesson.question.choices, lesson.text) == (
         "a",
         ("g", "h"),
         "## One\n\nWords, and `code`.",
@@ -147,7 +157,7 @@ def test_a_lesson_is_read_from_front_matter_and_markdown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes"),
+    ("old", "new"),
     [
         ("order = 1", "order = 1\nmore = 2"),
         ("order = 1", "order = 'one'"),
@@ -167,10 +177,10 @@ def test_a_lesson_is_read_from_front_matter_and_markdown() -> None:
         ("Words", "- one\n  - two"),
     ],
 )
-def test_a_damaged_lesson_is_not_shown(was: str, becomes: str) -> None:
-    assert was in GOOD
+def test_invalid_lesson_is_refused(old: str, new: str) -> None:
+    assert old in VALID_LESSON
     with pytest.raises(BadLesson):
-        read_lesson("one", GOOD.replace(was, becomes).encode())
+        read_lesson("one", VALID_LESSON.replace(old, new).encode())
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"+++\n+++\n", b"+++\ntitle =\n+++\nWords"])
@@ -187,7 +197,7 @@ def test_data_that_is_no_lesson_is_refused(data: bytes) -> None:
     ],
 )
 def test_syllables_are_counted(word: str, count: int) -> None:
-    assert abs(syllables(word) - count) <= (word == "careful")
+    assert abs(syllable_count(word) - count) <= (word == "careful")
 
 
 def test_the_readability_measure_tells_easy_from_hard() -> None:
@@ -196,4 +206,4 @@ def test_the_readability_measure_tells_easy_from_hard() -> None:
         "Notwithstanding considerable organisational countermeasures, interoperability "
         "deficiencies occasionally necessitate comprehensive reconsideration."
     )
-    assert grade(easy) < 2 < GRADE_MAX < 20 < grade(hard)
+    assert flesch_kincaid_grade(easy) < 2 < GRADE_MAX < 20 < flesch_kincaid_grade(hard)

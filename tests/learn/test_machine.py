@@ -1,4 +1,4 @@
-"""Tests of inspecting the machine: real file modes, and imitations of /proc and /sys."""
+"""Tests of inspecting the machine, with real file modes and with fake /proc and /sys files."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from entrenous.learn.this_machine import (
     system_version,
 )
 
-posix = pytest.mark.skipif(os.name != "posix", reason="file modes are a POSIX matter")
+posix_only = pytest.mark.skipif(os.name != "posix", reason="file modes exist only on POSIX systems")
 
 
 @pytest.fixture
@@ -31,31 +31,31 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-@posix
-def test_a_closed_folder_is_closed(home: Path) -> None:
+@posix_only
+def test_private_folder_has_no_names_open_to_others(home: Path) -> None:
     assert names_open_to_others(home) == ()
 
 
-@posix
-def test_a_closed_folder_covers_what_is_in_it(home: Path) -> None:
+@posix_only
+def test_readable_file_in_a_private_folder_is_not_open_to_others(home: Path) -> None:
     (home / "vault.db").chmod(0o644)
     assert names_open_to_others(home) == ()
 
 
-@posix
+@posix_only
 @pytest.mark.parametrize("mode", [0o701, 0o710, 0o704, 0o740, 0o720])
-def test_an_open_folder_is_named_with_everything_open_in_it(home: Path, mode: int) -> None:
+def test_open_folder_is_named_with_its_open_files(home: Path, mode: int) -> None:
     home.chmod(mode)
     (home / "blobs" / "one").chmod(0o640)
     (home / "a link").symlink_to("vault.db")  # the mode of a link does not matter
     assert names_open_to_others(home) == (".", "blobs/one")
 
 
-def test_a_folder_that_is_not_there_cannot_be_seen(tmp_path: Path) -> None:
+def test_missing_folder_gives_unknown(tmp_path: Path) -> None:
     assert names_open_to_others(tmp_path / "none") is None
 
 
-class Disk:
+class FakeDisk:
     """A fake root folder with a mount table and block devices in Linux's formats."""
 
     def __init__(self, root: Path) -> None:
@@ -68,22 +68,22 @@ class Disk:
         self.lines.append(f"36 35 {number} / {written} rw,noatime shared:1 - {kind} {source} rw")
         (self.root / "proc/self/mountinfo").write_text("\n".join(self.lines) + "\n")
 
-    def add_device(self, number: str, uuid: str | None = None, *made_of: str) -> None:
+    def add_device(self, number: str, uuid: str | None = None, *lower_devices: str) -> None:
         block = self.root / "sys/dev/block" / number
         (block / "slaves").mkdir(parents=True)
         if uuid:
             (block / "dm").mkdir()
             (block / "dm/uuid").write_text(uuid + "\n")
-        for below in made_of:
+        for below in lower_devices:
             (block / "slaves" / below.replace(":", "-")).symlink_to(f"../../{below}")
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path / "root")
+def disk(tmp_path: Path) -> FakeDisk:
+    return FakeDisk(tmp_path / "root")
 
 
-def test_luks_disk_counts_as_encrypted(disk: Disk, home: Path) -> None:
+def test_luks_disk_counts_as_encrypted(disk: FakeDisk, home: Path) -> None:
     disk.mount("8:1", "/")
     disk.mount("254:0", home.parent)
     disk.add_device("8:1")
@@ -91,7 +91,7 @@ def test_luks_disk_counts_as_encrypted(disk: Disk, home: Path) -> None:
     assert is_disk_encrypted(home, disk.root) is True
 
 
-def test_a_volume_on_luks_is_seen_through(disk: Disk, home: Path) -> None:
+def test_volume_on_a_luks_disk_counts_as_encrypted(disk: FakeDisk, home: Path) -> None:
     disk.mount("254:1", "/")
     disk.add_device("8:1")
     disk.add_device("254:0", "CRYPT-LUKS2-0a1b-disk", "8:1")
@@ -99,7 +99,7 @@ def test_a_volume_on_luks_is_seen_through(disk: Disk, home: Path) -> None:
     assert is_disk_encrypted(home, disk.root) is True
 
 
-def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, home: Path) -> None:
+def test_newest_mount_at_the_deepest_path_decides(disk: FakeDisk, home: Path) -> None:
     disk.add_device("254:0", "CRYPT-LUKS2-0a1b-root")
     disk.add_device("8:2")
     disk.mount("254:0", "/")
@@ -108,19 +108,19 @@ def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, ho
     assert is_disk_encrypted(home, disk.root) is False
 
 
-def test_an_encrypting_file_system_is_seen(disk: Disk, home: Path) -> None:
+def test_encrypting_file_system_counts_as_encrypted(disk: FakeDisk, home: Path) -> None:
     disk.mount("0:44", home, "fuse.gocryptfs", "/cipher")
     assert is_disk_encrypted(home, disk.root) is True
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
-def test_other_storage_gives_unknown(kind: str, disk: Disk, home: Path) -> None:
+def test_other_storage_gives_unknown(kind: str, disk: FakeDisk, home: Path) -> None:
     disk.mount("0:33", "/", kind, "none")
     assert is_disk_encrypted(home, disk.root) is None
 
 
 @pytest.mark.parametrize("table", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
-def test_invalid_mountinfo_gives_unknown(table: str | None, disk: Disk, home: Path) -> None:
+def test_invalid_mountinfo_gives_unknown(table: str | None, disk: FakeDisk, home: Path) -> None:
     if table is not None:
         (disk.root / "proc/self/mountinfo").write_text(table)
     assert is_disk_encrypted(home, disk.root) is None
@@ -152,7 +152,7 @@ def test_a_linux_system_is_named_by_its_os_release(
     assert (None if found is None else (found.system, found.version)) == expected
 
 
-def test_this_very_system_and_program_have_versions(home: Path) -> None:
+def test_this_system_and_program_have_versions(home: Path) -> None:
     facts = inspect_machine(home)
     assert facts.program.version
     assert facts.updated_on is not None
