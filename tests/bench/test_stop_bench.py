@@ -24,7 +24,7 @@ from bench.stopping.lookups import measure_lookups, on_file
 from bench.stopping.recall import SOME
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
-from tests.stop.index.brute_force import brute_force
+from tests.stop.index.brute_force import matches_by_brute_force
 
 # Fields that docs/benchmarks.md promises; others may change.
 AGREED = {
@@ -91,7 +91,7 @@ def test_dot_products_find_the_same_as_brute_force(rng: np.random.Generator) -> 
     bank = random_hashes(300, rng)
     wanted = queries_at_every_distance(bank, 2, rng)
     known = [(row, one.tobytes()) for row, one in enumerate(bank)]
-    expected = brute_force(known, [one.tobytes() for one in wanted], 31)
+    expected = matches_by_brute_force(known, [one.tobytes() for one in wanted], 31)
     assert {tuple(one) for one in counted(bank, wanted).tolist()} == expected
 
 

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from entrenous.fingerprint import multi_index
 from entrenous.fingerprint.linear_scan import ScanIndex, hashes_as_words
 from entrenous.fingerprint.multi_index import IndexSegment, build_hash_index, substring_plan
-from tests.stop.index.brute_force import at_distance, brute_force, odd_bank, told
+from tests.stop.index.brute_force import (
+    clustered_hashes,
+    distinct_matches,
+    hash_at_distance,
+    matches_by_brute_force,
+)
 
 PLANS = (11, 12, 13, 16)
 COUNT = 1_500
@@ -19,7 +24,7 @@ COUNT = 1_500
 @cache
 def bank() -> list[tuple[int, bytes]]:
     """Return (entry number, hash) pairs; the numbers have gaps, as after withdrawals."""
-    hashes = odd_bank(COUNT, np.random.default_rng(5))
+    hashes = clustered_hashes(COUNT, np.random.default_rng(5))
     return [(3 * row + 7, bits) for row, bits in enumerate(hashes)]
 
 
@@ -36,28 +41,33 @@ def built(substrings: int) -> IndexSegment:
 def test_search_equals_brute_force_at_every_distance(substrings: int) -> None:
     rng = np.random.default_rng(substrings)
     queries = [
-        at_distance(bank()[int(rng.integers(0, len(bank())))][1], apart, rng)
+        hash_at_distance(bank()[int(rng.integers(0, len(bank())))][1], apart, rng)
         for apart in range(33)
         for _ in range(4)
     ]
-    expected = brute_force(bank(), queries, 31)
+    expected = matches_by_brute_force(bank(), queries, 31)
     assert {apart for _, _, apart in expected} >= set(range(32))
-    assert told(built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes()) == expected
+    assert (
+        distinct_matches(built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes())
+        == expected
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("substrings", PLANS)
 def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 20]]
-    together = told(built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes())
+    together = distinct_matches(
+        built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes()
+    )
     apart = {
         (query, entry, bits)
         for query, one in enumerate(queries)
-        for _, entry, bits in told(
+        for _, entry, bits in distinct_matches(
             built(substrings).pairs(hashes_as_words([one]), 31).to_near_hashes()
         )
     }
-    assert together == apart == brute_force(bank(), queries, 31)
+    assert together == apart == matches_by_brute_force(bank(), queries, 31)
 
 
 @pytest.mark.slow
@@ -69,10 +79,10 @@ def test_search_equals_brute_force_at_any_radius(
     near = st.integers(0, len(bank()) - 1).map(lambda row: bank()[row][1])
     seed = data.draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
-    wanted = [*hashes, at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
+    wanted = [*hashes, hash_at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
     for substrings in (12, 13, 16):
         found = built(substrings).pairs(hashes_as_words(wanted), radius).to_near_hashes()
-        assert told(found) == brute_force(bank(), wanted, radius)
+        assert distinct_matches(found) == matches_by_brute_force(bank(), wanted, radius)
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
@@ -101,10 +111,10 @@ def test_complements_find_their_own_entries(
     rng = np.random.default_rng(seed)
     wanted = []
     for row, apart, inverted in near:
-        one = at_distance(bank()[row][1], apart, rng)
+        one = hash_at_distance(bank()[row][1], apart, rng)
         wanted += [complement(one)] if inverted else [one, complement(one), one]
-    found = told(built(12).pairs(hashes_as_words(wanted), radius).to_near_hashes())
-    assert found == brute_force(bank(), wanted, radius)
+    found = distinct_matches(built(12).pairs(hashes_as_words(wanted), radius).to_near_hashes())
+    assert found == matches_by_brute_force(bank(), wanted, radius)
 
 
 def test_a_hash_is_not_its_complement() -> None:
@@ -114,16 +124,16 @@ def test_a_hash_is_not_its_complement() -> None:
         substring_plan(12), np.asarray([4, 7]), hashes_as_words([bits, complement(bits)])
     )
     found = index.pairs(hashes_as_words([bits, complement(bits)]), 31).to_near_hashes()
-    assert told(found) == {(0, 4, 0), (1, 7, 0)}
+    assert distinct_matches(found) == {(0, 4, 0), (1, 7, 0)}
 
 
 def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     queries = [bits for _, bits in bank()[:: COUNT // 6]]
-    whole = told(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
+    whole = distinct_matches(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
     monkeypatch.setattr(multi_index, "_CANDIDATES_AT_ONCE", 7)
-    assert told(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
+    assert distinct_matches(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
     monkeypatch.setattr(multi_index, "_PROBES_AT_ONCE", 1)
-    assert told(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
+    assert distinct_matches(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
 
 
 def test_empty_index_finds_nothing() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from entrenous.fingerprint.linear_scan import hashes_as_words
 from entrenous.fingerprint.multi_index import SubstringPlan, substring_count_for, substring_plan
-from tests.stop.index.brute_force import flipped
+from tests.stop.index.brute_force import flip_bits
 
 PLANS = (11, 12, 13, 16)
 RADIUS = 31
@@ -15,7 +15,7 @@ RADIUS = 31
 
 def owners(plan: SubstringPlan) -> list[int]:
     """Return the substring that each of the 256 bits belongs to."""
-    bits = hashes_as_words([flipped(bytes(32), [place]) for place in range(256)])
+    bits = hashes_as_words([flip_bits(bytes(32), [place]) for place in range(256)])
     mine = plan.cells(bits) != plan.cells(hashes_as_words([bytes(32)]))
     assert mine.sum(axis=1).tolist() == [1] * 256
     return [int(place) for place in mine.argmax(axis=1)]
@@ -24,7 +24,7 @@ def owners(plan: SubstringPlan) -> list[int]:
 def reaches(plan: SubstringPlan, changed: list[int]) -> bool:
     """Return whether a cell looked up for a zero hash contains the changed hash."""
     probes = plan.cells_to_probe(plan.cells(hashes_as_words([bytes(32)])))[0]
-    cells = plan.cells(hashes_as_words([flipped(bytes(32), changed)]))[0]
+    cells = plan.cells(hashes_as_words([flip_bits(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())
 
 

@@ -12,7 +12,7 @@ from entrenous.stop.judge.look_back import look_back_for_due_claims
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import FoundBy, NoSuchReview, ReviewState
 from tests.real.gate_stories import HOLD, Story
-from tests.stop.index.index_banks import agrees
+from tests.stop.index.index_banks import assert_index_equals_brute_force
 
 LIST_LENGTH: Final = 20
 _LOOK_BACK_S_MAX: Final = 10  # longer than a lease of a killed gate
@@ -92,7 +92,7 @@ def index_faults(
     for folder in folders:
         index = FileIndex(folder / "index", platform.bank)
         try:
-            agrees(index, platform.bank)
+            assert_index_equals_brute_force(index, platform.bank)
         except AssertionError:
             yield "the index does not equal counting bits"
         index.rebuild()

@@ -35,7 +35,7 @@ from tests.real.gate_checks import (
 )
 from tests.real.gate_stories import Client, StepNotDone
 from tests.real.trial import first_line, folder_and_database, killed_at_end
-from tests.stop.index.index_banks import fresh
+from tests.stop.index.index_banks import random_hashes
 
 # Like `gate run`, but the index writes a base after ten hashes instead of thirty thousand, and
 # another gate takes over the work of a killed one after two seconds instead of two minutes.
@@ -75,7 +75,7 @@ def running(
 def importing(folder: Path, seed: int) -> AbstractContextManager[subprocess.Popen[str]]:
     """Start to import a list into a bank, in another process."""
     path = folder / f"list-{seed}.csv"
-    path.write_text("\n".join(bits.hex() for bits in fresh(LIST_LENGTH, seed)))
+    path.write_text("\n".join(bits.hex() for bits in random_hashes(LIST_LENGTH, seed)))
     words = ("gate", "bank", "import", str(path), "--bank", "listed", "--data", str(folder))
     return killed_at_end([sys.executable, "-m", "entrenous", *words])
 
@@ -105,7 +105,7 @@ def kill_round(
         for thread in threads:
             thread.join()
         is_sure = listing is not None and listing.wait() == 0
-    return None if seed is None else ImportedList(fresh(LIST_LENGTH, seed), is_sure)
+    return None if seed is None else ImportedList(random_hashes(LIST_LENGTH, seed), is_sure)
 
 
 def _wait_for_steps(clients: Sequence[Client], rng: random.Random) -> None:

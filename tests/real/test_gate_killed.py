@@ -12,7 +12,7 @@ from tests.postgres import Cluster
 from tests.real.gate_checks import LIST_LENGTH, ImportedList, store_faults
 from tests.real.gate_kills import Trial, run_trial
 from tests.real.gate_stories import HOLD, LET_THROUGH, REFUSE, Story, expected_decision
-from tests.stop.index.index_banks import fresh
+from tests.stop.index.index_banks import random_hashes
 
 pytestmark = pytest.mark.real
 
@@ -26,7 +26,7 @@ def test_kills_lose_no_claim_and_no_withdrawn_one_matches(tmp_path: Path) -> Non
 
 @pytest.mark.threat("gate-killed")
 def test_kills_of_two_gates_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
-    done = run_trial(Trial(kills=2, clients=4, seed=2), tmp_path, postgres.fresh())
+    done = run_trial(Trial(kills=2, clients=4, seed=2), tmp_path, postgres.create_database())
     assert done["faults"] == []
     assert done["kills"] == 2
 
@@ -49,7 +49,7 @@ def test_expected_decision_after_steps(steps: tuple[str, ...], expected: str) ->
 def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:
     """This gate never got a request, so everything in the story counts as lost."""
     story = Story(1, ("claim 0", "upload"), done=2, cases={"1919-8952-571b": HOLD})
-    listed = ImportedList(fresh(LIST_LENGTH, 1), is_sure=True)
+    listed = ImportedList(random_hashes(LIST_LENGTH, 1), is_sure=True)
     with open_platform(tmp_path) as (platform, _):
         faults = store_faults([story], [listed], platform)
     name = story.claim_name("0")

@@ -15,19 +15,19 @@ from entrenous.stop.commands.gate_index import add_commands
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.open_gate import open_platform
-from tests.stop.index.brute_force import flipped
-from tests.stop.index.index_banks import fresh, register
+from tests.stop.index.brute_force import flip_bits
+from tests.stop.index.index_banks import random_hashes, register_claim
 
 pytestmark = pytest.mark.slow
 
-ONE, PART, OTHER = fresh(3, 4)
+ONE, PART, OTHER = random_hashes(3, 4)
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
-        register(platform.bank, "a1", ONE, parts=(PART,))
+        register_claim(platform.bank, "a1", ONE, parts=(PART,))
     return folder
 
 
@@ -46,7 +46,7 @@ def run_json(*words: str) -> dict[str, Any]:
 
 
 def test_lookup_prints_distance_bank_and_state(data: Path) -> None:
-    near = flipped(ONE, range(0, 62, 2))
+    near = flip_bits(ONE, range(0, 62, 2))
     result = run_json("lookup", near.hex(), OTHER.hex(), PART.hex().upper(), "--data", str(data))
     assert result["schema"] == "entrenous/lookup/1"
     match = {"bank": "people", "claim": "a1", "state": "waiting"}
@@ -58,7 +58,7 @@ def test_lookup_prints_distance_bank_and_state(data: Path) -> None:
 
 
 def test_lookup_without_match_exits_with_1(data: Path) -> None:
-    far = flipped(ONE, range(32)).hex()
+    far = flip_bits(ONE, range(32)).hex()
     assert run_index("lookup", far, "--data", str(data)).exit_code == 1
     assert run_index("lookup", ONE.hex(), "--data", str(data)).exit_code == 0
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from entrenous.cli import run
-from tests.stop.index.index_banks import fresh
+from tests.stop.index.index_banks import random_hashes
 
-(HASH,) = (bits.hex() for bits in fresh(1, 4))
+(HASH,) = (bits.hex() for bits in random_hashes(1, 4))
 COMMANDS = [
     ("status",),
     ("bank", "list"),

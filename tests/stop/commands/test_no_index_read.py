@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from entrenous.cli import run
-from tests.stop.index.index_banks import fresh
+from tests.stop.index.index_banks import random_hashes
 
 pytestmark = pytest.mark.slow
 
-HASH, OTHER = (bits.hex() for bits in fresh(2, 4))
+HASH, OTHER = (bits.hex() for bits in random_hashes(2, 4))
 Typed = Callable[..., tuple[int, str]]
 
 

@@ -22,7 +22,7 @@ from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
-from tests.clips import hand_held_frames, encode_clip
+from tests.clips import encode_clip, hand_held_frames
 from tests.send.commands.test_letters import CommandLine, CommandResult
 from tests.send.message.talkers import voice_note
 from tests.stop.http.conftest import URL, AsgiTransport

@@ -51,7 +51,7 @@ def uploads() -> Iterator[bytes]:
 def test_two_processes_scan_each_upload_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = request.getfixturevalue("postgres").fresh() if kind == "postgres" else ""
+    url = request.getfixturevalue("postgres").create_database() if kind == "postgres" else ""
     database = f'database = "{url}"\n' if url else ""
     (tmp_path / "gate.toml").write_text(f"{database}slow_look_processes = 2\n")
     with start_gate(tmp_path) as gate:

@@ -18,7 +18,7 @@ from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
-from tests.stop.index.index_banks import fresh, register
+from tests.stop.index.index_banks import random_hashes, register_claim
 
 TRIAL = BankName("trial")
 
@@ -27,7 +27,7 @@ TRIAL = BankName("trial")
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
-        register(platform.bank, "a1", *fresh(2, 4))
+        register_claim(platform.bank, "a1", *random_hashes(2, 4))
     (folder / "gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
     return folder
 

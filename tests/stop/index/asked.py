@@ -1,4 +1,4 @@
-"""Open an index on a bank in PostgreSQL in a process of its own; read queries from stdin.
+"""A process that opens an index of a bank in PostgreSQL and answers queries from stdin.
 
 python -m tests.stop.index.asked FOLDER URL
 """
@@ -12,7 +12,7 @@ from entrenous.stop.store.engine import open_postgres_engine
 
 
 def main() -> None:
-    """For each line, a hash in hexadecimal, print the number of claims within 31 bits."""
+    """Print the number of claims within 31 bits of each hash, one hexadecimal hash a line."""
     engine = open_postgres_engine(sys.argv[2])
     bank = BankStore(engine)
     with open_index(Path(sys.argv[1]), bank, shards=2) as index:

@@ -6,44 +6,48 @@ import numpy as np
 
 from entrenous.fingerprint.nouns import NearHash
 
-Found = set[tuple[int, int, int]]
+MatchTriples = set[tuple[int, int, int]]
 
 
-def brute_force(known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], radius: int) -> Found:
-    """Return (query, entry number, distance) of every pair within ``radius`` bits."""
-    numbers = [(entry, int.from_bytes(bits, "big")) for entry, bits in known]
+def matches_by_brute_force(
+    known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], radius: int
+) -> MatchTriples:
+    """Return (query index, entry number, distance) of every pair within ``radius`` bits."""
+    known_numbers = [(entry, int.from_bytes(bits, "big")) for entry, bits in known]
     return {
-        (query, entry, apart)
-        for query, wanted in enumerate(int.from_bytes(one, "big") for one in queries)
-        for entry, bits in numbers
-        if (apart := (wanted ^ bits).bit_count()) <= radius
+        (query_index, entry, distance)
+        for query_index, query in enumerate(int.from_bytes(one, "big") for one in queries)
+        for entry, number in known_numbers
+        if (distance := (query ^ number).bit_count()) <= radius
     }
 
 
-def told(found: Iterable[NearHash]) -> Found:
-    """Return an index's results in the same form, after checking that none occurs twice."""
-    pairs = [(one.query, one.entry, one.distance) for one in found]
-    assert len(set(pairs)) == len(pairs)
-    return set(pairs)
+def distinct_matches(found: Iterable[NearHash]) -> MatchTriples:
+    """Return (query index, entry number, distance) of each result; assert that all differ."""
+    triples = [(one.query, one.entry, one.distance) for one in found]
+    assert len(set(triples)) == len(triples)
+    return set(triples)
 
 
-def flipped(bits: bytes, places: Iterable[int]) -> bytes:
-    """Return the hash with these bits flipped."""
-    number = int.from_bytes(bits, "big")
-    for place in places:
-        number ^= 1 << int(place)
+def flip_bits(picture_hash: bytes, positions: Iterable[int]) -> bytes:
+    """Return the hash with the bits at these positions flipped; the lowest bit has position 0."""
+    number = int.from_bytes(picture_hash, "big")
+    for position in positions:
+        number ^= 1 << int(position)
     return number.to_bytes(32, "big")
 
 
-def at_distance(bits: bytes, apart: int, rng: np.random.Generator) -> bytes:
-    """Return a hash that differs in exactly ``apart`` bits, at random positions."""
-    return flipped(bits, rng.choice(256, apart, replace=False))
+def hash_at_distance(picture_hash: bytes, distance: int, rng: np.random.Generator) -> bytes:
+    """Return a hash that differs in exactly ``distance`` bits, at random positions."""
+    return flip_bits(picture_hash, rng.choice(256, distance, replace=False))
 
 
-def odd_bank(count: int, rng: np.random.Generator) -> list[bytes]:
+def clustered_hashes(count: int, rng: np.random.Generator) -> list[bytes]:
     """Return random hashes, a cluster around one of them, and some with few or nearly all ones."""
     random = [rng.bytes(32) for _ in range(count // 2)]
-    crowd = [at_distance(random[0], int(rng.integers(0, 60)), rng) for _ in range(count // 4)]
-    low = [at_distance(bytes(32), int(rng.integers(0, 40)), rng) for _ in range(count // 8)]
-    high = [at_distance(b"\xff" * 32, int(rng.integers(0, 40)), rng) for _ in range(count // 8)]
+    crowd = [hash_at_distance(random[0], int(rng.integers(0, 60)), rng) for _ in range(count // 4)]
+    low = [hash_at_distance(bytes(32), int(rng.integers(0, 40)), rng) for _ in range(count // 8)]
+    high = [
+        hash_at_distance(b"\xff" * 32, int(rng.integers(0, 40)), rng) for _ in range(count // 8)
+    ]
     return [*random, *crowd, *low, *high, bytes(32), b"\xff" * 32]

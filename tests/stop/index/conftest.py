@@ -7,14 +7,14 @@ import pytest
 
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from tests.stop.index.index_banks import fresh, register
+from tests.stop.index.index_banks import random_hashes, register_claim
 
 
 @pytest.fixture
 def bank(tmp_path: Path) -> Iterator[BankStore]:
-    """Yield a bank with 20 whole and 20 part hashes, in a file, so that threads can share it."""
+    """Yield a bank with 20 whole-picture and 20 part hashes, in a file that threads can share."""
     engine = open_engine(tmp_path / "bank.db")
     store = BankStore(engine)
-    register(store, "first", *fresh(20, 1), parts=fresh(20, 2))
+    register_claim(store, "first", *random_hashes(20, 1), parts=random_hashes(20, 2))
     yield store
     engine.dispose()

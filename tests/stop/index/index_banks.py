@@ -9,14 +9,16 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.index.brute_force import at_distance, brute_force, told
+from tests.stop.index.brute_force import distinct_matches, hash_at_distance, matches_by_brute_force
 
 PEOPLE = BankName("people")
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
-def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> ClaimId:
-    """Register a waiting claim with these hashes."""
+def register_claim(
+    bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()
+) -> ClaimId:
+    """Register a waiting claim with these hashes of whole pictures and parts; return its id."""
     if not bank.banks():
         bank.set_bank(Bank(PEOPLE))
     claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
@@ -24,25 +26,30 @@ def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...]
     return claim.id
 
 
-def fresh(count: int, seed: int) -> tuple[bytes, ...]:
+def random_hashes(count: int, seed: int) -> tuple[bytes, ...]:
     """Return ``count`` random hashes."""
     rng = np.random.default_rng(seed)
     return tuple(rng.bytes(32) for _ in range(count))
 
 
-def agrees(index: IndexStore, bank: BankStore, seed: int = 1, most: int = 60) -> None:
-    """Check that the index equals brute force over the whole bank, at every distance up to 32.
+def assert_index_equals_brute_force(
+    index: IndexStore, bank: BankStore, seed: int = 1, query_count: int = 60
+) -> None:
+    """Compare an index with brute force over the whole bank, at every distance up to 32.
 
-    The index may also return entries that were withdrawn, which match no claim.
+    ``query_count`` queries are near random entries. The index may also return entries that were
+    withdrawn, which match no claim.
     """
     rng = np.random.default_rng(seed)
     entries = bank.entries(0)
     there = {entry.number for entry in entries}
     for part in (False, True):
         known = [(one.number, one.bits) for one in entries if one.part is part]
-        some = [known[int(row)][1] for row in rng.integers(0, len(known) or 1, most) if known]
-        queries = [at_distance(bits, at % 33, rng) for at, bits in enumerate(some)]
+        some = [
+            known[int(row)][1] for row in rng.integers(0, len(known) or 1, query_count) if known
+        ]
+        queries = [hash_at_distance(bits, at % 33, rng) for at, bits in enumerate(some)]
         queries += [rng.bytes(32) for _ in range(5)]
-        found = told(index.find_near_hashes(queries, part=part))
-        expected = brute_force(known, queries, 31)
+        found = distinct_matches(index.find_near_hashes(queries, part=part))
+        expected = matches_by_brute_force(known, queries, 31)
         assert {one for one in found if one[1] in there} == expected

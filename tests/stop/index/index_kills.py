@@ -3,9 +3,9 @@
     python -m tests.stop.index.index_kills --kills 50 [--seed 1] [--shards 4]
 
 Each time a worker process opens the bank and its index and works until it is killed (SIGKILL) at a
-random time. Then the index is opened again. Its results must equal brute force over the bank;
-every claim that the worker reported must be found, and none that it reported as withdrawn. No
-partly written file may be left, and after a rebuild no file may contain a withdrawn hash.
+random time. Then the index is opened again. Its results must equal those of brute force over the
+bank: they include every reported claim, and no claim that was reported as withdrawn. No partly
+written file may be left, and after a rebuild no file may contain a withdrawn hash.
 """
 
 import argparse
@@ -25,15 +25,19 @@ from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from tests.ready import start_program
-from tests.stop.index.index_banks import agrees, fresh, register
+from tests.stop.index.index_banks import (
+    assert_index_equals_brute_force,
+    random_hashes,
+    register_claim,
+)
 
-INITIAL_HASHES = 10_500  # hashes: enough that the index builds tables
+INITIAL_HASHES = 10_500  # enough that the index builds tables
 HASHES_PER_CLAIM = 20
 
 
 @dataclass
-class Reported:
-    """Changes that the bank has acknowledged, as reported by the workers."""
+class ReportedChanges:
+    """Changes that the bank acknowledged and the workers printed."""
 
     registered: dict[str, bytes] = field(default_factory=dict)
     withdrawn: dict[str, bytes] = field(default_factory=dict)
@@ -50,8 +54,8 @@ class Reported:
 
 
 @contextmanager
-def bank_in(folder: Path) -> Iterator[BankStore]:
-    """Open the bank in this folder."""
+def open_bank_in(folder: Path) -> Iterator[BankStore]:
+    """Yield the bank in this folder and close it at the end."""
     engine = open_engine(folder / "bank.db")
     try:
         yield BankStore(engine)
@@ -59,17 +63,17 @@ def bank_in(folder: Path) -> Iterator[BankStore]:
         engine.dispose()
 
 
-def work(folder: Path, seed: int, shards: int) -> None:
-    """Register claims, withdraw some, and write base after base, until killed."""
-    rng = np.random.default_rng([seed, 1])  # not the stream of the first claim
+def run_worker(folder: Path, seed: int, shards: int) -> None:
+    """Register and withdraw claims, and merge or rebuild the index, until the process is killed."""
+    rng = np.random.default_rng([seed, 1])  # unlike the seed of the first claim's hashes
     claims: list[ClaimId] = []
-    with bank_in(folder) as bank:
+    with open_bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
         print("ready", flush=True)  # noqa: T201 -- read by kill_once
         while True:
             name = f"claim-{seed}-{len(claims)}-{rng.integers(0, 1 << 30)}"
             hashes = [rng.bytes(32) for _ in range(HASHES_PER_CLAIM)]
-            claims.append(register(bank, name, *hashes))
+            claims.append(register_claim(bank, name, *hashes))
             print("registered", name, hashes[0].hex(), flush=True)  # noqa: T201 -- read by kill_once
             if rng.random() < 0.3:
                 withdrawn = claims.pop(int(rng.integers(0, len(claims))))
@@ -80,8 +84,8 @@ def work(folder: Path, seed: int, shards: int) -> None:
                 index.merge()
 
 
-def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
-    """Start a worker and kill it while it works."""
+def kill_once(folder: Path, seed: int, reported: ReportedChanges, shards: int) -> None:
+    """Start a worker, kill it while it works, and record the changes that it printed."""
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
     options = ["--seed", str(seed), "--shards", str(shards)]
@@ -97,12 +101,12 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
                 reported.record_line(line)
 
 
-def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
+def check_after_kill(folder: Path, seed: int, reported: ReportedChanges, shards: int) -> None:
     """Check what the module docstring says must hold after a kill."""
-    with bank_in(folder) as bank:
+    with open_bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
         assert not list((folder / "index").glob(".entrenous-*"))
-        agrees(index, bank, seed, most=40)
+        assert_index_equals_brute_force(index, bank, seed, query_count=40)
         for name, bits in reported.registered.items():
             near = index.find_near_hashes([bits], part=False)
             claims = bank.claims_on_pictures({one.entry for one in near})
@@ -120,19 +124,19 @@ def _is_withdrawn(bank: BankStore, name: str) -> bool:
     return bank.claim(ClaimId(name)).state.value == "withdrawn"
 
 
-def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
+def run_kills(folder: Path, kills: int, seed: int, shards: int = 1) -> ReportedChanges:
     """Kill ``kills`` workers, check the index after each, and return what they reported."""
-    reported = Reported()
-    with bank_in(folder) as bank:
-        register(bank, "beginning", *fresh(INITIAL_HASHES, seed))
+    reported = ReportedChanges()
+    with open_bank_in(folder) as bank:
+        register_claim(bank, "beginning", *random_hashes(INITIAL_HASHES, seed))
     for kill in range(kills):
         kill_once(folder, seed + kill, reported, shards)
-        compare(folder, seed + kill, reported, shards)
+        check_after_kill(folder, seed + kill, reported, shards)
     return reported
 
 
 def main() -> None:
-    """Kill workers, or with --work be one."""
+    """Kill workers, or run as a worker if ``--work`` is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -140,9 +144,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work is not None:
-        work(arguments.work, arguments.seed, arguments.shards)
+        run_worker(arguments.work, arguments.seed, arguments.shards)
     with TemporaryDirectory() as folder:
-        reported = run(Path(folder), arguments.kills, arguments.seed, arguments.shards)
+        reported = run_kills(Path(folder), arguments.kills, arguments.seed, arguments.shards)
     print(  # noqa: T201 -- a command
         f"{arguments.kills} kills: {len(reported.registered)} claims found, "
         f"{len(reported.withdrawn)} withdrawn and gone"

@@ -1,4 +1,4 @@
-"""The index on files equals brute force, whatever happens to its file, bank or peers."""
+"""FileIndex equals brute force, also after damage, withdrawals and another index's merges."""
 
 import os
 import threading
@@ -17,14 +17,18 @@ from entrenous.stop.nouns import BankCounts, HashEntry
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from tests.new_bank import copy_of, new_bank
-from tests.stop.index.index_banks import agrees, fresh, register
+from tests.new_bank import copy_bank, new_bank
+from tests.stop.index.index_banks import (
+    assert_index_equals_brute_force,
+    random_hashes,
+    register_claim,
+)
 
 
 @pytest.fixture
 def bank() -> BankStore:
     store = new_bank()
-    register(store, "first", *fresh(30, 1), parts=fresh(40, 2))
+    register_claim(store, "first", *random_hashes(30, 1), parts=random_hashes(40, 2))
     return store
 
 
@@ -33,14 +37,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def on_disk(folder: Path) -> bytes:
-    """Return the bytes of every file in the folder."""
+def folder_contents(folder: Path) -> bytes:
+    """Return the concatenated bytes of every file in the folder."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_first_index_is_made_from_the_bank(folder: Path, bank: BankStore) -> None:
+def test_first_index_is_built_from_the_bank(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
     assert (index.counts().whole, index.counts().parts, index.counts().added_since_base) == (
         30,
         40,
@@ -57,25 +61,25 @@ def test_index_folder_and_files_are_private(folder: Path, bank: BankStore) -> No
 
 def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
-    register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
-    agrees(index, bank)
+    register_claim(bank, "later", *random_hashes(5, 3), parts=random_hashes(6, 4))
+    assert_index_equals_brute_force(index, bank)
     assert index.counts().added_since_base == 11
     assert index.merge()
     assert index.counts().added_since_base == 0
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
     again = FileIndex(folder, bank)
     assert again.counts() == index.counts()
-    agrees(again, bank)
+    assert_index_equals_brute_force(again, bank)
 
 
 @pytest.mark.slow
 def test_large_bank_is_indexed_with_tables(folder: Path, bank: BankStore) -> None:
-    register(bank, "many", *fresh(12_000, 5))
+    register_claim(bank, "many", *random_hashes(12_000, 5))
     index = FileIndex(folder, bank)
-    register(bank, "more", *fresh(100, 6), parts=fresh(10_500, 7))
-    agrees(index, bank, most=33)
+    register_claim(bank, "more", *random_hashes(100, 6), parts=random_hashes(10_500, 7))
+    assert_index_equals_brute_force(index, bank, query_count=33)
     index.merge()
-    agrees(FileIndex(folder, bank), bank, most=33)
+    assert_index_equals_brute_force(FileIndex(folder, bank), bank, query_count=33)
 
 
 def test_merge_is_due_only_after_enough_new_hashes(
@@ -83,10 +87,10 @@ def test_merge_is_due_only_after_enough_new_hashes(
 ) -> None:
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 4)
     index = FileIndex(folder, bank)
-    register(bank, "four", *fresh(4, 3))
+    register_claim(bank, "four", *random_hashes(4, 3))
     index.find_near_hashes([], part=False)
     assert not index.is_merge_due()
-    register(bank, "five", *fresh(1, 4))
+    register_claim(bank, "five", *random_hashes(1, 4))
     index.find_near_hashes([], part=False)
     assert index.is_merge_due()
     index.merge()
@@ -94,43 +98,43 @@ def test_merge_is_due_only_after_enough_new_hashes(
 
 
 def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None:
-    secret, part = fresh(2, 8)
-    claim = register(bank, "private", secret, parts=(part,))
+    secret, part = random_hashes(2, 8)
+    claim = register_claim(bank, "private", secret, parts=(part,))
     index = FileIndex(folder, bank)
-    assert secret in on_disk(folder) or secret[:8] in on_disk(folder)
+    assert secret in folder_contents(folder) or secret[:8] in folder_contents(folder)
     assert not index.has_withdrawn_hashes()
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     assert index.has_withdrawn_hashes()
     index.rebuild()
     assert not index.has_withdrawn_hashes()
-    disk = on_disk(folder)
+    disk = folder_contents(folder)
     assert not any(bits[at : at + 8] in disk for bits in (secret, part) for at in (0, 8, 16, 24))
-    assert index.find_near_hashes([secret], part=False) == []  # nor is the hash in memory
-    agrees(index, bank)
+    assert index.find_near_hashes([secret], part=False) == []  # the hash has also left memory
+    assert_index_equals_brute_force(index, bank)
 
 
 @pytest.mark.slow
 def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStore) -> None:
-    secret = fresh(1, 8)[0]
-    claim = register(bank, "private", secret)
-    register(bank, "many", *fresh(10_001, 9))
+    secret = random_hashes(1, 8)[0]
+    claim = register_claim(bank, "private", secret)
+    register_claim(bank, "many", *random_hashes(10_001, 9))
     index = FileIndex(folder, bank)
-    assert secret in on_disk(folder)
+    assert secret in folder_contents(folder)
     before = index.counts()
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     index.rebuild()
-    assert secret[:8] not in on_disk(folder)
-    assert index.counts().in_base == before.in_base - 1  # so no table refers to it
-    agrees(index, bank, most=33)
+    assert secret[:8] not in folder_contents(folder)
+    assert index.counts().in_base == before.in_base - 1  # no table refers to the hash
+    assert_index_equals_brute_force(index, bank, query_count=33)
 
 
 def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStore) -> None:
-    """A hash that is withdrawn and registered again by somebody else gets another number."""
-    bits = fresh(1, 8)[0]
-    claim = register(bank, "one", bits)
+    """A withdrawn hash that somebody else registers again gets another entry number."""
+    bits = random_hashes(1, 8)[0]
+    claim = register_claim(bank, "one", bits)
     index = FileIndex(folder, bank)
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
-    register(bank, "two", bits)
+    register_claim(bank, "two", bits)
     for _ in range(2):
         near = index.find_near_hashes([bits], part=False)
         assert [found.id for _, found in bank.claims_on_pictures({one.entry for one in near})] == [
@@ -139,12 +143,12 @@ def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStor
         index.merge()
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "noise", "gone", "other version"])
-def test_damaged_base_is_made_again(folder: Path, bank: BankStore, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "noise", "gone", "other version"])
+def test_damaged_base_is_rebuilt(folder: Path, bank: BankStore, damage: str) -> None:
     FileIndex(folder, bank)
     base = folder / "base"
     data = bytearray(base.read_bytes())
-    match harm:
+    match damage:
         case "cut":
             base.write_bytes(data[: len(data) // 2])
         case "flip":
@@ -160,15 +164,15 @@ def test_damaged_base_is_made_again(folder: Path, bank: BankStore, harm: str) ->
             data[8] += 1
             base.write_bytes(data)
     index = FileIndex(folder, bank)
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
     assert read_base(base).count == 70
 
 
 @pytest.mark.slow
 def test_damage_to_an_open_base_is_not_merged(folder: Path, bank: BankStore) -> None:
     """A damaged page of the mapped file must not be copied under a new checksum."""
-    hashes = fresh(10_100, 5)
-    register(bank, "many", *hashes)
+    hashes = random_hashes(10_100, 5)
+    register_claim(bank, "many", *hashes)
     index = FileIndex(folder, bank)
     place = (folder / "base").read_bytes().index(hashes[77])
     with (folder / "base").open("r+b") as file:
@@ -179,38 +183,38 @@ def test_damage_to_an_open_base_is_not_merged(folder: Path, bank: BankStore) -> 
     index.merge()
     for one in (index, FileIndex(folder, bank)):
         assert [near.distance for near in one.find_near_hashes([hashes[77]], part=False)] == [0]
-        agrees(one, bank, most=33)
+        assert_index_equals_brute_force(one, bank, query_count=33)
 
 
 def test_a_base_of_another_bank_is_not_used(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank)
     other = new_bank()
-    register(other, "other", *fresh(200, 77))
-    agrees(FileIndex(folder, other), other)
+    register_claim(other, "other", *random_hashes(200, 77))
+    assert_index_equals_brute_force(FileIndex(folder, other), other)
 
 
 def test_restored_bank_that_reuses_numbers_is_read_again(folder: Path) -> None:
     bank = new_bank()
-    register(bank, "kept", *fresh(10, 1))
-    older = copy_of(bank)
-    register(bank, "lost", *fresh(5, 2))
+    register_claim(bank, "kept", *random_hashes(10, 1))
+    older = copy_bank(bank)
+    register_claim(bank, "lost", *random_hashes(5, 2))
     FileIndex(folder, bank)
-    register(older, "new", *fresh(3, 3))
-    agrees(FileIndex(folder, older), older)
+    register_claim(older, "new", *random_hashes(3, 3))
+    assert_index_equals_brute_force(FileIndex(folder, older), older)
 
 
-def test_another_process_switches_to_the_newer_base(folder: Path, bank: BankStore) -> None:
+def test_open_index_switches_to_the_newer_base(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
-    register(bank, "later", *fresh(5, 3))
+    register_claim(bank, "later", *random_hashes(5, 3))
     one.merge()
-    agrees(other, bank)
+    assert_index_equals_brute_force(other, bank)
     assert other.counts().in_base == 70
     other.switch_to_newer_bases()
     assert other.counts() == one.counts()
-    agrees(other, bank)
+    assert_index_equals_brute_force(other, bank)
 
 
-def test_two_processes_never_write_at_once(folder: Path, bank: BankStore) -> None:
+def test_merge_is_skipped_while_the_folder_is_locked(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     with lock_and_clean_folder(folder, wait=False) as locked:
         assert locked
@@ -232,10 +236,10 @@ def test_files_of_a_killed_process_are_removed(folder: Path, bank: BankStore) ->
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
 def test_single_hash_is_found_after_a_restart(folder: Path, copies: int) -> None:
     bank = new_bank()
-    bits = fresh(1, 9)[0]
+    bits = random_hashes(1, 9)[0]
     names = [f"{number:02}" for number in range(copies)]
     for name in names:
-        register(bank, name, bits)
+        register_claim(bank, name, bits)
     FileIndex(folder, bank)
     near = FileIndex(folder, bank).find_near_hashes([bits], part=False)
     claims = bank.claims_on_pictures({one.entry for one in near})
@@ -247,22 +251,22 @@ def test_empty_bank_has_no_matches(folder: Path) -> None:
     assert FileIndex(folder, bank).find_near_hashes([bytes(32)], part=False) == []
     again = FileIndex(folder, bank)
     assert not again.has_withdrawn_hashes()
-    register(bank, "first", bytes(32))
+    register_claim(bank, "first", bytes(32))
     assert len(again.find_near_hashes([bytes(32)], part=False)) == 1
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> Iterator[BankStore]:
+def sqlite_bank(tmp_path: Path) -> Iterator[BankStore]:
     engine = open_engine(tmp_path / "bank.db")
     yield BankStore(engine)
     engine.dispose()
 
 
 @pytest.mark.slow
-def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) -> None:
+def test_a_reader_during_merges_never_misses(folder: Path, sqlite_bank: BankStore) -> None:
     """A look-up finds every earlier registration while another thread writes bases."""
-    register(sqlite, "first", *fresh(200, 1))
-    index = FileIndex(folder, sqlite)
+    register_claim(sqlite_bank, "first", *random_hashes(200, 1))
+    index = FileIndex(folder, sqlite_bank)
     stop = threading.Event()
     merges = []
 
@@ -275,8 +279,8 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) ->
     try:
         registered: list[bytes] = []
         for turn in range(60):
-            bits = fresh(1, 100 + turn)
-            register(sqlite, f"claim-{turn}", *bits)
+            bits = random_hashes(1, 100 + turn)
+            register_claim(sqlite_bank, f"claim-{turn}", *bits)
             registered += bits
             found = {one.query for one in index.find_near_hashes(registered, part=False)}
             assert found == set(range(len(registered)))
@@ -284,7 +288,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) ->
         stop.set()
         merging.join()
     assert len(merges) > 3
-    agrees(index, sqlite)
+    assert_index_equals_brute_force(index, sqlite_bank)
 
 
 @dataclass
@@ -300,22 +304,24 @@ class PagedBank:
         return self.bank.count_claims_and_hashes()
 
 
-def test_bank_may_return_entries_in_pages(folder: Path, bank: BankStore) -> None:
+def test_entries_that_the_bank_returns_in_pages_are_all_indexed(
+    folder: Path, bank: BankStore
+) -> None:
     paged = cast("BankStore", PagedBank(bank))
     index = FileIndex(folder, paged)
-    agrees(index, bank)
-    register(bank, "later", *fresh(20, 3))
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
+    register_claim(bank, "later", *random_hashes(20, 3))
+    assert_index_equals_brute_force(index, bank)
     index.rebuild()
-    agrees(index, bank)
-    agrees(FileIndex(folder, paged), bank)
+    assert_index_equals_brute_force(index, bank)
+    assert_index_equals_brute_force(FileIndex(folder, paged), bank)
 
 
-_RANDOM = np.random.default_rng(9)
-SNAPSHOT_HASHES = [_RANDOM.bytes(32) for _ in range(4)]
+_RNG = np.random.default_rng(9)
+SNAPSHOT_HASHES = [_RNG.bytes(32) for _ in range(4)]
 
 
-def known_snapshot() -> IndexSnapshot:
+def snapshot_of_three_hashes() -> IndexSnapshot:
     entries = [
         HashEntry(number, bits, part=False)
         for number, bits in enumerate(SNAPSHOT_HASHES[:3], start=1)
@@ -324,7 +330,7 @@ def known_snapshot() -> IndexSnapshot:
 
 
 def test_second_look_up_is_cached_and_the_third_is_not() -> None:
-    one = known_snapshot()
+    one = snapshot_of_three_hashes()
     first = one.find_near_hashes(SNAPSHOT_HASHES[:2], part=False)
     assert [(near.query, near.entry) for near in first] == [(0, 1), (1, 2)]
     assert one.find_near_hashes(SNAPSHOT_HASHES[:2], part=False) is first
@@ -334,14 +340,14 @@ def test_second_look_up_is_cached_and_the_third_is_not() -> None:
 
 
 def test_cache_is_not_used_after_new_entries() -> None:
-    one = known_snapshot()
+    one = snapshot_of_three_hashes()
     assert one.find_near_hashes(SNAPSHOT_HASHES[3:], part=False) == []
     more = one.with_added_entries([HashEntry(4, SNAPSHOT_HASHES[3], part=False)])
     assert [near.entry for near in more.find_near_hashes(SNAPSHOT_HASHES[3:], part=False)] == [4]
 
 
 def test_cache_of_unrepeated_look_ups_is_bounded() -> None:
-    one = known_snapshot()
+    one = snapshot_of_three_hashes()
     for number in range(100):
         one.find_near_hashes([number.to_bytes(32, "big")], part=False)
     assert len(one.cached_results) <= 32

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.sizes import size
-from tests.stop.index.index_kills import run
+from tests.stop.index.index_kills import run_kills
 
 
 @pytest.mark.real
 @pytest.mark.parametrize("shards", [1, 4])
 def test_index_survives_kills(tmp_path: Path, shards: int) -> None:
-    """To test more kills: ``python -m tests.stop.index.index_kills --kills 50``."""
-    reported = run(tmp_path, kills=size(2, 6), seed=20, shards=shards)
+    """``python -m tests.stop.index.index_kills --kills 50`` tests more kills."""
+    reported = run_kills(tmp_path, kills=size(2, 6), seed=20, shards=shards)
     assert reported.registered

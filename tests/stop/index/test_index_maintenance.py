@@ -1,4 +1,4 @@
-"""An index that maintains itself: merges, uses newer bases, removes withdrawn hashes."""
+"""Automatic maintenance of an index: merges, removal of withdrawn hashes, and repairs."""
 
 import threading
 import time
@@ -15,11 +15,15 @@ from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.nouns import BankCounts, BankUnreachable, HashEntry
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.index.index_banks import agrees, fresh, register
+from tests.stop.index.index_banks import (
+    assert_index_equals_brute_force,
+    random_hashes,
+    register_claim,
+)
 
 pytestmark = pytest.mark.slow
 
-ROUND_S = 0.01
+ROUND_INTERVAL_S = 0.01
 
 
 @pytest.fixture
@@ -28,75 +32,80 @@ def folder(tmp_path: Path) -> Path:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait at most a minute until a condition, which another thread causes, is true."""
+    """Wait at most a minute until the condition is true."""
     deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
-        threading.Event().wait(ROUND_S)
+        threading.Event().wait(ROUND_INTERVAL_S)
 
 
 def test_index_merges_automatically(
     folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
-    with open_index(folder, bank, round_interval_s=ROUND_S) as index:
-        register(bank, "later", *fresh(11, 3))
-        agrees(index, bank)
+    with open_index(folder, bank, round_interval_s=ROUND_INTERVAL_S) as index:
+        register_claim(bank, "later", *random_hashes(11, 3))
+        assert_index_equals_brute_force(index, bank)
         wait_until(lambda: read_base(folder / "base").count == 51)
-        agrees(index, bank)
+        assert_index_equals_brute_force(index, bank)
 
 
 def test_withdrawn_hashes_are_removed_automatically_in_every_process(
     folder: Path, bank: BankStore
 ) -> None:
-    secret = fresh(1, 5)[0]
-    claim = register(bank, "private", secret)
+    secret = random_hashes(1, 5)[0]
+    claim = register_claim(bank, "private", secret)
     with (
         open_index(
-            folder, bank, round_interval_s=ROUND_S, withdrawn_check_interval_s=ROUND_S
+            folder,
+            bank,
+            round_interval_s=ROUND_INTERVAL_S,
+            withdrawn_check_interval_s=ROUND_INTERVAL_S,
         ) as one,
-        open_index(folder, bank, round_interval_s=ROUND_S, withdrawn_check_interval_s=60) as other,
+        open_index(
+            folder, bank, round_interval_s=ROUND_INTERVAL_S, withdrawn_check_interval_s=60
+        ) as other,
     ):
         bank.apply_event(claim, ClaimEvent.WITHDRAW)
         wait_until(lambda: secret[:8] not in (folder / "base").read_bytes())
         for index in (one, other):
             wait_until(lambda each=index: each.find_near_hashes([secret], part=False) == [])  # type: ignore[misc]
-            agrees(index, bank)
+            assert_index_equals_brute_force(index, bank)
 
 
 def test_index_far_behind_is_merged_before_the_first_answer(
     folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_index(folder, bank).close()
-    register(bank, "later", *fresh(11, 3))
+    register_claim(bank, "later", *random_hashes(11, 3))
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
     with open_index(folder, bank, round_interval_s=60) as index:
         assert index.index.counts().added_since_base == 0
-        agrees(index, bank)
+        assert_index_equals_brute_force(index, bank)
 
 
-def overwrite(file: Path, place: int, data: bytes) -> None:
-    """Overwrite bytes at an offset in a file that an open index has mapped."""
+def overwrite(file: Path, offset: int, data: bytes) -> None:
+    """Overwrite bytes in a file that an open index has mapped."""
     with file.open("r+b") as opened:
-        opened.seek(place)
+        opened.seek(offset)
         opened.write(data)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-def test_damage_in_use_is_detected_and_repaired(
+def test_damage_to_an_open_index_is_detected_and_repaired(
     folder: Path, bank: BankStore, caplog: pytest.LogCaptureFixture, shards: int
 ) -> None:
-    hashes = fresh(10_100, 5)
-    register(bank, "many", *hashes)
+    hashes = random_hashes(10_100, 5)
+    register_claim(bank, "many", *hashes)
     with (
-        open_index(folder, bank, shards=shards, round_interval_s=ROUND_S) as one,
-        open_index(folder, bank, shards=shards, round_interval_s=ROUND_S) as other,
+        open_index(folder, bank, shards=shards, round_interval_s=ROUND_INTERVAL_S) as one,
+        open_index(folder, bank, shards=shards, round_interval_s=ROUND_INTERVAL_S) as other,
     ):
         (file,) = [path for path in folder.glob("base*") if hashes[77] in path.read_bytes()]
         overwrite(file, file.read_bytes().index(hashes[77]), bytes(32))
         for index in (one, other):
             wait_until(lambda each=index: each.find_near_hashes([hashes[77]], part=False) != [])  # type: ignore[misc]
-            agrees(index, bank, most=33)
+            assert_index_equals_brute_force(index, bank, query_count=33)
     read_base(file)
     messages = [record.message for record in caplog.records if record.name == "entrenous.index"]
     assert messages
@@ -105,7 +114,7 @@ def test_damage_in_use_is_detected_and_repaired(
 
 def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
     """The sections are the hashes, numbers and tables of whole pictures and of parts."""
-    register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
+    register_claim(bank, "many", *random_hashes(10_100, 5), parts=random_hashes(10_100, 6))
     index = FileIndex(folder, bank)
     assert len(read_base(folder / "base").sections) == 8
     for section in range(8):
@@ -119,10 +128,10 @@ def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
         middle = data.size // 2
         overwrite(folder / "base", header + before + middle, bytes([data[middle] ^ 4]))
         assert any(index.finds_damage(100_000) for _ in range(2 * steps)), section
-        assert index.finds_damage(1)  # until the repair, which may fail at first
+        assert index.finds_damage(1)  # damage is reported until the repair
         index.replace_damaged_bases()
         assert not any(index.finds_damage(100_000) for _ in range(steps)), section
-    agrees(index, bank, most=33)
+    assert_index_equals_brute_force(index, bank, query_count=33)
 
 
 def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankStore) -> None:
@@ -133,7 +142,7 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     assert index.finds_damage(1_000_000)
     index.replace_damaged_bases()
     assert not index.finds_damage(1_000_000)
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
 
 
 def test_base_repaired_by_another_process_is_used(folder: Path, bank: BankStore) -> None:
@@ -142,7 +151,7 @@ def test_base_repaired_by_another_process_is_used(folder: Path, bank: BankStore)
     written = read_base(folder / "base").file
     other.replace_damaged_bases()
     assert read_base(folder / "base").file == written
-    agrees(other, bank)
+    assert_index_equals_brute_force(other, bank)
 
 
 def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: BankStore) -> None:
@@ -152,7 +161,7 @@ def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: BankStore)
 
 
 @dataclass
-class UnreachableAtFirst:
+class InitiallyUnreachableBank:
     """A bank whose first three counts fail, as if its database were unreachable."""
 
     bank: BankStore
@@ -171,11 +180,14 @@ class UnreachableAtFirst:
 def test_maintenance_continues_after_the_bank_was_unreachable(
     folder: Path, bank: BankStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    unreachable = UnreachableAtFirst(bank)
+    unreachable = InitiallyUnreachableBank(bank)
     with open_index(
-        folder, unreachable, round_interval_s=ROUND_S, withdrawn_check_interval_s=ROUND_S
+        folder,
+        unreachable,
+        round_interval_s=ROUND_INTERVAL_S,
+        withdrawn_check_interval_s=ROUND_INTERVAL_S,
     ) as index:  # type: ignore[arg-type]
         wait_until(lambda: unreachable.counts_requested > 5)
-        agrees(index, bank)
+        assert_index_equals_brute_force(index, bank)
     messages: Sequence[str] = [record.message for record in caplog.records]
     assert messages[:3] == ["index-waits BankUnreachable"] * 3

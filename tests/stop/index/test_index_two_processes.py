@@ -1,4 +1,4 @@
-"""Processes on one PostgreSQL database: the next look-up of each sees the other's changes."""
+"""Two processes on one PostgreSQL database: each look-up sees the other process's changes."""
 
 import subprocess
 import sys
@@ -16,16 +16,16 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_postgres_engine
 from tests.postgres import Cluster
 from tests.ready import start_program
-from tests.stop.index.index_banks import fresh, register
+from tests.stop.index.index_banks import random_hashes, register_claim
 
 pytestmark = pytest.mark.real
 
-CLAIMS = 20
-WITHIN_S = 1.0  # the limit of the median, since the machine may be busy
+CLAIM_COUNT = 20
+MEDIAN_DURATION_S_MAX = 1.0  # a median, since the machine may be busy
 
 
 @contextmanager
-def other_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
+def start_query_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
     command = [sys.executable, "-m", "tests.stop.index.asked", str(folder), url]
     with start_program(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -35,34 +35,34 @@ def other_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
         output, queries = process.stdout, process.stdin
         assert output.readline() == "ready\n"
 
-        def matches(bits: bytes) -> int:
+        def count_claims(bits: bytes) -> int:
             queries.write(bits.hex() + "\n")
             queries.flush()
             return int(output.readline())
 
-        yield matches
+        yield count_claims
         queries.close()
 
 
 def test_next_look_up_of_another_process_sees_the_change(tmp_path: Path, postgres: Cluster) -> None:
-    """The first answer after each change is right and quick."""
-    url = postgres.fresh()
+    """The first look-up after each change is correct and, in the median, takes a second or less."""
+    url = postgres.create_database()
     engine = open_postgres_engine(url)
     bank = BankStore(engine)
-    register(bank, "before", *fresh(50, 1))
+    register_claim(bank, "before", *random_hashes(50, 1))
     own_index = FileIndex(tmp_path / "own", bank)
     durations_s: list[float] = []
-    with other_process(tmp_path / "other", url) as matches:
-        for number, bits in enumerate(fresh(CLAIMS, 2)):
-            assert matches(bits) == 0
+    with start_query_process(tmp_path / "other", url) as count_claims:
+        for number, bits in enumerate(random_hashes(CLAIM_COUNT, 2)):
+            assert count_claims(bits) == 0
             began = time.perf_counter()
-            claim = register(bank, f"claim-{number}", bits)
-            assert matches(bits) == 1
+            claim = register_claim(bank, f"claim-{number}", bits)
+            assert count_claims(bits) == 1
             added = time.perf_counter()
             bank.apply_event(claim, ClaimEvent.WITHDRAW)
-            assert matches(bits) == 0
+            assert count_claims(bits) == 0
             durations_s += [added - began, time.perf_counter() - added]
             near = {one.entry for one in own_index.find_near_hashes([bits], part=False)}
             assert bank.claims_on_pictures(near) == ()
     engine.dispose()
-    assert median(durations_s) <= WITHIN_S
+    assert median(durations_s) <= MEDIAN_DURATION_S_MAX

@@ -1,4 +1,4 @@
-"""An index that is opened by its first look-up."""
+"""LazyIndex, which opens its index at the first look-up."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from entrenous.stop.index.maintenance import LazyIndex, MaintainedIndex, open_index
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.index.index_banks import agrees, fresh
+from tests.stop.index.index_banks import assert_index_equals_brute_force, random_hashes
 
 
 def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: BankStore) -> None:
@@ -19,7 +19,7 @@ def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: Ba
 
     index = LazyIndex(open_and_record)
     assert opened == []
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
     assert index.get_open_index() is opened[0]
     assert len(opened) == 1
     index.close()
@@ -35,8 +35,8 @@ def test_failed_opening_is_tried_again(tmp_path: Path, bank: BankStore) -> None:
 
     index = LazyIndex(open_after_failures)
     with pytest.raises(BankUnreachable):
-        index.find_near_hashes(fresh(1, 1), part=False)
-    agrees(index, bank)
+        index.find_near_hashes(random_hashes(1, 1), part=False)
+    assert_index_equals_brute_force(index, bank)
     index.close()
 
 

@@ -1,4 +1,4 @@
-"""The index of embeddings follows its store: new ones are found, withdrawn ones are dropped."""
+"""The index of embeddings in memory finds new embeddings and drops withdrawn ones."""
 
 import numpy as np
 import pytest
@@ -20,8 +20,10 @@ def embedding(seed: int) -> Embedding:
     )
 
 
-def mixed_embedding(seed: int, other: int, share: float) -> Embedding:
-    vectors = [np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other)]
+def mixed_embedding(seed: int, other_seed: int, share: float) -> Embedding:
+    vectors = [
+        np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other_seed)
+    ]
     return quantise_embedding((vectors[0] + share * vectors[1]).astype(np.float32))
 
 
@@ -32,21 +34,23 @@ def bank() -> BankStore:
     return made
 
 
-def found(index: RegisteredEmbeddings, *queries: Embedding, at_least: float = 0.5) -> list[str]:
-    matches = index.find_similar(queries, [at_least] * len(queries))
+def matching_claims(
+    index: RegisteredEmbeddings, *queries: Embedding, cosine_min: float = 0.5
+) -> list[str]:
+    matches = index.find_similar(queries, [cosine_min] * len(queries))
     return [f"{one.query} {one.claim}" for one in matches]
 
 
 def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: BankStore) -> None:
     index = RegisteredEmbeddings(bank)
-    assert found(index, embedding(1)) == []
+    assert matching_claims(index, embedding(1)) == []
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
     bank.register(Registration(claim("b"), (ONE,), embedding=embedding(1)))
     bank.register(Registration(claim("c"), (TWO,), embedding=embedding(2)))
-    assert found(index, embedding(1), embedding(2), embedding(3)) == ["0 a", "0 b", "1 c"]
+    assert matching_claims(index, embedding(1), embedding(2), embedding(3)) == ["0 a", "0 b", "1 c"]
 
 
-def test_each_query_has_its_own_bound(bank: BankStore) -> None:
+def test_each_query_has_its_own_cosine_threshold(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
     index = RegisteredEmbeddings(bank)
     mixed = mixed_embedding(1, 2, 1.5)  # a cosine of about 0.55
@@ -60,15 +64,15 @@ def test_withdrawn_embeddings_leave_memory(bank: BankStore) -> None:
     index = RegisteredEmbeddings(bank)
     for number, name in enumerate("abc"):
         bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))
-    assert len(found(index, embedding(0), at_least=-1.0)) == 3
+    assert len(matching_claims(index, embedding(0), cosine_min=-1.0)) == 3
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
-    assert found(index, embedding(1), at_least=-1.0) == ["0 a", "0 c"]
+    assert matching_claims(index, embedding(1), cosine_min=-1.0) == ["0 a", "0 c"]
     assert embedding(1).numbers not in index.rows.tobytes()
     bank.register(Registration(claim("d"), (ONE,), embedding=embedding(3)))
-    assert found(index, embedding(3)) == ["0 d"]
+    assert matching_claims(index, embedding(3)) == ["0 d"]
 
 
 def test_embeddings_of_another_network_are_not_compared(bank: BankStore) -> None:
-    other = Embedding(embedding(1).numbers, "another-network")
-    bank.register(Registration(claim("a"), (ONE,), embedding=other))
-    assert found(RegisteredEmbeddings(bank), embedding(1)) == []
+    other_seed = Embedding(embedding(1).numbers, "another-network")
+    bank.register(Registration(claim("a"), (ONE,), embedding=other_seed))
+    assert matching_claims(RegisteredEmbeddings(bank), embedding(1)) == []

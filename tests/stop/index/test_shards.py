@@ -15,14 +15,20 @@ from entrenous.stop.index.file_index import FileIndex, index_condition
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from tests.new_bank import new_bank
-from tests.stop.index.brute_force import odd_bank
-from tests.stop.index.index_banks import agrees, fresh, register
+from tests.stop.index.brute_force import clustered_hashes
+from tests.stop.index.index_banks import (
+    assert_index_equals_brute_force,
+    random_hashes,
+    register_claim,
+)
 
 
 @pytest.fixture
 def bank() -> BankStore:
     store = new_bank()
-    register(store, "first", *odd_bank(80, np.random.default_rng(1)), parts=fresh(40, 2))
+    register_claim(
+        store, "first", *clustered_hashes(80, np.random.default_rng(1)), parts=random_hashes(40, 2)
+    )
     return store
 
 
@@ -31,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def files(folder: Path) -> set[str]:
+def index_file_names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - {"lock"}
 
 
@@ -46,15 +52,15 @@ def test_sharded_index_equals_brute_force(
 ) -> None:
     monkeypatch.setattr(multi_index, "_LINEAR_SCAN_HASHES_MAX", scanned_max)
     index = FileIndex(folder, bank, shards)
-    agrees(index, bank, most=33)
-    register(bank, "later", *fresh(30, 3), parts=fresh(30, 4))
-    agrees(index, bank, most=33)
+    assert_index_equals_brute_force(index, bank, query_count=33)
+    register_claim(bank, "later", *random_hashes(30, 3), parts=random_hashes(30, 4))
+    assert_index_equals_brute_force(index, bank, query_count=33)
     assert index.counts().added_since_base == 60
     assert index.merge()
     assert index.counts().added_since_base == 0
     for one in (index, FileIndex(folder, bank, shards)):
-        agrees(one, bank, most=33)
-    assert len(files(folder)) == shards
+        assert_index_equals_brute_force(one, bank, query_count=33)
+    assert len(index_file_names(folder)) == shards
 
 
 def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -> None:
@@ -75,8 +81,8 @@ def test_another_number_of_shards_rewrites_all_files(
 ) -> None:
     FileIndex(folder, bank, before)
     index = FileIndex(folder, bank, after)
-    agrees(index, bank)
-    assert files(folder) == {shard.file_name for shard in Shard.all_shards(after)}
+    assert_index_equals_brute_force(index, bank)
+    assert index_file_names(folder) == {shard.file_name for shard in Shard.all_shards(after)}
     assert index.counts().in_base == bank.count_claims_and_hashes().hashes
 
 
@@ -84,7 +90,7 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
     folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = FileIndex(folder, bank, 4)
-    register(bank, "later", *fresh(40, 5), parts=fresh(40, 6))
+    register_claim(bank, "later", *random_hashes(40, 5), parts=random_hashes(40, 6))
     writes_left = [2]
 
     def write_two(path: Path, whole: HashIndex, parts: HashIndex, shard: Shard) -> None:
@@ -99,15 +105,15 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
     monkeypatch.undo()
     again = FileIndex(folder, bank, 4)
     assert 0 < again.counts().added_since_base < 80
-    agrees(again, bank)
-    agrees(index, bank)
+    assert_index_equals_brute_force(again, bank)
+    assert_index_equals_brute_force(index, bank)
     assert again.merge()
-    agrees(again, bank)
+    assert_index_equals_brute_force(again, bank)
 
 
 def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> None:
-    (secret,) = fresh(1, 8)
-    claim = register(bank, "private", secret)
+    (secret,) = random_hashes(1, 8)
+    claim = register_claim(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
     shard_file = folder / Shard.all_shards(4)[shard_of(secret, 4)].file_name
     before = read_base(shard_file).count
@@ -116,14 +122,14 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     index.rebuild()
     assert read_base(shard_file).count == before - 1
     assert index.find_near_hashes([secret], part=False) == []
-    agrees(index, bank)
+    assert_index_equals_brute_force(index, bank)
 
 
-@pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
-def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str) -> None:
+@pytest.mark.parametrize("damage", ["gone", "cut", "of another shard"])
+def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, damage: str) -> None:
     FileIndex(folder, bank, 2)
     one, other = (folder / shard.file_name for shard in Shard.all_shards(2))
-    match harm:
+    match damage:
         case "gone":
             one.unlink()
             assert index_condition(folder, 2) == "missing"
@@ -132,21 +138,21 @@ def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str)
             assert index_condition(folder, 2) == "damaged"
         case _:
             shutil.copyfile(other, one)
-    agrees(FileIndex(folder, bank, 2), bank)
+    assert_index_equals_brute_force(FileIndex(folder, bank, 2), bank)
 
 
-def test_another_process_switches_to_newer_shards(folder: Path, bank: BankStore) -> None:
+def test_open_index_switches_to_newer_shards(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank, 4), FileIndex(folder, bank, 4)
-    register(bank, "later", *fresh(20, 3))
+    register_claim(bank, "later", *random_hashes(20, 3))
     one.merge()
-    agrees(other, bank)
+    assert_index_equals_brute_force(other, bank)
     other.switch_to_newer_bases()
     assert other.counts() == one.counts()
-    agrees(other, bank)
+    assert_index_equals_brute_force(other, bank)
 
 
-def test_shard_of_bytes_and_of_words_agree() -> None:
-    hashes = fresh(500, 9)
+def test_shard_of_a_hash_is_the_same_as_bytes_and_as_words() -> None:
+    hashes = random_hashes(500, 9)
     for count in (1, 2, 3, 64):
         numbers = [shard_of(bits, count) for bits in hashes]
         contained = np.stack(
