@@ -10,7 +10,7 @@ from tests.stop.platform_for_tests import GateSetup
 
 
 @pytest.fixture(autouse=True)
-def _connections_closed() -> Iterator[None]:
+def _close_connections_after_test() -> Iterator[None]:
     yield
     close_connections()
 
@@ -22,10 +22,7 @@ def gate_setup() -> GateSetup:
 
 @pytest.fixture(scope="session")
 def her_picture() -> Any:
-    """Return the picture that tests register: RGB, 330 by 330 pixels.
-
-    Its hash differs a little from that of a JPEG of it, as with most pictures.
-    """
+    """Return the RGB picture that tests register, whose JPEGs have slightly different hashes."""
     return cv2.resize(skimage.data.astronaut(), (330, 330), interpolation=cv2.INTER_AREA)
 
 

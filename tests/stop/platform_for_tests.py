@@ -1,4 +1,4 @@
-"""Helpers for tests of a platform: a new database, a settable clock, seeded tokens, uploads."""
+"""Helpers for tests of a platform: databases, devices, pictures and uploads."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -34,12 +34,12 @@ from entrenous.stop.upload_record import PublishedAnyway
 from entrenous.wire.encodings import to_base64url
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.new_bank import index_beside, prepared_bank, reviews_beside
+from tests.new_bank import index_of, prepared_bank, review_queue_of
 
 
 @dataclass
 class InProcessGate:
-    """A registration client whose gate is in the same process; messages use the wire format."""
+    """A registration client that calls a platform in the same process, through the wire format."""
 
     platform: Platform
     url: str = "http://127.0.0.1:7802"
@@ -68,7 +68,7 @@ def _encode_and_decode(status: ClaimStatus) -> ClaimStatus:
 
 @dataclass
 class GateSetup:
-    """A person's device, a platform, and the connection between them."""
+    """A person's device and a platform in memory, connected by an ``InProcessGate``."""
 
     clock: SettableClock = field(default_factory=SettableClock)
     limits: GateLimits = field(default_factory=GateLimits)
@@ -84,8 +84,8 @@ class GateSetup:
             clock=self.clock,
             random_source=SeededRandomSource("platform"),
             bank=self.bank,
-            index=index_beside(self.bank),
-            reviews=reviews_beside(self.bank),
+            index=index_of(self.bank),
+            reviews=review_queue_of(self.bank),
             read_picture=read_picture,
             limits=self.limits,
             read_clip=read_clip,
@@ -133,7 +133,7 @@ def jpeg(pixels: Any, quality: int = 50) -> bytes:
 
 
 def screenshot_crop(pixels: Any) -> bytes:
-    """Return an off-centre crop of about 70 % of the area, scaled down, JPEG quality 50."""
+    """Return an off-centre crop of about 70 % of the area, scaled down, as a JPEG."""
     height, width, _ = pixels.shape
     rows, columns = int(0.837 * height), int(0.837 * width)
     cut = pixels[height // 11 : height // 11 + rows, width // 13 : width // 13 + columns]
@@ -147,7 +147,7 @@ def judge_upload(
     reference: str = "",
     publishes: PublishedAnyway = PublishedAnyway.NOTHING,
 ) -> Decision:
-    """Decide about an upload and keep its bytes, as the gate does before and after its answer."""
+    """Decide about an upload, then store its bytes if the decision needs them, like a gate."""
     decision = decide_upload(untrusted_data, platform, reference, publishes)
     store_upload_bytes_if_needed(decision, untrusted_data, platform)
     return decision
@@ -156,13 +156,13 @@ def judge_upload(
 def protect_picture(
     picture: Picture, *, adult: bool, parts: bool, gate: Any, device: Device
 ) -> Protection:
-    """Register a decoded picture."""
+    """Register the fingerprint of a picture at a gate."""
     consent = Consent(adult=adult, parts=parts)
     return register_fingerprints(fingerprint_picture(picture, consent, device), gate, device)
 
 
 def write_opinion(opinion: Opinion, signature: bytes) -> bytes:
-    """Return the JSON that a partner platform submits."""
+    """Return the opinion and its signature as the JSON that a partner platform submits."""
     return msgspec.json.encode(
         {
             "schema": "entrenous/opinion/1",

@@ -1,4 +1,4 @@
-"""Alerts about floods and overdue reviews, with nothing about their content."""
+"""Alerts about floods and about overdue reviews."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,8 +11,8 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
 @dataclass
-class Pager:
-    """Records alerts as pairs of kind and count, or fails while it is broken."""
+class RecordingPager:
+    """An alert program that records alerts as pairs of kind and count, or fails while broken."""
 
     broken: bool = False
     sent: list[tuple[str, int]] = field(default_factory=list)
@@ -24,12 +24,12 @@ class Pager:
 
 
 @pytest.fixture
-def pager() -> Pager:
-    return Pager()
+def pager() -> RecordingPager:
+    return RecordingPager()
 
 
 @pytest.fixture
-def gate_setup(pager: Pager) -> GateSetup:
+def gate_setup(pager: RecordingPager) -> GateSetup:
     made = GateSetup(limits=GateLimits(held_per_hash=3, page_after_hours=2))
     made.platform = replace(made.platform, send_alert=pager.send)
     return made
@@ -38,7 +38,7 @@ def gate_setup(pager: Pager) -> GateSetup:
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_flood_and_overdue_reviews_alert_once_an_hour(
-    gate_setup: GateSetup, pager: Pager, her_picture: Any
+    gate_setup: GateSetup, pager: RecordingPager, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for quality in range(40, 43):
@@ -56,7 +56,7 @@ def test_flood_and_overdue_reviews_alert_once_an_hour(
 
 
 def test_failed_alert_is_sent_again_after_an_hour(
-    gate_setup: GateSetup, pager: Pager, her_picture: Any
+    gate_setup: GateSetup, pager: RecordingPager, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for quality in range(40, 44):
@@ -72,7 +72,7 @@ def test_failed_alert_is_sent_again_after_an_hour(
 
 
 def test_alerts_stay_due_without_an_alert_program(
-    gate_setup: GateSetup, pager: Pager, her_picture: Any
+    gate_setup: GateSetup, pager: RecordingPager, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for quality in range(40, 44):

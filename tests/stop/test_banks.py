@@ -1,4 +1,4 @@
-"""Importing lists of hashes into banks."""
+"""Importing lists of hashes into banks, and preparing the built-in banks."""
 
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from entrenous.stop.nouns import (
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
-NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
-LISTED = BankName("listed")
+META_NEEDLES_FILE = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.txt"
+LIST_BANK = BankName("listed")
 
 
 def test_list_is_imported_and_bad_lines_are_reported(
@@ -34,7 +34,7 @@ def test_list_is_imported_and_bad_lines_are_reported(
 ) -> None:
     good = fingerprint(picture(her_picture)).hex
     text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
-    imported = import_hashes(text, LISTED, gate_setup.platform)
+    imported = import_hashes(text, LIST_BANK, gate_setup.platform)
     assert (imported.accepted, imported.already) == (1, 1)
     assert [line for line, _ in imported.refused] == [5, 7]
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
@@ -53,23 +53,23 @@ def test_importing_a_list_twice_adds_nothing(gate_setup: GateSetup, her_picture:
     text = fingerprint(picture(her_picture)).hex + "\n" + "0f" * 32
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
     for accepted in (2, 0, 0):
-        imported = import_hashes(text, LISTED, gate_setup.platform)
+        imported = import_hashes(text, LIST_BANK, gate_setup.platform)
         assert (imported.accepted, imported.already) == (accepted, 2 - accepted)
     assert len(judge_upload(jpeg(her_picture), gate_setup.platform).matches) == 1
-    again = import_hashes(text, LISTED, gate_setup.platform, looks_back=True)
+    again = import_hashes(text, LIST_BANK, gate_setup.platform, looks_back=True)
     assert (again.accepted, again.looked_back) == (0, 1)
-    confirmed_import = import_hashes(text, LISTED, gate_setup.platform, confirmed=True)
+    confirmed_import = import_hashes(text, LIST_BANK, gate_setup.platform, confirmed=True)
     assert (confirmed_import.accepted, confirmed_import.already) == (2, 0)
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
     for confirmed in (True, False):  # a confirmed claim includes a waiting one
-        done = import_hashes(text, LISTED, gate_setup.platform, confirmed=confirmed)
+        done = import_hashes(text, LIST_BANK, gate_setup.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
 
 def test_look_back_is_due_for_an_imported_list(gate_setup: GateSetup, her_picture: Any) -> None:
     text = fingerprint(picture(her_picture)).hex
     judge_upload(jpeg(her_picture), gate_setup.platform)
-    import_hashes(text, LISTED, gate_setup.platform)
+    import_hashes(text, LIST_BANK, gate_setup.platform)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     assert look_back_for_due_claims(gate_setup.platform) == 1
     assert gate_setup.platform.reviews.count_waiting_items() == 1
@@ -80,21 +80,21 @@ def test_no_look_back_is_due_if_the_import_declines_it(
 ) -> None:
     text = fingerprint(picture(her_picture)).hex
     judge_upload(jpeg(her_picture), gate_setup.platform)
-    import_hashes(text, LISTED, gate_setup.platform, looks_back=False)
+    import_hashes(text, LIST_BANK, gate_setup.platform, looks_back=False)
     assert look_back_for_due_claims(gate_setup.platform) == 0
-    assert import_hashes(text, LISTED, gate_setup.platform, looks_back=True).looked_back == 1
+    assert import_hashes(text, LIST_BANK, gate_setup.platform, looks_back=True).looked_back == 1
     assert look_back_for_due_claims(gate_setup.platform) == 0
 
 
 def test_list_without_a_hash_changes_nothing(gate_setup: GateSetup) -> None:
     with pytest.raises(NoHashes, match="2 lines"):
-        import_hashes("nonsense\n\0\n", LISTED, gate_setup.platform)
-    assert LISTED not in {bank.name for bank in gate_setup.platform.bank.banks()}
-    assert import_hashes("# empty\n", LISTED, gate_setup.platform).accepted == 0
+        import_hashes("nonsense\n\0\n", LIST_BANK, gate_setup.platform)
+    assert LIST_BANK not in {bank.name for bank in gate_setup.platform.bank.banks()}
+    assert import_hashes("# empty\n", LIST_BANK, gate_setup.platform).accepted == 0
 
 
 def test_lists_cannot_go_into_people_or_released(gate_setup: GateSetup) -> None:
-    """These banks are for people's own claims and for released uploads."""
+    """PEOPLE_BANK is for people's own claims, RELEASED_BANK for released uploads."""
     for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):
             bank_name_for_list(name, gate_setup.platform)
@@ -108,16 +108,16 @@ def test_lists_cannot_go_into_people_or_released(gate_setup: GateSetup) -> None:
 
 def test_confirmed_list_refuses_uploads(gate_setup: GateSetup, her_picture: Any) -> None:
     good = fingerprint(picture(her_picture)).hex
-    import_hashes(good, LISTED, gate_setup.platform, confirmed=True)
+    import_hashes(good, LIST_BANK, gate_setup.platform, confirmed=True)
     decision = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert decision.outcome is Outcome.REFUSE
-    assert decision.matches[0].bank == LISTED
+    assert decision.matches[0].bank == LIST_BANK
 
 
-@pytest.mark.skipif(not NEEDLES.is_file(), reason="shared/judges/pdq is not here")
+@pytest.mark.skipif(not META_NEEDLES_FILE.is_file(), reason="shared/judges/pdq is not here")
 def test_meta_needles_are_imported_and_found(gate_setup: GateSetup) -> None:
-    needles = NEEDLES.read_text().split()
-    imported = import_hashes("\n".join(needles), LISTED, gate_setup.platform)
+    needles = META_NEEDLES_FILE.read_text().split()
+    imported = import_hashes("\n".join(needles), LIST_BANK, gate_setup.platform)
     assert (imported.accepted, imported.refused) == (len(needles), ())
     found = gate_setup.platform.index.find_near_hashes(
         [bytes.fromhex(one) for one in needles], part=False

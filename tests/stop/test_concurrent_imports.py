@@ -18,13 +18,13 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine
 from tests.stop.platform_for_tests import GateSetup
 
-LISTED = BankName("listed")
-TEXT = "\n".join(number.to_bytes(32, "big").hex() for number in range(6000))
-KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+LIST_BANK = BankName("listed")
+HASH_LIST = "\n".join(number.to_bytes(32, "big").hex() for number in range(6000))
+DATABASE_KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
 class BankStoreAtBarrier(BankStore):
-    """A bank store whose look-up returns once both imports have looked the hashes up."""
+    """A bank store whose look-up returns only when both imports have made one."""
 
     barrier = threading.Barrier(2)
 
@@ -37,27 +37,29 @@ class BankStoreAtBarrier(BankStore):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", DATABASE_KINDS)
 def test_concurrent_imports_add_each_hash_once(
     kind: str, gate_setup: GateSetup, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     open_database: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
-        open_database = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+        open_database = partial(
+            open_postgres_engine, request.getfixturevalue("postgres").create_database()
+        )
     engine = open_database()
 
-    def import_text(_: int) -> ImportResult:
+    def import_list(_: int) -> ImportResult:
         engine_of_thread = open_database()
         platform = replace(
             gate_setup.platform, bank=BankStoreAtBarrier(engine_of_thread, gate_setup.clock)
         )
         try:
-            return import_hashes(TEXT, LISTED, platform)
+            return import_hashes(HASH_LIST, LIST_BANK, platform)
         finally:
             engine_of_thread.dispose()
 
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(import_text, range(2)))
+        done = list(pool.map(import_list, range(2)))
     bank = BankStore(engine, gate_setup.clock)
     assert bank.count_claims_and_hashes().claims == sum(one.accepted for one in done) == 6000
     assert sum(one.already for one in done) == 6000

@@ -1,4 +1,4 @@
-"""Each upload in a flood of one picture is quarantined, and one review decides about all."""
+"""Floods: many uploads of one picture are quarantined and reviewed as one item."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_many_claims_on_one_picture_make_one_flood(gate_setup: GateSetup, her_pi
 
 
 @pytest.mark.slow
-def test_cut_outs_and_unreadable_uploads_are_held_too(
+def test_repeated_crops_and_unreadable_uploads_are_held(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=True)
@@ -83,4 +83,4 @@ def test_cut_outs_and_unreadable_uploads_are_held_too(
         assert judge_upload(jpeg(her_picture)[:9000], gate_setup.platform).outcome is Outcome.HOLD
     assert (
         gate_setup.platform.reviews.count_waiting_items() == 3
-    )  # the same unreadable file is one item
+    )  # two crops and one unreadable file

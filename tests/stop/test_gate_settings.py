@@ -1,4 +1,4 @@
-"""gate.toml: valid settings, and the messages for invalid ones."""
+"""Reading ``gate.toml``, and the error messages for invalid settings."""
 
 import os
 import re
@@ -26,8 +26,15 @@ from entrenous.stop.nouns import (
 )
 from entrenous.stop.store.open_gate import open_platform
 
-# These settings have no default, so the file shows an example for each.
-NO_DEFAULT = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
+# The default file shows an example for these settings, which have no default value.
+SETTINGS_WITHOUT_DEFAULT = (
+    "database",
+    "tls_cert",
+    "tls_key",
+    "appeal_url",
+    "slow_look_processes",
+    "held_key",
+)
 
 
 def test_missing_file_gives_the_defaults(tmp_path: Path) -> None:
@@ -59,7 +66,7 @@ def test_settings_in_the_file_are_read(tmp_path: Path) -> None:
     )
 
 
-def test_settings_of_the_public_side_are_read(tmp_path: Path) -> None:
+def test_http_settings_in_the_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text(
         'tls_cert = "cert.pem"\ntls_key = "/etc/key.pem"\nappeal_url = "https://a.example/b?c=d"\n'
         'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
@@ -82,26 +89,26 @@ def test_valid_appeal_urls_are_accepted(url: str) -> None:
     assert parse_gate_settings(f'appeal_url = "{url}"'.encode()).http.appeal_url == url
 
 
-def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: Path) -> None:
+def test_default_settings_file_shows_every_setting_and_sets_none(tmp_path: Path) -> None:
     assert parse_gate_settings(default_gate_toml()) == GateSettings()
     lines = [line.removeprefix("# ") for line in default_gate_toml().decode().splitlines()]
     named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
     names = [line.split(" ")[0] for line in named]
-    assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(SettingsForm))
-    assert sorted(names) == sorted(_names_in_error())
+    assert sorted(names) == sorted(field.name for field in msgspec.structs.fields(SettingsForm))
+    assert sorted(names) == sorted(_setting_names_in_error())
     assert parse_gate_settings("\n".join(named).encode()).http.appeal_url
-    usual = "\n".join(line for line in named if not line.startswith(NO_DEFAULT))
+    usual = "\n".join(line for line in named if not line.startswith(SETTINGS_WITHOUT_DEFAULT))
     assert parse_gate_settings(usual.encode()) == GateSettings()
     with open_platform(tmp_path / "gate"):
         pass
-    file = tmp_path / "gate" / "gate.toml"
-    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (default_gate_toml(), 0o600)
-    file.unlink()
+    path = tmp_path / "gate" / "gate.toml"
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (default_gate_toml(), 0o600)
+    path.unlink()
     with open_platform(tmp_path / "gate"):  # the folder exists, so no file is added
-        assert not file.exists()
+        assert not path.exists()
 
 
-def _names_in_error() -> list[str]:
+def _setting_names_in_error() -> list[str]:
     with pytest.raises(BadGateSettings) as caught:
         parse_gate_settings(b"x = 1")
     text = " ".join(str(caught.value).split())
@@ -184,7 +191,7 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
         (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
     ],
 )
-def test_errors_name_the_setting_and_what_it_should_be(toml: bytes, kind: type, text: str) -> None:
+def test_errors_name_the_setting_and_its_valid_values(toml: bytes, kind: type, text: str) -> None:
     with pytest.raises(BadGateSettings) as caught:
         parse_gate_settings(toml)
     assert type(caught.value) is kind
@@ -207,14 +214,23 @@ def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """The command runs without root's privilege to read every file."""
-    file = tmp_path / "gate.toml"
-    file.write_text("confirmers = 2")
-    file.chmod(0)
+    path = tmp_path / "gate.toml"
+    path.write_text("confirmers = 2")
+    path.chmod(0)
+    # Without setpriv, root could read the file.
     setpriv = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
-    words = [*setpriv, sys.executable, "-m", "entrenous", "gate", *command, "--data", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    arguments = [
+        *setpriv,
+        sys.executable,
+        "-m",
+        "entrenous",
+        "gate",
+        *command,
+        "--data",
+        str(tmp_path),
+    ]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 7
-    assert f"{file} cannot be read: this account is not allowed to read it" in " ".join(
+    assert f"{path} cannot be read: this account is not allowed to read it" in " ".join(
         done.stderr.split()
     )

@@ -1,4 +1,4 @@
-"""Signed opinions of partner platforms: one for each key; three against a claim suspend it."""
+"""Signed opinions of partner platforms about claims; three opinions against a claim suspend it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -28,11 +28,10 @@ from entrenous.stop.registration import (
     Opinion,
     Stance,
 )
-from tests.new_bank import busy_at
+from tests.new_bank import fail_statements
 from tests.stop.platform_for_tests import GateSetup
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 6)]
-D, N, C = Stance.DISPUTED, Stance.NOT_INTIMATE, Stance.CONFIRMED
 
 
 @pytest.fixture
@@ -44,48 +43,60 @@ def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
     return gate_setup.protect(her_picture, parts=False).claim
 
 
-def opinion(
+def make_opinion(
     gate_setup: GateSetup, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey
 ) -> Opinion:
     at = gate_setup.clock.now().replace(microsecond=0)
     return Opinion(claim, stance, at, key.public_key().public_bytes_raw())
 
 
-def submit(gate_setup: GateSetup, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
+def submit_opinion(
+    gate_setup: GateSetup, claim: ClaimId, stance: Stance, number: int
+) -> ClaimState:
     gate_setup.clock.advance(minutes=1)
-    statement = opinion(gate_setup, claim, stance, KEYS[number])
+    statement = make_opinion(gate_setup, claim, stance, KEYS[number])
     signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     return accept_opinion(statement, signature, gate_setup.platform).state
 
 
 @pytest.mark.threat("claim-censors")
-def test_three_platforms_suspend_each_key_once(gate_setup: GateSetup, claim: ClaimId) -> None:
-    assert [submit(gate_setup, claim, D, 0) for _ in range(4)] == [ClaimState.WAITING] * 4
-    assert submit(gate_setup, claim, N, 1) is ClaimState.WAITING
-    assert submit(gate_setup, claim, C, 3) is ClaimState.WAITING
-    assert submit(gate_setup, claim, D, 2) is ClaimState.SUSPENDED
+def test_three_platforms_suspend_a_claim_and_each_key_counts_once(
+    gate_setup: GateSetup, claim: ClaimId
+) -> None:
+    assert [submit_opinion(gate_setup, claim, Stance.DISPUTED, 0) for _ in range(4)] == [
+        ClaimState.WAITING
+    ] * 4
+    assert submit_opinion(gate_setup, claim, Stance.NOT_INTIMATE, 1) is ClaimState.WAITING
+    assert submit_opinion(gate_setup, claim, Stance.CONFIRMED, 3) is ClaimState.WAITING
+    assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 2) is ClaimState.SUSPENDED
 
 
 def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
     gate_setup: GateSetup, claim: ClaimId
 ) -> None:
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert [submit(gate_setup, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
+    assert [submit_opinion(gate_setup, claim, Stance.NOT_INTIMATE, number) for number in range(3)][
+        -1
+    ] is ClaimState.SUSPENDED
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert submit(gate_setup, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
-    assert submit(gate_setup, claim, D, 4) is ClaimState.SUSPENDED
+    assert (
+        submit_opinion(gate_setup, claim, Stance.DISPUTED, 1) is ClaimState.CONFIRMED
+    )  # the same opinion as before
+    assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 4) is ClaimState.SUSPENDED
 
 
 def test_opinion_changed_back_counts_as_new(gate_setup: GateSetup, claim: ClaimId) -> None:
     for number in (0, 1):
-        submit(gate_setup, claim, D, number)
-    submit(gate_setup, claim, C, 0)
-    assert submit(gate_setup, claim, D, 2) is ClaimState.WAITING
-    assert submit(gate_setup, claim, D, 0) is ClaimState.SUSPENDED
+        submit_opinion(gate_setup, claim, Stance.DISPUTED, number)
+    submit_opinion(gate_setup, claim, Stance.CONFIRMED, 0)
+    assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 2) is ClaimState.WAITING
+    assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 0) is ClaimState.SUSPENDED
 
 
 def test_confirming_opinions_confirm_no_claim(gate_setup: GateSetup, claim: ClaimId) -> None:
-    assert {submit(gate_setup, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
+    assert {submit_opinion(gate_setup, claim, Stance.CONFIRMED, number) for number in range(5)} == {
+        ClaimState.WAITING
+    }
 
 
 def test_opinions_do_not_change_a_withdrawn_claim(
@@ -95,14 +106,17 @@ def test_opinions_do_not_change_a_withdrawn_claim(
     protection = gate_setup.protect(her_picture, parts=False)
     withdraw_protection(protection, gate_setup.gate, gate_setup.device)
     for number in range(4):
-        assert submit(gate_setup, protection.claim, D, number) is ClaimState.WITHDRAWN
+        assert (
+            submit_opinion(gate_setup, protection.claim, Stance.DISPUTED, number)
+            is ClaimState.WITHDRAWN
+        )
 
 
 def test_opinion_with_a_wrong_signature_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
-    statement = opinion(gate_setup, claim, D, KEYS[0])
+    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, KEYS[0])
     signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     for forged in (
-        replace(statement, stance=N),
+        replace(statement, stance=Stance.NOT_INTIMATE),
         replace(statement, claim=ClaimId("0" * 32)),
         replace(statement, at=statement.at + timedelta(seconds=1)),
         replace(statement, key=KEYS[1].public_key().public_bytes_raw()),
@@ -115,27 +129,27 @@ def test_opinion_with_a_wrong_signature_is_refused(gate_setup: GateSetup, claim:
     assert gate_setup.platform.bank.opinions(claim) == ()
 
 
-def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
+def test_opinions_by_strangers_from_the_future_or_about_unknown_claims_are_refused(
     gate_setup: GateSetup, claim: ClaimId
 ) -> None:
     stranger = Ed25519PrivateKey.generate()
-    statement = opinion(gate_setup, claim, D, stranger)
+    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, stranger)
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with pytest.raises(NoSuchPartner):
         accept_opinion(statement, signed, gate_setup.platform)
-    ahead = opinion(gate_setup, claim, D, KEYS[0])
+    ahead = make_opinion(gate_setup, claim, Stance.DISPUTED, KEYS[0])
     ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
     signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
     with pytest.raises(BadOpinion, match="in the future"):
         accept_opinion(ahead, signed, gate_setup.platform)
     with pytest.raises(NoSuchClaim):
-        submit(gate_setup, ClaimId("0" * 32), D, 0)
+        submit_opinion(gate_setup, ClaimId("0" * 32), Stance.DISPUTED, 0)
 
 
-def test_opinion_of_a_dropped_partner_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
+def test_opinion_of_a_removed_partner_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
     remove_partner(KEYS[0].public_key().public_bytes_raw().hex(), gate_setup.platform)
     with pytest.raises(NoSuchPartner):
-        submit(gate_setup, claim, D, 0)
+        submit_opinion(gate_setup, claim, Stance.DISPUTED, 0)
 
 
 def test_failed_suspension_succeeds_when_the_opinion_is_repeated(her_picture: Any) -> None:
@@ -146,10 +160,10 @@ def test_failed_suspension_succeeds_when_the_opinion_is_repeated(her_picture: An
         )
     claim = gate_setup.protect(her_picture, parts=False).claim
     for number in (0, 1):
-        submit(gate_setup, claim, D, number)
-    statement = opinion(gate_setup, claim, D, KEYS[2])
+        submit_opinion(gate_setup, claim, Stance.DISPUTED, number)
+    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, KEYS[2])
     signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
-    with busy_at(gate_setup.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
+    with fail_statements(gate_setup.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
         accept_opinion(statement, signature, gate_setup.platform)
     assert len(gate_setup.bank.opinions(claim)) == 2
     assert accept_opinion(statement, signature, gate_setup.platform).state is ClaimState.SUSPENDED

@@ -1,4 +1,4 @@
-"""Policies of banks; the outcomes of a bank in shadow are only recorded."""
+"""Policies of banks, and banks in shadow mode, whose outcomes are only recorded."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
-SHADOW = PolicyChange(shadow=True)
+SHADOW_ON = PolicyChange(shadow=True)
 
 
 def test_unset_fields_of_a_policy_stay(gate_setup: GateSetup) -> None:
@@ -32,7 +32,7 @@ def test_unset_fields_of_a_policy_stay(gate_setup: GateSetup) -> None:
         (PEOPLE_BANK, PolicyChange(radius=-1)),
         (PEOPLE_BANK, PolicyChange(on_claimed=Outcome.REFUSE)),
         (RELEASED_BANK, PolicyChange(on_confirmed=Outcome.REFUSE)),
-        (RELEASED_BANK, SHADOW),
+        (RELEASED_BANK, SHADOW_ON),
     ],
 )
 def test_forbidden_policies_are_refused(
@@ -46,13 +46,15 @@ def test_forbidden_policies_are_refused(
 
 def test_policy_of_a_missing_bank_is_refused(gate_setup: GateSetup) -> None:
     with pytest.raises(NoSuchBank):
-        set_policy(BankName("x"), SHADOW, gate_setup.platform)
+        set_policy(BankName("x"), SHADOW_ON, gate_setup.platform)
 
 
-def test_shadow_bank_only_records_its_outcome(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_shadow_bank_records_its_outcome_without_effect(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     claim = gate_setup.protect(her_picture, parts=False).claim
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    set_policy(PEOPLE_BANK, SHADOW, gate_setup.platform)
+    set_policy(PEOPLE_BANK, SHADOW_ON, gate_setup.platform)
     decision = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
     assert [match.claim for match in decision.matches] == [claim]
@@ -67,14 +69,11 @@ def test_shadow_bank_only_records_its_outcome(gate_setup: GateSetup, her_picture
 def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """Reviewing the upload does not change the shadow bank's claim.
-
-    After the release, that bank, too, would let the upload through.
-    """
+    """Neither a release nor a confirmation of the upload changes the shadow bank's claim."""
     trial = BankName("tried")
     listed = fingerprint(picture(her_picture)).hex
     import_hashes(listed, trial, gate_setup.platform, confirmed=True)
-    set_policy(trial, SHADOW, gate_setup.platform)
+    set_policy(trial, SHADOW_ON, gate_setup.platform)
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
         gate_setup.clock.advance(minutes=1)

@@ -1,4 +1,4 @@
-"""Only fingerprints leave the device, and only distinctive pictures are registered."""
+"""Registering pictures: what leaves the device, what it records, and lost answers."""
 
 import hashlib
 import io
@@ -86,8 +86,8 @@ def test_a_flat_picture_is_refused_before_anything_is_sent(gate_setup: GateSetup
 
 
 @dataclass
-class LostAnswers(InProcessGate):
-    """A gate that gets every request, but whose answers are lost while ``lost``."""
+class GateWithLostAnswers(InProcessGate):
+    """A gate that registers every request, but whose answers get lost while ``lost`` is true."""
 
     lost: bool = True
 
@@ -101,7 +101,7 @@ class LostAnswers(InProcessGate):
 def test_a_claim_whose_answer_was_lost_can_be_withdrawn(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    gate_setup.gate = LostAnswers(gate_setup.platform)
+    gate_setup.gate = GateWithLostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered) as caught:
         gate_setup.protect(her_picture)
     (record,) = all_protections(gate_setup.device)
@@ -116,14 +116,14 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(
 def test_registration_is_recorded_before_the_request(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The record remains even if the program is stopped before the answer."""
+    """The record exists although the program was interrupted before the answer."""
 
-    class Stops(InProcessGate):
+    class GateInterruptingProgram(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             super().register(request)
             raise KeyboardInterrupt
 
-    gate_setup.gate = Stops(gate_setup.platform)
+    gate_setup.gate = GateInterruptingProgram(gate_setup.platform)
     with pytest.raises(KeyboardInterrupt):
         gate_setup.protect(her_picture)
     (record,) = all_protections(gate_setup.device)
@@ -135,7 +135,7 @@ def test_registration_is_recorded_before_the_request(
 def test_repeated_request_after_a_lost_answer_makes_one_claim(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    gate_setup.gate = gate = LostAnswers(gate_setup.platform)
+    gate_setup.gate = gate = GateWithLostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
         gate_setup.protect(her_picture)
     gate.lost = False
@@ -149,7 +149,7 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(
 
 def test_no_record_is_kept_without_a_connection(gate_setup: GateSetup, her_picture: Any) -> None:
     @dataclass
-    class Unreached(InProcessGate):
+    class UnreachableGate(InProcessGate):
         received_once: bool = False
 
         def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -159,7 +159,7 @@ def test_no_record_is_kept_without_a_connection(gate_setup: GateSetup, her_pictu
                 raise GateUnreachable(url=self.url)
             raise NoConnection(url=self.url)
 
-    gate_setup.gate = gate = Unreached(gate_setup.platform)
+    gate_setup.gate = gate = UnreachableGate(gate_setup.platform)
     with pytest.raises(NoConnection, match="Nothing was sent"):
         gate_setup.protect(her_picture)
     assert all_protections(gate_setup.device) == ()
@@ -184,12 +184,12 @@ def test_only_an_active_registration_is_found(gate_setup: GateSetup, her_picture
 def test_registration_that_never_arrived_can_be_withdrawn(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    class NeverReached(InProcessGate):
+    class SilentGate(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent_requests.append(write_registration_request(request))
             raise GateUnreachable(url=self.url)
 
-    gate_setup.gate = NeverReached(gate_setup.platform)
+    gate_setup.gate = SilentGate(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
         gate_setup.protect(her_picture)
     (record,) = all_protections(gate_setup.device)
@@ -202,23 +202,23 @@ def test_registration_that_never_arrived_can_be_withdrawn(
 def test_no_record_is_kept_of_a_refused_registration(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    class Refuses(InProcessGate):
+    class RefusingGate(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent_requests.append(write_registration_request(request))
             raise GateRefused(url=self.url, detail="no")
 
-    gate_setup.gate = Refuses(gate_setup.platform)
+    gate_setup.gate = RefusingGate(gate_setup.platform)
     with pytest.raises(GateRefused):
         gate_setup.protect(her_picture)
     assert all_protections(gate_setup.device) == ()
 
 
 def test_answer_about_another_claim_is_refused(gate_setup: GateSetup, her_picture: Any) -> None:
-    class AnswersOfAnotherClaim(InProcessGate):
+    class GateNamingAnotherClaim(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             return replace(super().register(request), claim=ClaimId("0" * 32))
 
-    gate_setup.gate = AnswersOfAnotherClaim(gate_setup.platform)
+    gate_setup.gate = GateNamingAnotherClaim(gate_setup.platform)
     with pytest.raises(BadAnswer):
         gate_setup.protect(her_picture)
     (record,) = all_protections(gate_setup.device)

@@ -1,4 +1,4 @@
-"""Registering a video and a sound: what is sent, recorded and withdrawn."""
+"""Registering videos and sounds: the requests, the records and withdrawals."""
 
 import hashlib
 import json
@@ -19,16 +19,16 @@ from entrenous.fingerprint.nouns import (
 from entrenous.stop.protect import all_protections, register_fingerprints, withdraw_protection
 from entrenous.stop.registration import ClaimState, Protection, RegistrationUnanswered
 from tests.stop.platform_for_tests import GateSetup
-from tests.stop.test_protect import LostAnswers
+from tests.stop.test_protect import GateWithLostAnswers
 
 SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
 VIDEO = VideoPrint(
     tuple(FramePrint(250 * at, bytes([at] * 32), 90, bytes([255 - at] * 32)) for at in range(5))
 )
-MEDIA = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
+CLIPS_AND_SOUND = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 
-@pytest.mark.parametrize("media", MEDIA)
+@pytest.mark.parametrize("media", CLIPS_AND_SOUND)
 def test_clip_request_has_only_fingerprints_and_a_token_hash(
     gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
@@ -36,7 +36,11 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(
     (sent,) = gate_setup.gate.sent_requests
     form = json.loads(sent)
     own = (
-        {"frames", "sound"} if media is MEDIA[0] else {"frames"} if media is MEDIA[1] else {"sound"}
+        {"frames", "sound"}
+        if media is CLIPS_AND_SOUND[0]
+        else {"frames"}
+        if media is CLIPS_AND_SOUND[1]
+        else {"sound"}
     )
     assert set(form) == {"schema", "kind", "holder", "reason", "jurisdiction"} | own
     for frame in form.get("frames", ()):
@@ -45,7 +49,7 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(
     assert protection.token.reveal().hex() not in sent.decode()
 
 
-@pytest.mark.parametrize("media", MEDIA)
+@pytest.mark.parametrize("media", CLIPS_AND_SOUND)
 def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
     gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
@@ -68,23 +72,23 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
         lambda _video: SOUND,
     ],
 )
-def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
+def test_repeated_clip_request_makes_one_claim_and_a_different_request_makes_another(
     gate_setup: GateSetup, other: Callable[[VideoPrint], MediaFingerprint]
 ) -> None:
-    """A request that differs in any way makes another claim."""
-    gate_setup.gate = gate = LostAnswers(gate_setup.platform)
+    gate_setup.gate = gate = GateWithLostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
-        register_fingerprints(MEDIA[0], gate, gate_setup.device)
+        register_fingerprints(CLIPS_AND_SOUND[0], gate, gate_setup.device)
     gate.lost = False
     different = register_fingerprints(other(VIDEO), gate, gate_setup.device)
-    again = register_fingerprints(MEDIA[0], gate, gate_setup.device)
+    again = register_fingerprints(CLIPS_AND_SOUND[0], gate, gate_setup.device)
     assert again.claim != different.claim
     assert gate_setup.platform.bank.count_claims_and_hashes().claims == 2
     assert {one.state for one in all_protections(gate_setup.device)} == {ClaimState.WAITING}
 
 
-def test_record_of_a_picture_registration_is_unchanged_by_clips(gate_setup: GateSetup) -> None:
-    """The record has the same fields; only ``kind`` has new values."""
+def test_records_of_picture_and_clip_registrations_have_the_same_fields(
+    gate_setup: GateSetup,
+) -> None:
     protection = register_fingerprints(SOUND, gate_setup.gate, gate_setup.device)
     names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
     assert set(Protection.__slots__) == names

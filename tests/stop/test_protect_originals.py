@@ -10,8 +10,8 @@ from entrenous.stop.protect import original_files_of
 from tests.stop.platform_for_tests import new_device
 
 
-def test_originals_come_once_each_in_the_order_sent() -> None:
-    """Records are stored by kind; a clip and its sound name the same file."""
+def test_original_files_are_returned_once_each_in_the_order_sent() -> None:
+    """The records of a clip and of its sound name the same file."""
     device = new_device()
     picture, clip, note = (device.vault.store_file(data) for data in (b"picture", b"clip", b"note"))
     info = device.vault.store_file(b"what was measured")

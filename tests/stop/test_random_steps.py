@@ -1,6 +1,4 @@
-"""Sequences of allowed steps by which somebody tries to evade a claim, or to have the gate refuse
-what nobody has reviewed.
-"""
+"""Sequences of steps that try to evade a claim, or to get an unreviewed picture refused."""
 
 import hashlib
 import itertools
@@ -34,10 +32,10 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 pytestmark = pytest.mark.slow
 
-TOKEN = Secret(b"x" * 32)
+HOLDER_TOKEN = Secret(b"x" * 32)
 
 
-def register(gate_setup: GateSetup, media: MediaFingerprint, token: Secret = TOKEN) -> Any:
+def register(gate_setup: GateSetup, media: MediaFingerprint, token: Secret = HOLDER_TOKEN) -> Any:
     """Register a claim with any fingerprints, as a modified client can."""
     holder = hashlib.sha256(token.reveal()).digest()
     return register_claim(ClaimRequest(media, holder), gate_setup.platform)
@@ -48,7 +46,7 @@ def picture_print(pixels: Any) -> PicturePrint:
 
 
 def blur_square(pixels: Any, share: float = 0.05) -> Any:
-    """Return a copy with a square blurred beyond recognition."""
+    """Return a copy of the picture with a square blurred beyond recognition."""
     height, width = pixels.shape[:2]
     side = int((share * height * width) ** 0.5)
     y, x = int(height * 0.55), int(width * 0.4)
@@ -58,16 +56,16 @@ def blur_square(pixels: Any, share: float = 0.05) -> Any:
     return blurred
 
 
-def collage(one: Any, other: Any) -> Any:
-    """Return a collage of two pictures."""
-    return np.concatenate([cv2.resize(one, (500, 500)), cv2.resize(other, (500, 500))], axis=1)
+def collage(left: Any, right: Any) -> Any:
+    """Return the two pictures side by side as one picture."""
+    return np.concatenate([cv2.resize(left, (500, 500)), cv2.resize(right, (500, 500))], axis=1)
 
 
 @pytest.mark.threat("claim-censors")
-def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
+def test_confirming_a_collage_does_not_confirm_a_picture_in_it(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """Somebody registers a famous picture and uploads it beside one that every reviewer refuses."""
+    """Somebody registers a famous picture and uploads it beside an obviously intimate picture."""
     claim = gate_setup.protect(other_picture, parts=False).claim
     case = judge_upload(jpeg(collage(her_picture, other_picture)), gate_setup.platform).case
     assert run_next_deferred_scan(gate_setup.platform)
@@ -82,12 +80,14 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
 
 
 @pytest.mark.threat("claim-censors")
-def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
+def test_confirming_a_part_does_not_confirm_the_unseen_whole(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """The claim has the hash of a famous picture and the window hashes of another one."""
-    made = PicturePrint(picture_print(other_picture).whole, window_hashes(picture(her_picture)))
-    claim = register(gate_setup, made)
+    """A modified client registers the hash of one picture with the window hashes of another."""
+    mixed_print = PicturePrint(
+        picture_print(other_picture).whole, window_hashes(picture(her_picture))
+    )
+    claim = register(gate_setup, mixed_print)
     cut = her_picture[40:-40, 40:-40]
     held = judge_upload(jpeg(cut), gate_setup.platform)
     assert held.outcome is Outcome.HOLD
@@ -96,18 +96,20 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
     assert judge_upload(jpeg(other_picture), gate_setup.platform).outcome is Outcome.HOLD
     assert judge_upload(jpeg(cut, 70), gate_setup.platform).outcome is Outcome.REFUSE
     assert judge_upload(jpeg(cut[:, ::-1]), gate_setup.platform).outcome is Outcome.REFUSE
-    withdraw_claim(claim.id, TOKEN, gate_setup.platform)
+    withdraw_claim(claim.id, HOLDER_TOKEN, gate_setup.platform)
     assert judge_upload(jpeg(cut), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("claim-censors")
-def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
+def test_confirming_a_part_found_by_a_look_back_does_not_confirm_the_claim(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    made = PicturePrint(picture_print(other_picture).whole, window_hashes(picture(her_picture)))
+    mixed_print = PicturePrint(
+        picture_print(other_picture).whole, window_hashes(picture(her_picture))
+    )
     cut = her_picture[40:-40, 40:-40]
     earlier = judge_upload(jpeg(cut), gate_setup.platform)
-    claim = register(gate_setup, made)
+    claim = register(gate_setup, mixed_print)
     confirm_case(judge_upload(jpeg(cut, 70), gate_setup.platform).case, gate_setup.platform)
     assert look_back_for_due_claims(gate_setup.platform) == 1
     review = gate_setup.platform.reviews.review(earlier.case)
@@ -118,21 +120,21 @@ def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("share", [0.05, 0.1])
-def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
+def test_releasing_a_blurred_version_does_not_release_the_picture(
     gate_setup: GateSetup, her_picture: Any, share: float
 ) -> None:
-    made = blur_square(her_picture, share)
-    apart = distance(fingerprint(picture(made)), fingerprint(picture(her_picture)))
+    edited = blur_square(her_picture, share)
+    apart = distance(fingerprint(picture(edited)), fingerprint(picture(her_picture)))
     assert 4 < apart <= 31
     claim = gate_setup.protect(her_picture).claim
-    release_case(judge_upload(png(made), gate_setup.platform).case, gate_setup.platform)
-    assert judge_upload(png(made), gate_setup.platform).outcome is Outcome.LET_THROUGH
+    release_case(judge_upload(png(edited), gate_setup.platform).case, gate_setup.platform)
+    assert judge_upload(png(edited), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
 
 
 @pytest.mark.threat("released-first")
-def test_a_flood_behind_a_covered_version_is_not_released_with_it(
+def test_releasing_a_blurred_version_does_not_release_a_flood(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     claim = gate_setup.protect(her_picture).claim
@@ -154,19 +156,19 @@ def test_a_flood_behind_a_covered_version_is_not_released_with_it(
 
 
 @pytest.mark.threat("released-first")
-def test_versions_that_only_resemble_it_do_not_suspend_a_claim(
+def test_releasing_similar_versions_does_not_suspend_a_claim(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     claim = gate_setup.protect(her_picture).claim
     side = int((0.02 * her_picture.shape[0] * her_picture.shape[1]) ** 0.5)
     original, held_count = fingerprint(picture(her_picture)), 0
     for y, x in itertools.product((0.1, 0.25, 0.4, 0.55, 0.7), repeat=2):
-        made = her_picture.copy()
+        edited = her_picture.copy()
         top, left = int(y * her_picture.shape[0]), int(x * her_picture.shape[1])
-        made[top : top + side, left : left + side] = 0
-        if not 8 < distance(fingerprint(picture(made)), original) <= 31:
+        edited[top : top + side, left : left + side] = 0
+        if not 8 < distance(fingerprint(picture(edited)), original) <= 31:
             continue
-        decision = judge_upload(png(made), gate_setup.platform)
+        decision = judge_upload(png(edited), gate_setup.platform)
         if decision.outcome is Outcome.HOLD:
             held_count += 1
             release_case(decision.case, gate_setup.platform)
@@ -192,7 +194,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(gate_setup: Gat
 def test_release_after_an_appeal_needs_all_claims_shown(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
+    """A look-back cannot find a refused upload, because the gate keeps no hash of the upload."""
     first = register(gate_setup, picture_print(her_picture))
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     upload = jpeg(her_picture, 60)
@@ -201,7 +203,7 @@ def test_release_after_an_appeal_needs_all_claims_shown(
     gate_setup.clock.advance(hours=1)
     second = gate_setup.protect(her_picture)
     look_back_for_due_claims(gate_setup.platform)
-    withdraw_claim(first.id, TOKEN, gate_setup.platform)
+    withdraw_claim(first.id, HOLDER_TOKEN, gate_setup.platform)
     submit_appeal(refused.case, refused.secret, upload, gate_setup.platform)
     with pytest.raises(UnshownMatches, match="look at the case again"):
         release_case(refused.case, gate_setup.platform)
@@ -212,7 +214,7 @@ def test_release_after_an_appeal_needs_all_claims_shown(
 
 
 @pytest.mark.threat("released-first")
-def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
+def test_release_needs_a_claim_without_a_look_back_to_be_shown(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture)
@@ -227,17 +229,15 @@ def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("confirmers", [1, 2])
-def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
-    her_picture: Any, confirmers: int
-) -> None:
+def test_decision_needs_later_claims_to_be_shown(her_picture: Any, confirmers: int) -> None:
     gate_setup = GateSetup(limits=GateLimits(confirmers=confirmers))
     first = gate_setup.protect(her_picture).claim
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     second = gate_setup.protect(her_picture).claim
     look_back_for_due_claims(gate_setup.platform)
-    for verb in (confirm_case, release_case):
+    for decide in (confirm_case, release_case):
         with pytest.raises(UnshownMatches):
-            verb(case, gate_setup.platform, "ana", {first})
+            decide(case, gate_setup.platform, "ana", {first})
     review = gate_setup.platform.reviews.review(case)
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "")
     done = release_case(case, gate_setup.platform, "ana", {first, second})
@@ -271,27 +271,26 @@ def test_first_confirmation_does_not_cover_later_claims(her_picture: Any) -> Non
 def test_later_confirmation_overrules_a_release_of_the_same_upload(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The claim was already confirmed before the release."""
     gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
-    made = png(blur_square(her_picture))
-    refused = judge_upload(made, gate_setup.platform)
+    edited = png(blur_square(her_picture))
+    refused = judge_upload(edited, gate_setup.platform)
     assert refused.secret is not None
-    submit_appeal(refused.case, refused.secret, made, gate_setup.platform)
+    submit_appeal(refused.case, refused.secret, edited, gate_setup.platform)
     release_case(refused.case, gate_setup.platform)
-    assert judge_upload(made, gate_setup.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(edited, gate_setup.platform).outcome is Outcome.LET_THROUGH
     gate_setup.clock.advance(minutes=1)
     gate_setup.protect(
         her_picture, parts=False
     )  # another person's claim, so that the upload is held again
-    confirm_case(judge_upload(made, gate_setup.platform).case, gate_setup.platform)
-    assert judge_upload(made, gate_setup.platform).outcome is Outcome.REFUSE
+    confirm_case(judge_upload(edited, gate_setup.platform).case, gate_setup.platform)
+    assert judge_upload(edited, gate_setup.platform).outcome is Outcome.REFUSE
 
 
 def test_released_clip_is_not_held_for_an_unrelated_new_sound(
     gate_setup: GateSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sound is registered while the same file is judged again."""
+    """An unrelated sound is registered while the released file is judged again."""
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
     register(gate_setup, make_sound_fingerprint(talk, 16_000))
     release_case(judge_upload(upload, gate_setup.platform).case, gate_setup.platform)
@@ -329,10 +328,12 @@ def test_upload_that_no_longer_decodes_can_be_released(
     assert refused.secret is not None
     submit_appeal(refused.case, refused.secret, upload, gate_setup.platform)
 
-    def unreadable(_untrusted: bytes) -> Any:
+    def fail_to_decode(_untrusted: bytes) -> Any:
         raise NotAPicture
 
-    assert release_case(refused.case, replace(gate_setup.platform, read_picture=unreadable)).state
+    assert release_case(
+        refused.case, replace(gate_setup.platform, read_picture=fail_to_decode)
+    ).state
     assert gate_setup.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
@@ -350,8 +351,8 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
     assert gate_setup.platform.bank.count_claims_and_hashes().hashes == 0
 
 
-def versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield pairs: the distance in bits, and a copy with a blurred or black square."""
+def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
+    """Yield copies with a blurred or black square, each after its distance from the original."""
     original = fingerprint(picture(pixels))
     for y, x, share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -364,17 +365,19 @@ def versions(pixels: Any) -> Iterator[tuple[int, Any]]:
         yield distance(fingerprint(picture(version)), original), version
 
 
-def apart(one: Any, other: Any) -> int:
-    return distance(fingerprint(picture(one)), fingerprint(picture(other)))
+def hash_distance(first: Any, second: Any) -> int:
+    return distance(fingerprint(picture(first)), fingerprint(picture(second)))
 
 
 @pytest.mark.threat("released-first")
-def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
+def test_confirming_a_distant_version_does_not_refuse_a_nearer_version(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    far = next(one for away, one in versions(her_picture) if 18 <= away <= 28)
+    far = next(version for bits, version in edited_versions(her_picture) if 18 <= bits <= 28)
     near = next(
-        one for away, one in versions(her_picture) if 6 <= away <= 14 and apart(one, far) <= 31
+        version
+        for bits, version in edited_versions(her_picture)
+        if 6 <= bits <= 14 and hash_distance(version, far) <= 31
     )
     gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_upload(png(far), gate_setup.platform).case, gate_setup.platform)
@@ -387,21 +390,21 @@ def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
 
 
 @pytest.mark.threat("claim-censors")
-def test_something_pasted_into_a_famous_picture_does_not_have_that_refused(
+def test_confirming_an_edited_famous_picture_does_not_refuse_the_original(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    made = her_picture.copy()
-    made[20:80, 20:80] = cv2.resize(other_picture, (60, 60))
-    assert 8 < apart(made, her_picture) <= 31
+    edited = her_picture.copy()
+    edited[20:80, 20:80] = cv2.resize(other_picture, (60, 60))
+    assert 8 < hash_distance(edited, her_picture) <= 31
     claim = gate_setup.protect(her_picture, parts=False).claim
-    confirm_case(judge_upload(jpeg(made), gate_setup.platform).case, gate_setup.platform)
+    confirm_case(judge_upload(jpeg(edited), gate_setup.platform).case, gate_setup.platform)
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
-    assert judge_upload(jpeg(made, 80), gate_setup.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(edited, 80), gate_setup.platform).outcome is Outcome.REFUSE
 
 
 @pytest.mark.threat("claim-censors")
-def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
+def test_collage_is_held_again_after_each_confirmation(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     gate_setup.protect(other_picture, parts=False)
@@ -416,7 +419,7 @@ def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
 
 
 @pytest.mark.threat("claim-censors")
-def test_a_suspended_claim_is_not_revived_by_what_still_waits(
+def test_confirming_a_waiting_upload_does_not_revive_a_suspended_claim(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     claim = gate_setup.protect(her_picture, parts=False).claim
@@ -428,8 +431,8 @@ def test_a_suspended_claim_is_not_revived_by_what_still_waits(
 
 
 @pytest.mark.threat("released-first")
-def test_a_claim_is_disputed_once_by_one_upload(gate_setup: GateSetup, her_picture: Any) -> None:
-    """Even if others register the picture again, so that the upload is reviewed again."""
+def test_one_upload_disputes_a_claim_only_once(gate_setup: GateSetup, her_picture: Any) -> None:
+    """Other people register the picture again, so the upload is reviewed four times."""
     first = gate_setup.protect(her_picture, parts=False).claim
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     look_back_for_due_claims(gate_setup.platform)

@@ -1,4 +1,4 @@
-"""Claims as JSON: round trips, and anything else is refused."""
+"""Registration requests and claim states as JSON: round trips and refused input."""
 
 import json
 
@@ -31,16 +31,17 @@ from entrenous.stop.registration_format import (
 hashes = st.binary(min_size=32, max_size=32)
 
 
-def padded(some: bytes) -> bytes:
-    """Return 512 signed bytes: ``some`` with 0 in place of -128, then sevens, then 127."""
-    return bytes(one if one != 128 else 0 for one in some).ljust(511, b"\x07") + b"\x7f"
+def embedding_bytes(start: bytes) -> bytes:
+    """Return 512 signed bytes: ``start`` with 0 in place of -128, then sevens, and a last 127."""
+    return bytes(byte if byte != 128 else 0 for byte in start).ljust(511, b"\x07") + b"\x7f"
 
 
 pictures = st.builds(
     PicturePrint,
     whole=st.builds(Fingerprint, kind=st.just("pdq"), bits=hashes, quality=st.integers(0, 100)),
     parts=st.lists(hashes, max_size=5).map(tuple),
-    embedding=st.none() | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(padded)),
+    embedding=st.none()
+    | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(embedding_bytes)),
 )
 sounds = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
 frame_times = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
@@ -62,7 +63,7 @@ requests = st.builds(
 )
 SOUND = SoundPrint(bytes(8))
 VIDEO = VideoPrint((FramePrint(7, bytes(32), 90, bytes(32)), FramePrint(9, bytes(32), 80)))
-GOOD, GOOD_VIDEO, GOOD_SOUND = (
+PICTURE_REQUEST, VIDEO_REQUEST, SOUND_REQUEST = (
     write_registration_request(ClaimRequest(one, bytes(32)))
     for one in (
         PicturePrint(Fingerprint("pdq", bytes(32), 90), (bytes(32),)),
@@ -73,12 +74,12 @@ GOOD, GOOD_VIDEO, GOOD_SOUND = (
 
 
 @given(requests)
-def test_request_survives_a_round_trip(request: ClaimRequest) -> None:
+def test_request_is_unchanged_by_a_round_trip(request: ClaimRequest) -> None:
     assert read_registration_request(write_registration_request(request)) == request
 
 
 @given(st.text(min_size=1, max_size=64), st.sampled_from(ClaimState))
-def test_answer_survives_a_round_trip(name: str, state: ClaimState) -> None:
+def test_claim_status_is_unchanged_by_a_round_trip(name: str, state: ClaimState) -> None:
     status = ClaimStatus(ClaimId(name), "pdq", state)
     assert read_claim_status(write_claim_status(status)) == status
 
@@ -108,9 +109,9 @@ def test_random_bytes_are_refused(data: bytes) -> None:
     ],
 )
 def test_picture_request_with_one_error_is_refused(old: bytes, new: bytes) -> None:
-    assert old in GOOD
+    assert old in PICTURE_REQUEST
     with pytest.raises(BadClaim):
-        read_registration_request(GOOD.replace(old, new, 1))
+        read_registration_request(PICTURE_REQUEST.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(
@@ -136,14 +137,14 @@ def test_picture_request_with_one_error_is_refused(old: bytes, new: bytes) -> No
     ],
 )
 def test_video_request_with_one_error_is_refused(old: bytes, new: bytes) -> None:
-    assert read_registration_request(GOOD_VIDEO).print == ClipPrint(VIDEO, SOUND)
-    assert old in GOOD_VIDEO
+    assert read_registration_request(VIDEO_REQUEST).print == ClipPrint(VIDEO, SOUND)
+    assert old in VIDEO_REQUEST
     with pytest.raises(BadClaim):
-        read_registration_request(GOOD_VIDEO.replace(old, new, 1))
+        read_registration_request(VIDEO_REQUEST.replace(old, new, 1))
 
 
 def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
-    form = json.loads(GOOD_VIDEO)
+    form = json.loads(VIDEO_REQUEST)
     frames = [
         {"at_ms": at, "hex": "0" * 64, "quality": 90} for at in range(REGISTERED_FRAMES_MAX + 1)
     ]
@@ -154,7 +155,7 @@ def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
 
 
 def test_sound_request_that_is_too_long_is_refused() -> None:
-    form = json.loads(GOOD_SOUND)
+    form = json.loads(SOUND_REQUEST)
     assert read_registration_request(
         json.dumps({**form, "sound": "00" * 4 * SOUND_WORDS_MAX}).encode()
     )
@@ -178,7 +179,7 @@ def test_largest_request_of_each_kind_is_within_its_size_limit() -> None:
         assert len(spaced) <= REQUEST_BYTES_MAX_BY_KIND[request.kind]
 
 
-def test_optional_fields_are_absent_if_unset() -> None:
+def test_unset_optional_fields_are_absent() -> None:
     plain = ClipPrint(VideoPrint((FramePrint(0, bytes(32), 90),)))
     sent = write_registration_request(ClaimRequest(plain, bytes(32)))
     assert b"inner" not in sent
@@ -187,6 +188,8 @@ def test_optional_fields_are_absent_if_unset() -> None:
 
 def test_error_does_not_repeat_the_request() -> None:
     with pytest.raises(BadClaim) as caught:
-        read_registration_request(GOOD.replace(b'"reason":""', b'"reason":"","secret":"Ana"'))
+        read_registration_request(
+            PICTURE_REQUEST.replace(b'"reason":""', b'"reason":"","secret":"Ana"')
+        )
     assert "Ana" not in str(caught.value)
     assert "secret" not in str(caught.value)

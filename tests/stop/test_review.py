@@ -14,7 +14,7 @@ from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import AlreadyDecided, NoSuchReview, Outcome, Review
-from tests.new_bank import busy_at
+from tests.new_bank import fail_statements
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, screenshot_crop
 
 
@@ -57,9 +57,7 @@ def test_confirming_refuses_the_next_upload_or_cut_out(
 
 @pytest.mark.slow
 @pytest.mark.threat("claim-censors")
-def test_a_released_picture_is_not_asked_about_again(
-    gate_setup: GateSetup, her_picture: Any
-) -> None:
+def test_released_picture_is_not_reviewed_again(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture)
     release_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     decision = judge_upload(jpeg(her_picture, 70), gate_setup.platform)
@@ -105,8 +103,8 @@ def test_releasing_a_cut_out_disputes_no_claim(gate_setup: GateSetup, her_pictur
 
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [0, 30])
-def test_upload_is_decided_once_and_its_bytes_are_deleted(her_picture: Any, days: int) -> None:
-    """The data that look-backs need is kept for ``days`` days after the release."""
+def test_upload_is_decided_once_and_then_its_bytes_are_deleted(her_picture: Any, days: int) -> None:
+    """The hashes and the reference are kept after a release if look-backs are on."""
     gate_setup = GateSetup(limits=GateLimits(look_back_days=days))
     gate_setup.protect(her_picture)
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 1").case
@@ -153,10 +151,13 @@ def test_released_unreadable_file_is_compared_once_it_is_readable(
 ) -> None:
     upload = jpeg(her_picture)
     release_case(
-        judge_upload(upload, with_failing_decoder(gate_setup)).case,
-        with_failing_decoder(gate_setup),
+        judge_upload(upload, platform_with_failing_decoder(gate_setup)).case,
+        platform_with_failing_decoder(gate_setup),
     )
-    assert judge_upload(upload, with_failing_decoder(gate_setup)).outcome is Outcome.LET_THROUGH
+    assert (
+        judge_upload(upload, platform_with_failing_decoder(gate_setup)).outcome
+        is Outcome.LET_THROUGH
+    )
     gate_setup.protect(her_picture)
     decision = judge_upload(upload, gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
@@ -164,8 +165,8 @@ def test_released_unreadable_file_is_compared_once_it_is_readable(
     assert judge_upload(upload, gate_setup.platform).outcome is Outcome.REFUSE
 
 
-def with_failing_decoder(gate_setup: GateSetup) -> Platform:
-    """Return the gate with a decoder that fails on everything."""
+def platform_with_failing_decoder(gate_setup: GateSetup) -> Platform:
+    """Return the platform with a picture decoder that always fails."""
 
     def fail(*_: object, **__: object) -> Any:
         raise PictureDecodingFailed
@@ -182,7 +183,7 @@ def test_upload_stays_undecided_if_the_database_is_busy(
     claim = gate_setup.protect(her_picture).claim
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     before = gate_setup.platform.bank.claim(claim)
-    with busy_at(gate_setup.bank, "INSERT INTO claim_hash"), pytest.raises(BankUnreachable):
+    with fail_statements(gate_setup.bank, "INSERT INTO claim_hash"), pytest.raises(BankUnreachable):
         decide(case, gate_setup.platform)
     assert gate_setup.platform.bank.claim(claim) == before
     decide(case, gate_setup.platform)

@@ -1,4 +1,4 @@
-"""If two people have to confirm, nothing is refused after one confirmation."""
+"""Gates at which two reviewers have to confirm before an upload is refused."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,8 +25,8 @@ def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
 
 
 @dataclass
-class RemovingQueue:
-    """A review queue that removes a reviewer while another one confirms."""
+class QueueThatRemovesReviewer:
+    """A review queue that removes a reviewer after it records a first confirmation."""
 
     real: Any
     name: str
@@ -61,7 +61,8 @@ def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
     add_reviewer("ana", gate_setup.platform)
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     confirm_case(case, gate_setup.platform, "ana")
-    racing = replace(gate_setup.platform, reviews=RemovingQueue(gate_setup.platform.reviews, "ana"))  # type: ignore[arg-type]
+    queue: Any = QueueThatRemovesReviewer(gate_setup.platform.reviews, "ana")
+    racing = replace(gate_setup.platform, reviews=queue)
     with pytest.raises(SecondPersonNeeded):
         confirm_case(case, racing, "ben")
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
@@ -79,7 +80,7 @@ def test_two_people_confirm_a_flood_as_one_item(gate_setup: GateSetup, her_pictu
     confirm_case(cases[0], gate_setup.platform, "ana")
     judge_upload(
         jpeg(her_picture, 48), gate_setup.platform
-    )  # it joins; the first confirmation still counts
+    )  # joins the flood after the first confirmation
     assert set(confirm_case(cases[0], gate_setup.platform, "ben").also) >= set(cases[1:])
 
 
@@ -95,7 +96,7 @@ def test_case_released_by_one_person_cannot_be_confirmed(
     assert judge_upload(jpeg(her_picture, 60), gate_setup.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_first_confirmer_sees_the_case_again_if_one_person_suffices(
+def test_first_confirmer_sees_the_case_again_if_one_confirmation_suffices(
     gate_setup: GateSetup, claim: ClaimId, her_picture: Any
 ) -> None:
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case

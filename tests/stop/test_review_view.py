@@ -1,4 +1,4 @@
-"""The blurred view for a reviewer; uploads are decoded for it in a sandboxed subprocess."""
+"""Blurred views of uploads for reviewers, decoded in a separate process."""
 
 import io
 import itertools
@@ -18,59 +18,74 @@ from entrenous.media.resize import blurred_preview
 from entrenous.stop.review import make_blurred_view_and_log
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, NoView, Outcome, Review, ReviewState
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 from tests.stop.platform_for_tests import GateSetup, jpeg
 
 
-def hold(gate_setup: GateSetup, upload: bytes) -> str:
+def record_held_upload(gate_setup: GateSetup, upload: bytes) -> str:
     review = Review(Decision(Outcome.HOLD, "c"), gate_setup.clock.now(), ReviewState.WAITING)
     gate_setup.platform.reviews.record_upload(review, upload)
     return "c"
 
 
-def pixels(view: bytes) -> Any:
+def view_pixels(view: bytes) -> Any:
     return np.asarray(Image.open(io.BytesIO(view)), np.float64)
 
 
 @pytest.fixture(scope="session")
-def film() -> bytes:
-    """Return a clip: two seconds of black, then two of a photograph."""
-    frames = wander(seconds=4.0)
-    return written([np.zeros_like(one) for one in frames[:24]] + frames[24:])
+def clip_starting_black() -> bytes:
+    """Return a clip of two black seconds and two seconds of a photograph."""
+    frames = hand_held_frames(seconds=4.0)
+    return encode_clip([np.zeros_like(one) for one in frames[:24]] + frames[24:])
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_view_of_a_clip_shows_a_frame_with_content(gate_setup: GateSetup, film: bytes) -> None:
-    view = pixels(make_blurred_view_and_log(hold(gate_setup, film), "ana", gate_setup.platform))
+def test_view_of_a_clip_shows_a_frame_with_content(
+    gate_setup: GateSetup, clip_starting_black: bytes
+) -> None:
+    view = view_pixels(
+        make_blurred_view_and_log(
+            record_held_upload(gate_setup, clip_starting_black), "ana", gate_setup.platform
+        )
+    )
     assert view.shape == (192, 256)
     assert view.std() > 20
 
 
-def test_view_shows_the_decoded_frames_of_a_broken_clip(gate_setup: GateSetup, film: bytes) -> None:
+def test_view_of_a_broken_clip_shows_its_decoded_frames(
+    gate_setup: GateSetup, clip_starting_black: bytes
+) -> None:
     read_clip = gate_setup.platform.read_clip
 
     @contextmanager
-    def breaking(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
+    def read_clip_that_breaks(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
-            yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), failing()))
+            yield replace(
+                clip,
+                frames=itertools.chain(itertools.islice(clip.frames, 3), damaged_frames()),
+            )
 
-    gate_setup.platform = replace(gate_setup.platform, read_clip=breaking)
+    gate_setup.platform = replace(gate_setup.platform, read_clip=read_clip_that_breaks)
     assert (
-        pixels(make_blurred_view_and_log(hold(gate_setup, film), "ana", gate_setup.platform)).std()
+        view_pixels(
+            make_blurred_view_and_log(
+                record_held_upload(gate_setup, clip_starting_black), "ana", gate_setup.platform
+            )
+        ).std()
         > 20
     )
 
     @contextmanager
-    def broken_at_once(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
+    def read_clip_without_frames(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
-            yield replace(clip, frames=failing())
+            yield replace(clip, frames=damaged_frames())
 
-    gate_setup.platform = replace(gate_setup.platform, read_clip=broken_at_once)
+    gate_setup.platform = replace(gate_setup.platform, read_clip=read_clip_without_frames)
     with pytest.raises(NoView):
         make_blurred_view_and_log("c", "ana", gate_setup.platform)
 
 
-def failing() -> Any:
+def damaged_frames() -> Any:
     yield from ()
     raise DamagedClip
 
@@ -78,13 +93,12 @@ def failing() -> Any:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (700, 500, 3), (20, 10, 3)])
 def test_pictures_of_any_shape_can_be_blurred(shape: tuple[int, ...]) -> None:
     noise = np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
-    view = pixels(blurred_preview(noise))
+    view = view_pixels(blurred_preview(noise))
     assert max(view.shape) == 256
     assert min(view.shape) >= 1
 
 
-def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
-    """Two pictures that differ only in finer detail give the same file."""
+def test_view_hides_detail_within_cells_of_a_32_by_32_grid() -> None:
     coarse = np.random.default_rng(3).integers(60, 196, (32, 32)).astype(np.uint8)
     flat = coarse.repeat(16, 0).repeat(16, 1)
     fine = flat.copy()
@@ -96,16 +110,16 @@ def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
 
 @pytest.mark.real
 @pytest.mark.threat("reviewer-harm")
-def test_view_is_decoded_in_the_sandbox(
-    tmp_path: Path, film: bytes, her_picture: Any, monkeypatch: pytest.MonkeyPatch
+def test_view_is_decoded_outside_the_gate_process(
+    tmp_path: Path, clip_starting_black: bytes, her_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The platform is opened as by a server; its own process decodes nothing."""
+    """Views are made although PIL and PyAV cannot decode in the gate's own process."""
     with open_platform(tmp_path / "gate") as (platform, _):
-        for case, upload in (("p", jpeg(her_picture)), ("c", film)):
+        for case, upload in (("p", jpeg(her_picture)), ("c", clip_starting_black)):
             review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)
             platform.reviews.record_upload(review, upload)
-            with monkeypatch.context() as here:
-                here.setattr(Image, "open", None)
-                here.setattr(av, "open", None)
+            with monkeypatch.context() as patched:
+                patched.setattr(Image, "open", None)
+                patched.setattr(av, "open", None)
                 view = make_blurred_view_and_log(case, "ana", platform)
-            assert max(pixels(view).shape) == 256
+            assert max(view_pixels(view).shape) == 256

@@ -1,4 +1,4 @@
-"""The holder's token withdraws a claim at once; another token does not."""
+"""Withdrawing a claim with the holder's token."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def test_withdrawing_again_changes_nothing(gate_setup: GateSetup, her_picture: A
 
 
 @pytest.mark.slow
-def test_one_persons_withdrawal_leaves_the_others_claim(
+def test_withdrawing_one_claim_leaves_another_person_s_claim(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     first, second = gate_setup.protect(her_picture), gate_setup.protect(her_picture)
@@ -47,7 +47,9 @@ def test_one_persons_withdrawal_leaves_the_others_claim(
 
 
 @pytest.mark.slow
-def test_registration_after_a_withdrawal_matches(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_picture_registered_again_after_a_withdrawal_matches(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     withdraw_protection(gate_setup.protect(her_picture), gate_setup.gate, gate_setup.device)
     again = gate_setup.protect(her_picture)
     (match,) = judge_upload(jpeg(her_picture), gate_setup.platform).matches
@@ -55,7 +57,7 @@ def test_registration_after_a_withdrawal_matches(gate_setup: GateSetup, her_pict
 
 
 @pytest.mark.slow
-def test_somebody_elses_token_is_refused(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_withdrawal_with_a_wrong_token_is_refused(gate_setup: GateSetup, her_picture: Any) -> None:
     protection = gate_setup.protect(her_picture)
     for wrong in (Secret(b""), Secret(bytes(32)), Secret(protection.token.reveal()[:31])):
         with pytest.raises(NotTheHolder):

@@ -168,7 +168,7 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_slow_clock_dates_nothing_into_a_served_range(
+def test_slow_clock_adds_nothing_to_a_served_range(
     exchange_setup: ExchangeSetup, web: httpx.Client, key: str
 ) -> None:
     """Two processes serve; the one with the slow clock sees the withdrawal first."""

@@ -89,7 +89,7 @@ def test_over_limit_match_and_miss_get_the_same_answer(
 
 
 @pytest.mark.threat("probing-registered")
-def test_few_refusals_reach_the_limit(
+def test_refused_uploads_have_a_lower_limit(
     web: httpx.Client, refused: bytes, other_picture: Any
 ) -> None:
     answers = [upload(web, refused, ANA) for _ in range(3)]
@@ -244,7 +244,7 @@ def _request(account: bytes, address: str = "192.0.2.1") -> Any:
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_account_limits_hold_in_a_running_gate_with_judges(
+def test_account_limits_hold_in_a_running_gate(
     tmp_path: Path, other_picture: Any
 ) -> None:
     data = tmp_path / "gate"

@@ -90,11 +90,11 @@ def test_claims_and_withdrawals_survive_sigkill(
         assert decision(url, screenshot_crop(her_picture)) == "let through"
 
 
-def test_two_gates_share_a_postgresql(
+def test_two_gates_share_a_postgresql_database(
     tmp_path: Path, postgres: Cluster, outside: httpx.Client, her_picture: Any
 ) -> None:
     """A claim acknowledged by one matches the other's next upload, and survives SIGKILL."""
-    url = postgres.fresh()
+    url = postgres.create_database()
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()

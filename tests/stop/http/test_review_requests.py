@@ -70,7 +70,7 @@ def test_decided_case_can_be_queried(
     assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
 
 
-def test_review_shows_each_claim_s_state(web: httpx.Client, case: str, platform: Platform) -> None:
+def test_review_shows_the_state_of_each_claim(web: httpx.Client, case: str, platform: Platform) -> None:
     (match,) = platform.reviews.review(case).decision.matches
     platform.bank.add_partner(Partner("another", KEY))
     said = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), KEY)

@@ -137,7 +137,7 @@ def test_first_confirmer_may_release_alone(
 
 
 @pytest.mark.threat("insider-decides")
-def test_removed_reviewer_s_confirmation_does_not_count(
+def test_confirmation_by_a_removed_reviewer_does_not_count(
     web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform
 ) -> None:
     web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
