@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from entrenous.carry.store.postgres import open_postgres
-from tests.real.small_disk import SmallDisk, small_disk
+from tests.real.small_disk import SmallDisk, mount_small_disk
 
 _OPTIONS = "-c listen_addresses= -c shared_buffers=64MB -c max_connections=60"
 
@@ -25,7 +25,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 @dataclass
-class Emptied:
+class ReusedDatabase:
     """A database that tests use one after the other, and that is reset for each of them."""
 
     url: str
@@ -34,38 +34,38 @@ class Emptied:
     @classmethod
     def of(cls, url: str) -> Self:
         with psycopg.connect(url) as db:
-            return cls(url, {name: _rows(db, name) for name in _tables(db)})
+            return cls(url, {name: _all_rows(db, name) for name in _table_names(db)})
 
-    def is_emptied(self) -> bool:
+    def try_to_empty(self) -> bool:
         """Delete added rows; return False if anything else changed or the database is in use."""
         try:
             with psycopg.connect(self.url, options="-c lock_timeout=2s") as db:
-                if _tables(db) != list(self.first):
+                if _table_names(db) != list(self.first):
                     return False
                 empty = [name for name, rows in self.first.items() if not rows]
                 asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in empty)
                 filled = [name for (name,) in db.execute(" UNION ALL ".join(asked)).fetchall()]  # type: ignore[arg-type]
                 if filled:
                     db.execute(f"TRUNCATE {', '.join(filled)} CASCADE")  # type: ignore[arg-type]
-                db.execute(_FIRST_NUMBERS)
+                db.execute(_RESET_SEQUENCES)
                 kept = {name: rows for name, rows in self.first.items() if rows}
-                return all(_rows(db, name) == rows for name, rows in kept.items())
+                return all(_all_rows(db, name) == rows for name, rows in kept.items())
         except psycopg.Error:
             return False
 
 
-_FIRST_NUMBERS = (
+_RESET_SEQUENCES = (
     "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, start_value, false)"
     " FROM pg_sequences WHERE last_value IS NOT NULL"
 )
 
 
-def _tables(db: psycopg.Connection[Any]) -> list[str]:
+def _table_names(db: psycopg.Connection[Any]) -> list[str]:
     every = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
     return [f'"{name}"' for (name,) in db.execute(every).fetchall()]
 
 
-def _rows(db: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
+def _all_rows(db: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
     return db.execute(f"SELECT * FROM {table}").fetchall()  # type: ignore[arg-type]
 
 
@@ -77,28 +77,28 @@ class Cluster:
     folder: Path
     numbers: Iterator[int]
     disk: SmallDisk | None = None  # that only the server sees
-    used: dict[str, Emptied] = field(default_factory=dict)
+    used: dict[str, ReusedDatabase] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
         return f"postgresql://entrenous@/{database}?host={self.folder}"
 
-    def fresh(self) -> str:
+    def create_database(self) -> str:
         """Create a database with a relay's tables, and return its URL."""
         name = f"relay{next(self.numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as server:
             server.execute(f"CREATE DATABASE {name} TEMPLATE ours")
         return self.url(name)
 
-    def emptied(self, kind: str, create: Callable[[str], object] = bool) -> str:
+    def reused_database(self, kind: str, create: Callable[[str], object] = bool) -> str:
         """Return the URL of a database with a relay's tables and those that ``create`` makes.
 
         It is as empty as a fresh one and takes less time, since all tests that ask for this kind
         share one database. So each of them has to close its connections.
         """
-        if kind not in self.used or not self.used[kind].is_emptied():
-            url = self.fresh()
+        if kind not in self.used or not self.used[kind].try_to_empty():
+            url = self.create_database()
             create(url)
-            self.used[kind] = Emptied.of(url)
+            self.used[kind] = ReusedDatabase.of(url)
         return self.used[kind].url
 
     def start(self, *options: str) -> None:
@@ -114,7 +114,7 @@ class Cluster:
     def run(self, program: str, *words: str) -> None:
         """Run a program of PostgreSQL; if we are root, as ``postgres``, since it refuses root."""
         who: dict[str, Any] = {}
-        around = (*self.disk.inside, "runuser", "-u", "postgres", "--") if self.disk else ()
+        around = (*self.disk.command_prefix, "runuser", "-u", "postgres", "--") if self.disk else ()
         if os.geteuid() == 0 and not around:
             entry = pwd.getpwnam("postgres")
             who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
@@ -128,9 +128,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
+def run_cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
     """Start a server, on its own disk of ``disk_mb`` MB if given; skip if none is installed."""
-    programs = _programs()
+    programs = _programs_folder()
     if programs is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
     # Only their owner may enter pytest's own folders.
@@ -140,8 +140,8 @@ def cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
     made, going = Cluster(programs, folder, count(1)), contextlib.ExitStack()
     try:
         if disk_mb is not None:
-            made.disk = going.enter_context(small_disk(folder / "data", disk_mb))
-            own = [*made.disk.inside, "chown", "postgres:postgres", str(folder / "data")]
+            made.disk = going.enter_context(mount_small_disk(folder / "data", disk_mb))
+            own = [*made.disk.command_prefix, "chown", "postgres:postgres", str(folder / "data")]
             subprocess.run(own, check=True)
         made.run(
             *("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "entrenous"),
@@ -158,7 +158,7 @@ def cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _programs() -> Path | None:
+def _programs_folder() -> Path | None:
     """Return the folder of PostgreSQL's programs: on Debian not in PATH, one for each version."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")

@@ -15,7 +15,7 @@ from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import PASSPHRASE, served_app
 from tests.app.states import Words, device_of_ben, photograph
-from tests.real.small_disk import small_disk
+from tests.real.small_disk import mount_small_disk
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -104,17 +104,20 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
 @pytest.mark.threat("page-loses-nothing")
 def test_a_full_disk_loses_nothing_that_was_typed(tmp_path: Path) -> None:
     upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
-    with small_disk(tmp_path / "disk", 12) as disk:
+    with mount_small_disk(tmp_path / "disk", 12) as disk:
         filler = str(disk.folder / "filler")
-        with served_app(disk.folder / "device", disk.inside) as app, open_client(app) as ana:
+        with (
+            served_app(disk.folder / "device", disk.command_prefix) as app,
+            open_client(app) as ana,
+        ):
             ana.set_up()
             fill = 'dd if=/dev/zero of="$1" bs=4k 2>/dev/null; true'
-            subprocess.run([*disk.inside, "sh", "-c", fill, "sh", filler], check=True)
+            subprocess.run([*disk.command_prefix, "sh", "-c", fill, "sh", filler], check=True)
             failed = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
             assert failed.status_code >= 400
             assert "disk" in failed.text
             assert "Zelda" in ana.get("/20").text
-            subprocess.run([*disk.inside, "rm", filler], check=True)
+            subprocess.run([*disk.command_prefix, "rm", filler], check=True)
             made = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
             assert made.url.path.startswith("/21/")
 

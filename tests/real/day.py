@@ -38,7 +38,7 @@ from tests.real.stage import Server, Shell
 from tests.real.wire import Wire
 from tests.send.message.talkers import voice_note
 
-FILE = "quillfeather-at-the-lighthouse.jpg"
+PHOTO_FILE_NAME = "quillfeather-at-the-lighthouse.jpg"
 NAMES = (
     *("Anastasia Quillfeather", "Benedict Ossington", "Cassiopeia Thornbury"),
     *("Demetrius Wolverhampton", "Evangeline Marchbanks"),
@@ -56,10 +56,10 @@ REACTION_TEXT = "hip-hip-hooray!"
 class DayClock:
     """The machine's clock plus the time that was skipped."""
 
-    ahead: timedelta = timedelta()
+    skipped_time: timedelta = timedelta()
 
     def now(self) -> datetime:
-        return SystemClock().now() + self.ahead
+        return SystemClock().now() + self.skipped_time
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Day:
 
     def send(self, who: str, *to: str, **content: Any) -> str:
         """Send a message to these people, one hour after the last one, and return its name."""
-        self.clock.ahead += timedelta(hours=1)
+        self.clock.skipped_time += timedelta(hours=1)
         device = self.devices[who]
         policy = MessagePolicy(device.clock.now() + timedelta(days=2), content.pop("opens", None))
         names, files = tuple(map(RecipientId, to)), content.pop("files", ())
@@ -121,7 +121,7 @@ def run_day(day: Day) -> None:
     """Do everything that people do on this day, and what their programs do by themselves."""
     for one, other in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
         make_contacts(one, other, day)
-    photo = save_photo_with_metadata(day.folder / FILE)
+    photo = save_photo_with_metadata(day.folder / PHOTO_FILE_NAME)
     send_by_commands(photo, day)
     day.send(BEN, CARO, DAN, text=TEXTS[1])
     day.open_newest(CARO)
@@ -133,7 +133,7 @@ def run_day(day: Day) -> None:
     recalled = day.send(BEN, DAN, text=TEXTS[3])
     recall_message(recalled, day.devices[BEN])
     day.fetch()
-    day.clock.ahead += timedelta(minutes=20)  # receipts are sent after a delay
+    day.clock.skipped_time += timedelta(minutes=20)  # receipts are sent after a delay
     day.fetch()
     day.fetch()
     day.send(CARO, EVA, BEN, files=(photo.read_bytes(),), caption=TEXTS[5])

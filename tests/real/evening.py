@@ -22,7 +22,7 @@ from tests.real.stage import Server, Shell
 ANA, BEN = "Anastasia Quillfeather", "Benedict Ossington"
 CAPTION = "the lighthouse keeper sends his regards"
 TRAILER = MARKER * 50
-KINDS = ("jpg", "png", "webp")
+PHOTO_KINDS = ("jpg", "png", "webp")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
         one.run("setup", "--name", one.name, "--relay", relay.url)
     link = str(ben.run("invite", "--json").answer["link"])
     ana.run("person", "add", link, "--as", BEN, "--json")
-    originals = {kind: _save_photo(kind, folder) for kind in KINDS}
+    originals = {kind: _save_photo(kind, folder) for kind in PHOTO_KINDS}
     to = ("--to", BEN, "--confirm", BEN, "--caption", CAPTION, "--json")
     opened = ana.run("send", *map(str, originals.values()), *to).answer["message"]
     ben.inbox()

@@ -1,4 +1,4 @@
-"""Serve an exchange on a real socket, by plain HTTP or TLS, and run a proxy that leads to it."""
+"""Serve an exchange on a real socket, over plain HTTP or TLS, and run a proxy in front of it."""
 
 import socket
 import threading
@@ -14,8 +14,8 @@ from tests.serving.certificates import Pair
 
 
 class DelayedClock:
-    """A clock that is some seconds behind the real time, because PyPI's ``threatexchange`` only
-    asks for what is at least five seconds old.
+    """A clock that is some seconds behind the real time, because PyPI's ``threatexchange`` requests
+    only data that is at least five seconds old.
     """
 
     def __init__(self, behind_s: int = 0) -> None:
@@ -29,7 +29,7 @@ class DelayedClock:
 
 
 @contextmanager
-def serving(app: ASGIApp, pair: Pair | None = None) -> Iterator[int]:
+def serve_app(app: ASGIApp, pair: Pair | None = None) -> Iterator[int]:
     """Serve the app until the context ends, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
@@ -48,14 +48,12 @@ def serving(app: ASGIApp, pair: Pair | None = None) -> Iterator[int]:
 
 
 @contextmanager
-def proxy_to(port: int) -> Iterator[str]:
-    """Run a proxy (CONNECT) that connects to this local port, whatever host is asked for; yield
-    its URL.
-    """
+def run_connect_proxy(port: int) -> Iterator[str]:
+    """Run a CONNECT proxy that connects every request to this local port, and yield its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        listener.shutdown(socket.SHUT_RDWR)  # ends the thread that accepts connections
 
 
 def _accept(listener: socket.socket, port: int) -> None:

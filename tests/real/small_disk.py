@@ -1,7 +1,7 @@
 """A disk that really fills up: a tmpfs of a few MB, in its own mount namespace.
 
-Only programs that are started inside the namespace see it. It disappears with the process that
-holds the namespace, and the machine's own mounts do not change.
+Only programs that are started inside the namespace see the disk. The disk disappears with the
+process that holds the namespace, and the machine's own mounts do not change.
 """
 
 import os
@@ -17,42 +17,42 @@ import pytest
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """A disk that is mounted at ``folder``, as long as the process ``holder`` runs."""
+    """A disk that is mounted at ``folder`` while the process ``holder`` runs."""
 
     folder: Path
     holder: int
 
     @property
-    def inside(self) -> tuple[str, ...]:
-        """The words that start a command inside the namespace."""
-        alike = () if os.geteuid() == 0 else ("-U", "--preserve-credentials")
-        return ("nsenter", "-t", str(self.holder), "-m", *alike, "--")
+    def command_prefix(self) -> tuple[str, ...]:
+        """The words that, in front of a command, start it inside the namespace."""
+        same_user_options = () if os.geteuid() == 0 else ("-U", "--preserve-credentials")
+        return ("nsenter", "-t", str(self.holder), "-m", *same_user_options, "--")
 
     def resize(self, megabytes: int) -> None:
         """Change the size of the disk, but not below the size of its content."""
         remount = ("mount", "-o", f"remount,size={megabytes}m", str(self.folder))
-        subprocess.run([*self.inside, *remount], check=True)
+        subprocess.run([*self.command_prefix, *remount], check=True)
 
     def used_mb(self) -> int:
         """Return the used space in MB, rounded up."""
-        command = [*self.inside, "df", "--output=used", "-B1M", str(self.folder)]
+        command = [*self.command_prefix, "df", "--output=used", "-B1M", str(self.folder)]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return int(output.split()[-1])
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """Mount a small disk until the context ends; skip where no namespace can be created."""
+def mount_small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
+    """Mount a small disk until the context ends; skip the test if no namespace can be created."""
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         pytest.skip("needs unshare and nsenter: apt-get install util-linux")
     folder.mkdir(exist_ok=True)
-    own = "-m" if os.geteuid() == 0 else "-rm"
+    namespace_options = "-m" if os.geteuid() == 0 else "-rm"
     mount = 'mount -t tmpfs -o size=$1m,mode=0700 none "$2" && echo there && exec cat'
-    command = ["unshare", own, "sh", "-c", mount, "sh", str(megabytes), str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holding:
+    command = ["unshare", namespace_options, "sh", "-c", mount, "sh", str(megabytes), str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder_process:
         try:
-            if holding.stdout is None or holding.stdout.readline() != b"there\n":
-                pytest.skip("no mount namespace may be made here")
-            yield SmallDisk(folder, holding.pid)
+            if holder_process.stdout is None or holder_process.stdout.readline() != b"there\n":
+                pytest.skip("this process may not create a mount namespace")
+            yield SmallDisk(folder, holder_process.pid)
         finally:
-            holding.kill()
+            holder_process.kill()

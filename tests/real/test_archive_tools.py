@@ -21,7 +21,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.copies.mark_file import mark_picture_copies
-from tests.archive.boxes import everything, fresh_device, nobody_watches
+from tests.archive.boxes import ignore_progress, set_up_offline_device, stored_contents
 from tests.send.send_device import SMALL_PICTURE, Network
 
 pytestmark = pytest.mark.real
@@ -87,10 +87,10 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    device = fresh_device(Network(), "ana")
+    device = set_up_offline_device(Network(), "ana")
     list(mark_picture_copies(SMALL_PICTURE, [RecipientId("mum"), RecipientId("dad")], None, device))
     folder = tmp_path_factory.mktemp("archives") / "ours"
-    export_archive(folder, Secret(PASSPHRASE.encode()), device, nobody_watches)
+    export_archive(folder, Secret(PASSPHRASE.encode()), device, ignore_progress)
     return Exported(device, folder)
 
 
@@ -179,10 +179,10 @@ def _decrypt_with(program: str, archive: Path, tar: Path) -> None:
 
 def check_import(folder: Path, exported: Exported) -> None:
     """Import the archive into a new device, which must then have what the exported one has."""
-    device = fresh_device(Network(), "ana")
-    assert import_archive(folder, Secret(PASSPHRASE.encode()), device, nobody_watches).sent == 1
+    device = set_up_offline_device(Network(), "ana")
+    assert import_archive(folder, Secret(PASSPHRASE.encode()), device, ignore_progress).sent == 1
     assert list(device.ledger.messages()) == list(exported.device.ledger.messages())
-    assert everything(device)[1] == everything(exported.device)[1]
+    assert stored_contents(device)[1] == stored_contents(exported.device)[1]
 
 
 def test_export_can_be_imported(exported: Exported) -> None:

@@ -25,7 +25,7 @@ from entrenous.send.set_up import set_up
 from tests.real.counting import CountingProxy
 from tests.real.stage import Server, Shell, wait_until
 from tests.sizes import size
-from tests.village.sealed import sends_as_it_is
+from tests.village.sealed import send_unmarked
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -75,7 +75,7 @@ def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Pa
         fetch_messages(ana)
         clip = ContentFile("video/mp4", data, FileRole.CLIP)
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-        sends_as_it_is((clip,), None, MessagePolicy(until), "ben", ana)
+        send_unmarked((clip,), None, MessagePolicy(until), "ben", ana)
     ((name, inbox_state),) = ben.inbox().items()
     assert inbox_state == "waiting"
 

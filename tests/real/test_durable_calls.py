@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.store.postgres import connect_postgres
-from tests.postgres import cluster
+from tests.postgres import run_cluster
 from tests.real.kills import RUN, Device, RelayConnection
 from tests.real.test_relays_together import Upload
 
@@ -92,8 +92,8 @@ def test_blob_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
 def test_no_success_is_sent_before_postgresql_acknowledges_a_commit(tmp_path: Path) -> None:
     """The relay answers a post only after its flushing connection has got an answer."""
     calls, device = list[str](), Device(random.Random(7))
-    with cluster() as own_cluster:
-        url = own_cluster.fresh()
+    with run_cluster() as own_cluster:
+        url = own_cluster.create_database()
         with connect_postgres(url) as database:
             for name in ("fsync", "synchronous_commit"):
                 assert database.execute(f"SHOW {name}").fetchone() == ("on",)

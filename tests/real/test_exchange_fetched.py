@@ -26,7 +26,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.ready import start_program
-from tests.real.exchange_server import DelayedClock, serving
+from tests.real.exchange_server import DelayedClock, serve_app
 from tests.stop.exchange.exchange_for_tests import fake_hash
 
 pytestmark = pytest.mark.real
@@ -103,7 +103,7 @@ def serving_gate(folder: Path) -> Iterator[ServingGate]:
         update_exchange_state(exchange)
         platform.clock.advance(seconds=15)  # type: ignore[attr-defined]
         pages = PageCounter(exchange_app(exchange))
-        with serving(pages) as port:
+        with serve_app(pages) as port:
             yield ServingGate(platform, exchange, pages, key, port)
 
 

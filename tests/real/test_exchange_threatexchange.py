@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from entrenous.stop.store.open_gate import open_platform
-from tests.real.exchange_server import proxy_to, serving
+from tests.real.exchange_server import run_connect_proxy, serve_app
 from tests.real.test_exchange_fetched import run_exchange_command, stored_hashes
 from tests.real.test_exchange_tx import run_tx
 from tests.serving.certificates import own_authority
@@ -103,7 +103,7 @@ def _requested_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
 def served_to_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the graph; yield the environment in which ``tx`` finds it instead of Meta's server."""
     ca, pair = own_authority(folder, HOST)
-    with serving(graph.app, pair) as port, proxy_to(port) as proxy:
+    with serve_app(graph.app, pair) as port, run_connect_proxy(port) as proxy:
         yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 
@@ -112,7 +112,7 @@ def served_to_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", TOKEN)
     with open_platform(data):
         pass  # creates the gate
-    with serving(graph.app) as port:
+    with serve_app(graph.app) as port:
         where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(GROUP))
         run_exchange_command(
             data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got"

@@ -23,7 +23,7 @@ from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID, ncm
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import run_program
-from tests.real.exchange_server import DelayedClock, proxy_to, serving
+from tests.real.exchange_server import DelayedClock, run_connect_proxy, serve_app
 from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import (
     PEOPLE_BANK,
@@ -80,7 +80,7 @@ def run_client_program(environment: Mapping[str, str], program: str, *words: str
 def serving_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]:
     """Serve the exchange; yield its StopNCII base address and a partner's key."""
     _, key = exchange_setup.add_partner("friends", submits=True)
-    with serving(exchange_app(exchange_setup.exchange)) as port:
+    with serve_app(exchange_app(exchange_setup.exchange)) as port:
         yield f"http://127.0.0.1:{port}/stopncii/v1", key
 
 
@@ -90,7 +90,7 @@ def serving_ncmec(exchange_setup: ExchangeSetup, folder: Path) -> Iterator[dict[
     _, key = exchange_setup.add_partner()
     ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(exchange_setup.exchange)))])
-    with serving(app, pair) as port, proxy_to(port) as proxy:
+    with serve_app(app, pair) as port, run_connect_proxy(port) as proxy:
         yield {
             "TX_NCMEC_CREDENTIALS": f"friends:{key}",
             "HTTPS_PROXY": proxy,

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.carry.store import postgres as relay_postgres
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, run_cluster
 from tests.real.kills import RUN, Device, RelayConnection, run_trial, running, send_and_fetch
 from tests.sizes import size
 
@@ -35,7 +35,7 @@ def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.threat("relay-killed")
 def test_kills_of_two_relays_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
-    done = run_trial(4, tmp_path, postgres.fresh(), seed=2, lines=12)
+    done = run_trial(4, tmp_path, postgres.create_database(), seed=2, lines=12)
     assert done.pop("acknowledged") > 20
     assert done == {"kills": 4, **NO_FAULTS}
 
@@ -78,7 +78,7 @@ def _post(device: Device, connection: RelayConnection) -> int:
 @pytest.fixture(scope="module")
 def stoppable_postgres() -> Iterator[Cluster]:
     """Run a PostgreSQL server that a test may stop, if it starts it again."""
-    with cluster() as made:
+    with run_cluster() as made:
         yield made
 
 
@@ -87,7 +87,7 @@ def test_a_database_that_goes_away_is_waited_for(
 ) -> None:
     """It stops under load: requests wait, or are told when to retry, and nothing is lost."""
     devices = [Device(random.Random(f"away {n}")) for n in range(6)]
-    with running(tmp_path, stoppable_postgres.fresh()) as (_, url):
+    with running(tmp_path, stoppable_postgres.create_database()) as (_, url):
         connection, ended = RelayConnection(url), threading.Event()
         for device in devices:
             device.create_mailbox(connection)
@@ -117,7 +117,7 @@ def test_unreachable_database_is_reported_with_the_time_to_retry(
 ) -> None:
     """The relay waits for it for some seconds, here for one."""
     assert relay_postgres._DATABASE_WAIT_S_MAX < 20
-    with running(tmp_path, stoppable_postgres.fresh(), "1") as (_, url):
+    with running(tmp_path, stoppable_postgres.create_database(), "1") as (_, url):
         device, connection = Device(random.Random(4)), RelayConnection(url)
         device.create_mailbox(connection)
         stoppable_postgres.stop()

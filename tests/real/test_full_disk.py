@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, run_cluster
 from tests.real.kills import Device, RelayConnection
-from tests.real.small_disk import small_disk
+from tests.real.small_disk import mount_small_disk
 from tests.real.stage import wait_until
 from tests.real.test_relays_together import Upload
 from tests.real.trial import first_line, killed_at_end
@@ -95,9 +95,12 @@ DISK_FULL = (507, "urn:entrenous:unreachable:disk-full")
 
 def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
     device = Device(random.Random("full"), message_bytes=LARGE_BYTES)
-    with small_disk(tmp_path / "disk", 10) as disk:
+    with mount_small_disk(tmp_path / "disk", 10) as disk:
         folder = disk.folder / "relay"
-        with running_relay(disk.inside, folder) as url, closing(RelayConnection(url)) as connection:
+        with (
+            running_relay(disk.command_prefix, folder) as url,
+            closing(RelayConnection(url)) as connection,
+        ):
             device.create_mailbox(connection)
             stored = new_upload(device, MB)
             assert upload_blob(stored, url) == (201, b"")
@@ -109,7 +112,10 @@ def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
             assert upload_blob(new_upload(device, MB), url)[0] in {0, 507}
             assert stored.fetch_blob(url) == stored.data
         disk.resize(60)
-        with running_relay(disk.inside, folder) as url, closing(RelayConnection(url)) as connection:
+        with (
+            running_relay(disk.command_prefix, folder) as url,
+            closing(RelayConnection(url)) as connection,
+        ):
             assert stored.fetch_blob(url) == stored.data
             large = new_upload(device, 20 * MB)
             assert upload_blob(large, url) == (201, b"")
@@ -120,8 +126,8 @@ def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
 def test_freed_space_is_used_at_once(tmp_path: Path) -> None:
     device = Device(random.Random("room"), message_bytes=LARGE_BYTES)
     with (
-        small_disk(tmp_path / "disk", 6) as disk,
-        running_relay(disk.inside, disk.folder / "relay") as url,
+        mount_small_disk(tmp_path / "disk", 6) as disk,
+        running_relay(disk.command_prefix, disk.folder / "relay") as url,
         closing(RelayConnection(url)) as connection,
     ):
         device.create_mailbox(connection)
@@ -136,9 +142,9 @@ def test_a_postgresql_whose_disk_is_full(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root: PostgreSQL runs as an account of its own on a disk of its own")
     device = Device(random.Random("postgresql"), message_bytes=LARGE_BYTES)
-    with cluster(disk_mb=400) as own_cluster:
+    with run_cluster(disk_mb=400) as own_cluster:
         assert own_cluster.disk is not None
-        started = running_relay((), tmp_path / "relays" / "own", own_cluster.fresh())
+        started = running_relay((), tmp_path / "relays" / "own", own_cluster.create_database())
         with started as url, closing(RelayConnection(url)) as connection:
             device.create_mailbox(connection)
             own_cluster.disk.resize(own_cluster.disk.used_mb() + 4)

@@ -117,7 +117,7 @@ def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> Non
 
 @pytest.mark.threat("gate-stolen")
 def test_two_gates_on_one_postgresql_share_a_key(tmp_path: Path, postgres: Cluster) -> None:
-    url, key = postgres.fresh(), tmp_path / "held.keys"
+    url, key = postgres.create_database(), tmp_path / "held.keys"
     key.write_bytes(base64.b64encode(secrets.token_bytes(32)))
     key.chmod(0o600)
     folders = [tmp_path / name / "gate" for name in ("one", "two")]
@@ -138,7 +138,7 @@ def test_two_gates_on_one_postgresql_share_a_key(tmp_path: Path, postgres: Clust
 def test_postgresql_without_a_key_is_reported_as_unsealed(
     tmp_path: Path, postgres: Cluster
 ) -> None:
-    url, data = postgres.fresh(), tmp_path / "gate"
+    url, data = postgres.create_database(), tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text(f'database = "{url}"\n')
     import_listed_hash(data)

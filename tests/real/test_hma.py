@@ -39,7 +39,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
-from tests.real.exchange_server import DelayedClock, proxy_to, serving
+from tests.real.exchange_server import DelayedClock, run_connect_proxy, serve_app
 from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import fake_hash
 
@@ -155,7 +155,7 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
 
 
 def test_hma_imports_as_from_stopncii(our_gate: OurGate, hma_server: RunningHma) -> None:
-    with serving(exchange_app(our_gate.exchange)) as port:
+    with serve_app(exchange_app(our_gate.exchange)) as port:
         credentials = {
             "fetch_function_key": our_gate.key,
             "subscription_key": our_gate.key,
@@ -229,7 +229,7 @@ def serving_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the exchange; yield the environment in which HMA finds it instead of NCMEC."""
     ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(our_gate.exchange)))])
-    with serving(app, pair) as port, proxy_to(port) as proxy:
+    with serve_app(app, pair) as port, run_connect_proxy(port) as proxy:
         yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 

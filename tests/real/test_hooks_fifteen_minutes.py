@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.connectors.running_gates import her_picture
-from tests.transcripts.terminal import Reader, Step, remembered, steps_of
+from tests.transcripts.terminal import OutputMatcher, Step, matcher_with_words, parse_steps
 
 pytestmark = pytest.mark.real
 
@@ -54,7 +54,7 @@ def code_blocks(section: str, language: str = "") -> list[str]:
 def recorded_steps() -> list[Step]:
     """Return the recorded steps, without the head of the file and the numbers of the steps."""
     typed = SESSION.read_text().partition("\n# 1\n")[2].splitlines()
-    return steps_of(line for line in typed if not line.startswith("# "))
+    return parse_steps(line for line in typed if not line.startswith("# "))
 
 
 def free_port() -> str:
@@ -143,13 +143,13 @@ def test_steps_to_shadow_mode_print_what_is_recorded(tmp_path: Path) -> None:
                 assert reader.differences(expected, printed) == "", step.typed
 
 
-def prepare(folder: Path) -> Reader:
+def prepare(folder: Path) -> OutputMatcher:
     """Create the files that the session needs; return a reader that replaces its addresses and
     paths.
     """
     (folder / "test.jpg").write_bytes(her_picture())
     (folder / "site").mkdir()
-    reader = remembered(
+    reader = matcher_with_words(
         {
             "SOURCE": str(ROOT),
             "/opt/entrenous": str(folder / "entrenous"),

@@ -139,7 +139,7 @@ def test_another_database_is_refused_and_costs_nothing_where_it_is_served(
     """In both directions. If the other database is served all the same, no device is locked for
     good, and nothing is lost when the first one is back.
     """
-    url = postgres.fresh().replace("entrenous@", f"entrenous:{PASSWORD}@")
+    url = postgres.create_database().replace("entrenous@", f"entrenous:{PASSWORD}@")
     before, after = (None, url) if to_postgresql else (url, None)
     relay.use_database(before)
     with relay.serving():
@@ -181,7 +181,7 @@ def test_one_command_declares_a_restored_postgresql(
     relay: RelayWithPeople, postgres: Cluster
 ) -> None:
     """A recalled, an opened and a waiting message; a plain pg_restore would let all be opened."""
-    url = postgres.fresh()
+    url = postgres.create_database()
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     dump, where = postgres.folder / f"{name}.dump", ("-h", str(postgres.folder), "-U", "entrenous")
     relay.use_database(url)
@@ -195,7 +195,7 @@ def test_one_command_declares_a_restored_postgresql(
         courier.finish_opening(relay.url, opened.id, opened.open, attempt)
         assert "still running" in relay.run_relay_command("restored", status=3)
     postgres.run("pg_restore", "--clean", "-d", str(name), *where, str(dump))
-    relay.use_database(postgres.fresh())
+    relay.use_database(postgres.create_database())
     assert "is empty" in relay.run_relay_command("restored", status=3)
     relay.use_database(url)
     restored = json.loads(relay.run_relay_command("restored", "--json"))

@@ -24,7 +24,7 @@ from tests.postgres import Cluster
 from tests.real.kills import Device, RelayConnection
 from tests.real.stage import wait_until
 from tests.real.trial import first_line, killed_at_end
-from tests.swift import KEY, REGION, SECRET, swift
+from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, run_swift
 
 pytestmark = pytest.mark.real
 
@@ -101,7 +101,7 @@ def relay_urls(
 ) -> Iterator[tuple[str, str]]:
     """Run two relays, and yield their URLs."""
     with ExitStack() as stack:
-        running = stack.enter_context(swift())
+        running = stack.enter_context(run_swift())
         running.bucket()
         patch = pytest.MonkeyPatch()
         stack.callback(patch.undo)
@@ -109,11 +109,11 @@ def relay_urls(
             ("AWS_ENDPOINT", f"http://127.0.0.1:{running.port}"),
             ("AWS_ALLOW_HTTP", "true"),
             ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
         ):
             patch.setenv(name, value)
-        folder, database = tmp_path_factory.mktemp("together"), postgres.fresh()
+        folder, database = tmp_path_factory.mktemp("together"), postgres.create_database()
         first, second = (
             stack.enter_context(running_relay(folder / f"{name}.toml", database)) for name in "ab"
         )

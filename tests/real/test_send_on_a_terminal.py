@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 from tests.ready import start_program
 from tests.real.stage import PROGRAM, Server, Shell
 
@@ -82,7 +82,9 @@ def bar_shares(redrawn: list[list[str]], label: str) -> list[float]:
 
 def test_every_long_step_shows_progress_and_the_undo_hint_stays(ana: Shell, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
-    clip.write_bytes(written(wander(size=(640, 360), seconds=SECONDS, fps=FPS), fps=FPS))
+    clip.write_bytes(
+        encode_clip(hand_held_frames(size=(640, 360), seconds=SECONDS, fps=FPS), fps=FPS)
+    )
     send = ("send", str(clip), "--to", "ben", "--confirm", "ben", "--undo", str(UNDO_S))
     redrawn = redraws(run_on_terminal(ana, *send))
     for label in ("Preparing", "Marking"):

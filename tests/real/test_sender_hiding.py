@@ -46,8 +46,8 @@ from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, RecordedRequest, hostile_relay
 from tests.serving.certificates import certificate
 from tests.sizes import size
-from tests.village.relay import village_relay
-from tests.village.world import Villager
+from tests.village.relay import relay_with_courier
+from tests.village.world import Participant
 
 pytestmark = pytest.mark.real
 
@@ -62,7 +62,7 @@ _POST: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/envelopes/")
 
 
 @dataclass
-class Person(Villager):
+class Person(Participant):
     lock: RelayLock
     generation: int = 0
 
@@ -119,7 +119,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 def set_up_people(relay: HostileRelay) -> list[Person]:
     """Set up the people, each with four contacts; how they became contacts is not recorded."""
     clock, url = SettableClock(), f"https://127.0.0.1:{relay.port}"
-    real, _ = village_relay(url, clock, SeededRandomSource("relay"))
+    real, _ = relay_with_courier(url, clock, SeededRandomSource("relay"))
     relay.app = relay_app(real)
     near = memory_courier({url: relay.app})
     people = [set_up_person(f"person {number}", url, near, clock) for number in range(PEOPLE)]
@@ -282,7 +282,9 @@ def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
     with hostile_relay(pair) as relay:
-        relay.app = relay_app(village_relay("", SettableClock(), SeededRandomSource("relay"))[0])
+        relay.app = relay_app(
+            relay_with_courier("", SettableClock(), SeededRandomSource("relay"))[0]
+        )
         for _ in range(2):
             with (
                 socket.create_connection(("127.0.0.1", relay.port)) as connection,

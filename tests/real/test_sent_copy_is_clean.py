@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tests.media.test_no_metadata_left import MARKER, left_over, spellings, tags_of
-from tests.real.evening import KINDS, TRAILER, Evening
+from tests.real.evening import PHOTO_KINDS, TRAILER, Evening
 
 pytestmark = pytest.mark.real
 
@@ -19,7 +19,7 @@ def exiftool() -> str:
     return program
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PHOTO_KINDS)
 def test_exiftool_finds_no_metadata_in_the_opened_copy(
     evening: Evening, exiftool: str, kind: str
 ) -> None:
@@ -31,7 +31,7 @@ def test_exiftool_finds_no_metadata_in_the_opened_copy(
     assert left_over(tags_of(exiftool, copy)) == {}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PHOTO_KINDS)
 def test_copy_contains_no_spelling_of_the_planted_metadata(evening: Evening, kind: str) -> None:
     assert TRAILER in evening.originals[kind].read_bytes()
     data = evening.copies[kind].read_bytes()
@@ -41,10 +41,10 @@ def test_copy_contains_no_spelling_of_the_planted_metadata(evening: Evening, kin
         assert name.encode() not in data
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PHOTO_KINDS)
 def test_copy_has_the_original_format_and_a_neutral_name(evening: Evening, kind: str) -> None:
     copy = evening.copies[kind]
     with Image.open(evening.originals[kind]) as before, Image.open(copy) as after:
         assert (after.format, after.size) == (before.format, before.size)
-    assert copy.name == f"{evening.messages[0]}-{1 + KINDS.index(kind)}.{kind}"
+    assert copy.name == f"{evening.messages[0]}-{1 + PHOTO_KINDS.index(kind)}.{kind}"
     assert copy.stat().st_mode & 0o777 == 0o600

@@ -17,7 +17,7 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.postgres import open_postgres
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Envelope, ShareDeposit
-from tests.carry.relays import Post
+from tests.carry.relays import SampleMessage
 from tests.in_memory.blobs import MemoryBlobs
 from tests.postgres import Cluster
 
@@ -72,10 +72,10 @@ def _post_messages(url: str) -> list[list[tuple[str, str]]]:
 
 async def _post_copy(relay: Relay, number: int) -> tuple[str, str]:
     random_source = relay.random_source
-    post = Post(until=datetime.now(UTC) + timedelta(days=1))
+    post = SampleMessage(until=datetime.now(UTC) + timedelta(days=1))
     post.mailbox, post.id = random_source.token(16), random_source.token(16)  # type: ignore[assignment]
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post..send_token(), relay)
     share = ShareDeposit(post.share, token_hash(post.open), 1, number.to_bytes(16, "big"))
     letter = Envelope(
         post.id, post.mailbox, post.sealed, post.until, token_hash(post.withdraw), share
@@ -86,7 +86,7 @@ async def _post_copy(relay: Relay, number: int) -> tuple[str, str]:
 
 @pytest.mark.threat("n-plus-one-views")
 def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Cluster) -> None:
-    url = postgres.fresh()
+    url = postgres.create_database()
     messages = _post_messages(url)
     with ExitStack() as running:
         relays = [

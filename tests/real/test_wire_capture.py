@@ -28,8 +28,8 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.day import (
     BEN,
-    FILE,
     NAMES,
+    PHOTO_FILE_NAME,
     REACTION_TEXT,
     TEXTS,
     Day,
@@ -75,10 +75,10 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 def needles(day: Day) -> list[bytes]:
     """Return all private content, as it is and in base64, as JSON may contain it."""
-    data = (day.folder / FILE).read_bytes()
+    data = (day.folder / PHOTO_FILE_NAME).read_bytes()
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
     words = [*NAMES, *(part for name in NAMES for part in name.split()), *TEXTS, REACTION_TEXT]
-    words += [FILE, Path(FILE).stem, *message_names(day)]
+    words += [PHOTO_FILE_NAME, Path(PHOTO_FILE_NAME).stem, *message_names(day)]
     plain = [
         *(one.encode() for one in words),
         *spellings(MARKER),
@@ -121,11 +121,11 @@ def test_nothing_on_the_wire_can_be_read(day: Day) -> None:
 
 
 def test_the_search_finds_what_is_there(day: Day) -> None:
-    for text in (NAMES[0], TEXTS[1], FILE):
+    for text in (NAMES[0], TEXTS[1], PHOTO_FILE_NAME):
         for before in range(3):
             data = base64.urlsafe_b64encode(b"x" * before + text.encode() + b"yz")
             assert needles_in(day, data)
-    assert needles_in(day, (day.folder / FILE).read_bytes())
+    assert needles_in(day, (day.folder / PHOTO_FILE_NAME).read_bytes())
 
 
 @pytest.mark.threat("hostile-network")

@@ -16,9 +16,9 @@ def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = ""
         if postgresql:
-            from tests.postgres import cluster
+            from tests.postgres import run_cluster
 
-            database = stack.enter_context(cluster()).fresh()
+            database = stack.enter_context(run_cluster()).create_database()
         yield folder, database
 
 

@@ -12,13 +12,13 @@ import entrenous.send.commands.setup as setup_command
 from entrenous.base.errors import IncompleteOutput
 from entrenous.cli import run
 from entrenous.terminal.output import print_json, print_line
-from tests.real.small_disk import SmallDisk, small_disk
+from tests.real.small_disk import SmallDisk, mount_small_disk
 from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
 
-FULL = Path("/dev/full")
-needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+FULL_DEVICE = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL_DEVICE.exists(), reason="no /dev/full here")
 
 
 @needs_full
@@ -28,7 +28,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 def test_answer_to_a_full_disk_is_reported(
     print_answer: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FULL.open("w") as full:
+    with FULL_DEVICE.open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
             print_answer()
@@ -45,7 +45,7 @@ def test_program_exits_with_the_full_disk_status(
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four unrelated words x")
     assert run(["setup", "--offline", "--name", "ana"], {}) == 0
     for command in (("sent",), ("sent", "--json"), ("sent", "--help")):
-        with FULL.open("w") as full:
+        with FULL_DEVICE.open("w") as full:
             done = subprocess.run(
                 [sys.executable, "-m", "entrenous", *command],
                 stdout=full,
@@ -66,13 +66,13 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
 
     def run_on(disk: SmallDisk, *command: str) -> subprocess.CompletedProcess[str]:
         own = {**os.environ, **words, "ENTRENOUS_HOME": str(disk.folder / "ana")}
-        whole = [*disk.inside, *command]
+        whole = [*disk.command_prefix, *command]
         return subprocess.run(whole, env=own, capture_output=True, text=True, check=False)
 
     program = (sys.executable, "-m", "entrenous")
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
     mark = ("mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to")
-    with small_disk(tmp_path / "small", 1) as disk:
+    with mount_small_disk(tmp_path / "small", 1) as disk:
         for made in (("setup", "--offline", "--name", "ana"), (*mark, "ben")):
             assert run_on(disk, *program, *made).returncode == 0
         run_on(disk, "sh", "-c", 'head -c 2m /dev/zero > "$1"', "sh", str(disk.folder / "fill"))
