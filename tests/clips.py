@@ -17,7 +17,7 @@ Rgb = NDArray[np.uint8]
 
 _X26X = {"crf": "18", "preset": "ultrafast"}
 _VPX = {"crf": "18", "deadline": "realtime", "cpu-used": "8"}
-_FAST = {
+_FAST_OPTIONS = {
     "libx264": _X26X,
     "libx265": {**_X26X, "x265-params": "log-level=none:pools=none"},
     "libvpx": _VPX,
@@ -25,9 +25,9 @@ _FAST = {
     "libsvtav1": {"crf": "25", "preset": "12"},
 }
 
-_MS = Fraction(1, 1000)
+_MILLISECOND = Fraction(1, 1000)
 # The header that FFmpeg's subtitle encoders need
-_ASS = b"""[Script Info]
+_SUBTITLE_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
@@ -39,7 +39,7 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 """
 
 
-def wander(
+def hand_held_frames(
     name: str = "astronaut",
     *,
     size: tuple[int, int] = (320, 240),
@@ -66,7 +66,7 @@ def wander(
     return frames
 
 
-def written(
+def encode_clip(
     frames: Iterable[NDArray[Any]],
     *,
     fps: int = 12,
@@ -79,7 +79,7 @@ def written(
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=fps)
-        stream.options = {**_FAST.get(codec, {}), **options}
+        stream.options = {**_FAST_OPTIONS.get(codec, {}), **options}
         stream.bit_rate = 2_000_000 if codec == "mpeg4" else 0
         stream.pix_fmt = "yuv420p"
         if times is not None:
@@ -95,7 +95,7 @@ def written(
     return file.getvalue()
 
 
-def beep(*, container: str = "mp4") -> bytes:
+def sound_only_clip(*, container: str = "mp4") -> bytes:
     """Return a file with about a second of a tone and no picture."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
@@ -110,45 +110,51 @@ def beep(*, container: str = "mp4") -> bytes:
     return file.getvalue()
 
 
-def beside(clip: bytes, *others: bytes, container: str = "mp4") -> bytes:
+def merge_streams(clip: bytes, *others: bytes, container: str = "mp4") -> bytes:
     """Return one file with the streams of all these files, not encoded again."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out, ExitStack() as stack:
         every = [stack.enter_context(av.open(io.BytesIO(one), "r")) for one in (clip, *others)]
-        for old, streams in [(old, _like(old, out)) for old in every]:
-            _copy(old, streams, out)
+        for old, streams in [(old, _add_streams_like(old, out)) for old in every]:
+            _copy_packets(old, streams, out)
     return file.getvalue()
 
 
-def _like(old: Any, out: Any) -> dict[int, Any]:
+def _add_streams_like(old: Any, out: Any) -> dict[int, Any]:
     return {one.index: out.add_stream_from_template(one) for one in old.streams}
 
 
-def _copy(old: Any, streams: dict[int, Any], out: Any) -> None:
+def _copy_packets(old: Any, streams: dict[int, Any], out: Any) -> None:
     for packet in old.demux():
         if packet.dts is not None:
             packet.stream = streams[packet.stream_index]
             out.mux(packet)
 
 
-def subtitled(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
+def add_subtitles(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
     """Return the same streams and a subtitle track in one file, as phones and downloads have it."""
     file = io.BytesIO()
     with av.open(io.BytesIO(data), "r") as old, av.open(file, "w", format=container) as out:
-        streams = _like(old, out)
+        streams = _add_streams_like(old, out)
         text: Any = out.add_stream(codec)
-        text.codec_context.subtitle_header = _ASS
-        text.codec_context.time_base = text.time_base = _MS
-        _copy(old, streams, out)
+        text.codec_context.subtitle_header = _SUBTITLE_HEADER
+        text.codec_context.time_base = text.time_base = _MILLISECOND
+        _copy_packets(old, streams, out)
         line = text.codec_context.encode_subtitle(
             SubtitleSet.create(b"0,0,D,,0,0,0,,hello", 0, 900)
         )
-        line.stream, line.pts, line.dts, line.duration, line.time_base = text, 0, 0, 900, _MS
+        line.stream, line.pts, line.dts, line.duration, line.time_base = (
+            text,
+            0,
+            0,
+            900,
+            _MILLISECOND,
+        )
         out.mux(line)
     return file.getvalue()
 
 
-def decoded(data: bytes) -> list[Rgb]:
+def decode_frames(data: bytes) -> list[Rgb]:
     """Decode all RGB frames in this process: only for files that a test made."""
     with av.open(io.BytesIO(data), "r") as clip:
         return [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]

@@ -176,16 +176,16 @@ def own_log() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres() -> "Iterator[Cluster]":
     """Start a PostgreSQL server for all tests; it does not wait for the disk."""
-    from tests.postgres import cluster
+    from tests.postgres import run_cluster
 
-    with cluster("-c fsync=off -c full_page_writes=off") as made:
+    with run_cluster("-c fsync=off -c full_page_writes=off") as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def buckets() -> "Iterator[Swift]":
     """Start OpenStack Swift, an S3 server, for all tests."""
-    from tests.swift import swift
+    from tests.swift import run_swift
 
-    with swift() as running:
+    with run_swift() as running:
         yield running

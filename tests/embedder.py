@@ -14,10 +14,10 @@ from entrenous.fingerprint.nouns import EMBEDDING_SQUARE_SIDE_PX, Embedding
 
 class FineEmbedder:
     def embed(self, squares: Sequence[bytes]) -> tuple[Embedding, ...]:
-        return tuple(_fine(one) for one in squares)
+        return tuple(_embed_square(one) for one in squares)
 
 
-def _fine(square: bytes) -> Embedding:
+def _embed_square(square: bytes) -> Embedding:
     pixels = np.frombuffer(square, np.uint8).reshape(
         EMBEDDING_SQUARE_SIDE_PX, EMBEDDING_SQUARE_SIDE_PX, 3
     )

@@ -53,20 +53,20 @@ def prepared_bank(clock: Clock) -> BankStore:
     return BankStore(_temporary_engine(_prepared_database(clock.now())), clock)
 
 
-def copy_of(bank: BankStore) -> BankStore:
+def copy_bank(bank: BankStore) -> BankStore:
     """Return a copy of a bank store in another database, like one restored from a backup."""
     copied = new_bank(bank.clock)
-    with _file_of(bank) as source, _file_of(copied) as target:
+    with _sqlite_connection(bank) as source, _sqlite_connection(copied) as target:
         source.backup(target)
     return copied
 
 
-def reviews_beside(bank: BankStore) -> ReviewQueue:
+def review_queue_of(bank: BankStore) -> ReviewQueue:
     """Return the review queue in the bank's database."""
     return ReviewQueue(_engine_of(bank), bank.clock)
 
 
-def index_beside(bank: BankStore) -> FileIndex:
+def index_of(bank: BankStore) -> FileIndex:
     """Return an index of the bank, with its files in the folder of the database."""
     database = _engine_of(bank).url.database
     assert database is not None
@@ -74,7 +74,7 @@ def index_beside(bank: BankStore) -> FileIndex:
 
 
 @contextmanager
-def busy_at(bank: BankStore, statement: str) -> Iterator[None]:
+def fail_statements(bank: BankStore, statement: str) -> Iterator[None]:
     """Let each statement that begins with ``statement`` fail because the database is locked."""
 
     def refuse(_db: object, _cursor: object, said: str, *_more: object) -> None:
@@ -95,7 +95,7 @@ def close_connections() -> None:
 
 
 def _temporary_engine(contents: bytes) -> sa.Engine:
-    folder = _temporary()
+    folder = _temporary_folder()
     path = Path(folder.name) / "bank.db"
     path.write_bytes(contents)
     engine = engine_at(path)
@@ -104,7 +104,7 @@ def _temporary_engine(contents: bytes) -> sa.Engine:
     return engine
 
 
-def _temporary() -> tempfile.TemporaryDirectory[str]:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="bank-", ignore_cleanup_errors=True)
 
 
@@ -114,7 +114,7 @@ def _engine_of(bank: BankStore) -> sa.Engine:
 
 
 @contextmanager
-def _file_of(bank: BankStore) -> Iterator[sqlite3.Connection]:
+def _sqlite_connection(bank: BankStore) -> Iterator[sqlite3.Connection]:
     with closing(_engine_of(bank).raw_connection()) as pooled:
         file = pooled.driver_connection
         assert isinstance(file, sqlite3.Connection)
@@ -127,14 +127,14 @@ def _do_not_wait_for_disk(connection: sqlite3.Connection, _record: Any) -> None:
 
 @cache
 def _empty_database() -> bytes:
-    with _temporary() as folder:
+    with _temporary_folder() as folder:
         path = Path(folder) / "bank.db"
         open_engine(path).dispose()
         return path.read_bytes()
 
 
 @dataclass(frozen=True)
-class _Stopped:
+class _FixedClock:
     """A clock that always shows the same time."""
 
     moment: datetime
@@ -145,9 +145,9 @@ class _Stopped:
 
 @cache
 def _prepared_database(moment: datetime) -> bytes:
-    with _temporary() as folder:
+    with _temporary_folder() as folder:
         path = Path(folder) / "bank.db"
         engine = engine_at(path)
-        create_built_in_banks(BankStore(engine, _Stopped(moment)))
+        create_built_in_banks(BankStore(engine, _FixedClock(moment)))
         engine.dispose()
         return path.read_bytes()

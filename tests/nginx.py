@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.certificates import Pair
+from tests.serving.certificates import CertificateFiles
 
 SHARE = Path(__file__).parents[1] / "share"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -19,7 +19,7 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get instal
 
 
 @contextmanager
-def nginx(folder: Path, conf: str, pair: Pair, here: Mapping[str, str]) -> Iterator[str]:
+def run_nginx(folder: Path, conf: str, pair: CertificateFiles, here: Mapping[str, str]) -> Iterator[str]:
     """Run nginx with the file ``conf`` of ``share/``, and yield its URL.
 
     The port, the certificate's paths and each key of ``here`` are replaced by this test's values.

@@ -69,13 +69,13 @@ MODULES: Final = (
 )
 _ROOT: Final = Path(__file__).parents[1]
 #: The page templates as compiled by Jinja, each with a hash of its source.
-_TEMPLATES: Final = _ROOT / ".pytest_cache" / "d" / "templates"
-_READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
-_NUMBER: Final = struct.Struct("!I")
-_ONE_PARENT: Final = threading.Lock()
+_COMPILED_TEMPLATES: Final = _ROOT / ".pytest_cache" / "d" / "templates"
+_PYTHON_VARIABLES: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
+_UINT32: Final = struct.Struct("!I")
+_FORK_SERVER_LOCK: Final = threading.Lock()
 _CLONE_PARENT: Final = 0x8000  # of clone(2): the new process has the caller's parent
 #: The system call number of clone(2) on each architecture.
-_CLONE: Final = {"x86_64": 56, "aarch64": 220}
+_CLONE_CALL_NUMBERS: Final = {"x86_64": 56, "aarch64": 220}
 
 
 def start_program(
@@ -87,7 +87,7 @@ def start_program(
     """
     words = [str(word) for word in command]
     at_once = not (fresh_process or NIGHTLY) and _can_be_forked(words, how)
-    return (Forked if at_once else Popen)(words, **how)
+    return (ForkedProgram if at_once else Popen)(words, **how)
 
 
 def run_program(
@@ -105,15 +105,15 @@ def run_program(
 def _can_be_forked(words: list[str], how: dict[str, Any]) -> bool:
     around = how.get("env") or os.environ
     python = [
-        {name: value for name, value in one.items() if name in _READ_BY_PYTHON}
+        {name: value for name, value in one.items() if name in _PYTHON_VARIABLES}
         for one in (around, os.environ)
     ]
     is_python = words[0] == sys.executable and words[1] in ("-c", "-m") and python[0] == python[1]
-    return is_python and sys.platform == "linux" and platform.machine() in _CLONE
+    return is_python and sys.platform == "linux" and platform.machine() in _CLONE_CALL_NUMBERS
 
 
-class Forked(Popen[Any]):
-    """A Popen of ``python -m MODULE`` or ``python -c CODE`` that was forked by :class:`Parent`."""
+class ForkedProgram(Popen[Any]):
+    """A Popen of ``python -m MODULE`` or ``python -c CODE`` that was forked by :class:`ForkServer`."""
 
     def _execute_child(self, *given: Any) -> None:
         """Replace Popen's own fork and exec."""
@@ -121,7 +121,7 @@ class Forked(Popen[Any]):
         asked = inspect.signature(popen._execute_child).bind(self, *given).arguments
         assert not asked["pass_fds"]
         assert asked["preexec_fn"] is None
-        self.pid = _parent().fork(
+        self.pid = _fork_server().fork(
             {
                 "words": list(asked["args"])[1:],
                 "environment": dict(asked["env"] or os.environ),
@@ -137,7 +137,7 @@ class Forked(Popen[Any]):
         )
 
 
-class Parent:
+class ForkServer:
     """The connection to the process that has imported everything and forks programs."""
 
     def __init__(self) -> None:
@@ -161,22 +161,22 @@ class Parent:
         data = json.dumps(asked).encode()
         with self._one_at_a_time:
             given = [n if n != -1 else own for own, n in enumerate(files)]
-            socket.send_fds(self._line, [_NUMBER.pack(len(data))], given)
+            socket.send_fds(self._line, [_UINT32.pack(len(data))], given)
             self._line.sendall(data)
-            return int.from_bytes(_received(self._line, _NUMBER.size))
+            return int.from_bytes(_receive_exactly(self._line, _UINT32.size))
 
 
-def _parent() -> Parent:
-    with _ONE_PARENT:  # threads may ask at the same time
-        return _made_once()
+def _fork_server() -> ForkServer:
+    with _FORK_SERVER_LOCK:  # threads may ask at the same time
+        return _start_fork_server_once()
 
 
 @cache
-def _made_once() -> Parent:
-    return Parent()
+def _start_fork_server_once() -> ForkServer:
+    return ForkServer()
 
 
-def _received(line: socket.socket, size: int) -> bytes:
+def _receive_exactly(line: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
         more = line.recv(size - len(data))
@@ -186,31 +186,31 @@ def _received(line: socket.socket, size: int) -> bytes:
     return data
 
 
-def _asked(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def _receive_request(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """Receive one request: the program and its three files; None when the socket is closed."""
-    head, files, _, _ = socket.recv_fds(line, _NUMBER.size, 3)
+    head, files, _, _ = socket.recv_fds(line, _UINT32.size, 3)
     if not head:
         return None
-    (size,) = _NUMBER.unpack(head)
-    return json.loads(_received(line, size)), files
+    (size,) = _UINT32.unpack(head)
+    return json.loads(_receive_exactly(line, size)), files
 
 
-def _wait_to_be_asked(line: socket.socket) -> dict[str, Any] | None:
+def _serve_requests(line: socket.socket) -> dict[str, Any] | None:
     """Fork for each request. Return it in the new process; return None in this one, at the end."""
-    while (one := _asked(line)) is not None:
+    while (one := _receive_request(line)) is not None:
         asked, files = one
-        process = _fork_beside()
+        process = _fork_sibling()
         if process == 0:
             line.close()
-            _take(files)
+            _replace_standard_files(files)
             return asked
-        line.sendall(_NUMBER.pack(process))
+        line.sendall(_UINT32.pack(process))
         for file in files:
             os.close(file)
     return None
 
 
-def _fork_beside() -> int:
+def _fork_sibling() -> int:
     """Fork like os.fork, but as a child of this process's parent, which waits for its end.
 
     The C library does not know of the new process, and so resets nothing in it. Nothing needs to be
@@ -220,7 +220,7 @@ def _fork_beside() -> int:
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
     flags = _CLONE_PARENT | signal.SIGCHLD
-    process = ctypes.PyDLL(None).syscall(_CLONE[platform.machine()], flags, 0, 0, 0, 0)
+    process = ctypes.PyDLL(None).syscall(_CLONE_CALL_NUMBERS[platform.machine()], flags, 0, 0, 0, 0)
     if process == 0:
         python.PyOS_AfterFork_Child()
         return 0
@@ -229,7 +229,7 @@ def _fork_beside() -> int:
     return int(process)
 
 
-def _take(files: list[int]) -> None:
+def _replace_standard_files(files: list[int]) -> None:
     """Make these the standard input, output and error, as a new Python finds them."""
     for number, file in enumerate(files):
         os.dup2(file, number)
@@ -253,7 +253,7 @@ def _open_standard_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def _become(asked: dict[str, Any]) -> None:
+def _run_in_this_process(asked: dict[str, Any]) -> None:
     """Run the program as this process, which was forked for it."""
     os.environ.clear()
     os.environ.update(asked["environment"])
@@ -273,7 +273,7 @@ def _become(asked: dict[str, Any]) -> None:
         exec(compile(what, "<string>", "exec"), vars(main))
 
 
-def _prepare() -> None:
+def _import_programs() -> None:
     """Import and load what programs need, without starting a thread or keeping a file open."""
     gc.disable()  # it would take a quarter of the imports' time, and find nothing
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
@@ -308,28 +308,28 @@ def _compile_templates_once() -> None:
     @cache
     def make_with_shared_cache(of: language.Language) -> Environment:
         environment = make(of)
-        environment.bytecode_cache = FileSystemBytecodeCache(str(_TEMPLATES))
+        environment.bytecode_cache = FileSystemBytecodeCache(str(_COMPILED_TEMPLATES))
         return environment
 
-    _TEMPLATES.mkdir(parents=True, exist_ok=True)
+    _COMPILED_TEMPLATES.mkdir(parents=True, exist_ok=True)
     language._template_environment = make_with_shared_cache
 
 
 def main() -> None:
-    _prepare()
-    asked = _wait_to_be_asked(socket.socket(fileno=int(sys.argv[1])))
+    _import_programs()
+    asked = _serve_requests(socket.socket(fileno=int(sys.argv[1])))
     if asked is not None:
-        os._exit(_status_of(asked))
+        os._exit(_run_to_exit_status(asked))
 
 
-def _status_of(asked: dict[str, Any]) -> int:
+def _run_to_exit_status(asked: dict[str, Any]) -> int:
     """Run the program, finish it as Python does, and return its exit status.
 
     Only its objects are not freed: in a forked process that would first copy their memory.
     """
     status = 0
     try:
-        _become(asked)
+        _run_in_this_process(asked)
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.code, str):

@@ -20,9 +20,9 @@ from typing import Final
 import pytest
 from obstore.store import S3Store
 
-KEY, SECRET, REGION = "test:tester", "testing", "us-east-1"
-_NAMES = ("account", "container", "object", "proxy")
-_SERVER = """
+ACCESS_KEY, SECRET_KEY, REGION = "test:tester", "testing", "us-east-1"
+_SERVER_NAMES = ("account", "container", "object", "proxy")
+_SERVER_SETTINGS = """
 [DEFAULT]
 bind_ip = 127.0.0.1
 bind_port = {port}
@@ -38,7 +38,7 @@ pipeline = {pipeline}
 [app:{name}-server]
 use = egg:swift#{name}
 """
-_PROXY = """
+_PROXY_SETTINGS = """
 account_autocreate = true
 [filter:catch_errors]
 use = egg:swift#catch_errors
@@ -54,7 +54,7 @@ user_test_tester = testing .admin
 
 #: This program creates the rings, which say where each server is, and forks the four servers, so
 #: that Swift is imported only once. It kills them when its standard input ends.
-_RUN: Final = """
+_SERVER_PROGRAM: Final = """
 import importlib, os, signal, sys
 from swift.common.ring import RingBuilder
 
@@ -99,25 +99,25 @@ class Swift:
         return S3Store(
             self.bucket_name(),
             endpoint=f"http://127.0.0.1:{self.port}",
-            access_key_id=KEY,
-            secret_access_key=SECRET,
+            access_key_id=ACCESS_KEY,
+            secret_access_key=SECRET_KEY,
             region=REGION,
             client_options={"allow_http": True},
         )
 
 
 @contextlib.contextmanager
-def swift() -> Iterator[Swift]:
+def run_swift() -> Iterator[Swift]:
     """Run Swift as four processes with one device; skip the test if it is not installed."""
-    if not all(shutil.which(f"swift-{name}-server") for name in _NAMES):
+    if not all(shutil.which(f"swift-{name}-server") for name in _SERVER_NAMES):
         pytest.skip(
             "needs Swift: apt-get install swift-proxy swift-account swift-container swift-object"
         )
     folder = Path(tempfile.mkdtemp(prefix="entrenous-swift-"))
-    ports = {name: _free_port() for name in _NAMES}
+    ports = {name: _free_port() for name in _SERVER_NAMES}
     try:
-        _write(folder, ports)
-        with _running(folder, ports):
+        _write_settings(folder, ports)
+        with _run_servers(folder, ports):
             _wait_for(ports["proxy"])
             yield Swift(ports["proxy"], count(1))
     finally:
@@ -125,10 +125,10 @@ def swift() -> Iterator[Swift]:
 
 
 @contextlib.contextmanager
-def _running(folder: Path, ports: dict[str, int]) -> Iterator[None]:
+def _run_servers(folder: Path, ports: dict[str, int]) -> Iterator[None]:
     where = [word for name, port in ports.items() for word in (name, str(port))]
     with subprocess.Popen(
-        ["/usr/bin/python3", "-c", _RUN, folder, *where],  # the Python of Debian's Swift
+        ["/usr/bin/python3", "-c", _SERVER_PROGRAM, folder, *where],  # the Python of Debian's Swift
         env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # there are no names to look up
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -137,7 +137,7 @@ def _running(folder: Path, ports: dict[str, int]) -> Iterator[None]:
         yield  # afterwards Popen closes the standard input, and waits
 
 
-def _write(folder: Path, ports: dict[str, int]) -> None:
+def _write_settings(folder: Path, ports: dict[str, int]) -> None:
     (folder / "devices" / "d1").mkdir(parents=True)
     policy = "[storage-policy:0]\nname = one\ndefault = yes\n"
     secret = "[swift-hash]\nswift_hash_path_suffix = x\nswift_hash_path_prefix = y\n"
@@ -145,8 +145,8 @@ def _write(folder: Path, ports: dict[str, int]) -> None:
     for name, port in ports.items():
         proxy = name == "proxy"
         pipeline = "catch_errors cache s3api tempauth proxy-server" if proxy else f"{name}-server"
-        text = _SERVER.format(port=port, folder=folder, name=name, pipeline=pipeline)
-        (folder / f"{name}.conf").write_text(text + (_PROXY if proxy else ""))
+        text = _SERVER_SETTINGS.format(port=port, folder=folder, name=name, pipeline=pipeline)
+        (folder / f"{name}.conf").write_text(text + (_PROXY_SETTINGS if proxy else ""))
 
 
 def _free_port() -> int:
@@ -181,12 +181,12 @@ def _signed_put(port: int, bucket: str) -> int:
     scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-    key = f"AWS4{SECRET}".encode()
+    key = f"AWS4{SECRET_KEY}".encode()
     for part in scope.split("/"):
         key = hmac.new(key, part.encode(), "sha256").digest()
     signature = hmac.new(key, text.encode(), "sha256").hexdigest()
     headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
+        f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     web = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with contextlib.closing(web):

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.sounds.material import voice
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 
 FLASH_S = 2.0
 RATE_HZ = 48_000
 FPS = 6
-LONG_S = 0.1  # of the beep; the flash is one frame
+BEEP_S = 0.1  # of the beep; the flash is one frame
 
 
 def flash_and_beep(
@@ -26,17 +26,17 @@ def flash_and_beep(
     container: str = "mp4",
 ) -> bytes:
     """Return a clip of a hand-held camera and a synthetic voice, with both at ``FLASH_S``."""
-    frames = wander(size=size, seconds=seconds, fps=FPS)
-    for number in range(round(FLASH_S * FPS), round((FLASH_S + 2 * LONG_S) * FPS)):
+    frames = hand_held_frames(size=size, seconds=seconds, fps=FPS)
+    for number in range(round(FLASH_S * FPS), round((FLASH_S + 2 * BEEP_S) * FPS)):
         frames[number] = np.full_like(frames[number], 255)
     sound = 0.3 * voice(seconds, RATE_HZ)
-    when = np.arange(round(LONG_S * RATE_HZ))
+    when = np.arange(round(BEEP_S * RATE_HZ))
     start = round(FLASH_S * RATE_HZ)
     sound[start : start + len(when)] = 0.9 * np.sin(2.0 * np.pi * 2000.0 * when / RATE_HZ)
-    return _joined(written(frames, fps=FPS), sound.astype(np.float32), codec, container)
+    return _add_sound(encode_clip(frames, fps=FPS), sound.astype(np.float32), codec, container)
 
 
-def moved(  # noqa: PLR0913 - each moves one thing
+def delay_streams(  # noqa: PLR0913 - each moves one thing
     data: bytes,
     *,
     container: str = "mp4",
@@ -91,7 +91,7 @@ def beep_after_flash_s(data: bytes) -> float:
     return float(beep - white)
 
 
-def _joined(frames: bytes, sound: NDArray[np.float32], codec: str, container: str) -> bytes:
+def _add_sound(frames: bytes, sound: NDArray[np.float32], codec: str, container: str) -> bytes:
     file = io.BytesIO()
     with av.open(io.BytesIO(frames)) as old, av.open(file, "w", format=container) as out:
         picture: Any = out.add_stream_from_template(old.streams.video[0])

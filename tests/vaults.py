@@ -20,13 +20,13 @@ from entrenous.device.store.vault_folder import RelayShare, unlock_vault_in_fold
 from entrenous.wire.relay_nouns import RelayLock
 
 #: The lowest cost that a vault may have. It is stored in vault.json, like any other cost.
-LEAST_COST: Final = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
+LOWEST_COST: Final = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
 
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let new vaults have the lowest Argon2 cost, and stretch each passphrase only once."""
     monkeypatch.setattr(
-        vault_folder, "Argon2Cost", lambda *given: Argon2Cost(*given) if given else LEAST_COST
+        vault_folder, "Argon2Cost", lambda *given: Argon2Cost(*given) if given else LOWEST_COST
     )
     for module in (vault_folder, relay_lock_client):
         monkeypatch.setattr(module, "stretch_passphrase", _stretch_once)
@@ -35,20 +35,20 @@ def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 def _stretch_once(
     passphrase: Secret, salt: bytes, cost: Argon2Cost = DEFAULT_ARGON2_COST
 ) -> Secret:
-    return _stretched(passphrase.reveal(), salt, cost)
+    return _stretch_cached(passphrase.reveal(), salt, cost)
 
 
 @cache
-def _stretched(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> Secret:
+def _stretch_cached(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> Secret:
     return stretch_passphrase(Secret(passphrase), salt, cost)
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Open a vault without a relay's lock."""
-    return unlock_vault_in_folder(home, passphrase, no_relay).vault
+    return unlock_vault_in_folder(home, passphrase, return_no_share).vault
 
 
-def no_relay(_: RelayLock, __: Secret) -> RelayShare:
+def return_no_share(_: RelayLock, __: Secret) -> RelayShare:
     """Return no share, so that only a vault without a relay's lock opens."""
     return RelayShare()
 

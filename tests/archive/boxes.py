@@ -14,26 +14,26 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import Network
 
-Everything = tuple[dict[str, dict[str, bytes]], dict[bytes, bytes]]
+StoredContents = tuple[dict[str, dict[str, bytes]], dict[bytes, bytes]]
 
 
-def nobody_watches(_done: int, _total: int) -> None:
+def ignore_progress(_done: int, _total: int) -> None:
     """A progress callback that does nothing."""
 
 
-def exported(device: Device) -> bytes:
+def export_tar(device: Device) -> bytes:
     """Return the tar that an export of the device writes."""
     out = io.BytesIO()
-    write_archive_tar(out, device, nobody_watches)
+    write_archive_tar(out, device, ignore_progress)
     return out.getvalue()
 
 
-def imported(tar: bytes, device: Device) -> ImportReport:
+def import_tar(tar: bytes, device: Device) -> ImportReport:
     """Import a tar into a device."""
-    return import_opened_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
+    return import_opened_archive(nullcontext(io.BytesIO(tar)), device, ignore_progress)
 
 
-def fresh_device(network: Network, name: str = "ana anew") -> Device:
+def set_up_offline_device(network: Network, name: str = "ana anew") -> Device:
     """Return a device that was just set up without a relay."""
     vault = MemoryVault()
     device = Device(
@@ -48,9 +48,9 @@ def fresh_device(network: Network, name: str = "ana anew") -> Device:
     return device
 
 
-def everything(device: Device) -> Everything:
+def stored_contents(device: Device) -> StoredContents:
     """Return everything that a device in memory stores."""
     vault = device.vault
     assert isinstance(vault, MemoryVault)
-    tables = {name: dict(records) for name, records in vault._drawers.items() if records}
+    tables = {name: dict(records) for name, records in vault._tables.items() if records}
     return tables, dict(vault._files)

@@ -62,7 +62,13 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
-from tests.archive.boxes import everything, exported, fresh_device, imported, nobody_watches
+from tests.archive.boxes import (
+    export_tar,
+    ignore_progress,
+    import_tar,
+    set_up_offline_device,
+    stored_contents,
+)
 from tests.deterministic import SettableClock
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import send_text
@@ -88,7 +94,7 @@ class ArchivedExchange:
 
     @property
     def fresh_device(self) -> Device:
-        return fresh_device(self.network)
+        return set_up_offline_device(self.network)
 
 
 @pytest.fixture(scope="module")
@@ -97,12 +103,12 @@ def exchange() -> ArchivedExchange:
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
-    sent = ana.sends(SMALL_PICTURE, ben).name
+    sent = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     network.clock.advance(minutes=30)  # receipts take some minutes
     fetch_messages(ben.device)
-    kept, back = ben.sends(SMALL_PICTURE, ana).name, ben.sends(SMALL_PICTURE, ana).name
-    twice, _ = ben.sends(SMALL_PICTURE, ana, opens=2).name, ben.sends(SMALL_PICTURE, ana)
+    kept, back = ben.send(SMALL_PICTURE, ana).name, ben.send(SMALL_PICTURE, ana).name
+    twice, _ = ben.send(SMALL_PICTURE, ana, opens=2).name, ben.send(SMALL_PICTURE, ana)
     fetch_messages(ana.device)
     for name in (kept, twice, back):
         open_message(name, ana.device)
@@ -114,7 +120,7 @@ def exchange() -> ArchivedExchange:
         )
     )
     create_or_extend_circle("family", ["ben"], ana.device)
-    return ArchivedExchange(network, exported(ana.device), sent, kept, back)
+    return ArchivedExchange(network, export_tar(ana.device), sent, kept, back)
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
@@ -138,7 +144,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
 
 def test_import_restores_everything_on_a_new_device(exchange: ArchivedExchange) -> None:
     ana, fresh = exchange.ana, exchange.fresh_device
-    report = imported(exchange.tar, fresh)
+    report = import_tar(exchange.tar, fresh)
     assert (report.people, report.circles, report.sent, report.received) == (1, 1, 2, 2)
     now = contact_named("ben", fresh)
     assert now == replace(contact_named("ben", ana), send_token=PLACEHOLDER_SEND_TOKEN)
@@ -161,23 +167,23 @@ def test_import_into_a_vault_on_disk_restores_the_files(
     """Encrypted and plain files are stored in different ways."""
     with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
         fresh = replace(exchange.fresh_device, vault=vault, ledger=VaultLedger(vault))
-        imported(exchange.tar, fresh)
+        import_tar(exchange.tar, fresh)
         assert open_message(exchange.kept, fresh) == open_message(exchange.kept, exchange.ana)
         before = {file.name for file in (tmp_path / "files").iterdir()}
         assert sum(name.endswith(".age") for name in before) == 2  # a frame and a picture
-        again = exported(fresh)
-        assert imported(again, fresh).has_nothing_new
+        again = export_tar(fresh)
+        assert import_tar(again, fresh).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before
-    assert imported(again, exchange.fresh_device).received == 2
+    assert import_tar(again, exchange.fresh_device).received == 2
 
 
 @pytest.mark.slow
 def test_second_import_adds_nothing(exchange: ArchivedExchange) -> None:
     fresh = exchange.fresh_device
-    imported(exchange.tar, fresh)
-    before = everything(fresh)
-    assert imported(exchange.tar, fresh).has_nothing_new
-    assert everything(fresh) == before
+    import_tar(exchange.tar, fresh)
+    before = stored_contents(fresh)
+    assert import_tar(exchange.tar, fresh).has_nothing_new
+    assert stored_contents(fresh) == before
 
 
 def test_archive_holds_no_identity_keys(exchange: ArchivedExchange) -> None:
@@ -193,15 +199,15 @@ def test_archive_holds_no_identity_keys(exchange: ArchivedExchange) -> None:
 
 
 def test_unopened_messages_are_not_archived(exchange: ArchivedExchange) -> None:
-    assert write_archive_tar(io.BytesIO(), exchange.ana, nobody_watches).unopened == 2
+    assert write_archive_tar(io.BytesIO(), exchange.ana, ignore_progress).unopened == 2
     fresh = exchange.fresh_device
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     assert {one.name for one in received_messages(fresh)} == {exchange.kept, exchange.taken_back}
 
 
 def test_signed_receipts_are_imported(exchange: ArchivedExchange) -> None:
     fresh, ana = exchange.fresh_device, exchange.ana
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     message = next(one for one in ana.ledger.messages() if one.name == exchange.sent)
     proofs = receipt_proofs(message.id, ana)
     assert proofs.cards
@@ -221,26 +227,26 @@ def test_received_files_open_with_age_alone(exchange: ArchivedExchange) -> None:
 
 def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
     fresh = exchange.fresh_device
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     kept = find_received_message(exchange.kept, fresh).kept
     later = replace(fresh, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
     assert find_received_message(exchange.kept, later).state is InboxState.EXPIRED
     assert kept
-    assert not set(kept) & set(everything(fresh)[1])
+    assert not set(kept) & set(stored_contents(fresh)[1])
 
 
 def test_expired_messages_are_archived_without_content(exchange: ArchivedExchange) -> None:
     fresh, old = exchange.fresh_device, exchange.fresh_device
-    imported(exchange.tar, old)
+    import_tar(exchange.tar, old)
     later = replace(old, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
-    imported(exported(later), fresh)
+    import_tar(export_tar(later), fresh)
     received = find_received_message(exchange.kept, fresh)
     assert (received.state, received.kept) == (InboxState.EXPIRED, ())
 
 
 def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange) -> None:
     new = exchange.network.set_up_person("ana who takes back")
-    imported(exchange.tar, new.device)
+    import_tar(exchange.tar, new.device)
     recall_message(exchange.sent, new.device)
     (copy,) = next(
         one.copies for one in query_sent_messages(exchange.ana) if one.message.name == exchange.sent
@@ -250,9 +256,9 @@ def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange
 
 def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedExchange) -> None:
     ben, new = exchange.network["ben"], exchange.network.set_up_person("ana anew")
-    imported(exchange.tar, new.device)
+    import_tar(exchange.tar, new.device)
     with pytest.raises(WrongToken):
-        new.sends(SMALL_PICTURE, ben)
+        new.send(SMALL_PICTURE, ben)
     before = contact_named("ben", new.device)
     new.add_contact(ben)
     after = contact_named("ben", new.device)
@@ -260,7 +266,7 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedE
         before.since,
         before.person,
     )  # he is known already, and not added again
-    name = new.sends(SMALL_PICTURE, ben).name
+    name = new.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)  # the newest may be from another test
     assert open_message(name, ben.device).files
 
@@ -272,76 +278,78 @@ def test_taken_names_are_numbered_on_import(exchange: ArchivedExchange) -> None:
     list(mark_picture_copies(SMALL_PICTURE, [RecipientId("x")], None, other.device))
     (here,) = other.device.ledger.messages()
     other.device.ledger.store_message(replace(here, name=exchange.sent))
-    assert imported(exchange.tar, other.device).sent == 2
+    assert import_tar(exchange.tar, other.device).sent == 2
     assert [one.name for one in contacts(other.device)] == ["Ben", "ben 2"]
     assert circle_named("family 2", other.device).people != circle_named("Family", other.device)
     names = [one.name for one in other.device.ledger.messages()]
     assert len(set(names)) == 3
     assert exchange.sent in names
-    before = everything(other.device)
-    assert imported(exchange.tar, other.device).has_nothing_new
-    assert everything(other.device) == before
+    before = stored_contents(other.device)
+    assert import_tar(exchange.tar, other.device).has_nothing_new
+    assert stored_contents(other.device) == before
 
 
 def test_import_keeps_local_changes(exchange: ArchivedExchange) -> None:
     fresh = exchange.fresh_device
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     rename_contact("ben", "Benedikt", fresh)
-    assert imported(exchange.tar, fresh).has_nothing_new
+    assert import_tar(exchange.tar, fresh).has_nothing_new
     assert [one.name for one in contacts(fresh)] == ["Benedikt"]
 
 
 def test_blocked_people_stay_blocked_after_import(exchange: ArchivedExchange) -> None:
     fresh, third = exchange.fresh_device, exchange.fresh_device
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     block_contact("ben", fresh)
-    imported(exported(fresh), third)
+    import_tar(export_tar(fresh), third)
     assert contact_named("ben", third).blocked
 
 
 def test_import_reports_who_made_the_archive(exchange: ArchivedExchange) -> None:
     ana = exchange.network["ana"]
     assert (
-        imported(exchange.tar, exchange.fresh_device).person,
-        imported(exchange.tar, exchange.fresh_device).made_by,
+        import_tar(exchange.tar, exchange.fresh_device).person,
+        import_tar(exchange.tar, exchange.fresh_device).made_by,
     ) == (*(ana.id, None),)
-    assert imported(exchange.tar, exchange.network["ben"].device).made_by == "ana"
+    assert import_tar(exchange.tar, exchange.network["ben"].device).made_by == "ana"
 
 
 def test_own_identity_is_not_imported_as_a_contact(exchange: ArchivedExchange) -> None:
     ben = exchange.network["ben"].device
     before = {one.name for one in contacts(ben)}
     fresh = exchange.fresh_device
-    imported(exchange.tar, fresh)
-    assert imported(exported(fresh), ben).people == 0
+    import_tar(exchange.tar, fresh)
+    assert import_tar(export_tar(fresh), ben).people == 0
     assert {one.name for one in contacts(ben)} == before
 
 
 def test_export_leaves_out_missing_files(exchange: ArchivedExchange) -> None:
     old, fresh = exchange.fresh_device, exchange.fresh_device
-    imported(exchange.tar, old)
+    import_tar(exchange.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
     old.vault.delete_file(gone)
-    assert write_archive_tar(io.BytesIO(), old, nobody_watches).lost == 1
-    assert imported(exported(old), fresh).sent == 2
+    assert write_archive_tar(io.BytesIO(), old, ignore_progress).lost == 1
+    assert import_tar(export_tar(old), fresh).sent == 2
 
 
 def test_tampered_archive_changes_nothing(exchange: ArchivedExchange) -> None:
-    before, fresh = everything(exchange.fresh_device), exchange.fresh_device
-    imported(exchange.tar, fresh)
-    whole, refused = everything(fresh), 0
+    before, fresh = stored_contents(exchange.fresh_device), exchange.fresh_device
+    import_tar(exchange.tar, fresh)
+    whole, refused = stored_contents(fresh), 0
     places = [*range(0, len(exchange.tar), len(exchange.tar) // 150), *range(0, 512, 16)]
     for at in places:
         changed = bytearray(exchange.tar)
         changed[at] ^= 1
         fresh = exchange.fresh_device
         try:
-            imported(bytes(changed), fresh)
+            import_tar(bytes(changed), fresh)
         except (BadArchive, DamagedArchive):
             refused += 1
-            assert everything(fresh) == before, at
+            assert stored_contents(fresh) == before, at
         else:
-            assert everything(fresh) == whole, at  # the change was in the padding between two files
+            assert stored_contents(fresh) == whole, (
+                at
+            )  # the change was in the padding between two files
     assert refused > len(places) * 0.8
 
 
@@ -351,10 +359,10 @@ def test_incomplete_archive_is_refused(exchange: ArchivedExchange) -> None:
     index_only = exchange.tar[: 512 + size + -size % 512] + bytes(1024)
     for shorter in (exchange.tar[:-1024], exchange.tar[:-2048], index_only, bytes(1024), b""):
         fresh = exchange.fresh_device
-        before = everything(fresh)
+        before = stored_contents(fresh)
         with pytest.raises((BadArchive, DamagedArchive)):
-            imported(shorter, fresh)
-        assert everything(fresh) == before
+            import_tar(shorter, fresh)
+        assert stored_contents(fresh) == before
 
 
 def test_import_overwrites_no_local_file(exchange: ArchivedExchange) -> None:
@@ -363,7 +371,7 @@ def test_import_overwrites_no_local_file(exchange: ArchivedExchange) -> None:
     blob = next(iter(exchange.ana.ledger.messages())).pictures[0].original
     assert isinstance(fresh.vault, MemoryVault)
     fresh.vault._files[blob] = b"ours"
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     assert fresh.vault.read_stored_file(blob) == b"ours"
 
 
@@ -374,14 +382,14 @@ def test_export_refuses_what_could_not_be_imported(
     out = io.BytesIO()
     monkeypatch.setattr(f"entrenous.archive.archive_format.{limit}", 100)
     with pytest.raises(TooMuchForArchive):
-        write_archive_tar(out, exchange.ana, nobody_watches)
+        write_archive_tar(out, exchange.ana, ignore_progress)
     assert out.getvalue() == b""
 
 
 def attackers_device(exchange: ArchivedExchange) -> Device:
     """Return a device with Ana's data, from which a test makes a malicious archive."""
     fresh = exchange.fresh_device
-    imported(exchange.tar, fresh)
+    import_tar(exchange.tar, fresh)
     return fresh
 
 
@@ -401,7 +409,7 @@ def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> Non
     )
     (circle,) = circles(attackers.vault)
     store_circle(replace(circle, name="a\nb"), attackers.vault)
-    imported(exported(attackers), fresh)
+    import_tar(export_tar(attackers), fresh)
     names = {one.name for one in received_messages(fresh)}
     names |= {one.name for one in fresh.ledger.messages()}
     assert len(names) == 4
@@ -415,7 +423,7 @@ def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> Non
 def test_invalid_receipts_are_not_imported(exchange: ArchivedExchange) -> None:
     attackers, fresh = attackers_device(exchange), exchange.fresh_device
     whole = exchange.fresh_device
-    imported(exchange.tar, whole)
+    import_tar(exchange.tar, whole)
     kept = dict(whole.vault.items(RECEIPT))
     assert len(kept) == 2
     (key, first), (other, second) = sorted(kept.items())
@@ -424,7 +432,7 @@ def test_invalid_receipts_are_not_imported(exchange: ArchivedExchange) -> None:
     RECEIPT_TABLE.store(replace(one, proof=forged), key, attackers.vault)
     said = unpack(ProvenReceipt, second)
     RECEIPT_TABLE.store(replace(said, at=said.at + timedelta(days=1)), other, attackers.vault)
-    imported(exported(attackers), fresh)
+    import_tar(export_tar(attackers), fresh)
     assert dict(fresh.vault.items(RECEIPT)) == {}
     assert dict(fresh.vault.items(RECEIPT_KEY_BUNDLE)) == {}
 
@@ -446,17 +454,17 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         send_text(ana, "ben")
-    first = exported(ana.device)
+    first = export_tar(ana.device)
     network.reconnect(OTHER_RELAY_URL)
     fetch_messages(ana.device)
-    second, fresh = exported(ana.device), fresh_device(network)
-    imported(first, fresh)
+    second, fresh = export_tar(ana.device), set_up_offline_device(network)
+    import_tar(first, fresh)
     (sent,) = query_sent_messages(fresh)
     with pytest.raises(NothingToRecall):
         recall_message(sent.message.name, fresh)
-    assert imported(second, fresh).sent == 0
+    assert import_tar(second, fresh).sent == 0
     recall_message(sent.message.name, fresh)
-    assert len(everything(fresh)[0][COPY_DELIVERY]) == 1
-    before = everything(fresh)
-    imported(second, fresh)
-    assert everything(fresh) == before
+    assert len(stored_contents(fresh)[0][COPY_DELIVERY]) == 1
+    before = stored_contents(fresh)
+    import_tar(second, fresh)
+    assert stored_contents(fresh) == before

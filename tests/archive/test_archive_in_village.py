@@ -25,10 +25,10 @@ from entrenous.send.copies.mark_file import mark_file
 from entrenous.stop.protect import all_protections, save_protection
 from entrenous.stop.registration import Protection
 from entrenous.trace.trace_file import trace_file
-from tests.archive.boxes import everything, exported, fresh_device, imported
-from tests.clips import wander, written
+from tests.archive.boxes import export_tar, import_tar, set_up_offline_device, stored_contents
+from tests.clips import encode_clip, hand_held_frames
 from tests.send.send_device import Network
-from tests.village.crashes import survived
+from tests.village.crashes import run_until_crash
 from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
@@ -66,10 +66,10 @@ def reencoded(picture: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def archived() -> ArchivedDevice:
     network = Network()
-    device = with_readers_in_process(fresh_device(network, "ana"))
+    device = with_readers_in_process(set_up_offline_device(network, "ana"))
     sources = {
         "picture": photo(width_px=288),
-        "clip": written(wander(size=(160, 120), seconds=2.0)),
+        "clip": encode_clip(hand_held_frames(size=(160, 120), seconds=2.0)),
         "voice": coded(voice(12.0, 48_000, 1), 48_000, "libopus", "ogg", 32_000),
     }
     copies = {kind: mark_and_return_caros_copy(source, device) for kind, source in sources.items()}
@@ -77,7 +77,7 @@ def archived() -> ArchivedDevice:
     case = open_case(trace, Situation(()), AgeAnswer.ADULTS, device)
     add_file(case.name, b"a screenshot", "what I saw", device)
     save_protection(_protection(device), device)
-    return ArchivedDevice(network, device, copies, case.name, exported(device))
+    return ArchivedDevice(network, device, copies, case.name, export_tar(device))
 
 
 def _protection(device: Device) -> Protection:
@@ -89,8 +89,8 @@ def _protection(device: Device) -> Protection:
     "kind", ["picture", pytest.param("clip", marks=pytest.mark.nightly), "voice"]
 )
 def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: str) -> None:
-    fresh = with_readers_in_process(fresh_device(archived.network))
-    report = imported(archived.tar, fresh)
+    fresh = with_readers_in_process(set_up_offline_device(archived.network))
+    report = import_tar(archived.tar, fresh)
     assert (report.sent, report.traces, report.cases, report.protections) == (3, 1, 1, 1)
     leak = reencoded(archived.copies[kind]) if kind == "picture" else archived.copies[kind]
     trace = trace_file(leak, fresh).trace
@@ -101,8 +101,8 @@ def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: st
 
 
 def test_imported_case_verifies_and_can_be_continued(archived: ArchivedDevice) -> None:
-    fresh = fresh_device(archived.network)
-    imported(archived.tar, fresh)
+    fresh = set_up_offline_device(archived.network)
+    import_tar(archived.tar, fresh)
     assert verify_case(archived.case, fresh) == find_case(archived.case, archived.device)
     assert read_evidence(archived.case, 1, "to look", fresh) == b"a screenshot"
     assert fresh.ledger.traces() == archived.device.ledger.traces()
@@ -115,48 +115,48 @@ def note(case: str, device: Device, words: str) -> None:
 
 
 def test_more_advanced_case_replaces_its_earlier_state(archived: ArchivedDevice) -> None:
-    ahead, behind = fresh_device(archived.network), fresh_device(archived.network)
+    ahead, behind = set_up_offline_device(archived.network), set_up_offline_device(archived.network)
     for device in (ahead, behind):
-        imported(archived.tar, device)
+        import_tar(archived.tar, device)
     note(archived.case, ahead, "asked for help")
     add_file(archived.case, b"another screenshot", "what I saw later", ahead)
-    assert imported(exported(ahead), behind).cases == 1
+    assert import_tar(export_tar(ahead), behind).cases == 1
     assert verify_case(archived.case, behind) == find_case(archived.case, ahead)
     assert read_evidence(archived.case, 2, "to look", behind) == b"another screenshot"
-    before = everything(behind)
-    assert imported(archived.tar, behind).has_nothing_new  # the local case is more advanced
-    assert everything(behind) == before
+    before = stored_contents(behind)
+    assert import_tar(archived.tar, behind).has_nothing_new  # the local case is more advanced
+    assert stored_contents(behind) == before
 
 
 def test_different_cases_with_one_name_are_not_merged(archived: ArchivedDevice) -> None:
-    one, other = fresh_device(archived.network), fresh_device(archived.network)
+    one, other = set_up_offline_device(archived.network), set_up_offline_device(archived.network)
     for device in (one, other):
-        imported(archived.tar, device)
+        import_tar(archived.tar, device)
     archived.network.clock.advance(seconds=1)
     note(archived.case, one, "asked for help")
     archived.network.clock.advance(seconds=1)
     note(archived.case, other, "waited")
     note(archived.case, other, "and waited")
-    before = everything(one)
-    report = imported(exported(other), one)
+    before = stored_contents(one)
+    report = import_tar(export_tar(other), one)
     assert report.other_cases == (archived.case,)
-    assert everything(one) == before
+    assert stored_contents(one) == before
 
 
 def test_crash_while_importing_leaves_the_device_unchanged(archived: ArchivedDevice) -> None:
-    honest = fresh_device(archived.network)
-    imported(archived.tar, honest)
-    whole = everything(honest)
+    honest = set_up_offline_device(archived.network)
+    import_tar(archived.tar, honest)
+    whole = stored_contents(honest)
 
     def survives(moments: int) -> bool:
-        device = fresh_device(archived.network)
-        before = everything(device)[0]
-        lived = survived(lambda mortal: imported(archived.tar, mortal), device, moments)
+        device = set_up_offline_device(archived.network)
+        before = stored_contents(device)[0]
+        lived = run_until_crash(lambda mortal: import_tar(archived.tar, mortal), device, moments)
         if not lived:
-            after = everything(device)[0]
+            after = stored_contents(device)[0]
             assert after in (before, whole[0]), f"after {moments} moments"  # all of it, or nothing
-            assert imported(archived.tar, device).has_nothing_new == (after == whole[0])
-        assert everything(device) == whole, f"after {moments} moments"
+            assert import_tar(archived.tar, device).has_nothing_new == (after == whole[0])
+        assert stored_contents(device) == whole, f"after {moments} moments"
         return lived
 
     assert next(moments for moments in count() if survives(moments)) > 15

@@ -5,9 +5,9 @@ import pytest
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
-from tests.archive.boxes import exported, imported
+from tests.archive.boxes import export_tar, import_tar
 from tests.send.send_device import SMALL_PICTURE, Network, network_of_three
-from tests.village.households import catch_up, links
+from tests.village.households import add_linked_device, catch_up
 
 
 @pytest.fixture
@@ -19,15 +19,15 @@ def town() -> Network:
 @pytest.mark.slow
 def test_earlier_archive_restores_a_device_linked_again(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
-    phone = links(town, ana, "phone", "phone")
+    phone = add_linked_device(town, ana, "phone", "phone")
     catch_up(ben, phone, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     opened = phone.open_newest().files
-    name = phone.sends(SMALL_PICTURE, ben).name
-    tar = exported(phone.device)
+    name = phone.send(SMALL_PICTURE, ben).name
+    tar = export_tar(phone.device)
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
-    again = links(town, ana, "phone again", "phone")
-    imported(tar, again.device)
+    again = add_linked_device(town, ana, "phone again", "phone")
+    import_tar(tar, again.device)
     (kept,) = received_messages(again.device)
     assert open_message(kept.name, again.device).files == opened
     assert again.device.ledger.message_named(name).name == name

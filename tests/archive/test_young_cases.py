@@ -18,7 +18,7 @@ from entrenous.respond.open_case import (
     add_statement,
     record_somebody_under_18,
 )
-from tests.archive.boxes import exported, imported, nobody_watches
+from tests.archive.boxes import export_tar, ignore_progress, import_tar
 from tests.respond.room import CaseOwner, make_sighting, situation_in
 
 PICTURE = b"a screenshot of the picture"
@@ -50,11 +50,11 @@ def stored_files(owner: CaseOwner) -> set[BlobId]:
 def test_cases_under_18_export_words_but_no_pictures(owner: CaseOwner) -> None:
     case, fresh = record_under_18(case_with_evidence(owner), owner), CaseOwner()
     statement, picture = case.evidence
-    report = write_archive_tar(io.BytesIO(), owner.device, nobody_watches)
+    report = write_archive_tar(io.BytesIO(), owner.device, ignore_progress)
     assert (report.lost, report.left_of_cases) == (0, 1)
-    tar = exported(owner.device)
+    tar = export_tar(owner.device)
     assert PICTURE not in tar
-    assert imported(tar, fresh.device).cases == 1
+    assert import_tar(tar, fresh.device).cases == 1
     assert stored_files(fresh) == {statement.blob}
     assert picture.blob not in stored_files(fresh)
     assert find_case(case.name, fresh.device) == case
@@ -66,7 +66,7 @@ def test_cases_under_18_export_words_but_no_pictures(owner: CaseOwner) -> None:
 def test_all_files_of_adult_cases_are_exported(owner: CaseOwner) -> None:
     fresh = CaseOwner()
     case_with_evidence(owner)
-    assert imported(exported(owner.device), fresh.device).erased_cases == ()
+    assert import_tar(export_tar(owner.device), fresh.device).erased_cases == ()
     assert stored_files(fresh) == stored_files(owner)
 
 
@@ -80,20 +80,20 @@ def test_pictures_of_cases_under_18_are_skipped_on_import(
             "entrenous.archive.write_archive.archived_files_of",
             lambda noun: (item.blob for item in noun.evidence),
         )
-        tar = exported(owner.device)
+        tar = export_tar(owner.device)
     assert PICTURE in tar
-    assert imported(tar, fresh.device).cases == 1
+    assert import_tar(tar, fresh.device).cases == 1
     assert stored_files(fresh) == {case.evidence[0].blob}
 
 
 def test_erased_case_under_18_is_not_restored_by_an_older_archive(owner: CaseOwner) -> None:
     case = case_with_evidence(owner)
-    before = exported(owner.device)
+    before = export_tar(owner.device)
     record_under_18(case, owner)
-    after = exported(owner.device)
+    after = export_tar(owner.device)
     erase_case(case.name, owner.device)
     for tar in (before, after):
-        report = imported(tar, owner.device)
+        report = import_tar(tar, owner.device)
         assert (report.cases, report.erased_cases) == (0, (case.name,))
     assert (all_cases(owner.device), stored_files(owner)) == ((), set())
     ((_, record),) = owner.device.vault.items(ERASED_CASES_TABLE)  # its key is nothing but a hash
@@ -103,9 +103,9 @@ def test_erased_case_under_18_is_not_restored_by_an_older_archive(owner: CaseOwn
 def test_erased_adult_case_is_restored(owner: CaseOwner) -> None:
     """It may have been erased by mistake, and an archive still has it."""
     case = case_with_evidence(owner)
-    tar = exported(owner.device)
+    tar = export_tar(owner.device)
     erase_case(case.name, owner.device)
-    assert imported(tar, owner.device).cases == 1
+    assert import_tar(tar, owner.device).cases == 1
     assert all_cases(owner.device) == (case,)
     assert case.age is AgeAnswer.ADULTS
     assert (contents.ERASED_CASE_TABLE, list(owner.device.vault.items(ERASED_CASES_TABLE))) == (

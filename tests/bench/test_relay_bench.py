@@ -38,7 +38,7 @@ def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_round_reports_every_agreed_figure(postgres: Cluster) -> None:
-    one = bench.relay.one_round(0.4, postgres.fresh(), (1, 2))
+    one = bench.relay.one_round(0.4, postgres.create_database(), (1, 2))
     rss_mb = bench.relay.rss_of_two_gb()
     document = bench.relay._answer([one], rss_mb)
     assert document.keys() >= AGREED

@@ -23,6 +23,6 @@ def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RowStore]:
     if request.param == "sqlite":
         store = new_sqlite(tmp_path / "mail.db")
     else:
-        store = open_postgres(request.getfixturevalue("postgres").emptied("relay"))
+        store = open_postgres(request.getfixturevalue("postgres").reused_database("relay"))
     yield store
     store.close()

@@ -28,7 +28,7 @@ from entrenous.serving.tls import TlsCertificate
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, SendToken, ShareDeposit
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 
 Answer = TypeVar("Answer")
 
@@ -37,7 +37,7 @@ _open_relays: Final[list[ExitStack]] = []
 
 
 @dataclass
-class Post:
+class SampleMessage:
     """Ana's mailbox, Ben's token for it, and one envelope with its blob, share and tokens."""
 
     until: datetime = NOON + timedelta(days=7)
@@ -54,13 +54,13 @@ class Post:
         self.share = Secret(throw(32))
         self.group = throw(16)
 
-    def attempt(self) -> bytes:
+    def new_attempt(self) -> bytes:
         return self.random_source.token(16)
 
-    def granted(self, uses: int | None = None, until: datetime | None = None) -> SendToken:
+    def send_token(self, uses: int | None = None, until: datetime | None = None) -> SendToken:
         return SendToken(token_hash(self.token), uses, until)
 
-    def deposit(self) -> BlobDeposit:
+    def blob_deposit(self) -> BlobDeposit:
         locks = (token_hash(self.fetch), token_hash(self.withdraw))
         size, digest = len(self.blob), sha256(self.blob)
         return BlobDeposit(self.blob_id, self.mailbox, size, digest, *locks, self.until)
@@ -72,7 +72,7 @@ class Post:
         lock = token_hash(self.withdraw)
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, blobs_named)
 
-    def letter(self) -> Envelope:
+    def new_envelope(self) -> Envelope:
         """Return another envelope for the same mailbox, without a share."""
         lock, new = token_hash(self.withdraw), EnvelopeId(self.random_source.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
@@ -92,7 +92,7 @@ def close_relays() -> None:
         _open_relays.pop().close()
 
 
-def stored_blobs(relay: Relay) -> int:
+def stored_blob_count(relay: Relay) -> int:
     """Return how many blobs are in the relay's folder, complete or not."""
     assert isinstance(relay.blobs, FileBlobs)
     return sum(1 for _ in relay.blobs._folder.iterdir())
@@ -104,7 +104,7 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def memory_relay(clock: SettableClock | None = None) -> Relay:
-    return Relay(MemoryMail(), MemoryBlobs(), clock or SettableClock(), SeededRandomSource())
+    return Relay(MemoryRowStore(), MemoryBlobs(), clock or SettableClock(), SeededRandomSource())
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def _empty_database() -> bytes:
 
 
 @contextmanager
-def served(
+def serve_app(
     app: Starlette,
     certificate: TlsCertificate | None = None,
     *,
@@ -167,7 +167,7 @@ def served(
             thread.join()
 
 
-def fetched(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
+def download_bytes(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
     received = io.BytesIO()
     courier.download_blob(url, blob, fetch_token, received)
     return received.getvalue()

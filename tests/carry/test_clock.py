@@ -19,9 +19,9 @@ from entrenous.carry.store.postgres import open_postgres
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.minute import as_of
-from tests.carry.relays import NOON, Post, disk_relay, memory_relay
-from tests.carry.test_expire import arrive, count
+from tests.carry.minute import relay_at_time
+from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
+from tests.carry.test_expire import create_mailbox_and_post, count_rows
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
@@ -45,11 +45,11 @@ def relay(clock: SettableClock) -> Relay:
 
 
 @pytest.fixture
-def post(relay: Relay) -> Post:
+def message(relay: Relay) -> SampleMessage:
     """Return a message that waits at the relay and may be opened once."""
-    post = Post()
-    run_sync(arrive(relay, post, opens=1))
-    return post
+    message = SampleMessage()
+    run_sync(create_mailbox_and_post(relay, message, opens=1))
+    return message
 
 
 def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
@@ -65,31 +65,32 @@ def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
 
 
 def test_clock_that_is_wrong_for_minutes_expires_nothing(
-    relay: Relay, clock: SettableClock, post: Post
+    relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
     right = clock.moment
     clock.moment = right + YEAR
     assert sweep_each_minute(relay, 59) == [400] * 59
     clock.moment = right + timedelta(hours=1)
     assert sweep_each_minute(relay) == []
-    assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
+    assert count_rows(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert [
-        one.id for one in run_sync(list_waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
-    ] == [post.id]
+        one.id
+        for one in run_sync(list_waiting_envelopes(message.mailbox, message.owner, 0, 9, relay))
+    ] == [message.id]
 
 
-@pytest.mark.usefixtures("post")
+@pytest.mark.usefixtures("message")
 def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
     relay: Relay, clock: SettableClock
 ) -> None:
     clock.advance(days=60)
     assert sweep_each_minute(relay, 70) == [60] * 60
-    assert count(relay, StoredLetter, StoredShare) == 0
+    assert count_rows(relay, StoredLetter, StoredShare) == 0
     clock.advance(days=1)
     assert sweep_each_minute(relay) == []
 
 
-@pytest.mark.usefixtures("post")
+@pytest.mark.usefixtures("message")
 def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: SettableClock) -> None:
     """Neither a second jump nor a day off counts as an hour of running."""
     clock.advance(days=400)
@@ -98,80 +99,86 @@ def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: Setta
     sweep_each_minute(relay, 40)
     clock.advance(days=1)
     assert len(sweep_each_minute(relay, 15)) == 15
-    assert count(relay, StoredLetter, StoredShare) == 2
+    assert count_rows(relay, StoredLetter, StoredShare) == 2
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock) -> None:
     """The relay accepted a clock that was a year ahead; then the clock is corrected."""
-    sweep_each_minute(as_of(clock.now() + YEAR, relay), 70)
-    run_sync(arrive(relay, Post()))
+    sweep_each_minute(relay_at_time(clock.now() + YEAR, relay), 70)
+    run_sync(create_mailbox_and_post(relay, SampleMessage()))
     clock.advance(days=6)
     assert sweep_each_minute(relay, 70) == []
     clock.advance(days=1)
     assert sweep_each_minute(relay) == []
-    assert count(relay, StoredLetter) == 0
+    assert count_rows(relay, StoredLetter) == 0
     clock.advance(days=30)
     assert sweep_each_minute(relay) == [30]  # jumps of the corrected clock are noticed
 
 
 def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
-    relay: Relay, clock: SettableClock, post: Post
+    relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    other = as_of(clock.now() + YEAR, relay)
+    other = relay_at_time(clock.now() + YEAR, relay)
     for _ in range(180):
         assert sweep_each_minute(relay) == []
         assert sweep_each_minute(other) == [400]
-    assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
-    assert run_sync(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert count_rows(relay, StoredLetter, StoredShare, StoredToken) == 3
+    assert (
+        run_sync(envelope_status(message.id, message.withdraw, relay)).state
+        is EnvelopeState.WAITING
+    )
 
 
-@pytest.mark.usefixtures("post")
+@pytest.mark.usefixtures("message")
 def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: SettableClock) -> None:
     clock.advance(days=60)
-    other = as_of(clock.now() - timedelta(seconds=20), relay)
+    other = relay_at_time(clock.now() - timedelta(seconds=20), relay)
     for _ in range(62):
         sweep_each_minute(relay)
         sweep_each_minute(other)
-    assert count(relay, StoredLetter, StoredShare) == 0
+    assert count_rows(relay, StoredLetter, StoredShare) == 0
 
 
 def test_doubtful_clock_reports_nothing_as_expired(
-    relay: Relay, clock: SettableClock, post: Post
+    relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
     """A device would accept that as final. Reading expires nothing either."""
     right = clock.moment
     clock.moment = right + YEAR
     for request_work in (
-        lambda: release_key_share(post.id, post.open, post.attempt(), relay),
-        lambda: envelope_status(post.id, post.withdraw, relay),
-        lambda: accept(post.letter(), post.token, relay),
+        lambda: release_key_share(message.id, message.open, message.new_attempt(), relay),
+        lambda: envelope_status(message.id, message.withdraw, relay),
+        lambda: accept(message.new_envelope(), message.token, relay),
     ):
         with pytest.raises(RelayClockAhead):
             run_sync(request_work())
     clock.moment = right
-    assert run_sync(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
-    assert run_sync(accept(post.letter(), post.token, relay))
+    assert (
+        run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
+        == message.share
+    )
+    assert run_sync(accept(message.new_envelope(), message.token, relay))
 
 
 def test_withdrawal_deletes_whatever_the_clock_says(
-    relay: Relay, clock: SettableClock, post: Post
+    relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
     clock.advance(days=400)
-    assert run_sync(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.TAKEN_BACK
-    assert count(relay, StoredLetter, StoredShare) == 0
+    assert run_sync(withdraw(message.id, message.withdraw, relay)).state is EnvelopeState.TAKEN_BACK
+    assert count_rows(relay, StoredLetter, StoredShare) == 0
 
 
 def test_envelope_expired_earlier_is_reported_as_expired(
-    relay: Relay, clock: SettableClock, post: Post
+    relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
     clock.advance(days=6)
-    run_sync(expire_due(as_of(clock.now() - timedelta(days=4), relay)))
-    run_sync(expire_due(as_of(clock.now() - timedelta(days=2), relay)))
+    run_sync(expire_due(relay_at_time(clock.now() - timedelta(days=4), relay)))
+    run_sync(expire_due(relay_at_time(clock.now() - timedelta(days=2), relay)))
     clock.advance(days=1)
-    run_sync(expire_due(as_of(clock.now() - timedelta(days=1), relay)))
+    run_sync(expire_due(relay_at_time(clock.now() - timedelta(days=1), relay)))
     with pytest.raises(Expired):
-        run_sync(release_key_share(post.id, post.open, post.attempt(), relay))
-    assert count(relay, StoredShare) == 0
+        run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
+    assert count_rows(relay, StoredShare) == 0
 
 
 @pytest.mark.parametrize("store", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.real)])
@@ -181,13 +188,13 @@ def test_last_sweep_is_stored_across_restarts(
     """It is not stored every minute, since each change rewrites the whole database."""
     clock = SettableClock()
     for relay in relay_on_disk(store, tmp_path, clock, request):
-        asyncio.run(arrive(relay, Post()))
+        asyncio.run(create_mailbox_and_post(relay, SampleMessage()))
         for _ in range(3):
             asyncio.run(expire_due(relay))
             clock.advance(minutes=1)
     for relay in relay_on_disk(store, tmp_path, clock, request):
         assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
-        ahead = as_of(clock.now() + YEAR, relay)
+        ahead = relay_at_time(clock.now() + YEAR, relay)
         with pytest.raises(RelayClockAhead):
             asyncio.run(expire_due(ahead))
         mark = asyncio.run(relay.mail.read(last_sweep))
@@ -206,7 +213,7 @@ def relay_on_disk(
             yield stack.enter_context(disk_relay(folder, clock))
             return
         cluster: Cluster = request.getfixturevalue("postgres")
-        url = request.node.stash.setdefault(_URL, cluster.fresh())
+        url = request.node.stash.setdefault(_URL, cluster.create_database())
         yield replace(memory_relay(clock), mail=stack.enter_context(closing(open_postgres(url))))
 
 

@@ -23,11 +23,11 @@ from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, Post, disk_relay, memory_relay
-from tests.carry.test_expire import arrive, found_in
+from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
+from tests.carry.test_expire import create_mailbox_and_post, count_found
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -118,7 +118,7 @@ def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
 
 def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
     async def story() -> None:
-        mail = MemoryMail()
+        mail = MemoryRowStore()
         blobs = RefusingStore("a")
         relay = Relay(mail, blobs, SettableClock(), SeededRandomSource())
         await add_orphans(relay, "a")
@@ -151,10 +151,10 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
             await relay.mail.transact(lambda tx: tx.put(LETTER))
             await add_orphans(relay, "a")
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
-            assert found_in(tmp_path, [SEALED[:24]]) == 1
+            assert count_found(tmp_path, [SEALED[:24]]) == 1
             with pytest.raises(DiskFailed):
                 await sweep(relay)
-            assert found_in(tmp_path, [SEALED[:24]]) == 0
+            assert count_found(tmp_path, [SEALED[:24]]) == 0
 
         asyncio.run(story())
 
@@ -171,7 +171,7 @@ def test_unresponsive_store_does_not_delay_letter_erasure(tmp_path: Path) -> Non
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
-                while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- polls a file
+                while count_found(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- polls a file
                     await asyncio.sleep(0.01)
 
         asyncio.run(asyncio.wait_for(story(), 20))
@@ -185,37 +185,37 @@ class SlowStore(MemoryBlobs):
         await super().drop(name)
 
 
-async def by_withdrawal(relay: Relay, post: Post) -> None:
-    status = await withdraw(post.id, post.withdraw, relay)
+async def by_withdrawal(relay: Relay, message: SampleMessage) -> None:
+    status = await withdraw(message.id, message.withdraw, relay)
     assert status.state is EnvelopeState.TAKEN_BACK
 
 
-async def by_use(relay: Relay, post: Post) -> None:
-    attempt = post.attempt()
-    await release_key_share(post.id, post.open, attempt, relay)
-    await finish_attempt(post.id, post.open, attempt, relay)
+async def by_use(relay: Relay, message: SampleMessage) -> None:
+    attempt = message.new_attempt()
+    await release_key_share(message.id, message.open, attempt, relay)
+    await finish_attempt(message.id, message.open, attempt, relay)
 
 
-async def by_time(relay: Relay, post: Post) -> None:
+async def by_time(relay: Relay, message: SampleMessage) -> None:
     relay.clock.advance(days=7)  # type: ignore[attr-defined]
     with pytest.raises(Expired):
-        await release_key_share(post.id, post.open, post.attempt(), relay)
+        await release_key_share(message.id, message.open, message.new_attempt(), relay)
 
 
-async def by_closing(relay: Relay, post: Post) -> None:
-    await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
+async def by_closing(relay: Relay, message: SampleMessage) -> None:
+    await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
 
 
-Ending = Callable[[Relay, Post], Awaitable[None]]
+Ending = Callable[[Relay, SampleMessage], Awaitable[None]]
 ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_closing])
 
 
 async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
     """Return a relay where a message with a blob has just ended, beside orphan blobs ``others``."""
-    relay, post = replace(memory_relay(), blobs=blobs), Post()
-    await arrive(relay, post, opens=1)
+    relay, message = replace(memory_relay(), blobs=blobs), SampleMessage()
+    await create_mailbox_and_post(relay, message, opens=1)
     await add_orphans(relay, *others)
-    await ending(relay, post)
+    await ending(relay, message)
     return relay
 
 
@@ -266,15 +266,17 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.3)
 
     async def story() -> None:
-        relay, post = replace(memory_relay(), blobs=UnresponsiveStore()), Post()
-        await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-        row = StoredUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
+        relay, message = replace(memory_relay(), blobs=UnresponsiveStore()), SampleMessage()
+        await create_mailbox(message.mailbox, token_hash(message.owner), relay)
+        row = StoredUpload(message.blob_id, "", message.mailbox, 9, b"", b"", b"", message.until)
         many = [
-            msgspec.structs.replace(row, blob=BlobId(post.random_source.token(16)), name=f"{n}")
+            msgspec.structs.replace(row, blob=BlobId(message.random_source.token(16)), name=f"{n}")
             for n in range(3000)
         ]
         await relay.mail.transact(lambda tx: [tx.put(one) for one in many])
-        await asyncio.wait_for(delete_mailbox_with_contents(post.mailbox, post.owner, relay), 1.5)
+        await asyncio.wait_for(
+            delete_mailbox_with_contents(message.mailbox, message.owner, relay), 1.5
+        )
         assert len(await orphan_names(relay)) == 3000
 
     asyncio.run(story())

@@ -1,4 +1,4 @@
-"""Of a device and its copies only one can go on, so that no ratchet is advanced twice."""
+"""Only one of a device and its restored copies can continue, so no ratchet advances twice."""
 
 import copy
 from dataclasses import replace
@@ -37,10 +37,10 @@ from entrenous.wire.relay_nouns import RelayLock, RolledBack
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
-from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
-from tests.village.world import Villager
+from tests.village.malicious_relay import HonestCall, MaliciousCourier, Trick, error_trick
+from tests.village.world import Participant
 
-KEY = Secret(b"u" * 32)
+UNLOCK_TOKEN = Secret(b"u" * 32)
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def unlock(device: Device) -> None:
     confirm_unlock_at_relay(device)
 
 
-def restored_copy(who: Person) -> Device:
-    """Return a device whose folder was restored from a backup made just now."""
+def copy_device(who: Person) -> Device:
+    """Return a device with a copy of this vault, like a folder restored from a backup."""
     vault = copy.deepcopy(who.vault)
     random_source = replace(who.device.random_source, seed="the copy's chance")  # type: ignore[type-var]
     return replace(who.device, vault=vault, ledger=VaultLedger(vault), random_source=random_source)
@@ -71,16 +71,16 @@ def restored_copy(who: Person) -> Device:
 
 def send_from(device: Device, to: Person) -> str:
     """Send one photograph from any copy of a device, and return the message's name."""
-    return Villager("somebody", device, MemoryVault()).sends(SMALL_PICTURE, to).name
+    return Participant("somebody", device, MemoryVault()).send(SMALL_PICTURE, to).name
 
 
 @pytest.mark.slow
 @pytest.mark.threat("backups-revive")
 @pytest.mark.parametrize("first", ["the original", "the copy"])
-def test_copy_unlocked_second_cannot_go_on(network: Network, first: str) -> None:
+def test_copy_unlocked_second_cannot_continue(network: Network, first: str) -> None:
     ana, ben = network["ana"], network["ben"]
     unlock(ana.device)
-    both = [ana.device, restored_copy(ana)]
+    both = [ana.device, copy_device(ana)]
     winner, loser = both if first == "the original" else both[::-1]
     unlock(winner)
     unlock(loser)
@@ -105,7 +105,7 @@ def test_rolled_back_copy_deletes_its_ratchets_only(network: Network) -> None:
     sent = send_from(ana.device, ben)
     send_from(ben.device, ana)
     name = ana.open_newest() and received_messages(ana.device)[-1].name
-    other = restored_copy(ana)
+    other = copy_device(ana)
     unlock(ana.device)
     unlock(other)
     for table in (PEER, OWN_XWING_KEY, OUTBOX):
@@ -151,30 +151,33 @@ def test_unreachable_relay_is_asked_again_to_confirm(network: Network) -> None:
     fetch_messages(ana.device)
 
 
-class Killed(BaseException):
-    """The process is killed here."""
+class ProcessKilled(BaseException):
+    """Simulates the sudden end of the process."""
 
 
-def test_lost_confirmation_is_not_taken_for_a_copy(network: Network) -> None:
-    """The process is killed after the relay took the report and before that is recorded here."""
+def test_repeated_unlock_after_a_lost_confirmation_is_not_refused(network: Network) -> None:
+    """The process dies after the relay accepts the report and before the device records this."""
     ana, report_then_die = network["ana"], kill_after_report()
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
-        with ana.courier.playing(report_vault_unlock=report_then_die), pytest.raises(Killed):
+        with (
+            ana.courier.replace_calls(report_vault_unlock=report_then_die),
+            pytest.raises(ProcessKilled),
+        ):
             confirm_unlock_at_relay(ana.device)
     unlock(ana.device)
     fetch_messages(ana.device)
 
 
 def kill_after_report() -> Trick:
-    def report_then_die(honest: Honest, *given: object) -> None:
-        honest(*given)
-        raise Killed
+    def report_then_die(honest: HonestCall, *arguments: object) -> None:
+        honest(*arguments)
+        raise ProcessKilled
 
     return report_then_die
 
 
-def test_a_device_whose_mailbox_was_deleted_is_shut(network: Network) -> None:
+def test_device_whose_mailbox_was_deleted_stays_locked(network: Network) -> None:
     ana = network["ana"]
     home = mailbox_address(ana.device.vault)
     assert home is not None
@@ -197,14 +200,17 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
 def test_other_refusals_of_the_relay_are_raised(network: Network) -> None:
     ana = network["ana"]
 
-    with ana.courier.playing(report_vault_unlock=failing(WrongToken())), pytest.raises(WrongToken):
+    with (
+        ana.courier.replace_calls(report_vault_unlock=error_trick(WrongToken())),
+        pytest.raises(WrongToken),
+    ):
         unlock(ana.device)
 
 
-class Copies(RuleBasedStateMachine):
-    """Up to four copies of one device, opened in any order, with requests and answers lost.
+class CopiesOfOneDevice(RuleBasedStateMachine):
+    """Up to four copies of one device are unlocked in any order; requests and answers get lost.
 
-    A copy may go on if and only if the last opening that the relay accepted is in its own past.
+    A copy may continue if and only if its vault contains the last unlock that the relay accepted.
     """
 
     def __init__(self) -> None:
@@ -213,55 +219,57 @@ class Copies(RuleBasedStateMachine):
         ana = self.network.set_up_person("ana")
         home = mailbox_address(ana.device.vault)
         assert home is not None
-        self.network.honest.create_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
+        self.network.honest.create_lock(
+            RelayLock(home.relay_url, home.mailbox, UNLOCK_TOKEN), home.owner
+        )
         self.devices = [ana.device]
-        self.knows = [0]  # for each copy: the last accepted opening in its own past
-        self.taken = 0
+        self.last_unlocks = [0]  # for each copy: the last accepted unlock that its vault contains
+        self.accepted_unlocks = 0
 
-    @rule(which=st.integers(0, 3))
-    def copy(self, which: int) -> None:
-        if which < len(self.devices) < 4:
-            vault = copy.deepcopy(self.devices[which].vault)
+    @rule(index=st.integers(0, 3))
+    def copy(self, index: int) -> None:
+        if index < len(self.devices) < 4:
+            vault = copy.deepcopy(self.devices[index].vault)
             random_source = SeededRandomSource(f"copy {len(self.devices)} {self.taken}")
             self.devices.append(
-                replace(self.devices[which], vault=vault, random_source=random_source)
+                replace(self.devices[index], vault=vault, random_source=random_source)
             )
-            self.knows.append(self.knows[which])
+            self.last_unlocks.append(self.last_unlocks[index])
 
     @rule(
-        which=st.integers(0, 3), fate=st.sampled_from(["answered", "request lost", "answer lost"])
+        index=st.integers(0, 3), fate=st.sampled_from(["answered", "request lost", "answer lost"])
     )
-    def open(self, which: int, fate: str) -> None:
-        if which >= len(self.devices):
+    def open(self, index: int, fate: str) -> None:
+        if index >= len(self.devices):
             return
-        device, allowed = self.devices[which], self.knows[which] == self.taken
+        device, allowed = self.devices[index], self.last_unlocks[index] == self.accepted_unlocks
         arrives = fate != "request lost"
         mark_unlock_unconfirmed(device.vault)
         courier = device.courier
         assert isinstance(courier, MaliciousCourier)
-        with courier.playing(report_vault_unlock=partial(lose, fate)):
+        with courier.replace_calls(report_vault_unlock=partial(lose_request_or_answer, fate)):
             if fate == "answered" or (fate == "answer lost" and not allowed):
                 confirm_unlock_at_relay(device)
             else:
                 with pytest.raises(RelayUnreachable):
                     confirm_unlock_at_relay(device)
         if arrives and allowed:
-            self.taken += 1
-            self.knows[which] = self.taken
+            self.accepted_unlocks += 1
+            self.last_unlocks[index] = self.accepted_unlocks
         if fate == "answered":
             assert may_advance_ratchets(device) == allowed
         if not allowed and arrives:
             assert device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None
-            self.knows[which] = -1
+            self.last_unlocks[index] = -1
 
 
-def lose(fate: str, honest: Honest, *given: object) -> None:
-    """Lose the request or the answer, as ``fate`` says; a refusal is never lost."""
+def lose_request_or_answer(fate: str, honest: HonestCall, *arguments: object) -> None:
+    """Lose the request, the answer or nothing, according to ``fate``; never lose a refusal."""
     if fate != "request lost":
-        honest(*given)
+        honest(*arguments)
     if fate != "answered":
         raise RelayUnreachable(host="")
 
 
-class TestCopies(Copies.TestCase):  # type: ignore[misc]
+class TestCopies(CopiesOfOneDevice.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=30, stateful_step_count=25)

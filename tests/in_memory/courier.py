@@ -21,7 +21,7 @@ App = Callable[
     ],
     Coroutine[Any, Any, None],
 ]
-Run = Callable[[Coroutine[Any, Any, Any]], Any]
+RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
@@ -29,7 +29,7 @@ def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
 
     ``apps`` is looked up for each request: an application that was removed is unreachable.
     """
-    return HttpCourier(httpx.Client(transport=InProcess(apps), trust_env=False))
+    return HttpCourier(httpx.Client(transport=InProcessTransport(apps), trust_env=False))
 
 
 def run_sync(work: Coroutine[Any, Any, Answer]) -> Answer:
@@ -47,13 +47,13 @@ def run_sync(work: Coroutine[Any, Any, Answer]) -> Answer:
     raise RuntimeError("this waits for something that only an event loop can bring")
 
 
-class InProcess(httpx.BaseTransport):
+class InProcessTransport(httpx.BaseTransport):
     """An httpx transport that passes each request to an ASGI application.
 
     ``run`` runs a coroutine; give another one if the relays' stores have to be awaited.
     """
 
-    def __init__(self, apps: Mapping[str, App], run: Run = run_sync) -> None:
+    def __init__(self, apps: Mapping[str, App], run: RunCoroutine = run_sync) -> None:
         self._apps, self._run = apps, run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

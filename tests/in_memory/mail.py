@@ -15,23 +15,23 @@ from entrenous.carry.store.statements import cut_full_page
 
 Row = TypeVar("Row")
 Answer = TypeVar("Answer")
-Look = Callable[[RowView], object]
+ReadAhead = Callable[[RowView], object]
 
 
-class MemoryMail:
+class MemoryRowStore:
     """A :class:`entrenous.carry.relay.RowStore` in dictionaries."""
 
     def __init__(self) -> None:
         self._transaction = _Transaction()
 
-    def copied(self) -> "MemoryMail":
+    def copy(self) -> "MemoryRowStore":
         """Return an independent store with the same rows, which are immutable and so shared."""
-        other = MemoryMail()
-        other._transaction = self._transaction.copied()
+        other = MemoryRowStore()
+        other._transaction = self._transaction.copy()
         return other
 
     async def transact(
-        self, work: Callable[[RowTransaction], Answer], _: Look | None = None
+        self, work: Callable[[RowTransaction], Answer], _: ReadAhead | None = None
     ) -> Answer:
         """Run ``work``; undo all its changes if it raises."""
         self._transaction.changed_rows.clear()
@@ -41,7 +41,7 @@ class MemoryMail:
             self._transaction.roll_back()
             raise
 
-    async def read(self, work: Callable[[RowView], Answer], _: Look | None = None) -> Answer:
+    async def read(self, work: Callable[[RowView], Answer], _: ReadAhead | None = None) -> Answer:
         """Run ``work``, which only reads."""
         return work(self._transaction)
 
@@ -54,7 +54,7 @@ class _Transaction:
         self._rows: dict[type, dict[tuple[object, ...], Any]] = {kind: {} for kind in KEY_FIELDS}
         self.changed_rows: list[tuple[type, tuple[object, ...], Any]] = []
 
-    def copied(self) -> "_Transaction":
+    def copy(self) -> "_Transaction":
         other = _Transaction()
         other._rows = {kind: dict(rows) for kind, rows in self._rows.items()}
         return other

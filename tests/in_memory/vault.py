@@ -14,36 +14,36 @@ class MemoryVault:
     """The ``Vault`` port in dictionaries."""
 
     def __init__(self) -> None:
-        self._drawers: dict[str, dict[str, bytes]] = {}
+        self._tables: dict[str, dict[str, bytes]] = {}
         self._files: dict[BlobId, bytes] = {}
         self._depth = 0
 
-    def copied(self) -> "MemoryVault":
+    def copy(self) -> "MemoryVault":
         """Return an independent vault with the same records and files."""
         other = MemoryVault()
-        other._drawers = {name: dict(records) for name, records in self._drawers.items()}
+        other._tables = {name: dict(records) for name, records in self._tables.items()}
         other._files = dict(self._files)
         return other
 
     def get(self, table: str, key: str) -> bytes | None:
         """Return a record, or None."""
-        return self._drawers.get(table, {}).get(key)
+        return self._tables.get(table, {}).get(key)
 
     def put(self, table: str, key: str, record: bytes) -> None:
         """Insert or replace a record."""
-        self._drawers.setdefault(table, {})[key] = record
+        self._tables.setdefault(table, {})[key] = record
 
     def drop(self, table: str, key: str) -> None:
         """Delete a record; it need not exist."""
-        self._drawers.get(table, {}).pop(key, None)
+        self._tables.get(table, {}).pop(key, None)
 
     def items(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Return all records of a table, sorted by key."""
-        return iter(sorted(self._drawers.get(table, {}).items()))
+        return iter(sorted(self._tables.get(table, {}).items()))
 
     def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         """Return the sorted keys of a table that begin with ``start``."""
-        records = self._drawers.get(table, {})
+        records = self._tables.get(table, {})
         return tuple(sorted(key for key in records if key.startswith(start)))
 
     @contextlib.contextmanager
@@ -51,14 +51,14 @@ class MemoryVault:
         """Make all changes inside or, after an error, none; a nested call joins the outer one."""
         before, files = None, dict[BlobId, bytes]()
         if self._depth == 0:  # records are bytes, so that a shallow copy is enough
-            before = {name: dict(records) for name, records in self._drawers.items()}
+            before = {name: dict(records) for name, records in self._tables.items()}
             files = dict(self._files)
         self._depth += 1
         try:
             yield
         except BaseException:
             if before is not None:
-                self._drawers = before
+                self._tables = before
                 self._files = files | self._files  # restore deleted files, keep new ones
             raise
         finally:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from entrenous.media.file_kind import is_animated
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 
 KINDS = ("GIF", "PNG", "WEBP", "AVIF")
 
@@ -52,5 +52,5 @@ def test_truncated_file_gives_an_answer(kind: str) -> None:
 
 
 def test_other_files_are_not_animated() -> None:
-    for data in (b"", b"GIF", b"only words", written(wander(seconds=0.2))):
+    for data in (b"", b"GIF", b"only words", encode_clip(hand_held_frames(seconds=0.2))):
         assert not is_animated(data)

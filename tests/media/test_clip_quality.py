@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.clip_writer import TRIED_CRFS, choose_rate_factor, mean_squared_copy_error
-from tests.clips import decoded, wander, written
+from tests.clips import decode_frames, encode_clip, hand_held_frames
 
 
 def test_mean_squared_error_matches_the_decoded_pixels() -> None:
-    source = written(wander(seconds=0.7))
+    source = encode_clip(hand_held_frames(seconds=0.7))
     with read_clip(source) as clip:
-        copy = written(decoded(source), crf="24")
+        copy = encode_clip(decode_frames(source), crf="24")
         estimated = mean_squared_copy_error(copy, clip.frames)
-    pairs = zip(decoded(copy), decoded(source), strict=True)
+    pairs = zip(decode_frames(copy), decode_frames(source), strict=True)
     shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
     assert 0.9 < estimated / shown < 1.25  # enlarged chroma is slightly smoothed
 

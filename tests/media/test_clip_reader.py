@@ -16,12 +16,12 @@ from entrenous.base.audio_video import (
     NoVideoFound,
 )
 from entrenous.media.clip_reader import read_clip
-from tests.clips import Rgb, beep, wander, written
+from tests.clips import Rgb, encode_clip, hand_held_frames, sound_only_clip
 
 
 @cache
 def frames() -> list[Rgb]:
-    return wander(seconds=1.0)
+    return hand_held_frames(seconds=1.0)
 
 
 def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
@@ -35,7 +35,7 @@ def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
      ("libvpx", "webm"), ("libsvtav1", "mp4"), ("mpeg4", "avi")],
 )  # fmt: skip
 def test_every_codec_is_read(codec: str, container: str) -> None:
-    read = frames_of(written(frames(), codec=codec, container=container))
+    read = frames_of(encode_clip(frames(), codec=codec, container=container))
     assert [round(frame.at_s * 12) for frame in read] == list(range(12))
     grey = cv2.cvtColor(frames()[5], cv2.COLOR_RGB2GRAY).astype(float)
     shown = (np.asarray(read[5]).astype(float) - 16.0) * 255.0 / 219.0
@@ -44,12 +44,12 @@ def test_every_codec_is_read(codec: str, container: str) -> None:
 
 def test_frame_times_are_those_of_the_file() -> None:
     times = [0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 1.0, 1.1, 1.2, 1.7, 1.8, 2.0]
-    read = frames_of(written(frames(), times=times))
+    read = frames_of(encode_clip(frames(), times=times))
     assert [frame.at_s for frame in read] == pytest.approx(times, abs=1e-3)
 
 
 def test_frame_selection_limits_times_steps_and_size() -> None:
-    data = written(frames())
+    data = encode_clip(frames())
     whole = frames_of(data)
     some = frames_of(data, FrameSelection(0.25, 0.75, 2))
     assert [frame.at_s for frame in some] == pytest.approx([4 / 12, 6 / 12, 8 / 12])
@@ -59,7 +59,9 @@ def test_frame_selection_limits_times_steps_and_size() -> None:
 
 
 def test_frames_report_how_they_were_predicted() -> None:
-    data = written(frames(), preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
+    data = encode_clip(
+        frames(), preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"}
+    )
     kinds = [frame.coded for frame in frames_of(data)]
     both = [FramePrediction.BOTH_WAYS] * 2
     assert kinds[:7] == [
@@ -69,12 +71,12 @@ def test_frames_report_how_they_were_predicted() -> None:
         *both,
         FramePrediction.FORWARD,
     ]
-    hidden = frames_of(written(frames(), codec="libvpx-vp9", container="webm"))
+    hidden = frames_of(encode_clip(frames(), codec="libvpx-vp9", container="webm"))
     assert {frame.coded for frame in hidden} == {FramePrediction.UNKNOWN}
 
 
 def test_file_without_frames_is_refused() -> None:
-    for data in (b"", b"hello", beep(), beep(container="matroska")):
+    for data in (b"", b"hello", sound_only_clip(), sound_only_clip(container="matroska")):
         with pytest.raises(NoVideoFound):
             frames_of(data)
 
@@ -82,13 +84,13 @@ def test_file_without_frames_is_refused() -> None:
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
 def test_truncated_clip_is_refused(container: str, kept: float) -> None:
-    data = written(frames(), container=container)
+    data = encode_clip(frames(), container=container)
     with pytest.raises(IncompleteClip):
         frames_of(data[: round(kept * len(data))])
 
 
 def test_noise_raises_only_our_own_errors() -> None:
-    data = written(frames())
+    data = encode_clip(frames())
     rng = np.random.default_rng(1)
     for _ in range(12):
         broken = bytearray(data)

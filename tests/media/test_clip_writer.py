@@ -9,13 +9,13 @@ import pytest
 from entrenous.base.audio_video import FramePrediction, Silence, SoundTiming
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 
 TIMES = [0.0, 0.1, 0.15, 0.4, 0.5, 0.9]
 
 
 def copied(sound: ClipSoundTrack | None = None) -> bytes:
-    with read_clip(written(wander(seconds=0.5), times=TIMES)) as clip:
+    with read_clip(encode_clip(hand_held_frames(seconds=0.5), times=TIMES)) as clip:
         writer = ClipWriter(clip.shown, 14, sound)
         for frame in clip.frames:
             luma = np.asarray(frame)
@@ -27,7 +27,7 @@ def test_times_and_frames_are_kept() -> None:
     with read_clip(copied()) as clip:
         read = list(clip.frames)
     assert [frame.at_s for frame in read] == pytest.approx(TIMES, abs=1e-3)
-    with read_clip(written(wander(seconds=0.5), times=TIMES)) as clip:
+    with read_clip(encode_clip(hand_held_frames(seconds=0.5), times=TIMES)) as clip:
         for one, other in zip(read, clip.frames, strict=True):
             error = np.asarray(one).astype(float) - np.asarray(other)
             assert np.mean(error**2) < 3.0
@@ -36,7 +36,7 @@ def test_times_and_frames_are_kept() -> None:
 def test_copy_has_the_frame_types_of_its_source() -> None:
     whole, on, both = FramePrediction.WHOLE, FramePrediction.FORWARD, FramePrediction.BOTH_WAYS
     wanted = [whole, both, on, on, both, both, both, both, both, on, whole, both, on]
-    frames = written(wander(seconds=1.5), **{"x264-params": "bframes=0"})
+    frames = encode_clip(hand_held_frames(seconds=1.5), **{"x264-params": "bframes=0"})
     with read_clip(frames) as clip:
         writer = ClipWriter(clip.shown, 16)
         for frame, coded in zip(clip.frames, wanted, strict=False):

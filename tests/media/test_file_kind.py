@@ -6,7 +6,7 @@ from entrenous.base.audio_video import DamagedSound
 from entrenous.base.picture import MediaKind
 from entrenous.media.file_kind import media_kind_of
 from entrenous.media.sound_reader import read_sound
-from tests.clips import beep, wander, written
+from tests.clips import encode_clip, hand_held_frames, sound_only_clip
 
 
 @pytest.mark.parametrize(
@@ -23,16 +23,16 @@ def test_a_text_is_neither_a_clip_nor_a_sound(text: bytes) -> None:
 
 
 def test_files_of_old_cameras_are_clips() -> None:
-    film = written(wander(seconds=0.5), container="mov")
+    film = encode_clip(hand_held_frames(seconds=0.5), container="mov")
     assert media_kind_of(film) is MediaKind.CLIP
     assert (
         media_kind_of(film[int.from_bytes(film[:4], "big") :]) is MediaKind.CLIP
     )  # without its ftyp box
-    assert media_kind_of(beep()) is MediaKind.CLIP  # players also look for frames in it
+    assert media_kind_of(sound_only_clip()) is MediaKind.CLIP  # players also look for frames in it
 
 
 def test_video_in_an_ogg_file_is_refused() -> None:
-    film = written(wander(seconds=0.5), codec="libvpx", container="ogg")
+    film = encode_clip(hand_held_frames(seconds=0.5), codec="libvpx", container="ogg")
     assert media_kind_of(film) is MediaKind.SOUND
     with pytest.raises(DamagedSound):
         read_sound(film)

@@ -22,7 +22,7 @@ from entrenous.base.audio_video import (
 from entrenous.media.sandbox.decoder_messages import sound_container_of
 from entrenous.media.sound_reader import read_sound
 from entrenous.media.sound_writer import write_sound, written_format
-from tests.clips import beside, wander, written
+from tests.clips import encode_clip, hand_held_frames, merge_streams
 
 VOICE = voice(1.5, 48_000)
 #: Codec, container, bit rate and, if it is not 48 kHz, sample rate in Hz; the format read back.
@@ -155,12 +155,14 @@ def test_unsupported_codec_is_not_taken_for_silence(how: tuple[Any, ...]) -> Non
     data = coded(VOICE, 48_000, *how)
     with pytest.raises(UnsupportedSoundCodec):
         read_sound(data)
-    read_sound(beside(file_of("mp4"), data, container="matroska"))  # one supported track is enough
+    read_sound(
+        merge_streams(file_of("mp4"), data, container="matroska")
+    )  # one supported track is enough
 
 
 def test_a_file_without_a_sound_is_silent() -> None:
     with pytest.raises(NoSoundFound) as refusal:
-        read_sound(written(wander(seconds=0.2)))
+        read_sound(encode_clip(hand_held_frames(seconds=0.2)))
     assert refusal.type is NoSoundFound
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from entrenous.carry.store.postgres import connect_postgres
 from tests.postgres import run_cluster
-from tests.real.kills import RUN, Device, RelayConnection
+from tests.real.kills import RELAY_PROGRAM, Device, RelayConnection
 from tests.real.test_relays_together import Upload
 
 pytestmark = pytest.mark.real
@@ -37,7 +37,7 @@ def traced_relay(folder: Path, calls: list[str], database: str = "") -> Iterator
         pytest.skip("needs strace: apt-get install strace")
     which = "trace=fsync,fdatasync,rename,write,writev,sendto,sendmsg,recvfrom,read"
     command = [strace, "-f", "-y", "--kill-on-exit", "-qq", "-s", "400", "-e", which]
-    command += ["-o", str(folder / "trace"), sys.executable, "-c", RUN, str(folder / "relay")]
+    command += ["-o", str(folder / "trace"), sys.executable, "-c", RELAY_PROGRAM, str(folder / "relay")]
     with subprocess.Popen([*command, database], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()

@@ -17,47 +17,47 @@ import pytest
 
 from entrenous.carry.store import postgres as relay_postgres
 from tests.postgres import Cluster, run_cluster
-from tests.real.kills import RUN, Device, RelayConnection, run_trial, running, send_and_fetch
+from tests.real.kills import RELAY_PROGRAM, Device, RelayConnection, run_trial, run_relay, send_and_fetch
 from tests.sizes import size
 
 pytestmark = pytest.mark.real
 
-LARGE_BYTES = 32 * 1024  # so that few messages fill a disk
+LARGE_MESSAGE_BYTES = 32 * 1024  # so that few messages fill a disk
 NO_FAULTS = {"lost": 0, "invented": 0, "faults": []}
 
 
 @pytest.mark.threat("relay-killed")
 def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
-    done = run_trial(4, tmp_path, "", seed=1, lines=12)
+    done = run_trial(4, tmp_path, "", seed=1, device_count=12)
     assert done.pop("acknowledged") > 50
     assert done == {"kills": 4, **NO_FAULTS}
 
 
 @pytest.mark.threat("relay-killed")
 def test_kills_of_two_relays_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
-    done = run_trial(4, tmp_path, postgres.create_database(), seed=2, lines=12)
+    done = run_trial(4, tmp_path, postgres.create_database(), seed=2, device_count=12)
     assert done.pop("acknowledged") > 20
     assert done == {"kills": 4, **NO_FAULTS}
 
 
 def test_full_disk_refuses_messages_and_loses_none(tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk; messages are posted beyond it."""
-    device = Device(random.Random(3), message_bytes=LARGE_BYTES)
+    device = Device(random.Random(3), message_bytes=LARGE_MESSAGE_BYTES)
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({6 << 20},) * 2)\n"
     ignore = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    command = [sys.executable, "-c", limited + ignore + RUN, str(tmp_path / "relay"), ""]
+    command = [sys.executable, "-c", limited + ignore + RELAY_PROGRAM, str(tmp_path / "relay"), ""]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         connection = RelayConnection(process.stdout.readline().strip())
         device.create_mailbox(connection)
-        statuses = [_post(device, connection) for _ in range(250)]
+        statuses = [_post_message(device, connection) for _ in range(250)]
         connection.close()
         process.kill()
         process.wait()
     refused = [status for status in statuses if status != 201]
     assert set(refused) <= {503, 507}
     assert len(refused) > 10
-    with running(tmp_path / "relay") as (_, url):
+    with run_relay(tmp_path / "relay") as (_, url):
         connection = RelayConnection(url)
         device.finish(connection)
         connection.close()
@@ -65,8 +65,8 @@ def test_full_disk_refuses_messages_and_loses_none(tmp_path: Path) -> None:
     assert device.faults == []
 
 
-def _post(device: Device, connection: RelayConnection) -> int:
-    name = device.new_message()
+def _post_message(device: Device, connection: RelayConnection) -> int:
+    name = device.create_message()
     status, _ = connection.request(
         "PUT", f"{device.path}/envelopes/{name}", device.sender, device.posted[name]
     )
@@ -87,12 +87,12 @@ def test_a_database_that_goes_away_is_waited_for(
 ) -> None:
     """It stops under load: requests wait, or are told when to retry, and nothing is lost."""
     devices = [Device(random.Random(f"away {n}")) for n in range(6)]
-    with running(tmp_path, stoppable_postgres.create_database()) as (_, url):
-        connection, ended = RelayConnection(url), threading.Event()
+    with run_relay(tmp_path, stoppable_postgres.create_database()) as (_, url):
+        connection, stop_requested = RelayConnection(url), threading.Event()
         for device in devices:
             device.create_mailbox(connection)
         threads = [
-            threading.Thread(target=send_and_fetch, args=(one, url, ended)) for one in devices
+            threading.Thread(target=send_and_fetch, args=(one, url, stop_requested)) for one in devices
         ]
         for thread in threads:
             thread.start()
@@ -102,7 +102,7 @@ def test_a_database_that_goes_away_is_waited_for(
         time.sleep(size(1.5, 10))
         stoppable_postgres.start()
         _wait_until(lambda: sum(len(device.accepted) for device in devices) > before + 20)
-        ended.set()
+        stop_requested.set()
         for thread in threads:
             thread.join()
         for device in devices:
@@ -117,7 +117,7 @@ def test_unreachable_database_is_reported_with_the_time_to_retry(
 ) -> None:
     """The relay waits for it for some seconds, here for one."""
     assert relay_postgres._DATABASE_WAIT_S_MAX < 20
-    with running(tmp_path, stoppable_postgres.create_database(), "1") as (_, url):
+    with run_relay(tmp_path, stoppable_postgres.create_database(), "1") as (_, url):
         device, connection = Device(random.Random(4)), RelayConnection(url)
         device.create_mailbox(connection)
         stoppable_postgres.stop()
@@ -149,7 +149,7 @@ def test_no_success_is_sent_before_an_fdatasync(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     calls = "trace=fdatasync,write,writev,sendto,sendmsg,pwrite64,recvfrom,read"
     command = [strace, "-f", "--kill-on-exit", "-qq", "-s", "24", "-e", calls, "-o", str(trace)]
-    command += [sys.executable, "-c", RUN, str(tmp_path / "relay"), ""]
+    command += [sys.executable, "-c", RELAY_PROGRAM, str(tmp_path / "relay"), ""]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         connection = RelayConnection(process.stdout.readline().strip())

@@ -21,7 +21,7 @@ from tests.real.kills import Device, RelayConnection
 from tests.real.small_disk import mount_small_disk
 from tests.real.stage import wait_until
 from tests.real.test_relays_together import Upload
-from tests.real.trial import first_line, killed_at_end
+from tests.real.trial import read_first_line, run_and_kill_at_end
 
 pytestmark = pytest.mark.real
 
@@ -45,13 +45,13 @@ def running_relay(inside: tuple[str, ...], folder: Path, database: str = "") -> 
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
     program = ["-c", IMPATIENT_PROGRAM] if database else ["-m", "entrenous"]
     command = [sys.executable, *program, "relay", "run", "--json", "--settings", str(settings)]
-    with killed_at_end([*inside, *command]) as process:
-        yield str(json.loads(first_line(process))["url"])
+    with run_and_kill_at_end([*inside, *command]) as process:
+        yield str(json.loads(read_first_line(process))["url"])
 
 
 def post_message(device: Device, connection: RelayConnection) -> tuple[int, str]:
     """Post a message; return the status, and the type of the problem if there is one."""
-    name = device.new_message()
+    name = device.create_message()
     status, body = connection.request(
         "PUT", f"{device.path}/envelopes/{name}", device.sender, device.posted[name]
     )

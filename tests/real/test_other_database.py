@@ -20,7 +20,7 @@ from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.commands.test_restore import sent
+from tests.carry.commands.test_restore import send_message
 from tests.postgres import Cluster
 from tests.ready import start_program
 from tests.vaults import make_vaults_open_quickly
@@ -187,7 +187,7 @@ def test_one_command_declares_a_restored_postgresql(
     relay.use_database(url)
     with relay.serving(), new_relay_client() as web:
         courier = HttpCourier(web)
-        waits, recalled, opened = (sent(courier, relay.url, number) for number in range(3))
+        waits, recalled, opened = (send_message(courier, relay.url, number) for number in range(3))
         postgres.run("pg_dump", "-Fc", "-f", str(dump), *where, str(name))
         courier.withdraw(relay.url, recalled.id, recalled.withdraw)
         attempt = opened.attempt()
@@ -209,4 +209,4 @@ def test_one_command_declares_a_restored_postgresql(
             assert state is EnvelopeState.LOST
             with pytest.raises(NoSuchEnvelope):
                 courier.open_share(relay.url, post.id, post.open, post.attempt())
-        sent(courier, relay.url, 7)
+        send_message(courier, relay.url, 7)

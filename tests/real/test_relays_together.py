@@ -23,7 +23,7 @@ from entrenous.wire.encodings import to_base64url
 from tests.postgres import Cluster
 from tests.real.kills import Device, RelayConnection
 from tests.real.stage import wait_until
-from tests.real.trial import first_line, killed_at_end
+from tests.real.trial import read_first_line, run_and_kill_at_end
 from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, run_swift
 
 pytestmark = pytest.mark.real
@@ -91,8 +91,8 @@ def running_relay(settings: Path, database: str) -> Iterator[str]:
     lines = [f'data = "{data}"', f'database = "{database}"', 'blobs = "s3://blobs1/relay"']
     settings.write_text("\n".join([*lines, 'listen = "127.0.0.1:0"', "free_mb_min = 0"]))
     command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--settings"]
-    with killed_at_end([*command, str(settings)]) as process:
-        yield str(json.loads(first_line(process))["url"])
+    with run_and_kill_at_end([*command, str(settings)]) as process:
+        yield str(json.loads(read_first_line(process))["url"])
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.real.hostile import HostileRelay, RecordedRequest, hostile_relay
-from tests.serving.certificates import certificate
+from tests.serving.certificates import write_certificate_files
 from tests.sizes import size
 from tests.village.relay import relay_with_courier
 from tests.village.world import Participant
@@ -109,7 +109,7 @@ class Log:
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     patch = pytest.MonkeyPatch()
     patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating fifty each takes longer than all else
-    pair = certificate(tmp_path_factory.mktemp("tls"))
+    pair = write_certificate_files(tmp_path_factory.mktemp("tls"))
     with hostile_relay(pair) as relay:
         people = set_up_people(relay)
         yield run_commands(people, relay, lambda: new_relay_client(pair.cert))
@@ -279,7 +279,7 @@ def test_requests_of_a_kind_have_the_same_headers_in_the_same_order(log: Log) ->
 
 def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
     """The hostile relay detects that another client of this Python resumes a session."""
-    pair = certificate(tmp_path)
+    pair = write_certificate_files(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
     with hostile_relay(pair) as relay:
         relay.app = relay_app(

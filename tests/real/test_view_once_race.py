@@ -75,7 +75,7 @@ async def _post_copy(relay: Relay, number: int) -> tuple[str, str]:
     post = SampleMessage(until=datetime.now(UTC) + timedelta(days=1))
     post.mailbox, post.id = random_source.token(16), random_source.token(16)  # type: ignore[assignment]
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_send_token(post.mailbox, post.owner, post..send_token(), relay)
+    await register_send_token(post.mailbox, post.owner, post.send_token(), relay)
     share = ShareDeposit(post.share, token_hash(post.open), 1, number.to_bytes(16, "big"))
     letter = Envelope(
         post.id, post.mailbox, post.sealed, post.until, token_hash(post.withdraw), share

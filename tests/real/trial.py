@@ -23,7 +23,7 @@ def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
 
 
 @contextmanager
-def killed_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+def run_and_kill_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Run a program whose standard output can be read, and kill it at the end."""
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -32,7 +32,7 @@ def killed_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def first_line(process: subprocess.Popen[str]) -> str:
+def read_first_line(process: subprocess.Popen[str]) -> str:
     """Return the first line that the process prints, once it serves."""
     assert process.stdout is not None
     return process.stdout.readline()

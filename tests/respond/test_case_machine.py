@@ -140,7 +140,7 @@ class CaseLife(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def change_a_byte(self, data: st.DataObject) -> None:
-        tables, files = self.owner.vault._drawers, self.owner.vault._files
+        tables, files = self.owner.vault._tables, self.owner.vault._files
         stored = [
             (tables[table], key)
             for table in (CASES_TABLE, CUSTODY_LINKS_TABLE)

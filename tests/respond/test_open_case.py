@@ -48,7 +48,7 @@ def test_under_18_nothing_is_stored_and_somebody_takes_over(
     assert isinstance(refused.value, Refused)
     assert helper in str(refused.value)
     assert "nothing was captured or stored" in " ".join(str(refused.value).split())
-    assert owner.vault._drawers == {}
+    assert owner.vault._tables == {}
     assert owner.vault._files == {}
 
 
@@ -116,4 +116,4 @@ def test_for_a_child_nothing_is_stored_whoever_asks(owner: CaseOwner) -> None:
     with pytest.raises(SomebodyUnder18):
         open_case(None, situation_in("GB"), AgeAnswer.CHILD, owner.device, parent)
     assert all_cases(owner.device) == ()
-    assert owner.vault._drawers == {}
+    assert owner.vault._tables == {}

@@ -5,9 +5,9 @@ import pytest
 
 from tests.send.commands.test_letters import CommandLine
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network
-from tests.village.features import features_once
+from tests.village.features import cache_picture_records
 
-__all__ = ["features_once"]
+__all__ = ["cache_picture_records"]
 
 
 @pytest.fixture(scope="session")

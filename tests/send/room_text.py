@@ -5,11 +5,11 @@ from datetime import timedelta
 from entrenous.base.identifiers import RecipientId
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.send import PostedMessage, send_message
-from tests.village.world import Villager
+from tests.village.world import Participant
 
 
 def send_text(
-    who: Villager,
+    who: Participant,
     *to: str,
     text: str = "hello",
     opens: int | None = None,

@@ -24,16 +24,16 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import App, memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.village.malicious_relay import MaliciousCourier
-from tests.village.relay import copied_relay, village_relay
-from tests.village.world import Villager, strip
+from tests.village.relay import copy_relay, relay_with_courier
+from tests.village.world import Participant, photo_strip
 
 RELAY_URL = "http://127.0.0.1:7001"
 OTHER_RELAY_URL = "http://127.0.0.1:7002"
-SMALL_PICTURE = strip()
+SMALL_PICTURE = photo_strip()
 
 
 @dataclass
-class Person(Villager):
+class Person(Participant):
     """A person with one device, whose courier can be tampered with."""
 
     courier: MaliciousCourier
@@ -78,7 +78,7 @@ class Network:
 
     def open_relay(self, url: str) -> None:
         """Start a relay at this address."""
-        self._serve(url, village_relay(url, self.clock, SeededRandomSource(url))[0])
+        self._serve(url, relay_with_courier(url, self.clock, SeededRandomSource(url))[0])
 
     def _serve(self, url: str, relay: Relay) -> None:
         self.relays[url] = relay
@@ -93,14 +93,14 @@ class Network:
         network = Network(replace(self.clock))
         for url, relay in self.relays.items():
             network._serve(
-                url, copied_relay(relay, network.clock, _copy_random_source(relay.random_source))
+                url, copy_relay(relay, network.clock, _copy_random_source(relay.random_source))
             )
         for name, person in self.people.items():
             network.people[name] = network._copy_person(person)
         return network
 
     def _copy_person(self, person: Person) -> Person:
-        vault, courier = person.vault.copied(), MaliciousCourier(self.honest)
+        vault, courier = person.vault.copy(), MaliciousCourier(self.honest)
         courier.calls += person.courier.calls
         device = replace(
             person.device,

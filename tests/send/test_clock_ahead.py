@@ -74,8 +74,8 @@ from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
 from tests.deterministic import SettableClock
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import guard_reasons
-from tests.village.households import held, ids
-from tests.village.malicious_relay import failing
+from tests.village.households import owner_and_device_ids, tokens_for_peer
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +114,7 @@ def copy_state(ana: Person) -> EnvelopeState:
 def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network) -> None:
     """Removing a message does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
-    names = [ana.sends(SMALL_PICTURE, ben).name for _ in range(2)]
+    names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
     fetch_messages(ben.device)
     for name in names:
         open_message(name, ben.device)
@@ -129,7 +129,7 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network
 def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Network) -> None:
     """The clock is implausible at each fetch; messages that had expired at the last fetch end."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
     for ended in (InboxState.OPENED, InboxState.EXPIRED):
@@ -141,7 +141,7 @@ def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Networ
 def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Network) -> None:
     """A single implausible reading of the clock must not expire the copy."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     with clock_ahead(friends, ana):
         assert copy_state(ana) is EnvelopeState.WAITING
     fetch_messages(ben.device)
@@ -151,7 +151,7 @@ def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Network) -> No
 
 def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     make_clock_ahead_trusted(friends, ana)
     with clock_ahead(friends, ana, YEAR + timedelta(hours=3)):
         assert copy_state(ana) is EnvelopeState.EXPIRED
@@ -163,7 +163,7 @@ def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: N
 def test_signed_receipt_overrides_later_expiry(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     COPY_DELIVERY_TABLE.store(
         replace(copy, state=EnvelopeState.EXPIRED), copy.envelope.hex(), ana.device.vault
@@ -195,7 +195,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> 
     ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device)
     with (
-        ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
+        ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))),
         suppress(EntrenousError),
     ):
         add_person(link, "ben", ana.device)
@@ -231,7 +231,7 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
 
 
 def issued_range(who: Person, to: Person) -> IssuedRange:
-    found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*ids(to)), who.device.vault)
+    found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*owner_and_device_ids(to)), who.device.vault)
     assert found is not None
     return found
 
@@ -243,7 +243,7 @@ def test_a_token_range_with_a_future_date_is_replaced(friends: Network) -> None:
     assert issued_range(ben, ana).made_at <= friends.clock.moment
     fetch_messages(ana.device)
     seed = issued_range(ben, ana).seed
-    assert held(ana, ben).seed == seed  # she has the newest range
+    assert tokens_for_peer(ana, ben).seed == seed  # she has the newest range
     fetch_messages(ben.device)
     assert issued_range(ben, ana).seed == seed
 
@@ -266,7 +266,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Network) -> None:
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
         old = RetiredIssuedRange(Secret(bytes(32)), 0, 8, drop_at)
         RETIRED_TOKEN_RANGE_TABLE.store(
-            old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault
+            old, f"{peer_key(*owner_and_device_ids(ana))} {made_ahead:02x}", ben.device.vault
         )
     fetch_with_clock_ahead(friends, ben)
     assert sum(one.seed == old.seed for one in retired_ranges(ben)) == 2
@@ -317,8 +317,8 @@ def test_recall_that_did_not_reach_the_relay_is_repeated_after_a_clock_error(
     friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
-    with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
+    name = ana.send(SMALL_PICTURE, ben).name
+    with ana.courier.replace_calls(withdraw=error_trick(RelayUnreachable(host="x"))):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         with clock_ahead(friends, ana):
@@ -348,7 +348,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
         replace(MailboxDeletion(url, mailbox, owner), **{date_field: moment}), ana.device
     )
     with (
-        ana.courier.playing(close_mailbox=failing(RelayUnreachable(host="x"))),
+        ana.courier.replace_calls(close_mailbox=error_trick(RelayUnreachable(host="x"))),
         clock_ahead(friends, ana),
     ):
         fetch_messages(ana.device)
@@ -362,7 +362,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
 def test_receipts_do_not_wait_for_a_future_date(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     with clock_ahead(friends, ben):
         fetch_messages(ben.device)
     assert [one.due_at > friends.clock.moment + YEAR for one in owed_receipts(ben)] == [True]
@@ -403,9 +403,11 @@ def test_named_list_is_fetched_after_a_clock_error(friends: Network) -> None:
 
 def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     then = friends.clock.moment + YEAR
-    LAST_HEARD_TABLE.store(LastHeard(then, looked_at=then), peer_key(*ids(ben)), ana.device.vault)
+    LAST_HEARD_TABLE.store(
+        LastHeard(then, looked_at=then), peer_key(*owner_and_device_ids(ben)), ana.device.vault
+    )
     store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
     (key,) = ana.device.vault.keys(SENT_RECORD, ben.id.hex())
     talk = SENT_RECORD_TABLE.load(key, ana.device.vault)

@@ -20,7 +20,7 @@ from entrenous.send.message.states import ImplausibleClock, InboxState, MessageN
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import SMALL_PICTURE, Network
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ FAR = datetime(9999, 12, 31, tzinfo=UTC)
 @pytest.mark.parametrize("opened", [False, True])
 def test_one_wrong_clock_reading_deletes_nothing(friends: Network, *, opened: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     if opened:
         open_message(name, ben.device)
@@ -50,7 +50,7 @@ def test_one_wrong_clock_reading_deletes_nothing(friends: Network, *, opened: bo
 
 def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
     friends.clock.advance(days=40)
@@ -69,7 +69,7 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> N
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.advance(days=-10)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     for _ in range(4):
         fetch_messages(ben.device)
         friends.clock.advance(days=10)
@@ -107,7 +107,9 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     assert one.expires_at - friends.clock.now() <= timedelta(days=31)
     friends.clock.advance(days=20)
     fetch_messages(ben.device)
-    with ben.courier.playing(open_share=failing(NoSuchEnvelope()), blob=failing(NoSuchBlob())):
+    with ben.courier.replace_calls(
+        open_share=error_trick(NoSuchEnvelope()), blob=error_trick(NoSuchBlob())
+    ):
         with pytest.raises(MessageNotAtRelay):
             open_message(one.name, ben.device)
         friends.clock.advance(days=20)

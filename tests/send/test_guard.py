@@ -25,7 +25,7 @@ from entrenous.send.people.keep_contacts import contact_named, mark_keys_compare
 from entrenous.send.people.people_nouns import ContactIsBlocked, UnknownPerson
 from entrenous.send.send import send_message
 from tests.send.send_device import SMALL_PICTURE, Network, Person
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def guard_reasons(sender: Person, *to: str) -> dict[str, str]:
 def test_the_guard_asks_about_a_first_message_only(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert guard_reasons(ana, "ben") == {"ben": "this is the first message to ben"}
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert guard_reasons(ana, "ben") == {}
     inspect_draft(draft(ana, "ben"), ana.device).require_answers()
 
@@ -66,7 +66,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
         assert inspect_draft(text, ben.device).doubts == ()
         friends.clock.advance(seconds=1)
     assert guard_reasons(ben, "ana") == {"ana": BY_LINK}
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert guard_reasons(ben, "ana") == {}
     for _ in range(7):
         friends.clock.advance(seconds=1)
@@ -77,14 +77,14 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
         friends.clock.advance(seconds=1)
         store_contact(replace(known, trust=trust), ben.device)
         assert "ana" in guard_reasons(ben, "ana")
-        ben.sends(SMALL_PICTURE, ana)
+        ben.send(SMALL_PICTURE, ana)
 
 
 def test_the_guard_does_not_ask_about_compared_keys(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
     assert guard_reasons(ben, "ana") == {"ana": "this is the first message to ana"}
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert guard_reasons(ben, "ana") == {}
 
 
@@ -108,7 +108,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike:
     """It asks however often messages went there: a slip may produce a usual name."""
     ana = friends["ana"]
     for _ in range(3):
-        ana.sends(SMALL_PICTURE, friends["ben"])
+        ana.send(SMALL_PICTURE, friends["ben"])
     add_contact_called(alike, friends)
     (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
     assert doubt.why.startswith(f"ben is easily mistaken for {alike} (")
@@ -119,7 +119,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike:
 @pytest.mark.threat("wrong-recipient")
 def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Network) -> None:
     ana = friends["ana"]
-    sent = ana.sends(SMALL_PICTURE, friends["ben"])
+    sent = ana.send(SMALL_PICTURE, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
     (doubt,) = inspect_draft(draft(ana, "Z\u043e\u0435"), ana.device).doubts
     assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
@@ -131,7 +131,7 @@ def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Network) -> None:
 
 def test_similar_names_are_not_asked_about_within_a_conversation(friends: Network) -> None:
     ana = friends["ana"]
-    sent = ana.sends(SMALL_PICTURE, friends["ben"])
+    sent = ana.send(SMALL_PICTURE, friends["ben"])
     add_contact_called("bet", friends)
     within = participants_of_message(sent.name, ana.device)
     assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
@@ -146,7 +146,7 @@ def test_the_guard_asks_about_unknown_keys_each_time(friends: Network) -> None:
     store_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
     for _ in range(5):
         assert "ana's keys are unknown" in guard_reasons(ben, "ana")["ana"]
-        ben.sends(SMALL_PICTURE, ana)
+        ben.send(SMALL_PICTURE, ana)
     mark_keys_compared("ana", ben.device)
     assert guard_reasons(ben, "ana") == {}
 
@@ -167,9 +167,9 @@ def test_a_unique_first_name_answers_a_doubt(friends: Network) -> None:
 
 def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
+    with ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL_PICTURE, ben)
+            ana.send(SMALL_PICTURE, ben)
         (message,) = ana.device.ledger.messages()
         assert guard_reasons(ana, "ben") == {}
         with ana.device.vault.transaction():
@@ -179,7 +179,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Network
 
 def test_messages_sent_before_the_index_are_indexed(friends: Network) -> None:
     ana = friends["ana"]
-    ana.sends(SMALL_PICTURE, friends["ben"])
+    ana.send(SMALL_PICTURE, friends["ben"])
     for table, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
         ana.device.vault.drop(table, key)
     ana.device.vault.drop(OWN_RECORDS, "talks-indexed")
@@ -195,7 +195,7 @@ def test_nothing_is_sent_to_a_blocked_person(friends: Network) -> None:
 
 def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     caro = friends.set_up_person("caro")
     caro.add_contact(ana)
     add_contact_called("cara", friends)

@@ -43,10 +43,10 @@ from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import latest_messages_sent_to
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
-from tests.carry.relays import fetched
+from tests.carry.relays import download_bytes
 from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
-from tests.village.malicious_relay import Honest, failing
+from tests.village.malicious_relay import HonestCall, error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def ben(friends: Network) -> Person:
     """Ben, with one opened message from Ana."""
-    friends["ana"].sends(SMALL_PICTURE, friends["ben"], days=2)
+    friends["ana"].send(SMALL_PICTURE, friends["ben"], days=2)
     friends["ben"].open_newest()
     return friends["ben"]
 
@@ -72,7 +72,7 @@ def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxStat
     ended = newest(ben)
     assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, ())
     assert not set(opened.kept) & set(ben.vault._files)
-    for table in ben.vault._drawers.values():
+    for table in ben.vault._tables.values():
         for record in table.values():
             assert opened.manifest.secret.reveal() not in record  # type: ignore[union-attr]
 
@@ -109,7 +109,7 @@ def test_an_opened_message_expires_without_its_relay(friends: Network, ben: Pers
 
 def test_messages_are_listed_oldest_first_and_found_by_name(friends: Network, ben: Person) -> None:
     friends.clock.advance(hours=1)
-    second = friends["ana"].sends(SMALL_PICTURE, ben).name
+    second = friends["ana"].send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     assert [one.sent_at for one in received_messages(ben.device)] == sorted(
         one.sent_at for one in received_messages(ben.device)
@@ -163,34 +163,34 @@ def test_a_reused_message_id_does_not_replace_another_senders_message(
 def test_completed_opening_is_reported_once_the_relay_answers(friends: Network) -> None:
     """The relay stopped answering after giving out the share."""
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben, opens=1)
+    ana.send(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
     manifest = newest(ben).manifest
-    with ben.courier.playing(finish_opening=failing(RelayUnreachable(host="x"))):
+    with ben.courier.replace_calls(finish_opening=error_trick(RelayUnreachable(host="x"))):
         assert ben.open_newest().files
     assert manifest is not None
     token, blob = manifest.fetch_token, manifest.blobs[0].id
-    assert fetched(ben.device.courier, RELAY_URL, blob, token)
+    assert download_bytes(ben.device.courier, RELAY_URL, blob, token)
     fetch_messages(ben.device)
     assert list(ben.device.vault.items(UNREPORTED_OPENING)) == []
     with pytest.raises(NoSuchBlob):
-        fetched(ben.device.courier, RELAY_URL, blob, token)
+        download_bytes(ben.device.courier, RELAY_URL, blob, token)
 
 
 def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
-    lost = failing(NoSuchEnvelope())
+    ana.send(SMALL_PICTURE, ben)
+    lost = error_trick(NoSuchEnvelope())
     for _ in range(2):
         with (
-            ben.courier.playing(open_share=lost),
+            ben.courier.replace_calls(open_share=lost),
             pytest.raises(MessageNotAtRelay, match="Try again"),
         ):
             ben.open_newest()
         assert newest(ben).state is InboxState.WAITING
     INBOX_TABLE.store(replace(newest(ben), expires_at=None), *key_and_vault(ben))
     friends.clock.advance(days=31)
-    with ben.courier.playing(open_share=lost), pytest.raises(Expired):
+    with ben.courier.replace_calls(open_share=lost), pytest.raises(Expired):
         open_message(newest(ben).name, ben.device)
     assert newest(ben).state is InboxState.EXPIRED
 
@@ -207,13 +207,13 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     rows = friends.relays[RELAY_URL].mail._transaction  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
 
-    def lose_answer(honest: Honest, *arguments: Any) -> Any:
+    def lose_answer(honest: HonestCall, *arguments: Any) -> Any:
         on_disk.update({kind: dict(stored) for kind, stored in rows._rows.items()})
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(post=lose_answer), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert newest(ben).state is InboxState.WAITING
     rows._rows = on_disk
@@ -229,7 +229,7 @@ def test_recall_reaches_every_relay_that_answers(network: Network) -> None:
     ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     for other in (ben, caro):
         ana.add_contact(other)
-    posted = ana.sends(SMALL_PICTURE, caro, ben)
+    posted = ana.send(SMALL_PICTURE, caro, ben)
     for one in (ben, caro):
         fetch_messages(one.device)
     network.disconnect(OTHER_RELAY_URL)
@@ -258,10 +258,10 @@ def test_a_message_with_files_at_another_server_is_refused(
         return replace(real(*arguments), relay_url=elsewhere)
 
     monkeypatch.setattr(make, "_make_manifest", with_other_relay)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 0
     monkeypatch.undo()
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 
@@ -278,7 +278,7 @@ def test_a_messages_files_must_match_its_frame(
     friends: Network, change: Any, error: type[Exception]
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     received = newest(ben)
     assert received.manifest is not None
@@ -303,7 +303,7 @@ def test_oversized_frame_is_refused() -> None:
 def test_a_recipient_can_remove_a_message(friends: Network, *, opened: bool) -> None:
     """Keys and files are deleted, nobody is notified, and its sender can still recall it."""
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     if opened:
         open_message(name, ben.device)

@@ -27,17 +27,17 @@ from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from tests.archive.boxes import exported, fresh_device, imported
+from tests.archive.boxes import export_tar, import_tar, set_up_offline_device
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import error_trick
 
 
 def test_a_new_message_name_is_unused(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL_PICTURE, ben).name
+    sent = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
 
     class SameName:
@@ -87,7 +87,7 @@ def cancel_message(ana: Person) -> None:
 def recall_unsent_message(ana: Person) -> None:
     """Write a message while the relay is unreachable, and recall it before it leaves."""
     with (
-        ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
+        ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))),
         suppress(WaitsInOutbox),
     ):
         send_text(ana, "ben")
@@ -126,11 +126,11 @@ def test_the_name_index_agrees_with_all_messages(
     assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
     for who in (ana, ben):
         assert index_agrees(who.device)
-    tar, other = exported(ben.device), fresh_device(friends)
+    tar, other = export_tar(ben.device), set_up_offline_device(friends)
     for _ in range(2):
-        imported(tar, other)
+        import_tar(tar, other)
         assert index_agrees(other)
-    imported(exported(ana.device), other)
+    import_tar(export_tar(ana.device), other)
     assert index_agrees(other)
     assert len({one.name for one in received_messages(other)} & {first}) == 1
     assert first not in {one.name for one in other.ledger.messages()}
@@ -173,7 +173,7 @@ def test_an_arriving_letter_reads_no_other_message(
 def test_a_received_message_keeps_its_name_unless_it_is_taken(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert free_message_name(MessageName("7-lunar-otter"), ben.device) == "7-lunar-otter"
-    posted = ana.sends(SMALL_PICTURE, ben)
+    posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert received_messages(ben.device)[0].name == posted.name
     number, words = posted.name.split("-", 1)

@@ -39,7 +39,7 @@ from tests.send.send_device import (
     Person,
     cached_network,
 )
-from tests.village.malicious_relay import Honest, Trick, failing
+from tests.village.malicious_relay import HonestCall, Trick, error_trick
 
 RETRYABLE_ERRORS = [
     RelayUnreachable(host="x"),
@@ -79,12 +79,12 @@ def test_a_refused_item_never_blocks_later_ones(
     three_people: Network, error: EntrenousError
 ) -> None:
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(post=failing(error, times=1)), pytest.raises(RefusedForSome):
-        ana.sends(SMALL_PICTURE, ben, caro)
+    with ana.courier.replace_calls(post=error_trick(error, times=1)), pytest.raises(RefusedForSome):
+        ana.send(SMALL_PICTURE, ben, caro)
     assert (ben.received_count(), caro.received_count()) == (0, 1)
     assert record_count(ana) == 0
     assert flush_outbox(ana.device) == FlushResult(0, {}, ())  # the refusal is reported only once
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 
@@ -96,10 +96,10 @@ def test_a_partly_refused_message_reports_who_has_it(three_people: Network) -> N
     """The relay refuses Ben's copy and accepts Caro's."""
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     with (
-        ana.courier.playing(post=failing(WrongToken(), times=1)),
+        ana.courier.replace_calls(post=error_trick(WrongToken(), times=1)),
         pytest.raises(RefusedForSome) as raised,
     ):
-        ana.sends(SMALL_PICTURE, ben, caro)
+        ana.send(SMALL_PICTURE, ben, caro)
     (sent,) = query_sent_messages(ana.device)
     text = join_wrapped_lines(str(raised.value))
     assert f"The relay refused message {sent.message.name} for ben." in text
@@ -121,10 +121,10 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> N
     ana, ben = friends["ana"], friends["ben"]
     friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     friends.reconnect(RELAY_URL)
     (sent,) = query_sent_messages(ana.device)
-    with ana.courier.playing(post=failing(WrongToken())):
+    with ana.courier.replace_calls(post=error_trick(WrongToken())):
         (problem,) = fetch_messages(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert f"{sent.message.name} for ben" in str(problem).replace("\n", " ")
@@ -138,11 +138,11 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
 ) -> None:
     """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
     ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(upload_blob=failing_at(OTHER_RELAY_URL, error)):
+    with ana.courier.replace_calls(upload_blob=failing_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL_PICTURE, caro)
-        assert ana.sends(SMALL_PICTURE, ben).devices == {"ben": 1}
-        ben.sends(SMALL_PICTURE, ana)
+            ana.send(SMALL_PICTURE, caro)
+        assert ana.send(SMALL_PICTURE, ben).devices == {"ben": 1}
+        ben.send(SMALL_PICTURE, ana)
         fetched = fetch_messages(ana.device)
     assert fetched.came > 0
     assert {type(problem) for problem in fetched.problems} == {type(error)}
@@ -150,7 +150,7 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
 
 
 def failing_at(url: str, error: EntrenousError) -> Trick:
-    def trick(honest: Honest, where: str, *arguments: Any) -> Any:
+    def trick(honest: HonestCall, where: str, *arguments: Any) -> Any:
         if where == url:
             raise error
         return honest(where, *arguments)
@@ -167,17 +167,17 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 
-    def refuse_for_ben(honest: Honest, url: str, token: object, envelope: Envelope) -> None:
+    def refuse_for_ben(honest: HonestCall, url: str, token: object, envelope: Envelope) -> None:
         if envelope.mailbox == mailbox:
             tried.append(envelope.id)
             raise error
         honest(url, token, envelope)
 
-    with ana.courier.playing(post=refuse_for_ben):
+    with ana.courier.replace_calls(post=refuse_for_ben):
         for _ in range(2):
             with pytest.raises(WaitsInOutbox):
-                ana.sends(SMALL_PICTURE, ben)
-        ana.sends(SMALL_PICTURE, caro)
+                ana.send(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, caro)
     assert len(tried) == 3
     assert len(set(tried)) == 1
     assert (caro.received_count(), record_count(ana)) == (1, 2)
@@ -188,12 +188,12 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
 def test_copy_without_an_answer_is_recorded_as_tried(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
-    def lose_answer(honest: Honest, *arguments: Any) -> None:
+    def lose_answer(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(post=lose_answer), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     assert send_states(ana) == [SendState.TRIED]
 
 
@@ -201,11 +201,11 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Network) -
     """Its blobs and token are used up; a refusal would make the sender send it again."""
     ana, ben = friends["ana"], friends["ben"]
 
-    def lose_answer(honest: Honest, *arguments: Any) -> None:
+    def lose_answer(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
+    with ana.courier.replace_calls(post=lose_answer), pytest.raises(WaitsInOutbox):
         send_text(ana, "ben", opens=1)
     assert ben.open_newest().caption == "hello"
     uploads = ana.courier.calls["upload_blob"]
@@ -222,7 +222,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(
     ana, ben = friends["ana"], friends["ben"]
     has_slept = list[bool]()
 
-    def sleep_before_post(post: Honest, *arguments: Any) -> None:
+    def sleep_before_post(post: HonestCall, *arguments: Any) -> None:
         if not has_slept:
             has_slept.append(True)
             friends.clock.advance(hours=UNREFERENCED_BLOB_HOURS + 1)
@@ -230,7 +230,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(
                 raise RelayUnreachable(host="x")
         post(*arguments)
 
-    with ana.courier.playing(post=sleep_before_post):
+    with ana.courier.replace_calls(post=sleep_before_post):
         if answered:
             send_text(ana, "ben")
         else:
@@ -248,8 +248,8 @@ def test_items_that_cannot_leave_now_stay_in_the_outbox(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(2):
-        with ana.courier.playing(**{call: failing(error)}), pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL_PICTURE, ben)
+        with ana.courier.replace_calls(**{call: error_trick(error)}), pytest.raises(WaitsInOutbox):
+            ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 0
     assert flush_outbox(ana.device).posted_count == 2
     assert ben.received_count() == 2
@@ -261,11 +261,11 @@ def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Ne
     ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
     at_two_relays.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox, match="7002"):
-        ana.sends(SMALL_PICTURE, caro, ben)
+        ana.send(SMALL_PICTURE, caro, ben)
     assert ben.received_count() == 1
-    ana.sends(SMALL_PICTURE, ben)  # the failure does not concern this message, so nothing is raised
+    ana.send(SMALL_PICTURE, ben)  # the failure does not concern this message, so nothing is raised
     assert ben.received_count() == 2
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 1
     at_two_relays.reconnect(OTHER_RELAY_URL)
     fetch_messages(ana.device)
@@ -276,7 +276,7 @@ def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Ne
 def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Network) -> None:
     ana, caro = at_two_relays["ana"], at_two_relays["caro"]
     at_two_relays.disconnect(RELAY_URL)
-    ana.sends(SMALL_PICTURE, caro)
+    ana.send(SMALL_PICTURE, caro)
     assert caro.received_count() == 1
 
 
@@ -284,13 +284,13 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Network) -> No
     ana, ben = friends["ana"], friends["ben"]
     friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     friends.reconnect(RELAY_URL)
     with (
-        ana.courier.playing(upload_blob=failing(RelayFull(), times=1)),
+        ana.courier.replace_calls(upload_blob=error_trick(RelayFull(), times=1)),
         pytest.raises(WaitsInOutbox),
     ):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     assert (record_count(ana), ben.received_count()) == (2, 0)
     assert flush_outbox(ana.device).posted_count == 2
 
@@ -300,19 +300,19 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     three_people: Network,
 ) -> None:
     ana, ben, dan = three_people["ana"], three_people["ben"], three_people.set_up_person("dan")
-    full = failing(RelayFull())
-    with ana.courier.playing(change_tokens=full):
+    full = error_trick(RelayFull())
+    with ana.courier.replace_calls(change_tokens=full):
         with pytest.raises(RelayFull):
             add_person(make_invite_link(dan.device), "dan", ana.device)
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL_PICTURE, dan)
+            ana.send(SMALL_PICTURE, dan)
         assert ben.received_count() == 1
         assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
     assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received_count() == 1
-    dan.sends(SMALL_PICTURE, ana)
+    dan.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 1
 
 
@@ -322,15 +322,15 @@ def test_items_leave_in_the_order_of_sealing(three_people: Network) -> None:
     three_people.disconnect(RELAY_URL)
     for to in (ben, caro, ben, ben):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL_PICTURE, to)
+            ana.send(SMALL_PICTURE, to)
     three_people.reconnect(RELAY_URL)
     left: list[bytes] = []
 
-    def record_mailbox(honest: Honest, url: str, token: object, envelope: object) -> None:
+    def record_mailbox(honest: HonestCall, url: str, token: object, envelope: object) -> None:
         left.append(envelope.mailbox)  # type: ignore[attr-defined]
         honest(url, token, envelope)
 
-    with ana.courier.playing(post=record_mailbox):
+    with ana.courier.replace_calls(post=record_mailbox):
         assert flush_outbox(ana.device).posted_count == 4
     assert left[0] == left[2] == left[3] != left[1]
 
@@ -339,7 +339,7 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> N
     ana, ben = friends["ana"], friends["ben"]
     friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     assert len(ana.vault._files) == 3  # the original, the sealed frame and the sealed copy
     friends.reconnect(RELAY_URL)
     flush_outbox(ana.device)
@@ -348,9 +348,9 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> N
 
 def test_a_waiting_message_that_is_recalled_never_leaves(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(post=unreachable), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     name = next(ana.device.ledger.messages()).name
     recall_message(name, ana.device)
     assert flush_outbox(ana.device).posted_count == 0

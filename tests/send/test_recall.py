@@ -38,32 +38,32 @@ from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft, guard_reasons
-from tests.village.malicious_relay import Honest, changed, failing
+from tests.village.malicious_relay import HonestCall, changed_answer_trick, error_trick
 
 pytestmark = pytest.mark.slow
 
-FORGOTTEN = failing(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
+FORGOTTEN = error_trick(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
 
 
 def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     friends.clock.advance(days=93)
-    with ana.courier.playing(withdraw=FORGOTTEN):
+    with ana.courier.replace_calls(withdraw=FORGOTTEN):
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
 
 @pytest.mark.parametrize("again", [False, True])
 def test_a_recalled_copy_known_as_opened_stays_opened(friends: Network, *, again: bool) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     if again:
         recall_message(name, ana.device)
     else:
         query_sent_messages(ana.device)
-    with ana.courier.playing(envelope_status=FORGOTTEN, withdraw=FORGOTTEN):
+    with ana.courier.replace_calls(envelope_status=FORGOTTEN, withdraw=FORGOTTEN):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == (
             "opened, then taken back" if again else "opened"
         )
@@ -75,9 +75,9 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
     friends: Network, call: str, *, asked: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(**{call: unreachable}), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(**{call: unreachable}), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     # If the unanswered post still arrives, its relay refuses it.
     assert recall_message(sent.message.name, ana.device) == (
@@ -92,10 +92,10 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
     """The sender got no answer, and does not know whether the copy arrived."""
     ana, ben = friends["ana"], friends["ben"]
     with (
-        ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
+        ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))),
         pytest.raises(WaitsInOutbox),
     ):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     friends.clock.advance(days=days)
     (recall,) = recall_message(sent.message.name, ana.device)
@@ -105,14 +105,14 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
 def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Network) -> None:
     """The copy is in transit during the recall; the relay does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
-    delayed: list[tuple[Honest, tuple[Any, ...]]] = []
+    delayed: list[tuple[HonestCall, tuple[Any, ...]]] = []
 
-    def delay(honest: Honest, *arguments: Any) -> None:
+    def delay(honest: HonestCall, *arguments: Any) -> None:
         delayed.append((honest, arguments))
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=delay), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(post=delay), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     recall_message(sent.message.name, ana.device)
     for honest, arguments in delayed:
@@ -130,16 +130,16 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     hour, so that even a program that ignores recall notes cannot open the copy.
     """
     ana, ben = friends["ana"], friends["ben"]
-    delayed: list[tuple[Honest, tuple[Any, ...]]] = []
+    delayed: list[tuple[HonestCall, tuple[Any, ...]]] = []
 
-    def delay(honest: Honest, *arguments: Any) -> None:
+    def delay(honest: HonestCall, *arguments: Any) -> None:
         delayed.append((honest, arguments))
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=delay), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(post=delay), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
-    with ana.courier.playing(withdraw=FORGOTTEN):
+    with ana.courier.replace_calls(withdraw=FORGOTTEN):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.advance(minutes=minutes)
         fetch_messages(ana.device)  # not arrived yet: the recall is repeated for an hour
@@ -156,14 +156,14 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
 def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
-    def refuse_after_accepting(honest: Honest, *arguments: Any) -> None:
+    def refuse_after_accepting(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise WrongToken
 
-    with ana.courier.playing(post=refuse_after_accepting), pytest.raises(RefusedForSome):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(post=refuse_after_accepting), pytest.raises(RefusedForSome):
+        ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
-    with ana.courier.playing(withdraw=failing(WrongToken())):
+    with ana.courier.replace_calls(withdraw=error_trick(WrongToken())):
         recall_message(sent.message.name, ana.device)
     with pytest.raises(TakenBack):
         ben.open_newest()
@@ -171,10 +171,10 @@ def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Netwo
 
 def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(upload_blob=unreachable, post=unreachable, withdraw=unreachable):
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(upload_blob=unreachable, post=unreachable, withdraw=unreachable):
         with pytest.raises(WaitsInOutbox):
-            ana.sends(SMALL_PICTURE, ben)
+            ana.send(SMALL_PICTURE, ben)
         (sent,) = query_sent_messages(ana.device)
         assert recall_message(sent.message.name, ana.device) == (RecallResult("ben", opened=False),)
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
@@ -183,10 +183,10 @@ def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Network) 
 
 def test_a_recall_reports_an_unreachable_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
-    unreachable = failing(RelayUnreachable(host="x"))
+    name = ana.send(SMALL_PICTURE, ben).name
+    unreachable = error_trick(RelayUnreachable(host="x"))
     with (
-        ana.courier.playing(withdraw=unreachable),
+        ana.courier.replace_calls(withdraw=unreachable),
         pytest.raises(RecallIncomplete, match="ben can still"),
     ):
         recall_message(name, ana.device)
@@ -197,9 +197,9 @@ def test_a_recall_reports_an_unreachable_relay(friends: Network) -> None:
 @pytest.mark.threat("lying-relay")
 def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=unreachable):
+    name = ana.send(SMALL_PICTURE, ben).name
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(withdraw=unreachable):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         fetch_messages(ana.device)  # still unreachable
@@ -212,8 +212,8 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Network) -> None:
 
 def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
-    with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
+    name = ana.send(SMALL_PICTURE, ben).name
+    with ana.courier.replace_calls(withdraw=error_trick(RelayUnreachable(host="x"))):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         friends.clock.advance(days=60)
@@ -226,11 +226,11 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
 def send_without_acknowledgement(ana: Person) -> str:
     """Send a message whose acknowledgement by the relay is lost; return its name."""
 
-    def lose_answer(honest: Honest, *arguments: Any) -> None:
+    def lose_answer(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
+    with ana.courier.replace_calls(post=lose_answer), pytest.raises(WaitsInOutbox):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     return [*ana.device.ledger.messages()][-1].name
 
@@ -245,8 +245,8 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
     drop("ben", ana.device)
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=unreachable), pytest.raises(RecallIncomplete):
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(withdraw=unreachable), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "opened"
     assert recall_message(name, ana.device)[0].opened
@@ -255,10 +255,10 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
 def test_status_asks_about_a_copy_that_may_have_left(friends: Network) -> None:
     ana = friends["ana"]
     name = send_without_acknowledgement(ana)
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=unreachable), pytest.raises(RecallIncomplete):
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(withdraw=unreachable), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    with ana.courier.playing(envelope_status=FORGOTTEN):
+    with ana.courier.replace_calls(envelope_status=FORGOTTEN):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not confirmed yet"
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "waiting"
 
@@ -271,15 +271,15 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
     ana, ben = friends["ana"], friends["ben"]
     if signed:
         mark_keys_compared("ana", ben.device)
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     if not signed:
         query_sent_messages(ana.device)
-    earlier = changed(lambda _: EnvelopeStatus(EnvelopeState[state], 0))
-    with ana.courier.playing(envelope_status=earlier, withdraw=earlier):
+    earlier = changed_answer_trick(lambda _: EnvelopeStatus(EnvelopeState[state], 0))
+    with ana.courier.replace_calls(envelope_status=earlier, withdraw=earlier):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "opened"
         (outcome,) = recall_message(name, ana.device)
     assert outcome.opened
@@ -287,10 +287,10 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
 
 def test_recalled_message_that_never_left_does_not_count_as_first(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    unreachable = failing(RelayUnreachable(host="x"))
+    unreachable = error_trick(RelayUnreachable(host="x"))
     before = guard_reasons(ana, "ben")
     with (
-        ana.courier.playing(upload_blob=unreachable, post=unreachable),
+        ana.courier.replace_calls(upload_blob=unreachable, post=unreachable),
         pytest.raises(WaitsInOutbox),
     ):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
@@ -306,7 +306,7 @@ def test_recipients_who_never_saw_a_message_are_in_no_conversation(
     friends: Network, *, opened: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     if opened:
         ben.open_newest()
     recall_message(name, ana.device)
@@ -337,8 +337,8 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Network
 
 def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    names = [ana.sends(SMALL_PICTURE, ben).name for _ in range(2)]
-    with ana.courier.playing(post=failing(WrongToken())):
+    names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
+    with ana.courier.replace_calls(post=error_trick(WrongToken())):
         assert not recall_message(names[0], ana.device)[0].asked
     forget_contact("ben", ana.device)
     assert not recall_message(names[1], ana.device)[0].asked
@@ -346,15 +346,18 @@ def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Network) -> Non
 
 def test_a_waiting_recall_note_counts_as_asked(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
-    with ana.courier.playing(post=failing(TooMany(retry_after_s=9))):
+    name = ana.send(SMALL_PICTURE, ben).name
+    with ana.courier.replace_calls(post=error_trick(TooMany(retry_after_s=9))):
         assert recall_message(name, ana.device)[0].asked
 
 
 def test_a_refused_copy_is_recalled_with_the_others(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(RefusedForSome):
-        ana.sends(SMALL_PICTURE, ben)
+    with (
+        ana.courier.replace_calls(post=error_trick(NoSuchMailbox())),
+        pytest.raises(RefusedForSome),
+    ):
+        ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
     assert recall_message(sent.message.name, ana.device) == (
         RecallResult("ben", opened=False, asked=True),
@@ -367,9 +370,9 @@ def test_a_status_refusal_leaves_the_last_known_status(
     friends: Network, error: EntrenousError
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     before = query_sent_messages(ana.device)
-    with ana.courier.playing(envelope_status=failing(error)):
+    with ana.courier.replace_calls(envelope_status=error_trick(error)):
         (sent,) = query_sent_messages(ana.device)
     assert (sent.copies, sent.problems) == (before[0].copies, (error,))
 
@@ -378,19 +381,19 @@ def test_listing_sent_messages_posts_nothing(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     friends.reconnect(RELAY_URL)
 
-    def never(_: Honest, *__: Any) -> None:
+    def never(_: HonestCall, *__: Any) -> None:
         raise AssertionError("looking must not post")
 
-    with ana.courier.playing(post=never, upload_blob=never):
+    with ana.courier.replace_calls(post=never, upload_blob=never):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not sent yet"
 
 
 def test_a_received_message_cannot_be_recalled(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     assert ben.received_count() == 1
     with pytest.raises(CannotRecallReceivedMessage):
         recall_message(name, ben.device)

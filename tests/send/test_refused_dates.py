@@ -46,8 +46,14 @@ from entrenous.wire.relay_nouns import Envelope
 from tests.deterministic import SettableClock
 from tests.send.room_text import send_text
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person, network_of_three
-from tests.village.households import bare, can_write, catch_up, in_touch, links
-from tests.village.malicious_relay import Honest, Trick, failing
+from tests.village.households import (
+    add_blank_device,
+    add_linked_device,
+    can_all_write,
+    can_write,
+    catch_up,
+)
+from tests.village.malicious_relay import HonestCall, Trick, error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +80,7 @@ def outbox_size(who: Person) -> int:
 
 
 def recording(tried: list[Envelope]) -> Trick:
-    def trick(honest: Honest, url: str, token: Any, envelope: Envelope) -> Any:
+    def trick(honest: HonestCall, url: str, token: Any, envelope: Envelope) -> Any:
         tried.append(envelope)
         return honest(url, token, envelope)
 
@@ -98,7 +104,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
         add_person(make_invite_link(ben.device), "ben", ana.device)
     clock.moment = network.clock.moment
     catch_up(ana, ben, ana)
-    assert in_touch(ana, ben)
+    assert can_all_write(ana, ben)
     assert outbox_size(ana) == 0
     send_text(ana, "ben")
     assert ben.received_count() == 1
@@ -136,7 +142,7 @@ def _unused_tokens(who: Person) -> int:
 def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
     town = network_of_three()
     ana, ben = town["ana"], town["ben"]
-    phone = links(town, ana, "phone", "phone")
+    phone = add_linked_device(town, ana, "phone", "phone")
     catch_up(ana, phone, ben, ana, phone)
     clock = set_clock_off(phone, town, by)
     block_contact("ben", phone.device)
@@ -153,7 +159,7 @@ def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
     friends: Network, by: timedelta
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     clock = set_clock_off(ana, friends, by)
     (recall,) = recall_message(name, ana.device)
@@ -171,7 +177,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     tried = list[Envelope]()
-    with ana.courier.playing(post=recording(tried)):
+    with ana.courier.replace_calls(post=recording(tried)):
         for rounds in (1, 2, 3):
             clock.advance(hours=1)
             network.clock.advance(hours=1)
@@ -183,7 +189,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
     clock.moment = network.clock.moment
-    with ana.courier.playing(post=recording(tried)):
+    with ana.courier.replace_calls(post=recording(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert [one.share is None for one in tried[3:]] == [True, True, False, False, False]
     assert ben.received_count() == 3
@@ -203,9 +209,9 @@ def test_an_item_refused_for_its_date_delays_no_other(network: Network) -> None:
 
 def queue_recall_note(ana: Person, ben: Person) -> None:
     """Write a recall note, which is a letter without content, while the relay is unreachable."""
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
-    with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
+    with ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))):
         recall_message(name, ana.device)
 
 
@@ -222,10 +228,10 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(network: Network, days: 
     limit_expiry(network, days)
     ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
-    phone = links(network, ana, "phone", "phone")
+    phone = add_linked_device(network, ana, "phone", "phone")
     for _ in range(3):
         catch_up(ana, phone, ben)
-    assert in_touch(ana, ben, phone)
+    assert can_all_write(ana, ben, phone)
     for writer, reader in ((ana, "ben"), (ben, "ana"), (phone, "ben")):
         send_message(
             replace(
@@ -234,7 +240,7 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(network: Network, days: 
             writer.device,
         )
     assert (ben.received_count(), ana.received_count(), phone.received_count()) == (2, 1, 1)
-    name = ana.sends(SMALL_PICTURE, ben, days=1).name
+    name = ana.send(SMALL_PICTURE, ben, days=1).name
     ben.open_newest()
     recall_message(name, ana.device)
     fetch_messages(ben.device)
@@ -252,7 +258,7 @@ def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Network) -> N
     friends.clock.advance(days=40)
     limit_expiry(friends, 7)
     tried = list[Envelope]()
-    with ana.courier.playing(post=recording(tried)):
+    with ana.courier.replace_calls(post=recording(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert len(tried) == 3
     assert tried[-1].expires_at == friends.clock.now() + timedelta(days=6)
@@ -262,15 +268,15 @@ def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Network) -> N
 @pytest.mark.parametrize("limit_days", [-5, 0, 10**30, datetime(2026, 11, 25, tzinfo=UTC)])
 def test_a_relays_stated_limit_is_clamped(friends: Network, limit_days: object) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     tried = list[Envelope]()
 
-    def refuse(_: Honest, _url: str, _token: object, envelope: Envelope) -> None:
+    def refuse(_: HonestCall, _url: str, _token: object, envelope: Envelope) -> None:
         tried.append(envelope)
         raise TooFarAhead(limit_days=limit_days)
 
-    with ana.courier.playing(post=refuse):
+    with ana.courier.replace_calls(post=refuse):
         recall_message(name, ana.device)
     assert 1 <= len(tried) <= 2
     half, most = timedelta(hours=12), timedelta(days=EXPIRY_DAYS_MAX)
@@ -282,7 +288,7 @@ def test_a_relays_stated_limit_is_clamped(friends: Network, limit_days: object) 
 @pytest.mark.threat("lying-relay")
 def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     limits = iter(range(29, 0, -1))
     calls = Counter[str]()
@@ -291,7 +297,7 @@ def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends:
         calls["post"] += 1
         raise TooFarAhead(limit_days=next(limits))
 
-    with ana.courier.playing(post=refuse):
+    with ana.courier.replace_calls(post=refuse):
         recall_message(name, ana.device)
     assert calls["post"] == 3
 
@@ -353,7 +359,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
     ana = friends["ana"]
     clock = set_clock_off(ana, friends, by)
     with (
-        ana.courier.playing(upload_blob=failing(RelayUnreachable(host="x"))),
+        ana.courier.replace_calls(upload_blob=error_trick(RelayUnreachable(host="x"))),
         pytest.raises(Exception, match="has not been sent yet"),
     ):
         send_message(text_draft(ana, 2 if by else 7), ana.device)
@@ -370,7 +376,7 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: N
     refused = Expired(when=friends.clock.now())
     caro = friends.set_up_person("caro")
     with (
-        ana.courier.playing(change_tokens=failing(refused)),
+        ana.courier.replace_calls(change_tokens=error_trick(refused)),
         pytest.raises(PostponedUntilClockIsRight, match="is behind"),
     ):
         add_person(make_invite_link(caro.device), "caro", ana.device)
@@ -380,10 +386,10 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: N
 
 
 def test_linking_that_fails_for_a_clock_reports_the_clock(network: Network) -> None:
-    new = bare(network, "phone")
+    new = add_blank_device(network, "phone")
     here = start_on_old_device(None, network["ana"].device)
     with (
-        new.courier.playing(post=failing(Expired(when=network.clock.now()))),
+        new.courier.replace_calls(post=error_trick(Expired(when=network.clock.now()))),
         pytest.raises(ClocksDiffer, match="is behind"),
     ):
         start_on_new_device(here.code, None, new.device)

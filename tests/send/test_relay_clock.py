@@ -32,15 +32,15 @@ def sweep_with_clock_ahead(network: Network) -> None:
 @pytest.mark.slow
 def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Network) -> None:
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     swept.clock.moment = right + timedelta(days=400)
     sweep_with_clock_ahead(swept)
     swept.clock.moment = right
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     assert open_message(message.name, ben.device).files
-    assert ben.sends(SMALL_PICTURE, ana)
-    assert ana.sends(SMALL_PICTURE, ben)
+    assert ben.send(SMALL_PICTURE, ana)
+    assert ana.send(SMALL_PICTURE, ben)
     assert (ana.received_count(), ben.received_count()) == (1, 2)
 
 
@@ -48,7 +48,7 @@ def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Network) -> Non
 def test_messages_wait_while_the_relays_clock_is_wrong(swept: Network) -> None:
     """The devices' own clocks are right, and they do not trust the relay's."""
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     for one in (ana, ben):
@@ -58,7 +58,7 @@ def test_messages_wait_while_the_relays_clock_is_wrong(swept: Network) -> None:
     with pytest.raises(RelayClockAhead):
         open_message(message.name, ben.device)
     with pytest.raises(WaitsInOutbox, match="400 days have passed"):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     swept.clock.moment = right
     assert open_message(message.name, ben.device).files
     fetch_messages(ana.device)

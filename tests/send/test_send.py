@@ -22,14 +22,14 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
-from tests.village.malicious_relay import Honest, failing
+from tests.village.malicious_relay import HonestCall, error_trick
 
 
 def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def interrupt_after_answer(honest: Honest, *arguments: Any) -> None:
+def interrupt_after_answer(honest: HonestCall, *arguments: Any) -> None:
     honest(*arguments)
     raise KeyboardInterrupt
 
@@ -43,12 +43,12 @@ def nothing_was_stored(who: Person) -> bool:
 def test_a_message_interrupted_before_it_left_never_leaves(three_people: Network) -> None:
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     for trick in (interrupt, interrupt_after_answer):
-        with ana.courier.playing(upload_blob=trick), pytest.raises(SendingUndone):
-            ana.sends(SMALL_PICTURE, ben, caro)
+        with ana.courier.replace_calls(upload_blob=trick), pytest.raises(SendingUndone):
+            ana.send(SMALL_PICTURE, ben, caro)
         assert nothing_was_stored(ana)
     fetch_messages(ana.device)
     assert (ben.received_count(), caro.received_count()) == (0, 0)
-    ana.sends(SMALL_PICTURE, ben, caro)
+    ana.send(SMALL_PICTURE, ben, caro)
     assert (ben.received_count(), caro.received_count()) == (1, 1)
 
 
@@ -67,8 +67,8 @@ def test_an_interrupted_message_that_may_have_left_is_named(
     three_people: Network, trick: Any
 ) -> None:
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as raised:
-        ana.sends(SMALL_PICTURE, ben, caro)
+    with ana.courier.replace_calls(post=trick), pytest.raises(StoppedWhileSending) as raised:
+        ana.send(SMALL_PICTURE, ben, caro)
     (message,) = ana.device.ledger.messages()
     assert f"entrenous recall {message.name}" in str(raised.value).replace("\n", " ")
     departures = [copy.departure for copy in COPY_DELIVERY_TABLE.all(ana.device.vault)]
@@ -84,10 +84,10 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three_people: Network) 
     ana, ben = three_people["ana"], three_people["ben"]
     three_people.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     (first,) = ana.device.ledger.messages()
-    with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(upload_blob=interrupt), pytest.raises(SendingUndone):
+        ana.send(SMALL_PICTURE, ben)
     assert list(ana.device.ledger.messages()) == [first]
     three_people.reconnect(RELAY_URL)
     fetch_messages(ana.device)
@@ -96,8 +96,11 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three_people: Network) 
 
 def test_a_copy_that_was_refused_cannot_have_left(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ana.courier.playing(post=failing(WrongToken())), pytest.raises(RefusedForSome) as raised:
-        ana.sends(SMALL_PICTURE, ben)
+    with (
+        ana.courier.replace_calls(post=error_trick(WrongToken())),
+        pytest.raises(RefusedForSome) as raised,
+    ):
+        ana.send(SMALL_PICTURE, ben)
     assert "Already on its way to: nobody." in str(raised.value).replace("\n", " ")
 
 

@@ -13,7 +13,7 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import RELAY_URL, Network
 from tests.village.malicious_relay import MaliciousCourier
-from tests.village.world import Villager
+from tests.village.world import Participant
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +39,10 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(
     network: Network, call: str
 ) -> None:
     device, courier = new_device(network)
-    with courier.playing(**{call: kill}), pytest.raises(Killed):
+    with courier.replace_calls(**{call: kill}), pytest.raises(Killed):
         set_up("caro", RELAY_URL, device)
     make_invite_link(device)
-    caro = Villager("caro", device, device.vault)  # type: ignore[arg-type]
+    caro = Participant("caro", device, device.vault)  # type: ignore[arg-type]
     network["ana"].add_contact(caro)
     assert own_device(device).name == "caro"
 
@@ -50,7 +50,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(
 def test_an_interrupted_set_up_is_finished_once(network: Network) -> None:
     device, courier = new_device(network)
     set_up("caro", RELAY_URL, device)
-    with courier.playing(create_mailbox=kill, publish_key_bundle=kill, publish_prekeys=kill):
+    with courier.replace_calls(create_mailbox=kill, publish_key_bundle=kill, publish_prekeys=kill):
         finish_set_up(device)
 
 
@@ -71,14 +71,14 @@ def test_a_device_without_a_relay_joins_one_later_and_stays_itself(network: Netw
     before = set_up("caro", None, device)
     joined = join_relay(f"{RELAY_URL}/", device)
     assert (joined.name, joined.device) == ("caro", before.device)
-    network["ana"].add_contact(Villager("caro", device, device.vault))  # type: ignore[arg-type]
+    network["ana"].add_contact(Participant("caro", device, device.vault))  # type: ignore[arg-type]
     assert join_relay("https://elsewhere.example", device).home == joined.home
 
 
 def test_a_relay_that_does_not_answer_leaves_the_device_without_one(network: Network) -> None:
     device, courier = new_device(network)
     set_up("caro", None, device)
-    with courier.playing(create_mailbox=kill), pytest.raises(Killed):
+    with courier.replace_calls(create_mailbox=kill), pytest.raises(Killed):
         join_relay(RELAY_URL, device)
     assert not has_relay(device)
 
@@ -89,6 +89,6 @@ def test_joining_that_was_killed_is_finished_by_the_next_command(
 ) -> None:
     device, courier = new_device(network)
     set_up("caro", None, device)
-    with courier.playing(**{call: kill}), pytest.raises(Killed):
+    with courier.replace_calls(**{call: kill}), pytest.raises(Killed):
         join_relay(RELAY_URL, device)
-    network["ana"].add_contact(Villager("caro", device, device.vault))  # type: ignore[arg-type]
+    network["ana"].add_contact(Participant("caro", device, device.vault))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.sizes import size
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def state(ana: Person) -> EnvelopeState:
 
 def test_status_of_an_opened_copy_is_asked_until_it_expires(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     ben.open_newest()
     assert status_queries(ana) == status_queries(ana) == 1
     friends.clock.advance(days=31)
@@ -52,7 +52,7 @@ def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
     friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     friends.clock.advance(days=31)
     assert [status_queries(ana), status_queries(ana)] == [1, 0]
     assert state(ana) is EnvelopeState.EXPIRED
@@ -62,8 +62,8 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
     friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
-    with ana.courier.playing(envelope_status=failing(RelayUnreachable(host="x"))):
+    ana.send(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(envelope_status=error_trick(RelayUnreachable(host="x"))):
         end = query_sent_messages(ana.device)[0].message.expires_at
         assert end is not None
         friends.clock.moment = end + timedelta(days=30)
@@ -79,7 +79,7 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
 
 def test_a_recalled_copy_is_no_longer_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    recall_message(ana.sends(SMALL_PICTURE, ben).name, ana.device)
+    recall_message(ana.send(SMALL_PICTURE, ben).name, ana.device)
     assert status_queries(ana) == 0
 
 
@@ -87,7 +87,7 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    first = ana.sends(SMALL_PICTURE, ben).name
+    first = ana.send(SMALL_PICTURE, ben).name
     for number in range(MESSAGES - 1):
         store_similar_message(ana, first, number)
     reads = list[str]()

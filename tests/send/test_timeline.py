@@ -22,7 +22,7 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Network)
     names = []
     for _ in range(5):
         town.clock.advance(minutes=1)
-        names.append(ana.sends(SMALL_PICTURE, ben).name)
+        names.append(ana.send(SMALL_PICTURE, ben).name)
     page = timeline_page(ben.id, ana.device, 0, 2)
     assert [one.name for one in page.entries] == names[3:]
     assert page.older == 3
@@ -33,9 +33,9 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Network)
 
 def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Network) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     town.clock.advance(minutes=1)
-    cleo.sends(SMALL_PICTURE, ana)
+    cleo.send(SMALL_PICTURE, ana)
     fetch_messages(ana.device)
     assert [(one.person, one.waiting) for one in correspondents(ana.device)] == [
         (cleo.id, 1),
@@ -47,7 +47,7 @@ def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Net
 
 def test_expired_message_no_longer_counts_as_waiting(town: Network) -> None:
     ana, cleo = town["ana"], town["cleo"]
-    cleo.sends(SMALL_PICTURE, ana, days=1)
+    cleo.send(SMALL_PICTURE, ana, days=1)
     fetch_messages(ana.device)
     town.clock.advance(days=2)
     assert correspondents(ana.device)[0].waiting == 0
@@ -56,7 +56,7 @@ def test_expired_message_no_longer_counts_as_waiting(town: Network) -> None:
 
 def test_other_recipients_and_a_recall_are_shown(town: Network) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
-    name = ana.sends(SMALL_PICTURE, ben, cleo).name
+    name = ana.send(SMALL_PICTURE, ben, cleo).name
     entry = timeline_page(ben.id, ana.device, 0, 1).entries[0]
     assert (entry.also, entry.marked, entry.mine) == (("cleo",), True, True)
     recall_message(name, ana.device)
@@ -65,7 +65,7 @@ def test_other_recipients_and_a_recall_are_shown(town: Network) -> None:
 
 def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Network) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
-    name = ana.sends(SMALL_PICTURE, ben, cleo).name
+    name = ana.send(SMALL_PICTURE, ben, cleo).name
     hide_sent_message(name, ben.id, ana.device)
     assert timeline_page(ben.id, ana.device, 0, 9).entries == ()
     assert len(timeline_page(cleo.id, ana.device, 0, 9).entries) == 1

@@ -27,7 +27,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.send.test_guard import draft
-from tests.village.crashes import survived
+from tests.village.crashes import run_until_crash
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,7 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(
 
 def records(ana: Person) -> dict[str, dict[str, bytes]]:
     """Return every record in a person's vault."""
-    return {table: dict(stored) for table, stored in ana.vault._drawers.items() if stored}
+    return {table: dict(stored) for table, stored in ana.vault._tables.items() if stored}
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -148,7 +148,7 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     crash_point, finished = 0, False
     while not finished:
         before = friends["ben"].received_count()
-        finished = survived(lambda device: _seal_only(ana, device), ana.device, crash_point)
+        finished = run_until_crash(lambda device: _seal_only(ana, device), ana.device, crash_point)
         waiting = list(COPY_DELIVERY_TABLE.all(ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)

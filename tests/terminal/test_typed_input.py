@@ -13,12 +13,12 @@ from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, ask_yes_or_no
 
 pytestmark = pytest.mark.slow
 
-USAGE = 2
-PAGE = "https://forum.example/thread/quagga-7431"
-CHAT = "the football group, not the large one"
+USAGE_ERROR = 2
+PAGE_URL = "https://forum.example/thread/quagga-7431"
+CHAT_NAME = "the football group, not the large one"
 
 
-class Terminal(io.StringIO):
+class FakeTerminal(io.StringIO):
     """A standard input that claims to be a terminal."""
 
     def isatty(self) -> bool:
@@ -53,13 +53,13 @@ def test_help_names_standard_input_first_and_says_what_it_is_for(
     assert help_text.count(STDIN_OPTION_ADVICE) == len(metavars)
 
 
-COMMANDS = [
+STDIN_COMMANDS = [
     ("send", "--to", "ben", "--text", "-"),
     ("send", "beach.jpg", "--to", "ben", "--caption", "-"),
     ("react", "7-lunar-otter", "-"),
     ("person", "add", "-", "--as", "ben"),
 ]
-with_every_command = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+with_every_command = pytest.mark.parametrize("words", STDIN_COMMANDS, ids=lambda words: words[0])
 
 
 @with_every_command
@@ -75,7 +75,7 @@ def test_empty_or_endless_input_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_typed(monkeypatch, io.StringIO(given), *words) == USAGE
+    assert run_typed(monkeypatch, io.StringIO(given), *words) == USAGE_ERROR
     assert why in capsys.readouterr().err
 
 
@@ -84,7 +84,7 @@ def test_non_text_input_is_refused(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
-    assert run_typed(monkeypatch, given, *words) == USAGE
+    assert run_typed(monkeypatch, given, *words) == USAGE_ERROR
     assert "not text" in capsys.readouterr().err
 
 
@@ -93,7 +93,7 @@ def test_passphrase_and_text_cannot_share_standard_input(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.StringIO("seven small otters swim\nhello\n")
-    assert run_typed(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE
+    assert run_typed(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE_ERROR
     assert "provides the passphrase" in capsys.readouterr().err
     assert given.tell() == 0
 
@@ -118,20 +118,22 @@ def test_sighting_place_is_read_from_standard_input(
         return json.loads(capsys.readouterr().out)
 
     prompts = list[str]()
-    monkeypatch.setattr(getpass, "getpass", lambda prompt: prompts.append(prompt) or PAGE)
-    run_json(Terminal(), "--url", "-")
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: prompts.append(prompt) or PAGE_URL)
+    run_json(FakeTerminal(), "--url", "-")
     assert prompts == ["Address (it is not shown): "]
-    seen = run_json(io.StringIO(CHAT + "\n"), "--chat", "-")["sightings"]
-    assert [one["where"] for one in seen] == [PAGE, CHAT]
+    seen = run_json(io.StringIO(CHAT_NAME + "\n"), "--chat", "-")["sightings"]
+    assert [one["where"] for one in seen] == [PAGE_URL, CHAT_NAME]
     assert (
-        run_typed(monkeypatch, Terminal("they did"), "case", "add", case, "--statement", "-") == 0
+        run_typed(monkeypatch, FakeTerminal("they did"), "case", "add", case, "--statement", "-")
+        == 0
     )
     assert "end it with Ctrl-D" in capsys.readouterr().err
     two = ("case", "add", case, "--url", "-", "--chat", "-")
-    assert run_typed(monkeypatch, io.StringIO(PAGE), *two) == USAGE
+    assert run_typed(monkeypatch, io.StringIO(PAGE_URL), *two) == USAGE_ERROR
     assert "one of --url and --chat" in capsys.readouterr().err
     assert (
-        run_typed(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-") == USAGE
+        run_typed(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-")
+        == USAGE_ERROR
     )
 
 

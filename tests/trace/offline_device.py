@@ -16,13 +16,13 @@ from entrenous.trace.originals import OriginalsCache
 from entrenous.watermark.verdict import Trace
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.village.relay import village_relay
-from tests.village.world import RELAY
+from tests.village.relay import relay_with_courier
+from tests.village.world import RELAY_URL
 
 
 def offline_device() -> Device:
     clock, rng, vault = SettableClock(), SeededRandomSource("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, SeededRandomSource("relay"))[1]
+    courier = relay_with_courier(RELAY_URL, clock, SeededRandomSource("relay"))[1]
     return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 

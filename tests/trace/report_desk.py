@@ -15,8 +15,8 @@ from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.picture import PictureTrace, trace_picture
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.village.relay import village_relay
-from tests.village.world import RELAY
+from tests.village.relay import relay_with_courier
+from tests.village.world import RELAY_URL
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def cropped_jpeg(data: bytes, quality: int = 70) -> bytes:
 
 def empty_device() -> Device:
     clock, rng, vault = SettableClock(), SeededRandomSource("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, SeededRandomSource("relay"))[1]
+    courier = relay_with_courier(RELAY_URL, clock, SeededRandomSource("relay"))[1]
     return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 

@@ -20,11 +20,11 @@ from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.clip_frame import trace_frame
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
-from tests.clips import Rgb, beep, decoded, wander, written
+from tests.clips import Rgb, decode_frames, encode_clip, hand_held_frames, sound_only_clip
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.village.relay import village_relay
-from tests.village.world import RELAY
+from tests.village.relay import relay_with_courier
+from tests.village.world import RELAY_URL
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ Marked = tuple[Device, bytes, dict[str, bytes]]
 
 def offline_device() -> Device:
     clock, rng, vault = SettableClock(), SeededRandomSource("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, SeededRandomSource("relay"))[1]
+    courier = relay_with_courier(RELAY_URL, clock, SeededRandomSource("relay"))[1]
     ledger = VaultLedger(vault)
     return Device(
         clock,
@@ -50,7 +50,7 @@ def offline_device() -> Device:
 
 @pytest.fixture(scope="module")
 def marked() -> Marked:
-    device, source = offline_device(), written(wander("coffee", seconds=3.0))
+    device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
     made = mark_clip_copies(source, PEOPLE, device)
     return device, source, {copy.to: copy.data for _, copy in made}
 
@@ -70,7 +70,7 @@ def test_a_copy_looks_like_its_original(marked: Marked) -> None:
     with read_clip(copies["ben"]) as copy, read_clip(source) as original:
         error = copy_error_of(copy.frames, original.frames)
     assert 10.0 * np.log10(255.0**2 / error) > 43.3  # 42 dB in the full range of luma
-    pairs = zip(decoded(copies["ben"]), decoded(source), strict=True)
+    pairs = zip(decode_frames(copies["ben"]), decode_frames(source), strict=True)
     shown = np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs])
     assert 10.0 * np.log10(255.0**2 / shown) > 42.0
 
@@ -82,9 +82,9 @@ def copy_error_of(frames: Iterator[Frame], others: Iterator[Frame]) -> float:
 
 def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) -> None:
     device, _, copies = marked
-    part = [frame[10:230, 8:306] for frame in decoded(copies["caro"])[6:33]]
+    part = [frame[10:230, 8:306] for frame in decode_frames(copies["caro"])[6:33]]
     small = [cv2.resize(frame, (240, 178), interpolation=cv2.INTER_AREA) for frame in part]
-    trace = trace_clip(written(small, fps=11, crf="26"), device)
+    trace = trace_clip(encode_clip(small, fps=11, crf="26"), device)
     assert trace.verdict.named == ("caro",)
     assert (
         trace.verdict.chance[PEOPLE[1]] <= FALSE_NAMING_CHANCE_MAX < trace.verdict.chance[PEOPLE[0]]
@@ -99,7 +99,7 @@ def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) ->
 def test_one_screenshot_names_its_copy(marked: Marked) -> None:
     device, _, copies = marked
     number = 27
-    trace = traced_frame(shot_of(decoded(copies["ben"])[number]), device)
+    trace = traced_frame(shot_of(decode_frames(copies["ben"])[number]), device)
     assert trace is not None
     assert trace.verdict.named == ("ben",)
     assert trace.span is not None
@@ -109,7 +109,7 @@ def test_one_screenshot_names_its_copy(marked: Marked) -> None:
 
 def test_the_unmarked_original_names_nobody(marked: Marked) -> None:
     device, source, _ = marked
-    shot = traced_frame(shot_of(decoded(source)[20]), device)
+    shot = traced_frame(shot_of(decode_frames(source)[20]), device)
     assert shot is not None
     assert shot.verdict.finding is Finding.NOBODY
     assert shot.message is not None
@@ -117,22 +117,24 @@ def test_the_unmarked_original_names_nobody(marked: Marked) -> None:
 
 def test_another_clip_names_nobody_and_no_message(marked: Marked) -> None:
     device, _, _ = marked
-    other = wander("astronaut", seconds=0.5)
-    assert trace_clip(written(other), device).message is None
+    other = hand_held_frames("astronaut", seconds=0.5)
+    assert trace_clip(encode_clip(other), device).message is None
     assert traced_frame(shot_of(other[3]), device) is None
 
 
 def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
-    data = written(wander("coffee", seconds=0.5))
+    data = encode_clip(hand_held_frames("coffee", seconds=0.5))
     with pytest.raises(NothingToWeigh):
         trace_clip(data, offline_device())
-    assert traced_frame(shot_of(wander("coffee", seconds=0.2)[0]), offline_device()) is None
+    assert (
+        traced_frame(shot_of(hand_held_frames("coffee", seconds=0.2)[0]), offline_device()) is None
+    )
 
 
 def test_file_without_frames_is_refused_before_anything_is_kept() -> None:
     device = offline_device()
     with pytest.raises(NoVideoFound):
-        next(mark_clip_copies(beep(), PEOPLE, device))
+        next(mark_clip_copies(sound_only_clip(), PEOPLE, device))
     with pytest.raises(NoVideoFound):
-        trace_clip(beep(), device)
+        trace_clip(sound_only_clip(), device)
     assert list(device.ledger.messages()) == []

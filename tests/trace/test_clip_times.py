@@ -12,7 +12,7 @@ from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Trace
-from tests.timelines import RATE_HZ, flash_and_beep, moved
+from tests.timelines import RATE_HZ, delay_streams, flash_and_beep
 from tests.trace.test_clip import PEOPLE, offline_device
 from tests.trace.test_trace_file import decoded_sound
 
@@ -30,7 +30,7 @@ MADE = {
 def marked(name: str) -> tuple[Device, bytes]:
     """Mark a clip of eight seconds; return the device, and Caro's copy."""
     device = offline_device()
-    source = moved(flash_and_beep(8.0), **MADE[name])
+    source = delay_streams(flash_and_beep(8.0), **MADE[name])
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}
     return device, copies["caro"]
 

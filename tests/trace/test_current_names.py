@@ -13,7 +13,7 @@ from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.trace.report.disclose import disclose_trace, recorded_trace
 from entrenous.trace.trace_file import trace_file, with_current_names
-from tests.archive.boxes import exported, imported
+from tests.archive.boxes import export_tar, import_tar
 from tests.send.send_device import Network, Person
 from tests.trace.report_desk import as_jpeg, cropped_jpeg, mark_and_trace, photo
 
@@ -28,7 +28,7 @@ class Leaked(Network):
         self.ana, ben = self.set_up_person("ana"), self.set_up_person("ben")
         self.ben = ben.id
         self.ana.add_contact(ben)
-        self.ana.sends(as_jpeg(photo(), 95), ben)
+        self.ana.send(as_jpeg(photo(), 95), ben)
         self.leak = cropped_jpeg(ben.open_newest().files[0].data)
 
     def knows_another(self, who: Person) -> None:
@@ -62,7 +62,7 @@ def test_later_holder_of_a_reused_name_is_not_named_after_reading_an_archive(
 ) -> None:
     anew = network.set_up_person("ana anew")
     network.knows_another(anew)
-    imported(exported(network.ana.device), anew.device)
+    import_tar(export_tar(network.ana.device), anew.device)
     assert network.named(anew) == "ben 2"
     assert contact_named("ben 2", anew.device).person.id == network.ben
 
@@ -85,7 +85,7 @@ def test_case_uses_current_names_too(network: Leaked) -> None:
 def test_a_case_that_an_archive_brought_names_its_own_trace() -> None:
     old, new = mark_and_trace(("ben", "caro"), "caro"), mark_and_trace(("dina", "eve"), "dina")
     case = open_case(old.seen.trace, Situation(()), AgeAnswer.ADULTS, old.device)
-    assert imported(exported(old.device), new.device).cases == 1
+    assert import_tar(export_tar(old.device), new.device).cases == 1
     said = case_json(find_case(case.name, new.device), new.device)
     assert said["named"] == ["caro"]
     number = said["trace"]

@@ -16,7 +16,7 @@ from entrenous.send.copies.sound_copies import mark_sound_copies
 from entrenous.trace.picture import trace_picture
 from entrenous.trace.trace_file import trace_file
 from entrenous.watermark.verdict import Finding
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 from tests.send.sounds import device_for_sounds
 from tests.trace.report_desk import as_jpeg, mark_and_trace, photo
 from tests.trace.test_clip import offline_device, shot_of
@@ -58,9 +58,9 @@ def test_one_of_two_missing_files_leaves_the_other_traceable() -> None:
 
 @pytest.mark.parametrize("part", ["survey", pytest.param("original", marks=pytest.mark.nightly)])
 def test_missing_clip_stops_no_trace(part: str) -> None:
-    device, frames = offline_device(), wander("coffee", seconds=1.0)
+    device, frames = offline_device(), hand_held_frames("coffee", seconds=1.0)
     mark = as_jpeg(photo(), 95)
-    ((_, clip),) = mark_clip_copies(written(frames), [BEN], device)
+    ((_, clip),) = mark_clip_copies(encode_clip(frames), [BEN], device)
     ((_, still),) = mark_picture_copies(mark, [CARO], None, device)
     gone = next(one for one in device.ledger.messages() if one.clips)
     device.vault.delete_file(getattr(gone.clips[0], part))

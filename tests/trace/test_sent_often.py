@@ -25,7 +25,7 @@ from entrenous.trace.report.check_report import ReportInputs, check_report
 from entrenous.trace.report.disclose import disclose_trace
 from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Finding, Trace
-from tests.clips import decoded, wander, written
+from tests.clips import decode_frames, encode_clip, hand_held_frames
 from tests.send.sounds import device_for_sounds
 from tests.sizes import size
 from tests.trace.test_clip import offline_device, shot_of
@@ -38,14 +38,18 @@ Copies = dict[str, bytes]
 
 
 def middle_of(clip: bytes) -> bytes:
-    frames = decoded(clip)
+    frames = decode_frames(clip)
     return shot_of(frames[len(frames) // 2], 95)
 
 
 @pytest.fixture(scope="module")
 def clip_twice() -> tuple[Device, Copies]:
     """Send one clip in two messages, to ben and to caro; return the device and both copies."""
-    device, source, copies = offline_device(), written(wander("coffee", seconds=3.0)), {}
+    device, source, copies = (
+        offline_device(),
+        encode_clip(hand_held_frames("coffee", seconds=3.0)),
+        {},
+    )
     for who in ("ben", "caro"):
         ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
         copies[who] = copy.data
@@ -96,7 +100,7 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
 
 def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
     """The still went to ben, the clip to caro; all copies count for either trace."""
-    device, source = offline_device(), written(wander("coffee", seconds=3.0))
+    device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
     still = middle_of(source)
     ((_, of_ben),) = mark_picture_copies(still, [RecipientId("ben")], None, device)
     ((_, of_caro),) = mark_clip_copies(source, [RecipientId("caro")], device)

@@ -15,7 +15,7 @@ from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_file import mark_file
 from entrenous.trace.trace_file import trace_file
 from entrenous.watermark.verdict import Finding, NothingToWeigh
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 from tests.trace.test_trace_picture import offline_device
 
 pytestmark = pytest.mark.slow
@@ -47,10 +47,10 @@ def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
     noise = np.cumsum(np.random.default_rng(2).normal(0.0, 1.0, 8 * RATE_HZ))
     sound = np.diff(noise, prepend=0.0)[:, None].astype(np.float32) * 0.1
     device = device_for_clips()
-    source = with_sound(written(wander(seconds=0.5)), sound)
+    source = with_sound(encode_clip(hand_held_frames(seconds=0.5)), sound)
     copies = {copy.to: copy.data for _, copy in mark_file(source, PEOPLE, None, device)}
     assert len(next(iter(device.ledger.messages())).clips[0].copies) == len(PEOPLE)
-    black = written([np.full((240, 320, 3), 20, np.uint8)] * 6)
+    black = encode_clip([np.full((240, 320, 3), 20, np.uint8)] * 6)
     traced = trace_file(with_sound(black, decoded_sound(copies["caro"])), device).trace
     assert traced.verdict.named == ("caro",)
     assert traced.compared == 2 * len(PEOPLE)
@@ -60,7 +60,7 @@ def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
 
 
 def test_nothing_sent_raises_nothing_to_weigh_for_clip_and_sound() -> None:
-    black = written([np.full((240, 320, 3), 20, np.uint8)] * 6)
+    black = encode_clip([np.full((240, 320, 3), 20, np.uint8)] * 6)
     for data in (black, with_sound(black, np.zeros((RATE_HZ, 1), np.float32))):
         with pytest.raises(NothingToWeigh):
             trace_file(data, device_for_clips())

@@ -3,7 +3,7 @@
 In a session, ``$ `` begins a command and ``< `` a line of its standard input. The lines after them
 are its output, up to ``[exit 4]``, its exit status; without that line the status is 0, and the next
 command ends the output. A line that begins with ``(aside) `` is on the other stream: standard error
-if the command succeeds. What varies between runs is compared by the rules of :class:`Reader`;
+if the command succeeds. What varies between runs is compared by the rules of :class:`OutputMatcher`;
 everything else must be equal.
 """
 
@@ -30,8 +30,8 @@ TIME = re.compile(
 PER_CENT = re.compile(r"\b([0-9]+) %")
 INVITE = re.compile(r"\bentrenous:1:[\w-]+")
 DEVICE = re.compile(r"\bdevice [0-9a-f]{8}\b")
-ASIDE = "(aside) "
-EXIT = re.compile(r"\[exit ([0-9]+)\]")
+OTHER_STREAM_PREFIX = "(aside) "
+EXIT_LINE = re.compile(r"\[exit ([0-9]+)\]")
 TOLERANCE_PER_CENT = 2
 
 
@@ -57,21 +57,21 @@ class Printed:
     err: str
 
 
-def steps_of(lines: Iterable[str]) -> list[Step]:
+def parse_steps(lines: Iterable[str]) -> list[Step]:
     """Parse a session into its commands."""
     steps: list[Step] = []
     ended = False
     for line in lines:
         if line.startswith("$ "):
             steps.append(Step(line[2:]))
-        elif found := EXIT.fullmatch(line):
+        elif found := EXIT_LINE.fullmatch(line):
             steps[-1] = replace(steps[-1], status=int(found[1]))
             ended = True
             continue
         elif line.startswith("< ") and not steps[-1].prints:
             steps[-1] = replace(steps[-1], given=(*steps[-1].given, line[2:]))
-        elif not ended and line.startswith(ASIDE):
-            said = line.removeprefix(ASIDE)
+        elif not ended and line.startswith(OTHER_STREAM_PREFIX):
+            said = line.removeprefix(OTHER_STREAM_PREFIX)
             steps[-1] = replace(steps[-1], aside=(*steps[-1].aside, said))
         elif not ended:
             steps[-1] = replace(steps[-1], prints=(*steps[-1].prints, line))
@@ -82,7 +82,7 @@ def steps_of(lines: Iterable[str]) -> list[Step]:
 
 
 #: Runs a command (its words, folder, environment and standard input).
-Run = Callable[[Sequence[str], Path, Mapping[str, str], bytes], Printed]
+RunCommand = Callable[[Sequence[str], Path, Mapping[str, str], bytes], Printed]
 
 
 def run_as_process(
@@ -107,10 +107,10 @@ def run_in_process(
         redirect_stderr(err),
     ):
         status = run([*words], FEATURE_FUNCTIONS)
-    return Printed(status, _content_of(out), _content_of(err))
+    return Printed(status, _read_all(out), _read_all(err))
 
 
-def _content_of(stream: io.TextIOWrapper) -> str:
+def _read_all(stream: io.TextIOWrapper) -> str:
     stream.seek(0)
     return stream.read()
 
@@ -123,7 +123,7 @@ class Terminal:
     home: Path
     passphrase: str = "seven small otters swim"
     extra: Mapping[str, str] = field(default_factory=dict)
-    run: Run = run_as_process
+    run: RunCommand = run_as_process
 
     def types(self, line: str, given: Sequence[str] = ()) -> Printed:
         """Run ``[NAME=value ...] entrenous ...`` with the lines ``given`` as its standard input."""
@@ -152,7 +152,7 @@ class Terminal:
 
 
 @dataclass(slots=True)
-class Reader:
+class OutputMatcher:
     """Compares written with printed lines, and remembers what written words stand for.
 
     The name of a message, an invite, a device and a word in ``words`` stand for the same printed
@@ -191,9 +191,9 @@ class Reader:
         return "\n".join(why for one, other in pairs if (why := self.difference(one, other)))
 
 
-def remembered(words: Mapping[str, str]) -> Reader:
+def matcher_with_words(words: Mapping[str, str]) -> OutputMatcher:
     """Return a reader that knows some words beforehand, such as folders and addresses."""
-    return Reader(dict(words))
+    return OutputMatcher(dict(words))
 
 
 def _without_numbers(line: str) -> str:

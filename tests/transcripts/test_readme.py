@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from tests.transcripts.terminal import Reader, Terminal, remembered, steps_of
+from tests.transcripts.terminal import OutputMatcher, Terminal, matcher_with_words, parse_steps
 
 ROOT = Path(__file__).parents[2]
-HOME = "/home/ana/.local/share/entrenous"  # as the README writes it
+README_HOME = "/home/ana/.local/share/entrenous"  # as the README writes it
 
 
-def session() -> list[str]:
+def readme_session() -> list[str]:
     """Return the lines of the README's only console block."""
     blocks = (ROOT / "README.md").read_text().split("```console\n")[1:]
     assert len(blocks) == 1
@@ -35,8 +35,8 @@ def save_leak(copy: Path, path: Path) -> None:
 @pytest.mark.real
 def test_program_prints_what_the_readme_shows(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, tmp_path / "home")
-    reader = remembered({HOME: str(terminal.home)})
-    steps = steps_of(session())
+    reader = matcher_with_words({README_HOME: str(terminal.home)})
+    steps = parse_steps(readme_session())
     save_photo(tmp_path / "beach.jpg")
     for step in steps:
         if "leaked.jpg" in step.typed:
@@ -60,11 +60,11 @@ def test_program_prints_what_the_readme_shows(tmp_path: Path) -> None:
     ],
 )
 def test_other_output_than_the_readme_shows_is_detected(written: str, printed: str) -> None:
-    assert Reader().difference(written, printed) != ""
+    assert OutputMatcher().difference(written, printed) != ""
 
 
 def test_name_stands_for_the_same_name_throughout() -> None:
-    reader = Reader()
+    reader = OutputMatcher()
     assert reader.difference("message 7-lunar-otter", "message 3-calm-heron") == ""
     assert reader.difference("your photo 7-lunar-otter", "your photo 3-calm-heron") == ""
     assert reader.difference("your photo 7-lunar-otter", "your photo 4-deep-fjord") != ""
@@ -72,9 +72,9 @@ def test_name_stands_for_the_same_name_throughout() -> None:
 
 
 def test_extra_or_missing_line_is_detected() -> None:
-    assert Reader().differences(("one", "two"), "one\n") != ""
-    assert Reader().differences(("one",), "one\ntwo\n") != ""
-    assert Reader().differences(("one", "two"), "one\ntwo\n") == ""
+    assert OutputMatcher().differences(("one", "two"), "one\n") != ""
+    assert OutputMatcher().differences(("one",), "one\ntwo\n") != ""
+    assert OutputMatcher().differences(("one", "two"), "one\ntwo\n") == ""
 
 
 def test_picture_of_the_readme_exists_and_is_small() -> None:

@@ -23,25 +23,25 @@ from skimage import data
 
 from entrenous.base.environment import SystemClock
 from entrenous.carry.http.relay_app import relay_app
-from tests.carry.relays import disk_relay, served
-from tests.clips import wander, written
+from tests.carry.relays import disk_relay, serve_app
+from tests.clips import encode_clip, hand_held_frames
 from tests.ready import start_program
-from tests.serving.certificates import certificate
-from tests.transcripts.terminal import Terminal, remembered, run_in_process, steps_of
+from tests.serving.certificates import write_certificate_files
+from tests.transcripts.terminal import Terminal, matcher_with_words, parse_steps, run_in_process
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.real
 
 FOLDER = Path(__file__).parent
-START = Path(__file__).parents[2] / "docs/start.md"
-FILES = sorted(FOLDER.glob("*.txt"))
+START_DOCUMENT = Path(__file__).parents[2] / "docs/start.md"
+TRANSCRIPT_FILES = sorted(FOLDER.glob("*.txt"))
 RELAY = "127.0.0.1:7801"  # as the transcripts write it
 HOME = "/home/ana/.local/share/entrenous"
 BOMB_SIDE_PX = 50_000
 
 
 @dataclass(slots=True)
-class World:
+class Scenario:
     """A folder with a terminal, and relays if a scenario has any.
 
     ``seeds`` is a folder of worlds that were set up once; each scenario gets copies of them.
@@ -60,12 +60,12 @@ class World:
         assert printed.status == 0, printed.err
         return printed.out
 
-    def copy_or_make(self, seed: str, make: Callable[["World"], None]) -> None:
+    def copy_or_make(self, seed: str, make: Callable[["Scenario"], None]) -> None:
         """Copy the world ``seed`` into this folder; let ``make`` set it up the first time."""
         place = self.seeds / seed
         if not place.exists():
             place.mkdir()
-            made = World(replace(self.terminal, folder=place, home=place / "ana"), self.seeds)
+            made = Scenario(replace(self.terminal, folder=place, home=place / "ana"), self.seeds)
             with made.serving:
                 make(made)
         shutil.copytree(place, self.terminal.folder, dirs_exist_ok=True)
@@ -75,7 +75,7 @@ class World:
         known = self.terminal.folder / f"{name}.url"
         port = int(known.read_text().rpartition(":")[2]) if known.exists() else 0
         relay = self.serving.enter_context(disk_relay(self.terminal.folder / name, SystemClock()))
-        url = self.serving.enter_context(served(relay_app(relay), port=port))
+        url = self.serving.enter_context(serve_app(relay_app(relay), port=port))
         known.write_text(url)
         return url
 
@@ -89,7 +89,7 @@ class World:
         return str(json.loads(relay.stdout.readline())["url"])
 
 
-def jpeg(name: str, side_px: int = 256) -> bytes:
+def photo_jpeg(name: str, side_px: int = 256) -> bytes:
     """Return a photograph as JPEG, at most ``side_px`` wide and high."""
     file = BytesIO()
     with Image.fromarray(getattr(data, name)()) as photo:
@@ -112,11 +112,11 @@ def decompression_bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
-def offline_ana(world: World) -> None:
+def set_up_offline_ana(world: Scenario) -> None:
     world.done("entrenous setup --offline --name ana")
 
 
-def ana_and_ben(world: World, bens_relay: str = "relay") -> None:
+def set_up_ana_and_ben(world: Scenario, bens_relay: str = "relay") -> None:
     url = world.start_relay()
     bens = url if bens_relay == "relay" else world.start_relay(bens_relay)
     world.done(f"entrenous setup --name ana --relay {url}")
@@ -125,18 +125,18 @@ def ana_and_ben(world: World, bens_relay: str = "relay") -> None:
     world.done(f"entrenous person add {link} --as ben")
 
 
-def at_two_relays(world: World) -> None:
-    ana_and_ben(world, "bens relay")
+def set_up_two_relays(world: Scenario) -> None:
+    set_up_ana_and_ben(world, "bens relay")
 
 
-def with_a_window(world: World) -> None:
-    ana_and_ben(world)
+def set_up_offline_window(world: Scenario) -> None:
+    set_up_ana_and_ben(world)
     world.done("entrenous device offline --hours 168")
 
 
-def an_operated_relay(world: World) -> None:
+def run_operated_relay(world: Scenario) -> None:
     """Run a relay without a proxy, set up as docs/operate.md says."""
-    pair = certificate(world.terminal.folder)
+    pair = write_certificate_files(world.terminal.folder)
     world.done("entrenous relay init --out relay.toml")
     with (world.terminal.folder / "relay.toml").open("a") as settings:
         settings.write('data = "relay-data"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
@@ -147,57 +147,57 @@ def an_operated_relay(world: World) -> None:
     world.terminal = replace(world.terminal, extra={"ENTRENOUS_RELAY_CA": str(pair.cert)})
 
 
-def remember(world: World, relay: str = "relay") -> None:
+def bind_relay_address(world: Scenario, relay: str = "relay") -> None:
     """Let the transcript's address of a relay stand for the actual one."""
     url = (world.terminal.folder / f"{relay}.url").read_text()
     world.words[RELAY] = url.removeprefix("http://")
 
 
-def with_relay(world: World) -> None:
-    world.copy_or_make("two people", ana_and_ben)
-    remember(world)
+def start_with_relay(world: Scenario) -> None:
+    world.copy_or_make("two people", set_up_ana_and_ben)
+    bind_relay_address(world)
     world.start_relay()
 
 
-def without_relay(world: World) -> None:
-    world.copy_or_make("two people", ana_and_ben)
-    remember(world)
+def start_without_relay(world: Scenario) -> None:
+    world.copy_or_make("two people", set_up_ana_and_ben)
+    bind_relay_address(world)
 
 
-def without_bens_relay(world: World) -> None:
-    world.copy_or_make("two relays", at_two_relays)
-    remember(world, "bens relay")
+def start_without_bens_relay(world: Scenario) -> None:
+    world.copy_or_make("two relays", set_up_two_relays)
+    bind_relay_address(world, "bens relay")
     world.start_relay()
 
 
-def in_a_window(world: World) -> None:
-    world.copy_or_make("a window", with_a_window)
-    remember(world)
+def start_in_offline_window(world: Scenario) -> None:
+    world.copy_or_make("a window", set_up_offline_window)
+    bind_relay_address(world)
 
 
-def mallory_and_dora(world: World) -> None:
+def set_up_mallory_and_dora(world: Scenario) -> None:
     url = (world.terminal.folder / "relay.url").read_text()
     for name in ("mallory", "dora"):
         world.done(f"ENTRENOUS_HOME={name} entrenous setup --name {name} --relay {url}")
 
 
-GIVENS: dict[str, Callable[[World], object]] = {
-    "a relay as docs/operate.md sets one up, with a certificate of its own": an_operated_relay,
-    "ana's device, set up offline": lambda w: w.copy_or_make("offline", offline_ana),
-    "ana and ben at one relay; ana has added ben": with_relay,
-    "ana and ben at one relay, which has stopped; ana has added ben": without_relay,
-    "ana and ben at two relays, of which ben's has stopped; ana has added ben": without_bens_relay,
-    "ana and ben at one relay, which has stopped; ana's device opens without it": in_a_window,
-    "mallory and dora at that relay": mallory_and_dora,
-    "beach.jpg, a photo": lambda w: w.put("beach.jpg", jpeg("astronaut")),
+GIVENS: dict[str, Callable[[Scenario], object]] = {
+    "a relay as docs/operate.md sets one up, with a certificate of its own": run_operated_relay,
+    "ana's device, set up offline": lambda w: w.copy_or_make("offline", set_up_offline_ana),
+    "ana and ben at one relay; ana has added ben": start_with_relay,
+    "ana and ben at one relay, which has stopped; ana has added ben": start_without_relay,
+    "ana and ben at two relays, of which ben's has stopped; ana has added ben": start_without_bens_relay,
+    "ana and ben at one relay, which has stopped; ana's device opens without it": start_in_offline_window,
+    "mallory and dora at that relay": set_up_mallory_and_dora,
+    "beach.jpg, a photo": lambda w: w.put("beach.jpg", photo_jpeg("astronaut")),
     "copies of beach.jpg, marked for ben and caro": lambda w: w.done(
         "entrenous mark beach.jpg --to ben --to caro --out copies"
     ),
-    "other.jpg, another photo": lambda w: w.put("other.jpg", jpeg("coffee")),
+    "other.jpg, another photo": lambda w: w.put("other.jpg", photo_jpeg("coffee")),
     "letter.jpg, which is no picture": lambda w: w.put("letter.jpg", b"Dear Caro,\n"),
-    "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", jpeg("chelsea")[:6_000]),
+    "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", photo_jpeg("chelsea")[:6_000]),
     "holiday.mp4, a clip": lambda w: w.put(
-        "holiday.mp4", written(wander(size=(160, 120), seconds=2.0))
+        "holiday.mp4", encode_clip(hand_held_frames(size=(160, 120), seconds=2.0))
     ),
     "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", decompression_bomb()),
 }
@@ -209,22 +209,22 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def world(tmp_path: Path, seeds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, seeds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
     make_vaults_open_quickly(monkeypatch)
-    world = World(Terminal(tmp_path, tmp_path / "ana", run=run_in_process), seeds)
+    world = Scenario(Terminal(tmp_path, tmp_path / "ana", run=run_in_process), seeds)
     world.words[HOME] = str(world.terminal.home)
     with world.serving:
         yield world
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_transcript(file: Path, world: World) -> None:
+@pytest.mark.parametrize("file", TRANSCRIPT_FILES, ids=lambda file: file.stem)
+def test_transcript(file: Path, world: Scenario) -> None:
     head, _, session = file.read_text().partition("\n\n")
     for line in head.splitlines():
         if line.startswith("given: "):
             GIVENS[line.removeprefix("given: ")](world)
-    reader = remembered(world.words)
-    steps = steps_of(session.splitlines())
+    reader = matcher_with_words(world.words)
+    steps = parse_steps(session.splitlines())
     assert steps
     for step in steps:
         printed = world.terminal.types(reader.says(step.typed), [*map(reader.says, step.given)])
@@ -236,7 +236,9 @@ def test_transcript(file: Path, world: World) -> None:
 
 def test_first_steps_match_the_transcript_of_two_people() -> None:
     """Only the relay's address differs, and the transcript also traces a copy."""
-    section = START.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
+    section = (
+        START_DOCUMENT.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
+    )
     documented, home = [], ""
     for line in (line for block in section.split("```")[1::2] for line in block.split("\n")):
         if line.startswith("export "):
@@ -244,7 +246,7 @@ def test_first_steps_match_the_transcript_of_two_people() -> None:
         elif line.startswith("entrenous ") and not line.startswith("entrenous relay"):
             documented.append(f"{home} {line}".replace("http://127.0.0.1", "https://localhost"))
     session = (FOLDER / "two_people.txt").read_text().partition("\n\n")[2]
-    typed = [step.typed for step in steps_of(session.split("\n"))]
+    typed = [step.typed for step in parse_steps(session.split("\n"))]
     assert [line for line in typed if " trace " not in line] == documented
     assert len(documented) > 8
 
@@ -252,7 +254,7 @@ def test_first_steps_match_the_transcript_of_two_people() -> None:
 def test_every_family_of_failure_has_a_transcript() -> None:
     statuses = {
         step.status
-        for file in FILES
-        for step in steps_of(file.read_text().partition("\n\n")[2].splitlines())
+        for file in TRANSCRIPT_FILES
+        for step in parse_steps(file.read_text().partition("\n\n")[2].splitlines())
     }
     assert {1, 2, 3, 4, 6, 7} <= statuses

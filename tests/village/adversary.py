@@ -22,7 +22,7 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Courier
 from tests.village.tricks import TRICKS_BY_CALL, TRICKS_FOR_ANY_CALL, Trick
-from tests.village.whole import CourierOfBytes, streaming_call
+from tests.village.whole import BytesCourier, courier_method
 
 CALLS_REMEMBERED = 40  # latest calls of each kind
 CALLS_MAX = 5000  # calls that one action of a person may make
@@ -107,7 +107,7 @@ class Adversary:
         """Call the honest relay, and remember its answer."""
         if call == "post" and arguments[2].share is not None:
             self.shares[arguments[2].id] = arguments[2].share.value
-        answer = getattr(CourierOfBytes(self.relay), call)(*arguments)
+        answer = getattr(BytesCourier(self.relay), call)(*arguments)
         if call == "withdraw":
             self.taken_back.add(arguments[1])
         if call == "finish_opening":
@@ -172,6 +172,6 @@ class AdversaryCourier:
     def __getattr__(self, call: str) -> Callable[..., Any]:
         if call not in courier_calls() | {"download_blob"}:
             raise AttributeError(call)
-        return streaming_call(
+        return courier_method(
             call, lambda name, asked: self.adversary.answer(self.caller, name, asked)
         )

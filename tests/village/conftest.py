@@ -1,3 +1,3 @@
-from tests.village.features import features_once
+from tests.village.features import cache_picture_records
 
-__all__ = ["features_once"]
+__all__ = ["cache_picture_records"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 
-CHANGES: Final = (
+VAULT_CHANGES: Final = (
     "put",
     "drop",
     "store_file",
@@ -24,31 +24,33 @@ class Crash(BaseException):
 
 
 @dataclass
-class Fuse:
+class CrashCountdown:
     """Counts the moments that are left before the process dies; a negative count never ends."""
 
-    left: int
+    remaining: int
 
-    def burn(self) -> None:
-        if self.left == 0:
+    def step(self) -> None:
+        if self.remaining == 0:
             raise Crash
-        self.left -= 1
+        self.remaining -= 1
 
 
-class DyingVault:
+class CrashingVault:
     """A vault whose process may die before any change, and before and after a commit."""
 
-    def __init__(self, vault: Any, fuse: Fuse, changes: Collection[str] = CHANGES) -> None:
+    def __init__(
+        self, vault: Any, countdown: CrashCountdown, changes: Collection[str] = VAULT_CHANGES
+    ) -> None:
         self._vault = vault
-        self._fuse = fuse
+        self._countdown = countdown
         self._changes = changes
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         with self._vault.transaction():
             yield
-            self._fuse.burn()  # before the commit
-        self._fuse.burn()
+            self._countdown.step()  # before the commit
+        self._countdown.step()
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
         real: Callable[..., Any] = getattr(self._vault, call)
@@ -56,50 +58,52 @@ class DyingVault:
             return real
 
         def change(*arguments: Any, **named: Any) -> Any:
-            self._fuse.burn()
+            self._countdown.step()
             return real(*arguments, **named)
 
         return change
 
 
-class DyingCourier:
+class CrashingCourier:
     """A courier whose process may die before a request leaves, and after its answer arrived."""
 
-    def __init__(self, courier: Any, fuse: Fuse) -> None:
+    def __init__(self, courier: Any, countdown: CrashCountdown) -> None:
         self._courier = courier
-        self._fuse = fuse
+        self._countdown = countdown
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
         def request(*arguments: Any) -> Any:
-            self._fuse.burn()
+            self._countdown.step()
             answer = getattr(self._courier, call)(*arguments)
-            self._fuse.burn()
+            self._countdown.step()
             return answer
 
         return request
 
 
-def dying(device: Device, moments: int, changes: Collection[str] = CHANGES) -> Device:
+def crashing_device(
+    device: Device, moments: int, changes: Collection[str] = VAULT_CHANGES
+) -> Device:
     """Return the device, wrapped to die after so many moments; ``changes`` are calls that count."""
-    fuse = Fuse(moments)
-    vault = DyingVault(device.vault, fuse, changes)
+    countdown = CrashCountdown(moments)
+    vault = CrashingVault(device.vault, countdown, changes)
     return replace(
         device,
         vault=vault,
         ledger=VaultLedger(vault),
-        courier=DyingCourier(device.courier, fuse),
+        courier=CrashingCourier(device.courier, countdown),
     )
 
 
-def survived(
+def run_until_crash(
     work: Callable[[Device], object],
     device: Device,
     moments: int,
-    changes: Collection[str] = CHANGES,
+    changes: Collection[str] = VAULT_CHANGES,
 ) -> bool:
     """Run the work on a device that dies after so many moments; return False if it died."""
     try:
-        work(dying(device, moments, changes))
+        work(crashing_device(device, moments, changes))
     except Crash:
         return False
     return True

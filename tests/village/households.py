@@ -35,7 +35,7 @@ from tests.send.send_device import OTHER_RELAY_URL, Network, Person
 from tests.village.malicious_relay import MaliciousCourier
 
 
-def bare(network: Network, name: str) -> Person:
+def add_blank_device(network: Network, name: str) -> Person:
     """Add a device that is not set up to the network."""
     vault, courier = MemoryVault(), MaliciousCourier(network.honest)
     random_source = SeededRandomSource(f"{name} bare {len(network.people)}")
@@ -44,15 +44,17 @@ def bare(network: Network, name: str) -> Person:
     return network.people[name]
 
 
-def links(network: Network, old: Person, name: str, calls_it: str | None = None) -> Person:
+def add_linked_device(
+    network: Network, old: Person, name: str, calls_it: str | None = None
+) -> Person:
     """Link a new device to that of ``old``, let both catch up, and return the new one."""
-    new = bare(network, name)
-    link(old.device, new.device, calls_it)
+    new = add_blank_device(network, name)
+    link_devices(old.device, new.device, calls_it)
     catch_up(new, old, new, old, new)
     return new
 
 
-def link(
+def link_devices(
     old: Device,
     new: Device,
     calls_it: str | None = None,
@@ -74,29 +76,29 @@ def link(
     return here, there
 
 
-def ids(who: Person) -> tuple[PersonId, DeviceId]:
+def owner_and_device_ids(who: Person) -> tuple[PersonId, DeviceId]:
     """Return the IDs of the device's owner and of the device."""
     me = own_device(who.device)
     return me.person.id, me.key.device
 
 
-def held(writer: Person, reader: Person) -> HeldTokens:
+def tokens_for_peer(writer: Person, reader: Person) -> HeldTokens:
     """Return the tokens that one device has for writing to another."""
-    return held_tokens(peer_key(*ids(reader)), writer.device)
+    return held_tokens(peer_key(*owner_and_device_ids(reader)), writer.device)
 
 
 def can_write(writer: Person, reader: Person) -> bool:
     """Return whether one device has tokens for the mailbox at which another is listed."""
-    tokens = held(writer, reader)
+    tokens = tokens_for_peer(writer, reader)
     return tokens.seed is not None and tokens.place is None
 
 
-def in_touch(*people: Person) -> bool:
+def can_all_write(*people: Person) -> bool:
     """Return whether each of these devices can write to each of the others."""
     return all(can_write(a, b) for a in people for b in people if a is not b)
 
 
-def gets_ready(leader: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
+def prepare_move(leader: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
     """Start a move to another relay on one device, and let the others prepare for it."""
     with pytest.raises(WaitsForDevices):
         move_all_devices(url, None, leader.device)

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from entrenous.device.device import Courier
-from tests.village.whole import CourierOfBytes, streaming_call
+from tests.village.whole import BytesCourier, courier_method
 
-Honest = Callable[..., Any]
+HonestCall = Callable[..., Any]
 Trick = Callable[..., Any]
 
 
@@ -22,12 +22,12 @@ class MaliciousCourier:
     """
 
     def __init__(self, honest: Courier) -> None:
-        self._honest = CourierOfBytes(honest)
+        self._honest = BytesCourier(honest)
         self._tricks: dict[str, Trick] = {}
         self.calls: Counter[str] = Counter()
 
     @contextmanager
-    def playing(self, **tricks: Trick) -> Iterator[None]:
+    def replace_calls(self, **tricks: Trick) -> Iterator[None]:
         """Replace the calls of these names by tricks, until the ``with`` block ends."""
         before, self._tricks = self._tricks, {**self._tricks, **tricks}
         try:
@@ -35,21 +35,21 @@ class MaliciousCourier:
         finally:
             self._tricks = before
 
-    def __getattr__(self, call: str) -> Honest:
-        return streaming_call(call, self._answer)
+    def __getattr__(self, call: str) -> HonestCall:
+        return courier_method(call, self._answer)
 
     def _answer(self, call: str, arguments: tuple[Any, ...]) -> Any:
         self.calls[call] += 1
-        honest: Honest = getattr(self._honest, call)
+        honest: HonestCall = getattr(self._honest, call)
         trick = self._tricks.get(call)
         return honest(*arguments) if trick is None else trick(honest, *arguments)
 
 
-def failing(error: Exception, *, times: int | None = None) -> Trick:
+def error_trick(error: Exception, *, times: int | None = None) -> Trick:
     """Return a trick that raises ``error``, always or only the first ``times`` times."""
     left = [times]
 
-    def trick(honest: Honest, *arguments: Any) -> Any:
+    def trick(honest: HonestCall, *arguments: Any) -> Any:
         if left[0] == 0:
             return honest(*arguments)
         if left[0] is not None:
@@ -59,12 +59,12 @@ def failing(error: Exception, *, times: int | None = None) -> Trick:
     return trick
 
 
-def changed(change: Callable[[Any], Any]) -> Trick:
+def changed_answer_trick(change: Callable[[Any], Any]) -> Trick:
     """Return a trick that changes the honest answer."""
     return lambda honest, *arguments: change(honest(*arguments))
 
 
-def flipped(data: bytes, place: int = -1) -> bytes:
+def flip_bit(data: bytes, place: int = -1) -> bytes:
     """Return the bytes with one bit of the byte at ``place`` flipped."""
     changed = bytearray(data)
     changed[place] ^= 1

@@ -8,18 +8,20 @@ from entrenous.carry.relay import Relay
 from entrenous.device.device import Courier
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import memory_courier
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 
 
-def village_relay(url: str, clock: Clock, random_source: RandomSource) -> tuple[Relay, Courier]:
+def relay_with_courier(
+    url: str, clock: Clock, random_source: RandomSource
+) -> tuple[Relay, Courier]:
     """Return a relay that answers at ``url``, and a courier to it."""
-    relay = Relay(MemoryMail(), MemoryBlobs(), clock, random_source)
+    relay = Relay(MemoryRowStore(), MemoryBlobs(), clock, random_source)
     return relay, memory_courier({url: relay_app(relay)})
 
 
-def copied_relay(relay: Relay, clock: Clock, random_source: RandomSource) -> Relay:
+def copy_relay(relay: Relay, clock: Clock, random_source: RandomSource) -> Relay:
     """Return a copy of a relay and of its stores, with this clock and random source."""
-    assert isinstance(relay.mail, MemoryMail)
+    assert isinstance(relay.mail, MemoryRowStore)
     assert isinstance(relay.blobs, MemoryBlobs)
-    mail, blobs = relay.mail.copied(), relay.blobs.copied()
+    mail, blobs = relay.mail.copy(), relay.blobs.copy()
     return replace(relay, mail=mail, blobs=blobs, clock=clock, random_source=random_source)

@@ -15,7 +15,7 @@ from entrenous.send.message.make import FileForDevice, SendingContext, seal_cont
 from entrenous.send.people.keep_contacts import contact_named
 
 
-def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom
+def send_unmarked(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom
     files: tuple[ContentFile, ...],
     text: str | None,
     policy: MessagePolicy,

@@ -16,33 +16,33 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.village.world import Village, Villager, photo
+from tests.village.world import Participant, SingleRelayNetwork, photo
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def village() -> Village:
-    village = Village()
+def village() -> SingleRelayNetwork:
+    village = SingleRelayNetwork()
     ana, ben = village.set_up_person("ana"), village.set_up_person("ben")
     ana.add_contact(ben)
     return village
 
 
-def newest_name(who: Villager) -> str:
+def newest_name(who: Participant) -> str:
     """Fetch messages, and return the name of the newest one that somebody received."""
     fetch_messages(who.device)
     return received_messages(who.device)[-1].name
 
 
-def state_at_sender(who: Villager) -> EnvelopeState:
+def state_at_sender(who: Participant) -> EnvelopeState:
     return query_sent_messages(who.device)[-1].copies[0].state
 
 
-def test_photo_arrives_as_the_recipients_own_copy(village: Village) -> None:
+def test_photo_arrives_as_the_recipients_own_copy(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     original = photo()
-    posted = ana.sends(original, ben)
+    posted = ana.send(original, ben)
     content = open_message(newest_name(ben), ben.device)
     assert posted.devices == {"ben": 1}
     assert [file.media_type for file in content.files] == ["image/jpeg"]
@@ -50,32 +50,32 @@ def test_photo_arrives_as_the_recipients_own_copy(village: Village) -> None:
     assert state_at_sender(ana) is EnvelopeState.OPENED
 
 
-def test_two_people_get_different_copies(village: Village) -> None:
+def test_two_people_get_different_copies(village: SingleRelayNetwork) -> None:
     ana, ben, caro = village.people["ana"], village.people["ben"], village.set_up_person("caro")
     ana.add_contact(caro)
-    ana.sends(photo(), ben, caro)
+    ana.send(photo(), ben, caro)
     copies = [open_message(newest_name(who), who.device).files[0].data for who in (ben, caro)]
     assert copies[0] != copies[1]
 
 
-def test_both_sides_can_write_once_one_has_added_the_other(village: Village) -> None:
+def test_both_sides_can_write_once_one_has_added_the_other(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    ben.sends(photo("chelsea"), ana)
+    ben.send(photo("chelsea"), ana)
     assert open_message(newest_name(ana), ana.device).files
 
 
-def test_opened_message_opens_again_later(village: Village) -> None:
+def test_opened_message_opens_again_later(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    ana.sends(photo(), ben)
+    ana.send(photo(), ben)
     name = newest_name(ben)
     first = open_message(name, ben.device)
     village.clock.advance(days=1)
     assert open_message(name, ben.device) == first
 
 
-def test_message_taken_back_before_opening_never_opens(village: Village) -> None:
+def test_message_taken_back_before_opening_never_opens(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    posted = ana.sends(photo(), ben)
+    posted = ana.send(photo(), ben)
     name = newest_name(ben)
     recalls = recall_message(posted.name, ana.device)
     assert [recall.opened for recall in recalls] == [False]
@@ -88,18 +88,18 @@ def test_message_taken_back_before_opening_never_opens(village: Village) -> None
     assert state_at_sender(ana) is EnvelopeState.TAKEN_BACK
 
 
-def test_fetch_applies_the_recall_of_an_unopened_message(village: Village) -> None:
+def test_fetch_applies_the_recall_of_an_unopened_message(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    posted = ana.sends(photo(), ben)
+    posted = ana.send(photo(), ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
     fetch_messages(ben.device)
     assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
 
 
-def test_recall_after_opening_deletes_the_message(village: Village) -> None:
+def test_recall_after_opening_deletes_the_message(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    posted = ana.sends(photo(), ben)
+    posted = ana.send(photo(), ben)
     name = newest_name(ben)
     open_message(name, ben.device)
     kept = received_messages(ben.device)[-1].kept
@@ -113,18 +113,18 @@ def test_recall_after_opening_deletes_the_message(village: Village) -> None:
 
 
 @pytest.mark.threat("others-rights")
-def test_nobody_else_can_take_a_message_back(village: Village) -> None:
+def test_nobody_else_can_take_a_message_back(village: SingleRelayNetwork) -> None:
     ana, ben, caro = village.people["ana"], village.people["ben"], village.set_up_person("caro")
     caro.add_contact(ben)
-    posted = ana.sends(photo(), ben)
+    posted = ana.send(photo(), ben)
     with pytest.raises(UnknownMessage):
         recall_message(posted.name, caro.device)
     assert open_message(newest_name(ben), ben.device).files
 
 
-def test_unopened_message_expires(village: Village) -> None:
+def test_unopened_message_expires(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    ana.sends(photo(), ben, days=2)
+    ana.send(photo(), ben, days=2)
     name = newest_name(ben)
     village.clock.advance(days=3)
     with pytest.raises(Expired):
@@ -134,9 +134,9 @@ def test_unopened_message_expires(village: Village) -> None:
 
 @pytest.mark.threat("backups-revive")
 @pytest.mark.threat("view-once-bypass")
-def test_view_once_hands_its_key_out_once(village: Village) -> None:
+def test_view_once_hands_its_key_out_once(village: SingleRelayNetwork) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    ana.sends(photo(), ben, opens=1)
+    ana.send(photo(), ben, opens=1)
     name = newest_name(ben)
     before = received_messages(ben.device)[-1]
     open_message(name, ben.device)
@@ -149,7 +149,9 @@ def test_view_once_hands_its_key_out_once(village: Village) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Village) -> None:
+def test_the_guard_stops_a_first_message_until_the_name_is_typed(
+    village: SingleRelayNetwork,
+) -> None:
     ana = village.people["ana"]
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo(),), (RecipientId("ben"),), policy)
@@ -159,9 +161,11 @@ def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Villag
     assert list(ana.device.ledger.messages()) == []
 
 
-def test_guard_has_no_doubts_about_a_later_message_to_the_same_person(village: Village) -> None:
+def test_guard_has_no_doubts_about_a_later_message_to_the_same_person(
+    village: SingleRelayNetwork,
+) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
-    ana.sends(photo(), ben)
+    ana.send(photo(), ben)
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo("chelsea"),), (RecipientId("ben"),), policy)
     assert send_message(draft, ana.device).devices == {"ben": 1}

@@ -16,7 +16,7 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.store.postgres import open_postgres
 from tests.postgres import Cluster
 from tests.village import test_a_week
-from tests.village.week import batch_of, simulate_week
+from tests.village.week import batch_numbers_by_lock, simulate_week
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -34,7 +34,7 @@ TESTS_OF_ROWS = (
 @pytest.mark.real
 def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
     """A known attack: PostgreSQL stores the number of the transaction with every row it wrote."""
-    url, nights = postgres.fresh(), list[list[set[bytes]]]()
+    url, nights = postgres.create_database(), list[list[set[bytes]]]()
     with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
 
         def steal(relay: Relay) -> None:
@@ -44,7 +44,7 @@ def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
         week = simulate_week(mail, runner.run, steal)
     for holds in TESTS_OF_ROWS:
         holds(week)
-    batch = batch_of(week)
+    batch = batch_numbers_by_lock(week)
     together = [{batch.get(lock) for lock in locks} for night in nights for locks in night]
     assert len(together) > 20
     assert all(len(batches) == 1 for batches in together)

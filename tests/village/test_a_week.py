@@ -21,8 +21,14 @@ from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.vault_tables import ISSUED_TOKEN_RANGE, RETIRED_TOKEN_RANGE, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredIssuedRange
-from tests.village.week import RecordedRequest, Week, batch_of, unb64, week_on_disk
-from tests.village.world import Villager
+from tests.village.week import (
+    RecordedRequest,
+    RecordedWeek,
+    batch_numbers_by_lock,
+    decode_base64url,
+    simulate_week_on_disk,
+)
+from tests.village.world import Participant
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
@@ -32,8 +38,8 @@ SHARED = {"mailbox", "sequence", "expires_at", "due_at", "state", "opened", "ope
 
 
 @pytest.fixture
-def week() -> Week:
-    return week_on_disk()[0]
+def week() -> RecordedWeek:
+    return simulate_week_on_disk()[0]
 
 
 def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ...]) -> set[bytes]:
@@ -51,20 +57,20 @@ def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ..
             assert one.token == post.token  # an envelope's uploads use its token
             texts += [one.headers["entrenous-fetch-lock"], one.headers["entrenous-sha256"]]
     assert post.token is not None
-    return {post.token, token_hash(Secret(post.token)), *map(unb64, texts)}
+    return {post.token, token_hash(Secret(post.token)), *map(decode_base64url, texts)}
 
 
-def test_week_has_enough_traffic(week: Week) -> None:
+def test_week_has_enough_traffic(week: RecordedWeek) -> None:
     assert len(week.posts()) > 200
     assert len(week.batches()) >= 10
-    registered = {lock for batch in week.batches() for lock in map(unb64, batch["add"])}
+    registered = {lock for batch in week.batches() for lock in map(decode_base64url, batch["add"])}
     shown = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
     assert len(registered & shown) > 100
     assert all(len(received_messages(one.device)) > 20 for one in week.people)
 
 
 @pytest.mark.threat("metadata")
-def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: Week) -> None:
+def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: RecordedWeek) -> None:
     seen = Counter[bytes]()
     for post in week.posts():
         seen.update(known_of_envelope(post, week.requests))
@@ -73,7 +79,7 @@ def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: Week) -> 
 
 @pytest.mark.threat("metadata")
 def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used(
-    week: Week,
+    week: RecordedWeek,
 ) -> None:
     used = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
     by_value: dict[bytes, set[bytes]] = {}
@@ -100,7 +106,7 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
 
 
 @pytest.mark.threat("metadata")
-def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Week) -> None:
+def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: RecordedWeek) -> None:
     groups = dict[tuple[bytes, datetime, datetime | None], set[bytes]]()
     for asked, rows in week.tokens_of_days():
         used = {
@@ -114,7 +120,7 @@ def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Wee
                 times = (row.claims_since, row.due_at)
                 assert {(at.hour, at.minute, at.second) for at in times if at} == {(0, 0, 0)}
                 groups.setdefault((row.mailbox, *times), set()).add(row.lock)
-    batches = [frozenset(map(unb64, batch["add"])) for batch in week.batches()]
+    batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.batches()]
     seen = all_locks(groups)
     for locks in groups.values():  # whole batches, without used and dropped tokens
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
@@ -128,7 +134,7 @@ def all_locks(groups: dict[Any, set[bytes]]) -> set[bytes]:
 
 
 @pytest.mark.threat("metadata")
-def test_the_log_says_what_was_done_and_never_to_whom(week: Week) -> None:
+def test_the_log_says_what_was_done_and_never_to_whom(week: RecordedWeek) -> None:
     assert "post_envelope" in week.log
     for one in week.requests:
         for part in one.path.split("/"):
@@ -136,7 +142,7 @@ def test_the_log_says_what_was_done_and_never_to_whom(week: Week) -> None:
                 assert part not in week.log
 
 
-def owner_and_recipient_of_locks(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
+def owner_and_recipient_of_locks(people: tuple[Participant, ...]) -> dict[bytes, tuple[str, str]]:
     """Map each lock to the owner of its mailbox and the person who was given its token."""
     whose = {}
     for one in people:
@@ -155,25 +161,27 @@ def owner_and_recipient_of_locks(people: tuple[Villager, ...]) -> dict[bytes, tu
 
 
 @pytest.mark.threat("metadata")
-def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(week: Week) -> None:
+def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(
+    week: RecordedWeek,
+) -> None:
     whose = owner_and_recipient_of_locks(week.people)
     for batch in week.batches():
         for locks in (batch["add"], batch["drop"]):
             assert len(locks) in {0, 64, 128, 256, 512, 1024, 2048, 4096}
-            assert locks == sorted(locks, key=unb64)
-        given = {whose[lock] for lock in map(unb64, batch["add"]) if lock in whose}
+            assert locks == sorted(locks, key=decode_base64url)
+        given = {whose[lock] for lock in map(decode_base64url, batch["add"]) if lock in whose}
         assert len({person for _, person in given}) >= 2
         assert len({owner for owner, _ in given}) == 1
 
 
-def test_sealed_letters_have_only_listed_sizes(week: Week) -> None:
-    sizes = {len(unb64(json.loads(post.body)["sealed"])) for post in week.posts()}
+def test_sealed_letters_have_only_listed_sizes(week: RecordedWeek) -> None:
+    sizes = {len(decode_base64url(json.loads(post.body)["sealed"])) for post in week.posts()}
     assert sizes <= {
         1 + PREKEY_ID_BYTES + SEAL_OVERHEAD_BYTES + size for size in PADDED_SIZES_BYTES
     }
 
 
-def test_token_is_used_for_one_envelope_only(week: Week) -> None:
+def test_token_is_used_for_one_envelope_only(week: RecordedWeek) -> None:
     shown = Counter(post.token for post in week.posts())
     assert set(shown.values()) == {1}
     claims = [one.token for one in week.requests if one.path.endswith("/claim")]
@@ -187,8 +195,8 @@ def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
     Rows of one mailbox and day are mixed: if two batches have the same size, every second row is
     followed by one of the other batch, on average.
     """
-    week, nights = week_on_disk()
-    batch, mixed = batch_of(week), 0
+    week, nights = simulate_week_on_disk()
+    batch, mixed = batch_numbers_by_lock(week), 0
     for night in nights:
         for _, rows in groupby(sorted(night.tokens), key=lambda row: row[:2]):
             known = [lock for *_, lock in rows if lock in batch]

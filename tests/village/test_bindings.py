@@ -56,7 +56,7 @@ def sent() -> Network:
     ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     ana.add_contact(ben)
     ana.add_contact(caro)
-    ana.sends(SMALL_PICTURE, ben, caro, opens=3)
+    ana.send(SMALL_PICTURE, ben, caro, opens=3)
     fetch_messages(ben.device)
     return network
 
@@ -107,5 +107,5 @@ def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> Non
     def under_its_own(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
         return answer(url, honest.envelope, *arguments)
 
-    with ben.courier.playing(open_share=under_its_own), pytest.raises(DecryptionFailed):
+    with ben.courier.replace_calls(open_share=under_its_own), pytest.raises(DecryptionFailed):
         open_message(honest.name, ben.device)

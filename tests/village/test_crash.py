@@ -41,7 +41,7 @@ from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
-from tests.village.crashes import survived
+from tests.village.crashes import run_until_crash
 
 pytestmark = pytest.mark.slow
 
@@ -111,8 +111,8 @@ def both_can_write(ana: Person, ben: Person) -> bool:
     A ratchet that ran twice from one state would make one of the messages undecryptable.
     """
     before = len(fetched_names(ana)), len(fetched_names(ben))
-    ana.sends(SMALL_PICTURE, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ana.send(SMALL_PICTURE, ben)
+    ben.send(SMALL_PICTURE, ana)
     after = len(fetched_names(ana)), len(fetched_names(ben))
     return after == (before[0] + 1, before[1] + 1) and nothing_is_pending(ana, ben)
 
@@ -121,7 +121,7 @@ def test_crash_while_sending_loses_no_recorded_message(ana: Person, ben: Person)
     def survives(moments: int) -> bool:
         known = {message.name for message in ana.device.ledger.messages()}
         known_before = set(fetched_names(ben))
-        is_alive = survived(
+        is_alive = run_until_crash(
             lambda device: send_message(draft(after=device), device), ana.device, moments
         )
         recorded = {message.name for message in ana.device.ledger.messages()} - known
@@ -144,8 +144,8 @@ def test_crash_while_fetching_loses_no_message(ana: Person, ben: Person) -> None
     def survives(moments: int) -> bool:
         known_before = set(fetched_names(ben))
         fetch_messages(ana.device)  # she may need new tokens of Ben's
-        sent = {ana.sends(SMALL_PICTURE, ben).name for _ in range(2)}
-        is_alive = survived(fetch_messages, ben.device, moments)
+        sent = {ana.send(SMALL_PICTURE, ben).name for _ in range(2)}
+        is_alive = run_until_crash(fetch_messages, ben.device, moments)
         assert set(fetched_names(ben)) - known_before == sent, f"after {moments} moments"
         for name in sent:
             assert open_message(name, ben.device).files
@@ -160,7 +160,7 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
     ana: Person, ben: Person
 ) -> None:
     def survives(moments: int) -> bool:
-        name = ana.sends(SMALL_PICTURE, ben, opens=1).name
+        name = ana.send(SMALL_PICTURE, ben, opens=1).name
         fetch_messages(ben.device)
         before, shown = received_message(name, ben), list[int]()
 
@@ -168,7 +168,7 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 
-        is_alive = survived(
+        is_alive = run_until_crash(
             lambda device: show_received_message(name, show, device), ben.device, moments
         )
         if received_message(name, ben).state is InboxState.USED_UP:
@@ -204,12 +204,12 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
 def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, opened: bool) -> None:
     def survives(moments: int) -> bool:
-        name = ana.sends(SMALL_PICTURE, ben).name
+        name = ana.send(SMALL_PICTURE, ben).name
         fetch_messages(ben.device)
         if opened:
             open_message(name, ben.device)
         kept = received_message(name, ben).kept
-        is_alive = survived(lambda device: recall_message(name, device), ana.device, moments)
+        is_alive = run_until_crash(lambda device: recall_message(name, device), ana.device, moments)
         fetch_messages(ana.device)
         if any(
             copy.state is EnvelopeState.TAKEN_BACK
@@ -246,12 +246,12 @@ def test_crash_while_processing_a_recall_still_deletes_the_message(
     """Ben's device dies while it processes a recall."""
 
     def survives(moments: int) -> bool:
-        name = ana.sends(SMALL_PICTURE, ben).name
+        name = ana.send(SMALL_PICTURE, ben).name
         fetch_messages(ben.device)
         open_message(name, ben.device)
         kept = received_message(name, ben).kept
         recall_message(name, ana.device)
-        is_alive = survived(fetch_messages, ben.device, moments)
+        is_alive = run_until_crash(fetch_messages, ben.device, moments)
         fetch_messages(ben.device)
         assert is_refused(name, ben), f"after {moments} moments"
         assert kept not in ben.vault._files
@@ -268,15 +268,17 @@ def test_crash_while_adding_somebody_can_be_repeated(
     def survives(moments: int) -> bool:
         dan = friends.set_up_person(f"dan {moments}")
         link = make_invite_link(dan.device)
-        is_alive = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
+        is_alive = run_until_crash(
+            lambda device: add_person(link, dan.name, device), ana.device, moments
+        )
         known = [contact.name for contact in contacts(ana.device)]
         add_person(link, dan.name, ana.device)
         assert contact_named(dan.name, ana.device).trust is Trust.BY_LINK
         assert known.count(dan.name) <= 1
         for one in (ana, dan, ana, dan):
             fetch_messages(one.device)
-        ana.sends(SMALL_PICTURE, dan)
-        dan.sends(SMALL_PICTURE, ana)
+        ana.send(SMALL_PICTURE, dan)
+        dan.send(SMALL_PICTURE, ana)
         assert dan.open_newest().files, f"after {moments} moments"
         assert ana.open_newest().files, f"after {moments} moments"
         assert nothing_is_pending(ana, dan)
@@ -294,11 +296,11 @@ def test_crash_while_being_added_is_completed_later(
     def survives(moments: int) -> bool:
         dan = friends.set_up_person(f"dan {moments}")
         add_person(make_invite_link(ben.device), "ben", dan.device)
-        is_alive = survived(fetch_messages, ben.device, moments)
+        is_alive = run_until_crash(fetch_messages, ben.device, moments)
         for one in (ben, dan, ben, dan):
             fetch_messages(one.device)
-        dan.sends(SMALL_PICTURE, ben)
-        ben.sends(SMALL_PICTURE, dan)
+        dan.send(SMALL_PICTURE, ben)
+        ben.send(SMALL_PICTURE, dan)
         assert ben.open_newest().files, f"after {moments} moments"
         assert dan.open_newest().files, f"after {moments} moments"
         assert nothing_is_pending(ben, dan)

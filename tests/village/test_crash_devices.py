@@ -31,8 +31,8 @@ from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
-from tests.village.crashes import survived
-from tests.village.households import bare, catch_up, link
+from tests.village.crashes import run_until_crash
+from tests.village.households import add_blank_device, catch_up, link_devices
 from tests.village.test_crash import deaths_until_survival
 
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ def device_count(who: Person) -> int:
 
 
 def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
-    return not survived(work, who.device, moments, changes=())
+    return not run_until_crash(work, who.device, moments, changes=())
 
 
 def no_undecryptable_letters(*people: Person) -> bool:
@@ -79,7 +79,7 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Network
     def survives(turn: int) -> bool:
         moments = OLD_DEVICE_STEP * turn
         name = f"phone {moments}"
-        new = bare(home, name)
+        new = add_blank_device(home, name)
         here, there = link_up_to_comparison(ana.device, new.device, name)
         died = dies(lambda device: confirm_on_old_device(here, device), ana, moments)
         fetch_messages(ana.device)  # the next command sends what is in the outbox
@@ -92,7 +92,7 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Network
         catch_up(new, ana, new, ben, new, ana)
         assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
         if turn % size(2, 5) == 0:
-            assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}, f"after {moments} moments"
+            assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}, f"after {moments} moments"
             assert new.open_newest().files
             assert ana.open_newest().files
         revoke_device(name, lost=False, sheet=None, device=ana.device)
@@ -109,7 +109,7 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Network
     def survives(turn: int) -> bool:
         moments = NEW_DEVICE_STEP * turn
         name = f"phone {moments}"
-        new = bare(home, name)
+        new = add_blank_device(home, name)
         here, there = link_up_to_comparison(ana.device, new.device, name)
         confirm_on_old_device(here, ana.device)
 
@@ -125,7 +125,7 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Network
             catch_up(new, ana, new, ben, new, ana)
             assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
             if turn % size(2, 5) == 0:
-                assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}, (
+                assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}, (
                     f"after {moments} moments"
                 )
                 assert new.open_newest().files
@@ -145,8 +145,8 @@ def test_a_device_dies_while_it_revokes(home: Network) -> None:
     def survives(turn: int) -> bool:
         moments = REVOKING_STEP * turn
         name = f"phone {moments}"
-        new = bare(home, name)
-        link(ana.device, new.device, name)
+        new = add_blank_device(home, name)
+        link_devices(ana.device, new.device, name)
         catch_up(new, ana, ben, new, ana, ben)
         died = dies(
             lambda device: revoke_device(name, lost=True, sheet=None, device=device), ana, moments
@@ -165,7 +165,7 @@ def test_a_device_dies_while_it_revokes(home: Network) -> None:
             own_device(ana.device).person.head,
         )
         if turn % size(2, 5) == 0:
-            assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}, f"after {moments} moments"
+            assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}, f"after {moments} moments"
             assert ana.open_newest().files
         assert no_undecryptable_letters(ana, ben)
         return not died

@@ -18,7 +18,7 @@ from tests.send.send_device import (
     Person,
     network_of_three,
 )
-from tests.village.crashes import survived
+from tests.village.crashes import run_until_crash
 from tests.village.households import catch_up
 from tests.village.test_crash import deaths_until_survival
 
@@ -43,7 +43,7 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Network) -> No
         moments = 1 + 3 * third
         target = OTHER_RELAY_URL if ana.home[0] == RELAY_URL else RELAY_URL
         homes.add(ana.home[1])
-        is_alive = survived(
+        is_alive = run_until_crash(
             lambda device: move_all_devices(target, None, device), ana.device, moments, ()
         )
         catch_up(ana)  # the next command
@@ -54,13 +54,13 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Network) -> No
         clear_next_relay_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
-            ben.sends(SMALL_PICTURE, ana)  # he does not know of the move yet
+            ben.send(SMALL_PICTURE, ana)  # he does not know of the move yet
         catch_up(ana, ben, cleo, ana)
         assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], moments
         if third % 3 == 0:
             before = ana.received_count()
             for one in (ben, cleo):
-                one.sends(SMALL_PICTURE, ana)
+                one.send(SMALL_PICTURE, ana)
             assert ana.received_count() == before + 2, f"after {moments} moments"
             assert ana.open_newest().files
         waiting = [

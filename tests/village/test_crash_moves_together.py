@@ -29,8 +29,8 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
-from tests.village.crashes import survived
-from tests.village.households import catch_up, links
+from tests.village.crashes import run_until_crash
+from tests.village.households import add_linked_device, catch_up
 from tests.village.test_crash import deaths_until_survival
 from tests.village.test_crash_move import knows_current_list
 
@@ -68,7 +68,7 @@ class Town:
         own, others = (self.ana, self.phone), (self.ben, self.cleo)
         before = [one.received_count() for one in own]
         for one in others:
-            one.sends(SMALL_PICTURE, self.ana)
+            one.send(SMALL_PICTURE, self.ana)
         assert [one.received_count() for one in own] == [count + 2 for count in before]
         tables = (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX)
         assert [one.device.vault.keys(name) for one in own for name in tables] == [()] * 8
@@ -85,7 +85,7 @@ def start_move(device: Device, target: str) -> None:
 def network() -> Network:
     network = network_of_three()
     ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
-    catch_up(ben, cleo, ana, links(network, ana, "phone", "phone"), ben, cleo)
+    catch_up(ben, cleo, ana, add_linked_device(network, ana, "phone", "phone"), ben, cleo)
     return network
 
 
@@ -111,7 +111,7 @@ def test_crash_of_one_device_does_not_stop_the_move_of_both(
         if signs and who == "phone":
             start_move(town.ana.device, target)
         step = partial(start_move, target=target) if who == "ana" else fetch_messages
-        is_alive = survived(step, network[who].device, 1 + apart * (turn // 2), ())
+        is_alive = run_until_crash(step, network[who].device, 1 + apart * (turn // 2), ())
         town.complete_move(target)
         town.check_messages_arrive()
         network.clock.advance(seconds=1)

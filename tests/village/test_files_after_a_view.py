@@ -29,8 +29,8 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.deterministic import SeededRandomSource
-from tests.village.sealed import sends_as_it_is
-from tests.village.world import RELAY, Village, photo
+from tests.village.sealed import send_unmarked
+from tests.village.world import RELAY_URL, SingleRelayNetwork, photo
 
 pytestmark = pytest.mark.slow
 
@@ -49,21 +49,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def village() -> Village:
-    village = Village()
+def village() -> SingleRelayNetwork:
+    village = SingleRelayNetwork()
     village.set_up_person("ana")
     return village
 
 
 @pytest.fixture
-def ben(village: Village, folder: Path) -> Iterator[Device]:
+def ben(village: SingleRelayNetwork, folder: Path) -> Iterator[Device]:
     """Yield Ben's device, whose vault is on disk and whom Ana has added."""
     vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), village.people["ana"]
     ledger = VaultLedger(vault)
     device = Device(
         village.clock, SeededRandomSource("ben"), vault, ledger, village.courier, read_picture
     )
-    set_up("ben", RELAY, device)
+    set_up("ben", RELAY_URL, device)
     add_person(make_invite_link(device), "ben", ana.device)
     fetch_messages(device)
     fetch_messages(ana.device)
@@ -106,7 +106,7 @@ def contains_nothing_of(data: bytes, contents: dict[str, bytes]) -> bool:
 
 @pytest.mark.threat("gallery-auto-save")
 def test_a_view_leaves_only_sealed_files_and_a_recall_none(
-    village: Village, ben: Device, folder: Path
+    village: SingleRelayNetwork, ben: Device, folder: Path
 ) -> None:
     ana = village.people["ana"].device
     policy = MessagePolicy(village.clock.now() + timedelta(days=1))
@@ -139,12 +139,12 @@ KINDS = {
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_opens_once_leaves_no_file_at_all(
-    village: Village, ben: Device, folder: Path, kind: str
+    village: SingleRelayNetwork, ben: Device, folder: Path, kind: str
 ) -> None:
     """Not even a sealed file, and the message's record has no key any more."""
     sent, ana = KINDS[kind], village.people["ana"].device
     policy = MessagePolicy(village.clock.now() + timedelta(days=1), opens=1)
-    sends_as_it_is((sent,), "only for your eyes", policy, "ben", ana)
+    send_unmarked((sent,), "only for your eyes", policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
     before = names_of_kept_files(folder)
@@ -162,11 +162,11 @@ def test_what_opens_once_leaves_no_file_at_all(
 @pytest.mark.threat("gallery-auto-save")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_may_be_opened_again_stays_sealed(
-    village: Village, ben: Device, folder: Path, kind: str
+    village: SingleRelayNetwork, ben: Device, folder: Path, kind: str
 ) -> None:
     sent, ana = KINDS[kind], village.people["ana"].device
     policy = MessagePolicy(village.clock.now() + timedelta(days=1))
-    sends_as_it_is((sent,), None, policy, "ben", ana)
+    send_unmarked((sent,), None, policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
     before = names_of_kept_files(folder)

@@ -28,8 +28,8 @@ from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import certify_another_device, identity_of, issue_key_bundle, replace_identity
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.send.test_guard import draft
-from tests.village.households import bare, catch_up, link, links
-from tests.village.malicious_relay import changed
+from tests.village.households import add_blank_device, add_linked_device, catch_up, link_devices
+from tests.village.malicious_relay import changed_answer_trick
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | Non
 def show_card(card: bytes, of: Person) -> Trick:
     """Return a trick that shows this card, sealed like that of the person's mailbox."""
     me = own_device(of.device)
-    return changed(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
+    return changed_answer_trick(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -74,13 +74,13 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Network) -> None:
     forged = [write_key_bundle(signed_by_another), own_device(thief.device).card]
     with pytest.raises(ValueError, match="not what the specification allows"):
         write_key_bundle(added)  # the newest list does not name that certificate
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     for card in forged:
-        with ben.courier.playing(key_bundle=show_card(card, ana)):
+        with ben.courier.replace_calls(key_bundle=show_card(card, ana)):
             fetch_messages(ben.device)
         home.clock.advance(hours=9)
     assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
     assert before.device == own_device(ana.device).key.device
 
 
@@ -91,7 +91,7 @@ def test_newer_list_named_by_a_letter_is_fetched(home: Network) -> None:
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert contact_named("ana", ben.device).compared
@@ -104,9 +104,9 @@ def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Network) -> 
     ana, ben = home["ana"], home["ben"]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     reports = []
-    with ben.courier.playing(key_bundle=show_card(old, ana)):
+    with ben.courier.replace_calls(key_bundle=show_card(old, ana)):
         for _ in range(6):
             fetch_messages(ben.device)
             reports.append(contradictions(ben))
@@ -120,13 +120,13 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Network) -> None:
     """Somebody with Ana's master key signs another list beside hers, and Ben knows one of them."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     frozen = contact_named("ana", ben.device)
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(ContradictoryLists):
-        ben.sends(SMALL_PICTURE, ana)
+        ben.send(SMALL_PICTURE, ana)
     kept = DEVICE_LIST_FORK_TABLE.load(ana.id.hex(), ben.device.vault)
     assert kept is not None
     assert kept.other.digest == own_device(ana.device).person.head
@@ -142,7 +142,7 @@ def fork(ana: Person, ben: Person) -> None:
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert device_count("ana", ben) == 2
     take_contact_changes(ben.device)
@@ -158,11 +158,11 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
-    ana.sends(SMALL_PICTURE, caro)
+    ana.send(SMALL_PICTURE, caro)
     fetch_messages(caro.device)
     assert contact_named("ana", caro.device).person.head == me.person.head
     assert contradictions(ben) == []
-    caro.sends(SMALL_PICTURE, ana, ben)
+    caro.send(SMALL_PICTURE, ana, ben)
     assert ben.received_count() == 2
     assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     assert contact_named("ana", ben.device).forked
@@ -175,13 +175,13 @@ def test_who_only_claims_another_list_freezes_nobody(home: Network) -> None:
     known = contact_named("ana", caro.device)
     other = replace(known.person, head=b"f" * 32)
     store_contact(replace(known, person=other), caro.device)
-    caro.sends(SMALL_PICTURE, ana, ben)
+    caro.send(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
         home.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
     assert not contact_named("ana", ben.device).forked
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
 
 
 def make_believe(liar: Person, of: str, epoch: int) -> None:
@@ -198,15 +198,15 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Netwo
     """
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     make_believe(caro, "ana", 2**40)
-    caro.sends(SMALL_PICTURE, ana, ben)
+    caro.send(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
         home.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
-    ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(key_bundle=show_card(old, ana)):
+    ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(key_bundle=show_card(old, ana)):
         fetch_messages(ben.device)
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
@@ -222,7 +222,7 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Netwo
 def test_newer_list_is_accepted_whatever_was_claimed_before(home: Network) -> None:
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     make_believe(caro, "ana", 2**40)
-    caro.sends(SMALL_PICTURE, ana, ben)
+    caro.send(SMALL_PICTURE, ana, ben)
     issue_key_bundle(ana)
     publish_card(ana)
     fetch_messages(ben.device)
@@ -237,7 +237,7 @@ def test_claimed_newer_own_list_is_reported_as_a_claim(home: Network) -> None:
     """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
     ana, caro = home["ana"], home["caro"]
     make_believe(caro, "ana", 2**40)
-    caro.sends(SMALL_PICTURE, ana)
+    caro.send(SMALL_PICTURE, ana)
     for _ in range(4):
         fetch_messages(ana.device)
         home.clock.advance(hours=9)
@@ -256,7 +256,7 @@ def test_own_list_that_we_did_not_sign_is_reported(home: Network) -> None:
     """Somebody with the master key gave Ben a list of Ana's; his next message to her names it."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     for _ in range(2):
         fetch_messages(ana.device)
     assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
@@ -266,13 +266,13 @@ def test_own_list_that_we_did_not_sign_is_reported(home: Network) -> None:
 def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Network) -> None:
     """The relay delivers no letter about the new list for a while, and then all of them."""
     ana, ben = home["ana"], home["ben"]
-    with ben.courier.playing(waiting_envelopes=lambda *_: []):
-        links(home, ana, "phone")
+    with ben.courier.replace_calls(waiting_envelopes=lambda *_: []):
+        add_linked_device(home, ana, "phone")
         catch_up(ben, ana, ben)
         assert device_count("ana", ben) == 1
     catch_up(ben, ana, home["phone"], ben)
     assert device_count("ana", ben) == 2
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     assert contradictions(ben) == []
     for one in (ana, home["phone"]):
         assert one.open_newest().files
@@ -281,18 +281,18 @@ def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Networ
 def test_device_without_published_keys_stops_nobody(home: Network) -> None:
     """The device is on the list, but died before it published a key."""
     ana, ben = home["ana"], home["ben"]
-    dead = bare(home, "dead")
-    link(ana.device, dead.device)
+    dead = add_blank_device(home, "dead")
+    link_devices(ana.device, dead.device)
     catch_up(ana, ben)
     assert device_count("ana", ben) == 2
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 1}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
     assert ana.open_newest().files
 
 
 def test_concurrent_list_changes_are_reported_as_a_fork(home: Network) -> None:
     """Neither knows of the other's change: both report the fork, and keep their own lists."""
-    ana, phone = home["ana"], links(home, home["ana"], "phone", "phone")
-    watch = links(home, ana, "watch", "watch")
+    ana, phone = home["ana"], add_linked_device(home, home["ana"], "phone", "phone")
+    watch = add_linked_device(home, ana, "watch", "watch")
     catch_up(phone, watch, ana, phone, watch)
     revoke_device("watch", lost=False, sheet=None, device=phone.device)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
@@ -308,7 +308,7 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Network) 
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ben, "ana", confirmed=("ana",)), undo_s=60), ben.device)
     before = ana.received_count()
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).forked
     home.clock.advance(seconds=61)

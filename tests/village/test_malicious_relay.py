@@ -41,7 +41,13 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, WaitingEnvelope
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
-from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
+from tests.village.malicious_relay import (
+    HonestCall,
+    Trick,
+    changed_answer_trick,
+    error_trick,
+    flip_bit,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +84,7 @@ def undecryptable_count(who: Person) -> int:
 
 
 def change_pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
-    return changed(change)
+    return changed_answer_trick(change)
 
 
 # --- letters on their way -----------------------------------------------------------------------
@@ -86,9 +92,9 @@ def change_pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]
 
 def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
     for _ in range(3):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     for kept in (slice(0), slice(1)):
-        with ben.courier.playing(
+        with ben.courier.replace_calls(
             waiting_envelopes=change_pages(lambda page, kept=kept: page[kept])
         ):
             fetch_messages(ben.device)
@@ -98,24 +104,24 @@ def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
 def test_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
     """An honest relay's pages are that short too, if letters are large."""
     for _ in range(3):
-        ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[:1])):
+        ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[:1])):
         assert ben.received_count() == 3
 
 
 def test_omitted_letter_arrives_once_it_is_shown(ana: Person, ben: Person) -> None:
     """The relay hides the first of three letters for a while."""
     for _ in range(3):
-        ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[1:])):
+        ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[1:])):
         assert ben.received_count() == 2
     assert len(open_all(ben)) == 3
 
 
 def test_reordered_letters_all_arrive(ana: Person, ben: Person) -> None:
     for _ in range(5):
-        ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
+        ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[::-1])):
         assert ben.received_count() == 5
     assert (len(open_all(ben)), undecryptable_count(ben)) == (5, 0)
 
@@ -124,9 +130,9 @@ def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Pers
     for _ in range(2):
         for one, other in ((ana, ben), (ben, ana)):
             for _ in range(2):
-                one.sends(SMALL_PICTURE, other)
+                one.send(SMALL_PICTURE, other)
         for one in (ana, ben):
-            with one.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
+            with one.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[::-1])):
                 fetch_messages(one.device)
     assert (len(open_all(ana)), len(open_all(ben))) == (4, 4)
     assert (undecryptable_count(ana), undecryptable_count(ben)) == (0, 0)
@@ -134,9 +140,9 @@ def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Pers
 
 @pytest.mark.threat("lying-relay")
 def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, ben)
-    ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(
+    ana.send(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(
         waiting_envelopes=change_pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
     ):
         for _ in range(2):
@@ -145,28 +151,28 @@ def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Per
 
 
 def test_endless_list_of_letters_does_not_block_a_device(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(
+    ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(
         waiting_envelopes=lambda honest, *a: honest(*a[:-1], 0), acknowledge=lambda *_: None
     ):
         assert ben.received_count() == 1
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 2
 
 
 def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     seen: list[WaitingEnvelope] = []
 
     def record(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         seen.extend(page)
         return page
 
-    with ben.courier.playing(waiting_envelopes=change_pages(record)):
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(record)):
         fetch_messages(ben.device)
     replayed = [replace(one, id=EnvelopeId(bytes(15) + b"\x01"), sequence=99) for one in seen]
-    ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(
+    ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(
         waiting_envelopes=change_pages(lambda page: [*replayed, *page] if page else [])
     ):
         fetch_messages(ben.device)
@@ -180,26 +186,28 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     caro = network["caro"]
     caro.add_contact(ben)
     before = undecryptable_count(ben)
-    ana.sends(SMALL_PICTURE, ben)
-    caro.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
+    caro.send(SMALL_PICTURE, ben)
 
     def swapped(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         letters = [one.sealed for one in page][::-1]
         return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
 
-    with ben.courier.playing(waiting_envelopes=change_pages(swapped), acknowledge=lambda *_: None):
+    with ben.courier.replace_calls(
+        waiting_envelopes=change_pages(swapped), acknowledge=lambda *_: None
+    ):
         assert ben.received_count() == 0
     assert undecryptable_count(ben) == before + 2
-    ana.sends(SMALL_PICTURE, ben)
-    caro.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
+    caro.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 2
 
 
 def test_letter_for_somebody_else_opens_nothing(network: Network, ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, network["caro"])
+    ana.send(SMALL_PICTURE, network["caro"])
     home = own_device(network["caro"].device).home
     (for_caro,) = network.honest.waiting_envelopes(home.relay_url, home.mailbox, home.owner, 0)
-    with ben.courier.playing(
+    with ben.courier.replace_calls(
         waiting_envelopes=lambda _honest, *a: [for_caro] if a[-1] == 0 else [],
         acknowledge=lambda *_: None,
     ):
@@ -213,38 +221,38 @@ def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
     ana: Person, ben: Person, place: int
 ) -> None:
     for _ in range(3):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
 
     def first_turned(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
-        return [replace(page[0], sealed=flipped(page[0].sealed, place)), *page[1:]] if page else []
+        return [replace(page[0], sealed=flip_bit(page[0].sealed, place)), *page[1:]] if page else []
 
-    with ben.courier.playing(waiting_envelopes=change_pages(first_turned)):
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(first_turned)):
         assert ben.received_count() == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 1)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 3
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x01", b"\x00" * 3000, b"\x01" + b"k" * 3184])
 def test_junk_in_the_mailbox_does_not_stop_letters(ana: Person, ben: Person, junk: bytes) -> None:
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
 
     def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
 
-    with ben.courier.playing(waiting_envelopes=change_pages(with_junk)):
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(with_junk)):
         assert ben.received_count() == 1
     assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, call: str) -> None:
-    def answer_nothing(honest: Honest, *arguments: Any) -> None:
+    def answer_nothing(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(**{call: answer_nothing}), pytest.raises(WaitsInOutbox):
-        ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(**{call: answer_nothing}), pytest.raises(WaitsInOutbox):
+        ana.send(SMALL_PICTURE, ben)
     fetch_messages(ana.device)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
@@ -257,12 +265,12 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     ana: Person, ben: Person
 ) -> None:
     """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
-    ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(waiting_envelopes=change_pages(lambda _: [])):
-        ben.sends(SMALL_PICTURE, ana)  # his next key
+    ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda _: [])):
+        ben.send(SMALL_PICTURE, ana)  # his next key
     fetch_messages(ana.device)
-    ana.sends(SMALL_PICTURE, ben)
-    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[1:])):
+    ana.send(SMALL_PICTURE, ben)
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[1:])):
         assert ben.received_count() == 1
     assert own_key_count(ben) == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
@@ -273,7 +281,7 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
 def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
     for _ in range(3):
         for one, other in ((ana, ben), (ben, ana)):
-            one.sends(SMALL_PICTURE, other)
+            one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
     assert own_key_count(ben) == 2  # the one that Ana sealed to last, and the one she got since
 
@@ -283,12 +291,12 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
     ana: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.read.LETTER_COUNTER_WINDOW_SIZE", 4)
-    with ana.courier.playing(post=lambda *_: None):
-        ana.sends(SMALL_PICTURE, ben)  # the relay throws it away
+    with ana.courier.replace_calls(post=lambda *_: None):
+        ana.send(SMALL_PICTURE, ben)  # the relay throws it away
     kept = []
     for _ in range(5):
         for one, other in ((ana, ben), (ben, ana)):
-            one.sends(SMALL_PICTURE, other)
+            one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
         kept.append(own_key_count(ben))
     assert kept == [2, 3, 4, 2, 2]
@@ -296,18 +304,18 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
 
 def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben: Person) -> None:
     """Nobody can undo that, but later messages arrive, and the sender sees that one is gone."""
-    with ana.courier.playing(post=lambda *_: None):
-        ana.sends(SMALL_PICTURE, ben)
-    ana.sends(SMALL_PICTURE, ben)
+    with ana.courier.replace_calls(post=lambda *_: None):
+        ana.send(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 1
     lost, _ = sorted(query_sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
     assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
 
 
 def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     with (
-        ben.courier.playing(acknowledge=failing(RelayUnreachable(host="x"))),
+        ben.courier.replace_calls(acknowledge=error_trick(RelayUnreachable(host="x"))),
         pytest.raises(RelayUnreachable),
     ):
         fetch_messages(ben.device)
@@ -317,7 +325,7 @@ def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
 # --- keys ---------------------------------------------------------------------------------------
 
 
-def prekeys_of(honest: Honest, victim: Person, url: str) -> Any:
+def prekeys_of(honest: HonestCall, victim: Person, url: str) -> Any:
     """Return the prekeys that the relay would hand out for another device."""
     me = own_device(victim.device)
     token = Secret(b"t" * 32)
@@ -335,9 +343,9 @@ SWAPS: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "a one-time key for the X-Wing key": lambda own, _: replace(own, xwing=own.one_time),
     "the fallback key as one-time key": lambda own, _: replace(own, one_time=own.fallback),
-    "a bit of the X-Wing key": lambda own, _: replace(own, xwing=flipped(own.xwing, 100)),
-    "a bit of its signature": lambda own, _: replace(own, xwing=flipped(own.xwing)),
-    "a bit of the one-time key": lambda own, _: replace(own, one_time=flipped(own.one_time, 40)),
+    "a bit of the X-Wing key": lambda own, _: replace(own, xwing=flip_bit(own.xwing, 100)),
+    "a bit of its signature": lambda own, _: replace(own, xwing=flip_bit(own.xwing)),
+    "a bit of the one-time key": lambda own, _: replace(own, one_time=flip_bit(own.one_time, 40)),
     "nothing": lambda own, _: replace(own, one_time=b"", xwing=b""),
 }
 
@@ -347,12 +355,12 @@ SWAPS: dict[str, Callable[[Any, Any], Any]] = {
 def test_keys_that_are_not_of_that_device_are_not_sealed_to(network: Network, swap: str) -> None:
     ben, dan, mallory = network["ben"], network.set_up_person("dan"), network["caro"]
 
-    def swapped(honest: Honest, url: str, *arguments: Any) -> Any:
+    def swapped(honest: HonestCall, url: str, *arguments: Any) -> Any:
         return SWAPS[swap](honest(url, *arguments), prekeys_of(honest, mallory, url))
 
     link = make_invite_link(ben.device)
     with (
-        dan.courier.playing(claim_prekeys=swapped),
+        dan.courier.replace_calls(claim_prekeys=swapped),
         pytest.raises((BadSignature, BadPrekey)),
     ):
         add_person(link, "ben", dan.device)
@@ -361,7 +369,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(network: Network, sw
     add_person(link, "ben", dan.device)
     fetch_messages(ben.device)
     fetch_messages(dan.device)
-    dan.sends(SMALL_PICTURE, ben)
+    dan.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 1
 
 
@@ -374,7 +382,7 @@ def test_contact_is_not_half_added_if_the_relay_refuses(
     ben, dan = network["ben"], network.set_up_person("dan")
     link = make_invite_link(ben.device)
     for call in ("key_bundle", "claim_prekeys"):
-        with dan.courier.playing(**{call: failing(error)}), pytest.raises(type(error)):
+        with dan.courier.replace_calls(**{call: error_trick(error)}), pytest.raises(type(error)):
             add_person(link, "ben", dan.device)
         assert contacts(dan.device) == ()
     add_person(link, "ben", dan.device)
@@ -385,33 +393,36 @@ def test_contact_is_not_half_added_if_the_relay_refuses(
 
 @pytest.mark.parametrize("size", ["same", "cut", "longer", "none"])
 def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person, size: str) -> None:
-    ana.sends(SMALL_PICTURE, ben, opens=1)
+    ana.send(SMALL_PICTURE, ben, opens=1)
     changes = {
-        "same": lambda blob: flipped(blob, 3000),
+        "same": lambda blob: flip_bit(blob, 3000),
         "cut": lambda blob: blob[:-1],
         "longer": lambda blob: blob + b"\0",
         "none": lambda _: b"",
     }
-    with ben.courier.playing(blob=changed(changes[size])), pytest.raises(BlobChanged):
+    with (
+        ben.courier.replace_calls(blob=changed_answer_trick(changes[size])),
+        pytest.raises(BlobChanged),
+    ):
         open_all(ben)
     assert ben.courier.calls["open_share"] == 0  # nothing was used up
     assert len(open_all(ben)) == 1
 
 
 def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, ben)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     one, two = (message.manifest for message in received_messages(ben.device))
     assert one is not None
     assert two is not None
 
-    def swapped(honest: Honest, url: str, blob: bytes, _token: Secret) -> bytes:
+    def swapped(honest: HonestCall, url: str, blob: bytes, _token: Secret) -> bytes:
         other = two if blob == one.blobs[0].id else one
         return honest(url, other.blobs[0].id, other.fetch_token)  # type: ignore[no-any-return]
 
     for message in received_messages(ben.device):
-        with ben.courier.playing(blob=swapped), pytest.raises(BlobChanged):
+        with ben.courier.replace_calls(blob=swapped), pytest.raises(BlobChanged):
             open_message(message.name, ben.device)
     assert len(open_all(ben)) == 2
 
@@ -420,10 +431,12 @@ def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) ->
 def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
     ana: Person, ben: Person
 ) -> None:
-    ana.sends(SMALL_PICTURE, ben, opens=1)
+    ana.send(SMALL_PICTURE, ben, opens=1)
     for wrong in (Secret(bytes(32)), Secret(b"\xff" * 32)):
         with (
-            ben.courier.playing(open_share=changed(lambda _, wrong=wrong: wrong)),
+            ben.courier.replace_calls(
+                open_share=changed_answer_trick(lambda _, wrong=wrong: wrong)
+            ),
             pytest.raises(DecryptionFailed),
         ):
             open_all(ben)
@@ -433,23 +446,23 @@ def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
 
 
 def test_message_opens_once_a_withheld_file_is_there(ana: Person, ben: Person) -> None:
-    ana.sends(SMALL_PICTURE, ben, opens=1)
-    with ben.courier.playing(blob=failing(NoSuchBlob())), pytest.raises(NoSuchBlob):
+    ana.send(SMALL_PICTURE, ben, opens=1)
+    with ben.courier.replace_calls(blob=error_trick(NoSuchBlob())), pytest.raises(NoSuchBlob):
         open_all(ben)
     assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize("call", ["blob", "open_share", "finish_opening"])
 def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) -> None:
-    ana.sends(SMALL_PICTURE, ben, opens=1)
+    ana.send(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
     name = received_messages(ben.device)[0].name
 
-    def cut_off(honest: Honest, *arguments: Any) -> None:
+    def cut_off(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ben.courier.playing(**{call: cut_off}):
+    with ben.courier.replace_calls(**{call: cut_off}):
         if call == "finish_opening":
             assert open_message(name, ben.device).files
         else:
@@ -475,9 +488,9 @@ def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) ->
 def test_false_status_does_not_prevent_a_recall(
     ana: Person, ben: Person, lie: EnvelopeState
 ) -> None:
-    posted = ana.sends(SMALL_PICTURE, ben)
+    posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    with ana.courier.playing(envelope_status=lambda *_: EnvelopeStatus(lie, opened=0)):
+    with ana.courier.replace_calls(envelope_status=lambda *_: EnvelopeStatus(lie, opened=0)):
         query_sent_messages(ana.device)
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
@@ -486,10 +499,10 @@ def test_false_status_does_not_prevent_a_recall(
 
 def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Person) -> None:
     """It kept its share and the files, but the note makes Ben's device delete the other share."""
-    posted = ana.sends(SMALL_PICTURE, ben)
+    posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
-    with ana.courier.playing(withdraw=lambda *_: claimed):
+    with ana.courier.replace_calls(withdraw=lambda *_: claimed):
         recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
         open_all(ben)
@@ -497,11 +510,11 @@ def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Per
 
 
 def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
-    posted = ana.sends(SMALL_PICTURE, ben)
+    posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
     with (
-        ben.courier.playing(waiting_envelopes=change_pages(lambda _: [])),
+        ben.courier.replace_calls(waiting_envelopes=change_pages(lambda _: [])),
         pytest.raises(TakenBack),
     ):
         open_all(ben)
@@ -509,11 +522,11 @@ def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
 
 def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
     """The relay only claims that it deleted the letter, its share and the files."""
-    posted = ana.sends(SMALL_PICTURE, ben)
+    posted = ana.send(SMALL_PICTURE, ben)
     claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
-    with ana.courier.playing(withdraw=lambda *_: claimed):
+    with ana.courier.replace_calls(withdraw=lambda *_: claimed):
         recall_message(posted.name, ana.device)
-    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
+    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[::-1])):
         fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
     assert (received.state, received.manifest) == (InboxState.TAKEN_BACK, None)
@@ -528,7 +541,10 @@ def test_a_relay_cannot_say_who_somebody_is(network: Network, ana: Person) -> No
     true, other = own_device(ben.device), own_device(network["caro"].device)
     shown = seal_key_bundle(other.card, true.person.id, true.home.mailbox)
     link = make_invite_link(ben.device)
-    with dan.courier.playing(key_bundle=changed(lambda _: shown)), pytest.raises(InviteKeysDiffer):
+    with (
+        dan.courier.replace_calls(key_bundle=changed_answer_trick(lambda _: shown)),
+        pytest.raises(InviteKeysDiffer),
+    ):
         add_person(link, "ben", dan.device)
     assert contacts(dan.device) == ()
     add_person(link, "ben", dan.device)
@@ -541,11 +557,11 @@ def test_a_relay_cannot_say_who_somebody_is(network: Network, ana: Person) -> No
 def test_false_prekey_count_loses_no_letter(
     network: Network, ana: Person, ben: Person, count: int
 ) -> None:
-    with ben.courier.playing(prekey_count=lambda *_: count):
+    with ben.courier.replace_calls(prekey_count=lambda *_: count):
         for _ in range(3):
             fetch_messages(ben.device)
     dan = network.set_up_person("dan")
     dan.add_contact(ben)
     for one in (ana, dan):
-        one.sends(SMALL_PICTURE, ben)
+        one.send(SMALL_PICTURE, ben)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)

@@ -31,8 +31,8 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
-from tests.village.households import links
-from tests.village.malicious_relay import Honest, MaliciousCourier
+from tests.village.households import add_linked_device
+from tests.village.malicious_relay import HonestCall, MaliciousCourier
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def network() -> Network:
 def thief_of(who: Person, network: Network) -> Device:
     """Return a copy of a device with another ML-DSA-65 key: its classical keys were computed."""
     vault = MemoryVault()
-    vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
+    vault._tables = {name: dict(records) for name, records in who.vault._tables.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
     courier = MaliciousCourier(network.honest)
     return replace(
@@ -64,13 +64,13 @@ def publish(device: Device, *, reaches: bool = True) -> Prekeys:
     """Let a device publish prekeys, and return them; the relay gets them only if ``reaches``."""
     sets = list[Prekeys]()
 
-    def record(honest: Honest, *arguments: Any) -> Any:
+    def record(honest: HonestCall, *arguments: Any) -> Any:
         sets.append(arguments[-1])
         return honest(*arguments) if reaches else 50
 
     courier = device.courier
     assert isinstance(courier, MaliciousCourier)
-    with courier.playing(publish_prekeys=record):
+    with courier.replace_calls(publish_prekeys=record):
         publish_prekeys(device)
     return sets[-1]
 
@@ -79,10 +79,10 @@ def publish(device: Device, *, reaches: bool = True) -> Prekeys:
 def changing_prekeys(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> Iterator[None]:
     """Let the relay change the answer to every claim of prekeys with ``bundle``."""
 
-    def trick(honest: Honest, *arguments: Any) -> PrekeyBundle:
+    def trick(honest: HonestCall, *arguments: Any) -> PrekeyBundle:
         return bundle(honest(*arguments))
 
-    with who.courier.playing(claim_prekeys=trick):
+    with who.courier.replace_calls(claim_prekeys=trick):
         yield
 
 
@@ -145,7 +145,7 @@ def test_a_prekey_of_another_device_of_hers_is_refused(
     network: Network, names: tuple[str, ...]
 ) -> None:
     ana, ben = network["ana"], network["ben"]
-    phones = publish(links(network, ben, "phone").device)
+    phones = publish(add_linked_device(network, ben, "phone").device)
     link = make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: with_keys_of(true, phones, names))
 

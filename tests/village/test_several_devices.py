@@ -39,7 +39,14 @@ from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import query_sent_messages
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
-from tests.village.households import bare, catch_up, ids, in_touch, link, links
+from tests.village.households import (
+    add_blank_device,
+    add_linked_device,
+    can_all_write,
+    catch_up,
+    link_devices,
+    owner_and_device_ids,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +58,7 @@ def home() -> Network:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    phone = links(network, ana, "phone", "phone")
+    phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
     return network
 
@@ -73,7 +80,7 @@ def test_linked_device_has_the_contacts_of_the_first_one(home: Network) -> None:
 
 def test_each_device_receives_its_own_copy(home: Network) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     copies = [one.open_newest().files[0].data for one in (ana, phone)]
     assert copies[0] != copies[1]
     (message,) = ben.device.ledger.messages()
@@ -83,8 +90,8 @@ def test_each_device_receives_its_own_copy(home: Network) -> None:
 
 def test_each_device_writes_under_its_persons_name(home: Network) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
-    phone.sends(SMALL_PICTURE, ben)
-    ana.sends(SMALL_PICTURE, ben)
+    phone.send(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 2
     assert {one.sender_name for one in received_messages(ben.device)} == {"ana"}
     assert {one.state for one in received_messages(ben.device)} == {InboxState.WAITING}
@@ -94,10 +101,10 @@ def test_each_device_writes_under_its_persons_name(home: Network) -> None:
 def test_message_reaches_the_other_device_of_a_revoked_one(home: Network) -> None:
     """Ben has revoked his phone, and Ana does not know it: her message reaches his laptop."""
     ana, ben = home["ana"], home["ben"]
-    phone = links(home, ben, "phone", "phone")
+    phone = add_linked_device(home, ben, "phone", "phone")
     catch_up(ana, phone, ben, ana)
     revoke_device("phone", lost=False, sheet=None, device=ben.device)
-    assert ana.sends(SMALL_PICTURE, ben).devices == {"ben": 1}
+    assert ana.send(SMALL_PICTURE, ben).devices == {"ben": 1}
     (sent,) = query_sent_messages(ana.device)
     assert sorted(copy.state_in_words for copy in sent.copies) == ["refused", "waiting"]
     assert ben.received_count() == 1
@@ -106,15 +113,15 @@ def test_message_reaches_the_other_device_of_a_revoked_one(home: Network) -> Non
 def test_devices_linked_by_different_devices_get_in_touch(home: Network) -> None:
     """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    watch = links(home, phone, "watch", "watch")
-    tablet = bare(home, "tablet")
-    link(watch.device, tablet.device, "tablet")
+    watch = add_linked_device(home, phone, "watch", "watch")
+    tablet = add_blank_device(home, "tablet")
+    link_devices(watch.device, tablet.device, "tablet")
     for _ in range(3):
         catch_up(watch, tablet, phone, ben, ana)
-    assert in_touch(ana, tablet, watch, phone)
+    assert can_all_write(ana, tablet, watch, phone)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ben, tablet, ana, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert tablet.received_count() == 1
     assert no_undecryptable_letters(ana, tablet, phone, ben)
 
@@ -122,10 +129,10 @@ def test_devices_linked_by_different_devices_get_in_touch(home: Network) -> None
 def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Network) -> None:
     """The tokens that the watch lent to the tablet end when the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    watch = links(home, phone, "watch", "watch")
+    watch = add_linked_device(home, phone, "watch", "watch")
     for _ in range(3):
         catch_up(ana, phone, watch, ben)
-    tablet = bare(home, "tablet")
+    tablet = add_blank_device(home, "tablet")
     here = start_on_old_device(None, watch.device)
     there = start_on_new_device(here.code, "tablet", tablet.device)
     here = poll_old_device(here, watch.device)
@@ -140,7 +147,7 @@ def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Network) -
     for _ in range(12):
         catch_up(tablet, phone, ana, ben)
         home.clock.advance(days=1)
-    assert in_touch(ana, phone, tablet)
+    assert can_all_write(ana, phone, tablet)
 
 
 @pytest.mark.threat("stolen-device")
@@ -150,7 +157,10 @@ def test_statement_of_a_device_about_its_own_person_stops_nobody(
 ) -> None:
     """A thief lets the watch send a note dated at the end of time; then the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    watch, more = links(home, ana, "watch", "watch"), links(home, ana, "more", "more")
+    watch, more = (
+        add_linked_device(home, ana, "watch", "watch"),
+        add_linked_device(home, ana, "more", "more"),
+    )
     for _ in range(3):
         catch_up(phone, watch, more, ana)
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
@@ -160,7 +170,7 @@ def test_statement_of_a_device_about_its_own_person_stops_nobody(
         SharedBlock: SharedBlock(ana.id, at, blocked=True),
     }[about]
     for to in (ana, phone):
-        found = addressee_of(*ids(to), watch.device)
+        found = addressee_of(*owner_and_device_ids(to), watch.device)
         assert found is not None
         seal_and_queue_letter(
             write_sync_note(note), found, outer_parts_without_content(watch.device), watch.device
@@ -170,8 +180,8 @@ def test_statement_of_a_device_about_its_own_person_stops_nobody(
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     for _ in range(3):
         catch_up(ana, phone, more, ben)
-    assert in_touch(ana, phone, more)
-    assert all(in_touch(one, ben) for one in (ana, phone, more))
+    assert can_all_write(ana, phone, more)
+    assert all(can_all_write(one, ben) for one in (ana, phone, more))
 
 
 def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Network) -> None:
@@ -180,7 +190,7 @@ def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Network) -> 
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)
     note = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
-    found = addressee_of(*ids(ana), phone.device)
+    found = addressee_of(*owner_and_device_ids(ana), phone.device)
     assert found is not None
     seal_and_queue_letter(
         write_sync_note(note), found, outer_parts_without_content(phone.device), phone.device

@@ -27,7 +27,7 @@ from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person
-from tests.village.malicious_relay import changed
+from tests.village.malicious_relay import changed_answer_trick
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +95,7 @@ class Conversation:
         if opens is None:
             send_text(sender, other.name)
         else:
-            sender.sends(SMALL_PICTURE, other, opens=opens)
+            sender.send(SMALL_PICTURE, other, opens=opens)
         fetch_messages(other.device)
         open_message(received_messages(other.device)[-1].name, other.device)
 
@@ -129,8 +129,10 @@ def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
             recording = conversation.recordings[one.name]
             tricks = {"waiting_envelopes": recording.waiting, "open_share": recording.open_share}
             if request.param == "fallback key":
-                tricks["claim_prekeys"] = changed(lambda keys: replace(keys, one_time=None))
-            stack.enter_context(one.courier.playing(**tricks))
+                tricks["claim_prekeys"] = changed_answer_trick(
+                    lambda keys: replace(keys, one_time=None)
+                )
+            stack.enter_context(one.courier.replace_calls(**tricks))
         people[0].add_contact(people[1])
         yield replace(conversation, uses_fallback_key=request.param == "fallback key")
 
@@ -138,7 +140,7 @@ def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
 def copied_vault(who: Person) -> MemoryVault:
     """Return a copy of all records and files of a vault."""
     vault = MemoryVault()
-    vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
+    vault._tables = {name: dict(records) for name, records in who.vault._tables.items()}
     vault._files = dict(who.vault._files)
     return vault
 
@@ -185,7 +187,7 @@ def _account_opens(vault: Vault, letter: RecordedLetter) -> bool:
 
 def contains(vault: MemoryVault, secret: Secret) -> bool:
     """Return whether the secret's bytes are anywhere in the vault."""
-    records = (record for table in vault._drawers.values() for record in table.values())
+    records = (record for table in vault._tables.values() for record in table.values())
     return any(secret.reveal() in one for one in (*records, *vault._files.values()))
 
 

@@ -23,14 +23,14 @@ from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import Post, disk_relay, served
-from tests.carry.test_expire import arrive
+from tests.carry.relays import SampleMessage, disk_relay, serve_app
+from tests.carry.test_expire import create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.send.room_text import send_text
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.sizes import size
-from tests.village.households import catch_up, links
-from tests.village.view_once import DEVICES, OPENERS, openings, race
+from tests.village.households import add_linked_device, catch_up
+from tests.village.view_once import DEVICE_COUNT, OPENER_COUNT, count_openings, run_race
 
 pytestmark = pytest.mark.slow
 
@@ -41,8 +41,10 @@ RUNS = size(8, 20)  # 200 with: python -m tests.village.view_once --runs 200
 @pytest.mark.usefixtures("socket_enabled")
 def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
     for seed in range(RUNS):
-        results = race(seed)
-        assert (results.total(), openings(results)) == (OPENERS, 1), f"seed {seed}: {dict(results)}"
+        results = run_race(seed)
+        assert (results.total(), count_openings(results)) == (OPENER_COUNT, 1), (
+            f"seed {seed}: {dict(results)}"
+        )
 
 
 @pytest.mark.real
@@ -50,21 +52,21 @@ def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
 @pytest.mark.usefixtures("socket_enabled")
 def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
     random_source, clock = SeededRandomSource(), SettableClock()
-    posts = [Post(random_source=random_source) for _ in range(DEVICES)]
+    posts = [SampleMessage(random_source=random_source) for _ in range(DEVICE_COUNT)]
     with (
         disk_relay(tmp_path, clock) as relay,
-        served(relay_app(relay)) as url,
+        serve_app(relay_app(relay)) as url,
         new_relay_client() as web,
     ):
         courier = HttpCourier(web)
         for post in posts:
             post.group = posts[0].group
             courier.create_mailbox(url, post.mailbox, post.owner)
-            courier.register_token(url, post.mailbox, post.owner, post.granted())
+            courier.register_token(url, post.mailbox, post.owner, post.send_token())
             courier.post(url, post.token, post.envelope(1, blobs=False))
 
         def opens(number: int) -> bool:
-            post = posts[number % DEVICES]
+            post = posts[number % DEVICE_COUNT]
             try:
                 courier.open_share(url, post.id, post.open, number.to_bytes(16))
                 courier.finish_opening(url, post.id, post.open, number.to_bytes(16))
@@ -72,8 +74,8 @@ def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
                 return False
             return True
 
-        with ThreadPoolExecutor(OPENERS) as racers:
-            assert sum(racers.map(opens, range(OPENERS))) == 1
+        with ThreadPoolExecutor(OPENER_COUNT) as racers:
+            assert sum(racers.map(opens, range(OPENER_COUNT))) == 1
 
 
 @pytest.mark.threat("view-once-bypass")
@@ -82,9 +84,9 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
     """The relay's rows are on disk, and it stores a thousand other envelopes."""
 
     async def scenario() -> tuple[float, int]:
-        post = Post()
+        post = SampleMessage()
         with disk_relay(tmp_path, SettableClock()) as relay:
-            await arrive(relay, post, 1)
+            await create_mailbox_and_post(relay, post, 1)
             others = [_another(post) for _ in range(1000)]
             await asyncio.gather(
                 *(accept(one.envelope(1, blobs=False), post.token, relay) for one in others)
@@ -101,8 +103,8 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
     assert took <= 1
 
 
-def _another(post: Post) -> Post:
-    other = Post(random_source=post.random_source)
+def _another(post: SampleMessage) -> SampleMessage:
+    other = SampleMessage(random_source=post.random_source)
     other.mailbox = post.mailbox
     return other
 
@@ -118,7 +120,7 @@ def friends() -> Network:
 @pytest.fixture
 def ben(friends: Network) -> Person:
     """Return Ben, who has fetched a message from Ana that opens once."""
-    friends["ana"].sends(SMALL_PICTURE, friends["ben"], opens=1)
+    friends["ana"].send(SMALL_PICTURE, friends["ben"], opens=1)
     fetch_messages(friends["ben"].device)
     return friends["ben"]
 
@@ -135,7 +137,7 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Network, ben: Person) 
     assert ben.vault._files == before
     assert (newest(ben).state, newest(ben).manifest) == (InboxState.USED_UP, None)
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ben.vault.keys(UNREPORTED_OPENING) == ()
-    for table in ben.vault._drawers.values():
+    for table in ben.vault._tables.values():
         for record in table.values():
             assert manifest.secret.reveal() not in record
     with pytest.raises(UsedUp) as refused:
@@ -196,7 +198,7 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
 @pytest.mark.threat("n-plus-one-views")
 def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben, opens=3)
+    ana.send(SMALL_PICTURE, ben, opens=3)
     fetch_messages(ben.device)
     name, before = newest(ben).name, dict(ben.vault._files)
     for view in range(1, 4):
@@ -241,9 +243,9 @@ def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
-    phone = links(network, ana, "phone", "phone")
+    phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
-    assert ben.sends(SMALL_PICTURE, ana, opens=1).devices == {"ana": 2}
+    assert ben.send(SMALL_PICTURE, ana, opens=1).devices == {"ana": 2}
     catch_up(ana, phone)
     winner, other = (phone, ana) if first == "phone" else (ana, phone)
     assert winner.open_newest().files
@@ -253,6 +255,6 @@ def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None
         InboxState.USED_UP,
         InboxState.ELSEWHERE,
     )
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}  # without a limit each opens its own
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}  # without a limit each opens its own
     catch_up(ana, phone)
     assert {len(one.open_newest().files) for one in (ana, phone)} == {1}

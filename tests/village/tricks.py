@@ -126,7 +126,7 @@ TRICKS_FOR_ANY_CALL: Final[tuple[Trick, ...]] = (
 # --- letters ------------------------------------------------------------------------------------
 
 
-def ignore(_call: Any) -> None:
+def acknowledge_only(_call: Any) -> None:
     """Acknowledge the call, and do nothing."""
 
 
@@ -137,7 +137,7 @@ def answer_random_status(call: Any) -> EnvelopeStatus:
     return EnvelopeStatus(call.rng.choice(list(EnvelopeState)), call.rng.randrange(3))
 
 
-def post_changed(call: Any) -> None:
+def post_with_flipped_bit(call: Any) -> None:
     """Post the letter with one bit flipped."""
     url, token, envelope = call.arguments
     changed = replace(envelope, sealed=with_flipped_bit(envelope.sealed, call.rng))
@@ -154,22 +154,22 @@ def post_earlier_letter_too(call: Any) -> None:
     call.adversary.call_relay(call.caller, "post", (url, token, again))
 
 
-def reorder(call: Any) -> list[WaitingEnvelope]:
+def shuffle_letters(call: Any) -> list[WaitingEnvelope]:
     page: list[WaitingEnvelope] = list(call.forward())
     call.rng.shuffle(page)
     return page
 
 
-def withhold_some(call: Any) -> list[WaitingEnvelope]:
+def withhold_letters(call: Any) -> list[WaitingEnvelope]:
     return [one for one in call.forward() if call.rng.random() < 0.5]
 
 
-def show_twice(call: Any) -> list[WaitingEnvelope]:
+def repeat_letters(call: Any) -> list[WaitingEnvelope]:
     page = call.forward()
     return [*page, *page]
 
 
-def show_old_letters_again(call: Any) -> list[WaitingEnvelope]:
+def replay_letters(call: Any) -> list[WaitingEnvelope]:
     """Show earlier letters again, with new sequence numbers and more time left."""
     page = list(call.forward())
     old = [one for earlier_call in call.earlier_calls() for one in earlier_call.answer]
@@ -236,11 +236,11 @@ def hand_out_others_keys(call: Any) -> PrekeyBundle:
     return replace(true, **{name: getattr(other, name) for name in some})
 
 
-def run_out_of_keys(call: Any) -> PrekeyBundle:
+def omit_one_time_key(call: Any) -> PrekeyBundle:
     return replace(call.forward(), one_time=None)
 
 
-def miscount(call: Any) -> int:
+def answer_wrong_count(call: Any) -> int:
     call.forward()
     return call.rng.choice((0, 1, 50, 10**9))
 
@@ -248,12 +248,12 @@ def miscount(call: Any) -> int:
 # --- content ------------------------------------------------------------------------------------
 
 
-def truncate(call: Any) -> bytes:
+def truncate_blob(call: Any) -> bytes:
     data: bytes = call.forward()
     return data[: int(call.rng.random() * len(data))]
 
 
-def lengthen(call: Any) -> bytes:
+def lengthen_blob(call: Any) -> bytes:
     return bytes(call.forward()) + b"\0" * call.rng.randrange(1, 9)
 
 
@@ -293,34 +293,34 @@ def race_two_openers(call: Any) -> Secret:
 
 TRICKS_BY_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "waiting_envelopes": (
-        reorder,
-        withhold_some,
-        show_twice,
-        show_old_letters_again,
+        shuffle_letters,
+        withhold_letters,
+        repeat_letters,
+        replay_letters,
         swap_letters,
         show_others_letters,
     ),
-    "post": (ignore, post_changed, post_earlier_letter_too),
-    "acknowledge": (ignore,),
+    "post": (acknowledge_only, post_with_flipped_bit, post_earlier_letter_too),
+    "acknowledge": (acknowledge_only,),
     "withdraw": (answer_random_status,),
     "envelope_status": (answer_random_status,),
     "key_bundle": (split_view, roll_back_list),
     "publish_key_bundle": (ignore_list,),
-    "publish_prekeys": (miscount,),
-    "prekey_count": (miscount,),
-    "claim_prekeys": (hand_out_others_keys, run_out_of_keys),
-    "register_token": (ignore,),
-    "drop_send_token": (ignore,),
-    "change_tokens": (ignore,),
-    "upload_blob": (ignore,),
-    "blob": (truncate, lengthen),
+    "publish_prekeys": (answer_wrong_count,),
+    "prekey_count": (answer_wrong_count,),
+    "claim_prekeys": (hand_out_others_keys, omit_one_time_key),
+    "register_token": (acknowledge_only,),
+    "drop_send_token": (acknowledge_only,),
+    "change_tokens": (acknowledge_only,),
+    "upload_blob": (acknowledge_only,),
+    "blob": (truncate_blob, lengthen_blob),
     "open_share": (answer_wrong_share, replay_share, race_two_openers),
-    "finish_opening": (ignore,),
-    "report_vault_unlock": (ignore,),
-    "allow_more_tries": (ignore,),
-    "replace_unlock_token": (ignore,),
-    "set_close_token": (ignore,),
-    "close_mailbox": (ignore,),
-    "create_lock": (ignore,),
-    "create_mailbox": (ignore,),
+    "finish_opening": (acknowledge_only,),
+    "report_vault_unlock": (acknowledge_only,),
+    "allow_more_tries": (acknowledge_only,),
+    "replace_unlock_token": (acknowledge_only,),
+    "set_close_token": (acknowledge_only,),
+    "close_mailbox": (acknowledge_only,),
+    "create_lock": (acknowledge_only,),
+    "create_mailbox": (acknowledge_only,),
 }

@@ -19,40 +19,44 @@ from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish_attempt, release_key_share
-from tests.carry.relays import Post, disk_relay
-from tests.carry.test_expire import arrive
+from tests.carry.relays import SampleMessage, disk_relay
+from tests.carry.test_expire import create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock
 
-OPENERS = 100
-DEVICES = 3
+OPENER_COUNT = 100
+DEVICE_COUNT = 3
 
 
-def race(seed: int) -> Counter[str]:
+def run_race(seed: int) -> Counter[str]:
     """Run one race on a new disk, and count what the openers were told."""
     with (
         tempfile.TemporaryDirectory() as folder,
         disk_relay(Path(folder), SettableClock()) as relay,
     ):
-        return asyncio.run(_race(relay, Random(seed)))
+        return asyncio.run(_run_race_on(relay, Random(seed)))
 
 
-async def _race(relay: Relay, random_source: Random) -> Counter[str]:
+async def _run_race_on(relay: Relay, random_source: Random) -> Counter[str]:
     counting = SeededRandomSource()
-    posts = [Post(random_source=counting) for _ in range(DEVICES)]
+    posts = [SampleMessage(random_source=counting) for _ in range(DEVICE_COUNT)]
     for post in posts:
         post.group = posts[0].group
-        await arrive(relay, post, 1)
+        await create_mailbox_and_post(relay, post, 1)
     start = asyncio.Event()
     openers = [
-        asyncio.create_task(_open(posts[n % DEVICES], n, start, relay, random_source.random()))
-        for n in range(OPENERS)
+        asyncio.create_task(
+            _try_to_open(posts[n % DEVICE_COUNT], n, start, relay, random_source.random())
+        )
+        for n in range(OPENER_COUNT)
     ]
     await asyncio.sleep(0)
     start.set()
     return Counter(await asyncio.gather(*openers))
 
 
-async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, draw: float) -> str:
+async def _try_to_open(
+    post: SampleMessage, number: int, start: asyncio.Event, relay: Relay, draw: float
+) -> str:
     """Ask for the share after a random delay; after success, maybe ask again, and finish."""
     await start.wait()
     for _ in range(int(draw * 7)):
@@ -66,10 +70,10 @@ async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, dra
         await finish_attempt(post.id, post.open, attempt, relay)
     except UsedUp:
         return "used up"
-    return f"opened on device {number % DEVICES}"
+    return f"opened on device {number % DEVICE_COUNT}"
 
 
-def openings(results: Counter[str]) -> int:
+def count_openings(results: Counter[str]) -> int:
     """Return how many openers got the share."""
     return sum(count for what, count in results.items() if what != "used up")
 
@@ -80,9 +84,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200)
     runs, begun, winners = parser.parse_args().runs, time.monotonic(), Counter[str]()
     for seed in range(runs):
-        results = race(seed)
+        results = run_race(seed)
         winners.update({what: count for what, count in results.items() if what != "used up"})
-        if openings(results) != 1:
+        if count_openings(results) != 1:
             sys.stdout.write(f"seed {seed}: {dict(results)}\n")
             return 1
     took = time.monotonic() - begun

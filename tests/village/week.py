@@ -31,12 +31,12 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from tests.deterministic import SettableClock
-from tests.in_memory.courier import InProcess, Run
+from tests.in_memory.courier import InProcessTransport, RunCoroutine
 from tests.send.room_text import send_text
-from tests.village.world import RELAY, Village, Villager
+from tests.village.world import RELAY_URL, Participant, SingleRelayNetwork
 
-NAMES = ("ana", "ben", "caro", "dan", "eva")
-DAYS = 7
+PEOPLE = ("ana", "ben", "caro", "dan", "eva")
+DAY_COUNT = 7
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ class RecordedRequest:
     status: int
 
 
-class Tap(httpx.BaseTransport):
+class RecordingTransport(httpx.BaseTransport):
     """A transport that passes every request on, and records it."""
 
-    def __init__(self, apps: dict[str, Any], run: Run) -> None:
-        self._inner = InProcess(apps, run)
+    def __init__(self, apps: dict[str, Any], run: RunCoroutine) -> None:
+        self._inner = InProcessTransport(apps, run)
         self.asked: list[RecordedRequest] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
         answer = self._inner.handle_request(request)
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        token = unb64(bearer) if bearer else None
+        token = decode_base64url(bearer) if bearer else None
         path = request.url.path.removeprefix("/v1/")
         heads = {key: value for key, value in request.headers.items() if "entrenous-" in key}
         self.asked.append(
@@ -71,12 +71,12 @@ class Tap(httpx.BaseTransport):
         return answer
 
 
-def unb64(text: str) -> bytes:
+def decode_base64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 @dataclass(frozen=True)
-class Day:
+class DayEnd:
     """The number of requests, and of recorded rows, until the end of a day."""
 
     requests: int
@@ -84,18 +84,18 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Week:
+class RecordedWeek:
     """A record of the relay, and the people, who know more."""
 
-    people: tuple[Villager, ...]
+    people: tuple[Participant, ...]
     requests: tuple[RecordedRequest, ...]
     rows: tuple[Any, ...]
-    days: tuple[Day, ...]
+    days: tuple[DayEnd, ...]
     log: str
 
     def tokens_of_days(self) -> Iterator[tuple[tuple[RecordedRequest, ...], list[StoredToken]]]:
         """Yield, for each day, all requests until its end and the tokens that were stored then."""
-        for before, day in itertools.pairwise((Day(0, 0), *self.days)):
+        for before, day in itertools.pairwise((DayEnd(0, 0), *self.days)):
             rows = self.rows[before.rows : day.rows]
             yield (
                 self.requests[: day.requests],
@@ -118,7 +118,7 @@ class Week:
         ]
 
 
-def simulate_day(day: int, people: list[Villager], clock: SettableClock) -> None:
+def simulate_day(day: int, people: list[Participant], clock: SettableClock) -> None:
     """Let everybody write, fetch and open some messages for a day.
 
     Two people write so much that they are given further tokens every day.
@@ -142,7 +142,7 @@ def simulate_day(day: int, people: list[Villager], clock: SettableClock) -> None
             open_message(received.name, one.device)
 
 
-def rows_of(relay: Relay, run: Run) -> Iterator[Any]:
+def stored_rows(relay: Relay, run: RunCoroutine) -> Iterator[Any]:
     """Yield all rows of a relay."""
     for kind in KEY_FIELDS:
         yield from run(relay.mail.read(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
@@ -156,14 +156,16 @@ class StolenCopy:
     tokens: list[tuple[bytes, int, bytes]]
 
 
-def batch_of(week: Week) -> dict[bytes, int]:
+def batch_numbers_by_lock(week: RecordedWeek) -> dict[bytes, int]:
     """Map each lock to the number of its batch, which a thief of rows must not learn."""
     batches = enumerate(week.batches())
-    return {lock: number for number, batch in batches for lock in map(unb64, batch["add"])}
+    return {
+        lock: number for number, batch in batches for lock in map(decode_base64url, batch["add"])
+    }
 
 
 @cache
-def week_on_disk() -> tuple[Week, tuple[StolenCopy, ...]]:
+def simulate_week_on_disk() -> tuple[RecordedWeek, tuple[StolenCopy, ...]]:
     """Simulate the week with the relay's rows in a file, which a thief copies every night."""
     nights = list[StolenCopy]()
     with TemporaryDirectory() as folder, asyncio.Runner() as runner:
@@ -171,14 +173,14 @@ def week_on_disk() -> tuple[Week, tuple[StolenCopy, ...]]:
 
         def steal(relay: Relay) -> None:
             runner.run(expire_due(relay))
-            nights.append(StolenCopy(path.read_bytes(), _tokens_of(path)))
+            nights.append(StolenCopy(path.read_bytes(), _read_single_use_tokens(path)))
 
         with closing(open_sqlite(path)) as mail:
             week = simulate_week(mail, runner.run, steal)
     return week, tuple(nights)
 
 
-def _tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
+def _read_single_use_tokens(path: Path) -> list[tuple[bytes, int, bytes]]:
     """Return the tokens that are for one letter; check that no row has a number."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
@@ -187,40 +189,42 @@ def _tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
         return list(stolen.execute(asked))
 
 
-def simulate_week(mail: RowStore, run: Run, end_day: Callable[[Relay], None]) -> Week:
+def simulate_week(
+    mail: RowStore, run: RunCoroutine, end_day: Callable[[Relay], None]
+) -> RecordedWeek:
     """Simulate a week of five people who know each other and have compared keys.
 
     The relay's rows are in ``mail``; ``run`` runs the relay's coroutines.
     """
-    village, log = Village(), list[str]()
+    village, log = SingleRelayNetwork(), list[str]()
     village.relay = replace(village.relay, mail=mail)
-    tap = Tap({RELAY: relay_app(village.relay)}, run)
+    tap = RecordingTransport({RELAY_URL: relay_app(village.relay)}, run)
     courier = HttpCourier(httpx.Client(transport=tap, trust_env=False))
-    people = [village.set_up_person(name, courier) for name in NAMES]
+    people = [village.set_up_person(name, courier) for name in PEOPLE]
     for one, other in itertools.combinations(people, 2):
         one.add_contact(other)
     for one in people:
         for contact in contacts(one.device):
             mark_keys_compared(contact.name, one.device)
     tap.asked.clear()  # not about the first tokens of new contacts (known-attacks.md)
-    rows, days = list[Any](), list[Day]()
-    with recorded_log(log):
-        for day in range(DAYS):
+    rows, days = list[Any](), list[DayEnd]()
+    with record_log(log):
+        for day in range(DAY_COUNT):
             simulate_day(day, people, village.clock)
             village.clock.advance(hours=8)
             for one in people:
                 fetch_messages(one.device)
-            rows.extend(rows_of(village.relay, run))
-            days.append(Day(len(tap.asked), len(rows)))
+            rows.extend(stored_rows(village.relay, run))
+            days.append(DayEnd(len(tap.asked), len(rows)))
             end_day(village.relay)
             village.clock.advance(hours=16)
-    return Week(tuple(people), tuple(tap.asked), tuple(rows), tuple(days), "\n".join(log))
+    return RecordedWeek(tuple(people), tuple(tap.asked), tuple(rows), tuple(days), "\n".join(log))
 
 
 @contextmanager
-def recorded_log(log: list[str]) -> Iterator[None]:
+def record_log(log: list[str]) -> Iterator[None]:
     """Append the messages of a relay's log to ``log``."""
-    lines, logger = _LogLines(log), logging.getLogger("entrenous.relay")
+    lines, logger = _LogRecorder(log), logging.getLogger("entrenous.relay")
     before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(lines)
@@ -231,7 +235,7 @@ def recorded_log(log: list[str]) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class _LogLines(logging.Handler):
+class _LogRecorder(logging.Handler):
     def __init__(self, lines: list[str]) -> None:
         super().__init__()
         self._lines = lines

@@ -11,7 +11,7 @@ from entrenous.device.device import Courier
 AnswerCall = Callable[[str, tuple[Any, ...]], Any]
 
 
-class CourierOfBytes:
+class BytesCourier:
     """An honest courier whose ``upload_blob`` takes bytes and whose ``blob`` returns them."""
 
     def __init__(self, courier: Courier) -> None:
@@ -26,7 +26,7 @@ class CourierOfBytes:
         return getattr(self._courier, call)
 
 
-def streaming_call(call: str, answer_call: AnswerCall) -> Callable[..., Any]:
+def courier_method(call: str, answer_call: AnswerCall) -> Callable[..., Any]:
     """Return a courier's method that streams blobs, and that ``answers`` answers with bytes."""
 
     def download_blob(

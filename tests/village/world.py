@@ -26,27 +26,27 @@ from entrenous.send.send import PostedMessage, send_message
 from entrenous.send.set_up import set_up
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
-from tests.village.relay import village_relay
+from tests.village.relay import relay_with_courier
 
-RELAY = "http://127.0.0.1:7001"
+RELAY_URL = "http://127.0.0.1:7001"
 
 
 @dataclass
-class Villager:
+class Participant:
     """One person with one device."""
 
     name: str
     device: Device
     vault: MemoryVault
 
-    def add_contact(self, other: "Villager") -> None:
+    def add_contact(self, other: "Participant") -> None:
         """Add another person by an invite, let both fetch, and compare keys."""
         add_person(make_invite_link(other.device), other.name, self.device)
         fetch_messages(other.device)
         fetch_messages(self.device)
-        self.compares(other)
+        self.compare_keys(other)
 
-    def compares(self, other: "Villager") -> None:
+    def compare_keys(self, other: "Participant") -> None:
         """Check that both devices show the same safety number, and mark the keys as compared."""
         ours = contact_by_id(own_device(self.device).person.id, other.device)
         assert ours is not None
@@ -54,8 +54,8 @@ class Villager:
         assert safety_number(other.name, self.device) == theirs
         mark_keys_compared(other.name, self.device)
 
-    def sends(
-        self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7
+    def send(
+        self, photo: bytes, *to: "Participant", opens: int | None = None, days: int = 7
     ) -> PostedMessage:
         """Send one photo, with all recipients confirmed."""
         names = tuple(RecipientId(one.name) for one in to)
@@ -65,18 +65,20 @@ class Villager:
 
 
 @dataclass
-class Village:
+class SingleRelayNetwork:
     """People who share a relay and a clock."""
 
     clock: SettableClock = field(default_factory=SettableClock)
-    people: dict[str, Villager] = field(default_factory=dict)
+    people: dict[str, Participant] = field(default_factory=dict)
     relay: Relay = field(init=False)
     courier: Courier = field(init=False)
 
     def __post_init__(self) -> None:
-        self.relay, self.courier = village_relay(RELAY, self.clock, SeededRandomSource("relay"))
+        self.relay, self.courier = relay_with_courier(
+            RELAY_URL, self.clock, SeededRandomSource("relay")
+        )
 
-    def set_up_person(self, name: str, courier: Courier | None = None) -> Villager:
+    def set_up_person(self, name: str, courier: Courier | None = None) -> Participant:
         """Set up somebody's device; ``courier`` may be one that misbehaves."""
         vault = MemoryVault()
         device = Device(
@@ -87,8 +89,8 @@ class Village:
             courier=courier or self.courier,
             read_picture=read_picture,
         )
-        set_up(name, RELAY, device)
-        self.people[name] = Villager(name, device, vault)
+        set_up(name, RELAY_URL, device)
+        self.people[name] = Participant(name, device, vault)
         return self.people[name]
 
 
@@ -104,7 +106,7 @@ def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
     return file.getvalue()
 
 
-def strip() -> bytes:
+def photo_strip() -> bytes:
     """Return a strip of a real photograph, as a JPEG file: the picture that is quickest to send.
 
     Its feature points are detected at a width of 400 pixels, so a square of the same area, which is

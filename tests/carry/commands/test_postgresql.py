@@ -9,9 +9,9 @@ import pytest
 from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay_settings import PostgresqlLibraryMissing
 from entrenous.cli import run
-from tests.carry.commands.test_relay_commands import relay_json
-from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post
+from tests.carry.commands.test_relay_commands import run_relay_command
+from tests.carry.operate.test_backup_files import create_mailbox_with_message
+from tests.carry.relays import SampleMessage
 from tests.postgres import Cluster
 
 # The event loop's wake-up channel is a socket pair.
@@ -21,20 +21,20 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 @pytest.fixture
 def settings(tmp_path: Path, postgres: Cluster) -> Path:
     """Return the settings of a relay whose PostgreSQL database has one message."""
-    url = postgres.fresh()
+    url = postgres.create_database()
     path = tmp_path / "relay.toml"
     path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
     with open_relay(tmp_path / "relay-data", database=url) as relay:
-        asyncio.run(fill(relay, Post()))
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
     return path
 
 
 def test_stats_and_check_work_with_postgresql(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stats = relay_json(capsys, "stats", "--settings", str(settings))
+    stats = run_relay_command(capsys, "stats", "--settings", str(settings))
     assert (stats["mailboxes"], stats["letters"], stats["blobs"]) == (1, 1, 1)
-    checked = relay_json(capsys, "check", "--settings", str(settings))
+    checked = run_relay_command(capsys, "check", "--settings", str(settings))
     assert checked["ok"]
     assert "PostgreSQL answers" in str(checked["findings"])
 
@@ -47,7 +47,7 @@ def test_check_reports_an_unreachable_postgresql(
         f'database = "postgresql:///relay?host={tmp_path}"\nlisten = "127.0.0.1:0"\n'
         "free_mb_min = 0\n"
     )
-    checked = relay_json(capsys, "check", "--settings", str(path), status=1)
+    checked = run_relay_command(capsys, "check", "--settings", str(path), status=1)
     faults = {one["part"]: one["words"] for one in checked["findings"] if not one["ok"]}
     assert "cannot reach its database" in faults.pop("database")
     assert faults == {}

@@ -18,13 +18,18 @@ from entrenous.base.errors import RelayNotAuthenticated, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import Post, fetched
+from tests.carry.relays import SampleMessage, download_bytes
 from tests.deterministic import SeededRandomSource
-from tests.nginx import needs_nginx, nginx
+from tests.nginx import needs_nginx, run_nginx
 from tests.ready import run_program, start_program
 from tests.real.stage import wait_until
-from tests.serving.certificates import Pair, certificate, renewed, version_of
-from tests.serving.slow_clients import connected
+from tests.serving.certificates import (
+    CertificateFiles,
+    write_certificate_files,
+    renew_certificate,
+    negotiated_tls_version,
+)
+from tests.serving.slow_clients import open_connection
 
 pytestmark = pytest.mark.real
 
@@ -48,7 +53,7 @@ def running_relay(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[by
 
 
 @contextmanager
-def courier_to(pair: Pair) -> Iterator[HttpCourier]:
+def courier_to(pair: CertificateFiles) -> Iterator[HttpCourier]:
     """Yield a courier that trusts only this certificate."""
     with new_relay_client(pair.cert) as web:
         yield HttpCourier(web)
@@ -56,46 +61,46 @@ def courier_to(pair: Pair) -> Iterator[HttpCourier]:
 
 def exchange_message(courier: HttpCourier, url: str) -> None:
     """Make one request of each kind: a mailbox, a blob of 3 MB, a letter, an opening."""
-    post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
-    post.blob = SeededRandomSource().token(3_000_000)
-    courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.register_token(url, post.mailbox, post.owner, post.granted())
-    courier.upload_blob(url, post.token, post.deposit(), post.blob)
-    courier.post(url, post.token, post.envelope(1))
-    (waiting,) = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
-    assert waiting.sealed == post.sealed
-    assert courier.open_share(url, post.id, post.open, post.attempt()) == post.share
-    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    message = SampleMessage(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    message.blob = SeededRandomSource().token(3_000_000)
+    courier.create_mailbox(url, message.mailbox, message.owner)
+    courier.register_token(url, message.mailbox, message.owner, message.send_token())
+    courier.upload_blob(url, message.token, message.blob_deposit(), message.blob)
+    courier.post(url, message.token, message.envelope(1))
+    (waiting,) = courier.waiting_envelopes(url, message.mailbox, message.owner, 0)
+    assert waiting.sealed == message.sealed
+    assert courier.open_share(url, message.id, message.open, message.new_attempt()) == message.share
+    assert download_bytes(courier, url, message.blob_id, message.fetch) == message.blob
 
 
 @pytest.mark.threat("hostile-network")
 def test_relay_serves_tls_with_its_own_certificate(tmp_path: Path) -> None:
-    pair = certificate(tmp_path)
+    pair = write_certificate_files(tmp_path)
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         assert url.startswith("https://")
         with courier_to(pair) as courier:
             exchange_message(courier, url)
-        assert version_of(url, pair) == "TLSv1.3"
+        assert negotiated_tls_version(url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
-            version_of(url, pair, ssl.TLSVersion.TLSv1_2)
-        renewed(tmp_path, process.pid, url)
+            negotiated_tls_version(url, pair, ssl.TLSVersion.TLSv1_2)
+        renew_certificate(tmp_path, process.pid, url)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     _assert_no_addresses_logged(tmp_path / "log")
 
 
 def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) -> None:
-    pair = certificate(tmp_path)
+    pair = write_certificate_files(tmp_path)
     old = (pair.cert.read_bytes(), pair.key.read_bytes())
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
-        certificate(tmp_path)
+        write_certificate_files(tmp_path)
         pair.key.write_bytes(old[1])  # the new certificate, and the key of the old one
         process.send_signal(signal.SIGHUP)
         log = tmp_path / "log"
         assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
         pair.cert.write_bytes(old[0])  # which this client trusts
-        assert version_of(url, pair) == "TLSv1.3"
-        renewed(tmp_path, process.pid, url)
+        assert negotiated_tls_version(url, pair) == "TLSv1.3"
+        renew_certificate(tmp_path, process.pid, url)
     assert str(tmp_path) not in log.read_text()
 
 
@@ -126,8 +131,8 @@ def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_client_sends_nothing_to_an_unauthenticated_relay(tmp_path: Path) -> None:
-    certificate(tmp_path)
-    other = certificate(tmp_path / "other")
+    write_certificate_files(tmp_path)
+    other = write_certificate_files(tmp_path / "other")
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
         for web in (new_relay_client(), new_relay_client(other.cert)):
             with web, pytest.raises(RelayNotAuthenticated, match="could not prove"):
@@ -154,7 +159,7 @@ def _assert_no_addresses_logged(log: Path) -> None:
 
 
 def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path) -> None:
-    certificate(tmp_path)
+    write_certificate_files(tmp_path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings"]
@@ -167,16 +172,16 @@ def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path)
 @pytest.mark.threat("hostile-network")
 @needs_nginx
 def test_behind_the_real_nginx(tmp_path: Path) -> None:
-    pair = certificate(tmp_path)
+    pair = write_certificate_files(tmp_path)
     with (
         running_relay(tmp_path, "behind_proxy = true") as (_, plain),
-        nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain)) as url,
+        run_nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain)) as url,
         courier_to(pair) as courier,
     ):
         exchange_message(courier, url)
-        assert version_of(url, pair) == "TLSv1.3"
+        assert negotiated_tls_version(url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
-            version_of(url, pair, ssl.TLSVersion.TLSv1_2)
+            negotiated_tls_version(url, pair, ssl.TLSVersion.TLSv1_2)
         _assert_mailbox_creation_is_limited(courier, url)
     _assert_no_addresses_logged(tmp_path / "log")
 
@@ -187,25 +192,25 @@ def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
     """Four requests from different addresses of one IPv6 network may wait, but no fifth. Other
     networks and short requests are answered. nginx's real_ip module simulates the addresses.
     """
-    pair, post = certificate(tmp_path), Post()
+    pair, message = write_certificate_files(tmp_path), SampleMessage()
     many = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
     few = {"limit_conn entrenous_wakes 192": "limit_conn entrenous_wakes 4"}
     few["client_header_timeout"] = f"{many}client_header_timeout"
     with (
         running_relay(tmp_path, "behind_proxy = true") as (_, plain),
-        nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain) | few) as url,
+        run_nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain) | few) as url,
         courier_to(pair) as courier,
         ExitStack() as waiting,
     ):
-        courier.create_mailbox(url, post.mailbox, post.owner)
-        wake = f"/v1/mailboxes/{to_base64url(post.mailbox)}/wake?seconds="
+        courier.create_mailbox(url, message.mailbox, message.owner)
+        wake = f"/v1/mailboxes/{to_base64url(message.mailbox)}/wake?seconds="
         for number in range(4):
-            one = waiting.enter_context(connected(url, pair))
-            one.sendall(_request(f"{wake}60", post, f"2001:db8:0:1::{number}"))
+            one = waiting.enter_context(open_connection(url, pair))
+            one.sendall(_request(f"{wake}60", message, f"2001:db8:0:1::{number}"))
 
         def status(path: str, address: str) -> int:
-            with connected(url, pair) as other:
-                other.sendall(_request(path, post, address))
+            with open_connection(url, pair) as other:
+                other.sendall(_request(path, message, address))
                 return int(other.recv(4096).split()[1])
 
         assert wait_until(lambda: status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
@@ -214,10 +219,10 @@ def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
         assert status(f"{wake}0", "192.0.2.1") == 204
 
 
-def _request(path: str, post: Post, address: str) -> bytes:
+def _request(path: str, message: SampleMessage, address: str) -> bytes:
     return (
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: {address}\r\n"
-        f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
+        f"Authorization: Bearer {to_base64url(message.owner.reveal())}\r\n"
         "Entrenous-Protocol: 2\r\n\r\n"
     ).encode()
 
@@ -235,7 +240,7 @@ def _assert_mailbox_creation_is_limited(courier: HttpCourier, url: str) -> None:
 
 def _creates_mailbox(courier: HttpCourier, url: str, number: int) -> bool:
     try:
-        courier.create_mailbox(url, MailboxId(bytes([number]) * 16), Post().owner)
+        courier.create_mailbox(url, MailboxId(bytes([number]) * 16), SampleMessage().owner)
     except RelayUnreachable:
         return False
     return True

@@ -38,11 +38,17 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendTokenChanges
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, Post, disk_relay, memory_relay
-from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
+from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
+from tests.carry.test_expire import (
+    KINDS_BESIDES_SWEEP,
+    blob_count,
+    count_rows,
+    count_found,
+    secret_parts,
+)
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
-from tests.in_memory.mail import Look, MemoryMail
+from tests.in_memory.mail import MemoryRowStore, ReadAhead
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -51,17 +57,17 @@ DEVICE = DeviceId(b"D" * 16)
 CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
-async def fill_mailbox(relay: Relay, post: Post) -> None:
+async def fill_mailbox(relay: Relay, message: SampleMessage) -> None:
     """Post one message to a mailbox with tokens, a lock, a key bundle and prekeys."""
-    await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
-    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-    await create_lock(post.mailbox, post.owner, token_hash(UNLOCK), relay)
-    await replace_key_bundle(post.mailbox, post.owner, b"a card", relay)
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE))
+    await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
+    await create_lock(message.mailbox, message.owner, token_hash(UNLOCK), relay)
+    await replace_key_bundle(message.mailbox, message.owner, b"a card", relay)
     await replace_prekeys(
-        post.mailbox, post.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
+        message.mailbox, message.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
     )
-    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
-    await accept(post.envelope(), post.token, relay)
+    await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
+    await accept(message.envelope(), message.token, relay)
 
 
 async def stream(data: bytes) -> AsyncIterator[bytes]:
@@ -76,42 +82,46 @@ def relay() -> Relay:
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("before", ["waiting", "delivered", "opened", "half opened"])
 def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, before: str) -> None:
-    post = Post()
-    run_sync(fill_mailbox(relay, post))
-    attempt = post.attempt()
+    message = SampleMessage()
+    run_sync(fill_mailbox(relay, message))
+    attempt = message.new_attempt()
     if before in ("delivered", "opened"):
-        run_sync(acknowledge(post.mailbox, post.owner, post.id, relay))
+        run_sync(acknowledge(message.mailbox, message.owner, message.id, relay))
     if before in ("opened", "half opened"):
-        run_sync(release_key_share(post.id, post.open, attempt, relay))
+        run_sync(release_key_share(message.id, message.open, attempt, relay))
     if before == "opened":
-        run_sync(finish_attempt(post.id, post.open, attempt, relay))
-    run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
-    status = run_sync(envelope_status(post.id, post.withdraw, relay))
+        run_sync(finish_attempt(message.id, message.open, attempt, relay))
+    run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
+    status = run_sync(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.REVOKED
     assert status.opened == ("opened" in before)
-    for again in (attempt, post.attempt()):
+    for again in (attempt, message.new_attempt()):
         with pytest.raises(NoSuchEnvelope):
-            run_sync(release_key_share(post.id, post.open, again, relay))
+            run_sync(release_key_share(message.id, message.open, again, relay))
     with pytest.raises(NoSuchBlob):
-        run_sync(find_blob(post.blob_id, post.fetch, relay))
-    assert run_sync(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.REVOKED
-    assert blobs_in(relay) == 0
+        run_sync(find_blob(message.blob_id, message.fetch, relay))
+    assert run_sync(withdraw(message.id, message.withdraw, relay)).state is EnvelopeState.REVOKED
+    assert blob_count(relay) == 0
 
 
 def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
-    post = Post()
-    run_sync(fill_mailbox(relay, post))
-    run_sync(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
+    message = SampleMessage()
+    run_sync(fill_mailbox(relay, message))
+    run_sync(delete_mailbox_with_contents(message.mailbox, message.owner, relay))
+    assert (
+        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        == count_rows(relay, DeletedMailbox, StoredEnvelope)
+        == 2
+    )
     with pytest.raises(NoSuchMailbox):
-        run_sync(find_key_bundle(post.mailbox, post.token, relay))
+        run_sync(find_key_bundle(message.mailbox, message.token, relay))
     relay.clock.advance(days=30)  # type: ignore[attr-defined]
     run_sync(expire(relay))
-    assert count(relay, *OF_PEOPLE) == 0
-    assert run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay)) is True
+    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 0
+    assert run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay)) is True
 
 
-class BatchRecordingMail(MemoryMail):
+class BatchRecordingMail(MemoryRowStore):
     """Records how many rows each transaction drops; after ``fails_after`` of them, all fail."""
 
     def __init__(self) -> None:
@@ -119,140 +129,153 @@ class BatchRecordingMail(MemoryMail):
         self.sizes: list[int] = []
         self.fails_after = 10**9
 
-    async def transact(self, work: Callable[[RowTransaction], Any], _: Look | None = None) -> Any:
+    async def transact(
+        self, work: Callable[[RowTransaction], Any], _: ReadAhead | None = None
+    ) -> Any:
         if len(self.sizes) >= self.fails_after:
             raise DiskFailed
-        before = await self.read(lambda view: sum(map(view.count, OF_PEOPLE)))
+        before = await self.read(lambda view: sum(map(view.count, KINDS_BESIDES_SWEEP)))
         answer = await super().transact(work)
-        self.sizes.append(before - await self.read(lambda view: sum(map(view.count, OF_PEOPLE))))
+        self.sizes.append(
+            before - await self.read(lambda view: sum(map(view.count, KINDS_BESIDES_SWEEP)))
+        )
         return answer
 
 
-def large_mailbox(post: Post) -> tuple[BatchRecordingMail, Relay]:
+def large_mailbox(message: SampleMessage) -> tuple[BatchRecordingMail, Relay]:
     """Return a relay whose mailbox has one message and a thousand tokens, and its store."""
     mail = BatchRecordingMail()
     relay = replace(memory_relay(), mail=mail)
-    run_sync(fill_mailbox(relay, post))
+    run_sync(fill_mailbox(relay, message))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
     batch = SendTokenChanges(locks, (), NOON + timedelta(days=1))
-    run_sync(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
+    run_sync(add_and_drop_send_tokens(message.mailbox, message.owner, batch, relay))
     mail.sizes.clear()
     return mail, relay
 
 
 def test_large_mailbox_is_deleted_in_batches() -> None:
-    post = Post()
-    mail, relay = large_mailbox(post)
-    run_sync(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
+    message = SampleMessage()
+    mail, relay = large_mailbox(message)
+    run_sync(delete_mailbox_with_contents(message.mailbox, message.owner, relay))
     assert max(mail.sizes) == 500
-    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
+    assert (
+        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        == count_rows(relay, DeletedMailbox, StoredEnvelope)
+        == 2
+    )
 
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("transactions", [1, 2, 3, 5])
 def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
-    post = Post()
-    mail, relay = large_mailbox(post)
+    message = SampleMessage()
+    mail, relay = large_mailbox(message)
     mail.fails_after = transactions
     with pytest.raises(DiskFailed):
-        run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+        run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
     mail.fails_after = 10**9
-    assert count(relay, StoredMailbox, StoredLock) == 0
+    assert count_rows(relay, StoredMailbox, StoredLock) == 0
     with pytest.raises(NoSuchMailbox):
-        run_sync(accept(post.letter(), post.token, relay))
+        run_sync(accept(message.new_envelope(), message.token, relay))
     with pytest.raises(IdInUse):
-        run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+        run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run_sync(expire(relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
+    assert (
+        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        == count_rows(relay, DeletedMailbox, StoredEnvelope)
+        == 2
+    )
     assert max(mail.sizes) <= 500
     relay.clock.advance(days=30)  # type: ignore[attr-defined]
     run_sync(expire(relay))
-    assert count(relay, *OF_PEOPLE) == 0
+    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 0
 
 
 def test_closing_a_mailbox_can_be_repeated() -> None:
-    post = Post()
-    mail, relay = large_mailbox(post)
+    message = SampleMessage()
+    mail, relay = large_mailbox(message)
     mail.fails_after = 1
     with pytest.raises(DiskFailed):
-        run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+        run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
     mail.fails_after = 10**9
-    run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
-    assert count(relay, *OF_PEOPLE) == 2
+    run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
+    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 2
 
 
 def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     random_source = SeededRandomSource(calls=100)
-    mine, others = Post(), Post(random_source=random_source)
+    mine, others = SampleMessage(), SampleMessage(random_source=random_source)
     run_sync(fill_mailbox(relay, mine))
     run_sync(fill_mailbox(relay, others))
-    before = count(relay, *OF_PEOPLE)
+    before = count_rows(relay, *KINDS_BESIDES_SWEEP)
     run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
     run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
     assert (
-        run_sync(release_key_share(others.id, others.open, others.attempt(), relay)) == others.share
+        run_sync(release_key_share(others.id, others.open, others.new_attempt(), relay))
+        == others.share
     )
     assert (
         run_sync(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
     )
-    assert count(relay, StoredMailbox, StoredLock) == 2
-    assert count(relay, *OF_PEOPLE) < before
+    assert count_rows(relay, StoredMailbox, StoredLock) == 2
+    assert count_rows(relay, *KINDS_BESIDES_SWEEP) < before
 
 
 def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
     """The mailbox is deleted between the first and the last byte of the upload."""
-    post = Post()
+    message = SampleMessage()
 
     async def chunks() -> AsyncIterator[bytes]:
-        yield post.blob[:1000]
-        await delete_mailbox_with_contents(post.mailbox, CLOSE, relay)
-        yield post.blob[1000:]
+        yield message.blob[:1000]
+        await delete_mailbox_with_contents(message.mailbox, CLOSE, relay)
+        yield message.blob[1000:]
 
     async def story() -> None:
-        await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
-        await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-        await upload_blob(post.deposit(), post.token, chunks(), relay)
+        await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE))
+        await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
+        await upload_blob(message.blob_deposit(), message.token, chunks(), relay)
 
     with pytest.raises(NoSuchBlob):
         run_sync(story())
-    assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox) == 1
-    assert blobs_in(relay) == 0
+    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == count_rows(relay, DeletedMailbox) == 1
+    assert blob_count(relay) == 0
 
 
 def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
-    post = Post()
-    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     until = NOON + timedelta(hours=1)
-    upload = StoredUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
+    upload = StoredUpload(BlobId(b"B" * 16), "name", message.mailbox, 9, b"", b"", b"", until)
     run_sync(relay.mail.transact(lambda tx: tx.put(upload)))
-    run_sync(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
-    assert count(relay, StoredUpload, OrphanBlob) == 0
+    run_sync(delete_mailbox_with_contents(message.mailbox, message.owner, relay))
+    assert count_rows(relay, StoredUpload, OrphanBlob) == 0
 
 
 def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -> None:
-    post = Post()
+    message = SampleMessage()
 
     async def story() -> None:
-        await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
-        await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-        await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
-        assert (count(relay, StoredBlob), blobs_in(relay)) == (1, 1)
-        await delete_mailbox_with_contents(post.mailbox, CLOSE, relay)
+        await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE))
+        await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
+        await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
+        assert (count_rows(relay, StoredBlob), blob_count(relay)) == (1, 1)
+        await delete_mailbox_with_contents(message.mailbox, CLOSE, relay)
 
     run_sync(story())
-    assert (count(relay, StoredBlob), blobs_in(relay)) == (0, 0)
+    assert (count_rows(relay, StoredBlob), blob_count(relay)) == (0, 0)
 
 
 @pytest.mark.threat("account-takeover")
 def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
     """Nor are letter, share and blob: all files in the relay's folder are searched."""
-    post = Post()
+    message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
-        asyncio.run(fill_mailbox(relay, post))
-        lock = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, post.mailbox)))
+        asyncio.run(fill_mailbox(relay, message))
+        lock = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, message.mailbox)))
         assert lock is not None
-        planted = [*parts_of(post), lock.key.reveal(), b"a card", token_hash(UNLOCK)]
-        assert found_in(tmp_path, planted) == len(planted)
-        asyncio.run(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+        planted = [*secret_parts(message), lock.key.reveal(), b"a card", token_hash(UNLOCK)]
+        assert count_found(tmp_path, planted) == len(planted)
+        asyncio.run(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
         asyncio.run(expire(relay))
-        assert found_in(tmp_path, planted) == 0
+        assert count_found(tmp_path, planted) == 0

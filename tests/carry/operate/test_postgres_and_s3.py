@@ -13,21 +13,21 @@ from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import token_hash
-from tests.carry.relays import Post, stream
+from tests.carry.relays import SampleMessage, stream
 from tests.postgres import Cluster
-from tests.swift import KEY, REGION, SECRET, Swift
+from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, Swift
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
-async def upload(relay: Relay, post: Post) -> None:
-    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+async def upload(relay: Relay, message: SampleMessage) -> None:
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay)
+    await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
+    await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
 
 
-async def download(relay: Relay, post: Post) -> bytes:
-    stored = await find_blob(post.blob_id, post.fetch, relay)
+async def download(relay: Relay, message: SampleMessage) -> bytes:
+    stored = await find_blob(message.blob_id, message.fetch, relay)
     chunks = await relay.blobs.read(stored.name, 0, stored.size)
     return b"".join([chunk async for chunk in chunks])
 
@@ -36,18 +36,21 @@ def test_envelope_accepted_by_one_relay_is_delivered_by_another(
     tmp_path: Path, postgres: Cluster, buckets: Swift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two relays with their own folders share nothing but database and bucket."""
-    database, post = postgres.fresh(), Post(until=datetime.now(UTC) + timedelta(days=3))
-    post.mailbox = MailboxId(b"M" * 16)
+    database, message = (
+        postgres.create_database(),
+        SampleMessage(until=datetime.now(UTC) + timedelta(days=3)),
+    )
+    message.mailbox = MailboxId(b"M" * 16)
     for name, value in (
         ("AWS_ENDPOINT", f"http://127.0.0.1:{buckets.port}"),
         ("AWS_ALLOW_HTTP", "true"),
         ("AWS_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", KEY),
-        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
     ):
         monkeypatch.setenv(name, value)
     elsewhere = {"database": database, "blobs": f"s3://{buckets.bucket_name()}/relay"}
     with open_relay(tmp_path / "first", **elsewhere) as relay:  # type: ignore[arg-type]
-        asyncio.run(upload(relay, post))
+        asyncio.run(upload(relay, message))
     with open_relay(tmp_path / "second", **elsewhere) as relay:  # type: ignore[arg-type]
-        assert asyncio.run(download(relay, post)) == post.blob
+        assert asyncio.run(download(relay, message)) == message.blob

@@ -30,7 +30,7 @@ WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT grant
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
     """Return the URL of a database with that default isolation level."""
-    url = postgres.fresh()
+    url = postgres.create_database()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
         server.execute(

@@ -29,7 +29,7 @@ from entrenous.carry.store.postgres import (
 from entrenous.carry.store.tables import SCHEMA_VERSION, build_schema
 from entrenous.serving.postgres_address import BadDatabaseAddress
 from tests.carry.relays import NOON
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, run_cluster
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -124,7 +124,7 @@ def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None
 def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
     postgres: Cluster, change: str, refusal: type[Exception], advice: str, *, create: bool
 ) -> None:
-    url = postgres.fresh()
+    url = postgres.create_database()
     with psycopg.connect(url) as server:
         server.execute(change.encode())
         server.execute("DROP TABLE stored_key_bundle")
@@ -140,7 +140,7 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
 @pytest.fixture(scope="module")
 def slow_flushing() -> Iterator[Cluster]:
     """Yield a server that flushes its log only on request or after ten seconds."""
-    with cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
+    with run_cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
         yield made
 
 
@@ -149,7 +149,7 @@ def test_another_relays_commit_is_durable_before_it_is_returned(
     slow_flushing: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other relay has not flushed its commit yet; a read flushes it before its answer."""
-    url, may_flush = slow_flushing.fresh(), threading.Event()
+    url, may_flush = slow_flushing.create_database(), threading.Event()
     with (
         closing(open_postgres(url)) as writer,
         closing(open_postgres(url)) as reader,
@@ -176,7 +176,7 @@ def test_another_relays_commit_is_durable_before_it_is_returned(
 @pytest.mark.real
 def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing: Cluster) -> None:
     """Reads are answered meanwhile, and pending work is written once the lock is free."""
-    url = slow_flushing.fresh()
+    url = slow_flushing.create_database()
     with (
         closing(open_postgres(url)) as store,
         psycopg.connect(url, autocommit=True) as other,
@@ -201,7 +201,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing: Clust
 @pytest.mark.real
 def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing: Cluster) -> None:
     """A group takes the lock again if the connection is lost between lock and group."""
-    url = slow_flushing.fresh()
+    url = slow_flushing.create_database()
     with (
         psycopg.connect(url, autocommit=True) as other,
         closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as connection,
@@ -225,7 +225,7 @@ def test_connection_left_without_its_partner_is_closed(slow_flushing: Cluster) -
     """The server accepts the first connection and has no room for the second; the next try opens
     both.
     """
-    url = slow_flushing.fresh()
+    url = slow_flushing.create_database()
     attempts: list[psycopg.Connection[Any] | None] = []
 
     def connect() -> psycopg.Connection[Any]:
@@ -251,7 +251,7 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
         raise psycopg.OperationalError("the server is starting up")
 
     async def story() -> float:
-        store = open_postgres(slow_flushing.fresh())
+        store = open_postgres(slow_flushing.create_database())
         connection = store._lines[1]
         monkeypatch.setattr(connection, "_connect", unreachable)
         connection.close()
@@ -284,7 +284,7 @@ def test_combined_pages_are_returned_in_the_order_requested(slow_flushing: Clust
         )
         for box, after, *limits in ranges
     ]
-    with closing(open_postgres(slow_flushing.fresh())) as store:
+    with closing(open_postgres(slow_flushing.create_database())) as store:
 
         async def story() -> list[list[tuple[int, int]]]:
             for box in boxes[:4]:

@@ -50,7 +50,7 @@ from entrenous.carry.store.postgres import PostgresRows, open_postgres
 from entrenous.carry.store.sqlite_rows import SqliteRows
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import NOON, new_sqlite
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 from tests.postgres import Cluster
 from tests.sizes import size
 
@@ -112,13 +112,13 @@ class Bench:
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         if request.param == "memory":
-            yield Bench(MemoryMail(), runner.run)
+            yield Bench(MemoryRowStore(), runner.run)
             return
         store: SqliteRows | PostgresRows
         if request.param == "sqlite":
             store = new_sqlite(tmp_path / "mail.db")
         else:
-            store = open_postgres(request.getfixturevalue("postgres").emptied("relay"))
+            store = open_postgres(request.getfixturevalue("postgres").reused_database("relay"))
         yield Bench(store, runner.run)
         store.close()
 
@@ -254,7 +254,7 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
 
 def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
     """The bad value is refused only when the group is written; its other rows are stored."""
-    if isinstance(bench.store, MemoryMail):
+    if isinstance(bench.store, MemoryRowStore):
         pytest.skip("this store writes nothing")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
 
@@ -274,7 +274,7 @@ def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
 
 
 def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
-    if isinstance(bench.store, MemoryMail):
+    if isinstance(bench.store, MemoryRowStore):
         pytest.skip("this store does not prefetch")
 
     def faulty(_: RowView) -> None:
@@ -361,7 +361,7 @@ class AgainstMemory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.memory = MemoryMail()
+        self.memory = MemoryRowStore()
         self.runner = asyncio.Runner()
         self.store = self.opened()
 
@@ -497,6 +497,6 @@ def test_sqlite_agrees_with_the_in_memory_model() -> None:
 def test_postgres_says_what_memory_says(postgres: Cluster) -> None:
     class PostgresAgainstMemory(AgainstMemory):
         def opened(self) -> PostgresRows:
-            return open_postgres(postgres.emptied("relay"))
+            return open_postgres(postgres.reused_database("relay"))
 
     _run_machine(PostgresAgainstMemory, 3)

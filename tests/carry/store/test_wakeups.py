@@ -13,7 +13,7 @@ from entrenous.carry.relay import WakeUps
 from entrenous.carry.relay_settings import LongPollLimits
 from entrenous.carry.store.postgres import PostgresWakeUps, connect_postgres
 from entrenous.carry.wake_ups import LocalWakeUps
-from tests.postgres import Cluster, cluster
+from tests.postgres import Cluster, run_cluster
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -194,7 +194,7 @@ def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
 @pytest.mark.real
 def test_wake_ups_survive_a_database_restart(run: Run) -> None:
     """Wake-ups work within the process meanwhile, and between processes again afterwards."""
-    with cluster("-c fsync=off") as own:
+    with run_cluster("-c fsync=off") as own:
         here, there = (
             PostgresWakeUps(partial(connect_postgres, own.url("ours"))) for _ in range(2)
         )

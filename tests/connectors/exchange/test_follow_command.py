@@ -95,7 +95,7 @@ def test_automatic_fetch_never_fetches_a_source_twice_at_once(
     data.mkdir(mode=0o700)
     if kind == "postgres":
         cluster: Cluster = request.getfixturevalue("postgres")
-        (data / "gate.toml").write_text(f'database = "{cluster.fresh()}"\n')
+        (data / "gate.toml").write_text(f'database = "{cluster.create_database()}"\n')
     file = tmp_path / "list.csv"
     file.write_text(HASHES[0])
     with gate(data) as (platform, exchange):

@@ -12,18 +12,18 @@ from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client import http_courier
 from entrenous.device.client.relay_request import RelayCall, TokenSubject, UnlinkingPauses
-from tests.carry.relays import Post, fetched
+from tests.carry.relays import SampleMessage, download_bytes
 from tests.deterministic import SeededRandomSource, SettableClock
-from tests.in_memory.courier import InProcess
+from tests.in_memory.courier import InProcessTransport
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
-from tests.village.relay import village_relay
+from tests.village.relay import relay_with_courier
 
 BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
 
 @dataclass
 class FakeClockAndRandomSource:
-    """A clock that advances only in pauses, and a random source at a constant part of its range."""
+    """A clock that advances only in pauses, and a random source that always returns ``share``."""
 
     share: float = 0.5
     now_s: float = 0.0
@@ -53,8 +53,8 @@ def send_request(pauses: UnlinkingPauses, subject: TokenSubject, token: Secret =
 
 
 def test_letters_and_own_requests_are_separated_by_pauses() -> None:
-    world = FakeClockAndRandomSource()
-    pauses = world.make_pauses()
+    fake = FakeClockAndRandomSource()
+    pauses = fake.make_pauses()
     for subject, token in (
         (TokenSubject.OWN, OWN),
         (TokenSubject.LETTER, BEN),
@@ -62,80 +62,80 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
     ):
         for _ in range(2):  # the second request of the same kind follows at once
             send_request(pauses, subject, token)
-    assert world.pauses == [2.0, 2.0]
-    assert world.idle_closed_at == [0.0, 2.0]  # idle connections were closed before the pause
+    assert fake.pauses == [2.0, 2.0]
+    assert fake.idle_closed_at == [0.0, 2.0]  # idle connections were closed before the pause
 
 
 @pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
-def test_pause_is_the_random_part(share: float, pause: list[float]) -> None:
-    world = FakeClockAndRandomSource(share)
-    pauses = world.make_pauses()
+def test_pause_is_a_random_part_of_the_maximum(share: float, pause: list[float]) -> None:
+    fake = FakeClockAndRandomSource(share)
+    pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     send_request(pauses, TokenSubject.LETTER, BEN)
-    assert world.pauses == pause
+    assert fake.pauses == pause
 
 
 def test_work_in_between_is_part_of_the_pause() -> None:
-    world = FakeClockAndRandomSource()
-    pauses = world.make_pauses()
+    fake = FakeClockAndRandomSource()
+    pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
-    world.now_s += 1.5
+    fake.now_s += 1.5
     send_request(pauses, TokenSubject.LETTER, BEN)
-    assert world.pauses == [0.5]
+    assert fake.pauses == [0.5]
 
 
 def test_fifty_recipients_take_little_longer_than_one() -> None:
-    world = FakeClockAndRandomSource()
-    pauses = world.make_pauses()
+    fake = FakeClockAndRandomSource()
+    pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     for number in range(50):
         send_request(pauses, TokenSubject.LETTER, Secret(bytes([number]) * 32))
-    assert world.pauses[:3] == [2.0, 1.0, 0.666667]
-    assert sum(world.pauses) < 10
+    assert fake.pauses[:3] == [2.0, 1.0, 0.666667]
+    assert sum(fake.pauses) < 10
 
 
 def test_status_queries_share_one_pause_and_recalls_need_none() -> None:
-    world = FakeClockAndRandomSource()
-    pauses = world.make_pauses()
+    fake = FakeClockAndRandomSource()
+    pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     send_request(pauses, TokenSubject.NOBODY, BEN)
-    assert world.pauses == []
+    assert fake.pauses == []
     send_request(pauses, TokenSubject.LETTER_STATE, BEN)
     send_request(pauses, TokenSubject.LETTER_STATE, CARO)
-    assert world.pauses == [2.0]
+    assert fake.pauses == [2.0]
 
 
 def test_first_request_is_not_delayed() -> None:
-    world = FakeClockAndRandomSource()
-    send_request(world.make_pauses(), TokenSubject.LETTER, BEN)
-    assert world.pauses == []
+    fake = FakeClockAndRandomSource()
+    send_request(fake.make_pauses(), TokenSubject.LETTER, BEN)
+    assert fake.pauses == []
 
 
 def test_every_courier_request_pauses_by_its_token_subject(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, post, url = FakeClockAndRandomSource(), Post(), "https://relay.test"
+    fake, post, url = FakeClockAndRandomSource(), SampleMessage(), "https://relay.test"
     monkeypatch.setattr(
-        http_courier, "UnlinkingPauses", lambda longest_s, *_: world.make_pauses(longest_s)
+        http_courier, "UnlinkingPauses", lambda longest_s, *_: fake.make_pauses(longest_s)
     )
-    app = relay_app(village_relay(url, SettableClock(), SeededRandomSource("relay"))[0])
-    client = httpx.Client(transport=InProcess({url: app}))
+    app = relay_app(relay_with_courier(url, SettableClock(), SeededRandomSource("relay"))[0])
+    client = httpx.Client(transport=InProcessTransport({url: app}))
     courier = http_courier.HttpCourier(client, pause_s=4.0)
     own: list[Callable[[], object]] = [
         lambda: courier.create_mailbox(url, post.mailbox, post.owner),
-        lambda: courier.register_token(url, post.mailbox, post.owner, post.granted()),
+        lambda: courier.register_token(url, post.mailbox, post.owner, post.send_token()),
         lambda: courier.publish_key_bundle(url, post.mailbox, post.owner, b"card"),
         lambda: courier.waiting_envelopes(url, post.mailbox, post.owner, 0),
     ]
     letter: list[Callable[[], object]] = [
         lambda: courier.key_bundle(url, post.mailbox, post.token),
-        lambda: courier.upload_blob(url, post.token, post.deposit(), post.blob),
+        lambda: courier.upload_blob(url, post.token, post.blob_deposit(), post.blob),
         lambda: courier.post(url, post.token, post.envelope(1)),
     ]
     status: list[Callable[[], object]] = [
         lambda: courier.envelope_status(url, post.id, post.withdraw)
     ]
     opening: list[Callable[[], object]] = [
-        lambda: courier.open_share(url, post.id, post.open, post.attempt()),
-        lambda: fetched(courier, url, post.blob_id, post.fetch),
+        lambda: courier.open_share(url, post.id, post.open, post.new_attempt()),
+        lambda: download_bytes(courier, url, post.blob_id, post.fetch),
     ]
     at_once: list[Callable[[], object]] = [
         lambda: courier.status(url),
@@ -151,11 +151,11 @@ def test_every_courier_request_pauses_by_its_token_subject(monkeypatch: pytest.M
     ):
         for ask in asks:
             ask()
-        assert len(world.pauses) == pauses
+        assert len(fake.pauses) == pauses
 
 
 @pytest.mark.slow
-def test_a_device_pauses_as_its_settings_say(
+def test_device_uses_the_pause_length_from_its_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     longest = list[float]()

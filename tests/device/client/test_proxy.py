@@ -1,4 +1,4 @@
-"""With ENTRENOUS_PROXY, a SOCKS5 proxy resolves names, and gets other credentials per token."""
+"""With ENTRENOUS_PROXY, a SOCKS5 proxy resolves names; each token has its own credentials."""
 
 import socket
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from entrenous.base.environment import BadSetting, Proxy, SystemClock, read_sett
 from entrenous.base.errors import NotEncrypted, OnionNeedsProxy, ProxyUnreachable, RelayUnreachable
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
-from tests.carry.relays import Post, served
+from tests.carry.relays import SampleMessage, serve_app
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.device.client.socks import SocksProxy, socks_proxy
-from tests.real.hostile import HostileRelay, hostile_relay
+from tests.real.hostile import HostileRelay, run_hostile_relay
 from tests.real.stage import Shell
-from tests.serving.certificates import Pair, certificate
-from tests.village.relay import village_relay
+from tests.serving.certificates import CertificateFiles, write_certificate_files
+from tests.village.relay import relay_with_courier
 
 RELAY = "https://relay.test"
 ONION = f"https://{'a' * 55}d.onion"
@@ -26,32 +26,32 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def resolved_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which every name that this process resolves is appended."""
     names, real = list[str](), socket.getaddrinfo
 
-    def look(host: Any, *arguments: Any, **options: Any) -> Any:
+    def record_name(host: Any, *arguments: Any, **options: Any) -> Any:
         names.append(str(host))
         return real(host, *arguments, **options)
 
-    def never(*_: Any) -> Any:
+    def fail(*_: Any) -> Any:
         raise AssertionError("a name was looked up")
 
-    monkeypatch.setattr(socket, "getaddrinfo", look)
+    monkeypatch.setattr(socket, "getaddrinfo", record_name)
     for other in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
-        monkeypatch.setattr(socket, other, never)
+        monkeypatch.setattr(socket, other, fail)
     return names
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Pair:
-    return certificate(tmp_path, names=("relay.test", ONION.removeprefix("https://")))
+def certificate_pair(tmp_path: Path) -> CertificateFiles:
+    return write_certificate_files(tmp_path, names=("relay.test", ONION.removeprefix("https://")))
 
 
 @pytest.fixture
-def relay(pair: Pair) -> Iterator[HostileRelay]:
-    with hostile_relay(pair) as relay:
-        real, _ = village_relay(RELAY, SettableClock(), SeededRandomSource("relay"))
+def relay(certificate_pair: CertificateFiles) -> Iterator[HostileRelay]:
+    with run_hostile_relay(certificate_pair) as relay:
+        real, _ = relay_with_courier(RELAY, SettableClock(), SeededRandomSource("relay"))
         relay.app = relay_app(real)
         yield relay
 
@@ -62,12 +62,12 @@ def proxy(relay: HostileRelay) -> Iterator[SocksProxy]:
         yield proxy
 
 
-def request_with_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
+def request_with_three_tokens(courier: HttpCourier, url: str, post: SampleMessage) -> None:
     """Send a request without a token, two with the owner's token, and two with a send token."""
     courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    courier.register_token(url, post.mailbox, post.owner, post.send_token())
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
-    courier.upload_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.blob_deposit(), post.blob)
     courier.post(url, post.token, post.envelope(1))
 
 
@@ -78,90 +78,103 @@ def proxy_setting(proxy: SocksProxy) -> Proxy:
 @pytest.mark.threat("sender-linked")
 @pytest.mark.parametrize("url", [RELAY, ONION])
 def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
-    url: str, pair: Pair, proxy: SocksProxy, relay: HostileRelay, looked_up: list[str]
+    url: str,
+    certificate_pair: CertificateFiles,
+    proxy: SocksProxy,
+    relay: HostileRelay,
+    resolved_names: list[str],
 ) -> None:
-    with new_relay_client(pair.cert, proxy_setting(proxy)) as web:
-        request_with_three_tokens(HttpCourier(web), url, Post())
-    assert set(looked_up) == {"127.0.0.1"}  # the proxy's own address
-    assert {(one.by_name, one.name) for one in proxy.asked} == {
+    with new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web:
+        request_with_three_tokens(HttpCourier(web), url, SampleMessage())
+    assert set(resolved_names) == {"127.0.0.1"}  # the proxy's own address
+    assert {(one.by_name, one.name) for one in proxy.requests} == {
         (True, url.removeprefix("https://"))
     }
-    credentials = [one.credentials for one in proxy.asked]
+    credentials = [one.credentials for one in proxy.requests]
     assert len(credentials) == len(set(credentials)) == 3
-    assert len({one.header(b"authorization") for one in relay.seen}) == 3
+    assert len({one.header(b"authorization") for one in relay.recorded_requests}) == 3
     # The next command uses new credentials.
-    with new_relay_client(pair.cert, proxy_setting(proxy)) as web:
-        HttpCourier(web).waiting_envelopes(url, Post().mailbox, Post().owner, 0)
-    assert proxy.asked[-1].credentials not in credentials
+    with new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web:
+        HttpCourier(web).waiting_envelopes(url, SampleMessage().mailbox, SampleMessage().owner, 0)
+    assert proxy.requests[-1].credentials not in credentials
 
 
 @pytest.mark.threat("sender-linked")
 def test_commands_use_the_proxy(
-    pair: Pair,
+    certificate_pair: CertificateFiles,
     proxy: SocksProxy,
     relay: HostileRelay,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The real program uses the proxy in ``setup``, and again to unlock the vault."""
-    relay.app = relay_app(village_relay(RELAY, SystemClock(), SeededRandomSource("relay"))[0])
+    """The program uses the proxy in ``setup`` and in ``inbox``."""
+    relay.app = relay_app(relay_with_courier(RELAY, SystemClock(), SeededRandomSource("relay"))[0])
     monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{proxy_setting(proxy)}")
-    monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))
+    monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(certificate_pair.cert))
     ana = Shell("ana", tmp_path / "ana")
     ana.run("setup", "--name", "ana", "--relay", RELAY)
-    before = len(proxy.asked)
+    before = len(proxy.requests)
     ana.run("inbox")
-    assert len(proxy.asked) > before > 0
-    assert {one.name for one in proxy.asked} == {"relay.test"}
+    assert len(proxy.requests) > before > 0
+    assert {one.name for one in proxy.requests} == {"relay.test"}
     monkeypatch.setenv("ENTRENOUS_PROXY", "socks5://127.0.0.1:9050")
     assert b"socks5h://HOST:PORT" in ana.run("inbox", status=3).err
 
 
-def test_local_relay_is_reached_without_proxy(proxy: SocksProxy, pair: Pair) -> None:
-    real, _ = village_relay("", SettableClock(), SeededRandomSource("relay"))
-    with served(relay_app(real)) as url, new_relay_client(pair.cert, proxy_setting(proxy)) as web:
+def test_local_relay_is_reached_without_proxy(
+    proxy: SocksProxy, certificate_pair: CertificateFiles
+) -> None:
+    real, _ = relay_with_courier("", SettableClock(), SeededRandomSource("relay"))
+    with (
+        serve_app(relay_app(real)) as url,
+        new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web,
+    ):
         HttpCourier(web).status(url)
         with pytest.raises(NotEncrypted):
             HttpCourier(web).status("http://relay.test")
         with pytest.raises(NotEncrypted):
             HttpCourier(web).status(ONION.replace("https", "http"))
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-def test_missing_proxy_is_not_bypassed(pair: Pair, looked_up: list[str]) -> None:
+def test_missing_proxy_is_not_bypassed(
+    certificate_pair: CertificateFiles, resolved_names: list[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with new_relay_client(pair.cert, Proxy("127.0.0.1", port)) as web:
+    with new_relay_client(certificate_pair.cert, Proxy("127.0.0.1", port)) as web:
         courier = HttpCourier(web, patience_s=60)
         with pytest.raises(ProxyUnreachable, match=f"127.0.0.1:{port}"):
             courier.status(RELAY)
-    assert set(looked_up) == {"127.0.0.1"}
+    assert set(resolved_names) == {"127.0.0.1"}
 
 
-def test_relay_unreachable_by_proxy_is_unreachable(pair: Pair, proxy: SocksProxy) -> None:
-    proxy.leads_to = 0
+def test_relay_unreachable_by_proxy_is_unreachable(
+    certificate_pair: CertificateFiles, proxy: SocksProxy
+) -> None:
+    proxy.target_port = 0
     with (
-        new_relay_client(pair.cert, proxy_setting(proxy)) as web,
+        new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web,
         pytest.raises(RelayUnreachable, match=r"relay\."),
     ):
         HttpCourier(web).status(RELAY)
 
 
-def test_non_socks_proxy_is_refused(pair: Pair) -> None:
-    real, _ = village_relay("", SettableClock(), SeededRandomSource("relay"))
-    with served(relay_app(real)) as url:
+def test_non_socks_proxy_is_refused(certificate_pair: CertificateFiles) -> None:
+    real, _ = relay_with_courier("", SettableClock(), SeededRandomSource("relay"))
+    with serve_app(relay_app(real)) as url:
         there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
         with (
-            new_relay_client(pair.cert, there) as web,
+            new_relay_client(certificate_pair.cert, there) as web,
             pytest.raises(RelayUnreachable, match="relay"),
         ):
             HttpCourier(web).status(RELAY)
 
 
-def test_onion_name_is_never_looked_up_without_proxy(looked_up: list[str]) -> None:
+def test_onion_name_is_never_looked_up_without_proxy(resolved_names: list[str]) -> None:
     with new_relay_client() as web, pytest.raises(OnionNeedsProxy, match="ENTRENOUS_PROXY"):
         HttpCourier(web, patience_s=60).status(ONION)
-    assert looked_up == []
+    assert resolved_names == []
 
 
 @pytest.mark.parametrize(

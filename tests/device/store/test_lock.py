@@ -46,12 +46,15 @@ from entrenous.device.store.vault_folder import (
     write_vault_head,
 )
 from entrenous.wire.relay_nouns import Locked, RelayLock
-from tests.vaults import LEAST_COST, make_vaults_open_quickly, unlock_vault
+from tests.vaults import LOWEST_COST, make_vaults_open_quickly, unlock_vault
 
-WORDS, OTHER_WORDS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
-LOCK = RelayLock("https://relay.test", MailboxId(b"M" * 16), Secret(b"u" * 32))
-CHEAP = LEAST_COST
-UNTIL = datetime(2026, 11, 25, 13, tzinfo=UTC)
+PASSPHRASE, OTHER_PASSPHRASE = (
+    Secret(b"four or five unrelated words"),
+    Secret(b"some other unrelated words"),
+)
+RELAY_LOCK = RelayLock("https://relay.test", MailboxId(b"M" * 16), Secret(b"u" * 32))
+CHEAP_COST = LOWEST_COST
+WINDOW_END = datetime(2026, 11, 25, 13, tzinfo=UTC)
 
 
 @dataclass
@@ -62,7 +65,7 @@ class FakeRelay:
     tries: int = 10
 
     def __call__(self, lock: RelayLock, stretched: Secret) -> RelayShare:
-        assert lock == LOCK
+        assert lock == RELAY_LOCK
         if self.tries == 0:
             raise Locked
         self.tries -= 1
@@ -72,7 +75,7 @@ class FakeRelay:
 
 
 def cheap_terms(lock: RelayLock | None, salt: bytes = b"s" * 16) -> KeyDerivationTerms:
-    return KeyDerivationTerms(salt, CHEAP, lock)
+    return KeyDerivationTerms(salt, CHEAP_COST, lock)
 
 
 @pytest.fixture
@@ -82,36 +85,36 @@ def relay() -> FakeRelay:
 
 @pytest.fixture
 def home(tmp_path: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set up a vault with a lock at the relay and a cheap key, and return its folder."""
+    """Set up a vault with a lock at the relay and cheap key derivation; return its folder."""
     make_vaults_open_quickly(monkeypatch)
-    made = create_vault_in_folder(tmp_path / "home", WORDS)
+    made = create_vault_in_folder(tmp_path / "home", PASSPHRASE)
     made.vault.put("drawer", "key", b"value")
-    lock_vault(made, relay, WORDS).vault.close()
+    lock_vault(made, relay, PASSPHRASE).vault.close()
     relay.tries = 10
     return tmp_path / "home"
 
 
 def lock_vault(
-    opened: UnlockedVault, relay: FakeRelay, words: Secret, salt: bytes = b"s" * 16
+    opened: UnlockedVault, relay: FakeRelay, passphrase: Secret, salt: bytes = b"s" * 16
 ) -> UnlockedVault:
-    terms = cheap_terms(LOCK, salt)
-    stretched = stretch_passphrase(words, terms.salt, terms.cost)
-    return change_vault_key(opened, terms, stretched, relay(LOCK, stretched))
+    terms = cheap_terms(RELAY_LOCK, salt)
+    stretched = stretch_passphrase(passphrase, terms.salt, terms.cost)
+    return change_vault_key(opened, terms, stretched, relay(RELAY_LOCK, stretched))
 
 
-def read_value(home: Path, words: Secret, relay: FakeRelay) -> bytes | None:
-    with contextlib.closing(unlock_vault_in_folder(home, words, relay).vault) as vault:
+def read_value(home: Path, passphrase: Secret, relay: FakeRelay) -> bytes | None:
+    with contextlib.closing(unlock_vault_in_folder(home, passphrase, relay).vault) as vault:
         return vault.get("drawer", "key")
 
 
 def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: FakeRelay) -> None:
-    assert read_value(home, WORDS, relay) == b"value"
+    assert read_value(home, PASSPHRASE, relay) == b"value"
     with pytest.raises(WrongPassphrase):
-        unlock_vault(home, WORDS)  # only the relay's share is missing
+        unlock_vault(home, PASSPHRASE)  # only the relay's share is missing
     with pytest.raises(WrongPassphrase):
-        read_value(home, WORDS, FakeRelay(key=scalar_from_random(bytes(range(5, 69)))))
+        read_value(home, PASSPHRASE, FakeRelay(key=scalar_from_random(bytes(range(5, 69)))))
     with pytest.raises(WrongPassphrase):
-        read_value(home, OTHER_WORDS, relay)
+        read_value(home, OTHER_PASSPHRASE, relay)
 
 
 @pytest.mark.slow
@@ -119,14 +122,14 @@ def test_remaining_tries_are_reported_when_few_are_left(home: Path, relay: FakeR
     refusals = list[object]()
     for _ in range(11):
         try:
-            read_value(home, OTHER_WORDS, relay)
+            read_value(home, OTHER_PASSPHRASE, relay)
         except (WrongPassphrase, Locked) as why:
             refusals.append(type(why) if not why.facts else (type(why), why.facts["tries"]))
     plain = [(WrongPassphrase, left) for left in range(9, 3, -1)]
     few = [(FewTriesLeft, left) for left in (3, 2, 1)]
     assert refusals == [*plain, *few, Locked, Locked]
     with pytest.raises(Locked):
-        read_value(home, WORDS, relay)
+        read_value(home, PASSPHRASE, relay)
 
 
 def test_refusal_by_the_relay_is_raised_and_releases_the_vault(home: Path) -> None:
@@ -135,7 +138,7 @@ def test_refusal_by_the_relay_is_raised_and_releases_the_vault(home: Path) -> No
 
     for _ in range(2):
         with pytest.raises(RevokedDeviceLocked, match="no longer be unlocked"):
-            unlock_vault_in_folder(home, WORDS, refuse)
+            unlock_vault_in_folder(home, PASSPHRASE, refuse)
 
 
 def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
@@ -147,7 +150,7 @@ def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
 
 
 def test_newest_earlier_unlock_tokens_are_kept() -> None:
-    lock = LOCK
+    lock = RELAY_LOCK
     for number in range(9):
         lock = lock.with_new_unlock_token(Secret(bytes([number]) * 32))
     assert lock.unlock_token == Secret(bytes([8]) * 32)
@@ -165,11 +168,11 @@ def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[b
 
 @pytest.mark.parametrize("first", [False, True])
 def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
-    now = KeyDerivationTerms(b"t" * 16, CHEAP, None if first else LOCK, first)
-    later = LOCK.with_new_unlock_token(Secret(b"n" * 32))
+    now = KeyDerivationTerms(b"t" * 16, CHEAP_COST, None if first else RELAY_LOCK, first)
+    later = RELAY_LOCK.with_new_unlock_token(Secret(b"n" * 32))
     for head in (
         VaultHead(now),
-        VaultHead(now, cheap_terms(LOCK)),
+        VaultHead(now, cheap_terms(RELAY_LOCK)),
         VaultHead(now, cheap_terms(later)),
         VaultHead(now, cheap_terms(None)),
     ):
@@ -182,7 +185,7 @@ class PowerFailure(Exception):
 
 
 def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
-    """Wrap ``work`` to raise ``Cut`` before call ``cut_at``, or after call ``cut_at - 0.5``."""
+    """Wrap ``work`` to raise PowerFailure at call ``cut_at``, or after call ``cut_at - 0.5``."""
     calls = iter(range(9))
 
     def run(*given: object) -> None:
@@ -198,14 +201,14 @@ def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "cut_at", "valid_words"),
+    ("what", "cut_at", "valid_passphrase"),
     [
-        ("write_vault_head", 0, WORDS),
-        ("write_vault_head", 0.5, WORDS),
-        ("rekey", 0, WORDS),
-        ("rekey", 0.5, OTHER_WORDS),
-        ("write_vault_head", 1, OTHER_WORDS),
-        ("write_vault_head", 1.5, OTHER_WORDS),
+        ("write_vault_head", 0, PASSPHRASE),
+        ("write_vault_head", 0.5, PASSPHRASE),
+        ("rekey", 0, PASSPHRASE),
+        ("rekey", 0.5, OTHER_PASSPHRASE),
+        ("write_vault_head", 1, OTHER_PASSPHRASE),
+        ("write_vault_head", 1.5, OTHER_PASSPHRASE),
     ],
 )
 def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913, PLR0917
@@ -215,21 +218,23 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
     cut_at: float,
-    valid_words: Secret,
+    valid_passphrase: Secret,
 ) -> None:
     """The folder is copied while the database is open, as a power failure would leave it."""
-    opened, image = unlock_vault_in_folder(home, WORDS, relay), tmp_path / "image"
+    opened, image = unlock_vault_in_folder(home, PASSPHRASE, relay), tmp_path / "image"
     owner = vault_folder if what == "write_vault_head" else SqlcipherVault
     monkeypatch.setattr(owner, what, fail_at_call(getattr(owner, what), cut_at))
     with contextlib.closing(opened.vault):
         with pytest.raises(PowerFailure):
-            lock_vault(opened, relay, OTHER_WORDS, b"n" * 16)
+            lock_vault(opened, relay, OTHER_PASSPHRASE, b"n" * 16)
         shutil.copytree(home, image)
     monkeypatch.undo()
     relay.tries = 10
-    assert read_value(image, valid_words, relay) == b"value"
+    assert read_value(image, valid_passphrase, relay) == b"value"
     with pytest.raises(WrongPassphrase):
-        read_value(image, WORDS if valid_words is OTHER_WORDS else OTHER_WORDS, relay)
+        read_value(
+            image, PASSPHRASE if valid_passphrase is OTHER_PASSPHRASE else OTHER_PASSPHRASE, relay
+        )
     assert read_vault_head(image).next is None
 
 
@@ -237,20 +242,22 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
     tmp_path: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
-    made = create_vault_in_folder(tmp_path, WORDS)
-    begun = KeyDerivationTerms(made.terms.salt, CHEAP, LOCK)
+    made = create_vault_in_folder(tmp_path, PASSPHRASE)
+    begun = KeyDerivationTerms(made.terms.salt, CHEAP_COST, RELAY_LOCK)
     write_vault_head(tmp_path, VaultHead(made.terms, begun))
     made.vault.close()
-    opened = unlock_vault_in_folder(tmp_path, WORDS, relay)
+    opened = unlock_vault_in_folder(tmp_path, PASSPHRASE, relay)
     assert opened.pending == begun
     assert relay.tries == 10
-    change_vault_key(opened, begun, opened.stretched, relay(LOCK, opened.stretched)).vault.close()
-    assert unlock_vault_in_folder(tmp_path, WORDS, relay).pending is None
+    change_vault_key(
+        opened, begun, opened.stretched, relay(RELAY_LOCK, opened.stretched)
+    ).vault.close()
+    assert unlock_vault_in_folder(tmp_path, PASSPHRASE, relay).pending is None
 
 
 def test_rekeying_leaves_no_page_under_the_old_key(home: Path, relay: FakeRelay) -> None:
     old = (home / "vault.db").read_bytes()
-    with contextlib.closing(unlock_vault_in_folder(home, WORDS, relay).vault) as vault:
+    with contextlib.closing(unlock_vault_in_folder(home, PASSPHRASE, relay).vault) as vault:
         pages = [old[at : at + 4096] for at in range(4096, len(old), 4096)]
         vault.rekey(Secret(b"k" * 32))
     left = b"".join(place.read_bytes() for place in home.glob("vault.db*"))
@@ -258,12 +265,15 @@ def test_rekeying_leaves_no_page_under_the_old_key(home: Path, relay: FakeRelay)
 
 
 def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
-    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHER_WORDS))
+    right, wrong = (
+        stretch_passphrase(passphrase, b"s" * 16, CHEAP_COST)
+        for passphrase in (PASSPHRASE, OTHER_PASSPHRASE)
+    )
     assert read_offline_window(tmp_path, right) is None
-    write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
+    write_offline_window(tmp_path, right, Secret(b"o" * 64), WINDOW_END)
     assert has_offline_window(tmp_path)
     assert (tmp_path / "offline.key").stat().st_mode & 0o777 == 0o600
-    assert read_offline_window(tmp_path, right) == (UNTIL, Secret(b"o" * 64))
+    assert read_offline_window(tmp_path, right) == (WINDOW_END, Secret(b"o" * 64))
     assert read_offline_window(tmp_path, wrong) is None
     delete_offline_window(tmp_path)
     delete_offline_window(tmp_path)
@@ -271,7 +281,7 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
 
 
 def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path) -> None:
-    """The relay is asked once, in case the window's file is damaged, and not retried."""
+    """The relay is asked once more, because the window's file may be damaged."""
     asked = list[str]()
 
     def unreachable(name: str) -> Any:
@@ -281,21 +291,24 @@ def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path
 
         return SimpleNamespace(unlock=unlock)
 
-    clock = SimpleNamespace(now=lambda: UNTIL - timedelta(hours=1))
+    clock = SimpleNamespace(now=lambda: WINDOW_END - timedelta(hours=1))
     ask = RelayShareClient(
         tmp_path, unreachable("patient"), clock, SystemRandomSource(), unreachable("at once")
     )
-    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHER_WORDS))
+    right, wrong = (
+        stretch_passphrase(passphrase, b"s" * 16, CHEAP_COST)
+        for passphrase in (PASSPHRASE, OTHER_PASSPHRASE)
+    )
     with pytest.raises(RelayUnreachable):
-        ask(LOCK, right)
-    write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
-    assert ask(LOCK, right).kept_here
+        ask(RELAY_LOCK, right)
+    write_offline_window(tmp_path, right, Secret(b"o" * 64), WINDOW_END)
+    assert ask(RELAY_LOCK, right).kept_here
     with pytest.raises(WrongPassphrase):
-        ask(LOCK, wrong)
+        ask(RELAY_LOCK, wrong)
     assert asked == ["patient", "at once"]
 
 
-_KILLED = """
+_KILLED_PROCESS_SCRIPT = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -311,8 +324,8 @@ def temporary_files(home: Path) -> list[Path]:
 
 
 def run_killed_process(home: Path) -> None:
-    """Run a process that is killed after it has written a window's file and before renaming it."""
-    done = subprocess.run([sys.executable, "-c", _KILLED, str(home)], check=False)
+    """Run a process that dies after writing a window's temporary file and before renaming it."""
+    done = subprocess.run([sys.executable, "-c", _KILLED_PROCESS_SCRIPT, str(home)], check=False)
     assert done.returncode == 9
     assert len(temporary_files(home)) == 1
 
@@ -325,11 +338,11 @@ def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
     delete_offline_window(home)
     assert temporary_files(home) == []
     run_killed_process(home)
-    read_value(home, WORDS, relay)
+    read_value(home, PASSPHRASE, relay)
     assert temporary_files(home) == []
     run_killed_process(home)
     with pytest.raises(WrongPassphrase):
-        read_value(home, OTHER_WORDS, relay)
+        read_value(home, OTHER_PASSPHRASE, relay)
     assert temporary_files(home) == []
 
 
@@ -338,10 +351,10 @@ def test_nothing_is_deleted_while_another_process_may_be_writing(
     home: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vault_folder, "LOCK_WAIT_S", 0)
-    with contextlib.closing(unlock_vault_in_folder(home, WORDS, relay).vault):
+    with contextlib.closing(unlock_vault_in_folder(home, PASSPHRASE, relay).vault):
         run_killed_process(home)
         with pytest.raises(VaultInUse):
-            unlock_vault_in_folder(home, WORDS, relay)
+            unlock_vault_in_folder(home, PASSPHRASE, relay)
         assert len(temporary_files(home)) == 1
 
 
@@ -349,7 +362,7 @@ def test_other_files_beside_the_vault_stay(home: Path, relay: FakeRelay) -> None
     names = (".entrenous-demo", f"x.entrenous-{'0' * 32}", f".entrenous-{'0' * 32}.txt")
     for name in names:
         (home / name).touch()
-    read_value(home, WORDS, relay)
+    read_value(home, PASSPHRASE, relay)
     assert all((home / name).exists() for name in names)
 
 

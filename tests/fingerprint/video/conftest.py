@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from entrenous.base.audio_video import Frame
-from tests.clips import wander
+from tests.clips import hand_held_frames
 
 Rgb = NDArray[np.uint8]
 MakeFrames = Callable[[Iterable[Rgb], float], list[Frame]]
@@ -34,15 +34,18 @@ def frames_of() -> MakeFrames:
 def scene() -> list[Rgb]:
     """Return three shots: eight seconds at 12 fps."""
     return [
-        *wander("astronaut", seconds=3.0),
-        *wander("coffee", seconds=3.0),
-        *wander("cat", seconds=2.0),
+        *hand_held_frames("astronaut", seconds=3.0),
+        *hand_held_frames("coffee", seconds=3.0),
+        *hand_held_frames("cat", seconds=2.0),
     ]
 
 
 @pytest.fixture(scope="session")
 def another_scene() -> list[Rgb]:
-    return [*wander("rocket", seconds=3.0), *wander("hubble_deep_field", seconds=3.0)]
+    return [
+        *hand_held_frames("rocket", seconds=3.0),
+        *hand_held_frames("hubble_deep_field", seconds=3.0),
+    ]
 
 
 def walked(frames: list[Frame]) -> Iterator[Any]:

@@ -23,19 +23,19 @@ from entrenous.fingerprint.video_hash import (
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
-from tests.clips import Rgb, beep, subtitled, wander, written
+from tests.clips import Rgb, add_subtitles, encode_clip, hand_held_frames, sound_only_clip
 
 pytestmark = pytest.mark.real
 
 
 @cache
 def frames() -> list[Rgb]:
-    return wander(seconds=0.5)
+    return hand_held_frames(seconds=0.5)
 
 
 @pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
 def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
-    data = written(frames(), codec=codec, container=container)
+    data = encode_clip(frames(), codec=codec, container=container)
     cut = FrameSelection(0.1, side_px=200)
     with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
         assert jailed.shown == free.shown
@@ -44,7 +44,7 @@ def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
-    data = subtitled(written(frames()), container=container, codec=codec)
+    data = add_subtitles(encode_clip(frames()), container=container, codec=codec)
     with decode_clip_untrusted(data) as jailed, read_clip(data) as free:
         assert list(jailed.frames) == list(free.frames)
 
@@ -54,7 +54,7 @@ def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> Non
     [(UPLOAD_FRAME_SELECTION, frames_to_scan), (REGISTERED_FRAME_SELECTION, frames_to_register)],
 )
 def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any) -> None:
-    data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
+    data = encode_clip(hand_held_frames(size=(1600, 240), seconds=2.0), fps=12)
     with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
         assert (few.shown.width_px, few.shown.height_px) == (1024, 154)
         times = [frame.at_s for frame in paced(every.frames, every.shown.length_s)]
@@ -64,14 +64,14 @@ def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any)
 
 def test_frames_of_a_long_clip_are_farther_apart() -> None:
     some = FrameSelection(apart_s=0.01, frames_max=2)
-    with decode_clip_untrusted(written(frames()), some) as clip:
+    with decode_clip_untrusted(encode_clip(frames()), some) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
 
 
 def test_frames_out_of_time_order_are_refused() -> None:
     """Otherwise, if the second frame claimed to be the last, only one frame would be seen."""
     options = {"bf": "2", "preset": "veryfast"}
-    data = bytearray(written(wander(seconds=2.0), codec="libx264", **options))
+    data = bytearray(encode_clip(hand_held_frames(seconds=2.0), codec="libx264", **options))
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
     many, later = struct.unpack(">II", data[second : second + 8])
     data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
@@ -85,9 +85,9 @@ def test_frames_out_of_time_order_are_refused() -> None:
 
 def test_child_reports_errors() -> None:
     for data, error in (
-        (beep(), NoVideoFound),
-        (written(frames())[:-300], IncompleteClip),
-        (written(frames(), codec="ffv1", container="matroska"), UnsupportedVideoCodec),
+        (sound_only_clip(), NoVideoFound),
+        (encode_clip(frames())[:-300], IncompleteClip),
+        (encode_clip(frames(), codec="ffv1", container="matroska"), UnsupportedVideoCodec),
     ):
         with pytest.raises(error) as refusal, decode_clip_untrusted(data) as clip:
             list(clip.frames)
@@ -112,11 +112,11 @@ def test_invalid_answers_are_refused(lie: str) -> None:
     command = (sys.executable, "-I", "-c", code)
     with (
         pytest.raises(DamagedClip),
-        decode_clip_untrusted(written(frames()), limits=limits, command=command) as clip,
+        decode_clip_untrusted(encode_clip(frames()), limits=limits, command=command) as clip,
     ):
         list(clip.frames)
 
 
 def test_stopping_early_leaves_no_child() -> None:
-    with decode_clip_untrusted(written(frames() * 20)) as clip:
+    with decode_clip_untrusted(encode_clip(frames() * 20)) as clip:
         assert next(clip.frames).at_s == 0.0

@@ -35,7 +35,7 @@ from entrenous.media.sandbox.decoder_messages import (
 )
 from entrenous.media.sandbox.decoders import decode_sound_untrusted
 from entrenous.media.sound_reader import read_sound
-from tests.clips import subtitled
+from tests.clips import add_subtitles
 
 
 @cache
@@ -82,7 +82,7 @@ def test_child_decodes_as_in_process() -> None:
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
     """The child reaches the text track when it can no longer import modules."""
     plain = coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)
-    data = subtitled(plain, container=container, codec=codec)
+    data = add_subtitles(plain, container=container, codec=codec)
     assert decode_sound_untrusted(data) == read_sound(data)
 
 

@@ -40,7 +40,7 @@ from tests.respond.watch.site import (
     serve_site,
     slow_reply,
 )
-from tests.serving.certificates import own_authority
+from tests.serving.certificates import write_authority_and_certificate
 
 pytestmark = pytest.mark.real
 
@@ -78,7 +78,7 @@ def tls_contexts(
     folder: Path,
 ) -> tuple[ssl.SSLContext, ssl.SSLContext, list[x509.Certificate]]:
     """Return contexts of a server and of a client that trusts it, and the server's certificates."""
-    trusted, pair = own_authority(folder, "localhost")
+    trusted, pair = write_authority_and_certificate(folder, "localhost")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.cert, pair.key)
     client = ssl.create_default_context(cafile=str(trusted))
@@ -323,10 +323,10 @@ def test_refused_capture_requests_and_writes_nothing(owner: CaseOwner, site: Sit
         capture_page(name, 1, "", env, owner.device)
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(name, situation_in("US"), owner.device)
-    before = (dict(owner.vault._drawers), dict(owner.vault._files))
+    before = (dict(owner.vault._tables), dict(owner.vault._files))
     with pytest.raises(NotAllAdults):
         capture_page(name, 1, "", env, owner.device)
-    assert (owner.vault._drawers, owner.vault._files) == before
+    assert (owner.vault._tables, owner.vault._files) == before
     assert site.requests == []
 
 

@@ -255,7 +255,7 @@ def test_downloaded_content_is_not_stored(watcher: PageWatcher) -> None:
     serve_post(watcher, PAGE + "words of the page")
     watcher.watch_pages("/post").check_due()
     stored = b"".join(
-        record for table in watcher.owner.vault._drawers.values() for record in table.values()
+        record for table in watcher.owner.vault._tables.values() for record in table.values()
     )
     assert b"words of the page" not in stored
     assert len(watcher.owner.vault._files) == 1  # the person's own picture

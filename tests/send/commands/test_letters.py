@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-import entrenous.device.open_device as wiring
+import entrenous.device.open_device as open_device_module
 import entrenous.send.send as send_verb
 from entrenous.__main__ import FEATURE_FUNCTIONS
 from entrenous.base.environment import SystemClock
@@ -37,13 +37,13 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL
 from tests.vaults import make_vaults_open_quickly
-from tests.village.malicious_relay import Honest, MaliciousCourier, failing
-from tests.village.relay import copied_relay, village_relay
+from tests.village.malicious_relay import HonestCall, MaliciousCourier, error_trick
+from tests.village.relay import copy_relay, relay_with_courier
 from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 
 
 class InProcessCopyChecker(CopyChecker):
@@ -66,42 +66,42 @@ class CommandResult:
     err: str
 
 
-def _two_relays() -> dict[str, Relay]:
+def _make_relays() -> dict[str, Relay]:
     return {
-        url: village_relay(url, SystemClock(), SeededRandomSource(url))[0]
+        url: relay_with_courier(url, SystemClock(), SeededRandomSource(url))[0]
         for url in (RELAY_URL, OTHER_RELAY_URL)
     }
 
 
 @cache
-def _beach() -> bytes:
+def _beach_photo() -> bytes:
     return photo(width_px=100)
 
 
 @dataclass
 class CommandLine:
-    """People with real vaults, and two relays in memory that can be tampered with."""
+    """Runs commands of people with real vaults, at two relays in memory that can misbehave."""
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
-    relays: dict[str, Relay] = field(default_factory=_two_relays)
+    relays: dict[str, Relay] = field(default_factory=_make_relays)
 
     def __post_init__(self) -> None:
         self.apps: dict[str, Any] = {url: relay_app(one) for url, one in self.relays.items()}
         self.courier = MaliciousCourier(memory_courier(self.apps))
-        (self.folder / "beach.jpg").write_bytes(_beach())
+        (self.folder / "beach.jpg").write_bytes(_beach_photo())
         self.monkeypatch.chdir(self.folder)
-        self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+        self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
         make_vaults_open_quickly(self.monkeypatch)
         self.monkeypatch.setattr(http_courier, "HttpCourier", self._memory_courier)
-        self.monkeypatch.setattr(wiring, "decode_picture_untrusted", read_picture)
-        self.monkeypatch.setattr(wiring, "CopyChecker", InProcessCopyChecker)
+        self.monkeypatch.setattr(open_device_module, "decode_picture_untrusted", read_picture)
+        self.monkeypatch.setattr(open_device_module, "CopyChecker", InProcessCopyChecker)
 
     def copy_to(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "CommandLine":
-        """Return a copy of these people and relays that uses another folder."""
+        """Return a command line for copies of these people and relays, in another folder."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         relays = {
-            url: copied_relay(relay, relay.clock, replace(relay.random_source))
+            url: copy_relay(relay, relay.clock, replace(relay.random_source))
             for url, relay in self.relays.items()
             if isinstance(relay.random_source, SeededRandomSource)
         }
@@ -128,20 +128,20 @@ class CommandLine:
     def add_contact(self, who: str, other: str) -> None:
         link = self.run_json(other, "invite")["link"]
         self.run_json(who, "person", "add", link, "--as", other)
-        for one in (other, who):
-            self.run_json(one, "inbox")
+        for person in (other, who):
+            self.run_json(person, "inbox")
 
 
 @pytest.fixture
 def cli(
     cli_of_three: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[CommandLine]:
-    """Ana and Ben at one relay, Caro at another; Ana has added both."""
+    """Return a command line for Ana and Ben at one relay and Caro at another; Ana added both."""
     yield cli_of_three.copy_to(tmp_path, monkeypatch)
     monkeypatch.undo()
 
 
-SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
+SEND_TO_BEN = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
 
 
 def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
@@ -160,7 +160,7 @@ def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
 
     sys.setprofile(record_call)
     try:
-        result = cli.run("ana", *SEND)
+        result = cli.run("ana", *SEND_TO_BEN)
     finally:
         sys.setprofile(None)
     assert result.status == 0
@@ -169,17 +169,17 @@ def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
 def test_refusal_by_another_relay_is_only_a_hint(cli: CommandLine, error: Exception) -> None:
-    """While a message waits for Caro's relay, Ana can still write to Ben and read messages."""
+    """Ana can write to Ben and read messages while a message to Caro waits for Caro's relay."""
 
-    def refuse_at_caros_relay(honest: Honest, url: str, *arguments: Any) -> Any:
+    def refuse_at_caros_relay(honest: HonestCall, url: str, *arguments: Any) -> Any:
         if url == OTHER_RELAY_URL:
             raise error
         return honest(url, *arguments)
 
-    with cli.courier.playing(upload_blob=refuse_at_caros_relay):
+    with cli.courier.replace_calls(upload_blob=refuse_at_caros_relay):
         waits = cli.run("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
         assert waits.status == 6
-        result = cli.run("ana", *SEND, "--json")
+        result = cli.run("ana", *SEND_TO_BEN, "--json")
         assert (result.status, json.loads(result.out)["copies"]) == (
             0,
             [{"to": "ben", "devices": 1}],
@@ -191,14 +191,14 @@ def test_refusal_by_another_relay_is_only_a_hint(cli: CommandLine, error: Except
 
 
 def test_undelivered_copies_are_reported(cli: CommandLine) -> None:
-    def refuse_at_bens_relay(honest: Honest, url: str, *arguments: Any) -> Any:
+    def refuse_at_bens_relay(honest: HonestCall, url: str, *arguments: Any) -> Any:
         if url == RELAY_URL:
             raise WrongToken
         return honest(url, *arguments)
 
     both = ("--to", "caro", "--confirm", "caro")
-    with cli.courier.playing(post=refuse_at_bens_relay):
-        result = cli.run("ana", *SEND, *both)
+    with cli.courier.replace_calls(post=refuse_at_bens_relay):
+        result = cli.run("ana", *SEND_TO_BEN, *both)
     assert (result.status, result.out) == (3, "")
     (message,) = cli.run_json("ana", "sent")["messages"]
     assert f"The relay refused message {message['message']} for ben." in result.err
@@ -214,8 +214,8 @@ def test_interrupted_send_sends_nothing_later(cli: CommandLine) -> None:
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with cli.courier.playing(upload_blob=interrupt):
-        result = cli.run("ana", *SEND)
+    with cli.courier.replace_calls(upload_blob=interrupt):
+        result = cli.run("ana", *SEND_TO_BEN)
     assert (result.status, result.out, result.err) == (
         130,
         "",
@@ -224,8 +224,8 @@ def test_interrupted_send_sends_nothing_later(cli: CommandLine) -> None:
     assert cli.run_json("ana", "sent")["messages"] == []
     cli.run_json("ana", "inbox")
     assert cli.run_json("ben", "inbox")["messages"] == []
-    with cli.courier.playing(post=interrupt):
-        result = cli.run("ana", *SEND)
+    with cli.courier.replace_calls(post=interrupt):
+        result = cli.run("ana", *SEND_TO_BEN)
     assert (result.status, result.out) == (130, "")
     (message,) = cli.run_json("ana", "sent")["messages"]
     assert message["copies"] == [
@@ -242,11 +242,11 @@ def test_interrupted_send_sends_nothing_later(cli: CommandLine) -> None:
 
 
 def test_undo_reports_that_nothing_was_sent(cli: CommandLine) -> None:
-    def interrupted_wait(*_: Any) -> Any:
+    def make_interrupted_wait(*_: Any) -> Any:
         return lambda _until: signal.raise_signal(signal.SIGINT)
 
-    cli.monkeypatch.setattr(send, "make_undo_wait", interrupted_wait)
-    result = cli.run("ana", *SEND, "--undo", "10")
+    cli.monkeypatch.setattr(send, "make_undo_wait", make_interrupted_wait)
+    result = cli.run("ana", *SEND_TO_BEN, "--undo", "10")
     assert (result.status, result.out) == (130, "")
     assert result.err == "Undone: nothing was sent to anybody.\n"
     assert cli.run_json("ana", "sent")["messages"] == []
@@ -258,22 +258,22 @@ def test_interrupt_after_sending_does_not_report_undo(cli: CommandLine) -> None:
         raise KeyboardInterrupt
 
     cli.monkeypatch.setattr(send_verb, "PostedMessage", interrupt)
-    result = cli.run("ana", *SEND)
+    result = cli.run("ana", *SEND_TO_BEN)
     assert (result.status, result.out) == (130, "")
     assert "nothing was sent" not in result.err
     assert len(cli.run_json("ben", "inbox")["messages"]) == 1
 
 
 def test_undecryptable_letter_is_reported_once(cli: CommandLine) -> None:
-    cli.run_json("ana", *SEND)
+    cli.run_json("ana", *SEND_TO_BEN)
 
-    def make_undecryptable(honest: Honest, *arguments: Any) -> Any:
+    def make_undecryptable(honest: HonestCall, *arguments: Any) -> Any:
         page = honest(*arguments)
         for waiting in page:
             object.__setattr__(waiting, "sealed", b"nothing like a letter")
         return page
 
-    with cli.courier.playing(waiting_envelopes=make_undecryptable):
+    with cli.courier.replace_calls(waiting_envelopes=make_undecryptable):
         result = cli.run("ben", "inbox")
     assert "1 letter could not be opened" in result.err
     assert cli.run("ben", "inbox").err == ""
@@ -290,15 +290,15 @@ def test_repeated_recipient_names_are_merged_ignoring_case(cli: CommandLine) -> 
     "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
 )
 def test_oversized_message_is_refused(cli: CommandLine, more: tuple[str, ...]) -> None:
-    result = cli.run("ana", *SEND, *more)
+    result = cli.run("ana", *SEND_TO_BEN, *more)
     assert (result.status, result.out) == (3, "")
     assert "Nothing was sent." in result.err
     assert cli.run_json("ana", "sent")["messages"] == []
 
 
 def test_used_up_message_is_expired_in_json(cli: CommandLine) -> None:
-    name = cli.run_json("ana", *SEND)["message"]
-    with cli.courier.playing(open_share=failing(UsedUp())):
+    name = cli.run_json("ana", *SEND_TO_BEN)["message"]
+    with cli.courier.replace_calls(open_share=error_trick(UsedUp())):
         assert cli.run("ben", "open", name).status == 3
     assert cli.run_json("ben", "inbox")["messages"][0]["state"] == "expired"
     assert "used up" in cli.run("ben", "inbox").out
@@ -309,9 +309,9 @@ def test_forgetting_a_person_reports_its_effects(cli: CommandLine) -> None:
     assert result.status == 0
     assert "ana is forgotten here; from now on, your relay accepts nothing more" in result.out
     assert "link" in result.out
-    assert cli.run("ana", *SEND).status == 3
-    down = failing(TooMany(retry_after_s=9))
-    with cli.courier.playing(change_tokens=down):
+    assert cli.run("ana", *SEND_TO_BEN).status == 3
+    down = error_trick(TooMany(retry_after_s=9))
+    with cli.courier.replace_calls(change_tokens=down):
         result = cli.run("caro", "person", "forget", "ana")
     assert "as soon as your relay has answered" in result.out
 
@@ -319,8 +319,8 @@ def test_forgetting_a_person_reports_its_effects(cli: CommandLine) -> None:
 @pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
 def test_control_characters_are_replaced(control: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for speak in (print_line, hint):
-        speak(f"for{control} you,\nZo\u00eb \u200d!")
+    for write in (print_line, hint):
+        write(f"for{control} you,\nZo\u00eb \u200d!")
     out, err = capsys.readouterr()
     for text in (out, err):
         assert control[0] not in text

@@ -20,7 +20,7 @@ from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_message_cl
 from entrenous.send.copies.mark_file import CopyNotWritten, mark_file
 from entrenous.send.message.transfer_progress import ignore_progress
 from entrenous.trace.trace_file import trace_file
-from tests.clips import beside, wander, written
+from tests.clips import encode_clip, hand_held_frames, merge_streams
 from tests.trace.test_clip import PEOPLE, offline_device
 
 SMALL = (160, 120)  # pixels
@@ -30,7 +30,7 @@ SMALL = (160, 120)  # pixels
 @pytest.mark.parametrize("whole", [0, 1])
 def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
     device = offline_device()
-    made = mark_clip_copies(written(wander(size=SMALL, seconds=2.0)), PEOPLE, device)
+    made = mark_clip_copies(encode_clip(hand_held_frames(size=SMALL, seconds=2.0)), PEOPLE, device)
     for _ in range(whole + 1):
         next(made)
     with pytest.raises(CopyNotWritten):
@@ -56,7 +56,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
         return read_clip(untrusted_data, cut)
 
     device = replace(offline_device(), read_clip=read)
-    clip = beside(written(wander(size=SMALL, seconds=2.0)), sound)
+    clip = merge_streams(encode_clip(hand_held_frames(size=SMALL, seconds=2.0)), sound)
     for ask in (
         lambda: next(mark_clip_copies(clip, PEOPLE, device)),
         lambda: prepare_message_clip(0, clip, device, ignore_progress),
@@ -65,7 +65,9 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
             ask()
     assert [cut.stop_s for cut in selections] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
-    silent = written(wander(size=SMALL, seconds=2.0))  # may be longer, having no sound
+    silent = encode_clip(
+        hand_held_frames(size=SMALL, seconds=2.0)
+    )  # may be longer, having no sound
     next(mark_clip_copies(silent, PEOPLE, device))
 
 
@@ -77,20 +79,24 @@ def test_sound_without_frames_is_marked_as_a_sound() -> None:
 
 
 def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
-    film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
+    film = encode_clip(hand_held_frames(seconds=0.5), codec="ffv1", container="matroska")
     sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(UnsupportedVideoCodec):
-        next(mark_file(beside(film, sound, container="matroska"), PEOPLE, None, offline_device()))
+        next(
+            mark_file(
+                merge_streams(film, sound, container="matroska"), PEOPLE, None, offline_device()
+            )
+        )
 
 
 @pytest.mark.slow
 def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> None:
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
-    silent = written(wander(size=SMALL, seconds=1.0))
+    silent = encode_clip(hand_held_frames(size=SMALL, seconds=1.0))
     with pytest.raises(UnsupportedSoundCodec):
-        next(mark_clip_copies(beside(silent, surround), PEOPLE, device))
+        next(mark_clip_copies(merge_streams(silent, surround), PEOPLE, device))
     assert list(device.ledger.messages()) == []
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(silent, PEOPLE, device)}
-    posted = beside(copies[PEOPLE[1]], surround)
+    posted = merge_streams(copies[PEOPLE[1]], surround)
     assert trace_file(posted, device).trace.verdict.named == (PEOPLE[1],)

@@ -13,7 +13,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.decoders import decode_sound_untrusted
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_clip_with_sound
-from tests.timelines import beep_after_flash_s, flash_and_beep, moved
+from tests.timelines import beep_after_flash_s, delay_streams, flash_and_beep
 from tests.trace.test_clip import PEOPLE, offline_device
 
 pytestmark = pytest.mark.slow
@@ -29,23 +29,23 @@ def plain() -> bytes:
 
 ORDINARY: dict[str, Callable[[], bytes]] = {
     "mp4": plain,
-    "mov": lambda: moved(plain(), container="mov"),
-    "mkv": lambda: moved(plain(), container="matroska"),
-    "mp4 in fragments": lambda: moved(plain(), movflags="frag_keyframe+empty_moov"),
+    "mov": lambda: delay_streams(plain(), container="mov"),
+    "mkv": lambda: delay_streams(plain(), container="matroska"),
+    "mp4 in fragments": lambda: delay_streams(plain(), movflags="frag_keyframe+empty_moov"),
     "webm's sound": lambda: flash_and_beep(size=SMALL, codec="libopus", container="matroska"),
-    "a little later": lambda: moved(plain(), sound_s=0.02),
-    "a packet lost": lambda: moved(plain(), lost=[40, 90], container="matroska"),
+    "a little later": lambda: delay_streams(plain(), sound_s=0.02),
+    "a packet lost": lambda: delay_streams(plain(), lost=[40, 90], container="matroska"),
 }
 OFFSET: dict[str, Callable[[], bytes]] = {
-    "sound late": lambda: moved(plain(), sound_s=1.0),
-    "picture late": lambda: moved(plain(), picture_s=1.0),
-    "sound late, mkv": lambda: moved(plain(), sound_s=1.0, container="matroska"),
-    "picture late, mkv": lambda: moved(plain(), picture_s=1.0, container="matroska"),
-    "gap": lambda: moved(plain(), lost=LOST),
-    "gap, mkv": lambda: moved(plain(), lost=LOST, container="matroska"),
-    "late, then a gap": lambda: moved(plain(), sound_s=0.5, lost=LOST),
-    "early, then a gap": lambda: moved(plain(), picture_s=0.5, lost=LOST),
-    "many losses": lambda: moved(plain(), lost=range(4, 80, 4)),
+    "sound late": lambda: delay_streams(plain(), sound_s=1.0),
+    "picture late": lambda: delay_streams(plain(), picture_s=1.0),
+    "sound late, mkv": lambda: delay_streams(plain(), sound_s=1.0, container="matroska"),
+    "picture late, mkv": lambda: delay_streams(plain(), picture_s=1.0, container="matroska"),
+    "gap": lambda: delay_streams(plain(), lost=LOST),
+    "gap, mkv": lambda: delay_streams(plain(), lost=LOST, container="matroska"),
+    "late, then a gap": lambda: delay_streams(plain(), sound_s=0.5, lost=LOST),
+    "early, then a gap": lambda: delay_streams(plain(), picture_s=0.5, lost=LOST),
+    "many losses": lambda: delay_streams(plain(), lost=range(4, 80, 4)),
 }
 
 
@@ -109,11 +109,11 @@ def test_decoder_process_reports_the_times(name: str) -> None:
     "shift", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"late": 60, "by_s": 2e6}]
 )
 def test_times_beyond_the_longest_sound_are_refused(shift: dict[str, float]) -> None:
-    source = moved(plain(), container="matroska", **shift)
+    source = delay_streams(plain(), container="matroska", **shift)
     with pytest.raises(ClipTooLong):
         prepare_clip_with_sound(source, offline_device())
 
 
 def test_very_late_picture_starts_when_the_sound_ends() -> None:
-    sound = read_sound(moved(plain(), picture_s=3000.0))
+    sound = read_sound(delay_streams(plain(), picture_s=3000.0))
     assert sound.timing == SoundTiming(ahead=len(sound))

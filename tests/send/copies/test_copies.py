@@ -98,7 +98,7 @@ def test_copy_has_the_requested_format_and_size(network: Network) -> None:
 @pytest.mark.slow
 def test_ledger_records_what_was_sent(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     (file,) = ben.open_newest().files
     (picture,) = next(ana.device.ledger.messages()).pictures
     assert ana.device.vault.read_stored_file(picture.original) == SMALL_PICTURE
@@ -127,12 +127,12 @@ def test_two_pictures_of_a_message_keep_their_order(friends: Network) -> None:
 )
 def test_non_picture_is_not_sent(friends: Network, data: bytes, error: type[Exception]) -> None:
     ana = friends["ana"]
-    before = {table: dict(records) for table, records in ana.vault._drawers.items()}
+    before = {table: dict(records) for table, records in ana.vault._tables.items()}
     with pytest.raises(error):
         send_message(
             replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL_PICTURE, data)), ana.device
         )
-    assert before == ana.vault._drawers
+    assert before == ana.vault._tables
     assert ana.vault._files == {}
 
 

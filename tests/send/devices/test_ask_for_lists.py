@@ -18,8 +18,8 @@ from entrenous.send.people.people_nouns import DEVICE_LIST_TO_FETCH_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_key_bundle
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network, Person, cached_network
-from tests.village.households import links
-from tests.village.malicious_relay import changed
+from tests.village.households import add_linked_device
+from tests.village.malicious_relay import changed_answer_trick
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def test_another_persons_key_bundle_freezes_nobody(three_people: Network, whose:
     ana, ben = three_people["ana"], three_people["ben"]
     issue_key_bundle(ben)
     publish_bundle(ben, own_device(three_people[whose].device).card)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     take_contact_changes(ana.device)
     known = contacts(ana.device)
     fetch_messages(ana.device)
@@ -98,7 +98,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three_people: Ne
     queue_hellos(contact_named("cleo", ben.device), None, ben.device)
     flush_outbox(ben.device)
     fetch_messages(cleo.device)
-    cleo.sends(SMALL_PICTURE, ana, ben)
+    cleo.send(SMALL_PICTURE, ana, ben)
     before = ana.courier.calls["key_bundle"]
     for _ in range(2):
         fetch_messages(ana.device)
@@ -115,14 +115,14 @@ def test_foreign_key_bundle_at_own_mailbox_is_no_contradiction(
 ) -> None:
     """The relay learned the mailbox's owner from a contact, and serves that contact's bundle."""
     ana, ben = three_people["ana"], three_people["ben"]
-    phone = links(three_people, ana, "phone", "phone")
+    phone = add_linked_device(three_people, ana, "phone", "phone")
     take_contact_changes(ana.device)
     me = own_device(phone.device)
     record_named_list_if_unknown(
         ana.id, DeviceListHead(me.person.epoch + 1, bytes(32)), ana.device, own=True
     )
     forged = seal_key_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
-    with ana.courier.playing(key_bundle=changed(lambda _: forged)):
+    with ana.courier.replace_calls(key_bundle=changed_answer_trick(lambda _: forged)):
         fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()
     assert failed_queries(ana, ana) == 1

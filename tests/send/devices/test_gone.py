@@ -13,8 +13,8 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.status import copy_deliveries
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
-from tests.village.households import catch_up, links
-from tests.village.malicious_relay import failing
+from tests.village.households import add_linked_device, catch_up
+from tests.village.malicious_relay import error_trick
 
 
 @pytest.mark.slow
@@ -26,12 +26,12 @@ def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben, ana)
-    phone = links(network, ben, "phone", "phone")
+    phone = add_linked_device(network, ben, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
-    with ana.courier.playing(post=failing(DiskFailed())):
+    with ana.courier.replace_calls(post=error_trick(DiskFailed())):
         with suppress(EntrenousError):
-            ana.sends(SMALL_PICTURE, ben)
-        with ben.courier.playing(close_mailbox=failing(DiskFailed())):
+            ana.send(SMALL_PICTURE, ben)
+        with ben.courier.replace_calls(close_mailbox=error_trick(DiskFailed())):
             revoke_device("phone", lost=True, sheet=None, device=ben.device)
             with suppress(EntrenousError):
                 catch_up(ana)

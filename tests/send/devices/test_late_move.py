@@ -70,9 +70,17 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
-from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
-from tests.village.malicious_relay import failing
-from tests.village.relay import village_relay
+from tests.village.households import (
+    add_blank_device,
+    add_linked_device,
+    can_all_write,
+    catch_up,
+    owner_and_device_ids,
+    prepare_move,
+    tokens_for_peer,
+)
+from tests.village.malicious_relay import error_trick
+from tests.village.relay import relay_with_courier
 
 ELSEWHERE = "http://127.0.0.1:7003"
 
@@ -83,7 +91,7 @@ def town() -> Network:
     """Ana's laptop and phone, and Ben, at one relay; Cleo at another; a third relay is unused."""
     network = network_of_three()
     network.open_relay(ELSEWHERE)
-    phone = links(network, network["ana"], "phone", "phone")
+    phone = add_linked_device(network, network["ana"], "phone", "phone")
     catch_up(
         network["ben"], network["cleo"], network["ana"], phone, network["ben"], network["cleo"]
     )
@@ -103,15 +111,15 @@ def all_decrypted(*people: Person) -> bool:
 def test_two_contacts_move_at_once(town: Network) -> None:
     """Each late device learns of its own move and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    tablet = links(town, ben, "tablet", "tablet")
+    tablet = add_linked_device(town, ben, "tablet", "tablet")
     fetch_rounds(ben, tablet, ana, phone)
-    gets_ready(ana, phone)
-    gets_ready(ben, tablet)
+    prepare_move(ana, phone)
+    prepare_move(ben, tablet)
     for one in (ana, ben):
         move_all_devices(OTHER_RELAY_URL, None, one.device)
     catch_up(phone, tablet)
     fetch_rounds(ana, ben, phone, tablet)
-    assert in_touch(ana, phone, ben, tablet)
+    assert can_all_write(ana, phone, ben, tablet)
     assert all_decrypted(ana, phone, ben, tablet)
 
 
@@ -121,36 +129,36 @@ def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
     town = network_of_three()
     ana, ben = town["ana"], town["ben"]
     catch_up(ana, ben, ana)
-    phone = links(town, ana, "phone", "phone")
-    phone.sends(SMALL_PICTURE, ben)
-    gets_ready(ana, phone)
+    phone = add_linked_device(town, ana, "phone", "phone")
+    phone.send(SMALL_PICTURE, ben)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone, ana, phone)
     fetch_rounds(ben, phone, ana)
-    assert in_touch(phone, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    assert can_all_write(phone, ben)
+    ben.send(SMALL_PICTURE, ana)
     assert phone.received_count() == 1
 
 
 @pytest.mark.slow
 def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    device, tokens = phone.device, held(phone, ben)
+    device, tokens = phone.device, tokens_for_peer(phone, ben)
     for _ in range(tokens.until - tokens.next):
         send_text(phone, "ben")
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone, ana, phone)
     assert device.vault.keys(OUTBOX)  # the phone's hello to Ben is queued
     fetch_rounds(ben, phone, ana)
-    assert in_touch(phone, ben)
+    assert can_all_write(phone, ben)
     assert not device.vault.keys(OUTBOX)
 
 
 @pytest.mark.slow
 def test_leaders_hello_waits_for_a_token(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     now = town.clock.now().replace(microsecond=0)
     for number in range(TOKEN_RANGE_SIZE + 6):
         name = CircleId(bytes([number]) * 16)
@@ -168,14 +176,14 @@ def test_leaders_hello_waits_for_a_token(town: Network) -> None:
 @pytest.mark.slow
 def test_linking_waits_until_all_devices_have_moved(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     with pytest.raises(DevicesHaveNotFollowedMove, match="phone"):
-        links(town, ana, "tablet", "tablet")
+        add_linked_device(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana)
-    tablet = links(town, ana, "second tablet", "tablet")
+    tablet = add_linked_device(town, ana, "second tablet", "tablet")
     fetch_rounds(phone, ana, tablet)
-    assert in_touch(ana, phone, tablet)
+    assert can_all_write(ana, phone, tablet)
 
 
 @pytest.mark.slow
@@ -183,8 +191,8 @@ def test_linking_fails_if_we_moved_meanwhile(town: Network) -> None:
     """The phone moves while Ana compares the pictures of the linking; the laptop fetches before it
     signs anything.
     """
-    ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
-    gets_ready(phone, ana)
+    ana, phone, tablet = town["ana"], town["phone"], add_blank_device(town, "tablet")
+    prepare_move(phone, ana)
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, "tablet", tablet.device)
     here = poll_old_device(here, ana.device)
@@ -199,37 +207,37 @@ def test_linking_fails_if_we_moved_meanwhile(town: Network) -> None:
     with pytest.raises(LinkNotCompleted):
         poll_new_device(there, tablet.device)
     fetch_rounds(phone, ana)
-    links(town, ana, "second tablet", "tablet")
+    add_linked_device(town, ana, "second tablet", "tablet")
 
 
 @pytest.mark.slow
 def test_late_device_meets_a_device_linked_meanwhile(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ana, ben)
-    tablet = links(town, ben, "tablet", "tablet")
+    tablet = add_linked_device(town, ben, "tablet", "tablet")
     fetch_rounds(ben, tablet, ana)
     fetch_rounds(phone, ana, tablet, ben)
-    assert in_touch(phone, tablet)
+    assert can_all_write(phone, tablet)
 
 
 @pytest.mark.slow
 def test_late_device_gets_its_letters_after_two_moves(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, ana)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     catch_up(phone, ana, phone)
     for one in (ana, phone):
         clear_next_relay_lock(one.device)
-    gets_ready(ana, phone, url=ELSEWHERE)
+    prepare_move(ana, phone, url=ELSEWHERE)
     move_all_devices(ELSEWHERE, None, ana.device)
     fetch_rounds(phone, ana, ben)
     assert phone.received_count() == 1
     assert phone.open_newest().files
-    assert in_touch(ana, phone, ben)
+    assert can_all_write(ana, phone, ben)
 
 
 @pytest.mark.slow
@@ -237,9 +245,9 @@ def test_late_device_gets_its_letters_after_two_moves(town: Network) -> None:
 @pytest.mark.parametrize("phone_followed", [False, True])
 def test_two_devices_lost_during_a_move_are_revoked(town: Network, *, phone_followed: bool) -> None:
     ana, phone = town["ana"], town["phone"]
-    tablet = links(town, ana, "tablet", "tablet")
+    tablet = add_linked_device(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
-    gets_ready(ana, phone, tablet)
+    prepare_move(ana, phone, tablet)
     (new,) = prepared_mailboxes(phone.device)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     if phone_followed:
@@ -256,7 +264,7 @@ def test_two_devices_lost_during_a_move_are_revoked(town: Network, *, phone_foll
 @pytest.mark.threat("stolen-device")
 def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     (known,) = own_linked_devices(phone.device)
@@ -275,8 +283,8 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Network) -
 def test_abandoned_move_makes_devices_unready(town: Network) -> None:
     """Mailboxes announced before a move to another relay are not used in a later device list."""
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone, url=ELSEWHERE)
-    gets_ready(ana, phone)
+    prepare_move(ana, phone, url=ELSEWHERE)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     with pytest.raises(WaitsForDevices):
         move_all_devices(ELSEWHERE, None, ana.device)
@@ -291,7 +299,7 @@ def test_abandoned_move_makes_devices_unready(town: Network) -> None:
 def test_mailboxes_announced_before_a_loss_do_not_count(town: Network, *, offline: bool) -> None:
     """The phone announced its mailbox before the tablet's revocation; that letter arrives later."""
     ana, phone = town["ana"], town["phone"]
-    tablet = links(town, ana, "tablet", "tablet")
+    tablet = add_linked_device(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
     with pytest.raises(WaitsForDevices):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -310,14 +318,14 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Network, *, offlin
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     assert phone.home[0] == OTHER_RELAY_URL
-    assert in_touch(ana, phone)
+    assert can_all_write(ana, phone)
 
 
 @pytest.mark.slow
 def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Network) -> None:
     """The phone goes offline before it has announced that it is no longer ready."""
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     cancel_move(ana.device)
     fetch_rounds(ana, phone)
     town.clock.advance(days=PREPARED_MAILBOX_DAYS + 1)
@@ -331,9 +339,9 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Network) 
 @pytest.mark.slow
 def test_vanished_relay_is_given_up_in_time(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone, url=ELSEWHERE)
+    prepare_move(ana, phone, url=ELSEWHERE)
     town.disconnect(ELSEWHERE)
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     town.clock.advance(days=31)
@@ -344,7 +352,7 @@ def test_vanished_relay_is_given_up_in_time(town: Network) -> None:
 @pytest.mark.slow
 def test_late_device_that_unblocks_somebody_reaches_them(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, ana)
     block_contact("ben", phone.device)
@@ -352,10 +360,10 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Network) -> None:
     greet_devices(phone.device)
     flush_outbox(phone.device)
     catch_up(ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     fetch_rounds(phone, ana, ben)
     assert phone.received_count() == 1
-    assert in_touch(ana, phone, ben)
+    assert can_all_write(ana, phone, ben)
     assert all_decrypted(ana, phone, ben)
 
 
@@ -363,18 +371,18 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Network) -> None:
 def test_tokens_lent_after_a_move_are_valid(town: Network) -> None:
     """Ana's third device has no tokens for Ben's tablet when it learns that Ben has moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    tablet = links(town, ben, "tablet", "tablet")
+    tablet = add_linked_device(town, ben, "tablet", "tablet")
     fetch_rounds(ben, tablet, ana)
-    key = peer_key(*ids(tablet))
-    spent = held(ana, tablet)
+    key = peer_key(*owner_and_device_ids(tablet))
+    spent = tokens_for_peer(ana, tablet)
     HELD_TOKEN_RANGE_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
-    third = links(town, ana, "third", "third")
+    third = add_linked_device(town, ana, "third", "third")
     fetch_rounds(ben, third, ana, rounds=1)
-    gets_ready(ben, tablet)
+    prepare_move(ben, tablet)
     move_all_devices(OTHER_RELAY_URL, None, ben.device)
     catch_up(third, tablet, ben, ana)
     fetch_rounds(ana, third, tablet, ben, phone)
-    assert in_touch(third, tablet)
+    assert can_all_write(third, tablet)
 
 
 @pytest.mark.slow
@@ -386,7 +394,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Network) -> None:
     CONTACT_TABLE.store(
         replace(known, send_token=NO_SEND_TOKEN), known.person.id.hex(), ana.device.vault
     )
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     assert move_all_devices(OTHER_RELAY_URL, None, ana.device).letters == 0
 
 
@@ -395,14 +403,18 @@ def test_unreachable_contact_does_not_delay_a_move(town: Network) -> None:
 def test_pending_close_token_is_set_after_a_move(town: Network) -> None:
     """A new close token is still set at the old mailbox, so that a lost device cannot delete it."""
     ana, phone = town["ana"], town["phone"]
-    tablet = links(town, ana, "tablet", "tablet")
+    tablet = add_linked_device(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
     old_home = ana.home
-    known = next(one for one in own_linked_devices(tablet.device) if one.device == ids(ana)[1])
+    known = next(
+        one
+        for one in own_linked_devices(tablet.device)
+        if one.device == owner_and_device_ids(ana)[1]
+    )
     assert known.close is not None
-    with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
+    with ana.courier.replace_calls(set_close_token=error_trick(RelayUnreachable(host="relay"))):
         revoke_device("tablet", lost=True, sheet=None, device=ana.device)
-        gets_ready(ana, phone)
+        prepare_move(ana, phone)
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     fetch_rounds(phone, ana)
     with pytest.raises(WrongToken):
@@ -413,7 +425,9 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     """Mallory's second list has a local relay; a letter that is received late names that list."""
     network = Network()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
-        network.apps[url] = relay_app(village_relay(url, network.clock, SeededRandomSource(url))[0])
+        network.apps[url] = relay_app(
+            relay_with_courier(url, network.clock, SeededRandomSource(url))[0]
+        )
     ana, mallory = (
         network.set_up_person("ana", "https://a.example"),
         network.set_up_person("m", "https://m.example"),
@@ -429,7 +443,7 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
         one for one in device_list_heads(read_key_bundle(me.card).lists) if one.epoch == 2
     )
     before = replace(me, person=replace(me.person, epoch=2, head=second.digest))
-    to = addressee_of(*ids(ana), mallory.device)
+    to = addressee_of(*owner_and_device_ids(ana), mallory.device)
     assert to is not None
     with mallory.device.vault.transaction():
         token_range = issue_range(to.contact.person, to.key.device, mallory.device)
@@ -439,5 +453,5 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     flush_outbox(mallory.device)
     catch_up(ana)
-    assert held(ana, mallory).place is None
+    assert tokens_for_peer(ana, mallory).place is None
     assert take_undecryptable_count(ana.device) == 0  # ignored silently, like any local address

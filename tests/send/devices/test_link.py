@@ -71,7 +71,7 @@ from entrenous.send.formats.linking import (
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.cards import identity_of
 from tests.send.send_device import RELAY_URL, Network, Person
-from tests.village.households import bare, link
+from tests.village.households import add_blank_device, link_devices
 
 Message = LinkRequest | LinkAnswer | LinkReveal | LinkGrant | LinkStop
 
@@ -83,7 +83,7 @@ def ana(network: Network) -> Person:
 
 @pytest.fixture
 def phone(network: Network) -> Person:
-    return bare(network, "phone")
+    return add_blank_device(network, "phone")
 
 
 def devices_of(who: Person) -> int:
@@ -117,7 +117,7 @@ def link_until_pictures(
 
 
 def test_both_devices_show_the_same_and_the_new_one_is_listed(ana: Person, phone: Person) -> None:
-    link(ana.device, phone.device, "phone")
+    link_devices(ana.device, phone.device, "phone")
     assert devices_of(ana) == devices_of(phone) == 2
     assert own_device(phone.device).person == own_device(ana.device).person
     assert identity_of(phone).master == identity_of(ana).master
@@ -140,7 +140,7 @@ def test_no_message_changes_no_state(ana: Person, phone: Person) -> None:
 def test_a_code_that_is_used_twice_links_nobody(
     network: Network, ana: Person, phone: Person
 ) -> None:
-    other = bare(network, "somebody")
+    other = add_blank_device(network, "somebody")
     here = start_on_old_device(None, ana.device)
     start_on_new_device(here.code, None, phone.device)
     start_on_new_device(here.code, None, other.device)
@@ -189,7 +189,7 @@ def test_broken_commitment_ends_linking(ana: Person, phone: Person, what: str) -
 
     if what == "offer":
         there = replace(there, offer=replace(there.offer, close=Secret(b"m" * 32)))
-    with phone.courier.playing(post=change_posts(change)):
+    with phone.courier.replace_calls(post=change_posts(change)):
         poll_new_device(there, phone.device)
     with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
@@ -201,7 +201,7 @@ def test_somebody_in_between_shows_other_pictures(
     network: Network, ana: Person, phone: Person
 ) -> None:
     """The attacker poses as each device to the other; the pictures differ, so both users say no."""
-    thief, boss = bare(network, "thief"), network.set_up_person("boss")
+    thief, boss = add_blank_device(network, "thief"), network.set_up_person("boss")
     here = start_on_old_device(None, ana.device)
     facing_the_old = start_on_new_device(here.code, None, thief.device)
     facing_the_new = start_on_old_device(None, boss.device)
@@ -290,7 +290,7 @@ def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: P
     def unreachable(*_: object) -> None:
         raise RelayUnreachable(host=RELAY_URL)
 
-    with ana.courier.playing(waiting_envelopes=unreachable), pytest.raises(RelayUnreachable):
+    with ana.courier.replace_calls(waiting_envelopes=unreachable), pytest.raises(RelayUnreachable):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -327,7 +327,7 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
 
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, None, phone.device)
-    with ana.courier.playing(post=change_posts(change)):
+    with ana.courier.replace_calls(post=change_posts(change)):
         here = poll_old_device(here, ana.device)
     there = poll_new_device(there, phone.device)
     with pytest.raises(LinkEnded):
@@ -354,7 +354,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
         sealed.update({message.sealed_offer, again})
         return replace(message, sealed_offer=again)
 
-    with phone.courier.playing(post=change_posts(reseal)):
+    with phone.courier.replace_calls(post=change_posts(reseal)):
         shown = poll_new_device(there, phone.device)
     compared = poll_old_device(here, ana.device)
     assert len(sealed) == 2
@@ -399,7 +399,7 @@ def test_grant_with_one_wrong_part_is_refused(
     transcript = b"another" if changed_part == "transcript" else there.transcript
     sealed = seal_grant(to, transcript, write_grant(changed.get(changed_part, grant)))
     forged = replace(waiting, sealed=pad_link_message(write_link_message(LinkGrant(sealed))))
-    with phone.courier.playing(waiting_envelopes=lambda *_: [forged]):
+    with phone.courier.replace_calls(waiting_envelopes=lambda *_: [forged]):
         if changed_part == "nothing":
             assert poll_new_device(there, phone.device).state is LinkState.LINKED
             return
@@ -411,7 +411,7 @@ def test_grant_with_one_wrong_part_is_refused(
 @pytest.mark.threat("linking-phish")
 def test_ending_a_linking_keeps_a_granted_device(ana: Person, phone: Person) -> None:
     """The user stops the new device after the grant; its listed mailbox is kept."""
-    there = link(ana.device, phone.device)[1]
+    there = link_devices(ana.device, phone.device)[1]
     end_on_new_device(there, phone.device)
     assert fetch_messages(phone.device).problems == ()
 
@@ -422,7 +422,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
 ) -> None:
     """A device that is being linked by somebody else receives Ana's grant instead."""
     here, there = link_until_pictures(ana.device, phone.device)
-    boss, other = network.set_up_person("boss"), bare(network, "other")
+    boss, other = network.set_up_person("boss"), add_blank_device(network, "other")
     _, others = link_until_pictures(boss.device, other.device)
     here = confirm_on_old_device(here, ana.device)
     taken = phone.device.courier.waiting_envelopes(
@@ -430,7 +430,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
     )
     assert len(taken) == 1
     tricks = {"waiting_envelopes": lambda *_: taken, "acknowledge": lambda *_: None}
-    with other.courier.playing(**tricks), pytest.raises(LinkEnded):
+    with other.courier.replace_calls(**tricks), pytest.raises(LinkEnded):
         poll_new_device(confirm_on_new_device(others), other.device)
     assert is_empty(other)
     assert poll_new_device(confirm_on_new_device(there), phone.device).state is LinkState.LINKED
@@ -451,7 +451,7 @@ def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
         here.box.relay_url, here.box.mailbox, here.box.owner, 0
     )
     here = poll_old_device(here, ana.device)
-    with ana.courier.playing(waiting_envelopes=lambda *_: page), pytest.raises(LinkEnded):
+    with ana.courier.replace_calls(waiting_envelopes=lambda *_: page), pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     with pytest.raises(LinkEnded):
         poll_new_device(there, phone.device)
@@ -509,7 +509,7 @@ def test_an_offer_is_the_size_of_a_letter(ana: Person, phone: Person) -> None:
         sizes.add(len(arguments[-1].sealed))
         return honest(*arguments)
 
-    with ana.courier.playing(post=post), phone.courier.playing(post=post):
-        there = link(ana.device, phone.device)[1]
+    with ana.courier.replace_calls(post=post), phone.courier.replace_calls(post=post):
+        there = link_devices(ana.device, phone.device)[1]
     assert sizes <= {1145 + 1024 * 2**power for power in range(1, 8)}
     assert write_offer(there.offer)

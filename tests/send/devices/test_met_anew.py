@@ -17,8 +17,14 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from tests.send.room_text import send_text
 from tests.send.send_device import OTHER_RELAY_URL, Network, Person, cached_network
-from tests.village.households import catch_up, held, ids, in_touch, links
-from tests.village.malicious_relay import Honest
+from tests.village.households import (
+    add_linked_device,
+    can_all_write,
+    catch_up,
+    owner_and_device_ids,
+    tokens_for_peer,
+)
+from tests.village.malicious_relay import HonestCall
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +36,10 @@ def home() -> Network:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    links(network, ana, "phone", "phone")
+    add_linked_device(network, ana, "phone", "phone")
     fetch_rounds(network)
-    assert in_touch(ana, ben)
-    assert in_touch(network["phone"], ben)
+    assert can_all_write(ana, ben)
+    assert can_all_write(network["phone"], ben)
     return network
 
 
@@ -46,7 +52,7 @@ def fetch_rounds(network: Network) -> None:
 def all_can_write(network: Network) -> bool:
     """Return whether all can write to each other, by their records and in fact."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
-    if not (in_touch(ana, ben) and in_touch(phone, ben)):
+    if not (can_all_write(ana, ben) and can_all_write(phone, ben)):
         return False
     before = [one.received_count() for one in (ana, phone, ben)]
     send_text(ben, "ana")
@@ -98,8 +104,8 @@ def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
     fetch_rounds(home)
     fetch_rounds(home)
     assert contact_named("Benedict", home["ana"].device)
-    assert in_touch(home["ana"], home["ben"])
-    assert in_touch(home["phone"], home["ben"])
+    assert can_all_write(home["ana"], home["ben"])
+    assert can_all_write(home["phone"], home["ben"])
 
 
 def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
@@ -107,7 +113,7 @@ def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
     phone, ben = home["phone"], home["ben"]
     asked, refused = list[bool](), list[bool]()
 
-    def record_request(honest: Honest, *arguments: Any) -> Any:
+    def record_request(honest: HonestCall, *arguments: Any) -> Any:
         asked.append(True)
         try:
             return honest(*arguments)
@@ -116,10 +122,10 @@ def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
             raise
 
     add_by_his_link(home["ana"], ben)
-    with phone.courier.playing(claim_prekeys=record_request, post=record_request):
+    with phone.courier.replace_calls(claim_prekeys=record_request, post=record_request):
         fetch_rounds(home)
     assert (bool(asked), refused) == (True, [])
-    assert held(phone, ben).lent == ()
+    assert tokens_for_peer(phone, ben).lent == ()
     assert phone.device.vault.keys(DEVICE_TO_GREET) == ()
 
 
@@ -127,7 +133,7 @@ def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
 def test_repeated_session_restarts_get_no_extra_tokens(home: Network) -> None:
     """Each hello that starts a session is answered with tokens, but the total is limited."""
     ana, ben = home["ana"], home["ben"]
-    whose = peer_key(*ids(ben))
+    whose = peer_key(*owner_and_device_ids(ben))
     for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):
         repair_sessions("ana", ben.device)
         flush_outbox(ben.device)

@@ -43,7 +43,7 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
-from tests.village.households import catch_up, gets_ready, links
+from tests.village.households import add_linked_device, catch_up, prepare_move
 
 pytestmark = pytest.mark.slow
 
@@ -56,14 +56,14 @@ def town() -> Network:
     """Ana with a laptop and a phone, Ben at her relay, Cleo at the other one."""
     network = network_of_three()
     ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
-    links(network, ana, "phone", "phone")
+    add_linked_device(network, ana, "phone", "phone")
     catch_up(ben, cleo, ana, network["phone"], ben, cleo)
     return network
 
 
 def move_and_unlock(ana: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
     """Move all devices, and then each vault's lock, as its next unlock would."""
-    gets_ready(ana, *others, url=url)
+    prepare_move(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
     for one in (ana, *others):
@@ -92,13 +92,13 @@ def test_all_devices_receive_at_the_new_relay(town: Network) -> None:
     assert moving_states == [FollowedMoveState.READY, FollowedMoveState.MOVED]
     assert take_contact_changes(ana.device) == take_contact_changes(ben.device) == ()
     town.disconnect(RELAY_URL)
-    cleo.sends(SMALL_PICTURE, ana)
+    cleo.send(SMALL_PICTURE, ana)
     for one in (ana, phone):
         assert one.open_newest().files
-        one.sends(SMALL_PICTURE, cleo)
+        one.send(SMALL_PICTURE, cleo)
         assert cleo.open_newest().files
     town.reconnect(RELAY_URL)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana, phone, ben, cleo)
     assert pending_keys(ana, phone, ben, cleo) == []
@@ -107,7 +107,7 @@ def test_all_devices_receive_at_the_new_relay(town: Network) -> None:
 
 def test_sync_works_after_a_move(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    third = links(town, phone, "tablet", "tablet")
+    third = add_linked_device(town, phone, "tablet", "tablet")
     catch_up(ana, phone, third, ana, phone, third)
     move_and_unlock(ana, phone, third)
     catch_up(ana, phone, third, ana, phone, third)
@@ -129,7 +129,7 @@ def test_nothing_changes_until_all_devices_are_ready(town: Network) -> None:
     with pytest.raises(WaitsForDevices):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert len(prepared_mailboxes(ana.device)) == 1
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -138,16 +138,16 @@ def test_nothing_changes_until_all_devices_are_ready(town: Network) -> None:
 
 def test_late_device_gets_what_was_sent_meanwhile(town: Network) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, cleo, ana)
-    ben.sends(SMALL_PICTURE, ana)  # not reported as waiting: one of Ana's devices has received it
-    gone = cleo.sends(SMALL_PICTURE, ana).name
+    ben.send(SMALL_PICTURE, ana)  # not reported as waiting: one of Ana's devices has received it
+    gone = cleo.send(SMALL_PICTURE, ana).name
     assert ana.received_count() == 2
     assert recall_message(gone, cleo.device)
     catch_up(ana)
     town.clock.advance(days=3)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     catch_up(phone, ana, ben, cleo, phone)
     assert phone.home[0] == OTHER_RELAY_URL
     states = [one.state for one in received_messages(phone.device)]
@@ -160,8 +160,8 @@ def test_late_device_gets_what_was_sent_meanwhile(town: Network) -> None:
 
 def test_old_mailbox_is_read_by_each_device_then_deleted(town: Network) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    ben.sends(SMALL_PICTURE, ana)
-    gets_ready(ana, phone)
+    ben.send(SMALL_PICTURE, ana)
+    prepare_move(ana, phone)
     before = {one.name: one.home for one in (ana, phone)}
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ana, phone)
@@ -182,7 +182,7 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Network) -> None:
 
 def test_move_can_be_cancelled(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     made = [new.home for one in (ana, phone) for new in prepared_mailboxes(one.device)]
     assert cancel_move(ana.device) == OTHER_RELAY_URL
     assert cancel_move(ana.device) is None
@@ -194,7 +194,7 @@ def test_move_can_be_cancelled(town: Network) -> None:
     for home in made:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting_envelopes(OTHER_RELAY_URL, home.mailbox, home.owner, 0)
-    gets_ready(ana, phone)  # start another move
+    prepare_move(ana, phone)  # start another move
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone)
     assert phone.home[0] == OTHER_RELAY_URL
@@ -203,7 +203,7 @@ def test_move_can_be_cancelled(town: Network) -> None:
 def test_move_is_cancelled_on_one_device_while_another_moves(town: Network) -> None:
     """Both devices lead a move; the laptop cancels before it has received the phone's list."""
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     take_contact_changes(ana.device)
     move_all_devices(OTHER_RELAY_URL, None, phone.device)
     assert cancel_move(ana.device) == OTHER_RELAY_URL
@@ -220,7 +220,7 @@ def test_device_lost_during_a_move_is_revoked_at_both_relays(
 ) -> None:
     """The lock of its vault is still at the old relay; its listed mailbox is at the new one."""
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     if phone_followed:
@@ -239,9 +239,9 @@ def test_device_lost_during_a_move_is_revoked_at_both_relays(
 
 def test_previously_lost_device_knows_no_new_close_token(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    tablet = links(town, ana, "tablet", "tablet")
+    tablet = add_linked_device(town, ana, "tablet", "tablet")
     catch_up(phone, ana, tablet)
-    gets_ready(ana, phone, tablet)
+    prepare_move(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(WaitsForDevices, match="tablet"):  # its earlier mailbox does not count
@@ -255,7 +255,7 @@ def test_previously_lost_device_knows_no_new_close_token(town: Network) -> None:
 
 def test_list_with_an_unknown_mailbox_is_not_accepted(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     before, ready = (
         own_device(phone.device),
         phone.device.vault.get(PREPARED_MAILBOX, OTHER_RELAY_URL),
@@ -274,7 +274,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Network) -> None:
     town.disconnect(OTHER_RELAY_URL)
     catch_up(phone)
     assert not any(new.made for new in prepared_mailboxes(phone.device))
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert phone.open_newest().files
     town.reconnect(OTHER_RELAY_URL)
     catch_up(phone, ana)
@@ -285,7 +285,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Network) -> None:
     assert phone.home[0] == OTHER_RELAY_URL
     town.reconnect(OTHER_RELAY_URL)
     catch_up(phone, ana, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     assert all_decrypted(ana, phone, ben)
 
@@ -294,7 +294,7 @@ def test_local_relay_is_not_followed() -> None:
     network = Network()
     network.apps[ELSEWHERE] = network.apps[RELAY_URL]
     ana = network.set_up_person("ana", ELSEWHERE)
-    phone = links(network, ana, "phone", "phone")
+    phone = add_linked_device(network, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert [type(one) for one in fetch_messages(phone.device).problems] == [MoveNotFollowed]
@@ -304,7 +304,7 @@ def test_local_relay_is_not_followed() -> None:
 def test_move_with_other_devices_needs_the_old_relay(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
     sheet = sheet_of(ana)
-    gets_ready(ana, phone)
+    prepare_move(ana, phone)
     town.disconnect(RELAY_URL)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(OtherDevicesMustMoveFirst, match="phone"):
@@ -318,7 +318,7 @@ def test_two_moves_in_a_row(town: Network) -> None:
     move_and_unlock(phone, ana, url=RELAY_URL)
     catch_up(phone, ana, ben, phone, ana)
     assert {one.home[0] for one in (ana, phone)} == {RELAY_URL}
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     assert pending_keys(ana, phone, ben) == []
     with pytest.raises(UnknownDevice):

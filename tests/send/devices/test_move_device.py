@@ -56,7 +56,7 @@ from tests.send.send_device import (
     network_of_three,
 )
 from tests.village.households import catch_up
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -89,12 +89,12 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Network) -> None:
     assert (moved.before, moved.relay_url, moved.letters) == (came_from, OTHER_RELAY_URL, 0)
     catch_up(ben, cleo, ana)
     town.disconnect(RELAY_URL)
-    cleo.sends(SMALL_PICTURE, ana)
+    cleo.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
-    ana.sends(SMALL_PICTURE, cleo)
+    ana.send(SMALL_PICTURE, cleo)
     assert cleo.open_newest().files
     town.reconnect(RELAY_URL)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert not ana.device.courier.waiting_envelopes(RELAY_URL, before.mailbox, before.owner, 0)
     assert ana.open_newest().files
     for one in (ben, cleo):
@@ -108,9 +108,9 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Network) -> None:
 
 def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Network) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
-    kept = ben.sends(SMALL_PICTURE, ana).name
-    gone = ben.sends(SMALL_PICTURE, ana).name
-    sent = ana.sends(SMALL_PICTURE, cleo).name
+    kept = ben.send(SMALL_PICTURE, ana).name
+    gone = ben.send(SMALL_PICTURE, ana).name
+    sent = ana.send(SMALL_PICTURE, cleo).name
     catch_up(cleo)
     move_and_unlock(ana)
     assert ana.received_count() == 2
@@ -128,22 +128,24 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Network
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
     move_and_unlock(ana)
-    with ben.courier.playing(waiting_envelopes=lambda *_: []):  # his relay withholds his letters
+    with ben.courier.replace_calls(
+        waiting_envelopes=lambda *_: []
+    ):  # his relay withholds his letters
         for day in range(3):
-            ben.sends(SMALL_PICTURE, ana)
+            ben.send(SMALL_PICTURE, ana)
             assert ana.received_count() == day + 1
             assert ana.open_newest().files
             town.clock.advance(days=9)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     catch_up(ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 5
     town.clock.advance(days=4)
     catch_up(ana)
     assert former_addresses(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         ana.device.courier.waiting_envelopes(RELAY_URL, before.mailbox, before.owner, 0)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     assert all_decrypted(ana, ben)
 
@@ -152,10 +154,10 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Network) -> 
     ana, cleo = town["ana"], town["cleo"]
     town.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        cleo.sends(SMALL_PICTURE, ana, days=20)
+        cleo.send(SMALL_PICTURE, ana, days=20)
     move_and_unlock(ana)
     catch_up(cleo, ana, cleo)
-    cleo.sends(SMALL_PICTURE, ana)  # later letters do not wait for the queued one
+    cleo.send(SMALL_PICTURE, ana)  # later letters do not wait for the queued one
     assert ana.open_newest().files
     town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS + 1)
     town.reconnect(RELAY_URL)
@@ -180,14 +182,14 @@ def test_lying_old_relay_delays_nobody(town: Network) -> None:
         return [] if rest[0] == ana_before.mailbox else honest(url, *rest)
 
     with (
-        ben.courier.playing(key_bundle=old_card),
-        cleo.courier.playing(key_bundle=old_card),
-        ana.courier.playing(key_bundle=old_card, waiting_envelopes=no_letters),
+        ben.courier.replace_calls(key_bundle=old_card),
+        cleo.courier.replace_calls(key_bundle=old_card),
+        ana.courier.replace_calls(key_bundle=old_card, waiting_envelopes=no_letters),
     ):
         move_and_unlock(ana)
         catch_up(ben, cleo, ana, ben, cleo)
         for one in (ben, cleo):
-            one.sends(SMALL_PICTURE, ana)
+            one.send(SMALL_PICTURE, ana)
             assert ana.open_newest().files
         assert [take_contact_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
     assert all_decrypted(ana, ben, cleo)
@@ -203,7 +205,7 @@ def test_earlier_link_works_through_the_old_relay(town: Network) -> None:
     catch_up(ana)
     assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
     town.disconnect(RELAY_URL)
-    dora.sends(SMALL_PICTURE, ana)
+    dora.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
 
 
@@ -223,7 +225,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Network) -> None:
     assert contact_named("ana", ben.device).person.relay_url == OTHER_RELAY_URL
     town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     assert [one.lists for one in take_contact_changes(ben.device)] == []
 
@@ -231,18 +233,18 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Network) -> None:
 def test_uninformed_contact_is_told_again_once_a_day(town: Network) -> None:
     """A letter from the contact may have crossed the announcement of the move."""
     ana, cleo = town["ana"], town["cleo"]
-    with ana.courier.playing(post=failing(WrongToken())):
+    with ana.courier.replace_calls(post=error_trick(WrongToken())):
         move_and_unlock(ana)
     seen = []
     for _ in range(4):
-        cleo.sends(SMALL_PICTURE, ana)
-        with ana.courier.playing(post=failing(WrongToken())):
+        cleo.send(SMALL_PICTURE, ana)
+        with ana.courier.replace_calls(post=error_trick(WrongToken())):
             before = ana.courier.calls["post"]
             catch_up(ana)
             seen.append(ana.courier.calls["post"] > before)
         town.clock.advance(hours=13)
     assert seen == [False, False, True, False]
-    cleo.sends(SMALL_PICTURE, ana)
+    cleo.send(SMALL_PICTURE, ana)
     catch_up(ana, cleo)
     assert contact_named("ana", cleo.device).person.relay_url == OTHER_RELAY_URL
 
@@ -250,12 +252,12 @@ def test_uninformed_contact_is_told_again_once_a_day(town: Network) -> None:
 def test_queued_hello_is_repeated_with_its_invite(town: Network) -> None:
     ana, dora = town["ana"], town.set_up_person("dora", OTHER_RELAY_URL)
     link = make_invite_link(dora.device)
-    silent = failing(RelayUnreachable(relay=OTHER_RELAY_URL))
-    with ana.courier.playing(post=silent), pytest.raises(RelayUnreachable):
+    silent = error_trick(RelayUnreachable(relay=OTHER_RELAY_URL))
+    with ana.courier.replace_calls(post=silent), pytest.raises(RelayUnreachable):
         add_person(link, "dora", ana.device)
     move_and_unlock(ana)
     catch_up(dora, ana, dora)
-    dora.sends(SMALL_PICTURE, ana)
+    dora.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
     assert all_decrypted(ana, dora)
@@ -270,10 +272,10 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Network) -> None:
         changes.append(rest[-1])
         return honest(*rest)
 
-    with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=RELAY_URL))):
+    with ana.courier.replace_calls(change_tokens=error_trick(RelayUnreachable(relay=RELAY_URL))):
         block_contact("ben", ana.device)  # his tokens must be withdrawn, not registered anew
         catch_up(ana)
-    with ana.courier.playing(change_tokens=record_changes):
+    with ana.courier.replace_calls(change_tokens=record_changes):
         move_and_unlock(ana)
         for _ in range(3):
             town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS)
@@ -297,7 +299,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Network) -> None:
     theirs = peer_key(cleo.id, own_device(cleo.device).key.device)
     town.clock.advance(days=TOKEN_RANGE_DAYS)
     catch_up(cleo)  # this replacement waits at the old mailbox
-    with ana.courier.playing(waiting_envelopes=lambda *_: []):
+    with ana.courier.replace_calls(waiting_envelopes=lambda *_: []):
         move_and_unlock(ana)
     catch_up(cleo)  # another replacement, since Ana's list changed
     newest = dict(issued_ranges(cleo.device))[peer]
@@ -305,7 +307,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Network) -> None:
     def only_new_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return honest(url, *rest) if url == OTHER_RELAY_URL else []
 
-    with ana.courier.playing(waiting_envelopes=only_new_relay):
+    with ana.courier.replace_calls(waiting_envelopes=only_new_relay):
         catch_up(ana)
     catch_up(ana)
     tokens = HELD_TOKEN_RANGE_TABLE.load(theirs, ana.device.vault)
@@ -321,7 +323,7 @@ def test_unreachable_new_relay_changes_nothing(town: Network) -> None:
     with pytest.raises(RelayUnreachable):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     assert (home_of(ana), own_device(ana.device).person) == before
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     town.reconnect(OTHER_RELAY_URL)
     assert move_and_unlock(ana).relay_url == OTHER_RELAY_URL
@@ -335,7 +337,7 @@ def test_moving_there_and_back_again(town: Network) -> None:
     move_and_unlock(ana, RELAY_URL)
     catch_up(ben, cleo, ana)
     for one in (ben, cleo):
-        one.sends(SMALL_PICTURE, ana)
+        one.send(SMALL_PICTURE, ana)
         assert ana.open_newest().files
     assert len({one.home.mailbox for one in former_addresses(ana.device)}) == 2
     statement = read_key_bundle(own_device(ana.device).card).newest.said
@@ -370,7 +372,7 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Network) -> None:
     move_all_devices(OTHER_RELAY_URL, sheet, ana.device)
     assert may_advance_ratchets(ana.device)
     catch_up(cleo, ana)
-    cleo.sends(SMALL_PICTURE, ana)
+    cleo.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
 
 
@@ -385,7 +387,7 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Network) -> None:
         return honest(url, *rest)
 
     town.disconnect(RELAY_URL)
-    with ana.courier.playing(waiting_envelopes=record_url):
+    with ana.courier.replace_calls(waiting_envelopes=record_url):
         for _ in range(4):
             catch_up(ana)
             town.clock.advance(minutes=20)

@@ -10,7 +10,7 @@ from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.own_devices import make_recovery_sheet, revoke_device
 from entrenous.send.fetch import fetch_messages
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network, Person
-from tests.village.households import links
+from tests.village.households import add_linked_device
 
 OUTPUT = Secret(bytes(64))
 
@@ -25,7 +25,7 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
     """The sheet is not written before the relay has the new close token."""
     network = Network()
     ana = network.set_up_person("ana")
-    links(network, ana, "phone", "phone")
+    add_linked_device(network, ana, "phone", "phone")
     network.disconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(CloseTokenNotReplacedYet):

@@ -49,8 +49,8 @@ from tests.send.send_device import (
     Person,
     cached_network,
 )
-from tests.village.households import bare, catch_up, link, links
-from tests.village.malicious_relay import failing
+from tests.village.households import add_blank_device, add_linked_device, catch_up, link_devices
+from tests.village.malicious_relay import error_trick
 
 
 @pytest.fixture
@@ -60,7 +60,10 @@ def home() -> Network:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
-    phone, tablet = links(network, ana, "phone", "phone"), links(network, ana, "tablet", "tablet")
+    phone, tablet = (
+        add_linked_device(network, ana, "phone", "phone"),
+        add_linked_device(network, ana, "tablet", "tablet"),
+    )
     catch_up(ana, phone, tablet, ben, phone, tablet, ana, ben)
     return network
 
@@ -73,7 +76,7 @@ def everybody(home: Network) -> tuple[Person, ...]:
 @pytest.mark.threat("stolen-device")
 def test_a_revoked_device_gets_no_share_and_nothing_new(home: Network) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 3}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 3}
     fetch_messages(phone.device)
     (received,) = received_messages(phone.device)
     assert received.manifest is not None
@@ -86,7 +89,7 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Network) -> None:
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
     catch_up(ben, tablet)
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     for one in (ana, tablet):
         assert one.open_newest().files
     assert [take_undecryptable_count(one.device) for one in everybody(home)] == [0, 0, 0]
@@ -141,7 +144,7 @@ def test_any_device_can_revoke_any_other(home: Network) -> None:
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(home["ana"].device)
     catch_up(home["ben"], home["phone"])
-    assert home["ben"].sends(SMALL_PICTURE, home["ana"]).devices == {"ana": 2}
+    assert home["ben"].send(SMALL_PICTURE, home["ana"]).devices == {"ana": 2}
 
 
 @pytest.mark.slow
@@ -175,7 +178,7 @@ def test_reported_vault_state_is_true(home: Network) -> None:
 def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Network) -> None:
     """It may run on another database for a while; on the first, the device would unlock again."""
     ana, phone = home["ana"], home["phone"]
-    with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
+    with ana.device.courier.replace_calls(close_mailbox=error_trick(NoSuchMailbox())):
         result = revoke_device("phone", lost=True, sheet=None, device=ana.device)
         assert result == RevocationResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
@@ -194,8 +197,8 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(
 ) -> None:
     """The watch was lost before it had sent its close token to the laptop."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
-    watch = bare(home, "watch")
-    link(phone.device, watch.device, "watch")
+    watch = add_blank_device(home, "watch")
+    link_devices(phone.device, watch.device, "watch")
     fetch_messages(ana.device)
     (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
     result = revoke_device(name, lost=True, sheet=None, device=ana.device)
@@ -283,7 +286,7 @@ def test_refused_revocation_is_reported_and_retried(home: Network) -> None:
 def test_every_other_device_can_shut_one_that_was_linked_last(home: Network) -> None:
     """The phone links the watch; the others receive its close token from the watch itself."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
-    watch = links(home, phone, "watch", "watch")
+    watch = add_linked_device(home, phone, "watch", "watch")
     for _ in range(2):
         catch_up(phone, ana, tablet, watch)
     close = own_device(watch.device).home.close
@@ -325,7 +328,7 @@ def test_queued_letters_for_a_revoked_device_block_nothing(home: Network) -> Non
     ana, tablet, ben = home["ana"], home["tablet"], home["ben"]
     home.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
-        ben.sends(SMALL_PICTURE, ana)
+        ben.send(SMALL_PICTURE, ana)
     home.reconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ben, tablet, ana)

@@ -17,8 +17,8 @@ from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bund
 from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.send_device import RELAY_URL, Network
-from tests.village.households import links
-from tests.village.malicious_relay import changed
+from tests.village.households import add_linked_device
+from tests.village.malicious_relay import changed_answer_trick
 
 WHO, WHERE = PersonId(bytes(range(32))), MailboxId(bytes(16))
 KEY = Secret(WHO)
@@ -44,7 +44,7 @@ def test_neither_a_name_nor_a_second_device_shows(network: Network) -> None:
     people = [
         network.set_up_person(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")
     ]
-    links(network, people[-1], "phone", "phone")
+    add_linked_device(network, people[-1], "phone", "phone")
     cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
     assert [len(read_key_bundle(card).certificates) for card in cards] == [1, 1, 2]
@@ -55,7 +55,7 @@ def test_unpadded_bundle_is_still_read(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     me = own_device(ben.device)
     before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
-    with ana.courier.playing(key_bundle=changed(lambda _: before)):
+    with ana.courier.replace_calls(key_bundle=changed_answer_trick(lambda _: before)):
         ana.add_contact(ben)
     (contact,) = contacts(ana.device)
     assert (contact.person.id, contact.person.relay_url) == (ben.id, RELAY_URL)

@@ -34,7 +34,7 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import UnknownPerson
-from tests.archive.boxes import exported, imported
+from tests.archive.boxes import export_tar, import_tar
 from tests.deterministic import SettableClock
 from tests.send.send_device import (
     OTHER_RELAY_URL,
@@ -44,8 +44,8 @@ from tests.send.send_device import (
     Person,
     cached_network,
 )
-from tests.village.households import bare, catch_up, link, links
-from tests.village.malicious_relay import Honest, failing
+from tests.village.households import add_blank_device, add_linked_device, catch_up, link_devices
+from tests.village.malicious_relay import HonestCall, error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def home() -> Network:
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     network.set_up_person("caro")
     ana.add_contact(ben)
-    phone = links(network, ana, "phone", "phone")
+    phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben)
     return network
 
@@ -79,9 +79,9 @@ def test_contact_added_on_one_device_is_reachable_from_both(home: Network) -> No
     fetch_rounds(phone, ana, caro)
     assert names(ana) == names(phone) == ["ben", "caro"]
     assert contact_named("caro", ana.device).compared
-    assert ana.sends(SMALL_PICTURE, caro).devices == {"caro": 1}
+    assert ana.send(SMALL_PICTURE, caro).devices == {"caro": 1}
     assert caro.open_newest().files
-    assert caro.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
+    assert caro.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     for one in (ana, phone):
         assert one.open_newest().files
     assert [take_undecryptable_count(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
@@ -105,7 +105,7 @@ def test_names_circles_blocks_and_forgetting_are_synced(home: Network) -> None:
     fetch_rounds(phone, ana, ben, phone, ana)
     assert not contact_named("Benedict", ana.device).blocked
     assert circles(ana.device.vault) == ()
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 2}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     home.clock.advance(seconds=1)
     forget_contact("Benedict", ana.device)
     fetch_rounds(ana, phone)
@@ -172,14 +172,14 @@ def test_sync_record_from_another_person_is_refused(home: Network, what: str) ->
 
 def test_three_devices_know_each_other(home: Network) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    tablet = links(home, phone, "tablet", "tablet")
+    tablet = add_linked_device(home, phone, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet)
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone", "tablet"]
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1", "phone"]
     assert all(one.close and one.heard for one in own_linked_devices(tablet.device))
     assert own_device(ana.device).person == own_device(tablet.device).person
     fetch_rounds(ben, tablet, ana, phone)
-    assert ben.sends(SMALL_PICTURE, ana).devices == {"ana": 3}
+    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 3}
     assert tablet.open_newest().files
     everybody = (ana, phone, tablet, ben)
     assert [take_undecryptable_count(one.device) for one in everybody] == [0, 0, 0, 0]
@@ -197,8 +197,8 @@ def test_earlier_block_holds_on_a_new_device(
     block_contact("ben", ana.device)
     fetch_messages(ana.device)
     network.clock.advance(seconds=60)
-    phone = bare(network, "phone")
-    link(ana.device, phone.device, "phone")
+    phone = add_blank_device(network, "phone")
+    link_devices(ana.device, phone.device, "phone")
     seen, withheld = set[bool](), list[Any]()
     if held_back is not None:
         fetch_messages(phone.device)
@@ -206,10 +206,10 @@ def test_earlier_block_holds_on_a_new_device(
         fetch_messages(ana.device)
         withheld = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
 
-    def withhold(honest: Honest, *arguments: Any) -> Any:
+    def withhold(honest: HonestCall, *arguments: Any) -> Any:
         return [one for one in honest(*arguments) if one not in withheld]
 
-    with phone.courier.playing(waiting_envelopes=withhold):
+    with phone.courier.replace_calls(waiting_envelopes=withhold):
         for _ in range(3):
             for who in (phone, ana, ben):
                 network.clock.advance(seconds=2)
@@ -226,15 +226,15 @@ def test_block_reaches_a_new_device_before_its_contact(home: Network) -> None:
     """The relay delivers only one letter per fetch."""
     ana = home["ana"]
     block_contact("ben", ana.device)
-    tablet = bare(home, "tablet")
-    link(ana.device, tablet.device, "tablet")
+    tablet = add_blank_device(home, "tablet")
+    link_devices(ana.device, tablet.device, "tablet")
     catch_up(tablet, ana)
 
-    def first_letter_only(honest: Honest, *arguments: Any) -> Any:
+    def first_letter_only(honest: HonestCall, *arguments: Any) -> Any:
         return honest(*arguments)[:1] if arguments[-1] == 0 else []
 
     seen = list[tuple[str, bool]]()
-    with tablet.courier.playing(waiting_envelopes=first_letter_only):
+    with tablet.courier.replace_calls(waiting_envelopes=first_letter_only):
         while tablet.device.courier.waiting_envelopes(*tablet.home, 0):
             home.clock.advance(seconds=5)
             fetch_messages(tablet.device)
@@ -384,11 +384,11 @@ def test_blocks_are_dated_when_they_are_made(home: Network) -> None:
 
 def test_imported_records_are_dated_at_import(home: Network) -> None:
     ana, ben = home["ana"], home["ben"]
-    archive = exported(ana.device)
+    archive = export_tar(ana.device)
     forget_contact("ben", ana.device)
     fetch_rounds(ana)
     home.clock.advance(days=1)
-    imported(archive, ana.device)
+    import_tar(archive, ana.device)
     at = home.clock.now()
     home.clock.advance(days=2)
     fetch_rounds(ana)
@@ -400,8 +400,8 @@ def test_imported_records_are_dated_at_import(home: Network) -> None:
 def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Network) -> None:
     ana, caro = home["ana"], home["caro"]
     add_person(make_invite_link(ana.device), "ana", caro.device)
-    silent = failing(RelayUnreachable(host=RELAY_URL))
-    with ana.courier.playing(acknowledge=silent), pytest.raises(RelayUnreachable):
+    silent = error_trick(RelayUnreachable(host=RELAY_URL))
+    with ana.courier.replace_calls(acknowledge=silent), pytest.raises(RelayUnreachable):
         fetch_messages(ana.device)
     at = home.clock.now()
     assert names(ana) == ["ben", "caro"]
@@ -423,7 +423,7 @@ def test_a_circle_never_gets_the_name_of_a_person(home: Network) -> None:
     for one in (ana, phone):
         assert names(one) == ["Family"]
         assert [circle.name for circle in circles(one.device.vault)] == ["Family 2"]
-    links(home, ben, "bens tablet", "tablet")
+    add_linked_device(home, ben, "bens tablet", "tablet")
     for one in (ana, phone):
         fetch_messages(one.device)
         assert len(contact_named("Family", one.device).person.devices) == 2

@@ -42,7 +42,7 @@ from tests.send.cards import (
     next_device_list,
 )
 from tests.send.send_device import SMALL_PICTURE, Network, Person
-from tests.village.households import catch_up, links
+from tests.village.households import add_linked_device, catch_up
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ def signed(by: Person, statement: DeviceListStatement, card: KeyBundle) -> bytes
 def test_fork_is_found_without_its_history(friends: Network) -> None:
     """A thief with the master key signs lists that contain the revoked device again."""
     ana, ben = friends["ana"], friends["ben"]
-    phone = links(friends, ana, "phone", "phone")
+    phone = add_linked_device(friends, ana, "phone", "phone")
     catch_up(ben, ana, phone, ben, ana)
     stolen = newest(phone)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -165,7 +165,7 @@ def test_another_persons_key_bundle_is_refused(friends: Network) -> None:
 
 def test_only_comparison_letters_go_to_a_frozen_contact(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     catch_up(ben, ana, ben)
     frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
     store_contact(frozen, ben.device)

@@ -24,23 +24,23 @@ from PIL import Image
 from entrenous.base.errors import TakenBack
 from entrenous.send.http import view_once
 from tests.send.commands.changed_sender import TO_BEN, send_raw_files
-from tests.send.commands.hostile_files import HTML, SHELL, honest
-from tests.send.commands.test_letters import Said, Street
-from tests.send.http.chromium import Browser, chromium
+from tests.send.commands.hostile_files import HTML_SCRIPT, SHELL_SCRIPT, valid_copies
+from tests.send.commands.test_letters import CommandLine, CommandResult
+from tests.send.http.chromium import Browser, start_chromium
 
 pytestmark = pytest.mark.real
 
-KINDS = ("image/jpeg", "video/mp4", "audio/ogg")
-TEXT = "only for your eyes, 7 o'clock"
-VEILS = "document.querySelectorAll('.veil').length"
-VISIBILITY = (
+MEDIA_TYPES = ("image/jpeg", "video/mp4", "audio/ogg")
+MESSAGE_TEXT = "only for your eyes, 7 o'clock"
+VEIL_COUNT_SCRIPT = "document.querySelectorAll('.veil').length"
+VISIBILITY_SCRIPT = (
     "getComputedStyle(document.querySelectorAll('.veil')[{at}].firstElementChild).visibility"
 )
-LOADED = (
+MEDIA_LOADED_SCRIPT = (
     "[...document.images].every(one => one.complete && one.naturalWidth > 0) && "
     "[...document.querySelectorAll('video, audio')].every(one => one.readyState >= 2)"
 )
-MIDDLE = (
+VEIL_CENTRE_SCRIPT = (
     "(() => {{ const veil = document.querySelectorAll('.veil')[{at}]; veil.scrollIntoView();"
     " const box = veil.getBoundingClientRect();"
     " return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
@@ -48,10 +48,10 @@ MIDDLE = (
 
 
 @pytest.fixture
-def street(
-    street: Street, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Street:
-    """Give the street its own folder for temporary files, and shorten the page's timeouts."""
+def cli(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> CommandLine:
+    """Use a separate folder for temporary files, and shorten the page's timeouts."""
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -59,20 +59,20 @@ def street(
         view_once, "_SHOW_BUTTON_TIMEOUT_S", 60
     )  # a failing test should not wait for long
     monkeypatch.setattr(view_once, "VIEW_PAGE_SECONDS", 60)
-    return street
+    return cli
 
 
 class OpenInBrowser:
-    """Ben's command ``open``, with a thread in the place of his browser."""
+    """Ben's command ``open``, with a thread in place of his browser."""
 
-    def __init__(self, street: Street, name: str) -> None:
-        self._street, self._name = street, name
+    def __init__(self, cli: CommandLine, name: str) -> None:
+        self._cli, self._name = cli, name
         self._addresses = queue.Queue[str]()
-        street.monkeypatch.setenv("DISPLAY", ":9")
-        street.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
+        cli.monkeypatch.setenv("DISPLAY", ":9")
+        cli.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
-    def run(self, visit: Callable[[str], object]) -> Said:
-        """Run the command while ``does`` visits its address, and return the command's output."""
+    def run(self, visit: Callable[[str], object]) -> CommandResult:
+        """Run the command while ``visit`` is called with its address; return the result."""
         done: Future[object] = Future()
 
         def run() -> None:
@@ -83,105 +83,108 @@ class OpenInBrowser:
 
         thread = threading.Thread(target=run)
         thread.start()
-        result = self._street.types("ben", "open", self._name)
+        result = self._cli.run("ben", "open", self._name)
         thread.join()
         done.result()
         return result
 
 
-def send_view_once(street: Street, *more: str) -> str:
-    files = [(kind, honest()[kind]) for kind in KINDS]
-    return send_raw_files(street, files, "--once", *more, text=TEXT)
+def send_view_once(cli: CommandLine, *more: str) -> str:
+    files = [(media_type, valid_copies()[media_type]) for media_type in MEDIA_TYPES]
+    return send_raw_files(cli, files, "--once", *more, text=MESSAGE_TEXT)
 
 
-def needles() -> list[bytes]:
-    """Return pieces of the message in every encoding in which a program could store them."""
-    found = [TEXT.encode(), TEXT.encode("utf-16-le"), json.dumps(TEXT).encode()]
-    for kind in KINDS:
-        data = honest()[kind]
-        pieces = [data[at : at + 32] for at in range(600, len(data) - 40, len(data) // 12)]
-        found += pieces
-        found += [base64.b64encode(data[600 + shift : 696 + shift]) for shift in range(3)]
-    with Image.open(io.BytesIO(honest()["image/jpeg"])) as image:
+def message_fragments() -> list[bytes]:
+    """Return fragments of the message in several encodings in which a program may store them."""
+    fragments = [
+        MESSAGE_TEXT.encode(),
+        MESSAGE_TEXT.encode("utf-16-le"),
+        json.dumps(MESSAGE_TEXT).encode(),
+    ]
+    for media_type in MEDIA_TYPES:
+        data = valid_copies()[media_type]
+        fragments += [data[at : at + 32] for at in range(600, len(data) - 40, len(data) // 12)]
+        fragments += [base64.b64encode(data[600 + shift : 696 + shift]) for shift in range(3)]
+    with Image.open(io.BytesIO(valid_copies()["image/jpeg"])) as image:
         for mode in ("RGB", "RGBA"):
             rows = np.asarray(image.convert(mode))
             orders = (rows, rows[:, :, [2, 1, 0, *range(3, rows.shape[2])]])
-            found += [one[40, 20:36].tobytes() for one in orders]
-    return found
+            fragments += [one[40, 20:36].tobytes() for one in orders]
+    return fragments
 
 
-def leftovers(*folders: Path) -> list[Path]:
-    """Return the files that contain any part of the message."""
-    pieces = needles()
-    every = [path for folder in folders for path in folder.rglob("*")]
+def files_with_fragments(*folders: Path) -> list[Path]:
+    """Return the files that contain a fragment of the message."""
+    fragments = message_fragments()
+    paths = [path for folder in folders for path in folder.rglob("*")]
     return [
         path
-        for path in every
-        if path.is_file() and any(piece in path.read_bytes() for piece in pieces)
+        for path in paths
+        if path.is_file() and any(fragment in path.read_bytes() for fragment in fragments)
     ]
 
 
 def visibility(browser: Browser, at: int) -> str:
-    return str(browser.evaluate(VISIBILITY.format(at=at)))
+    return str(browser.evaluate(VISIBILITY_SCRIPT.format(at=at)))
 
 
 @pytest.mark.threat("view-once-left-behind")
 def test_view_is_veiled_until_held_and_leaves_no_file(
-    street: Street, tmp_path_factory: pytest.TempPathFactory
+    cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """One view ends by the button and one by the keyboard; the third page runs no scripts."""
+    """The first view ends by a button, the second by a key; the third page runs no scripts."""
     profile = tmp_path_factory.mktemp("profile")
-    with chromium(profile) as browser:
+    with start_chromium(profile) as browser:
         for view in (_unveil_each_and_leave, _leave_by_keyboard, _view_without_scripts):
-            name = send_view_once(street)
-            result = OpenInBrowser(street, name).run(partial(view, browser))
-            assert (result.status, TEXT in result.out + result.err) == (0, False)
-            assert f"{name}  from ana, used up" in street.types("ben", "inbox").out
-            assert street.types("ben", "open", name).status == 3
-    assert leftovers(street.folder, profile, Path(tempfile.gettempdir())) == []
+            name = send_view_once(cli)
+            result = OpenInBrowser(cli, name).run(partial(view, browser))
+            assert (result.status, MESSAGE_TEXT in result.out + result.err) == (0, False)
+            assert f"{name}  from ana, used up" in cli.run("ben", "inbox").out
+            assert cli.run("ben", "open", name).status == 3
+    assert files_with_fragments(cli.folder, profile, Path(tempfile.gettempdir())) == []
 
 
 def _unveil_each_and_leave(browser: Browser, address: str) -> None:
-    _press_show(browser, address)
+    _show_message(browser, address)
     for at in range(4):
-        middle = browser.evaluate(MIDDLE.format(at=at))
+        middle = browser.evaluate(VEIL_CENTRE_SCRIPT.format(at=at))
         veiled = browser.screenshot()
-        browser.mouse("mousePressed", middle)
+        browser.send_mouse_event("mousePressed", middle)
         assert [visibility(browser, other) for other in range(4)] == [
             "visible" if other == at else "hidden" for other in range(4)
         ]
         assert browser.screenshot() != veiled
-        browser.mouse("mouseReleased", middle)
+        browser.send_mouse_event("mouseReleased", middle)
         assert visibility(browser, at) == "hidden"
     browser.evaluate("document.getElementById('leave').click()")
     _check_blank(browser)
 
 
 def _leave_by_keyboard(browser: Browser, address: str) -> None:
-    _press_show(browser, address)
+    _show_message(browser, address)
     for _ in range(3):
-        browser.key("Shift")
+        browser.press_key("Shift")
     _check_blank(browser)
 
 
 def _view_without_scripts(browser: Browser, address: str) -> None:
-    browser.set_scripts(on=False)
+    browser.set_scripts_enabled(on=False)
     browser.navigate(address)
-    browser.press("#show")
+    browser.click("#show")
     veil = browser.wait_for(".veil")  # the text
     veiled = browser.screenshot()
-    browser.mouse("mousePressed", veil)
+    browser.send_mouse_event("mousePressed", veil)
     assert browser.screenshot() != veiled
-    browser.mouse("mouseReleased", veil)
-    browser.press("#leave")
+    browser.send_mouse_event("mouseReleased", veil)
+    browser.click("#leave")
     browser.wait_until_gone("#leave")
 
 
-def _press_show(browser: Browser, address: str) -> None:
+def _show_message(browser: Browser, address: str) -> None:
     browser.navigate(address)
     assert browser.evaluate("document.title") == "Page"
     browser.evaluate("document.getElementById('show').click()")
-    browser.wait_until(f"{VEILS} === 4 && {LOADED}")
+    browser.wait_until(f"{VEIL_COUNT_SCRIPT} === 4 && {MEDIA_LOADED_SCRIPT}")
     assert [visibility(browser, at) for at in range(4)] == ["hidden"] * 4
 
 
@@ -190,17 +193,16 @@ def _check_blank(browser: Browser) -> None:
     assert browser.evaluate("document.body.innerText") == ""
 
 
-def test_leftover_search_finds_exported_files(street: Street) -> None:
-    """This proves that ``leftovers``, which other tests expect to be empty, finds files at all."""
-    name = send_view_once(street, "--allow-export")
-    assert leftovers(street.folder, Path(tempfile.gettempdir())) == []
-    files = street.does("ben", "open", name, "--export", "--out", "kept")["files"]
-    assert sorted(leftovers(street.folder)) == sorted(street.folder / file for file in files)
+def test_fragment_search_finds_exported_files(cli: CommandLine) -> None:
+    name = send_view_once(cli, "--allow-export")
+    assert files_with_fragments(cli.folder, Path(tempfile.gettempdir())) == []
+    files = cli.run_json("ben", "open", name, "--export", "--out", "kept")["files"]
+    assert sorted(files_with_fragments(cli.folder)) == sorted(cli.folder / file for file in files)
 
 
 @pytest.mark.threat("view-once-left-behind")
-def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
-    name, asked = send_view_once(street), list[str]()
+def test_the_relay_is_not_asked_before_show_is_pressed(cli: CommandLine) -> None:
+    name, asked = send_view_once(cli), list[str]()
 
     def taken_back(*_: object) -> None:
         asked.append(name)
@@ -211,47 +213,45 @@ def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
             show = _show_target(client.get(address))
             assert asked == []
             answer = client.post(httpx.URL(address).join(show))
-            assert (answer.status_code, "took" in answer.text, TEXT in answer.text) == (
+            assert (answer.status_code, "took" in answer.text, MESSAGE_TEXT in answer.text) == (
                 409,
                 True,
                 False,
             )
 
-    with street.courier.playing(open_share=taken_back):
-        result = OpenInBrowser(street, name).run(visit)
+    with cli.courier.replace_calls(open_share=taken_back):
+        result = OpenInBrowser(cli, name).run(visit)
     assert (result.status, asked) == (3, [name])
 
 
-def test_message_stays_unopened_without_pressing_show(street: Street) -> None:
-    name = send_view_once(street)
+def test_message_stays_unopened_without_pressing_show(cli: CommandLine) -> None:
+    name = send_view_once(cli)
 
     def leave(address: str) -> None:
         with httpx.Client() as client:
             end = _show_target(client.get(address)).replace("/show", "/end")
             client.post(httpx.URL(address).join(end))
 
-    result = OpenInBrowser(street, name).run(leave)
+    result = OpenInBrowser(cli, name).run(leave)
     assert (result.status, "was not opened" in result.err) == (3, True)
-    assert "waiting, opens once" in street.types("ben", "inbox").out
+    assert "waiting, opens once" in cli.run("ben", "inbox").out
 
 
 def test_view_that_did_not_load_may_be_repeated(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 0.1)
-    name = send_view_once(street)
-    result = OpenInBrowser(street, name).run(lambda address: _load_files(address, files=0))
+    name = send_view_once(cli)
+    result = OpenInBrowser(cli, name).run(lambda address: _load_files(address, files=0))
     assert (result.status, "does not count as opened" in " ".join(result.err.split())) == (3, True)
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 60)
-    assert (
-        OpenInBrowser(street, name).run(lambda address: _load_files(address, files=3)).status == 0
-    )
-    assert "used up" in street.types("ben", "inbox").out
+    assert OpenInBrowser(cli, name).run(lambda address: _load_files(address, files=3)).status == 0
+    assert "used up" in cli.run("ben", "inbox").out
 
 
 @pytest.mark.threat("view-once-left-behind")
-def test_strangers_get_nothing_from_the_address(street: Street) -> None:
-    name = send_view_once(street)
+def test_strangers_get_nothing_from_the_address(cli: CommandLine) -> None:
+    name = send_view_once(cli)
 
     def try_as_strangers(address: str) -> None:
         url = urlsplit(address)
@@ -270,14 +270,16 @@ def test_strangers_get_nothing_from_the_address(street: Street) -> None:
             assert client.get(url.path).status_code == 410
             show = _show_target(cover)
             shown = client.post(show)
-            assert TEXT.replace("'", "&#39;") in shown.text
+            assert MESSAGE_TEXT.replace("'", "&#39;") in shown.text
             assert client.post(show).status_code == 410
             inside = show.removesuffix("/show")
             files = [client.get(f"{inside}/{number}") for number in range(1, 5)]
             assert [file.status_code for file in files] == [200, 200, 200, 404]
-            assert [file.content for file in files[:3]] == [honest()[kind] for kind in KINDS]
+            assert [file.content for file in files[:3]] == [
+                valid_copies()[media_type] for media_type in MEDIA_TYPES
+            ]
             part = client.get(f"{inside}/2", headers={"range": "bytes=4-7"})
-            assert (part.status_code, part.content) == (206, honest()[KINDS[1]][4:8])
+            assert (part.status_code, part.content) == (206, valid_copies()[MEDIA_TYPES[1]][4:8])
             for answer in (cover, shown, *files, part):
                 assert answer.headers["cache-control"] == "no-store"
                 assert answer.headers["content-security-policy"].startswith("default-src 'none'; ")
@@ -285,23 +287,23 @@ def test_strangers_get_nothing_from_the_address(street: Street) -> None:
             client.post(f"{inside}/end")
 
     address = []
-    result = OpenInBrowser(street, name).run(
-        lambda one: (address.append(one), try_as_strangers(one))
-    )
+    result = OpenInBrowser(cli, name).run(lambda one: (address.append(one), try_as_strangers(one)))
     assert result.status == 0
     with socket.socket() as late, pytest.raises(ConnectionRefusedError):
         late.connect(("127.0.0.1", urlsplit(address[0]).port))
 
 
-def test_unsupported_file_is_not_shown(street: Street) -> None:
-    name = send_raw_files(street, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)], "--once")
+def test_unsupported_file_is_not_shown(cli: CommandLine) -> None:
+    name = send_raw_files(
+        cli, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL_SCRIPT + HTML_SCRIPT)], "--once"
+    )
 
     def visit(address: str) -> None:
         with httpx.Client() as client:
             answer = client.post(httpx.URL(address).join(_show_target(client.get(address))))
             assert (answer.status_code, "script" in answer.text.split("</head>")[1]) == (409, False)
 
-    result = OpenInBrowser(street, name).run(visit)
+    result = OpenInBrowser(cli, name).run(visit)
     assert (result.status, "no part of the message was shown" in " ".join(result.err.split())) == (
         7,
         True,
@@ -310,17 +312,19 @@ def test_unsupported_file_is_not_shown(street: Street) -> None:
 
 @pytest.mark.threat("view-once-left-behind")
 @pytest.mark.parametrize("typed", [("--out", "kept"), ("--json",), ("--export", "--out", "kept")])
-def test_nothing_is_written_that_was_not_allowed(street: Street, typed: tuple[str, ...]) -> None:
-    name = send_view_once(street)
-    result = street.types("ben", "open", name, *typed)
-    assert (result.status, result.out, (street.folder / "kept").exists()) == (3, "", False)
+def test_view_once_message_is_not_exported_without_permission(
+    cli: CommandLine, typed: tuple[str, ...]
+) -> None:
+    name = send_view_once(cli)
+    result = cli.run("ben", "open", name, *typed)
+    assert (result.status, result.out, (cli.folder / "kept").exists()) == (3, "", False)
     assert f"entrenous open {name}" in result.err
-    assert leftovers(street.folder) == []
-    assert "waiting, opens once" in street.types("ben", "inbox").out
+    assert files_with_fragments(cli.folder) == []
+    assert "waiting, opens once" in cli.run("ben", "inbox").out
 
 
-def test_allow_export_without_once_is_refused(street: Street) -> None:
-    assert street.types("ana", "send", "--text", "x", *TO_BEN, "--allow-export").status == 2
+def test_allow_export_without_once_is_refused(cli: CommandLine) -> None:
+    assert cli.run("ana", "send", "--text", "x", *TO_BEN, "--allow-export").status == 2
 
 
 def _show_target(cover: httpx.Response) -> str:
@@ -329,7 +333,7 @@ def _show_target(cover: httpx.Response) -> str:
 
 
 def _load_files(address: str, files: int) -> None:
-    """Press Show and load this many files; then leave, unless there are none."""
+    """Press Show and load this many files; then press Leave, unless ``files`` is 0."""
     with httpx.Client() as client:
         show = _show_target(client.get(address))
         client.post(httpx.URL(address).join(show))

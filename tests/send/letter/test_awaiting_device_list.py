@@ -27,8 +27,15 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
-from tests.village.households import bare, catch_up, held, ids, link, links
-from tests.village.malicious_relay import failing
+from tests.village.households import (
+    add_blank_device,
+    add_linked_device,
+    catch_up,
+    link_devices,
+    owner_and_device_ids,
+    tokens_for_peer,
+)
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -41,12 +48,12 @@ def town() -> Network:
     """
     network = network_of_three()
     ana, ben = network["ana"], network["ben"]
-    phone = links(network, ana, "phone", "phone")
-    tablet = links(network, ana, "tablet", "tablet")
+    phone = add_linked_device(network, ana, "phone", "phone")
+    tablet = add_linked_device(network, ana, "tablet", "tablet")
     catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
-    tokens = held(ana, phone)
+    tokens = tokens_for_peer(ana, phone)
     HELD_TOKEN_RANGE_TABLE.store(
-        replace(tokens, next=tokens.until), peer_key(*ids(phone)), ana.device.vault
+        replace(tokens, next=tokens.until), peer_key(*owner_and_device_ids(phone)), ana.device.vault
     )
     revoke_device("tablet", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(OUTBOX)
@@ -55,7 +62,7 @@ def town() -> Network:
 
 
 def lists_unavailable(who: Person) -> AbstractContextManager[None]:
-    return who.courier.playing(key_bundle=failing(RelayUnreachable(host="relay")))
+    return who.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay")))
 
 
 def kept_letters(who: Person) -> int:
@@ -64,7 +71,7 @@ def kept_letters(who: Person) -> int:
 
 def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    name = ben.sends(SMALL_PICTURE, town["ana"]).name
+    name = ben.send(SMALL_PICTURE, town["ana"]).name
     assert phone.received_count() == 1
     assert phone.open_newest().files
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
@@ -73,8 +80,8 @@ def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Network) -> None
 
 def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    ben.sends(SMALL_PICTURE, town["ana"])
-    ben.sends(SMALL_PICTURE, town["ana"])
+    ben.send(SMALL_PICTURE, town["ana"])
+    ben.send(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         assert phone.received_count() == 0
         assert phone.received_count() == 0
@@ -88,7 +95,7 @@ def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Network) -> 
 
 def test_message_recalled_while_awaiting_a_list_does_not_open(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    name = ben.sends(SMALL_PICTURE, town["ana"]).name
+    name = ben.send(SMALL_PICTURE, town["ana"]).name
     with lists_unavailable(phone):
         fetch_messages(phone.device)
         recall_message(name, ben.device)
@@ -101,7 +108,7 @@ def test_message_recalled_while_awaiting_a_list_does_not_open(town: Network) -> 
 
 def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Network) -> None:
     ben, phone = town["ben"], town["phone"]
-    ben.sends(SMALL_PICTURE, town["ana"])
+    ben.send(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
         town.clock.advance(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
@@ -117,8 +124,8 @@ def test_letters_awaiting_lists_are_limited_in_number(
 ) -> None:
     monkeypatch.setattr(f"entrenous.send.letter.arrivals.{most}", 1)
     ben, phone = town["ben"], town["phone"]
-    ben.sends(SMALL_PICTURE, town["ana"])
-    ben.sends(SMALL_PICTURE, town["ana"])
+    ben.send(SMALL_PICTURE, town["ana"])
+    ben.send(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (1, 2)
@@ -130,7 +137,7 @@ def test_limit_of_awaiting_letters_is_per_sender(
     monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_LETTERS_PER_SENDER_MAX", 1)
     ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
     fetch_messages(cleo.device)
-    ben.sends(SMALL_PICTURE, town["ana"])
+    ben.send(SMALL_PICTURE, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
         assert kept_letters(phone) == 2  # the first letter of each, which brings a token range
@@ -143,12 +150,12 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
     network.disconnect(OTHER_RELAY_URL)
-    new = bare(network, "new")
-    link(ana.device, new.device, "new")
+    new = add_blank_device(network, "new")
+    link_devices(ana.device, new.device, "new")
     for _ in range(3):
         catch_up(new, ana)
     network.reconnect(OTHER_RELAY_URL)
-    assert new.sends(SMALL_PICTURE, ben).devices == {"ben": 1}
+    assert new.send(SMALL_PICTURE, ben).devices == {"ben": 1}
     with lists_unavailable(ben):
         assert ben.received_count() == 0
         assert kept_letters(ben) == 1
@@ -163,7 +170,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Network) -> None:
     known = contact_named("ben", phone.device).person
     named = DeviceListHead(known.epoch + 7, bytes(32))
     record_named_list_if_unknown(known.id, named, phone.device, own=False, authenticated=False)
-    with phone.courier.playing(key_bundle=failing(WrongToken())):
+    with phone.courier.replace_calls(key_bundle=error_trick(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)
             town.clock.advance(days=1)

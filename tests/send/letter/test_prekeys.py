@@ -20,8 +20,8 @@ from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import Prekeys
 from tests.in_memory.courier import run_sync
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network, Person
-from tests.village.malicious_relay import Honest, failing
-from tests.village.week import Tap
+from tests.village.malicious_relay import HonestCall, error_trick
+from tests.village.week import RecordingTransport
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def public_key_count(who: Person) -> int:
     return sum(key.peer is None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
-def without_one_time_keys(honest: Honest, *arguments: Any) -> Any:
+def without_one_time_keys(honest: HonestCall, *arguments: Any) -> Any:
     """Trick: the relay returns the fallback key, as if no one-time keys were left."""
     return replace(honest(*arguments), one_time=None)
 
@@ -56,10 +56,10 @@ def test_a_new_device_publishes_a_full_set_of_prekeys(network: Network) -> None:
 
 def test_one_time_keys_are_topped_up_when_few_are_left(network: Network) -> None:
     ben = network["ben"]
-    with ben.courier.playing(prekey_count=lambda *_: 25):
+    with ben.courier.replace_calls(prekey_count=lambda *_: 25):
         fetch_messages(ben.device)
     assert ben.courier.calls["publish_prekeys"] == 1
-    with ben.courier.playing(prekey_count=lambda *_: 24):
+    with ben.courier.replace_calls(prekey_count=lambda *_: 24):
         fetch_messages(ben.device)
     assert ben.courier.calls["publish_prekeys"] == 2
 
@@ -69,11 +69,11 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
 ) -> None:
     ben, sets = network["ben"], list[Prekeys]()
 
-    def record_set(honest: Honest, *arguments: Any) -> Any:
+    def record_set(honest: HonestCall, *arguments: Any) -> Any:
         sets.append(arguments[-1])
         return honest(*arguments)
 
-    with ben.courier.playing(publish_prekeys=record_set, prekey_count=lambda *_: 0):
+    with ben.courier.replace_calls(publish_prekeys=record_set, prekey_count=lambda *_: 0):
         publish_prekeys(ben.device)
         fetch_messages(ben.device)
         network.clock.advance(days=7)
@@ -93,7 +93,7 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
 @pytest.mark.threat("prekey-depletion")
 def test_letters_arrive_when_all_one_time_keys_are_used_up(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
-    with ana.courier.playing(claim_prekeys=without_one_time_keys):
+    with ana.courier.replace_calls(claim_prekeys=without_one_time_keys):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert received_hello(ben)
 
@@ -133,7 +133,7 @@ def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     link = make_invite_link(ben.device)
     network.clock.advance(days=6)
     with (
-        caro.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))),
+        caro.courier.replace_calls(change_tokens=error_trick(RelayUnreachable(host="x"))),
         pytest.raises(RelayUnreachable),
     ):
         add_person(link, "ben", caro.device)
@@ -151,7 +151,7 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(
 ) -> None:
     ana, ben = network["ana"], network["ben"]
     tricks = {"claim_prekeys": without_one_time_keys} if key_kind == "fallback" else {}
-    with ana.courier.playing(**tricks):
+    with ana.courier.replace_calls(**tricks):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     publish_prekeys(ben.device)
     assert received_hello(ben)
@@ -163,14 +163,17 @@ def test_a_refused_prekey_set_is_published_again(network: Network, error: Except
     ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device, people=2)
     for _ in range(4):
-        with ben.courier.playing(publish_prekeys=failing(error)), pytest.raises(type(error)):
+        with (
+            ben.courier.replace_calls(publish_prekeys=error_trick(error)),
+            pytest.raises(type(error)),
+        ):
             publish_prekeys(ben.device)
-    with ana.courier.playing(claim_prekeys=without_one_time_keys):
+    with ana.courier.replace_calls(claim_prekeys=without_one_time_keys):
         add_person(link, "ben", ana.device)
     assert received_hello(ben)
     publish_prekeys(ben.device)
     caro = network.set_up_person("caro")
-    with caro.courier.playing(claim_prekeys=without_one_time_keys):
+    with caro.courier.replace_calls(claim_prekeys=without_one_time_keys):
         add_person(link, "ben", caro.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 2
@@ -179,17 +182,17 @@ def test_a_refused_prekey_set_is_published_again(network: Network, error: Except
 def test_a_prekey_set_without_acknowledgement_is_published_again(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
 
-    def lose_answer(honest: Honest, *arguments: Any) -> Any:
+    def lose_answer(honest: HonestCall, *arguments: Any) -> Any:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
     for _ in range(3):
         with (
-            ben.courier.playing(publish_prekeys=lose_answer),
+            ben.courier.replace_calls(publish_prekeys=lose_answer),
             pytest.raises(RelayUnreachable),
         ):
             publish_prekeys(ben.device)
-    with ana.courier.playing(claim_prekeys=without_one_time_keys):
+    with ana.courier.replace_calls(claim_prekeys=without_one_time_keys):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert received_hello(ben)
 
@@ -199,7 +202,7 @@ def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    tap = Tap(network.apps, run_sync)
+    tap = RecordingTransport(network.apps, run_sync)
     courier = HttpCourier(httpx.Client(transport=tap))
     fetch_messages(replace(ben.device, courier=courier))  # Ana's hello arrives, and Ben answers it
     kinds = [

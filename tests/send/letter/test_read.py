@@ -52,7 +52,7 @@ from entrenous.wire.cbor import encode
 from entrenous.wire.relay_nouns import WaitingEnvelope
 from tests.send.cards import issue_key_bundle
 from tests.send.send_device import SMALL_PICTURE, Network, Person
-from tests.village.malicious_relay import flipped
+from tests.village.malicious_relay import flip_bit
 
 pytestmark = pytest.mark.slow
 
@@ -117,10 +117,10 @@ class LetterForge:
         waiting: WaitingEnvelope,
         error: type[Exception] | tuple[type[Exception], ...] = NotForThisMailbox,
     ) -> None:
-        before = {name: dict(records) for name, records in self.reader.vault._drawers.items()}
+        before = {name: dict(records) for name, records in self.reader.vault._tables.items()}
         with pytest.raises(error):
             self.read(waiting)
-        assert before == self.reader.vault._drawers
+        assert before == self.reader.vault._tables
 
 
 @pytest.fixture(scope="module", params=["first letter", "later letter"])
@@ -129,9 +129,9 @@ def network_before_letter(request: pytest.FixtureRequest, two_friends: Network) 
     caro, ben = network.set_up_person("caro"), network["ben"]
     caro.add_contact(ben)
     if request.param == "later letter":
-        caro.sends(SMALL_PICTURE, ben)
+        caro.send(SMALL_PICTURE, ben)
         assert ben.received_count() == 1
-        ben.sends(SMALL_PICTURE, caro)
+        ben.send(SMALL_PICTURE, caro)
         assert caro.received_count() == 1
         return network
     # Caro's device has lost its session and begins a new one; Ben still knows her key bundle.
@@ -280,7 +280,7 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Le
         ),
     ]
     trick = {"waiting_envelopes": lambda _honest, *a: letters if a[-1] == 0 else []}
-    with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
+    with forge.reader.courier.replace_calls(**trick, acknowledge=lambda *_: None):
         fetched = fetch_messages(reader)
     assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
     assert fetch_messages(reader).problems == ()
@@ -321,7 +321,7 @@ def test_flipped_or_truncated_letter_is_refused_and_the_whole_one_opens(
 ) -> None:
     honest = forge.letter()
     for place in (0, 1, 8, 9, 500, 1128, 1129, 2000, -1):
-        flipped_letter = replace(honest, sealed=flipped(honest.sealed, place))
+        flipped_letter = replace(honest, sealed=flip_bit(honest.sealed, place))
         forge.assert_refused(flipped_letter, error=(NotForThisMailbox, Malformed))
     for cut in (0, 1, 9, 1000, -1):
         forge.assert_refused(replace(honest, sealed=honest.sealed[:cut]), error=Malformed)
@@ -338,6 +338,6 @@ def test_hello_with_an_older_key_bundle_does_not_replace_the_newer(forge: Letter
         header=lambda h: replace(h, from_epoch=2),
     )
     trick = {"waiting_envelopes": lambda _honest, *a: [old] if a[-1] == 0 else []}
-    with forge.reader.courier.playing(**trick, acknowledge=lambda *_: None):
+    with forge.reader.courier.replace_calls(**trick, acknowledge=lambda *_: None):
         fetch_messages(reader)
     assert contact_named(forge.sender.name, reader) == newer

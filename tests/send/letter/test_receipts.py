@@ -30,7 +30,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
-from tests.village.households import catch_up, links
+from tests.village.households import add_linked_device, catch_up
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_receipt_under_the_list_of_its_letter_counts_though_a_newer_one_is_known
     fetch_messages(ana.device)
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
-    links(compared_friends, ben, "phone")
+    add_linked_device(compared_friends, ben, "phone")
     accept_newest_list(ana, ben)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 0
@@ -269,7 +269,7 @@ def test_who_gets_receipts_by_trust_and_consent(
 @pytest.mark.threat("receipt-probing")
 def test_the_answer_about_receipts_reaches_every_device(friends: Network) -> None:
     ben = friends["ben"]
-    phone = links(friends, ben, "phone")
+    phone = add_linked_device(friends, ben, "phone")
     assert sender_without_receipt_choice(friends["ana"].id, phone.device) is not None
     set_receipts("ana", phone.device, wanted=True)
     catch_up(phone, ben, phone)

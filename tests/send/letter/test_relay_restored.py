@@ -25,9 +25,9 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
-from tests.village.households import catch_up, links
-from tests.village.malicious_relay import Honest
-from tests.village.relay import village_relay
+from tests.village.households import add_linked_device, catch_up
+from tests.village.malicious_relay import HonestCall
+from tests.village.relay import relay_with_courier
 
 
 class RestorableRelay:
@@ -36,7 +36,9 @@ class RestorableRelay:
     def __init__(self) -> None:
         self.network = Network()
         self.relay: Relay
-        self.relay, _ = village_relay(RELAY_URL, self.network.clock, SeededRandomSource("restored"))
+        self.relay, _ = relay_with_courier(
+            RELAY_URL, self.network.clock, SeededRandomSource("restored")
+        )
         self.network.apps[RELAY_URL] = relay_app(self.relay)
         self.backup: object = None
 
@@ -53,7 +55,7 @@ class RestorableRelay:
 def test_a_revoked_device_is_revoked_again() -> None:
     town = RestorableRelay()
     ana = town.network.set_up_person("ana")
-    phone = links(town.network, ana, "phone", "phone")
+    phone = add_linked_device(town.network, ana, "phone", "phone")
     known = own_device(ana.device).home.close
     assert known is not None
     town.back_up()
@@ -78,7 +80,7 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
     town = RestorableRelay()
     ana, ben = town.network.set_up_person("ana"), town.network.set_up_person("ben")
     ana.add_contact(ben)
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     town.back_up()
     recall_message(name, ana.device)
     town.restore()
@@ -92,7 +94,7 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
 def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     town = RestorableRelay()
     ana = town.network.set_up_person("ana")
-    phone = links(town.network, ana, "phone", "phone")
+    phone = add_linked_device(town.network, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
     repeat_requests_after_restore(ana.device)
@@ -107,11 +109,11 @@ def other_relays_queried(town: Network, who: Person, days: int = 2) -> list[str]
     """Return the relays, except her own, whose status a person's device requests in these days."""
     urls = list[str]()
 
-    def record_url(honest: Honest, url: str) -> object:
+    def record_url(honest: HonestCall, url: str) -> object:
         urls.append(url)
         return honest(url)
 
-    with who.courier.playing(status=record_url):
+    with who.courier.replace_calls(status=record_url):
         for _ in range(days):
             town.clock.advance(hours=24)
             fetch_messages(who.device)
@@ -133,7 +135,7 @@ def test_other_peoples_relays_are_not_queried_daily_for_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    ana.sends(SMALL_PICTURE, eve)
+    ana.send(SMALL_PICTURE, eve)
     assert other_relays_queried(town, ana) == []
     block_contact("eve", ana.device)
     assert other_relays_queried(town, ana) == []
@@ -144,7 +146,7 @@ def test_relays_with_recent_recalls_are_asked_about_restores(
 ) -> None:
     """This includes blocked recipients: a recalled picture must stay recalled."""
     town, ana, eve = contacts_at_two_relays
-    recall_message(ana.sends(SMALL_PICTURE, eve).name, ana.device)
+    recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     block_contact("eve", ana.device)
     assert other_relays_queried(town, ana) == [OTHER_RELAY_URL] * 2
     town.clock.advance(days=EXPIRY_DAYS_MAX)
@@ -156,7 +158,7 @@ def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    ana.sends(SMALL_PICTURE, eve)
+    ana.send(SMALL_PICTURE, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     claimed = replace(copy_, state=EnvelopeState.TAKEN_BACK)
     COPY_DELIVERY_TABLE.store(claimed, copy_.envelope.hex(), ana.device.vault)
@@ -169,7 +171,7 @@ def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
     town, ana, eve = contacts_at_two_relays
     town.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox) as waits:
-        ana.sends(SMALL_PICTURE, eve)
+        ana.send(SMALL_PICTURE, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
@@ -181,17 +183,17 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
-    recall_message(ana.sends(SMALL_PICTURE, eve).name, ana.device)
+    recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     calls = list[str]()
 
-    def not_answering(honest: Honest, url: str) -> object:
+    def not_answering(honest: HonestCall, url: str) -> object:
         if url == RELAY_URL:
             return honest(url)
         calls.append(url)
         raise RelayUnreachable(host=url)
 
     town.clock.advance(hours=7)
-    with ana.courier.playing(status=not_answering):
+    with ana.courier.replace_calls(status=not_answering):
         for _ in range(3):
             fetch_messages(ana.device)
         assert len(calls) == 1

@@ -33,7 +33,7 @@ from entrenous.send.tokens.token_ranges import (
 from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, SendTokenChanges
 from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
-from tests.village.malicious_relay import Honest, failing
+from tests.village.malicious_relay import HonestCall, error_trick
 
 
 def delete_sessions(who: Person) -> None:
@@ -74,8 +74,8 @@ def test_a_session_repair_loses_no_letter_in_transit(friends: Network) -> None:
 
 def test_a_session_repair_without_prekeys_changes_nothing(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(claim_prekeys=away), pytest.raises(RelayUnreachable):
+    away = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(claim_prekeys=away), pytest.raises(RelayUnreachable):
         repair_sessions("ben", ana.device)
     send_text(ana, "ben")
     assert ben.received_count() == 1
@@ -92,13 +92,13 @@ def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Network) -> N
     assert ben.courier.calls["wait_for_letter"] == 3
     answers = []
 
-    def record_answer(honest: Honest, *arguments: Any) -> Any:
+    def record_answer(honest: HonestCall, *arguments: Any) -> Any:
         answers.append(honest(*arguments))
         return answers[-1]
 
     for text in ("a", "b" * 9000):
         send_text(ana, "ben", text=text)
-        with ben.courier.playing(wait_for_letter=record_answer):
+        with ben.courier.replace_calls(wait_for_letter=record_answer):
             assert wait_for_letter(45, ben.device)
     assert answers == [True, True]
 
@@ -114,7 +114,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Network) -> None:
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     asked: list[bytes] = []
 
-    def record_envelope(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
+    def record_envelope(honest: HonestCall, url: str, envelope: bytes, token: Any) -> Any:
         asked.append(envelope)
         return honest(url, envelope, token)
 
@@ -122,7 +122,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Network) -> None:
     at = friends.clock.now()
     for when, times in ((at, 1), (at, 1), (at, 1)):
         friends.clock.advance(hours=7)
-        with ana.courier.playing(status=restored_status(when), withdraw=record_envelope):
+        with ana.courier.replace_calls(status=restored_status(when), withdraw=record_envelope):
             fetch_messages(ana.device)
         assert asked == [copy.envelope] * times
     assert ben.courier.envelope_status(*_status_arguments(copy)).state is EnvelopeState.TAKEN_BACK
@@ -146,7 +146,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, _next_token(ranges, ana))
     friends.clock.advance(days=1)
-    with ben.courier.playing(status=restored_status(friends.clock.now())):
+    with ben.courier.replace_calls(status=restored_status(friends.clock.now())):
         fetch_messages(ben.device)
     flush_outbox(ben.device)
     assert ben.device.vault.keys(TOKEN_WITHDRAWAL) == ()

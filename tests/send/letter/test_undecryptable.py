@@ -26,22 +26,22 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
 from entrenous.wire.relay_nouns import RolledBack
 from tests.send.send_device import SMALL_PICTURE, Network
-from tests.village.malicious_relay import Honest
+from tests.village.malicious_relay import HonestCall
 
 pytestmark = pytest.mark.slow
 
 
 def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
 
-    def corrupt(honest: Honest, *arguments: Any) -> Any:
+    def corrupt(honest: HonestCall, *arguments: Any) -> Any:
         page = honest(*arguments)
         for waiting in page:
             object.__setattr__(waiting, "sealed", bytes(100_000))
         return page
 
-    with ben.courier.playing(waiting_envelopes=corrupt):
+    with ben.courier.replace_calls(waiting_envelopes=corrupt):
         assert fetch_messages(ben.device).came == 1
     assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE_LETTER)] == [b""]
     assert take_undecryptable_count(ben.device) == 1
@@ -73,7 +73,7 @@ def send_failing_recall(
         RecallNote(MessageId(bytes(16))), to, outer_parts_without_content(ana.device), ana.device
     )
     fetch_messages(ana.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
 
 
 @pytest.mark.parametrize(

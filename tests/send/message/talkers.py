@@ -11,7 +11,7 @@ from entrenous.device.device import Device
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.message.draft import Draft, MessagePolicy
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
 from tests.village.world import photo
 
@@ -48,7 +48,7 @@ def draft_to_friends(ana: Person, *files: bytes, **fields: object) -> Draft:
 @cache
 def small_clip() -> bytes:
     """Return a silent clip of one second, with the motion of a hand-held camera."""
-    return written(wander(size=(240, 180), seconds=1.0, fps=8), fps=8)
+    return encode_clip(hand_held_frames(size=(240, 180), seconds=1.0, fps=8), fps=8)
 
 
 @cache

@@ -52,7 +52,7 @@ class CountingCourier:
 @pytest.fixture
 def ben(friends: Network) -> Person:
     """Ben, with an unopened message of one picture from Ana."""
-    friends["ana"].sends(SMALL_PICTURE, friends["ben"])
+    friends["ana"].send(SMALL_PICTURE, friends["ben"])
     fetch_messages(friends["ben"].device)
     return friends["ben"]
 

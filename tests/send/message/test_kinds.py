@@ -23,7 +23,7 @@ from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.send import send_message
 from entrenous.trace.trace_file import trace_file
 from entrenous.wire.receipt import write_committed_mark
-from tests.clips import beside, wander, written
+from tests.clips import encode_clip, hand_held_frames, merge_streams
 from tests.send.message.talkers import (
     FRIENDS,
     draft_to_friends,
@@ -191,7 +191,8 @@ def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
     with pytest.raises(UnsupportedSoundCodec) as raised:
         send_message(
-            draft_to_friends(ana, traceable_photo(), beside(small_clip(), surround)), ana.device
+            draft_to_friends(ana, traceable_photo(), merge_streams(small_clip(), surround)),
+            ana.device,
         )
     assert raised.value.file == 1
     assert list(ana.device.ledger.messages()) == []
@@ -200,10 +201,12 @@ def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
 def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
     network = network_with_media_readers()
     ana = network["ana"]
-    film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
+    film = encode_clip(hand_held_frames(seconds=0.5), codec="ffv1", container="matroska")
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
     with pytest.raises(UnsupportedVideoCodec) as raised:
-        send_message(draft_to_friends(ana, beside(film, sound, container="matroska")), ana.device)
+        send_message(
+            draft_to_friends(ana, merge_streams(film, sound, container="matroska")), ana.device
+        )
     assert raised.value.file == 0
     assert list(ana.device.ledger.messages()) == []
 
@@ -215,7 +218,7 @@ def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
+    with ana.courier.replace_calls(upload_blob=interrupt), pytest.raises(SendingUndone):
         send_message(draft_to_friends(ana, voice_note()), ana.device)
     assert ana.vault._files == {}
     assert list(ana.device.ledger.messages()) == []

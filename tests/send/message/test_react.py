@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def three_people(three_people: Network) -> Network:
     """Ana has sent a picture to Ben and Caro, who are not each other's contacts."""
-    three_people["ana"].sends(SMALL_PICTURE, three_people["ben"], three_people["caro"])
+    three_people["ana"].send(SMALL_PICTURE, three_people["ben"], three_people["caro"])
     for person in three_people.people.values():
         fetch_messages(person.device)
     return three_people
@@ -108,7 +108,7 @@ INVALID_REACTIONS = (
 @pytest.mark.parametrize("text", INVALID_REACTIONS, ids=ascii)
 def test_a_received_reaction_with_line_breaks_is_ignored(friends: Network, text: str) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = ana.sends(SMALL_PICTURE, ben).name
+    name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
     with pytest.raises(BadReaction):
         react(name, text, ben.device)

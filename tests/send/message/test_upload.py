@@ -25,7 +25,7 @@ from entrenous.send.send import send_message
 from entrenous.wire.relay_nouns import BlobDeposit
 from tests.in_memory.courier import run_sync
 from tests.village.crashes import Crash
-from tests.village.world import Village, photo
+from tests.village.world import SingleRelayNetwork, photo
 
 pytestmark = pytest.mark.slow
 
@@ -96,10 +96,10 @@ def noise_picture() -> bytes:
 class Conversation:
     """Ana, whose connection can break, and Ben."""
 
-    village: Village
+    village: SingleRelayNetwork
     courier: BreakingCourier
 
-    def sends(self, picture: bytes) -> None:
+    def send(self, picture: bytes) -> None:
         ana = self.village.people["ana"].device
         ben = RecipientId("ben")
         policy = MessagePolicy(ana.clock.now().replace(year=ana.clock.now().year, day=28))
@@ -122,13 +122,13 @@ class Conversation:
 
 @pytest.fixture
 def conversation() -> Conversation:
-    village = Village()
+    village = SingleRelayNetwork()
     village.set_up_person("ana").add_contact(village.set_up_person("ben"))
     return Conversation(village, BreakingCourier(village.courier, village.relay))
 
 
 def test_an_unbroken_upload_asks_for_no_progress(conversation: Conversation) -> None:
-    conversation.sends(noise_picture())
+    conversation.send(noise_picture())
     assert conversation.courier.asked == 0
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
@@ -144,7 +144,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(
     conversation.courier.breaks = [(0.5, interruption)]
     expected = {RelayUnreachable: WaitsInOutbox, KeyboardInterrupt: SendingUndone}
     with pytest.raises(expected.get(type(interruption), type(interruption))):
-        conversation.sends(noise_picture())
+        conversation.send(noise_picture())
     if isinstance(interruption, KeyboardInterrupt):
         conversation.restart()
         assert conversation.opened_bytes == 0  # its sending was cancelled
@@ -161,7 +161,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(
 def test_a_repeatedly_broken_upload_sends_each_byte_once(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
     with pytest.raises(WaitsInOutbox):
-        conversation.sends(noise_picture())
+        conversation.send(noise_picture())
     for _ in range(6):
         conversation.restart()
     came = conversation.opened_bytes
@@ -173,7 +173,7 @@ def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(
     conversation: Conversation,
 ) -> None:
     conversation.courier.breaks = [(0.5, None), (0.5, None)]
-    conversation.sends(noise_picture())
+    conversation.send(noise_picture())
     came = conversation.opened_bytes
     assert came > RESUMABLE_UPLOAD_BYTES_MIN
     assert conversation.courier.asked == 2
@@ -182,7 +182,7 @@ def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(
 
 def test_a_dead_connection_ends_by_the_couriers_timeout(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.0, None)] * 20
-    conversation.sends(noise_picture())
+    conversation.send(noise_picture())
     assert conversation.courier.breaks == []
     assert conversation.courier.asked < 10
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
@@ -223,21 +223,21 @@ def test_a_relay_that_lies_about_progress_does_not_stall_an_upload(
     liar = LyingCourier(conversation.village.courier)
     conversation.courier = cast("Any", liar)
     with pytest.raises(WaitsInOutbox):
-        conversation.sends(noise_picture())
+        conversation.send(noise_picture())
     assert 0 < liar.asked < 10
 
 
 def test_bytes_lost_by_the_relay_are_uploaded_again(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
     with pytest.raises(WaitsInOutbox):
-        conversation.sends(noise_picture())
+        conversation.send(noise_picture())
     conversation.restart()
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
 def test_small_blobs_are_uploaded_whole_without_asking(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.5, Crash())]
-    conversation.sends(photo(width_px=160))
+    conversation.send(photo(width_px=160))
     assert conversation.courier.breaks != []  # only large bodies break
     assert conversation.courier.asked == 0
     assert conversation.opened_bytes > 0
@@ -246,7 +246,7 @@ def test_small_blobs_are_uploaded_whole_without_asking(conversation: Conversatio
 def test_recall_during_an_upload_stops_the_rest(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.5, Crash())]
     with pytest.raises(Crash):
-        conversation.sends(noise_picture())
+        conversation.send(noise_picture())
     ana = conversation.village.people["ana"].device
     (message,) = ana.ledger.messages()
     recall_message(message.name, ana)

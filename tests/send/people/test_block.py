@@ -20,14 +20,14 @@ from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
 from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
-from tests.village.households import catch_up, links
-from tests.village.malicious_relay import failing
+from tests.village.households import add_linked_device, catch_up
+from tests.village.malicious_relay import error_trick
 
 
 @pytest.mark.threat("receipt-probing")
 def test_what_was_on_its_way_has_no_effect(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     begin_or_answer_comparison("ben", ana.device)
     flush_outbox(ana.device)
     assert block_contact("ANA", ben.device).name == "ana"
@@ -42,11 +42,11 @@ def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Networ
     assert flush_outbox(ben.device).problems == ()
     assert not has_tokens_to_withdraw(ben.device)
     with pytest.raises(RefusedForSome):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     assert not unblock_contact("ana", ben.device).blocked
     flush_outbox(ben.device)
     fetch_messages(ana.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 
@@ -65,7 +65,7 @@ def test_invite_link_does_not_admit_a_blocked_person(friends: Network) -> None:
 def test_blocked_persons_recall_is_applied(friends: Network) -> None:
     """Blocking somebody must not keep a message that they recall."""
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL_PICTURE, ben)
+    sent = ana.send(SMALL_PICTURE, ben)
     ben.received_count()
     recall_message(sent.name, ana.device)
     block_contact("ana", ben.device)
@@ -91,11 +91,11 @@ def test_unblocking_an_unblocked_person_changes_nothing(friends: Network) -> Non
 
 def test_only_queued_recalls_go_to_a_blocked_person(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL_PICTURE, ben)
+    sent = ana.send(SMALL_PICTURE, ben)
     ben.received_count()
-    with ana.courier.playing(post=failing(DiskFailed())):
+    with ana.courier.replace_calls(post=error_trick(DiskFailed())):
         with suppress(EntrenousError):
-            ana.sends(SMALL_PICTURE, ben)
+            ana.send(SMALL_PICTURE, ben)
         recall_message(sent.name, ana.device)
         block_contact("ben", ana.device)
     flush_outbox(ana.device)
@@ -111,7 +111,7 @@ def test_blocked_person_is_not_greeted(network: Network) -> None:
     ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
     network.disconnect(OTHER_RELAY_URL)  # for as long as Eve likes: the relay is her own
-    phone = links(network, ana, "phone", "phone")
+    phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
     assert phone.device.vault.keys(DEVICE_TO_GREET)
     network.clock.advance(seconds=2)

@@ -29,7 +29,7 @@ from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.people.people_nouns import ComparisonNotReady, ComparisonStage, NothingToCompare
 from tests.send.cards import identity_of
 from tests.send.send_device import Network, Person
-from tests.village.households import links
+from tests.village.households import add_linked_device
 
 pytestmark = pytest.mark.slow
 
@@ -167,7 +167,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Network) -> 
 def test_device_linked_meanwhile_changes_no_string(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
-    links(friends, ana, "phone")
+    add_linked_device(friends, ana, "phone")
     fetch_all(ben)
     next_stage(ben, "ana")
     fetch_all(ana, ben)

@@ -53,7 +53,13 @@ from tests.in_memory.vault import MemoryVault
 from tests.send.cards import certify_another_device, identity_of, issue_key_bundle, replace_identity
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.village.households import catch_up
-from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
+from tests.village.malicious_relay import (
+    HonestCall,
+    Trick,
+    changed_answer_trick,
+    error_trick,
+    flip_bit,
+)
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -65,7 +71,7 @@ def link_from_bytes(data: bytes) -> str:
 def changed_key_bundle(of: Person, change: Callable[[bytes], bytes]) -> Trick:
     """Simulate a relay that has an invite, and so can open a key bundle and seal a changed one."""
     mailbox = own_device(of.device).home.mailbox
-    return changed(
+    return changed_answer_trick(
         lambda shown: seal_key_bundle(
             change(open_key_bundle(shown, of.id, mailbox)), of.id, mailbox
         )
@@ -83,7 +89,7 @@ def test_invite_makes_both_known_by_link(network: Network) -> None:
     (of_ana,), (of_ben,) = contacts(ana.device), contacts(ben.device)
     assert (of_ana.name, of_ana.trust, of_ana.person.id) == ("ben", Trust.BY_LINK, ben.id)
     assert (of_ben.name, of_ben.trust, of_ben.person.id) == ("ana", Trust.BY_LINK, ana.id)
-    ana.compares(ben)
+    ana.compare_keys(ben)
     assert contact_named("ben", ana.device).trust is Trust.COMPARED
     assert contact_named("ana", ben.device).trust is Trust.BY_LINK
 
@@ -154,7 +160,7 @@ def test_a_relay_that_swaps_the_card_is_found_out(network: Network) -> None:
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     mallorys = own_device(mallory.device).card
     with (
-        ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: mallorys)),
+        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: mallorys)),
         pytest.raises(InviteKeysDiffer),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -165,11 +171,11 @@ def test_a_relay_that_swaps_the_card_is_found_out(network: Network) -> None:
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
 def test_key_bundle_with_a_flipped_bit_is_refused(network: Network, place: int) -> None:
     ana, ben = network["ana"], network["ben"]
-    inside = changed_key_bundle(ben, lambda card: flipped(card, place))
-    outside = changed(lambda shown: flipped(shown, place))
+    inside = changed_key_bundle(ben, lambda card: flip_bit(card, place))
+    outside = changed_answer_trick(lambda shown: flip_bit(shown, place))
     for trick in (inside, outside):
         with (
-            ana.courier.playing(key_bundle=trick),
+            ana.courier.replace_calls(key_bundle=trick),
             pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -192,7 +198,7 @@ def test_key_bundle_with_one_bad_signature_is_refused(network: Network) -> None:
         signature[half] = bytes(len(signature[half]))
         forged = write_key_bundle(replace(card, signature=bytes(signature)))
         with (
-            ana.courier.playing(
+            ana.courier.replace_calls(
                 key_bundle=changed_key_bundle(ben, lambda _, forged=forged: forged)
             ),
             pytest.raises(InviteKeysDiffer),
@@ -213,7 +219,7 @@ def test_invite_admits_a_limited_number_of_letters(
     assert nobody_was_added(caro)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ana.sends(SMALL_PICTURE, ben)  # by now with a token of her own
+    ana.send(SMALL_PICTURE, ben)  # by now with a token of her own
     assert ben.received_count() == 1
 
 
@@ -227,7 +233,7 @@ def test_person_added_again_keeps_valid_tokens(
     link = make_invite_link(ben.device)
     for _ in range(2):
         add_person(link, "ben", ana.device)
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
     add_person(link, "ben", caro.device)
     assert ben.received_count() == 2
 
@@ -237,10 +243,10 @@ def test_new_invite_reaches_a_person_who_forgot_us(friends: Network) -> None:
     forget_contact("ana", ben.device)
     fetch_messages(ben.device)
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
     fetch_messages(ana.device)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 1
 
 
@@ -254,7 +260,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     assert would_relay_accept_next_letter(of_ana, ana.device)
     of_caro = add_person(link, "ben", caro.device)
     assert not would_relay_accept_next_letter(of_caro, caro.device)
-    with caro.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
+    with caro.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay"))):
         assert would_relay_accept_next_letter(of_caro, caro.device)  # the relay cannot say
     fetch_messages(ben.device)
     fetch_messages(caro.device)
@@ -292,7 +298,7 @@ def test_adding_a_person_again_renames_them(friends: Network) -> None:
     assert contact.name == "benjamin"
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 1
 
 
@@ -313,36 +319,36 @@ def test_adding_again_keeps_compared_keys(
 def test_person_forgotten_and_added_again_can_write(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for _ in range(2):
-        ana.sends(SMALL_PICTURE, ben)
-        ben.sends(SMALL_PICTURE, ana)
+        ana.send(SMALL_PICTURE, ben)
+        ben.send(SMALL_PICTURE, ana)
     before = ben.received_count(), ana.received_count()
     forget_contact("ben", ana.device)
     ana.add_contact(ben)
-    ana.sends(SMALL_PICTURE, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ana.send(SMALL_PICTURE, ben)
+    ben.send(SMALL_PICTURE, ana)
     assert (ben.received_count(), ana.received_count()) == (before[0] + 1, before[1] + 1)
 
 
 @pytest.mark.slow
 def test_person_who_forgot_us_and_added_us_again_can_write(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ben.sends(SMALL_PICTURE, ana)
+    ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 1
     forget_contact("ana", ben.device)
     ben.add_contact(ana)
-    ana.sends(SMALL_PICTURE, ben)
-    ben.sends(SMALL_PICTURE, ana)
+    ana.send(SMALL_PICTURE, ben)
+    ben.send(SMALL_PICTURE, ana)
     assert (ana.received_count(), ben.received_count()) == (2, 1)
 
 
 def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 0
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)
-    caro.sends(SMALL_PICTURE, ben)  # Ana's ignored letter blocks nobody else
+    caro.send(SMALL_PICTURE, ben)  # Ana's ignored letter blocks nobody else
     assert ben.received_count() == 1
 
 
@@ -356,7 +362,7 @@ def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Network
     store_contact(of_ben, ana.device)
     queue_hellos(of_ben, None, ana.device)
     fetch_messages(ana.device)
-    with ben.courier.playing(withdraw_token=lambda *_: None):
+    with ben.courier.replace_calls(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
     assert take_undecryptable_count(ben.device) == 0  # an ignored hello is not counted
@@ -392,11 +398,11 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     asked: list[str] = []
 
-    def record_relay(honest: Honest, where: str, *arguments: Any) -> Any:
+    def record_relay(honest: HonestCall, where: str, *arguments: Any) -> Any:
         asked.append(where)
         return honest(where, *arguments)
 
-    with ben.courier.playing(
+    with ben.courier.replace_calls(
         **dict.fromkeys(("claim_prekeys", "post", "key_bundle"), record_relay)
     ):
         assert fetch_messages(ben.device).came == 1
@@ -420,7 +426,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     set_relay_address(remote, ben)
     redirected = issue_key_bundle(ben, same_epoch=True, relay_url=url)
     with (
-        ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: redirected)),
+        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: redirected)),
         pytest.raises(AddressOnThisMachine),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -450,11 +456,11 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(
     ana, ben = friends["ana"], friends["ben"]
     old = own_device(ben.device).card
     new = issue_key_bundle(ben, name="Benjamin")
-    with ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: new)):
+    with ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: new)):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
     with (
-        ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: old)),
+        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: old)),
         pytest.raises(OutdatedDeviceList),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -466,7 +472,9 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Network) -> 
     other = issue_key_bundle(ben, same_epoch=True, name="Another")
     further = issue_key_bundle(ben)
     for forked in (other, further):
-        with ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)):  # noqa: SIM117
+        with ana.courier.replace_calls(
+            key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)
+        ):  # noqa: SIM117
             with pytest.raises(ForkedDeviceList):
                 add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
@@ -532,15 +540,15 @@ def test_guest_with_an_unreachable_relay_delays_nobody(network: Network) -> None
     ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     add_person(make_invite_link(ben.device), "ben", caro.device)
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     network.disconnect(OTHER_RELAY_URL)
     assert ben.received_count() == 1
     assert {contact.name for contact in contacts(ben.device)} == {"ana", "caro"}
     network.reconnect(OTHER_RELAY_URL)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
-    caro.sends(SMALL_PICTURE, ben)
-    ben.sends(SMALL_PICTURE, caro)
+    caro.send(SMALL_PICTURE, ben)
+    ben.send(SMALL_PICTURE, caro)
     assert (ben.received_count(), caro.received_count()) == (2, 1)
 
 
@@ -560,12 +568,12 @@ def test_guest_with_an_unreachable_relay_is_greeted_later(network: Network) -> N
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     network.disconnect(OTHER_RELAY_URL)
     assert ben.received_count() == 1
     assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
     network.reconnect(OTHER_RELAY_URL)
-    with ben.courier.playing(claim_prekeys=failing(TooMany(retry_after_s=60))):
+    with ben.courier.replace_calls(claim_prekeys=error_trick(TooMany(retry_after_s=60))):
         fetch_messages(ben.device)
     assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
 
@@ -576,11 +584,11 @@ def test_guest_with_invalid_keys_is_given_up(network: Network) -> None:
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
 
-    def claim_first_device(honest: Honest, *arguments: Any) -> Any:
+    def claim_first_device(honest: HonestCall, *arguments: Any) -> Any:
         me, (url, _, token, _) = own_device(mallory.device), arguments
         return honest(url, me.home.mailbox, token, me.key.device)
 
-    with ben.courier.playing(claim_prekeys=claim_first_device):
+    with ben.courier.replace_calls(claim_prekeys=claim_first_device):
         fetch_messages(ben.device)
     assert [contact.name for contact in contacts(ben.device)] == ["mallory"]
     assert ben.courier.calls["claim_prekeys"] == 1
@@ -592,21 +600,21 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(network:
     order: list[str] = []
 
     def recording(call: str) -> Any:
-        def trick(honest: Honest, *arguments: Any) -> Any:
+        def trick(honest: HonestCall, *arguments: Any) -> Any:
             order.append(call)
             return honest(*arguments)
 
         return trick
 
-    with ana.courier.playing(change_tokens=recording("token"), post=recording("letter")):
+    with ana.courier.replace_calls(change_tokens=recording("token"), post=recording("letter")):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert order == ["token", "letter"]
 
 
 def test_unregistered_invite_is_not_shown(network: Network) -> None:
     ben = network["ben"]
-    down = failing(RelayUnreachable(host="x"))
-    with ben.courier.playing(register_token=down), pytest.raises(RelayUnreachable):
+    down = error_trick(RelayUnreachable(host="x"))
+    with ben.courier.replace_calls(register_token=down), pytest.raises(RelayUnreachable):
         make_invite_link(ben.device)
     assert list(ben.device.vault.items(INVITE)) == []
 
@@ -634,13 +642,13 @@ def test_expired_invite_admits_nobody(friends: Network) -> None:
     )
     token = next(lent).token
 
-    def with_lent_token(honest: Honest, url: str, mailbox: Any, _: Any, *more: Any) -> Any:
+    def with_lent_token(honest: HonestCall, url: str, mailbox: Any, _: Any, *more: Any) -> Any:
         return honest(url, mailbox, token, *more)
 
-    def post_with_lent_token(honest: Honest, url: str, own: Any, envelope: Any) -> Any:
+    def post_with_lent_token(honest: HonestCall, url: str, own: Any, envelope: Any) -> Any:
         return honest(url, token if envelope.mailbox == home[1] else own, envelope)
 
-    with eve.courier.playing(
+    with eve.courier.replace_calls(
         key_bundle=with_lent_token, claim_prekeys=with_lent_token, post=post_with_lent_token
     ):
         add_person(old, "ana", eve.device)

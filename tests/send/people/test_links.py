@@ -41,7 +41,7 @@ from entrenous.send.people.keep_contacts import (
 from entrenous.send.people.people_nouns import InviteEvent, InviteNotice, NameTaken
 from entrenous.send.send import send_message
 from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_network
-from tests.village.households import catch_up, links
+from tests.village.households import add_linked_device, catch_up
 
 pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
@@ -142,7 +142,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
     first = party.joins(order[0], link)
     party.new_notices()
     for _ in range(5):
-        party.ana.sends(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
+        party.ana.send(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
         party.network.clock.advance(minutes=1)
     assert guard_reasons("ben", party.ana) == "", "nothing was odd until now"
     party.joins(order[1], link)
@@ -208,7 +208,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, str]) -> None:
-    phone = links(party.network, party.ana, "phone")
+    phone = add_linked_device(party.network, party.ana, "phone")
     party.network.clock.advance(minutes=1)
     link = make_invite_link(party.ana.device, name="ben")
     first = party.joins(order[0], link)
@@ -234,7 +234,7 @@ def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
     party.joins("ben", make_invite_link(party.ana.device))
     party.new_notices()
     party.network.clock.advance(minutes=1)
-    phone = links(party.network, party.ana, "phone")
+    phone = add_linked_device(party.network, party.ana, "phone")
     catch_up(party.ana, phone, party.ana, phone)
     assert [one.trust for one in contacts(phone.device)] == [Trust.BY_LINK]
     assert take_invite_notices(phone.device) == ()
@@ -329,7 +329,7 @@ def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
     (joined,) = party.new_notices()
     assert (joined.event, joined.called) == (InviteEvent.JOINED, "ben")
     fetch_messages(ben.device)
-    party.ana.sends(SMALL_PICTURE, ben)
+    party.ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 

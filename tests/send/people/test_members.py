@@ -169,7 +169,7 @@ def test_blocked_circle_members_are_left_out(family: Network) -> None:
 def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Network) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    ana.sends(SMALL_PICTURE, friends["ben"], caro)
+    ana.send(SMALL_PICTURE, friends["ben"], caro)
     create_or_extend_circle("family", ["ben"], ana.device)
 
     def to_family(undo_s: int = 0) -> Draft:

@@ -39,7 +39,7 @@ from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldToken
 from entrenous.wire.text import append_number, is_name
 from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network, Person
 from tests.send.test_guard import draft
-from tests.village.malicious_relay import failing
+from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -182,8 +182,8 @@ def test_forgotten_person_cannot_write_however_often_greeted(
             with pytest.raises(WrongToken):
                 friends.honest.key_bundle(url, mailbox, derive_send_token(seed, index))
     with pytest.raises(RefusedForSome):
-        ana.sends(SMALL_PICTURE, ben)
-    caro.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
+    caro.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 
@@ -197,14 +197,14 @@ def test_unreachable_relay_learns_of_forgetting_later(friends: Network) -> None:
     flush_outbox(ben.device)
     assert not has_tokens_to_withdraw(ben.device)
     with pytest.raises(RefusedForSome):
-        ana.sends(SMALL_PICTURE, ben)
+        ana.send(SMALL_PICTURE, ben)
 
 
 def test_pending_tokens_are_not_given_to_a_forgotten_person(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
-    unreachable = failing(RelayUnreachable(host="x"))
+    unreachable = error_trick(RelayUnreachable(host="x"))
     with (
-        ana.courier.playing(post=unreachable, change_tokens=unreachable),
+        ana.courier.replace_calls(post=unreachable, change_tokens=unreachable),
         pytest.raises(RelayUnreachable),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)

@@ -65,7 +65,7 @@ def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
 @pytest.mark.parametrize("versions", [ProtocolRange(2, 2), ProtocolRange(2, 9)])
 def test_one_protocol_in_common_is_enough(friends: Network, versions: ProtocolRange) -> None:
     set_protocols("ben", versions, friends)
-    friends["ana"].sends(SMALL_PICTURE, friends["ben"])
+    friends["ana"].send(SMALL_PICTURE, friends["ben"])
     assert friends["ben"].received_count() == 1
 
 
@@ -73,8 +73,8 @@ def test_one_protocol_in_common_is_enough(friends: Network, versions: ProtocolRa
 def test_reaction_skips_contacts_without_a_common_protocol(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    both = ana.sends(SMALL_PICTURE, ben, caro).name
-    alone = ana.sends(SMALL_PICTURE, ben).name
+    both = ana.send(SMALL_PICTURE, ben, caro).name
+    alone = ana.send(SMALL_PICTURE, ben).name
     set_protocols("ben", ProtocolRange(3, 3), friends)
     assert react(both, "!", ana.device).to == ("caro",)
     with pytest.raises(OwnProgramTooOld):

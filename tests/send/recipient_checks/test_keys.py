@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_new_device_is_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     known = contact_named("ben", ana.device)
     second = replace(known.person.devices[0], device=DeviceId(bytes(16)))
     moved = replace(known.person, devices=(*known.person.devices, second))
@@ -29,7 +29,7 @@ def test_a_new_device_is_asked_about(friends: Network) -> None:
 
 def test_keys_that_no_longer_count_as_compared_are_asked_about(friends: Network) -> None:
     ana = friends["ana"]
-    ana.sends(SMALL_PICTURE, friends["ben"])
+    ana.send(SMALL_PICTURE, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN), ana.device)
     assert "no longer count as compared" in guard_reasons(ana, "ben")["ben"]
     assert "keys are unknown" in guard_reasons(ana, "ben")["ben"]

@@ -34,7 +34,7 @@ def faint_gradient(grey: int) -> bytes:
 @pytest.fixture
 def three_people(three_people: Network) -> Network:
     """Ana has sent the picture to Ben; Caro is her contact."""
-    three_people["ana"].sends(SMALL_PICTURE, three_people["ben"])
+    three_people["ana"].send(SMALL_PICTURE, three_people["ben"])
     return three_people
 
 
@@ -57,5 +57,5 @@ def test_other_texts_pictures_and_recipients_are_not_asked_about(three_people: N
 @pytest.mark.slow
 def test_flat_pictures_all_look_alike_and_are_not_asked_about(three_people: Network) -> None:
     ana = three_people["ana"]
-    ana.sends(faint_gradient(100), three_people["ben"])
+    ana.send(faint_gradient(100), three_people["ben"])
     assert not guard_asks(ana, "caro", "For you, Ben!", faint_gradient(60))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 def test_a_conversation_is_everybody_else_who_has_the_message(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    sent = ana.sends(SMALL_PICTURE, ben, caro)
+    sent = ana.send(SMALL_PICTURE, ben, caro)
     assert participants_of_message(sent.name, ana.device).people == {ben.id, caro.id}
     assert contact_names_among(participants_of_message(sent.name, ana.device), ana.device) == [
         "ben",
@@ -49,7 +49,7 @@ def test_a_conversation_is_everybody_else_who_has_the_message(friends: Network) 
 
 def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    sent = ana.sends(SMALL_PICTURE, ben)
+    sent = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     recall_message(sent.name, ana.device)
     fetch_messages(ben.device)
@@ -165,6 +165,6 @@ def test_the_guard_does_not_ask_about_claimed_recipients_again(three_people: Net
 
 def test_the_recipients_of_our_own_message_are_not_in_doubt(three_people: Network) -> None:
     ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
-    sent = ana.sends(SMALL_PICTURE, boss, cleo)
+    sent = ana.send(SMALL_PICTURE, boss, cleo)
     assert participants_of_message(sent.name, ana.device).told_by is None
     assert not inspect_draft(reply_draft(ana, sent.name), ana.device).doubts

@@ -49,7 +49,7 @@ from tests.send.cards import issue_key_bundle
 from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
 from tests.village.households import catch_up
-from tests.village.malicious_relay import Honest, failing
+from tests.village.malicious_relay import HonestCall, error_trick
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def token_recorder() -> tuple[list[Secret], Any]:
     """Return a list, and a trick that adds the token of each posted letter to it."""
     tokens: list[Secret] = []
 
-    def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
+    def trick(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
         tokens.append(token)
         return honest(url, token, envelope)
 
@@ -80,7 +80,7 @@ def token_recorder() -> tuple[list[Secret], Any]:
 def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
     batches: list[SendTokenChanges] = []
 
-    def trick(honest: Honest, *arguments: Any) -> Any:
+    def trick(honest: HonestCall, *arguments: Any) -> Any:
         batches.append(arguments[-1])
         return honest(*arguments)
 
@@ -90,7 +90,7 @@ def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
 def test_each_letter_uses_the_next_token_and_names_its_index(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     tokens, trick = token_recorder()
-    with ana.courier.playing(post=trick):
+    with ana.courier.replace_calls(post=trick):
         for _ in range(3):
             send_text(ana, "ben")
     seed = held_tokens(ana).seed
@@ -107,7 +107,7 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Network) -
 def test_ranges_are_extended_before_they_run_out(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     batches, trick = batch_recorder()
-    with ben.courier.playing(change_tokens=trick):
+    with ben.courier.replace_calls(change_tokens=trick):
         for _ in range(3):
             for _ in range(TOKEN_RANGE_SIZE - 1):
                 send_text(ana, "ben")
@@ -163,13 +163,13 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
 ) -> None:
     """Even if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
-    unreachable = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(post=unreachable), pytest.raises(WaitsInOutbox):
         send_text(ana, "ben")
     friends.clock.advance(days=91)
     # The letter itself expired long ago; only the token that it uses matters here.
     fetch_messages(ben.device)
-    with ana.courier.playing(post=unreachable):
+    with ana.courier.replace_calls(post=unreachable):
         fetch_messages(ana.device)
     now = held_tokens(ana)
     assert now.old is not None
@@ -180,7 +180,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     friends.clock.advance(days=8)
     fetch_messages(ben.device)
     tokens, trick = token_recorder()
-    with ana.courier.playing(post=trick):
+    with ana.courier.replace_calls(post=trick):
         flush_outbox(ana.device)
     seed = held_tokens(ana).seed
     assert seed is not None
@@ -205,13 +205,13 @@ def test_an_unacknowledged_batch_is_sent_again_unchanged(network: Network) -> No
     ana, ben = network["ana"], network["ben"]
     batches: list[SendTokenChanges] = []
 
-    def lose_answer(honest: Honest, *arguments: Any) -> Any:
+    def lose_answer(honest: HonestCall, *arguments: Any) -> Any:
         batches.append(arguments[-1])
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
     link = make_invite_link(ben.device)
-    with ana.courier.playing(change_tokens=lose_answer):
+    with ana.courier.replace_calls(change_tokens=lose_answer):
         for _ in range(2):
             with pytest.raises(RelayUnreachable):
                 add_person(link, "ben", ana.device)
@@ -225,7 +225,7 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ne
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     before = issued_range(ben)
     batches, trick = batch_recorder()
-    with ben.courier.playing(change_tokens=trick):
+    with ben.courier.replace_calls(change_tokens=trick):
         caro.add_contact(ben)
     (batch,) = batches
     assert len(batch.add) == 128

@@ -34,7 +34,7 @@ from entrenous.send.tokens.token_ranges import (
 from entrenous.wire.relay_nouns import SendTokenChanges
 from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
-from tests.village.malicious_relay import Honest, failing
+from tests.village.malicious_relay import HonestCall, error_trick
 
 
 def issued_range(who: Person) -> IssuedRange:
@@ -63,7 +63,7 @@ def is_accepted(seed: Secret, index: int, at: Person, network: Network) -> bool:
 def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
     batches: list[SendTokenChanges] = []
 
-    def trick(honest: Honest, *arguments: Any) -> Any:
+    def trick(honest: HonestCall, *arguments: Any) -> Any:
         batches.append(arguments[-1])
         return honest(*arguments)
 
@@ -75,7 +75,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> No
     ana, ben = friends["ana"], friends["ben"]
     seed = issued_range(ben).seed
     batches, trick = batch_recorder()
-    with ben.courier.playing(change_tokens=trick):
+    with ben.courier.replace_calls(change_tokens=trick):
         for _ in range(3):
             for _ in range(4):  # she gets more tokens only once a day
                 skip_to_last_token(ana)
@@ -160,7 +160,7 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     block_contact("ana", ben.device)
     queue_registration(range_issued_to(caro, ben), range(5000, 5010), caro.id, ben.device)
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
-    with ben.courier.playing(change_tokens=trick), pytest.raises(TooManyRegistered):
+    with ben.courier.replace_calls(change_tokens=trick), pytest.raises(TooManyRegistered):
         send_token_changes(ben.device)
     both, dropped, added = batches
     assert both.drop == dropped.drop != ()
@@ -168,7 +168,7 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     assert both.add == added.add != ()
     assert added.drop == ()
     monkeypatch.undo()
-    with ben.courier.playing(change_tokens=trick):
+    with ben.courier.replace_calls(change_tokens=trick):
         send_token_changes(ben.device)
     assert batches[3].add == added.add
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
@@ -184,7 +184,7 @@ def range_issued_to(who: Person, by: Person) -> IssuedRange:
 @pytest.mark.slow
 def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ben.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))):
+    with ben.courier.replace_calls(change_tokens=error_trick(RelayUnreachable(host="x"))):
         for _ in range(TOKEN_RANGE_SIZE - 1):
             send_text(ana, "ben")
         for _ in range(2):
@@ -205,7 +205,7 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
 def test_all_batches_of_a_day_expire_at_the_same_time(friends: Network) -> None:
     ben = friends["ben"]
     batches, trick = batch_recorder()
-    with ben.courier.playing(change_tokens=trick):
+    with ben.courier.replace_calls(change_tokens=trick):
         for hour in (1, 5):
             queue_registration(
                 issued_range(ben),

@@ -27,8 +27,15 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
-from tests.village.households import catch_up, gets_ready, held, ids, in_touch, links
-from tests.village.malicious_relay import Honest, failing
+from tests.village.households import (
+    add_linked_device,
+    can_all_write,
+    catch_up,
+    owner_and_device_ids,
+    prepare_move,
+    tokens_for_peer,
+)
+from tests.village.malicious_relay import HonestCall, error_trick
 
 
 @pytest.fixture
@@ -36,7 +43,7 @@ from tests.village.malicious_relay import Honest, failing
 def town() -> Network:
     """Ana with a laptop and a phone; Ben is at her relay."""
     network = network_of_three()
-    phone = links(network, network["ana"], "phone", "phone")
+    phone = add_linked_device(network, network["ana"], "phone", "phone")
     catch_up(network["ben"], network["ana"], phone, network["ben"])
     return network
 
@@ -46,20 +53,20 @@ def letters_held_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]
     """Pretend to post a person's letters, but hold them back; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
-    def trick(_: Honest, *posted: object) -> None:
+    def trick(_: HonestCall, *posted: object) -> None:
         url, token, envelope = posted
         assert isinstance(url, str)
         assert isinstance(token, Secret)
         assert isinstance(envelope, Envelope)
         kept.append((url, token, envelope))
 
-    with who.courier.playing(post=trick):
+    with who.courier.replace_calls(post=trick):
         yield kept
 
 
 def send_new_range(giver: Person, to: Person) -> Secret:
     """Send a new token range in a letter of its own; return the range's seed."""
-    addressee = addressee_of(*ids(to), giver.device)
+    addressee = addressee_of(*owner_and_device_ids(to), giver.device)
     assert addressee is not None
     with giver.device.vault.transaction():
         token_range = issue_range(addressee.contact.person, addressee.key.device, giver.device)
@@ -76,35 +83,35 @@ def send_new_range(giver: Person, to: Person) -> Secret:
 @pytest.mark.slow
 def test_a_range_from_a_moved_device_waits_for_its_list(town: Network) -> None:
     ana, ben = town["ana"], town["ben"]
-    before = held(ana, ben)
+    before = tokens_for_peer(ana, ben)
     with letters_held_back(ben) as late:
         move_all_devices(OTHER_RELAY_URL, None, ben.device)
     seed = send_new_range(ben, ana)
-    with ana.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
+    with ana.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
-    assert held(ana, ben).seed == before.seed
+    assert tokens_for_peer(ana, ben).seed == before.seed
     for posted in late:
         ben.device.courier.post(*posted)
     fetch_messages(ana.device)
-    assert (held(ana, ben).seed, held(ana, ben).place) == (seed, None)
+    assert (tokens_for_peer(ana, ben).seed, tokens_for_peer(ana, ben).place) == (seed, None)
     assert ana.device.vault.keys(ANNOUNCED_TOKEN_RANGE) == ()
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 
 @pytest.mark.slow
 def test_a_range_from_an_own_device_waits_for_its_list(town: Network) -> None:
     ana, phone = town["ana"], town["phone"]
-    before = held(phone, ana)
-    gets_ready(ana, phone)
+    before = tokens_for_peer(phone, ana)
+    prepare_move(ana, phone)
     with letters_held_back(ana) as late:
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     send_new_range(ana, phone)
     fetch_messages(phone.device)
-    assert held(phone, ana).seed == before.seed
+    assert tokens_for_peer(phone, ana).seed == before.seed
     for posted in late:
         ana.device.courier.post(*posted)
     for _ in range(3):
         catch_up(phone, ana)
     assert phone.home[0] == OTHER_RELAY_URL
-    assert in_touch(ana, phone)
+    assert can_all_write(ana, phone)

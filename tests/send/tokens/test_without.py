@@ -37,8 +37,16 @@ from tests.send.send_device import (
     cached_network,
     network_of_three,
 )
-from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
-from tests.village.malicious_relay import Honest
+from tests.village.households import (
+    add_blank_device,
+    add_linked_device,
+    can_all_write,
+    catch_up,
+    link_devices,
+    owner_and_device_ids,
+    tokens_for_peer,
+)
+from tests.village.malicious_relay import HonestCall
 
 pytestmark = pytest.mark.slow
 
@@ -48,29 +56,35 @@ pytestmark = pytest.mark.slow
 def town() -> Network:
     """Ana with a laptop and a tablet, which has no token for Ben; he is at her relay."""
     network = network_of_three()
-    tablet = links(network, network["ana"], "tablet", "tablet")
+    tablet = add_linked_device(network, network["ana"], "tablet", "tablet")
     catch_up(network["ben"], tablet, network["ben"])
     return network
 
 
 def drop_tokens(writer: Person, to: Person) -> HeldTokens:
     """Delete a device's tokens for another, as if nobody had lent it any; return the tokens."""
-    had = held(writer, to)
-    HELD_TOKEN_RANGE_TABLE.store(HeldTokens(), peer_key(*ids(to)), writer.device.vault)
+    had = tokens_for_peer(writer, to)
+    HELD_TOKEN_RANGE_TABLE.store(
+        HeldTokens(), peer_key(*owner_and_device_ids(to)), writer.device.vault
+    )
     return had
 
 
 def give_tokens(writer: Person, to: Person, tokens: HeldTokens) -> None:
-    HELD_TOKEN_RANGE_TABLE.store(tokens, peer_key(*ids(to)), writer.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(tokens, peer_key(*owner_and_device_ids(to)), writer.device.vault)
 
 
 def lend(lender: Person, to: Person, of: Person, count: int = 2) -> None:
-    receive_lent_tokens(*ids(of), lend_tokens(*ids(of), count, lender.device), to.device)
+    receive_lent_tokens(
+        *owner_and_device_ids(of),
+        lend_tokens(*owner_and_device_ids(of), count, lender.device),
+        to.device,
+    )
 
 
 def queue_small_letter(writer: Person, to: Person) -> None:
     """Put a letter without files into the outbox."""
-    addressee = addressee_of(*ids(to), writer.device)
+    addressee = addressee_of(*owner_and_device_ids(to), writer.device)
     assert addressee is not None
     note = RecallNote(MessageId(writer.device.random_source.token(ID_BYTES)))
     seal_and_queue_letter(
@@ -85,7 +99,7 @@ def outbox_size(who: Person) -> int:
 def recording(to: list[tuple[str, Secret]]) -> Any:
     """Return a trick that records the relay and the token of each posted letter."""
 
-    def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
+    def trick(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
         to.append((url, token))
         return honest(url, token, envelope)
 
@@ -96,19 +110,19 @@ def test_a_message_waits_until_there_is_a_token(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 0
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
-    assert held(tablet, ben).next == had.next + 1
+    assert tokens_for_peer(tablet, ben).next == had.next + 1
 
 
 def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     flush_outbox(
         replace(tablet.device, clock=SettableClock(town.clock.moment + timedelta(days=400)))
     )
@@ -121,18 +135,18 @@ def test_a_waiting_message_leaves_with_a_lent_token(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     lend(town["ana"], tablet, ben)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
-    assert len(held(tablet, ben).lent) == 1
+    assert len(tokens_for_peer(tablet, ben).lent) == 1
 
 
 def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     add_person(make_invite_link(ben.device), "ben", tablet.device)
     catch_up(ben, tablet, ben)
     assert outbox_size(tablet) == 0
@@ -145,20 +159,20 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
-    new = bare(network, "new")
-    link(ana.device, new.device, "new")
+    new = add_blank_device(network, "new")
+    link_devices(ana.device, new.device, "new")
     network.disconnect(OTHER_RELAY_URL)
     for _ in range(3):
         catch_up(new, ana)
     network.reconnect(OTHER_RELAY_URL)
     for _ in range(3):
         with suppress(WaitsInOutbox):
-            new.sends(SMALL_PICTURE, ben)
+            new.send(SMALL_PICTURE, ben)
     for _ in range(3):
         catch_up(ben, new, ana)
     assert ben.received_count() == 3
     assert outbox_size(new) == 0
-    assert in_touch(new, ben)
+    assert can_all_write(new, ben)
 
 
 @pytest.mark.parametrize("count", [64, 70])
@@ -184,7 +198,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Network) 
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     queue_small_letter(tablet, ben)
     move_all_devices(OTHER_RELAY_URL, None, ben.device)
     catch_up(ana, ben, ana)
@@ -193,7 +207,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Network) 
     )
     lend(ana, tablet, ben)
     seen: list[tuple[str, Secret]] = []
-    with tablet.courier.playing(post=recording(seen)):
+    with tablet.courier.replace_calls(post=recording(seen)):
         flush_outbox(tablet.device)
     assert {url for url, _ in seen} == {OTHER_RELAY_URL}
     assert outbox_size(tablet) == 0  # the message with files at the old relay was refused
@@ -204,10 +218,12 @@ def test_an_expired_lent_token_loses_no_message(town: Network) -> None:
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     had = drop_tokens(tablet, ben)
     lend(ana, tablet, ben)
-    invalid = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
+    invalid = tuple(
+        replace(one, token=Secret(bytes(range(32)))) for one in tokens_for_peer(tablet, ben).lent
+    )
     give_tokens(tablet, ben, HeldTokens(lent=invalid))
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
@@ -215,10 +231,10 @@ def test_an_expired_lent_token_loses_no_message(town: Network) -> None:
 
 def test_a_message_refused_with_its_issuers_token_is_dropped(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    invalid = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
+    invalid = replace(tokens_for_peer(tablet, ben), seed=Secret(bytes(range(32))))
     give_tokens(tablet, ben, invalid)
     with pytest.raises(RefusedForSome):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     assert outbox_size(tablet) == 0
 
 
@@ -226,7 +242,7 @@ def test_an_expired_message_without_a_token_does_not_wait(town: Network) -> None
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben, days=2)
+        tablet.send(SMALL_PICTURE, ben, days=2)
     town.clock.advance(days=3)
     flush_outbox(tablet.device)
     assert outbox_size(tablet) == 0
@@ -263,7 +279,7 @@ def test_a_crash_loses_no_token(town: Network, monkeypatch: pytest.MonkeyPatch) 
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
-        tablet.sends(SMALL_PICTURE, ben)
+        tablet.send(SMALL_PICTURE, ben)
     lend(town["ana"], tablet, ben, count=1)
 
     def crash(*_: object) -> None:
@@ -284,12 +300,12 @@ def test_a_devices_token_is_not_used_at_another_device() -> None:
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
-    new = links(network, ana, "new", "new")
+    new = add_linked_device(network, ana, "new", "new")
     catch_up(ben, new, ana, ben)
     drop_tokens(ben, new)
     seen: list[tuple[str, Secret]] = []
-    with ben.courier.playing(post=recording(seen)), pytest.raises(WaitsInOutbox):
-        ben.sends(SMALL_PICTURE, ana)
+    with ben.courier.replace_calls(post=recording(seen)), pytest.raises(WaitsInOutbox):
+        ben.send(SMALL_PICTURE, ana)
     assert len(seen) == 1
     assert seen[0][1] != NO_SEND_TOKEN
     assert ana.received_count() == 1

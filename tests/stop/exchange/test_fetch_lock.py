@@ -16,7 +16,7 @@ def test_fetch_lock_beside_sqlite(exchange_setup: ExchangeSetup) -> None:
 
 @pytest.mark.real
 def test_fetch_lock_in_postgresql(postgres: Cluster) -> None:
-    engine = open_postgres_engine(postgres.fresh())
+    engine = open_postgres_engine(postgres.create_database())
     try:
         _check_mutual_exclusion(engine)
     finally:

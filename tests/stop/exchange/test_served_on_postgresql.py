@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real
 
 
 def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
-    engine = open_postgres_engine(postgres.fresh())
+    engine = open_postgres_engine(postgres.create_database())
     try:
         for _ in range(2):
             prepare_exchange_tables(engine)

@@ -26,7 +26,7 @@ from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
-from tests.clips import wander, written
+from tests.clips import encode_clip, hand_held_frames
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg
 
@@ -36,7 +36,7 @@ UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 @cache
 def film() -> bytes:
-    return written(wander(seconds=3.0))
+    return encode_clip(hand_held_frames(seconds=3.0))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
 def test_quarantined_and_accepted_clips_get_the_same_answer(
     clip_web: httpx.Client, registered: Platform
 ) -> None:
-    other = written(wander("coffee", seconds=3.0))
+    other = encode_clip(hand_held_frames("coffee", seconds=3.0))
     answers = [
         clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
         for one in (film(), other)

@@ -35,7 +35,7 @@ from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
 from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, ReviewState
-from tests.clips import Rgb, beep, beside, wander, written
+from tests.clips import Rgb, encode_clip, hand_held_frames, merge_streams, sound_only_clip
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, new_device, picture, png
 from tests.trace.test_trace_file import with_sound
 
@@ -50,19 +50,19 @@ def scene() -> list[Rgb]:
     """Return six seconds of video: two shots, 480 x 270."""
     size = (480, 270)
     return [
-        *wander("astronaut", size=size, seconds=3.5),
-        *wander("chelsea", size=size, seconds=2.5),
+        *hand_held_frames("astronaut", size=size, seconds=3.5),
+        *hand_held_frames("chelsea", size=size, seconds=2.5),
     ]
 
 
 @pytest.fixture(scope="session")
 def other_scene() -> list[Rgb]:
-    return wander("coffee", size=(480, 270), seconds=4.0)
+    return hand_held_frames("coffee", size=(480, 270), seconds=4.0)
 
 
 @pytest.fixture(scope="session")
 def film(scene: list[Rgb]) -> bytes:
-    return written(scene, fps=FPS)
+    return encode_clip(scene, fps=FPS)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +110,7 @@ def encode_small(frames: list[Rgb], lines: int = 180, crf: int = 30) -> bytes:
     """Encode the frames, scaled to a height of ``lines`` pixels."""
     width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
     resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
-    return written(resized, fps=FPS, crf=f"{crf}")
+    return encode_clip(resized, fps=FPS, crf=f"{crf}")
 
 
 @cache
@@ -200,7 +200,7 @@ def test_video_with_its_edges_cut_off_is_held(
 ) -> None:
     claim = register(gate_setup, film, state=ClaimState.CONFIRMED)
     cut = [np.ascontiguousarray(one[9:-9, 16:-16]) for one in scene]
-    decision = judge(gate_setup, written(cut, fps=FPS, crf="24"))
+    decision = judge(gate_setup, encode_clip(cut, fps=FPS, crf="24"))
     assert decision.outcome is not Outcome.LET_THROUGH
     assert {match.claim for match in decision.matches} == {claim}
 
@@ -528,11 +528,11 @@ def test_clip_that_cannot_be_decoded_to_its_end_is_held(
     broken = bytearray(film)
     middle = film.index(b"mdat") + 4
     broken[middle : middle + 20_000] = bytes(20_000)
-    frames = wander(seconds=0.5)
+    frames = hand_held_frames(seconds=0.5)
     for upload in (
         film[: len(film) // 2],
         bytes(broken),
-        written(frames, codec="ffv1", container="matroska"),
+        encode_clip(frames, codec="ffv1", container="matroska"),
         coded(talk, RATE_HZ, "aac", "ipod", 48_000)[:-9000],
     ):
         decision = judge(gate_setup, upload)
@@ -586,18 +586,20 @@ def test_video_with_unreadable_sound_is_judged_by_its_frames(
     gate_setup: GateSetup, film: bytes, posted: bytes
 ) -> None:
     surround = coded(voice(2.0), 48_000, "ac3", "mp4", 96_000)
-    upload = beside(posted, surround)
+    upload = merge_streams(posted, surround)
     assert judge(gate_setup, upload).outcome is Outcome.LET_THROUGH
     register(gate_setup, film)
     assert judge(gate_setup, upload).outcome is Outcome.HOLD
 
 
 def test_file_without_pictures_or_sound_raises(gate_setup: GateSetup) -> None:
-    assert judge(gate_setup, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
+    assert (
+        judge(gate_setup, sound_only_clip()).outcome is Outcome.LET_THROUGH
+    )  # a tone without pictures
     with pytest.raises(NoSoundFound):
         judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), gate_setup.platform)
     with pytest.raises(FramesTooLarge):
-        judge_upload(written([np.zeros((3000, 4000, 3), np.uint8)]), gate_setup.platform)
+        judge_upload(encode_clip([np.zeros((3000, 4000, 3), np.uint8)]), gate_setup.platform)
 
 
 @pytest.mark.threat("claim-censors")

@@ -27,7 +27,7 @@ from entrenous.media.sandbox.decoders import decode_clip_untrusted
 from entrenous.stop.judge.clips import ClaimWithFrameTime, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
-from tests.clips import decoded, wander, written
+from tests.clips import decode_frames, encode_clip, hand_held_frames
 
 pytestmark = pytest.mark.slow
 
@@ -69,19 +69,25 @@ def video_print(data: bytes) -> VideoPrint:
 
 @pytest.fixture(scope="module")
 def her_frames() -> list[Rgb]:
-    shots = [wander(name, seconds=3.0, size=(360, 270)) for name in ("astronaut", "cat", "coffee")]
+    shots = [
+        hand_held_frames(name, seconds=3.0, size=(360, 270))
+        for name in ("astronaut", "cat", "coffee")
+    ]
     return [frame for shot in shots for frame in shot]
 
 
 @pytest.fixture(scope="module")
 def her_video(her_frames: list[Rgb]) -> bytes:
-    return written(her_frames)
+    return encode_clip(her_frames)
 
 
 @pytest.fixture(scope="module")
 def other_video() -> bytes:
-    frames = [*wander("rocket", seconds=3.0), *wander("hubble_deep_field", seconds=3.0)]
-    return written(frames)
+    frames = [
+        *hand_held_frames("rocket", seconds=3.0),
+        *hand_held_frames("hubble_deep_field", seconds=3.0),
+    ]
+    return encode_clip(frames)
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +100,10 @@ def small(pixels: Rgb) -> Rgb:
 
 
 EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
-    "as it is": lambda frames: written(map(small, frames), crf="38"),
-    "mirror": lambda frames: written(map(np.fliplr, frames), crf="30"),
-    "turned 90": lambda frames: written(map(np.rot90, frames), crf="30"),
-    "bars removed": lambda frames: written(
+    "as it is": lambda frames: encode_clip(map(small, frames), crf="38"),
+    "mirror": lambda frames: encode_clip(map(np.fliplr, frames), crf="30"),
+    "turned 90": lambda frames: encode_clip(map(np.rot90, frames), crf="30"),
+    "bars removed": lambda frames: encode_clip(
         [np.pad(one, ((45, 45), (0, 0), (0, 0))) for one in frames], crf="30"
     ),
 }
@@ -119,7 +125,7 @@ def test_another_frame_rate_still_matches(
     her_frames: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
     upload = her_frames[20:80:2]
-    found = matches_by_claim(written(upload, fps=6), **claims)
+    found = matches_by_claim(encode_clip(upload, fps=6), **claims)
     assert not found["hers"].part
 
 
@@ -127,26 +133,26 @@ def test_another_frame_rate_still_matches(
 def test_short_excerpt_in_another_video_matches_as_a_part(
     her_frames: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
-    rest = wander("retina", seconds=6.0, size=(360, 270))
-    found = matches_by_claim(written([*rest, *her_frames[40:64], *rest]), hers=claims["hers"])
+    rest = hand_held_frames("retina", seconds=6.0, size=(360, 270))
+    found = matches_by_claim(encode_clip([*rest, *her_frames[40:64], *rest]), hers=claims["hers"])
     assert found["hers"].part
     assert "from 6.0 s" in found["hers"].how
 
 
 def test_unrelated_video_matches_nothing(claims: dict[str, VideoPrint], other_video: bytes) -> None:
     assert matches_by_claim(other_video, hers=claims["hers"]) == {}
-    assert matches_by_claim(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
+    assert matches_by_claim(encode_clip([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
 
 
 def test_reversed_video_matches_as_a_part(
     her_frames: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
-    found = matches_by_claim(written(her_frames[::-1]), **claims)
+    found = matches_by_claim(encode_clip(her_frames[::-1]), **claims)
     assert found["hers"].part
 
 
 def test_registered_picture_in_a_video_matches_as_a_part(her_video: bytes) -> None:
-    pixels = decoded(her_video)[50]
+    pixels = decode_frames(her_video)[50]
     height, width, _ = pixels.shape
     picture = Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
     with decode_clip_untrusted(her_video) as clip:

@@ -53,7 +53,7 @@ def open_new_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> 
     """Open an empty database that no other open engine uses."""
     if kind == "postgres":
         server: Cluster = request.getfixturevalue("postgres")
-        return open_postgres_engine(server.emptied("gate", _create_tables))
+        return open_postgres_engine(server.reused_database("gate", _create_tables))
     return engine_at(folder / "gate.sqlite")
 
 

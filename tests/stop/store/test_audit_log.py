@@ -27,7 +27,7 @@ from entrenous.stop.registration import ClaimEvent, Opinion, Partner, Registrati
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
-from tests.new_bank import new_bank, reviews_beside
+from tests.new_bank import new_bank, review_queue_of
 from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim, stores
 
 KEY = b"\x11" * 32
@@ -132,7 +132,7 @@ def test_rewritten_log_is_detected_by_a_noted_head() -> None:
     bank, forged = new_bank(), new_bank()
     for store in (bank, forged):
         store.set_bank(Bank(BankName("people")))
-        make_every_change(Stores(store, reviews_beside(store)))
+        make_every_change(Stores(store, review_queue_of(store)))
     noted = bank.audit_log_head()
     assert verify_audit_log(bank, noted) == noted
     verify_audit_log(forged)

@@ -353,7 +353,7 @@ def test_postgres_is_shared_by_several_processes(postgres: Cluster) -> None:
 
     So an index that asks for the entries after its last number misses none.
     """
-    url = postgres.fresh()
+    url = postgres.create_database()
     writers = [BankStore(open_postgres_engine(url)) for _ in range(4)]
     writers[0].set_bank(Bank(PEOPLE))
     seen: list[int] = []
@@ -446,7 +446,7 @@ def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
 def test_postgres_database_of_another_version_is_untouched(
     postgres: Cluster, version: int, refusal: type[Exception]
 ) -> None:
-    url = postgres.fresh()
+    url = postgres.create_database()
     engine = open_postgres_engine(url)
     with engine.begin() as db:
         db.exec_driver_sql(f"UPDATE schema_version SET version = {version}")
@@ -459,7 +459,7 @@ def test_postgres_database_of_another_version_is_untouched(
 
 @pytest.mark.real
 def test_postgres_concurrent_starts_create_tables_once(postgres: Cluster) -> None:
-    url, opened = postgres.fresh(), list[sa.Engine]()
+    url, opened = postgres.create_database(), list[sa.Engine]()
     threads = [
         threading.Thread(target=lambda: opened.append(open_postgres_engine(url))) for _ in range(3)
     ]

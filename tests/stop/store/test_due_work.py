@@ -98,7 +98,9 @@ def test_processes_share_due_scans_without_overlap(
     """Threads with connections of their own stand for the processes."""
     open_database = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
-        open_database = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+        open_database = partial(
+            open_postgres_engine, request.getfixturevalue("postgres").create_database()
+        )
     cases, first = [f"{number:03}" for number in range(60)], open_database()
     queue = ReviewQueue(first)
     for case in cases:

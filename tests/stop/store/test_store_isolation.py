@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 @pytest.mark.parametrize("default", ["read committed", "repeatable read", "serializable"])
 def test_bank_transactions_have_the_expected_isolation(postgres: Cluster, default: str) -> None:
-    url = postgres.fresh()
+    url = postgres.create_database()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
         server.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{default}'")

@@ -43,7 +43,7 @@ from entrenous.wire.receipt import (
 )
 from tests.send.send_device import SMALL_PICTURE, Network, Person
 from tests.trace.report_desk import as_jpeg, cropped_jpeg, photo
-from tests.village.households import links
+from tests.village.households import add_linked_device
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +77,7 @@ def case() -> Case:
     for one in (ben, caro):
         ana.add_contact(one)
         mark_keys_compared("ana", one.device)
-    ana.sends(original, ben, caro)
+    ana.send(original, ben, caro)
     copy = ben.open_newest().files[0].data
     fetch_messages(caro.device)  # caro never opens her copy
     assert len(received_messages(caro.device)) == 1
@@ -187,11 +187,11 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
-    ana.sends(SMALL_PICTURE, ben)
+    ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     network.clock.advance(minutes=16)
     fetch_messages(ben.device)
-    links(network, ben, "phone")
+    add_linked_device(network, ben, "phone")
     with ana.device.vault.transaction():
         accept_contact_bundle(
             contact_named("ben", ana.device), own_device(ben.device).card, ana.device

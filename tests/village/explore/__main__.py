@@ -9,7 +9,7 @@ import time
 
 from tests.village.explore.search import explore
 
-CASES = {"once": 1, "twice": 2, "any number": None}
+OPENING_LIMITS = {"once": 1, "twice": 2, "any number": None}
 
 
 def main() -> int:
@@ -17,12 +17,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=12)
     parser.add_argument("--groups", action="store_true", help="with requests side by side")
-    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--case", choices=OPENING_LIMITS, action="append")
     options = parser.parse_args()
     wrong = False
-    for case in options.case or CASES:
+    for case in options.case or OPENING_LIMITS:
         begun = time.process_time()
-        found, rules = explore(CASES[case], options.events, groups=options.groups)
+        found, rules = explore(OPENING_LIMITS[case], options.events, groups=options.groups)
         took = time.process_time() - begun
         sys.stdout.write(
             f"opens {case}: {options.events} events, {found.states:,} states, "

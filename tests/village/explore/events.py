@@ -19,10 +19,18 @@ from entrenous.send.message.states import (
     next_send_state,
 )
 from tests.village.explore.nevers import Violation
-from tests.village.explore.relay import LEAVING, ExploredRelay, Request
-from tests.village.explore.scene import CHEAT, DEVICES, SENDER, Copy, Device, Pending, Scene
+from tests.village.explore.relay import BLOBS_TO_DELETE, ExploredRelay, Request
+from tests.village.explore.scene import (
+    CHEATING_ATTEMPT,
+    DEVICES,
+    SENDER,
+    Copy,
+    Device,
+    Pending,
+    SystemState,
+)
 
-Event = tuple[str, Scene]
+LabelledState = tuple[str, SystemState]
 _POSTABLE = (SendState.WAITING, SendState.TRIED)
 
 
@@ -42,7 +50,7 @@ class Rules:
     copy_cells_reached: set[tuple[SendState, CopyEvent]] = field(default_factory=set)
     message_cells_reached: set[tuple[InboxState, MessageEvent]] = field(default_factory=set)
 
-    def next_events(self, scene: Scene) -> Iterator[Event]:
+    def next_events(self, scene: SystemState) -> Iterator[LabelledState]:
         """Yield what can happen next; each is one event."""
         yield from self._sender_events(scene)
         for place in (0, 1):
@@ -52,7 +60,7 @@ class Rules:
             yield "the relay dies, and its group with it", scene.after_relay_death()
             yield "the relay dies after the commit", scene.after_commit()
 
-    def commit_outcomes(self, scene: Scene) -> Iterator[Event]:
+    def commit_outcomes(self, scene: SystemState) -> Iterator[LabelledState]:
         """Yield the scenes after the commit, with each answer received or lost; it is no event."""
         if not scene.group:
             return
@@ -67,7 +75,7 @@ class Rules:
                 lost_answers += [] if is_received else [one.request.kind]
             yield "commit" + (f", lost: {', '.join(lost_answers)}" if lost_answers else ""), after
 
-    def _sender_events(self, scene: Scene) -> Iterator[Event]:
+    def _sender_events(self, scene: SystemState) -> Iterator[LabelledState]:
         if scene.awaits_answer(SENDER):
             return
         for place, copy in enumerate(scene.copies):
@@ -81,7 +89,7 @@ class Rules:
                 begun = scene.with_copy(place, copy.with_recall_begun())
                 yield from self._request_events(begun, SENDER, Request("withdraw", place))
 
-    def _device_events(self, scene: Scene, place: int) -> Iterator[Event]:
+    def _device_events(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
         """Yield what one device can do; while its program shows a message, it does nothing else."""
         device, name = scene.devices[place], DEVICES[place]
         if scene.awaits_answer(name):
@@ -94,7 +102,7 @@ class Rules:
         elif self.relay.letter_and_blob(scene.disk, place)[0]:
             yield f"{name} fetches", scene.with_device(place, device._replace(letter=True))
 
-    def _events_with_letter(self, scene: Scene, place: int) -> Iterator[Event]:
+    def _events_with_letter(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
         device, name = scene.devices[place], DEVICES[place]
         if not device.confirmed:
             yield from self._request_events(scene, name, Request("deliver", place))
@@ -102,9 +110,9 @@ class Rules:
             yield from self._open_events(scene, place)
         if device.unreported:
             yield from self._finish_events(scene, place)
-        if device.shown and not device.requested >> CHEAT & 1:
-            again = device._replace(requested=device.requested | 1 << CHEAT)
-            request = Request("open", place, CHEAT)
+        if device.shown and not device.requested >> CHEATING_ATTEMPT & 1:
+            again = device._replace(requested=device.requested | 1 << CHEATING_ATTEMPT)
+            request = Request("open", place, CHEATING_ATTEMPT)
             yield from self._request_events(scene.with_device(place, again), name, request)
         if scene.copies[place].is_recalled and device.state is not InboxState.TAKEN_BACK:
             updated = self._next_device(device, MessageEvent.TAKE_BACK)
@@ -118,7 +126,7 @@ class Rules:
             return False
         return device.state is InboxState.WAITING or self.relay.opens is not None
 
-    def _open_events(self, scene: Scene, place: int) -> Iterator[Event]:
+    def _open_events(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
         """Name the attempt, download the blob, then ask for the share."""
         device, (_, whole) = scene.devices[place], self.relay.letter_and_blob(scene.disk, place)
         attempt = device.attempt or device.views + 1
@@ -130,7 +138,7 @@ class Rules:
         request = Request("open", place, attempt)
         yield from self._request_events(scene.with_device(place, named), DEVICES[place], request)
 
-    def _finish_events(self, scene: Scene, place: int) -> Iterator[Event]:
+    def _finish_events(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
         """Record that a message was shown, then report to the relay that the attempt is over."""
         device, opens = scene.devices[place], self.relay.opens
         if device.has_share:
@@ -142,12 +150,12 @@ class Rules:
         request = Request("finish", place, device.unreported)
         yield from self._request_events(scene.with_device(place, device), DEVICES[place], request)
 
-    def _late_requests(self, scene: Scene, place: int) -> Iterator[Event]:
+    def _late_requests(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
         """Let an earlier request arrive once more, if that changes the relay's rows."""
         device, requests = scene.devices[place], []
         if scene.copies[place].departure is not SendState.WAITING:
             requests.append(Request("post", place))
-        for attempt in (1, 2, CHEAT):
+        for attempt in (1, 2, CHEATING_ATTEMPT):
             if device.requested >> attempt & 1:
                 requests.append(Request("open", place, attempt))
             if device.views >= attempt:
@@ -157,7 +165,9 @@ class Rules:
                 if after.rows != scene.rows:
                     yield f"{label}, late and again", after
 
-    def _request_events(self, scene: Scene, name: str | None, request: Request) -> Iterator[Event]:
+    def _request_events(
+        self, scene: SystemState, name: str | None, request: Request
+    ) -> Iterator[LabelledState]:
         rows, answer = self.relay.run_request(scene.rows, request)
         attempt = f", attempt {request.attempt}" if request.attempt else ""
         label = f"{name or 'the network'}: {request.kind} {request.copy + 1}{attempt}"
@@ -176,7 +186,9 @@ class Rules:
         else:
             yield from self._outcomes_of_lone_request(label, scene, waits)
 
-    def _outcomes_of_lone_request(self, label: str, scene: Scene, waits: Scene) -> Iterator[Event]:
+    def _outcomes_of_lone_request(
+        self, label: str, scene: SystemState, waits: SystemState
+    ) -> Iterator[LabelledState]:
         """Yield every outcome of a request that is committed alone."""
         (pending,) = waits.group
         durable = waits.after_commit()
@@ -188,11 +200,11 @@ class Rules:
         if durable.disk != done.disk:
             yield f"{label}, the relay dies after the commit", durable
 
-    def _receive(self, scene: Scene, pending: Pending) -> Scene:
-        request, answer = pending.request, pending.answer.partition(LEAVING)[0]
+    def _receive(self, scene: SystemState, pending: Pending) -> SystemState:
+        request, answer = pending.request, pending.answer.partition(BLOBS_TO_DELETE)[0]
         place = request.copy
         copy, device = scene.copies[place], scene.devices[place]
-        receivers: dict[str, Callable[[], Scene]] = {
+        receivers: dict[str, Callable[[], SystemState]] = {
             "post": lambda: scene.with_copy(place, self._receive_post_answer(copy, answer)),
             "withdraw": lambda: scene.with_copy(place, copy.with_recall_answer(answer)),
             "deliver": lambda: scene.with_device(place, device._replace(confirmed=True)),
@@ -209,8 +221,8 @@ class Rules:
     def _receive_share(self, device: Device, request: Request, answer: str) -> Device:
         if answer == "share":
             shown = device.shown | 1 << request.attempt if device.has_blob else device.shown
-            return device._replace(shown=shown, has_share=request.attempt != CHEAT)
-        if request.attempt == CHEAT:
+            return device._replace(shown=shown, has_share=request.attempt != CHEATING_ATTEMPT)
+        if request.attempt == CHEATING_ATTEMPT:
             return device
         if answer == "TakenBack":
             return self._next_device(device, MessageEvent.TAKE_BACK)

@@ -26,14 +26,14 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
-from tests.carry.relays import Post, stream
+from tests.carry.relays import SampleMessage, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 
-Work = Coroutine[Any, Any, Any]
-NEVER_CAME: Final = "never came"  # and never will: the relay refuses it from now on
+RequestCoroutine = Coroutine[Any, Any, Any]
+NEVER_POSTED: Final = "never came"  # and never will: the relay refuses it from now on
 Rows = dict[type, dict[tuple[object, ...], Any]]
 
 
@@ -64,35 +64,35 @@ class RowStates:
 
     def number(self, rows: Rows) -> int:
         """Return the number of the current state of these rows."""
-        key = frozenset(_comparable(row) for kind in rows.values() for row in kind.values())
+        key = frozenset(_comparable_row(row) for kind in rows.values() for row in kind.values())
         if key not in self._numbers:
             self._numbers[key] = len(self._states)
             self._states.append({kind: dict(contents) for kind, contents in rows.items()})
         return self._numbers[key]
 
-    def mail(self, number: int) -> MemoryMail:
+    def mail(self, number: int) -> MemoryRowStore:
         """Return a store in the state with this number."""
-        mail = MemoryMail()
+        mail = MemoryRowStore()
         mail._transaction._rows = {
             kind: dict(contents) for kind, contents in self._states[number].items()
         }
         return mail
 
 
-def _comparable(row: Any) -> tuple[object, ...]:
+def _comparable_row(row: Any) -> tuple[object, ...]:
     fields = (getattr(row, name) for name in type(row).__slots__)
     shown = (one.reveal() if isinstance(one, Secret) else one for one in fields)
     return type(row).__name__, *shown
 
 
-LEAVING: Final = " leaving "  # whoever receives an answer does not see what follows
+BLOBS_TO_DELETE: Final = " leaving "  # whoever receives an answer does not see what follows
 
 
 class _StopAtCommit(BaseException):
     """A request stops until its transaction is on disk."""
 
 
-class _GroupMail(MemoryMail):
+class _GroupStore(MemoryRowStore):
     """Stops a request after its first transaction, or replays that one's answer and goes on."""
 
     done: bool = False
@@ -115,7 +115,10 @@ class ExploredRelay:
     def __init__(self, opens: int | None) -> None:
         random_source = SeededRandomSource()
         self.opens = opens
-        self.posts = (Post(random_source=random_source), Post(random_source=random_source))
+        self.posts = (
+            SampleMessage(random_source=random_source),
+            SampleMessage(random_source=random_source),
+        )
         self.posts[1].group = self.posts[0].group
         self.rows = RowStates()
         self.transitions: set[tuple[EnvelopeState | None, str, EnvelopeState | None]] = set()
@@ -131,11 +134,11 @@ class ExploredRelay:
 
     def begin(self) -> Disk:
         """Return the disk with both mailboxes and the blobs of both copies, but no letters."""
-        relay = Relay(MemoryMail(), MemoryBlobs(), SettableClock(), SeededRandomSource())
+        relay = Relay(MemoryRowStore(), MemoryBlobs(), SettableClock(), SeededRandomSource())
         for post in self.posts:
             run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-            run_sync(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
-            run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+            run_sync(register_send_token(post.mailbox, post.owner, post.send_token(uses=1), relay))
+            run_sync(upload_blob(post.blob_deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
         return Disk(self.rows.number(relay.mail._transaction._rows), (True, True))
 
@@ -164,14 +167,14 @@ class ExploredRelay:
         return self._letters_and_blobs[disk, copy]
 
     def _run(self, rows: int, request: Request) -> tuple[int, str]:
-        mail = _GroupMail()
+        mail = _GroupStore()
         mail._transaction = self.rows.mail(rows)._transaction
         relay = Relay(mail, MemoryBlobs(), SettableClock(), SeededRandomSource())
         before = self._state(mail, request.copy)
         try:
             run_sync(self._work(request, relay))
         except _StopAtCommit:
-            answer_text = _in_words(mail.answer, self.posts[request.copy])
+            answer_text = _describe_answer(mail.answer, self.posts[request.copy])
             self._answers[request, answer_text] = mail.answer
         except EntrenousError as why:
             answer_text = type(why).__name__
@@ -179,7 +182,7 @@ class ExploredRelay:
         return self.rows.number(mail._transaction._rows), answer_text
 
     def _finish(self, disk: Disk, request: Request, answer: Any) -> Disk:
-        mail = _GroupMail()
+        mail = _GroupStore()
         mail._transaction = self.rows.mail(disk.rows)._transaction
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
@@ -207,11 +210,11 @@ class ExploredRelay:
                 blobs._blobs[name] = post.blob
         return blobs
 
-    def _state(self, mail: MemoryMail, copy: int) -> EnvelopeState | None:
+    def _state(self, mail: MemoryRowStore, copy: int) -> EnvelopeState | None:
         stored = mail._transaction.get(StoredEnvelope, self.posts[copy].id)
         return stored.state if stored else None
 
-    def _work(self, request: Request, relay: Relay) -> Work:
+    def _work(self, request: Request, relay: Relay) -> RequestCoroutine:
         post, attempt = self.posts[request.copy], request.attempt.to_bytes(16)
         match request.kind:
             case "post":
@@ -225,17 +228,17 @@ class ExploredRelay:
         return withdraw(post.id, post.withdraw, relay)
 
 
-def _in_words(answer: Any, post: Post) -> str:
+def _describe_answer(answer: Any, post: SampleMessage) -> str:
     """Return an answer in words, followed by the names of blobs that are still to be deleted."""
     match answer:
         case (value, [_, *_] as left):
-            return f"{_in_words(value, post)}{LEAVING}{' '.join(left)}"
+            return f"{_describe_answer(value, post)}{BLOBS_TO_DELETE}{' '.join(left)}"
         case (value, []):
-            return _in_words(value, post)
+            return _describe_answer(value, post)
         case Secret():
             return "share" if answer == post.share else "another share"
         case datetime():
-            return NEVER_CAME
+            return NEVER_POSTED
         case EnvelopeStatus():
             return f"{answer.state.value}, {answer.opened}"
     return str(answer)

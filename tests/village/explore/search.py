@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.village.explore.events import Event, Rules
+from tests.village.explore.events import LabelledState, Rules
 from tests.village.explore.nevers import Violation, check_invariants
 from tests.village.explore.relay import ExploredRelay
-from tests.village.explore.scene import Scene
+from tests.village.explore.scene import SystemState
 
 
 @dataclass
@@ -31,13 +31,15 @@ class Search:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._reached_from: dict[Scene, tuple[Scene | None, str]] = {}
-        self._successors: dict[Scene, tuple[tuple[Scene, ...], tuple[Scene, ...]]] = {}
+        self._reached_from: dict[SystemState, tuple[SystemState | None, str]] = {}
+        self._successors: dict[
+            SystemState, tuple[tuple[SystemState, ...], tuple[SystemState, ...]]
+        ] = {}
 
     def run(self, events: int) -> SearchResult:
         """Follow every sequence of at most ``events`` events; stop at the first violation."""
         disk = self.rules.relay.begin()
-        first = Scene(disk, disk.rows)
+        first = SystemState(disk, disk.rows)
         found, layer = SearchResult(events), Counter({first: 1})
         self._reached_from[first] = (None, "")
         try:
@@ -49,23 +51,25 @@ class Search:
         found.states, found.sequences = len(self._reached_from), layer.total()
         return found
 
-    def _add_commits(self, layer: Counter[Scene], found: SearchResult) -> Counter[Scene]:
+    def _add_commits(
+        self, layer: Counter[SystemState], found: SearchResult
+    ) -> Counter[SystemState]:
         """Add the scenes after a commit to a layer: a commit is not counted as an event."""
         for scene, sequences in list(layer.items()):
             for after in self._successors_of(scene, found)[0]:
                 layer[after] += sequences
         return layer
 
-    def _next_layer(self, layer: Counter[Scene], found: SearchResult) -> Counter[Scene]:
-        next_layer = Counter[Scene]()
+    def _next_layer(self, layer: Counter[SystemState], found: SearchResult) -> Counter[SystemState]:
+        next_layer = Counter[SystemState]()
         for scene, sequences in layer.items():
             for after in self._successors_of(scene, found)[1]:
                 next_layer[after] += sequences
         return next_layer
 
     def _successors_of(
-        self, scene: Scene, found: SearchResult
-    ) -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
+        self, scene: SystemState, found: SearchResult
+    ) -> tuple[tuple[SystemState, ...], tuple[SystemState, ...]]:
         if scene not in self._successors:
             try:
                 commits = self._record_and_check(scene, self.rules.commit_outcomes(scene))
@@ -76,9 +80,11 @@ class Search:
             self._successors[scene] = commits, events_after
         return self._successors[scene]
 
-    def _record_and_check(self, before: Scene, events: Iterable[Event]) -> tuple[Scene, ...]:
+    def _record_and_check(
+        self, before: SystemState, events: Iterable[LabelledState]
+    ) -> tuple[SystemState, ...]:
         """Return the scenes that differ from ``before``, each once; check those that are new."""
-        afters = dict[Scene, None]()
+        afters = dict[SystemState, None]()
         for label, after in events:
             if after not in self._reached_from:
                 self._reached_from[after] = (before, label)
@@ -91,7 +97,7 @@ class Search:
         afters.pop(before, None)
         return tuple(afters)
 
-    def _trace(self, scene: Scene) -> tuple[str, ...]:
+    def _trace(self, scene: SystemState) -> tuple[str, ...]:
         labels, at = list[str](), scene
         while True:
             before, label = self._reached_from[at]
@@ -102,7 +108,7 @@ class Search:
 
 
 class _FoundViolation(Exception):
-    def __init__(self, why: str, scene: Scene) -> None:
+    def __init__(self, why: str, scene: SystemState) -> None:
         super().__init__(why)
         self.scene = scene
 

@@ -40,8 +40,8 @@ from tests.village.explore.search import SearchResult, explore
 
 pytestmark = pytest.mark.slow
 
-never_came = withdraw._new_never_posted_row
-EVENTS = {
+new_never_posted_row = withdraw._new_never_posted_row
+EVENT_BY_REQUEST = {
     "deliver": EnvelopeEvent.DELIVER,
     "open": EnvelopeEvent.OPEN,
     "withdraw": EnvelopeEvent.WITHDRAW,
@@ -86,8 +86,8 @@ def test_no_rule_is_broken_by_concurrent_requests_in_a_group(opens: int | None) 
 def check_cells(rules: Rules) -> None:
     """Check that every transition and refusal that occurred is in its state table."""
     for before, kind, after in rules.relay.transitions:
-        if before is not None and kind in EVENTS:
-            cell = (before, EVENTS[kind])
+        if before is not None and kind in EVENT_BY_REQUEST:
+            cell = (before, EVENT_BY_REQUEST[kind])
             assert after in (before, ENVELOPE_TRANSITIONS.get(cell)), (before, kind, after)
             assert (after is before) or cell not in ENVELOPE_REFUSALS
     assert rules.copy_cells_reached <= set(NEXT_COPY_STATE)
@@ -99,13 +99,17 @@ def test_search_reaches_every_cell_of_two_devices_and_a_recall(
 ) -> None:
     _, rules = view_once
     moved = {
-        (before, EVENTS[what]) for before, what, _ in rules.relay.transitions if what in EVENTS
+        (before, EVENT_BY_REQUEST[what])
+        for before, what, _ in rules.relay.transitions
+        if what in EVENT_BY_REQUEST
     }
     waiting, delivered, opened, taken_back = (
         *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
         *(EnvelopeState.OPENED, EnvelopeState.TAKEN_BACK),
     )
-    reached = set(itertools.product((waiting, delivered, opened, taken_back), EVENTS.values()))
+    reached = set(
+        itertools.product((waiting, delivered, opened, taken_back), EVENT_BY_REQUEST.values())
+    )
     assert reached <= moved
     assert rules.copy_cells_reached >= {
         (SendState.WAITING, CopyEvent.TRY),
@@ -136,7 +140,7 @@ def only_mark_taken_back(
 
 
 def refuse_another_envelope(_: EnvelopeId, *facts: Any) -> StoredEnvelope:
-    return never_came(EnvelopeId(bytes(16)), *facts)
+    return new_never_posted_row(EnvelopeId(bytes(16)), *facts)
 
 
 def close_the_letter_too(tx: RowTransaction, stored: StoredEnvelope, present: Any) -> None:

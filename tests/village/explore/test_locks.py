@@ -31,21 +31,21 @@ from entrenous.carry.relay_rows import StoredLock
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, scalar_from_random
 from entrenous.wire.relay_nouns import VaultUnlock
-from tests.carry.mailboxes.test_device_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
+from tests.carry.mailboxes.test_device_lock import MAILBOX, CLOSE_TOKEN, UNRELATED_TOKEN, OWNER_TOKEN, UNLOCK_TOKEN, create_mailbox_and_lock
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 from tests.village.explore.relay import RowStates
 
 pytestmark = pytest.mark.slow
 
-EVENTS = 12
+EVENT_COUNT = 12
 #: Two guesses, in turn: the relay recognises a guess that is sent again by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 
-TOKENS = (UNLOCK, OTHER)
+TOKENS = (UNLOCK_TOKEN, UNRELATED_TOKEN)
 
 
 class SearchState(NamedTuple):
@@ -62,7 +62,7 @@ class SearchState(NamedTuple):
     token: int = 0
 
 
-class Locks:
+class LockModel:
     """The lock's real rules, run once on each state of the rows."""
 
     def __init__(self) -> None:
@@ -71,8 +71,8 @@ class Locks:
         self._results: dict[tuple[int, str], tuple[int, bool]] = {}
 
     def begin(self) -> SearchState:
-        relay = _relay(MemoryMail())
-        run_sync(settle(relay))
+        relay = _relay(MemoryRowStore())
+        run_sync(create_mailbox_and_lock(relay))
         return SearchState(self.rows.number(relay.mail._transaction._rows))
 
     def next_states(self, state: SearchState) -> Iterator[SearchState]:
@@ -103,7 +103,7 @@ class Locks:
         assert len(state.answered) <= UNLOCK_TRIES_MAX, (
             f"{len(state.answered)} guesses were answered"
         )
-        stored = self.rows.mail(state.rows)._transaction.get(StoredLock, BOX)
+        stored = self.rows.mail(state.rows)._transaction.get(StoredLock, MAILBOX)
         assert (lock_state(stored) is LockState.SHUT) == state.is_shut
 
     def _result(self, rows: int, what: str) -> tuple[int, bool]:
@@ -113,13 +113,13 @@ class Locks:
 
     def _run(self, rows: int, what: str) -> tuple[int, bool]:
         mail = self.rows.mail(rows)
-        before = mail._transaction.get(StoredLock, BOX)
+        before = mail._transaction.get(StoredLock, MAILBOX)
         try:
             run_sync(_work(what, _relay(mail)))
             refused = None
         except EntrenousError as why:
             refused = type(why)
-        after = mail._transaction.get(StoredLock, BOX)
+        after = mail._transaction.get(StoredLock, MAILBOX)
         self._check_and_record(what, before, after, refused)
         return self.rows.number(mail._transaction._rows), refused is None
 
@@ -155,25 +155,25 @@ def _event(what: str, stored: StoredLock | None) -> LockEvent:
 def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
     if what.startswith("guess"):
         _, token, guess = what.split()
-        return count_try_and_evaluate(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
+        return count_try_and_evaluate(MAILBOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
     if what == "reset":
-        return restore_all_tries(BOX, CLOSE, relay)
+        return restore_all_tries(MAILBOX, CLOSE_TOKEN, relay)
     if what.startswith("renew"):
-        return replace_unlock_token_hash(BOX, OWNER, token_hash(TOKENS[int(what[-1])]), relay)
+        return replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(TOKENS[int(what[-1])]), relay)
     if what == "close":
-        return delete_mailbox_with_contents(BOX, OWNER, relay)
+        return delete_mailbox_with_contents(MAILBOX, OWNER_TOKEN, relay)
     name, _, generation = what.partition(" ")
     number = name.encode().ljust(16, b"\0")
-    return record_unlock_and_restore_tries(BOX, OWNER, VaultUnlock(int(generation), number), relay)
+    return record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, VaultUnlock(int(generation), number), relay)
 
 
-def _relay(mail: MemoryMail) -> Relay:
+def _relay(mail: MemoryRowStore) -> Relay:
     return Relay(mail, MemoryBlobs(), SettableClock(), SeededRandomSource())
 
 
-def search(events: int) -> tuple[Locks, int]:
+def search(events: int) -> tuple[LockModel, int]:
     """Search all states that up to so many events lead to; return the rules and their number."""
-    locks = Locks()
+    locks = LockModel()
     layer = {locks.begin()}
     known = set(layer)
     for _ in range(events):
@@ -186,7 +186,7 @@ def search(events: int) -> tuple[Locks, int]:
 
 @pytest.mark.threat("stolen-device")
 def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
-    locks, state_count = search(EVENTS)
+    locks, state_count = search(EVENT_COUNT)
     assert state_count > 5_000
     transitions = {(state, event) for state, event, _ in locks.transitions}
     assert transitions == {*LOCK_TRANSITIONS, *LOCK_REFUSALS}
@@ -196,4 +196,4 @@ def test_search_detects_a_limit_that_is_not_enforced(monkeypatch: pytest.MonkeyP
     """Tries are counted, but a lock without any left still answers."""
     monkeypatch.setattr(device_lock, "next_lock_state", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
-        search(EVENTS)
+        search(EVENT_COUNT)

@@ -37,23 +37,23 @@ from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.wire.relay_nouns import Envelope
 from tests.deterministic import SeededRandomSource
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Network, Person
-from tests.village.households import bare, can_write, catch_up, link
-from tests.village.malicious_relay import Honest
-from tests.village.relay import village_relay
+from tests.village.households import add_blank_device, can_write, catch_up, link_devices
+from tests.village.malicious_relay import HonestCall
+from tests.village.relay import relay_with_courier
 from tests.village.siege.run import fresh_seeds
 from tests.village.sim.rng import rng_for
 
-ELSEWHERE: Final = "http://127.0.0.1:7003"
-RELAYS: Final = (RELAY_URL, OTHER_RELAY_URL, ELSEWHERE)
-AGAIN: Final = "python -m tests.village.moving.run --seed {seed}"
-STEPS: Final = 40
+THIRD_RELAY_URL: Final = "http://127.0.0.1:7003"
+RELAY_URLS: Final = (RELAY_URL, OTHER_RELAY_URL, THIRD_RELAY_URL)
+REPLAY_COMMAND: Final = "python -m tests.village.moving.run --seed {seed}"
+STEP_COUNT: Final = 40
 _LINKS_MAX: Final = 2
-_EMPTY_AT_THE_END: Final = {
+_TABLES_EMPTY_AT_END: Final = {
     OUTBOX: "letters that wait",
     LETTER_AWAITING_DEVICE_LIST: "letters that wait for a list",
     ANNOUNCED_TOKEN_RANGE: "windows that wait for a list",
 }
-_ROUNDS: Final = 6  # in which everybody fetches at the end, two hours apart
+_FINAL_FETCHES: Final = 6  # in which everybody fetches at the end, two hours apart
 
 
 @dataclass
@@ -68,19 +68,21 @@ class Outcome:
     @property
     def report(self) -> str:
         """What was wrong, and the command that plays it again; empty if nothing was."""
-        again = AGAIN.format(seed=self.seed)
+        again = REPLAY_COMMAND.format(seed=self.seed)
         return "" if not self.wrong else "\n".join([*self.wrong, again])
 
 
-class Town:
+class MoveSimulation:
     """Ana and Ben with two devices each, Cleo with one; Ana knows both, and they her."""
 
-    def __init__(self, seed: int, steps: int = STEPS) -> None:
+    def __init__(self, seed: int, steps: int = STEP_COUNT) -> None:
         self.rng, self.steps = rng_for("moving", seed), steps
         self.outcome = Outcome(seed)
         self.network = network = Network()
-        relay = village_relay(ELSEWHERE, network.clock, SeededRandomSource(ELSEWHERE))[0]
-        network.apps[ELSEWHERE] = relay_app(relay)
+        relay = relay_with_courier(
+            THIRD_RELAY_URL, network.clock, SeededRandomSource(THIRD_RELAY_URL)
+        )[0]
+        network.apps[THIRD_RELAY_URL] = relay_app(relay)
         ana, ben, cleo = (
             network.set_up_person("ana"),
             network.set_up_person("ben"),
@@ -108,7 +110,7 @@ class Town:
     def run(self) -> Outcome:
         """Take all steps, let everything settle, and check the result."""
         for _ in range(self.steps):
-            step = self.rng.choices(list(_STEPS), list(_STEPS.values()))[0]
+            step = self.rng.choices(list(_STEP_WEIGHTS), list(_STEP_WEIGHTS.values()))[0]
             who = self.rng.choice(self.everybody)
             self._trace(f"{who.name}: {step.__name__}")
             try:
@@ -130,12 +132,12 @@ class Town:
     def fetches(self, who: Person) -> None:
         fetch_messages(who.device)
 
-    def sends(self, who: Person) -> None:
+    def send(self, who: Person) -> None:
         """Send from Ana's household to another one, or from another one to hers."""
         ana, *others = self.addressees
         from_ana = self._household_of(who) is self.households[0]
         try:
-            who.sends(SMALL_PICTURE, self.rng.choice(others) if from_ana else ana)
+            who.send(SMALL_PICTURE, self.rng.choice(others) if from_ana else ana)
         except WaitsInOutbox:
             copies = COPY_DELIVERY_TABLE.all(who.device.vault)
             self.delayed_envelopes |= {
@@ -144,7 +146,7 @@ class Town:
             raise
 
     def moves(self, who: Person) -> None:
-        url = self.rng.choice([url for url in RELAYS if url != who.home[0]])
+        url = self.rng.choice([url for url in RELAY_URLS if url != who.home[0]])
         fetch_messages(who.device)
         move_all_devices(url, None, who.device)
         self._trace(f"   to {url}")
@@ -183,7 +185,7 @@ class Town:
             self.network.reconnect(self.silent_relay)
             self.silent_relay = None
         else:
-            self.silent_relay = self.rng.choice(RELAYS)
+            self.silent_relay = self.rng.choice(RELAY_URLS)
             self.network.disconnect(self.silent_relay)
 
     def time_passes(self, _who: Person) -> None:
@@ -193,9 +195,9 @@ class Town:
         return next(one for one in self.households if any(who is each for each in one))
 
     def _link_device(self, old: Person, name: str) -> Person:
-        new = bare(self.network, name)
+        new = add_blank_device(self.network, name)
         self._record_posts(new)
-        link(old.device, new.device, name)
+        link_devices(old.device, new.device, name)
         catch_up(new, old, new, old, new)
         return new
 
@@ -203,18 +205,18 @@ class Town:
         """Record which letters a device posts."""
         posted = self.posted.setdefault(who.name, set())
 
-        def trick(honest: Honest, url: str, token: Secret, envelope: Envelope) -> Any:
+        def trick(honest: HonestCall, url: str, token: Secret, envelope: Envelope) -> Any:
             posted.add(envelope.id)
             return honest(url, token, envelope)
 
-        self.watched.enter_context(who.courier.playing(post=trick))
+        self.watched.enter_context(who.courier.replace_calls(post=trick))
 
     # --- the end --------------------------------------------------------------------------------
 
     def _settle(self) -> None:
         if self.silent_relay is not None:
             self.network.reconnect(self.silent_relay)
-        for _ in range(_ROUNDS):
+        for _ in range(_FINAL_FETCHES):
             self.network.clock.advance(days=1 / 12)
             for one in self.everybody:
                 with suppress(EntrenousError):
@@ -232,7 +234,7 @@ class Town:
             aside = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - forgotten
             if aside:
                 wrong.append(f"{one.name} could not open {len(aside)}")
-            for table, what in _EMPTY_AT_THE_END.items():
+            for table, what in _TABLES_EMPTY_AT_END.items():
                 if one.device.vault.keys(table):
                     wrong.append(f"{one.name} still has {what}")
         for writer, reader in self._pairs_in_touch():
@@ -268,22 +270,22 @@ class Town:
         return wrong
 
 
-_STEPS: Final[dict[Callable[[Town, Person], None], int]] = {
-    Town.fetches: 44,
-    Town.sends: 18,
-    Town.moves: 17,
-    Town.stays: 1,
-    Town.opens_by_the_new_relay: 6,
-    Town.links_another: 5,
-    Town.a_relay_is_away_or_back: 4,
-    Town.loses_one: 2,
-    Town.time_passes: 3,
+_STEP_WEIGHTS: Final[dict[Callable[[MoveSimulation, Person], None], int]] = {
+    MoveSimulation.fetches: 44,
+    MoveSimulation.send: 18,
+    MoveSimulation.moves: 17,
+    MoveSimulation.stays: 1,
+    MoveSimulation.opens_by_the_new_relay: 6,
+    MoveSimulation.links_another: 5,
+    MoveSimulation.a_relay_is_away_or_back: 4,
+    MoveSimulation.loses_one: 2,
+    MoveSimulation.time_passes: 3,
 }
 
 
 def run_one(seed: int) -> Outcome:
     """Run one town; everything follows from its seed."""
-    return Town(seed).run()
+    return MoveSimulation(seed).run()
 
 
 def main(arguments: list[str]) -> int:

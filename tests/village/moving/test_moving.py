@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 from entrenous.send.devices import device_lists, old_mailbox
-from tests.village.moving.run import AGAIN, Outcome, run_one
+from tests.village.moving.run import REPLAY_COMMAND, Outcome, run_one
 from tests.village.siege.run import fresh_seeds
 
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def test_all_is_well_after_moves(seed: int) -> None:
 def test_all_is_well_under_fresh_seeds() -> None:
     did: Counter[str] = Counter()
     for seed in fresh_seeds(FRESH_SEED_COUNT):
-        print(AGAIN.format(seed=seed))  # noqa: T201 - shown on failure
+        print(REPLAY_COMMAND.format(seed=seed))  # noqa: T201 - shown on failure
         outcome = run_one(seed)
         assert not outcome.report, outcome.report
         did.update(outcome.did)

@@ -22,15 +22,15 @@ from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Me
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE, OpenedContent
 from entrenous.send.message.states import ReceivedMessage
-from tests.village.siege.world import BesiegedVillage
-from tests.village.world import Villager
+from tests.village.siege.world import AttackedNetwork
+from tests.village.world import Participant
 
 
 @dataclass
 class Oracle:
     """Checks one siege; ``accepts`` are the violations."""
 
-    village: BesiegedVillage
+    village: AttackedNetwork
     accepts: list[str] = field(default_factory=list)
     opens: dict[bytes, int | None] = field(default_factory=dict)  # the limit of each message
     _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
@@ -51,18 +51,18 @@ class Oracle:
             self._check_contacts(who)
             self._check_keys(who)
 
-    def _record_accept(self, who: Villager, what: str) -> None:
+    def _record_accept(self, who: Participant, what: str) -> None:
         if (seen := f"{who.name}: {what}") not in self.accepts:
             self.accepts.append(seen)
 
-    def _check_inbox(self, who: Villager) -> None:
+    def _check_inbox(self, who: Participant) -> None:
         shown = received_messages(who.device)
         if len({one.id for one in shown}) != len(shown):
             self._record_accept(who, "one message is shown twice")
         for received in shown:
             self._check_message(received, who)
 
-    def _check_message(self, received: ReceivedMessage, who: Villager) -> None:
+    def _check_message(self, received: ReceivedMessage, who: Participant) -> None:
         true = self._sent_message(received, who)
         if true is None:
             self._record_accept(who, f"{received.name} is shown, and was never sent to them")
@@ -79,7 +79,7 @@ class Oracle:
             self._ended.add(key)
 
     def _sent_message(
-        self, received: ReceivedMessage, who: Villager
+        self, received: ReceivedMessage, who: Participant
     ) -> tuple[Message, CopyDelivery] | None:
         """Return what the sender's own vault says about a message in somebody's inbox."""
         sender = self._owner_of(received.sender)
@@ -93,11 +93,11 @@ class Oracle:
                 return messages[copy.message], copy
         return None
 
-    def _owner_of(self, person: PersonId) -> Villager | None:
+    def _owner_of(self, person: PersonId) -> Participant | None:
         everybody = self.village.people.values()
         return next((w for w in everybody if own_device(w.device).person.id == person), None)
 
-    def _check_contacts(self, who: Villager) -> None:
+    def _check_contacts(self, who: Participant) -> None:
         for contact in contacts(who.device):
             known = contact.person
             if self._identities.get((known.id, known.epoch)) != known:
@@ -107,7 +107,7 @@ class Oracle:
                 self._record_accept(who, f"{contact.name} has an older list than before")
             self._epochs[who.name, known.id] = max(before, known.epoch)
 
-    def _check_keys(self, who: Villager) -> None:
+    def _check_keys(self, who: Participant) -> None:
         for peer in PEER_TABLE.all(who.vault):
             owner, true = self._key_owners.get(peer.seal_to.id), self._owner_of(peer.person)
             if owner is not None and (true is None or owner != true.name):
@@ -118,7 +118,7 @@ class Oracle:
     def check_opened(
         self,
         device: str,
-        who: Villager,
+        who: Participant,
         before: ReceivedMessage,
         content: OpenedContent,
         at: datetime,
@@ -155,7 +155,7 @@ class Oracle:
         return attempt.hex() if attempt and goes_on else device
 
     def _check_first_opening(
-        self, opening: str, who: Villager, before: ReceivedMessage, envelope: EnvelopeId
+        self, opening: str, who: Participant, before: ReceivedMessage, envelope: EnvelopeId
     ) -> None:
         adversary = self.village.adversary
         openers = self._openers.setdefault(envelope, set())
@@ -169,7 +169,7 @@ class Oracle:
             self._record_accept(who, f"{before.name} opened {len(openers)} times, not {limit}")
 
 
-def _copy_hashes_for(who: Villager, message: Message) -> list[bytes]:
+def _copy_hashes_for(who: Participant, message: Message) -> list[bytes]:
     me = own_device(who.device).person.id
     return [
         copy.sha256 for picture in message.pictures for copy in picture.copies if copy.person == me

@@ -43,17 +43,17 @@ from tests.village.siege.oracle import Oracle
 from tests.village.siege.world import (
     PASSPHRASE,
     PICTURE,
-    BesiegedVillage,
+    AttackedNetwork,
     delete_mailbox,
+    initial_state,
     lock_of_device,
     manage_lock,
-    settled_people,
 )
-from tests.village.world import Villager
+from tests.village.world import Participant
 
-STEPS: Final = 40
-SENDS: Final = 4  # in one siege; marking a picture takes most of its time
-AGAIN: Final = "python -m tests.village.siege.run --seed {seed}"
+STEP_COUNT: Final = 40
+SEND_COUNT_MAX: Final = 4  # in one siege; marking a picture takes most of its time
+REPLAY_COMMAND: Final = "python -m tests.village.siege.run --seed {seed}"
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Outcome:
     def report(self) -> str:
         """What was wrong, and the command that plays it again; empty if nothing was."""
         wrong = [*self.accepts, *self.broke]
-        return "" if not wrong else "\n".join([*wrong, AGAIN.format(seed=self.seed)])
+        return "" if not wrong else "\n".join([*wrong, REPLAY_COMMAND.format(seed=self.seed)])
 
 
 class Siege:
@@ -81,20 +81,20 @@ class Siege:
 
     def __init__(self, seed: int, plan: str | None = None) -> None:
         self.rng = Random(f"steps {seed}")
-        self.village = BesiegedVillage(seed, settled_people())
+        self.village = AttackedNetwork(seed, initial_state())
         self.adversary = self.village.adversary
         self.adversary.trick_rate = self.rng.choice((0.02, 0.05, 0.15, 0.4))
         self.adversary.keeps_shares = self.rng.random() < 0.25
         chosen = self.rng.choice(list(PLANS))
         self.adversary.preferred_calls, more = PLANS[plan or chosen]
-        self.weights = [often * (6 if step in more else 1) for step, often in STEPS_TAKEN.items()]
+        self.weights = [often * (6 if step in more else 1) for step, often in STEP_WEIGHTS.items()]
         self.oracle = Oracle(self.village)
         self.outcome = Outcome(
             seed, tricks_played=self.adversary.tricks_played, call_counts=self.adversary.call_counts
         )
         self.outcome.accepts = self.oracle.accepts
-        self.copies: list[Villager] = []
-        self.sends_left = SENDS
+        self.copies: list[Participant] = []
+        self.sends_left = SEND_COUNT_MAX
         if self.rng.random() < 0.25:
             self._set_up("eve")
 
@@ -108,8 +108,8 @@ class Siege:
     def besiege(self) -> Outcome:
         """Take all steps; then make the relays honest, and let everybody fetch and open all."""
         self.oracle.check_devices()
-        for _ in range(STEPS):
-            self._take_step(self.rng.choices(list(STEPS_TAKEN), self.weights)[0])
+        for _ in range(STEP_COUNT):
+            self._take_step(self.rng.choices(list(STEP_WEIGHTS), self.weights)[0])
         self.adversary.become_honest()
         for who in self._everybody():
             self._attempt("fetches", who, lambda who=who: fetch_messages(who.device))
@@ -118,14 +118,14 @@ class Siege:
                 self._open(who, who.name, received.name)
         return self.outcome
 
-    def _everybody(self) -> list[Villager]:
+    def _everybody(self) -> list[Participant]:
         return list(self.village.people.values())
 
     def _take_step(self, step: "Step") -> None:
         step(self, self.rng.choice(self._everybody()))
         self.oracle.check_devices()
 
-    def _attempt(self, what: str, who: Villager, work: Callable[[], Any]) -> Any:
+    def _attempt(self, what: str, who: Participant, work: Callable[[], Any]) -> Any:
         """Let somebody do something; any error but an EntrenousError is a finding."""
         self.adversary.calls_left = CALLS_MAX
         result = "done"
@@ -146,7 +146,7 @@ class Siege:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def sends(self, who: Villager) -> None:
+    def send(self, who: Participant) -> None:
         names = [contact.name for contact in contacts(who.device)]
         if not self.sends_left or not names:
             return
@@ -164,15 +164,15 @@ class Siege:
             if message.id not in before:
                 self.oracle.opens[message.id] = opens
 
-    def fetches(self, who: Villager) -> None:
+    def fetches(self, who: Participant) -> None:
         self._attempt("fetches", who, lambda: fetch_messages(who.device))
 
-    def opens(self, who: Villager) -> None:
+    def opens(self, who: Participant) -> None:
         shown = received_messages(who.device)
         if shown:
             self._open(who, who.name, self.rng.choice(shown).name)
 
-    def races(self, who: Villager) -> None:
+    def races(self, who: Participant) -> None:
         """Open a message on a device and on a copy of its disk: the relay sees two openers."""
         shown = [one for one in received_messages(who.device) if not one.kept]
         if not shown:
@@ -185,7 +185,7 @@ class Siege:
         for one, device in racers:
             self._open(one, device, name)
 
-    def _open(self, who: Villager, device: str, name: str) -> None:
+    def _open(self, who: Participant, device: str, name: str) -> None:
         shown = {one.name: one for one in received_messages(who.device)}
         at = self.village.clock.now()
         content = self._attempt("opens", who, lambda: open_message(name, who.device))
@@ -193,16 +193,16 @@ class Siege:
             self.outcome.opened += 1
             self.oracle.check_opened(device, who, shown[name], content, at)
 
-    def takes_back(self, who: Villager) -> None:
+    def takes_back(self, who: Participant) -> None:
         sent: list[Message] = list(who.device.ledger.messages())
         if sent:
             name = self.rng.choice(sent).name
             self._attempt("takes back", who, lambda: recall_message(name, who.device))
 
-    def looks_after_them(self, who: Villager) -> None:
+    def looks_after_them(self, who: Participant) -> None:
         self._attempt("looks", who, lambda: query_sent_messages(who.device))
 
-    def meets(self, who: Villager) -> None:
+    def meets(self, who: Participant) -> None:
         """Add somebody by an invite, for the first time or again."""
         most = self._everybody() if self.rng.random() < 0.5 else self._everybody()[:2]
         other = self.rng.choice([one for one in most if one is not who])
@@ -211,7 +211,7 @@ class Siege:
             name = f"{other.name} of {who.name}"
             self._attempt("adds", who, lambda: _add_and_compare(link, name, who))
 
-    def changes_the_list(self, who: Villager) -> None:
+    def changes_the_list(self, who: Participant) -> None:
         """Issue a new device list, and publish it."""
         card, me = issue_key_bundle(who), own_device(who.device)  # type: ignore[arg-type]
         shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
@@ -224,13 +224,13 @@ class Siege:
             ),
         )
 
-    def forgets(self, who: Villager) -> None:
+    def forgets(self, who: Participant) -> None:
         known = contacts(who.device)
         if known:
             name = self.rng.choice(known).name
             self._attempt("forgets", who, lambda: forget_contact(name, who.device))
 
-    def unlocks(self, who: Villager) -> None:
+    def unlocks(self, who: Participant) -> None:
         """Request the relay's part of the vault's key; report the unlock, or manage the lock."""
         courier, random_source = who.device.courier, who.device.random_source
         lock = lock_of_device(who)
@@ -247,24 +247,24 @@ class Siege:
         else:
             self._attempt("looks after the lock", who, lambda: manage_lock(who))
 
-    def leaves(self, who: Villager) -> None:
+    def leaves(self, who: Participant) -> None:
         """Now and then, delete the mailbox as another device can; its own one keeps using it."""
         if self.rng.random() < 0.2:
             self._attempt("leaves", who, lambda: delete_mailbox(who))
 
-    def time_passes(self, _who: Villager) -> None:
+    def time_passes(self, _who: Participant) -> None:
         self.village.clock.advance(minutes=self.rng.choice((1, 70, 1500)))
 
 
-def _add_and_compare(link: str, name: str, who: Villager) -> None:
+def _add_and_compare(link: str, name: str, who: Participant) -> None:
     """Add a person by a link and mark their keys as compared, so that receipts are owed."""
     add_person(link, name, who.device)
     mark_keys_compared(name, who.device)
 
 
-Step = Callable[[Siege, Villager], None]
-STEPS_TAKEN: Final[dict[Step, int]] = {
-    Siege.sends: 12,
+Step = Callable[[Siege, Participant], None]
+STEP_WEIGHTS: Final[dict[Step, int]] = {
+    Siege.send: 12,
     Siege.fetches: 24,
     Siege.opens: 14,
     Siege.races: 6,
@@ -280,7 +280,7 @@ STEPS_TAKEN: Final[dict[Step, int]] = {
 Plan = tuple[frozenset[str], frozenset[Step]]  # calls to tamper with, steps to take more often
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),
-    "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.sends})),
+    "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.send})),
     "lists": (frozenset({"key_bundle"}), frozenset({Siege.changes_the_list, Siege.meets})),
     "keys": (frozenset({"claim_prekeys"}), frozenset({Siege.meets, Siege.forgets})),
     "content": (frozenset({"blob", "open_share"}), frozenset({Siege.opens, Siege.races})),
@@ -291,7 +291,7 @@ PLANS: Final[Mapping[str, Plan]] = {
 }
 
 
-def besiege(seed: int, plan: str | None = None) -> Outcome:
+def run_siege(seed: int, plan: str | None = None) -> Outcome:
     """Run one siege; everything follows from its seed, except for ``plan`` if it is given."""
     return Siege(seed, plan).besiege()
 
@@ -301,12 +301,12 @@ def fresh_seeds(count: int) -> list[int]:
     return [secrets.randbelow(10**9) for _ in range(count)]
 
 
-def besiege_all(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, Any]:
+def run_sieges(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, Any]:
     """Run one siege for each seed, ``say`` at once what was wrong, and return the totals."""
     total: Counter[str] = Counter(runs=0, accepts=0, broke=0)
     tricks: Counter[str] = Counter()
     for seed in seeds:
-        outcome = besiege(seed)
+        outcome = run_siege(seed)
         total.update(runs=1, accepts=len(outcome.accepts), broke=len(outcome.broke))
         total.update(opened=outcome.opened, refused=outcome.refused.total())
         total.update(calls=outcome.call_counts.total())
@@ -326,12 +326,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, help="seeds from here on, not fresh ones")
     asked = parser.parse_args(arguments)
     if asked.seed is not None:
-        outcome = besiege(asked.seed)
+        outcome = run_siege(asked.seed)
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
     first = asked.first
     seeds = fresh_seeds(asked.runs) if first is None else range(first, first + asked.runs)
-    summed = besiege_all(seeds, lambda line: print(line, flush=True))  # noqa: T201
+    summed = run_sieges(seeds, lambda line: print(line, flush=True))  # noqa: T201
     print(json.dumps({"schema": "entrenous/siege/1", **summed}))  # noqa: T201
     return 1 if summed["accepts"] or summed["broke"] else 0
 

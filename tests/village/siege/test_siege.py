@@ -19,7 +19,7 @@ from entrenous.send.inbox import received_messages, store_message_state
 from entrenous.send.message.states import InboxState
 from entrenous.send.recall import recall_message
 from tests.village.adversary import courier_calls
-from tests.village.siege.run import PLANS, STEPS_TAKEN, Siege, besiege, fresh_seeds
+from tests.village.siege.run import PLANS, STEP_WEIGHTS, Siege, fresh_seeds, run_siege
 from tests.village.tricks import TRICKS_BY_CALL
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ FIRST_SEED = {"has an older list": 3}
 @pytest.mark.threat("lying-relay")
 @pytest.mark.parametrize("seed", range(len(PLANS)))
 def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
-    outcome = besiege(seed, list(PLANS)[seed])
+    outcome = run_siege(seed, list(PLANS)[seed])
     assert not outcome.report, outcome.report
     assert outcome.tricks_played.total() > 0
 
@@ -58,7 +58,7 @@ def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
 def test_nothing_is_accepted_under_fresh_seeds() -> None:
     asked: Counter[str] = Counter()
     for seed in fresh_seeds(FRESH_SEED_COUNT):
-        outcome = besiege(seed)
+        outcome = run_siege(seed)
         print(f"python -m tests.village.siege.run --seed {seed}")  # noqa: T201 - shown on failure
         assert not outcome.report, outcome.report
         asked.update(outcome.call_counts)
@@ -66,7 +66,7 @@ def test_nothing_is_accepted_under_fresh_seeds() -> None:
 
 
 def test_a_seed_plays_the_same_again() -> None:
-    one, other = besiege(7), besiege(7)
+    one, other = run_siege(7), run_siege(7)
     assert one.trace == other.trace
     assert (one.tricks_played, one.call_counts) == (other.tricks_played, other.call_counts)
 
@@ -78,7 +78,7 @@ def test_adversary_gets_every_call_of_a_courier() -> None:
     rare = {"uploaded_size", "wait_for_letter", "drop_send_token"}
     missing = courier_calls() - rare
     for seed in (16, 37, *range(40)):  # the first two are enough now
-        missing -= set(besiege(seed).call_counts)
+        missing -= set(run_siege(seed).call_counts)
         if not missing:
             break
     assert not missing
@@ -96,7 +96,7 @@ def test_sieges_detect_a_missing_check(words: str, monkeypatch: pytest.MonkeyPat
 def siege_with_steps_of(seed: int, plan: str) -> Siege:
     """Return a siege in which people take only the plan's steps."""
     siege = Siege(seed, plan)
-    siege.weights = [int(step in PLANS[plan][1]) for step in STEPS_TAKEN]
+    siege.weights = [int(step in PLANS[plan][1]) for step in STEP_WEIGHTS]
     return siege
 
 
@@ -110,7 +110,7 @@ def siege() -> Siege:
     siege.adversary.become_honest()
     while not received_messages(siege.village.people["ben"].device):
         siege.sends_left = 1
-        siege.sends(siege.village.people["ana"])
+        siege.send(siege.village.people["ana"])
         siege.fetches(siege.village.people["ben"])
     return siege
 

@@ -17,26 +17,32 @@ from entrenous.wire.relay_nouns import RelayLock
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import memory_courier
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 from tests.in_memory.vault import MemoryVault
 from tests.village.adversary import Adversary
-from tests.village.world import Villager, photo
+from tests.village.world import Participant, photo
 
-HOMES = {
+RELAY_BY_PERSON = {
     "ana": "http://127.0.0.1:7001",
     "ben": "http://127.0.0.1:7002",
     "caro": "http://127.0.0.1:7001",
     "dan": "http://127.0.0.1:7002",
     "mallory": "http://127.0.0.1:7001",  # works with the adversary
 }
-FRIENDS = (("ana", "ben"), ("ana", "caro"), ("ben", "caro"), ("mallory", "ben"), ("ana", "mallory"))
+CONTACT_PAIRS = (
+    ("ana", "ben"),
+    ("ana", "caro"),
+    ("ben", "caro"),
+    ("mallory", "ben"),
+    ("ana", "mallory"),
+)
 PICTURE = photo(width_px=96)
-CLOSE = Secret(b"c" * 32)
+CLOSE_TOKEN = Secret(b"c" * 32)
 PASSPHRASE = Secret(b"stretched already, by argon2id..")
 
 
 @dataclass(frozen=True)
-class SettledState:
+class InitialState:
     """What is on every disk, and what the adversary remembers, before a siege."""
 
     vaults: Mapping[str, tuple[dict[str, dict[str, bytes]], dict[Any, bytes]]]
@@ -44,19 +50,19 @@ class SettledState:
     adversary: Adversary
 
 
-class BesiegedVillage:
+class AttackedNetwork:
     """People, their relays, and the adversary between them; everything follows from ``seed``."""
 
-    def __init__(self, seed: int, settled: SettledState | None = None) -> None:
+    def __init__(self, seed: int, settled: InitialState | None = None) -> None:
         self.seed, self.clock = seed, SettableClock()
-        self.mails = {url: MemoryMail() for url in sorted(set(HOMES.values()))}
-        self.honest = _courier(self.mails, self.clock, seed)
+        self.mails = {url: MemoryRowStore() for url in sorted(set(RELAY_BY_PERSON.values()))}
+        self.honest = _make_courier(self.mails, self.clock, seed)
         self.adversary = Adversary(self.honest, seed)
-        self.people = {name: self.person(name) for name in HOMES}
+        self.people = {name: self.person(name) for name in RELAY_BY_PERSON}
         if settled is not None:
             self._restore(settled)
 
-    def person(self, name: str, seed: str = "") -> Villager:
+    def person(self, name: str, seed: str = "") -> Participant:
         """Return a person whose device is not set up."""
         vault = MemoryVault()
         device = Device(
@@ -67,64 +73,64 @@ class BesiegedVillage:
             self.adversary.courier_for(name),  # type: ignore[arg-type]
             read_picture,
         )
-        return Villager(name, device, vault)
+        return Participant(name, device, vault)
 
-    def _restore(self, settled: SettledState) -> None:
+    def _restore(self, settled: InitialState) -> None:
         for name, (tables, files) in settled.vaults.items():
-            _fill(self.people[name].vault, tables, files)
+            _fill_vault(self.people[name].vault, tables, files)
         self.adversary.copy_memory_of(settled.adversary)
         for url, rows in settled.rows.items():
             self.mails[url]._transaction._rows = {
                 kind: dict(stored) for kind, stored in rows.items()
             }
 
-    def copy_of(self, name: str, number: int) -> Villager:
+    def copy_of(self, name: str, number: int) -> Participant:
         """Return a second device that starts as a copy of somebody's disk."""
         copied = self.person(name, f"copy {number}")
         vault = self.people[name].vault
-        _fill(copied.vault, vault._drawers, vault._files)
+        _fill_vault(copied.vault, vault._tables, vault._files)
         return copied
 
 
-def lock_of_device(who: Villager) -> RelayLock:
+def lock_of_device(who: Participant) -> RelayLock:
     """Return the relay's lock of somebody's device."""
     home = own_device(who.device).home
     return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
 
 
-def delete_mailbox(who: Villager) -> None:
+def delete_mailbox(who: Participant) -> None:
     """Delete somebody's mailbox, with a new close token."""
     home, courier = own_device(who.device).home, who.device.courier
-    courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
-    courier.close_mailbox(home.relay_url, home.mailbox, CLOSE)
+    courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE_TOKEN)
+    courier.close_mailbox(home.relay_url, home.mailbox, CLOSE_TOKEN)
 
 
-def manage_lock(who: Villager) -> None:
+def manage_lock(who: Participant) -> None:
     """Make the calls with which a device, or its recovery sheet, manages the relay's lock."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.create_lock(lock_of_device(who), home.owner)
     courier.replace_unlock_token(lock_of_device(who), home.owner)
-    courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
-    courier.allow_more_tries(home.relay_url, home.mailbox, CLOSE)
+    courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE_TOKEN)
+    courier.allow_more_tries(home.relay_url, home.mailbox, CLOSE_TOKEN)
 
 
 @cache
-def settled_people() -> SettledState:
+def initial_state() -> InitialState:
     """Set up everybody with a lock, let friends add each other, and return what is stored."""
-    village = BesiegedVillage(0)
-    for name, url in HOMES.items():
+    village = AttackedNetwork(0)
+    for name, url in RELAY_BY_PERSON.items():
         set_up(name, url, village.people[name].device)
-    for one, other in FRIENDS:
+    for one, other in CONTACT_PAIRS:
         village.people[one].add_contact(village.people[other])
     for who in village.people.values():
         home = own_device(who.device).home
         who.device.courier.create_lock(lock_of_device(who), home.owner)
-    vaults = {name: (who.vault._drawers, who.vault._files) for name, who in village.people.items()}
+    vaults = {name: (who.vault._tables, who.vault._files) for name, who in village.people.items()}
     rows = {url: mail._transaction._rows for url, mail in village.mails.items()}
-    return SettledState(vaults, rows, village.adversary)
+    return InitialState(vaults, rows, village.adversary)
 
 
-def _courier(mails: Mapping[str, MemoryMail], clock: SettableClock, seed: int) -> Courier:
+def _make_courier(mails: Mapping[str, MemoryRowStore], clock: SettableClock, seed: int) -> Courier:
     return memory_courier(
         {
             url: relay_app(Relay(mail, MemoryBlobs(), clock, SeededRandomSource(f"{url} {seed}")))
@@ -133,6 +139,6 @@ def _courier(mails: Mapping[str, MemoryMail], clock: SettableClock, seed: int) -
     )
 
 
-def _fill(vault: MemoryVault, tables: dict[str, dict[str, bytes]], files: Any) -> None:
-    vault._drawers = {name: dict(stored) for name, stored in tables.items()}
+def _fill_vault(vault: MemoryVault, tables: dict[str, dict[str, bytes]], files: Any) -> None:
+    vault._tables = {name: dict(stored) for name, stored in tables.items()}
     vault._files = dict(files)

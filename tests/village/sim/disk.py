@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tests.village.crashes import Fuse
+from tests.village.crashes import CrashCountdown
 
 Place = tuple[Hashable, ...]
 Change = tuple[Place, Any]  # a place and its new content; None deletes it
 
 
-def no_fuse() -> Fuse:
+def endless_countdown() -> CrashCountdown:
     """Return a fuse that does not burn down."""
-    return Fuse(-1)
+    return CrashCountdown(-1)
 
 
 @dataclass
@@ -23,21 +23,21 @@ class SimDisk:
     ``durable`` survives a crash. The changes of one write are atomic, like a page with a checksum.
     """
 
-    fuse: Fuse
+    countdown: CrashCountdown
     rng: Random
     durable: dict[Place, Any] = field(default_factory=dict)
     journal: list[tuple[Change, ...]] = field(default_factory=list)
 
     def write(self, *changes: Change) -> None:
         """Write; it may be lost until the next sync."""
-        self.fuse.burn()
+        self.countdown.step()
         self.journal.append(changes)
 
     def sync(self) -> None:
         """Make everything durable that was written before."""
-        self.fuse.burn()
+        self.countdown.step()
         self._settle(len(self.journal))
-        self.fuse.burn()
+        self.countdown.step()
 
     def crash(self) -> None:
         """Keep a beginning of the journal, of random length, and lose the rest."""

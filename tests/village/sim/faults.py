@@ -16,10 +16,10 @@ class Fate(StrEnum):
     LATE = "late"  # it arrives after later requests, when nobody waits for its answer
 
 
-_MOMENTS: Final = 40  # of a command, at one of which its device may die
-_WRITES: Final = 12  # of a relay, at one of which it may die
-_SLEEP_S: Final = 12 * 3600.0  # the longest time that a device sleeps during a command
-_LATEST_S: Final = 2 * 24 * 3600.0
+_DEVICE_CRASH_POINTS: Final = 40  # of a command, at one of which its device may die
+_RELAY_CRASH_POINTS: Final = 12  # of a relay, at one of which it may die
+_SLEEP_MAX_S: Final = 12 * 3600.0  # the longest time that a device sleeps during a command
+_LATENESS_MAX_S: Final = 2 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +41,24 @@ class Faults:
 
     def device_dies(self, rng: Random) -> int:
         """Return after how many moments of a command its device dies; -1 if it does not."""
-        return rng.randrange(_MOMENTS) if rng.random() < self.device else -1
+        return rng.randrange(_DEVICE_CRASH_POINTS) if rng.random() < self.device else -1
 
     def relay_dies(self, rng: Random) -> int:
         """Return after how many more writes and syncs a relay dies; -1 if it does not."""
-        return rng.randrange(_WRITES) if rng.random() < self.relay else -1
+        return rng.randrange(_RELAY_CRASH_POINTS) if rng.random() < self.relay else -1
 
     def transit_s(self, rng: Random) -> float:
         """Return how many seconds a request, or its answer, is on its way."""
         if rng.random() < self.sleep:
-            return float(round(_SLEEP_S * rng.random() ** 2))
+            return float(round(_SLEEP_MAX_S * rng.random() ** 2))
         return round(rng.random() ** 4, 3)
 
     def lateness_s(self, rng: Random) -> float:
         """Return by how many seconds a late request is late; more often few than days."""
-        return float(_LATEST_S ** rng.random())
+        return float(_LATENESS_MAX_S ** rng.random())
 
 
-QUIET: Final = Faults()
+NO_FAULTS: Final = Faults()
 
 
 def choose_faults(rng: Random) -> Faults:

@@ -9,10 +9,10 @@ from random import Random
 
 import httpx
 
-from tests.village.sim.faults import QUIET, Fate, Faults
+from tests.village.sim.faults import NO_FAULTS, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
-_PATIENCE_S = 30.0  # after which a device gives up
+_TIMEOUT_S = 30.0  # after which a device gives up
 AnswerRequest = Callable[[httpx.Request], httpx.Response | None]  # None: the relay is down, or dies
 
 
@@ -23,7 +23,7 @@ class SimNetwork:
     schedule: Schedule
     rng: Random
     answer_request: AnswerRequest
-    faults: Faults = QUIET
+    faults: Faults = NO_FAULTS
     fate_counts: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
 
     def carry(self, request: httpx.Request) -> httpx.Response:
@@ -36,7 +36,7 @@ class SimNetwork:
             raise httpx.ConnectError("lost", request=request)
         if fate is Fate.LATE:
             self._repeat_later(request)
-            self.schedule.wait(_PATIENCE_S)
+            self.schedule.wait(_TIMEOUT_S)
             raise httpx.ReadTimeout("late", request=request)
         answer = self.answer_request(request)
         if fate is Fate.DOUBLED:

@@ -31,10 +31,10 @@ from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessa
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, relay_url_of
 
-_MESSAGES: Final = "message"  # the ledger's table
-_REMEMBERED: Final = timedelta(days=30)  # how long a relay keeps ended envelopes at least
-_ENDED_BY_ITS_SENDER: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED)
-_SEEN_BY_FEW: Final = (InboxState.USED_UP, InboxState.ELSEWHERE)
+_MESSAGE_TABLE: Final = "message"  # the ledger's table
+_RELAY_RETENTION: Final = timedelta(days=30)  # how long a relay keeps ended envelopes at least
+_SENDER_ENDED_STATES: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED)
+_USED_UP_STATES: Final = (InboxState.USED_UP, InboxState.ELSEWHERE)
 Group = tuple[MessageId, PersonId]  # openings are counted for a message and a person
 
 
@@ -93,7 +93,7 @@ class Oracle:
     def check_restarted_relay(self, relay: RelayHost, at: datetime) -> None:
         """Check that a relay that was restarted still has what it had acknowledged."""
         for envelope, (url, since) in self.accepted.items():
-            if url != relay.url or at - since > _REMEMBERED:
+            if url != relay.url or at - since > _RELAY_RETENTION:
                 continue
             if envelope in self.withdrawn or self._is_on_a_device(envelope):
                 continue
@@ -126,7 +126,9 @@ class Oracle:
             self.report_once(f"{host.name}: a message that came is not there any more")
 
     def _record_sent(self, host: Host, draft: Draft | None) -> None:
-        new = [key for key in host.vault.inner.keys(_MESSAGES) if key not in self._seen_messages]
+        new = [
+            key for key in host.vault.inner.keys(_MESSAGE_TABLE) if key not in self._seen_messages
+        ]
         self._seen_messages.update(new)
         if len(new) > 1:
             self.report_once(f"{host.name}: one draft became {len(new)} messages")
@@ -141,7 +143,7 @@ class Oracle:
             self._ended.add((host.name, key))
         seen = self.shown[received.id, host.me.person.id]
         alone = len(host.me.person.devices) == 1
-        if received.state in _SEEN_BY_FEW and alone and not seen:
+        if received.state in _USED_UP_STATES and alone and not seen:
             self.report_once(f"{host.name}: {received.name} was used up and nobody has seen it")
 
     # --- what people see ------------------------------------------------------------------------
@@ -198,7 +200,7 @@ class Oracle:
         elif message.expires_at is not None and message.expires_at > now:
             self._check_not(not copy.is_confirmed_by_relay, f"{what} never left")
             self._check_not(came is None, f"{what} never came")
-            early = came is not None and came.state in _ENDED_BY_ITS_SENDER
+            early = came is not None and came.state in _SENDER_ENDED_STATES
             self._check_not(early, f"{what} has ended without a reason")
 
     def _check_not(self, bad: bool, what: str) -> None:  # noqa: FBT001

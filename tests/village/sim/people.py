@@ -25,8 +25,8 @@ from tests.village.sim.oracle import OpeningStart, Oracle
 from tests.village.sim.world import Host
 from tests.village.world import photo
 
-OPENS: Final = (None, None, 1, 1, 2)
-HOURS: Final = (2, 48, 168, 600)
+OPENING_LIMITS: Final = (None, None, 1, 1, 2)
+LIFETIMES_H: Final = (2, 48, 168, 600)
 PICTURE: Final = photo(width_px=64)
 
 
@@ -42,10 +42,10 @@ class Actor:
     written_count: int = 0
     unfinished_recalls: set[MessageName] = field(default_factory=set)
 
-    def sends(self) -> None:
+    def send(self) -> None:
         names = [contact.name for contact in contacts(self.host.device)]
         to = self.rng.sample(names, self.rng.choice((1, 1, 1, 2)))
-        self.write(to, self.rng.choice(HOURS), self.rng.choice(OPENS))
+        self.write(to, self.rng.choice(LIFETIMES_H), self.rng.choice(OPENING_LIMITS))
 
     def write(self, to: list[str], hours: int, opens: int | None = None) -> None:
         """Send a text, or now and then a picture, with all recipients confirmed."""
@@ -118,8 +118,8 @@ class Actor:
             react(self.rng.choice(active).name, self.rng.choice(("+", "!", None)), self.host.device)
 
 
-STEPS: Final[Mapping[Callable[[Actor], None], int]] = {
-    Actor.sends: 6,
+STEP_WEIGHTS: Final[Mapping[Callable[[Actor], None], int]] = {
+    Actor.send: 6,
     Actor.fetches: 12,
     Actor.opens: 10,
     Actor.takes_back: 2,

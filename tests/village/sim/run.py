@@ -16,22 +16,31 @@ from datetime import timedelta
 from typing import Any, Final
 
 import httpx
-from tests.village.sim.rng import random_pause_s, rng_for
 
 from entrenous.base.errors import EntrenousError, Expired, TakenBack, UsedUp, WaitedTooLong
 from entrenous.send.message.draft import NothingToRecall
 from entrenous.send.message.states import OpenedElsewhere
 from tests.village.crashes import Crash
 from tests.village.siege.run import fresh_seeds
-from tests.village.sim.faults import QUIET, choose_faults
+from tests.village.sim.faults import NO_FAULTS, choose_faults
 from tests.village.sim.oracle import Oracle
-from tests.village.sim.people import STEPS, Actor
-from tests.village.sim.world import PEOPLE, PHONE, Host, RelayHost, World, disks_after_setup
+from tests.village.sim.people import STEP_WEIGHTS, Actor
+from tests.village.sim.rng import random_pause_s, rng_for
+from tests.village.sim.world import (
+    ANAS_PHONE,
+    PEOPLE,
+    Host,
+    RelayHost,
+    Simulation,
+    disk_contents_after_setup,
+)
 
-AGAIN: Final = "python -m tests.village.sim.run --seed {seed} --steps {steps} --weeks {weeks:g}"
+REPLAY_COMMAND: Final = (
+    "python -m tests.village.sim.run --seed {seed} --steps {steps} --weeks {weeks:g}"
+)
 WEEK_S: Final = 7 * 24 * 3600.0
 WEEKS: Final = 1.0
-_ENDED: Final = (
+_EXPECTED_ERRORS: Final = (
     *(Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToRecall),
     WaitedTooLong,  # a relay was unreachable until the message expired
 )
@@ -52,19 +61,19 @@ class Outcome:
     @property
     def report(self) -> str:
         """What was wrong, and the command that plays it again; empty if nothing was."""
-        again = AGAIN.format(seed=self.seed, steps=self.steps, weeks=self.weeks)
+        again = REPLAY_COMMAND.format(seed=self.seed, steps=self.steps, weeks=self.weeks)
         return "" if not self.wrong else "\n".join([*self.wrong, again])
 
 
-class Run:
+class SimulationRun:
     """One run: weeks of faults, then some time without any, after which everything must be well."""
 
     def __init__(self, seed: int, weeks: float = WEEKS, steps: int | None = None) -> None:
         self.rng = rng_for("run", seed)
         self.weeks, self.steps_left = weeks, steps
         people, phone = self.rng.choice((3, 3, 4, 5)), self.rng.random() < 0.5
-        names = PEOPLE[:people] + ((PHONE,) if phone else ())
-        self.world = World(names, seed, disks_after_setup(people, phone=phone))
+        names = PEOPLE[:people] + ((ANAS_PHONE,) if phone else ())
+        self.world = Simulation(names, seed, disk_contents_after_setup(people, phone=phone))
         self.schedule, self.faults = self.world.schedule, choose_faults(self.rng)
         self.pause_s = self.rng.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
         self.oracle = Oracle(self.world.hosts)
@@ -117,8 +126,8 @@ class Run:
         if actor.rng.random() < self.faults.device / 10:
             self._crash(host, "while it did nothing")
         self.outcome.steps += 1
-        step = actor.rng.choices(list(STEPS), list(STEPS.values()))[0]
-        host.fuse.left = self.faults.device_dies(actor.rng)
+        step = actor.rng.choices(list(STEP_WEIGHTS), list(STEP_WEIGHTS.values()))[0]
+        host.countdown.remaining = self.faults.device_dies(actor.rng)
         self.take_step(actor, step)
 
     def take_step(self, actor: Actor, step: Callable[[Actor], None]) -> bool:
@@ -138,7 +147,7 @@ class Run:
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
             self.oracle.report_once(f"{host.name} {step.__name__}: {result} at {where}")
-        host.busy, host.fuse.left = False, -1
+        host.busy, host.countdown.remaining = False, -1
         self._trace(f"{host.name} {step.__name__}: {result}")
         self.outcome.did[f"{step.__name__}: {result}"] += 1
         self.oracle.check_device(host, actor.draft)
@@ -146,7 +155,7 @@ class Run:
 
     def _check_error(self, error: EntrenousError, host: Host, what: str) -> None:
         why = error.facts.get("why", error)  # a copy is refused for a reason
-        if error.family != "unreachable" and not isinstance(why, _ENDED):
+        if error.family != "unreachable" and not isinstance(why, _EXPECTED_ERRORS):
             self.oracle.report_once(f"{host.name} {what}: {type(error).__name__}: {error}")
 
     def _crash(self, host: Host, when: str) -> None:
@@ -183,7 +192,11 @@ class Run:
 
     def _stop_faults_and_finish(self) -> None:
         """Stop all faults, let late requests arrive, and let everybody finish what they began."""
-        self.faults_stopped, self.world.network.faults, self.world.faults = True, QUIET, QUIET
+        self.faults_stopped, self.world.network.faults, self.world.faults = (
+            True,
+            NO_FAULTS,
+            NO_FAULTS,
+        )
         self.schedule.wait(3 * 24 * 3600.0)
         for actor in self.actors:
             self.take_step(actor, Actor.takes_back_again)
@@ -194,18 +207,18 @@ class Run:
         self.oracle.check_at_the_end(self.schedule.clock.now())
 
     def _catch_up(self) -> None:
-        for _ in range(_ROUNDS):
+        for _ in range(_FINAL_FETCHES):
             for actor in self.actors:
                 self.schedule.wait(600.0)
                 self.take_step(actor, Actor.fetches)
 
 
-_ROUNDS: Final = 4  # a letter, its answer, what that brings with it, and once more
+_FINAL_FETCHES: Final = 4  # a letter, its answer, what that brings with it, and once more
 
 
 def run_one(seed: int, weeks: float = WEEKS, steps: int | None = None) -> Outcome:
     """Run one simulation; everything follows from its seed."""
-    return Run(seed, weeks, steps).run()
+    return SimulationRun(seed, weeks, steps).run()
 
 
 def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> dict[str, Any]:

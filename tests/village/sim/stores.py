@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, Final
 from entrenous.base.identifiers import BlobId
 from entrenous.carry.relay import RowTransaction, RowView
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.mail import MemoryMail
+from tests.in_memory.mail import MemoryRowStore
 from tests.in_memory.vault import MemoryVault
 from tests.village.sim.disk import Change, SimDisk
 
-_FILE: Final = "file"  # a row for each file of a vault, and the place of its bytes
-_PART: Final = "part"  # an unfinished upload
-_PIECES: Final = 3  # in which a file reaches the disk
+_FILE_TABLE: Final = "file"  # a row for each file of a vault, and the place of its bytes
+_PARTIAL_UPLOAD: Final = "part"  # an unfinished upload
+_PIECE_COUNT: Final = 3  # in which a file reaches the disk
 
 
 class SimVault:
@@ -33,7 +33,7 @@ class SimVault:
     def _read(self) -> None:
         """Read what is on disk; delete files without a row, which a crash left behind."""
         for (table, key), stored in self._records.durable.items():
-            if table != _FILE:
+            if table != _FILE_TABLE:
                 self.inner.put(str(table), str(key), stored)
         for place, stored in list(self._files.durable.items()):
             if place in self._records.durable:
@@ -92,19 +92,19 @@ class SimVault:
 
     def delete_file(self, blob: BlobId) -> None:
         self.inner.delete_file(blob)
-        self._unlinked.append(((_FILE, blob), None))
-        self._write(((_FILE, blob), None))
+        self._unlinked.append(((_FILE_TABLE, blob), None))
+        self._write(((_FILE_TABLE, blob), None))
 
     def _name(self, blob: BlobId) -> None:
         self._grow(blob, b"")
-        self._write(((_FILE, blob), b"1"))
+        self._write(((_FILE_TABLE, blob), b"1"))
 
     def _grow(self, blob: BlobId, before: bytes) -> None:
         """Write what was appended to a file, piece by piece, and sync it."""
         whole = self.inner.read_stored_file(blob)
-        for piece in range(1, _PIECES + 1):
-            come = len(before) + (len(whole) - len(before)) * piece // _PIECES
-            self._files.write(((_FILE, blob), whole[:come]))
+        for piece in range(1, _PIECE_COUNT + 1):
+            come = len(before) + (len(whole) - len(before)) * piece // _PIECE_COUNT
+            self._files.write(((_FILE_TABLE, blob), whole[:come]))
         self._files.sync()
 
     def _write(self, change: Change) -> None:
@@ -120,11 +120,11 @@ class SimVault:
             self._files.write(self._unlinked.pop())
 
 
-class SimMail:
+class SimRowStore:
     """A relay's rows on one disk."""
 
     def __init__(self, disk: SimDisk) -> None:
-        self._disk, self.inner = disk, MemoryMail()
+        self._disk, self.inner = disk, MemoryRowStore()
         for (kind, *key), row in disk.durable.items():
             self.inner._transaction._rows[kind][tuple(key)] = row  # type: ignore[index]
 
@@ -161,7 +161,7 @@ class SimBlobs:
     def __init__(self, disk: SimDisk) -> None:
         self._disk, self.inner = disk, MemoryBlobs()
         for (kind, name), stored in disk.durable.items():
-            if kind == _PART:
+            if kind == _PARTIAL_UPLOAD:
                 self.inner._parts[str(name)] = bytearray(stored)
             else:
                 self.inner._blobs[str(name)] = stored
@@ -179,17 +179,17 @@ class SimBlobs:
         finally:
             part = self.inner._parts.get(name)
             if part is not None:
-                self._disk.write(((_PART, name), bytes(part)))
+                self._disk.write(((_PARTIAL_UPLOAD, name), bytes(part)))
         whole = self.inner._blobs[name]
-        for piece in range(1, _PIECES + 1):
-            self._disk.write(((_PART, name), whole[: len(whole) * piece // _PIECES]))
+        for piece in range(1, _PIECE_COUNT + 1):
+            self._disk.write(((_PARTIAL_UPLOAD, name), whole[: len(whole) * piece // _PIECE_COUNT]))
         self._disk.sync()
-        self._disk.write(((_PART, name), None), ((_FILE, name), whole))
+        self._disk.write(((_PARTIAL_UPLOAD, name), None), ((_FILE_TABLE, name), whole))
         self._disk.sync()
 
     async def drop(self, name: str) -> None:
         await self.inner.drop(name)
-        self._disk.write(((_PART, name), None), ((_FILE, name), None))
+        self._disk.write(((_PARTIAL_UPLOAD, name), None), ((_FILE_TABLE, name), None))
         self._disk.sync()
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:

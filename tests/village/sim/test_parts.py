@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import NoSuchBlob
 from tests.deterministic import SettableClock
-from tests.village.crashes import Crash, Fuse
-from tests.village.sim.disk import Place, SimDisk, no_fuse
+from tests.village.crashes import Crash, CrashCountdown
+from tests.village.sim.disk import Place, SimDisk, endless_countdown
 from tests.village.sim.faults import Fate, Faults
 from tests.village.sim.network import SimNetwork
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimVault
 
-WRITES = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
+write_lists = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
 
 
 def contents_after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
@@ -27,11 +27,11 @@ def contents_after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
     return {place: content for place, content in contents.items() if content is not None}
 
 
-@given(WRITES, WRITES, st.integers())
+@given(write_lists, write_lists, st.integers())
 def test_crash_keeps_synced_writes_and_a_prefix_of_the_rest(
     synced: list[tuple[int, int | None]], unsynced: list[tuple[int, int | None]], seed: int
 ) -> None:
-    disk = SimDisk(no_fuse(), Random(seed))
+    disk = SimDisk(endless_countdown(), Random(seed))
     for place, content in synced:
         disk.write(((place,), content))
     disk.sync()
@@ -45,11 +45,11 @@ def test_crash_keeps_synced_writes_and_a_prefix_of_the_rest(
 
 @pytest.mark.parametrize("moments", range(12))
 def test_vault_transaction_is_atomic_whenever_the_vault_dies(moments: int) -> None:
-    fuse = Fuse(-1)
-    records, files = SimDisk(fuse, Random(moments)), SimDisk(fuse, Random(moments))
+    countdown = CrashCountdown(-1)
+    records, files = SimDisk(countdown, Random(moments)), SimDisk(countdown, Random(moments))
     vault = SimVault(records, files)
     vault.put("table", "old", b"old")
-    fuse.left = moments
+    countdown.remaining = moments
     try:
         with vault.transaction():
             blob = vault.store_file(b"a file of some length")
@@ -58,7 +58,7 @@ def test_vault_transaction_is_atomic_whenever_the_vault_dies(moments: int) -> No
     except Crash:
         records.crash()
         files.crash()
-    fuse.left = -1
+    countdown.remaining = -1
     again = SimVault(records, files)
     there = again.get("table", "new")
     assert (there is None) is (again.get("table", "old") == b"old")
@@ -70,7 +70,10 @@ def test_vault_transaction_is_atomic_whenever_the_vault_dies(moments: int) -> No
 
 def test_deleted_file_does_not_come_back_after_a_crash() -> None:
     for seed in range(20):
-        records, files = SimDisk(no_fuse(), Random(seed)), SimDisk(no_fuse(), Random(seed))
+        records, files = (
+            SimDisk(endless_countdown(), Random(seed)),
+            SimDisk(endless_countdown(), Random(seed)),
+        )
         vault = SimVault(records, files)
         blob = vault.store_file(b"gone")
         vault.delete_file(blob)
@@ -96,7 +99,7 @@ def test_events_due_during_a_wait_run_meanwhile_and_in_order() -> None:
     assert schedule.clock.now() == SettableClock().now().replace(minute=1, second=10)
 
 
-ARRIVALS = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fate.LATE: 1}
+ARRIVALS_BY_FATE = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fate.LATE: 1}
 
 
 @pytest.mark.parametrize("fate", Fate)
@@ -116,4 +119,4 @@ def test_request_meets_its_fate(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(httpx.TransportError):
             network.carry(request)
     schedule.wait(7 * 24 * 3600)
-    assert arrived == [b"once"] * ARRIVALS[fate]
+    assert arrived == [b"once"] * ARRIVALS_BY_FATE[fate]

@@ -11,12 +11,12 @@ import pytest
 
 from tests.village.siege.run import fresh_seeds
 from tests.village.sim.faults import Fate
-from tests.village.sim.run import AGAIN, run_one
+from tests.village.sim.run import REPLAY_COMMAND, run_one
 
 pytestmark = pytest.mark.slow
 
 FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
-TURNS = 4  # tests that share the fresh seeds, so that they can run in parallel
+SHARD_COUNT = 4  # tests that share the fresh seeds, so that they can run in parallel
 WEEKS = 0.4
 #: Each has found a bug.
 FIXED_SEEDS = (2, 6, pytest.param(12, marks=pytest.mark.nightly))
@@ -30,11 +30,11 @@ def test_all_is_well_after_weeks_under_faults(seed: int) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("turn", range(TURNS))
+@pytest.mark.parametrize("turn", range(SHARD_COUNT))
 def test_all_is_well_under_fresh_seeds(turn: int) -> None:
     did: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH_SEED_COUNT)[turn::TURNS]:
-        print(AGAIN.format(seed=seed, weeks=WEEKS, steps=-1))  # noqa: T201 - shown on failure
+    for seed in fresh_seeds(FRESH_SEED_COUNT)[turn::SHARD_COUNT]:
+        print(REPLAY_COMMAND.format(seed=seed, weeks=WEEKS, steps=-1))  # noqa: T201 - shown on failure
         outcome = run_one(seed, WEEKS)
         assert not outcome.report, outcome.report
         did.update(outcome.did)

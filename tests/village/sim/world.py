@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, Final
 
 import httpx
-from tests.village.sim.rng import rng_for
 
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
@@ -22,20 +21,21 @@ from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
 from tests.deterministic import SeededRandomSource, SettableClock
-from tests.in_memory.courier import InProcess, run_sync
-from tests.village.crashes import Crash, DyingCourier, Fuse
-from tests.village.households import link
-from tests.village.sim.disk import Place, SimDisk, no_fuse
-from tests.village.sim.faults import QUIET, Faults
+from tests.in_memory.courier import InProcessTransport, run_sync
+from tests.village.crashes import Crash, CrashCountdown, CrashingCourier
+from tests.village.households import link_devices
+from tests.village.sim.disk import Place, SimDisk, endless_countdown
+from tests.village.sim.faults import NO_FAULTS, Faults
 from tests.village.sim.network import DeviceTransport, SimNetwork
+from tests.village.sim.rng import rng_for
 from tests.village.sim.schedule import Schedule
-from tests.village.sim.stores import SimBlobs, SimMail, SimVault
+from tests.village.sim.stores import SimBlobs, SimRowStore, SimVault
 
-Disks = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
-OnAnswer = Callable[[httpx.Request, httpx.Response], None]
-RELAYS: Final = ("http://127.0.0.1:7001", "http://127.0.0.1:7002")
+DiskContents = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
+AnswerCallback = Callable[[httpx.Request, httpx.Response], None]
+RELAY_URLS: Final = ("http://127.0.0.1:7001", "http://127.0.0.1:7002")
 PEOPLE: Final = ("ana", "ben", "caro", "dan", "eva")
-PHONE: Final = "ana's phone"  # the second device of ana
+ANAS_PHONE: Final = "ana's phone"  # the second device of ana
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Host:
     seed: int
     schedule: Schedule
     network: SimNetwork
-    fuse: Fuse = field(default_factory=no_fuse)
+    countdown: CrashCountdown = field(default_factory=endless_countdown)
     busy: bool = False
     boots: int = 0
     device: Device = field(init=False)
@@ -54,7 +54,7 @@ class Host:
 
     def __post_init__(self) -> None:
         rng = rng_for(f"disks of {self.name}", self.seed)
-        self.records, self.files = SimDisk(self.fuse, rng), SimDisk(self.fuse, rng)
+        self.records, self.files = SimDisk(self.countdown, rng), SimDisk(self.countdown, rng)
         self._tokens = SeededRandomSource(f"{self.name} {self.seed}")  # not started anew at boot
         self.boot()
 
@@ -72,7 +72,7 @@ class Host:
         vault: Any = SimVault(self.records, self.files)
         client = httpx.Client(transport=DeviceTransport(self.network), trust_env=False)
         http_courier = HttpCourier(client, now_s=lambda: self.schedule.clock.now().timestamp())
-        courier: Any = DyingCourier(http_courier, self.fuse)
+        courier: Any = CrashingCourier(http_courier, self.countdown)
         self.device = Device(
             *(self.schedule.clock, self._tokens, vault, VaultLedger(vault), courier, read_picture)
         )
@@ -85,7 +85,7 @@ class Host:
         """Lose what was not synced, at random, and boot again."""
         self.records.crash()
         self.files.crash()
-        self.fuse.left = -1
+        self.countdown.remaining = -1
         self.boot()
 
 
@@ -96,13 +96,13 @@ class RelayHost:
     url: str
     seed: int
     clock: SettableClock
-    fuse: Fuse = field(default_factory=no_fuse)
+    countdown: CrashCountdown = field(default_factory=endless_countdown)
     down: bool = False
     boots: int = 0
 
     def __post_init__(self) -> None:
         rng = rng_for(f"disks of {self.url}", self.seed)
-        self.rows, self.blobs = SimDisk(self.fuse, rng), SimDisk(self.fuse, rng)
+        self.rows, self.blobs = SimDisk(self.countdown, rng), SimDisk(self.countdown, rng)
         self._tokens = SeededRandomSource(f"{self.url} {self.seed}")
         self.boot()
 
@@ -114,9 +114,9 @@ class RelayHost:
         """Start a new process on what is on disk."""
         self.boots += 1
         self.down = False
-        mail, blobs = SimMail(self.rows), SimBlobs(self.blobs)
+        mail, blobs = SimRowStore(self.rows), SimBlobs(self.blobs)
         self.relay = Relay(mail, blobs, self.clock, self._tokens)
-        self._wire = InProcess({self.url: relay_app(self.relay)})
+        self._wire = InProcessTransport({self.url: relay_app(self.relay)})
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
         """Answer a request; return None if the relay dies."""
@@ -133,26 +133,28 @@ class RelayHost:
         except Crash:
             self.crash()
             return None
-        self.fuse.left = -1
+        self.countdown.remaining = -1
         return answer
 
     def crash(self) -> None:
         """Lose what was not synced, at random, and stay down until the next boot."""
         self.rows.crash()
         self.blobs.crash()
-        self.fuse.left, self.down = -1, True
+        self.countdown.remaining, self.down = -1, True
 
 
-class World:
+class Simulation:
     """All devices, their relays and the network; without ``faults`` nothing goes wrong."""
 
-    def __init__(self, names: tuple[str, ...], seed: int, disks: Disks | None = None) -> None:
+    def __init__(
+        self, names: tuple[str, ...], seed: int, disks: DiskContents | None = None
+    ) -> None:
         self.schedule = Schedule(SettableClock(), rng_for("schedule", seed))
-        self.relays = {url: RelayHost(url, seed, self.schedule.clock) for url in RELAYS}
+        self.relays = {url: RelayHost(url, seed, self.schedule.clock) for url in RELAY_URLS}
         self.network = SimNetwork(self.schedule, rng_for("network", seed), self.answer)
-        self.faults: Faults = QUIET
+        self.faults: Faults = NO_FAULTS
         self._rng = rng_for("relays", seed)
-        self.on_answer: OnAnswer = lambda _request, _answer: None
+        self.on_answer: AnswerCallback = lambda _request, _answer: None
         self.on_relay_death: Callable[[RelayHost], None] = lambda _relay: None
         self.hosts = {name: Host(name, seed, self.schedule, self.network) for name in names}
         if disks is not None:
@@ -166,7 +168,7 @@ class World:
         relay = self.relays[relay_url_of(request)]
         if relay.down:
             return None
-        relay.fuse.left = self.faults.relay_dies(self._rng)
+        relay.countdown.remaining = self.faults.relay_dies(self._rng)
         answer = relay.answer(request)
         if answer is not None:
             self.on_answer(request, answer)
@@ -181,7 +183,7 @@ class World:
             every.update(one.disks)
         return every
 
-    def _restore(self, disks: Disks) -> None:
+    def _restore(self, disks: DiskContents) -> None:
         for name, disk in self.disks().items():
             disk.durable.update(disks[name])
         for relay in self.relays.values():
@@ -197,25 +199,25 @@ def relay_url_of(request: httpx.Request) -> str:
 
 
 @cache
-def disks_after_setup(people: int, *, phone: bool) -> Disks:
+def disk_contents_after_setup(people: int, *, phone: bool) -> DiskContents:
     """Return what is on every disk once so many people, Ana maybe twice, have added each other."""
-    names = PEOPLE[:people] + ((PHONE,) if phone else ())
-    world = World(names, -1)
+    names = PEOPLE[:people] + ((ANAS_PHONE,) if phone else ())
+    world = Simulation(names, -1)
     for place, name in enumerate(PEOPLE[:people]):
-        set_up(name, RELAYS[place % 2], world.hosts[name].device)
+        set_up(name, RELAY_URLS[place % 2], world.hosts[name].device)
     for one in PEOPLE[:people]:
         for other in PEOPLE[:people]:
             if one < other:
-                _add(world.hosts[one].device, world.hosts[other].device, other)
+                _add_contact(world.hosts[one].device, world.hosts[other].device, other)
     if phone:
-        link(world.hosts["ana"].device, world.hosts[PHONE].device, "phone")
+        link_devices(world.hosts["ana"].device, world.hosts[ANAS_PHONE].device, "phone")
     for _ in range(4):
         for host in world.hosts.values():
             fetch_messages(host.device)
     return {name: deepcopy(disk.durable) for name, disk in world.disks().items()}
 
 
-def _add(one: Device, other: Device, name: str) -> None:
+def _add_contact(one: Device, other: Device, name: str) -> None:
     add_person(make_invite_link(other), name, one)
     fetch_messages(other)
     fetch_messages(one)

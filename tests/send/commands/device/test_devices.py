@@ -28,16 +28,15 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, DeviceListContradiction
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
-from tests.deterministic import SettableClock as Clock
-from tests.send.commands.device.conftest import Town
-from tests.vaults import create_device, make_vaults_open_quickly, no_relay, open_device
-from tests.village.households import link
+from tests.send.commands.device.conftest import RelayCommandLine
+from tests.vaults import create_device, make_vaults_open_quickly, open_device, return_no_share
+from tests.village.households import link_devices
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 RunCommand = Callable[..., str]
 
 
@@ -46,9 +45,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Set up Ana's laptop at a relay, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    with disk_relay(tmp_path / "relay", SettableClock()) as relay, served(relay_app(relay)) as url:
+    with disk_relay(tmp_path / "relay", SettableClock()) as relay, serve_app(relay_app(relay)) as url:
         assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 
@@ -68,12 +67,12 @@ def run_command(capsys: pytest.CaptureFixture[str]) -> RunCommand:
 
 def link_phone(home: Path) -> None:
     with (
-        open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop,
+        open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(PASSPHRASE.encode())) as laptop,
         create_device(
-            Settings(home / "../phone", 0.0, pause_s=0), lambda: Secret(WORDS.encode())
+            Settings(home / "../phone", 0.0, pause_s=0), lambda: Secret(PASSPHRASE.encode())
         ) as phone,
     ):
-        link(laptop, phone, "phone")
+        link_devices(laptop, phone, "phone")
         for one in (phone, laptop):
             fetch_messages(one)
 
@@ -93,54 +92,52 @@ def test_device_list_shows_every_device(home: Path, run_command: RunCommand) -> 
     assert (answer["schema"], answer["not_shut_yet"]) == ("entrenous/devices/1", [])
 
 
-def test_linked_device_survives_later_errors(
+def test_interruption_after_linking_keeps_the_linked_device(
     home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words, phone_home = Secret(WORDS.encode()), home / "../phone"
+    words, phone_home = Secret(PASSPHRASE.encode()), home / "../phone"
 
-    def stopped(place: Path, laptop: Device | None) -> None:
+    def link_then_interrupt(place: Path, laptop: Device | None) -> None:
         with create_device(Settings(place, 0.0, pause_s=0), lambda: words) as new:
             if laptop is not None:
-                link(laptop, new, "phone")
+                link_devices(laptop, new, "phone")
             raise KeyboardInterrupt
 
     with (
         open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop,
         pytest.raises(KeyboardInterrupt),
     ):
-        stopped(phone_home, laptop)
+        link_then_interrupt(phone_home, laptop)
     with pytest.raises(KeyboardInterrupt):
-        stopped(home / "../none", None)
+        link_then_interrupt(home / "../none", None)
     assert not (home / "../none/vault.json").exists()
     monkeypatch.setenv("ENTRENOUS_HOME", str(phone_home))
     assert "phone  (this one" in run_command("device", "list")
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
+def test_device_whose_linking_was_interrupted_can_be_revoked(
     home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C comes after the device has the master key and before it has sent a message; then the
-    device is stolen.
-    """
-    words, stolen = Secret(WORDS.encode()), home / "../phone"
+    """Ctrl-C stops the linking after the phone has the master key and before it sends a message."""
+    words, stolen = Secret(PASSPHRASE.encode()), home / "../phone"
 
-    def stopped(laptop: Device) -> None:
+    def link_then_interrupt(laptop: Device) -> None:
         with create_lockable_device(Settings(stolen, 0.0, pause_s=0), lambda: words) as (
             phone,
             lock,
         ):
-            link(laptop, phone, "phone", lock)
+            link_devices(laptop, phone, "phone", lock)
             raise KeyboardInterrupt
 
     with (
         open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop,
         pytest.raises(KeyboardInterrupt),
     ):
-        stopped(laptop)
+        link_then_interrupt(laptop)
     assert read_vault_head(stolen).now.lock is not None
     with pytest.raises(WrongPassphrase):
-        unlock_vault_in_folder(stolen, words, no_relay)
+        unlock_vault_in_folder(stolen, words, return_no_share)
     assert "no passphrase opens its vault" in run_command("device", "revoke", "phone", "--lost")
     monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
     assert "can no longer be unlocked" in run_command(
@@ -148,12 +145,12 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
     )
 
 
-def test_linking_killed_before_the_grant_blocks_no_other(
+def test_linking_can_be_repeated_after_a_kill_before_the_grant(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words, place = Secret(WORDS.encode()), Settings(home / "../phone", 0.0, pause_s=0)
+    words, place = Secret(PASSPHRASE.encode()), Settings(home / "../phone", 0.0, pause_s=0)
 
-    def killed(laptop: Device) -> None:
+    def link_and_kill(laptop: Device) -> None:
         """Simulate a killed process, which cleans nothing up."""
         with (
             monkeypatch.context() as patch,
@@ -165,10 +162,10 @@ def test_linking_killed_before_the_grant_blocks_no_other(
 
     with open_device(Settings(home, 0.0, pause_s=0), lambda: words) as laptop:
         with pytest.raises(KeyboardInterrupt):
-            killed(laptop)
+            link_and_kill(laptop)
         assert not has_vault(place.home)
         with create_lockable_device(place, lambda: words) as (phone, lock):
-            link(laptop, phone, "phone", lock)
+            link_devices(laptop, phone, "phone", lock)
             fetch_messages(phone)
     for _ in range(2):
         with open_unlocked(place, lambda: words) as (_, unlocked):
@@ -186,11 +183,11 @@ def test_link_code_is_read_from_standard_input(
     assert asked == ["entrenous-link:2:AAAA"]
 
 
-@pytest.mark.parametrize("shut", list(RevocationState))
-def test_only_a_shut_vault_is_reported_as_shut(shut: RevocationState) -> None:
-    text = "\n".join(describe_revocation(RevocationResult("phone", shut)))
-    assert ("no passphrase opens" in text) == (shut is RevocationState.DONE)
-    assert ("NOT locked" in text) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
+@pytest.mark.parametrize("state", list(RevocationState))
+def test_only_a_locked_vault_is_reported_as_locked(state: RevocationState) -> None:
+    text = "\n".join(describe_revocation(RevocationResult("phone", state)))
+    assert ("no passphrase opens" in text) == (state is RevocationState.DONE)
+    assert ("NOT locked" in text) == (state in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
     assert "168 hours" in text
 
 
@@ -206,7 +203,7 @@ def test_invalid_revocations_are_refused(home: Path, run_command: RunCommand) ->
 def test_setup_refuses_conflicting_options(
     home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
+    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(PASSPHRASE.encode())) as laptop:
         code = start_on_old_device(None, laptop).code
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     malformed = EXIT_STATUS_BY_FAMILY["malformed"]
@@ -218,7 +215,7 @@ def test_setup_refuses_conflicting_options(
 
 @pytest.mark.parametrize("lists", list(DeviceListContradiction))
 def test_contradictory_lists_are_reported(lists: DeviceListContradiction) -> None:
-    now = Clock().now()
+    now = SettableClock().now()
     others = describe_contact_change(ContactChange("Ben", now, 0, 0, in_doubt=False, lists=lists))
     ours = describe_contact_change(ContactChange("", now, 0, 0, in_doubt=False, lists=lists))
     assert "Ben" in others
@@ -228,21 +225,21 @@ def test_contradictory_lists_are_reported(lists: DeviceListContradiction) -> Non
 
 def test_renaming_of_a_duplicate_name_is_reported() -> None:
     text = describe_contact_change(
-        ContactChange("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim")
+        ContactChange("Kim 2", SettableClock().now(), 0, 0, in_doubt=False, was="Kim")
     )
     assert "called two different people or circles Kim." in text
     assert "Kim 2" in text
 
 
-def test_a_device_without_a_relay_is_connected_and_locked(town: Town) -> None:
-    town.types("ben", "setup", "--name", "Ben", "--offline")
-    refused = town.types("ben", "invite", status=EXIT_STATUS_BY_FAMILY["refused"])
+def test_a_device_without_a_relay_is_connected_and_locked(cli: RelayCommandLine) -> None:
+    cli.run("ben", "setup", "--name", "Ben", "--offline")
+    refused = cli.run("ben", "invite", status=EXIT_STATUS_BY_FAMILY["refused"])
     assert "connect it to a relay: entrenous device move --relay URL" in refused
-    output = town.types("ben", "device", "move", "--relay", town.url)
-    assert f"This device is connected to {town.url}." in output
-    locked = read_vault_head(town.folder / "ben").now.lock
+    output = cli.run("ben", "device", "move", "--relay", cli.url)
+    assert f"This device is connected to {cli.url}." in output
+    locked = read_vault_head(cli.folder / "ben").now.lock
     assert locked is not None
-    assert locked.relay_url == town.url
-    town.types("ben", "inbox")
-    link = json.loads(town.types("ben", "invite", "--json"))["link"]
-    town.types("ana", "person", "add", link, "--as", "ben")
+    assert locked.relay_url == cli.url
+    cli.run("ben", "inbox")
+    link = json.loads(cli.run("ben", "invite", "--json"))["link"]
+    cli.run("ana", "person", "add", link, "--as", "ben")

@@ -23,7 +23,7 @@ from entrenous.send.devices.link_old_device import (
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
 from tests.send.send_device import RELAY_URL, Network, Person
-from tests.village.households import bare
+from tests.village.households import add_blank_device
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def network() -> Network:
 
 
 class PollingNewDevice:
-    """A new device that polls whenever the old one waits, and whose user never confirms."""
+    """A new device that polls whenever the old device waits; its user never confirms."""
 
     def __init__(self, phone: Person, error: BaseException) -> None:
         self.phone = phone
@@ -57,10 +57,10 @@ def link_until_error(
     network: Network, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> Person:
     ana = network["ana"]
-    new_device = PollingNewDevice(bare(network, "phone"), error)
+    new_device = PollingNewDevice(add_blank_device(network, "phone"), error)
     monkeypatch.setattr(setup, "_print_link_code", new_device.start)
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
-    with ana.courier.playing(wait_for_letter=new_device.poll_or_raise):
+    with ana.courier.replace_calls(wait_for_letter=new_device.poll_or_raise):
         setup.link_on_old_device(None, ana.device, qr=False, as_json=False)
     return ana
 
@@ -85,8 +85,8 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
 
 
 def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -> None:
-    """If the relay creates no lock, the old device grants nothing, and linking ends on both."""
-    ana, phone = network["ana"], bare(network, "phone")
+    """If the relay creates no lock, the linking ends on both devices without a grant."""
+    ana, phone = network["ana"], add_blank_device(network, "phone")
     here = start_on_old_device(None, ana.device)
 
     def fail_to_create_lock(home: MailboxAddress) -> None:
