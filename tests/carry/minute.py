@@ -21,10 +21,10 @@ async def sweep_until_now(relay: Relay) -> None:
     mark = await relay.mail.read(last_sweep)
     while mark is not None and mark.is_clock_ahead(relay.clock.now()):
         then = mark.at + CLOCK_TOLERANCE
-        await expire_due(as_of(then, relay))
+        await expire_due(relay_at_time(then, relay))
         mark = await relay.mail.read(last_sweep)
 
 
-def as_of(moment: datetime, relay: Relay) -> Relay:
+def relay_at_time(moment: datetime, relay: Relay) -> Relay:
     """Return the same relay with a clock that shows ``moment``."""
     return replace(relay, clock=SettableClock(moment))

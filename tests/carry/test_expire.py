@@ -37,7 +37,7 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import Post, disk_relay, memory_relay, run, stream
+from tests.carry.relays import SampleMessage, disk_relay, memory_relay, run, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
@@ -46,22 +46,24 @@ from tests.in_memory.courier import run_sync
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CONTENT = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
-OF_PEOPLE = tuple(kind for kind in KEY_FIELDS if kind is not StoredSweep)
+KINDS_BESIDES_SWEEP = tuple(kind for kind in KEY_FIELDS if kind is not StoredSweep)
 DEVICE = DeviceId(b"D" * 16)
 
 
-async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
-    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
-    await accept(post.envelope(opens), post.token, relay)
+async def create_mailbox_and_post(
+    relay: Relay, message: SampleMessage, opens: int | None = None
+) -> None:
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay)
+    await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
+    await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
+    await accept(message.envelope(opens), message.token, relay)
 
 
-def count(relay: Relay, *kinds: type) -> int:
+def count_rows(relay: Relay, *kinds: type) -> int:
     return run(relay.mail.read(lambda view: sum(view.count(kind) for kind in kinds)))
 
 
-def blobs_in(relay: Relay) -> int:
+def blob_count(relay: Relay) -> int:
     assert isinstance(relay.blobs, MemoryBlobs)
     return len(relay.blobs)
 
@@ -76,106 +78,110 @@ def relay(clock: SettableClock) -> Relay:
     return memory_relay(clock)
 
 
-def by_use(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
+def by_use(relay: Relay, message: SampleMessage) -> Coroutine[Any, Any, None]:
     async def use() -> None:
-        attempt = post.attempt()
-        await acknowledge(post.mailbox, post.owner, post.id, relay)
-        await release_key_share(post.id, post.open, attempt, relay)
-        await finish_attempt(post.id, post.open, attempt, relay)
+        attempt = message.new_attempt()
+        await acknowledge(message.mailbox, message.owner, message.id, relay)
+        await release_key_share(message.id, message.open, attempt, relay)
+        await finish_attempt(message.id, message.open, attempt, relay)
 
     return use()
 
 
-def by_withdrawal(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
+def by_withdrawal(relay: Relay, message: SampleMessage) -> Coroutine[Any, Any, None]:
     async def use() -> None:
-        await withdraw(post.id, post.withdraw, relay)
+        await withdraw(message.id, message.withdraw, relay)
 
     return use()
 
 
-def by_time(relay: Relay, _: Post) -> Coroutine[Any, Any, None]:
+def by_time(relay: Relay, _: SampleMessage) -> Coroutine[Any, Any, None]:
     relay.clock.advance(days=7)  # type: ignore[attr-defined]
     return expire(relay)
 
 
 ENDINGS = [by_use, by_withdrawal, by_time]
-Ending = Callable[[Relay, Post], Coroutine[Any, Any, None]]
+Ending = Callable[[Relay, SampleMessage], Coroutine[Any, Any, None]]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
     relay: Relay, clock: SettableClock, ending: Ending
 ) -> None:
-    post = Post()
-    run_sync(arrive(relay, post, opens=1))
-    assert (count(relay, StoredLetter, StoredShare, StoredBlob), blobs_in(relay)) == (3, 1)
-    run_sync(ending(relay, post))
-    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
+    message = SampleMessage()
+    run_sync(create_mailbox_and_post(relay, message, opens=1))
+    assert (count_rows(relay, StoredLetter, StoredShare, StoredBlob), blob_count(relay)) == (3, 1)
+    run_sync(ending(relay, message))
+    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
     clock.advance(days=30, seconds=-1)
     run_sync(expire(relay))
-    assert count(relay, StoredEnvelope) == 1
+    assert count_rows(relay, StoredEnvelope) == 1
     clock.advance(seconds=1)
     run_sync(expire(relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, StoredMailbox, StoredToken) == 2
+    assert (
+        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        == count_rows(relay, StoredMailbox, StoredToken)
+        == 2
+    )
 
 
 def test_taking_back_again_does_not_keep_the_tombstone_longer(
     relay: Relay, clock: SettableClock
 ) -> None:
-    post = Post()
-    run_sync(arrive(relay, post))
-    run_sync(withdraw(post.id, post.withdraw, relay))
+    message = SampleMessage()
+    run_sync(create_mailbox_and_post(relay, message))
+    run_sync(withdraw(message.id, message.withdraw, relay))
     clock.advance(days=20)
-    run_sync(withdraw(post.id, post.withdraw, relay))
+    run_sync(withdraw(message.id, message.withdraw, relay))
     clock.advance(days=10)
     run_sync(expire(relay))
-    assert count(relay, StoredEnvelope) == 0
+    assert count_rows(relay, StoredEnvelope) == 0
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -> None:
     """No sweep has run: the reader is refused, and the content is deleted."""
-    post = Post()
-    run_sync(arrive(relay, post))
+    message = SampleMessage()
+    run_sync(create_mailbox_and_post(relay, message))
     clock.advance(days=7)
-    assert run_sync(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
+    assert run_sync(list_waiting_envelopes(message.mailbox, message.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
-        run_sync(release_key_share(post.id, post.open, post.attempt(), relay))
-    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    status = run_sync(envelope_status(post.id, post.withdraw, relay))
+        run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
+    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
+    status = run_sync(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.EXPIRED
 
 
 def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: SettableClock) -> None:
-    post = Post()
-    run_sync(arrive(relay, post, opens=1))
-    run_sync(release_key_share(post.id, post.open, post.attempt(), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox_and_post(relay, message, opens=1))
+    run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
     clock.advance(days=6)
     run_sync(expire(relay))
-    assert blobs_in(relay) == 1
+    assert blob_count(relay) == 1
     clock.advance(days=1)
     run_sync(expire(relay))
-    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
 
 
 def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableClock) -> None:
-    post = Post()
-    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
-    run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
+    run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
+    run_sync(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
     clock.advance(hours=24, seconds=-1)
     run_sync(expire(relay))
-    assert blobs_in(relay) == 1
+    assert blob_count(relay) == 1
     clock.advance(seconds=1)
     run_sync(expire(relay))
-    assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    assert run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
+    assert run_sync(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
 
 
 def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: SettableClock) -> None:
     """A blob's name is stored before its bytes, so a sweep finds them without a listing."""
-    post = Post()
-    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
+    run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
 
     class Crash(BaseException):
         pass
@@ -188,40 +194,46 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: Settable
     transact = relay.mail.transact
     relay.blobs.store = store_then_crash  # type: ignore[method-assign]
     with pytest.raises(Crash):
-        run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+        run_sync(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
     relay.mail.transact = transact  # type: ignore[method-assign]
-    assert (count(relay, StoredUpload), blobs_in(relay)) == (1, 1)
+    assert (count_rows(relay, StoredUpload), blob_count(relay)) == (1, 1)
     clock.advance(days=1)
     run_sync(expire(relay))
-    assert (count(relay, StoredUpload, OrphanBlob), blobs_in(relay)) == (0, 0)
+    assert (count_rows(relay, StoredUpload, OrphanBlob), blob_count(relay)) == (0, 0)
 
 
 def test_tokens_and_spent_keys_expire(relay: Relay, clock: SettableClock) -> None:
-    post = Post()
-    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     until = clock.now() + timedelta(days=10)
-    run_sync(register_send_token(post.mailbox, post.owner, post.granted(None, until), relay))
+    run_sync(
+        register_send_token(message.mailbox, message.owner, message.send_token(None, until), relay)
+    )
     keys = Prekeys((b"one",), b"fallback", b"xwing")
-    run_sync(replace_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
-    run_sync(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
-    assert count(relay, StoredToken, UsedOneTimeKey) == 2
+    run_sync(replace_prekeys(message.mailbox, message.owner, DEVICE, keys, relay))
+    run_sync(claim_prekeys(message.mailbox, message.token, DEVICE, relay))
+    assert count_rows(relay, StoredToken, UsedOneTimeKey) == 2
     clock.advance(days=10)
     run_sync(expire(relay))
-    assert count(relay, StoredToken, UsedOneTimeKey) == 1
+    assert count_rows(relay, StoredToken, UsedOneTimeKey) == 1
     clock.advance(days=20)
     run_sync(expire(relay))
-    assert count(relay, *OF_PEOPLE) == count(relay, StoredMailbox, ReusableKeys) == 2
+    assert (
+        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        == count_rows(relay, StoredMailbox, ReusableKeys)
+        == 2
+    )
 
 
 def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: SettableClock) -> None:
-    post = Post()
-    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
+    run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
     for _ in range(250):
-        run_sync(accept(post.letter(), post.token, relay))
+        run_sync(accept(message.new_envelope(), message.token, relay))
     clock.advance(days=7)
     run_sync(expire(relay))
-    assert (count(relay, StoredLetter), count(relay, StoredEnvelope)) == (0, 250)
+    assert (count_rows(relay, StoredLetter), count_rows(relay, StoredEnvelope)) == (0, 250)
 
 
 # --- bytes on the disk --------------------------------------------------------------------------
@@ -235,32 +247,34 @@ class ManyMessages:
         self.random_source = SeededRandomSource()
         self.posts = [self.post(n) for n in range(60)]
 
-    def post(self, number: int) -> Post:
+    def message(self, number: int) -> SampleMessage:
         sealed = self.random_source.token(300 + number * 97)
-        return Post(random_source=self.random_source, sealed=sealed)
+        return SampleMessage(random_source=self.random_source, sealed=sealed)
 
-    async def arrive(self) -> None:
-        await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
+    async def create_mailbox_and_post(self) -> None:
+        await asyncio.gather(
+            *(create_mailbox_and_post(self.relay, message, opens=1) for message in self.posts)
+        )
 
     async def open_and_withdraw(self) -> None:
         """Open a third of the messages and take a third back; the rest is to expire."""
-        for number, post in enumerate(self.posts):
+        for number, message in enumerate(self.posts):
             if number % 3 == 0:
-                await by_use(self.relay, post)
+                await by_use(self.relay, message)
             if number % 3 == 1:
-                await withdraw(post.id, post.withdraw, self.relay)
+                await withdraw(message.id, message.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
         """Return sixteen bytes of each part of every message."""
         whole = [
             part
-            for post in self.posts
-            for part in (post.sealed[:16], post.sealed[-16:], post.share.reveal()[:16])
+            for message in self.posts
+            for part in (message.sealed[:16], message.sealed[-16:], message.share.reveal()[:16])
         ]
-        return [*whole, *(post.blob[2000:2016] for post in self.posts)]
+        return [*whole, *(message.blob[2000:2016] for message in self.posts)]
 
 
-def found_in(folder: Path, planted: list[bytes]) -> int:
+def count_found(folder: Path, planted: list[bytes]) -> int:
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     return sum(any(secret in file for file in files) for secret in planted)
 
@@ -273,36 +287,50 @@ def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
         messages = ManyMessages(relay)
         planted = messages.secrets()
         asyncio.run(messages.arrive())
-        assert found_in(tmp_path, planted) == len(planted)
+        assert count_found(tmp_path, planted) == len(planted)
         asyncio.run(messages.open_and_withdraw())
         asyncio.run(expire(relay))
         ended = [
-            one for n, post in enumerate(messages.posts) if n % 3 < 2 for one in parts_of(post)
+            one
+            for n, message in enumerate(messages.posts)
+            if n % 3 < 2
+            for one in secret_parts(message)
         ]
-        assert found_in(tmp_path, ended) == 0
+        assert count_found(tmp_path, ended) == 0
         clock.advance(days=7)
         asyncio.run(expire(relay))
-        assert found_in(tmp_path, planted) == 0
-        ids = [post.id for post in messages.posts]
-        assert found_in(tmp_path, ids) == len(ids)
+        assert count_found(tmp_path, planted) == 0
+        ids = [message.id for message in messages.posts]
+        assert count_found(tmp_path, ids) == len(ids)
         clock.advance(days=30)
         asyncio.run(expire(relay))
-        assert found_in(tmp_path, ids) == 0
+        assert count_found(tmp_path, ids) == 0
 
 
-def parts_of(post: Post) -> list[bytes]:
-    return [post.sealed[:16], post.sealed[-16:], post.share.reveal()[:16], post.blob[2000:2016]]
+def secret_parts(message: SampleMessage) -> list[bytes]:
+    return [
+        message.sealed[:16],
+        message.sealed[-16:],
+        message.share.reveal()[:16],
+        message.blob[2000:2016],
+    ]
 
 
 @pytest.mark.threat("account-takeover")
 def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
     with disk_relay(tmp_path, SettableClock()) as relay:
-        post = Post()
-        asyncio.run(arrive(relay, post))
-        asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
-        tokens: list[Secret] = [post.owner, post.token, post.fetch, post.open, post.withdraw]
-        assert found_in(tmp_path, [token.reveal() for token in tokens]) == 0
-        assert found_in(tmp_path, [token_hash(token) for token in tokens]) == len(tokens)
+        message = SampleMessage()
+        asyncio.run(create_mailbox_and_post(relay, message))
+        asyncio.run(release_key_share(message.id, message.open, message.new_attempt(), relay))
+        tokens: list[Secret] = [
+            message.owner,
+            message.token,
+            message.fetch,
+            message.open,
+            message.withdraw,
+        ]
+        assert count_found(tmp_path, [token.reveal() for token in tokens]) == 0
+        assert count_found(tmp_path, [token_hash(token) for token in tokens]) == len(tokens)
 
 
 @pytest.mark.slow
@@ -324,26 +352,29 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
             mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in deleted])
         )
         asyncio.run(mail.overwrite_deleted())
-        assert found_in(tmp_path, [one.value.reveal() for one in kept]) == len(kept)
-        assert found_in(tmp_path, [one.value.reveal() for one in deleted]) == 0
+        assert count_found(tmp_path, [one.value.reveal() for one in kept]) == len(kept)
+        assert count_found(tmp_path, [one.value.reveal() for one in deleted]) == 0
 
 
 def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
     relay: Relay, clock: SettableClock
 ) -> None:
-    post = Post()
-    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    message = SampleMessage()
+    run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
+    run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
     with pytest.raises(NoSuchEnvelope, check=lambda error: "refused_until" in error.facts):
-        run_sync(withdraw(post.id, post.withdraw, relay))
+        run_sync(withdraw(message.id, message.withdraw, relay))
     clock.advance(minutes=59)
     run_sync(expire(relay))
-    assert count(relay, StoredEnvelope) == 1
+    assert count_rows(relay, StoredEnvelope) == 1
     clock.advance(minutes=1)
     run_sync(expire(relay))
-    assert count(relay, StoredEnvelope) == 0
-    run_sync(accept(post.envelope(blobs=False), post.token, relay))
-    assert run_sync(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert count_rows(relay, StoredEnvelope) == 0
+    run_sync(accept(message.envelope(blobs=False), message.token, relay))
+    assert (
+        run_sync(envelope_status(message.id, message.withdraw, relay)).state
+        is EnvelopeState.WAITING
+    )
 
 
 @pytest.mark.parametrize("days", [29, 30])
@@ -351,10 +382,10 @@ def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     relay: Relay, clock: SettableClock, days: int
 ) -> None:
     """The envelope may have been posted and opened after the backup was made."""
-    post, restored = Post(), StoredRestore(1, clock.now())
+    message, restored = SampleMessage(), StoredRestore(1, clock.now())
     run_sync(relay.mail.transact(lambda tx: tx.put(restored)))
     clock.advance(days=days)
     with pytest.raises(NoSuchEnvelope) as error:
-        run_sync(withdraw(post.id, post.withdraw, relay))
+        run_sync(withdraw(message.id, message.withdraw, relay))
     assert ("refused_until" in error.value.facts) is (days == 30)
-    assert count(relay, StoredEnvelope) == 1  # a later post is refused, too
+    assert count_rows(relay, StoredEnvelope) == 1  # a later post is refused, too

@@ -15,8 +15,8 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, Post, memory_relay
-from tests.carry.test_expire import arrive, blobs_in, count
+from tests.carry.relays import NOON, SampleMessage, memory_relay
+from tests.carry.test_expire import create_mailbox_and_post, blob_count, count_rows
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
@@ -29,15 +29,15 @@ class EnvelopeLife(RuleBasedStateMachine):
     """One envelope at a relay, compared with a simple model of what the relay promises."""
 
     @initialize(opens=st.none() | st.integers(1, 3))
-    def post(self, opens: int | None) -> None:
+    def message(self, opens: int | None) -> None:
         self.clock = SettableClock()
         self.relay = memory_relay(self.clock)
-        self.one = Post(until=NOON + 2 * HOUR)
+        self.one = SampleMessage(until=NOON + 2 * HOUR)
         self.opens = opens
         self.given: set[bytes] = set()
         self.finished: set[bytes] = set()
         self.taken_back = self.delivered = self.expired_unseen = False
-        run_sync(arrive(self.relay, self.one, opens))
+        run_sync(create_mailbox_and_post(self.relay, self.one, opens))
 
     def is_late(self) -> bool:
         return self.clock.now() >= self.one.until
@@ -90,7 +90,7 @@ class EnvelopeLife(RuleBasedStateMachine):
     def sweep(self) -> None:
         run_sync(expire(self.relay))
         if self.taken_back or self.is_late() or self.is_used_up():
-            assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
+            assert (count_rows(self.relay, StoredShare), blob_count(self.relay)) == (0, 0)
 
     @invariant()
     def waiting_page_matches_the_model(self) -> None:
@@ -101,7 +101,7 @@ class EnvelopeLife(RuleBasedStateMachine):
     @invariant()
     def withdrawn_envelope_has_no_content(self) -> None:
         if self.taken_back:
-            assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
+            assert (count_rows(self.relay, StoredShare), blob_count(self.relay)) == (0, 0)
 
     @invariant()
     def status_matches_the_model(self) -> None:

@@ -29,7 +29,7 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import Post, new_relay, run, stored_blobs, stream
+from tests.carry.relays import SampleMessage, new_relay, run, stored_blob_count, stream
 from tests.deterministic import SeededRandomSource, SettableClock
 
 # The event loop's wake-up channel is a socket pair.
@@ -43,13 +43,13 @@ def relay() -> Relay:
     return new_relay(SettableClock())
 
 
-def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> Post:
-    post = Post(random_source=SeededRandomSource(calls=first_call))
-    run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
-    run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
-    run(accept(post.envelope(opens), post.token, relay))
-    return post
+def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> SampleMessage:
+    message = SampleMessage(random_source=SeededRandomSource(calls=first_call))
+    run(create_mailbox(message.mailbox, token_hash(message.owner), relay))
+    run(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
+    run(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
+    run(accept(message.envelope(opens), message.token, relay))
+    return message
 
 
 def count(relay: Relay, *kinds: type) -> int:
@@ -61,45 +61,45 @@ def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: boo
 
 
 def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
-    post = post_message(relay)
+    message = post_message(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
-        run(release_key_share(post.id, post.open, post.attempt(), relay))
-    status = run(envelope_status(post.id, post.withdraw, relay))
+        run(release_key_share(message.id, message.open, message.new_attempt(), relay))
+    status = run(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.LOST
     assert count(relay, StoredShare, StoredBlob, StoredLetter, StoredAttempt, OrphanBlob) == 0
-    assert stored_blobs(relay) == 0
-    assert run(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
+    assert stored_blob_count(relay) == 0
+    assert run(withdraw(message.id, message.withdraw, relay)).state is EnvelopeState.LOST
 
 
 def test_opened_envelope_stays_opened_but_releases_no_share(relay: Relay) -> None:
-    post = post_message(relay)
-    attempt = post.attempt()
-    run(release_key_share(post.id, post.open, attempt, relay))
+    message = post_message(relay)
+    attempt = message.new_attempt()
+    run(release_key_share(message.id, message.open, attempt, relay))
     restore(relay)
-    status = run(envelope_status(post.id, post.withdraw, relay))
+    status = run(envelope_status(message.id, message.withdraw, relay))
     assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
-    for one in (attempt, post.attempt()):
+    for one in (attempt, message.new_attempt()):
         with pytest.raises(UsedUp):
-            run(release_key_share(post.id, post.open, one, relay))
+            run(release_key_share(message.id, message.open, one, relay))
 
 
 def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
-    post = post_message(relay)
-    letter = post.letter()
-    run(accept(letter, post.token, relay))
+    message = post_message(relay)
+    letter = message.new_envelope()
+    run(accept(letter, message.token, relay))
     assert restore(relay) == 1
     assert count(relay, StoredLetter) == 1
-    assert run(envelope_status(letter.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert run(envelope_status(letter.id, message.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> None:
-    post, device = post_message(relay), DeviceId(bytes(16))
+    message, device = post_message(relay), DeviceId(bytes(16))
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
-    run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
+    run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))
     restore(relay)
     assert count(relay, StoredOneTimeKey) == 0
-    bundle = run(claim_prekeys(post.mailbox, post.token, device, relay))
+    bundle = run(claim_prekeys(message.mailbox, message.token, device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")
 
 
@@ -111,16 +111,19 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     """It waited in the sender's outbox. The first copy may have been opened before or after the
     backup.
     """
-    first, second = post_message(relay, opens=1), Post(random_source=SeededRandomSource(calls=1000))
+    first, second = (
+        post_message(relay, opens=1),
+        SampleMessage(random_source=SeededRandomSource(calls=1000)),
+    )
     second.group = first.group
     if opened:
-        run(release_key_share(first.id, first.open, first.attempt(), relay))
+        run(release_key_share(first.id, first.open, first.new_attempt(), relay))
     restore(relay)
     run(create_mailbox(second.mailbox, token_hash(second.owner), relay))
-    run(register_send_token(second.mailbox, second.owner, second.granted(), relay))
+    run(register_send_token(second.mailbox, second.owner, second.send_token(), relay))
     run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):
-        run(release_key_share(second.id, second.open, second.attempt(), relay))
+        run(release_key_share(second.id, second.open, second.new_attempt(), relay))
     assert count(relay, StoredShare) == 0
     relay.clock.advance(days=8)  # type: ignore[attr-defined]
     run(expire(relay))
@@ -140,18 +143,21 @@ def test_groups_are_used_up_in_several_batches(
 
 
 def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None:
-    post = post_message(relay, opens=2)
-    run(release_key_share(post.id, post.open, post.attempt(), relay))
+    message = post_message(relay, opens=2)
+    run(release_key_share(message.id, message.open, message.new_attempt(), relay))
     restore(relay, with_shares=True)
-    run(release_key_share(post.id, post.open, post.attempt(), relay))
+    run(release_key_share(message.id, message.open, message.new_attempt(), relay))
     with pytest.raises(UsedUp):
-        run(release_key_share(post.id, post.open, post.attempt(), relay))
+        run(release_key_share(message.id, message.open, message.new_attempt(), relay))
 
 
 def test_with_shares_nothing_is_lost(relay: Relay) -> None:
-    post = post_message(relay)
+    message = post_message(relay)
     assert restore(relay, with_shares=True) == 0
-    assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert (
+        run(release_key_share(message.id, message.open, message.new_attempt(), relay))
+        == message.share
+    )
 
 
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
@@ -161,34 +167,34 @@ def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
     assert stored is not None
     assert restore(relay, frozenset({stored.name}), with_shares=True) == 1
     with pytest.raises(NoSuchEnvelope):
-        run(release_key_share(lost.id, lost.open, lost.attempt(), relay))
-    assert run(release_key_share(kept.id, kept.open, kept.attempt(), relay)) == kept.share
+        run(release_key_share(lost.id, lost.open, lost.new_attempt(), relay))
+    assert run(release_key_share(kept.id, kept.open, kept.new_attempt(), relay)) == kept.share
 
 
 def test_unreferenced_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
-    post = post_message(relay)
-    other = replace(post.deposit(), id=BlobId(post.random_source.token(16)))
-    run(upload_blob(other, post.token, stream(post.blob), relay))
+    message = post_message(relay)
+    other = replace(message.blob_deposit(), id=BlobId(message.random_source.token(16)))
+    run(upload_blob(other, message.token, stream(message.blob), relay))
     stored = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
     assert stored is not None
     restore(relay, frozenset({stored.name}), with_shares=True)
     assert count(relay, OrphanBlob) == 0
-    assert run(upload_blob(other, post.token, stream(post.blob), relay))
+    assert run(upload_blob(other, message.token, stream(message.blob), relay))
 
 
 def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
-    post = post_message(relay)
-    other = replace(post.deposit(), id=BlobId(post.random_source.token(16)))
+    message = post_message(relay)
+    other = replace(message.blob_deposit(), id=BlobId(message.random_source.token(16)))
 
     async def broken() -> AsyncIterator[bytes]:
-        yield post.blob[:10]
+        yield message.blob[:10]
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        run(upload_blob(other, post.token, broken(), relay))
+        run(upload_blob(other, message.token, broken(), relay))
     restore(relay, with_shares=True)
     assert count(relay, StoredUpload) == 0
-    assert run(upload_blob(other, post.token, stream(post.blob), relay))
+    assert run(upload_blob(other, message.token, stream(message.blob), relay))
 
 
 def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:

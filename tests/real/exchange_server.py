@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import uvicorn
 from starlette.types import ASGIApp
 
-from tests.serving.certificates import Pair
+from tests.serving.certificates import CertificateFiles
 
 
 class DelayedClock:
@@ -29,7 +29,7 @@ class DelayedClock:
 
 
 @contextmanager
-def serve_app(app: ASGIApp, pair: Pair | None = None) -> Iterator[int]:
+def serve_app(app: ASGIApp, pair: CertificateFiles | None = None) -> Iterator[int]:
     """Serve the app until the context ends, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import h11
 
 from tests.in_memory.courier import App, run_sync
-from tests.serving.certificates import Pair
+from tests.serving.certificates import CertificateFiles
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
@@ -28,7 +28,7 @@ class RecordedRequest:
     """One request as the relay sees it."""
 
     connection: int
-    hello: bytes  # the TLS ClientHello without its random parts
+    client_hello: bytes  # the TLS ClientHello without its random parts
     ticket: bytes | None  # of the session that the client wants to resume
     resumed: bool
     method: str
@@ -60,11 +60,11 @@ class HostileRelay:
     app: App
     listener: socket.socket
     context: ssl.SSLContext
-    seen: list[RecordedRequest] = field(default_factory=list)
+    recorded_requests: list[RecordedRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._connections, self._cookies = 0, 0
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -83,24 +83,24 @@ class HostileRelay:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with connection, suppress(OSError, h11.RemoteProtocolError):
             connection.settimeout(60)
-            hello, ticket = parse_client_hello(_peek_client_hello(connection))
+            client_hello, ticket = parse_client_hello(_peek_client_hello(connection))
             with self.context.wrap_socket(connection, server_side=True) as tls:
-                self._serve_requests(tls, number, hello, ticket)
+                self._serve_requests(tls, number, client_hello, ticket)
 
     def _serve_requests(
-        self, tls: ssl.SSLSocket, number: int, hello: bytes, ticket: bytes | None
+        self, tls: ssl.SSLSocket, number: int, client_hello: bytes, ticket: bytes | None
     ) -> None:
         http = h11.Connection(h11.SERVER)
-        while (request := _read(http, tls)) is not None:
+        while (request := _read_request(http, tls)) is not None:
             head, body = request
             received = next((value for name, value in head.headers if name == b"cookie"), None)
-            with self._one_at_a_time:
+            with self._lock:
                 self._cookies += 1
                 cookie = received or b"who=%d" % self._cookies
-                self.seen.append(
+                self.recorded_requests.append(
                     RecordedRequest(
                         number,
-                        hello,
+                        client_hello,
                         ticket,
                         bool(tls.session_reused),
                         head.method.decode(),
@@ -122,7 +122,7 @@ class HostileRelay:
 
 
 @contextmanager
-def hostile_relay(pair: Pair) -> Iterator[HostileRelay]:
+def run_hostile_relay(pair: CertificateFiles) -> Iterator[HostileRelay]:
     """Run a hostile relay, which has no application yet: set its ``app``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
@@ -142,7 +142,7 @@ async def _no_application(*_: Any) -> None:
     raise AssertionError("a request came before an application was set")
 
 
-def _read(http: h11.Connection, tls: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
+def _read_request(http: h11.Connection, tls: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
     """Return the next request and its body, or None if the client has closed the connection."""
     head, body = None, bytearray()
     while True:

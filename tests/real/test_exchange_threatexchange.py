@@ -25,7 +25,7 @@ from entrenous.stop.store.open_gate import open_platform
 from tests.real.exchange_server import run_connect_proxy, serve_app
 from tests.real.test_exchange_fetched import run_exchange_command, stored_hashes
 from tests.real.test_exchange_tx import run_tx
-from tests.serving.certificates import own_authority
+from tests.serving.certificates import write_authority_and_certificate
 from tests.stop.exchange.exchange_for_tests import fake_hash
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
@@ -102,7 +102,7 @@ def _requested_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
 @contextmanager
 def served_to_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the graph; yield the environment in which ``tx`` finds it instead of Meta's server."""
-    ca, pair = own_authority(folder, HOST)
+    ca, pair = write_authority_and_certificate(folder, HOST)
     with serve_app(graph.app, pair) as port, run_connect_proxy(port) as proxy:
         yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 

@@ -24,7 +24,7 @@ from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import run_program
 from tests.real.exchange_server import DelayedClock, run_connect_proxy, serve_app
-from tests.serving.certificates import own_authority
+from tests.serving.certificates import write_authority_and_certificate
 from tests.stop.exchange.exchange_for_tests import (
     PEOPLE_BANK,
     ExchangeSetup,
@@ -88,7 +88,7 @@ def serving_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]
 def serving_ncmec(exchange_setup: ExchangeSetup, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the exchange; yield the environment in which the client finds it instead of NCMEC."""
     _, key = exchange_setup.add_partner()
-    ca, pair = own_authority(folder, HOST)
+    ca, pair = write_authority_and_certificate(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(exchange_setup.exchange)))])
     with serve_app(app, pair) as port, run_connect_proxy(port) as proxy:
         yield {

@@ -40,7 +40,7 @@ from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
 from tests.real.exchange_server import DelayedClock, run_connect_proxy, serve_app
-from tests.serving.certificates import own_authority
+from tests.serving.certificates import write_authority_and_certificate
 from tests.stop.exchange.exchange_for_tests import fake_hash
 
 TREE, PYTHON = (os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON"))
@@ -227,7 +227,7 @@ def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
 @contextmanager
 def serving_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the exchange; yield the environment in which HMA finds it instead of NCMEC."""
-    ca, pair = own_authority(folder, HOST)
+    ca, pair = write_authority_and_certificate(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(our_gate.exchange)))])
     with serve_app(app, pair) as port, run_connect_proxy(port) as proxy:
         yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}

@@ -69,7 +69,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.real.stage import names_and_contents
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
@@ -121,7 +121,7 @@ class DeviceAtRelay:
 def created_ana(folder: Path) -> Iterator[DeviceAtRelay]:
     with (
         disk_relay(folder / "relay", SettableClock()) as relay,
-        served(relay_app(relay)) as url,
+        serve_app(relay_app(relay)) as url,
         new_relay_client() as client,
     ):
         ana = DeviceAtRelay(folder, url, HttpCourier(client))

@@ -22,7 +22,7 @@ from entrenous.device.store.vault_folder import read_vault_head
 from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
@@ -56,7 +56,7 @@ class TwoRelays:
     def start(self, name: str) -> str:
         stack = ExitStack()
         relay = stack.enter_context(disk_relay(self.folder / name, SettableClock()))
-        self.urls[name] = stack.enter_context(served(relay_app(relay)))
+        self.urls[name] = stack.enter_context(serve_app(relay_app(relay)))
         self.running[name] = stack
         return self.urls[name]
 

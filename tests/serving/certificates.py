@@ -18,14 +18,14 @@ from cryptography.x509.oid import NameOID
 
 
 @dataclass(frozen=True)
-class Pair:
+class CertificateFiles:
     cert: Path
     key: Path
 
 
-def certificate(
+def write_certificate_files(
     folder: Path, begins_days: float = -1, lasts_days: float = 90, names: Iterable[str] = ()
-) -> Pair:
+) -> CertificateFiles:
     """Write a self-signed certificate for localhost, 127.0.0.1 and ``names``, and its key.
 
     It is valid for ``lasts_days``, beginning in ``begins_days`` (which may be negative).
@@ -45,7 +45,7 @@ def certificate(
     return _write_pair(folder, key, signed)
 
 
-def own_authority(folder: Path, host: str) -> tuple[Path, Pair]:
+def write_authority_and_certificate(folder: Path, host: str) -> tuple[Path, CertificateFiles]:
     """Write the certificate of a test authority, and one that it issued for ``host`` and 127.0.0.1.
 
     The server's file contains both, so that clients get the whole chain. From Python 3.13 on,
@@ -106,8 +106,10 @@ def _issued(
     )
 
 
-def _write_pair(folder: Path, key: ec.EllipticCurvePrivateKey, *shown: x509.Certificate) -> Pair:
-    pair = Pair(folder / "cert.pem", folder / "key.pem")
+def _write_pair(
+    folder: Path, key: ec.EllipticCurvePrivateKey, *shown: x509.Certificate
+) -> CertificateFiles:
+    pair = CertificateFiles(folder / "cert.pem", folder / "key.pem")
     pair.cert.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in shown))
     pair.key.touch(0o600)
     pair.key.write_bytes(
@@ -120,7 +122,9 @@ def _write_pair(folder: Path, key: ec.EllipticCurvePrivateKey, *shown: x509.Cert
     return pair
 
 
-def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> str | None:
+def negotiated_tls_version(
+    url: str, pair: CertificateFiles, newest: ssl.TLSVersion | None = None
+) -> str | None:
     """Return the TLS version negotiated with a client that trusts only this certificate."""
     context = ssl.create_default_context(cafile=str(pair.cert))
     if newest is not None:
@@ -133,14 +137,14 @@ def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> st
         return secure.version()
 
 
-def renewed(folder: Path, process: int, url: str) -> Pair:
+def renew_certificate(folder: Path, process: int, url: str) -> CertificateFiles:
     """Replace the certificate, and send SIGHUP until the running server presents the new one."""
-    new = certificate(folder)
+    new = write_certificate_files(folder)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         os.kill(process, signal.SIGHUP)
         try:
-            assert version_of(url, new) == "TLSv1.3"
+            assert negotiated_tls_version(url, new) == "TLSv1.3"
         except ssl.SSLCertVerificationError:
             time.sleep(0.05)
         else:

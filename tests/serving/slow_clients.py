@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.serving.certificates import Pair
+from tests.serving.certificates import CertificateFiles
 
 #: Each costs a stranger one packet, so a server that logged them would fill its disk.
 MALFORMED = (
@@ -26,7 +26,9 @@ _ENDLESS_HEADS = (  # the start of each, and the piece that is repeated
 _SOCKETS_BYTES = 16 << 20  # the most that both sockets' buffers hold
 
 
-def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.socket:
+def open_connection(
+    url: str, pair: CertificateFiles | None, receive_buffer: int = 0
+) -> socket.socket:
     """Connect, with TLS if a certificate is given; ``receive_buffer`` is in bytes."""
     raw = socket.socket()
     if receive_buffer:
@@ -39,12 +41,12 @@ def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.so
     return context.wrap_socket(raw, server_hostname="localhost")
 
 
-def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
+def assert_refuses_endless_heads(url: str, pair: CertificateFiles | None) -> None:
     """Check that each endless head gets a 431, and that the rest of it is not read."""
 
     def refused_after(head: tuple[bytes, bytes]) -> int:
         start, piece = head
-        with connected(url, pair) as client:
+        with open_connection(url, pair) as client:
             client.sendall(start + piece[:40_000])
             assert client.recv(100).startswith(b"HTTP/1.1 431 ")
             return sum(map(len, _pieces_sent(client, piece)))
@@ -57,7 +59,7 @@ def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
 def send_malformed(url: str) -> None:
     """Send each malformed request, and check that it is refused."""
     for request in MALFORMED:
-        with connected(url, None) as client:
+        with open_connection(url, None) as client:
             client.sendall(request)
             assert client.recv(1000).startswith(b"HTTP/1.1 4")
 

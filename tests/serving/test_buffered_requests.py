@@ -20,9 +20,9 @@ from entrenous.serving.buffered_requests import (
 )
 from tests.fuzz.targets.web import reads_like_the_parser
 
-GET = b"GET /held?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n"
-PUT = b"PUT /held HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
-OTHER = b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n"
+GET_REQUEST = b"GET /held?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n"
+PUT_REQUEST = b"PUT /held HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+UNBUFFERED_REQUEST = b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 FRAGMENTS = st.lists(
@@ -72,20 +72,20 @@ SIMPLE_REQUESTS = st.builds(
 
 
 @given(FRAGMENTS | SIMPLE_REQUESTS)
-@example(GET)
-@example(PUT)
-@example(GET + GET)
-@example(PUT[:-1])
-@example(GET.replace(b"Host", b"Content-Length: 9999999999\r\nHost"))
+@example(GET_REQUEST)
+@example(PUT_REQUEST)
+@example(GET_REQUEST + GET_REQUEST)
+@example(PUT_REQUEST[:-1])
+@example(GET_REQUEST.replace(b"Host", b"Content-Length: 9999999999\r\nHost"))
 def test_buffered_requests_match_the_real_parser(data: bytes) -> None:
     assert reads_like_the_parser(data)
 
 
 def test_simple_requests_are_buffered() -> None:
-    assert parse_buffered_request(PUT) == BufferedRequest(
+    assert parse_buffered_request(PUT_REQUEST) == BufferedRequest(
         "PUT", "/held", "", {"host": "a", "content-length": "4"}, b"body"
     )
-    buffered = parse_buffered_request(GET)
+    buffered = parse_buffered_request(GET_REQUEST)
     assert buffered is not None
     assert (buffered.query, buffered.headers["authorization"]) == ("after=3", "Bearer x")
 
@@ -113,7 +113,7 @@ class FakeTransport(asyncio.Transport):
         self.paused = False
 
 
-class App:
+class BufferingApp:
     """Accepts requests for ``/held``, and answers them when allowed."""
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class Connection:
     """A connection: its protocol, its transport and its application."""
 
     def __init__(self, keep_alive_s: int = 30) -> None:
-        self.app, self.transport = App(), FakeTransport()
+        self.app, self.transport = BufferingApp(), FakeTransport()
         config = uvicorn.Config(self.app, log_config=None, timeout_keep_alive=keep_alive_s)
         self.protocol = BufferedProtocol(config, ServerState(), {})
         self.protocol.connection_made(self.transport)
@@ -154,8 +154,10 @@ def run_scenario(scenario: Callable[[], Any]) -> None:
 def test_pipelined_requests_are_answered_in_order() -> None:
     async def scenario() -> None:
         connection = Connection()
-        connection.protocol.data_received(PUT)
-        connection.protocol.data_received(OTHER + GET)  # arrives before the first is answered
+        connection.protocol.data_received(PUT_REQUEST)
+        connection.protocol.data_received(
+            UNBUFFERED_REQUEST + GET_REQUEST
+        )  # arrives before the first is answered
         assert await connection.settle() == b""
         connection.app.answer_next()
         assert (await connection.settle()).startswith(
@@ -164,7 +166,7 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         answers = await connection.settle()
         assert answers.count(b"HTTP/1.1") == 3  # the parser got both, as they came in one piece
         assert answers.count(b"by the parser") == 2
-        connection.protocol.data_received(GET)
+        connection.protocol.data_received(GET_REQUEST)
         connection.app.answer_next()
         assert (await connection.settle()).endswith(b"\r\n\r\nok")
 
@@ -174,10 +176,10 @@ def test_pipelined_requests_are_answered_in_order() -> None:
 def test_request_in_pieces_is_left_to_the_parser() -> None:
     async def scenario() -> None:
         connection = Connection()
-        connection.protocol.data_received(PUT[:20])
-        connection.protocol.data_received(PUT[20:])
+        connection.protocol.data_received(PUT_REQUEST[:20])
+        connection.protocol.data_received(PUT_REQUEST[20:])
         assert b"by the parser" in await connection.settle()
-        connection.protocol.data_received(PUT[:-1])
+        connection.protocol.data_received(PUT_REQUEST[:-1])
         connection.protocol.data_received(b"y")
         assert (await connection.settle()).count(b"by the parser") == 2
         assert not connection.app.unanswered
@@ -198,7 +200,7 @@ def test_malformed_request_is_refused_by_the_parser() -> None:
 def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
     async def scenario() -> None:
         busy, idle = Connection(), Connection()
-        busy.protocol.data_received(PUT)
+        busy.protocol.data_received(PUT_REQUEST)
         busy.protocol.shutdown()
         idle.protocol.shutdown()
         assert (busy.transport.closed, idle.transport.closed) == (False, True)
@@ -212,8 +214,8 @@ def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
 def test_pipelined_flood_stops_reading_until_the_answer() -> None:
     async def scenario() -> None:
         connection = Connection()
-        connection.protocol.data_received(PUT)
-        connection.protocol.data_received(OTHER * 2200)
+        connection.protocol.data_received(PUT_REQUEST)
+        connection.protocol.data_received(UNBUFFERED_REQUEST * 2200)
         assert connection.transport.paused
         connection.app.answer_next()
         assert (await connection.settle()).count(b"HTTP/1.1") > 1
@@ -224,7 +226,7 @@ def test_pipelined_flood_stops_reading_until_the_answer() -> None:
 def test_closed_connection_is_not_answered() -> None:
     async def scenario() -> None:
         connection = Connection()
-        connection.protocol.data_received(PUT)
+        connection.protocol.data_received(PUT_REQUEST)
         connection.protocol.connection_lost(None)
         connection.app.answer_next()
         assert connection.transport.sent == b""
@@ -232,11 +234,11 @@ def test_closed_connection_is_not_answered() -> None:
     run_scenario(scenario)
 
 
-@pytest.mark.parametrize("second", [PUT, OTHER])
+@pytest.mark.parametrize("second", [PUT_REQUEST, UNBUFFERED_REQUEST])
 def test_keep_alive_timeout_closes_only_idle_connections(second: bytes) -> None:
     async def scenario() -> None:
         connection = Connection(keep_alive_s=0)
-        connection.protocol.data_received(PUT)
+        connection.protocol.data_received(PUT_REQUEST)
         connection.protocol.timeout_keep_alive_handler()
         assert not connection.transport.closed
         connection.app.answer_next()

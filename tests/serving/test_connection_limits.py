@@ -13,7 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import LimitedConnections, raise_file_limit_for_connections
-from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, FakeTransport
+from tests.serving.test_buffered_requests import (
+    GET_REQUEST,
+    UNBUFFERED_REQUEST,
+    PUT_REQUEST,
+    BufferingApp,
+    FakeTransport,
+)
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -33,7 +39,7 @@ class FakeTransportWithBuffer(FakeTransport):
         return self.unread
 
 
-class BodyReadingApp(App):
+class BodyReadingApp(BufferingApp):
     """Reads the whole body before it answers, unless ``answers_early`` is set."""
 
     answers_early = False
@@ -114,7 +120,7 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
     run_scenario(scenario)
 
 
-@pytest.mark.parametrize("first", [PUT, OTHER])
+@pytest.mark.parametrize("first", [PUT_REQUEST, UNBUFFERED_REQUEST])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
     """After that, the next head has ten seconds of its own. ``first`` is buffered or parsed."""
 
@@ -125,7 +131,7 @@ def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> Non
         await server.wait(25)
         assert closed(idle, blank, next_) == [False, False, False]
         blank.data_received(b"\r\n")  # which stops uvicorn's timer, and begins no request
-        next_.data_received(GET[:9])
+        next_.data_received(GET_REQUEST[:9])
         await server.wait(9)
         assert closed(idle, blank, next_) == [True, True, False]
         await server.wait(3)
@@ -138,7 +144,7 @@ def test_connection_being_answered_is_not_closed() -> None:
     """A device may wait a minute for a letter."""
 
     async def scenario(server: LimitedServer) -> None:
-        waiting, uploading = server.connect(PUT), server.connect(HALF)
+        waiting, uploading = server.connect(PUT_REQUEST), server.connect(HALF)
         await server.wait(300)
         assert closed(waiting, uploading) == [False, False]
 
@@ -205,7 +211,7 @@ CHUNKED = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n
         (HEAD_START, PIECE),
         (b"GET /", PIECE),
         (b"", b"\r\n" * 1000),
-        (OTHER, b"\r\n" * 1000),
+        (UNBUFFERED_REQUEST, b"\r\n" * 1000),
     ],
     ids=["lines", "a line", "a name", "an address", "nothing", "nothing behind a request"],
 )
@@ -293,11 +299,11 @@ def test_longest_waiting_connection_is_closed_when_full() -> None:
     """It may be silent, or have sent half a head or little of a body."""
 
     async def scenario(server: LimitedServer) -> None:
-        busy, large = server.connect(PUT), server.connect(HALF, b"x" * 70_000)
+        busy, large = server.connect(PUT_REQUEST), server.connect(HALF, b"x" * 70_000)
         body = server.connect(HALF, b"x")
         await server.wait(2)
         silent = server.connect()
-        newer = server.connect(GET)
+        newer = server.connect(GET_REQUEST)
         server.app.unanswered.pop()  # it is never answered
         assert closed(busy, large, body, silent, newer) == [False, False, True, False, False]
         newest = server.connect()
@@ -309,7 +315,7 @@ def test_longest_waiting_connection_is_closed_when_full() -> None:
 
 def test_new_connection_is_refused_when_none_can_be_closed() -> None:
     async def scenario(server: LimitedServer) -> None:
-        busy = [server.connect(PUT), server.connect(PUT)]
+        busy = [server.connect(PUT_REQUEST), server.connect(PUT_REQUEST)]
         assert closed(*busy, server.connect()) == [False, False, True]
         server.app.answer_next()
         await let_tasks_run()

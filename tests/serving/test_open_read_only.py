@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.serving.host_checks import open_read_only
-from tests.carry.relays import Post, disk_relay
+from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
@@ -22,10 +22,10 @@ def count(mail: Path) -> int:
 
 
 def test_running_relays_database_is_read(tmp_path: Path) -> None:
-    post = Post()
+    message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
         for number in range(3):
-            box = MailboxId(post.random_source.token(16))
+            box = MailboxId(message.random_source.token(16))
             asyncio.run(create_mailbox(box, bytes(32), relay))
             assert count(tmp_path / "mail.db") == number + 1
 

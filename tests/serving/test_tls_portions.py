@@ -14,7 +14,7 @@ from entrenous.serving.connection_limits import WRITE_PORTION_BYTES, PortionedWr
 from entrenous.serving.http_server import listening_socket
 from entrenous.serving.tls import TlsCertificate
 from tests.deterministic import SeededRandomSource
-from tests.serving.certificates import Pair, certificate
+from tests.serving.certificates import CertificateFiles, write_certificate_files
 
 DATA = SeededRandomSource().token(3_000_000)
 NOT_COUNTED_BYTES = 1 << 20  # a portion or two, and both sockets' buffers
@@ -107,7 +107,7 @@ class Server(asyncio.Protocol):
 def test_tls_connection_reports_its_unread_bytes(
     tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    pair = certificate(tmp_path)
+    pair = write_certificate_files(tmp_path)
 
     async def story() -> None:
         server = Server()
@@ -129,7 +129,7 @@ def test_tls_connection_reports_its_unread_bytes(
         runner.run(story())
 
 
-def connect(port: int, pair: Pair) -> ssl.SSLSocket:
+def connect(port: int, pair: CertificateFiles) -> ssl.SSLSocket:
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.settimeout(20)

@@ -9,15 +9,15 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.wire.encodings import to_base64url
-from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post, disk_relay
+from tests.carry.operate.test_backup_files import create_mailbox_with_message
+from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
-def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
+def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
     assert run(["relay", *arguments, "--json"], {}) == status
     return json.loads(capsys.readouterr().out)
 
@@ -26,7 +26,7 @@ def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str, status: int 
 def data(tmp_path: Path) -> Path:
     """Return the folder of a relay with one message."""
     with disk_relay(tmp_path / "relay", SettableClock()) as relay:
-        asyncio.run(fill(relay, Post()))
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
     (tmp_path / "relay").chmod(0o700)
     return tmp_path / "relay"
 
@@ -35,9 +35,11 @@ def test_default_settings_pass_the_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "relay.toml"
-    answer = relay_json(capsys, "init", "--out", str(settings))
+    answer = run_relay_command(capsys, "init", "--out", str(settings))
     assert answer == {"schema": "entrenous/relay-init/1", "settings": str(settings)}
-    checked = relay_json(capsys, "check", "--settings", str(settings), "--listen", "127.0.0.1:0")
+    checked = run_relay_command(
+        capsys, "check", "--settings", str(settings), "--listen", "127.0.0.1:0"
+    )
     assert checked["ok"]
     assert [one["part"] for one in checked["findings"]][:2] == ["folder", "disk"]
 
@@ -56,7 +58,9 @@ def test_a_fault_is_exit_status_1_and_is_named(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data.chmod(0o755)
-    answer = relay_json(capsys, "check", "--data", str(data), "--listen", "127.0.0.1:0", status=1)
+    answer = run_relay_command(
+        capsys, "check", "--data", str(data), "--listen", "127.0.0.1:0", status=1
+    )
     assert not answer["ok"]
     assert [one["part"] for one in answer["findings"] if not one["ok"]] == ["folder"]
     assert run(["relay", "check", "--data", str(data), "--listen", "127.0.0.1:0"], {}) == 1
@@ -81,7 +85,7 @@ def test_misspelled_setting_stops_every_command(
 
 
 def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = relay_json(capsys, "stats", "--data", str(data))
+    answer = run_relay_command(capsys, "stats", "--data", str(data))
     assert answer.pop("free_bytes") > 0
     assert answer == {
         "schema": "entrenous/relay-stats/1",
@@ -99,9 +103,9 @@ def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixtu
         "swept_at": None,
     }
     assert run(["relay", "stats", "--data", str(data)], {}) == 0
-    printed, post = capsys.readouterr().out, Post()
+    printed, message = capsys.readouterr().out, SampleMessage()
     assert "1 mailboxes" in printed
-    for one in (post.mailbox, post.id, post.blob_id):
+    for one in (message.mailbox, message.id, message.blob_id):
         assert to_base64url(one) not in printed
         assert one.hex() not in printed
 

@@ -17,7 +17,7 @@ from entrenous.base.errors import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import Post
+from tests.carry.relays import SampleMessage
 from tests.deterministic import SeededRandomSource
 from tests.ready import start_program
 
@@ -38,19 +38,19 @@ def running_relay(folder: Path) -> Iterator[str]:
             process.kill()
 
 
-def sent(courier: HttpCourier, url: str, number: int) -> Post:
-    post = Post(
+def send_message(courier: HttpCourier, url: str, number: int) -> SampleMessage:
+    message = SampleMessage(
         until=datetime.now(UTC) + timedelta(days=3),
         random_source=SeededRandomSource(calls=1000 * number),
     )
-    courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.register_token(url, post.mailbox, post.owner, post.granted())
-    courier.upload_blob(url, post.token, post.deposit(), post.blob)
-    courier.post(url, post.token, post.envelope(1))
-    return post
+    courier.create_mailbox(url, message.mailbox, message.owner)
+    courier.register_token(url, message.mailbox, message.owner, message.send_token())
+    courier.upload_blob(url, message.token, message.blob_deposit(), message.blob)
+    courier.post(url, message.token, message.envelope(1))
+    return message
 
 
-def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert run(["relay", *arguments, "--json"], {}) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -63,25 +63,28 @@ def test_what_ended_after_the_backup_does_not_live_again(
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
-        waiting, recalled, opened = (sent(courier, url, number) for number in range(3))
-        answer = relay_json(capsys, "backup", "--data", live, "--out", saved)
+        waiting, recalled, opened = (send_message(courier, url, number) for number in range(3))
+        answer = run_relay_command(capsys, "backup", "--data", live, "--out", saved)
         assert (answer["blobs"], answer["missing"]) == (3, 0)
         courier.withdraw(url, recalled.id, recalled.withdraw)
-        attempt = opened.attempt()
+        attempt = opened.new_attempt()
         courier.open_share(url, opened.id, opened.open, attempt)
         courier.finish_opening(url, opened.id, opened.open, attempt)
-        for post, refusal in ((recalled, TakenBack), (opened, UsedUp)):
+        for message, refusal in ((recalled, TakenBack), (opened, UsedUp)):
             with pytest.raises(refusal):
-                courier.open_share(url, post.id, post.open, post.attempt())
-    assert relay_json(capsys, "restore", saved, "--data", restored)["lost"] == 3
+                courier.open_share(url, message.id, message.open, message.new_attempt())
+    assert run_relay_command(capsys, "restore", saved, "--data", restored)["lost"] == 3
     with running_relay(Path(restored)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
         assert httpx.get(f"{url}/v1/status", trust_env=False).json()["restored_at"] is not None
-        for post in (waiting, recalled, opened):
-            assert courier.envelope_status(url, post.id, post.withdraw).state is EnvelopeState.LOST
+        for message in (waiting, recalled, opened):
+            assert (
+                courier.envelope_status(url, message.id, message.withdraw).state
+                is EnvelopeState.LOST
+            )
             with pytest.raises(NoSuchEnvelope):
-                courier.open_share(url, post.id, post.open, post.attempt())
-        sent(courier, url, 7)
+                courier.open_share(url, message.id, message.open, message.new_attempt())
+        send_message(courier, url, 7)
     assert run(["relay", "restore", saved, "--data", restored], {}) == 3
     assert "is not empty" in capsys.readouterr().err
 
@@ -93,7 +96,7 @@ def test_restore_prints_what_the_operator_has_to_tell_people(
     """docs/spec/relay.md section 12: nobody has to do by hand what devices repeat by themselves."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)):
-        relay_json(capsys, "backup", "--data", live, "--out", saved)
+        run_relay_command(capsys, "backup", "--data", live, "--out", saved)
     assert run(["relay", "restore", saved, "--data", restored, *more], {}) == 0
     answer = " ".join(capsys.readouterr().out.split())
     assert "Tell your people to open Entrenous" in answer

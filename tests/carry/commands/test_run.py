@@ -13,7 +13,7 @@ import pytest
 
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import Post
+from tests.carry.relays import SampleMessage
 from tests.ready import run_program, start_program
 
 pytestmark = pytest.mark.real
@@ -78,7 +78,7 @@ def test_metrics_are_served_until_the_relay_stops(
 
 def test_waiting_clients_do_not_delay_a_stop(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--listen"]
-    post = Post()
+    message = SampleMessage()
     with (
         start_program(
             [*program, "127.0.0.1:0", "--data", str(tmp_path / "relay")], stdout=subprocess.PIPE
@@ -89,11 +89,11 @@ def test_waiting_clients_do_not_delay_a_stop(tmp_path: Path) -> None:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
             with new_relay_client() as web:
-                HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
-            wake = f"{url}/v1/mailboxes/{to_base64url(post.mailbox)}/wake"
+                HttpCourier(web).create_mailbox(url, message.mailbox, message.owner)
+            wake = f"{url}/v1/mailboxes/{to_base64url(message.mailbox)}/wake"
             headers = {
                 "Entrenous-Protocol": "2",
-                "Authorization": f"Bearer {to_base64url(post.owner.reveal())}",
+                "Authorization": f"Bearer {to_base64url(message.owner.reveal())}",
             }
             waiting = threads.submit(httpx.get, wake, headers=headers, timeout=60, trust_env=False)
             with pytest.raises(TimeoutError):

@@ -31,7 +31,15 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.crypto.hashing import token_hash
 from tests.carry.minute import expire
-from tests.carry.relays import Post, disk_relay, memory_relay, new_relay, run, stored_blobs, stream
+from tests.carry.relays import (
+    SampleMessage,
+    disk_relay,
+    memory_relay,
+    new_relay,
+    run,
+    stored_blob_count,
+    stream,
+)
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 
@@ -61,13 +69,13 @@ def relay() -> Relay:
     return new_relay()
 
 
-async def create_mailbox_with_token(relay: Relay, post: Post) -> None:
-    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
+async def create_mailbox_with_token(relay: Relay, message: SampleMessage) -> None:
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay)
+    await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
 
 
-async def download(relay: Relay, post: Post) -> bytes:
-    stored = await find_blob(post.blob_id, post.fetch, relay)
+async def download(relay: Relay, message: SampleMessage) -> bytes:
+    stored = await find_blob(message.blob_id, message.fetch, relay)
     chunks = await relay.blobs.read(stored.name, 0, stored.size)
     return b"".join([chunk async for chunk in chunks])
 
@@ -78,18 +86,22 @@ def count_rows(relay: Relay, kind: type) -> int:
 
 def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Path) -> None:
     """The transaction still completes and stores its row, so the blob's bytes must stay."""
-    post = Post()
+    message = SampleMessage()
 
     async def story(relay: Relay) -> None:
-        await create_mailbox_with_token(relay, post)
+        await create_mailbox_with_token(relay, message)
         cancelling_relay = replace(relay, mail=CancellingStore(relay.mail, at=2))
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(
-                upload_blob(post.deposit(), post.token, stream(post.blob), cancelling_relay)
+                upload_blob(
+                    message.blob_deposit(), message.token, stream(message.blob), cancelling_relay
+                )
             )
-        assert not await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+        assert not await upload_blob(
+            message.blob_deposit(), message.token, stream(message.blob), relay
+        )
         await expire(relay)
-        assert await download(relay, post) == post.blob
+        assert await download(relay, message) == message.blob
 
     with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(story(relay))
@@ -105,26 +117,28 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
 
 
 def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
-    post = Post()
+    message = SampleMessage()
 
     async def interrupted_stream() -> AsyncIterator[bytes]:
-        yield post.blob[:1000]
+        yield message.blob[:1000]
         raise ConnectionError
 
     async def story() -> None:
-        await create_mailbox_with_token(relay, post)
+        await create_mailbox_with_token(relay, message)
         with pytest.raises(ConnectionError):
-            await upload_blob(post.deposit(), post.token, interrupted_stream(), relay)
-        assert await find_upload_progress(post.blob_id, post.withdraw, relay) == (1000, 5000)
+            await upload_blob(message.blob_deposit(), message.token, interrupted_stream(), relay)
+        assert await find_upload_progress(message.blob_id, message.withdraw, relay) == (1000, 5000)
         with pytest.raises(WrongToken):
-            await find_upload_progress(post.blob_id, post.token, relay)
+            await find_upload_progress(message.blob_id, message.token, relay)
         with pytest.raises(WrongOffset):
-            await upload_blob(post.deposit(), post.token, stream(post.blob[1001:]), relay, 1001)
-        rest = stream(post.blob[1000:])
-        assert await upload_blob(post.deposit(), post.token, rest, relay, 1000)
-        assert await find_upload_progress(post.blob_id, post.withdraw, relay) == (5000, 5000)
-        assert await download(relay, post) == post.blob
-        assert await download(relay, post) == post.blob
+            await upload_blob(
+                message.blob_deposit(), message.token, stream(message.blob[1001:]), relay, 1001
+            )
+        rest = stream(message.blob[1000:])
+        assert await upload_blob(message.blob_deposit(), message.token, rest, relay, 1000)
+        assert await find_upload_progress(message.blob_id, message.withdraw, relay) == (5000, 5000)
+        assert await download(relay, message) == message.blob
+        assert await download(relay, message) == message.blob
 
     asyncio.run(story())
     assert (
@@ -140,31 +154,35 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
 
 def test_upload_slower_than_a_day_does_not_complete() -> None:
     clock = SettableClock()
-    relay, post = new_relay(clock), Post()
-    run(create_mailbox_with_token(relay, post))
+    relay, message = new_relay(clock), SampleMessage()
+    run(create_mailbox_with_token(relay, message))
 
     async def slow() -> AsyncIterator[bytes]:
-        yield post.blob
+        yield message.blob
         clock.moment += timedelta(hours=24)
 
     with pytest.raises(NoSuchBlob):
-        run(upload_blob(post.deposit(), post.token, slow(), relay))
+        run(upload_blob(message.blob_deposit(), message.token, slow(), relay))
     run(expire(relay))
     kinds = (StoredBlob, OrphanBlob, StoredUpload)
     assert [run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
 
 
 def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
-    post = Post()
+    message = SampleMessage()
 
     async def story() -> None:
-        await create_mailbox_with_token(relay, post)
+        await create_mailbox_with_token(relay, message)
         with pytest.raises(ConnectionError):
-            await upload_blob(post.deposit(), post.token, interrupted(post.blob[:1000]), relay)
+            await upload_blob(
+                message.blob_deposit(), message.token, interrupted(message.blob[:1000]), relay
+            )
         with pytest.raises(DamagedBlob):
-            await upload_blob(post.deposit(), post.token, stream(bytes(4000)), relay, 1000)
+            await upload_blob(
+                message.blob_deposit(), message.token, stream(bytes(4000)), relay, 1000
+            )
         with pytest.raises(NoSuchBlob):
-            await find_upload_progress(post.blob_id, post.withdraw, relay)
+            await find_upload_progress(message.blob_id, message.withdraw, relay)
 
     asyncio.run(story())
     assert (
@@ -179,28 +197,30 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
 
 
 def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
-    relay, post = new_relay(), Post()
-    run(create_mailbox_with_token(relay, post))
+    relay, message = new_relay(), SampleMessage()
+    run(create_mailbox_with_token(relay, message))
     with pytest.raises(ConnectionError):
-        run(upload_blob(post.deposit(), post.token, interrupted(b"a"), relay))
-    other = replace(post.deposit(), withdraw_lock=bytes(32))
+        run(upload_blob(message.blob_deposit(), message.token, interrupted(b"a"), relay))
+    other = replace(message.blob_deposit(), withdraw_lock=bytes(32))
     with pytest.raises(IdInUse):
-        run(upload_blob(other, post.token, stream(post.blob[1:]), relay, 1))
+        run(upload_blob(other, message.token, stream(message.blob[1:]), relay, 1))
 
 
 def test_upload_cannot_be_resumed_after_a_day() -> None:
     clock = SettableClock()
-    relay, post = new_relay(clock), Post()
-    run(create_mailbox_with_token(relay, post))
+    relay, message = new_relay(clock), SampleMessage()
+    run(create_mailbox_with_token(relay, message))
     with pytest.raises(ConnectionError):
-        run(upload_blob(post.deposit(), post.token, interrupted(post.blob[:9]), relay))
+        run(
+            upload_blob(message.blob_deposit(), message.token, interrupted(message.blob[:9]), relay)
+        )
     clock.advance(hours=24)
     run(expire(relay))
     with pytest.raises(NoSuchBlob):
-        run(find_upload_progress(post.blob_id, post.withdraw, relay))
+        run(find_upload_progress(message.blob_id, message.withdraw, relay))
     with pytest.raises(WrongOffset):
-        run(upload_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
-    assert run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+        run(upload_blob(message.blob_deposit(), message.token, stream(message.blob[9:]), relay, 9))
+    assert run(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6))
@@ -208,22 +228,26 @@ def test_upload_interrupted_anywhere_arrives_unchanged(
     interruptions: list[tuple[int, int]],
 ) -> None:
     """Each resumption starts at or before the end of the stored bytes."""
-    relay, post = memory_relay(), Post()
-    run_sync(create_mailbox_with_token(relay, post))
+    relay, message = memory_relay(), SampleMessage()
+    run_sync(create_mailbox_with_token(relay, message))
     stored_bytes = 0
     for overlap, stop in interruptions:
         start = max(0, stored_bytes - overlap)
-        rest = interrupted(post.blob[start : max(start, stop)])
+        rest = interrupted(message.blob[start : max(start, stop)])
         with pytest.raises(ConnectionError):
-            run_sync(upload_blob(post.deposit(), post.token, rest, relay, start))
-        stored_bytes, _ = run_sync(find_upload_progress(post.blob_id, post.withdraw, relay))
+            run_sync(upload_blob(message.blob_deposit(), message.token, rest, relay, start))
+        stored_bytes, _ = run_sync(find_upload_progress(message.blob_id, message.withdraw, relay))
         assert stored_bytes >= start
     assert run_sync(
         upload_blob(
-            post.deposit(), post.token, stream(post.blob[stored_bytes:]), relay, stored_bytes
+            message.blob_deposit(),
+            message.token,
+            stream(message.blob[stored_bytes:]),
+            relay,
+            stored_bytes,
         )
     )
-    assert run_sync(download(relay, post)) == post.blob
+    assert run_sync(download(relay, message)) == message.blob
 
 
 class NearlyFullDisk(FileBlobs):
@@ -236,17 +260,17 @@ def test_upload_below_the_minimum_of_free_space_is_refused(
     tmp_path: Path, free_bytes_min: int, *, accepted: bool
 ) -> None:
     """Letters are still accepted: they are small, and people need them to empty their mailboxes."""
-    post = Post()
+    message = SampleMessage()
     limits = RelayLimits(free_bytes_min=free_bytes_min)
     relay = replace(new_relay(), blobs=NearlyFullDisk(tmp_path / "blobs"), limits=limits)
-    run(create_mailbox_with_token(relay, post))
-    upload = upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+    run(create_mailbox_with_token(relay, message))
+    upload = upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
     if accepted:
         assert run(upload)
         return
     with pytest.raises(DiskFull):
         run(upload)
-    assert run(accept(post.envelope(blobs=False), post.token, relay))
+    assert run(accept(message.envelope(blobs=False), message.token, relay))
 
 
 async def interrupted(data: bytes) -> AsyncIterator[bytes]:
@@ -273,39 +297,42 @@ def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
     tmp_path: Path,
     error: type[BaseException],
 ) -> None:
-    relay, post = replace(new_relay(), blobs=BucketLikeBlobs(tmp_path / "blobs")), Post()
+    relay, message = (
+        replace(new_relay(), blobs=BucketLikeBlobs(tmp_path / "blobs")),
+        SampleMessage(),
+    )
 
     async def deleted() -> AsyncIterator[bytes]:
-        yield post.blob[:1000]
-        await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
-        yield post.blob[1000:2000]
+        yield message.blob[:1000]
+        await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
+        yield message.blob[1000:2000]
         raise error
 
     async def story() -> None:
-        await create_mailbox_with_token(relay, post)
+        await create_mailbox_with_token(relay, message)
         with pytest.raises(error):
-            await upload_blob(post.deposit(), post.token, deleted(), relay)
+            await upload_blob(message.blob_deposit(), message.token, deleted(), relay)
 
     asyncio.run(story())
-    assert stored_blobs(relay) == 0
+    assert stored_blob_count(relay) == 0
     assert (count_rows(relay, StoredUpload), count_rows(relay, OrphanBlob)) == (0, 0)
 
 
 def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.carry.blob_upload._ROW_CHECK_BYTES", 1500)
-    relay, post, sent_offsets = new_relay(), Post(), list[int]()
+    relay, message, sent_offsets = new_relay(), SampleMessage(), list[int]()
 
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 1000):
             if start == 1000:
-                await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
+                await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
             sent_offsets.append(start)
-            yield post.blob[start : start + 1000]
+            yield message.blob[start : start + 1000]
 
     async def story() -> None:
-        await create_mailbox_with_token(relay, post)
+        await create_mailbox_with_token(relay, message)
         with pytest.raises(NoSuchBlob):
-            await upload_blob(post.deposit(), post.token, deleted(), relay)
+            await upload_blob(message.blob_deposit(), message.token, deleted(), relay)
 
     asyncio.run(story())
     assert sent_offsets == [0, 1000]
@@ -322,31 +349,38 @@ class FailingAfterStoring(FileBlobs):
 
 
 def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
-    relay, post = replace(new_relay(), blobs=FailingAfterStoring(tmp_path / "blobs")), Post()
-    run(create_mailbox_with_token(relay, post))
+    relay, message = (
+        replace(new_relay(), blobs=FailingAfterStoring(tmp_path / "blobs")),
+        SampleMessage(),
+    )
+    run(create_mailbox_with_token(relay, message))
     with pytest.raises(DiskFailed):
-        run(upload_blob(post.deposit(), post.token, interrupted(post.blob[:4000]), relay))
-    rest = stream(post.blob[4000:])
-    assert run(upload_blob(post.deposit(), post.token, rest, relay, 4000))
-    assert run(download(relay, post)) == post.blob
+        run(
+            upload_blob(
+                message.blob_deposit(), message.token, interrupted(message.blob[:4000]), relay
+            )
+        )
+    rest = stream(message.blob[4000:])
+    assert run(upload_blob(message.blob_deposit(), message.token, rest, relay, 4000))
+    assert run(download(relay, message)) == message.blob
 
 
 def test_slow_unwanted_upload_ends_within_a_minute() -> None:
-    clock, post, sent_offsets = SettableClock(), Post(), list[int]()
+    clock, message, sent_offsets = SettableClock(), SampleMessage(), list[int]()
     relay = new_relay(clock)
 
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 10):
             if start == 1000:
-                await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
+                await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
             sent_offsets.append(start)
             clock.advance(seconds=9)
-            yield post.blob[start : start + 10]
+            yield message.blob[start : start + 10]
 
     async def story() -> None:
-        await create_mailbox_with_token(relay, post)
+        await create_mailbox_with_token(relay, message)
         with pytest.raises(NoSuchBlob):
-            await upload_blob(post.deposit(), post.token, deleted(), relay)
+            await upload_blob(message.blob_deposit(), message.token, deleted(), relay)
 
     asyncio.run(story())
     assert 1000 <= sent_offsets[-1] < 1000 + 8 * 10
@@ -354,7 +388,7 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
 
 def test_upload_continues_while_the_database_is_unreachable() -> None:
     """Each minute, the relay tries again to check whether the upload is still wanted."""
-    clock, post = SettableClock(), Post()
+    clock, message = SettableClock(), SampleMessage()
     relay = new_relay(clock)
     real_read, attempts = relay.mail.read, list[str]()
 
@@ -364,14 +398,14 @@ def test_upload_continues_while_the_database_is_unreachable() -> None:
 
     async def chunks() -> AsyncIterator[bytes]:
         relay.mail.read = unreachable  # type: ignore[method-assign, assignment]
-        async for chunk in stream(post.blob):
+        async for chunk in stream(message.blob):
             clock.advance(minutes=1)
             yield chunk
         relay.mail.read = real_read  # type: ignore[method-assign]
 
     async def story() -> None:
-        await create_mailbox_with_token(relay, post)
-        assert await upload_blob(post.deposit(), post.token, chunks(), relay)
+        await create_mailbox_with_token(relay, message)
+        assert await upload_blob(message.blob_deposit(), message.token, chunks(), relay)
 
     asyncio.run(story())
     assert len(attempts) == 5

@@ -11,14 +11,14 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
-from tests.carry.relays import Post, disk_relay, new_relay, run
-from tests.carry.test_expire import arrive
+from tests.carry.relays import SampleMessage, disk_relay, new_relay, run
+from tests.carry.test_expire import create_mailbox_and_post
 from tests.deterministic import SettableClock
 
 
-async def open_concurrently(relay: Relay, post: Post, attempts: int) -> list[object]:
+async def open_concurrently(relay: Relay, message: SampleMessage, attempts: int) -> list[object]:
     openings = [
-        release_key_share(post.id, post.open, n.to_bytes(16), relay) for n in range(attempts)
+        release_key_share(message.id, message.open, n.to_bytes(16), relay) for n in range(attempts)
     ]
     return await asyncio.gather(*openings, return_exceptions=True)
 
@@ -26,25 +26,25 @@ async def open_concurrently(relay: Relay, post: Post, attempts: int) -> list[obj
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("opens", [1, 3])
 def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) -> None:
-    post = Post()
+    message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
-        asyncio.run(arrive(relay, post, opens))
-        outcomes = asyncio.run(open_concurrently(relay, post, 100))
+        asyncio.run(create_mailbox_and_post(relay, message, opens))
+        outcomes = asyncio.run(open_concurrently(relay, message, 100))
     assert sum(isinstance(one, Secret) for one in outcomes) == opens
     assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
 
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
-    post = Post()
+    message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
-        asyncio.run(arrive(relay, post))
+        asyncio.run(create_mailbox_and_post(relay, message))
 
         async def all_at_once() -> tuple[list[object], list[object], int]:
             one, status, two = await asyncio.gather(
-                open_concurrently(relay, post, 40),
-                withdraw(post.id, post.withdraw, relay),
-                open_concurrently(relay, post, 80),
+                open_concurrently(relay, message, 40),
+                withdraw(message.id, message.withdraw, relay),
+                open_concurrently(relay, message, 80),
             )
             return one, two, status.opened
 
@@ -59,14 +59,14 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
-    relay, post = new_relay(), Post()
+    relay, message = new_relay(), SampleMessage()
 
     async def story() -> None:
-        await arrive(relay, post)
+        await create_mailbox_and_post(relay, message)
         for n in range(OPENINGS_PER_SHARE_MAX + 3):
-            share = await release_key_share(post.id, post.open, n.to_bytes(16), relay)
-            assert share == post.share
-        status = await envelope_status(post.id, post.withdraw, relay)
+            share = await release_key_share(message.id, message.open, n.to_bytes(16), relay)
+            assert share == message.share
+        status = await envelope_status(message.id, message.withdraw, relay)
         assert status.opened == OPENINGS_PER_SHARE_MAX
 
     run(story())
@@ -74,23 +74,26 @@ def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
 
 def test_finished_attempt_cannot_be_repeated() -> None:
     """Two copies of a device's disk share an attempt, and its late repeat uses up nothing."""
-    relay, post = new_relay(), Post()
-    run(arrive(relay, post, 2))
-    attempt = post.attempt()
+    relay, message = new_relay(), SampleMessage()
+    run(create_mailbox_and_post(relay, message, 2))
+    attempt = message.new_attempt()
     for _ in range(3):
-        assert run(release_key_share(post.id, post.open, attempt, relay)) == post.share
-    run(finish_attempt(post.id, post.open, attempt, relay))
+        assert run(release_key_share(message.id, message.open, attempt, relay)) == message.share
+    run(finish_attempt(message.id, message.open, attempt, relay))
     with pytest.raises(UsedUp):
-        run(release_key_share(post.id, post.open, attempt, relay))
-    assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1
-    assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
+        run(release_key_share(message.id, message.open, attempt, relay))
+    assert run(envelope_status(message.id, message.withdraw, relay)).opened == 1
+    assert (
+        run(release_key_share(message.id, message.open, message.new_attempt(), relay))
+        == message.share
+    )
 
 
 def test_unlimited_envelope_opens_repeatedly_with_one_attempt() -> None:
-    relay, post = new_relay(), Post()
-    run(arrive(relay, post, None))
-    attempt = post.attempt()
+    relay, message = new_relay(), SampleMessage()
+    run(create_mailbox_and_post(relay, message, None))
+    attempt = message.new_attempt()
     for _ in range(2):
-        assert run(release_key_share(post.id, post.open, attempt, relay)) == post.share
-        run(finish_attempt(post.id, post.open, attempt, relay))
-    assert run(envelope_status(post.id, post.withdraw, relay)).opened == 1
+        assert run(release_key_share(message.id, message.open, attempt, relay)) == message.share
+        run(finish_attempt(message.id, message.open, attempt, relay))
+    assert run(envelope_status(message.id, message.withdraw, relay)).opened == 1

@@ -22,8 +22,8 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, Post, disk_relay, memory_relay
-from tests.carry.test_expire import arrive, blobs_in, count
+from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
+from tests.carry.test_expire import create_mailbox_and_post, blob_count, count_rows
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
@@ -31,51 +31,52 @@ from tests.sizes import size
 CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
 
-def posts_for_devices(number: int, until: int = 7) -> list[Post]:
+def posts_for_devices(number: int, until: int = 7) -> list[SampleMessage]:
     """Return the envelopes of one message for ``number`` devices of one person."""
     random_source = SeededRandomSource()
-    posts = [
-        Post(until=NOON + timedelta(days=until), random_source=random_source) for _ in range(number)
+    messages = [
+        SampleMessage(until=NOON + timedelta(days=until), random_source=random_source)
+        for _ in range(number)
     ]
-    for post in posts:
-        post.group = posts[0].group
-    return posts
+    for message in messages:
+        message.group = messages[0].group
+    return messages
 
 
-def open_share(relay: Relay, post: Post, attempt: bytes) -> Secret:
-    return run_sync(release_key_share(post.id, post.open, attempt, relay))
+def open_share(relay: Relay, message: SampleMessage, attempt: bytes) -> Secret:
+    return run_sync(release_key_share(message.id, message.open, attempt, relay))
 
 
 @pytest.mark.threat("n-plus-one-views")
 def test_one_device_opens_and_no_other_does() -> None:
     relay, (phone, tablet, laptop) = memory_relay(), posts_for_devices(3)
-    for post in (phone, tablet, laptop):
-        run_sync(arrive(relay, post, 1))
+    for message in (phone, tablet, laptop):
+        run_sync(create_mailbox_and_post(relay, message, 1))
     run_sync(acknowledge(tablet.mailbox, tablet.owner, tablet.id, relay))
-    attempt = phone.attempt()
+    attempt = phone.new_attempt()
     assert open_share(relay, phone, attempt) == phone.share
     for other in (tablet, laptop):
         with pytest.raises(UsedUp):
-            open_share(relay, other, other.attempt())
+            open_share(relay, other, other.new_attempt())
     assert open_share(relay, phone, attempt) == phone.share
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
-    assert count(relay, *CONTENT) == blobs_in(relay) == 0
-    for post in (phone, tablet, laptop):
+    assert count_rows(relay, *CONTENT) == blob_count(relay) == 0
+    for message in (phone, tablet, laptop):
         with pytest.raises(UsedUp):
-            open_share(relay, post, attempt)
+            open_share(relay, message, attempt)
 
 
 def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    for post in (phone, laptop):
-        run_sync(arrive(relay, post, 1))
-    attempt = phone.attempt()
+    for message in (phone, laptop):
+        run_sync(create_mailbox_and_post(relay, message, 1))
+    attempt = phone.new_attempt()
     open_share(relay, phone, attempt)
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
     (letter,) = run_sync(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
     assert letter.sealed == laptop.sealed
     with pytest.raises(UsedUp):
-        open_share(relay, laptop, laptop.attempt())
+        open_share(relay, laptop, laptop.new_attempt())
     run_sync(acknowledge(laptop.mailbox, laptop.owner, laptop.id, relay))
     status = run_sync(envelope_status(laptop.id, laptop.withdraw, relay))
     assert (status.state, status.opened) == (EnvelopeState.DELIVERED, 0)
@@ -84,48 +85,48 @@ def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
 
 def test_group_is_deleted_only_after_every_attempt_finished() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    for post in (phone, laptop):
-        run_sync(arrive(relay, post, 2))
-    one, two = phone.attempt(), laptop.attempt()
+    for message in (phone, laptop):
+        run_sync(create_mailbox_and_post(relay, message, 2))
+    one, two = phone.new_attempt(), laptop.new_attempt()
     open_share(relay, phone, one)
     open_share(relay, laptop, two)
     run_sync(finish_attempt(phone.id, phone.open, one, relay))
     assert open_share(relay, laptop, two) == laptop.share
-    assert blobs_in(relay) == 2
+    assert blob_count(relay) == 2
     run_sync(finish_attempt(laptop.id, laptop.open, two, relay))
-    assert blobs_in(relay) == 0
+    assert blob_count(relay) == 0
 
 
 def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    run_sync(arrive(relay, phone, 1))
-    attempt = phone.attempt()
+    run_sync(create_mailbox_and_post(relay, phone, 1))
+    attempt = phone.new_attempt()
     open_share(relay, phone, attempt)
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
-    run_sync(arrive(relay, laptop, 1))
+    run_sync(create_mailbox_and_post(relay, laptop, 1))
     run_sync(expire(relay))
-    assert count(relay, *CONTENT) == blobs_in(relay) == 0
+    assert count_rows(relay, *CONTENT) == blob_count(relay) == 0
     assert not run_sync(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
     with pytest.raises(UsedUp):
-        open_share(relay, laptop, laptop.attempt())
+        open_share(relay, laptop, laptop.new_attempt())
 
 
 def test_group_refuses_a_different_number_of_openings() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    run_sync(arrive(relay, phone, 1))
+    run_sync(create_mailbox_and_post(relay, phone, 1))
     with pytest.raises(IdInUse):
-        run_sync(arrive(relay, laptop, 2))
-    assert open_share(relay, phone, phone.attempt()) == phone.share
+        run_sync(create_mailbox_and_post(relay, laptop, 2))
+    assert open_share(relay, phone, phone.new_attempt()) == phone.share
     share = phone.envelope(1).share
     assert share is not None
     with pytest.raises(ValueError, match="group"):
         replace(share, group=None)
 
 
-def more_envelopes(post: Post, number: int) -> list[Envelope]:
+def more_envelopes(message: SampleMessage, number: int) -> list[Envelope]:
     """Return ``number`` more envelopes for the same mailbox and in the same group."""
-    names = [EnvelopeId(post.random_source.token(16)) for _ in range(number)]
-    return [replace(post.envelope(1, blobs=False), id=name) for name in names]
+    names = [EnvelopeId(message.random_source.token(16)) for _ in range(number)]
+    return [replace(message.envelope(1, blobs=False), id=name) for name in names]
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -135,12 +136,12 @@ def test_concurrent_shares_never_exceed_the_groups_limit(
 ) -> None:
     """Ending a group reads all its shares in one transaction, while other requests wait."""
     monkeypatch.setattr(f"entrenous.carry.send_tokens.{bound}", 25)
-    relay, post = replace(memory_relay(), mail=mail), Post()
+    relay, message = replace(memory_relay(), mail=mail), SampleMessage()
 
     async def story() -> None:
-        await arrive(relay, post, 1)
-        posts = (accept(one, post.token, relay) for one in more_envelopes(post, 35))
-        outcomes = await asyncio.gather(*posts, return_exceptions=True)
+        await create_mailbox_and_post(relay, message, 1)
+        messages = (accept(one, message.token, relay) for one in more_envelopes(message, 35))
+        outcomes = await asyncio.gather(*messages, return_exceptions=True)
         assert [one for one in outcomes if isinstance(one, bool)] == [True] * 24
         assert sum(isinstance(one, MailboxFull) for one in outcomes) == 11
         assert await mail.read(lambda view: view.count(StoredShare)) == 25
@@ -151,16 +152,16 @@ def test_concurrent_shares_never_exceed_the_groups_limit(
 @pytest.mark.usefixtures("socket_enabled")
 def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
     """Otherwise a group could be filled with thousands of shares, and each post reads them all."""
-    post = Post()
+    message = SampleMessage()
 
     async def story(relay: Relay) -> None:
-        await arrive(relay, post, 1)
-        for one in more_envelopes(post, SHARES_PER_GROUP_MAX - 1):
-            await accept(one, post.token, relay)
-            await acknowledge(post.mailbox, post.owner, one.id, relay)
-        await release_key_share(post.id, post.open, post.attempt(), relay)
+        await create_mailbox_and_post(relay, message, 1)
+        for one in more_envelopes(message, SHARES_PER_GROUP_MAX - 1):
+            await accept(one, message.token, relay)
+            await acknowledge(message.mailbox, message.owner, one.id, relay)
+        await release_key_share(message.id, message.open, message.new_attempt(), relay)
         with pytest.raises(MailboxFull):
-            await accept(*more_envelopes(post, 1), post.token, relay)
+            await accept(*more_envelopes(message, 1), message.token, relay)
 
     with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(story(relay))
@@ -170,27 +171,29 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
 def test_groups_are_counted_independently() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     laptop.group = laptop.random_source.token(16)
-    for post in (phone, laptop):
-        run_sync(arrive(relay, post, 1))
-        assert open_share(relay, post, post.attempt()) == post.share
+    for message in (phone, laptop):
+        run_sync(create_mailbox_and_post(relay, message, 1))
+        assert open_share(relay, message, message.new_attempt()) == message.share
 
 
 def test_group_is_deleted_with_its_last_envelope() -> None:
     clock = SettableClock()
     relay, (phone, laptop) = memory_relay(clock), posts_for_devices(2)
     laptop.until = NOON + timedelta(days=9)
-    for post in (laptop, phone):
-        run_sync(arrive(relay, post, 1))
+    for message in (laptop, phone):
+        run_sync(create_mailbox_and_post(relay, message, 1))
     for days, left in ((8, 1), (1, 0)):
         clock.advance(days=days)
         run_sync(expire(relay))
-        assert count(relay, StoredShareGroup) == left
+        assert count_rows(relay, StoredShareGroup) == left
 
 
-async def open_concurrently(relay: Relay, posts: list[Post], attempts: int) -> list[object]:
+async def open_concurrently(
+    relay: Relay, messages: list[SampleMessage], attempts: int
+) -> list[object]:
     openings = (
         release_key_share(
-            posts[n % len(posts)].id, posts[n % len(posts)].open, n.to_bytes(16), relay
+            messages[n % len(messages)].id, messages[n % len(messages)].open, n.to_bytes(16), relay
         )
         for n in range(attempts)
     )
@@ -203,11 +206,11 @@ async def open_concurrently(relay: Relay, posts: list[Post], attempts: int) -> l
 def test_concurrent_openings_on_three_devices_never_exceed_the_limit(
     tmp_path: Path, opens: int
 ) -> None:
-    posts = posts_for_devices(3)
+    messages = posts_for_devices(3)
     with disk_relay(tmp_path, SettableClock()) as relay:
-        for post in posts:
-            asyncio.run(arrive(relay, post, opens))
-        outcomes = asyncio.run(open_concurrently(relay, posts, 100))
+        for message in messages:
+            asyncio.run(create_mailbox_and_post(relay, message, opens))
+        outcomes = asyncio.run(open_concurrently(relay, messages, 100))
     assert sum(isinstance(one, Secret) for one in outcomes) == opens
     assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
 
@@ -220,13 +223,13 @@ class GroupOpenings(RuleBasedStateMachine):
     """Three devices that open one message, compared with a simple model of its limit."""
 
     @initialize(opens=st.integers(1, 3))
-    def post(self, opens: int) -> None:
+    def message(self, opens: int) -> None:
         self.relay, self.opens, self.posts = memory_relay(), opens, posts_for_devices(3)
         self.given = set[tuple[int, bytes]]()
         self.finished = set[tuple[int, bytes]]()
         self.taken_back = set[int]()
-        for post in self.posts:
-            run_sync(arrive(self.relay, post, opens))
+        for message in self.posts:
+            run_sync(create_mailbox_and_post(self.relay, message, opens))
 
     def is_used_up(self) -> bool:
         left = {one for one in self.given - self.finished if one[0] not in self.taken_back}
@@ -237,11 +240,11 @@ class GroupOpenings(RuleBasedStateMachine):
 
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def open(self, device: int, attempt: bytes) -> None:
-        post, opening = self.posts[device], (device, attempt)
-        ask = partial(release_key_share, post.id, post.open, attempt, self.relay)
+        message, opening = self.posts[device], (device, attempt)
+        ask = partial(release_key_share, message.id, message.open, attempt, self.relay)
         known, over = opening in self.given and not self.ended, opening in self.finished
         if device not in self.taken_back and not over and (known or self.counted() < self.opens):
-            assert run_sync(ask()) == post.share
+            assert run_sync(ask()) == message.share
             self.given.add(opening)
             return
         with pytest.raises((TakenBack, UsedUp)):
@@ -256,21 +259,21 @@ class GroupOpenings(RuleBasedStateMachine):
 
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def finish(self, device: int, attempt: bytes) -> None:
-        post = self.posts[device]
-        run_sync(finish_attempt(post.id, post.open, attempt, self.relay))
+        message = self.posts[device]
+        run_sync(finish_attempt(message.id, message.open, attempt, self.relay))
         if (device, attempt) in self.given and device not in self.taken_back:
             self.finished.add((device, attempt))
             self.over = self.over or self.is_used_up()
 
     @rule(device=DEVICE_NUMBERS)
     def deliver(self, device: int) -> None:
-        post = self.posts[device]
-        run_sync(acknowledge(post.mailbox, post.owner, post.id, self.relay))
+        message = self.posts[device]
+        run_sync(acknowledge(message.mailbox, message.owner, message.id, self.relay))
 
     @rule(device=DEVICE_NUMBERS)
     def take_back(self, device: int) -> None:
-        post = self.posts[device]
-        status = run_sync(withdraw(post.id, post.withdraw, self.relay))
+        message = self.posts[device]
+        status = run_sync(withdraw(message.id, message.withdraw, self.relay))
         assert status.opened == len({one for one in self.given if one[0] == device})
         self.taken_back.add(device)
 
@@ -279,7 +282,7 @@ class GroupOpenings(RuleBasedStateMachine):
         if not hasattr(self, "posts"):
             return
         left = 0 if self.over else 3 - len(self.taken_back)
-        assert count(self.relay, StoredShare) == blobs_in(self.relay) == left
+        assert count_rows(self.relay, StoredShare) == blob_count(self.relay) == left
         assert len(self.given) <= self.opens
 
 

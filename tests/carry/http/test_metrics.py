@@ -15,7 +15,7 @@ from entrenous.carry.http.metrics import RelayMetrics, metrics_app
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import Post, fetched, memory_relay
+from tests.carry.relays import SampleMessage, download_bytes, memory_relay
 from tests.in_memory.courier import memory_courier
 
 # The event loop's wake-up channel is a socket pair.
@@ -35,17 +35,20 @@ def metrics() -> RelayMetrics:
 
 
 @pytest.fixture
-def post(relay: Relay, metrics: RelayMetrics) -> Post:
+def message(relay: Relay, metrics: RelayMetrics) -> SampleMessage:
     """Make one request of each kind: a mailbox, a blob, a letter, an opening, a wrong token."""
-    post, courier = Post(), memory_courier({URL: relay_app(relay, metrics.count_response)})
-    courier.create_mailbox(URL, post.mailbox, post.owner)
-    courier.register_token(URL, post.mailbox, post.owner, post.granted())
-    courier.upload_blob(URL, post.token, post.deposit(), post.blob)
-    courier.post(URL, post.token, post.envelope(2))
-    courier.open_share(URL, post.id, post.open, post.attempt())
+    message, courier = (
+        SampleMessage(),
+        memory_courier({URL: relay_app(relay, metrics.count_response)}),
+    )
+    courier.create_mailbox(URL, message.mailbox, message.owner)
+    courier.register_token(URL, message.mailbox, message.owner, message.send_token())
+    courier.upload_blob(URL, message.token, message.blob_deposit(), message.blob)
+    courier.post(URL, message.token, message.envelope(2))
+    courier.open_share(URL, message.id, message.open, message.new_attempt())
     with pytest.raises(WrongToken):
-        fetched(courier, URL, post.blob_id, post.other)
-    return post
+        download_bytes(courier, URL, message.blob_id, message.other)
+    return message
 
 
 def scrape(app: Starlette) -> str:
@@ -59,7 +62,7 @@ def scrape(app: Starlette) -> str:
     return answer.text
 
 
-@pytest.mark.usefixtures("post")
+@pytest.mark.usefixtures("message")
 def test_metrics_count_answers_and_stored_rows(relay: Relay, metrics: RelayMetrics) -> None:
     text, program = scrape(metrics_app(metrics, relay)), this_program_version()
     for line in (
@@ -84,10 +87,17 @@ def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMet
     assert float(swept[1]) == relay.clock.now().timestamp()
 
 
-def test_metrics_identify_nobody(relay: Relay, metrics: RelayMetrics, post: Post) -> None:
+def test_metrics_identify_nobody(
+    relay: Relay, metrics: RelayMetrics, message: SampleMessage
+) -> None:
     text = scrape(metrics_app(metrics, relay))
-    ids = (post.mailbox, post.id, post.blob_id)
-    tokens = (post.owner.reveal(), post.token.reveal(), post.open.reveal(), post.share.reveal())
+    ids = (message.mailbox, message.id, message.blob_id)
+    tokens = (
+        message.owner.reveal(),
+        message.token.reveal(),
+        message.open.reveal(),
+        message.share.reveal(),
+    )
     for secret in (*ids, *tokens):
         assert to_base64url(secret) not in text
         assert secret.hex() not in text
@@ -96,12 +106,12 @@ def test_metrics_identify_nobody(relay: Relay, metrics: RelayMetrics, post: Post
     assert re.search(r"\d+\.\d+\.\d+\.\d+", text) is None
 
 
-@pytest.mark.usefixtures("post")
+@pytest.mark.usefixtures("message")
 def test_stored_rows_are_counted_once_a_minute(relay: Relay, metrics: RelayMetrics) -> None:
     async def twice() -> tuple[bytes, bytes]:
         first = await metrics.prometheus_text(relay)
         courier = memory_courier({URL: relay_app(relay)})
-        other = Post()
+        other = SampleMessage()
         courier.create_mailbox(URL, MailboxId(b"N" * 16), other.owner)
         return first, await metrics.prometheus_text(relay)
 

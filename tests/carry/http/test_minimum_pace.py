@@ -16,7 +16,7 @@ from entrenous.carry.http.routes import yield_while_fast_enough
 from entrenous.carry.store.s3_blobs import UPLOADS_PER_OWNER_MAX, S3Blobs
 from tests.carry.http.test_relay_app import URL
 from tests.carry.http.test_resumed_uploads import blob_path, upload_headers
-from tests.carry.relays import Post, memory_relay
+from tests.carry.relays import SampleMessage, memory_relay
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier
 
@@ -68,13 +68,13 @@ def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyP
 def test_stalled_uploads_free_their_bucket_slots() -> None:
     relay, other, slow_post = (
         memory_relay(),
-        Post(),
-        Post(random_source=SeededRandomSource(calls=1000)),
+        SampleMessage(),
+        SampleMessage(random_source=SeededRandomSource(calls=1000)),
     )
     courier = memory_courier({URL: relay_app(relay)})
-    for post in (other, slow_post):
-        courier.create_mailbox(URL, post.mailbox, post.owner)
-        courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    for message in (other, slow_post):
+        courier.create_mailbox(URL, message.mailbox, message.owner)
+        courier.register_token(URL, message.mailbox, message.owner, message.send_token())
     app = relay_app(replace(relay, blobs=S3Blobs(MemoryStore())))
 
     async def story() -> None:
@@ -86,10 +86,10 @@ def test_stalled_uploads_free_their_bucket_slots() -> None:
             await go_on.wait()
             yield slow_post.blob[1:]
 
-        async def put(post: Post, content: bytes | AsyncIterator[bytes]) -> int:
-            post.blob_id = BlobId(post.random_source.token(16))
-            length = upload_headers(post, **{"Content-Length": str(len(post.blob))})
-            return (await web.put(blob_path(post), content=content, headers=length)).status_code
+        async def put(message: SampleMessage, content: bytes | AsyncIterator[bytes]) -> int:
+            message.blob_id = BlobId(message.random_source.token(16))
+            length = upload_headers(message, **{"Content-Length": str(len(message.blob))})
+            return (await web.put(blob_path(message), content=content, headers=length)).status_code
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
             some = [

@@ -19,7 +19,7 @@ from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachab
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
-from tests.carry.relays import Post, disk_relay, fetched, served
+from tests.carry.relays import SampleMessage, disk_relay, download_bytes, serve_app
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.ready import start_program
 
@@ -61,7 +61,7 @@ class Sender:
     """Posts letters in sequence, and remembers which were acknowledged."""
 
     url: str
-    post: Post
+    message: SampleMessage
     acknowledged: list[Envelope] = field(default_factory=list)
     unanswered: list[Envelope] = field(default_factory=list)
 
@@ -69,19 +69,19 @@ class Sender:
         with new_relay_client() as web:
             courier = HttpCourier(web)
             while not self.unanswered:
-                letter = self.post.letter()
+                letter = self.post.new_envelope()
                 try:
-                    courier.post(self.url, self.post.token, letter)
+                    courier.post(self.url, self.message.token, letter)
                 except RelayUnreachable:
                     self.unanswered.append(letter)
                 else:
                     self.acknowledged.append(letter)
 
 
-def all_waiting(courier: HttpCourier, url: str, post: Post) -> list[WaitingEnvelope]:
+def all_waiting(courier: HttpCourier, url: str, message: SampleMessage) -> list[WaitingEnvelope]:
     found: list[WaitingEnvelope] = []
     while page := courier.waiting_envelopes(
-        url, post.mailbox, post.owner, found[-1].sequence if found else 0
+        url, message.mailbox, message.owner, found[-1].sequence if found else 0
     ):
         found += page
     return found
@@ -94,15 +94,15 @@ def soon() -> datetime:
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     """After three kills with four senders, every acknowledged letter is there exactly once."""
-    post = Post(until=soon(), sealed=SeededRandomSource().token(4096))
+    message = SampleMessage(until=soon(), sealed=SeededRandomSource().token(4096))
     senders: list[Sender] = []
     for round_ in range(3):
         with relay_process(tmp_path) as (process, url), new_relay_client() as web:
             courier = HttpCourier(web)
-            courier.create_mailbox(url, post.mailbox, post.owner)
-            courier.register_token(url, post.mailbox, post.owner, post.granted())
+            courier.create_mailbox(url, message.mailbox, message.owner)
+            courier.register_token(url, message.mailbox, message.owner, message.send_token())
             own_senders = [
-                Sender(url, with_ids_from(post, 4 * round_ + number)) for number in range(4)
+                Sender(url, with_ids_from(message, 4 * round_ + number)) for number in range(4)
             ]
             threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
@@ -114,23 +114,23 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
             senders += own_senders
     with relay_process(tmp_path) as (_, url), new_relay_client() as web:
         courier = HttpCourier(web)
-        found = [one.id for one in all_waiting(courier, url, post)]
+        found = [one.id for one in all_waiting(courier, url, message)]
         acknowledged = [letter.id for sender in senders for letter in sender.acknowledged]
         assert len(acknowledged) > 30
         assert set(acknowledged) <= set(found)
         assert len(found) == len(set(found))
         resumed = [letter for sender in senders for letter in sender.unanswered]
         for letter in resumed:
-            courier.post(url, post.token, letter)
-        again = [one.id for one in all_waiting(courier, url, post)]
+            courier.post(url, message.token, letter)
+        again = [one.id for one in all_waiting(courier, url, message)]
         assert set(again) == set(acknowledged) | {letter.id for letter in resumed}
         assert len(again) == len(set(again))
 
 
-def with_ids_from(post: Post, sender: int) -> Post:
+def with_ids_from(message: SampleMessage, sender: int) -> SampleMessage:
     """Return the same mailbox and token with other ids."""
-    own_post = Post(until=post.until, sealed=post.sealed)
-    own_post.mailbox, own_post.token = post.mailbox, post.token
+    own_post = SampleMessage(until=message.until, sealed=message.sealed)
+    own_post.mailbox, own_post.token = message.mailbox, message.token
     own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender + 1))
     return own_post
 
@@ -146,28 +146,30 @@ def test_relay_stops_cleanly(tmp_path: Path) -> None:
 
 
 def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> None:
-    post = Post(sealed=bytes(100_000))
+    message = SampleMessage(sealed=bytes(100_000))
     with (
         disk_relay(tmp_path, SettableClock(), bytes_max=700_000) as relay,
-        served(relay_app(relay)) as url,
+        serve_app(relay_app(relay)) as url,
         new_relay_client() as web,
     ):
         courier = HttpCourier(web)
-        courier.create_mailbox(url, post.mailbox, post.owner)
-        courier.register_token(url, post.mailbox, post.owner, post.granted())
-        letters = [post.letter() for _ in range(8)]
+        courier.create_mailbox(url, message.mailbox, message.owner)
+        courier.register_token(url, message.mailbox, message.owner, message.send_token())
+        letters = [message.new_envelope() for _ in range(8)]
         with pytest.raises(DiskFull) as full:
-            post_all(courier, url, post, letters)
+            post_all(courier, url, message, letters)
         assert isinstance(full.value, RelayFull)
-        kept = all_waiting(courier, url, post)
+        kept = all_waiting(courier, url, message)
         assert [one.id for one in kept] == [letter.id for letter in letters[: len(kept)]]
-        courier.acknowledge(url, post.mailbox, post.owner, kept[0].id)
-        courier.post(url, post.token, letters[len(kept)])
+        courier.acknowledge(url, message.mailbox, message.owner, kept[0].id)
+        courier.post(url, message.token, letters[len(kept)])
 
 
-def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]) -> None:
+def post_all(
+    courier: HttpCourier, url: str, message: SampleMessage, letters: list[Envelope]
+) -> None:
     for letter in letters:
-        courier.post(url, post.token, letter)
+        courier.post(url, message.token, letter)
 
 
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
         assert process.stdout is not None
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
         with new_relay_client() as web, pytest.raises(NotARelay, match="not an Entrenous relay"):
-            HttpCourier(web).post(url, Post().token, Post().letter())
+            HttpCourier(web).post(url, SampleMessage().token, SampleMessage().new_envelope())
         process.kill()
 
 
@@ -206,22 +208,24 @@ def test_an_old_tls_is_not_spoken() -> None:
 
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
     """Ten megabytes up and down; they are not in the database, and gone once finished."""
-    post = Post()
-    post.blob = SeededRandomSource().token(10_000_000)
+    message = SampleMessage()
+    message.blob = SeededRandomSource().token(10_000_000)
     with (
         disk_relay(tmp_path, SettableClock()) as relay,
-        served(relay_app(relay)) as url,
+        serve_app(relay_app(relay)) as url,
         new_relay_client() as web,
     ):
         courier = HttpCourier(web)
-        courier.create_mailbox(url, post.mailbox, post.owner)
-        courier.register_token(url, post.mailbox, post.owner, post.granted())
-        courier.upload_blob(url, post.token, post.deposit(), post.blob)
-        courier.post(url, post.token, post.envelope(opens=1))
-        assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+        courier.create_mailbox(url, message.mailbox, message.owner)
+        courier.register_token(url, message.mailbox, message.owner, message.send_token())
+        courier.upload_blob(url, message.token, message.blob_deposit(), message.blob)
+        courier.post(url, message.token, message.envelope(opens=1))
+        assert download_bytes(courier, url, message.blob_id, message.fetch) == message.blob
         assert (tmp_path / "mail.db").stat().st_size < 1_000_000
-        attempt = post.attempt()
-        courier.open_share(url, post.id, post.open, attempt)
-        courier.finish_opening(url, post.id, post.open, attempt)
+        attempt = message.new_attempt()
+        courier.open_share(url, message.id, message.open, attempt)
+        courier.finish_opening(url, message.id, message.open, attempt)
         assert list((tmp_path / "blobs").iterdir()) == []
-        assert courier.envelope_status(url, post.id, post.withdraw).state is EnvelopeState.OPENED
+        assert (
+            courier.envelope_status(url, message.id, message.withdraw).state is EnvelopeState.OPENED
+        )

@@ -13,7 +13,7 @@ from entrenous.carry.relay import Relay
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
-from tests.carry.relays import Post, fetched, memory_relay, served
+from tests.carry.relays import SampleMessage, download_bytes, memory_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import memory_courier, run_sync
 
@@ -37,31 +37,38 @@ def web(courier: HttpCourier) -> httpx.Client:
 
 
 @pytest.fixture
-def post(courier: HttpCourier) -> Post:
-    post = Post()
-    courier.create_mailbox(URL, post.mailbox, post.owner)
-    courier.register_token(URL, post.mailbox, post.owner, post.granted())
-    courier.upload_blob(URL, post.token, post.deposit(), post.blob)
-    courier.post(URL, post.token, post.envelope(1))
-    return post
+def message(courier: HttpCourier) -> SampleMessage:
+    message = SampleMessage()
+    courier.create_mailbox(URL, message.mailbox, message.owner)
+    courier.register_token(URL, message.mailbox, message.owner, message.send_token())
+    courier.upload_blob(URL, message.token, message.blob_deposit(), message.blob)
+    courier.post(URL, message.token, message.envelope(1))
+    return message
 
 
-def bearer(token: object) -> dict[str, str]:
+def bearer_header(token: object) -> dict[str, str]:
     return {"Authorization": f"Bearer {to_base64url(token.reveal())}"}  # type: ignore[attr-defined]
 
 
-def test_first_request_is_201_and_repeat_is_200(web: httpx.Client, post: Post) -> None:
-    letter = post.letter()
-    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes/{to_base64url(letter.id)}"
+def test_first_request_is_201_and_repeat_is_200(web: httpx.Client, message: SampleMessage) -> None:
+    letter = message.new_envelope()
+    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(letter.id)}"
     body = write_envelope(letter)
-    codes = [web.put(url, content=body, headers=bearer(post.token)).status_code for _ in range(3)]
+    codes = [
+        web.put(url, content=body, headers=bearer_header(message.token)).status_code
+        for _ in range(3)
+    ]
     assert codes == [201, 200, 200]
 
 
-def test_problem_document_names_the_error_and_no_more(web: httpx.Client, post: Post) -> None:
-    url = f"{URL}/v1/shares/{to_base64url(post.id)}/open"
+def test_problem_document_names_the_error_and_no_more(
+    web: httpx.Client, message: SampleMessage
+) -> None:
+    url = f"{URL}/v1/shares/{to_base64url(message.id)}/open"
     answer = web.post(
-        url, json={"attempt": to_base64url(post.attempt())}, headers=bearer(post.withdraw)
+        url,
+        json={"attempt": to_base64url(message.new_attempt())},
+        headers=bearer_header(message.withdraw),
     )
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
@@ -78,28 +85,31 @@ def test_problem_document_names_the_error_and_no_more(web: httpx.Client, post: P
         {},
         {"Authorization": "Basic YTpi"},
         {"Authorization": "Bearer !"},
-        bearer(Post().other),
+        bearer_header(SampleMessage().other),
     ],
 )
 def test_request_without_token_is_401(
-    web: httpx.Client, post: Post, header: dict[str, str]
+    web: httpx.Client, message: SampleMessage, header: dict[str, str]
 ) -> None:
-    url = f"{URL}/v1/envelopes/{to_base64url(post.id)}/state"
+    url = f"{URL}/v1/envelopes/{to_base64url(message.id)}/state"
     assert web.get(url, headers=header).status_code == 401
 
 
 @pytest.mark.threat("preview-bot")
 def test_previews_and_status_requests_count_no_view(
-    web: httpx.Client, courier: HttpCourier, post: Post
+    web: httpx.Client, courier: HttpCourier, message: SampleMessage
 ) -> None:
     """A preview bot, a HEAD, a GET of everything with every token: the counter stays at zero."""
-    for token in (post.open, post.fetch, post.owner):
-        for path in (f"shares/{to_base64url(post.id)}/open", f"blobs/{to_base64url(post.blob_id)}"):
-            web.get(f"{URL}/v1/{path}", headers=bearer(token))
-            web.head(f"{URL}/v1/{path}", headers=bearer(token))
-    assert web.get(f"{URL}/v1/shares/{to_base64url(post.id)}/open").status_code == 405
-    assert courier.envelope_status(URL, post.id, post.withdraw).opened == 0
-    assert fetched(courier, URL, post.blob_id, post.fetch) == post.blob
+    for token in (message.open, message.fetch, message.owner):
+        for path in (
+            f"shares/{to_base64url(message.id)}/open",
+            f"blobs/{to_base64url(message.blob_id)}",
+        ):
+            web.get(f"{URL}/v1/{path}", headers=bearer_header(token))
+            web.head(f"{URL}/v1/{path}", headers=bearer_header(token))
+    assert web.get(f"{URL}/v1/shares/{to_base64url(message.id)}/open").status_code == 405
+    assert courier.envelope_status(URL, message.id, message.withdraw).opened == 0
+    assert download_bytes(courier, URL, message.blob_id, message.fetch) == message.blob
 
 
 @pytest.mark.parametrize(
@@ -120,28 +130,38 @@ def test_previews_and_status_requests_count_no_view(
     ],
 )
 def test_blob_ranges_are_served(
-    web: httpx.Client, post: Post, range_header: str, status: int, expected_range: tuple[int, int]
+    web: httpx.Client,
+    message: SampleMessage,
+    range_header: str,
+    status: int,
+    expected_range: tuple[int, int],
 ) -> None:
-    url, (start, stop) = f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", expected_range
-    answer = web.get(url, headers={**bearer(post.fetch), "Range": range_header})
-    assert (answer.status_code, answer.content) == (status, post.blob[start:stop])
+    url, (start, stop) = f"{URL}/v1/blobs/{to_base64url(message.blob_id)}", expected_range
+    answer = web.get(url, headers={**bearer_header(message.fetch), "Range": range_header})
+    assert (answer.status_code, answer.content) == (status, message.blob[start:stop])
     assert answer.headers["accept-ranges"] == "bytes"
     content_ranges = {206: f"bytes {start}-{stop - 1}/5000", 416: "bytes */5000"}
     assert answer.headers.get("content-range") == content_ranges.get(status)
 
 
-def test_range_for_another_version_returns_the_whole_blob(web: httpx.Client, post: Post) -> None:
+def test_range_for_another_version_returns_the_whole_blob(
+    web: httpx.Client, message: SampleMessage
+) -> None:
     url, header = (
-        f"{URL}/v1/blobs/{to_base64url(post.blob_id)}",
-        {**bearer(post.fetch), "Range": "bytes=0-9"},
+        f"{URL}/v1/blobs/{to_base64url(message.blob_id)}",
+        {**bearer_header(message.fetch), "Range": "bytes=0-9"},
     )
     tag = web.get(url, headers=header).headers["etag"]
     assert web.get(url, headers={**header, "If-Range": tag}).status_code == 206
-    assert web.get(url, headers={**header, "If-Range": '"other"'}).content == post.blob
+    assert web.get(url, headers={**header, "If-Range": '"other"'}).content == message.blob
 
 
-def test_head_request_returns_the_length_without_reading(web: httpx.Client, post: Post) -> None:
-    answer = web.head(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
+def test_head_request_returns_the_length_without_reading(
+    web: httpx.Client, message: SampleMessage
+) -> None:
+    answer = web.head(
+        f"{URL}/v1/blobs/{to_base64url(message.blob_id)}", headers=bearer_header(message.fetch)
+    )
     assert (answer.status_code, answer.headers["content-length"], answer.content) == (
         200,
         "5000",
@@ -211,18 +231,22 @@ def test_an_id_has_one_spelling(web: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=²", f"after={2**70}"])
-def test_query_value_must_be_a_number(web: httpx.Client, post: Post, query: str) -> None:
-    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes?{query}"
-    assert web.get(url, headers=bearer(post.owner)).status_code == 400
+def test_query_value_must_be_a_number(
+    web: httpx.Client, message: SampleMessage, query: str
+) -> None:
+    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes?{query}"
+    assert web.get(url, headers=bearer_header(message.owner)).status_code == 400
 
 
 @pytest.mark.parametrize(
     "missing",
     ["entrenous-fetch-lock", "entrenous-sha256", "entrenous-expires-at", "content-length"],
 )
-def test_blob_upload_requires_all_headers(web: httpx.Client, post: Post, missing: str) -> None:
+def test_blob_upload_requires_all_headers(
+    web: httpx.Client, message: SampleMessage, missing: str
+) -> None:
     headers = {
-        **bearer(post.token),
+        **bearer_header(message.token),
         "entrenous-fetch-lock": to_base64url(bytes(32)),
         "content-length": "1",
         "entrenous-withdraw-lock": to_base64url(bytes(32)),
@@ -230,16 +254,16 @@ def test_blob_upload_requires_all_headers(web: httpx.Client, post: Post, missing
         "entrenous-expires-at": "1795000000",
     }
     del headers[missing]
-    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(bytes(16))}"
+    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/blobs/{to_base64url(bytes(16))}"
     request = web.build_request("PUT", url, content=iter([b"x"]), headers=headers)
     request.headers.pop("transfer-encoding", None)
     assert web.send(request).status_code == 400
 
 
 def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
-    web: httpx.Client, post: Post
+    web: httpx.Client, message: SampleMessage
 ) -> None:
-    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(bytes(16))}"
+    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/blobs/{to_base64url(bytes(16))}"
     headers = {
         "entrenous-fetch-lock": to_base64url(bytes(32)),
         "entrenous-withdraw-lock": to_base64url(bytes(32)),
@@ -247,7 +271,7 @@ def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
         "entrenous-expires-at": "1795000000",
         "content-length": str(4 * 1024**3 + 1),
     }
-    answer = web.put(url, content=b"", headers={**bearer(post.token), **headers})
+    answer = web.put(url, content=b"", headers={**bearer_header(message.token), **headers})
     assert answer.status_code == 413
     assert answer.json()["facts"] == {"limit_bytes": 4 * 1024**3}
 
@@ -264,12 +288,12 @@ def test_status_names_the_supported_protocols(web: httpx.Client) -> None:
 
 
 def test_full_mailbox_is_429_with_retry_after(
-    web: httpx.Client, post: Post, monkeypatch: pytest.MonkeyPatch
+    web: httpx.Client, message: SampleMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.send_tokens.LETTERS_WAITING_MAX", 1)
-    letter = post.letter()
-    url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/envelopes/{to_base64url(letter.id)}"
-    answer = web.put(url, content=write_envelope(letter), headers=bearer(post.token))
+    letter = message.new_envelope()
+    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(letter.id)}"
+    answer = web.put(url, content=write_envelope(letter), headers=bearer_header(message.token))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
     assert answer.json()["type"] == "urn:entrenous:refused:mailbox-full"
 
@@ -285,11 +309,13 @@ def test_another_protocol_is_turned_away(web: httpx.Client, version: str, status
 
 
 def test_request_without_protocol_header_may_only_read_the_status(
-    courier: HttpCourier, post: Post
+    courier: HttpCourier, message: SampleMessage
 ) -> None:
     with httpx.Client(transport=courier._client._transport) as old:
         assert old.get(f"{URL}/v1/status").status_code == 200
-        answer = old.get(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
+        answer = old.get(
+            f"{URL}/v1/blobs/{to_base64url(message.blob_id)}", headers=bearer_header(message.fetch)
+        )
     assert answer.status_code == 409
     assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": 1}
 
@@ -306,32 +332,34 @@ def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
 
 @pytest.mark.threat("account-takeover")
 def test_logs_hold_an_event_a_status_and_a_size(
-    courier: HttpCourier, post: Post, caplog: pytest.LogCaptureFixture
+    courier: HttpCourier, message: SampleMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "entrenous")
-    courier.waiting_envelopes(URL, post.mailbox, post.owner, 0)
-    courier.open_share(URL, post.id, post.open, post.attempt())
-    courier.withdraw(URL, post.id, post.withdraw)
+    courier.waiting_envelopes(URL, message.mailbox, message.owner, 0)
+    courier.open_share(URL, message.id, message.open, message.new_attempt())
+    courier.withdraw(URL, message.id, message.withdraw)
     assert [record.getMessage().split()[:2] for record in caplog.records] == [
         ["list_envelopes", "200"],
         ["release_share", "200"],
         ["withdraw_envelope", "200"],
     ]
-    known = [post.mailbox, post.id, post.blob_id]
-    tokens = [one.reveal() for one in (post.owner, post.open, post.withdraw)]
+    known = [message.mailbox, message.id, message.blob_id]
+    tokens = [one.reveal() for one in (message.owner, message.open, message.withdraw)]
     for value in known + tokens:
         assert to_base64url(value) not in caplog.text
         assert value.hex() not in caplog.text
 
 
 def test_a_bug_is_500_and_logged_without_values(
-    relay: Relay, web: httpx.Client, post: Post, caplog: pytest.LogCaptureFixture
+    relay: Relay, web: httpx.Client, message: SampleMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
     def break_down(_: object) -> None:
         raise RuntimeError("secret value 4711")
 
     relay.mail.read = break_down  # type: ignore[method-assign, assignment]
-    answer = web.get(f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", headers=bearer(post.fetch))
+    answer = web.get(
+        f"{URL}/v1/blobs/{to_base64url(message.blob_id)}", headers=bearer_header(message.fetch)
+    )
     assert answer.status_code == 500
     assert answer.json()["type"] == "urn:entrenous:bug:entrenous-error"
     assert "4711" not in answer.text + caplog.text
@@ -344,7 +372,7 @@ def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixt
     """Once a minute, with the number of days only; a failed sweep is another event."""
     run_sync(expire_due(relay))
     relay.clock.advance(days=400)  # type: ignore[attr-defined]
-    with served(relay_app(relay)):  # type: ignore[arg-type]
+    with serve_app(relay_app(relay)):  # type: ignore[arg-type]
         pass
     (record,) = [record for record in caplog.records if record.name == "entrenous.relay"]
     assert record.levelname == "WARNING"

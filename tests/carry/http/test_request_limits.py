@@ -14,19 +14,21 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_settings import RelayLimits
 from entrenous.wire.encodings import to_base64url
-from tests.carry.http.test_relay_app import URL, bearer
+from tests.carry.http.test_relay_app import URL, bearer_header
 from tests.carry.http.test_resumed_uploads import blob_path, upload_headers
-from tests.carry.relays import NOON, Post, memory_relay
+from tests.carry.relays import NOON, SampleMessage, memory_relay
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import memory_courier, run_sync
 
 
-def limited_relay(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
+def limited_relay(
+    limits: RelayLimits, message: SampleMessage, blobs: MemoryBlobs | None = None
+) -> Relay:
     """Return a relay with these limits, on which Ana created a mailbox before they were set."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
-    courier.create_mailbox(URL, post.mailbox, post.owner)
-    courier.register_token(URL, post.mailbox, post.owner, post.granted())
+    courier.create_mailbox(URL, message.mailbox, message.owner)
+    courier.register_token(URL, message.mailbox, message.owner, message.send_token())
     return replace(relay, limits=limits, blobs=relay.blobs if blobs is None else blobs)
 
 
@@ -37,8 +39,8 @@ def client_of(relay: Relay) -> httpx.Client:
 
 
 def test_closed_relay_serves_only_existing_mailboxes() -> None:
-    post = Post()
-    relay = limited_relay(RelayLimits(mailbox_open=False), post)
+    message = SampleMessage()
+    relay = limited_relay(RelayLimits(mailbox_open=False), message)
     body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
     new = client_of(relay).put(
         f"{URL}/v1/mailboxes/{to_base64url(MailboxId(b'N' * 16))}", json=body
@@ -46,31 +48,33 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
     assert new.status_code == 409
     assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
     courier = memory_courier({URL: relay_app(relay)})
-    courier.create_mailbox(URL, post.mailbox, post.owner)  # a repeat, since it exists
-    courier.post(URL, post.token, post.letter())
+    courier.create_mailbox(URL, message.mailbox, message.owner)  # a repeat, since it exists
+    courier.post(URL, message.token, message.new_envelope())
 
 
 def test_letter_quota_setting_is_enforced() -> None:
-    post = Post()
-    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(letters=1), post))})
-    courier.post(URL, post.token, post.letter())
+    message = SampleMessage()
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(letters=1), message))})
+    courier.post(URL, message.token, message.new_envelope())
     with pytest.raises(MailboxFull):
-        courier.post(URL, post.token, post.letter())
+        courier.post(URL, message.token, message.new_envelope())
 
 
 def test_mailbox_bytes_setting_is_enforced() -> None:
-    post = Post()
-    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(mailbox_bytes=4999), post))})
+    message = SampleMessage()
+    courier = memory_courier(
+        {URL: relay_app(limited_relay(RelayLimits(mailbox_bytes=4999), message))}
+    )
     with pytest.raises(MailboxFull):
-        courier.upload_blob(URL, post.token, post.deposit(), post.blob)
+        courier.upload_blob(URL, message.token, message.blob_deposit(), message.blob)
 
 
 def test_keep_days_setting_is_enforced() -> None:
-    post = Post()
-    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(keep_days=6), post))})
-    assert (post.until - NOON).days == 7
+    message = SampleMessage()
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(keep_days=6), message))})
+    assert (message.until - NOON).days == 7
     with pytest.raises(TooFarAhead, match="6 days"):
-        courier.post(URL, post.token, post.letter())
+        courier.post(URL, message.token, message.new_envelope())
 
 
 class NearlyFullBlobs(MemoryBlobs):
@@ -79,36 +83,38 @@ class NearlyFullBlobs(MemoryBlobs):
 
 
 def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
-    post = Post()
-    relay = limited_relay(RelayLimits(free_bytes_min=9000), post, NearlyFullBlobs())
+    message = SampleMessage()
+    relay = limited_relay(RelayLimits(free_bytes_min=9000), message, NearlyFullBlobs())
     answer = client_of(relay).put(
-        URL + blob_path(post), content=post.blob, headers=upload_headers(post)
+        URL + blob_path(message), content=message.blob, headers=upload_headers(message)
     )
     assert (answer.status_code, answer.headers["retry-after"]) == (507, "600")
-    memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
+    memory_courier({URL: relay_app(relay)}).post(URL, message.token, message.new_envelope())
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_concurrent_uploads_of_one_token_are_limited() -> None:
     """The second upload has to wait while the first one streams, and passes afterwards."""
-    post, second = Post(), Post()
+    message, second = SampleMessage(), SampleMessage()
     second.blob_id = BlobId(bytes(16))
-    app = relay_app(limited_relay(RelayLimits(coming_bytes=9999), post))
+    app = relay_app(limited_relay(RelayLimits(coming_bytes=9999), message))
 
     async def story() -> list[int]:
         begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
-            yield post.blob[:1]
+            yield message.blob[:1]
             begun.set()
             await go_on.wait()
-            yield post.blob[1:]
+            yield message.blob[1:]
 
         web = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL)
         async with web:
             length = {"Content-Length": "5000"}
             first = asyncio.create_task(
-                web.put(blob_path(post), content=slow(), headers=upload_headers(post, **length))
+                web.put(
+                    blob_path(message), content=slow(), headers=upload_headers(message, **length)
+                )
             )
             await begun.wait()
             meanwhile = await web.put(
@@ -128,7 +134,7 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize(("version", "status"), [("1", 409), ("2", 200), ("3", 409)])
 def test_older_than_the_floor_is_turned_away_with_the_way_out(version: str, status: int) -> None:
-    relay = limited_relay(RelayLimits(floor=2), Post())
+    relay = limited_relay(RelayLimits(floor=2), SampleMessage())
     answer = client_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
     assert answer.status_code == status
     if status != 200:
@@ -143,22 +149,22 @@ def test_stalled_upload_ends_and_can_be_resumed(
 ) -> None:
     """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
-    post = Post()
-    app = relay_app(limited_relay(RelayLimits(), post))
+    message = SampleMessage()
+    app = relay_app(limited_relay(RelayLimits(), message))
 
     async def stalls() -> AsyncIterator[bytes]:
-        yield post.blob[:1000]
+        yield message.blob[:1000]
         for at in range(1000, 5000):
             await asyncio.sleep(wait_s)
-            yield post.blob[at : at + 1]
+            yield message.blob[at : at + 1]
 
     async def story() -> tuple[int, int]:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
-            whole_length = upload_headers(post, **{"Content-Length": "5000"})
-            stalled = await web.put(blob_path(post), content=stalls(), headers=whole_length)
-            rest = upload_headers(post, **{"Entrenous-Offset": "1000"})
-            whole = await web.put(blob_path(post), content=post.blob[1000:], headers=rest)
+            whole_length = upload_headers(message, **{"Content-Length": "5000"})
+            stalled = await web.put(blob_path(message), content=stalls(), headers=whole_length)
+            rest = upload_headers(message, **{"Entrenous-Offset": "1000"})
+            whole = await web.put(blob_path(message), content=message.blob[1000:], headers=rest)
         return stalled.status_code, whole.status_code
 
     assert asyncio.run(story()) == (408, 201)
@@ -175,7 +181,7 @@ LARGE = [
 @pytest.mark.parametrize(("method", "path"), LARGE)
 @pytest.mark.parametrize("length", ["4097", "90000", ""])
 def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, length: str) -> None:
-    post, responses = Post(), list[MutableMapping[str, Any]]()
+    message, responses = SampleMessage(), list[MutableMapping[str, Any]]()
 
     async def receive() -> MutableMapping[str, Any]:
         raise AssertionError("it was read")
@@ -183,11 +189,11 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
     async def send(message: MutableMapping[str, Any]) -> None:
         responses.append(message)
 
-    headers = {**bearer(post.other), "Entrenous-Protocol": "2", "Content-Length": length}
+    headers = {**bearer_header(message.other), "Entrenous-Protocol": "2", "Content-Length": length}
     scope = {
         "type": "http",
         "method": method,
-        "path": path.format(to_base64url(post.mailbox)),
+        "path": path.format(to_base64url(message.mailbox)),
         "headers": [
             (name.lower().encode(), value.encode()) for name, value in headers.items() if value
         ],
@@ -195,27 +201,27 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
         "root_path": "",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
     }
-    run_sync(relay_app(limited_relay(RelayLimits(), post))(scope, receive, send))
+    run_sync(relay_app(limited_relay(RelayLimits(), message))(scope, receive, send))
     assert responses[0]["status"] == 401
 
 
 def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
     """The first post of the letter may have used the token up."""
-    post = Post(sealed=b"s" * 90_000)
-    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(), post))})
-    letter = post.letter()
-    courier.post(URL, post.token, letter)
-    courier.post(URL, post.other, letter)
+    message = SampleMessage(sealed=b"s" * 90_000)
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(), message))})
+    letter = message.new_envelope()
+    courier.post(URL, message.token, letter)
+    courier.post(URL, message.other, letter)
     with pytest.raises(WrongToken):
-        courier.post(URL, post.other, post.letter())
+        courier.post(URL, message.other, message.new_envelope())
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 @pytest.mark.parametrize(("method", "path"), LARGE)
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.request_handling._BODY_S_MAX", 0.2)
-    post = Post()
-    app = relay_app(limited_relay(RelayLimits(), post))
+    message = SampleMessage()
+    app = relay_app(limited_relay(RelayLimits(), message))
 
     async def drips() -> AsyncIterator[bytes]:
         while True:
@@ -225,9 +231,9 @@ def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path:
     async def story() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
-            token = post.token if "envelopes" in path else post.owner
-            headers = {**bearer(token), "Entrenous-Protocol": "2"}
-            where = path.format(to_base64url(post.mailbox))
+            token = message.token if "envelopes" in path else message.owner
+            headers = {**bearer_header(token), "Entrenous-Protocol": "2"}
+            where = path.format(to_base64url(message.mailbox))
             return await web.request(method, where, content=drips(), headers=headers)
 
     response = asyncio.run(asyncio.wait_for(story(), 20))

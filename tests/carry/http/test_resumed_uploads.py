@@ -23,8 +23,8 @@ from entrenous.carry.relay import Relay
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import read_upload_progress
-from tests.carry.http.test_relay_app import URL, bearer
-from tests.carry.relays import Post, memory_relay
+from tests.carry.http.test_relay_app import URL, bearer_header
+from tests.carry.relays import SampleMessage, memory_relay
 from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier, run_sync
 from tests.ready import start_program
@@ -32,21 +32,21 @@ from tests.ready import start_program
 MB = 1 << 20
 
 
-def upload_headers(post: Post, **more: str) -> dict[str, str]:
-    deposit = post.deposit()
+def upload_headers(message: SampleMessage, **more: str) -> dict[str, str]:
+    deposit = message.blob_deposit()
     return {
-        **bearer(post.token),
+        **bearer_header(message.token),
         "Entrenous-Protocol": "2",
         "Entrenous-Fetch-Lock": to_base64url(deposit.fetch_lock),
         "Entrenous-Withdraw-Lock": to_base64url(deposit.withdraw_lock),
         "Entrenous-Sha256": to_base64url(deposit.sha256),
-        "Entrenous-Expires-At": str(int(post.until.timestamp())),
+        "Entrenous-Expires-At": str(int(message.until.timestamp())),
         **more,
     }
 
 
-def blob_path(post: Post) -> str:
-    return f"/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(post.blob_id)}"
+def blob_path(message: SampleMessage) -> str:
+    return f"/v1/mailboxes/{to_base64url(message.mailbox)}/blobs/{to_base64url(message.blob_id)}"
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ def relay() -> Relay:
 
 
 @pytest.fixture
-def post(relay: Relay) -> Post:
-    post = Post()
+def message(relay: Relay) -> SampleMessage:
+    message = SampleMessage()
     courier = memory_courier({URL: relay_app(relay)})
-    courier.create_mailbox(URL, post.mailbox, post.owner)
-    courier.register_token(URL, post.mailbox, post.owner, post.granted())
-    return post
+    courier.create_mailbox(URL, message.mailbox, message.owner)
+    courier.register_token(URL, message.mailbox, message.owner, message.send_token())
+    return message
 
 
 @pytest.fixture
@@ -70,49 +70,60 @@ def web(relay: Relay) -> httpx.Client:
     return client
 
 
-def test_resumed_upload_sends_the_rest_and_an_offset_header(web: httpx.Client, post: Post) -> None:
-    url = URL + blob_path(post)
+def test_resumed_upload_sends_the_rest_and_an_offset_header(
+    web: httpx.Client, message: SampleMessage
+) -> None:
+    url = URL + blob_path(message)
     first = web.put(
-        url, content=post.blob, headers=upload_headers(post, **{"Entrenous-Offset": "1"})
+        url, content=message.blob, headers=upload_headers(message, **{"Entrenous-Offset": "1"})
     )
     assert first.status_code == 409  # the relay has no part of it
     assert first.json()["type"] == "urn:entrenous:refused:wrong-offset"
-    assert web.put(url, content=post.blob, headers=upload_headers(post)).status_code == 201
-    rest = upload_headers(post, **{"Entrenous-Offset": "4000"})
-    assert web.put(url, content=post.blob[4000:], headers=rest).status_code == 200
-    progress = web.get(url, headers=bearer(post.withdraw))
+    assert web.put(url, content=message.blob, headers=upload_headers(message)).status_code == 201
+    rest = upload_headers(message, **{"Entrenous-Offset": "4000"})
+    assert web.put(url, content=message.blob[4000:], headers=rest).status_code == 200
+    progress = web.get(url, headers=bearer_header(message.withdraw))
     assert read_upload_progress(progress.content) == (5000, 5000)
 
 
-def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, relay: Relay) -> None:
+def test_resumed_upload_may_have_an_empty_rest(
+    web: httpx.Client, message: SampleMessage, relay: Relay
+) -> None:
     """The relay was killed after it had received all bytes and before it answered."""
 
     async def all_of_it() -> AsyncIterator[bytes]:
-        yield post.blob
+        yield message.blob
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        run_sync(upload_blob(post.deposit(), post.token, all_of_it(), relay))
-    url = URL + blob_path(post)
-    assert read_upload_progress(web.get(url, headers=bearer(post.withdraw)).content) == (5000, 5000)
-    rest = upload_headers(post, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
+        run_sync(upload_blob(message.blob_deposit(), message.token, all_of_it(), relay))
+    url = URL + blob_path(message)
+    assert read_upload_progress(web.get(url, headers=bearer_header(message.withdraw)).content) == (
+        5000,
+        5000,
+    )
+    rest = upload_headers(message, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
     assert web.put(url, content=b"", headers=rest).status_code == 201
     assert web.put(url, content=b"", headers={**rest, "Entrenous-Offset": "0"}).status_code == 400
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "5000000000", ""])
-def test_upload_offset_must_be_a_number(web: httpx.Client, post: Post, offset: str) -> None:
-    headers = upload_headers(post, **{"Entrenous-Offset": offset})
-    assert web.put(URL + blob_path(post), content=b"x", headers=headers).status_code == 400
+def test_upload_offset_must_be_a_number(
+    web: httpx.Client, message: SampleMessage, offset: str
+) -> None:
+    headers = upload_headers(message, **{"Entrenous-Offset": offset})
+    assert web.put(URL + blob_path(message), content=b"x", headers=headers).status_code == 400
 
 
 @pytest.mark.threat("preview-bot")
-def test_upload_progress_needs_the_withdraw_token(web: httpx.Client, post: Post) -> None:
-    url = URL + blob_path(post)
-    assert web.get(url, headers=bearer(post.withdraw)).status_code == 404
-    web.put(url, content=post.blob, headers=upload_headers(post))
-    for token in (post.token, post.fetch, post.owner):
-        assert web.get(url, headers=bearer(token)).status_code == 401
+def test_upload_progress_needs_the_withdraw_token(
+    web: httpx.Client, message: SampleMessage
+) -> None:
+    url = URL + blob_path(message)
+    assert web.get(url, headers=bearer_header(message.withdraw)).status_code == 404
+    web.put(url, content=message.blob, headers=upload_headers(message))
+    for token in (message.token, message.fetch, message.owner):
+        assert web.get(url, headers=bearer_header(token)).status_code == 401
 
 
 @contextmanager
@@ -140,80 +151,90 @@ def send_request(
     return answer.status, content
 
 
-def send_half(address: str, post: Post, half: int) -> None:
+def send_half(address: str, message: SampleMessage, half: int) -> None:
     """Begin an upload, and disconnect after ``half`` bytes."""
     host, _, port = address.partition(":")
-    head = upload_headers(post, **{"Content-Length": str(len(post.blob)), "Host": address})
+    head = upload_headers(message, **{"Content-Length": str(len(message.blob)), "Host": address})
     lines = [
-        f"PUT {blob_path(post)} HTTP/1.1",
+        f"PUT {blob_path(message)} HTTP/1.1",
         *(f"{name}: {value}" for name, value in head.items()),
     ]
     with socket.create_connection((host, int(port)), 60) as line:
-        line.sendall("\r\n".join([*lines, "", ""]).encode() + post.blob[:half])
+        line.sendall("\r\n".join([*lines, "", ""]).encode() + message.blob[:half])
 
 
-def uploaded_bytes(address: str, post: Post) -> int:
-    status, body = send_request(address, "GET", blob_path(post), bearer(post.withdraw))
+def uploaded_bytes(address: str, message: SampleMessage) -> int:
+    status, body = send_request(address, "GET", blob_path(message), bearer_header(message.withdraw))
     return read_upload_progress(body)[0] if status == 200 else 0
 
 
-def large_post(size: int) -> Post:
-    post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
-    post.blob = SeededRandomSource().token(MB) * (size // MB)
-    return post
+def large_post(size: int) -> SampleMessage:
+    message = SampleMessage(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
+    message.blob = SeededRandomSource().token(MB) * (size // MB)
+    return message
 
 
-def create_mailbox_with_token(address: str, post: Post) -> None:
-    owner = bearer(post.owner)
-    box = f"/v1/mailboxes/{to_base64url(post.mailbox)}"
-    locks = {"owner_lock": to_base64url(token_hash(post.owner)), "close_lock": None}
+def create_mailbox_with_token(address: str, message: SampleMessage) -> None:
+    owner = bearer_header(message.owner)
+    box = f"/v1/mailboxes/{to_base64url(message.mailbox)}"
+    locks = {"owner_lock": to_base64url(token_hash(message.owner)), "close_lock": None}
     assert send_request(address, "PUT", box, {}, json.dumps(locks))[0] in {200, 201}
     terms = json.dumps({"uses": None, "expires_at": None})
-    token = to_base64url(token_hash(Secret(post.token.reveal())))
+    token = to_base64url(token_hash(Secret(message.token.reveal())))
     assert send_request(address, "PUT", f"{box}/tokens/{token}", owner, terms)[0] in {200, 201}
 
 
 @pytest.mark.real
 def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
     """After SIGKILL at 50 %, at most 52 % of the blob are sent again."""
-    post = large_post(64 * MB)
-    half = len(post.blob) // 2
+    message = large_post(64 * MB)
+    half = len(message.blob) // 2
     with running_relay(tmp_path) as (process, address):
-        create_mailbox_with_token(address, post)
-        send_half(address, post, half)
+        create_mailbox_with_token(address, message)
+        send_half(address, message, half)
         deadline = time.monotonic() + 60
-        while uploaded_bytes(address, post) < half and time.monotonic() < deadline:
+        while uploaded_bytes(address, message) < half and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
     with running_relay(tmp_path) as (_, address):
-        uploaded = uploaded_bytes(address, post)
-        rest = post.blob[uploaded:]
-        assert len(rest) <= 0.52 * len(post.blob)
-        headers = upload_headers(post, **{"Entrenous-Offset": str(uploaded)})
-        assert send_request(address, "PUT", blob_path(post), headers, rest)[0] == 201
+        uploaded = uploaded_bytes(address, message)
+        rest = message.blob[uploaded:]
+        assert len(rest) <= 0.52 * len(message.blob)
+        headers = upload_headers(message, **{"Entrenous-Offset": str(uploaded)})
+        assert send_request(address, "PUT", blob_path(message), headers, rest)[0] == 201
         status, whole = send_request(
-            address, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
+            address,
+            "GET",
+            f"/v1/blobs/{to_base64url(message.blob_id)}",
+            bearer_header(message.fetch),
         )
         assert status == 200
-        assert whole == post.blob
+        assert whole == message.blob
 
 
 @pytest.mark.real
 def test_a_relay_stays_small_while_a_large_blob_passes(tmp_path: Path) -> None:
-    post = large_post(256 * MB)
+    message = large_post(256 * MB)
     with running_relay(tmp_path, fresh_process=True) as (process, address):
-        create_mailbox_with_token(address, post)
+        create_mailbox_with_token(address, message)
         assert (
             send_request(
-                address, "PUT", blob_path(post), upload_headers(post), memoryview(post.blob)
+                address,
+                "PUT",
+                blob_path(message),
+                upload_headers(message),
+                memoryview(message.blob),
             )[0]
             == 201
         )
         status, whole = send_request(
-            address, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
+            address,
+            "GET",
+            f"/v1/blobs/{to_base64url(message.blob_id)}",
+            bearer_header(message.fetch),
         )
-        assert (status, len(whole)) == (200, len(post.blob))
+        assert (status, len(whole)) == (200, len(message.blob))
         usage = Path(f"/proc/{process.pid}/status").read_text()
         (peak,) = (line.split()[1] for line in usage.splitlines() if line.startswith("VmHWM"))
         assert int(peak) / 1024 <= 150

@@ -18,31 +18,31 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.serving.connection_limits import LimitedProtocol
 from entrenous.serving.tls import TlsCertificate
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import NOON, Post, memory_relay, served
+from tests.carry.relays import NOON, SampleMessage, memory_relay, serve_app
 from tests.ready import start_program
-from tests.serving.certificates import Pair, certificate
-from tests.serving.slow_clients import connected
+from tests.serving.certificates import CertificateFiles, write_certificate_files
+from tests.serving.slow_clients import open_connection
 
 pytestmark = pytest.mark.real
 
 
-def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> Post:
+def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> SampleMessage:
     """Fill a new mailbox with that many letters of the largest size."""
-    post = Post(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
-    courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.register_token(url, post.mailbox, post.owner, post.granted())
+    message = SampleMessage(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
+    courier.create_mailbox(url, message.mailbox, message.owner)
+    courier.register_token(url, message.mailbox, message.owner, message.send_token())
     for _ in range(letters):
-        courier.post(url, post.token, post.letter())
-    return post
+        courier.post(url, message.token, message.new_envelope())
+    return message
 
 
-def request_page(url: str, pair: Pair | None, post: Post) -> socket.socket:
+def request_page(url: str, pair: CertificateFiles | None, message: SampleMessage) -> socket.socket:
     """Request a page of letters; return the connection, from which nothing was read."""
-    one = connected(url, pair, 4096)
+    one = open_connection(url, pair, 4096)
     one.sendall(
-        f"GET /v1/mailboxes/{to_base64url(post.mailbox)}/envelopes HTTP/1.1\r\nHost: a\r\n"
+        f"GET /v1/mailboxes/{to_base64url(message.mailbox)}/envelopes HTTP/1.1\r\nHost: a\r\n"
         "Entrenous-Protocol: 2\r\n"
-        f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n\r\n".encode()
+        f"Authorization: Bearer {to_base64url(message.owner.reveal())}\r\n\r\n".encode()
     )
     return one
 
@@ -59,12 +59,12 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
             assert process.stdout is not None
             url, courier = json.loads(process.stdout.readline())["url"], HttpCourier(web)
             until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-            post = post_with(50, courier, url, until)
+            message = post_with(50, courier, url, until)
             before = resident_mb(process.pid)
             for _ in range(40):
-                strangers.enter_context(request_page(url, None, post))
+                strangers.enter_context(request_page(url, None, message))
             # A client that had connected before is still answered.
-            assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
+            assert courier.waiting_envelopes(url, message.mailbox, message.owner, 0)
             assert resident_mb(process.pid) - before < 128  # forty times fifty letters are 430 MB
         finally:
             process.kill()
@@ -80,20 +80,20 @@ def test_too_much_unread_data_closes_connections_and_answers_devices(
     monkeypatch.setattr(
         LimitedProtocol, "abort", lambda one: (aborted.append(one), real_abort(one))
     )
-    pair = certificate(tmp_path) if with_tls else None
+    pair = write_certificate_files(tmp_path) if with_tls else None
     server_certificate = TlsCertificate(pair.cert, pair.key) if pair else None
     with (
-        served(relay_app(memory_relay()), server_certificate, send_buffer=65536) as url,
+        serve_app(relay_app(memory_relay()), server_certificate, send_buffer=65536) as url,
         ExitStack() as strangers,
         new_relay_client(pair and pair.cert) as web,
     ):
         courier = HttpCourier(web)
-        post = post_with(4, courier, url, NOON + timedelta(days=1))
-        some = [strangers.enter_context(request_page(url, pair, post)) for _ in range(12)]
+        message = post_with(4, courier, url, NOON + timedelta(days=1))
+        some = [strangers.enter_context(request_page(url, pair, message)) for _ in range(12)]
         deadline = time.monotonic() + 60
         while len(aborted) < 7 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 4
+        assert len(courier.waiting_envelopes(url, message.mailbox, message.owner, 0)) == 4
         assert sum(is_whole(one) for one in some) == 12 - len(aborted) > 0
 
 

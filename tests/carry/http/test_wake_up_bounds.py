@@ -20,8 +20,8 @@ from entrenous.carry.relay_settings import long_poll_limits
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.http.test_connection_count import relay_with_file_limit
-from tests.carry.relays import Post, memory_relay, served
+from tests.carry.http.test_connection_limits import relay_with_file_limit
+from tests.carry.relays import SampleMessage, memory_relay, serve_app
 from tests.deterministic import SeededRandomSource
 from tests.real.stage import wait_until
 
@@ -111,16 +111,16 @@ def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
 
 
 def test_client_that_hangs_up_frees_its_place_at_once() -> None:
-    bell, post = LocalWakeUps(), Post()
+    bell, message = LocalWakeUps(), SampleMessage()
     with (
-        served(relay_app(replace(memory_relay(), wake_ups=bell))) as url,
+        serve_app(relay_app(replace(memory_relay(), wake_ups=bell))) as url,
         new_relay_client() as web,
     ):
-        HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
+        HttpCourier(web).create_mailbox(url, message.mailbox, message.owner)
         with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
             one.sendall(
-                f"GET /v1/mailboxes/{to_base64url(post.mailbox)}/wake HTTP/1.1\r\nHost: a\r\n"
-                f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
+                f"GET /v1/mailboxes/{to_base64url(message.mailbox)}/wake HTTP/1.1\r\nHost: a\r\n"
+                f"Authorization: Bearer {to_base64url(message.owner.reveal())}\r\n"
                 "Entrenous-Protocol: 2\r\n\r\n".encode()
             )
             assert wait_until(lambda: bell.count_listening_mailboxes() == 1, 20)

@@ -16,49 +16,56 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
 from entrenous.wire.relay_nouns import Envelope
-from tests.carry.http.test_relay_app import bearer
-from tests.carry.relays import Post, memory_relay
+from tests.carry.http.test_relay_app import bearer_header
+from tests.carry.relays import SampleMessage, memory_relay
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
-Scenario = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
+Scenario = Callable[[httpx.AsyncClient, SampleMessage, LocalWakeUps], Awaitable[Any]]
 
 
 def run_scenario(scenario: Scenario, relay: Relay | None = None) -> Any:
     """Run a scenario at a relay where Ana has a mailbox and Ben a token; return its result."""
-    wake_ups, post = LocalWakeUps(), Post()
+    wake_ups, message = LocalWakeUps(), SampleMessage()
     relay_in_use = relay or replace(memory_relay(), wake_ups=wake_ups)
 
     async def run() -> Any:
         transport = httpx.ASGITransport(relay_app(relay_in_use))
         headers = {"Entrenous-Protocol": "2"}
         async with httpx.AsyncClient(transport=transport, base_url=URL, headers=headers) as web:
-            locks = {"owner_lock": to_base64url(token_hash(post.owner)), "close_lock": None}
-            await web.put(mailbox_path(post), json=locks)
+            locks = {"owner_lock": to_base64url(token_hash(message.owner)), "close_lock": None}
+            await web.put(mailbox_path(message), json=locks)
             terms = {"uses": None, "expires_at": None}
-            url = f"{mailbox_path(post)}/tokens/{to_base64url(token_hash(post.token))}"
-            await web.put(url, json=terms, headers=bearer(post.owner))
-            answer = await scenario(web, post, wake_ups)
+            url = f"{mailbox_path(message)}/tokens/{to_base64url(token_hash(message.token))}"
+            await web.put(url, json=terms, headers=bearer_header(message.owner))
+            answer = await scenario(web, message, wake_ups)
             assert wake_ups.count_listening_mailboxes() == 0
             return answer
 
     return asyncio.run(run())
 
 
-def mailbox_path(post: Post) -> str:
-    return f"/v1/mailboxes/{to_base64url(post.mailbox)}"
+def mailbox_path(message: SampleMessage) -> str:
+    return f"/v1/mailboxes/{to_base64url(message.mailbox)}"
 
 
-async def wait_for_wake_up(web: httpx.AsyncClient, post: Post, seconds: int = 20) -> httpx.Response:
-    url = f"{mailbox_path(post)}/wake?seconds={seconds}"
-    return await web.get(url, headers=bearer(post.owner))
+async def wait_for_wake_up(
+    web: httpx.AsyncClient, message: SampleMessage, seconds: int = 20
+) -> httpx.Response:
+    url = f"{mailbox_path(message)}/wake?seconds={seconds}"
+    return await web.get(url, headers=bearer_header(message.owner))
 
 
-async def post_letter(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
-    url, body = f"{mailbox_path(post)}/envelopes/{to_base64url(letter.id)}", write_envelope(letter)
-    assert (await web.put(url, content=body, headers=bearer(post.token))).status_code == 201
+async def post_letter(web: httpx.AsyncClient, message: SampleMessage, letter: Envelope) -> None:
+    url, body = (
+        f"{mailbox_path(message)}/envelopes/{to_base64url(letter.id)}",
+        write_envelope(letter),
+    )
+    assert (
+        await web.put(url, content=body, headers=bearer_header(message.token))
+    ).status_code == 201
 
 
 async def until_listening(wake_ups: LocalWakeUps) -> None:
@@ -68,11 +75,11 @@ async def until_listening(wake_ups: LocalWakeUps) -> None:
 
 def test_letter_wakes_the_waiting_device() -> None:
     async def scenario(
-        web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps
+        web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
     ) -> httpx.Response:
-        waiting = asyncio.create_task(wait_for_wake_up(web, post))
+        waiting = asyncio.create_task(wait_for_wake_up(web, message))
         await until_listening(wake_ups)
-        await post_letter(web, post, post.letter())
+        await post_letter(web, message, message.new_envelope())
         return await waiting
 
     answer = run_scenario(scenario)
@@ -81,11 +88,15 @@ def test_letter_wakes_the_waiting_device() -> None:
 
 @pytest.mark.threat("notification-content")
 def test_waiting_letters_are_announced_at_once_in_the_same_bytes() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[httpx.Response]:
-        await post_letter(web, post, post.letter())
-        first = await wait_for_wake_up(web, post)
-        await post_letter(web, post, replace(post.envelope(1, blobs=False), sealed=bytes(9000)))
-        return [first, await wait_for_wake_up(web, post)]
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
+    ) -> list[httpx.Response]:
+        await post_letter(web, message, message.new_envelope())
+        first = await wait_for_wake_up(web, message)
+        await post_letter(
+            web, message, replace(message.envelope(1, blobs=False), sealed=bytes(9000))
+        )
+        return [first, await wait_for_wake_up(web, message)]
 
     first, second = run_scenario(scenario)
     assert first.content == second.content == b"{}"
@@ -93,21 +104,25 @@ def test_waiting_letters_are_announced_at_once_in_the_same_bytes() -> None:
 
 
 def test_wait_without_a_letter_is_204() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> httpx.Response:
-        return await wait_for_wake_up(web, post, 0)
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
+    ) -> httpx.Response:
+        return await wait_for_wake_up(web, message, 0)
 
     answer = run_scenario(scenario)
     assert (answer.status_code, answer.content) == (204, b"")
 
 
 def test_letters_for_other_mailboxes_wake_nobody() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps) -> bool:
-        waiting = asyncio.create_task(wait_for_wake_up(web, post))
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
+    ) -> bool:
+        waiting = asyncio.create_task(wait_for_wake_up(web, message))
         await until_listening(wake_ups)
-        wake_ups.wake(type(post.mailbox)(bytes(16)))
+        wake_ups.wake(type(message.mailbox)(bytes(16)))
         await asyncio.sleep(0)
         awake = waiting.done()
-        wake_ups.wake(post.mailbox)
+        wake_ups.wake(message.mailbox)
         await waiting
         return awake
 
@@ -115,10 +130,13 @@ def test_letters_for_other_mailboxes_wake_nobody() -> None:
 
 
 def test_only_the_owner_may_wait() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
-        tokens = (post.token, post.other, post.open)
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
+    ) -> list[int]:
+        tokens = (message.token, message.other, message.open)
         responses = [
-            await web.get(f"{mailbox_path(post)}/wake", headers=bearer(one)) for one in tokens
+            await web.get(f"{mailbox_path(message)}/wake", headers=bearer_header(one))
+            for one in tokens
         ]
         return [answer.status_code for answer in responses]
 
@@ -127,22 +145,24 @@ def test_only_the_owner_may_wait() -> None:
 
 @pytest.mark.parametrize("seconds", ["61", "-1", "x", "1.5"])
 def test_wait_time_is_a_number_up_to_60(seconds: str) -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> int:
-        url = f"{mailbox_path(post)}/wake?seconds={seconds}"
-        return (await web.get(url, headers=bearer(post.owner))).status_code
+    async def scenario(web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps) -> int:
+        url = f"{mailbox_path(message)}/wake?seconds={seconds}"
+        return (await web.get(url, headers=bearer_header(message.owner))).status_code
 
     assert run_scenario(scenario) == 400
 
 
 def test_waiting_requests_at_one_mailbox_are_limited() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps) -> list[int]:
-        waiting = [asyncio.create_task(wait_for_wake_up(web, post)) for _ in range(8)]
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
+    ) -> list[int]:
+        waiting = [asyncio.create_task(wait_for_wake_up(web, message)) for _ in range(8)]
         await asyncio.sleep(0.05)
-        waiting.append(asyncio.create_task(wait_for_wake_up(web, post)))
+        waiting.append(asyncio.create_task(wait_for_wake_up(web, message)))
         oldest = await waiting[0]
         assert oldest.headers["connection"] == "close"  # it loses its connection, too
         assert not any(one.done() for one in waiting[1:])
-        wake_ups.wake(post.mailbox)
+        wake_ups.wake(message.mailbox)
         others = await asyncio.gather(*waiting[1:])
         return [oldest.status_code, *(answer.status_code for answer in others)]
 
@@ -150,8 +170,10 @@ def test_waiting_requests_at_one_mailbox_are_limited() -> None:
 
 
 def test_disconnected_client_stops_listening() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps) -> None:
-        waiting = asyncio.create_task(wait_for_wake_up(web, post))
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
+    ) -> None:
+        waiting = asyncio.create_task(wait_for_wake_up(web, message))
         await until_listening(wake_ups)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -161,10 +183,12 @@ def test_disconnected_client_stops_listening() -> None:
 
 
 def test_relay_without_wake_ups_answers_at_once() -> None:
-    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
-        before = await wait_for_wake_up(web, post)
-        await post_letter(web, post, post.letter())
-        return [before.status_code, (await wait_for_wake_up(web, post)).status_code]
+    async def scenario(
+        web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
+    ) -> list[int]:
+        before = await wait_for_wake_up(web, message)
+        await post_letter(web, message, message.new_envelope())
+        return [before.status_code, (await wait_for_wake_up(web, message)).status_code]
 
     assert run_scenario(scenario, memory_relay()) == [204, 200]
 

@@ -52,8 +52,10 @@ from tests.sizes import size
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
 RANDOM_SOURCE = SeededRandomSource()
-BOX = MailboxId(RANDOM_SOURCE.token(16))
-OWNER, CLOSE, UNLOCK, OTHER = (Secret(RANDOM_SOURCE.token(32)) for _ in range(4))
+MAILBOX = MailboxId(RANDOM_SOURCE.token(16))
+OWNER_TOKEN, CLOSE_TOKEN, UNLOCK_TOKEN, UNRELATED_TOKEN = (
+    Secret(RANDOM_SOURCE.token(32)) for _ in range(4)
+)
 
 
 def blinded_passphrase(number: int = 0) -> bytes:
@@ -68,28 +70,28 @@ def vault_unlock(generation: int, number: int, *before: int) -> VaultUnlock:
     return VaultUnlock(generation, next(numbers), tuple(numbers))
 
 
-async def settle(relay: Relay) -> None:
+async def create_mailbox_and_lock(relay: Relay) -> None:
     """Give Ana's device a mailbox, a close token and a lock."""
-    await create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE))
-    await create_lock(BOX, OWNER, token_hash(UNLOCK), relay)
+    await create_mailbox(MAILBOX, token_hash(OWNER_TOKEN), relay, token_hash(CLOSE_TOKEN))
+    await create_lock(MAILBOX, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay)
 
 
 @pytest.fixture
 def relay() -> Relay:
     relay = memory_relay()
-    run_sync(settle(relay))
+    run_sync(create_mailbox_and_lock(relay))
     return relay
 
 
 def request_try(relay: Relay, number: int) -> UnlockAnswer:
-    return run_sync(count_try_and_evaluate(BOX, UNLOCK, BLINDED[number], relay))
+    return run_sync(count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, BLINDED[number], relay))
 
 
 def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     passphrase = Secret(b"a passphrase, stretched")
     blinds = [scalar_from_random(number.to_bytes(64, "big")) for number in (1, 2)]
     answers = [
-        run_sync(count_try_and_evaluate(BOX, UNLOCK, blind(passphrase, one), relay))
+        run_sync(count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, blind(passphrase, one), relay))
         for one in blinds
     ]
     values = [finalize(passphrase, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
@@ -116,45 +118,45 @@ def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
 
 def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
-        run_sync(count_try_and_evaluate(BOX, UNLOCK, bytes(32), relay))
+        run_sync(count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, bytes(32), relay))
     assert request_try(relay, 0).tries_left == 9
 
 
-def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
-    for wrong in (OWNER, CLOSE, OTHER):
+def test_requests_with_the_token_of_another_role_are_refused(relay: Relay) -> None:
+    for wrong in (OWNER_TOKEN, CLOSE_TOKEN, UNRELATED_TOKEN):
         with pytest.raises(WrongToken):
-            run_sync(count_try_and_evaluate(BOX, wrong, BLINDED[0], relay))
-    for wrong in (UNLOCK, OTHER):
+            run_sync(count_try_and_evaluate(MAILBOX, wrong, BLINDED[0], relay))
+    for wrong in (UNLOCK_TOKEN, UNRELATED_TOKEN):
         with pytest.raises(WrongToken):
-            run_sync(record_unlock_and_restore_tries(BOX, wrong, vault_unlock(1, 1), relay))
+            run_sync(record_unlock_and_restore_tries(MAILBOX, wrong, vault_unlock(1, 1), relay))
         with pytest.raises(WrongToken):
-            run_sync(restore_all_tries(BOX, wrong, relay))
+            run_sync(restore_all_tries(MAILBOX, wrong, relay))
         with pytest.raises(WrongToken):
-            run_sync(delete_mailbox_with_contents(BOX, wrong, relay))
+            run_sync(delete_mailbox_with_contents(MAILBOX, wrong, relay))
         with pytest.raises(WrongToken):
-            run_sync(replace_close_token_hash(BOX, wrong, token_hash(OTHER), relay))
+            run_sync(replace_close_token_hash(MAILBOX, wrong, token_hash(UNRELATED_TOKEN), relay))
     with pytest.raises(WrongToken):
-        run_sync(record_unlock_and_restore_tries(BOX, CLOSE, vault_unlock(1, 1), relay))
+        run_sync(record_unlock_and_restore_tries(MAILBOX, CLOSE_TOKEN, vault_unlock(1, 1), relay))
     with pytest.raises(WrongToken):
-        run_sync(replace_close_token_hash(BOX, CLOSE, token_hash(OTHER), relay))
+        run_sync(replace_close_token_hash(MAILBOX, CLOSE_TOKEN, token_hash(UNRELATED_TOKEN), relay))
     assert request_try(relay, 0).tries_left == 9
 
 
 def test_lock_is_created_once(relay: Relay) -> None:
-    stored = run_sync(relay.mail.read(lambda view: view.get(StoredLock, BOX)))
-    assert run_sync(create_lock(BOX, OWNER, token_hash(UNLOCK), relay)) is False
+    stored = run_sync(relay.mail.read(lambda view: view.get(StoredLock, MAILBOX)))
+    assert run_sync(create_lock(MAILBOX, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay)) is False
     with pytest.raises(LockExists):
-        run_sync(create_lock(BOX, OWNER, token_hash(OTHER), relay))
-    assert run_sync(relay.mail.read(lambda view: view.get(StoredLock, BOX))) == stored
+        run_sync(create_lock(MAILBOX, OWNER_TOKEN, token_hash(UNRELATED_TOKEN), relay))
+    assert run_sync(relay.mail.read(lambda view: view.get(StoredLock, MAILBOX))) == stored
 
 
 def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(RANDOM_SOURCE.token(16))
-    run_sync(create_mailbox(other, token_hash(OWNER), relay))
+    run_sync(create_mailbox(other, token_hash(OWNER_TOKEN), relay))
     with pytest.raises(NoSuchMailbox):
-        run_sync(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
-    assert run_sync(create_lock(other, OWNER, token_hash(UNLOCK), relay)) is True
-    answer = run_sync(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
+        run_sync(count_try_and_evaluate(other, UNLOCK_TOKEN, BLINDED[0], relay))
+    assert run_sync(create_lock(other, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay)) is True
+    answer = run_sync(count_try_and_evaluate(other, UNLOCK_TOKEN, BLINDED[0], relay))
     assert answer.evaluated != request_try(relay, 0).evaluated
 
 
@@ -167,7 +169,7 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
         vault_unlock(5, 3, 1, 2),
     ):
         run_sync(
-            record_unlock_and_restore_tries(BOX, OWNER, unlock, relay)
+            record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, unlock, relay)
         )  # as if the previous answer was lost
     assert request_try(relay, 1).tries_left == 9
     for refused in (
@@ -178,48 +180,53 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
         vault_unlock(1, 6),
     ):
         with pytest.raises(RolledBack):
-            run_sync(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
+            run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, refused, relay))
     assert request_try(relay, 2).tries_left == 9  # a refused unlock restores the tries, too
-    run_sync(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(6, 4), relay))
+    run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, vault_unlock(6, 4), relay))
 
 
 @pytest.mark.threat("stolen-device")
 def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
     answer = request_try(relay, 0)
-    for wrong in (UNLOCK, CLOSE, OTHER):
+    for wrong in (UNLOCK_TOKEN, CLOSE_TOKEN, UNRELATED_TOKEN):
         with pytest.raises(WrongToken):
-            run_sync(replace_unlock_token_hash(BOX, wrong, token_hash(OTHER), relay))
+            run_sync(replace_unlock_token_hash(MAILBOX, wrong, token_hash(UNRELATED_TOKEN), relay))
     for _ in range(2):
-        run_sync(replace_unlock_token_hash(BOX, OWNER, token_hash(OTHER), relay))
+        run_sync(
+            replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(UNRELATED_TOKEN), relay)
+        )
     with pytest.raises(WrongToken):
         request_try(relay, 0)
-    again = run_sync(count_try_and_evaluate(BOX, OTHER, BLINDED[0], relay))
+    again = run_sync(count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED[0], relay))
     assert again == answer  # the key is the same, and the request was counted before
-    assert run_sync(count_try_and_evaluate(BOX, OTHER, BLINDED[1], relay)).tries_left == 8
-    run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    assert (
+        run_sync(count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED[1], relay)).tries_left
+        == 8
+    )
+    run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
     with pytest.raises(NoLock):
-        run_sync(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
+        run_sync(replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay))
 
 
 def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
     other = MailboxId(RANDOM_SOURCE.token(16))
-    run_sync(create_mailbox(other, token_hash(OWNER), relay))
+    run_sync(create_mailbox(other, token_hash(OWNER_TOKEN), relay))
     with pytest.raises(NoSuchMailbox):
-        run_sync(replace_unlock_token_hash(other, OWNER, token_hash(OTHER), relay))
+        run_sync(replace_unlock_token_hash(other, OWNER_TOKEN, token_hash(UNRELATED_TOKEN), relay))
 
 
 @pytest.mark.threat("database-changed")
 def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
     """Another database does not know the lock, but must not report it as deleted."""
     other = MailboxId(RANDOM_SOURCE.token(16))
-    for box, error in ((other, NoSuchMailbox), (BOX, NoLock)):
-        if box == BOX:
-            run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    for box, error in ((other, NoSuchMailbox), (MAILBOX, NoLock)):
+        if box == MAILBOX:
+            run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
         for request in (
-            count_try_and_evaluate(box, UNLOCK, BLINDED[0], relay),
-            record_unlock_and_restore_tries(box, OWNER, vault_unlock(1, 1), relay),
-            restore_all_tries(box, CLOSE, relay),
-            replace_unlock_token_hash(box, OWNER, token_hash(UNLOCK), relay),
+            count_try_and_evaluate(box, UNLOCK_TOKEN, BLINDED[0], relay),
+            record_unlock_and_restore_tries(box, OWNER_TOKEN, vault_unlock(1, 1), relay),
+            restore_all_tries(box, CLOSE_TOKEN, relay),
+            replace_unlock_token_hash(box, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay),
         ):
             with pytest.raises(error):
                 run_sync(request)
@@ -228,36 +235,38 @@ def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
 def test_close_token_restores_tries(relay: Relay) -> None:
     for number in range(10):
         request_try(relay, number)
-    run_sync(restore_all_tries(BOX, CLOSE, relay))
+    run_sync(restore_all_tries(MAILBOX, CLOSE_TOKEN, relay))
     assert request_try(relay, 10).tries_left == 9
 
 
 def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
-    run_sync(replace_close_token_hash(BOX, OWNER, token_hash(OTHER), relay))
+    run_sync(replace_close_token_hash(MAILBOX, OWNER_TOKEN, token_hash(UNRELATED_TOKEN), relay))
     with pytest.raises(WrongToken):
-        run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
-    run_sync(delete_mailbox_with_contents(BOX, OTHER, relay))
+        run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
+    run_sync(delete_mailbox_with_contents(MAILBOX, UNRELATED_TOKEN, relay))
 
 
 def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> None:
-    run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
-    run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
+    run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
     with pytest.raises(NoLock):
         request_try(relay, 0)
     with pytest.raises(IdInUse):
-        run_sync(create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE)))
+        run_sync(create_mailbox(MAILBOX, token_hash(OWNER_TOKEN), relay, token_hash(CLOSE_TOKEN)))
     with pytest.raises(NoSuchMailbox):
-        run_sync(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
+        run_sync(create_lock(MAILBOX, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay))
     with pytest.raises(NoLock):
-        run_sync(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(9, 1), relay))
+        run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, vault_unlock(9, 1), relay))
 
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
-        await settle(relay)
-        requests = (count_try_and_evaluate(BOX, UNLOCK, one, relay) for one in BLINDED[:50])
+        await create_mailbox_and_lock(relay)
+        requests = (
+            count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, one, relay) for one in BLINDED[:50]
+        )
         return list(await asyncio.gather(*requests, return_exceptions=True))
 
     with disk_relay(tmp_path, SettableClock()) as relay:
@@ -275,7 +284,7 @@ class Tries(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.left, self.generation, self.shut = 10, 0, False
         self.last: bytes | None = None
-        self.token = UNLOCK
+        self.token = UNLOCK_TOKEN
 
     def open_relay(self) -> Relay:
         return memory_relay()
@@ -286,7 +295,7 @@ class Tries(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.relay = self.open_relay()
-        self.run(settle(self.relay))
+        self.run(create_mailbox_and_lock(self.relay))
 
     @rule(number=st.integers(0, 30))
     def request_try(self, number: int) -> None:
@@ -294,11 +303,11 @@ class Tries(RuleBasedStateMachine):
         repeat = asked == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
-                self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
+                self.run(count_try_and_evaluate(MAILBOX, self.token, asked, self.relay))
             return
         self.left -= not repeat
         self.last = asked
-        answer = self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
+        answer = self.run(count_try_and_evaluate(MAILBOX, self.token, asked, self.relay))
         assert isinstance(answer, UnlockAnswer)
         assert answer.tries_left == self.left
 
@@ -309,7 +318,7 @@ class Tries(RuleBasedStateMachine):
             with pytest.raises(NoLock):
                 self.run(
                     record_unlock_and_restore_tries(
-                        BOX, OWNER, vault_unlock(generation, number), self.relay
+                        MAILBOX, OWNER_TOKEN, vault_unlock(generation, number), self.relay
                     )
                 )
             return
@@ -318,14 +327,14 @@ class Tries(RuleBasedStateMachine):
             self.generation = generation
             self.run(
                 record_unlock_and_restore_tries(
-                    BOX, OWNER, vault_unlock(generation, 100 + generation), self.relay
+                    MAILBOX, OWNER_TOKEN, vault_unlock(generation, 100 + generation), self.relay
                 )
             )
             return
         with pytest.raises(RolledBack):
             self.run(
                 record_unlock_and_restore_tries(
-                    BOX, OWNER, vault_unlock(generation, number), self.relay
+                    MAILBOX, OWNER_TOKEN, vault_unlock(generation, number), self.relay
                 )
             )
 
@@ -333,26 +342,28 @@ class Tries(RuleBasedStateMachine):
     def reset(self) -> None:
         if self.shut:
             with pytest.raises(NoLock):
-                self.run(restore_all_tries(BOX, CLOSE, self.relay))
+                self.run(restore_all_tries(MAILBOX, CLOSE_TOKEN, self.relay))
             return
         self.left = 10
-        self.run(restore_all_tries(BOX, CLOSE, self.relay))
+        self.run(restore_all_tries(MAILBOX, CLOSE_TOKEN, self.relay))
 
     @rule()
     def renew(self) -> None:
         if not self.shut:
-            self.token = OTHER if self.token == UNLOCK else UNLOCK
-            self.run(replace_unlock_token_hash(BOX, OWNER, token_hash(self.token), self.relay))
+            self.token = UNRELATED_TOKEN if self.token == UNLOCK_TOKEN else UNLOCK_TOKEN
+            self.run(
+                replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(self.token), self.relay)
+            )
 
     @rule(chance=st.integers(0, 9))
     def close(self, chance: int) -> None:
         if chance == 0:
             self.shut = True
-            self.run(delete_mailbox_with_contents(BOX, CLOSE, self.relay))
+            self.run(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, self.relay))
 
     @invariant()
     def row_matches_the_model(self) -> None:
-        stored = self.run(self.relay.mail.read(lambda view: view.get(StoredLock, BOX)))
+        stored = self.run(self.relay.mail.read(lambda view: view.get(StoredLock, MAILBOX)))
         assert (stored is None) == self.shut
         assert not isinstance(stored, StoredLock) or stored.tries == self.left
 
@@ -419,7 +430,7 @@ def test_lock_event_missing_from_the_table_is_a_bug() -> None:
 
 
 def test_lock_state_follows_from_the_row() -> None:
-    rows = [StoredLock(BOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
+    rows = [StoredLock(MAILBOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
     found = [lock_state(row) for row in (*rows, None)]
     ready, tried, locked, shut = LockState
     assert found == [ready, tried, tried, locked, shut]

@@ -10,8 +10,8 @@ from entrenous.carry.mailbox import create_mailbox, delete_mailbox_with_contents
 from entrenous.carry.relay_rows import StoredMailbox, StoredShare
 from entrenous.carry.release import release_key_share
 from entrenous.crypto.hashing import token_hash
-from tests.carry.relays import Post, new_relay, run
-from tests.carry.test_expire import arrive, count
+from tests.carry.relays import SampleMessage, new_relay, run
+from tests.carry.test_expire import create_mailbox_and_post, count_rows
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -21,9 +21,9 @@ NOBODY = MailboxId(bytes(16))
 
 def test_reserved_mailbox_id_cannot_be_created() -> None:
     """A schema upgrade put shares under this id; an owner of it could have deleted them."""
-    relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
-    run(arrive(relay, post))
-    stored = run(relay.mail.read(lambda view: view.get(StoredShare, post.id)))
+    relay, message, stranger = new_relay(), SampleMessage(), Secret(b"s" * 32)
+    run(create_mailbox_and_post(relay, message))
+    stored = run(relay.mail.read(lambda view: view.get(StoredShare, message.id)))
     assert stored is not None
     under_reserved_id = replace(stored, mailbox=NOBODY)
     run(relay.mail.transact(lambda tx: tx.put(under_reserved_id)))
@@ -31,8 +31,11 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
         run(create_mailbox(NOBODY, token_hash(stranger), relay))
     with pytest.raises(NoSuchMailbox):
         run(delete_mailbox_with_contents(NOBODY, stranger, relay))
-    assert count(relay, StoredMailbox) == 1
-    assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert count_rows(relay, StoredMailbox) == 1
+    assert (
+        run(release_key_share(message.id, message.open, message.new_attempt(), relay))
+        == message.share
+    )
 
 
 @pytest.mark.parametrize(("owner", "close"), [(b"s", b"c"), (b"o", b"s"), (b"o", None)])

@@ -21,7 +21,7 @@ from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
 from tests.carry.minute import expire
-from tests.carry.relays import Post, new_relay, run, stream
+from tests.carry.relays import SampleMessage, new_relay, run, stream
 from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
@@ -42,11 +42,11 @@ def relay(clock: SettableClock) -> Relay:
 
 
 @pytest.fixture
-def post(relay: Relay) -> Post:
-    post = Post()
-    run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
-    return post
+def message(relay: Relay) -> SampleMessage:
+    message = SampleMessage()
+    run(create_mailbox(message.mailbox, token_hash(message.owner), relay))
+    run(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
+    return message
 
 
 @pytest.fixture
@@ -54,160 +54,172 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
     return lambda name, value: monkeypatch.setattr(f"entrenous.carry.send_tokens.{name}", value)
 
 
-def other_deposit(post: Post) -> BlobDeposit:
-    return replace(post.deposit(), id=BlobId(post.random_source.token(16)))
+def other_deposit(message: SampleMessage) -> BlobDeposit:
+    return replace(message.blob_deposit(), id=BlobId(message.random_source.token(16)))
 
 
-def upload(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
-    return run(upload_blob(deposit, post.token, stream(post.blob), relay))
+def upload(relay: Relay, message: SampleMessage, deposit: BlobDeposit) -> bool:
+    return run(upload_blob(deposit, message.token, stream(message.blob), relay))
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("UNREFERENCED_BLOB_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
 )
 def test_unreferenced_blobs_count_against_a_mailboxs_limit(
-    relay: Relay, post: Post, limit: Limit, name: str, value: int
+    relay: Relay, message: SampleMessage, limit: Limit, name: str, value: int
 ) -> None:
     limit(name, value)
-    assert upload(relay, post, post.deposit())
-    assert upload(relay, post, other_deposit(post))
+    assert upload(relay, message, message.blob_deposit())
+    assert upload(relay, message, other_deposit(message))
     with pytest.raises(MailboxFull) as refused:
-        upload(relay, post, other_deposit(post))
+        upload(relay, message, other_deposit(message))
     assert refused.value.facts == {"retry_after_s": 3600}
-    assert not upload(relay, post, post.deposit())
-    run(accept(post.envelope(), post.token, relay))
-    assert upload(relay, post, other_deposit(post))
+    assert not upload(relay, message, message.blob_deposit())
+    run(accept(message.envelope(), message.token, relay))
+    assert upload(relay, message, other_deposit(message))
 
 
 def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
-    relay: Relay, clock: SettableClock, post: Post, limit: Limit
+    relay: Relay, clock: SettableClock, message: SampleMessage, limit: Limit
 ) -> None:
     limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
-    upload(relay, post, post.deposit())
-    ben = Post(random_source=post.random_source)
+    upload(relay, message, message.blob_deposit())
+    ben = SampleMessage(random_source=message.random_source)
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
-    run(register_send_token(ben.mailbox, ben.owner, ben.granted(), relay))
-    assert upload(relay, ben, ben.deposit())
+    run(register_send_token(ben.mailbox, ben.owner, ben.send_token(), relay))
+    assert upload(relay, ben, ben.blob_deposit())
     clock.advance(days=1)
     run(expire(relay))
-    assert upload(relay, post, other_deposit(post))
+    assert upload(relay, message, other_deposit(message))
 
 
-def test_running_uploads_count_against_the_limit(relay: Relay, post: Post, limit: Limit) -> None:
+def test_running_uploads_count_against_the_limit(
+    relay: Relay, message: SampleMessage, limit: Limit
+) -> None:
     """Otherwise many uploads that never end could exceed the limit together."""
     limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 
     async def meanwhile() -> AsyncIterator[bytes]:
-        yield post.blob[:1]
+        yield message.blob[:1]
         with pytest.raises(MailboxFull):
-            await upload_blob(other_deposit(post), post.token, stream(post.blob), relay)
+            await upload_blob(other_deposit(message), message.token, stream(message.blob), relay)
 
     with pytest.raises(DamagedBlob):
-        run(upload_blob(post.deposit(), post.token, meanwhile(), relay))
+        run(upload_blob(message.blob_deposit(), message.token, meanwhile(), relay))
     assert run(relay.mail.read(lambda view: view.count(StoredUpload))) == 0
-    assert upload(relay, post, other_deposit(post))
+    assert upload(relay, message, other_deposit(message))
 
 
 @pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
 def test_blobs_of_envelopes_count_until_they_are_gone(
-    relay: Relay, post: Post, limit: Limit, name: str, value: int
+    relay: Relay, message: SampleMessage, limit: Limit, name: str, value: int
 ) -> None:
     limit(name, value)
-    upload(relay, post, post.deposit())
-    run(accept(post.envelope(), post.token, relay))
-    run(acknowledge(post.mailbox, post.owner, post.id, relay))
+    upload(relay, message, message.blob_deposit())
+    run(accept(message.envelope(), message.token, relay))
+    run(acknowledge(message.mailbox, message.owner, message.id, relay))
     with pytest.raises(MailboxFull):
-        upload(relay, post, other_deposit(post))
-    run(withdraw(post.id, post.withdraw, relay))
-    assert upload(relay, post, other_deposit(post))
+        upload(relay, message, other_deposit(message))
+    run(withdraw(message.id, message.withdraw, relay))
+    assert upload(relay, message, other_deposit(message))
 
 
-def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
+def test_letters_beyond_the_limit_are_refused(
+    relay: Relay, message: SampleMessage, limit: Limit
+) -> None:
     limit("LETTERS_WAITING_MAX", 2)
-    first, second, third = (post.letter() for _ in range(3))
-    run(accept(first, post.token, relay))
-    run(accept(second, post.token, relay))
+    first, second, third = (message.new_envelope() for _ in range(3))
+    run(accept(first, message.token, relay))
+    run(accept(second, message.token, relay))
     with pytest.raises(MailboxFull, match=r"Nothing\swas lost"):
-        run(accept(third, post.token, relay))
-    assert not run(accept(second, post.token, relay))
-    run(acknowledge(post.mailbox, post.owner, first.id, relay))
-    assert run(accept(third, post.token, relay))
+        run(accept(third, message.token, relay))
+    assert not run(accept(second, message.token, relay))
+    run(acknowledge(message.mailbox, message.owner, first.id, relay))
+    assert run(accept(third, message.token, relay))
 
 
-def envelope_with_share(post: Post, *, group: bytes | None = None) -> Envelope:
+def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -> Envelope:
     """Return another envelope for the same mailbox, with a share."""
     opens = None if group is None else 1
-    share = ShareDeposit(post.share, token_hash(post.open), opens, group)
-    return replace(post.letter(), share=share)
+    share = ShareDeposit(message.share, token_hash(message.open), opens, group)
+    return replace(message.new_envelope(), share=share)
 
 
 def test_shares_of_fetched_letters_count_against_the_limit(
-    relay: Relay, post: Post, limit: Limit
+    relay: Relay, message: SampleMessage, limit: Limit
 ) -> None:
     """A letter without a share is still accepted."""
     limit("SHARES_PER_MAILBOX_MAX", 2)
-    kept = [envelope_with_share(post), envelope_with_share(post, group=post.group)]
+    kept = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
     for one in kept:
-        run(accept(one, post.token, relay))
-        run(acknowledge(post.mailbox, post.owner, one.id, relay))
-    beyond = envelope_with_share(post)
+        run(accept(one, message.token, relay))
+        run(acknowledge(message.mailbox, message.owner, one.id, relay))
+    beyond = envelope_with_share(message)
     with pytest.raises(MailboxFull) as refused:
-        run(accept(beyond, post.token, relay))
+        run(accept(beyond, message.token, relay))
     assert refused.value.facts == {"retry_after_s": 3600}
-    assert not run(accept(kept[0], post.token, relay))
-    assert run(accept(post.letter(), post.token, relay))
-    run(withdraw(kept[1].id, post.withdraw, relay))
-    assert run(accept(beyond, post.token, relay))
+    assert not run(accept(kept[0], message.token, relay))
+    assert run(accept(message.new_envelope(), message.token, relay))
+    run(withdraw(kept[1].id, message.withdraw, relay))
+    assert run(accept(beyond, message.token, relay))
 
 
-def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
+def test_shares_beyond_a_groups_limit_are_refused(
+    relay: Relay, message: SampleMessage, limit: Limit
+) -> None:
     """A used-up group keeps no shares, so it is never full."""
     limit("SHARES_PER_GROUP_MAX", 2)
-    first, second, third = (envelope_with_share(post, group=post.group) for _ in range(3))
+    first, second, third = (envelope_with_share(message, group=message.group) for _ in range(3))
     for one in (first, second):
-        assert run(accept(one, post.token, relay))
+        assert run(accept(one, message.token, relay))
     with pytest.raises(MailboxFull):
-        run(accept(third, post.token, relay))
+        run(accept(third, message.token, relay))
     assert run(
-        accept(envelope_with_share(post, group=post.random_source.token(16)), post.token, relay)
+        accept(
+            envelope_with_share(message, group=message.random_source.token(16)),
+            message.token,
+            relay,
+        )
     )
-    attempt = post.attempt()
-    run(release_key_share(first.id, post.open, attempt, relay))
-    run(finish_attempt(first.id, post.open, attempt, relay))
-    assert run(accept(third, post.token, relay))
+    attempt = message.new_attempt()
+    run(release_key_share(first.id, message.open, attempt, relay))
+    run(finish_attempt(first.id, message.open, attempt, relay))
+    assert run(accept(third, message.token, relay))
 
 
-def test_refused_letter_spends_no_token(relay: Relay, post: Post, limit: Limit) -> None:
+def test_refused_letter_spends_no_token(relay: Relay, message: SampleMessage, limit: Limit) -> None:
     limit("LETTERS_WAITING_MAX", 0)
-    run(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
-    letter = post.letter()
+    run(register_send_token(message.mailbox, message.owner, message.send_token(uses=1), relay))
+    letter = message.new_envelope()
     with pytest.raises(MailboxFull):
-        run(accept(letter, post.token, relay))
+        run(accept(letter, message.token, relay))
     limit("LETTERS_WAITING_MAX", 1)
-    assert run(accept(letter, post.token, relay))
+    assert run(accept(letter, message.token, relay))
 
 
-def test_tokens_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
+def test_tokens_beyond_the_limit_are_refused(
+    relay: Relay, message: SampleMessage, limit: Limit
+) -> None:
     limit("TOKENS_PER_MAILBOX_MAX", 2)
-    second, third = (SendToken(post.random_source.token(32), None, None) for _ in range(2))
-    assert run(register_send_token(post.mailbox, post.owner, second, relay))
+    second, third = (SendToken(message.random_source.token(32), None, None) for _ in range(2))
+    assert run(register_send_token(message.mailbox, message.owner, second, relay))
     with pytest.raises(TooManyRegistered, match=r"entrenous\s+person\s+forget"):
-        run(register_send_token(post.mailbox, post.owner, third, relay))
-    assert not run(register_send_token(post.mailbox, post.owner, second, relay))
-    run(drop_send_token(post.mailbox, post.owner, second.lock, relay))
-    assert run(register_send_token(post.mailbox, post.owner, third, relay))
+        run(register_send_token(message.mailbox, message.owner, third, relay))
+    assert not run(register_send_token(message.mailbox, message.owner, second, relay))
+    run(drop_send_token(message.mailbox, message.owner, second.lock, relay))
+    assert run(register_send_token(message.mailbox, message.owner, third, relay))
 
 
 def test_devices_beyond_the_prekey_limit_are_refused(
-    relay: Relay, post: Post, limit: Limit
+    relay: Relay, message: SampleMessage, limit: Limit
 ) -> None:
     limit("PREKEY_DEVICES_MAX", 1)
     first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     for _ in range(2):
-        assert run(replace_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
+        assert run(replace_prekeys(message.mailbox, message.owner, first, keys, relay)) == 1
     with pytest.raises(TooManyRegistered, match=r"devices\s+that\s+published\s+keys"):
-        run(replace_prekeys(post.mailbox, post.owner, second, keys, relay))
+        run(replace_prekeys(message.mailbox, message.owner, second, keys, relay))
 
 
 def test_limits_match_the_specification() -> None:

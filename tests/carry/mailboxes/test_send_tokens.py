@@ -24,7 +24,7 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, SendTokenChanges
-from tests.carry.relays import NOON, Post, new_relay, run
+from tests.carry.relays import NOON, SampleMessage, new_relay, run
 from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
@@ -52,90 +52,94 @@ def relay(clock: SettableClock) -> Relay:
 
 
 @pytest.fixture
-def post(relay: Relay) -> Post:
-    post = Post()
-    run(create_mailbox_with_bundle(post, relay))
-    return post
+def message(relay: Relay) -> SampleMessage:
+    message = SampleMessage()
+    run(create_mailbox_with_bundle(message, relay))
+    return message
 
 
-async def create_mailbox_with_bundle(post: Post, relay: Relay) -> None:
-    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await replace_key_bundle(post.mailbox, post.owner, b"card", relay)
+async def create_mailbox_with_bundle(message: SampleMessage, relay: Relay) -> None:
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay)
+    await replace_key_bundle(message.mailbox, message.owner, b"card", relay)
 
 
 def change_tokens(
-    post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()
+    message: SampleMessage, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()
 ) -> int:
     return run(
         add_and_drop_send_tokens(
-            post.mailbox, post.owner, SendTokenChanges(add, drop, UNTIL), relay
+            message.mailbox, message.owner, SendTokenChanges(add, drop, UNTIL), relay
         )
     )
 
 
-def is_valid(post: Post, number: int, relay: Relay) -> bool:
+def is_valid(message: SampleMessage, number: int, relay: Relay) -> bool:
     try:
-        return run(find_key_bundle(post.mailbox, token(number), relay)) == b"card"
+        return run(find_key_bundle(message.mailbox, token(number), relay)) == b"card"
     except WrongToken:
         return False
 
 
-def test_batch_token_admits_one_envelope(post: Post, relay: Relay) -> None:
-    assert change_tokens(post, relay, locks(1, 2)) == 2
-    envelope = post.envelope(blobs=False)
+def test_batch_token_admits_one_envelope(message: SampleMessage, relay: Relay) -> None:
+    assert change_tokens(message, relay, locks(1, 2)) == 2
+    envelope = message.envelope(blobs=False)
     assert run(accept(envelope, token(1), relay))
     assert not run(accept(envelope, token(1), relay))  # a repeat needs no token
-    assert (is_valid(post, 1, relay), is_valid(post, 2, relay)) == (False, True)
+    assert (is_valid(message, 1, relay), is_valid(message, 2, relay)) == (False, True)
 
 
-def test_batch_adds_and_drops_tokens_in_one_transaction(post: Post, relay: Relay) -> None:
-    change_tokens(post, relay, locks(1, 2, 3))
-    assert change_tokens(post, relay, locks(4), locks(2, 9)) == 3
-    assert [is_valid(post, number, relay) for number in (1, 2, 3, 4, 9)] == [
+def test_batch_adds_and_drops_tokens_in_one_transaction(
+    message: SampleMessage, relay: Relay
+) -> None:
+    change_tokens(message, relay, locks(1, 2, 3))
+    assert change_tokens(message, relay, locks(4), locks(2, 9)) == 3
+    assert [is_valid(message, number, relay) for number in (1, 2, 3, 4, 9)] == [
         *(True, False, True, True, False)
     ]
-    assert change_tokens(post, relay, locks(4), locks(2, 9)) == 3
+    assert change_tokens(message, relay, locks(4), locks(2, 9)) == 3
 
 
 def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
-    post: Post, relay: Relay, clock: SettableClock
+    message: SampleMessage, relay: Relay, clock: SettableClock
 ) -> None:
     batch = SendTokenChanges(locks(1), (), UNTIL)
     with pytest.raises(WrongToken):
-        run(add_and_drop_send_tokens(post.mailbox, post.token, batch, relay))
+        run(add_and_drop_send_tokens(message.mailbox, message.token, batch, relay))
     clock.advance(days=100)
     with pytest.raises(Expired):
-        run(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
-    assert not is_valid(post, 1, relay)
+        run(add_and_drop_send_tokens(message.mailbox, message.owner, batch, relay))
+    assert not is_valid(message, 1, relay)
 
 
-def test_batch_tokens_expire(post: Post, relay: Relay, clock: SettableClock) -> None:
-    change_tokens(post, relay, locks(1))
+def test_batch_tokens_expire(message: SampleMessage, relay: Relay, clock: SettableClock) -> None:
+    change_tokens(message, relay, locks(1))
     clock.advance(days=99)
-    assert is_valid(post, 1, relay)
+    assert is_valid(message, 1, relay)
     clock.advance(days=1)
-    assert not is_valid(post, 1, relay)
+    assert not is_valid(message, 1, relay)
 
 
-def test_envelopes_are_counted_only_for_a_limited_token(post: Post, relay: Relay) -> None:
-    run(register_send_token(post.mailbox, post.owner, post.granted(uses=None), relay))
-    assert run(accept(post.letter(), post.token, relay))
-    run(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
-    assert run(accept(post.letter(), post.token, relay))
+def test_envelopes_are_counted_only_for_a_limited_token(
+    message: SampleMessage, relay: Relay
+) -> None:
+    run(register_send_token(message.mailbox, message.owner, message.send_token(uses=None), relay))
+    assert run(accept(message.new_envelope(), message.token, relay))
+    run(register_send_token(message.mailbox, message.owner, message.send_token(uses=1), relay))
+    assert run(accept(message.new_envelope(), message.token, relay))
     with pytest.raises(WrongToken):
-        run(accept(post.letter(), post.token, relay))
+        run(accept(message.new_envelope(), message.token, relay))
 
 
 @pytest.mark.slow
-def test_batch_beyond_the_token_limit_adds_nothing(post: Post, relay: Relay) -> None:
+def test_batch_beyond_the_token_limit_adds_nothing(message: SampleMessage, relay: Relay) -> None:
     for start in range(0, TOKENS_PER_MAILBOX_MAX, TOKEN_BATCH_MAX):
-        count = change_tokens(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
+        count = change_tokens(message, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
     assert count == TOKENS_PER_MAILBOX_MAX
     number = TOKENS_PER_MAILBOX_MAX + 5
     with pytest.raises(TooManyRegistered):
-        change_tokens(post, relay, locks(number), ())
-    assert change_tokens(post, relay, locks(number), locks(7)) == TOKENS_PER_MAILBOX_MAX
-    assert is_valid(post, number, relay)
+        change_tokens(message, relay, locks(number), ())
+    assert change_tokens(message, relay, locks(number), locks(7)) == TOKENS_PER_MAILBOX_MAX
+    assert is_valid(message, number, relay)
 
 
 @pytest.mark.parametrize("size", [TOKEN_BATCH_MAX + 1, 2])
@@ -147,17 +151,17 @@ def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
 
 @pytest.mark.threat("prekey-depletion")
 def test_single_use_token_claims_few_prekeys(
-    post: Post, relay: Relay, clock: SettableClock
+    message: SampleMessage, relay: Relay, clock: SettableClock
 ) -> None:
     """A claim whose answer was lost may be repeated, but nobody may use up all prekeys."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
-    run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
-    change_tokens(post, relay, locks(1))
+    run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))
+    change_tokens(message, relay, locks(1))
     for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX):
-        run(claim_prekeys(post.mailbox, token(1), device, relay))
+        run(claim_prekeys(message.mailbox, token(1), device, relay))
     with pytest.raises(TooMany):
-        run(claim_prekeys(post.mailbox, token(1), device, relay))
+        run(claim_prekeys(message.mailbox, token(1), device, relay))
     clock.advance(hours=1)
-    bundle = run(claim_prekeys(post.mailbox, token(1), device, relay))
+    bundle = run(claim_prekeys(message.mailbox, token(1), device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")

@@ -16,51 +16,59 @@ from entrenous.carry.relay_settings import RelayNotFound
 from entrenous.carry.release import release_key_share
 from entrenous.carry.withdraw import envelope_status
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post
+from tests.carry.operate.test_backup_files import create_mailbox_with_message
+from tests.carry.relays import SampleMessage
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 @pytest.fixture
-def post() -> Post:
-    return Post(until=SystemClock().now() + timedelta(days=3))
+def message() -> SampleMessage:
+    return SampleMessage(until=SystemClock().now() + timedelta(days=3))
 
 
 @pytest.fixture
-def backup(tmp_path: Path, post: Post) -> Path:
+def backup(tmp_path: Path, message: SampleMessage) -> Path:
     with open_relay(tmp_path / "relay") as relay:
-        asyncio.run(fill(relay, post))
+        asyncio.run(create_mailbox_with_message(relay, message))
         back_up_relay(tmp_path / "relay", tmp_path / "backup")
     return tmp_path / "backup"
 
 
-def test_restored_relay_closes_unopened_envelopes(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_restored_relay_closes_unopened_envelopes(
+    backup: Path, tmp_path: Path, message: SampleMessage
+) -> None:
     result = restore_relay(backup, tmp_path / "again", with_shares=False)
     assert result.lost == 1
     with open_relay(tmp_path / "again") as relay:
-        status = asyncio.run(envelope_status(post.id, post.withdraw, relay))
+        status = asyncio.run(envelope_status(message.id, message.withdraw, relay))
         assert status.state is EnvelopeState.LOST
         with pytest.raises(NoSuchEnvelope):
-            asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
+            asyncio.run(release_key_share(message.id, message.open, message.new_attempt(), relay))
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["blobs", "mail.db"]
 
 
-def test_no_byte_of_a_share_is_restored(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_no_byte_of_a_share_is_restored(
+    backup: Path, tmp_path: Path, message: SampleMessage
+) -> None:
     restore_relay(backup, tmp_path / "again", with_shares=False)
     after = b"".join(path.read_bytes() for path in (tmp_path / "again").iterdir() if path.is_file())
-    assert post.share.reveal() in (backup / "mail.db").read_bytes()
-    assert post.share.reveal() not in after
-    assert post.sealed not in after
+    assert message.share.reveal() in (backup / "mail.db").read_bytes()
+    assert message.share.reveal() not in after
+    assert message.sealed not in after
 
 
-def test_with_shares_envelopes_stay_open(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_with_shares_envelopes_stay_open(
+    backup: Path, tmp_path: Path, message: SampleMessage
+) -> None:
     assert restore_relay(backup, tmp_path / "again", with_shares=True).lost == 0
     with open_relay(tmp_path / "again") as relay:
-        share: Secret = asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
-    assert share == post.share
+        share: Secret = asyncio.run(
+            release_key_share(message.id, message.open, message.new_attempt(), relay)
+        )
+    assert share == message.share
 
 
 def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
@@ -84,14 +92,16 @@ def test_a_damaged_backup_leaves_no_relay(backup: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "again").iterdir()) == []
 
 
-def test_damaged_blob_loses_only_its_own_message(backup: Path, tmp_path: Path, post: Post) -> None:
+def test_damaged_blob_loses_only_its_own_message(
+    backup: Path, tmp_path: Path, message: SampleMessage
+) -> None:
     (blob,) = (backup / "blobs").iterdir()
     blob.unlink()
     blob.write_bytes(b"evil")
     result = restore_relay(backup, tmp_path / "again", with_shares=True)
     assert (result.lost, result.damaged) == (1, 1)
     with open_relay(tmp_path / "again") as relay:
-        status = asyncio.run(envelope_status(post.id, post.withdraw, relay))
+        status = asyncio.run(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.LOST
 
 

@@ -23,25 +23,25 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredBlob, StoredEnvelope, StoredLetter
 from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import sha256, token_hash
-from tests.carry.relays import NOON, Post, disk_relay, stream
+from tests.carry.relays import NOON, SampleMessage, disk_relay, stream
 from tests.deterministic import SettableClock
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-async def fill(relay: Relay, post: Post) -> None:
-    await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-    await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
-    await accept(post.envelope(1), post.token, relay)
+async def create_mailbox_with_message(relay: Relay, message: SampleMessage) -> None:
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay)
+    await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
+    await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
+    await accept(message.envelope(1), message.token, relay)
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Relay]:
     """Yield a relay with one message, which is open while it is backed up."""
     with disk_relay(tmp_path / "relay", SettableClock()) as relay:
-        asyncio.run(fill(relay, Post()))
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
         yield relay
 
 
@@ -54,13 +54,16 @@ def test_backup_restores_identical_files(tmp_path: Path) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert read_backup(tmp_path / "backup") == saved
     assert (saved.made_at, saved.missing, len(saved.blobs)) == (NOON, (), 1)
-    assert (saved.blobs[0].size, saved.blobs[0].sha256) == (5000, sha256(Post().blob).hex())
+    assert (saved.blobs[0].size, saved.blobs[0].sha256) == (
+        5000,
+        sha256(SampleMessage().blob).hex(),
+    )
     restore(tmp_path / "backup", tmp_path / "again")
     with disk_relay(tmp_path / "again", SettableClock()) as relay:
         kinds = (StoredBlob, StoredEnvelope, StoredLetter)
         rows = [asyncio.run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds]
     assert rows == [1, 1, 1]
-    assert (tmp_path / "again" / "blobs" / saved.blobs[0].name).read_bytes() == Post().blob
+    assert (tmp_path / "again" / "blobs" / saved.blobs[0].name).read_bytes() == SampleMessage().blob
 
 
 @pytest.mark.usefixtures("running")
@@ -82,7 +85,7 @@ def test_backup_copies_blobs_where_hard_links_fail(
     monkeypatch.setattr(os, "link", another_disk)
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     blob = tmp_path / "backup" / "blobs" / saved.blobs[0].name
-    assert (blob.read_bytes(), blob.stat().st_nlink) == (Post().blob, 1)
+    assert (blob.read_bytes(), blob.stat().st_nlink) == (SampleMessage().blob, 1)
 
 
 def test_blob_deleted_during_backup_is_listed_as_missing(running: Relay, tmp_path: Path) -> None:
@@ -145,10 +148,10 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: st
 
 def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
     """The database is copied first, and then the blobs that its copy lists."""
-    other = Post()
+    other = SampleMessage()
     other.random_source.calls = 500
     other.__post_init__()
-    asyncio.run(fill(running, other))
+    asyncio.run(create_mailbox_with_message(running, other))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     there = {path.name for path in (tmp_path / "backup" / "blobs").iterdir()}
     assert there == {entry.name for entry in saved.blobs}

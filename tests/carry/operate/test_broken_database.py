@@ -15,8 +15,8 @@ import pytest
 from entrenous.carry.backup import back_up_relay
 from entrenous.carry.open_relay import DATABASE_NAME, open_relay
 from entrenous.cli import run
-from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post
+from tests.carry.operate.test_backup_files import create_mailbox_with_message
+from tests.carry.relays import SampleMessage
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -27,7 +27,7 @@ _PAGE = 4096
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with open_relay(tmp_path / "relay") as relay:
-        asyncio.run(fill(relay, Post()))
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
     return tmp_path / "relay"
 
 

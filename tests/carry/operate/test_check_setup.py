@@ -18,10 +18,10 @@ from entrenous.carry.http.metrics import RelayMetrics, metrics_app
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import RelayLimits, RelaySettings
 from entrenous.serving.host_checks import free_bytes
-from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post, disk_relay, memory_relay, served
+from tests.carry.operate.test_backup_files import create_mailbox_with_message
+from tests.carry.relays import SampleMessage, disk_relay, memory_relay, serve_app
 from tests.deterministic import SettableClock
-from tests.serving.certificates import Pair, certificate
+from tests.serving.certificates import CertificateFiles, write_certificate_files
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -34,8 +34,8 @@ def settings(tmp_path: Path) -> RelaySettings:
     data = tmp_path / "relay"
     data.mkdir(mode=0o700)
     with disk_relay(data, SettableClock()) as relay:
-        asyncio.run(fill(relay, Post()))
-    pair = certificate(tmp_path)
+        asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
+    pair = write_certificate_files(tmp_path)
     return RelaySettings(data, "127.0.0.1:0", pair.cert, pair.key)
 
 
@@ -113,22 +113,22 @@ def no_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
 
 
 def key_of_another_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return replace(settings, tls_key=certificate(folder / "other").key)
+    return replace(settings, tls_key=write_certificate_files(folder / "other").key)
 
 
 def expired(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _pair(settings, certificate(folder / "other", begins_days=-9, lasts_days=8))
+    return _pair(settings, write_certificate_files(folder / "other", begins_days=-9, lasts_days=8))
 
 
 def not_yet_valid(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _pair(settings, certificate(folder / "other", begins_days=1))
+    return _pair(settings, write_certificate_files(folder / "other", begins_days=1))
 
 
 def expires_soon(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _pair(settings, certificate(folder / "other", lasts_days=10))
+    return _pair(settings, write_certificate_files(folder / "other", lasts_days=10))
 
 
-def _pair(settings: RelaySettings, pair: Pair) -> RelaySettings:
+def _pair(settings: RelaySettings, pair: CertificateFiles) -> RelaySettings:
     return replace(settings, tls_cert=pair.cert, tls_key=pair.key)
 
 
@@ -196,7 +196,7 @@ def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Pa
 
 
 def test_check_recognizes_a_running_relay(settings: RelaySettings) -> None:
-    with served(relay_app(memory_relay())) as url:
+    with serve_app(relay_app(memory_relay())) as url:
         running = replace(settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://"))
         finding = found(running)["address"]
     assert finding.ok
@@ -225,7 +225,7 @@ def test_check_reports_an_address_taken_by_another_program(
 
 def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     relay = memory_relay()
-    with served(metrics_app(RelayMetrics(), relay)) as url:
+    with serve_app(metrics_app(RelayMetrics(), relay)) as url:
         running = replace(settings, metrics_listen=url.removeprefix("http://"))
         finding = found(running)["metrics"]
     assert (finding.ok, "metrics are served" in finding.words) == (True, True)

@@ -1,4 +1,4 @@
-"""The same tests for a courier to a real server on SQLite and for one to a relay in memory."""
+"""The courier's requests, to a relay in memory and to a real server on SQLite."""
 
 import io
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe
@@ -42,7 +42,14 @@ from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
 from tests.carry.minute import sweep_until_now
-from tests.carry.relays import NOON, Post, disk_relay, fetched, memory_relay, served
+from tests.carry.relays import (
+    NOON,
+    SampleMessage,
+    disk_relay,
+    download_bytes,
+    memory_relay,
+    serve_app,
+)
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import memory_courier
 
@@ -50,8 +57,8 @@ DEVICE = DeviceId(b"D" * 16)
 
 
 @dataclass
-class Town:
-    """One relay, and a courier that reaches it."""
+class RelayTestbed:
+    """A relay, and a courier that reaches the relay."""
 
     url: str
     courier: HttpCourier
@@ -63,33 +70,35 @@ class Town:
         self.clock.advance(days=days)
         self.delete_expired()
 
-    def mailbox_with_message(self, opens: int | None = None, *, blobs: bool = True) -> Post:
-        """Create a mailbox with one message in it."""
-        post = self.mailbox_with_token()
+    def create_mailbox_with_message(
+        self, opens: int | None = None, *, blobs: bool = True
+    ) -> SampleMessage:
+        """Create a mailbox and post one message to it."""
+        post = self.create_mailbox_with_token()
         if blobs:
-            self.courier.upload_blob(self.url, post.token, post.deposit(), post.blob)
+            self.courier.upload_blob(self.url, post.token, post.blob_deposit(), post.blob)
         self.courier.post(self.url, post.token, post.envelope(opens, blobs=blobs))
         return post
 
-    def mailbox_with_token(self, uses: int | None = None) -> Post:
+    def create_mailbox_with_token(self, uses: int | None = None) -> SampleMessage:
         """Create a mailbox and register a send token for it."""
-        post = Post()
+        post = SampleMessage()
         self.courier.create_mailbox(self.url, post.mailbox, post.owner)
-        granted = post.granted(uses, NOON + timedelta(days=100))
+        granted = post.send_token(uses, NOON + timedelta(days=100))
         self.courier.register_token(self.url, post.mailbox, post.owner, granted)
         return post
 
-    def state(self, post: Post) -> EnvelopeState:
+    def state(self, post: SampleMessage) -> EnvelopeState:
         return self.courier.envelope_status(self.url, post.id, post.withdraw).state
 
 
 @pytest.fixture(params=["memory", pytest.param("http", marks=pytest.mark.real)])
-def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
+def testbed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayTestbed]:
     clock = SettableClock()
     if request.param == "memory":
         app = relay_app(memory_relay(clock))
         url = "https://relay.test"
-        yield Town(url, memory_courier({url: app}), clock)
+        yield RelayTestbed(url, memory_courier({url: app}), clock)
         return
     request.getfixturevalue("socket_enabled")
     loops = list[AbstractEventLoop]()
@@ -99,23 +108,23 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
             run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
 
         app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
-        with served(app) as url, new_relay_client() as web:
-            yield Town(url, HttpCourier(web), clock, delete_expired)
+        with serve_app(app) as url, new_relay_client() as web:
+            yield RelayTestbed(url, HttpCourier(web), clock, delete_expired)
 
 
-def test_message_travels_and_relay_keeps_no_share(town: Town) -> None:
-    post = town.mailbox_with_message(opens=1)
-    courier, url = town.courier, town.url
-    assert town.state(post) is EnvelopeState.WAITING
+def test_message_travels_and_relay_keeps_no_share(testbed: RelayTestbed) -> None:
+    post = testbed.create_mailbox_with_message(opens=1)
+    courier, url = testbed.courier, testbed.url
+    assert testbed.state(post) is EnvelopeState.WAITING
     (waiting,) = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
     assert (waiting.id, waiting.sealed) == (post.id, post.sealed)
     assert waiting.expires_at == post.until
     courier.acknowledge(url, post.mailbox, post.owner, post.id)
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
-    assert town.state(post) is EnvelopeState.DELIVERED
-    attempt = post.attempt()
+    assert testbed.state(post) is EnvelopeState.DELIVERED
+    attempt = post.new_attempt()
     assert courier.open_share(url, post.id, post.open, attempt) == post.share
-    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    assert download_bytes(courier, url, post.blob_id, post.fetch) == post.blob
     courier.finish_opening(url, post.id, post.open, attempt)
     status = courier.envelope_status(url, post.id, post.withdraw)
     assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
@@ -123,15 +132,15 @@ def test_message_travels_and_relay_keeps_no_share(town: Town) -> None:
     with pytest.raises(UsedUp):
         courier.open_share(url, post.id, post.open, attempt)
     with pytest.raises(NoSuchBlob):
-        fetched(courier, url, post.blob_id, post.fetch)
+        download_bytes(courier, url, post.blob_id, post.fetch)
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_everything_may_be_repeated(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=1)
-    attempt = post.attempt()
+def test_every_request_may_be_repeated(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message(opens=1)
+    attempt = post.new_attempt()
     courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.upload_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.blob_deposit(), post.blob)
     courier.post(url, post.token, post.envelope(1))
     assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 1
     for _ in range(2):
@@ -147,51 +156,53 @@ def test_everything_may_be_repeated(town: Town) -> None:
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_a_hundred_racing_openers_get_one_share(town: Town) -> None:
-    post = town.mailbox_with_message(opens=1)
+def test_a_hundred_racing_openers_get_one_share(testbed: RelayTestbed) -> None:
+    post = testbed.create_mailbox_with_message(opens=1)
 
     def try_to_open(number: int) -> bool:
         attempt = number.to_bytes(16)
         try:
-            return town.courier.open_share(town.url, post.id, post.open, attempt) == post.share
+            return (
+                testbed.courier.open_share(testbed.url, post.id, post.open, attempt) == post.share
+            )
         except UsedUp:
             return False
 
-    racers = 1 if town.url.startswith("https") else 32
+    racers = 1 if testbed.url.startswith("https") else 32
     with ThreadPoolExecutor(racers) as pool:
         outcomes = list(pool.map(try_to_open, range(100)))
     assert sum(outcomes) == 1
-    assert town.courier.envelope_status(town.url, post.id, post.withdraw).opened == 1
+    assert testbed.courier.envelope_status(testbed.url, post.id, post.withdraw).opened == 1
 
 
-def test_recalled_message_cannot_be_opened_or_downloaded(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
-    courier.open_share(url, post.id, post.open, post.attempt())
+def test_recalled_message_cannot_be_opened_or_downloaded(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
+    courier.open_share(url, post.id, post.open, post.new_attempt())
     status = courier.withdraw(url, post.id, post.withdraw)
     assert (status.state, status.opened) == (EnvelopeState.TAKEN_BACK, 1)
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
     with pytest.raises(TakenBack, match="took it back"):
-        courier.open_share(url, post.id, post.open, post.attempt())
+        courier.open_share(url, post.id, post.open, post.new_attempt())
     with pytest.raises(NoSuchBlob):
-        fetched(courier, url, post.blob_id, post.fetch)
-    courier.finish_opening(url, post.id, post.open, post.attempt())
+        download_bytes(courier, url, post.blob_id, post.fetch)
+    courier.finish_opening(url, post.id, post.open, post.new_attempt())
 
 
-def test_expired_message_reports_when_it_expired(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
-    town.pass_days(days=7)
+def test_expired_message_reports_when_it_expired(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
+    testbed.pass_days(days=7)
     with pytest.raises(Expired) as refused:
-        courier.open_share(url, post.id, post.open, post.attempt())
+        courier.open_share(url, post.id, post.open, post.new_attempt())
     assert refused.value.facts == {"when": post.until}
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
     with pytest.raises(NoSuchBlob):
-        fetched(courier, url, post.blob_id, post.fetch)
+        download_bytes(courier, url, post.blob_id, post.fetch)
     assert courier.withdraw(url, post.id, post.withdraw).state is EnvelopeState.EXPIRED
 
 
-def test_mailbox_pages_are_in_order_without_gaps(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
-    letters = [post.letter() for _ in range(53)]
+def test_mailbox_pages_are_in_order_without_gaps(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
+    letters = [post.new_envelope() for _ in range(53)]
     for letter in letters:
         courier.post(url, post.token, letter)
     page = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
@@ -201,8 +212,8 @@ def test_mailbox_pages_are_in_order_without_gaps(town: Town) -> None:
     assert len(page) == 50
 
 
-def test_prekeys_are_handed_out_once(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_prekeys_are_handed_out_once(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == 2
     claimed = [courier.claim_prekeys(url, post.mailbox, post.token, DEVICE) for _ in range(3)]
@@ -214,9 +225,9 @@ def test_prekeys_are_handed_out_once(town: Town) -> None:
     assert courier.prekey_count(url, post.mailbox, post.owner, DEVICE) == 50
 
 
-def test_new_prekey_set_replaces_the_previous_one(town: Town) -> None:
-    """Keys of two sets are never handed out together; publishing a set twice changes nothing."""
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_new_prekey_set_replaces_the_previous_one(testbed: RelayTestbed) -> None:
+    """Publishing the same set twice changes nothing."""
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     first = Prekeys((b"1", b"2", b"3"), b"fallback 1", b"xwing 1")
     second = Prekeys((b"3", b"4"), b"fallback 2", b"xwing 2")
     for keys, stored in ((first, 3), (second, 2), (second, 2)):
@@ -228,45 +239,45 @@ def test_new_prekey_set_replaces_the_previous_one(town: Town) -> None:
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_claims_are_limited_for_an_hour(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_claims_are_limited_for_an_hour(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     with pytest.raises(NoPrekeys):
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
     keys = Prekeys((), b"fallback", b"xwing")
     courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys)
     for _ in range(20):
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
-    town.clock.advance(minutes=10)
+    testbed.clock.advance(minutes=10)
     with pytest.raises(TooMany) as refused:
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
     assert refused.value.facts == {"retry_after_s": 3000}
-    town.clock.advance(seconds=3000)
+    testbed.clock.advance(seconds=3000)
     courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
 
 
-def test_a_token_admits_as_many_letters_as_it_says(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token(uses=2)
-    first, second = post.letter(), post.letter()
+def test_a_token_admits_as_many_letters_as_it_says(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token(uses=2)
+    first, second = post.new_envelope(), post.new_envelope()
     for letter in (first, first, second):
         courier.post(url, post.token, letter)
     with pytest.raises(WrongToken):
-        courier.post(url, post.token, post.letter())
+        courier.post(url, post.token, post.new_envelope())
     courier.post(url, post.token, second)
     assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 2
 
 
-def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token(uses=2)
-    courier.post(url, post.token, post.letter())
-    courier.register_token(url, post.mailbox, post.owner, post.granted(2))
-    courier.post(url, post.token, post.letter())
+def test_registering_a_token_again_does_not_refill_it(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token(uses=2)
+    courier.post(url, post.token, post.new_envelope())
+    courier.register_token(url, post.mailbox, post.owner, post.send_token(2))
+    courier.post(url, post.token, post.new_envelope())
     with pytest.raises(WrongToken):
-        courier.post(url, post.token, post.letter())
+        courier.post(url, post.token, post.new_envelope())
 
 
-def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
-    town.pass_days(days=100)
+def test_expired_or_withdrawn_tokens_are_refused(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
+    testbed.pass_days(days=100)
     with pytest.raises(WrongToken):
         courier.key_bundle(url, post.mailbox, post.token)
     courier.register_token(
@@ -283,8 +294,8 @@ def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
 
 
 @pytest.mark.threat("others-rights")
-def test_nobody_does_what_is_another_ones(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+def test_requests_with_the_token_of_another_role_are_refused(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     keys, other = Prekeys((), b"fallback", b"xwing"), post.other
     for refused in (
         lambda: courier.publish_key_bundle(url, post.mailbox, post.token, b"card"),
@@ -292,40 +303,40 @@ def test_nobody_does_what_is_another_ones(town: Town) -> None:
         lambda: courier.publish_prekeys(url, post.mailbox, post.token, DEVICE, keys),
         lambda: courier.prekey_count(url, post.mailbox, post.token, DEVICE),
         lambda: courier.claim_prekeys(url, post.mailbox, post.owner, DEVICE),
-        lambda: courier.register_token(url, post.mailbox, post.token, post.granted()),
+        lambda: courier.register_token(url, post.mailbox, post.token, post.send_token()),
         lambda: courier.drop_send_token(url, post.mailbox, post.token, token_hash(post.token)),
         lambda: courier.upload_blob(
-            url, other, replace(post.deposit(), id=BlobId(b"B" * 16)), post.blob
+            url, other, replace(post.blob_deposit(), id=BlobId(b"B" * 16)), post.blob
         ),
-        lambda: fetched(courier, url, post.blob_id, post.open),
-        lambda: courier.post(url, other, post.letter()),
+        lambda: download_bytes(courier, url, post.blob_id, post.open),
+        lambda: courier.post(url, other, post.new_envelope()),
         lambda: courier.waiting_envelopes(url, post.mailbox, post.token, 0),
         lambda: courier.acknowledge(url, post.mailbox, post.token, post.id),
-        lambda: courier.open_share(url, post.id, post.withdraw, post.attempt()),
-        lambda: courier.finish_opening(url, post.id, post.withdraw, post.attempt()),
+        lambda: courier.open_share(url, post.id, post.withdraw, post.new_attempt()),
+        lambda: courier.finish_opening(url, post.id, post.withdraw, post.new_attempt()),
         lambda: courier.withdraw(url, post.id, post.open),
         lambda: courier.envelope_status(url, post.id, post.open),
     ):
         with pytest.raises(WrongToken):
             refused()
-    assert town.state(post) is EnvelopeState.WAITING
+    assert testbed.state(post) is EnvelopeState.WAITING
 
 
-def test_another_mailbox_cannot_acknowledge(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+def test_another_mailbox_cannot_acknowledge(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     thief = MailboxId(b"T" * 16)
     courier.create_mailbox(url, thief, post.other)
     courier.acknowledge(url, thief, post.other, post.id)
     assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 1
 
 
-def test_ids_are_never_reused(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+def test_ids_already_used_are_refused(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     with pytest.raises(IdInUse):
         courier.create_mailbox(url, post.mailbox, post.other)
     with pytest.raises(IdInUse):
         courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
-    changed = replace(post.deposit(), sha256=sha256(b"x"), size=1)
+    changed = replace(post.blob_deposit(), sha256=sha256(b"x"), size=1)
     with pytest.raises(IdInUse):
         courier.upload_blob(url, post.token, changed, b"x")
     courier.acknowledge(url, post.mailbox, post.owner, post.id)
@@ -334,11 +345,11 @@ def test_ids_are_never_reused(town: Town) -> None:
         courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
 
 
-def test_blob_serves_only_the_envelope_it_was_uploaded_for(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_blob_serves_only_the_envelope_it_was_uploaded_for(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, post.envelope())
-    courier.upload_blob(url, post.token, post.deposit(), post.blob)
+    courier.upload_blob(url, post.token, post.blob_deposit(), post.blob)
     thief = replace(post.envelope(), withdraw_lock=token_hash(post.other))
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, thief)
@@ -347,52 +358,56 @@ def test_blob_serves_only_the_envelope_it_was_uploaded_for(town: Town) -> None:
         courier.post(url, post.token, replace(post.envelope(), id=EnvelopeId(b"2" * 16)))
 
 
-def test_blob_that_differs_from_its_deposit_is_not_stored(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_blob_that_differs_from_its_deposit_is_not_stored(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     for damaged in (post.blob[:-1] + b"x", post.blob[:-1], post.blob + b"x"):
-        deposit = replace(post.deposit(), size=len(damaged))
+        deposit = replace(post.blob_deposit(), size=len(damaged))
         with pytest.raises(DamagedBlob):
             courier.upload_blob(url, post.token, deposit, damaged)
         with pytest.raises(NoSuchBlob):
-            fetched(courier, url, post.blob_id, post.fetch)
-    courier.upload_blob(url, post.token, post.deposit(), post.blob)
+            download_bytes(courier, url, post.blob_id, post.fetch)
+    courier.upload_blob(url, post.token, post.blob_deposit(), post.blob)
 
 
-def test_too_large_bodies_and_invalid_expiry_times_are_refused(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_too_large_bodies_and_invalid_expiry_times_are_refused(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     with pytest.raises(TooLarge, match=str(SEALED_LETTER_BYTES_MAX)):
         courier.post(
-            url, post.token, replace(post.letter(), sealed=b"x" * (SEALED_LETTER_BYTES_MAX + 1))
+            url,
+            post.token,
+            replace(post.new_envelope(), sealed=b"x" * (SEALED_LETTER_BYTES_MAX + 1)),
         )
-    courier.post(url, post.token, replace(post.letter(), sealed=b"x" * SEALED_LETTER_BYTES_MAX))
+    courier.post(
+        url, post.token, replace(post.new_envelope(), sealed=b"x" * SEALED_LETTER_BYTES_MAX)
+    )
     with pytest.raises(TooLarge, match=str(ENCRYPTED_KEY_BUNDLE_BYTES_MAX)):
         courier.publish_key_bundle(
             url, post.mailbox, post.owner, b"x" * (ENCRYPTED_KEY_BUNDLE_BYTES_MAX + 1)
         )
     with pytest.raises(Expired):
-        courier.post(url, post.token, replace(post.letter(), expires_at=NOON))
-    late = replace(post.letter(), expires_at=NOON + timedelta(days=31))
+        courier.post(url, post.token, replace(post.new_envelope(), expires_at=NOON))
+    late = replace(post.new_envelope(), expires_at=NOON + timedelta(days=31))
     with pytest.raises(TooFarAhead, match="30 days"):
         courier.post(url, post.token, late)
     assert BLOB_BYTES_MAX == 4 * 1024**3
 
 
-def test_unknown_ids_are_not_found(town: Town) -> None:
-    courier, url, post = town.courier, town.url, Post()
+def test_unknown_ids_are_not_found(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, SampleMessage()
     with pytest.raises(NoSuchMailbox):
         courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
     with pytest.raises(NoSuchMailbox):
-        courier.post(url, post.token, post.letter())
+        courier.post(url, post.token, post.new_envelope())
     with pytest.raises(NoSuchEnvelope):
-        courier.open_share(url, post.id, post.open, post.attempt())
+        courier.open_share(url, post.id, post.open, post.new_attempt())
     with pytest.raises(NoSuchEnvelope):
         courier.withdraw(url, post.id, post.withdraw)
     with pytest.raises(NoSuchBlob):
-        fetched(courier, url, post.blob_id, post.fetch)
+        download_bytes(courier, url, post.blob_id, post.fetch)
 
 
-def test_envelope_recalled_before_it_arrives_is_refused_for_an_hour(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_envelope_recalled_before_it_arrives_is_refused_for_an_hour(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     for _ in range(2):
         with pytest.raises(NoSuchEnvelope) as error:
             courier.withdraw(url, post.id, post.withdraw)
@@ -409,112 +424,118 @@ def test_envelope_recalled_before_it_arrives_is_refused_for_an_hour(town: Town) 
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
 
 
-def test_a_letter_has_no_share(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
-    letter = post.letter()
+def test_a_letter_has_no_share(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
+    letter = post.new_envelope()
     courier.post(url, post.token, letter)
     with pytest.raises(NoSuchEnvelope):
-        courier.open_share(url, letter.id, post.open, post.attempt())
+        courier.open_share(url, letter.id, post.open, post.new_attempt())
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_two_openings_end_with_the_second_finish(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=2)
-    one, two = post.attempt(), post.attempt()
+def test_two_openings_end_with_the_second_finish(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message(opens=2)
+    one, two = post.new_attempt(), post.new_attempt()
     courier.open_share(url, post.id, post.open, one)
     courier.open_share(url, post.id, post.open, two)
-    town.clock.advance(hours=1)
+    testbed.clock.advance(hours=1)
     courier.open_share(url, post.id, post.open, one)
     courier.finish_opening(url, post.id, post.open, one)
-    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
+    assert download_bytes(courier, url, post.blob_id, post.fetch) == post.blob
     courier.finish_opening(url, post.id, post.open, two)
     with pytest.raises(NoSuchBlob):
-        fetched(courier, url, post.blob_id, post.fetch)
+        download_bytes(courier, url, post.blob_id, post.fetch)
 
 
-def test_first_opening_time_is_reported(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=2)
+def test_first_opening_time_is_reported(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message(opens=2)
     for _ in range(2):
-        courier.open_share(url, post.id, post.open, post.attempt())
-        town.clock.advance(hours=1)
+        courier.open_share(url, post.id, post.open, post.new_attempt())
+        testbed.clock.advance(hours=1)
     status = courier.envelope_status(url, post.id, post.withdraw)
     assert (status.opened, status.opened_at) == (2, NOON)
 
 
-def test_letter_without_limit_opens_until_it_expires(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=None)
+def test_letter_without_limit_opens_until_it_expires(testbed: RelayTestbed) -> None:
+    courier, url, post = (
+        testbed.courier,
+        testbed.url,
+        testbed.create_mailbox_with_message(opens=None),
+    )
     for _ in range(3):
-        attempt = post.attempt()
+        attempt = post.new_attempt()
         assert courier.open_share(url, post.id, post.open, attempt) == post.share
         courier.finish_opening(url, post.id, post.open, attempt)
     assert courier.envelope_status(url, post.id, post.withdraw).opened == 3
-    town.pass_days(days=8)
+    testbed.pass_days(days=8)
     with pytest.raises(Expired):
-        courier.open_share(url, post.id, post.open, post.attempt())
+        courier.open_share(url, post.id, post.open, post.new_attempt())
 
 
 @pytest.mark.threat("hostile-network")
-def test_plain_http_stays_on_this_machine(town: Town) -> None:
+def test_plain_http_stays_on_this_machine(testbed: RelayTestbed) -> None:
     for far in ("http://relay.example", "http://192.0.2.1:80", "HTTP://relay.example"):
         with pytest.raises(NotEncrypted, match="https"):
-            town.courier.envelope_status(far, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+            testbed.courier.envelope_status(far, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
     for odd in ("ftp://relay.example", "relay.example", ""):
         with pytest.raises(NotARelay):
-            town.courier.envelope_status(odd, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+            testbed.courier.envelope_status(odd, EnvelopeId(b"E" * 16), Secret(b"t" * 32))
 
 
-def test_unreachable_relay_raises_relay_unreachable(town: Town) -> None:
+def test_unreachable_relay_raises_relay_unreachable(testbed: RelayTestbed) -> None:
     with pytest.raises(RelayUnreachable, match=r"127\.0\.0\.1:1 does not answer"):
-        town.courier.envelope_status("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
+        testbed.courier.envelope_status(
+            "http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32)
+        )
 
 
 class InterruptedFile(io.BytesIO):
-    """A file that raises KeyboardInterrupt after ``left`` bytes are read or written."""
+    """A file that raises KeyboardInterrupt after ``size_limit`` bytes."""
 
-    left = 3000
+    size_limit = 3000
 
     def read(self, size: int | None = -1) -> bytes:
-        if self.tell() >= self.left:
+        if self.tell() >= self.size_limit:
             raise KeyboardInterrupt
         return super().read(min(1000, size or 1000))
 
     def write(self, data: Any) -> int:
-        taken = bytes(data)[: self.left - self.tell()]
+        taken = bytes(data)[: self.size_limit - self.tell()]
         super().write(taken)
         if len(taken) < len(bytes(data)):
             raise KeyboardInterrupt
         return len(taken)
 
 
-def test_interrupted_upload_is_resumed(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+def test_interrupted_upload_is_resumed(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     mine = (url, post.mailbox, post.blob_id, post.withdraw)
     assert courier.uploaded_size(*mine) == 0
     with pytest.raises(WrongOffset):
-        courier.upload_blob(url, post.token, post.deposit(), post.blob, 1)
+        courier.upload_blob(url, post.token, post.blob_deposit(), post.blob, 1)
     with pytest.raises(KeyboardInterrupt):
-        courier.upload_blob(url, post.token, post.deposit(), InterruptedFile(post.blob))
+        courier.upload_blob(url, post.token, post.blob_deposit(), InterruptedFile(post.blob))
     uploaded = courier.uploaded_size(*mine)
-    assert uploaded <= InterruptedFile.left
-    courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), uploaded)
+    assert uploaded <= InterruptedFile.size_limit
+    courier.upload_blob(url, post.token, post.blob_deposit(), io.BytesIO(post.blob), uploaded)
     assert courier.uploaded_size(*mine) == len(post.blob)
-    assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
-    courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), len(post.blob))
+    assert download_bytes(courier, url, post.blob_id, post.fetch) == post.blob
+    courier.upload_blob(url, post.token, post.blob_deposit(), io.BytesIO(post.blob), len(post.blob))
 
 
-def test_only_the_uploader_may_query_the_uploaded_size(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+def test_only_the_uploader_may_query_the_uploaded_size(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     for token in (post.token, post.fetch, post.owner):
         with pytest.raises(WrongToken):
             courier.uploaded_size(url, post.mailbox, post.blob_id, token)
 
 
-def test_interrupted_download_is_resumed(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+def test_interrupted_download_is_resumed(testbed: RelayTestbed) -> None:
+    courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     received = InterruptedFile()
     with pytest.raises(KeyboardInterrupt):
         courier.download_blob(url, post.blob_id, post.fetch, received)
-    assert received.getvalue() == post.blob[: InterruptedFile.left]
+    assert received.getvalue() == post.blob[: InterruptedFile.size_limit]
     rest = io.BytesIO()
-    courier.download_blob(url, post.blob_id, post.fetch, rest, InterruptedFile.left)
-    assert rest.getvalue() == post.blob[InterruptedFile.left :]
+    courier.download_blob(url, post.blob_id, post.fetch, rest, InterruptedFile.size_limit)
+    assert rest.getvalue() == post.blob[InterruptedFile.size_limit :]

@@ -20,25 +20,26 @@ from entrenous.crypto.vault_key import stretch_passphrase
 from entrenous.device.client import http_courier
 from entrenous.device.store import vault_folder
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.real.stage import wait_until
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-TIMES_OUT_S: Final = 2.0  # instead of 30 s, while a relay does not respond
+TIMEOUT_S: Final = 2.0  # instead of 30 s, while a relay does not respond
 UNANSWERED, GIVEN_UP, WITHDRAWN = "unanswered", "given up", "withdrawn"
 
 
 @dataclass
 class WatchedRelay:
-    """A relay that appends events with their times to ``seen``. While ``silent``, it accepts
-    requests and answers none.
+    """A relay that appends events with their times to ``events``.
+
+    While ``silent`` is true, the relay accepts requests and does not answer.
     """
 
     app: ASGIApp
-    seen: list[tuple[str, float]]
+    events: list[tuple[str, float]]
     silent: bool = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,9 +51,9 @@ class WatchedRelay:
                 pass
             self._record(GIVEN_UP)
         else:
-            await self.app(scope, receive, self._recording(scope["path"], send))
+            await self.app(scope, receive, self._wrap_send(scope["path"], send))
 
-    def _recording(self, path: str, send: Send) -> Send:
+    def _wrap_send(self, path: str, send: Send) -> Send:
         async def record_and_send(message: Message) -> None:
             if path.endswith("/withdraw") and message["type"] == "http.response.start":
                 self._record(WITHDRAWN)  # the relay commits before it answers
@@ -60,21 +61,21 @@ class WatchedRelay:
 
         return record_and_send
 
-    def _record(self, what: str) -> None:
-        self.seen.append((what, time.perf_counter()))
+    def _record(self, event: str) -> None:
+        self.events.append((event, time.perf_counter()))
 
 
 @dataclass
-class Town:
-    """Ana and Ben at one relay, Caro and Dora at another; Ana has added all of them."""
+class WatchedCommandLine:
+    """Runs commands of Ana and Ben at one relay, and of Caro and Dora at another."""
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
-    seen: list[tuple[str, float]] = field(default_factory=list)
+    events: list[tuple[str, float]] = field(default_factory=list)
     far_relay: WatchedRelay | None = None
 
-    def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
+    def run(self, who: str, *words: str, status: int = EXIT_YES) -> str:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
         exit_status = run(list(words), {})
@@ -82,24 +83,24 @@ class Town:
         assert exit_status == status, err
         return output if exit_status == EXIT_YES else " ".join(err.split())
 
-    def does(self, who: str, *words: str) -> Any:
-        return json.loads(self.types(who, *words, "--json"))
+    def run_json(self, who: str, *words: str) -> Any:
+        return json.loads(self.run(who, *words, "--json"))
 
     def set_up_person(self, who: str, url: str) -> None:
-        self.types(who, "setup", "--name", who, "--relay", url)
+        self.run(who, "setup", "--name", who, "--relay", url)
         if who != "ana":
-            self.types("ana", "person", "add", self.does(who, "invite")["link"], "--as", who)
-            self.types(who, "inbox")
-            self.types("ana", "inbox")
+            self.run("ana", "person", "add", self.run_json(who, "invite")["link"], "--as", who)
+            self.run(who, "inbox")
+            self.run("ana", "inbox")
 
-    def sends_to_all(self) -> str:
+    def send_to_all(self) -> str:
         to = [word for who in ("ben", "caro", "dora") for word in ("--to", who, "--confirm", who)]
-        return str(self.does("ana", "send", "--text", "at six", *to)["message"])
+        return str(self.run_json("ana", "send", "--text", "at six", *to)["message"])
 
-    def events(self) -> list[str]:
-        return [what for what, _ in self.seen]
+    def event_names(self) -> list[str]:
+        return [event for event, _ in self.events]
 
-    def shares(self) -> int:
+    def share_count(self) -> int:
         """Return the number of key shares at both relays."""
         total = 0
         for relay in ("here", "there"):
@@ -110,68 +111,75 @@ class Town:
 
 
 @pytest.fixture
-def town(
+def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Town]:
-    """Set up four people at two relays, with cheap key derivation."""
+) -> Iterator[WatchedCommandLine]:
+    """Set up four people at two relays, with cheap key derivation; Ana adds the other three."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    clock, town = SettableClock(SystemClock().now()), Town(tmp_path, monkeypatch, capsys)
+    clock, cli = (
+        SettableClock(SystemClock().now()),
+        WatchedCommandLine(tmp_path, monkeypatch, capsys),
+    )
     with disk_relay(tmp_path / "here", clock) as here, disk_relay(tmp_path / "there", clock) as far:
-        town.far_relay = WatchedRelay(relay_app(far), town.seen)
+        cli.far_relay = WatchedRelay(relay_app(far), cli.events)
         with (
-            served(WatchedRelay(relay_app(here), town.seen)) as here_url,
-            served(town.far_relay) as there_url,
+            serve_app(WatchedRelay(relay_app(here), cli.events)) as here_url,
+            serve_app(cli.far_relay) as there_url,
         ):
             for who, url in zip(
                 ("ana", "ben", "caro", "dora"),
                 (here_url, here_url, there_url, there_url),
                 strict=True,
             ):
-                town.set_up_person(who, url)
-            yield town
+                cli.set_up_person(who, url)
+            yield cli
 
 
-def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(town: Town) -> None:
-    name = town.sends_to_all()
-    assert town.far_relay is not None
-    town.far_relay.silent = True
-    town.monkeypatch.setattr(http_courier, "_HTTP_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
-    (message,) = town.does("ana", "sent")["messages"]
+def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(
+    cli: WatchedCommandLine,
+) -> None:
+    name = cli.send_to_all()
+    assert cli.far_relay is not None
+    cli.far_relay.silent = True
+    cli.monkeypatch.setattr(http_courier, "_HTTP_TIMEOUT", httpx.Timeout(TIMEOUT_S))
+    (message,) = cli.run_json("ana", "sent")["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["waiting"] * 3
     # The relay notices later that the client has given up.
-    assert wait_until(lambda: town.events() == [UNANSWERED, GIVEN_UP], 60)
-    town.seen.clear()
-    output = town.types("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
+    assert wait_until(lambda: cli.event_names() == [UNANSWERED, GIVEN_UP], 60)
+    cli.events.clear()
+    output = cli.run("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "caro and dora can still open it" in output.replace("dora and caro", "caro and dora")
     # Ben's copy is recalled while the unresponsive relay is still waited for.
-    assert wait_until(lambda: GIVEN_UP in town.events(), 60)
-    assert sorted(town.events()) == sorted([UNANSWERED, GIVEN_UP, WITHDRAWN])
-    assert town.events()[-1] == GIVEN_UP
-    (message,) = town.does("ana", "sent")["messages"]
+    assert wait_until(lambda: GIVEN_UP in cli.event_names(), 60)
+    assert sorted(cli.event_names()) == sorted([UNANSWERED, GIVEN_UP, WITHDRAWN])
+    assert cli.event_names()[-1] == GIVEN_UP
+    (message,) = cli.run_json("ana", "sent")["messages"]
     states = {copy["to"]: copy["state"] for copy in message["copies"]}
     assert states == {"ben": "taken back", "caro": "waiting", "dora": "waiting"}
-    town.far_relay.silent = False
-    town.types("ana", "recall", name)
-    assert town.shares() == 0
+    cli.far_relay.silent = False
+    cli.run("ana", "recall", name)
+    assert cli.share_count() == 0
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_before_the_first_view_the_shares_are_gone_within_a_second(town: Town) -> None:
-    """The time includes unlocking the vault; the best of three counts because machines are busy."""
-    town.monkeypatch.setattr(
+def test_recall_before_the_first_view_deletes_the_shares_within_a_second(
+    cli: WatchedCommandLine,
+) -> None:
+    """The time includes unlocking the vault. The fastest of three runs counts on a busy machine."""
+    cli.monkeypatch.setattr(
         vault_folder, "stretch_passphrase", stretch_passphrase
     )  # derive the key at each unlock, without a cache
     durations_s = list[float]()
     for _ in range(3):
-        name = town.sends_to_all()
-        assert town.shares() == 3
-        town.seen.clear()
+        name = cli.send_to_all()
+        assert cli.share_count() == 3
+        cli.events.clear()
         begun = time.perf_counter()
-        town.types("ana", "recall", name)
-        assert town.events() == [WITHDRAWN] * 3
-        durations_s.append(max(at for _, at in town.seen) - begun)
-        assert town.shares() == 0
+        cli.run("ana", "recall", name)
+        assert cli.event_names() == [WITHDRAWN] * 3
+        durations_s.append(max(at for _, at in cli.events) - begun)
+        assert cli.share_count() == 0
     assert min(durations_s) <= 1, durations_s

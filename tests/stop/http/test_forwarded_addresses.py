@@ -1,4 +1,4 @@
-"""A running gate as strangers reach it: over its own TLS, behind nginx, thousands of times."""
+"""A running gate over its own TLS and behind nginx, and its limits by client address."""
 
 import hashlib
 import json
@@ -19,7 +19,12 @@ from entrenous.stop.nouns import GateUnreachable
 from entrenous.stop.registration import ClaimRequest, ClaimState
 from entrenous.stop.registration_format import write_registration_request
 from tests.nginx import needs_nginx, run_nginx
-from tests.serving.certificates import Pair, certificate, renewed, version_of
+from tests.serving.certificates import (
+    CertificateFiles,
+    negotiated_tls_version,
+    renew_certificate,
+    write_certificate_files,
+)
 from tests.serving.slow_clients import assert_refuses_endless_heads
 from tests.sizes import size
 from tests.stop.commands.gates import start_gate, wait_if_hour_ends_within
@@ -30,13 +35,13 @@ ADDRESS, OTHER_ADDRESS = "127.0.0.1", "127.0.0.2"  # both are addresses of this 
 TLS_SETTINGS = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
 
 
-def request(number: int) -> ClaimRequest:
-    """Return a registration whose hash and holder depend on ``number``."""
+def make_claim_request(number: int) -> ClaimRequest:
+    """Return a claim request whose hash and holder depend on ``number``."""
     own = hashlib.sha256(number.to_bytes(4)).digest()
     return ClaimRequest(PicturePrint(Fingerprint("pdq", own, 90)), own)
 
 
-def folder_with(tmp_path: Path, toml: str) -> Path:
+def make_gate_folder(tmp_path: Path, toml: str) -> Path:
     data = tmp_path / "gate"
     data.mkdir()
     appeal = 'appeal_url = "https://a.example/appeal"\n'
@@ -45,36 +50,36 @@ def folder_with(tmp_path: Path, toml: str) -> Path:
 
 
 @contextmanager
-def client_from(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
-    """Yield a client with this source address that trusts only the certificate of ``pair``."""
+def open_client(url: str, pair: CertificateFiles | None, address: str) -> Iterator[httpx.Client]:
+    """Yield a client with a source address, which trusts the certificate of ``pair``, if given."""
     context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
     transport = httpx.HTTPTransport(local_address=address, verify=context)
     with httpx.Client(transport=transport, base_url=url, timeout=60, trust_env=False) as web:
         yield web
 
 
-def statuses(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
-    bodies = (write_registration_request(request(number)) for number in numbers)
+def send_claims(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
+    bodies = (write_registration_request(make_claim_request(number)) for number in numbers)
     return [web.post("/v1/claims", content=body, headers=headers).status_code for body in bodies]
 
 
 @pytest.mark.threat("hostile-network")
 def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
-    data = folder_with(tmp_path, TLS_SETTINGS)
-    pair = certificate(data)
+    data = make_gate_folder(tmp_path, TLS_SETTINGS)
+    pair = write_certificate_files(data)
     log = tmp_path / "log"
     with start_gate(data, "--no-slow-look", log=log) as gate:
         assert gate.url.startswith("https://")
         with new_relay_client(pair.cert) as web:
-            claim = RegistrationClient(gate.url, web).register(request(1))
+            claim = RegistrationClient(gate.url, web).register(make_claim_request(1))
             assert claim.state is ClaimState.WAITING
         with new_relay_client() as stranger, pytest.raises(GateUnreachable):
-            RegistrationClient(gate.url, stranger).register(request(2))
-        assert version_of(gate.url, pair) == "TLSv1.3"
+            RegistrationClient(gate.url, stranger).register(make_claim_request(2))
+        assert negotiated_tls_version(gate.url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
-            version_of(gate.url, pair, ssl.TLSVersion.TLSv1_2)
+            negotiated_tls_version(gate.url, pair, ssl.TLSVersion.TLSv1_2)
         assert_refuses_endless_heads(gate.url, pair)
-        new = renewed(data, gate.pid, gate.url)
+        new = renew_certificate(data, gate.pid, gate.url)
         with new_relay_client(new.cert) as web:
             assert RegistrationClient(gate.url, web).status(claim.claim) == claim
     assert log.read_text() == ""
@@ -83,8 +88,8 @@ def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
 def test_mismatched_certificate_stops_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = folder_with(tmp_path, TLS_SETTINGS)
-    certificate(data)
+    data = make_gate_folder(tmp_path, TLS_SETTINGS)
+    write_certificate_files(data)
     (data / "key.pem").write_text("no key")
     assert run(["gate", "run", "--data", str(data)], {}) == 3
     assert "cannot be used" in capsys.readouterr().err
@@ -94,45 +99,49 @@ def test_mismatched_certificate_stops_the_start(
 @needs_nginx
 @pytest.mark.threat("claims-flood")
 def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
-    data = folder_with(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
-    pair, log = certificate(tmp_path), tmp_path / "log"
+    data = make_gate_folder(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
+    pair, log = write_certificate_files(tmp_path), tmp_path / "log"
     wait_if_hour_ends_within(60)
     with (
         start_gate(data, "--no-slow-look", log=log) as gate,
-        run_nginx(tmp_path, "nginx-gate.conf", pair, _replacements(gate.url)) as url,
-        client_from(url, pair, ADDRESS) as first,
-        client_from(url, pair, OTHER_ADDRESS) as second,
+        run_nginx(tmp_path, "nginx-gate.conf", pair, _nginx_replacements(gate.url)) as url,
+        open_client(url, pair, ADDRESS) as first,
+        open_client(url, pair, OTHER_ADDRESS) as second,
     ):
-        assert version_of(url, pair) == "TLSv1.3"
-        assert statuses(second, range(9)) == [201] * 3 + [429] * 6
+        assert negotiated_tls_version(url, pair) == "TLSv1.3"
+        assert send_claims(second, range(9)) == [201] * 3 + [429] * 6
         forged = {"X-Forwarded-For": "203.0.113.9"}
-        assert statuses(second, range(9, 12), **forged) == [429] * 3
-        assert statuses(first, range(20, 24), **forged) == [201] * 3 + [429]
+        assert send_claims(second, range(9, 12), **forged) == [429] * 3
+        assert send_claims(first, range(20, 24), **forged) == [201] * 3 + [429]
         assert second.get("/v1/status").json()["state"] == "serving"
-        assert 429 in (_wrong_key(second) for _ in range(60))  # ten, then one every six seconds
-        assert _wrong_key(first) == 401
+        assert 429 in (
+            _send_wrong_key(second) for _ in range(60)
+        )  # limited to ten, then one every six seconds
+        assert _send_wrong_key(first) == 401
     assert log.read_text() == ""
 
 
-def _wrong_key(web: httpx.Client) -> int:
+def _send_wrong_key(web: httpx.Client) -> int:
     return web.get("/exchange/ncmec/v2/members", auth=("partner", "wrong")).status_code
 
 
-def _replacements(gate: str) -> dict[str, str]:
+def _nginx_replacements(gate: str) -> dict[str, str]:
     return {"127.0.0.1:7802": gate.removeprefix("http://"), "gate.example.org": "localhost"}
 
 
 @pytest.mark.threat("claims-flood")
 def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> None:
-    data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{OTHER_ADDRESS}"]\n')
+    data = make_gate_folder(
+        tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{OTHER_ADDRESS}"]\n'
+    )
     wait_if_hour_ends_within(60)
     with (
         start_gate(data, "--no-slow-look") as gate,
-        client_from(gate.url, None, ADDRESS) as client,
-        client_from(gate.url, None, OTHER_ADDRESS) as proxy,
+        open_client(gate.url, None, ADDRESS) as client,
+        open_client(gate.url, None, OTHER_ADDRESS) as proxy,
     ):
         answers = [
-            statuses(
+            send_claims(
                 client, range(number, number + 1), **{"X-Forwarded-For": f"203.0.113.{number}"}
             )
             for number in range(6)
@@ -140,11 +149,13 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
         assert answers == [[201]] * 3 + [[429]] * 3
         # An unreadable header counts as the proxy's own address.
         odd = [{"X-Forwarded-For": odd} for odd in ("unknown", "_a", "", "203.0.113.1, x")]
-        answers = [statuses(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(odd)]
+        answers = [
+            send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(odd)
+        ]
         assert answers == [[201]] * 3 + [[429]]
         networks = [f"2001:db8:0:1::{number}" for number in range(4)]  # one /64
         answers = [
-            statuses(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
+            send_claims(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
             for n, address in enumerate(networks)
         ]
         assert answers == [[201]] * 3 + [[429]]
@@ -152,13 +163,15 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
 
 @pytest.mark.threat("claims-flood")
 def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
-    """The gate has default settings; one connection sends all requests."""
+    """One connection sends thousands of claims to a gate with default settings."""
     with start_gate(tmp_path / "gate", "--no-slow-look") as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         accepted = hours_begun = 0
         wait_s = 3600
         for number in range(size(1_000, 10_000)):
-            conn.request("POST", "/v1/claims", write_registration_request(request(number)))
+            conn.request(
+                "POST", "/v1/claims", write_registration_request(make_claim_request(number))
+            )
             with conn.getresponse() as answer:
                 problem = answer.read()
                 if answer.status == 201:
@@ -166,12 +179,14 @@ def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None
                     continue
             assert answer.status == 429
             retry_after_s = int(answer.headers["Retry-After"])
-            hours_begun += retry_after_s > wait_s  # the next clock hour, which allows twenty more
+            hours_begun += (
+                retry_after_s > wait_s
+            )  # a new clock hour began, which allows twenty more
             wait_s = retry_after_s
         conn.close()
         assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)
         assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
         assert gate.get_json("/v1/status")["claims"] == accepted
-        # The limit of other devices is not used up.
-        with client_from(gate.url, None, OTHER_ADDRESS) as other:
-            assert statuses(other, range(20_000, 20_001)) == [201]
+        # Another device still has its own limit.
+        with open_client(gate.url, None, OTHER_ADDRESS) as other:
+            assert send_claims(other, range(20_000, 20_001)) == [201]

@@ -1,4 +1,4 @@
-"""The fixture ``town``: a real relay, and Ana with one device and a recovery sheet."""
+"""The fixture ``cli``: a real relay, and Ana with one device and a recovery sheet."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,18 +14,16 @@ from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.relay_lock_client import mailbox_address
 from entrenous.terminal.session import EXIT_YES
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 
 
 @dataclass
-class Town:
-    """A relay, and people whose folders are in ``folder``; Ana has one device and a recovery sheet
-    for it.
-    """
+class RelayCommandLine:
+    """Runs commands of people at a real relay; Ana has one device and a recovery sheet for it."""
 
     folder: Path
     url: str
@@ -34,14 +32,14 @@ class Town:
     capsys: pytest.CaptureFixture[str]
 
     @property
-    def sheet(self) -> Path:
+    def sheet_path(self) -> Path:
         return self.folder / "sheet.txt"
 
     @property
-    def revoke_by_sheet(self) -> tuple[str, ...]:
-        return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
+    def revoke_by_sheet_command(self) -> tuple[str, ...]:
+        return ("device", "revoke", "--lost", "--recovery", str(self.sheet_path))
 
-    def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
+    def run(self, who: str, *words: str, status: int = EXIT_YES) -> str:
         """Run a command as somebody, check its exit status, and return its output on one line."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
@@ -50,11 +48,9 @@ class Town:
         assert exit_status == status, captured.err
         return " ".join((captured.out + captured.err).split())
 
-    def replaces_close_token(self, who: str) -> None:
-        """Replace a device's close token at the relay, as after the loss of another device. Older
-        recovery sheets then contain an outdated token.
-        """
-        words = Secret(WORDS.encode())
+    def replace_close_token(self, who: str) -> None:
+        """Replace a device's close token at the relay; older recovery sheets become outdated."""
+        words = Secret(PASSPHRASE.encode())
         with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
             home = mailbox_address(device.vault)
         assert home is not None
@@ -62,30 +58,30 @@ class Town:
             close = Secret(bytes(32))
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
-    def types_elsewhere(self, *words: str, status: int = EXIT_YES) -> str:
-        """Run a command as on another machine, without a folder or a passphrase of Ana's."""
+    def run_elsewhere(self, *words: str, status: int = EXIT_YES) -> str:
+        """Run a command as on another machine, without Ana's folder and passphrase."""
         with self.monkeypatch.context() as patch:
             patch.delenv("ENTRENOUS_PASSPHRASE")
-            output = self.types("nothing", *words, status=status)
+            output = self.run("nothing", *words, status=status)
         assert not (self.folder / "nothing").exists()
         return output
 
 
 @pytest.fixture
-def town(
+def cli(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Town]:
+) -> Iterator[RelayCommandLine]:
     """Set up a relay, and Ana's device with a recovery sheet; key derivation is cheap."""
     make_vaults_open_quickly(monkeypatch)
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     with ExitStack() as relay:
         mail = relay.enter_context(
             disk_relay(tmp_path / "relay", SettableClock(SystemClock().now()))
         )
-        url = relay.enter_context(served(relay_app(mail)))
-        town = Town(tmp_path, url, relay, monkeypatch, capsys)
-        town.types("ana", "setup", "--name", "Ana", "--relay", url)
-        town.types("ana", "device", "recovery", "--out", str(town.sheet))
-        yield town
+        url = relay.enter_context(serve_app(relay_app(mail)))
+        cli = RelayCommandLine(tmp_path, url, relay, monkeypatch, capsys)
+        cli.run("ana", "setup", "--name", "Ana", "--relay", url)
+        cli.run("ana", "device", "recovery", "--out", str(cli.sheet_path))
+        yield cli

@@ -1,4 +1,4 @@
-"""A recovery sheet revokes a person's only device, which is lost, from any machine."""
+"""With a recovery sheet, a person can revoke their lost only device from any machine."""
 
 import json
 import sqlite3
@@ -12,72 +12,72 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.send.devices.own_devices import REVOKED_BY_SHEET_CHECKLIST
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
-from tests.send.commands.device.conftest import Town
+from tests.send.commands.device.conftest import RelayCommandLine
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 @pytest.mark.threat("stolen-device")
-def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
-    town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
-    link = json.loads(town.types("ana", "invite", "--json"))["link"]
-    town.types("ben", "person", "add", link, "--as", "ana")
+def test_recovery_sheet_alone_revokes_the_only_device(cli: RelayCommandLine) -> None:
+    cli.run("ben", "setup", "--name", "Ben", "--relay", cli.url)
+    link = json.loads(cli.run("ana", "invite", "--json"))["link"]
+    cli.run("ben", "person", "add", link, "--as", "ana")
     for who in ("ana", "ben"):
-        town.types(who, "inbox")
-    town.types("ben", "send", "--text", "at six", "--to", "ana", "--confirm", "ana")
-    output = town.types_elsewhere(*town.revoke_by_sheet)
+        cli.run(who, "inbox")
+    cli.run("ben", "send", "--text", "at six", "--to", "ana", "--confirm", "ana")
+    output = cli.run_elsewhere(*cli.revoke_by_sheet_command)
     assert "is revoked: no passphrase opens its vault any more" in output
     assert "168 hours" in output
     assert "People are NOT told" in output
     assert all(one.what in output and one.why in output for one in REVOKED_BY_SHEET_CHECKLIST)
     for _ in range(2):
-        assert "can no longer be unlocked" in town.types(
+        assert "can no longer be unlocked" in cli.run(
             "ana", "inbox", status=EXIT_STATUS_BY_FAMILY["refused"]
         )
-    again = json.loads(town.types_elsewhere(*town.revoke_by_sheet, "--json"))
+    again = json.loads(cli.run_elsewhere(*cli.revoke_by_sheet_command, "--json"))
     assert (again["shut"], again["people_told"]) == (True, False)
     assert len(again["to_do"]) == len(REVOKED_BY_SHEET_CHECKLIST)
-    (message,) = json.loads(town.types("ben", "sent", "--json"))["messages"]
+    (message,) = json.loads(cli.run("ben", "sent", "--json"))["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["device revoked"]
-    refused = town.types(
+    refused = cli.run(
         *("ben", "send", "--text", "there?", "--to", "ana", "--confirm", "ana"),
         status=EXIT_STATUS_BY_FAMILY["refused"],
     )
     assert "for ana. " in refused
 
 
-def test_revoking_by_name_without_a_device_explains_what_to_type(town: Town) -> None:
-    named = ("device", "revoke", "device 1", *town.revoke_by_sheet[2:])
-    refused = town.types_elsewhere(*named, status=EXIT_STATUS_BY_FAMILY["not-found"])
+def test_revoking_by_name_without_a_device_explains_what_to_type(cli: RelayCommandLine) -> None:
+    named = ("device", "revoke", "device 1", *cli.revoke_by_sheet_command[2:])
+    refused = cli.run_elsewhere(*named, status=EXIT_STATUS_BY_FAMILY["not-found"])
     assert "entrenous device revoke --lost --recovery FILE" in refused
-    for words in ((), ("--lost",), town.revoke_by_sheet[3:]):
-        assert "--recovery" in town.types_elsewhere(
+    for words in ((), ("--lost",), cli.revoke_by_sheet_command[3:]):
+        assert "--recovery" in cli.run_elsewhere(
             "device", "revoke", *words, status=EXIT_USAGE_ERROR
         )
-    town.types("ana", "inbox")
+    cli.run("ana", "inbox")
 
 
-def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
-    town.relay.close()
-    silent = town.types_elsewhere(
-        *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["unreachable"]
+def test_revocation_fails_while_the_relay_is_unreachable(cli: RelayCommandLine) -> None:
+    cli.relay.close()
+    silent = cli.run_elsewhere(
+        *cli.revoke_by_sheet_command, status=EXIT_STATUS_BY_FAMILY["unreachable"]
     )
     assert "The lost device is not revoked yet." in silent
 
 
-def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
-    """The device may have been revoked over 30 days ago, or the relay has another database."""
-    (town.folder / "other").mkdir()
-    sheet = read_sheet(town.sheet.read_text())
+def test_unknown_mailbox_is_not_reported_as_revoked(cli: RelayCommandLine) -> None:
+    """The relay may have forgotten the device after 30 days, or may have another database."""
+    (cli.folder / "other").mkdir()
+    sheet = read_sheet(cli.sheet_path.read_text())
     with (
-        disk_relay(town.folder / "other", SettableClock()) as other,
-        served(relay_app(other)) as url,
+        disk_relay(cli.folder / "other", SettableClock()) as other,
+        serve_app(relay_app(other)) as url,
     ):
-        town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
-        output = town.types_elsewhere(
-            *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["not-found"]
+        cli.sheet_path.write_text(write_sheet(replace(sheet, relay_url=url)))
+        output = cli.run_elsewhere(
+            *cli.revoke_by_sheet_command, status=EXIT_STATUS_BY_FAMILY["not-found"]
         )
         assert "nothing was revoked." in output
         assert "more than 30 days ago, it stays locked" in output
@@ -85,41 +85,40 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
 
 @pytest.mark.threat("database-changed")
 def test_device_unknown_to_its_relay_can_move_with_its_sheet(
-    town: Town,
+    cli: RelayCommandLine,
 ) -> None:
-    with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
+    with closing(sqlite3.connect(cli.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")
         database.commit()
-    output = town.types("ana", "inbox", status=EXIT_STATUS_BY_FAMILY["unreachable"])
+    output = cli.run("ana", "inbox", status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "does not know this device" in output
     assert "can no longer be unlocked" not in output
-    (town.folder / "other").mkdir()
+    (cli.folder / "other").mkdir()
     with (
-        disk_relay(town.folder / "other", SettableClock(SystemClock().now())) as other,
-        served(relay_app(other)) as url,
+        disk_relay(cli.folder / "other", SettableClock(SystemClock().now())) as other,
+        serve_app(relay_app(other)) as url,
     ):
-        town.types("ana", "device", "move", "--relay", url, "--recovery", str(town.sheet))
-        town.types("ana", "inbox")
+        cli.run("ana", "device", "move", "--relay", url, "--recovery", str(cli.sheet_path))
+        cli.run("ana", "inbox")
 
 
-def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
-    assert "so it is not lost" in town.types(
-        "ana", *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["refused"]
+def test_device_is_not_revoked_with_its_own_sheet(cli: RelayCommandLine) -> None:
+    assert "so it is not lost" in cli.run(
+        "ana", *cli.revoke_by_sheet_command, status=EXIT_STATUS_BY_FAMILY["refused"]
     )
-    town.types("ana", "inbox")
+    cli.run("ana", "inbox")
 
 
-def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
-    """The token was replaced because another device, now lost, may have known it."""
-    town.replaces_close_token("ana")
-    assert "is not revoked" in town.types_elsewhere(
-        *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["unproven"]
+def test_outdated_sheet_revokes_nothing(cli: RelayCommandLine) -> None:
+    cli.replace_close_token("ana")
+    assert "is not revoked" in cli.run_elsewhere(
+        *cli.revoke_by_sheet_command, status=EXIT_STATUS_BY_FAMILY["unproven"]
     )
-    town.types("ana", "inbox")
+    cli.run("ana", "inbox")
 
 
-def test_help_explains_what_a_sheet_shuts(town: Town) -> None:
+def test_help_explains_how_to_revoke_with_a_sheet(cli: RelayCommandLine) -> None:
     for command in ("recovery", "revoke"):
-        output = town.types_elsewhere("device", command, "--help")
+        output = cli.run_elsewhere("device", command, "--help")
         assert "entrenous device revoke --lost --recovery FILE" in output

@@ -22,15 +22,15 @@ from entrenous.send.devices.device_wording import describe_passphrase_change
 from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
 from entrenous.wire.relay_nouns import RelayLock
-from tests.carry.relays import disk_relay, served
+from tests.carry.relays import disk_relay, serve_app
 from tests.deterministic import SettableClock
 from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 REFUSED, MALFORMED = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["malformed"]
-FIRST, SECOND = "four or five unrelated words", "some other unrelated words"
-LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
+FIRST_PASSPHRASE, SECOND_PASSPHRASE = "four or five unrelated words", "some other unrelated words"
+RELAY_LOCK = RelayLock("https://relay.test", MailboxId(bytes(16)), Secret(b"u" * 32))
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Set up Ana's device at a relay, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST_PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    with disk_relay(tmp_path / "relay", SettableClock()) as relay, served(relay_app(relay)) as url:
+    with disk_relay(tmp_path / "relay", SettableClock()) as relay, serve_app(relay_app(relay)) as url:
         assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 
@@ -90,17 +90,21 @@ def test_sheet_is_written_and_unlocks_the_device(
     assert home.exists()
 
 
-def test_sheet_is_written_only_once_the_relay_has_its_token(
+def test_sheet_is_written_after_the_relay_has_the_new_token(
     home: Path, run_json: Any, tmp_path: Path
 ) -> None:
-    """The new token still has to be sent, because the relay did not answer an earlier command."""
+    """A new close token is still queued, because the relay did not answer an earlier command."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
-    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
+    with open_device(
+        Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST_PASSPHRASE.encode())
+    ) as device:
         device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, following.reveal())
     run_json("device", "recovery", "--out", str(sheet))
     assert read_sheet(sheet.read_text()).close == following
     run_json("device", "list")
-    with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
+    with open_device(
+        Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST_PASSPHRASE.encode())
+    ) as device:
         assert own_device(device).home.close == following
 
 
@@ -118,14 +122,14 @@ def test_passphrase_can_be_changed(
     home: Path, run_json: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     read, write = os.pipe()
-    os.write(write, SECOND.encode() + b"\n")
+    os.write(write, SECOND_PASSPHRASE.encode() + b"\n")
     os.close(write)
     changed = run_json("passphrase", "change", "--new-passphrase-fd", str(read))
     assert (changed["copies_shut"], changed["new_sheet_needed"]) == (True, True)
     os.close(read)
     assert run(["sent"], {}) == REFUSED
     assert "does not unlock" in capsys.readouterr().err
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND_PASSPHRASE)
     assert run(["sent"], {}) == EXIT_YES
     assert home.exists()
 
@@ -133,10 +137,10 @@ def test_passphrase_can_be_changed(
 def test_failed_tries_are_reported_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", SECOND_PASSPHRASE)
     for _ in range(2):
         assert run(["sent"], {}) == REFUSED
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST_PASSPHRASE)
     capsys.readouterr()
     assert run(["sent", "--json"], {}) == EXIT_YES
     captured = capsys.readouterr()
@@ -158,7 +162,7 @@ def test_new_passphrase_is_not_prompted_without_a_terminal(
     assert home.exists()
 
 
-def test_lock_commands_report_in_words(
+def test_lock_commands_describe_their_results(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected_outputs = {
@@ -177,19 +181,31 @@ def test_lock_commands_report_in_words(
     ("before", "after", "outdated", "expected"),
     [
         (None, None, False, "no relay"),
-        (LOCK, LOCK, False, "30 days"),
-        (LOCK, LOCK.with_new_unlock_token(Secret(b"n" * 32)), True, "when you next open"),
-        (LOCK, LOCK.with_new_unlock_token(Secret(b"n" * 32)), False, "locked for good: no"),
+        (RELAY_LOCK, RELAY_LOCK, False, "30 days"),
+        (
+            RELAY_LOCK,
+            RELAY_LOCK.with_new_unlock_token(Secret(b"n" * 32)),
+            True,
+            "when you next open",
+        ),
+        (
+            RELAY_LOCK,
+            RELAY_LOCK.with_new_unlock_token(Secret(b"n" * 32)),
+            False,
+            "locked for good: no",
+        ),
     ],
 )
 def test_passphrase_change_reports_what_opens_older_copies(
     before: RelayLock | None, after: RelayLock | None, *, outdated: bool, expected: str
 ) -> None:
-    def unlocked(lock: RelayLock | None) -> UnlockedVault:
+    def make_unlocked_vault(lock: RelayLock | None) -> UnlockedVault:
         terms, part = (
             KeyDerivationTerms(bytes(16), Argon2Cost(), lock),
             RelayShare(outdated=outdated),
         )
         return UnlockedVault(Path(), cast("Any", None), terms, Secret(b""), part)
 
-    assert expected in " ".join(describe_passphrase_change(unlocked(before), unlocked(after)))
+    assert expected in " ".join(
+        describe_passphrase_change(make_unlocked_vault(before), make_unlocked_vault(after))
+    )

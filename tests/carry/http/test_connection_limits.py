@@ -13,10 +13,10 @@ import pytest
 
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.serving.tls import TlsCertificate
-from tests.carry.relays import memory_relay, served
+from tests.carry.relays import memory_relay, serve_app
 from tests.ready import start_program
-from tests.serving.certificates import certificate
-from tests.serving.slow_clients import assert_refuses_endless_heads, connected, send_malformed
+from tests.serving.certificates import write_certificate_files
+from tests.serving.slow_clients import assert_refuses_endless_heads, open_connection, send_malformed
 
 pytestmark = pytest.mark.real
 
@@ -73,7 +73,7 @@ def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent: bytes) ->
 def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_WAIT_S_MAX", 0.5)
     with (
-        served(relay_app(memory_relay())) as url,
+        serve_app(relay_app(memory_relay())) as url,
         socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as stranger,
     ):
         stranger.sendall(sent)
@@ -102,10 +102,10 @@ def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "tls"])
 def test_a_head_without_end_is_refused(tmp_path: Path, *, with_tls: bool) -> None:
-    pair = certificate(tmp_path) if with_tls else None
+    pair = write_certificate_files(tmp_path) if with_tls else None
     server_certificate = TlsCertificate(pair.cert, pair.key) if pair else None
-    with served(relay_app(memory_relay()), server_certificate) as url:
+    with serve_app(relay_app(memory_relay()), server_certificate) as url:
         assert_refuses_endless_heads(url, pair)
-        with connected(url, pair) as device:
+        with open_connection(url, pair) as device:
             device.sendall(b"GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n")
             assert device.recv(100).startswith(b"HTTP/1.1 200 ")
