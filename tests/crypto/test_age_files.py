@@ -102,7 +102,9 @@ def test_a_key_of_another_length_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_the_age_test_kit(public_vectors: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_files_of_the_age_test_kit_open_or_are_refused(
+    public_vectors: Path, record_vectors: Callable[[str, int], None]
+) -> None:
     """C2SP/CCTV: the valid files for an X25519 identity open, and all others are refused.
 
     The whole-file reader and the streaming reader must agree. Blobs are never armored, so armored

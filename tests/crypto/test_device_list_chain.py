@@ -149,7 +149,7 @@ def test_a_history_that_is_broken_is_refused(broken: str) -> None:
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
+def test_a_device_keeps_its_keys_across_missing_lists() -> None:
     """Only its mailbox may have changed."""
     elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
     moved = statement_of(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
@@ -319,7 +319,7 @@ class DeviceListMachine(RuleBasedStateMachine):
 
 @pytest.mark.slow
 @pytest.mark.threat("server-adds-device")
-def test_rolling_back_and_forking_are_found_out_and_honest_changes_are_not() -> None:
+def test_rollbacks_and_forks_are_detected_and_honest_changes_accepted() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         DeviceListMachine, settings=settings(max_examples=40, stateful_step_count=25)
     )

@@ -79,7 +79,7 @@ def test_master_key_vector_verifies() -> None:
     )
 
 
-def test_content_key_vector() -> None:
+def test_content_key_matches_its_vector() -> None:
     parts = vector("content_key")
     key = content_key(
         Secret(parts["secret"]),
@@ -92,13 +92,13 @@ def test_content_key_vector() -> None:
     assert [blob_key(key, place).reveal() for place in (0, 1)] == [parts["frame"], parts["file"]]
 
 
-def test_send_token_vector() -> None:
+def test_send_tokens_match_their_vector() -> None:
     parts = vector("send_token")
     assert derive_send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
     assert derive_send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
 
 
-def test_mark_commitment_vector() -> None:
+def test_mark_commitments_match_their_vector() -> None:
     parts = vector("mark_commitment")
     assert mark_commitment(parts["bytes"]) == parts["commitment"]
     assert mark_commitments_hash(parts["marks"]) == parts["marks_hash"]
@@ -152,14 +152,14 @@ def test_prekey_batch_vector_verifies() -> None:
         verify_prekey(moved, batch, by, by.mailbox)
 
 
-def test_first_format_vault_key_vector() -> None:
+def test_first_format_vault_key_matches_its_vector() -> None:
     parts = vector("vault_key")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     key = first_format_vault_key(stretched, parts["device"], parts["salt"])
     assert key.reveal() == parts["key"]
 
 
-def test_vault_key_vector_with_relay_share() -> None:
+def test_vault_key_with_a_relay_share_matches_its_vector() -> None:
     parts = vector("vault_key_2")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     assert oprf_input(stretched).reveal() == parts["asked"]

@@ -36,7 +36,7 @@ def test_leaf_hash_depends_on_its_context() -> None:
 
 
 @pytest.mark.parametrize("size", range(1, 65))
-def test_every_leaf_has_a_path_to_the_root_and_to_no_other(size: int) -> None:
+def test_every_leaf_has_one_path_to_the_root(size: int) -> None:
     leaves = LEAVES[:size]
     root = merkle_root(leaves)
     for index, (leaf, path) in enumerate(zip(leaves, inclusion_proofs(leaves), strict=True)):

@@ -29,7 +29,9 @@ def oprf_suites(public_vectors: Path) -> list[dict[str, Any]]:
     return [one for one in every if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
 
 
-def test_the_rfcs_vectors(public_vectors: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_rfc_9497_vectors_are_reproduced(
+    public_vectors: Path, record_vectors: Callable[[str, int], None]
+) -> None:
     """RFC 9497 appendix A.1.1: every vector of the OPRF mode."""
     (suite,) = oprf_suites(public_vectors)
     key = Secret(bytes.fromhex(suite["skSm"]))
@@ -136,7 +138,7 @@ def run_in_shared_folder(program: str, shared: Path) -> str:
 @pytest.mark.threat("planted-library")
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
-def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None:
+def test_a_library_planted_by_another_local_user_is_not_loaded(tmp_path: Path) -> None:
     """Nothing is written to the shared folder either, not even for a moment."""
     assert run_in_shared_folder(REPLACE_LIBRARY, tmp_path) == "1.0.18 []"
 

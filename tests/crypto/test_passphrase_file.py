@@ -69,7 +69,9 @@ def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> 
         encrypt_with_passphrase(PASSPHRASE, data, noise, work_factor=1)
 
 
-def test_the_age_test_kit(public_vectors: Path, record_vectors: Callable[[str, int], None]) -> None:
+def test_files_of_the_age_test_kit_open_or_are_refused(
+    public_vectors: Path, record_vectors: Callable[[str, int], None]
+) -> None:
     """All C2SP/CCTV files with a passphrase; ours are never armored, so armored ones must fail."""
     opened, refused = 0, 0
     for path in sorted((public_vectors / "age").iterdir()):

@@ -42,7 +42,9 @@ def matches_result(vector: Vector, *, accepted: bool) -> bool:
     return vector["result"] == "acceptable" or accepted == (vector["result"] == "valid")
 
 
-def test_ed25519(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_ed25519_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     wrong, total = [], 0
     for group, vector in vectors(public_vectors, "ed25519"):
         message, signature = octets(vector, "msg", "sig")
@@ -60,7 +62,9 @@ def test_ed25519(public_vectors: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof ed25519", total)
 
 
-def test_mldsa_65(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_mldsa_65_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     wrong, total = [], 0
     for group, vector in vectors(public_vectors, "mldsa_65_verify"):
         message, signature, context = octets(vector, "msg", "sig", "ctx")
@@ -78,7 +82,9 @@ def test_mldsa_65(public_vectors: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof mldsa_65", total)
 
 
-def test_hkdf_sha256_through_derive(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     total = 0
     for _, vector in vectors(public_vectors, "hkdf_sha256"):
         ikm, salt, info, okm = octets(vector, "ikm", "salt", "info", "okm")
@@ -93,7 +99,9 @@ def test_hkdf_sha256_through_derive(public_vectors: Path, record_vectors: Record
     record_vectors("wycheproof hkdf_sha256", total)
 
 
-def test_hmac_sha256(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_hmac_sha256_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     """The tags are compared with our own constant-time comparison."""
     total = 0
     for group, vector in vectors(public_vectors, "hmac_sha256"):
@@ -105,7 +113,7 @@ def test_hmac_sha256(public_vectors: Path, record_vectors: RecordVectors) -> Non
     record_vectors("wycheproof hmac_sha256", total)
 
 
-def test_x25519(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_x25519_agrees_with_wycheproof(public_vectors: Path, record_vectors: RecordVectors) -> None:
     total = 0
     for _, vector in vectors(public_vectors, "x25519"):
         private, public, shared = octets(vector, "private", "public", "shared")
@@ -122,7 +130,9 @@ def test_x25519(public_vectors: Path, record_vectors: RecordVectors) -> None:
     record_vectors("wycheproof x25519", total)
 
 
-def test_mlkem_768_decapsulation(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_mlkem_768_decapsulation_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     """A changed ciphertext gives another secret instead of an error (implicit rejection)."""
     total = 0
     for _, vector in vectors(public_vectors, "mlkem_768"):
@@ -139,7 +149,9 @@ def test_mlkem_768_decapsulation(public_vectors: Path, record_vectors: RecordVec
     record_vectors("wycheproof mlkem_768", total)
 
 
-def test_mlkem_768_encapsulation(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_mlkem_768_encapsulation_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     """Only whether public keys are accepted: the library generates the encapsulated randomness
     itself, so it cannot reproduce the vectors' secrets. The test of decapsulation checks secrets.
     """
@@ -157,7 +169,9 @@ def test_mlkem_768_encapsulation(public_vectors: Path, record_vectors: RecordVec
     record_vectors("wycheproof mlkem_768_encaps", total)
 
 
-def test_chacha20_poly1305(public_vectors: Path, record_vectors: RecordVectors) -> None:
+def test_chacha20_poly1305_agrees_with_wycheproof(
+    public_vectors: Path, record_vectors: RecordVectors
+) -> None:
     total = 0
     for _, vector in vectors(public_vectors, "chacha20_poly1305"):
         key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")
@@ -171,7 +185,7 @@ def test_chacha20_poly1305(public_vectors: Path, record_vectors: RecordVectors) 
     record_vectors("wycheproof chacha20_poly1305", total)
 
 
-def test_aes_256_gcm_through_unseal_stored_value(
+def test_aes_256_gcm_of_stored_values_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
     """The vectors with keys and nonces of the lengths that stored values have."""

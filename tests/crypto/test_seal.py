@@ -134,7 +134,7 @@ def test_sealed_letter_has_one_of_a_few_sizes(body_bytes: int) -> None:
     assert open_first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_oversized_letter_body_is_refused() -> None:
     with pytest.raises(LetterTooLong, match="131072"):
         seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
 
@@ -155,13 +155,13 @@ def changed_value(value: Any) -> Any:
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
-def test_another_address_does_not_open(name: str) -> None:
+def test_a_letter_does_not_open_under_another_address(name: str) -> None:
     swapped = replace(ADDRESS, **{name: changed_value(getattr(ADDRESS, name))})
     with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_hpke_info(swapped), SEALED)
 
 
-def test_letter_from_a_known_sender_does_not_open_as_from_anybody() -> None:
+def test_letter_from_a_known_sender_does_not_open_as_from_an_unknown_one() -> None:
     anybody = replace(ADDRESS, from_person=None, from_device=None)
     with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_hpke_info(anybody), SEALED)
@@ -169,7 +169,7 @@ def test_letter_from_a_known_sender_does_not_open_as_from_anybody() -> None:
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("name", [part.name for part in fields(Header)])
-def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
+def test_changed_header_around_the_same_olm_message_is_refused(name: str) -> None:
     """HPKE authenticates no sender: anybody can seal a changed header around a known ciphertext."""
     swapped = write_header(replace(HEADER, **{name: changed_value(getattr(HEADER, name))}))
     resealed = reseal(HALF_OPENED, swapped)
@@ -222,7 +222,7 @@ def test_another_sender_cannot_pose_as_ana() -> None:
 
 
 @pytest.mark.threat("identity-misbinding")
-def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
+def test_a_letter_to_mallory_does_not_open_for_ben() -> None:
     account, prekey = account_with_prekey()  # Mallory's
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), prekey)
     to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
@@ -407,7 +407,7 @@ def two_ends() -> tuple[ConversationEnd, ConversationEnd]:
 
 
 @pytest.mark.slow
-def test_a_thousand_letters_both_ways() -> None:
+def test_a_thousand_letters_open_in_both_directions() -> None:
     ana, ben = two_ends()
     for number in range(500):
         body = b"to Ben " + str(number).encode()
@@ -420,7 +420,7 @@ def test_a_thousand_letters_both_ways() -> None:
 
 
 @pytest.mark.threat("later-theft")
-def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
+def test_keys_stolen_later_do_not_open_earlier_letters() -> None:
     ana, ben = two_ends()
     early_session, early_keys = ben.session, dict(ben.keys)
     key_id, sealed = ana.write(b"ana", b"early")

@@ -311,7 +311,7 @@ def test_each_prekey_of_a_batch_verifies(index: int) -> None:
         "another Ed25519 key",
     ],
 )
-def test_a_batch_that_is_not_signed_by_both_keys_for_this_place_is_refused(
+def test_a_prekey_batch_needs_both_signatures_for_its_device_and_mailbox(
     batch: SignedBatch,
 ) -> None:
     with pytest.raises(BadSignature, match="message key"):
@@ -319,7 +319,7 @@ def test_a_batch_that_is_not_signed_by_both_keys_for_this_place_is_refused(
 
 
 @pytest.mark.threat("quantum-forger")
-def test_a_prekey_has_its_own_place_in_its_own_batch() -> None:
+def test_a_prekey_is_bound_to_its_batch_and_position() -> None:
     true, others = prekey_at(0, KEY_STATEMENTS), prekey_statements(SIGNER)
     wrong = (
         BatchPosition(1, true.place.path),

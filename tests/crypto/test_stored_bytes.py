@@ -45,7 +45,7 @@ def test_wrong_key_context_or_truncation_is_refused() -> None:
             unseal_stored_value(key, shown, about)
 
 
-def test_key_name_does_not_reveal_the_key() -> None:
+def test_key_id_does_not_reveal_the_key() -> None:
     assert stored_value_key_id(KEY) != stored_value_key_id(OTHER)
     assert len(stored_value_key_id(KEY)) == 8
     assert KEY.reveal()[:8] != stored_value_key_id(KEY)

@@ -177,7 +177,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Network
     assert "first message" in guard_reasons(ana, "ben")["ben"]
 
 
-def test_messages_sent_before_the_index_are_indexed(friends: Network) -> None:
+def test_messages_sent_before_the_index_existed_are_indexed(friends: Network) -> None:
     ana = friends["ana"]
     ana.send(SMALL_PICTURE, friends["ben"])
     for table, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
@@ -228,7 +228,7 @@ def test_one_persons_name_does_not_answer_for_another(friends: Network) -> None:
         inspect_draft(draft(ana, "ben", confirmed=("ben", "caro")), ana.device).require_answers()
 
 
-def test_a_guard_stop_stores_nothing(friends: Network) -> None:
+def test_a_message_stopped_by_the_guard_stores_nothing(friends: Network) -> None:
     ana = friends["ana"]
     before = dict(ana.vault._files)
     with pytest.raises(GuardHasDoubts):

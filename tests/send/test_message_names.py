@@ -136,7 +136,7 @@ def test_the_name_index_agrees_with_all_messages(
     assert first not in {one.name for one in other.ledger.messages()}
 
 
-def test_messages_received_before_the_index_are_indexed(friends: Network) -> None:
+def test_messages_received_before_the_index_existed_are_indexed(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = send_text(ana, "ben").name
     fetch_messages(ben.device)

@@ -353,7 +353,7 @@ def test_a_date_refusal_names_too_many_days(friends: Network) -> None:
         (timedelta(days=-5), timedelta(0), ClocksDiffer, "is behind"),
     ],
 )
-def test_the_reason_why_a_waiting_copy_is_refused(
+def test_a_waiting_copy_that_is_refused_reports_the_reason(
     friends: Network, by: timedelta, waited: timedelta, kind: type[Exception], words: str
 ) -> None:
     ana = friends["ana"]
@@ -385,7 +385,7 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: N
     assert can_write(ana, caro)
 
 
-def test_linking_that_fails_for_a_clock_reports_the_clock(network: Network) -> None:
+def test_linking_reports_a_refusal_due_to_the_clock(network: Network) -> None:
     new = add_blank_device(network, "phone")
     here = start_on_old_device(None, network["ana"].device)
     with (

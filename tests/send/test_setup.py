@@ -47,7 +47,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(
     assert own_device(device).name == "caro"
 
 
-def test_an_interrupted_set_up_is_finished_once(network: Network) -> None:
+def test_a_complete_set_up_is_not_repeated(network: Network) -> None:
     device, courier = new_device(network)
     set_up("caro", RELAY_URL, device)
     with courier.replace_calls(create_mailbox=kill, publish_key_bundle=kill, publish_prekeys=kill):
@@ -75,7 +75,7 @@ def test_a_device_without_a_relay_joins_one_later_and_stays_itself(network: Netw
     assert join_relay("https://elsewhere.example", device).home == joined.home
 
 
-def test_a_relay_that_does_not_answer_leaves_the_device_without_one(network: Network) -> None:
+def test_joining_that_is_killed_before_the_mailbox_exists_leaves_no_relay(network: Network) -> None:
     device, courier = new_device(network)
     set_up("caro", None, device)
     with courier.replace_calls(create_mailbox=kill), pytest.raises(Killed):

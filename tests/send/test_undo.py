@@ -243,7 +243,7 @@ def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
     assert flushed.problems == ()  # waiting is not a problem
 
 
-def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:
+def test_a_transfer_watch_sees_every_stage_to_its_end(ana: Person) -> None:
     stages = (
         TransferStage.PREPARING,
         TransferStage.MARKING,

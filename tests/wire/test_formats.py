@@ -707,7 +707,7 @@ JPEG = ["image/jpeg", 7, 1]
         {1: 2, 2: [JPEG]},
     ],
 )
-def test_what_is_no_frame(value: object) -> None:
+def test_malformed_frame_is_refused(value: object) -> None:
     frame = encode(value)
     framed = len(frame).to_bytes(8, "big") + frame
     with pytest.raises(BadContent):

@@ -330,7 +330,7 @@ def assert_only_encoding(parser: Parser, untrusted: bytes) -> None:
 @pytest.mark.threat("broken-formats")
 @every_parser
 @given(untrusted=st.binary(max_size=300))
-def test_strangers_bytes(name: str, untrusted: bytes) -> None:
+def test_random_bytes_are_refused_or_the_only_encoding(name: str, untrusted: bytes) -> None:
     assert_only_encoding(PARSERS[name], untrusted)
 
 
@@ -343,7 +343,7 @@ def test_random_cbor_is_refused_or_the_only_encoding(name: str, value: object) -
 @pytest.mark.threat("broken-formats")
 @every_parser
 @given(st.data())
-def test_valid_bytes_with_a_few_changed(name: str, data: st.DataObject) -> None:
+def test_mutated_bytes_are_refused_or_the_only_encoding(name: str, data: st.DataObject) -> None:
     """Change, insert or remove bytes near the start, where the structure is, or anywhere."""
     parser = PARSERS[name]
     mutated = bytearray(parser.write(data.draw(parser.nouns)))

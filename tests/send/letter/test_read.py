@@ -262,7 +262,7 @@ def test_a_sender_with_two_conflicting_lists_is_detected(forge: LetterForge) -> 
     forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
 
 
-def test_a_letter_to_a_former_list_of_ours_must_name_it_correctly(forge: LetterForge) -> None:
+def test_a_letter_to_a_former_device_list_must_name_its_hash(forge: LetterForge) -> None:
     issue_key_bundle(forge.reader)
     forge.assert_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
     issue_key_bundle(forge.reader)

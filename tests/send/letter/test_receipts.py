@@ -213,7 +213,7 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friend
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
-def test_receipt_under_the_list_of_its_letter_counts_though_a_newer_one_is_known(
+def test_receipt_counts_after_the_recipients_device_list_changed(
     compared_friends: Network,
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
@@ -252,7 +252,7 @@ def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Network) -> None
 @pytest.mark.threat("receipt-probing")
 @pytest.mark.parametrize("trust", Trust)
 @pytest.mark.parametrize("consent", [None, False, True])
-def test_who_gets_receipts_by_trust_and_consent(
+def test_receipts_depend_on_trust_and_consent(
     friends: Network, trust: Trust, *, consent: bool | None
 ) -> None:
     """People with compared keys always, people known by link with consent, unknown people never."""
@@ -267,7 +267,7 @@ def test_who_gets_receipts_by_trust_and_consent(
 
 
 @pytest.mark.threat("receipt-probing")
-def test_the_answer_about_receipts_reaches_every_device(friends: Network) -> None:
+def test_the_choice_about_receipts_reaches_every_device(friends: Network) -> None:
     ben = friends["ben"]
     phone = add_linked_device(friends, ben, "phone")
     assert sender_without_receipt_choice(friends["ana"].id, phone.device) is not None
@@ -278,7 +278,7 @@ def test_the_answer_about_receipts_reaches_every_device(friends: Network) -> Non
 
 
 @pytest.mark.parametrize("export", [False, True])
-def test_a_sender_is_told_that_a_view_once_message_was_exported(
+def test_receipt_reports_the_export_of_a_message_with_limited_openings(
     compared_friends: Network, *, export: bool
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]

@@ -154,7 +154,7 @@ def test_relays_with_recent_recalls_are_asked_about_restores(
     assert ana.device.vault.keys(RELAY_RESTORE) == (RELAY_URL,)
 
 
-def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
+def test_a_relay_that_claims_a_recall_is_not_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays
@@ -165,7 +165,7 @@ def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
     assert other_relays_queried(town, ana) == []
 
 
-def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
+def test_the_relay_of_a_copy_that_never_left_is_not_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     town, ana, eve = contacts_at_two_relays

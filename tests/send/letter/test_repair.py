@@ -85,7 +85,7 @@ def test_a_session_repair_without_prekeys_changes_nothing(friends: Network) -> N
 
 
 @pytest.mark.threat("notification-content")
-def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Network) -> None:
+def test_waiting_for_letters_reveals_only_that_one_has_arrived(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     assert not wait_for_letter(45, ben.device)

@@ -89,7 +89,7 @@ def test_downloaded_bytes_are_not_requested_again(
     assert ben.courier.calls["open_share"] == 1
 
 
-def test_a_partly_lost_download_starts_over(ben: Person, connection: CountingCourier) -> None:
+def test_a_corrupted_partial_download_starts_over(ben: Person, connection: CountingCourier) -> None:
     connection.cut_after = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest(ben).name, ben.device)

@@ -90,7 +90,7 @@ def test_a_message_may_hold_all_kinds_in_any_order(
         pytest.param(3, id="voice note"),
     ],
 )
-def test_each_recipient_gets_an_own_copy_that_trace_identifies(
+def test_each_recipient_gets_a_separate_copy_that_trace_identifies(
     mixed_message: tuple[Network, Message, Opened], place: int
 ) -> None:
     network, message, opened = mixed_message
@@ -143,7 +143,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     assert name_of_message(reply, ana.device) == first.name
 
 
-def test_a_message_to_several_circles_names_none() -> None:
+def test_a_message_to_several_circles_names_no_circle() -> None:
     network = network_with_media_readers()
     ana, ben = network["ana"], network["ben"]
     ids = tuple(create_or_extend_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)

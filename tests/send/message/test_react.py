@@ -74,7 +74,9 @@ def test_invalid_reaction_is_refused(three_people: Network, text: str) -> None:
         react(newest(ben), text, ben.device)
 
 
-def test_a_reaction_without_message_or_readers_is_refused(three_people: Network) -> None:
+def test_a_reaction_to_an_unknown_message_or_without_readers_is_refused(
+    three_people: Network,
+) -> None:
     ben = three_people["ben"]
     with pytest.raises(UnknownMessage):
         react("9-other-name", "!", ben.device)
@@ -106,7 +108,7 @@ INVALID_REACTIONS = (
 
 @pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize("text", INVALID_REACTIONS, ids=ascii)
-def test_a_received_reaction_with_line_breaks_is_ignored(friends: Network, text: str) -> None:
+def test_an_invalid_reaction_is_neither_sent_nor_accepted(friends: Network, text: str) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)

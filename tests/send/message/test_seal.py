@@ -85,7 +85,7 @@ def test_small_and_large_files_decrypt_with_their_own_keys(friends: Network) -> 
     assert unpadded(opened[2], len(LARGE)) == LARGE
 
 
-def test_too_large_a_file_is_refused_before_encryption(
+def test_an_oversized_file_is_refused_before_encryption(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(make, "BLOB_BYTES_MAX", 8192)

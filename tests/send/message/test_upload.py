@@ -127,7 +127,7 @@ def conversation() -> Conversation:
     return Conversation(village, BreakingCourier(village.courier, village.relay))
 
 
-def test_an_unbroken_upload_asks_for_no_progress(conversation: Conversation) -> None:
+def test_an_uninterrupted_upload_does_not_query_progress(conversation: Conversation) -> None:
     conversation.send(noise_picture())
     assert conversation.courier.asked == 0
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
@@ -158,7 +158,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(
     assert conversation.courier.sent < 1.05 * came
 
 
-def test_a_repeatedly_broken_upload_sends_each_byte_once(conversation: Conversation) -> None:
+def test_a_repeatedly_interrupted_upload_sends_each_byte_once(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
     with pytest.raises(WaitsInOutbox):
         conversation.send(noise_picture())
@@ -169,7 +169,7 @@ def test_a_repeatedly_broken_upload_sends_each_byte_once(conversation: Conversat
     assert conversation.courier.sent < 1.10 * came  # the frame is small and not resumed
 
 
-def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(
+def test_a_retrying_courier_resumes_after_the_bytes_that_arrived(
     conversation: Conversation,
 ) -> None:
     conversation.courier.breaks = [(0.5, None), (0.5, None)]
@@ -180,7 +180,7 @@ def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(
     assert conversation.courier.sent < 1.05 * came
 
 
-def test_a_dead_connection_ends_by_the_couriers_timeout(conversation: Conversation) -> None:
+def test_many_retries_by_the_courier_cause_few_progress_queries(conversation: Conversation) -> None:
     conversation.courier.breaks = [(0.0, None)] * 20
     conversation.send(noise_picture())
     assert conversation.courier.breaks == []
@@ -235,7 +235,9 @@ def test_bytes_lost_by_the_relay_are_uploaded_again(conversation: Conversation) 
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
-def test_small_blobs_are_uploaded_whole_without_asking(conversation: Conversation) -> None:
+def test_small_blobs_are_uploaded_whole_without_progress_queries(
+    conversation: Conversation,
+) -> None:
     conversation.courier.breaks = [(0.5, Crash())]
     conversation.send(photo(width_px=160))
     assert conversation.courier.breaks != []  # only large bodies break

@@ -25,7 +25,7 @@ from tests.village.malicious_relay import error_trick
 
 
 @pytest.mark.threat("receipt-probing")
-def test_what_was_on_its_way_has_no_effect(friends: Network) -> None:
+def test_messages_in_transit_have_no_effect_after_blocking(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     begin_or_answer_comparison("ben", ana.device)
@@ -36,7 +36,7 @@ def test_what_was_on_its_way_has_no_effect(friends: Network) -> None:
     assert comparison_with(ana.id, ben.device) is None
 
 
-def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Network) -> None:
+def test_blocking_stops_messages_and_unblocking_allows_them(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ana", ben.device)
     assert flush_outbox(ben.device).problems == ()

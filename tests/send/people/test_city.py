@@ -33,7 +33,9 @@ def circle_of_many() -> tuple[Network, Person, list[Person]]:
 
 
 @pytest.mark.slow
-def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_member_of_a_large_circle_gets_a_separate_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The message is only a text; ``python -m bench.send`` measures the marking of pictures."""
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2

@@ -29,7 +29,7 @@ def trust_in(name: str, who: Person) -> Trust:
     return contact_named(name, who.device).trust
 
 
-def test_each_device_that_reads_the_others_code_has_compared(by_link: Network) -> None:
+def test_scanning_a_code_marks_keys_compared_on_the_scanning_device(by_link: Network) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
     assert accept_qr_code("ben", qr_code_text_for("ana", ben.device), ana.device).compared
     assert (trust_in("ben", ana), trust_in("ana", ben)) == (Trust.COMPARED, Trust.BY_LINK)
@@ -59,7 +59,7 @@ def test_unrelated_qr_code_is_refused(by_link: Network, text: str) -> None:
 
 
 @pytest.mark.parametrize("before", [Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED])
-def test_mismatching_code_makes_a_person_known_by_link_unknown(
+def test_mismatching_code_resets_trust_unless_keys_were_compared(
     by_link: Network, before: Trust
 ) -> None:
     """The code was made for Ana and Mallory, so it does not match Ben's keys."""

@@ -74,7 +74,7 @@ def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
         auth_string_with("ana", ben.device)
 
 
-def test_no_string_before_both_keys_are_known(friends: Network) -> None:
+def test_no_authentication_string_before_both_keys_are_known(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for too_early in (auth_string_with, confirm_match):
         with pytest.raises(NothingToCompare):
@@ -136,7 +136,7 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) ->
 
 
 @pytest.mark.threat("identity-misbinding")
-def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Network) -> None:
+def test_device_list_named_with_the_key_does_not_change_the_emoji(friends: Network) -> None:
     """The initiator is committed to her key, but could choose a device list to make the emoji
     match.
     """
@@ -164,7 +164,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Network) -> 
     assert shown == {auth_string_with("ben", ana.device)}
 
 
-def test_device_linked_meanwhile_changes_no_string(friends: Network) -> None:
+def test_linking_a_device_during_a_comparison_does_not_change_the_string(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
     add_linked_device(friends, ana, "phone")

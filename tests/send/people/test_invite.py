@@ -141,9 +141,7 @@ def test_invalid_name_is_refused(network: Network, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ben", "BEN", "b\u200den"])
-def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(
-    friends: Network, name: str
-) -> None:
+def test_a_taken_name_is_refused_and_stays_with_its_contact(friends: Network, name: str) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     with pytest.raises(NameTaken):
         add_person(make_invite_link(caro.device), name, ana.device)
@@ -155,7 +153,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_that_swaps_the_card_is_found_out(network: Network) -> None:
+def test_a_relay_that_swaps_the_key_bundle_is_detected(network: Network) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     mallorys = own_device(mallory.device).card
@@ -341,7 +339,7 @@ def test_person_who_forgot_us_and_added_us_again_can_write(friends: Network) -> 
     assert (ana.received_count(), ben.received_count()) == (2, 1)
 
 
-def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Network) -> None:
+def test_a_forgotten_person_cannot_reach_the_inbox(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     ana.send(SMALL_PICTURE, ben)
@@ -386,7 +384,7 @@ def set_relay_address(url: str, who: Person) -> None:
 
 @pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
-def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(
+def test_a_strangers_key_bundle_cannot_name_the_readers_own_machine(
     network: Network, url: str
 ) -> None:
     """Mallory's key bundle says that her relay is a program on Ben's machine."""
@@ -412,7 +410,7 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(
 
 @pytest.mark.threat("own-machine")
 @pytest.mark.parametrize("url", LOOPBACK)
-def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
+def test_links_and_key_bundles_with_loopback_addresses_are_refused(
     network: Network, url: str
 ) -> None:
     ana, ben = network["ana"], network["ben"]
@@ -450,7 +448,7 @@ def test_local_addresses_are_recognized(url: str, *, local: bool) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(
+def test_only_a_newer_key_bundle_replaces_the_known_one(
     friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -536,7 +534,7 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Network) -> None:
 
 
 @pytest.mark.slow
-def test_guest_with_an_unreachable_relay_delays_nobody(network: Network) -> None:
+def test_an_unreachable_relay_of_one_invited_person_delays_nobody(network: Network) -> None:
     ana, ben, caro = network["ana"], network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     add_person(make_invite_link(ben.device), "ben", caro.device)
     add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -557,7 +555,9 @@ def give_token(key: DeviceId, of: Person, who: Person) -> None:
     store_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
-def test_guest_with_an_unreachable_relay_is_greeted_later(network: Network) -> None:
+def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
+    network: Network,
+) -> None:
     """Her key bundle names a device that can only be reached through an unreachable relay."""
     ana, ben, mallory = (
         network["ana"],
@@ -578,7 +578,7 @@ def test_guest_with_an_unreachable_relay_is_greeted_later(network: Network) -> N
     assert len(list(ben.device.vault.items(INVITE_USE_TO_ANSWER))) == 1
 
 
-def test_guest_with_invalid_keys_is_given_up(network: Network) -> None:
+def test_no_greeting_is_retried_for_a_device_with_invalid_keys(network: Network) -> None:
     ben, mallory = network["ben"], network.set_up_person("mallory", OTHER_RELAY_URL)
     issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
@@ -619,7 +619,7 @@ def test_unregistered_invite_is_not_shown(network: Network) -> None:
     assert list(ben.device.vault.items(INVITE)) == []
 
 
-def test_offline_device_cannot_invite(network: Network) -> None:
+def test_device_without_a_relay_can_neither_invite_nor_fetch(network: Network) -> None:
     device = replace(network["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
     for what in (lambda: make_invite_link(device), lambda: fetch_messages(device)):

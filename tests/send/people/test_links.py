@@ -155,7 +155,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
         party.network.clock.advance(minutes=1)
 
 
-def test_guard_asks_once_about_a_singly_used_link(
+def test_guard_asks_about_a_link_that_only_a_stranger_used(
     party: Party,
 ) -> None:
     """Only the stranger uses the link."""
@@ -267,7 +267,7 @@ def test_swapped_link_is_reported_and_asked_about(
         assert f"you know {name} by link only" in guard_reasons(name, who)
 
 
-def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
+def test_every_way_of_comparing_detects_a_swapped_link(party: Party) -> None:
     ben, mallory = swap_link(party)
     assert safety_number("ben", party.ana.device) != safety_number("ana", ben.device)
     begin_or_answer_comparison("ben", party.ana.device)

@@ -187,7 +187,7 @@ def test_forgotten_person_cannot_write_however_often_greeted(
     assert ben.received_count() == 1
 
 
-def test_unreachable_relay_learns_of_forgetting_later(friends: Network) -> None:
+def test_forgetting_withdraws_tokens_once_the_relay_is_reachable(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     friends.disconnect(RELAY_URL)
     forget_contact("ana", ben.device)

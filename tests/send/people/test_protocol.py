@@ -25,7 +25,7 @@ def set_protocols(name: str, versions: ProtocolRange, network: Network) -> None:
 
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize("others", [(), ("caro",)])
-def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
+def test_nothing_is_sealed_for_a_person_with_only_newer_protocols(
     friends: Network, others: tuple[str, ...]
 ) -> None:
     ana = friends["ana"]

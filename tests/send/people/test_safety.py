@@ -43,7 +43,7 @@ def test_no_safety_number_with_an_unknown_person(network: Network) -> None:
         safety_number("ben", network["ana"].device)
 
 
-def test_no_safety_number_on_a_device_without_keys(network: Network) -> None:
+def test_no_safety_number_on_a_device_without_a_relay(network: Network) -> None:
 
     device = replace(network["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)

@@ -55,7 +55,7 @@ def test_other_texts_pictures_and_recipients_are_not_asked_about(three_people: N
 
 
 @pytest.mark.slow
-def test_flat_pictures_all_look_alike_and_are_not_asked_about(three_people: Network) -> None:
+def test_flat_pictures_are_not_asked_about(three_people: Network) -> None:
     ana = three_people["ana"]
     ana.send(faint_gradient(100), three_people["ben"])
     assert not guard_asks(ana, "caro", "For you, Ben!", faint_gradient(60))

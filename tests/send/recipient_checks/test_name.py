@@ -27,7 +27,7 @@ def within_one_slip(word: str, letters: str) -> set[str]:
     return less | more | other | swapped | {word}
 
 
-def test_the_distance_is_the_number_of_slips() -> None:
+def test_the_distance_is_the_number_of_edits() -> None:
     words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
     for word in words:
         one_away = within_one_slip(word, "ab")
@@ -63,7 +63,7 @@ def test_names_that_look_the_same_resemble(one: str, other: str) -> None:
         *[("Sam", "Samuel"), ("Sam O.", "Samuel Okri"), ("Al", "Albert"), ("Ben", "Ben 2")],
     ],
 )
-def test_a_slip_for_six_letters_and_a_short_form_resemble(one: str, other: str) -> None:
+def test_spelling_variants_and_short_forms_resemble(one: str, other: str) -> None:
     assert are_names_similar(one, other)
 
 

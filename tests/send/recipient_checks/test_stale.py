@@ -21,7 +21,7 @@ def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Network) ->
     assert "ben has been silent for 44 days" in guard_reasons(ana, "ben")["ben"]
 
 
-def test_three_weeks_begin_when_the_guard_asks_and_end_with_their_last_day(
+def test_the_guard_asks_again_only_after_three_full_weeks(
     friends: Network,
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]

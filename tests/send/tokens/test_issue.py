@@ -158,7 +158,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: N
 
 
 @pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
-def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
+def test_an_item_with_an_expired_token_leaves_with_a_token_of_the_new_range(
     friends: Network, ahead: timedelta
 ) -> None:
     """Even if the clock was far ahead when the new range was recorded."""
@@ -188,7 +188,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Network) -> None:
+def test_a_new_invite_gives_a_forgotten_person_valid_tokens(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     flush_outbox(ben.device)

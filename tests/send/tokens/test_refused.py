@@ -149,7 +149,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     assert not any(is_accepted(seed, index, ben, friends) for index in range(until))
 
 
-def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
+def test_a_refused_batch_is_split_and_resent_with_the_same_padding(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two batches that differ only in padding would reveal the padding."""

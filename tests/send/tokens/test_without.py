@@ -248,7 +248,7 @@ def test_an_expired_message_without_a_token_does_not_wait(town: Network) -> None
     assert outbox_size(tablet) == 0
 
 
-def test_an_expired_letter_without_a_token_reports_it(town: Network) -> None:
+def test_expiry_of_a_letter_without_a_token_is_reported(town: Network) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     queue_small_letter(tablet, ben)
