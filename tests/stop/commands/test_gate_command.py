@@ -23,27 +23,27 @@ from tests.village.world import photo
 pytestmark = pytest.mark.real
 
 
-ROLES = ("operator", "uploader", "metrics")
+TOKEN_ROLES = ("operator", "uploader", "metrics")
 
 
 def test_gate_writes_token_files_and_accepts_their_tokens(tmp_path: Path) -> None:
     data, log = tmp_path / "gate", tmp_path / "log"
-    with _started(data, log, "--json") as said:
+    with _start_gate_with_log(data, log, "--json") as said:
         gate = json.loads(said)
         assert {"schema", "url", "operator_token_file"} <= set(gate)  # what scripts rely on
         assert gate["schema"] == "entrenous/gate/1"
-        for role in ROLES:
+        for role in TOKEN_ROLES:
             token_file = data / f"{role}.token"
             assert token_file == Path(gate[f"{role}_token_file"])
             assert token_file.stat().st_mode & 0o077 == 0
-        tokens = {role: (data / f"{role}.token").read_text() for role in ROLES}
-        answers = {role: _upload(gate["url"], tokens[role]) for role in ROLES[:2]}
+        tokens = {role: (data / f"{role}.token").read_text() for role in TOKEN_ROLES}
+        answers = {role: _upload_picture(gate["url"], tokens[role]) for role in TOKEN_ROLES[:2]}
         assert "appeal" not in answers["operator"]
         assert "here:" not in answers["uploader"]["appeal"]  # gate.toml names no page
         assert len(set(tokens.values())) == 3
         for token in ("another", tokens["metrics"]):
             with pytest.raises(httpx.HTTPStatusError):
-                _upload(gate["url"], token)
+                _upload_picture(gate["url"], token)
         bearer = {"Authorization": f"Bearer {tokens['metrics']}"}
         text = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
         assert 'entrenous_gate_uploads_total{decision="let through"} 2.0' in text
@@ -54,22 +54,26 @@ def test_gate_writes_token_files_and_accepts_their_tokens(tmp_path: Path) -> Non
 
 @pytest.mark.threat("neighbours")
 @pytest.mark.parametrize(
-    "form", [pytest.param(("--json",), marks=pytest.mark.nightly), ()], ids=["json", "words"]
+    "format_options",
+    [pytest.param(("--json",), marks=pytest.mark.nightly), ()],
+    ids=["json", "text"],
 )
-def test_tokens_are_printed_only_on_request(tmp_path: Path, form: tuple[str, ...]) -> None:
+def test_tokens_are_printed_only_on_request(
+    tmp_path: Path, format_options: tuple[str, ...]
+) -> None:
     data, quiet, asked = tmp_path / "gate", tmp_path / "quiet.log", tmp_path / "asked.log"
-    for log, more in ((quiet, ()), (asked, ("--show-tokens",))):
-        with _started(data, log, *form, *more):
+    for log, token_options in ((quiet, ()), (asked, ("--show-tokens",))):
+        with _start_gate_with_log(data, log, *format_options, *token_options):
             pass
-    tokens = [(data / f"{role}.token").read_text() for role in ROLES]
+    tokens = [(data / f"{role}.token").read_text() for role in TOKEN_ROLES]
     assert [token in quiet.read_text() for token in tokens] == [False] * 3
     assert [token in asked.read_text() for token in tokens] == [True] * 3
 
 
 @contextmanager
-def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
-    """Run a gate with all its output in ``log``; yield the line that names its URL."""
-    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
+def _start_gate_with_log(data: Path, log: Path, *options: str) -> Iterator[str]:
+    """Run a gate with all its output in ``log``; yield the line of output that names its URL."""
+    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *options]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as output, start_program(program, stdout=output, stderr=output) as server:
         try:
@@ -86,7 +90,7 @@ def _url_lines(output: str) -> list[str]:
     return [one for one in output.splitlines(keepends=True) if "http://127" in one and "\n" in one]
 
 
-def _upload(url: str, token: str) -> dict[str, Any]:
+def _upload_picture(url: str, token: str) -> dict[str, Any]:
     answer = httpx.post(
         f"{url}/v1/uploads",
         files={"file": ("x.jpg", photo(width_px=200))},
@@ -100,7 +104,7 @@ def _upload(url: str, token: str) -> dict[str, Any]:
 
 
 def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
-    """The page is the ``appeal_url`` of gate.toml."""
+    """The address is the setting ``appeal_url`` in gate.toml."""
     data, log = tmp_path / "gate", tmp_path / "log"
     page, her_picture = "https://platform.example/appeal?from=upload", photo(width_px=200)
     with open_platform(data) as (platform, _):
@@ -108,7 +112,7 @@ def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
         import_hashes(listed, BankName("trial"), platform, confirmed=True)
     (data / "gate.toml").write_text(f'appeal_url = "{page}"\n')
     with start_gate(data, "--no-slow-look", log=log) as gate:
-        refused = _upload(gate.url, (data / "uploader.token").read_text())
+        refused = _upload_picture(gate.url, (data / "uploader.token").read_text())
         assert refused["decision"] == "refuse"
         assert refused["case"]
         assert f"look at it here: {page}, and give the case number" in refused["appeal"]

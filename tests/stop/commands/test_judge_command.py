@@ -1,4 +1,4 @@
-"""A busy gate starts judge processes; an idle gate, or one without judges, does not."""
+"""A busy gate starts judge processes; an idle gate, or a gate without judges, starts none."""
 
 import os
 import signal
@@ -34,69 +34,75 @@ from tests.village.world import photo
 
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="this asks Linux for children"),
+    pytest.mark.skipif(
+        not Path("/proc/self/task").is_dir(),
+        reason="child processes are read from /proc, as Linux has it",
+    ),
 ]
 
-PHOTO = photo(width_px=300)
+PICTURE = photo(width_px=300)
 
 
-def judges_of(gate: int) -> set[int]:
-    children = Path(f"/proc/{gate}/task/{gate}/children").read_text().split()
-    return {int(child) for child in children if b"judge" in _command(int(child))}
+def judge_pids(gate_pid: int) -> set[int]:
+    children = Path(f"/proc/{gate_pid}/task/{gate_pid}/children").read_text().split()
+    return {int(child) for child in children if b"judge" in _command_line(int(child))}
 
 
-def _command(pid: int) -> bytes:
+def _command_line(pid: int) -> bytes:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return b""
 
 
-def ignores_sigterm(pid: int) -> bool:
+def is_sigterm_ignored(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     (ignored,) = (line for line in status.splitlines() if line.startswith("SigIgn"))
     return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def upload_statuses(gate: RunningGate, count: int) -> set[int]:
+def upload_pictures(gate: RunningGate, count: int) -> set[int]:
     """Send ``count`` uploads, four at a time; return their statuses."""
     with ThreadPoolExecutor(4) as threads:
-        return set(threads.map(lambda _: gate.upload(PHOTO).status_code, range(count)))
+        return set(threads.map(lambda _: gate.upload(PICTURE).status_code, range(count)))
 
 
-def upload_until_judges(count: int, gate: RunningGate) -> set[int]:
-    """Send uploads, four at a time, until the gate has ``count`` judges; return their ids."""
+def upload_until_judges_run(count: int, gate: RunningGate) -> set[int]:
+    """Send uploads, four at a time, until the gate has ``count`` judges; return the process ids."""
     deadline = time.monotonic() + TIMEOUT_S
-    while len(judges := judges_of(gate.pid)) < count:
+    while len(judges := judge_pids(gate.pid)) < count:
         assert time.monotonic() < deadline
-        assert upload_statuses(gate, 4) == {200}
+        assert upload_pictures(gate, 4) == {200}
     return judges
 
 
 def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
     with start_gate(tmp_path / "gate", "--judges", "2", "--no-slow-look") as gate:
-        assert upload_statuses(gate, 1) == {200}
-        assert not judges_of(gate.pid)
-        first = upload_until_judges(2, gate)
+        assert upload_pictures(gate, 1) == {200}
+        assert not judge_pids(gate.pid)
+        first = upload_until_judges_run(2, gate)
         deadline = time.monotonic() + TIMEOUT_S
         for judge in first:
-            while not ignores_sigterm(judge):
+            while not is_sigterm_ignored(judge):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            os.kill(judge, signal.SIGTERM)  # as a service manager does, which also stops the gate
-        assert upload_statuses(gate, 8) == {200}
-        assert judges_of(gate.pid) == first
+            os.kill(judge, signal.SIGTERM)  # service managers signal all processes of a service
+        assert upload_pictures(gate, 8) == {200}
+        assert judge_pids(gate.pid) == first
         victim = min(first)
         os.kill(victim, signal.SIGKILL)
         deadline = time.monotonic() + TIMEOUT_S
-        while len(judges_of(gate.pid) - {victim}) < 2:
+        while len(judge_pids(gate.pid) - {victim}) < 2:
             assert time.monotonic() < deadline
-            assert upload_statuses(gate, 4) <= {200, 429}  # 429: the killed judge had that upload
-        last = judges_of(gate.pid)
-    assert not any(_command(judge) for judge in first | last)
+            assert upload_pictures(gate, 4) <= {
+                200,
+                429,
+            }  # 429: the killed judge was judging that upload
+        last = judge_pids(gate.pid)
+    assert not any(_command_line(judge) for judge in first | last)
 
 
-def ask_judge(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
+def request_decision(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
     assert judge.stdin is not None
     assert judge.stdout is not None
     judge.stdin.write(b"".join(encode_judge_request(upload, reference)))
@@ -105,7 +111,7 @@ def ask_judge(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> 
     return decode_decision_or_raise(judge.stdout.read(size))
 
 
-def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
+def test_judge_process_decides_as_the_gate_does(tmp_path: Path) -> None:
     data, her_picture = tmp_path / "gate", skimage.data.astronaut()
     with open_platform(data) as (platform, _):
         protect_picture(
@@ -121,10 +127,10 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         assert judge.stdout is not None
         assert judge.stdin is not None
         assert judge.stdout.read(len(READY_MESSAGE)) == READY_MESSAGE
-        held = ask_judge(judge, jpeg(her_picture), "post 17")
-        passed = ask_judge(judge, jpeg(skimage.data.coffee()), "")
+        held = request_decision(judge, jpeg(her_picture), "post 17")
+        passed = request_decision(judge, jpeg(skimage.data.coffee()), "")
         with pytest.raises(NotAPicture):
-            ask_judge(judge, b"GIF no more", "")
+            request_decision(judge, b"GIF no more", "")
         judge.stdin.close()
         assert judge.wait(TIMEOUT_S) == 0
     assert (held.outcome, held.matches) == (Outcome.HOLD, expected.matches)
@@ -138,6 +144,6 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
 
 def test_gate_runs_without_judges_or_deferred_scans(tmp_path: Path) -> None:
     with start_gate(tmp_path / "gate", "--judges", "0", "--no-slow-look") as gate:
-        assert upload_statuses(gate, 12) == {200}
-        assert not judges_of(gate.pid)
+        assert upload_pictures(gate, 12) == {200}
+        assert not judge_pids(gate.pid)
         assert gate.get_json("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

@@ -1,4 +1,4 @@
-"""A newer version's database is left unchanged, and the error asks for an update."""
+"""Commands leave the database of a newer version unchanged and ask for an update."""
 
 import sqlite3
 import sys
@@ -21,28 +21,30 @@ EXCHANGE_COMMANDS = [
 GATE_COMMANDS = [("status",), ("bank", "list"), ("review",), *EXCHANGE_COMMANDS]
 
 
-def mark_as_newer(data: Path, table: str) -> list[str]:
-    """Mark ``table`` as written by a newer version; return the database's contents."""
-    with open_platform(data) as (platform, _):
+def make_database_newer(data_folder: Path, table: str) -> list[str]:
+    """Set a newer version in ``table`` and drop another table; return a dump of the database."""
+    with open_platform(data_folder) as (platform, _):
         open_exchange(platform)
-    with closing(sqlite3.connect(data / "bank.db")) as db:
+    with closing(sqlite3.connect(data_folder / "bank.db")) as db:
         with db:
             assert db.execute(f"UPDATE {table} SET version = 99").rowcount == 1
-            db.execute("DROP TABLE exchange_record")  # other commands create it again
+            db.execute(
+                "DROP TABLE exchange_record"
+            )  # a command that used the database would create this table again
         return list(db.iterdump())
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
-    [("schema_version", words) for words in GATE_COMMANDS]
-    + [("exchange_schema_version", words) for words in EXCHANGE_COMMANDS],
-    ids=lambda it: it if isinstance(it, str) else " ".join(it),
+    ("table", "arguments"),
+    [("schema_version", arguments) for arguments in GATE_COMMANDS]
+    + [("exchange_schema_version", arguments) for arguments in EXCHANGE_COMMANDS],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
-def test_commands_refuse_a_newer_database_untouched(
-    tmp_path: Path, table: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+def test_commands_refuse_a_newer_database_and_leave_it_unchanged(
+    tmp_path: Path, table: str, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = mark_as_newer(tmp_path, table)
-    assert run(["gate", *words, "--data", str(tmp_path)], {}) == 3
+    before = make_database_newer(tmp_path, table)
+    assert run(["gate", *arguments, "--data", str(tmp_path)], {}) == 3
     assert_asks_for_update(capsys.readouterr().err)
     with closing(sqlite3.connect(tmp_path / "bank.db")) as db:
         assert list(db.iterdump()) == before
@@ -54,7 +56,7 @@ def test_commands_refuse_a_newer_database_untouched(
     ["schema_version", pytest.param("exchange_schema_version", marks=pytest.mark.nightly)],
 )
 def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> None:
-    mark_as_newer(tmp_path, table)
+    make_database_newer(tmp_path, table)
     program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]
     ended = run_program([*program, "--data", str(tmp_path)], text=True)
     assert ended.returncode == 3
@@ -62,6 +64,8 @@ def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> 
 
 
 def assert_asks_for_update(stderr: str) -> None:
-    words = " ".join(stderr.split())
-    assert "A newer version of Entrenous wrote the gate's database, so it was not used." in words
-    assert words.endswith(f"Update Entrenous: {HOW_TO_UPDATE}")
+    arguments = " ".join(stderr.split())
+    assert (
+        "A newer version of Entrenous wrote the gate's database, so it was not used." in arguments
+    )
+    assert arguments.endswith(f"Update Entrenous: {HOW_TO_UPDATE}")

@@ -1,4 +1,4 @@
-"""A mistyped folder is not a gate, and does not become one."""
+"""Commands on a folder without a gate fail and create nothing, except for an import."""
 
 from pathlib import Path
 
@@ -26,21 +26,21 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: " ".join(arguments[:2]))
 @pytest.mark.parametrize("folder", ["missing", "empty"])
 def test_commands_refuse_a_folder_without_a_gate(
-    tmp_path: Path, words: tuple[str, ...], folder: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, arguments: tuple[str, ...], folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     data = tmp_path / folder
-    assert run(["gate", *words, "--data", str(data)], {}) == 4
+    assert run(["gate", *arguments, "--data", str(data)], {}) == 4
     said = capsys.readouterr()
     assert said.err.startswith(f"There is no gate in {data}")
     assert said.out == ""
     assert list(tmp_path.rglob("*")) == [tmp_path / "empty"]
 
 
-def test_settings_alone_count_as_a_gate(tmp_path: Path) -> None:
+def test_folder_with_only_a_settings_file_is_a_gate(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").touch()
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 0
 
@@ -50,8 +50,8 @@ def test_import_creates_a_gate_and_says_so(
 ) -> None:
     file, data = tmp_path / "list.txt", tmp_path / "gate"
     file.write_text(HASH)
-    words = ["gate", "bank", "import", str(file), "--bank", "mine", "--data", str(data)]
-    assert run(words, {}) == 0
+    arguments = ["gate", "bank", "import", str(file), "--bank", "mine", "--data", str(data)]
+    assert run(arguments, {}) == 0
     assert capsys.readouterr().out.startswith(f"There was no gate in {data}, so one was made.\n")
-    assert run(words, {}) == 0
+    assert run(arguments, {}) == 0
     assert "no gate" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Commands without a look-up do not touch the index's file, even a damaged one."""
+"""Commands without a look-up neither read nor repair a damaged index file."""
 
 import json
 from collections.abc import Callable
@@ -11,28 +11,28 @@ from tests.stop.index.index_banks import random_hashes
 
 pytestmark = pytest.mark.slow
 
-HASH, OTHER = (bits.hex() for bits in random_hashes(2, 4))
-Typed = Callable[..., tuple[int, str]]
+LISTED_HASH, NEW_HASH = (bits.hex() for bits in random_hashes(2, 4))
+GateCli = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
+def gate_cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> GateCli:
     """Return a function that runs a command on a gate with one listed hash."""
 
-    def run_gate_command(*words: str) -> tuple[int, str]:
-        status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
+    def run_gate_command(*arguments: str) -> tuple[int, str]:
+        status = run(["gate", *arguments, "--data", str(tmp_path / "gate")], {})
         return status, capsys.readouterr().out
 
     listed = tmp_path / "list.csv"
-    listed.write_text(HASH)
+    listed.write_text(LISTED_HASH)
     run_gate_command("bank", "import", str(listed), "--bank", "listed")
     return run_gate_command
 
 
 @pytest.fixture
-def base(typed: Typed, tmp_path: Path) -> Path:
-    """Damage the index's file; return its path."""
-    assert typed("index", "lookup", HASH)[0] == 0
+def damaged_base(gate_cli: GateCli, tmp_path: Path) -> Path:
+    """Return the path of the index's file after damaging it."""
+    assert gate_cli("index", "lookup", LISTED_HASH)[0] == 0
     path = tmp_path / "gate" / "index" / "base"
     path.write_bytes(path.read_bytes()[:-1])
     return path
@@ -49,31 +49,33 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:2]))
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: " ".join(arguments[:2]))
 def test_commands_without_lookup_do_not_read_a_damaged_index(
-    typed: Typed, base: Path, words: tuple[str, ...]
+    gate_cli: GateCli, damaged_base: Path, arguments: tuple[str, ...]
 ) -> None:
-    damaged, before = base.read_bytes(), base.stat()
-    base.chmod(0)  # root can still read it, so the asserts are about its content and times
-    assert typed(*words)[0] == 0
-    base.chmod(0o600)
-    after = base.stat()
+    damaged, before = damaged_base.read_bytes(), damaged_base.stat()
+    damaged_base.chmod(
+        0
+    )  # root can still read the file, so its content and times are compared as well
+    assert gate_cli(*arguments)[0] == 0
+    damaged_base.chmod(0o600)
+    after = damaged_base.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert base.read_bytes() == damaged
+    assert damaged_base.read_bytes() == damaged
 
 
 def test_import_leaves_a_damaged_index_to_the_next_lookup(
-    typed: Typed, base: Path, tmp_path: Path
+    gate_cli: GateCli, damaged_base: Path, tmp_path: Path
 ) -> None:
-    damaged = base.read_bytes()
-    (tmp_path / "more.csv").write_text(OTHER)
-    assert typed("bank", "import", str(tmp_path / "more.csv"), "--bank", "listed")[0] == 0
-    assert base.read_bytes() == damaged
-    said = json.loads(typed("index", "lookup", HASH, OTHER, "--json")[1])
+    damaged = damaged_base.read_bytes()
+    (tmp_path / "more.csv").write_text(NEW_HASH)
+    assert gate_cli("bank", "import", str(tmp_path / "more.csv"), "--bank", "listed")[0] == 0
+    assert damaged_base.read_bytes() == damaged
+    said = json.loads(gate_cli("index", "lookup", LISTED_HASH, NEW_HASH, "--json")[1])
     assert [len(one["matches"]) for one in said["hashes"]] == [1, 1]
-    assert json.loads(typed("index", "status", "--json")[1])["file_was"] == "sound"
+    assert json.loads(gate_cli("index", "status", "--json")[1])["file_was"] == "sound"
 
 
-def test_commands_without_lookup_create_no_index(typed: Typed, tmp_path: Path) -> None:
-    assert typed("bank", "list")[0] == 0
+def test_commands_without_lookup_create_no_index(gate_cli: GateCli, tmp_path: Path) -> None:
+    assert gate_cli("bank", "list")[0] == 0
     assert not (tmp_path / "gate" / "index").exists()

@@ -1,4 +1,4 @@
-"""``entrenous protect`` with a real vault and a real gate: files, and sent messages."""
+"""``entrenous protect`` on files and on messages, with a real vault and a real gate."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
 
-GATE = ("--gate", URL)
+GATE_OPTIONS = ("--gate", URL)
 FFMPEG = shutil.which("ffmpeg")
 
 
@@ -43,19 +43,19 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield platform
 
 
-def app_of(platform: Platform) -> Starlette:
+def gate_app_of(platform: Platform) -> Starlette:
     return gate_app(platform, GateAccess(Secret(b"operator-token")))
 
 
 @pytest.fixture
-def web(platform: Platform) -> Iterator[httpx.Client]:
-    """Yield a client of the platform's gate."""
-    with httpx.Client(transport=AsgiTransport(app_of(platform)), base_url=URL) as client:
+def gate_client(platform: Platform) -> Iterator[httpx.Client]:
+    """Yield an HTTP client that is connected to the gate."""
+    with httpx.Client(transport=AsgiTransport(gate_app_of(platform)), base_url=URL) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def files() -> dict[str, bytes]:
+def clip_files() -> dict[str, bytes]:
     """Return a video with a voice, and a voice note, by file name."""
     talk = with_sound(encode_clip(hand_held_frames(seconds=1.5)), voice(6.0)[:, None])
     return {"talk.mp4": talk, "note.ogg": voice_note()}
@@ -66,10 +66,10 @@ def cli(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     platform: Platform,
-    files: dict[str, bytes],
+    clip_files: dict[str, bytes],
 ) -> Iterator[CommandLine]:
     """Set up Ana's device and a gate on a real SQLite file."""
-    app = app_of(platform)
+    app = gate_app_of(platform)
     monkeypatch.setattr(
         registration_client,
         "new_relay_client",
@@ -77,15 +77,15 @@ def cli(
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     cli = CommandLine(tmp_path, monkeypatch)
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
+    for file_name, data in clip_files.items():
+        (tmp_path / file_name).write_bytes(data)
     cli.set_up_person("ana")
     yield cli
     monkeypatch.undo()
 
 
-def claim_at_gate(platform: Platform, name: str) -> tuple[str, ClaimState]:
-    claim = platform.bank.claim(ClaimId(name))
+def claim_kind_and_state(platform: Platform, claim_id: str) -> tuple[str, ClaimState]:
+    claim = platform.bank.claim(ClaimId(claim_id))
     return claim.kind, claim.state
 
 
@@ -94,7 +94,7 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
     cli: CommandLine,
     platform: Platform,
 ) -> None:
-    said = cli.run("ana", "protect", "talk.mp4", *GATE, "--json")
+    said = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--json")
     assert said.status == 0, said
     made = json.loads(said.out)
     assert made == {
@@ -106,35 +106,35 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
     }
     before, after = said.err.index("--no-sound"), said.err.index("moments, and of its sound")
     assert before < after
-    assert claim_at_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
+    assert claim_kind_and_state(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
     assert f"{made['claim']}  video, waiting  at {URL}\n" == cli.run("ana", "protect", "--list").out
     withdrawn = cli.run_json("ana", "unprotect", made["claim"])
     assert (withdrawn["kind"], withdrawn["state"]) == ("pdq-video", "withdrawn")
-    assert claim_at_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
+    assert claim_kind_and_state(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
 
 
 def test_protecting_a_file_again_returns_its_claim(cli: CommandLine, platform: Platform) -> None:
-    first = cli.run_json("ana", "protect", "talk.mp4", *GATE)
-    again = cli.run("ana", "protect", "talk.mp4", *GATE, "--json")
+    first = cli.run_json("ana", "protect", "talk.mp4", *GATE_OPTIONS)
+    again = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--json")
     assert (again.status, json.loads(again.out)) == (0, first)
     assert "already registered this file at that platform" in again.err
     assert platform.bank.count_claims_and_hashes().claims == 1
     cli.run_json("ana", "unprotect", first["claim"])
-    assert cli.run_json("ana", "protect", "talk.mp4", *GATE)["claim"] != first["claim"]
+    assert cli.run_json("ana", "protect", "talk.mp4", *GATE_OPTIONS)["claim"] != first["claim"]
 
 
 def test_unconfirmed_claim_can_be_forgotten(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(_: httpx.Request) -> httpx.Response:
+    def drop_response(_: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("no answer")
 
     monkeypatch.setattr(
         registration_client,
         "new_relay_client",
-        lambda **_: httpx.Client(transport=httpx.MockTransport(lost)),
+        lambda **_: httpx.Client(transport=httpx.MockTransport(drop_response)),
     )
-    assert cli.run("ana", "protect", "note.ogg", *GATE).status == 6
+    assert cli.run("ana", "protect", "note.ogg", *GATE_OPTIONS).status == 6
     (asked,) = cli.run_json("ana", "protect", "--list")["claims"]
     away = cli.run("ana", "unprotect", asked["claim"])
     assert (away.status, "--forget" in away.err) == (6, True)
@@ -146,20 +146,22 @@ def test_unconfirmed_claim_can_be_forgotten(
 def test_unreachable_platform_is_asked_once(
     cli: CommandLine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt waits for half a minute, during which the vault is locked."""
-    app, other, asked = app_of(platform), "https://other.test", list[str]()
-    unanswered = [cli.run_json("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
+    """A request to an unreachable platform takes half a minute, while the vault stays locked."""
+    app, other, asked = gate_app_of(platform), "https://other.test", list[str]()
+    unanswered = [
+        cli.run_json("ana", "protect", one, *GATE_OPTIONS) for one in ("note.ogg", "beach.jpg")
+    ]
     answered = cli.run_json("ana", "protect", "talk.mp4", "--gate", other)
 
-    def one_is_silent(request: httpx.Request) -> httpx.Response:
+    def time_out_or_respond(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.host)
         if request.url.host == httpx.URL(URL).host:
             raise httpx.ReadTimeout("no answer")
         return AsgiTransport(app).handle_request(request)
 
-    over = httpx.MockTransport(one_is_silent)
+    transport = httpx.MockTransport(time_out_or_respond)
     monkeypatch.setattr(
-        registration_client, "new_relay_client", lambda **_: httpx.Client(transport=over)
+        registration_client, "new_relay_client", lambda **_: httpx.Client(transport=transport)
     )
     listed = cli.run("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
@@ -174,7 +176,7 @@ def test_unreachable_platform_is_asked_once(
 def test_failed_withdrawal_says_that_the_claim_remains(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = cli.run_json("ana", "protect", "note.ogg", *GATE)["claim"]
+    claim = cli.run_json("ana", "protect", "note.ogg", *GATE_OPTIONS)["claim"]
 
     def refuse_connection(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("down", request=request)
@@ -193,36 +195,38 @@ def test_failed_withdrawal_says_that_the_claim_remains(
 
 
 @pytest.mark.real
-@pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not here (Debian: ffmpeg)")
+@pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed (Debian: ffmpeg)")
 def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
-    cli: CommandLine, web: httpx.Client
+    cli: CommandLine, gate_client: httpx.Client
 ) -> None:
     small, bare = cli.folder / "small.webm", cli.folder / "bare.m4a"
     asked = (str(FFMPEG), "-v", "error", "-i", "talk.mp4")
     smaller = ("-vf", "scale=240:-2", "-c:v", "libvpx", "-b:v", "200k", "-an", str(small))
     for how in (smaller, ("-vn", "-c:a", "aac", "-b:a", "48k", str(bare))):
         subprocess.run((*asked, *how), check=True, timeout=60)
-    claim = cli.run_json("ana", "protect", "talk.mp4", *GATE)["claim"]
+    claim = cli.run_json("ana", "protect", "talk.mp4", *GATE_OPTIONS)["claim"]
     for posted in (small, bare):
-        assert decision(web, posted.read_bytes()) == "hold"
+        assert decision(gate_client, posted.read_bytes()) == "hold"
     cli.run_json("ana", "unprotect", claim)
     for posted in (small, bare):
-        assert decision(web, posted.read_bytes()) == "let through"
+        assert decision(gate_client, posted.read_bytes()) == "let through"
 
 
 @pytest.mark.real
-def test_protect_without_sound_and_sound_alone(
+def test_protect_registers_a_video_without_sound_and_a_sound_alone(
     cli: CommandLine,
     platform: Platform,
 ) -> None:
-    said = cli.run("ana", "protect", "talk.mp4", *GATE, "--no-sound", "--whole-only")
+    said = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--no-sound", "--whole-only")
     assert "and nothing of its sound" in said.err
     assert "--no-sound" not in said.err
-    assert said.out.endswith(f"take it back at any time: entrenous unprotect {_first(said)}\n")
-    sound = cli.run("ana", "protect", "note.ogg", *GATE)
+    assert said.out.endswith(
+        f"take it back at any time: entrenous unprotect {_registered_claim_id(said)}\n"
+    )
+    sound = cli.run("ana", "protect", "note.ogg", *GATE_OPTIONS)
     assert "a tune can be guessed" in sound.err
-    assert claim_at_gate(platform, _first(sound))[0] == "chromaprint"
-    refused = cli.run("ana", "protect", "note.ogg", *GATE, "--no-sound")
+    assert claim_kind_and_state(platform, _registered_claim_id(sound))[0] == "chromaprint"
+    refused = cli.run("ana", "protect", "note.ogg", *GATE_OPTIONS, "--no-sound")
     assert (refused.status, "Nothing was" in " ".join(refused.err.split())) == (3, True)
     kinds = [one["kind"] for one in cli.run_json("ana", "protect", "--list")["claims"]]
     assert kinds == ["pdq-video", "chromaprint"]
@@ -233,7 +237,7 @@ def test_embedding_is_sent_only_if_the_gate_takes_it(
     platform: Platform,
 ) -> None:
     (cli.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
-    said = cli.run("ana", "protect", "beach.png", *GATE, "--embedding", "--json")
+    said = cli.run("ana", "protect", "beach.png", *GATE_OPTIONS, "--embedding", "--json")
     assert "fuller likeness can be guessed" in " ".join(said.err.split())
     if platform.embedding_comparison is None:  # without the extra
         assert (said.status, said.out) == (3, "")
@@ -250,7 +254,7 @@ def test_under_18_is_referred_before_anything_is_opened(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
-    for words in (("talk.mp4", *GATE), ("talk.mp4",), ()):
+    for words in (("talk.mp4", *GATE_OPTIONS), ("talk.mp4",), ()):
         said = cli.run("ana", "protect", *words, "--under-18")
         assert (said.status, said.out) == (3, "")
         assert "takeitdown.ncmec.org" in said.err
@@ -265,19 +269,19 @@ def test_protect_registers_the_files_of_a_message(
     cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     (cli.folder / "beach.jpg").write_bytes(photo(width_px=240))
-    name = cli.run_json("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
-    by_sender = cli.run_json("ana", "protect", "--message", name, *GATE)
+    message_id = cli.run_json("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
+    by_sender = cli.run_json("ana", "protect", "--message", message_id, *GATE_OPTIONS)
     assert by_sender["schema"] == "entrenous/claims/1"
     assert [one["kind"] for one in by_sender["claims"]] == ["chromaprint", "pdq"]
     for one in by_sender["claims"]:
-        assert claim_at_gate(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
+        assert claim_kind_and_state(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
 
-    part = cli.run("ana", "protect", "--message", name, *GATE, "--no-sound", "--json")
+    part = cli.run("ana", "protect", "--message", message_id, *GATE_OPTIONS, "--no-sound", "--json")
     assert (part.status, [one["kind"] for one in json.loads(part.out)["claims"]]) == (3, ["pdq"])
     assert "File 1 of the message was left out." in part.err
 
     cli.run("ben", "inbox")
-    closed = cli.run("ben", "protect", "--message", name, *GATE)
+    closed = cli.run("ben", "protect", "--message", message_id, *GATE_OPTIONS)
     assert (
         closed.status,
         "the message has not been opened here yet" in " ".join(closed.err.split()),
@@ -286,8 +290,10 @@ def test_protect_registers_the_files_of_a_message(
         True,
     )
     assert cli.run_json("ben", "inbox")["messages"][0]["state"] == "waiting"
-    cli.run_json("ben", "open", name)
-    (sound, picture) = cli.run_json("ben", "protect", "--message", name, *GATE)["claims"]
+    cli.run_json("ben", "open", message_id)
+    (sound, picture) = cli.run_json("ben", "protect", "--message", message_id, *GATE_OPTIONS)[
+        "claims"
+    ]
     assert (sound["kind"], picture["kind"]) == ("chromaprint", "pdq")
 
 
@@ -299,17 +305,17 @@ def test_protect_asks_once_per_kind_of_file(
     cli.set_up_person("ben")
     cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-    files = ("note.ogg", "beach.jpg", "note.ogg")
-    name = cli.run_json("ana", "send", *files, *to_ben)["message"]
+    file_names = ("note.ogg", "beach.jpg", "note.ogg")
+    message_id = cli.run_json("ana", "send", *file_names, *to_ben)["message"]
     answers, asked = iter(["yes", "no", "sí"]), list[str]()
 
-    def answered(question: str, **_: object) -> str:
+    def answer_prompt(question: str, **_: object) -> str:
         asked.append(question)
         return next(answers)
 
-    monkeypatch.setattr("typer.prompt", answered)
+    monkeypatch.setattr("typer.prompt", answer_prompt)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    said = cli.run("ana", "protect", "--message", name, *GATE, "--json")
+    said = cli.run("ana", "protect", "--message", message_id, *GATE_OPTIONS, "--json")
     assert (said.status, len(asked)) == (3, 3)  # age, then the sound, then the picture
     assert [one["kind"] for one in json.loads(said.out)["claims"]] == ["pdq"]
     assert [f"File {number} of the message" in said.err for number in (1, 2, 3)] == [
@@ -325,19 +331,19 @@ def test_protect_refuses_messages_without_files(cli: CommandLine) -> None:
     cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     words = cli.run_json("ana", "send", "--text", "hello", *to_ben)["message"]
-    nothing = cli.run("ana", "protect", "--message", words, *GATE)
+    nothing = cli.run("ana", "protect", "--message", words, *GATE_OPTIONS)
     assert (nothing.status, "Nothing was registered" in " ".join(nothing.err.split())) == (3, True)
-    assert cli.run("ana", "protect", "--message", "no-such-one", *GATE).status == 4
+    assert cli.run("ana", "protect", "--message", "no-such-one", *GATE_OPTIONS).status == 4
     for wrong in (("beach.jpg", "--message", words), (), ("beach.jpg",)):
-        given = wrong if wrong == ("beach.jpg",) else (*wrong, *GATE)
+        given = wrong if wrong == ("beach.jpg",) else (*wrong, *GATE_OPTIONS)
         assert cli.run("ana", "protect", *given).status == 2
 
 
 def test_protect_explains_a_flat_picture(cli: CommandLine) -> None:
     (cli.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
-    said = cli.run("ana", "protect", "fog.png", *GATE)
+    said = cli.run("ana", "protect", "fog.png", *GATE_OPTIONS)
     assert (said.status, said.out, "too little detail" in said.err) == (3, "", True)
 
 
-def _first(said: CommandResult) -> Any:
+def _registered_claim_id(said: CommandResult) -> Any:
     return said.out.split()[1]

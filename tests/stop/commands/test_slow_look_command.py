@@ -1,4 +1,4 @@
-"""A gate runs deferred scans in a separate process; a command runs those that are due."""
+"""A gate runs deferred scans in a separate process; ``gate slow-look`` runs all that are due."""
 
 import sys
 import time
@@ -27,25 +27,25 @@ from tests.stop.platform_for_tests import (
 pytestmark = pytest.mark.real
 
 
-def screenshot(pixels: Any) -> bytes:
-    """Return a screenshot that is small, since a process of the lowest priority scans it."""
+def small_screenshot(pixels: Any) -> bytes:
+    """Return a screenshot that contains the picture, small enough to be scanned quickly."""
     return jpeg(cv2.resize(on_a_page(pixels), (256, 440), interpolation=cv2.INTER_AREA))
 
 
-def upload_screenshot(gate: RunningGate) -> Any:
-    """Register her claim, and upload a screenshot that the first scan lets through."""
+def protect_and_upload_screenshot(gate: RunningGate) -> Any:
+    """Register a picture and upload a screenshot of it, which the first scan lets through."""
     her_picture = skimage.data.astronaut()
     with new_relay_client() as client:
         bank = RegistrationClient(gate.url, client)
         protect_picture(
             picture(her_picture), adult=True, parts=False, gate=bank, device=new_device()
         )
-    return gate.upload(screenshot(her_picture), "post 17").json()
+    return gate.upload(small_screenshot(her_picture), "post 17").json()
 
 
 def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
     with start_gate(tmp_path / "gate") as gate:
-        answer = upload_screenshot(gate)
+        answer = protect_and_upload_screenshot(gate)
         assert answer["decision"] == "let through"
         deadline = time.monotonic() + TIMEOUT_S
         while not (found := gate.get_json("/v1/reviews/published")["cases"]):
@@ -56,14 +56,14 @@ def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
         ]
 
 
-def test_slow_look_command_makes_due_scans(tmp_path: Path) -> None:
+def test_slow_look_command_runs_due_scans(tmp_path: Path) -> None:
     data, her_picture = tmp_path / "gate", skimage.data.astronaut()
     with open_platform(data) as (platform, _):
         gate = InProcessGate(platform)
         protect_picture(
             picture(her_picture), adult=True, parts=False, gate=gate, device=new_device()
         )
-        case = judge_upload(screenshot(her_picture), platform).case
+        case = judge_upload(small_screenshot(her_picture), platform).case
     program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
     ended = run_program(program, text=True)
     assert (ended.returncode, ended.stdout) == (0, "Uploads searched: 1.\n")

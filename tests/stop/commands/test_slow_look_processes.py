@@ -1,4 +1,4 @@
-"""The configured number of processes shares the due deferred scans."""
+"""Due deferred scans are shared by the configured number of processes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,16 +18,21 @@ from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
-_UPLOADS = size(5, 12)
+_UPLOAD_COUNT = size(5, 12)
 
 
-def scan_processes(gate: int) -> list[int]:
+def deferred_scan_pids(gate_pid: int) -> list[int]:
     """Return the process ids of a running gate's deferred scans."""
-    children = (task / "children" for task in Path(f"/proc/{gate}/task").iterdir())
-    return [int(pid) for one in children for pid in one.read_text().split() if is_scan_process(pid)]
+    children = (task / "children" for task in Path(f"/proc/{gate_pid}/task").iterdir())
+    return [
+        int(pid)
+        for one in children
+        for pid in one.read_text().split()
+        if is_deferred_scan_process(pid)
+    ]
 
 
-def is_scan_process(pid: str) -> bool:
+def is_deferred_scan_process(pid: str) -> bool:
     with suppress(OSError):
         return b"slow-look" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return False
@@ -40,10 +45,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def uploads() -> Iterator[bytes]:
-    """Yield different pictures."""
+def different_pictures() -> Iterator[bytes]:
+    """Yield JPEG files with different sections of a photograph."""
     her_picture = skimage.data.astronaut()
-    for number in range(_UPLOADS):
+    for number in range(_UPLOAD_COUNT):
         yield jpeg(her_picture[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
 
 
@@ -55,16 +60,16 @@ def test_two_processes_scan_each_upload_once(
     database = f'database = "{url}"\n' if url else ""
     (tmp_path / "gate.toml").write_text(f"{database}slow_look_processes = 2\n")
     with start_gate(tmp_path) as gate:
-        wait_until(lambda: len(scan_processes(gate.pid)) == 2)
-        for upload in uploads():
+        wait_until(lambda: len(deferred_scan_pids(gate.pid)) == 2)
+        for upload in different_pictures():
             assert gate.upload(upload).json()["decision"] == "let through"
         engine = open_postgres_engine(url) if url else open_engine(tmp_path / "bank.db")
         wait_until(lambda: all(state is None for state, _ in scan_states(engine)))
-        assert [times for _, times in scan_states(engine)] == [1] * _UPLOADS
+        assert [times for _, times in scan_states(engine)] == [1] * _UPLOAD_COUNT
         engine.dispose()
-        processes = scan_processes(gate.pid)
+        processes = deferred_scan_pids(gate.pid)
     assert len(processes) == 2
-    assert not any(map(is_scan_process, map(str, processes)))
+    assert not any(map(is_deferred_scan_process, map(str, processes)))
 
 
 def scan_states(engine: sa.Engine) -> list[tuple[str | None, int]]:
@@ -76,11 +81,13 @@ def scan_states(engine: sa.Engine) -> list[tuple[str | None, int]]:
     return [(row[0], row[1]) for row in rows]
 
 
-@pytest.mark.parametrize(("cpus", "run"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)])
+@pytest.mark.parametrize(
+    ("cpu_count", "process_count"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)]
+)
 def test_default_is_one_process_per_two_processors(
-    cpus: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cpu_count: int, process_count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_run, "processor_count", lambda: cpus)
-    assert gate_run._deferred_scan_process_count(tmp_path) == run
+    monkeypatch.setattr(gate_run, "processor_count", lambda: cpu_count)
+    assert gate_run._deferred_scan_process_count(tmp_path) == process_count
     (tmp_path / "gate.toml").write_text("slow_look_processes = 5\n")
     assert gate_run._deferred_scan_process_count(tmp_path) == 5
