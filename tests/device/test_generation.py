@@ -230,7 +230,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
     def copy(self, index: int) -> None:
         if index < len(self.devices) < 4:
             vault = copy.deepcopy(self.devices[index].vault)
-            random_source = SeededRandomSource(f"copy {len(self.devices)} {self.taken}")
+            random_source = SeededRandomSource(f"copy {len(self.devices)} {self.accepted_unlocks}")
             self.devices.append(
                 replace(self.devices[index], vault=vault, random_source=random_source)
             )
@@ -264,7 +264,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
 
 
 def lose_request_or_answer(fate: str, honest: HonestCall, *arguments: object) -> None:
-    """Lose the request, the answer or nothing, according to ``fate``; never lose a refusal."""
+    """Lose the request or the answer, if ``fate`` says so; an arriving refusal is never lost."""
     if fate != "request lost":
         honest(*arguments)
     if fate != "answered":

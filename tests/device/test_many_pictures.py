@@ -1,4 +1,4 @@
-"""Several pictures are decoded by one server process, which forks a child for each picture."""
+"""One server process decodes several pictures."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.trace.offline_device import offline_device
 _SERVER = "entrenous.media.sandbox.fork_server"
 
 
-def servers() -> list[int]:
+def server_process_ids() -> list[int]:
     """Return the ids of the server processes that decode for this process."""
     tasks = Path("/proc/self/task").iterdir()
     children = " ".join((task / "children").read_text() for task in tasks).split()
@@ -25,14 +25,14 @@ def servers() -> list[int]:
 @pytest.mark.real
 def test_one_decoder_process_reads_all_pictures_and_ends_with_the_block() -> None:
     files = [png(skimage.data.coffee()), png(skimage.data.chelsea())]
-    before = servers()
+    before = server_process_ids()
     with with_fast_picture_decoding(offline_device()) as device:
-        assert servers() == before  # no server is started before the first picture
+        assert server_process_ids() == before  # no server is started before the first picture
         assert [device.read_picture(one) for one in files] == [
             decode_picture_untrusted(o) for o in files
         ]
         with pytest.raises(IncompletePicture):
             device.read_picture(files[0][:-100])
         assert device.read_picture(files[1]) == decode_picture_untrusted(files[1])
-        assert len(servers()) == len(before) + 1
-    assert servers() == before
+        assert len(server_process_ids()) == len(before) + 1
+    assert server_process_ids() == before

@@ -1,4 +1,4 @@
-"""Records are packed and unpacked without loss, and no other bytes are taken for a record."""
+"""Records are packed and unpacked without loss, and invalid bytes are refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -84,11 +84,13 @@ trees = st.builds(
     note=st.none() | st.text(max_size=9),
     tall=st.booleans(),
 )
-MOMENT = datetime(2026, 11, 25, 13, 0, 0, 123456, tzinfo=UTC)
+TIMESTAMP = datetime(2026, 11, 25, 13, 0, 0, 123456, tzinfo=UTC)
 
 
-def ana() -> Contact:
-    device = CertifiedDevice(b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, b"q" * 32, MOMENT, (1, 2))  # type: ignore[arg-type]
+def make_contact() -> Contact:
+    device = CertifiedDevice(
+        b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, b"q" * 32, TIMESTAMP, (1, 2)
+    )  # type: ignore[arg-type]
     person = Person(
         b"p" * 32,  # type: ignore[arg-type]
         "Ana",
@@ -98,7 +100,7 @@ def ana() -> Contact:
         b"h" * 32,
         (device,),
     )
-    return Contact("ana", person, Secret(b"t" * 32), trust=Trust.COMPARED, since=MOMENT)
+    return Contact("ana", person, Secret(b"t" * 32), trust=Trust.COMPARED, since=TIMESTAMP)
 
 
 @given(trees)
@@ -109,9 +111,9 @@ def test_packed_object_unpacks_to_itself(tree: Tree) -> None:
 def test_every_stored_dataclass_survives_packing() -> None:
     verdict = Verdict(Finding.ONE, ("caro",), {"caro": 8.3e-13, "ben": 0.44}, {"caro": 31.2})  # type: ignore[arg-type, dict-item]
     warp = PictureWarp((1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 0.71, 0.0, mirrored=False, scale=1.0)
-    trace = Trace(41, MOMENT, b"s" * 32, verdict, None, warp)
+    trace = Trace(41, TIMESTAMP, b"s" * 32, verdict, None, warp)
     assert unpack(Trace, pack(trace)) == trace
-    assert unpack(Contact, pack(ana())) == ana()
+    assert unpack(Contact, pack(make_contact())) == make_contact()
 
 
 @given(st.binary(max_size=60))
@@ -143,7 +145,7 @@ def test_a_record_cut_short_or_with_a_tail_is_refused(tree: Tree, data: st.DataO
 @given(st.permutations([f"tag {n}" for n in range(12)]))
 def test_equal_sets_pack_to_equal_bytes(tags: list[str]) -> None:
     """Equal sets may be iterated in different orders, which must not change the bytes."""
-    leaf = Leaf(Name("l"), 0.5, MOMENT)
+    leaf = Leaf(Name("l"), 0.5, TIMESTAMP)
     trees = [
         Tree(Key(b"k"), Secret(b""), Colour.RED, Size.SMALL, (leaf,), {}, {}, frozenset(order))
         for order in (tags, sorted(tags))
@@ -176,18 +178,18 @@ def test_unknown_field_is_refused_not_dropped() -> None:
         ("size", "1"),
         ("tall", 1),
         ("note", 7),
-        ("leaves", [{"name": "x", "weight": 2.0, "at": MOMENT}]),
+        ("leaves", [{"name": "x", "weight": 2.0, "at": TIMESTAMP}]),
         ("leaves", [{"name": "x", "weight": 0.5, "at": "2026-11-25T13:00:00Z"}]),
         ("leaves", [{"name": "x", "weight": 0.5, "at": 5}]),
-        ("leaves", [{"name": "x", "weight": "0.5", "at": MOMENT}]),
-        ("leaves", [{"name": "x", "weight": 0.5, "at": MOMENT, "more": 1}]),
+        ("leaves", [{"name": "x", "weight": "0.5", "at": TIMESTAMP}]),
+        ("leaves", [{"name": "x", "weight": 0.5, "at": TIMESTAMP, "more": 1}]),
         ("by_name", []),
         ("by_key", {"text": 1}),
         ("tags", ["twice", "twice"]),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(field: str, value: object) -> None:
-    leaf = Leaf(Name("l"), 0.5, MOMENT)
+    leaf = Leaf(Name("l"), 0.5, TIMESTAMP)
     tree = Tree(
         Key(b"k"), Secret(b"s"), Colour.RED, Size.SMALL, (leaf,), {Name("l"): leaf}, {}, frozenset()
     )
@@ -198,18 +200,18 @@ def test_a_value_of_the_wrong_kind_is_refused(field: str, value: object) -> None
 
 
 @pytest.mark.parametrize(
-    "moment",
-    [MOMENT.replace(tzinfo=None), datetime(2026, 11, 25, tzinfo=timezone(timedelta(hours=2)))],
+    "time",
+    [TIMESTAMP.replace(tzinfo=None), datetime(2026, 11, 25, tzinfo=timezone(timedelta(hours=2)))],
 )
-def test_a_local_time_is_not_packed(moment: datetime) -> None:
+def test_a_time_without_utc_is_not_packed(time: datetime) -> None:
     with pytest.raises(ValueError, match="UTC"):
-        pack(Leaf(Name("x"), 0.5, moment))
+        pack(Leaf(Name("x"), 0.5, time))
 
 
-@pytest.mark.parametrize("thing", [b"bytes", {"a": 1}, Leaf, None])
-def test_only_dataclasses_are_packed(thing: object) -> None:
+@pytest.mark.parametrize("value", [b"bytes", {"a": 1}, Leaf, None])
+def test_only_dataclasses_are_packed(value: object) -> None:
     with pytest.raises(TypeError):
-        pack(thing)
+        pack(value)
 
 
 def test_an_integer_beyond_64_bits_is_refused() -> None:
@@ -218,7 +220,7 @@ def test_an_integer_beyond_64_bits_is_refused() -> None:
 
 
 def test_a_secret_is_in_the_bytes_and_not_in_the_error() -> None:
-    data = pack(ana())
+    data = pack(make_contact())
     assert b"t" * 32 in data
     with pytest.raises(Malformed) as error:
         unpack(Contact, data[:-1])

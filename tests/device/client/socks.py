@@ -7,15 +7,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-_BY_NAME: Final = 3
-_BY_NUMBER: Final = {1: 4, 4: 16}  # address type: length in bytes
-_DONE: Final = b"\x05\x00\x00\x01" + bytes(6)
-_REFUSED: Final = b"\x05\x05\x00\x01" + bytes(6)
+_DOMAIN_NAME_TYPE: Final = 3
+_ADDRESS_BYTES_BY_TYPE: Final = {1: 4, 4: 16}  # address type: length in bytes
+_SUCCESS_REPLY: Final = b"\x05\x00\x00\x01" + bytes(6)
+_REFUSAL_REPLY: Final = b"\x05\x05\x00\x01" + bytes(6)
 
 
 @dataclass(frozen=True)
 class ConnectionRequest:
-    """One connection request."""
+    """A request to connect to a host name or a numeric address."""
 
     by_name: bool
     name: str
@@ -24,11 +24,11 @@ class ConnectionRequest:
 
 @dataclass
 class SocksProxy:
-    """A proxy that connects every request to the local port ``leads_to``, or refuses if it is 0."""
+    """A proxy that connects every request to a local port, or refuses if ``target_port`` is 0."""
 
     port: int
-    leads_to: int
-    asked: list[ConnectionRequest] = field(default_factory=list)
+    target_port: int
+    requests: list[ConnectionRequest] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
         with suppress(OSError):  # the listener was closed
@@ -48,17 +48,21 @@ class SocksProxy:
             password = _read_exactly(connection, _read_exactly(connection, 1)[0])
             connection.sendall(b"\x01\x00")
             kind = _read_exactly(connection, 4)[3]
-            size = _read_exactly(connection, 1)[0] if kind == _BY_NAME else _BY_NUMBER[kind]
-            host = _read_exactly(connection, size + 2)[:-2]
-            requested_host = host.decode() if kind == _BY_NAME else host.hex()
-            self.asked.append(
-                ConnectionRequest(kind == _BY_NAME, requested_host, name + b":" + password)
+            size = (
+                _read_exactly(connection, 1)[0]
+                if kind == _DOMAIN_NAME_TYPE
+                else _ADDRESS_BYTES_BY_TYPE[kind]
             )
-            if not self.leads_to:
-                connection.sendall(_REFUSED)
+            host = _read_exactly(connection, size + 2)[:-2]
+            requested_host = host.decode() if kind == _DOMAIN_NAME_TYPE else host.hex()
+            self.requests.append(
+                ConnectionRequest(kind == _DOMAIN_NAME_TYPE, requested_host, name + b":" + password)
+            )
+            if not self.target_port:
+                connection.sendall(_REFUSAL_REPLY)
                 return
-            with socket.create_connection(("127.0.0.1", self.leads_to)) as there:
-                connection.sendall(_DONE)
+            with socket.create_connection(("127.0.0.1", self.target_port)) as there:
+                connection.sendall(_SUCCESS_REPLY)
                 back = threading.Thread(target=_forward, args=(there, connection), daemon=True)
                 back.start()
                 _forward(connection, there)
@@ -66,9 +70,9 @@ class SocksProxy:
 
 
 @contextmanager
-def socks_proxy(leads_to: int) -> Iterator[SocksProxy]:
+def socks_proxy(target_port: int) -> Iterator[SocksProxy]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = SocksProxy(int(listener.getsockname()[1]), leads_to)
+        proxy = SocksProxy(int(listener.getsockname()[1]), target_port)
         thread = threading.Thread(target=proxy.serve, args=(listener,), daemon=True)
         thread.start()
         try:

@@ -9,7 +9,7 @@ import pytest
 from entrenous.device.client.connections import PerTokenTransport
 from entrenous.device.client.http_courier import RelayClient
 
-RELAY, OTHER = "https://relay.test", "https://other.test"
+RELAY, OTHER_RELAY = "https://relay.test", "https://other.test"
 BEN, CARO = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
 
 
@@ -64,7 +64,7 @@ def test_same_token_at_another_relay_uses_another_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     client.get(RELAY, headers=BEN)
-    client.get(OTHER, headers=BEN)
+    client.get(OTHER_RELAY, headers=BEN)
     assert [len(one.requests) for one in transports] == [1, 1]
 
 
@@ -84,7 +84,7 @@ def test_requests_without_token_share_no_connection(
 def test_busy_connection_is_not_closed(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    """This happens when several relays are queried at the same time."""
+    """A connection may be busy while several relays are queried at the same time."""
     with client.stream("GET", RELAY, headers=BEN) as answer:
         client.get(RELAY, headers=CARO)
         client.close_idle_connections()
@@ -113,8 +113,8 @@ def test_cookies_are_never_sent_back(
 
 
 def test_header_order_is_fixed(client: RelayClient, transports: list[RecordingTransport]) -> None:
-    given = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BEN}
-    for headers in (given, dict(reversed(given.items()))):
+    all_headers = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BEN}
+    for headers in (all_headers, dict(reversed(all_headers.items()))):
         client.get(RELAY, headers=headers)
     first, second = (
         [name for name, _ in request.headers.raw] for request in transports[0].requests

@@ -27,8 +27,9 @@ MINUTE_S: Final = 0.3  # the length of a minute in these tests, in seconds
 
 @contextmanager
 def serve_with(answer: Callable[[socket.socket, threading.Event], object]) -> Iterator[str]:
-    """Yield the address of a server that calls ``answers`` with each connection and an event that
-    ends it.
+    """Yield the address of a server that calls ``answer`` for each connection.
+
+    The second argument of ``answer`` is an event that is set when the server stops.
     """
     stop = threading.Event()
 
@@ -49,8 +50,8 @@ def serve_with(answer: Callable[[socket.socket, threading.Event], object]) -> It
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def drip_after(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
-    """Return a function that sends ``head`` and then a byte now and then, until it is ended."""
+def make_dripping_answer(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """Return an answer that sends ``head``, and then single bytes until the server stops."""
 
     def answer(connection: socket.socket, stop: threading.Event) -> None:
         connection.recv(65536)
@@ -63,7 +64,7 @@ def drip_after(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
 
 @pytest.fixture
 def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
-    """Return a courier for which a minute takes ``QUICK`` seconds."""
+    """Return a courier for which a minute takes ``MINUTE_S`` seconds."""
     monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", MINUTE_S)
     with new_relay_client() as client:
         yield HttpCourier(client)
@@ -100,7 +101,7 @@ class TestOverSockets:
             lambda fresh, url: fresh.waiting_envelopes(url, MailboxId(bytes(16)), TOKEN, 0),
             lambda fresh, url: fresh.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
-        with serve_with(drip_after(head)) as url, new_relay_client() as client:
+        with serve_with(make_dripping_answer(head)) as url, new_relay_client() as client:
             # Each request has a new courier, which would give up on a relay that was too slow.
             for request in requests:
                 with pytest.raises(RelayUnreachable):
@@ -108,16 +109,14 @@ class TestOverSockets:
 
     def test_downloaded_part_of_a_blob_is_kept(self, courier: HttpCourier) -> None:
         received = io.BytesIO()
-        with serve_with(drip_after(LARGE_BODY)) as url, pytest.raises(RelayUnreachable):
+        with serve_with(make_dripping_answer(LARGE_BODY)) as url, pytest.raises(RelayUnreachable):
             courier.download_blob(url, BlobId(bytes(16)), TOKEN, received)
         assert len(received.getvalue()) >= 1
 
     def test_download_at_the_minimum_rate_may_take_over_a_minute(
         self, courier: HttpCourier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The download takes more than a minute. A minute has two seconds here, so that no byte is
-        late on a busy machine.
-        """
+        """The test shortens a minute to two seconds, long enough for a busy machine."""
         minute, size = 2.0, 8
         monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", minute)
         monkeypatch.setattr(

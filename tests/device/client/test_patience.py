@@ -31,15 +31,15 @@ class FakeClock:
 
 @dataclass
 class FakeRelay:
-    """A relay that answers from ``from_s`` seconds on, and counts the requests."""
+    """A relay that answers from ``reachable_from_s`` on, and counts the requests."""
 
     clock: FakeClock
-    from_s: float
-    asked: int = 0
+    reachable_from_s: float
+    request_count: int = 0
 
     def __call__(self) -> str:
-        self.asked += 1
-        if self.clock.now_s < self.from_s:
+        self.request_count += 1
+        if self.clock.now_s < self.reachable_from_s:
             raise httpx.ConnectError("refused")
         return "here"
 
@@ -50,35 +50,35 @@ def retry_policy(seconds: float, clock: FakeClock) -> RetryPolicy:
 
 def test_relay_that_returns_in_time_is_waited_for() -> None:
     clock = FakeClock()
-    relay = FakeRelay(clock, from_s=5)
+    relay = FakeRelay(clock, reachable_from_s=5)
     assert retry_policy(20, clock)("relay", relay) == "here"
     assert 5 <= clock.now_s < 8
-    assert relay.asked < 12
+    assert relay.request_count < 12
     assert clock.slept == sorted(clock.slept)  # retries become less frequent
 
 
 def test_unreachable_relay_is_given_up_in_time() -> None:
     clock = FakeClock()
     with pytest.raises(httpx.ConnectError):
-        retry_policy(20, clock)("relay", FakeRelay(clock, from_s=1e9))
+        retry_policy(20, clock)("relay", FakeRelay(clock, reachable_from_s=1e9))
     assert 15 < clock.now_s <= 20
 
 
 def test_relay_given_up_is_not_waited_for_again_but_others_are() -> None:
     clock = FakeClock()
-    retrying = retry_policy(20, clock)
+    policy = retry_policy(20, clock)
     for _ in range(3):
         with pytest.raises(httpx.ConnectError):
-            retrying("relay", FakeRelay(clock, from_s=1e9))
+            policy("relay", FakeRelay(clock, reachable_from_s=1e9))
     assert clock.now_s <= 20
-    assert retrying("other", FakeRelay(clock, from_s=clock.now_s + 5)) == "here"
+    assert policy("other", FakeRelay(clock, reachable_from_s=clock.now_s + 5)) == "here"
 
 
-def test_answer_resets_patience() -> None:
+def test_answer_restarts_the_retry_period() -> None:
     clock = FakeClock()
-    retrying = retry_policy(20, clock)
+    policy = retry_policy(20, clock)
     for _ in range(3):
-        assert retrying("relay", FakeRelay(clock, from_s=clock.now_s + 15)) == "here"
+        assert policy("relay", FakeRelay(clock, reachable_from_s=clock.now_s + 15)) == "here"
     assert clock.now_s > 45
 
 
@@ -88,15 +88,15 @@ def test_answer_resets_patience() -> None:
 )
 def test_unrecoverable_errors_are_not_retried(error: Callable[[str], Exception]) -> None:
     clock = FakeClock()
-    asked = []
+    requests = []
 
     def raise_error() -> None:
-        asked.append(1)
+        requests.append(1)
         raise error("no")
 
     with pytest.raises(httpx.HTTPError):
         retry_policy(20, clock)("relay", raise_error)
-    assert (len(asked), clock.slept) == (1, [])
+    assert (len(requests), clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize("error", [httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError])
@@ -116,21 +116,21 @@ def test_interrupted_connection_is_retried(
 
 
 def test_courier_does_not_retry_by_default() -> None:
-    asked = []
+    requests = []
 
     def refuse_connection(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         raise httpx.ConnectError("refused")
 
     with httpx.Client(transport=httpx.MockTransport(refuse_connection)) as client:
         for patience_s, least in ((0.0, 1), (0.35, 3)):
-            asked.clear()
+            requests.clear()
             courier = HttpCourier(client, patience_s)
             with pytest.raises(RelayUnreachable):
                 courier.envelope_status(
                     "http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(bytes(32))
                 )
-            assert len(asked) == least
+            assert len(requests) == least
 
 
 def test_retry_sends_the_whole_body_again() -> None:
@@ -154,30 +154,30 @@ def test_retry_sends_the_whole_body_again() -> None:
 def test_relay_that_timed_out_is_not_asked_again_but_others_are(
     error: Callable[[str], Exception],
 ) -> None:
-    clock, asked = FakeClock(), []
+    clock, requests = FakeClock(), []
 
     def time_out_after_30_s() -> str:
-        asked.append(clock.now_s)
+        requests.append(clock.now_s)
         clock.sleep(30)
         raise error("late")
 
-    retrying = retry_policy(20, clock)
+    policy = retry_policy(20, clock)
     for _ in range(10):
         with pytest.raises(httpx.TimeoutException):
-            retrying("relay", time_out_after_30_s)
-    assert (len(asked), clock.now_s) == (1, 30)
-    assert retrying("other", FakeRelay(clock, from_s=0)) == "here"
+            policy("relay", time_out_after_30_s)
+    assert (len(requests), clock.now_s) == (1, 30)
+    assert policy("other", FakeRelay(clock, reachable_from_s=0)) == "here"
     clock.sleep(600)  # a program that runs all day tries again in the end
     with pytest.raises(httpx.TimeoutException):
-        retrying("relay", time_out_after_30_s)
-    assert len(asked) == 2
+        policy("relay", time_out_after_30_s)
+    assert len(requests) == 2
 
 
-def test_idle_disconnection_is_not_blamed_on_the_relay() -> None:
-    asked = []
+def test_timeout_while_waiting_for_a_letter_does_not_count_against_the_relay() -> None:
+    requests = []
 
     def time_out(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
+        requests.append(request.url.path)
         raise httpx.ReadTimeout("late")
 
     with httpx.Client(transport=httpx.MockTransport(time_out)) as client:
@@ -187,24 +187,24 @@ def test_idle_disconnection_is_not_blamed_on_the_relay() -> None:
         for _ in range(2):
             with pytest.raises(RelayUnreachable):
                 courier.waiting_envelopes("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 0)
-    assert len(asked) == 2
+    assert len(requests) == 2
 
 
 def test_slow_file_transfer_does_not_block_short_requests() -> None:
-    asked = []
+    requests = []
 
-    def slow_line(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.path)
+    def time_out(request: httpx.Request) -> httpx.Response:
+        requests.append(request.url.path)
         raise httpx.WriteTimeout("late")
 
-    with httpx.Client(transport=httpx.MockTransport(slow_line)) as client:
+    with httpx.Client(transport=httpx.MockTransport(time_out)) as client:
         courier, envelope = HttpCourier(client), EnvelopeId(bytes(16))
         url, token = "http://127.0.0.1:1", Secret(bytes(32))
         with pytest.raises(RelayUnreachable):
             courier.download_blob(url, BlobId(bytes(16)), token, io.BytesIO())
         with pytest.raises(RelayUnreachable):
             courier.withdraw(url, envelope, token)
-    assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
+    assert [path.split("/")[2] for path in requests] == ["blobs", "envelopes"]
 
 
 def courier_answering(body: bytes, patience_s: float, clock: FakeClock) -> HttpCourier:
@@ -217,17 +217,19 @@ def courier_answering(body: bytes, patience_s: float, clock: FakeClock) -> HttpC
     return HttpCourier(client, patience_s, clock.now, sleep_s=clock.sleep)
 
 
-@pytest.mark.parametrize(("patience_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
-def test_early_wake_answer_is_followed_by_a_rest(patience_s: float, rests: list[float]) -> None:
+@pytest.mark.parametrize(("patience_s", "pauses"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
+def test_early_answer_to_waiting_is_followed_by_a_pause(
+    patience_s: float, pauses: list[float]
+) -> None:
     clock = FakeClock()
     courier = courier_answering(b"", patience_s, clock)
     assert not courier.wait_for_letter(
         "http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20
     )
-    assert clock.slept == rests
+    assert clock.slept == pauses
 
 
-def test_wake_with_a_letter_does_not_rest() -> None:
+def test_no_pause_follows_the_arrival_of_a_letter() -> None:
     clock = FakeClock()
     courier = courier_answering(b"{}", 20.0, clock)
     assert courier.wait_for_letter(

@@ -1,4 +1,4 @@
-"""A relay that answers 408, because a request came too slowly, counts as unreachable."""
+"""A relay that answers 408 (Request Timeout) counts as unreachable."""
 
 import pytest
 from starlette.responses import Response
@@ -10,12 +10,12 @@ from tests.in_memory.courier import memory_courier
 URL = "https://relay.test"
 
 
-async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_408(scope: Scope, receive: Receive, send: Send) -> None:
     headers = {"Entrenous-Protocol": "2", "Connection": "close"}
     await Response(b"{}", 408, headers, "application/problem+json")(scope, receive, send)
 
 
 def test_request_timeout_status_counts_as_unreachable() -> None:
     with pytest.raises(RelayUnreachable) as caught:
-        memory_courier({URL: gives_up}).status(URL)
+        memory_courier({URL: answer_408}).status(URL)
     assert not isinstance(caught.value, NotARelay)

@@ -31,14 +31,14 @@ from entrenous.device.store.vault_folder import (
 from entrenous.device.vault_tables import pack
 from tests.vaults import make_vaults_open_quickly, unlock_vault
 
-WORDS = Secret(b"four or five unrelated words")
-CHEAP = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # as named in the vault's head
+PASSPHRASE = Secret(b"four or five unrelated words")
+CHEAP_COST = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # as named in the vault's head
 SALT = bytes(16)
-DEVICE = b"d" * 32
+DEVICE_SECRET = b"d" * 32
 
 
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Create a vault whose head is written before its first change."""
+    """Create a vault and write its head at once, without waiting for the first change."""
     made = create_vault_in_folder(home, passphrase)
     write_vault_head(home, VaultHead(made.terms))
     return made.vault
@@ -51,18 +51,18 @@ def shared_vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     head = {
         "schema": request.param,
         "salt": "A" * 22 + "==",
-        "memory_kib": CHEAP.memory_kib,
-        "passes": CHEAP.passes,
-        "lanes": CHEAP.lanes,
+        "memory_kib": CHEAP_COST.memory_kib,
+        "passes": CHEAP_COST.passes,
+        "lanes": CHEAP_COST.lanes,
     }
     (home / "vault.json").write_text(json.dumps(head))
-    (home / "device.key").write_bytes(DEVICE)
-    stretched = stretch_passphrase(WORDS, SALT, CHEAP)
+    (home / "device.key").write_bytes(DEVICE_SECRET)
+    stretched = stretch_passphrase(PASSPHRASE, SALT, CHEAP_COST)
     first = request.param == FIRST_VAULT_HEAD_SCHEMA
     key = (
-        first_format_vault_key(stretched, DEVICE, SALT)
+        first_format_vault_key(stretched, DEVICE_SECRET, SALT)
         if first
-        else vault_key(stretched, NO_RELAY_SHARE, DEVICE, SALT)
+        else vault_key(stretched, NO_RELAY_SHARE, DEVICE_SECRET, SALT)
     )
     vault = SqlcipherVault(home, key)
     vault.put("drawer", "key", b"value")
@@ -86,13 +86,13 @@ def change_head(home: Path, **fields: object) -> None:
 def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path) -> None:
     home = tmp_path / "some" / "where"
     assert not has_vault(home)
-    with contextlib.closing(create_vault(home, WORDS)) as vault:
+    with contextlib.closing(create_vault(home, PASSPHRASE)) as vault:
         vault.put("drawer", "key", b"value")
     assert has_vault(home)
-    with contextlib.closing(unlock_vault(home, WORDS)) as vault:
+    with contextlib.closing(unlock_vault(home, PASSPHRASE)) as vault:
         assert vault.get("drawer", "key") == b"value"
     with pytest.raises(WrongPassphrase):
-        unlock_vault(home, Secret(WORDS.reveal() + b" "))
+        unlock_vault(home, Secret(PASSPHRASE.reveal() + b" "))
     assert {place.name: place.stat().st_mode & 0o777 for place in home.iterdir()} == {
         "vault.json": 0o600,
         "device.key": 0o600,
@@ -109,19 +109,19 @@ def test_empty_vault_is_no_device_and_is_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
-    with contextlib.closing(create_vault_in_folder(tmp_path, WORDS).vault) as vault:
+    with contextlib.closing(create_vault_in_folder(tmp_path, PASSPHRASE).vault) as vault:
         assert vault.get("drawer", "key") is None
     assert not has_vault(tmp_path)
     with (
-        contextlib.closing(create_vault_in_folder(tmp_path, WORDS).vault) as vault,
+        contextlib.closing(create_vault_in_folder(tmp_path, PASSPHRASE).vault) as vault,
         vault.transaction(),
     ):
         assert has_vault(tmp_path)  # before the first change is on disk
         vault.put("drawer", "key", b"value")
-    with contextlib.closing(unlock_vault(tmp_path, WORDS)) as vault:
+    with contextlib.closing(unlock_vault(tmp_path, PASSPHRASE)) as vault:
         assert vault.get("drawer", "key") == b"value"
     with pytest.raises(VaultExists):
-        create_vault_in_folder(tmp_path, WORDS)
+        create_vault_in_folder(tmp_path, PASSPHRASE)
 
 
 @pytest.mark.slow
@@ -130,18 +130,18 @@ def test_two_vaults_with_one_passphrase_have_nothing_in_common(
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
     for name in ("one", "two"):
-        create_vault(tmp_path / name, WORDS).close()
+        create_vault(tmp_path / name, PASSPHRASE).close()
     for part in ("device.key", "vault.json"):
         assert (tmp_path / "one" / part).read_bytes() != (tmp_path / "two" / part).read_bytes()
     (tmp_path / "two" / "vault.db").replace(tmp_path / "one" / "vault.db")
     with pytest.raises(WrongPassphrase):
-        unlock_vault(tmp_path / "one", WORDS)
+        unlock_vault(tmp_path / "one", PASSPHRASE)
 
 
 def test_existing_vault_is_left_unchanged(home: Path) -> None:
     before = {place: place.read_bytes() for place in home.iterdir() if place.is_file()}
     with pytest.raises(VaultExists, match=str(home)):
-        create_vault(home, WORDS)
+        create_vault(home, PASSPHRASE)
     assert before == {place: place.read_bytes() for place in home.iterdir() if place.is_file()}
 
 
@@ -159,14 +159,14 @@ def test_passphrase_length_counts_characters_not_bytes(tmp_path: Path) -> None:
 
 def test_unlock_without_a_vault_raises_vault_not_found(tmp_path: Path) -> None:
     with pytest.raises(VaultNotFound):
-        unlock_vault(tmp_path, WORDS)
+        unlock_vault(tmp_path, PASSPHRASE)
 
 
 @pytest.mark.threat("stolen-device")
-def test_without_the_devices_secret_the_passphrase_opens_nothing(home: Path) -> None:
+def test_passphrase_opens_nothing_without_the_devices_secret(home: Path) -> None:
     (home / "device.key").write_bytes(b"e" * 32)
     with pytest.raises(WrongPassphrase):
-        unlock_vault(home, WORDS)
+        unlock_vault(home, PASSPHRASE)
 
 
 @pytest.mark.parametrize("secret", [b"", b"d" * 31, b"d" * 33, None])
@@ -175,7 +175,7 @@ def test_damaged_device_secret_is_reported(home: Path, secret: bytes | None) -> 
     if secret is not None:
         (home / "device.key").write_bytes(secret)
     with pytest.raises(BadRecord):
-        unlock_vault(home, WORDS)
+        unlock_vault(home, PASSPHRASE)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_damaged_device_secret_is_reported(home: Path, secret: bytes | None) -> 
         b"[]",
         b"null",
         b"\xff\xfe",
-        pack(CHEAP),
+        pack(CHEAP_COST),
         b'{"schema": "entrenous/vault/1"}',
         b"[" * 100_000,
     ],
@@ -194,7 +194,7 @@ def test_damaged_device_secret_is_reported(home: Path, secret: bytes | None) -> 
 def test_unreadable_head_is_reported(home: Path, head: bytes) -> None:
     (home / "vault.json").write_bytes(head)
     with pytest.raises(BadRecord, match="vault head"):
-        unlock_vault(home, WORDS)
+        unlock_vault(home, PASSPHRASE)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_unreadable_head_is_reported(home: Path, head: bytes) -> None:
 def test_head_with_invalid_fields_is_refused(home: Path, fields: dict[str, object]) -> None:
     change_head(home, **fields)
     with pytest.raises(BadRecord, match="vault head"):
-        unlock_vault(home, WORDS)
+        unlock_vault(home, PASSPHRASE)
 
 
 @pytest.mark.parametrize(
@@ -230,24 +230,24 @@ def test_head_with_invalid_fields_is_refused(home: Path, fields: dict[str, objec
 def test_another_cost_or_salt_opens_nothing(home: Path, fields: dict[str, object]) -> None:
     change_head(home, **fields)
     with pytest.raises(WrongPassphrase):
-        unlock_vault(home, WORDS)
+        unlock_vault(home, PASSPHRASE)
 
 
 def test_cost_named_in_the_head_is_used(home: Path) -> None:
-    with contextlib.closing(unlock_vault(home, WORDS)) as vault:
+    with contextlib.closing(unlock_vault(home, PASSPHRASE)) as vault:
         assert vault.get("drawer", "key") == b"value"
 
 
 def test_interrupted_set_up_starts_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The head is written last, so a folder without one contains no finished device."""
+    """The head is written last, so a folder without a head contains no finished device."""
     make_vaults_open_quickly(monkeypatch)
     (home / "vault.json").unlink()
     (home / "vault.db-wal").write_bytes(b"left over")
     assert not has_vault(home)
-    with contextlib.closing(create_vault(home, WORDS)) as vault:
+    with contextlib.closing(create_vault(home, PASSPHRASE)) as vault:
         assert list(vault.items("drawer")) == []
-    assert (home / "device.key").read_bytes() != DEVICE
-    unlock_vault(home, WORDS).close()
+    assert (home / "device.key").read_bytes() != DEVICE_SECRET
+    unlock_vault(home, PASSPHRASE).close()
 
 
 def test_discarded_vault_leaves_no_key_and_no_database(
@@ -258,14 +258,14 @@ def test_discarded_vault_leaves_no_key_and_no_database(
         discard_vault(home)
         assert not has_vault(home)
         assert {place.name for place in home.iterdir()} <= {"lock", "files"}
-    create_vault(home, WORDS).close()
+    create_vault(home, PASSPHRASE).close()
 
 
 @pytest.mark.slow
 def test_one_of_two_concurrent_set_ups_wins_intact(tmp_path: Path) -> None:
-    def set_up(words: Secret) -> str:
+    def set_up(passphrase: Secret) -> str:
         try:
-            create_vault(tmp_path, words).close()
+            create_vault(tmp_path, passphrase).close()
         except VaultExists:
             return "refused"
         return "made"

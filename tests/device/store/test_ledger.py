@@ -1,4 +1,4 @@
-"""The same ledger tests on a vault in memory and on SQLCipher."""
+"""The ledger of sent messages, on a vault in memory and on a SQLCipher vault."""
 
 import contextlib
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def features_once() -> Iterator[None]:
+def cache_picture_records() -> Iterator[None]:
     """Cache picture records, because only a few pictures occur."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_record, "make_picture_record", cache(make_picture_record))
@@ -58,18 +58,18 @@ def ledger(vault: Vault) -> VaultLedger:
     return VaultLedger(vault)
 
 
-def sent(number: int, *pictures: SentPicture, after: timedelta = timedelta()) -> Message:
+def make_message(number: int, *pictures: SentPicture, after: timedelta = timedelta()) -> Message:
     return Message(
         id=MessageId(bytes([255 - number]) * 16),
         name=MessageName(f"{number}-lunar-otter"),
         sent_at=NOON + after,
-        pictures=pictures or (picture(0),),
+        pictures=pictures or (make_picture(0),),
         caption="at the beach",
         expires_at=NOON + timedelta(days=30),
     )
 
 
-def picture(ones: int) -> SentPicture:
+def make_picture(ones: int) -> SentPicture:
     """Return a picture whose fingerprint begins with this many one bits."""
     bits = ((1 << ones) - 1) << (256 - ones)
     print_ = Fingerprint("pdq", bits.to_bytes(32, "big"), 100)
@@ -77,13 +77,13 @@ def picture(ones: int) -> SentPicture:
     return SentPicture(BlobId(bytes([ones]) * 16), print_, Secret(b"d" * 32), (copy,), 640)
 
 
-def traced(number: int) -> Trace:
+def make_trace(number: int) -> Trace:
     verdict = Verdict(Finding.NOBODY, (), {RecipientId("ben"): 0.5}, {RecipientId("ben"): 0.1})
     return Trace(number, NOON, b"l" * 32, verdict, None, None)
 
 
 def test_forgetting_a_message_deletes_no_other(ledger: VaultLedger) -> None:
-    one, other = sent(1), sent(2)
+    one, other = make_message(1), make_message(2)
     for message in (one, other):
         ledger.store_message(message)
     for _ in range(2):
@@ -92,7 +92,10 @@ def test_forgetting_a_message_deletes_no_other(ledger: VaultLedger) -> None:
 
 
 def test_messages_come_back_whole_and_oldest_first(ledger: VaultLedger) -> None:
-    new, old = sent(1, picture(3), picture(4), after=timedelta(hours=1)), sent(2)
+    new, old = (
+        make_message(1, make_picture(3), make_picture(4), after=timedelta(hours=1)),
+        make_message(2),
+    )
     for message in (new, old):
         ledger.store_message(message)
     assert list(ledger.messages()) == [old, new]
@@ -103,11 +106,14 @@ def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> Non
     copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
     new, old = (
         replace(
-            sent(number), sent_at=NOON + timedelta(hours=3 - number), pictures=(), clips=(clip,)
+            make_message(number),
+            sent_at=NOON + timedelta(hours=3 - number),
+            pictures=(),
+            clips=(clip,),
         )
         for number in (1, 2)
     )
-    for message in (new, sent(3), old):
+    for message in (new, make_message(3), old):
         ledger.store_message(message)
     ledger.put_copy_batch(new.id, 0, 0, (copy,))
     whole = replace(new, clips=(replace(clip, copies=(copy,)),))
@@ -115,37 +121,37 @@ def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> Non
 
 
 def test_trace_record_without_later_fields_is_read(vault: Vault, ledger: VaultLedger) -> None:
-    fields = msgspec.msgpack.decode(pack(traced(1)))
+    fields = msgspec.msgpack.decode(pack(make_trace(1)))
     for later in ("lost", "others", "compared", "span"):
         del fields[later]
     vault.put("trace", "00000001", msgspec.msgpack.encode(fields))
-    assert ledger.traces() == (traced(1),)
+    assert ledger.traces() == (make_trace(1),)
 
 
 def test_a_message_is_replaced_under_its_id(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1))
-    changed = replace(sent(1), caption=None)
+    ledger.store_message(make_message(1))
+    changed = replace(make_message(1), caption=None)
     ledger.store_message(changed)
     assert list(ledger.messages()) == [changed]
 
 
 def test_a_message_is_found_by_its_name_only(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1))
-    assert ledger.message_named("1-lunar-otter") == sent(1)
+    ledger.store_message(make_message(1))
+    assert ledger.message_named("1-lunar-otter") == make_message(1)
     for wrong in ("2-lunar-otter", "lunar-otter", "1-LUNAR-OTTER", ""):
         with pytest.raises(UnknownMessage):
             ledger.message_named(wrong)
 
 
 def names_found_by_reading_all(ledger: VaultLedger, name: str) -> set[str]:
-    """Return the names with the same words, found by reading every message."""
+    """Read every message, and return the message names with the same words as ``name``."""
     words = name.split("-", 1)[1]
     return {one.name for one in ledger.messages() if one.name.split("-", 1)[1] == words}
 
 
 def test_names_with_the_same_words_are_found_without_reading_messages(ledger: VaultLedger) -> None:
-    other = replace(sent(3), name=MessageName("3-lunar-otters"))
-    for message in (sent(1), sent(12), other):
+    other = replace(make_message(3), name=MessageName("3-lunar-otters"))
+    for message in (make_message(1), make_message(12), other):
         ledger.store_message(message)
     assert ledger.names_with_same_words("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
     assert ledger.names_with_same_words("7-lunar-otters") == {other.name}
@@ -154,31 +160,38 @@ def test_names_with_the_same_words_are_found_without_reading_messages(ledger: Va
 
 def test_name_of_a_rolled_back_message_is_free(vault: Vault, ledger: VaultLedger) -> None:
     with contextlib.suppress(KeyError), vault.transaction():
-        ledger.store_message(sent(1))
+        ledger.store_message(make_message(1))
         ledger.names_with_same_words("1-lunar-otter")
         raise KeyError
     assert ledger.names_with_same_words("1-lunar-otter") == set()
 
 
-NUMBERS = st.integers(1, 4)
-STEPS = st.one_of(
-    st.tuples(st.just("record"), NUMBERS, st.sampled_from(["lunar-otter", "solar-otter"]), NUMBERS),
-    st.tuples(st.just("forget"), NUMBERS, st.none(), st.none()),
+MESSAGE_NUMBERS = st.integers(1, 4)
+LEDGER_STEPS = st.one_of(
+    st.tuples(
+        st.just("record"),
+        MESSAGE_NUMBERS,
+        st.sampled_from(["lunar-otter", "solar-otter"]),
+        MESSAGE_NUMBERS,
+    ),
+    st.tuples(st.just("forget"), MESSAGE_NUMBERS, st.none(), st.none()),
     st.tuples(st.just("look"), st.none(), st.none(), st.none()),
 )
 
 
-@given(st.lists(STEPS, max_size=12))
+@given(st.lists(LEDGER_STEPS, max_size=12))
 def test_names_with_same_words_agree_with_reading_all_messages(
     steps: list[tuple[str, int, str, int]],
 ) -> None:
-    """This includes messages that get another name, and messages with the same name."""
+    """The random steps also rename messages and give several messages the same name."""
     ledger = VaultLedger(MemoryVault())
     for step, number, words, name_number in steps:
         if step == "record":
-            ledger.store_message(replace(sent(number), name=MessageName(f"{name_number}-{words}")))
+            ledger.store_message(
+                replace(make_message(number), name=MessageName(f"{name_number}-{words}"))
+            )
         elif step == "forget":
-            ledger.delete_message(sent(number).id)
+            ledger.delete_message(make_message(number).id)
         else:
             assert ledger.names_with_same_words("1-lunar-otter") == names_found_by_reading_all(
                 ledger, "1-lunar-otter"
@@ -187,19 +200,19 @@ def test_names_with_same_words_agree_with_reading_all_messages(
         assert ledger.names_with_same_words(name) == names_found_by_reading_all(ledger, name)
 
 
-def photo_of(name: str) -> Picture:
+def sample_photo(name: str) -> Picture:
     pixels = np.asarray(getattr(skimage.data, name)())[:300, :300]
     height, width, _ = pixels.shape
     return Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
 
 
-def mirrored_crop_of(whole: Picture) -> Picture:
-    """Return a crop of less than half of the picture, mirrored."""
+def mirror_and_crop(whole: Picture) -> Picture:
+    """Return a mirrored crop of less than half of the picture."""
     pixels = np.ascontiguousarray(np.asarray(whole)[60:260, 80:290][:, ::-1])
     return Picture(210, 200, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
 
 
-NAMES = ("astronaut", "coffee", "cat")
+PHOTO_NAMES = ("astronaut", "coffee", "cat")
 #: A picture search takes half a second, so ``make test`` runs it only on the vault of real devices.
 EACH_VAULT = pytest.mark.parametrize(
     "vault", [pytest.param("memory", marks=pytest.mark.nightly), "sqlcipher"], indirect=True
@@ -208,19 +221,19 @@ EACH_VAULT = pytest.mark.parametrize(
 
 def store_three_pictures(ledger: VaultLedger) -> list[Message]:
     """Store three messages of one photograph each, with picture records, and return them."""
-    messages = [sent(number, picture(number)) for number in range(3)]
-    for message, name in zip(messages, NAMES, strict=True):
+    messages = [make_message(number, make_picture(number)) for number in range(3)]
+    for message, name in zip(messages, PHOTO_NAMES, strict=True):
         ledger.store_message(message)
-        ledger.store_picture_record(message.id, 0, photo_of(name))
+        ledger.store_picture_record(message.id, 0, sample_photo(name))
     return messages
 
 
 @EACH_VAULT
-def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> None:
+def test_mirrored_crop_is_nearest_to_its_original(ledger: VaultLedger) -> None:
     messages = store_three_pictures(ledger)
     assert ledger.pictures_without_record() == ()
-    for message, name in zip(messages, NAMES, strict=True):
-        first, *others = ledger.pictures_to_compare(mirrored_crop_of(photo_of(name)))
+    for message, name in zip(messages, PHOTO_NAMES, strict=True):
+        first, *others = ledger.pictures_to_compare(mirror_and_crop(sample_photo(name)))
         assert (first.message, first.place) == (message.id, 0)
         assert first.is_likely
         assert not any(one.is_likely for one in others)
@@ -230,13 +243,13 @@ def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> No
 @EACH_VAULT
 def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) -> None:
     store_three_pictures(ledger)
-    again = sent(9, picture(3), picture(4))
+    again = make_message(9, make_picture(3), make_picture(4))
     ledger.store_message(again)
-    ledger.store_picture_record(again.id, 1, photo_of("coffee"))
-    first, second, *others = ledger.pictures_to_compare(photo_of("coffee"))
+    ledger.store_picture_record(again.id, 1, sample_photo("coffee"))
+    first, second, *others = ledger.pictures_to_compare(sample_photo("coffee"))
     assert first.look == second.look
     assert {(first.message, first.place), (second.message, second.place)} == {
-        (sent(1).id, 0),
+        (make_message(1).id, 0),
         (again.id, 1),
     }
     assert first.look not in {one.look for one in others}
@@ -244,13 +257,17 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
 
 @EACH_VAULT
 def test_existing_picture_record_works_like_a_computed_one(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1))
-    assert ledger.pictures_without_record() == ((sent(1).id, 0),)
-    assert ledger.picture_record(sent(1).id, 0) is None
-    ledger.store_existing_picture_record(sent(1).id, 0, make_picture_record(photo_of("coffee")))
-    assert ledger.picture_record(sent(1).id, 0) == make_picture_record(photo_of("coffee"))
+    ledger.store_message(make_message(1))
+    assert ledger.pictures_without_record() == ((make_message(1).id, 0),)
+    assert ledger.picture_record(make_message(1).id, 0) is None
+    ledger.store_existing_picture_record(
+        make_message(1).id, 0, make_picture_record(sample_photo("coffee"))
+    )
+    assert ledger.picture_record(make_message(1).id, 0) == make_picture_record(
+        sample_photo("coffee")
+    )
     assert ledger.pictures_without_record() == ()
-    (near,) = ledger.pictures_to_compare(mirrored_crop_of(photo_of("coffee")))
+    (near,) = ledger.pictures_to_compare(mirror_and_crop(sample_photo("coffee")))
     assert near.is_likely
 
 
@@ -258,7 +275,9 @@ def test_existing_picture_record_works_like_a_computed_one(ledger: VaultLedger) 
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = store_three_pictures(ledger)
     ledger.delete_message(coffee.id)
-    assert coffee.id not in {one.message for one in ledger.pictures_to_compare(photo_of("coffee"))}
+    assert coffee.id not in {
+        one.message for one in ledger.pictures_to_compare(sample_photo("coffee"))
+    }
     ledger.store_message(coffee)
     assert ledger.pictures_without_record() == ((coffee.id, 0),)
 
@@ -266,13 +285,12 @@ def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None
 def test_pictures_without_a_record_are_found_by_fingerprint(
     ledger: VaultLedger,
 ) -> None:
-    """The messages have no picture records. A rotated picture is found by its fingerprint, too."""
-    found = photo_of("astronaut")
+    found = sample_photo("astronaut")
     turned = Picture(300, 300, np.rot90(np.asarray(found)).tobytes(), found.encoding)
-    near = replace(picture(3), fingerprint=fingerprint(found))
-    ledger.store_message(sent(1, picture(128), near))
+    near = replace(make_picture(3), fingerprint=fingerprint(found))
+    ledger.store_message(make_message(1, make_picture(128), near))
     (place, far_place) = ledger.pictures_without_record()[::-1]
-    assert (place, far_place) == ((sent(1).id, 1), (sent(1).id, 0))
+    assert (place, far_place) == ((make_message(1).id, 1), (make_message(1).id, 0))
     for one in (found, turned):
         first, far = ledger.pictures_to_compare(one)
         assert (first.place, first.learnt, first.is_likely) == (1, False, True)
@@ -281,51 +299,53 @@ def test_pictures_without_a_record_are_found_by_fingerprint(
 
 
 def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
-    assert ledger.pictures_to_compare(photo_of("cat")) == ()
+    assert ledger.pictures_to_compare(sample_photo("cat")) == ()
 
 
 @EACH_VAULT
 def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) -> None:
     ledger = VaultLedger(vault)
     _, coffee, _ = store_three_pictures(ledger)
-    ledger.store_message(replace(coffee, pictures=(picture(1), picture(2))))
-    ledger.store_picture_record(coffee.id, 1, photo_of("cat"))
+    ledger.store_message(replace(coffee, pictures=(make_picture(1), make_picture(2))))
+    ledger.store_picture_record(coffee.id, 1, sample_photo("cat"))
     key = vault.keys("looks", coffee.id.hex())[0]
     vault.put("looks", key, (vault.get("looks", key) or b"")[:-3])
     again = VaultLedger(vault)
     assert again.pictures_without_record() == ((coffee.id, 0),)
-    assert {one.message for one in again.pictures_to_compare(photo_of("cat"))[:2]} == {
-        sent(2).id,
+    assert {one.message for one in again.pictures_to_compare(sample_photo("cat"))[:2]} == {
+        make_message(2).id,
         coffee.id,
     }
-    again.store_picture_record(coffee.id, 0, photo_of("coffee"))
-    assert again.pictures_to_compare(mirrored_crop_of(photo_of("coffee")))[0].message == coffee.id
+    again.store_picture_record(coffee.id, 0, sample_photo("coffee"))
+    assert (
+        again.pictures_to_compare(mirror_and_crop(sample_photo("coffee")))[0].message == coffee.id
+    )
 
 
 def test_one_message_is_read_with_the_copies_that_were_added(ledger: VaultLedger) -> None:
     for number in (1, 2):
-        ledger.store_message(sent(number))
+        ledger.store_message(make_message(number))
     more = Copy(RecipientId("caro"), Secret(b"t" * 32), b"i" * 32)
-    ledger.put_copy_batch(sent(1).id, 0, 1, (more,))
-    whole = ledger.message(sent(1).id)
+    ledger.put_copy_batch(make_message(1).id, 0, 1, (more,))
+    whole = ledger.message(make_message(1).id)
     assert [copy.to for copy in whole.pictures[0].copies] == ["ben", "caro"]
     assert ledger.message_named("1-lunar-otter") == whole
-    assert ledger.message(sent(2).id) == sent(2)
+    assert ledger.message(make_message(2).id) == make_message(2)
     with pytest.raises(UnknownMessage):
-        ledger.message(sent(3).id)
+        ledger.message(make_message(3).id)
 
 
 def test_traces_come_back_whole_and_oldest_first_beyond_nine(ledger: VaultLedger) -> None:
     for number in (2, 10, 1, 9):
-        ledger.record_trace(traced(number))
+        ledger.record_trace(make_trace(number))
     assert [trace.number for trace in ledger.traces()] == [1, 2, 9, 10]
-    assert ledger.traces()[0] == traced(1)
+    assert ledger.traces()[0] == make_trace(1)
 
 
 def test_ledger_survives_closing_and_opening(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        VaultLedger(vault).store_message(sent(1))
-        VaultLedger(vault).record_trace(traced(1))
+        VaultLedger(vault).store_message(make_message(1))
+        VaultLedger(vault).record_trace(make_trace(1))
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        assert VaultLedger(vault).message_named("1-lunar-otter") == sent(1)
-        assert VaultLedger(vault).traces() == (traced(1),)
+        assert VaultLedger(vault).message_named("1-lunar-otter") == make_message(1)
+        assert VaultLedger(vault).traces() == (make_trace(1),)

@@ -1,4 +1,4 @@
-"""Copies are added to a recorded message in batches."""
+"""Batches of copies are added to a message in the ledger."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from tests.device.store.test_ledger import KEY, picture, sent
+from tests.device.store.test_ledger import KEY, make_message, make_picture
 from tests.in_memory.vault import MemoryVault
 
 
@@ -25,47 +25,49 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VaultLedg
         yield VaultLedger(vault)
 
 
-def copies(*names: str) -> tuple[Copy, ...]:
+def make_copies(*names: str) -> tuple[Copy, ...]:
     return tuple(Copy(RecipientId(name), Secret(b"s" * 32), b"h" * 32) for name in names)
 
 
 def recipients(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
-    found = next(one for one in ledger.messages() if one.id == sent(number).id)
+    found = next(one for one in ledger.messages() if one.id == make_message(number).id)
     assert ledger.message_named(found.name) == found
     return [copy.to for copy in found.pictures[place].copies]
 
 
 def test_batches_follow_the_messages_own_copies_in_order(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1))
-    ledger.store_message(sent(2))
+    ledger.store_message(make_message(1))
+    ledger.store_message(make_message(2))
     for start in range(1, 400, 3):  # up to three digits: sorted as numbers, not as text
-        ledger.put_copy_batch(sent(1).id, 0, start, copies(*(f"p{start + k}" for k in range(3))))
+        ledger.put_copy_batch(
+            make_message(1).id, 0, start, make_copies(*(f"p{start + k}" for k in range(3)))
+        )
     assert recipients(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
     assert recipients(ledger, 2) == ["ben"]
 
 
 def test_batch_that_starts_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1))
-    ledger.put_copy_batch(sent(1).id, 0, 1, copies("ana", "caro"))
-    ledger.put_copy_batch(sent(1).id, 0, 3, copies("dan", "eva"))
-    ledger.put_copy_batch(sent(1).id, 0, 3, copies("dan"))
+    ledger.store_message(make_message(1))
+    ledger.put_copy_batch(make_message(1).id, 0, 1, make_copies("ana", "caro"))
+    ledger.put_copy_batch(make_message(1).id, 0, 3, make_copies("dan", "eva"))
+    ledger.put_copy_batch(make_message(1).id, 0, 3, make_copies("dan"))
     assert recipients(ledger, 1) == ["ben", "ana", "caro", "dan"]
-    ledger.put_copy_batch(sent(1).id, 0, 3, ())
+    ledger.put_copy_batch(make_message(1).id, 0, 3, ())
     assert recipients(ledger, 1) == ["ben", "ana", "caro"]
 
 
 def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1, picture(3), picture(4)))
-    ledger.put_copy_batch(sent(1).id, 1, 1, copies("ana"))
+    ledger.store_message(make_message(1, make_picture(3), make_picture(4)))
+    ledger.put_copy_batch(make_message(1).id, 1, 1, make_copies("ana"))
     assert (recipients(ledger, 1, 0), recipients(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
 
 
 def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
-    ledger.store_message(sent(1))
-    ledger.store_message(sent(2))
+    ledger.store_message(make_message(1))
+    ledger.store_message(make_message(2))
     for number in (1, 2):
-        ledger.put_copy_batch(sent(number).id, 0, 1, copies("ana"))
-    ledger.delete_message(sent(1).id)
-    ledger.store_message(sent(1))
-    ledger.store_message(replace(sent(2), caption=None))
+        ledger.put_copy_batch(make_message(number).id, 0, 1, make_copies("ana"))
+    ledger.delete_message(make_message(1).id)
+    ledger.store_message(make_message(1))
+    ledger.store_message(replace(make_message(2), caption=None))
     assert (recipients(ledger, 1), recipients(ledger, 2)) == (["ben"], ["ben"])

@@ -1,4 +1,4 @@
-"""A failed set-up deletes its lock file; a process that waited for it locks the next one."""
+"""A failed set-up is deleted with its lock file, while other processes may wait for the lock."""
 
 import os
 import threading

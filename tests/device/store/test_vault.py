@@ -1,4 +1,4 @@
-"""The same tests for the vault in memory and the one on SQLCipher in a folder."""
+"""Vaults: the vault in memory, and the SQLCipher vault in a folder."""
 
 import contextlib
 import io
@@ -30,10 +30,10 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from tests.in_memory.vault import MemoryVault
 
 KEY = Secret(bytes(range(32)))
-PLANTED = b"a sentence that only its owner reads"
+PLAINTEXT = b"a sentence that only its owner reads"
 
 
-class Planned(Exception):
+class PlannedError(Exception):
     """An error that a test raises on purpose."""
 
 
@@ -48,24 +48,24 @@ def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
 
 @pytest.fixture
 def open_vault(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
-    """Return a function that opens the vault in ``tmp_path``, and closes it first if necessary."""
+    """Return a function that opens the vault in ``tmp_path``, after closing it if it is open."""
     with contextlib.ExitStack() as open_ones:
 
-        def again() -> SqlcipherVault:
+        def close_and_open() -> SqlcipherVault:
             open_ones.close()
             return open_ones.enter_context(contextlib.closing(SqlcipherVault(tmp_path, KEY)))
 
-        yield again
+        yield close_and_open
 
 
 @pytest.mark.parametrize("sealed", [False, True])
 def test_file_deletion_is_rolled_back_with_its_transaction(vault: Vault, *, sealed: bool) -> None:
     blob = vault.store_sealed_file(b"data") if sealed else vault.store_file(b"data")
-    with contextlib.suppress(Planned), vault.transaction():
+    with contextlib.suppress(PlannedError), vault.transaction():
         vault.delete_file(blob)
         with pytest.raises(NoSuchBlob):
             vault.read_stored_file(blob)
-        raise Planned
+        raise PlannedError
     assert vault.read_stored_file(blob) == b"data"
     with vault.transaction():
         vault.delete_file(blob)
@@ -127,17 +127,17 @@ def test_keys_are_sorted_and_filtered_by_prefix(vault: Vault) -> None:
 
 
 def test_transaction_is_all_or_nothing(vault: Vault) -> None:
-    def fails() -> None:
+    def fail() -> None:
         with vault.transaction():
             vault.put("drawer", "kept", b"after")
             vault.put("drawer", "new", b"")
             vault.drop("drawer", "kept")
             assert vault.get("drawer", "kept") is None
-            raise Planned
+            raise PlannedError
 
     vault.put("drawer", "kept", b"before")
-    with pytest.raises(Planned):
-        fails()
+    with pytest.raises(PlannedError):
+        fail()
     assert list(vault.items("drawer")) == [("kept", b"before")]
     with vault.transaction():
         vault.put("drawer", "new", b"")
@@ -146,42 +146,42 @@ def test_transaction_is_all_or_nothing(vault: Vault) -> None:
 
 
 def test_nested_transaction_joins_the_outer_one(vault: Vault) -> None:
-    def outer_fails() -> None:
+    def fail_after_inner() -> None:
         with vault.transaction():
             with vault.transaction():
                 vault.put("drawer", "inner", b"")
             assert vault.get("drawer", "inner") == b""
-            raise Planned
+            raise PlannedError
 
-    def inner_fails() -> None:
+    def fail_in_inner() -> None:
         with vault.transaction():
             vault.put("drawer", "outer", b"")
             with vault.transaction():
                 vault.put("drawer", "inner", b"")
-                raise Planned
+                raise PlannedError
 
-    for fails in (outer_fails, inner_fails):
-        with pytest.raises(Planned):
-            fails()
+    for fail in (fail_after_inner, fail_in_inner):
+        with pytest.raises(PlannedError):
+            fail()
         assert list(vault.items("drawer")) == []
 
 
 def test_outer_transaction_may_catch_a_nested_failure(vault: Vault) -> None:
     with vault.transaction():
         vault.put("drawer", "outer", b"")
-        with contextlib.suppress(Planned), vault.transaction():
+        with contextlib.suppress(PlannedError), vault.transaction():
             vault.put("drawer", "inner", b"")
-            raise Planned
+            raise PlannedError
     assert [key for key, _ in vault.items("drawer")] == ["inner", "outer"]
 
 
 def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
     for _ in range(3):
-        with contextlib.suppress(Planned), vault.transaction(), vault.transaction():
-            raise Planned
+        with contextlib.suppress(PlannedError), vault.transaction(), vault.transaction():
+            raise PlannedError
     vault.put("drawer", "alone", b"")
-    with pytest.raises(Planned), vault.transaction():
-        raise Planned
+    with pytest.raises(PlannedError), vault.transaction():
+        raise PlannedError
     assert vault.get("drawer", "alone") == b""
 
 
@@ -226,10 +226,10 @@ def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
 
 def test_store_file_as_keeps_the_id_and_overwrites_nothing(vault: Vault) -> None:
     blob = BlobId(bytes(range(16)))
-    assert vault.store_file_as(blob, io.BytesIO(PLANTED))
-    assert vault.read_stored_file(blob) == PLANTED
+    assert vault.store_file_as(blob, io.BytesIO(PLAINTEXT))
+    assert vault.read_stored_file(blob) == PLAINTEXT
     sealed = vault.store_sealed_file(b"ciphertext")
-    for taken, content in ((blob, PLANTED), (sealed, b"ciphertext")):
+    for taken, content in ((blob, PLAINTEXT), (sealed, b"ciphertext")):
         more = io.BytesIO(b"another")
         assert not vault.store_file_as(taken, more)
         assert more.tell() == 0
@@ -243,17 +243,20 @@ def test_store_file_as_encrypts_unless_the_file_is_sealed(
     open_vault: Callable[[], SqlcipherVault], tmp_path: Path
 ) -> None:
     vault, blob = open_vault(), BlobId(bytes(16))
-    with contextlib.suppress(Planned), vault.transaction():
-        vault.store_file_as(blob, io.BytesIO(PLANTED))
-        raise Planned
+    with contextlib.suppress(PlannedError), vault.transaction():
+        vault.store_file_as(blob, io.BytesIO(PLAINTEXT))
+        raise PlannedError
     vault = open_vault()  # deletes files that have no row
     assert list((tmp_path / "files").iterdir()) == []
-    vault.store_file_as(blob, io.BytesIO(PLANTED))
-    assert PLANTED not in all_bytes_in(tmp_path / "files")
+    vault.store_file_as(blob, io.BytesIO(PLAINTEXT))
+    assert PLAINTEXT not in read_all_bytes(tmp_path / "files")
     other = BlobId(bytes(range(16)))
     assert vault.store_file_as(other, io.BytesIO(b"ciphertext"), sealed=True)
     vault = open_vault()
-    assert (vault.read_stored_file(blob), vault.read_stored_file(other)) == (PLANTED, b"ciphertext")
+    assert (vault.read_stored_file(blob), vault.read_stored_file(other)) == (
+        PLAINTEXT,
+        b"ciphertext",
+    )
     with vault.open_sealed_file(other) as file:
         assert file.read() == b"ciphertext"
 
@@ -261,31 +264,34 @@ def test_store_file_as_encrypts_unless_the_file_is_sealed(
 def test_new_vault_deletes_no_existing_files(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     left = tmp_path / "files" / bytes(16).hex()
-    left.write_bytes(PLANTED)
+    left.write_bytes(PLAINTEXT)
     SqlcipherVault(tmp_path, KEY).close()
-    assert left.read_bytes() == PLANTED
+    assert left.read_bytes() == PLAINTEXT
 
 
 def test_sealed_files_are_stored_unchanged_and_others_are_encrypted(
     open_vault: Callable[[], SqlcipherVault], tmp_path: Path
 ) -> None:
     vault = open_vault()
-    as_it_is, sealed = vault.store_sealed_file(b"ciphertext"), store_with_foreign_id(vault, PLANTED)
-    assert b"ciphertext" in all_bytes_in(tmp_path / "files")
-    assert PLANTED not in all_bytes_in(tmp_path / "files")
+    as_it_is, sealed = (
+        vault.store_sealed_file(b"ciphertext"),
+        store_with_foreign_id(vault, PLAINTEXT),
+    )
+    assert b"ciphertext" in read_all_bytes(tmp_path / "files")
+    assert PLAINTEXT not in read_all_bytes(tmp_path / "files")
     vault = open_vault()
     assert (vault.read_stored_file(as_it_is), vault.read_stored_file(sealed)) == (
         b"ciphertext",
-        PLANTED,
+        PLAINTEXT,
     )
 
 
 def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
-    """Somebody who can write to the folder but lacks the key cannot replace a sealed file."""
+    """Without the vault's key, nobody can replace a stored file by writing to the folder."""
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        blob = vault.store_file(PLANTED)
+        blob = vault.store_file(PLAINTEXT)
         (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
-        assert vault.read_stored_file(blob) == PLANTED
+        assert vault.read_stored_file(blob) == PLAINTEXT
         (tmp_path / "files" / blob.hex()).unlink()
         with pytest.raises(NoSuchBlob):
             vault.read_stored_file(blob)
@@ -298,23 +304,23 @@ def test_vault_content_survives_closing_and_opening(
     vault.put("drawer", "alone", b"1")
     with vault.transaction():
         vault.put("drawer", "together", b"2")
-    blob = vault.store_file(PLANTED)
+    blob = vault.store_file(PLAINTEXT)
     vault = open_vault()
     assert list(vault.items("drawer")) == [("alone", b"1"), ("together", b"2")]
-    assert vault.read_stored_file(blob) == PLANTED
+    assert vault.read_stored_file(blob) == PLAINTEXT
 
 
 def test_vault_content_survives_without_closing(tmp_path: Path) -> None:
     """The folder is copied while the vault is open, as a crash would leave it."""
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
         vault.put("drawer", "key", b"value")
-        blob = vault.store_file(PLANTED)
+        blob = vault.store_file(PLAINTEXT)
         with vault.transaction():
             vault.put("drawer", "half", b"")
             shutil.copytree(tmp_path / "one", tmp_path / "two")
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
         assert list(vault.items("drawer")) == [("key", b"value")]
-        assert vault.read_stored_file(blob) == PLANTED
+        assert vault.read_stored_file(blob) == PLAINTEXT
 
 
 def test_another_key_opens_nothing_and_changes_nothing(
@@ -337,13 +343,13 @@ def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
         SqlcipherVault(tmp_path, KEY, wait_s=0.1)
     with pytest.raises(WrongPassphrase):
         SqlcipherVault(tmp_path, Secret(bytes(32)))
-    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # neither of them keeps the lock
+    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # no failed attempt keeps the lock
 
 
 def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "new" / "home", KEY)) as vault:
         vault.put("drawer", "key", b"value")
-        vault.store_file(PLANTED)
+        vault.store_file(PLAINTEXT)
         home = tmp_path / "new" / "home"
         modes = {place.name: place.stat().st_mode & 0o777 for place in (home, *home.rglob("*"))}
     folders = {"home", "files"}
@@ -356,18 +362,18 @@ def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
 def test_folder_contains_no_plaintext(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         for number in range(50):
-            vault.put("drawer", f"planted key {number}", PLANTED * (number + 1))
-        vault.store_file(PLANTED * 3000)
-        while_open = all_bytes_in(tmp_path)
+            vault.put("drawer", f"planted key {number}", PLAINTEXT * (number + 1))
+        vault.store_file(PLAINTEXT * 3000)
+        while_open = read_all_bytes(tmp_path)
         vault.drop("drawer", "planted key 7")
-    for seen in (while_open, all_bytes_in(tmp_path)):
-        for planted in (PLANTED, b"planted key", b"drawer", KEY.reveal(), KEY.reveal().hex()):
+    for seen in (while_open, read_all_bytes(tmp_path)):
+        for planted in (PLAINTEXT, b"planted key", b"drawer", KEY.reveal(), KEY.reveal().hex()):
             needle = planted if isinstance(planted, bytes) else planted.encode()
             assert needle not in seen
             assert needle.decode("latin-1").encode("utf-16-le") not in seen
 
 
-def all_bytes_in(folder: Path) -> bytes:
+def read_all_bytes(folder: Path) -> bytes:
     files = [place for place in sorted(folder.rglob("*")) if place.is_file()]
     return b"\0".join(place.name.encode() + place.read_bytes() for place in files)
 
@@ -384,7 +390,7 @@ def test_encrypted_file_in_anothers_place_does_not_decrypt(tmp_path: Path) -> No
 
 def test_changed_or_truncated_file_does_not_decrypt(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        blob = vault.store_file(PLANTED * 3000)
+        blob = vault.store_file(PLAINTEXT * 3000)
         place = tmp_path / "files" / blob.hex()
         sealed = place.read_bytes()
         for changed in (sealed[:-1], sealed[:70_000], sealed[:-1] + b"\0", b"", sealed + b"\0"):
@@ -397,7 +403,7 @@ def test_changed_or_truncated_file_does_not_decrypt(tmp_path: Path) -> None:
 
 def test_file_of_another_vault_does_not_decrypt(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
-        blob = vault.store_file(PLANTED)
+        blob = vault.store_file(PLAINTEXT)
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
         shutil.copy(tmp_path / "one/files" / blob.hex(), tmp_path / "two/files" / blob.hex())
         with pytest.raises(DecryptionFailed):
@@ -444,7 +450,7 @@ CHANGES = st.lists(st.tuples(TABLES, KEYS, st.none() | st.binary(max_size=40)), 
 
 
 class VaultComparison(RuleBasedStateMachine):
-    """The vault on disk answers like the one in memory after any sequence of changes."""
+    """After any sequence of changes, the vault on disk and the vault in memory are equal."""
 
     blobs = Bundle("blobs")
 
@@ -461,24 +467,24 @@ class VaultComparison(RuleBasedStateMachine):
     @rule(changes=CHANGES)
     def change(self, changes: list[tuple[str, str, bytes | None]]) -> None:
         for vault in (self.disk, self.memory):
-            apply(vault, changes)
+            apply_changes(vault, changes)
 
-    @rule(outer=CHANGES, inner=CHANGES, fails=st.booleans(), caught=st.booleans())
+    @rule(outer=CHANGES, inner=CHANGES, fail=st.booleans(), caught=st.booleans())
     def change_together(
         self,
         outer: list[tuple[str, str, bytes | None]],
         inner: list[tuple[str, str, bytes | None]],
         *,
-        fails: bool,
+        fail: bool,
         caught: bool,
     ) -> None:
         for vault in (self.disk, self.memory):
-            with contextlib.suppress(Planned), vault.transaction():
-                apply(vault, outer)
-                with contextlib.suppress(Planned if caught else ()), vault.transaction():
-                    apply(vault, inner)
-                    if fails:
-                        raise Planned
+            with contextlib.suppress(PlannedError), vault.transaction():
+                apply_changes(vault, outer)
+                with contextlib.suppress(PlannedError if caught else ()), vault.transaction():
+                    apply_changes(vault, inner)
+                    if fail:
+                        raise PlannedError
 
     @rule(target=blobs, data=st.binary(max_size=40))
     def keep(self, data: bytes) -> tuple[BlobId, BlobId]:
@@ -491,7 +497,7 @@ class VaultComparison(RuleBasedStateMachine):
 
     @rule(names=blobs)
     def read(self, names: tuple[BlobId, BlobId]) -> None:
-        assert stored_or_none(self.disk, names[0]) == stored_or_none(self.memory, names[1])
+        assert read_file_or_none(self.disk, names[0]) == read_file_or_none(self.memory, names[1])
 
     @rule()
     def reopen(self) -> None:
@@ -506,7 +512,7 @@ class VaultComparison(RuleBasedStateMachine):
                 assert self.disk.get(table, key) == self.memory.get(table, key)
 
 
-def apply(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
+def apply_changes(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
     for table, key, record in changes:
         if record is None:
             vault.drop(table, key)
@@ -514,7 +520,7 @@ def apply(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
             vault.put(table, key, record)
 
 
-def stored_or_none(vault: Vault, blob: BlobId) -> bytes | None:
+def read_file_or_none(vault: Vault, blob: BlobId) -> bytes | None:
     try:
         return vault.read_stored_file(blob)
     except NoSuchBlob:
@@ -539,8 +545,8 @@ def test_file_without_a_committed_record_is_deleted_on_opening(tmp_path: Path) -
         raise RuntimeError("the process died here")
     vault.close()
     assert (tmp_path / "files" / lost.hex()).exists()
-    with contextlib.closing(SqlcipherVault(tmp_path, key)) as again:
-        assert again.read_stored_file(stays) == b"its record was committed"
+    with contextlib.closing(SqlcipherVault(tmp_path, key)) as close_and_open:
+        assert close_and_open.read_stored_file(stays) == b"its record was committed"
     assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
 
 
@@ -550,9 +556,9 @@ def test_appended_data_goes_to_the_end_of_the_file(vault: Vault) -> None:
     for piece in (b"one", b" and two"):
         with vault.append_to_sealed_file(part) as writer:
             writer.write(piece)
-    with contextlib.suppress(Planned), vault.append_to_sealed_file(part) as writer:
+    with contextlib.suppress(PlannedError), vault.append_to_sealed_file(part) as writer:
         writer.write(b", three")
-        raise Planned
+        raise PlannedError
     assert vault.sealed_file_size(part) == len(b"one and two, three")
     with vault.open_sealed_file(part) as reader:
         reader.seek(4)

@@ -51,7 +51,7 @@ from entrenous.media.sandbox.decoder_messages import (
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of as sound_container
 from tests.fuzz.target import Target, satisfies
-from tests.send.commands.hostile_files import honest
+from tests.send.commands.hostile_files import valid_copies
 
 _UNSOUND: Final = (Malformed, ValueError)
 _FORMATS: Final = tuple(PictureFormat)
@@ -97,7 +97,7 @@ def _check_copy(untrusted: bytes) -> None:
 def _copies() -> Iterable[bytes]:
     return [
         bytes([list(STRUCTURE_CHECKS_AND_DECODERS).index(kind)]) + data
-        for kind, data in honest().items()
+        for kind, data in valid_copies().items()
     ]
 
 
@@ -139,7 +139,7 @@ def _round_trip_of_prefix(read: Callable[[bytes], bytes]) -> Callable[[bytes], A
     return satisfies(lambda untrusted: _starts_with_result(untrusted, read), bool, _UNSOUND)
 
 
-def _saved(kind: str, **how: Any) -> bytes:
+def _encode_picture(kind: str, **how: Any) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (16, 16), (200, 30, 90)).save(out, kind, **how)
     return out.getvalue()
@@ -147,9 +147,19 @@ def _saved(kind: str, **how: Any) -> bytes:
 
 def _pictures() -> Iterable[bytes]:
     return [
-        _saved("JPEG"),
-        *(_saved("JPEG", progressive=True), _saved("PNG"), _saved("GIF"), _saved("BMP")),
-        *(_saved("WEBP"), _saved("WEBP", lossless=True), _saved("TIFF"), _saved("AVIF")),
+        _encode_picture("JPEG"),
+        *(
+            _encode_picture("JPEG", progressive=True),
+            _encode_picture("PNG"),
+            _encode_picture("GIF"),
+            _encode_picture("BMP"),
+        ),
+        *(
+            _encode_picture("WEBP"),
+            _encode_picture("WEBP", lossless=True),
+            _encode_picture("TIFF"),
+            _encode_picture("AVIF"),
+        ),
         _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(b"meta") + _box(b"mdat", b"pixels"),
     ]
 
@@ -220,8 +230,8 @@ def _pictures_with_places() -> Iterable[bytes]:
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
-        yield _saved(kind, exif=exif.tobytes())
-    yield _saved("WEBP", xmp=b"<x exif:GPSLatitude='50'/>")
+        yield _encode_picture(kind, exif=exif.tobytes())
+    yield _encode_picture("WEBP", xmp=b"<x exif:GPSLatitude='50'/>")
     yield from _pictures()
 
 

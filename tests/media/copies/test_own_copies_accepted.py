@@ -25,7 +25,7 @@ from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import write_picture
 from entrenous.media.sound_writer import write_sound, written_format
-from tests.send.commands.hostile_files import honest, hostile
+from tests.send.commands.hostile_files import make_hostile_files, valid_copies
 
 pytestmark = pytest.mark.slow
 
@@ -156,10 +156,10 @@ def test_every_clip_of_ours_passes(track: str) -> None:
 
 
 def test_every_kind_has_an_honest_example() -> None:
-    assert set(honest()) == set(STRUCTURE_CHECKS_AND_DECODERS)
+    assert set(valid_copies()) == set(STRUCTURE_CHECKS_AND_DECODERS)
 
 
 @pytest.mark.threat("hostile-files")
 def test_nothing_else_passes() -> None:
-    passed = [what for what, kind, data in hostile(1500) if passes(data, kind)]
+    passed = [what for what, kind, data in make_hostile_files(1500) if passes(data, kind)]
     assert passed == []

@@ -32,9 +32,9 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
         monkeypatch.setattr(socket, "getaddrinfo", no_lookup)
         fetched = polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 10**6)
     assert fetched.answer.status == 200
-    assert [one.name for one in proxy.asked] == ["pictures.example"] * 2 + ["cdn.example"] * 2
-    assert all(one.by_name for one in proxy.asked)
-    assert len({one.credentials for one in proxy.asked}) == 4  # a Tor circuit for each request
+    assert [one.name for one in proxy.requests] == ["pictures.example"] * 2 + ["cdn.example"] * 2
+    assert all(one.by_name for one in proxy.requests)
+    assert len({one.credentials for one in proxy.requests}) == 4  # a Tor circuit for each request
     wire = fetched.answer.wire
     assert wire is not None
     assert wire.request.startswith(b"GET /q HTTP/1.1\r\n")  # without the proxy's handshake
@@ -47,7 +47,7 @@ def test_redirect_to_a_local_address_is_refused_behind_a_proxy(site: Site, to: s
     site.pages["/p"] = redirect_reply(to)
     with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
         polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
-    assert {one.name for one in proxy.asked} == {"pictures.example"}
+    assert {one.name for one in proxy.requests} == {"pictures.example"}
 
 
 def test_no_request_is_sent_if_the_proxy_is_unreachable(site: Site) -> None:

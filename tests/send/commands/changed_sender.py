@@ -6,14 +6,14 @@ from typing import Any
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole
 from entrenous.send.message import make
 from entrenous.send.message.make import FileForDevice, seal_content
-from tests.send.commands.test_letters import Street
+from tests.send.commands.test_letters import CommandLine
 
-ROLES = {"image": FileRole.PICTURE, "video": FileRole.CLIP, "audio": FileRole.VOICE}
+ROLE_BY_MEDIA_KIND = {"image": FileRole.PICTURE, "video": FileRole.CLIP, "audio": FileRole.VOICE}
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
 
 
 def send_raw_files(
-    street: Street,
+    cli: CommandLine,
     files: Sequence[tuple[str, bytes]],
     *options: str,
     role: FileRole | None = None,
@@ -21,13 +21,16 @@ def send_raw_files(
 ) -> str:
     """Send these bytes unchanged from Ana to Ben, and return the message's name."""
     raw_files = tuple(
-        FileForDevice(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
+        FileForDevice(
+            ContentFile(kind, data, role or ROLE_BY_MEDIA_KIND.get(kind[:5], FileRole.PICTURE)),
+            None,
+        )
         for kind, data in files
     )
 
     def seal_raw_files(_: Any, *rest: Any) -> Any:
         return seal_content(raw_files, *rest)
 
-    with street.monkeypatch.context() as patched:
+    with cli.monkeypatch.context() as patched:
         patched.setattr(make, "seal_content", seal_raw_files)
-        return str(street.does("ana", "send", "--text", text, *TO_BEN, *options)["message"])
+        return str(cli.run_json("ana", "send", "--text", text, *TO_BEN, *options)["message"])

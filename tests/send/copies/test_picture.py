@@ -1,4 +1,4 @@
-"""Copies of a picture for other channels are recorded one by one before they are yielded."""
+"""Marked copies of a picture for other channels are in the ledger before they are yielded."""
 
 import numpy as np
 import pytest
@@ -19,12 +19,12 @@ SMALL_PICTURE = photo(width_px=160)  # a square: this file tests sizes and appea
 
 pytestmark = pytest.mark.slow
 
-TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
+RECIPIENTS = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 
 def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
     ana = network["ana"]
-    made = mark_picture_copies(SMALL_PICTURE, TO, None, ana.device)
+    made = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
     calls = ana.device.random_source.calls  # type: ignore[attr-defined]
     copies = [next(made)]
     assert ana.device.random_source.calls > calls  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
     copies.extend(made)
     (message,) = ana.device.ledger.messages()
     assert {name for name, _ in copies} == {message.name}
-    assert [copy.to for _, copy in copies] == TO
+    assert [copy.to for _, copy in copies] == RECIPIENTS
     assert len({copy.data for _, copy in copies}) == 3
     (picture,) = message.pictures
     assert [(copy.to, copy.sha256) for copy in picture.copies] == [
@@ -42,12 +42,11 @@ def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
     assert ana.device.vault.read_stored_file(picture.original) == SMALL_PICTURE
 
 
-@pytest.mark.parametrize("taken", [1, 2])
-def test_copies_yielded_before_a_stop_can_be_traced(network: Network, taken: int) -> None:
-    """When the user stops the program, all copies on disk are in the ledger."""
+@pytest.mark.parametrize("count", [1, 2])
+def test_copies_yielded_before_a_stop_can_be_traced(network: Network, count: int) -> None:
     ana = network["ana"]
-    made = mark_picture_copies(SMALL_PICTURE, TO, None, ana.device)
-    copies = [next(made)[1] for _ in range(taken)]
+    made = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
+    copies = [next(made)[1] for _ in range(count)]
     made.close()  # type: ignore[attr-defined]
     (message,) = ana.device.ledger.messages()
     (picture,) = message.pictures
@@ -58,11 +57,11 @@ def test_copies_yielded_before_a_stop_can_be_traced(network: Network, taken: int
 
 def test_original_features_are_stored_with_the_first_copy(network: Network) -> None:
     device = network["ana"].device
-    made = mark_picture_copies(SMALL_PICTURE, TO, None, device)
+    made = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, device)
     next(made)
     assert device.ledger.pictures_without_record() == ()
-    (near,) = device.ledger.pictures_to_compare(device.read_picture(SMALL_PICTURE))
-    assert near.is_likely
+    (candidate,) = device.ledger.pictures_to_compare(device.read_picture(SMALL_PICTURE))
+    assert candidate.is_likely
     made.close()  # type: ignore[attr-defined]
 
 
@@ -71,13 +70,13 @@ def test_every_message_gets_its_own_name(network: Network) -> None:
     names = {
         name
         for _ in range(2)
-        for name, _ in mark_picture_copies(SMALL_PICTURE, TO[:1], 100, ana.device)
+        for name, _ in mark_picture_copies(SMALL_PICTURE, RECIPIENTS[:1], 100, ana.device)
     }
     assert len(names) == 2
 
 
 def test_many_copies_keep_order_and_are_recorded_in_batches(network: Network) -> None:
-    """None of a hundred copies is missing or repeated, and the message is written once."""
+    """For a hundred copies, the vault writes the message once and at most 103 records in all."""
     ana = network["ana"]
     to = [RecipientId(f"person {number}") for number in range(100)]
     written: list[str] = []
@@ -100,39 +99,41 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(network: Network) ->
     assert len(written) <= 100 + 3
 
 
-@pytest.mark.parametrize("taken", [1, 5, 33])
-def test_ledger_names_only_yielded_copies(network: Network, taken: int) -> None:
+@pytest.mark.parametrize("count", [1, 5, 33])
+def test_ledger_names_only_yielded_copies(network: Network, count: int) -> None:
     ana = network["ana"]
     to = [RecipientId(f"person {number}") for number in range(60)]
     made = mark_picture_copies(SMALL_PICTURE, to, None, ana.device)
-    for _ in range(taken):
+    for _ in range(count):
         next(made)
     with pytest.raises(KeyboardInterrupt):
         made.throw(KeyboardInterrupt)
     (message,) = ana.device.ledger.messages()
-    assert [copy.to for copy in message.pictures[0].copies] == to[:taken]
+    assert [copy.to for copy in message.pictures[0].copies] == to[:count]
 
 
 def test_stop_before_the_first_copy_leaves_nothing(network: Network) -> None:
     ana = network["ana"]
 
-    def interrupted(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ana.device.ledger, "put_copy_batch", interrupted)
+        patch.setattr(ana.device.ledger, "put_copy_batch", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            next(mark_picture_copies(SMALL_PICTURE, TO, None, ana.device))
+            next(mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device))
     with pytest.raises(KeyboardInterrupt):
-        mark_picture_copies(SMALL_PICTURE, TO, None, ana.device).throw(KeyboardInterrupt)
+        mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device).throw(KeyboardInterrupt)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
 
 
 def test_copies_can_be_made_again_bit_for_bit(network: Network) -> None:
-    """An expert who checks a verdict has only the stored original and the secrets."""
+    """An expert needs only the stored original and the secrets to check a verdict."""
     ana = network["ana"]
-    made = [copy.data for _, copy in mark_picture_copies(SMALL_PICTURE, TO * 4, 120, ana.device)]
+    made = [
+        copy.data for _, copy in mark_picture_copies(SMALL_PICTURE, RECIPIENTS * 4, 120, ana.device)
+    ]
     (message,) = ana.device.ledger.messages()
     (sent,) = message.pictures
     picture = shrink_picture(

@@ -1,4 +1,4 @@
-"""Copies of a voice note differ, and are recorded before they are yielded."""
+"""Marked copies of a voice note differ, and are in the ledger before they are yielded."""
 
 from functools import cache
 
@@ -19,27 +19,27 @@ from entrenous.watermark.audio_mark import prepare_sound
 from tests.send.sounds import device_for_sounds
 from tests.trace.test_trace_picture import offline_device
 
-TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
+RECIPIENTS = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 
 @cache
-def note() -> bytes:
+def encode_voice_note() -> bytes:
     return coded(voice(3.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 def test_every_yielded_copy_is_in_the_ledger() -> None:
     device = device_for_sounds()
-    made = list(mark_sound_copies(note(), TO, device))
+    made = list(mark_sound_copies(encode_voice_note(), RECIPIENTS, device))
     (message,) = device.ledger.messages()
     (sent,) = message.sounds
     assert message.pictures == ()
     assert {name for name, _ in made} == {message.name}
-    assert [file.to for _, file in made] == [copy.to for copy in sent.copies] == TO
+    assert [file.to for _, file in made] == [copy.to for copy in sent.copies] == RECIPIENTS
     assert [sha256(file.data) for _, file in made] == [copy.sha256 for copy in sent.copies]
     assert len({file.data for _, file in made}) == 3
     assert {file.suffix for _, file in made} == {".ogg"}
-    assert device.vault.read_stored_file(sent.original) == note()
-    sound = read_sound(note())
+    assert device.vault.read_stored_file(sent.original) == encode_voice_note()
+    sound = read_sound(encode_voice_note())
     kept = compute_contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
     assert device.vault.read_stored_file(sent.contour) == kept
     assert sent.length_s == pytest.approx(3.0)
@@ -47,7 +47,7 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
 
 def test_copies_yielded_before_a_stop_can_be_traced() -> None:
     device = device_for_sounds()
-    made = mark_sound_copies(note(), TO, device)
+    made = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
     first = next(made)[1]
     made.close()
     (message,) = device.ledger.messages()
@@ -56,14 +56,14 @@ def test_copies_yielded_before_a_stop_can_be_traced() -> None:
 
 def test_unwritten_copy_is_removed_from_the_ledger() -> None:
     device = device_for_sounds()
-    made = mark_sound_copies(note(), TO, device)
+    made = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
     first = next(made)[1]
     next(made)
     with pytest.raises(CopyNotWritten):
         made.throw(CopyNotWritten())
     (message,) = device.ledger.messages()
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
-    made = mark_sound_copies(note(), TO, device)
+    made = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
     next(made)
     with pytest.raises(CopyNotWritten):
         made.throw(CopyNotWritten())
@@ -73,7 +73,7 @@ def test_unwritten_copy_is_removed_from_the_ledger() -> None:
 def test_copies_sound_like_the_original() -> None:
     device = device_for_sounds()
     wave = coded(voice(3.0, 16_000), 16_000, "pcm_s16le", "wav", 0)
-    ((_, file),) = mark_sound_copies(wave, TO[:1], device)
+    ((_, file),) = mark_sound_copies(wave, RECIPIENTS[:1], device)
     own, other = (np.asarray(read_sound(data)) for data in (wave, file.data))
     change = other - own
     assert 20.0 < 10 * np.log10(np.sum(own**2) / np.sum(change**2)) < 32.0
@@ -84,10 +84,10 @@ def test_unmarkable_sound_leaves_nothing() -> None:
     short = coded(voice(0.4, 48_000), 48_000, "pcm_s16le", "wav", 0)
     for data, error in ((b"no sound", NoSoundFound), (short, SoundTooShortToMark)):
         with pytest.raises(error):
-            next(mark_sound_copies(data, TO, device))
+            next(mark_sound_copies(data, RECIPIENTS, device))
     assert list(device.ledger.messages()) == []
 
 
 def test_missing_decoder_is_reported() -> None:
     with pytest.raises(DecoderDidNotStart):
-        next(mark_sound_copies(note(), TO, offline_device()))
+        next(mark_sound_copies(encode_voice_note(), RECIPIENTS, offline_device()))

@@ -1,4 +1,4 @@
-"""The pool keeps the order, works only a little ahead, and stops when its caller does."""
+"""The worker pool keeps the order of jobs, works only a little ahead, and stops on request."""
 
 import threading
 import time

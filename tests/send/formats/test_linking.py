@@ -1,4 +1,4 @@
-"""Link codes, link messages and sync notes have one encoding each and are read strictly."""
+"""Link codes, link messages and sync notes are read back, and invalid ones are refused."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -58,10 +58,10 @@ from entrenous.send.people.circles import CircleId
 from entrenous.send.tokens.token_ranges import LentToken
 
 DEVICE, MAILBOX, PERSON = DeviceId(b"d" * 16), MailboxId(b"m" * 16), PersonId(b"p" * 32)
-TOKEN, AT = Secret(b"t" * 32), datetime(2026, 11, 25, 12, tzinfo=UTC)
-CODE = LinkCode("https://relay.example", MAILBOX, TOKEN)
-LENT = (LentToken(0, TOKEN), LentToken(7, TOKEN))
-MESSAGES: list[LinkMessage] = [
+TOKEN, CHANGED_AT = Secret(b"t" * 32), datetime(2026, 11, 25, 12, tzinfo=UTC)
+LINK_CODE = LinkCode("https://relay.example", MAILBOX, TOKEN)
+LENT_TOKENS = (LentToken(0, TOKEN), LentToken(7, TOKEN))
+LINK_MESSAGES: list[LinkMessage] = [
     LinkRequest(MAILBOX, TOKEN, b"h" * 32),
     LinkAnswer(b"k" * 32, b"x" * 1216),
     LinkReveal(b"k" * 32, b"sealed"),
@@ -76,25 +76,34 @@ GRANT = NewDeviceGrant(
     master=Secret(b"s" * 64),
     name="phone",
     siblings=(
-        IntroducedDevice(LinkedDevice(DEVICE, "laptop", TOKEN), LENT),
+        IntroducedDevice(LinkedDevice(DEVICE, "laptop", TOKEN), LENT_TOKENS),
         IntroducedDevice(LinkedDevice(DeviceId(b"e" * 16), "tablet", None), ()),
     ),
     proof=b"w" * 32,
 )
-SHARED: list[SharedRecord] = [
+SHARED_RECORDS: list[SharedRecord] = [
     *(
-        SharedContact(PERSON, AT, "Ben", trust, AT, b"card", receipts, ((DEVICE, LENT),))
+        SharedContact(
+            PERSON,
+            CHANGED_AT,
+            "Ben",
+            trust,
+            CHANGED_AT,
+            b"card",
+            receipts,
+            ((DEVICE, LENT_TOKENS),),
+        )
         for trust in Trust
         for receipts in (None, True, False)
     ),
-    SharedForgottenContact(PERSON, AT),
-    SharedCircle(CircleId(b"c" * 16), AT, "friends", (PERSON,), AT),
-    SharedCircle(CircleId(b"c" * 16), AT, None, (), AT),
-    SharedCloseToken(DEVICE, AT, "phone", TOKEN),
-    SharedBlock(PERSON, AT, False),
+    SharedForgottenContact(PERSON, CHANGED_AT),
+    SharedCircle(CircleId(b"c" * 16), CHANGED_AT, "friends", (PERSON,), CHANGED_AT),
+    SharedCircle(CircleId(b"c" * 16), CHANGED_AT, None, (), CHANGED_AT),
+    SharedCloseToken(DEVICE, CHANGED_AT, "phone", TOKEN),
+    SharedBlock(PERSON, CHANGED_AT, False),
     SharedMailboxes(
         DEVICE,
-        AT,
+        CHANGED_AT,
         tuple(
             LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), TOKEN, what)
             for what in MailboxUse
@@ -104,12 +113,12 @@ SHARED: list[SharedRecord] = [
 
 
 def test_written_values_are_read_back() -> None:
-    assert read_link_code(write_link_code(CODE)) == CODE
-    for message in MESSAGES:
+    assert read_link_code(write_link_code(LINK_CODE)) == LINK_CODE
+    for message in LINK_MESSAGES:
         assert read_link_message(write_link_message(message)) == message
     assert read_offer(write_offer(OFFER)) == OFFER
     assert read_grant(write_grant(GRANT)) == GRANT
-    for shared in SHARED:
+    for shared in SHARED_RECORDS:
         assert read_sync_note(write_sync_note(shared)) == shared
 
 
@@ -133,7 +142,7 @@ def test_a_sync_note_lists_each_mailbox_once() -> None:
     home = LinkedMailbox("https://relay.example", MAILBOX, TOKEN, MailboxUse.PRESENT)
     for homes in ((), (home, replace(home, what=MailboxUse.LEFT)), (home,) * 9):
         with pytest.raises(ValueError, match="specification"):
-            write_sync_note(SharedMailboxes(DEVICE, AT, homes))
+            write_sync_note(SharedMailboxes(DEVICE, CHANGED_AT, homes))
 
 
 @pytest.mark.threat("broken-formats")
@@ -156,7 +165,7 @@ def test_random_bytes_are_refused(noise: bytes) -> None:
 
 @given(st.integers(0, 400), st.integers(1, 255))
 def test_a_changed_byte_gives_another_message_or_an_error(place: int, by: int) -> None:
-    for message in MESSAGES[:2]:
+    for message in LINK_MESSAGES[:2]:
         encoded = bytearray(write_link_message(message))
         encoded[place % len(encoded)] ^= by
         try:

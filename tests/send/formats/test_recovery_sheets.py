@@ -1,4 +1,4 @@
-"""Recovery sheets are read back, and a typing error is detected."""
+"""Recovery sheets are read back, and typing errors are detected."""
 
 import pytest
 from hypothesis import given
@@ -10,18 +10,18 @@ from entrenous.device.recovery_sheet import NotARecoverySheet, RecoverySheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 
 
-def binary(size: int) -> st.SearchStrategy[bytes]:
+def bytes_of_length(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
-sheets = st.builds(
+recovery_sheets = st.builds(
     RecoverySheet,
-    binary(32).map(PersonId),
-    binary(64).map(Secret),
+    bytes_of_length(32).map(PersonId),
+    bytes_of_length(64).map(Secret),
     st.just("https://relay.example"),
-    binary(16).map(MailboxId),
-    binary(32).map(Secret),
-    binary(64).map(Secret),
+    bytes_of_length(16).map(MailboxId),
+    bytes_of_length(32).map(Secret),
+    bytes_of_length(64).map(Secret),
 )
 SHEET = RecoverySheet(
     PersonId(b"p" * 32),
@@ -31,10 +31,10 @@ SHEET = RecoverySheet(
     Secret(b"c" * 32),
     Secret(b"o" * 64),
 )
-WRITTEN = write_sheet(SHEET)
+SHEET_TEXT = write_sheet(SHEET)
 
 
-@given(sheets)
+@given(recovery_sheets)
 def test_a_recovery_sheet_is_read_back(sheet: RecoverySheet) -> None:
     text = write_sheet(sheet)
     assert read_sheet(text) == sheet
@@ -42,18 +42,18 @@ def test_a_recovery_sheet_is_read_back(sheet: RecoverySheet) -> None:
     assert max(map(len, text.splitlines())) <= 85
 
 
-@given(st.integers(21, len(WRITTEN) - 2), st.sampled_from("AQgw0-_"))
+@given(st.integers(21, len(SHEET_TEXT) - 2), st.sampled_from("AQgw0-_"))
 def test_one_wrong_character_in_a_sheet_is_detected(place: int, wrong: str) -> None:
-    if WRITTEN[place] in ("\n", wrong):
+    if SHEET_TEXT[place] in ("\n", wrong):
         return
     with pytest.raises(NotARecoverySheet, match="character"):
-        read_sheet(WRITTEN[:place] + wrong + WRITTEN[place + 1 :])
+        read_sheet(SHEET_TEXT[:place] + wrong + SHEET_TEXT[place + 1 :])
 
 
-@given(st.integers(0, len(WRITTEN) - 2))
-def test_half_a_sheet_is_refused(length: int) -> None:
+@given(st.integers(0, len(SHEET_TEXT) - 2))
+def test_truncated_sheet_is_refused(length: int) -> None:
     with pytest.raises(NotARecoverySheet):
-        read_sheet(WRITTEN[:length])
+        read_sheet(SHEET_TEXT[:length])
 
 
 @given(st.text(max_size=300) | st.text(max_size=99).map("entrenous-recovery:2:".__add__))

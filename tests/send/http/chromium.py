@@ -21,8 +21,8 @@ _POLL_S = 0.02
 class Browser:
     """One page of a running browser."""
 
-    def __init__(self, questions: FileIO, answers: FileIO) -> None:
-        self._questions, self._answers = questions, answers
+    def __init__(self, commands: FileIO, replies: FileIO) -> None:
+        self._commands, self._replies = commands, replies
         self._number, self._rest = 0, b""
         self._session: str | None = None
         (page,) = [
@@ -39,13 +39,13 @@ class Browser:
         return answer["result"]
 
     def _call_or_error(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command and return its result or error; events in between are dropped."""
+        """Send a command and return its result or error; drop the events before the answer."""
         self._number += 1
         request = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
             request["sessionId"] = self._session
-        self._questions.write(json.dumps(request).encode() + b"\0")
-        while (answer := self._message()).get("id") != self._number:
+        self._commands.write(json.dumps(request).encode() + b"\0")
+        while (answer := self._read_message()).get("id") != self._number:
             pass
         return answer
 
@@ -74,16 +74,16 @@ class Browser:
             return False
         return bool(answer["result"]["result"].get("value"))
 
-    def set_scripts(self, *, on: bool) -> None:
+    def set_scripts_enabled(self, *, on: bool) -> None:
         """Enable or disable scripts on the following pages."""
         self.call("Emulation.setScriptExecutionDisabled", value=not on)
 
-    def mouse(self, kind: str, at: tuple[float, float]) -> None:
+    def send_mouse_event(self, kind: str, at: tuple[float, float]) -> None:
         self.call(
             "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1
         )
 
-    def key(self, key: str) -> None:
+    def press_key(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
 
@@ -112,19 +112,19 @@ class Browser:
             assert monotonic() < end, selector
             sleep(_POLL_S)
 
-    def press(self, selector: str) -> None:
+    def click(self, selector: str) -> None:
         """Click on an element."""
         at = self.wait_for(selector)
         for kind in ("mousePressed", "mouseReleased"):
-            self.mouse(kind, at)
+            self.send_mouse_event(kind, at)
 
     def screenshot(self) -> bytes:
         """Return a screenshot of the page as a PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
-    def _message(self) -> dict[str, Any]:
+    def _read_message(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            part = self._answers.read(1 << 16)
+            part = self._replies.read(1 << 16)
             assert part, "the browser has ended"
             self._rest += part
         message, _, self._rest = self._rest.partition(b"\0")
@@ -133,12 +133,12 @@ class Browser:
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Browser]:
+def start_chromium(profile: Path) -> Iterator[Browser]:
     """Start Chromium with a profile folder, and stop it at the end."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed")
-    browser_in, questions = os.pipe()
-    answers, browser_out = os.pipe()
+    browser_in, commands_fd = os.pipe()
+    replies_fd, browser_out = os.pipe()
     command = [
         *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
         *("--remote-debugging-pipe", f"--user-data-dir={profile}", "--disable-dev-shm-usage"),
@@ -154,8 +154,8 @@ def chromium(profile: Path) -> Iterator[Browser]:
     os.close(browser_in)
     os.close(browser_out)
     with (
-        os.fdopen(questions, "wb", buffering=0) as commands,
-        os.fdopen(answers, "rb", 0) as replies,
+        os.fdopen(commands_fd, "wb", buffering=0) as commands,
+        os.fdopen(replies_fd, "rb", 0) as replies,
     ):
         try:
             yield Browser(commands, replies)
