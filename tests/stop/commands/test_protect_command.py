@@ -26,7 +26,7 @@ from tests.clips import encode_clip, hand_held_frames
 from tests.send.commands.test_letters import CommandLine, CommandResult
 from tests.send.message.talkers import voice_note
 from tests.stop.http.conftest import URL, AsgiTransport
-from tests.stop.http.test_registration_requests import decision
+from tests.stop.http.test_registration_requests import upload_and_get_decision
 from tests.stop.platform_for_tests import png
 from tests.trace.test_trace_file import with_sound
 from tests.village.world import photo
@@ -206,10 +206,10 @@ def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
         subprocess.run((*asked, *how), check=True, timeout=60)
     claim = cli.run_json("ana", "protect", "talk.mp4", *GATE_OPTIONS)["claim"]
     for posted in (small, bare):
-        assert decision(gate_client, posted.read_bytes()) == "hold"
+        assert upload_and_get_decision(gate_client, posted.read_bytes()) == "hold"
     cli.run_json("ana", "unprotect", claim)
     for posted in (small, bare):
-        assert decision(gate_client, posted.read_bytes()) == "let through"
+        assert upload_and_get_decision(gate_client, posted.read_bytes()) == "let through"
 
 
 @pytest.mark.real

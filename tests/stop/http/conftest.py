@@ -26,7 +26,7 @@ from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
 
 URL = "http://127.0.0.1:7802"
-SETTINGS = b'appeal_url = "https://platform.example/appeal"'
+GATE_TOML = b'appeal_url = "https://platform.example/appeal"'
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def access() -> GateAccess:
         operator=Secret(b"operator-token"),
         uploader=Secret(b"uploader-token"),
         upload_bytes_max=1_000_000,
-        appeal_url=parse_gate_settings(SETTINGS).http.appeal_url,
+        appeal_url=parse_gate_settings(GATE_TOML).http.appeal_url,
     )
 
 
@@ -83,12 +83,13 @@ class AsgiTransport(httpx.BaseTransport):
 
 @pytest.fixture
 def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    """Yield an HTTP client of the gate, without a token."""
     with httpx.Client(transport=AsgiTransport(gate_app(platform, access)), base_url=URL) as client:
         yield client
 
 
 @pytest.fixture
 def device_gate(platform: Platform, access: GateAccess) -> Iterator[RegistrationClient]:
-    """Yield the client that a person's device uses."""
+    """Yield the client of the gate that a person's device uses."""
     with httpx.Client(transport=AsgiTransport(gate_app(platform, access))) as client:
         yield RegistrationClient(URL, client)

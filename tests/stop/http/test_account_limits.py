@@ -1,4 +1,4 @@
-"""Limits per account and hour: beyond them, a match and a miss get the same answer."""
+"""Limits on the uploads of one account in an hour."""
 
 import logging
 from dataclasses import replace
@@ -37,30 +37,30 @@ def access(access: GateAccess) -> GateAccess:
     return replace(access, uploads_per_account=4, refused_per_account=2)
 
 
-def register(gate: RegistrationClient, pixels: Any) -> ClaimId:
+def register_picture(gate: RegistrationClient, pixels: Any) -> ClaimId:
     made = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=new_device())
     return made.claim
 
 
 @pytest.fixture
-def quarantined(device_gate: RegistrationClient, her_picture: Any) -> bytes:
-    """Register a picture; return an upload of it that is quarantined."""
-    register(device_gate, her_picture)
+def quarantined_upload(device_gate: RegistrationClient, her_picture: Any) -> bytes:
+    """Register a picture; return a JPEG of it, which the gate quarantines."""
+    register_picture(device_gate, her_picture)
     return jpeg(her_picture)
 
 
 @pytest.fixture
-def refused(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> bytes:
-    """Register and confirm a picture; return an upload of it that is refused."""
-    platform.bank.apply_event(register(device_gate, her_picture), ClaimEvent.CONFIRM)
+def refused_upload(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> bytes:
+    """Register and confirm a picture; return a JPEG of it, which the gate refuses."""
+    platform.bank.apply_event(register_picture(device_gate, her_picture), ClaimEvent.CONFIRM)
     return jpeg(her_picture)
 
 
-def upload(web: httpx.Client, data: bytes, headers: dict[str, str]) -> httpx.Response:
+def send_upload(web: httpx.Client, data: bytes, headers: dict[str, str]) -> httpx.Response:
     return web.post("/v1/uploads", files={"file": ("x", data)}, headers=headers)
 
 
-def comparable(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def comparable_parts(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     return answer.status_code, answer.content, sorted(answer.headers.items())
 
 
@@ -69,91 +69,103 @@ def comparable(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]
 def test_over_limit_match_and_miss_get_the_same_answer(
     web: httpx.Client,
     clock: SettableClock,
-    quarantined: bytes,
+    quarantined_upload: bytes,
     other_picture: Any,
     who: dict[str, str],
 ) -> None:
-    hit, miss = quarantined, jpeg(other_picture)
+    hit, miss = quarantined_upload, jpeg(other_picture)
     clock.advance(minutes=20)
-    assert [upload(web, data, who).status_code for data in (hit, hit, miss, hit)] == [200] * 4
-    over_limit = [upload(web, data, who) for data in (hit, miss, b"no picture")]
-    assert comparable(over_limit[0]) == comparable(over_limit[1]) == comparable(over_limit[2])
+    assert [send_upload(web, data, who).status_code for data in (hit, hit, miss, hit)] == [200] * 4
+    over_limit = [send_upload(web, data, who) for data in (hit, miss, b"no picture")]
+    assert (
+        comparable_parts(over_limit[0])
+        == comparable_parts(over_limit[1])
+        == comparable_parts(over_limit[2])
+    )
     assert (over_limit[0].status_code, over_limit[0].headers["retry-after"]) == (429, "2400")
     problem = over_limit[0].json()
     assert problem["type"] == "urn:entrenous:unreachable:too-many-uploads"
     assert "Try again in 40 minutes" in problem["detail"]
     assert "here: https://platform.example/appeal" in problem["detail"]
-    assert upload(web, miss, BEN).status_code == 200
+    assert send_upload(web, miss, BEN).status_code == 200
     clock.advance(hours=1)
-    assert upload(web, hit, who).status_code == 200
+    assert send_upload(web, hit, who).status_code == 200
 
 
 @pytest.mark.threat("probing-registered")
 def test_refused_uploads_have_a_lower_limit(
-    web: httpx.Client, refused: bytes, other_picture: Any
+    web: httpx.Client, refused_upload: bytes, other_picture: Any
 ) -> None:
-    answers = [upload(web, refused, ANA) for _ in range(3)]
+    answers = [send_upload(web, refused_upload, ANA) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert comparable(upload(web, jpeg(other_picture), ANA)) == comparable(answers[-1])
-    assert upload(web, refused, BEN).json()["decision"] == "refuse"
+    assert comparable_parts(send_upload(web, jpeg(other_picture), ANA)) == comparable_parts(
+        answers[-1]
+    )
+    assert send_upload(web, refused_upload, BEN).json()["decision"] == "refuse"
 
 
 def test_quarantined_uploads_count_like_accepted_ones(
-    web: httpx.Client, quarantined: bytes
+    web: httpx.Client, quarantined_upload: bytes
 ) -> None:
-    """Otherwise repeating an upload until the limit would reveal whether it matches."""
-    answers = [upload(web, quarantined, UPLOADER).status_code for _ in range(5)]
+    """If only accepted uploads counted, the limit would reveal whether an upload matches."""
+    answers = [send_upload(web, quarantined_upload, UPLOADER).status_code for _ in range(5)]
     assert answers == [200] * 4 + [429]
 
 
-def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, refused: bytes) -> None:
+def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, refused_upload: bytes) -> None:
     """Uploads without an account count as one account."""
-    assert {upload(web, refused, OPERATOR).status_code for _ in range(6)} == {200}
+    assert {send_upload(web, refused_upload, OPERATOR).status_code for _ in range(6)} == {200}
 
 
 @pytest.mark.threat("probing-registered")
 def test_unknown_accounts_are_limited_too(
-    web: httpx.Client, refused: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
+    web: httpx.Client, refused_upload: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uploads without a match are not limited, since many people share this account."""
+    """Only refusals count for uploads without an account, because many people share it."""
     monkeypatch.setattr(access_module, "_ANONYMOUS_LIMIT_FACTOR", 2)
-    assert {upload(web, jpeg(other_picture), OPERATOR).status_code for _ in range(6)} == {200}
-    answers = [upload(web, refused, OPERATOR) for _ in range(5)]
+    assert {send_upload(web, jpeg(other_picture), OPERATOR).status_code for _ in range(6)} == {200}
+    answers = [send_upload(web, refused_upload, OPERATOR) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
-    assert comparable(upload(web, jpeg(other_picture), OPERATOR)) == comparable(answers[-1])
-    assert upload(web, refused, ANA).json()["decision"] == "refuse"
+    assert comparable_parts(send_upload(web, jpeg(other_picture), OPERATOR)) == comparable_parts(
+        answers[-1]
+    )
+    assert send_upload(web, refused_upload, ANA).json()["decision"] == "refuse"
 
 
 @pytest.mark.threat("shadow-acts")
-def test_shadow_mode_counts_no_uploads(web: httpx.Client, refused: bytes) -> None:
-    """Otherwise uploads beyond a limit would be published without being judged."""
+def test_shadow_mode_counts_no_uploads(web: httpx.Client, refused_upload: bytes) -> None:
+    """A hook in shadow mode would publish an upload beyond a limit without a decision."""
     shadow = {**ANA, "Entrenous-Publishes": "all"}
-    answers = [upload(web, refused, shadow).json() for _ in range(6)]
+    answers = [send_upload(web, refused_upload, shadow).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in answers} == {("refuse", True)}
     listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
     assert {one["case"] for one in listed} == {one["case"] for one in answers}
-    assert upload(web, refused, ANA).json()["decision"] == "refuse"
-    assert upload(web, refused, {**UPLOADER, "Entrenous-Publishes": "all"}).json()["appeal"]
+    assert send_upload(web, refused_upload, ANA).json()["decision"] == "refuse"
+    assert send_upload(web, refused_upload, {**UPLOADER, "Entrenous-Publishes": "all"}).json()[
+        "appeal"
+    ]
     assert len(web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]) == 6
 
 
-@pytest.mark.parametrize("word", ["", "nothing", "everything", "All", "held,all"])
-def test_publishes_header_accepts_two_values(
-    web: httpx.Client, other_picture: Any, word: str
+@pytest.mark.parametrize("value", ["", "nothing", "everything", "All", "held,all"])
+def test_invalid_publishes_header_is_refused_from_the_operator(
+    web: httpx.Client, other_picture: Any, value: str
 ) -> None:
-    answer = upload(web, jpeg(other_picture), {**OPERATOR, "Entrenous-Publishes": word})
+    answer = send_upload(web, jpeg(other_picture), {**OPERATOR, "Entrenous-Publishes": value})
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
     assert (
-        upload(web, jpeg(other_picture), {**UPLOADER, "Entrenous-Publishes": word}).status_code
+        send_upload(
+            web, jpeg(other_picture), {**UPLOADER, "Entrenous-Publishes": value}
+        ).status_code
         == 200
     )
 
 
 def test_account_header_of_an_uploader_is_ignored(web: httpx.Client, other_picture: Any) -> None:
     odd = [{**UPLOADER, "Entrenous-Account": name} for name in "abcde"]
-    answers = [upload(web, jpeg(other_picture), headers).status_code for headers in odd]
+    answers = [send_upload(web, jpeg(other_picture), headers).status_code for headers in odd]
     assert answers == [200] * 4 + [429]
-    assert upload(web, b"x", {**UPLOADER, "Entrenous-Account": " "}).status_code == 429
+    assert send_upload(web, b"x", {**UPLOADER, "Entrenous-Account": " "}).status_code == 429
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
@@ -165,13 +177,12 @@ def test_malformed_account_name_is_refused(
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad account")
 
 
-def test_upload_refused_as_busy_is_not_counted(
+def test_upload_refused_by_a_busy_gate_is_not_counted(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    """An upload that a busy gate did not take may be sent again."""
     no_slots = replace(access, uploads_at_once=0)
     with httpx.Client(transport=AsgiTransport(gate_app(platform, no_slots)), base_url=URL) as web:
-        answers = [upload(web, jpeg(other_picture), ANA) for _ in range(6)]
+        answers = [send_upload(web, jpeg(other_picture), ANA) for _ in range(6)]
     assert {answer.json()["title"] for answer in answers} == {"Gate busy"}
 
 
@@ -181,7 +192,7 @@ def test_account_name_is_neither_stored_nor_logged(
     caplog.set_level(logging.DEBUG)
     counter, other = (AccountCounter(access, Secret(key * 32)) for key in (b"a", b"b"))
     names = [
-        each.counted_names(_request(b"ana@example.org"), TokenRole.OPERATOR)
+        each.counted_names(_make_request(b"ana@example.org"), TokenRole.OPERATOR)
         for each in (counter, other)
     ]
     assert names[0] != names[1]  # each process has its own key
@@ -215,7 +226,7 @@ def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
     counter = AccountCounter(
         replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32))
     )
-    names = counter.counted_names(_request(b"", address), TokenRole.UPLOADER)
+    names = counter.counted_names(_make_request(b"", address), TokenRole.UPLOADER)
     for _ in range(1000):
         counter.count_or_refuse(names, NOON)
         counter.count_refusal(names, NOON)
@@ -225,28 +236,29 @@ def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:
     counter = AccountCounter(access, Secret(bytes(32)))
     for number in range(4):
         counter.count_or_refuse(
-            counter.counted_names(_request(b"", f"2001:db8:1:2::{number}"), TokenRole.UPLOADER),
+            counter.counted_names(
+                _make_request(b"", f"2001:db8:1:2::{number}"), TokenRole.UPLOADER
+            ),
             NOON,
         )
     with pytest.raises(TooManyUploads):
         counter.count_or_refuse(
-            counter.counted_names(_request(b"", "2001:db8:1:2:ffff::9"), TokenRole.UPLOADER), NOON
+            counter.counted_names(_make_request(b"", "2001:db8:1:2:ffff::9"), TokenRole.UPLOADER),
+            NOON,
         )
     counter.count_or_refuse(
-        counter.counted_names(_request(b"", "2001:db8:1:3::9"), TokenRole.UPLOADER), NOON
+        counter.counted_names(_make_request(b"", "2001:db8:1:3::9"), TokenRole.UPLOADER), NOON
     )
 
 
-def _request(account: bytes, address: str = "192.0.2.1") -> Any:
+def _make_request(account: bytes, address: str = "192.0.2.1") -> Any:
     headers = [(b"entrenous-account", account)] if account else []
     return Request({"type": "http", "headers": headers, "client": (address, 1)})
 
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_account_limits_hold_in_a_running_gate(
-    tmp_path: Path, other_picture: Any
-) -> None:
+def test_account_limits_hold_in_a_running_gate(tmp_path: Path, other_picture: Any) -> None:
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("uploads_per_account = 3\n")
@@ -256,12 +268,12 @@ def test_account_limits_hold_in_a_running_gate(
         httpx.Client(base_url=gate.url, timeout=60) as web,
     ):
         ana, ben = ({**gate.operator_headers, "Entrenous-Account": name} for name in ("ana", "ben"))
-        answers = [upload(web, jpeg(other_picture), ana) for _ in range(4)]
+        answers = [send_upload(web, jpeg(other_picture), ana) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
         assert int(answers[-1].headers["retry-after"]) <= 3600
-        assert upload(web, jpeg(other_picture), ben).status_code == 200
+        assert send_upload(web, jpeg(other_picture), ben).status_code == 200
         uploader = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
-        answers = [upload(web, jpeg(other_picture), uploader) for _ in range(4)]
+        answers = [send_upload(web, jpeg(other_picture), uploader) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
 
 

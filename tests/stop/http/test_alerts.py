@@ -1,4 +1,4 @@
-"""A serving gate runs the operator's alert program, and continues when that fails."""
+"""A running gate calls the operator's alert program, and keeps serving if the program fails."""
 
 import os
 import time
@@ -23,8 +23,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def gate_with_overdue_flood(folder: Path, command: str) -> Path:
-    """Create a gate in which a flood of four uploads has waited for 25 hours."""
+def create_gate_with_overdue_flood(folder: Path, command: str) -> Path:
+    """Create the folder of a gate in which a flood of four uploads has waited for 25 hours."""
     data = folder / "gate"
     data.mkdir()
     (data / "gate.toml").write_text(f"held_per_hash = 3\npage_after_hours = 24\npage = {command}\n")
@@ -43,30 +43,30 @@ def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
     script, received = tmp_path / "script", tmp_path / "received"
     script.write_text(f'#!/bin/sh\necho "$@" >> {received}\n')
     script.chmod(0o700)
-    data = gate_with_overdue_flood(tmp_path, f'["{script}", "us"]')
+    data = create_gate_with_overdue_flood(tmp_path, f'["{script}", "us"]')
     expected = {"us flood 1", "us reviews-waiting 1"}
     with start_gate(data, "--no-slow-look"):
         wait_until(lambda: received.exists() and len(received.read_text().splitlines()) >= 2)
-    with start_gate(data, "--no-slow-look") as again:
-        assert again.get_json("/v1/status")["reviews"] == 1
+    with start_gate(data, "--no-slow-look") as restarted_gate:
+        assert restarted_gate.get_json("/v1/status")["reviews"] == 1
     assert set(received.read_text().splitlines()) == expected
-    assert len(received.read_text().splitlines()) == 2  # also after a restart within the hour
+    assert len(received.read_text().splitlines()) == 2  # no alert was repeated after the restart
 
 
 def test_failing_alert_program_is_only_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    data = gate_with_overdue_flood(tmp_path, f'["{tmp_path}/none", "hunter2"]')
+    data = create_gate_with_overdue_flood(tmp_path, f'["{tmp_path}/none", "hunter2"]')
     log = ""
     with start_gate(data, "--no-slow-look") as gate:
 
-        def both_failures_are_logged() -> bool:
+        def has_logged_both_failures() -> bool:
             nonlocal log
             log += capfd.readouterr().err
             return log.count("page-failed") == 2
 
-        wait_until(both_failures_are_logged)
+        wait_until(has_logged_both_failures)
         assert gate.get_json("/v1/reviews")["waiting"] == 1
-        os.kill(gate.pid, 0)  # the gate still runs
+        os.kill(gate.pid, 0)  # fails if the gate has ended
     assert "error page-failed kind=flood why=cannot be started" in log
     assert "hunter2" not in log

@@ -1,4 +1,4 @@
-"""References, appeals, floods and look-backs over HTTP."""
+"""References of uploads, appeals, floods and look-backs over HTTP."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
 def protect(pixels: Any, gate: RegistrationClient) -> ClaimId:
-    asked = protect_picture(
+    protection = protect_picture(
         picture(pixels), adult=True, parts=False, gate=gate, device=new_device()
     )
-    return asked.claim
+    return protection.claim
 
 
 def upload(
@@ -31,27 +31,27 @@ def upload(
     return answer.json()
 
 
-def next_review(web: httpx.Client) -> Any:
+def get_next_review(web: httpx.Client) -> Any:
     return web.get("/v1/reviews", headers=OPERATOR).json()["next"]
 
 
-def test_review_has_the_upload_s_reference(
+def test_review_shows_the_reference_of_the_upload(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
     protect(her_picture, device_gate)
     case = upload(web, jpeg(her_picture), reference="post 17 é")["case"]
-    assert next_review(web)["reference"] == "post 17 é"
+    assert get_next_review(web)["reference"] == "post 17 é"
     done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR).json()
     assert (done["reference"], done["state"], done["also"]) == ("post 17 é", "confirmed", [])
 
 
-def test_reference_header_of_an_upload_without_a_form(
+def test_reference_header_is_used_without_a_form(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
     protect(her_picture, device_gate)
     headers = {**OPERATOR, "Content-Type": "image/jpeg", "Entrenous-Reference": "post 17"}
     assert web.post("/v1/uploads", content=jpeg(her_picture), headers=headers).status_code == 200
-    assert next_review(web)["reference"] == "post 17"
+    assert get_next_review(web)["reference"] == "post 17"
 
 
 @pytest.mark.parametrize("reference", ["x" * 201, "a\nb", "\x1b[31m"])
@@ -64,12 +64,12 @@ def test_malformed_reference_is_refused(
     assert answer.json()["type"] == "urn:entrenous:malformed:bad-reference"
 
 
-def test_uploader_s_reference_is_ignored(
+def test_reference_from_an_uploader_is_ignored(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
     protect(her_picture, device_gate)
     upload(web, jpeg(her_picture), UPLOADER, reference="the operator's post 1")
-    assert next_review(web)["reference"] == ""
+    assert get_next_review(web)["reference"] == ""
 
 
 def test_appeal_with_the_secret_succeeds(
@@ -90,7 +90,7 @@ def test_appeal_with_the_secret_succeeds(
     assert asked.json() == {
         "schema": "entrenous/appeal/1", "case": refused["case"], "state": "waiting",
     }  # fmt: skip
-    shown = next_review(web)
+    shown = get_next_review(web)
     assert (shown["case"], shown["found"], shown["decision"]) == (
         refused["case"],
         "appeal",
@@ -118,7 +118,7 @@ def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
 
 
 @pytest.mark.slow
-def test_flood_is_one_review_over_http(
+def test_flood_is_one_review_item_over_http(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
     protect(her_picture, device_gate)
@@ -131,15 +131,15 @@ def test_flood_is_one_review_over_http(
     assert {case, *done["also"]} == {one["case"] for one in decisions}
 
 
-def test_registration_over_http_looks_back(
+def test_registration_over_http_triggers_a_look_back(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     upload(web, jpeg(other_picture), reference="post 1")
     case = upload(web, jpeg(her_picture), reference="post 2")["case"]
-    assert next_review(web) is None
+    assert get_next_review(web) is None
     protect(her_picture, device_gate)
-    shown = next_review(web)
+    shown = get_next_review(web)
     assert (shown["case"], shown["found"], shown["reference"]) == (case, "look back", "post 2")
-    # Its bytes are still stored for the deferred scan.
+    # The upload's bytes are still stored for the deferred scan.
     assert shown["upload"] == f"/v1/reviews/{case}/upload"
     assert web.get("/v1/status", headers=OPERATOR).json()["reviews"] == 1

@@ -1,4 +1,4 @@
-"""A gate's recurring work continues after failures, and while nobody sends requests."""
+"""Background work of a gate: repeated, done in pieces, and retried after failures."""
 
 import threading
 
@@ -13,20 +13,20 @@ from entrenous.stop.http.gate_app import BackgroundTasks, gate_app, run_in_piece
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 
-# An event loop wakes itself through a pair of sockets.
+# An event loop needs a pair of sockets to wake itself.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_failing_recurring_work_is_repeated() -> None:
+def test_recurring_work_is_repeated_after_a_failure() -> None:
     done: list[int] = []
 
-    def work() -> None:
+    def fail_first_time() -> None:
         done.append(len(done))
         if len(done) == 1:
             raise BankUnreachable(why="away")
 
     async def run_until_done() -> None:
-        async with run_recurring((work,), every_s=0.01):
+        async with run_recurring((fail_first_time,), every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
@@ -35,15 +35,15 @@ def test_failing_recurring_work_is_repeated() -> None:
     assert len(done) >= 3
 
 
-def test_closing_waits_for_one_piece_of_work() -> None:
+def test_work_in_pieces_pauses_when_nothing_is_left() -> None:
     done: list[int] = []
 
-    def work() -> int:
+    def do_piece() -> int:
         done.append(len(done))
-        return len(done) % 3  # the third time nothing is left
+        return len(done) % 3  # 0 in the third call: nothing is left
 
     async def run_until_done() -> None:
-        async with run_in_pieces(work, every_s=60):
+        async with run_in_pieces(do_piece, every_s=60):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
@@ -52,15 +52,15 @@ def test_closing_waits_for_one_piece_of_work() -> None:
     assert len(done) == 3
 
 
-def test_failing_piece_of_work_is_retried() -> None:
+def test_piece_of_work_is_retried_after_a_failure() -> None:
     done: list[int] = []
 
-    def work() -> int:
+    def fail_always() -> int:
         done.append(len(done))
         raise BankUnreachable(why="away")
 
     async def run_until_done() -> None:
-        async with run_in_pieces(work, every_s=0.01):
+        async with run_in_pieces(fail_always, every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
@@ -88,7 +88,7 @@ def test_idle_gate_does_background_work(platform: Platform) -> None:
 def test_long_background_work_runs_one_at_a_time() -> None:
     release, begun = threading.Event(), list[int]()
 
-    def long(number: int) -> None:
+    def block_until_released(number: int) -> None:
         begun.append(number)
         release.wait(20)
 
@@ -96,7 +96,9 @@ def test_long_background_work_runs_one_at_a_time() -> None:
         slots = anyio.CapacityLimiter(1)
         async with anyio.create_task_group() as group:
             for number in range(100):
-                group.start_soon(lambda n=number: run_after_answer(long, n, limiter=slots))
+                group.start_soon(
+                    lambda n=number: run_after_answer(block_until_released, n, limiter=slots)
+                )
             try:
                 with anyio.fail_after(10):
                     while not begun:  # noqa: ASYNC110 -- a thread does it

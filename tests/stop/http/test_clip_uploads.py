@@ -1,4 +1,4 @@
-"""Clips and sounds over HTTP, recognized by their bytes, whatever their declared type."""
+"""Uploads of clips and sounds over HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -35,108 +35,125 @@ UPLOADER = {"Authorization": "Bearer uploader-token"}
 
 
 @cache
-def film() -> bytes:
+def clip_bytes() -> bytes:
     return encode_clip(hand_held_frames(seconds=3.0))
 
 
 @pytest.fixture
-def all_media(platform: Platform) -> Platform:
+def platform_for_all_media(platform: Platform) -> Platform:
     """Return the platform with decoders for clips and sounds."""
     sounds = RegisteredSounds(platform.bank)
     return replace(platform, read_clip=read_clip, read_sound=read_sound, sounds=sounds)
 
 
 @pytest.fixture
-def clip_web(all_media: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    with httpx.Client(transport=AsgiTransport(gate_app(all_media, access)), base_url=URL) as client:
+def clip_web(platform_for_all_media: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    with httpx.Client(
+        transport=AsgiTransport(gate_app(platform_for_all_media, access)), base_url=URL
+    ) as client:
         yield client
 
 
 @pytest.fixture
-def registered(all_media: Platform) -> Platform:
+def platform_with_registered_clip(platform_for_all_media: Platform) -> Platform:
     claim = Claim(
-        ClaimId("ab" * 16), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 90, all_media.clock.now()
+        ClaimId("ab" * 16),
+        PEOPLE_BANK,
+        ClaimState.WAITING,
+        VIDEO_KIND,
+        90,
+        platform_for_all_media.clock.now(),
     )
-    with read_clip(film()) as clip:
+    with read_clip(clip_bytes()) as clip:
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
-    all_media.bank.register(Registration(claim, video=video))
-    return all_media
+    platform_for_all_media.bank.register(Registration(claim, video=video))
+    return platform_for_all_media
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("registered")
-def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
+@pytest.mark.usefixtures("platform_with_registered_clip")
+def test_bytes_of_a_quarantined_clip_are_kept_for_review(clip_web: httpx.Client) -> None:
     sent = {**OPERATOR, "Content-Type": "video/mp4"}
-    decision = clip_web.post("/v1/uploads", content=film(), headers=sent).json()
+    decision = clip_web.post("/v1/uploads", content=clip_bytes(), headers=sent).json()
     assert decision["decision"] == "hold"
     assert decision["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
     (waiting_case,) = [clip_web.get("/v1/reviews", headers=OPERATOR).json()["next"]]
     held = clip_web.get(waiting_case["upload"], headers=OPERATOR)
-    assert (held.content, held.headers["content-type"]) == (film(), "application/octet-stream")
+    assert (held.content, held.headers["content-type"]) == (
+        clip_bytes(),
+        "application/octet-stream",
+    )
     case = f"/v1/reviews/{waiting_case['case']}"
     decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR)
     assert decided.status_code == 200
-    again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", film())}, headers=UPLOADER)
+    again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", clip_bytes())}, headers=UPLOADER)
     assert again.json()["decision"] == "refuse"
 
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_clips_get_the_same_answer(
-    clip_web: httpx.Client, registered: Platform
+    clip_web: httpx.Client, platform_with_registered_clip: Platform
 ) -> None:
     other = encode_clip(hand_held_frames("coffee", seconds=3.0))
     answers = [
         clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
-        for one in (film(), other)
+        for one in (clip_bytes(), other)
     ]
-    assert registered.reviews.count_waiting_items() == 1
+    assert platform_with_registered_clip.reviews.count_waiting_items() == 1
     for one in answers:
         assert (one["decision"], one["matches"]) == ("let through", [])
     assert set(answers[0]) == set(answers[1])
 
 
 @pytest.mark.slow
-def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) -> None:
-    """The picture is judged while as many clips are judged as are allowed at once."""
+def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: GateAccess) -> None:
+    """A picture is judged while as many clips as the limit allows are being judged."""
     judging, may_finish = anyio.Event(), threading.Event()
 
-    def slow(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
+    def read_clip_when_released(
+        untrusted_data: bytes, cut: FrameSelection
+    ) -> AbstractContextManager[Clip]:
         anyio.from_thread.run_sync(judging.set)
         assert may_finish.wait(60)
         return read_clip(untrusted_data, cut)
 
-    app = gate_app(replace(all_media, read_clip=slow), replace(access, uploads_at_once=1))
+    app = gate_app(
+        replace(platform_for_all_media, read_clip=read_clip_when_released),
+        replace(access, uploads_at_once=1),
+    )
     answers = {}
 
-    async def send(web: httpx.AsyncClient, name: str, data: bytes, role: dict[str, str]) -> None:
+    async def send_upload(
+        web: httpx.AsyncClient, name: str, data: bytes, role: dict[str, str]
+    ) -> None:
         sent = {**role, "Content-Type": "application/octet-stream"}
         answers[name] = await web.post("/v1/uploads", content=data, headers=sent)
 
-    async def both() -> None:
+    async def send_clip_and_picture() -> None:
         transport = httpx.ASGITransport(app)
         async with (
             httpx.AsyncClient(transport=transport, base_url=URL) as web,
             anyio.create_task_group() as group,
         ):
-            group.start_soon(send, web, "clip", film(), OPERATOR)
+            group.start_soon(send_upload, web, "clip", clip_bytes(), OPERATOR)
             await judging.wait()
             try:
-                await send(web, "picture", jpeg(skimage.data.coffee()), UPLOADER)
+                await send_upload(web, "picture", jpeg(skimage.data.coffee()), UPLOADER)
             finally:
                 may_finish.set()
 
-    anyio.run(both)
+    anyio.run(send_clip_and_picture)
     assert [answers[name].status_code for name in ("picture", "clip")] == [200, 200]
 
 
-def test_sound_is_matched_and_other_files_refused(clip_web: httpx.Client) -> None:
+def test_sound_is_accepted_and_unsupported_files_are_refused(clip_web: httpx.Client) -> None:
     note = coded(voice(6.0), 16_000, "aac", "ipod", 48_000)
     sent = {**OPERATOR, "Content-Type": "audio/mp4"}
     assert clip_web.post("/v1/uploads", content=note, headers=sent).json()["decision"] == (
         "let through"
     )
     unknown = coded(voice(1.0), 48_000, "ac3", "mp4", 96_000)
-    for nothing in (unknown, "a letter".encode("utf-16")):
-        answer = clip_web.post("/v1/uploads", content=nothing, headers=sent)
+    for unsupported in (unknown, "a letter".encode("utf-16")):
+        answer = clip_web.post("/v1/uploads", content=unsupported, headers=sent)
         assert answer.status_code == 415, answer.text

@@ -1,4 +1,4 @@
-"""Only the operator sees the details of database errors, which contain no stored value."""
+"""Database errors: only the operator sees details, and no stored value is shown or logged."""
 
 import logging
 from typing import Any
@@ -15,10 +15,10 @@ from tests.stop.http.test_upload_requests import protect, upload
 from tests.stop.platform_for_tests import jpeg
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-ERROR_DETAIL = "no such table"
+MISSING_TABLE_ERROR = "no such table"
 
 
-def engine_of(platform: Platform) -> sa.Engine:
+def database_engine(platform: Platform) -> sa.Engine:
     assert isinstance(platform.bank, BankStore)
     engine = platform.bank.engine
     assert isinstance(engine, sa.Engine)
@@ -26,31 +26,30 @@ def engine_of(platform: Platform) -> sa.Engine:
 
 
 @pytest.fixture
-def broken(platform: Platform) -> None:
-    """Rename tables, so that the errors of the database name those that are missing."""
-    with engine_of(platform).connect() as db:
+def renamed_tables(platform: Platform) -> None:
+    """Rename two tables, so that queries fail with the name of a missing table."""
+    with database_engine(platform).connect() as db:
         for table in ("upload", "claim"):
             db.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")
         db.commit()
 
 
-@pytest.mark.usefixtures("broken")
+@pytest.mark.usefixtures("renamed_tables")
 def test_database_error_details_are_hidden_from_uploaders(web: httpx.Client) -> None:
     for path in ("/v1/status", f"/v1/claims/{'0' * 32}"):
         answer = web.get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["type"] == "urn:entrenous:unreachable:bank-unreachable"
         assert "busy or stopped" in answer.json()["detail"]
-        assert ERROR_DETAIL not in answer.text
-    assert ERROR_DETAIL in web.get("/v1/status", headers=OPERATOR).json()["detail"]
+        assert MISSING_TABLE_ERROR not in answer.text
+    assert MISSING_TABLE_ERROR in web.get("/v1/status", headers=OPERATOR).json()["detail"]
     wrong = web.get("/v1/status", headers={"Authorization": "Bearer uploader-token"})
-    assert ERROR_DETAIL not in wrong.text
+    assert MISSING_TABLE_ERROR not in wrong.text
 
 
 def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
-    """Even an SQLite error that we do not translate."""
     with (
-        engine_of(platform).connect() as db,
+        database_engine(platform).connect() as db,
         pytest.raises(sa.exc.OperationalError) as seen,
     ):
         db.execute(sa.text("SELECT :hers FROM nowhere"), {"hers": "hash of her picture"})
@@ -65,14 +64,16 @@ def test_failure_after_the_answer_logs_only_its_class(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Such as a full disk: the answer is sent, and the log has no text of the database."""
+    """A full disk after the answer neither changes the answer nor logs text of the database."""
 
-    def full(*_args: object) -> None:
+    def fail_with_full_disk(*_args: object) -> None:
         raise BankUnreachable(why="disk is full at [SQL: her hash]")
 
-    monkeypatch.setattr("entrenous.stop.http.upload_requests.store_upload_bytes_if_needed", full)
     monkeypatch.setattr(
-        "entrenous.stop.http.registration_requests.look_back_for_newest_claims", full
+        "entrenous.stop.http.upload_requests.store_upload_bytes_if_needed", fail_with_full_disk
+    )
+    monkeypatch.setattr(
+        "entrenous.stop.http.registration_requests.look_back_for_newest_claims", fail_with_full_disk
     )
     with caplog.at_level(logging.DEBUG):
         protect(her_picture, device_gate)

@@ -1,4 +1,4 @@
-"""How a platform learns over HTTP of matches that are found after the answer."""
+"""Matches that are found after the answer to an upload, as the operator sees them over HTTP."""
 
 import logging
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatches, Review, ReviewState
 from tests.deterministic import SettableClock
-from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.judge.test_deferred_views import place_on_page
 from tests.stop.platform_for_tests import jpeg, judge_upload, new_device, picture, protect_picture
 
-# An event loop wakes itself through a pair of sockets.
+# An event loop needs a pair of sockets to wake itself.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -47,7 +47,7 @@ def test_published_list_has_references(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     protect(device_gate, her_picture)
-    answer = upload(web, jpeg(on_a_page(her_picture)), OPERATOR)
+    answer = upload(web, jpeg(place_on_page(her_picture)), OPERATOR)
     assert answer["decision"] == "let through"
     assert web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"] == []
     counts = web.get("/v1/status", headers=OPERATOR).json()
@@ -58,41 +58,41 @@ def test_published_list_has_references(
     assert (shown["case"], shown["found"], shown["reference"], listed["more"]) == (
         answer["case"], "slow look", "post 17", False,
     )  # fmt: skip
-    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(on_a_page(her_picture))
+    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(place_on_page(her_picture))
     after = web.get("/v1/reviews/published", params={"after": shown["case"]}, headers=OPERATOR)
     assert after.json()["cases"] == []
     address = f"/v1/reviews/{shown['case']}"
     done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
     assert (done["state"], done["upload"]) == ("confirmed", None)
-    assert upload(web, jpeg(on_a_page(her_picture)), OPERATOR)["decision"] == "hold"
+    assert upload(web, jpeg(place_on_page(her_picture)), OPERATOR)["decision"] == "hold"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
-def test_case_tells_why_it_left_the_published_list(
+@pytest.mark.parametrize("state", ["confirmed", "released", "closed"])
+def test_state_of_a_case_after_a_decision_or_a_withdrawal(
     web: httpx.Client,
     device_gate: RegistrationClient,
     platform: Platform,
     her_picture: Any,
-    became: str,
+    state: str,
 ) -> None:
-    """Released and withdrawn cases leave the list; a confirmed one stays, to be removed."""
+    """Released and closed cases leave the list. A confirmed case stays, to be removed."""
     claim = protect(device_gate, her_picture)
-    case = upload(web, jpeg(on_a_page(her_picture)), OPERATOR)["case"]
+    case = upload(web, jpeg(place_on_page(her_picture)), OPERATOR)["case"]
     assert run_next_deferred_scan(platform)
     address = f"/v1/reviews/{case}"
     assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
-    word = {"confirmed": "confirm", "released": "release"}.get(became)
+    word = {"confirmed": "confirm", "released": "release"}.get(state)
     if word is None:
         platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     else:
         web.post(address, json={"decision": word}, headers=OPERATOR)
     listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
-    expected = [("confirmed", "post 17")] if became == "confirmed" else []
+    expected = [("confirmed", "post 17")] if state == "confirmed" else []
     assert [(one["state"], one["reference"]) for one in listed] == expected
     review = web.get(address, headers=OPERATOR).json()
-    assert (review["state"], review["case"]) == (became, case)
-    if became == "closed":
+    assert (review["state"], review["case"]) == (state, case)
+    if state == "closed":
         assert review["decision"] == "let through"
 
 
@@ -119,16 +119,18 @@ def test_only_the_operator_reads_the_published_list(web: httpx.Client, who: dict
     assert web.get("/v1/reviews/published", headers=who).status_code == 401
 
 
-def test_invalid_case_name_is_not_queried(web: httpx.Client) -> None:
+def test_invalid_case_name_is_not_found(web: httpx.Client) -> None:
     odd = web.get("/v1/reviews/published", params={"after": "\x00"}, headers=OPERATOR)
     assert odd.status_code == 404
 
 
-def test_uploader_sees_no_difference_after_a_scan(
+def test_uploader_gets_the_same_answer_for_a_page_with_a_registered_picture(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     protect(device_gate, her_picture)
-    answers = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(her_picture), other_picture)]
+    answers = [
+        upload(web, jpeg(one), UPLOADER) for one in (place_on_page(her_picture), other_picture)
+    ]
     for one in answers:
         del one["case"], one["secret"]
     assert answers[0] == answers[1]
@@ -137,7 +139,7 @@ def test_uploader_sees_no_difference_after_a_scan(
 def test_upload_link_exists_only_while_bytes_are_stored(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    """A gate killed after its answer leaves a quarantined case without bytes."""
+    """If a gate is killed after its answer, a quarantined case has no stored bytes."""
     protect(device_gate, her_picture)
     case = decide_upload(jpeg(her_picture), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
@@ -160,13 +162,13 @@ def test_appeal_without_a_file_has_no_upload_link(
     assert (shown["case"], shown["found"], shown["upload"]) == (again["case"], "appeal", None)
 
 
-def test_gate_resumes_work_of_a_killed_one(
+def test_gate_does_the_look_back_that_a_killed_gate_left(
     platform: Platform,
     device_gate: RegistrationClient,
     her_picture: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The first gate acknowledged a claim without a look-back; the next gate does it."""
+    """A gate stored a claim without a look-back; the next gate makes the look-back."""
     case = judge_upload(jpeg(her_picture), platform).case
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims",
@@ -203,7 +205,7 @@ def test_skipped_scans_are_logged_once(
 def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # A gate with scans decided, and was killed before it stored the bytes.
+    # The decision of a gate that was killed before it stored the bytes for the scan.
     decide_upload(jpeg(her_picture), platform)
     clock.advance(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))

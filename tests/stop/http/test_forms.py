@@ -1,4 +1,4 @@
-"""Multipart forms from strangers: how much of them is parsed, and in which thread."""
+"""Parsing multipart forms from strangers: limits on size and parts, and the thread."""
 
 import asyncio
 import time
@@ -25,68 +25,75 @@ from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import new_hma_app
 from tests.stop.http.conftest import URL, AsgiTransport
 
-KIND = "multipart/form-data; boundary=b"
-END = b"--b--\r\n"
-EMPTY = b"--b\r\na:b\r\n\r\n\r\n"
+FORM_TYPE = "multipart/form-data; boundary=b"
+FORM_END = b"--b--\r\n"
+EMPTY_PART = b"--b\r\na:b\r\n\r\n\r\n"
 
 
-def field(name: bytes, value: bytes) -> bytes:
+def form_field(name: bytes, value: bytes) -> bytes:
     return b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % (name, value)
 
 
 @given(st.binary(max_size=200_000).filter(lambda data: data and b"\r\n--b" not in data))
-def test_form_file_of_any_bytes_is_returned(data: bytes) -> None:
-    form = field(b"reference", b"post 17") + field(b"file", data) + END
+def test_file_and_reference_of_a_form_are_returned(data: bytes) -> None:
+    form = form_field(b"reference", b"post 17") + form_field(b"file", data) + FORM_END
     assert parse_upload_form(form, b"b") == ReceivedUpload(data, "post 17")
 
 
 @given(st.binary(max_size=400))
-def test_random_bytes_are_no_form(noise: bytes) -> None:
-    for form in (noise, field(b"other", noise), field(b"file", noise)):
+def test_random_bytes_are_not_accepted_as_a_form(noise: bytes) -> None:
+    for form in (noise, form_field(b"other", noise), form_field(b"file", noise)):
         with pytest.raises(NoFile):
             parse_upload_form(form, b"b")
 
 
 def test_number_of_form_parts_is_limited() -> None:
-    file = field(b"file", b"x")
+    file = form_field(b"file", b"x")
     assert (
-        parse_upload_form(EMPTY * (UPLOAD_FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data
+        parse_upload_form(
+            EMPTY_PART * (UPLOAD_FORM_PARTS_MAX - 1) + file + FORM_END, b"b"
+        ).untrusted_data
         == b"x"
     )
     with pytest.raises(LongForm):
-        parse_upload_form(EMPTY * UPLOAD_FORM_PARTS_MAX + file + END, b"b")
+        parse_upload_form(EMPTY_PART * UPLOAD_FORM_PARTS_MAX + file + FORM_END, b"b")
 
 
 @pytest.mark.parametrize("large", [100_000, 1_000_000])
 @pytest.mark.parametrize(
     "form",
     [
-        lambda large: field(b"other", bytes(large)) + field(b"file", b"x") + END,
-        lambda large: field(b"file", b"x") + END + bytes(large),
-        lambda large: field(b"file", b"x") + END + b"\r\n" * large,
+        lambda large: form_field(b"other", bytes(large)) + form_field(b"file", b"x") + FORM_END,
+        lambda large: form_field(b"file", b"x") + FORM_END + bytes(large),
+        lambda large: form_field(b"file", b"x") + FORM_END + b"\r\n" * large,
     ],
 )
 def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
     with pytest.raises(LongForm):
         parse_upload_form(form(large), b"b")
     assert parse_upload_form(
-        field(b"other", bytes(FORM_BYTES_BESIDE_FILE_MAX // 2)) + field(b"file", b"x") + END, b"b"
+        form_field(b"other", bytes(FORM_BYTES_BESIDE_FILE_MAX // 2))
+        + form_field(b"file", b"x")
+        + FORM_END,
+        b"b",
     )
 
 
 @pytest.mark.parametrize("first", [b"", b"x", bytes(1_000_000)])
 def test_second_file_in_a_form_is_refused(first: bytes) -> None:
-    between = field(b"reference", b"post 17")
+    between = form_field(b"reference", b"post 17")
     with pytest.raises(TwoFiles):
-        parse_upload_form(field(b"file", first) + between + field(b"file", b"hers") + END, b"b")
+        parse_upload_form(
+            form_field(b"file", first) + between + form_field(b"file", b"hers") + FORM_END, b"b"
+        )
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "words"),
+    ("path", "name", "member"),
     [("/v1/uploads", "file", "detail"), ("/hma/m/lookup", "photo", "message")],
 )
 def test_two_files_error_asks_for_separate_uploads(
-    platform: Platform, access: GateAccess, path: str, name: str, words: str
+    platform: Platform, access: GateAccess, path: str, name: str, member: str
 ) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
@@ -95,13 +102,13 @@ def test_two_files_error_asks_for_separate_uploads(
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=who) as web:
         answer = web.post(path, files=files)
     assert answer.status_code == 400
-    assert "as an upload of its own" in " ".join(answer.json()[words].split())
+    assert "as an upload of its own" in " ".join(answer.json()[member].split())
     assert platform.reviews.count_waiting_items() == 0
 
 
 def test_parsing_stops_at_the_form_limit() -> None:
-    """Parsing all of the million parts took twelve seconds."""
-    form = EMPTY * 1_000_000
+    """Parsing all of a million parts would take twelve seconds."""
+    form = EMPTY_PART * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):
         parse_upload_form(form, b"b")
@@ -124,20 +131,20 @@ def test_form_parsing_does_not_block_other_requests(
 
     monkeypatch.setattr("entrenous.stop.http.request_body.parse_upload_form", record_thread)
 
-    async def ask() -> int:
+    async def upload_form() -> int:
         transport = httpx.ASGITransport(gate_app(platform, access))
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
-            headers = {"Authorization": "Bearer operator-token", "Content-Type": KIND}
-            form = field(b"file", b"no picture") + END
+            headers = {"Authorization": "Bearer operator-token", "Content-Type": FORM_TYPE}
+            form = form_field(b"file", b"no picture") + FORM_END
             return (await web.post("/v1/uploads", content=form, headers=headers)).status_code
 
-    assert anyio.run(ask) == 415
+    assert anyio.run(upload_form) == 415
     assert in_event_loop == [False]
 
 
 def test_long_form_over_http_is_refused(web: httpx.Client) -> None:
-    headers = {"Authorization": "Bearer operator-token", "Content-Type": KIND}
-    answer = web.post("/v1/uploads", content=EMPTY * 21 + END, headers=headers)
+    headers = {"Authorization": "Bearer operator-token", "Content-Type": FORM_TYPE}
+    answer = web.post("/v1/uploads", content=EMPTY_PART * 21 + FORM_END, headers=headers)
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:entrenous:malformed:long-form"
     assert answer.json()["facts"] == {"parts": 20, "limit_kb": 16}

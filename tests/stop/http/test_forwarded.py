@@ -1,4 +1,4 @@
-"""The client's address behind proxies: read from the right, as far as they are trusted."""
+"""Finding the client's address in X-Forwarded-For behind trusted proxies."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -10,50 +10,54 @@ from hypothesis import strategies as st
 
 from entrenous.stop.http.access import ForwardedAddressMiddleware, forwarded_client
 
-NEAR, FAR, CLIENT, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
-TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:db8:ffff::/64"))
+NEAR_PROXY, FAR_PROXY, CLIENT, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
+TRUSTED_PROXIES = (
+    ip_network("10.0.0.1"),
+    ip_network("10.0.1.0/24"),
+    ip_network("2001:db8:ffff::/64"),
+)
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "who"),
+    ("peer", "forwarded", "expected"),
     [
-        (NEAR, [CLIENT], CLIENT),
-        (NEAR, [f"{FORGED}, {CLIENT}"], CLIENT),  # what the client wrote itself is further left
-        (NEAR, [f"{FORGED}, {CLIENT}, {FAR}"], CLIENT),
-        (NEAR, [FORGED, CLIENT, FAR], CLIENT),  # the header may occur more than once
-        (NEAR, [f"{CLIENT} ,\t{FAR}"], CLIENT),
+        (NEAR_PROXY, [CLIENT], CLIENT),
+        (NEAR_PROXY, [f"{FORGED}, {CLIENT}"], CLIENT),  # the client wrote the left entry
+        (NEAR_PROXY, [f"{FORGED}, {CLIENT}, {FAR_PROXY}"], CLIENT),
+        (NEAR_PROXY, [FORGED, CLIENT, FAR_PROXY], CLIENT),  # three headers
+        (NEAR_PROXY, [f"{CLIENT} ,\t{FAR_PROXY}"], CLIENT),
         ("2001:db8:ffff::1", [CLIENT], CLIENT),
-        (f"::ffff:{NEAR}", [CLIENT], CLIENT),
-        (NEAR, [f"::ffff:{CLIENT}"], CLIENT),
+        (f"::ffff:{NEAR_PROXY}", [CLIENT], CLIENT),
+        (NEAR_PROXY, [f"::ffff:{CLIENT}"], CLIENT),
         # RFC 7239, section 6: with a port, IPv6 in brackets
-        (NEAR, [f"{CLIENT}:4711"], CLIENT),
-        (NEAR, ["[2001:db8::7]"], "2001:db8::7"),
-        (NEAR, ["[2001:DB8::7]:4711"], "2001:db8::7"),
-        (NEAR, ["2001:db8::7"], "2001:db8::7"),
-        # only proxies: the one that is furthest away
-        (NEAR, [], NEAR),
-        (NEAR, [FAR], FAR),
-        # an untrusted peer is the client, whatever its header says
+        (NEAR_PROXY, [f"{CLIENT}:4711"], CLIENT),
+        (NEAR_PROXY, ["[2001:db8::7]"], "2001:db8::7"),
+        (NEAR_PROXY, ["[2001:DB8::7]:4711"], "2001:db8::7"),
+        (NEAR_PROXY, ["2001:db8::7"], "2001:db8::7"),
+        # if all addresses are proxies, the farthest one
+        (NEAR_PROXY, [], NEAR_PROXY),
+        (NEAR_PROXY, [FAR_PROXY], FAR_PROXY),
+        # an untrusted peer is the client; its header is ignored
         (CLIENT, [FORGED], CLIENT),
-        (CLIENT, [f"{FORGED}, {NEAR}"], CLIENT),
+        (CLIENT, [f"{FORGED}, {NEAR_PROXY}"], CLIENT),
         ("", [FORGED], ""),
     ],
 )
-def test_forwarded_client_address(peer: str, forwarded: list[str], who: str) -> None:
-    assert forwarded_client(peer, forwarded, TRUSTED) == who
+def test_forwarded_client_address(peer: str, forwarded: list[str], expected: str) -> None:
+    assert forwarded_client(peer, forwarded, TRUSTED_PROXIES) == expected
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "entry",
     [
         *("", " ", "unknown", "_hidden", "me", "203.0.113", "203.0.113.999", "[203.0.113.9"),
         *("[::g]", "203.0.113.9:port", "fe80::1%eth0", "1" * 40, "203.0.113.9 203.0.113.8"),
         "203.0.113.٩",
     ],
 )
-def test_malformed_forwarded_entry_counts_as_the_proxy(odd: str) -> None:
-    assert forwarded_client(NEAR, [f"{FORGED}, {odd}"], TRUSTED) == NEAR
-    assert forwarded_client(NEAR, [f"{odd}, {FAR}"], TRUSTED) == FAR
+def test_malformed_entry_yields_the_address_of_the_proxy(entry: str) -> None:
+    assert forwarded_client(NEAR_PROXY, [f"{FORGED}, {entry}"], TRUSTED_PROXIES) == NEAR_PROXY
+    assert forwarded_client(NEAR_PROXY, [f"{entry}, {FAR_PROXY}"], TRUSTED_PROXIES) == FAR_PROXY
 
 
 def test_unlisted_proxies_are_not_trusted() -> None:
@@ -63,32 +67,32 @@ def test_unlisted_proxies_are_not_trusted() -> None:
 @pytest.mark.slow
 @given(st.lists(st.text(max_size=40), max_size=4), st.ip_addresses().map(str))
 def test_entries_left_of_the_client_change_nothing(untrusted: list[str], client: str) -> None:
-    if any(ip_address(client) in network for network in TRUSTED):
+    if any(ip_address(client) in network for network in TRUSTED_PROXIES):
         return
-    assert forwarded_client(NEAR, [*untrusted, client], TRUSTED) == forwarded_client(
-        NEAR, [client], TRUSTED
+    assert forwarded_client(NEAR_PROXY, [*untrusted, client], TRUSTED_PROXIES) == forwarded_client(
+        NEAR_PROXY, [client], TRUSTED_PROXIES
     )
 
 
 @pytest.mark.parametrize(
-    ("client", "headers", "seen"),
+    ("client", "headers", "expected"),
     [
-        ((NEAR, 9), [(b"x-forwarded-for", CLIENT.encode())], (CLIENT, 0)),
+        ((NEAR_PROXY, 9), [(b"x-forwarded-for", CLIENT.encode())], (CLIENT, 0)),
         ((CLIENT, 9), [(b"x-forwarded-for", FORGED.encode())], (CLIENT, 0)),
-        ((NEAR, 9), [(b"x-forwarded-for", b"\xff")], (NEAR, 0)),
-        ((NEAR, 9), [(b"forwarded", f"for={FORGED}".encode())], (NEAR, 0)),
+        ((NEAR_PROXY, 9), [(b"x-forwarded-for", b"\xff")], (NEAR_PROXY, 0)),
+        ((NEAR_PROXY, 9), [(b"forwarded", f"for={FORGED}".encode())], (NEAR_PROXY, 0)),
         (None, [(b"x-forwarded-for", CLIENT.encode())], None),
     ],
 )
 def test_middleware_sets_the_client(
-    client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], seen: object
+    client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], expected: object
 ) -> None:
     found: list[object] = []
 
-    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+    async def record_client(scope: Any, _receive: Any, _send: Any) -> None:
         found.append(scope["client"])
 
     scope = {"type": "http", "client": client, "headers": headers}
-    anyio.run(ForwardedAddressMiddleware(app, TRUSTED), scope, None, None)
-    assert found == [seen]
+    anyio.run(ForwardedAddressMiddleware(record_client, TRUSTED_PROXIES), scope, None, None)
+    assert found == [expected]
     assert scope["client"] == client

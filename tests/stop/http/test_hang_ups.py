@@ -1,4 +1,4 @@
-"""Clients that disconnect while sending cause no error in the log and no 500 in metrics."""
+"""Clients that disconnect while they send a request cause neither log lines nor status 500."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ from tests.ready import start_program
 from tests.serving.slow_clients import assert_refuses_endless_heads, send_malformed
 from tests.stop.http.conftest import URL, AsgiTransport
 
-PATHS = (
+BODY_PATHS = (
     *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
     *("/v1/reviews/3f9a-70c2-b11e", "/hma/m/lookup"),
 )
@@ -44,8 +44,8 @@ HEADERS = {
     "content-type": "application/octet-stream",
     "content-length": "900",
 }
-BUGS: Any = {Exception: on_bug}
-FORM = {"content-type": "multipart/form-data; boundary=x"}
+BUG_HANDLERS: Any = {Exception: on_bug}
+FORM_HEADERS = {"content-type": "multipart/form-data; boundary=x"}
 
 
 async def disconnect_early(app: Any, path: str, headers: dict[str, str]) -> list[int]:
@@ -73,24 +73,24 @@ async def disconnect_early(app: Any, path: str, headers: dict[str, str]) -> list
     return sent
 
 
-def metrics_text(app: Any) -> str:
-    async def ask() -> str:
+def get_metrics(app: Any) -> str:
+    async def get_text() -> str:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as web:
             return (await web.get("http://x/v1/metrics", headers=HEADERS)).text
 
-    return anyio.run(ask)
+    return anyio.run(get_text)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", BODY_PATHS)
 def test_disconnected_upload_is_not_a_gate_fault(
     platform: Platform, access: GateAccess, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
-    headers = HEADERS | FORM if path.startswith("/hma") else HEADERS
+    headers = HEADERS | FORM_HEADERS if path.startswith("/hma") else HEADERS
     assert anyio.run(partial(disconnect_early, app, path, headers)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
-    metrics = metrics_text(app)
+    metrics = get_metrics(app)
     assert 'status="400"} 1.0' in metrics
     assert 'status="500"' not in metrics
 
@@ -99,35 +99,47 @@ def test_disconnected_upload_is_not_a_gate_fault(
 def test_disconnected_partner_is_not_a_gate_fault(
     errors: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def read(request: Request) -> Response:
+    async def read_request_body(request: Request) -> Response:
         return Response(await read_body(request, 1000))
 
-    app = Starlette(routes=[Route("/", read, methods=["POST"])], exception_handlers=errors())
+    app = Starlette(
+        routes=[Route("/", read_request_body, methods=["POST"])], exception_handlers=errors()
+    )
     assert anyio.run(partial(disconnect_early, app, "/", HEADERS)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
 
 
-def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(request: Request) -> Response:
+def test_bug_is_logged_without_data_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
+    async def raise_key_error(request: Request) -> Response:
         raise KeyError(await request.body())
 
-    app = Starlette(routes=[Route("/", broken, methods=["POST"])], exception_handlers=BUGS)
+    app = Starlette(
+        routes=[Route("/", raise_key_error, methods=["POST"])], exception_handlers=BUG_HANDLERS
+    )
     with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web, pytest.raises(KeyError):
         web.post("/", content=b"hers")
     (line,) = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
     assert line.startswith("bug: KeyError at ")
-    assert "broken:" in line
+    assert "raise_key_error:" in line
     assert "hers" not in line
 
 
 @pytest.mark.real
 def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
-    """Disconnects, malformed forms and requests, and endless headers leave the log empty."""
+    """Disconnects, malformed requests and forms, and endless headers leave the log empty."""
     log_file = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
-    words = ["gate", "run", "--data", str(tmp_path / "gate"), "--listen", "127.0.0.1:0", "--json"]
-    program = [sys.executable, "-m", "entrenous", *words, "--judges", "0", "--no-slow-look"]
+    arguments = [
+        "gate",
+        "run",
+        "--data",
+        str(tmp_path / "gate"),
+        "--listen",
+        "127.0.0.1:0",
+        "--json",
+    ]
+    program = [sys.executable, "-m", "entrenous", *arguments, "--judges", "0", "--no-slow-look"]
     with (
         log_file.open("wb") as log,
         start_program(program, stdout=subprocess.PIPE, stderr=log) as gate,
@@ -146,10 +158,13 @@ def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
             assert_refuses_endless_heads(info["url"], None)
             who = {"authorization": f"Bearer {Path(info['operator_token_file']).read_text()}"}
             with httpx.Client(base_url=info["url"], headers=who, trust_env=False) as web:
-                assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400
+                assert (
+                    web.post("/v1/uploads", content=b"--y\r\n", headers=FORM_HEADERS).status_code
+                    == 400
+                )
                 deadline = time.monotonic() + 60
                 metrics = ""
-                # The gate notices the disconnect after a moment.
+                # The gate notices the disconnect a moment later.
                 while 'event="claims",status="400"' not in metrics:
                     assert time.monotonic() < deadline
                     metrics = web.get("/v1/metrics").text

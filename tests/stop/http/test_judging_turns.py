@@ -1,8 +1,8 @@
-"""Which senders an idle sender can block, and how many uploads are judged at once."""
+"""Limits on concurrent uploads and appeals, also while some senders are idle."""
 
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Self
@@ -21,11 +21,11 @@ from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
 from tests.stop.platform_for_tests import jpeg
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-IMAGE = {"Content-Type": "image/jpeg"}
+JPEG_TYPE = {"Content-Type": "image/jpeg"}
 
 
 async def send_one_byte(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
-    """Send one byte of a picture, then nothing; set ``read`` once the gate reads or answers."""
+    """Send one byte of a picture, then idle; set ``read`` once the gate reads or answers."""
     first = True
 
     async def receive() -> dict[str, Any]:
@@ -36,18 +36,18 @@ async def send_one_byte(app: Starlette, path: str, token: str, read: anyio.Event
         first = False
         return {"type": "http.request", "body": b"x", "more_body": True}
 
-    async def ignore(_message: Any) -> None:
+    async def note_answer(_message: Any) -> None:
         read.set()
 
     headers = [(b"authorization", b"Bearer " + token.encode()), (b"content-type", b"image/jpeg")]
     scope = {
         "type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers,
     }  # fmt: skip
-    await app(scope, receive, ignore)
+    await app(scope, receive, note_answer)
 
 
 @asynccontextmanager
-async def idle_senders(
+async def keep_senders_idle(
     app: Starlette, count: int, path: str, token: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with anyio.create_task_group() as group:
@@ -61,24 +61,20 @@ async def idle_senders(
         group.cancel_scope.cancel()
 
 
-def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
-    return anyio.run(scenario)
-
-
 def test_idle_appeals_without_a_secret_take_no_slot(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        first = await upload_for_appeal(app, other_picture)
-        async with idle_senders(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
+        first = await prepare_appeal(app, other_picture)
+        async with keep_senders_idle(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
             upload = await web.post(
-                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | IMAGE
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | JPEG_TYPE
             )
-            asked = await web.post(first["where"], headers=first["headers"])
-            return [upload.status_code, asked.status_code]
+            appeal = await web.post(first["where"], headers=first["headers"])
+            return [upload.status_code, appeal.status_code]
 
-    assert run(scenario) == [200, 200]
+    assert anyio.run(scenario) == [200, 200]
 
 
 def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
@@ -86,21 +82,21 @@ def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        first, second = [await upload_for_appeal(app, other_picture) for _ in range(2)]
-        async with idle_senders(app, 20, first["where"], first["secret"]) as web:
+        first, second = [await prepare_appeal(app, other_picture) for _ in range(2)]
+        async with keep_senders_idle(app, 20, first["where"], first["secret"]) as web:
             upload = await web.post(
-                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | IMAGE
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | JPEG_TYPE
             )
             with_file = [
                 await web.post(
-                    one["where"], content=jpeg(other_picture), headers=one["headers"] | IMAGE
+                    one["where"], content=jpeg(other_picture), headers=one["headers"] | JPEG_TYPE
                 )
                 for one in (first, second)
             ]
             without = await web.post(first["where"], headers=first["headers"])
             return [one.status_code for one in (upload, *with_file, without)]
 
-    assert run(scenario) == [200, 429, 200, 200]
+    assert anyio.run(scenario) == [200, 429, 200, 200]
 
 
 def test_appeals_with_files_have_few_slots_of_their_own(
@@ -108,14 +104,14 @@ def test_appeals_with_files_have_few_slots_of_their_own(
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=2))
-        first, second = [await upload_for_appeal(app, other_picture) for _ in range(2)]
-        async with idle_senders(app, 1, first["where"], first["secret"]) as web:
+        first, second = [await prepare_appeal(app, other_picture) for _ in range(2)]
+        async with keep_senders_idle(app, 1, first["where"], first["secret"]) as web:
             return [
                 (await web.post(second["where"], headers=second["headers"] | kind)).status_code
-                for kind in (IMAGE, {})
+                for kind in (JPEG_TYPE, {})
             ]
 
-    assert run(scenario) == [429, 200]
+    assert anyio.run(scenario) == [429, 200]
 
 
 def test_idle_uploaders_do_not_stop_the_operator(
@@ -123,24 +119,27 @@ def test_idle_uploaders_do_not_stop_the_operator(
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        async with idle_senders(app, 20, "/v1/uploads", "uploader-token") as web:
+        async with keep_senders_idle(app, 20, "/v1/uploads", "uploader-token") as web:
             return [
                 (
                     await web.post("/v1/uploads", content=jpeg(other_picture), headers=who)
                 ).status_code
-                for who in (OPERATOR | IMAGE, {"Authorization": "Bearer uploader-token"} | IMAGE)
+                for who in (
+                    OPERATOR | JPEG_TYPE,
+                    {"Authorization": "Bearer uploader-token"} | JPEG_TYPE,
+                )
             ]
 
-    assert run(scenario) == [200, 429]
+    assert anyio.run(scenario) == [200, 429]
 
 
 def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: GateAccess) -> None:
-    async def unread() -> Any:
-        raise AssertionError("it was read")
+    async def fail_if_read() -> Any:
+        raise AssertionError("the body was read")
 
     answers: list[Any] = []
 
-    async def note(message: Any) -> None:
+    async def record_answer(message: Any) -> None:
         answers.append(message)
 
     scope = {
@@ -149,22 +148,21 @@ def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: G
             (b"authorization", b"Bearer " + b"A" * 22), (b"content-type", b"image/jpeg"),
         ],
     }  # fmt: skip
-    anyio.run(gate_app(platform, access), scope, unread, note)
+    anyio.run(gate_app(platform, access), scope, fail_if_read, record_answer)
     assert answers[0]["status"] == 404
 
 
-def test_received_upload_waits_for_its_turn(
+def test_second_upload_waits_while_the_first_is_judged(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    """Uploads beyond the number that is judged at once wait instead of failing."""
     codes: list[int] = []
 
     async def scenario() -> None:
         app = gate_app(platform, GateAccess(access.operator, Secret(b"up"), uploads_at_once=1))
         transport = httpx.ASGITransport(app)
 
-        async def send(web: httpx.AsyncClient, token: str) -> None:
-            headers = IMAGE | {"Authorization": f"Bearer {token}"}
+        async def send_upload(web: httpx.AsyncClient, token: str) -> None:
+            headers = JPEG_TYPE | {"Authorization": f"Bearer {token}"}
             answer = await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)
             codes.append(answer.status_code)
 
@@ -172,38 +170,40 @@ def test_received_upload_waits_for_its_turn(
             httpx.AsyncClient(transport=transport, base_url="http://gate") as web,
             anyio.create_task_group() as group,
         ):
-            group.start_soon(send, web, "operator-token")
-            group.start_soon(send, web, "up")
+            group.start_soon(send_upload, web, "operator-token")
+            group.start_soon(send_upload, web, "up")
 
-    run(scenario)
+    anyio.run(scenario)
     assert codes == [200, 200]
 
 
-def test_concurrent_judging_is_one_more_than_processors(
+def test_one_upload_more_than_processors_is_judged_at_once(
     platform: Platform, access: GateAccess, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
     lock, inside, most = threading.Lock(), 0, 0
     both_inside = threading.Barrier(2, timeout=20)  # the first upload waits for the second
 
-    def counted(untrusted_data: bytes) -> Picture:
+    def count_concurrent_reads(untrusted_data: bytes) -> Picture:
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
         both_inside.wait()
-        time.sleep(0.05)  # a third upload would start now if it could
+        time.sleep(0.05)  # a third read would begin now if it were allowed
         with lock:
             inside -= 1
         return platform.read_picture(untrusted_data)
 
     async def scenario() -> list[int]:
         codes: list[int] = []
-        transport = httpx.ASGITransport(gate_app(replace(platform, read_picture=counted), access))
+        transport = httpx.ASGITransport(
+            gate_app(replace(platform, read_picture=count_concurrent_reads), access)
+        )
 
-        async def send(web: httpx.AsyncClient) -> None:
+        async def send_upload(web: httpx.AsyncClient) -> None:
             answer = await web.post(
-                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | IMAGE
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | JPEG_TYPE
             )
             codes.append(answer.status_code)
 
@@ -212,31 +212,33 @@ def test_concurrent_judging_is_one_more_than_processors(
             anyio.create_task_group() as group,
         ):
             for _ in range(6):
-                group.start_soon(send, web)
+                group.start_soon(send_upload, web)
         return codes
 
-    assert run(scenario) == [200] * 6
+    assert anyio.run(scenario) == [200] * 6
     assert most == 2
 
 
-def test_waiting_too_long_for_a_turn_raises_busy(
+def test_upload_that_waits_too_long_for_its_turn_is_refused_as_busy(
     platform: Platform, access: GateAccess, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests._SLOT_WAIT_S_MAX", 0.05)
     started, go_on = threading.Event(), threading.Event()
 
-    def slow(untrusted_data: bytes) -> Picture:
+    def read_picture_slowly(untrusted_data: bytes) -> Picture:
         started.set()
         go_on.wait(5)
         return platform.read_picture(untrusted_data)
 
     async def scenario() -> list[int]:
         codes: list[int] = []
-        few = GateAccess(access.operator, Secret(b"up"), uploads_at_once=1)
-        transport = httpx.ASGITransport(gate_app(replace(platform, read_picture=slow), few))
+        one_upload_at_once = GateAccess(access.operator, Secret(b"up"), uploads_at_once=1)
+        transport = httpx.ASGITransport(
+            gate_app(replace(platform, read_picture=read_picture_slowly), one_upload_at_once)
+        )
 
-        async def send(web: httpx.AsyncClient, token: str) -> None:
-            headers = IMAGE | {"Authorization": f"Bearer {token}"}
+        async def send_upload(web: httpx.AsyncClient, token: str) -> None:
+            headers = JPEG_TYPE | {"Authorization": f"Bearer {token}"}
             answer = await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)
             codes.append(answer.status_code)
 
@@ -244,20 +246,20 @@ def test_waiting_too_long_for_a_turn_raises_busy(
             httpx.AsyncClient(transport=transport, base_url="http://gate") as web,
             anyio.create_task_group() as group,
         ):
-            group.start_soon(send, web, "operator-token")
+            group.start_soon(send_upload, web, "operator-token")
             await anyio.to_thread.run_sync(started.wait)
-            await send(web, "up")
+            await send_upload(web, "up")
             go_on.set()
         return codes
 
-    assert run(scenario) == [429, 200]
+    assert anyio.run(scenario) == [429, 200]
 
 
-async def upload_for_appeal(app: Starlette, pixels: Any) -> dict[str, Any]:
-    """Upload a picture; return the path, secret and headers of an appeal."""
+async def prepare_appeal(app: Starlette, pixels: Any) -> dict[str, Any]:
+    """Upload a picture; return the path, the secret and the headers of an appeal."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
-        answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | IMAGE)
+        answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | JPEG_TYPE)
     decision = answer.json()
     where = f"/v1/uploads/{decision['case']}/appeal"
     headers = {"Authorization": f"Bearer {decision['secret']}"}
@@ -270,22 +272,22 @@ def test_appeal_is_accepted_once_and_only_with_its_secret(
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        first = await upload_for_appeal(app, other_picture)
+        first = await prepare_appeal(app, other_picture)
         headers = first["headers"] if secret_is_valid else {"Authorization": f"Bearer {'A' * 22}"}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
             return [(await web.post(first["where"], headers=headers)).status_code for _ in range(2)]
 
-    assert run(scenario) == ([200, 409] if secret_is_valid else [404, 404])
+    assert anyio.run(scenario) == ([200, 409] if secret_is_valid else [404, 404])
 
 
-class _OneJudge:
-    """A judge pool that refuses every upload, and counts uploads and requests to start judges."""
+class _FakeJudgePool:
+    """A judge pool that refuses every upload and counts the requests to start judges."""
 
     most = 1
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.references: list[str] = []
         self.start_requests = 0
 
     async def __aenter__(self) -> Self:
@@ -301,23 +303,23 @@ class _OneJudge:
         self, _untrusted_data: bytes, reference: str, publishes: PublishedAnyway
     ) -> Decision:
         assert publishes is PublishedAnyway.NOTHING
-        self.asked.append(reference)
-        await anyio.sleep(0.05)  # meanwhile the next upload arrives
+        self.references.append(reference)
+        await anyio.sleep(0.05)  # so that the next upload arrives during this one
         return Decision(
-            Outcome.REFUSE, f"case-{len(self.asked)}", secret=Secret(b"16 bytes of them")
+            Outcome.REFUSE, f"case-{len(self.references)}", secret=Secret(b"16 bytes of them")
         )
 
 
 def test_two_concurrent_pictures_start_the_judges(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    judges, answers = _OneJudge(), list[Any]()
+    judges, answers = _FakeJudgePool(), list[Any]()
 
     async def scenario() -> None:
         app = gate_app(platform, access, judges=judges)  # type: ignore[arg-type]
 
-        async def send(web: httpx.AsyncClient) -> None:
-            headers = OPERATOR | IMAGE | {"Entrenous-Reference": "post 17"}
+        async def send_upload(web: httpx.AsyncClient) -> None:
+            headers = OPERATOR | JPEG_TYPE | {"Entrenous-Reference": "post 17"}
             answers.append(
                 (await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)).json()
             )
@@ -325,14 +327,14 @@ def test_two_concurrent_pictures_start_the_judges(
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://gate"
         ) as web:
-            await send(web)
+            await send_upload(web)
             assert judges.start_requests == 0
             async with anyio.create_task_group() as group:
-                group.start_soon(send, web)
-                group.start_soon(send, web)
+                group.start_soon(send_upload, web)
+                group.start_soon(send_upload, web)
 
-    run(scenario)
-    assert judges.asked == ["post 17"] * 3
+    anyio.run(scenario)
+    assert judges.references == ["post 17"] * 3
     assert judges.start_requests > 0
     assert {(one["decision"], one["case"]) for one in answers} == {
         ("refuse", f"case-{number}") for number in (1, 2, 3)

@@ -1,4 +1,4 @@
-"""Thousands of registrations, counted per household and in total."""
+"""Hourly limits on registrations, per client network and in total."""
 
 import ipaddress
 import itertools
@@ -16,7 +16,7 @@ from tests.deterministic import SettableClock
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
-def accepted(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
+def count_if_allowed(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
     try:
         limit.count_or_refuse(client, now)
     except GateBusy:
@@ -28,30 +28,33 @@ def accepted(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
 def test_claims_of_one_device_are_limited() -> None:
     limits = GateLimits()
     limit = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
-    assert sum(accepted(limit, "192.0.2.1") for _ in range(10_000)) == 20
-    assert accepted(limit, "192.0.2.2")  # the limit of other devices is not used up
-    assert sum(accepted(limit, "192.0.2.1", NOON + timedelta(hours=1)) for _ in range(99)) == 20
+    assert sum(count_if_allowed(limit, "192.0.2.1") for _ in range(10_000)) == 20
+    assert count_if_allowed(limit, "192.0.2.2")  # another device has its own limit
+    assert (
+        sum(count_if_allowed(limit, "192.0.2.1", NOON + timedelta(hours=1)) for _ in range(99))
+        == 20
+    )
 
 
 @pytest.mark.threat("claims-flood")
 def test_claims_of_all_devices_share_a_limit() -> None:
     limit = HourlyLimit(20, 2000)
     clients = [f"10.{n // 250}.{n % 250}.1" for n in range(10_000)]
-    assert sum(accepted(limit, client) for client in clients) == 2000
-    assert not accepted(limit, "192.0.2.1")
-    assert len(limit.counts) == 2000  # no further clients are remembered
-    assert accepted(limit, "192.0.2.1", NOON + timedelta(hours=1))
+    assert sum(count_if_allowed(limit, client) for client in clients) == 2000
+    assert not count_if_allowed(limit, "192.0.2.1")
+    assert len(limit.counts) == 2000  # refused clients are not remembered
+    assert count_if_allowed(limit, "192.0.2.1", NOON + timedelta(hours=1))
 
 
-def test_ipv6_network_is_one_household() -> None:
-    def household(client: str) -> str:
+def test_addresses_of_one_ipv6_network_count_as_one_client() -> None:
+    def network_name(client: str) -> str:
         return client_names_with_factors(client)[0][0]
 
-    assert household("2001:db8:1:2::7") == household("2001:db8:1:2:ffff::9")
-    assert household("2001:db8:1:2::7") != household("2001:db8:1:3::7")
-    assert household("192.0.2.1") != household("192.0.2.2")
-    assert household("::ffff:192.0.2.1") == household("192.0.2.1")
-    assert household("") == ""
+    assert network_name("2001:db8:1:2::7") == network_name("2001:db8:1:2:ffff::9")
+    assert network_name("2001:db8:1:2::7") != network_name("2001:db8:1:3::7")
+    assert network_name("192.0.2.1") != network_name("192.0.2.2")
+    assert network_name("::ffff:192.0.2.1") == network_name("192.0.2.1")
+    assert network_name("") == ""
 
 
 @pytest.mark.slow
@@ -61,10 +64,17 @@ def test_ipv6_network_is_one_household() -> None:
 )
 def test_many_networks_do_not_exhaust_the_total_limit(network: str, most: int) -> None:
     limit = HourlyLimit(20, 2000)
-    homes = itertools.islice(ipaddress.ip_network(network).subnets(new_prefix=64), 2000)
-    assert sum(accepted(limit, str(home[1])) for home in homes for _ in range(20)) == most
-    assert accepted(limit, "203.0.113.5")
-    assert accepted(limit, "2001:db8:ab::1")
+    networks = itertools.islice(ipaddress.ip_network(network).subnets(new_prefix=64), 2000)
+    assert (
+        sum(
+            count_if_allowed(limit, str(network_64[1]))
+            for network_64 in networks
+            for _ in range(20)
+        )
+        == most
+    )
+    assert count_if_allowed(limit, "203.0.113.5")
+    assert count_if_allowed(limit, "2001:db8:ab::1")
     assert len(limit.counts) <= 3 * 2000
 
 
@@ -86,7 +96,7 @@ def test_limit_answer_has_retry_after(web: httpx.Client, clock: SettableClock) -
 
 
 @given(st.ip_addresses().map(str) | st.text())
-def test_any_client_has_a_network(client: str) -> None:
+def test_addresses_of_one_network_have_the_same_names(client: str) -> None:
     names = [name for name, _ in client_names_with_factors(client)]
     assert len(set(names)) == len(names)
     if len(names) > 1:

@@ -1,4 +1,4 @@
-"""Metrics are valid for Prometheus' own parser, count correctly, and name nobody."""
+"""Metrics of a gate, read with Prometheus' own parser."""
 
 import re
 from dataclasses import asdict, replace
@@ -33,7 +33,7 @@ from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-REFERENCE = "photo-of-anna-771"
+POST_REFERENCE = "photo-of-anna-771"
 Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -41,10 +41,10 @@ Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 def count_rows(platform: Platform, tmp_path: Path) -> Any:
     index = FileIndex(tmp_path / "index", platform.bank)
 
-    def count() -> FiguresAndIndexSize:
+    def count_figures() -> FiguresAndIndexSize:
         return count_platform_figures(platform), index.size()
 
-    return count
+    return count_figures
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def device_gate(web: httpx.Client) -> RegistrationClient:
     return RegistrationClient(URL, web)
 
 
-def scrape(web: httpx.Client) -> str:
+def get_metrics_text(web: httpx.Client) -> str:
     answer = web.get("/v1/metrics", headers=OPERATOR)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -69,12 +69,12 @@ def scrape(web: httpx.Client) -> str:
 def read_metrics(web: httpx.Client) -> Metrics:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(scrape(web))
+        for family in text_string_to_metric_families(get_metrics_text(web))
         for sample in family.samples
     }
 
 
-def metric(metrics: Metrics, name: str, **labels: str) -> float:
+def metric_value(metrics: Metrics, name: str, **labels: str) -> float:
     return metrics[f"entrenous_gate_{name}", tuple(sorted(labels.items()))]
 
 
@@ -99,8 +99,8 @@ def test_metrics_token_opens_nothing_else(
     platform: Platform, access: GateAccess, count_rows: Any, her_picture: Any
 ) -> None:
     app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=count_rows)
-    shown = {"Authorization": "Bearer figures"}
-    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=shown) as web:
+    bearer = {"Authorization": "Bearer figures"}
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=bearer) as web:
         held = upload(web, her_picture)["case"]
         assert web.get("/v1/metrics").status_code == 200
         others = [
@@ -135,21 +135,28 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     web.get("/v1/claims/nothing")
     metrics = read_metrics(web)
     for decision in Outcome:
-        assert metric(metrics, "uploads_total", decision=decision.value) == 1
-    assert metric(metrics, "reviews_total", decision="confirmed") == 1
-    assert metric(metrics, "answers_total", event="upload", status="200") == 3
-    assert metric(metrics, "answers_total", event="claim", status="404") == 1
-    assert metric(metrics, "answer_seconds_count", event="upload") == 3
-    quantiles = [metric(metrics, "upload_seconds", quantile=q) for q in ("0.5", "0.95", "0.99")]
+        assert metric_value(metrics, "uploads_total", decision=decision.value) == 1
+    assert metric_value(metrics, "reviews_total", decision="confirmed") == 1
+    assert metric_value(metrics, "answers_total", event="upload", status="200") == 3
+    assert metric_value(metrics, "answers_total", event="claim", status="404") == 1
+    assert metric_value(metrics, "answer_seconds_count", event="upload") == 3
+    quantiles = [
+        metric_value(metrics, "upload_seconds", quantile=q) for q in ("0.5", "0.95", "0.99")
+    ]
     assert 0 < quantiles[0] <= quantiles[1] <= quantiles[2]
-    assert metric(metrics, "claims", kind="pdq", state="confirmed") == 1
-    assert metric(metrics, "review_seconds", quantile="0.5") == timedelta(hours=2).total_seconds()
-    assert metric(metrics, "reviews_waiting") == 0
-    assert metric(metrics, "review_oldest_seconds") == 0
-    assert metric(metrics, "hashes") >= 2  # the registered hash, and that of the confirmed upload
-    assert metric(metrics, "index_hashes", where="file") == 0
-    assert metric(metrics, "index_hashes", where="later") == metric(metrics, "hashes")
-    assert metric(metrics, "index_bytes") > 0
+    assert metric_value(metrics, "claims", kind="pdq", state="confirmed") == 1
+    assert (
+        metric_value(metrics, "review_seconds", quantile="0.5")
+        == timedelta(hours=2).total_seconds()
+    )
+    assert metric_value(metrics, "reviews_waiting") == 0
+    assert metric_value(metrics, "review_oldest_seconds") == 0
+    assert (
+        metric_value(metrics, "hashes") >= 2
+    )  # the registered hash, and that of the confirmed upload
+    assert metric_value(metrics, "index_hashes", where="file") == 0
+    assert metric_value(metrics, "index_hashes", where="later") == metric_value(metrics, "hashes")
+    assert metric_value(metrics, "index_bytes") > 0
 
 
 def test_queue_metrics_are_refreshed_once_a_minute(
@@ -162,15 +169,17 @@ def test_queue_metrics_are_refreshed_once_a_minute(
     protect(device_gate, her_picture)
     upload(web, her_picture)
     clock.advance(hours=30)
-    assert metric(read_metrics(web), "review_oldest_seconds") == 30 * 3600
+    assert metric_value(read_metrics(web), "review_oldest_seconds") == 30 * 3600
     clock.advance(hours=1)
-    assert metric(read_metrics(web), "review_oldest_seconds") == 30 * 3600
+    assert metric_value(read_metrics(web), "review_oldest_seconds") == 30 * 3600
     access = GateAccess(Secret(b"operator-token"))
-    fresh = gate_app(platform, access, count_rows=lambda: (count_platform_figures(platform), None))
-    with httpx.Client(transport=AsgiTransport(fresh), base_url=URL) as client:
+    restarted_app = gate_app(
+        platform, access, count_rows=lambda: (count_platform_figures(platform), None)
+    )
+    with httpx.Client(transport=AsgiTransport(restarted_app), base_url=URL) as client:
         metrics = read_metrics(client)
-    assert metric(metrics, "review_oldest_seconds") == 31 * 3600
-    assert metric(metrics, "reviews_waiting") == 1
+    assert metric_value(metrics, "review_oldest_seconds") == 31 * 3600
+    assert metric_value(metrics, "reviews_waiting") == 1
 
 
 def test_shadow_metrics_are_by_bank_and_distance(
@@ -187,7 +196,7 @@ def test_shadow_metrics_are_by_bank_and_distance(
     protect(device_gate, her_picture)
     assert upload(web, her_picture)["shadow"] == "refuse"
     metrics = read_metrics(web)
-    assert metric(metrics, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
+    assert metric_value(metrics, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
     (people,) = [
         labels for name, labels in metrics if "shadow_total" in name and "people" in str(labels)
     ]
@@ -199,26 +208,26 @@ def test_metrics_reveal_no_person(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     claim = protect(device_gate, her_picture)
-    held = upload(web, her_picture, reference=REFERENCE)
+    held = upload(web, her_picture, reference=POST_REFERENCE)
     web.get(f"/v1/claims/{claim.claim}")
     web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR)
-    text = scrape(web)
+    text = get_metrics_text(web)
     bits = platform.bank.whole_picture_hashes_of(claim.claim)[0].hex()
-    for name in (claim.claim, held["case"], held["secret"], REFERENCE, bits, "127.0.0.1"):
+    for name in (claim.claim, held["case"], held["secret"], POST_REFERENCE, bits, "127.0.0.1"):
         assert name not in text
     labels = set(re.findall(r"(\w+)=\"", text))
     known = {"decision", "event", "status", "le", "kind", "state", "where", "quantile"}
     assert labels <= known | {"bank", "distance", "version", "commit"}
 
 
-def test_metrics_name_the_program(web: httpx.Client) -> None:
-    assert metric(read_metrics(web), "build_info", **asdict(this_program_version())) == 1
+def test_metrics_have_the_version_of_the_program(web: httpx.Client) -> None:
+    assert metric_value(read_metrics(web), "build_info", **asdict(this_program_version())) == 1
 
 
 def test_answer_is_counted_once_despite_a_later_failure(count_rows: Any) -> None:
     meters = GateMetrics(count_rows)
 
-    async def answers_and_breaks(scope: Any, _receive: Any, send: Any) -> None:
+    async def answer_and_fail(scope: Any, _receive: Any, send: Any) -> None:
         if scope["path"] == "/v1/uploads":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
@@ -227,7 +236,7 @@ def test_answer_is_counted_once_despite_a_later_failure(count_rows: Any) -> None
     for path in ("/v1/uploads", "/v1/claims"):
         with (
             httpx.Client(
-                transport=AsgiTransport(MetricsMiddleware(answers_and_breaks, meters))
+                transport=AsgiTransport(MetricsMiddleware(answer_and_fail, meters))
             ) as web,
             pytest.raises(ArithmeticError),
         ):
@@ -253,5 +262,5 @@ def test_answer_is_counted_once_despite_a_later_failure(count_rows: Any) -> None
         ("GET", "/somebody@example.org", "other"),
     ],
 )
-def test_metric_events_contain_no_ids(method: str, path: str, event: str) -> None:
+def test_event_label_of_a_request_contains_no_id(method: str, path: str, event: str) -> None:
     assert request_kind(method, path) == event

@@ -1,4 +1,4 @@
-"""Names and texts with characters that a database may refuse never reach the database."""
+"""Names and texts with characters that a database may refuse are refused by the gate."""
 
 import hashlib
 import json
@@ -18,31 +18,31 @@ from entrenous.stop.registration_format import write_registration_request
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, AsgiTransport
-from tests.stop.http.test_registration_requests import REQUEST
+from tests.stop.http.test_registration_requests import CLAIM_REQUEST
 from tests.stop.store.bank_stores import AT, KINDS, Stores, stores
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 HOLDER = {"Authorization": f"Bearer {'A' * 43}"}
-ODD = ("\0", "a\0b", "a\nb", "\x1b[31m", "\u202e", "\x7f", "a" * 65)
+INVALID_NAMES = ("\0", "a\0b", "a\nb", "\x1b[31m", "\u202e", "\x7f", "a" * 65)
 
 
 @pytest.fixture(params=KINDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        yield both
+def database_stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def gate(store: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    """Yield a client of the gate on each kind of database."""
-    served = replace(platform, bank=store.bank, reviews=store.reviews)
+def gate(database_stores: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    """Yield an HTTP client of a gate on these stores."""
+    served = replace(platform, bank=database_stores.bank, reviews=database_stores.reviews)
     with httpx.Client(transport=AsgiTransport(gate_app(served, access)), base_url=URL) as client:
         yield client
 
 
 def test_invalid_name_in_an_address_is_not_found(gate: httpx.Client) -> None:
     for odd, (method, path, headers) in product(
-        ODD,
+        INVALID_NAMES,
         (
             ("GET", "/v1/claims/{}", {}),
             ("DELETE", "/v1/claims/{}", HOLDER),
@@ -53,16 +53,16 @@ def test_invalid_name_in_an_address_is_not_found(gate: httpx.Client) -> None:
             ("POST", "/v1/reviews/{}", OPERATOR),
         ),
     ):
-        asked, decision = path.format(quote(odd)), {"decision": "release"}
-        answer = gate.request(method, asked, json=decision, headers=headers)
-        assert answer.status_code == 404, (method, asked, answer.text)
+        address, decision = path.format(quote(odd)), {"decision": "release"}
+        answer = gate.request(method, address, json=decision, headers=headers)
+        assert answer.status_code == 404, (method, address, answer.text)
         assert odd not in json.loads(answer.text)["detail"]
 
 
 @pytest.mark.parametrize("odd", ["\0", "a\nb", "\x1b[1m", "\u2028"])
 @pytest.mark.parametrize("text", ["reason", "jurisdiction"])
 def test_unprintable_claim_text_is_refused(gate: httpx.Client, odd: str, text: str) -> None:
-    body = json.loads(write_registration_request(REQUEST)) | {text: odd}
+    body = json.loads(write_registration_request(CLAIM_REQUEST)) | {text: odd}
     answer = gate.post("/v1/claims", json=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
     accepted = gate.post("/v1/claims", json=body | {text: "é"})
@@ -75,14 +75,14 @@ def test_unprintable_reference_is_refused(gate: httpx.Client, odd: str) -> None:
     assert gate.post("/v1/uploads", headers=OPERATOR, **form).status_code == 400
 
 
-def test_appeal_secret_is_checked_by_the_store(store: Stores) -> None:
+def test_store_checks_the_secret_of_an_appeal(database_stores: Stores) -> None:
     secret = hashlib.sha256(b"secret").digest()
     review = Review(Decision(Outcome.REFUSE, "a"), AT, ReviewState.CLOSED, secret_sha256=secret)
-    store.reviews.record_upload(review, None)
-    store.reviews.record_upload(
+    database_stores.reviews.record_upload(review, None)
+    database_stores.reviews.record_upload(
         replace(review, decision=Decision(Outcome.REFUSE, "b"), secret_sha256=None), None
     )
-    assert store.reviews.is_appeal_secret("a", secret)
+    assert database_stores.reviews.is_appeal_secret("a", secret)
     for case, shown in (
         ("a", bytes(32)),
         ("a", b""),
@@ -90,9 +90,9 @@ def test_appeal_secret_is_checked_by_the_store(store: Stores) -> None:
         ("none", secret),
         ("none", b""),
     ):
-        assert not store.reviews.is_appeal_secret(case, shown)
+        assert not database_stores.reviews.is_appeal_secret(case, shown)
 
 
-def test_database_engines_hide_parameters(store: Stores) -> None:
-    if isinstance(store.bank, BankStore):
-        assert store.bank.engine.engine.hide_parameters
+def test_database_engines_hide_parameters(database_stores: Stores) -> None:
+    if isinstance(database_stores.bank, BankStore):
+        assert database_stores.bank.engine.engine.hide_parameters

@@ -1,4 +1,4 @@
-"""A hash reveals a rough likeness, so no route returns one without a partner's key."""
+"""No route returns a hash without a partner's key, since a hash shows a rough likeness."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,31 +22,35 @@ from tests.deterministic import SettableClock
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 
-Quarantined = tuple[bytes, bytes, str]
-CLAIM = ClaimId("a1" * 16)
+#: The registered hash, the upload, and its case.
+QuarantinedUpload = tuple[bytes, bytes, str]
+CLAIM_ID = ClaimId("a1" * 16)
 STRANGERS = {
     "nobody": {},
     "an uploader": {"Authorization": "Bearer uploader-token"},
-    "who guesses": {"Authorization": "Bearer guessed", "x-functions-key": "guessed"},
+    "a stranger with a guessed token": {
+        "Authorization": "Bearer guessed",
+        "x-functions-key": "guessed",
+    },
 }
 
 
 @pytest.fixture
-def bits(platform: Platform, her_picture: Any) -> bytes:
-    """Register a hash, both of a whole picture and of a part; return it."""
+def registered_hash(platform: Platform, her_picture: Any) -> bytes:
+    """Register one hash as that of a whole picture and of a part; return the hash."""
     whole = fingerprint(picture(her_picture))
     claim = Claim(
-        CLAIM, PEOPLE_BANK, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now()
+        CLAIM_ID, PEOPLE_BANK, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now()
     )
     platform.bank.register(Registration(claim, (whole.bits,), (whole.bits,)))
     return whole.bits
 
 
 @pytest.fixture
-def quarantined(platform: Platform, bits: bytes, her_picture: Any) -> Quarantined:
+def quarantined(platform: Platform, registered_hash: bytes, her_picture: Any) -> QuarantinedUpload:
     """Quarantine a matching upload; return the registered hash, the upload and its case."""
     upload = jpeg(her_picture)
-    return bits, upload, judge_upload(upload, platform).case
+    return registered_hash, upload, judge_upload(upload, platform).case
 
 
 @pytest.fixture
@@ -56,22 +60,24 @@ def app(platform: Platform) -> Starlette:
     return _gate_app(platform, GateTokens(*tokens))
 
 
-def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every method and path, with existing ids filled in."""
-    there = {"{case}": case, "{claim}": CLAIM, "{entry}": CLAIM, "{bank}": PEOPLE_BANK}
+def requests_to_all_routes(
+    routes: list[BaseRoute], case: str, below: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the method and path of every route, with existing ids filled in."""
+    ids = {"{case}": case, "{claim}": CLAIM_ID, "{entry}": CLAIM_ID, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):
-            yield from addresses(route.routes, case, below + route.path)
+            yield from requests_to_all_routes(route.routes, case, below + route.path)
         elif isinstance(route, Route):
             path = below + route.path
-            for name, value in there.items():
+            for name, value in ids.items():
                 path = path.replace(name, value)
             while "{" in path:
                 path = path.partition("{")[0] + "1" + path.partition("}")[2]
             yield from ((method, path) for method in sorted((route.methods or {"GET"}) - {"HEAD"}))
 
 
-def gives_away(answer: httpx.Response, bits: bytes) -> bool:
+def contains_hash(answer: httpx.Response, bits: bytes) -> bool:
     """Return whether the answer contains the hash in a usual encoding."""
     text = answer.content + repr(answer.headers.raw).encode()
     written = (bits, bits.hex().encode(), bits.hex().upper().encode(), to_base64url(bits).encode())
@@ -82,31 +88,33 @@ def gives_away(answer: httpx.Response, bits: bytes) -> bool:
 @pytest.mark.threat("hash-inversion")
 @pytest.mark.parametrize("who", STRANGERS)
 def test_no_route_reveals_a_hash_to_a_stranger(
-    app: Starlette, clock: SettableClock, quarantined: Quarantined, who: str
+    app: Starlette, clock: SettableClock, quarantined: QuarantinedUpload, who: str
 ) -> None:
     bits, upload, case = quarantined
     bodies = ((upload, "image/jpeg"), (b'{"decision": "confirm"}', "application/json"))
-    requests = list(addresses(app.routes, case))
+    requests = list(requests_to_all_routes(app.routes, case))
     assert len(requests) > 40
     with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web:
         for method, path in requests:
             for body, kind in bodies:
-                clock.advance(minutes=1)  # so that no rate limit hides the handler's answer
+                clock.advance(minutes=1)  # a rate limit must not replace the handler's answer
                 headers = STRANGERS[who] | {"Content-Type": kind}
                 content = None if method == "GET" else body
                 answer = web.request(method, path, content=content, headers=headers)
-                assert not gives_away(answer, bits), (method, path)
+                assert not contains_hash(answer, bits), (method, path)
 
 
 @pytest.mark.threat("hash-inversion")
-def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: bytes) -> None:
-    """This shows that ``gives_away`` finds a hash. A removed partner's key is refused."""
+def test_partner_key_reveals_hashes(
+    app: Starlette, platform: Platform, registered_hash: bytes
+) -> None:
+    """``contains_hash`` finds the hash that a partner gets. A removed partner gets status 401."""
     exchange = open_exchange(platform)
     key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
     shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=shown) as web:
         page = "/exchange/stopncii/v1/FetchHashes?startTimestamp=0"
-        assert gives_away(web.get(page), bits)
+        assert contains_hash(web.get(page), registered_hash)
         exchange.partners.remove("friends")
         assert web.get(page).status_code == 401
-        assert not gives_away(web.get(page), bits)
+        assert not contains_hash(web.get(page), registered_hash)

@@ -1,4 +1,4 @@
-"""Partner platforms' opinions over HTTP."""
+"""Opinions of partner platforms about a claim, over HTTP."""
 
 from typing import Any
 
@@ -14,30 +14,32 @@ from entrenous.stop.registration import Opinion, Stance
 from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import new_device, picture, protect_picture, write_opinion
 
-KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]
+PARTNER_KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]
 
 
 @pytest.fixture
 def claim(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> ClaimId:
-    for number, key in enumerate(KEYS[:3]):
+    for number, key in enumerate(PARTNER_KEYS[:3]):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), platform)
-    asked = protect_picture(
+    protection = protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
-    return asked.claim
+    return protection.claim
 
 
-def body(claim: ClaimId, key: Ed25519PrivateKey, clock: SettableClock) -> bytes:
-    said = Opinion(claim, Stance.DISPUTED, clock.now(), key.public_key().public_bytes_raw())
-    return write_opinion(said, key.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said)))
+def signed_opinion(claim: ClaimId, key: Ed25519PrivateKey, clock: SettableClock) -> bytes:
+    opinion = Opinion(claim, Stance.DISPUTED, clock.now(), key.public_key().public_bytes_raw())
+    return write_opinion(
+        opinion, key.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(opinion))
+    )
 
 
 def test_three_opinions_suspend_a_claim(
     web: httpx.Client, claim: ClaimId, clock: SettableClock
 ) -> None:
     states = []
-    for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[2]):
-        answer = web.post(f"/v1/claims/{claim}/opinions", content=body(claim, key, clock))
+    for key in (PARTNER_KEYS[0], PARTNER_KEYS[0], PARTNER_KEYS[1], PARTNER_KEYS[2]):
+        answer = web.post(f"/v1/claims/{claim}/opinions", content=signed_opinion(claim, key, clock))
         assert answer.status_code == 200
         states.append(answer.json()["state"])
     assert states == ["waiting", "waiting", "waiting", "suspended"]
@@ -46,8 +48,8 @@ def test_three_opinions_suspend_a_claim(
 def test_invalid_opinions_are_refused(
     web: httpx.Client, claim: ClaimId, clock: SettableClock
 ) -> None:
-    good = body(claim, KEYS[0], clock)
-    stranger = body(claim, Ed25519PrivateKey.generate(), clock)
+    good = signed_opinion(claim, PARTNER_KEYS[0], clock)
+    stranger = signed_opinion(claim, Ed25519PrivateKey.generate(), clock)
     cases = {
         (good.replace(b"disputed", b"confirmed"), 422, "urn:entrenous:unproven:bad-signature"),
         (stranger, 404, "urn:entrenous:not-found:no-such-partner"),
@@ -59,4 +61,4 @@ def test_invalid_opinions_are_refused(
         answer = web.post(f"/v1/claims/{claim}/opinions", content=content)
         assert (answer.status_code, answer.json()["type"]) == (status, kind)
     other = web.post(f"/v1/claims/{'0' * 32}/opinions", content=good)
-    assert other.status_code == 422  # it is signed for another claim
+    assert other.status_code == 422  # the signature is for another claim

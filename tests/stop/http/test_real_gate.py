@@ -1,4 +1,4 @@
-"""A real gate process, killed by SIGKILL: everything that it acknowledged is still stored."""
+"""A gate process that is killed by SIGKILL keeps all claims and withdrawals it acknowledged."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ from tests.stop.platform_for_tests import (
 pytestmark = pytest.mark.real
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-PROGRAM = """
+GATE_PROGRAM = """
 import sys
 from pathlib import Path
 from entrenous.serving.http_server import serve
@@ -46,8 +46,8 @@ with open_platform(Path(sys.argv[1])) as (platform, _):
 
 
 @contextmanager
-def running(data: Path) -> Iterator[str]:
-    command = [sys.executable, "-c", PROGRAM, str(data)]
+def start_gate_on(data: Path) -> Iterator[str]:
+    command = [sys.executable, "-c", GATE_PROGRAM, str(data)]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -57,13 +57,13 @@ def running(data: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def outside() -> Iterator[httpx.Client]:
+def device_client() -> Iterator[httpx.Client]:
     """Yield the HTTP client that a real device uses."""
     with new_relay_client() as client:
         yield client
 
 
-def decision(url: str, data: bytes) -> str:
+def upload_and_get_decision(url: str, data: bytes) -> str:
     answer = httpx.post(
         f"{url}/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR, timeout=60
     )
@@ -71,49 +71,49 @@ def decision(url: str, data: bytes) -> str:
 
 
 def test_claims_and_withdrawals_survive_sigkill(
-    tmp_path: Path, outside: httpx.Client, her_picture: Any, other_picture: Any
+    tmp_path: Path, device_client: httpx.Client, her_picture: Any, other_picture: Any
 ) -> None:
     data = tmp_path / "gate"
-    with running(data) as url:
-        gate = RegistrationClient(url, outside)
+    with start_gate_on(data) as url:
+        gate = RegistrationClient(url, device_client)
         protection = protect_picture(
             picture(her_picture), adult=True, parts=True, gate=gate, device=new_device()
         )
     with pytest.raises(GateUnreachable):
-        RegistrationClient(url, outside).status(protection.claim)
-    with running(data) as url:
-        assert decision(url, screenshot_crop(her_picture)) == "hold"
-        assert decision(url, jpeg(other_picture)) == "let through"
-        gate = RegistrationClient(url, outside)
+        RegistrationClient(url, device_client).status(protection.claim)
+    with start_gate_on(data) as url:
+        assert upload_and_get_decision(url, screenshot_crop(her_picture)) == "hold"
+        assert upload_and_get_decision(url, jpeg(other_picture)) == "let through"
+        gate = RegistrationClient(url, device_client)
         assert withdraw_protection(protection, gate, new_device()).state is ClaimState.WITHDRAWN
-    with running(data) as url:
-        assert decision(url, screenshot_crop(her_picture)) == "let through"
+    with start_gate_on(data) as url:
+        assert upload_and_get_decision(url, screenshot_crop(her_picture)) == "let through"
 
 
 def test_two_gates_share_a_postgresql_database(
-    tmp_path: Path, postgres: Cluster, outside: httpx.Client, her_picture: Any
+    tmp_path: Path, postgres: Cluster, device_client: httpx.Client, her_picture: Any
 ) -> None:
-    """A claim acknowledged by one matches the other's next upload, and survives SIGKILL."""
+    """A claim that one gate acknowledged matches the next upload to the other gate."""
     url = postgres.create_database()
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
         (folder / "gate.toml").write_text(f'database = "{url}"\nclaims_per_hour = 50\n')
-    with running(folders[0]) as one, running(folders[1]) as two:
-        gates = [RegistrationClient(where, outside) for where in (one, two)]
-        assert decision(two, jpeg(her_picture)) == "let through"
+    with start_gate_on(folders[0]) as one, start_gate_on(folders[1]) as two:
+        gates = [RegistrationClient(where, device_client) for where in (one, two)]
+        assert upload_and_get_decision(two, jpeg(her_picture)) == "let through"
         protection = protect_picture(
             picture(her_picture), adult=True, parts=False, gate=gates[0], device=new_device()
         )
-        assert decision(two, jpeg(her_picture)) == "hold"
+        assert upload_and_get_decision(two, jpeg(her_picture)) == "hold"
         assert withdraw_protection(protection, gates[1], new_device()).state is ClaimState.WITHDRAWN
-        assert decision(one, jpeg(her_picture)) == "let through"
+        assert upload_and_get_decision(one, jpeg(her_picture)) == "let through"
         kept = protect_picture(
             picture(her_picture), adult=True, parts=False, gate=gates[1], device=new_device()
         )
-    with running(folders[0]) as one:
-        assert RegistrationClient(one, outside).status(kept.claim).state is ClaimState.WAITING
-        assert decision(one, jpeg(her_picture)) == "hold"
+    with start_gate_on(folders[0]) as one:
+        assert RegistrationClient(one, device_client).status(kept.claim).state is ClaimState.WAITING
+        assert upload_and_get_decision(one, jpeg(her_picture)) == "hold"
     assert not (folders[0] / "bank.db").exists()
     with open_platform(folders[0]) as (platform, _):
         verify_audit_log(platform.bank)

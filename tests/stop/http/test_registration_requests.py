@@ -1,4 +1,4 @@
-"""Registering and withdrawing over HTTP, with the device's own client."""
+"""Registering and withdrawing claims over HTTP, with the client that devices use."""
 
 import hashlib
 from dataclasses import replace
@@ -39,14 +39,14 @@ from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_pic
 OPERATOR = {"Authorization": "Bearer operator-token"}
 VIDEO = VideoPrint(tuple(FramePrint(125 * at, bytes([at] * 32), 90) for at in range(9)))
 SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
-REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes(32))
+CLAIM_REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes(32))
 
 
 def protect(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
-def decision(web: httpx.Client, data: bytes) -> str:
+def upload_and_get_decision(web: httpx.Client, data: bytes) -> str:
     answer = web.post("/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR)
     return str(answer.json()["decision"])
 
@@ -57,10 +57,10 @@ def test_register_query_and_withdraw(
 ) -> None:
     protection = protect(her_picture, device_gate)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
-    assert decision(web, jpeg(her_picture)) == "hold"
+    assert upload_and_get_decision(web, jpeg(her_picture)) == "hold"
     assert withdraw_protection(protection, device_gate, new_device()).state is ClaimState.WITHDRAWN
     assert device_gate.status(protection.claim).state is ClaimState.WITHDRAWN
-    assert decision(web, jpeg(her_picture)) == "let through"
+    assert upload_and_get_decision(web, jpeg(her_picture)) == "let through"
     withdraw_protection(protection, device_gate, new_device())
 
 
@@ -69,55 +69,55 @@ def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, her_pi
     protection = protect(her_picture, device_gate)
     with pytest.raises(NotTheHolder):
         withdraw_protection(replace(protection, token=Secret(bytes(32))), device_gate, new_device())
-    for ask in (
+    for request in (
         lambda: device_gate.status(ClaimId("0" * 32)),
         lambda: device_gate.withdraw(ClaimId("0" * 32), protection.token),
     ):
         with pytest.raises(NoSuchClaim):
-            ask()
+            request()
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
 
 
 def test_gate_refuses_flat_pictures(device_gate: RegistrationClient) -> None:
     with pytest.raises(TooFlat, match="quality 49"):
         device_gate.register(
-            replace(REQUEST, print=PicturePrint(Fingerprint("pdq", bytes(32), 49)))
+            replace(CLAIM_REQUEST, print=PicturePrint(Fingerprint("pdq", bytes(32), 49)))
         )
 
 
-@pytest.mark.parametrize("one", [ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND])
+@pytest.mark.parametrize("media", [ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND])
 def test_a_video_and_a_sound_are_registered_and_withdrawn(
-    device_gate: RegistrationClient, one: MediaFingerprint
+    device_gate: RegistrationClient, media: MediaFingerprint
 ) -> None:
     token = Secret(bytes(32))
-    asked = ClaimRequest(one, holder_token_hash(token))
-    first = device_gate.register(asked)
-    assert (first.kind, first.state) == (one.kind, ClaimState.WAITING)
-    assert device_gate.register(asked) == first
+    request = ClaimRequest(media, holder_token_hash(token))
+    first = device_gate.register(request)
+    assert (first.kind, first.state) == (media.kind, ClaimState.WAITING)
+    assert device_gate.register(request) == first
     assert device_gate.withdraw(first.claim, token).state is ClaimState.WITHDRAWN
-    assert device_gate.status(first.claim).kind == one.kind
+    assert device_gate.status(first.claim).kind == media.kind
 
 
 def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: RegistrationClient) -> None:
     flat = VideoPrint((FramePrint(0, bytes(32), 90), FramePrint(125, bytes(32), 49)))
     with pytest.raises(GateRefused, match="quality below 50"):
-        device_gate.register(replace(REQUEST, print=ClipPrint(flat)))
+        device_gate.register(replace(CLAIM_REQUEST, print=ClipPrint(flat)))
     quiet = SoundPrint(bytes(400))
-    for one in (quiet, ClipPrint(VideoPrint(flat.frames[:1]), quiet)):
+    for media in (quiet, ClipPrint(VideoPrint(flat.frames[:1]), quiet)):
         with pytest.raises(SoundTooQuiet):
-            device_gate.register(replace(REQUEST, print=one))
+            device_gate.register(replace(CLAIM_REQUEST, print=media))
     with pytest.raises(NoSuchClaim):
-        device_gate.status(claim_id_of(REQUEST.holder_sha256))
+        device_gate.status(claim_id_of(CLAIM_REQUEST.holder_sha256))
 
 
 @pytest.mark.threat("claims-flood")
 def test_claims_per_hour_are_limited(device_gate: RegistrationClient, clock: SettableClock) -> None:
-    first, *again = [device_gate.register(REQUEST) for _ in range(4)]
-    assert again == [first] * 3  # one holder's token makes one claim, however often it is sent
+    first, *again = [device_gate.register(CLAIM_REQUEST) for _ in range(4)]
+    assert again == [first] * 3  # requests with the same holder's token make one claim
     with pytest.raises(GateBusy):
-        device_gate.register(REQUEST)
+        device_gate.register(CLAIM_REQUEST)
     clock.advance(hours=1)
-    device_gate.register(REQUEST)
+    device_gate.register(CLAIM_REQUEST)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_large_registration_is_refused(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "limit"), [(REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
+    ("media", "limit"), [(CLAIM_REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
 )
 def test_each_kind_of_claim_has_its_own_size_limit(
-    web: httpx.Client, one: MediaFingerprint, limit: int
+    web: httpx.Client, media: MediaFingerprint, limit: int
 ) -> None:
-    whole = write_registration_request(replace(REQUEST, print=one)).ljust(1024 * limit)
+    whole = write_registration_request(replace(CLAIM_REQUEST, print=media)).ljust(1024 * limit)
     assert web.post("/v1/claims", content=whole + b" ").status_code == 413
     assert web.post("/v1/claims", content=whole).status_code == 201
 
@@ -148,8 +148,10 @@ def test_withdrawing_without_a_valid_token_is_refused(web: httpx.Client) -> None
         assert web.delete(f"/v1/claims/{'0' * 32}", headers=header).status_code in (401, 404)
 
 
-def test_token_prefix_does_not_name_a_claim(device_gate: RegistrationClient) -> None:
-    device_gate.register(REQUEST)
-    odd = replace(REQUEST, holder_sha256=bytes(31) + b"\x01")
+def test_holder_hash_with_the_claim_number_of_another_is_refused(
+    device_gate: RegistrationClient,
+) -> None:
+    device_gate.register(CLAIM_REQUEST)
+    odd = replace(CLAIM_REQUEST, holder_sha256=bytes(31) + b"\x01")
     with pytest.raises(GateRefused, match="already has this number"):
         device_gate.register(odd)

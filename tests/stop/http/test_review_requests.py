@@ -1,4 +1,4 @@
-"""The operator's routes over HTTP."""
+"""Reviewing cases over HTTP with the operator's token."""
 
 from dataclasses import replace
 from typing import Any
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
-KEY = b"\x11" * 32
-NO_SUCH = "urn:entrenous:not-found:no-such-review"
+PARTNER_KEY = b"\x11" * 32
+NO_SUCH_REVIEW = "urn:entrenous:not-found:no-such-review"
 
 
 @pytest.fixture
@@ -60,21 +60,23 @@ def test_decided_case_can_be_queried(
     assert (after["schema"], after["upload"], after["reference"]) == (
         "entrenous/review/1", None, "",
     )  # fmt: skip
-    bytes_gone = web.get(f"{address}/upload", headers=OPERATOR)
-    assert (bytes_gone.status_code, bytes_gone.json()["type"]) == (
+    deleted_upload = web.get(f"{address}/upload", headers=OPERATOR)
+    assert (deleted_upload.status_code, deleted_upload.json()["type"]) == (
         404,
         "urn:entrenous:not-found:upload-not-kept",
     )
-    assert "deletes files after the decision" in bytes_gone.json()["detail"]
+    assert "deletes files after the decision" in deleted_upload.json()["detail"]
     unknown = web.get("/v1/reviews/0000-0000-0000/upload", headers=OPERATOR)
-    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH_REVIEW)
 
 
-def test_review_shows_the_state_of_each_claim(web: httpx.Client, case: str, platform: Platform) -> None:
+def test_review_shows_the_state_of_each_claim(
+    web: httpx.Client, case: str, platform: Platform
+) -> None:
     (match,) = platform.reviews.review(case).decision.matches
-    platform.bank.add_partner(Partner("another", KEY))
-    said = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), KEY)
-    platform.bank.record_opinion(said)
+    platform.bank.add_partner(Partner("another", PARTNER_KEY))
+    opinion = Opinion(match.claim, Stance.CONFIRMED, platform.clock.now(), PARTNER_KEY)
+    platform.bank.record_opinion(opinion)
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]["matches"]
     assert shown == [
         {
@@ -89,7 +91,7 @@ def test_review_shows_the_state_of_each_claim(web: httpx.Client, case: str, plat
     assert web.get(address, headers=OPERATOR).json()["matches"] == done["matches"]
 
 
-def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
+def test_reason_of_a_claim_is_shown_in_the_review_but_not_in_the_answer(
     web: httpx.Client, platform: Platform, her_picture: Any
 ) -> None:
     bits = fingerprint(picture(her_picture)).bits
@@ -103,15 +105,21 @@ def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
     assert shown["matches"][0]["reason"] == "my former partner has it"
 
 
-def test_queue_continues_after_a_case(web: httpx.Client, case: str, her_picture: Any) -> None:
+def test_next_review_after_a_given_case_is_returned(
+    web: httpx.Client, case: str, her_picture: Any
+) -> None:
     again = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR)
 
-    def next_after(seen: str) -> Any:
+    def get_next_after(seen: str) -> Any:
         answer = web.get("/v1/reviews", params={"after": seen}, headers=OPERATOR).json()
         return answer["waiting"], answer["next"] and answer["next"]["case"]
 
     second = again.json()["case"]
-    assert [next_after(one) for one in ("", case, second)] == [(2, case), (2, second), (2, None)]
+    assert [get_next_after(earlier) for earlier in ("", case, second)] == [
+        (2, case),
+        (2, second),
+        (2, None),
+    ]
     odd = web.get("/v1/reviews", params={"after": "\0"}, headers=OPERATOR)
     assert odd.status_code == 404
 
@@ -124,14 +132,14 @@ def test_case_is_decided_once(web: httpx.Client, case: str) -> None:
     assert second.json()["type"] == "urn:entrenous:refused:already-decided"
 
 
-def test_a_decision_says_which_claims_were_shown(web: httpx.Client, case: str) -> None:
+def test_decision_needs_all_claims_of_the_case_to_be_shown(web: httpx.Client, case: str) -> None:
     address = f"/v1/reviews/{case}"
     shown = [one["claim"] for one in web.get(address, headers=OPERATOR).json()["matches"]]
     assert shown
     release = {"decision": "release", "shown": []}
     unseen = web.post(address, json=release, headers=OPERATOR)
-    said = (unseen.status_code, unseen.json()["type"])
-    assert said == (409, "urn:entrenous:refused:unshown-matches")
+    refusal = (unseen.status_code, unseen.json()["type"])
+    assert refusal == (409, "urn:entrenous:refused:unshown-matches")
     assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
     seen = web.post(address, json=release | {"shown": [*shown, "another"]}, headers=OPERATOR)
     assert seen.json()["state"] == "released"
@@ -164,7 +172,7 @@ def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
         assert web.post(f"/v1/reviews/{case}", headers=header).status_code == 401
 
 
-def test_gate_status(web: httpx.Client, case: str) -> None:
+def test_gate_status_counts_only_for_the_operator(web: httpx.Client, case: str) -> None:
     assert case
     assert web.get("/v1/status").json() == {
         "schema": "entrenous/gate-status/1",
@@ -177,11 +185,11 @@ def test_gate_status(web: httpx.Client, case: str) -> None:
     assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)
 
 
-def test_unknown_address_is_a_problem_document(web: httpx.Client) -> None:
+def test_unknown_address_gets_a_problem_document(web: httpx.Client) -> None:
     answer = web.get("/v1/nothing")
     assert answer.status_code == 404
     assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
     assert answer.headers["content-type"] == "application/problem+json"
     assert web.put("/v1/reviews/nothing", headers=OPERATOR).status_code == 405
     unknown = web.get("/v1/reviews/nothing", headers=OPERATOR)
-    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH)
+    assert (unknown.status_code, unknown.json()["type"]) == (404, NO_SUCH_REVIEW)

@@ -1,4 +1,4 @@
-"""Reviewers with their own tokens over HTTP, and what they see."""
+"""Reviewers with their own tokens over HTTP, and the blurred views of uploads."""
 
 import io
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-CONFIRM, RELEASE = {"decision": "confirm"}, {"decision": "release"}
-Bearers = dict[str, dict[str, str]]
+CONFIRM_BODY, RELEASE_BODY = {"decision": "confirm"}, {"decision": "release"}
+HeadersByReviewer = dict[str, dict[str, str]]
 
 
 @pytest.fixture
@@ -36,43 +36,47 @@ def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -
 
 
 @pytest.fixture
-def bearers(platform: Platform) -> Bearers:
+def reviewer_headers(platform: Platform) -> HeadersByReviewer:
     tokens = {name: add_reviewer(name, platform).reveal().decode() for name in ("ana", "ben")}
     return {name: {"Authorization": f"Bearer {token}"} for name, token in tokens.items()}
 
 
 @pytest.fixture
-def web_for_two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    """Yield a client of the same gate, at which two people have to confirm."""
+def web_with_two_confirmers(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+    """Yield an HTTP client of the gate with ``confirmers=2``."""
     strict = replace(platform, limits=replace(platform.limits, confirmers=2))
     with httpx.Client(transport=AsgiTransport(gate_app(strict, access)), base_url=URL) as client:
         yield client
 
 
-def events(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(row.of, dict(row.details)) for row in audit_rows(platform.bank) if row.what == what]
+def audit_events(platform: Platform, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    return [(row.of, dict(row.details)) for row in audit_rows(platform.bank) if row.what == kind]
 
 
 @pytest.mark.threat("insider-decides")
 def test_log_names_the_deciding_reviewer(
-    web: httpx.Client, case: str, bearers: Bearers, platform: Platform
+    web: httpx.Client, case: str, reviewer_headers: HeadersByReviewer, platform: Platform
 ) -> None:
-    listed = web.get("/v1/reviews", headers=bearers["ana"]).json()
+    listed = web.get("/v1/reviews", headers=reviewer_headers["ana"]).json()
     assert (listed["reviewer"], listed["confirmers"], listed["next"]["case"]) == ("ana", 1, case)
-    assert web.get(f"/v1/reviews/{case}", headers=bearers["ben"]).json() == listed["next"]
-    done = web.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
+    assert web.get(f"/v1/reviews/{case}", headers=reviewer_headers["ben"]).json() == listed["next"]
+    done = web.post(f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ana"])
     assert (done.status_code, done.json()["state"]) == (200, "confirmed")
-    assert events(platform, "case confirmed") == [(case, {"also": 0, "by": "ana"})]
+    assert audit_events(platform, "case confirmed") == [(case, {"also": 0, "by": "ana"})]
     assert web.get("/v1/reviews", headers=OPERATOR).json()["reviewer"] == "operator"
 
 
 def test_reviewer_token_opens_only_reviews(
-    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, her_picture: Any
+    web: httpx.Client,
+    case: str,
+    reviewer_headers: HeadersByReviewer,
+    platform: Platform,
+    her_picture: Any,
 ) -> None:
     for path in ("/v1/reviews/published", "/v1/status", "/v1/metrics"):
-        assert web.get(path, headers=bearers["ana"]).status_code == 401
+        assert web.get(path, headers=reviewer_headers["ana"]).status_code == 401
     upload = web.post(
-        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=bearers["ana"]
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=reviewer_headers["ana"]
     )
     assert upload.status_code == 401
     platform.reviews.remove_reviewer("ana")
@@ -80,93 +84,135 @@ def test_reviewer_token_opens_only_reviews(
         ("GET", ""), ("GET", f"/{case}"), ("GET", f"/{case}/view"), ("GET", f"/{case}/upload"),
         ("POST", f"/{case}"),
     ):  # fmt: skip
-        for header in (bearers["ana"], {"Authorization": "Bearer " + "A" * 43}, {}):
-            answer = web.request(method, f"/v1/reviews{path}", json=CONFIRM, headers=header)
+        for header in (reviewer_headers["ana"], {"Authorization": "Bearer " + "A" * 43}, {}):
+            answer = web.request(method, f"/v1/reviews{path}", json=CONFIRM_BODY, headers=header)
             assert answer.status_code == 401
-    assert events(platform, "upload seen") == []
+    assert audit_events(platform, "upload seen") == []
 
 
 @pytest.mark.threat("insider-decides")
-def test_two_people_confirm(
-    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform, her_picture: Any
+def test_upload_is_refused_only_after_two_people_confirm(
+    web_with_two_confirmers: httpx.Client,
+    case: str,
+    reviewer_headers: HeadersByReviewer,
+    platform: Platform,
+    her_picture: Any,
 ) -> None:
     address = f"/v1/reviews/{case}"
-    first = web_for_two.post(address, json=CONFIRM, headers=bearers["ana"])
+    first = web_with_two_confirmers.post(
+        address, json=CONFIRM_BODY, headers=reviewer_headers["ana"]
+    )
     assert first.status_code == 200
     assert (first.json()["state"], first.json()["first_confirmer"]) == ("waiting", "ana")
-    again = web_for_two.post(address, json=CONFIRM, headers=bearers["ana"])
+    again = web_with_two_confirmers.post(
+        address, json=CONFIRM_BODY, headers=reviewer_headers["ana"]
+    )
     assert (again.status_code, again.json()["type"]) == (
         409,
         "urn:entrenous:refused:second-person-needed",
     )
-    held = web_for_two.post(
+    held = web_with_two_confirmers.post(
         "/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR
     )
-    assert held.json()["decision"] == "hold"  # one confirmation refuses nothing
+    assert held.json()["decision"] == "hold"  # one confirmation is not enough for a refusal
     (match,) = platform.reviews.review(case).decision.matches
     assert platform.bank.claim(match.claim).state is ClaimState.WAITING
-    listed = web_for_two.get("/v1/reviews", headers=bearers["ana"]).json()
+    listed = web_with_two_confirmers.get("/v1/reviews", headers=reviewer_headers["ana"]).json()
     assert (listed["waiting"], listed["next"]["case"]) == (2, held.json()["case"])
-    assert web_for_two.get("/v1/reviews", headers=bearers["ben"]).json()["next"]["case"] == case
-    second = web_for_two.post(address, json=CONFIRM, headers=bearers["ben"]).json()
+    assert (
+        web_with_two_confirmers.get("/v1/reviews", headers=reviewer_headers["ben"]).json()["next"][
+            "case"
+        ]
+        == case
+    )
+    second = web_with_two_confirmers.post(
+        address, json=CONFIRM_BODY, headers=reviewer_headers["ben"]
+    ).json()
     assert (second["state"], second["first_confirmer"]) == ("confirmed", None)
     assert platform.bank.claim(match.claim).state is ClaimState.CONFIRMED
-    assert events(platform, "case confirmed first") == [(case, {"by": "ana"})]
-    assert events(platform, "case confirmed") == [(case, {"also": 0, "by": "ben", "first": "ana"})]
+    assert audit_events(platform, "case confirmed first") == [(case, {"by": "ana"})]
+    assert audit_events(platform, "case confirmed") == [
+        (case, {"also": 0, "by": "ben", "first": "ana"})
+    ]
     verify_audit_log(platform.bank)
 
 
 def test_operator_counts_as_one_of_two_confirmers(
-    web_for_two: httpx.Client, case: str, bearers: Bearers
+    web_with_two_confirmers: httpx.Client, case: str, reviewer_headers: HeadersByReviewer
 ) -> None:
     for _ in range(2):
-        web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=OPERATOR)
-        shown = web_for_two.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
+        web_with_two_confirmers.post(f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=OPERATOR)
+        shown = web_with_two_confirmers.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
         assert (shown["state"], shown["first_confirmer"]) == ("waiting", "operator")
-    done = web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
+    done = web_with_two_confirmers.post(
+        f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ana"]
+    )
     assert done.json()["state"] == "confirmed"
 
 
 def test_first_confirmer_may_release_alone(
-    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform
+    web_with_two_confirmers: httpx.Client,
+    case: str,
+    reviewer_headers: HeadersByReviewer,
+    platform: Platform,
 ) -> None:
-    web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
-    done = web_for_two.post(f"/v1/reviews/{case}", json=RELEASE, headers=bearers["ana"]).json()
+    web_with_two_confirmers.post(
+        f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ana"]
+    )
+    done = web_with_two_confirmers.post(
+        f"/v1/reviews/{case}", json=RELEASE_BODY, headers=reviewer_headers["ana"]
+    ).json()
     assert (done["state"], done["first_confirmer"]) == ("released", None)
-    assert events(platform, "case released") == [(case, {"also": 0, "by": "ana", "first": "ana"})]
+    assert audit_events(platform, "case released") == [
+        (case, {"also": 0, "by": "ana", "first": "ana"})
+    ]
 
 
 @pytest.mark.threat("insider-decides")
 def test_confirmation_by_a_removed_reviewer_does_not_count(
-    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform
+    web_with_two_confirmers: httpx.Client,
+    case: str,
+    reviewer_headers: HeadersByReviewer,
+    platform: Platform,
 ) -> None:
-    web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
+    web_with_two_confirmers.post(
+        f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ana"]
+    )
     platform.reviews.remove_reviewer("ana")
-    second = web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ben"]).json()
+    second = web_with_two_confirmers.post(
+        f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ben"]
+    ).json()
     assert (second["state"], second["first_confirmer"]) == ("waiting", "ben")
 
 
 @pytest.mark.threat("reviewer-harm")
 def test_view_is_small_grey_and_blurred(
-    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, her_picture: Any
+    web: httpx.Client,
+    case: str,
+    reviewer_headers: HeadersByReviewer,
+    platform: Platform,
+    her_picture: Any,
 ) -> None:
-    shown = web.get(f"/v1/reviews/{case}", headers=bearers["ana"]).json()
-    answer = web.get(shown["view"], headers=bearers["ana"])
+    shown = web.get(f"/v1/reviews/{case}", headers=reviewer_headers["ana"]).json()
+    answer = web.get(shown["view"], headers=reviewer_headers["ana"])
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     assert answer.headers["cache-control"] == "no-store"
     view = Image.open(io.BytesIO(answer.content))
     assert (view.mode, view.size, view.format) == ("L", (256, 256), "PNG")
-    assert _detail(np.asarray(view, np.float64)) < _detail(_grey(her_picture)) / 20
+    assert (
+        _amount_of_detail(np.asarray(view, np.float64))
+        < _amount_of_detail(_grey_values(her_picture)) / 20
+    )
     small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), np.float64)
-    hers_small = Image.fromarray(_grey(her_picture).astype(np.uint8)).resize(
+    hers_small = Image.fromarray(_grey_values(her_picture).astype(np.uint8)).resize(
         (8, 8), Image.Resampling.BOX
     )
     correlation = np.corrcoef(small.ravel(), np.asarray(hers_small, np.float64).ravel())[0, 1]
-    assert correlation > 0.98  # it still resembles the picture
-    assert events(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
-    clear = web.get(shown["upload"], headers=bearers["ben"])
+    assert correlation > 0.98  # the view still resembles the picture
+    assert audit_events(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
+    clear = web.get(shown["upload"], headers=reviewer_headers["ben"])
     assert clear.content == jpeg(her_picture)
-    assert events(platform, "upload seen")[1:] == [(case, {"by": "ben", "as": "bytes"})]
+    assert audit_events(platform, "upload seen")[1:] == [(case, {"by": "ben", "as": "bytes"})]
 
 
 @pytest.mark.parametrize("upload", [b"\xff\xd8\xff no picture", b"OggS" + bytes(50), b"RIFFxxxx"])
@@ -177,23 +223,23 @@ def test_unreadable_upload_has_no_view(
     platform.reviews.record_upload(Review(held, platform.clock.now(), ReviewState.WAITING), upload)
     answer = web.get("/v1/reviews/3f9a/view", headers=OPERATOR)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:entrenous:not-found:no-view")
-    assert events(platform, "upload seen") == []
+    assert audit_events(platform, "upload seen") == []
     assert web.get("/v1/reviews/3f9a/upload", headers=OPERATOR).content == upload
 
 
 def test_decided_case_has_no_view(web: httpx.Client, case: str) -> None:
-    web.post(f"/v1/reviews/{case}", json=RELEASE, headers=OPERATOR)
+    web.post(f"/v1/reviews/{case}", json=RELEASE_BODY, headers=OPERATOR)
     shown = web.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
     assert (shown["view"], shown["upload"]) == (None, None)
     gone = web.get(f"/v1/reviews/{case}/view", headers=OPERATOR)
     assert gone.json()["type"] == "urn:entrenous:not-found:upload-not-kept"
 
 
-def _grey(pixels: Any) -> Any:
+def _grey_values(pixels: Any) -> Any:
     small = Image.fromarray(pixels).convert("L").resize((256, 256), Image.Resampling.BOX)
     return np.asarray(small, np.float64)
 
 
-def _detail(grey: Any) -> float:
-    """Return the mean square of second differences between rows, which ignore slopes."""
+def _amount_of_detail(grey: Any) -> float:
+    """Return the mean square of the second differences between rows."""
     return float(np.square(np.diff(grey, 2, axis=0)).mean())

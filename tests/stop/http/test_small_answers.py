@@ -1,4 +1,4 @@
-"""Answers to large bodies and unknown addresses, and their cache headers."""
+"""Error answers to large bodies and to unknown addresses."""
 
 import httpx
 import pytest
@@ -20,9 +20,11 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
         (f"/v1/claims/{'0' * 32}/opinions", "0.0041 MB"),
     ],
 )
-def test_small_limit_is_not_rounded_to_zero_mb(web: httpx.Client, path: str, limit: str) -> None:
-    kind = {"Content-Type": "application/octet-stream"}
-    answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR | kind)
+def test_error_about_a_large_body_names_the_limit_even_below_1_mb(
+    web: httpx.Client, path: str, limit: str
+) -> None:
+    content_type = {"Content-Type": "application/octet-stream"}
+    answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR | content_type)
     assert answer.status_code == 413
     assert f"larger than the {limit} that" in answer.json()["detail"]
 

@@ -1,4 +1,4 @@
-"""An upload costs few database statements, as many quarantined as accepted."""
+"""The database statements of an upload do not depend on whether it is quarantined."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_pic
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
-def test_upload_runs_few_identical_statements(
+def test_quarantined_and_accepted_uploads_run_the_same_few_statements(
     platform: Platform, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     protect_picture(
         picture(her_picture), adult=True, parts=True, gate=device_gate, device=new_device()
     )
-    decide_upload(jpeg(other_picture), platform)  # so that the index is up to date
+    decide_upload(jpeg(other_picture), platform)  # brings the index up to date
     assert isinstance(platform.bank, BankStore)
     statements: list[str] = []
 
-    def record(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+    def record_statement(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
         statements.append(" ".join(statement.split()[:3]))
 
-    sa.event.listen(platform.bank.engine, "before_cursor_execute", record)
+    sa.event.listen(platform.bank.engine, "before_cursor_execute", record_statement)
     statements_per_upload = []
     for pixels in (her_picture, other_picture):
         statements.clear()

@@ -30,12 +30,12 @@ from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 ROUNDS = 15
-# Bytes after the picture's end: decoders ignore them, but the gate stores them with a held upload.
-BALLAST = 12_000_000
+# Zeros after the end of the picture: decoders ignore them, but the gate stores a held upload whole.
+UPLOAD_BYTES = 12_000_000
 
 
 async def seconds_to_answer(app: Starlette, body: bytes) -> float:
-    """Return the seconds to the last byte of the answer, without the work after it."""
+    """Return the seconds until the last byte of the answer, without the work after the answer."""
     answered = 0.0
 
     async def receive() -> dict[str, Any]:
@@ -57,12 +57,12 @@ async def seconds_to_answer(app: Starlette, body: bytes) -> float:
     return answered - began
 
 
-def upload(pixels: Any, ballast: int = BALLAST) -> bytes:
-    _, data = cv2.imencode(".jpg", np.ascontiguousarray(small(pixels)[..., ::-1]))
-    return bytes(data.tobytes()).ljust(ballast, b"\0")
+def padded_jpeg(pixels: Any, length: int = UPLOAD_BYTES) -> bytes:
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(resize_to_160(pixels)[..., ::-1]))
+    return bytes(data.tobytes()).ljust(length, b"\0")
 
 
-def small(pixels: Any) -> Any:
+def resize_to_160(pixels: Any) -> Any:
     return cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA)
 
 
@@ -75,75 +75,81 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
     her_picture: Any,
     other_picture: Any,
 ) -> None:
-    """With a large upload, whose storing takes longer than the allowed margin."""
+    """Storing these large uploads takes longer than the difference that the test allows."""
     protect_picture(
-        picture(small(her_picture)), adult=True, parts=False, gate=device_gate, device=new_device()
+        picture(resize_to_160(her_picture)),
+        adult=True,
+        parts=False,
+        gate=device_gate,
+        device=new_device(),
     )
-    singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is a flood
+    singly = replace(
+        platform, limits=GateLimits(held_per_hash=ROUNDS + 1)
+    )  # so that no flood begins
     app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
-    bodies = {"held": upload(her_picture), "accepted": upload(other_picture)}
+    bodies = {"held": padded_jpeg(her_picture), "accepted": padded_jpeg(other_picture)}
     took: dict[str, list[float]] = {"held": [], "accepted": []}
 
-    async def ask() -> None:
+    async def measure_all() -> None:
         for turn in range(ROUNDS):
             for kind in sorted(bodies, reverse=bool(turn % 2)):
                 took[kind].append(await seconds_to_answer(app, bodies[kind]))
 
-    anyio.run(ask)
+    anyio.run(measure_all)
     assert platform.reviews.count_waiting_items() == ROUNDS
     pairs = list(zip(took["held"], took["accepted"], strict=True))
     held, accepted = map(statistics.median, zip(*pairs, strict=True))
-    chance = chance_of(sum(one > other for one, other in pairs), ROUNDS)
-    # Noise, as of a busy machine, has either sign; a real difference nearly always the same.
+    chance = sign_test_p_value(sum(one > other for one, other in pairs), ROUNDS)
+    # Noise of a busy machine has either sign. A real difference nearly always has the same sign.
     assert abs(held - accepted) <= 0.4 * accepted or chance >= 0.01, (held, accepted, chance)
 
 
-# Each of two pictures is the match once, so that the difference in their own costs cancels out.
+# Each of the two pictures is registered in one half of the pairs, so their own costs cancel out.
 PAIRS = size(15, 30)
-# The test fails if the times differ by more than SHARE and the sign test's p-value is below CHANCE.
-# Noise alone, however strong, has either sign.
-SHARE, CHANCE = 0.15, 1e-4
+# The test fails if the times differ by more than DIFFERENCE_MAX and the p-value of the sign test is
+# below P_VALUE_MIN. Even strong noise has either sign.
+DIFFERENCE_MAX, P_VALUE_MIN = 0.15, 1e-4
 
 
 @contextmanager
-def registered(gate: RunningGate, pixels: Any) -> Iterator[None]:
+def register_temporarily(gate: RunningGate, pixels: Any) -> Iterator[None]:
     with new_relay_client() as web:
         bank = RegistrationClient(gate.url, web)
         protection = protect_picture(
-            picture(small(pixels)), adult=True, parts=False, gate=bank, device=new_device()
+            picture(resize_to_160(pixels)), adult=True, parts=False, gate=bank, device=new_device()
         )
         yield
         withdraw_protection(protection, bank, new_device())
 
 
-def chance_of(positive: int, n: int) -> float:
+def sign_test_p_value(positive: int, n: int) -> float:
     """Return the p-value of the two-sided sign test."""
     most = max(positive, n - positive)
     return min(1.0, 2 * sum(math.comb(n, count) for count in range(most, n + 1)) / (1 << n))
 
 
-def test_sign_test_detects_a_difference() -> None:
-    assert chance_of(5, 10) == 1.0
-    assert chance_of(10, 10) == chance_of(0, 10) == pytest.approx(2 / 1024)
-    assert chance_of(44, 60) > CHANCE > chance_of(46, 60)
+def test_p_values_of_the_sign_test() -> None:
+    assert sign_test_p_value(5, 10) == 1.0
+    assert sign_test_p_value(10, 10) == sign_test_p_value(0, 10) == pytest.approx(2 / 1024)
+    assert sign_test_p_value(44, 60) > P_VALUE_MIN > sign_test_p_value(46, 60)
 
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_running_gate_takes_as_long_for_match_and_miss(
+def test_running_gate_takes_as_long_for_a_match_as_for_a_miss(
     tmp_path: Path, her_picture: Any, other_picture: Any
 ) -> None:
-    """Over HTTP, as an uploader measures it, with deferred scans and background work."""
+    """The gate also makes deferred scans and does background work."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")
-    bodies = [upload(pixels, 2_000_000) for pixels in (her_picture, other_picture)]
+    bodies = [padded_jpeg(pixels, 2_000_000) for pixels in (her_picture, other_picture)]
     ratios: list[float] = []
     with start_gate(data) as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         bearer = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
 
-        def seconds(body: bytes) -> float:
+        def measure_upload_s(body: bytes) -> float:
             began = time.perf_counter()
             headers = {**bearer, "Content-Type": "image/jpeg"}
             conn.request("POST", "/v1/uploads", body, headers)
@@ -154,16 +160,16 @@ def test_running_gate_takes_as_long_for_match_and_miss(
             return took
 
         for hit, pixels in enumerate((her_picture, other_picture)):
-            with registered(gate, pixels):
-                seconds(bodies[0])  # warms the gate up
+            with register_temporarily(gate, pixels):
+                measure_upload_s(bodies[0])  # the first request takes longer
                 before = gate.get_json("/v1/status")["reviews"]
                 for pair in range(PAIRS):
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
-                    took = {which: seconds(bodies[which]) for which in order}
+                    took = {which: measure_upload_s(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
                 # The matches were held.
                 assert gate.get_json("/v1/status")["reviews"] - before >= PAIRS
         conn.close()
     share = math.expm1(abs(statistics.median(ratios)))
-    chance = chance_of(sum(ratio > 0 for ratio in ratios), len(ratios))
-    assert share <= SHARE or chance >= CHANCE, (share, chance)
+    chance = sign_test_p_value(sum(ratio > 0 for ratio in ratios), len(ratios))
+    assert share <= DIFFERENCE_MAX or chance >= P_VALUE_MIN, (share, chance)

@@ -1,4 +1,4 @@
-"""Submitting uploads: the answers to operator and uploader, and refusals before decoding."""
+"""Uploads over HTTP: answers to the operator and to uploaders, and refused requests."""
 
 import json
 from typing import Any
@@ -36,7 +36,7 @@ def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
 
 
 @pytest.mark.slow
-def test_match_is_held_with_bank_distance_and_kind(
+def test_operator_is_told_the_bank_distance_and_kind_of_a_match(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     protect(her_picture, device_gate)
@@ -75,7 +75,7 @@ def test_quarantined_and_accepted_uploads_get_the_same_answer(
 
 
 @pytest.mark.slow
-def test_uploader_is_told_of_a_refusal_and_where_to_appeal(
+def test_uploader_is_told_of_a_refusal_and_of_the_appeal_address(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     claim = protect(her_picture, device_gate).claim
@@ -96,7 +96,7 @@ def test_upload_needs_a_token(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_large_upload_is_refused_by_its_header(web: httpx.Client) -> None:
+def test_upload_with_a_large_content_length_is_refused(web: httpx.Client) -> None:
     answer = web.post(
         "/v1/uploads",
         content=b"",
@@ -159,26 +159,26 @@ def test_upload_that_is_not_media_is_refused(
     assert answer.json()["status"] == status
 
 
-def test_too_many_concurrent_uploads_are_busy(platform: Platform, access: GateAccess) -> None:
-    """While a gate for one upload at a time still receives one, it refuses the next as busy."""
+def test_too_many_concurrent_uploads_get_429(platform: Platform, access: GateAccess) -> None:
+    """A gate for one upload at a time refuses a second one while it receives the first."""
 
     async def scenario() -> int:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))
         arriving, never = anyio.Event(), anyio.Event()
         status = 0
 
-        async def slow() -> dict[str, Any]:
+        async def receive_slowly() -> dict[str, Any]:
             arriving.set()
             await never.wait()
             raise AssertionError
 
-        async def empty() -> dict[str, Any]:
+        async def receive_empty_body() -> dict[str, Any]:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def ignore(_message: Any) -> None:
+        async def ignore_answer(_message: Any) -> None:
             return None
 
-        async def note(message: Any) -> None:
+        async def record_status(message: Any) -> None:
             nonlocal status
             status = message.get("status", status)
 
@@ -189,9 +189,9 @@ def test_too_many_concurrent_uploads_are_busy(platform: Platform, access: GateAc
             ],
         }  # fmt: skip
         async with anyio.create_task_group() as group:
-            group.start_soon(app, dict(scope), slow, ignore)
+            group.start_soon(app, dict(scope), receive_slowly, ignore_answer)
             await arriving.wait()
-            await app(dict(scope), empty, note)
+            await app(dict(scope), receive_empty_body, record_status)
             group.cancel_scope.cancel()
         return status
 
