@@ -30,15 +30,15 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import BadKey, BlobChanged, BlobRef, DecryptionFailed
 
 KEY = Secret(bytes(range(32)))
-SEALED = encrypt_blob(KEY, b"picture" * 100)
-ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+SEALED_BLOB = encrypt_blob(KEY, b"picture" * 100)
+BECH32_ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 needs_age = pytest.mark.skipif(shutil.which("age") is None, reason="Debian's age is not installed")
 
 
 def key_of_identity(identity: str) -> Secret:
     """Decode an age identity, in bech32, to its 32-byte key; the checksum is not verified."""
     letters = identity.lower().removeprefix("age-secret-key-1")[:-6]
-    bits = "".join(f"{ALPHABET.index(letter):05b}" for letter in letters)
+    bits = "".join(f"{BECH32_ALPHABET.index(letter):05b}" for letter in letters)
     return Secret(int(bits[:256], 2).to_bytes(32, "big"))
 
 
@@ -61,20 +61,20 @@ def test_encrypted_blob_decrypts(padded: bytes) -> None:
 
 def test_wrong_key_is_refused() -> None:
     with pytest.raises(DecryptionFailed):
-        decrypt_blob(Secret(bytes(32)), SEALED)
+        decrypt_blob(Secret(bytes(32)), SEALED_BLOB)
 
 
-@given(st.integers(0, len(SEALED) * 8 - 1))
+@given(st.integers(0, len(SEALED_BLOB) * 8 - 1))
 def test_flipped_bit_in_blob_is_refused(bit: int) -> None:
-    flipped = bytearray(SEALED)
+    flipped = bytearray(SEALED_BLOB)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(DecryptionFailed):
         decrypt_blob(KEY, bytes(flipped))
 
 
-@given(st.integers(0, len(SEALED) - 1), st.binary(min_size=1, max_size=64))
+@given(st.integers(0, len(SEALED_BLOB) - 1), st.binary(min_size=1, max_size=64))
 def test_truncated_and_extended_files_are_refused(end: int, more: bytes) -> None:
-    for changed in (SEALED[:end], SEALED + more):
+    for changed in (SEALED_BLOB[:end], SEALED_BLOB + more):
         with pytest.raises(DecryptionFailed):
             decrypt_blob(KEY, changed)
 
@@ -87,13 +87,18 @@ def test_random_bytes_are_refused(untrusted: bytes) -> None:
 
 
 def test_check_blob_accepts_only_the_named_blob() -> None:
-    ref = BlobRef(BlobId(bytes(16)), len(SEALED), sha256(SEALED))
-    check_blob(ref, io.BytesIO(SEALED))
-    for other in (SEALED[:-1], SEALED[:-1] + bytes([SEALED[-1] ^ 1]), b"", SEALED + b"\x00"):
+    ref = BlobRef(BlobId(bytes(16)), len(SEALED_BLOB), sha256(SEALED_BLOB))
+    check_blob(ref, io.BytesIO(SEALED_BLOB))
+    for other in (
+        SEALED_BLOB[:-1],
+        SEALED_BLOB[:-1] + bytes([SEALED_BLOB[-1] ^ 1]),
+        b"",
+        SEALED_BLOB + b"\x00",
+    ):
         with pytest.raises(BlobChanged):
             check_blob(ref, io.BytesIO(other))
     with pytest.raises(BlobChanged):
-        check_blob(BlobRef(ref.id, ref.size + 1, ref.sha256), io.BytesIO(SEALED))
+        check_blob(BlobRef(ref.id, ref.size + 1, ref.sha256), io.BytesIO(SEALED_BLOB))
 
 
 def test_a_key_of_another_length_is_refused() -> None:
@@ -184,7 +189,7 @@ class _FullDisk(io.BytesIO):
 def test_full_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
     for work in (encrypt_stream, decrypt_stream):
-        for data in (SEALED, long):  # the first write fails, or the last
+        for data in (SEALED_BLOB, long):  # the first write fails, or the last
             with pytest.raises(OSError, match="full") as raised:
                 work(KEY, io.BytesIO(data), _FullDisk())
             assert raised.value.errno == errno.ENOSPC
@@ -210,7 +215,10 @@ def test_unreadable_disk_is_not_reported_as_damaged_blob() -> None:
 def test_age_decrypts_our_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(age_identity(KEY).reveal() + b"\n")
     got = subprocess.run(
-        ["age", "-d", "-i", str(tmp_path / "key")], input=SEALED, capture_output=True, check=True
+        ["age", "-d", "-i", str(tmp_path / "key")],
+        input=SEALED_BLOB,
+        capture_output=True,
+        check=True,
     )
     assert got.stdout == b"picture" * 100
 

@@ -49,7 +49,7 @@ MASTER = master_keys_from_seed(bytes(range(64)))
 KEYS = public_master_keys(MASTER)
 
 
-def device(number: int) -> ListedDevice:
+def listed_device(number: int) -> ListedDevice:
     name = number.to_bytes(16, "big")
     return ListedDevice(DeviceId(name), name * 2, MailboxId(name))
 
@@ -63,7 +63,7 @@ FIRST = statement_of(
         person=PersonId(b"a" * 32),
         epoch=1,
         previous=None,
-        devices=(device(1),),
+        devices=(listed_device(1),),
         revoked=(),
         name="Ana",
         speaks=ProtocolRange(2, 2),
@@ -79,12 +79,12 @@ def successor(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement
 
 
 def with_device(newest: DeviceListStatement, number: int) -> DeviceListStatement:
-    devices = sorted((*newest.said.devices, device(number)), key=lambda one: one.device)
+    devices = sorted((*newest.said.devices, listed_device(number)), key=lambda one: one.device)
     return successor(newest, devices=tuple(devices))
 
 
 def with_device_revoked(newest: DeviceListStatement, number: int) -> DeviceListStatement:
-    gone = RevokedDevice(device(number).device, NOON, RevocationReason.LOST)
+    gone = RevokedDevice(listed_device(number).device, NOON, RevocationReason.LOST)
     return successor(
         newest,
         devices=tuple(one for one in newest.said.devices if one.device != gone.device),
@@ -96,10 +96,10 @@ def verified_heads(lists: tuple[DeviceListStatement, ...]) -> tuple[DeviceListHe
     return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), KEYS)
 
 
-TWO = with_device(FIRST, 2)
-THREE = with_device_revoked(TWO, 1)
-FOUR = with_device(THREE, 3)
-CHAIN = (FIRST, TWO, THREE, FOUR)
+SECOND = with_device(FIRST, 2)
+THIRD = with_device_revoked(SECOND, 1)
+FOURTH = with_device(THIRD, 3)
+CHAIN = (FIRST, SECOND, THIRD, FOURTH)
 HEADS = device_list_heads(CHAIN)
 
 
@@ -116,34 +116,37 @@ def with_other_certificate(newest: DeviceListStatement, epoch: int) -> DeviceLis
     return statement_of(replace(newest.said, epoch=epoch, previous=bytes(32), devices=devices))
 
 
-BROKEN = {
+BROKEN_HISTORIES = {
     "newest list signed by somebody else": None,
-    "list missing": (FIRST, THREE),
+    "list missing": (FIRST, THIRD),
     "list of another person": (
         FIRST,
-        replace(TWO, said=replace(TWO.said, person=PersonId(bytes(32)))),
+        replace(SECOND, said=replace(SECOND.said, person=PersonId(bytes(32)))),
     ),
-    "list replaced": (statement_of(replace(FIRST.said, name="Eve")), TWO),
-    "device vanishes": (TWO, successor(TWO, devices=(device(2),))),
+    "list replaced": (statement_of(replace(FIRST.said, name="Eve")), SECOND),
+    "device vanishes": (SECOND, successor(SECOND, devices=(listed_device(2),))),
     "device has other keys": (
-        TWO,
-        successor(TWO, devices=with_other_certificate(TWO, 3).said.devices),
+        SECOND,
+        successor(SECOND, devices=with_other_certificate(SECOND, 3).said.devices),
     ),
-    "revocation withdrawn": (THREE, successor(THREE, revoked=())),
-    "revoked device returns at once": (THREE, successor(THREE, devices=(device(1),), revoked=())),
+    "revocation withdrawn": (THIRD, successor(THIRD, revoked=())),
+    "revoked device returns at once": (
+        THIRD,
+        successor(THIRD, devices=(listed_device(1),), revoked=()),
+    ),
     "revoked device returns later": (
-        THREE,
-        FOUR,
-        successor(FOUR, devices=(device(1),), revoked=()),
+        THIRD,
+        FOURTH,
+        successor(FOURTH, devices=(listed_device(1),), revoked=()),
     ),
 }
 
 
 @pytest.mark.threat("server-adds-device")
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", BROKEN_HISTORIES)
 def test_a_history_that_is_broken_is_refused(broken: str) -> None:
-    lists = BROKEN[broken] or CHAIN
-    master = master_keys_from_seed(bytes(64)) if BROKEN[broken] is None else MASTER
+    lists = BROKEN_HISTORIES[broken] or CHAIN
+    master = master_keys_from_seed(bytes(64)) if BROKEN_HISTORIES[broken] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
         verify_device_lists(lists, sign_device_list(master, lists[-1].statement), KEYS)
 
@@ -151,27 +154,27 @@ def test_a_history_that_is_broken_is_refused(broken: str) -> None:
 @pytest.mark.threat("stolen-device")
 def test_a_device_keeps_its_keys_across_missing_lists() -> None:
     """Only its mailbox may have changed."""
-    elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
-    moved = statement_of(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
-    assert compare_later_lists(TWO, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
-    taken = with_other_certificate(TWO, 7)
+    elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in SECOND.said.devices[:1])
+    moved = statement_of(replace(SECOND.said, epoch=7, previous=bytes(32), devices=elsewhere))
+    assert compare_later_lists(SECOND, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
+    taken = with_other_certificate(SECOND, 7)
     for shown in ((taken,), (moved, successor(moved, devices=taken.said.devices))):
         with pytest.raises(BadSignature, match="device list"):
-            compare_later_lists(TWO, shown)
+            compare_later_lists(SECOND, shown)
 
 
 def test_next_list_must_link_to_the_known_one() -> None:
-    assert compare_later_lists(TWO, (THREE, FOUR)) is DeviceListHistoryRelation.NEWER
+    assert compare_later_lists(SECOND, (THIRD, FOURTH)) is DeviceListHistoryRelation.NEWER
     for previous in (bytes(32), None):
-        forked = replace(THREE, said=replace(THREE.said, previous=previous))
+        forked = replace(THIRD, said=replace(THIRD.said, previous=previous))
         with pytest.raises(ForkedDeviceList):
-            compare_later_lists(TWO, (forked,))
+            compare_later_lists(SECOND, (forked,))
 
 
 def test_next_list_cannot_drop_a_device_without_revoking_it() -> None:
-    vanished = successor(TWO, devices=(device(2),))
+    vanished = successor(SECOND, devices=(listed_device(2),))
     with pytest.raises(BadSignature, match="device list"):
-        compare_later_lists(TWO, (vanished,))
+        compare_later_lists(SECOND, (vanished,))
 
 
 @pytest.mark.threat("downgrade")
@@ -189,11 +192,11 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
     """A full list of revoked devices drops its oldest entry; that device may still not return."""
     many = tuple(
-        RevokedDevice(device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
+        RevokedDevice(listed_device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
     )
     full = successor(FIRST, revoked=many)
-    extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevocationReason.LOST)
+    extra = RevokedDevice(listed_device(200).device, NOON + timedelta(99), RevocationReason.LOST)
     for kept in ((*many[:-1], extra), (*many[2:], extra)):  # drops the newest entry, or two entries
         assert not may_succeed_list(full.said, successor(full, revoked=kept).said)
     makes_room = successor(full, revoked=(*many[1:], extra))
@@ -222,8 +225,8 @@ def test_honest_histories_are_accepted(
     assert compare_heads(known, shown) is relation
 
 
-OTHER_TWO = successor(FIRST, name="Eve")
-FORK = device_list_heads((FIRST, OTHER_TWO, with_device(OTHER_TWO, 9)))
+OTHER_SECOND = successor(FIRST, name="Eve")
+FORKED_HEADS = device_list_heads((FIRST, OTHER_SECOND, with_device(OTHER_SECOND, 9)))
 
 
 @pytest.mark.parametrize(
@@ -231,10 +234,10 @@ FORK = device_list_heads((FIRST, OTHER_TWO, with_device(OTHER_TWO, 9)))
     [
         (HEADS, HEADS[:3], OutdatedDeviceList),
         (HEADS[2:], HEADS[:1], OutdatedDeviceList),
-        (HEADS[:2], FORK[:2], ForkedDeviceList),
-        (HEADS[:2], FORK, ForkedDeviceList),
-        (HEADS, FORK[:2], ForkedDeviceList),  # older, and not part of the known history
-        (HEADS[1:2], FORK[1:], ForkedDeviceList),
+        (HEADS[:2], FORKED_HEADS[:2], ForkedDeviceList),
+        (HEADS[:2], FORKED_HEADS, ForkedDeviceList),
+        (HEADS, FORKED_HEADS[:2], ForkedDeviceList),  # older, and not part of the known history
+        (HEADS[1:2], FORKED_HEADS[1:], ForkedDeviceList),
     ],
 )
 def test_dishonest_histories_are_refused(
@@ -250,7 +253,7 @@ def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
     with pytest.raises(WithheldDeviceList):
         check_named_head(HEADS[3], HEADS[:3])
     with pytest.raises(ForkedDeviceList):
-        check_named_head(FORK[1], HEADS)
+        check_named_head(FORKED_HEADS[1], HEADS)
 
 
 class DeviceListMachine(RuleBasedStateMachine):

@@ -41,17 +41,17 @@ from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.receipt import read_receipt_proof
 
-FOLDER = Path(__file__).parents[1] / "vectors" / "crypto"
+VECTOR_FOLDER = Path(__file__).parents[1] / "vectors" / "crypto"
 
 
-def vector(name: str) -> dict[str, bytes]:
+def read_vector(name: str) -> dict[str, bytes]:
     """Return the decoded hexadecimal values of one vector file."""
-    lines = (FOLDER / f"{name}.txt").read_text().splitlines()[2:]
+    lines = (VECTOR_FOLDER / f"{name}.txt").read_text().splitlines()[2:]
     return {key: bytes.fromhex(value) for key, value in (line.split(": ") for line in lines)}
 
 
 def test_first_letter_vector_opens() -> None:
-    letter = vector("first_letter")
+    letter = read_vector("first_letter")
     private, account = Secret(letter["private"]), Secret(letter["account"])
     around = open_outer_seal(private, letter["info"], letter["bytes"])
     opened, _ = open_first_letter(account, letter["sender"], around)
@@ -61,17 +61,17 @@ def test_first_letter_vector_opens() -> None:
 
 
 def test_blob_vector_decrypts() -> None:
-    blob = vector("blob")
+    blob = read_vector("blob")
     assert decrypt_blob(Secret(blob["key"]), blob["bytes"]) == blob["plaintext"]
 
 
 def test_sealed_file_vector_unseals() -> None:
-    file = vector("sealed_file")
+    file = read_vector("sealed_file")
     assert unseal_file(Secret(file["key"]), file["bytes"], file["name"]) == file["plaintext"]
 
 
 def test_master_key_vector_verifies() -> None:
-    master = vector("master")
+    master = read_vector("master")
     public = public_master_keys(master_keys_from_seed(master["seed"]))
     assert person_id(public) == master["person"]
     verify_both_signatures(
@@ -80,7 +80,7 @@ def test_master_key_vector_verifies() -> None:
 
 
 def test_content_key_matches_its_vector() -> None:
-    parts = vector("content_key")
+    parts = read_vector("content_key")
     key = content_key(
         Secret(parts["secret"]),
         Secret(parts["share"]),
@@ -93,19 +93,19 @@ def test_content_key_matches_its_vector() -> None:
 
 
 def test_send_tokens_match_their_vector() -> None:
-    parts = vector("send_token")
+    parts = read_vector("send_token")
     assert derive_send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
     assert derive_send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
 
 
 def test_mark_commitments_match_their_vector() -> None:
-    parts = vector("mark_commitment")
+    parts = read_vector("mark_commitment")
     assert mark_commitment(parts["bytes"]) == parts["commitment"]
     assert mark_commitments_hash(parts["marks"]) == parts["marks_hash"]
 
 
 def test_key_bundle_vector_of_three_lists_verifies() -> None:
-    parts = vector("card")
+    parts = read_vector("card")
     card = read_key_bundle(parts["bytes"])
     person = verify_key_bundle(card)
     (device,) = person.devices
@@ -122,8 +122,8 @@ def test_key_bundle_vector_of_three_lists_verifies() -> None:
 def test_receipt_vector_verifies() -> None:
     """Its signer is the only device in the vector ``card``."""
     parts, (by,) = (
-        vector("receipt"),
-        verify_key_bundle(read_key_bundle(vector("card")["bytes"])).devices,
+        read_vector("receipt"),
+        verify_key_bundle(read_key_bundle(read_vector("card")["bytes"])).devices,
     )
     assert by.ed25519 == parts["ed25519"]
     proof = read_receipt_proof(parts["bytes"])
@@ -139,8 +139,8 @@ def test_receipt_vector_verifies() -> None:
 def test_prekey_batch_vector_verifies() -> None:
     """Its signer is the only device in the vector ``card``, and its mailbox is that device's."""
     parts, (by,) = (
-        vector("prekeys"),
-        verify_key_bundle(read_key_bundle(vector("card")["bytes"])).devices,
+        read_vector("prekeys"),
+        verify_key_bundle(read_key_bundle(read_vector("card")["bytes"])).devices,
     )
     batch = read_prekey(parts["bytes"]).batch
     assert batch is not None
@@ -153,14 +153,14 @@ def test_prekey_batch_vector_verifies() -> None:
 
 
 def test_first_format_vault_key_matches_its_vector() -> None:
-    parts = vector("vault_key")
+    parts = read_vector("vault_key")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     key = first_format_vault_key(stretched, parts["device"], parts["salt"])
     assert key.reveal() == parts["key"]
 
 
 def test_vault_key_with_a_relay_share_matches_its_vector() -> None:
-    parts = vector("vault_key_2")
+    parts = read_vector("vault_key_2")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     assert oprf_input(stretched).reveal() == parts["asked"]
     assert offline_share_key(stretched).reveal() == parts["offline"]

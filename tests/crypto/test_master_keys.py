@@ -15,12 +15,12 @@ from entrenous.crypto.identity_keys import (
 ANA = master_keys_from_seed(bytes(range(64)))
 BEN = master_keys_from_seed(bytes(range(64, 128)))
 PUBLIC = public_master_keys(ANA)
-SIGNED = sign_with_master_keys(ANA, b"role", b"statement")
+SIGNATURE = sign_with_master_keys(ANA, b"role", b"statement")
 
 
 def test_signature_of_master_keys_verifies() -> None:
-    assert (len(PUBLIC.ed25519), len(PUBLIC.mldsa65), len(SIGNED)) == (32, 1952, 3373)
-    verify_both_signatures(PUBLIC, b"role", b"statement", SIGNED, what="card")
+    assert (len(PUBLIC.ed25519), len(PUBLIC.mldsa65), len(SIGNATURE)) == (32, 1952, 3373)
+    verify_both_signatures(PUBLIC, b"role", b"statement", SIGNATURE, what="card")
 
 
 def test_same_seed_gives_the_same_public_keys() -> None:
@@ -38,12 +38,12 @@ def test_same_seed_gives_the_same_public_keys() -> None:
 )
 def test_another_role_or_statement_is_refused(context: bytes, statement: bytes) -> None:
     with pytest.raises(BadSignature, match="card"):
-        verify_both_signatures(PUBLIC, context, statement, SIGNED, what="card")
+        verify_both_signatures(PUBLIC, context, statement, SIGNATURE, what="card")
 
 
 def test_one_good_signature_is_not_enough() -> None:
     theirs = sign_with_master_keys(BEN, b"role", b"statement")
-    for mixed in (SIGNED[:64] + theirs[64:], theirs[:64] + SIGNED[64:]):
+    for mixed in (SIGNATURE[:64] + theirs[64:], theirs[:64] + SIGNATURE[64:]):
         with pytest.raises(BadSignature):
             verify_both_signatures(PUBLIC, b"role", b"statement", mixed, what="card")
 
@@ -57,12 +57,12 @@ def test_one_swapped_key_is_refused() -> None:
         MasterPublicKeys(PUBLIC.ed25519, b"\xff" * 1952),
     ):
         with pytest.raises(BadSignature):
-            verify_both_signatures(mixed, b"role", b"statement", SIGNED, what="card")
+            verify_both_signatures(mixed, b"role", b"statement", SIGNATURE, what="card")
 
 
-@given(st.integers(0, len(SIGNED) * 8 - 1))
+@given(st.integers(0, len(SIGNATURE) * 8 - 1))
 def test_flipped_bit_in_signature_or_statement_is_refused(bit: int) -> None:
-    flipped = bytearray(SIGNED)
+    flipped = bytearray(SIGNATURE)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BadSignature):
         verify_both_signatures(PUBLIC, b"role", b"statement", bytes(flipped), what="card")
@@ -72,7 +72,7 @@ def test_flipped_bit_in_signature_or_statement_is_refused(bit: int) -> None:
 def test_signatures_of_other_lengths_are_refused(size: int) -> None:
     with pytest.raises(BadSignature):
         verify_both_signatures(
-            PUBLIC, b"role", b"statement", SIGNED.ljust(size, b"\0")[:size], what="card"
+            PUBLIC, b"role", b"statement", SIGNATURE.ljust(size, b"\0")[:size], what="card"
         )
 
 

@@ -7,11 +7,11 @@ import pytest
 from entrenous.crypto.hashing import inclusion_proofs, leaf_hash, merkle_root, root_from_proof
 
 # Leaves and roots from the tests of the Certificate Transparency implementations
-INPUTS = [
+PUBLISHED_INPUTS = [
     *("", "00", "10", "2021", "3031", "40414243"),
     *("5051525354555657", "606162636465666768696a6b6c6d6e6f"),
 ]
-ROOTS = [
+PUBLISHED_ROOTS = [
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
     "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
     "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
@@ -21,13 +21,13 @@ ROOTS = [
     "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
     "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
 ]
-PUBLISHED = [sha256(b"\x00" + bytes.fromhex(one)).digest() for one in INPUTS]
+PUBLISHED_LEAVES = [sha256(b"\x00" + bytes.fromhex(one)).digest() for one in PUBLISHED_INPUTS]
 LEAVES = [leaf_hash(b"role", b"%d" % number) for number in range(64)]
 
 
 @pytest.mark.parametrize("size", range(1, 9))
 def test_roots_match_certificate_transparency(size: int) -> None:
-    assert merkle_root(PUBLISHED[:size]).hex() == ROOTS[size - 1]
+    assert merkle_root(PUBLISHED_LEAVES[:size]).hex() == PUBLISHED_ROOTS[size - 1]
 
 
 def test_leaf_hash_depends_on_its_context() -> None:

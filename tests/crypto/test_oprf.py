@@ -77,16 +77,16 @@ def test_each_blind_gives_another_blinded_element(
 
 
 @given(st.binary(max_size=40))
-def test_invalid_element_is_refused(noise: bytes) -> None:
+def test_invalid_element_is_refused(element: bytes) -> None:
     try:
-        check_element(noise)
+        check_element(element)
     except NotAPoint:
         with pytest.raises(NotAPoint):
-            evaluate(KEY, noise)
+            evaluate(KEY, element)
         with pytest.raises(NotAPoint):
-            finalize(Secret(b"x"), KEY, noise)
+            finalize(Secret(b"x"), KEY, element)
     else:
-        assert len(evaluate(KEY, noise)) == 32
+        assert len(evaluate(KEY, element)) == 32
 
 
 @pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31), b"", bytes(31)])
@@ -103,7 +103,7 @@ def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
 
 # Simulates another local user who can write to the folder for temporary files: just before a
 # library is loaded from that folder, a modified one replaces it.
-REPLACE_LIBRARY = """
+REPLACE_LIBRARY_PROGRAM = """
 import os, sys
 written, shared = [], os.environ["TMPDIR"]
 def watch(event, arguments):
@@ -121,7 +121,7 @@ import rbcl
 rbcl._sodium.sodium_version_string.restype = c_char_p
 print(rbcl._sodium.sodium_version_string().decode(), written)
 """
-MAKE_SCALAR = (
+MAKE_SCALAR_PROGRAM = (
     "from entrenous.crypto.oprf import scalar_from_random; scalar_from_random(bytes([1] * 64))"
 )
 
@@ -140,14 +140,14 @@ def run_in_shared_folder(program: str, shared: Path) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
 def test_a_library_planted_by_another_local_user_is_not_loaded(tmp_path: Path) -> None:
     """Nothing is written to the shared folder either, not even for a moment."""
-    assert run_in_shared_folder(REPLACE_LIBRARY, tmp_path) == "1.0.18 []"
+    assert run_in_shared_folder(REPLACE_LIBRARY_PROGRAM, tmp_path) == "1.0.18 []"
 
 
 @pytest.mark.threat("planted-library")
 @pytest.mark.real
 def test_module_on_the_path_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
-    assert run_in_shared_folder(MAKE_SCALAR, tmp_path) == ""
+    assert run_in_shared_folder(MAKE_SCALAR_PROGRAM, tmp_path) == ""
 
 
 @pytest.mark.real
@@ -197,7 +197,7 @@ def test_library_loads_from_a_private_folder_without_memfd(
 @pytest.mark.real
 def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", MAKE_SCALAR], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", MAKE_SCALAR_PROGRAM], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
 
 

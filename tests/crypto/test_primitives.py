@@ -26,7 +26,7 @@ Vector = dict[str, Any]
 RecordVectors = Callable[[str, int], None]
 
 
-def vectors(public_vectors: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
+def wycheproof_vectors(public_vectors: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
     """Yield each vector, preceded by its group."""
     found = json.loads((public_vectors / "wycheproof" / f"{name}_test.json").read_text())
     for group in found["testGroups"]:
@@ -34,11 +34,11 @@ def vectors(public_vectors: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
             yield group, vector
 
 
-def octets(vector: Vector, *names: str) -> tuple[bytes, ...]:
+def decode_hex_fields(vector: Vector, *names: str) -> tuple[bytes, ...]:
     return tuple(bytes.fromhex(vector.get(name, "")) for name in names)
 
 
-def matches_result(vector: Vector, *, accepted: bool) -> bool:
+def is_expected_result(vector: Vector, *, accepted: bool) -> bool:
     return vector["result"] == "acceptable" or accepted == (vector["result"] == "valid")
 
 
@@ -46,8 +46,8 @@ def test_ed25519_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
     wrong, total = [], 0
-    for group, vector in vectors(public_vectors, "ed25519"):
-        message, signature = octets(vector, "msg", "sig")
+    for group, vector in wycheproof_vectors(public_vectors, "ed25519"):
+        message, signature = decode_hex_fields(vector, "msg", "sig")
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(group["publicKey"]["pk"]))
         try:
             key.verify(signature, message)
@@ -55,7 +55,7 @@ def test_ed25519_agrees_with_wycheproof(
         except InvalidSignature:
             accepted = False
         total += 1
-        if not matches_result(vector, accepted=accepted):
+        if not is_expected_result(vector, accepted=accepted):
             wrong.append(vector["tcId"])
     assert total > 100
     assert wrong == []
@@ -66,8 +66,8 @@ def test_mldsa_65_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
     wrong, total = [], 0
-    for group, vector in vectors(public_vectors, "mldsa_65_verify"):
-        message, signature, context = octets(vector, "msg", "sig", "ctx")
+    for group, vector in wycheproof_vectors(public_vectors, "mldsa_65_verify"):
+        message, signature, context = decode_hex_fields(vector, "msg", "sig", "ctx")
         try:
             key = MLDSA65PublicKey.from_public_bytes(bytes.fromhex(group["publicKey"]))
             key.verify(signature, message, context)
@@ -75,7 +75,7 @@ def test_mldsa_65_agrees_with_wycheproof(
         except (InvalidSignature, ValueError):
             accepted = False
         total += 1
-        if not matches_result(vector, accepted=accepted):
+        if not is_expected_result(vector, accepted=accepted):
             wrong.append(vector["tcId"])
     assert total > 50
     assert wrong == []
@@ -86,13 +86,13 @@ def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
     total = 0
-    for _, vector in vectors(public_vectors, "hkdf_sha256"):
-        ikm, salt, info, okm = octets(vector, "ikm", "salt", "info", "okm")
+    for _, vector in wycheproof_vectors(public_vectors, "hkdf_sha256"):
+        ikm, salt, info, okm = decode_hex_fields(vector, "ikm", "salt", "info", "okm")
         try:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
         except ValueError:
             got = None  # longer than 255 hashes
-        assert matches_result(vector, accepted=got is not None), vector["tcId"]
+        assert is_expected_result(vector, accepted=got is not None), vector["tcId"]
         assert got is None or got == okm, vector["tcId"]
         total += 1
     assert total > 50
@@ -104,10 +104,10 @@ def test_hmac_sha256_agrees_with_wycheproof(
 ) -> None:
     """The tags are compared with our own constant-time comparison."""
     total = 0
-    for group, vector in vectors(public_vectors, "hmac_sha256"):
-        key, message, tag = octets(vector, "key", "msg", "tag")
+    for group, vector in wycheproof_vectors(public_vectors, "hmac_sha256"):
+        key, message, tag = decode_hex_fields(vector, "key", "msg", "tag")
         got = hmac.digest(key, message, "sha256")[: group["tagSize"] // 8]
-        assert matches_result(vector, accepted=equal_in_constant_time(got, tag)), vector["tcId"]
+        assert is_expected_result(vector, accepted=equal_in_constant_time(got, tag)), vector["tcId"]
         total += 1
     assert total > 100
     record_vectors("wycheproof hmac_sha256", total)
@@ -115,8 +115,8 @@ def test_hmac_sha256_agrees_with_wycheproof(
 
 def test_x25519_agrees_with_wycheproof(public_vectors: Path, record_vectors: RecordVectors) -> None:
     total = 0
-    for _, vector in vectors(public_vectors, "x25519"):
-        private, public, shared = octets(vector, "private", "public", "shared")
+    for _, vector in wycheproof_vectors(public_vectors, "x25519"):
+        private, public, shared = decode_hex_fields(vector, "private", "public", "shared")
         try:
             got = X25519PrivateKey.from_private_bytes(private).exchange(
                 X25519PublicKey.from_public_bytes(public)
@@ -135,15 +135,15 @@ def test_mlkem_768_decapsulation_agrees_with_wycheproof(
 ) -> None:
     """A changed ciphertext gives another secret instead of an error (implicit rejection)."""
     total = 0
-    for _, vector in vectors(public_vectors, "mlkem_768"):
-        seed, public, cipher, shared = octets(vector, "seed", "ek", "c", "K")
+    for _, vector in wycheproof_vectors(public_vectors, "mlkem_768"):
+        seed, public, cipher, shared = decode_hex_fields(vector, "seed", "ek", "c", "K")
         try:
             key = MLKEM768PrivateKey.from_seed_bytes(seed)
             got: bytes | None = key.decapsulate(cipher)
             assert not public or key.public_key().public_bytes_raw() == public, vector["tcId"]
         except ValueError:
             got = None
-        assert matches_result(vector, accepted=got == shared), vector["tcId"]
+        assert is_expected_result(vector, accepted=got == shared), vector["tcId"]
         total += 1
     assert total > 150
     record_vectors("wycheproof mlkem_768", total)
@@ -156,14 +156,14 @@ def test_mlkem_768_encapsulation_agrees_with_wycheproof(
     itself, so it cannot reproduce the vectors' secrets. The test of decapsulation checks secrets.
     """
     total = 0
-    for _, vector in vectors(public_vectors, "mlkem_768_encaps"):
-        (public,) = octets(vector, "ek")
+    for _, vector in wycheproof_vectors(public_vectors, "mlkem_768_encaps"):
+        (public,) = decode_hex_fields(vector, "ek")
         try:
             shared, cipher = MLKEM768PublicKey.from_public_bytes(public).encapsulate()
             accepted = (len(shared), len(cipher)) == (32, 1088)
         except ValueError:
             accepted = False
-        assert matches_result(vector, accepted=accepted), vector["tcId"]
+        assert is_expected_result(vector, accepted=accepted), vector["tcId"]
         total += 1
     assert total > 200
     record_vectors("wycheproof mlkem_768_encaps", total)
@@ -173,13 +173,15 @@ def test_chacha20_poly1305_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
     total = 0
-    for _, vector in vectors(public_vectors, "chacha20_poly1305"):
-        key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")
+    for _, vector in wycheproof_vectors(public_vectors, "chacha20_poly1305"):
+        key, nonce, aad, text, cipher, tag = decode_hex_fields(
+            vector, "key", "iv", "aad", "msg", "ct", "tag"
+        )
         try:
             got: bytes | None = ChaCha20Poly1305(key).decrypt(nonce, cipher + tag, aad)
         except (InvalidTag, ValueError):
             got = None
-        assert matches_result(vector, accepted=got == text), vector["tcId"]
+        assert is_expected_result(vector, accepted=got == text), vector["tcId"]
         total += 1
     assert total > 100
     record_vectors("wycheproof chacha20_poly1305", total)
@@ -190,15 +192,17 @@ def test_aes_256_gcm_of_stored_values_agrees_with_wycheproof(
 ) -> None:
     """The vectors with keys and nonces of the lengths that stored values have."""
     total = 0
-    for group, vector in vectors(public_vectors, "aes_gcm"):
+    for group, vector in wycheproof_vectors(public_vectors, "aes_gcm"):
         if (group["keySize"], group["ivSize"]) != (256, 96):
             continue
-        key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")
+        key, nonce, aad, text, cipher, tag = decode_hex_fields(
+            vector, "key", "iv", "aad", "msg", "ct", "tag"
+        )
         try:
             got: bytes | None = unseal_stored_value(Secret(key), nonce + cipher + tag, aad)
         except DecryptionFailed:
             got = None
-        assert matches_result(vector, accepted=got == text), vector["tcId"]
+        assert is_expected_result(vector, accepted=got == text), vector["tcId"]
         total += 1
     assert total > 60
     record_vectors("wycheproof aes_gcm", total)

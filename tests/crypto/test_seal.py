@@ -58,15 +58,15 @@ from entrenous.send.letter.letter_nouns import (
 )
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-ANA, ANAS = PersonId(b"a" * 32), DeviceId(b"A" * 16)
-BEN, BENS = PersonId(b"b" * 32), DeviceId(b"B" * 16)
+ANA, ANAS_DEVICE = PersonId(b"a" * 32), DeviceId(b"A" * 16)
+BEN, BENS_DEVICE = PersonId(b"b" * 32), DeviceId(b"B" * 16)
 BODY = write_body(
     Manifest(
         name=MessageName("7-lunar-otter"),
         sent_at=NOON,
         expires_at=None,
         opens=1,
-        audience=((BEN, BENS),),
+        audience=((BEN, BENS_DEVICE),),
         secret=Secret(b"s" * 32),
         blobs=(BlobRef(BlobId(b"i" * 16), 5000, b"h" * 32),),
         fetch_token=Secret(b"f" * 32),
@@ -75,12 +75,12 @@ BODY = write_body(
         heads=(PersonDeviceListHead(BEN, 1, b"2" * 32),),
     )
 )
-ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)
+ADDRESS = LetterAddress(BEN, BENS_DEVICE, b"k" * 8, 1, b"2" * 32, ANA, ANAS_DEVICE)
 HEADER = Header(
     from_person=ANA,
-    from_device=ANAS,
+    from_device=ANAS_DEVICE,
     to_person=BEN,
-    to_device=BENS,
+    to_device=BENS_DEVICE,
     from_epoch=1,
     to_epoch=1,
     prekey=b"p" * 8,
@@ -94,7 +94,7 @@ HEADER = Header(
     to_head=b"2" * 32,
     token=7,
 )
-INFO, HEAD = write_hpke_info(ADDRESS), write_header(HEADER)
+INFO, HEADER_BYTES = write_hpke_info(ADDRESS), write_header(HEADER)
 BENS_KEY = xwing_private_key_from_seed(b"x" * 32)
 ANAS_ACCOUNT = new_olm_account()
 
@@ -106,7 +106,7 @@ def account_with_prekey() -> tuple[Secret, bytes]:
 
 BENS_ACCOUNT, PREKEY = account_with_prekey()
 ANAS_SESSION = begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), PREKEY)
-SEALED, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
+SEALED, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
 HALF_OPENED = open_outer_seal(BENS_KEY, INFO, SEALED)
 
 
@@ -117,26 +117,37 @@ def open_first(half_opened: HalfOpenedLetter, account: Secret = BENS_ACCOUNT) ->
 def test_sealed_letter_opens() -> None:
     assert HALF_OPENED.begins_session
     opened = open_first(HALF_OPENED)
-    assert (opened.header, opened.body) == (HEAD, BODY)
+    assert (opened.header, opened.body) == (HEADER_BYTES, BODY)
     assert read_header(opened.header) == HEADER
 
 
 def test_sealed_letter_reveals_nothing() -> None:
-    for hidden in (ANA, ANAS, BEN, BENS, HEADER.message, HEADER.envelope, BODY[:40], b"otter"):
+    for hidden in (
+        ANA,
+        ANAS_DEVICE,
+        BEN,
+        BENS_DEVICE,
+        HEADER.message,
+        HEADER.envelope,
+        BODY[:40],
+        b"otter",
+    ):
         assert hidden not in SEALED
 
 
 @pytest.mark.threat("hostile-network")
 @pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000, 120_000])
 def test_sealed_letter_has_one_of_a_few_sizes(body_bytes: int) -> None:
-    sealed, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
+    sealed, _ = seal_letter(
+        ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, bytes(body_bytes)
+    )
     assert len(sealed) - SEAL_OVERHEAD_BYTES in PADDED_SIZES_BYTES
     assert open_first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
 
 
 def test_oversized_letter_body_is_refused() -> None:
     with pytest.raises(LetterTooLong, match="131072"):
-        seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
+        seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, bytes(130_000))
 
 
 # --- one field is swapped at a time -----------------------------------------------------------
@@ -181,11 +192,13 @@ def test_changed_header_around_the_same_olm_message_is_refused(name: str) -> Non
 def test_olm_message_resealed_for_another_address_does_not_open(name: str) -> None:
     info = write_hpke_info(replace(ADDRESS, **{name: changed_value(getattr(ADDRESS, name))}))
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):
-        open_first(open_outer_seal(BENS_KEY, info, reseal(HALF_OPENED, HEAD, info)))
+        open_first(open_outer_seal(BENS_KEY, info, reseal(HALF_OPENED, HEADER_BYTES, info)))
 
 
 def test_unchanged_letter_opens_after_resealing() -> None:
-    assert open_first(open_outer_seal(BENS_KEY, INFO, reseal(HALF_OPENED, HEAD))).body == BODY
+    assert (
+        open_first(open_outer_seal(BENS_KEY, INFO, reseal(HALF_OPENED, HEADER_BYTES))).body == BODY
+    )
 
 
 def reseal(half_opened: HalfOpenedLetter, header: bytes, info: bytes = INFO) -> bytes:
@@ -198,7 +211,7 @@ def reseal(half_opened: HalfOpenedLetter, header: bytes, info: bytes = INFO) -> 
 
 
 def test_a_header_cannot_take_over_another_letters_body() -> None:
-    _, session = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
+    _, session = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
     second, _ = seal_letter(
         session,
         xwing_public_key(BENS_KEY),
@@ -206,7 +219,7 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
         write_header(replace(HEADER, counter=2, message=MessageId(b"2" * 16))),
         b"other body",
     )
-    mixed = replace(open_outer_seal(BENS_KEY, INFO, second), untrusted_header=HEAD)
+    mixed = replace(open_outer_seal(BENS_KEY, INFO, second), untrusted_header=HEADER_BYTES)
     with pytest.raises(NotForThisMailbox):
         open_first(mixed)
 
@@ -216,7 +229,7 @@ def test_another_sender_cannot_pose_as_ana() -> None:
     """Mallory writes a header that names Ana, but the session was begun with Mallory's key."""
     mallory = new_olm_account()
     session = begin_session(mallory, curve25519_public_key(BENS_ACCOUNT), PREKEY)
-    sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
+    sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
     with pytest.raises(NotForThisMailbox, match="first key"):
         open_first(open_outer_seal(BENS_KEY, INFO, sealed))
 
@@ -225,7 +238,7 @@ def test_another_sender_cannot_pose_as_ana() -> None:
 def test_a_letter_to_mallory_does_not_open_for_ben() -> None:
     account, prekey = account_with_prekey()  # Mallory's
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), prekey)
-    to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
+    to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
     with pytest.raises(NotForThisMailbox):
         open_first(open_outer_seal(BENS_KEY, INFO, to_mallory))
 
@@ -246,7 +259,7 @@ def test_flipped_bit_in_olm_message_is_refused_or_has_no_effect(bit: int, olm_ty
     changed = replace(HALF_OPENED, olm=bytes(flipped), olm_type=olm_type)
     if bit % 8 == 7 and olm_type == HALF_OPENED.olm_type:
         with contextlib.suppress(NotForThisMailbox, BadLetter):
-            assert (open_first(changed).header, open_first(changed).body) == (HEAD, BODY)
+            assert (open_first(changed).header, open_first(changed).body) == (HEADER_BYTES, BODY)
     else:
         assert_refused(changed)
 
@@ -288,7 +301,7 @@ def test_wrong_length_is_refused_without_decryption() -> None:
 
 
 def test_padding_must_be_zero_and_minimal() -> None:
-    frame = len(HEAD).to_bytes(4, "big") + HEAD + b"\x00" + HALF_OPENED.olm
+    frame = len(HEADER_BYTES).to_bytes(4, "big") + HEADER_BYTES + b"\x00" + HALF_OPENED.olm
     framed = len(frame).to_bytes(4, "big") + frame
     size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
     for wrong in (framed.ljust(size, b"\0")[:-1] + b"\x01", framed.ljust(size * 2, b"\0")):
@@ -325,18 +338,18 @@ def test_fallback_key_opens_a_repeated_first_letter() -> None:
     """Olm alone accepts the repetition, so send/ records envelope ids, message ids and counters."""
     account, _, fallback = replace_fallback_key(new_olm_account())
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), fallback)
-    sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
+    sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
     half_opened = open_outer_seal(BENS_KEY, INFO, sealed)
     _, after = open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), half_opened)
     again, _ = open_first_letter(after, curve25519_public_key(ANAS_ACCOUNT), half_opened)
-    assert again.header == HEAD  # with the same counter, message and envelope in it
+    assert again.header == HEADER_BYTES  # with the same counter, message and envelope in it
 
 
 def half_opened_letters(count: int) -> list[HalfOpenedLetter]:
     session, found = ANAS_SESSION, []
     for number in range(count):
         body = str(number).encode()
-        sealed, session = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, body)
+        sealed, session = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, body)
         found.append(open_outer_seal(BENS_KEY, INFO, sealed))
     return found
 
@@ -368,18 +381,18 @@ class ConversationEnd:
     session: Secret
     seal_to: tuple[bytes, bytes]
     keys: dict[bytes, Secret] = field(default_factory=dict)
-    made: int = 0
+    made_key_count: int = 0
 
-    def fresh_key(self, salt: bytes) -> PublicXWingKey:
-        self.made += 1
-        private = xwing_private_key_from_seed(sha256(salt + self.made.to_bytes(4, "big")))
-        key_id = self.made.to_bytes(8, "big")
+    def make_next_key(self, salt: bytes) -> PublicXWingKey:
+        self.made_key_count += 1
+        private = xwing_private_key_from_seed(sha256(salt + self.made_key_count.to_bytes(4, "big")))
+        key_id = self.made_key_count.to_bytes(8, "big")
         self.keys[key_id] = private
         return PublicXWingKey(key_id, xwing_public_key(private))
 
     def write(self, salt: bytes, body: bytes) -> tuple[bytes, bytes]:
         header = write_header(
-            replace(HEADER, next_key=self.fresh_key(salt), body_sha256=sha256(body))
+            replace(HEADER, next_key=self.make_next_key(salt), body_sha256=sha256(body))
         )
         key_id, public = self.seal_to
         info = write_hpke_info(replace(ADDRESS, key=key_id))
@@ -398,17 +411,17 @@ class ConversationEnd:
         return opened.body
 
 
-def two_ends() -> tuple[ConversationEnd, ConversationEnd]:
+def conversation_ends() -> tuple[ConversationEnd, ConversationEnd]:
     bens_first = PublicXWingKey(bytes(8), xwing_public_key(BENS_KEY))
     ana = ConversationEnd(ANAS_SESSION, (bens_first.id, bens_first.public))
     ben = ConversationEnd(open_first(HALF_OPENED).session, (b"", b""), {bens_first.id: BENS_KEY})
-    _, ana.session = seal_letter(ANAS_SESSION, bens_first.public, INFO, HEAD, BODY)
+    _, ana.session = seal_letter(ANAS_SESSION, bens_first.public, INFO, HEADER_BYTES, BODY)
     return ana, ben
 
 
 @pytest.mark.slow
 def test_a_thousand_letters_open_in_both_directions() -> None:
-    ana, ben = two_ends()
+    ana, ben = conversation_ends()
     for number in range(500):
         body = b"to Ben " + str(number).encode()
         assert ben.read(*ana.write(b"ana", body)) == body
@@ -421,7 +434,7 @@ def test_a_thousand_letters_open_in_both_directions() -> None:
 
 @pytest.mark.threat("later-theft")
 def test_keys_stolen_later_do_not_open_earlier_letters() -> None:
-    ana, ben = two_ends()
+    ana, ben = conversation_ends()
     early_session, early_keys = ben.session, dict(ben.keys)
     key_id, sealed = ana.write(b"ana", b"early")
     info = write_hpke_info(replace(ADDRESS, key=key_id))

@@ -16,10 +16,10 @@ from entrenous.crypto.short_auth_string import (
     x25519_public_key,
 )
 
-KEYS = st.binary(min_size=32, max_size=32).map(Secret)
+private_keys = st.binary(min_size=32, max_size=32).map(Secret)
 
 
-@given(KEYS, st.binary(max_size=64))
+@given(private_keys, st.binary(max_size=64))
 def test_string_matches_vodozemac(private: Secret, transcript: bytes) -> None:
     vodozemac_sas = vodozemac.Sas()
     theirs = vodozemac_sas.public_key.to_bytes()
@@ -32,7 +32,7 @@ def test_string_matches_vodozemac(private: Secret, transcript: bytes) -> None:
     assert ours.numbers == tuple(shown.decimals)
 
 
-@given(KEYS, KEYS, st.binary(max_size=64))
+@given(private_keys, private_keys, st.binary(max_size=64))
 def test_both_sides_compute_the_same_string_and_proof(
     one: Secret, other: Secret, transcript: bytes
 ) -> None:

@@ -78,7 +78,7 @@ def person_of(master: Secret) -> PersonId:
     return person_id(public_master_keys(master))
 
 
-def certified(
+def signed_certificate(
     master: Secret,
     device: bytes = b"d",
     person: PersonId | None = None,
@@ -128,21 +128,21 @@ def signed_key_bundle(
 ) -> KeyBundle:
     """Return a received key bundle: a list signed by ``by``, with the public half of ``keys``."""
     one = statement_of(devices)
-    card = KeyBundle(
+    bundle = KeyBundle(
         public_master_keys(keys), (one,), sign_device_list(by, one.statement), certificates
     )
-    return read_key_bundle(write_key_bundle(card))
+    return read_key_bundle(write_key_bundle(bundle))
 
 
-CERTIFIED = certified(MASTER)
-LIST = device_list_of(CERTIFIED, person=person_of(MASTER))
-KEY_BUNDLE = signed_key_bundle(LIST, CERTIFIED)
+SIGNED_CERTIFICATE = signed_certificate(MASTER)
+DEVICE_LIST = device_list_of(SIGNED_CERTIFICATE, person=person_of(MASTER))
+KEY_BUNDLE = signed_key_bundle(DEVICE_LIST, SIGNED_CERTIFICATE)
 
 
 def test_key_bundle_is_read_back_and_verifies() -> None:
     person = verify_key_bundle(KEY_BUNDLE)
     assert (person.id, person.name, person.epoch) == (person_of(MASTER), "Ana", 1)
-    assert person.head == device_list_head(write_device_list(LIST))
+    assert person.head == device_list_head(write_device_list(DEVICE_LIST))
     (device,) = person.devices
     assert (device.device, device.mailbox) == (b"d" * 16, b"d" * 16)
     assert (device.ed25519, device.enforces) == (ed25519_public_key(ACCOUNT), (1, 2, 3))
@@ -151,13 +151,17 @@ def test_key_bundle_is_read_back_and_verifies() -> None:
 
 def test_signature_by_other_master_keys_is_refused() -> None:
     with pytest.raises(BadSignature, match="device list"):
-        verify_key_bundle(signed_key_bundle(LIST, CERTIFIED, by=OTHER_MASTER))
+        verify_key_bundle(signed_key_bundle(DEVICE_LIST, SIGNED_CERTIFICATE, by=OTHER_MASTER))
 
 
-@pytest.mark.parametrize("half", [slice(0, 64), slice(64, None)], ids=["ed25519", "mldsa65"])
-def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
+@pytest.mark.parametrize(
+    "signature_part", [slice(0, 64), slice(64, None)], ids=["ed25519", "mldsa65"]
+)
+def test_one_of_two_signatures_is_not_enough(signature_part: slice) -> None:
     mixed = bytearray(KEY_BUNDLE.signature)
-    mixed[half] = sign_device_list(OTHER_MASTER, KEY_BUNDLE.newest.statement)[half]
+    mixed[signature_part] = sign_device_list(OTHER_MASTER, KEY_BUNDLE.newest.statement)[
+        signature_part
+    ]
     with pytest.raises(BadSignature, match="device list"):
         verify_key_bundle(replace(KEY_BUNDLE, signature=bytes(mixed)))
 
@@ -168,19 +172,19 @@ def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
         {"relay_url": "https://evil.example"},
         {"name": "Eve"},
         {"speaks": ProtocolRange(1, 2)},
-        {"devices": (replace(LIST.devices[0], mailbox=MailboxId(bytes(16))),)},
+        {"devices": (replace(DEVICE_LIST.devices[0], mailbox=MailboxId(bytes(16))),)},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_another_list_under_the_same_signature_is_refused(change: dict[str, object]) -> None:
-    changed = statement_of(replace(LIST, **change))  # type: ignore[arg-type]
+    changed = statement_of(replace(DEVICE_LIST, **change))  # type: ignore[arg-type]
     with pytest.raises(BadSignature, match="device list"):
         verify_key_bundle(replace(KEY_BUNDLE, lists=(changed,)))
 
 
 def test_master_keys_of_another_person_are_refused() -> None:
     """Mallory signs, with her own keys, a list that names Ana."""
-    posing = certified(OTHER_MASTER, person=person_of(MASTER))
+    posing = signed_certificate(OTHER_MASTER, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="key bundle"):
         verify_key_bundle(
             signed_key_bundle(
@@ -196,9 +200,9 @@ def test_master_keys_of_another_person_are_refused() -> None:
 @pytest.mark.parametrize(
     "added",
     [
-        certified(OTHER_MASTER, b"x"),
-        certified(OTHER_MASTER, b"x", person_of(MASTER)),
-        certified(MASTER, b"x", person_of(OTHER_MASTER)),
+        signed_certificate(OTHER_MASTER, b"x"),
+        signed_certificate(OTHER_MASTER, b"x", person_of(MASTER)),
+        signed_certificate(MASTER, b"x", person_of(OTHER_MASTER)),
     ],
     ids=["of another person", "by another person", "for another person"],
 )
@@ -206,21 +210,23 @@ def test_a_device_that_the_master_key_did_not_certify_is_refused(
     added: SignedDeviceCertificate,
 ) -> None:
     """Even if a list that she signed names the device."""
-    both = device_list_of(CERTIFIED, added, person=person_of(MASTER))
+    both = device_list_of(SIGNED_CERTIFICATE, added, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="device certificate"):
-        verify_key_bundle(signed_key_bundle(both, CERTIFIED, added))
+        verify_key_bundle(signed_key_bundle(both, SIGNED_CERTIFICATE, added))
 
 
 def test_certificate_other_than_the_listed_one_is_refused() -> None:
     """A relay could replay an earlier certificate of the same device."""
-    earlier = certified(MASTER, signer=new_device_signer(bytes(32)))
+    earlier = signed_certificate(MASTER, signer=new_device_signer(bytes(32)))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_key_bundle(replace(KEY_BUNDLE, certificates=(earlier,)))
 
 
 @pytest.mark.threat("key-confusion")
 def test_a_list_signature_is_no_certificate() -> None:
-    swapped = replace(CERTIFIED, signature=sign_device_list(MASTER, CERTIFIED.statement))
+    swapped = replace(
+        SIGNED_CERTIFICATE, signature=sign_device_list(MASTER, SIGNED_CERTIFICATE.statement)
+    )
     with pytest.raises(BadSignature, match="device certificate"):
         verify_certificate(swapped, public_master_keys(MASTER))
 
@@ -255,9 +261,11 @@ def signed_batch(
     return SignedBatch(batch, encoded, mldsa65_public_key(signer), sign(signer, encoded))
 
 
-def prekey_at(index: int, statements: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
+def prekey_at(
+    index: int, statements: list[bytes], tree_leaves: list[bytes] | None = None
+) -> SignedPrekey:
     """Return a prekey with its path in the Merkle tree of ``statements``, or in ``tree``."""
-    leaves = tree or [prekey_leaf(one) for one in statements]
+    leaves = tree_leaves or [prekey_leaf(one) for one in statements]
     place = BatchPosition(index, inclusion_proofs(leaves)[index])
     return read_prekey(write_prekey(statements[index], place, None))
 

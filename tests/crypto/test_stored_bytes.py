@@ -12,7 +12,7 @@ from entrenous.crypto.encryption_at_rest import (
 )
 from entrenous.crypto.nouns import DecryptionFailed
 
-KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
+KEY, OTHER_KEY = Secret(b"k" * 32), Secret(b"o" * 32)
 CASE = b"3f9a-70c2-b11e"
 
 
@@ -34,19 +34,19 @@ def test_changed_bit_in_stored_value_is_refused(at: int) -> None:
 
 def test_wrong_key_context_or_truncation_is_refused() -> None:
     sealed = seal_stored_value(KEY, b"a picture of somebody", CASE)
-    for key, shown, about in (
-        (OTHER, sealed, CASE),
+    for key, shown, case in (
+        (OTHER_KEY, sealed, CASE),
         (KEY, sealed, b"another case"),
         (KEY, sealed[:-1], CASE),
         (KEY, sealed[:5], CASE),
         (KEY, b"", CASE),
     ):
         with pytest.raises(DecryptionFailed):
-            unseal_stored_value(key, shown, about)
+            unseal_stored_value(key, shown, case)
 
 
 def test_key_id_does_not_reveal_the_key() -> None:
-    assert stored_value_key_id(KEY) != stored_value_key_id(OTHER)
+    assert stored_value_key_id(KEY) != stored_value_key_id(OTHER_KEY)
     assert len(stored_value_key_id(KEY)) == 8
     assert KEY.reveal()[:8] != stored_value_key_id(KEY)
 

@@ -79,11 +79,11 @@ from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
-YEAR = timedelta(days=400)
+FAR_AHEAD = timedelta(days=400)
 
 
 @contextmanager
-def clock_ahead(network: Network, who: Person, by: timedelta = YEAR) -> Iterator[None]:
+def clock_ahead(network: Network, who: Person, by: timedelta = FAR_AHEAD) -> Iterator[None]:
     """Set the clock of one person ahead within the block."""
     right = who.device
     who.device = replace(right, clock=SettableClock(network.clock.moment + by))
@@ -102,7 +102,7 @@ def make_clock_ahead_trusted(network: Network, who: Person) -> None:
     """Keep a person's clock ahead for more than an hour, so that it is trusted."""
     with clock_ahead(network, who):
         fetch_messages(who.device)
-    with clock_ahead(network, who, YEAR + timedelta(minutes=90)):
+    with clock_ahead(network, who, FAR_AHEAD + timedelta(minutes=90)):
         fetch_messages(who.device)
 
 
@@ -153,7 +153,7 @@ def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: N
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     make_clock_ahead_trusted(friends, ana)
-    with clock_ahead(friends, ana, YEAR + timedelta(hours=3)):
+    with clock_ahead(friends, ana, FAR_AHEAD + timedelta(hours=3)):
         assert copy_state(ana) is EnvelopeState.EXPIRED
     fetch_messages(ben.device)
     open_message(name, ben.device)
@@ -176,12 +176,14 @@ def test_signed_receipt_overrides_later_expiry(friends: Network) -> None:
     assert copy_state(ana) is EnvelopeState.OPENED
 
 
-@pytest.mark.parametrize("silent", [False, True])
-def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Network, *, silent: bool) -> None:
+@pytest.mark.parametrize("unreachable", [False, True])
+def test_an_old_mailbox_survives_a_clock_that_was_ahead(
+    friends: Network, *, unreachable: bool
+) -> None:
     ana = friends["ana"]
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     clear_next_relay_lock(ana.device)
-    if silent:
+    if unreachable:
         friends.disconnect(RELAY_URL)
     with clock_ahead(friends, ana):
         fetch_messages(ana.device)
@@ -213,7 +215,7 @@ def public_keys(who: Person) -> list[OwnXWingKey]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [timedelta(days=20), YEAR])
+@pytest.mark.parametrize("by", [timedelta(days=20), FAR_AHEAD])
 def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
     friends: Network, by: timedelta
 ) -> None:
@@ -221,13 +223,13 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
     friends.clock.advance(days=8)
     with clock_ahead(friends, ben, by):
         fetch_messages(ben.device)
-    made = {key.id for key in public_keys(ben)}
+    new_keys = {key.id for key in public_keys(ben)}
     fetch_messages(ben.device)
-    assert {key.id for key in public_keys(ben)} - made
+    assert {key.id for key in public_keys(ben)} - new_keys
     for _ in range(6):
         friends.clock.advance(days=7)
         fetch_messages(ben.device)
-    assert not {key.id for key in public_keys(ben)} & made
+    assert not {key.id for key in public_keys(ben)} & new_keys
 
 
 def issued_range(who: Person, to: Person) -> IssuedRange:
@@ -263,7 +265,9 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     for made_ahead in (False, True):
-        drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
+        drop_at = (
+            friends.clock.moment + timedelta(days=7) + (FAR_AHEAD if made_ahead else timedelta())
+        )
         old = RetiredIssuedRange(Secret(bytes(32)), 0, 8, drop_at)
         RETIRED_TOKEN_RANGE_TABLE.store(
             old, f"{peer_key(*owner_and_device_ids(ana))} {made_ahead:02x}", ben.device.vault
@@ -343,7 +347,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
     ana = friends["ana"]
     lost = friends.set_up_person("lost")
     url, mailbox, owner = lost.home
-    moment = friends.clock.moment + (YEAR if date_field == "not_before" else timedelta(days=7))
+    moment = friends.clock.moment + (FAR_AHEAD if date_field == "not_before" else timedelta(days=7))
     schedule_mailbox_deletion(
         replace(MailboxDeletion(url, mailbox, owner), **{date_field: moment}), ana.device
     )
@@ -365,7 +369,7 @@ def test_receipts_do_not_wait_for_a_future_date(friends: Network) -> None:
     ana.send(SMALL_PICTURE, ben)
     with clock_ahead(friends, ben):
         fetch_messages(ben.device)
-    assert [one.due_at > friends.clock.moment + YEAR for one in owed_receipts(ben)] == [True]
+    assert [one.due_at > friends.clock.moment + FAR_AHEAD for one in owed_receipts(ben)] == [True]
     fetch_messages(ben.device)
     assert owed_receipts(ben) == []
 
@@ -393,7 +397,7 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Network) -> 
 def test_named_list_is_fetched_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = DeviceListHead(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
-    asked = DeviceListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
+    asked = DeviceListToFetch(named, asked_at=friends.clock.moment + FAR_AHEAD, tries=1)
     DEVICE_LIST_TO_FETCH_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["key_bundle"]
     fetch_messages(ana.device)
@@ -404,7 +408,7 @@ def test_named_list_is_fetched_after_a_clock_error(friends: Network) -> None:
 def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
-    then = friends.clock.moment + YEAR
+    then = friends.clock.moment + FAR_AHEAD
     LAST_HEARD_TABLE.store(
         LastHeard(then, looked_at=then), peer_key(*owner_and_device_ids(ben)), ana.device.vault
     )

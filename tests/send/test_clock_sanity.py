@@ -24,7 +24,7 @@ from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
-FAR = datetime(9999, 12, 31, tzinfo=UTC)
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("opened", [False, True])
@@ -77,21 +77,21 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> N
     assert received_messages(ben.device)[0].state is InboxState.EXPIRED
 
 
-@pytest.mark.parametrize("end", [None, FAR])
+@pytest.mark.parametrize("end", [None, LAST_DAY])
 def test_a_message_dated_in_the_far_future_expires_normally(
     friends: Network, end: datetime | None
 ) -> None:
     """A modified program sent it: its expiry would be after the last representable day."""
     ana, ben = friends["ana"], friends["ben"]
-    knows = contact_named("ben", ana.device)
-    (to,) = ensure_sessions(addressees(knows, ana.device), ana.device)
+    contact = contact_named("ben", ana.device)
+    (to,) = ensure_sessions(addressees(contact, ana.device), ana.device)
     sending = SendingContext(
         MessageId(bytes(16)),
         MessageName("7-lunar-otter"),
-        FAR,
+        LAST_DAY,
         MessagePolicy(friends.clock.now() + timedelta(hours=1)),
         ((ben.id, to.key.device),),
-        (PersonDeviceListHead(ben.id, knows.person.epoch, knows.person.head),),
+        (PersonDeviceListHead(ben.id, contact.person.epoch, contact.person.head),),
         Secret(bytes(32)),
     )
     sealed = seal_content((), "hello", to, sending, ana.device)

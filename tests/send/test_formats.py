@@ -19,12 +19,14 @@ from tests.trace.offline_device import trace_picture
 
 pytestmark = pytest.mark.slow
 
-TO = [RecipientId(name) for name in ("ben", "caro", "dan")]
+RECIPIENTS = [RecipientId(name) for name in ("ben", "caro", "dan")]
 # A strip is the quickest to trace: points are detected in a picture scaled to 400 pixels' width.
-WIDE = Image.fromarray(skimage.data.coffee()[80:280]).resize((360, 120), Image.Resampling.LANCZOS)
+WIDE_PICTURE = Image.fromarray(skimage.data.coffee()[80:280]).resize(
+    (360, 120), Image.Resampling.LANCZOS
+)
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     if kind == "HEIF":
         from_pillow(image).save(file, **options)
@@ -36,67 +38,75 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 def rotated_jpeg(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return encoded(WIDE, "JPEG", quality=90, exif=exif)
+    return encode_image(WIDE_PICTURE, "JPEG", quality=90, exif=exif)
 
 
-def translucent() -> Image.Image:
-    image = WIDE.convert("RGBA")
-    image.putalpha(Image.radial_gradient("L").resize(WIDE.size).point(lambda v: 255 - v // 2))
+def translucent_image() -> Image.Image:
+    image = WIDE_PICTURE.convert("RGBA")
+    image.putalpha(
+        Image.radial_gradient("L").resize(WIDE_PICTURE.size).point(lambda v: 255 - v // 2)
+    )
     return image
 
 
 def sixteen_bit_png() -> bytes:
-    wide = np.asarray(WIDE, np.uint16)[:, :, ::-1] * 257
+    wide = np.asarray(WIDE_PICTURE, np.uint16)[:, :, ::-1] * 257
     return bytes(cv2.imencode(".png", wide)[1])
 
 
 FORMATS: dict[str, Callable[[], bytes]] = {
-    "jpeg, progressive": lambda: encoded(WIDE, "JPEG", quality=85, progressive=True),
-    "jpeg, grey": lambda: encoded(WIDE.convert("L"), "JPEG", quality=85),
-    "jpeg, cmyk": lambda: encoded(WIDE.convert("CMYK"), "JPEG", quality=85),
-    "jpeg, low quality": lambda: encoded(WIDE, "JPEG", quality=35),
+    "jpeg, progressive": lambda: encode_image(WIDE_PICTURE, "JPEG", quality=85, progressive=True),
+    "jpeg, grey": lambda: encode_image(WIDE_PICTURE.convert("L"), "JPEG", quality=85),
+    "jpeg, cmyk": lambda: encode_image(WIDE_PICTURE.convert("CMYK"), "JPEG", quality=85),
+    "jpeg, low quality": lambda: encode_image(WIDE_PICTURE, "JPEG", quality=35),
     "jpeg, rotated": lambda: rotated_jpeg(6),
-    "png, alpha": lambda: encoded(translucent(), "PNG"),
+    "png, alpha": lambda: encode_image(translucent_image(), "PNG"),
     "png, 16 bits": sixteen_bit_png,
-    "webp": lambda: encoded(WIDE, "WEBP", quality=85),
-    "webp, alpha": lambda: encoded(translucent(), "WEBP", quality=85),
-    "heic": lambda: encoded(WIDE, "HEIF", quality=70),
-    "avif": lambda: encoded(WIDE, "AVIF", quality=70),
-    "gif, animated": lambda: encoded(
-        WIDE, "GIF", save_all=True, append_images=[WIDE.rotate(180)], duration=100
+    "webp": lambda: encode_image(WIDE_PICTURE, "WEBP", quality=85),
+    "webp, alpha": lambda: encode_image(translucent_image(), "WEBP", quality=85),
+    "heic": lambda: encode_image(WIDE_PICTURE, "HEIF", quality=70),
+    "avif": lambda: encode_image(WIDE_PICTURE, "AVIF", quality=70),
+    "gif, animated": lambda: encode_image(
+        WIDE_PICTURE, "GIF", save_all=True, append_images=[WIDE_PICTURE.rotate(180)], duration=100
     ),
-    "tiff, cmyk": lambda: encoded(WIDE.convert("CMYK"), "TIFF", compression="tiff_lzw"),
+    "tiff, cmyk": lambda: encode_image(
+        WIDE_PICTURE.convert("CMYK"), "TIFF", compression="tiff_lzw"
+    ),
 }
 
 
 # Other formats cover their features: JPEG, WebP and transparency.
-ONLY_NIGHTLY = ("jpeg, low quality", "webp, alpha")
+NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(one, marks=pytest.mark.nightly) if one in ONLY_NIGHTLY else one
+        pytest.param(one, marks=pytest.mark.nightly) if one in NIGHTLY_FORMATS else one
         for one in FORMATS
     ],
 )
 def test_a_leak_of_every_format_is_traced(name: str, network: Network) -> None:
     ana = network["ana"]
-    copies = [file for _, file in mark_picture_copies(FORMATS[name](), TO, None, ana.device)]
+    copies = [
+        file for _, file in mark_picture_copies(FORMATS[name](), RECIPIENTS, None, ana.device)
+    ]
     with Image.open(io.BytesIO(copies[1].data)) as copy:
-        paper = Image.new("RGBA", copy.size, "white")
-        leak = Image.alpha_composite(paper, copy.convert("RGBA")).convert("RGB")
-    found = trace_picture(encoded(leak, "JPEG", quality=70), ana.device)
+        background = Image.new("RGBA", copy.size, "white")
+        leak = Image.alpha_composite(background, copy.convert("RGBA")).convert("RGB")
+    found = trace_picture(encode_image(leak, "JPEG", quality=70), ana.device)
     assert (found.verdict.finding, found.verdict.named) == (Finding.ONE, ("caro",))
 
 
 def test_leaks_of_a_small_picture_and_a_panorama_are_traced(network: Network) -> None:
     """The small picture is 200 pixels wide; the panorama is seven times as wide as high."""
     ana = network["ana"]
-    small = WIDE.resize((200, 134), Image.Resampling.LANCZOS)
+    small = WIDE_PICTURE.resize((200, 134), Image.Resampling.LANCZOS)
     strip = Image.fromarray(np.asarray(skimage.data.coffee())[100:185])
     for image in (small, strip):
-        data = encoded(image, "PNG")
-        copies = [file for _, file in mark_picture_copies(data, TO, None, ana.device)]
-        leak = encoded(Image.open(io.BytesIO(copies[2].data)).convert("RGB"), "JPEG", quality=80)
+        data = encode_image(image, "PNG")
+        copies = [file for _, file in mark_picture_copies(data, RECIPIENTS, None, ana.device)]
+        leak = encode_image(
+            Image.open(io.BytesIO(copies[2].data)).convert("RGB"), "JPEG", quality=80
+        )
         assert trace_picture(leak, ana.device).verdict.named == ("dan",)

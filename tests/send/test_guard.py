@@ -48,7 +48,7 @@ def test_the_guard_asks_about_a_first_message_only(friends: Network) -> None:
     inspect_draft(draft(ana, "ben"), ana.device).require_answers()
 
 
-BY_LINK = (
+KNOWN_BY_LINK_REASON = (
     "you know ana by link only, and somebody who read or changed that link on its way may be in "
     "ana's place"
 )
@@ -65,7 +65,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
         send_message(text, ben.device)
         assert inspect_draft(text, ben.device).doubts == ()
         friends.clock.advance(seconds=1)
-    assert guard_reasons(ben, "ana") == {"ana": BY_LINK}
+    assert guard_reasons(ben, "ana") == {"ana": KNOWN_BY_LINK_REASON}
     ben.send(SMALL_PICTURE, ana)
     assert guard_reasons(ben, "ana") == {}
     for _ in range(7):

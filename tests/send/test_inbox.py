@@ -59,17 +59,17 @@ def ben(friends: Network) -> Person:
     return friends["ben"]
 
 
-def newest(who: Person) -> ReceivedMessage:
+def newest_message(who: Person) -> ReceivedMessage:
     return received_messages(who.device)[-1]
 
 
 @pytest.mark.parametrize("state", ENDED_STATES)
 def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
-    opened = newest(ben)
+    opened = newest_message(ben)
     assert len(opened.kept) == 2  # the frame, and the file
     assert set(opened.kept) <= set(ben.vault._files)
     store_message_state(opened, state, ben.device)
-    ended = newest(ben)
+    ended = newest_message(ben)
     assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, ())
     assert not set(opened.kept) & set(ben.vault._files)
     for table in ben.vault._tables.values():
@@ -88,15 +88,15 @@ def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxStat
 def test_an_ended_message_never_opens_whatever_the_relay_says(
     ben: Person, state: InboxState, error: type[Exception]
 ) -> None:
-    store_message_state(newest(ben), state, ben.device)
+    store_message_state(newest_message(ben), state, ben.device)
     before = ben.courier.calls.copy()
     with pytest.raises(error):
-        open_message(newest(ben).name, ben.device)
+        open_message(newest_message(ben).name, ben.device)
     assert ben.courier.calls == before
 
 
 def test_an_opened_message_expires_without_its_relay(friends: Network, ben: Person) -> None:
-    opened, name = newest(ben), newest(ben).name
+    opened, name = newest_message(ben), newest_message(ben).name
     friends.disconnect(RELAY_URL)
     friends.clock.advance(days=1, hours=23)
     assert open_message(name, ben.device).files
@@ -104,7 +104,7 @@ def test_an_opened_message_expires_without_its_relay(friends: Network, ben: Pers
     with pytest.raises(Expired, match="27 November 2026"):
         open_message(name, ben.device)
     assert not set(opened.kept) & set(ben.vault._files)
-    assert newest(ben).state is InboxState.EXPIRED
+    assert newest_message(ben).state is InboxState.EXPIRED
 
 
 def test_messages_are_listed_oldest_first_and_found_by_name(friends: Network, ben: Person) -> None:
@@ -114,7 +114,7 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Network, be
     assert [one.sent_at for one in received_messages(ben.device)] == sorted(
         one.sent_at for one in received_messages(ben.device)
     )
-    assert find_received_message(second, ben.device) == newest(ben)
+    assert find_received_message(second, ben.device) == newest_message(ben)
     for unknown in ("", second.upper(), "1-no-such"):
         with pytest.raises(UnknownMessage):
             find_received_message(unknown, ben.device)
@@ -142,18 +142,18 @@ def test_a_recall_by_another_person_changes_nothing(friends: Network, ben: Perso
     """Caro's program sends a recall note about Ana's message."""
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)
-    opened = newest(ben)
+    opened = newest_message(ben)
     apply_recall(RecallNote(opened.id), caro.id, ben.device)
-    assert newest(ben) == opened
+    assert newest_message(ben) == opened
     apply_recall(RecallNote(opened.id), opened.sender, ben.device)
-    assert newest(ben).state is InboxState.TAKEN_BACK
+    assert newest_message(ben).state is InboxState.TAKEN_BACK
 
 
 def test_a_reused_message_id_does_not_replace_another_senders_message(
     friends: Network, ben: Person
 ) -> None:
     """Every recipient knows a message's id, and could send a message with that id."""
-    first = newest(ben)
+    first = newest_message(ben)
     waiting = replace(first, state=InboxState.WAITING)
     other = replace(waiting, sender=friends["ben"].id, name="9-quiet-heron")
     store_message_state(other, InboxState.WAITING, ben.device)
@@ -165,7 +165,7 @@ def test_completed_opening_is_reported_once_the_relay_answers(friends: Network) 
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
-    manifest = newest(ben).manifest
+    manifest = newest_message(ben).manifest
     with ben.courier.replace_calls(finish_opening=error_trick(RelayUnreachable(host="x"))):
         assert ben.open_newest().files
     assert manifest is not None
@@ -187,16 +187,16 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Network) ->
             pytest.raises(MessageNotAtRelay, match="Try again"),
         ):
             ben.open_newest()
-        assert newest(ben).state is InboxState.WAITING
-    INBOX_TABLE.store(replace(newest(ben), expires_at=None), *key_and_vault(ben))
+        assert newest_message(ben).state is InboxState.WAITING
+    INBOX_TABLE.store(replace(newest_message(ben), expires_at=None), *key_and_vault(ben))
     friends.clock.advance(days=31)
     with ben.courier.replace_calls(open_share=lost), pytest.raises(Expired):
-        open_message(newest(ben).name, ben.device)
-    assert newest(ben).state is InboxState.EXPIRED
+        open_message(newest_message(ben).name, ben.device)
+    assert newest_message(ben).state is InboxState.EXPIRED
 
 
 def key_and_vault(who: Person) -> tuple[str, Vault]:
-    return inbox_key(newest(who).sender, newest(who).id), who.device.vault
+    return inbox_key(newest_message(who).sender, newest_message(who).id), who.device.vault
 
 
 def test_a_message_lost_by_its_relay_opens_once_posted_again(
@@ -215,7 +215,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     with ana.courier.replace_calls(post=lose_answer), pytest.raises(WaitsInOutbox):
         ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    assert newest(ben).state is InboxState.WAITING
+    assert newest_message(ben).state is InboxState.WAITING
     rows._rows = on_disk
     with pytest.raises(MessageNotAtRelay):
         ben.open_newest()
@@ -280,7 +280,7 @@ def test_a_messages_files_must_match_its_frame(
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    received = newest(ben)
+    received = newest_message(ben)
     assert received.manifest is not None
     other = replace(received.manifest, blobs=change(received.manifest.blobs))
     store_message_state(replace(received, manifest=other), InboxState.WAITING, ben.device)
@@ -318,6 +318,6 @@ def test_a_recipient_can_remove_a_message(friends: Network, *, opened: bool) -> 
     assert ben.courier.calls["post"] == posts
     assert recall_message(name, ana.device)[0].opened is opened
     fetch_messages(ben.device)
-    assert newest(ben).state is InboxState.TAKEN_BACK
+    assert newest_message(ben).state is InboxState.TAKEN_BACK
     with pytest.raises(UnknownMessage):
         remove_received_message("7-no-message", ben.device)

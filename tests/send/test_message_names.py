@@ -40,7 +40,7 @@ def test_a_new_message_name_is_unused(friends: Network) -> None:
     sent = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
 
-    class SameName:
+    class FixedNameSource:
         def token(self, size: int) -> bytes:
             return bytes([NAME_ADJECTIVES.index(first), NAME_NOUNS.index(second), int(number) - 1])[
                 :size
@@ -48,21 +48,21 @@ def test_a_new_message_name_is_unused(friends: Network) -> None:
 
     number, first, second = sent.split("-")
     for one in (ana, ben):
-        name = new_message_name(replace(one.device, random_source=SameName()))
+        name = new_message_name(replace(one.device, random_source=FixedNameSource()))
         assert name == f"{int(number) + 1}-{first}-{second}"
 
 
-def index_agrees(device: Device) -> bool:
+def is_index_consistent(device: Device) -> bool:
     """Return whether the index and all messages agree on the next free number for each name."""
     sent = [message.name for message in device.ledger.messages()]
-    came = [received.name for received in INBOX_TABLE.all(device.vault)]
+    received_names = [received.name for received in INBOX_TABLE.all(device.vault)]
     indexed = [
         f"{number}-{words}"
         for key in device.vault.keys(INBOX_NAME)
         for words, number, _ in [key.split(" ", 2)]
     ]
-    assert sorted(indexed) == sorted(came)
-    taken = {*sent, *came}
+    assert sorted(indexed) == sorted(received_names)
+    taken = {*sent, *received_names}
     for name in taken:
         number, words = name.split("-", 1)
         free = int(number)
@@ -113,10 +113,10 @@ def test_the_name_index_agrees_with_all_messages(
     new_message_name(ana.device)
     open_message(first, ben.device)
     cancel_message(ana)
-    assert index_agrees(ana.device)
+    assert is_index_consistent(ana.device)
     recall_unsent_message(ana)
     interrupt_marking(ana)
-    assert index_agrees(ana.device)
+    assert is_index_consistent(ana.device)
     once, removed, back = (send_text(ana, "ben", opens=1).name for _ in range(3))
     recall_message(back, ana.device)
     fetch_messages(ben.device)
@@ -125,13 +125,13 @@ def test_the_name_index_agrees_with_all_messages(
     friends.clock.advance(days=8)
     assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
     for who in (ana, ben):
-        assert index_agrees(who.device)
+        assert is_index_consistent(who.device)
     tar, other = export_tar(ben.device), set_up_offline_device(friends)
     for _ in range(2):
         import_tar(tar, other)
-        assert index_agrees(other)
+        assert is_index_consistent(other)
     import_tar(export_tar(ana.device), other)
-    assert index_agrees(other)
+    assert is_index_consistent(other)
     assert len({one.name for one in received_messages(other)} & {first}) == 1
     assert first not in {one.name for one in other.ledger.messages()}
 
@@ -146,7 +146,7 @@ def test_messages_received_before_the_index_existed_are_indexed(friends: Network
     send_text(ana, "ben")
     fetch_messages(ben.device)
     assert name in {one.name for one in received_messages(ben.device)}
-    assert index_agrees(ben.device)
+    assert is_index_consistent(ben.device)
 
 
 def test_an_arriving_letter_reads_no_other_message(
@@ -158,12 +158,12 @@ def test_an_arriving_letter_reads_no_other_message(
     send_text(ana, "ben")
     items, read = MemoryVault.items, list[str]()
 
-    def counted(vault: MemoryVault, table: str) -> Iterator[tuple[str, bytes]]:
+    def count_items(vault: MemoryVault, table: str) -> Iterator[tuple[str, bytes]]:
         found = list(items(vault, table))
         read.extend(table for _ in found)
         return iter(found)
 
-    monkeypatch.setattr(MemoryVault, "items", counted)
+    monkeypatch.setattr(MemoryVault, "items", count_items)
     fetch_messages(ben.device)
     assert not {INBOX, "message", INBOX_NAME} & set(read)
     monkeypatch.undo()

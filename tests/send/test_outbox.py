@@ -64,7 +64,7 @@ def record_count(who: Person, table: str = OUTBOX) -> int:
 
 @pytest.fixture
 @cached_network
-def at_two_relays() -> Network:
+def people_at_two_relays() -> Network:
     """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
     network = Network()
     for name, url in {"ana": RELAY_URL, "ben": RELAY_URL, "caro": OTHER_RELAY_URL}.items():
@@ -134,10 +134,10 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("error", RETRYABLE_ERRORS, ids=error_name)
 def test_a_refusal_by_one_relay_does_not_affect_other_messages(
-    at_two_relays: Network, error: EntrenousError
+    people_at_two_relays: Network, error: EntrenousError
 ) -> None:
     """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
-    ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
+    ana, ben, caro = (people_at_two_relays[name] for name in ("ana", "ben", "caro"))
     with ana.courier.replace_calls(upload_blob=failing_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, caro)
@@ -257,9 +257,11 @@ def test_items_that_cannot_leave_now_stay_in_the_outbox(
 
 
 @pytest.mark.slow
-def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Network) -> None:
-    ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
-    at_two_relays.disconnect(OTHER_RELAY_URL)
+def test_an_unresponsive_relay_delays_nothing_for_other_relays(
+    people_at_two_relays: Network,
+) -> None:
+    ana, ben, caro = (people_at_two_relays[name] for name in ("ana", "ben", "caro"))
+    people_at_two_relays.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox, match="7002"):
         ana.send(SMALL_PICTURE, caro, ben)
     assert ben.received_count() == 1
@@ -267,15 +269,17 @@ def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Ne
     assert ben.received_count() == 2
     ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 1
-    at_two_relays.reconnect(OTHER_RELAY_URL)
+    people_at_two_relays.reconnect(OTHER_RELAY_URL)
     fetch_messages(ana.device)
     assert caro.received_count() == 1
     assert record_count(ana) == 0
 
 
-def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Network) -> None:
-    ana, caro = at_two_relays["ana"], at_two_relays["caro"]
-    at_two_relays.disconnect(RELAY_URL)
+def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(
+    people_at_two_relays: Network,
+) -> None:
+    ana, caro = people_at_two_relays["ana"], people_at_two_relays["caro"]
+    people_at_two_relays.disconnect(RELAY_URL)
     ana.send(SMALL_PICTURE, caro)
     assert caro.received_count() == 1
 
@@ -324,15 +328,15 @@ def test_items_leave_in_the_order_of_sealing(three_people: Network) -> None:
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, to)
     three_people.reconnect(RELAY_URL)
-    left: list[bytes] = []
+    posted_mailboxes: list[bytes] = []
 
     def record_mailbox(honest: HonestCall, url: str, token: object, envelope: object) -> None:
-        left.append(envelope.mailbox)  # type: ignore[attr-defined]
+        posted_mailboxes.append(envelope.mailbox)  # type: ignore[attr-defined]
         honest(url, token, envelope)
 
     with ana.courier.replace_calls(post=record_mailbox):
         assert flush_outbox(ana.device).posted_count == 4
-    assert left[0] == left[2] == left[3] != left[1]
+    assert posted_mailboxes[0] == posted_mailboxes[2] == posted_mailboxes[3] != posted_mailboxes[1]
 
 
 def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Network) -> None:

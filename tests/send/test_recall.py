@@ -42,7 +42,9 @@ from tests.village.malicious_relay import HonestCall, changed_answer_trick, erro
 
 pytestmark = pytest.mark.slow
 
-FORGOTTEN = error_trick(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
+FORGOTTEN_BY_RELAY = error_trick(
+    NoSuchEnvelope()
+)  # the relay deleted its tombstone after thirty days
 
 
 def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network) -> None:
@@ -50,7 +52,7 @@ def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network
     name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     friends.clock.advance(days=93)
-    with ana.courier.replace_calls(withdraw=FORGOTTEN):
+    with ana.courier.replace_calls(withdraw=FORGOTTEN_BY_RELAY):
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
 
@@ -63,7 +65,7 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Network, *, again
         recall_message(name, ana.device)
     else:
         query_sent_messages(ana.device)
-    with ana.courier.replace_calls(envelope_status=FORGOTTEN, withdraw=FORGOTTEN):
+    with ana.courier.replace_calls(envelope_status=FORGOTTEN_BY_RELAY, withdraw=FORGOTTEN_BY_RELAY):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == (
             "opened, then taken back" if again else "opened"
         )
@@ -139,7 +141,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     with ana.courier.replace_calls(post=delay), pytest.raises(WaitsInOutbox):
         ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
-    with ana.courier.replace_calls(withdraw=FORGOTTEN):
+    with ana.courier.replace_calls(withdraw=FORGOTTEN_BY_RELAY):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.advance(minutes=minutes)
         fetch_messages(ana.device)  # not arrived yet: the recall is repeated for an hour
@@ -258,7 +260,7 @@ def test_status_asks_about_a_copy_that_may_have_left(friends: Network) -> None:
     unreachable = error_trick(RelayUnreachable(host="x"))
     with ana.courier.replace_calls(withdraw=unreachable), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    with ana.courier.replace_calls(envelope_status=FORGOTTEN):
+    with ana.courier.replace_calls(envelope_status=FORGOTTEN_BY_RELAY):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not confirmed yet"
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "waiting"
 
@@ -384,10 +386,10 @@ def test_listing_sent_messages_posts_nothing(friends: Network) -> None:
         ana.send(SMALL_PICTURE, ben)
     friends.reconnect(RELAY_URL)
 
-    def never(_: HonestCall, *__: Any) -> None:
+    def refuse_to_post(_: HonestCall, *__: Any) -> None:
         raise AssertionError("looking must not post")
 
-    with ana.courier.replace_calls(post=never, upload_blob=never):
+    with ana.courier.replace_calls(post=refuse_to_post, upload_blob=refuse_to_post):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not sent yet"
 
 

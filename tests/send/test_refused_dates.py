@@ -57,7 +57,7 @@ from tests.village.malicious_relay import HonestCall, Trick, error_trick
 
 pytestmark = pytest.mark.slow
 
-WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
+CLOCK_ERRORS = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
 def set_clock_off(who: Person, network: Network, by: timedelta) -> SettableClock:
@@ -79,7 +79,7 @@ def outbox_size(who: Person) -> int:
     return len(who.device.vault.keys(OUTBOX))
 
 
-def recording(tried: list[Envelope]) -> Trick:
+def record_envelopes(tried: list[Envelope]) -> Trick:
     def trick(honest: HonestCall, url: str, token: Any, envelope: Envelope) -> Any:
         tried.append(envelope)
         return honest(url, token, envelope)
@@ -94,7 +94,7 @@ def text_draft(who: Person, days: int) -> Draft:
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
 
 
-@pytest.mark.parametrize("by", WRONG)
+@pytest.mark.parametrize("by", CLOCK_ERRORS)
 def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
     network: Network, by: timedelta
 ) -> None:
@@ -111,7 +111,8 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
 
 
 @pytest.mark.parametrize(
-    "by", [WRONG[0], *(pytest.param(by, marks=pytest.mark.nightly) for by in WRONG[1:])]
+    "by",
+    [CLOCK_ERRORS[0], *(pytest.param(by, marks=pytest.mark.nightly) for by in CLOCK_ERRORS[1:])],
 )
 def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     friends: Network, by: timedelta
@@ -138,23 +139,23 @@ def _unused_tokens(who: Person) -> int:
     return issued_range.handed_out - issued_range.next_unused
 
 
-@pytest.mark.parametrize("by", WRONG)
+@pytest.mark.parametrize("by", CLOCK_ERRORS)
 def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
-    town = network_of_three()
-    ana, ben = town["ana"], town["ben"]
-    phone = add_linked_device(town, ana, "phone", "phone")
+    network = network_of_three()
+    ana, ben = network["ana"], network["ben"]
+    phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ana, phone, ben, ana, phone)
-    clock = set_clock_off(phone, town, by)
+    clock = set_clock_off(phone, network, by)
     block_contact("ben", phone.device)
     for _ in range(2):
         catch_up(phone, ana)
-    clock.moment = town.clock.moment
+    clock.moment = network.clock.moment
     for _ in range(2):
         catch_up(phone, ana)
     assert {one.name for one in contacts(ana.device) if one.blocked} == {"ben"}
 
 
-@pytest.mark.parametrize("by", WRONG)
+@pytest.mark.parametrize("by", CLOCK_ERRORS)
 def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
     friends: Network, by: timedelta
 ) -> None:
@@ -177,7 +178,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     tried = list[Envelope]()
-    with ana.courier.replace_calls(post=recording(tried)):
+    with ana.courier.replace_calls(post=record_envelopes(tried)):
         for rounds in (1, 2, 3):
             clock.advance(hours=1)
             network.clock.advance(hours=1)
@@ -189,7 +190,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
     clock.moment = network.clock.moment
-    with ana.courier.replace_calls(post=recording(tried)):
+    with ana.courier.replace_calls(post=record_envelopes(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert [one.share is None for one in tried[3:]] == [True, True, False, False, False]
     assert ben.received_count() == 3
@@ -258,7 +259,7 @@ def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Network) -> N
     friends.clock.advance(days=40)
     limit_expiry(friends, 7)
     tried = list[Envelope]()
-    with ana.courier.replace_calls(post=recording(tried)):
+    with ana.courier.replace_calls(post=record_envelopes(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert len(tried) == 3
     assert tried[-1].expires_at == friends.clock.now() + timedelta(days=6)
@@ -387,12 +388,12 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: N
 
 def test_linking_reports_a_refusal_due_to_the_clock(network: Network) -> None:
     new = add_blank_device(network, "phone")
-    here = start_on_old_device(None, network["ana"].device)
+    old_device_link = start_on_old_device(None, network["ana"].device)
     with (
         new.courier.replace_calls(post=error_trick(Expired(when=network.clock.now()))),
         pytest.raises(ClocksDiffer, match="is behind"),
     ):
-        start_on_new_device(here.code, None, new.device)
+        start_on_new_device(old_device_link.code, None, new.device)
 
 
 def test_times_in_messages_are_written_in_words() -> None:

@@ -17,7 +17,7 @@ from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network
 
 
 @pytest.fixture
-def swept(friends: Network) -> Network:
+def network_after_sweep(friends: Network) -> Network:
     """Ana and Ben, whose relay has swept before."""
     asyncio.run(expire_due(friends.relays[RELAY_URL]))
     return friends
@@ -30,12 +30,16 @@ def sweep_with_clock_ahead(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Network) -> None:
-    ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
+def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(network_after_sweep: Network) -> None:
+    ana, ben, right_time = (
+        network_after_sweep["ana"],
+        network_after_sweep["ben"],
+        network_after_sweep.clock.moment,
+    )
     ana.send(SMALL_PICTURE, ben)
-    swept.clock.moment = right + timedelta(days=400)
-    sweep_with_clock_ahead(swept)
-    swept.clock.moment = right
+    network_after_sweep.clock.moment = right_time + timedelta(days=400)
+    sweep_with_clock_ahead(network_after_sweep)
+    network_after_sweep.clock.moment = right_time
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     assert open_message(message.name, ben.device).files
@@ -45,21 +49,25 @@ def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Network) -> Non
 
 
 @pytest.mark.slow
-def test_messages_wait_while_the_relays_clock_is_wrong(swept: Network) -> None:
+def test_messages_wait_while_the_relays_clock_is_wrong(network_after_sweep: Network) -> None:
     """The devices' own clocks are right, and they do not trust the relay's."""
-    ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
+    ana, ben, right_time = (
+        network_after_sweep["ana"],
+        network_after_sweep["ben"],
+        network_after_sweep.clock.moment,
+    )
     ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     for one in (ana, ben):
-        one.device = replace(one.device, clock=SettableClock(right))
-    swept.clock.moment = right + timedelta(days=400)
-    sweep_with_clock_ahead(swept)
+        one.device = replace(one.device, clock=SettableClock(right_time))
+    network_after_sweep.clock.moment = right_time + timedelta(days=400)
+    sweep_with_clock_ahead(network_after_sweep)
     with pytest.raises(RelayClockAhead):
         open_message(message.name, ben.device)
     with pytest.raises(WaitsInOutbox, match="400 days have passed"):
         ana.send(SMALL_PICTURE, ben)
-    swept.clock.moment = right
+    network_after_sweep.clock.moment = right_time
     assert open_message(message.name, ben.device).files
     fetch_messages(ana.device)
     assert ben.received_count() == 2

@@ -34,7 +34,7 @@ def interrupt_after_answer(honest: HonestCall, *arguments: Any) -> None:
     raise KeyboardInterrupt
 
 
-def nothing_was_stored(who: Person) -> bool:
+def has_stored_nothing(who: Person) -> bool:
     tables = [list(who.device.vault.items(table)) for table in (OUTBOX, COPY_DELIVERY)]
     return not any(tables) and not list(who.device.ledger.messages()) and who.vault._files == {}
 
@@ -45,7 +45,7 @@ def test_a_message_interrupted_before_it_left_never_leaves(three_people: Network
     for trick in (interrupt, interrupt_after_answer):
         with ana.courier.replace_calls(upload_blob=trick), pytest.raises(SendingUndone):
             ana.send(SMALL_PICTURE, ben, caro)
-        assert nothing_was_stored(ana)
+        assert has_stored_nothing(ana)
     fetch_messages(ana.device)
     assert (ben.received_count(), caro.received_count()) == (0, 0)
     ana.send(SMALL_PICTURE, ben, caro)

@@ -26,11 +26,13 @@ from entrenous.send.message.states import (
 
 STATES_PAGE = Path(__file__).parents[2] / "docs/machines/message.md"
 ENDED_STATES = (InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP)
-Next = Mapping[tuple[StrEnum, StrEnum], StrEnum | None]
-Refused = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
+NextStates = Mapping[tuple[StrEnum, StrEnum], StrEnum | None]
+RefusedEvents = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
 
 
-def rendered(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
+def render_states(
+    begin: str, following: NextStates, refused: RefusedEvents, states: type, events: type
+) -> str:
     """Return a diagram and its table in the format of docs/machines/message.md."""
     arrows = [
         f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
@@ -39,7 +41,7 @@ def rendered(begin: str, following: Next, refused: Refused, states: type, events
     head = "| | " + " | ".join(events) + " |\n|" + " --- |" * (1 + len(events))
     rows = [
         f"| **{state}** | "
-        + " | ".join(cell(state, event, following, refused) for event in events)
+        + " | ".join(render_cell(state, event, following, refused) for event in events)
         + " |"
         for state in states
     ]
@@ -47,7 +49,9 @@ def rendered(begin: str, following: Next, refused: Refused, states: type, events
     return "\n".join([*diagram, "", head, *rows])
 
 
-def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> str:
+def render_cell(
+    state: StrEnum, event: StrEnum, following: NextStates, refused: RefusedEvents
+) -> str:
     if (state, event) in refused:
         return f"`{refused[state, event].__name__}`"
     if (state, event) not in following:
@@ -58,9 +62,10 @@ def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> s
 
 def test_the_state_diagrams_match_the_tables() -> None:
     page = STATES_PAGE.read_text()
-    assert rendered("seal", NEXT_COPY_STATE, COPY_EVENT_ERRORS, SendState, CopyEvent) in page
+    assert render_states("seal", NEXT_COPY_STATE, COPY_EVENT_ERRORS, SendState, CopyEvent) in page
     assert (
-        rendered("come", NEXT_MESSAGE_STATE, MESSAGE_EVENT_ERRORS, InboxState, MessageEvent) in page
+        render_states("come", NEXT_MESSAGE_STATE, MESSAGE_EVENT_ERRORS, InboxState, MessageEvent)
+        in page
     )
 
 

@@ -20,20 +20,22 @@ from tests.village.malicious_relay import error_trick
 
 pytestmark = pytest.mark.slow
 
-#: States that can still change at the relay; ENDED has all others.
-CHANGEABLE = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
-MESSAGES = size(200, 1000)
-ENDED = tuple(state for state in EnvelopeState if state not in CHANGEABLE)
+#: States that can still change at the relay; ENDED_STATES has all others.
+CHANGEABLE_STATES = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
+MESSAGE_COUNT = size(200, 1000)
+ENDED_STATES = tuple(
+    copy_state for copy_state in EnvelopeState if copy_state not in CHANGEABLE_STATES
+)
 
 
-def status_queries(ana: Person) -> int:
+def count_status_queries(ana: Person) -> int:
     """Return how many copies a status query asks about."""
     before = ana.courier.calls["envelope_status"]
     query_sent_messages(ana.device)
     return ana.courier.calls["envelope_status"] - before
 
 
-def state(ana: Person) -> EnvelopeState:
+def copy_state(ana: Person) -> EnvelopeState:
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     return copy.state
 
@@ -42,10 +44,10 @@ def test_status_of_an_opened_copy_is_asked_until_it_expires(friends: Network) ->
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     ben.open_newest()
-    assert status_queries(ana) == status_queries(ana) == 1
+    assert count_status_queries(ana) == count_status_queries(ana) == 1
     friends.clock.advance(days=31)
-    assert status_queries(ana) == 0
-    assert state(ana) is EnvelopeState.OPENED
+    assert count_status_queries(ana) == 0
+    assert copy_state(ana) is EnvelopeState.OPENED
 
 
 def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
@@ -54,8 +56,8 @@ def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     friends.clock.advance(days=31)
-    assert [status_queries(ana), status_queries(ana)] == [1, 0]
-    assert state(ana) is EnvelopeState.EXPIRED
+    assert [count_status_queries(ana), count_status_queries(ana)] == [1, 0]
+    assert copy_state(ana) is EnvelopeState.EXPIRED
 
 
 def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
@@ -67,20 +69,22 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
         end = query_sent_messages(ana.device)[0].message.expires_at
         assert end is not None
         friends.clock.moment = end + timedelta(days=30)
-        assert [status_queries(ana), status_queries(ana)] == [1, 1]
-        assert state(ana) is EnvelopeState.WAITING
+        assert [count_status_queries(ana), count_status_queries(ana)] == [1, 1]
+        assert copy_state(ana) is EnvelopeState.WAITING
         friends.clock.advance(days=1)
         fetch_messages(ana.device)
-        assert status_queries(ana) == 1  # her clock counts as implausible after so long an absence
+        assert (
+            count_status_queries(ana) == 1
+        )  # her clock counts as implausible after so long an absence
         friends.clock.advance(hours=1)
-        assert status_queries(ana) == 0
-    assert state(ana) is EnvelopeState.EXPIRED
+        assert count_status_queries(ana) == 0
+    assert copy_state(ana) is EnvelopeState.EXPIRED
 
 
 def test_a_recalled_copy_is_no_longer_asked_about(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     recall_message(ana.send(SMALL_PICTURE, ben).name, ana.device)
-    assert status_queries(ana) == 0
+    assert count_status_queries(ana) == 0
 
 
 def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
@@ -88,21 +92,21 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     first = ana.send(SMALL_PICTURE, ben).name
-    for number in range(MESSAGES - 1):
+    for number in range(MESSAGE_COUNT - 1):
         store_similar_message(ana, first, number)
     reads = list[str]()
     honest = ana.vault.items
 
-    def counted(table: str) -> Iterator[tuple[str, bytes]]:
+    def count_reads(table: str) -> Iterator[tuple[str, bytes]]:
         for key, record in honest(table):
             reads.append(table)
             yield key, record
 
-    monkeypatch.setattr(ana.vault, "items", counted)
+    monkeypatch.setattr(ana.vault, "items", count_reads)
     shown = query_sent_messages(ana.device)
-    assert (len(shown), sum(len(one.copies) for one in shown)) == (MESSAGES, MESSAGES)
-    assert reads.count(COPY_DELIVERY) == MESSAGES
-    assert ana.courier.calls["envelope_status"] == 1 + MESSAGES // 100
+    assert (len(shown), sum(len(one.copies) for one in shown)) == (MESSAGE_COUNT, MESSAGE_COUNT)
+    assert reads.count(COPY_DELIVERY) == MESSAGE_COUNT
+    assert ana.courier.calls["envelope_status"] == 1 + MESSAGE_COUNT // 100
 
 
 def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
@@ -117,9 +121,9 @@ def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
     message = replace(original, id=id_, name=MessageName(f"{number}-like-{name}"))
     message = message if changeable else replace(message, sent_at=before, expires_at=before)
     ana.device.ledger.store_message(message)
-    ended = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
+    ended = (*ENDED_STATES, EnvelopeState.OPENED)[number % (len(ENDED_STATES) + 1)]
     delivery = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
     delivery = replace(
-        delivery, state=CHANGEABLE[0] if changeable else ended, opened=not changeable
+        delivery, state=CHANGEABLE_STATES[0] if changeable else ended, opened=not changeable
     )
     COPY_DELIVERY_TABLE.store(delivery, delivery.envelope.hex(), ana.vault)

@@ -13,15 +13,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def town() -> Network:
+def network() -> Network:
     return network_of_three()
 
 
-def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Network) -> None:
-    ana, ben = town["ana"], town["ben"]
+def test_a_page_has_the_newest_messages_and_counts_the_older_ones(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     names = []
     for _ in range(5):
-        town.clock.advance(minutes=1)
+        network.clock.advance(minutes=1)
         names.append(ana.send(SMALL_PICTURE, ben).name)
     page = timeline_page(ben.id, ana.device, 0, 2)
     assert [one.name for one in page.entries] == names[3:]
@@ -31,10 +31,10 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Network)
     assert older.older == 0
 
 
-def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Network) -> None:
-    ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
+def test_people_are_listed_by_their_newest_message_with_waiting_counts(network: Network) -> None:
+    ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     ana.send(SMALL_PICTURE, ben)
-    town.clock.advance(minutes=1)
+    network.clock.advance(minutes=1)
     cleo.send(SMALL_PICTURE, ana)
     fetch_messages(ana.device)
     assert [(one.person, one.waiting) for one in correspondents(ana.device)] == [
@@ -45,17 +45,17 @@ def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Net
     assert correspondents(ana.device)[0].waiting == 0
 
 
-def test_expired_message_no_longer_counts_as_waiting(town: Network) -> None:
-    ana, cleo = town["ana"], town["cleo"]
+def test_expired_message_no_longer_counts_as_waiting(network: Network) -> None:
+    ana, cleo = network["ana"], network["cleo"]
     cleo.send(SMALL_PICTURE, ana, days=1)
     fetch_messages(ana.device)
-    town.clock.advance(days=2)
+    network.clock.advance(days=2)
     assert correspondents(ana.device)[0].waiting == 0
     assert timeline_page(cleo.id, ana.device, 0, 1).entries[0].state == "expired"
 
 
-def test_other_recipients_and_a_recall_are_shown(town: Network) -> None:
-    ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
+def test_other_recipients_and_a_recall_are_shown(network: Network) -> None:
+    ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     name = ana.send(SMALL_PICTURE, ben, cleo).name
     entry = timeline_page(ben.id, ana.device, 0, 1).entries[0]
     assert (entry.also, entry.marked, entry.mine) == (("cleo",), True, True)
@@ -63,8 +63,8 @@ def test_other_recipients_and_a_recall_are_shown(town: Network) -> None:
     assert timeline_page(ben.id, ana.device, 0, 1).entries[0].state == "taken back"
 
 
-def test_hiding_a_sent_message_keeps_it_in_the_ledger(town: Network) -> None:
-    ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
+def test_hiding_a_sent_message_keeps_it_in_the_ledger(network: Network) -> None:
+    ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     name = ana.send(SMALL_PICTURE, ben, cleo).name
     hide_sent_message(name, ben.id, ana.device)
     assert timeline_page(ben.id, ana.device, 0, 9).entries == ()

@@ -41,7 +41,7 @@ def draft_with_undo(ana: Person, undo_s: int = 10) -> object:
     return replace(draft(ana, "ben", confirmed=("ben",)), undo_s=undo_s)
 
 
-def nothing_was_received(friends: Network) -> bool:
+def is_bens_inbox_empty(friends: Network) -> bool:
     return friends["ben"].received_count() == 0
 
 
@@ -53,10 +53,10 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(
     def wait(until: datetime) -> bool:
         assert until == friends.clock.now() + timedelta(seconds=10)
         flush_outbox(ana.device)
-        seen.append(nothing_was_received(friends))
+        seen.append(is_bens_inbox_empty(friends))
         friends.clock.advance(seconds=9.9)
         flush_outbox(ana.device)
-        seen.append(nothing_was_received(friends))
+        seen.append(is_bens_inbox_empty(friends))
         friends.clock.advance(seconds=0.1)
         return True
 
@@ -66,7 +66,7 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(
     assert posted.devices == {"ben": 1}
 
 
-def records(ana: Person) -> dict[str, dict[str, bytes]]:
+def vault_records(ana: Person) -> dict[str, dict[str, bytes]]:
     """Return every record in a person's vault."""
     return {table: dict(stored) for table, stored in ana.vault._tables.items() if stored}
 
@@ -77,10 +77,10 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
         raise KeyboardInterrupt
 
     new_message_name(ana.device)  # sets the flag of the name index, which stays
-    before = records(ana)
+    before = vault_records(ana)
     with pytest.raises(SendingUndone):
         send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
-    after = records(ana)
+    after = vault_records(ana)
     # The ratchet, its keys and the token range are never rolled back.
     never_rolled_back = {PEER, OWN_XWING_KEY, HELD_TOKEN_RANGE}
     assert {table for table in before | after if before.get(table) != after.get(table)} <= {
@@ -96,7 +96,7 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
     }
     friends.clock.advance(hours=1)
     fetch_messages(ana.device)
-    assert nothing_was_received(friends)
+    assert is_bens_inbox_empty(friends)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
     # The guard has forgotten it too: the next one is a first message again.
@@ -111,7 +111,7 @@ def test_a_second_interrupt_still_undoes_the_message(
     """The second Ctrl-C arrives while the first one is undoing the message."""
     real, calls = getattr(send, step), list[object]()
 
-    def interrupted(*arguments: object) -> None:
+    def interrupt_first_call(*arguments: object) -> None:
         real(*arguments)
         calls.append(arguments)
         if len(calls) == 1:
@@ -120,13 +120,13 @@ def test_a_second_interrupt_still_undoes_the_message(
     def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(send, step, interrupted)
+    monkeypatch.setattr(send, step, interrupt_first_call)
     with pytest.raises(SendingUndone):
         send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
     assert len(calls) == 2
     friends.clock.advance(hours=1)
     fetch_messages(ana.device)
-    assert nothing_was_received(friends)
+    assert is_bens_inbox_empty(friends)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
 
@@ -135,7 +135,7 @@ def test_undo_window_can_end_with_a_later_command(friends: Network, ana: Person)
     with pytest.raises(WaitsInOutbox, match="can still cancel"):
         send_message(draft_with_undo(ana), ana.device)
     assert fetch_messages(ana.device).problems == ()
-    assert nothing_was_received(friends)
+    assert is_bens_inbox_empty(friends)
     friends.clock.advance(seconds=10)
     fetch_messages(ana.device)
     assert friends["ben"].received_count() == 1
@@ -205,7 +205,7 @@ def test_later_letters_do_not_overtake_an_undo_window(friends: Network, ana: Per
         send_message(draft_with_undo(ana), ana.device)
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana, undo_s=0), ana.device)
-    assert nothing_was_received(friends)
+    assert is_bens_inbox_empty(friends)
     friends.clock.advance(seconds=10)
     assert flush_outbox(ana.device).posted_count == 2
     assert friends["ben"].received_count() == 2
@@ -229,7 +229,7 @@ def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Network, an
     assert recall.opened is False
     friends.clock.advance(hours=1)
     fetch_messages(ana.device)
-    assert nothing_was_received(friends)
+    assert is_bens_inbox_empty(friends)
     (sent,) = query_sent_messages(ana.device)
     assert sent.copies[0].state is EnvelopeState.TAKEN_BACK
 

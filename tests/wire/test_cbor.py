@@ -21,7 +21,7 @@ from entrenous.wire.cbor import (
 )
 
 # The examples of RFC 8949 appendix A whose types our formats use
-EXAMPLES = {
+RFC_8949_EXAMPLES = {
     "00": 0,
     "17": 23,
     "1818": 24,
@@ -40,7 +40,7 @@ EXAMPLES = {
     "a201020304": {1: 2, 3: 4},
 }
 
-REFUSED = {
+MALFORMED = {
     "nothing": "",
     "23 in two bytes": "1817",
     "255 in three bytes": "1900ff",
@@ -79,16 +79,16 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("octets", "value"), EXAMPLES.items())
+@pytest.mark.parametrize(("octets", "value"), RFC_8949_EXAMPLES.items())
 def test_rfc_8949_examples_are_decoded(octets: str, value: object) -> None:
     assert decode(bytes.fromhex(octets)) == value
     assert encode(value) == bytes.fromhex(octets)
 
 
-@pytest.mark.parametrize("why", REFUSED)
+@pytest.mark.parametrize("why", MALFORMED)
 def test_malformed_cbor_is_refused(why: str) -> None:
     with pytest.raises(BadCbor):
-        decode(bytes.fromhex(REFUSED[why]))
+        decode(bytes.fromhex(MALFORMED[why]))
 
 
 @given(st.binary(max_size=100))

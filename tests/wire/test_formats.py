@@ -104,16 +104,16 @@ from entrenous.wire.receipt import RECEIPT_PROOF_BYTES_MAX, write_receipt_proof
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, BEN = PersonId(b"a" * 32), PersonId(b"b" * 32)
-ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
+ANAS_DEVICE, BENS_DEVICE = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
 SIGNATURE = bytes(3373)
-CERTIFICATE = DeviceCertificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
-SIGNED = SignedDeviceCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
+CERTIFICATE = DeviceCertificate(ANA, ANAS_DEVICE, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
+SIGNED_CERTIFICATE = SignedDeviceCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
 REVOKED_DEVICE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevocationReason.LOST)
-LIST = DeviceList(
+DEVICE_LIST = DeviceList(
     person=ANA,
     epoch=2,
     previous=b"p" * 32,
-    devices=(ListedDevice(ANAS, b"h" * 32, MailboxId(b"m" * 16)),),
+    devices=(ListedDevice(ANAS_DEVICE, b"h" * 32, MailboxId(b"m" * 16)),),
     revoked=(REVOKED_DEVICE,),
     name="Ana",
     speaks=ProtocolRange(2, 2),
@@ -122,12 +122,12 @@ LIST = DeviceList(
 )
 
 
-def statement_of(devices: DeviceList = LIST) -> DeviceListStatement:
+def statement_of(devices: DeviceList = DEVICE_LIST) -> DeviceListStatement:
     return read_device_list(write_device_list(devices))
 
 
 KEY_BUNDLE = KeyBundle(
-    MasterPublicKeys(b"e" * 32, b"m" * 1952), (statement_of(),), SIGNATURE, (SIGNED,)
+    MasterPublicKeys(b"e" * 32, b"m" * 1952), (statement_of(),), SIGNATURE, (SIGNED_CERTIFICATE,)
 )
 INVITE = Invite("Ana", "https://relay.example", MailboxId(b"m" * 16), ANA, Secret(b"t" * 32))
 MANIFEST = Manifest(
@@ -135,7 +135,7 @@ MANIFEST = Manifest(
     sent_at=NOON,
     expires_at=NOON,
     opens=1,
-    audience=((ANA, ANAS), (BEN, BENS)),
+    audience=((ANA, ANAS_DEVICE), (BEN, BENS_DEVICE)),
     secret=Secret(b"s" * 32),
     blobs=(BlobRef(BlobId(b"i" * 16), 5000, b"h" * 32),),
     fetch_token=Secret(b"f" * 32),
@@ -145,9 +145,9 @@ MANIFEST = Manifest(
 )
 HEADER = Header(
     from_person=ANA,
-    from_device=ANAS,
+    from_device=ANAS_DEVICE,
     to_person=BEN,
-    to_device=BENS,
+    to_device=BENS_DEVICE,
     from_epoch=1,
     to_epoch=2,
     prekey=None,
@@ -161,12 +161,12 @@ HEADER = Header(
     to_head=b"2" * 32,
     token=None,
 )
-ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 2, b"2" * 32)
-BATCH = BatchRoot(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
+ADDRESS = LetterAddress(BEN, BENS_DEVICE, b"k" * 8, 2, b"2" * 32)
+BATCH = BatchRoot(ANAS_DEVICE, MailboxId(b"m" * 16), 52, b"r" * 32)
 SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
 BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)
-PLACE = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
-PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
+BATCH_POSITION = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
+PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS_DEVICE, 1, b"1" * 32, NOON, b"x" * 1216)
 FRAME = MessageFrame((MessageFileEntry("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
@@ -195,7 +195,7 @@ def test_malformed_certificate_is_refused(key: int, value: object) -> None:
 def test_unknown_map_keys_are_refused() -> None:
     for statement, read in (
         (write_certificate(CERTIFICATE), read_certificate),
-        (write_device_list(LIST), read_device_list),
+        (write_device_list(DEVICE_LIST), read_device_list),
         (write_key_bundle(KEY_BUNDLE), read_key_bundle),
     ):
         fields = decode(statement)
@@ -208,8 +208,8 @@ def test_unknown_enforced_limits_are_kept() -> None:
     assert read_certificate(write_certificate(newer)) == newer
 
 
-FIELDS_OF_A_LIST = decode(write_device_list(LIST))
-DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
+DEVICE_LIST_FIELDS = decode(write_device_list(DEVICE_LIST))
+DEVICE_FIELDS, REVOKED_FIELDS = DEVICE_LIST_FIELDS[5][0], DEVICE_LIST_FIELDS[6][0]
 
 
 @pytest.mark.parametrize(
@@ -222,15 +222,18 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
         (4, None),  # only a first list has none
         (4, bytes(31)),
         (5, []),
-        (5, [DEVICE, DEVICE]),
-        (5, [DEVICE, [bytes(16), bytes(32), b"n" * 16]]),
-        (5, [DEVICE, [b"B" * 16, bytes(32), DEVICE[2]]]),  # two devices at one mailbox
-        (5, [[ANAS, bytes(31), bytes(16)]]),
-        (5, [[ANAS, bytes(32), bytes(15)]]),
+        (5, [DEVICE_FIELDS, DEVICE_FIELDS]),
+        (5, [DEVICE_FIELDS, [bytes(16), bytes(32), b"n" * 16]]),
+        (
+            5,
+            [DEVICE_FIELDS, [b"B" * 16, bytes(32), DEVICE_FIELDS[2]]],
+        ),  # two devices at one mailbox
+        (5, [[ANAS_DEVICE, bytes(31), bytes(16)]]),
+        (5, [[ANAS_DEVICE, bytes(32), bytes(15)]]),
         (5, [[REVOKED_DEVICE.device, bytes(32), bytes(16)]]),
         (6, None),
-        (6, [REVOKED, REVOKED]),
-        (6, [[ANAS, 0, 1]]),
+        (6, [REVOKED_FIELDS, REVOKED_FIELDS]),
+        (6, [[ANAS_DEVICE, 0, 1]]),
         (6, [[bytes(16), 0, 0]]),
         (6, [[bytes(16), 0, 3]]),
         (6, [[bytes([n, *bytes(15)]), 0, 1] for n in range(65)]),
@@ -251,26 +254,26 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
 )
 def test_malformed_device_list_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadKeyBundle):
-        read_device_list(with_field(write_device_list(LIST), key, value))
+        read_device_list(with_field(write_device_list(DEVICE_LIST), key, value))
 
 
 def test_a_list_holds_the_exact_bytes_that_were_signed() -> None:
-    assert statement_of().said == LIST
-    assert statement_of().statement == write_device_list(LIST)
-    first = replace(LIST, epoch=1, previous=None)
+    assert statement_of().said == DEVICE_LIST
+    assert statement_of().statement == write_device_list(DEVICE_LIST)
+    first = replace(DEVICE_LIST, epoch=1, previous=None)
     assert statement_of(first).said == first
     assert decode(statement_of(first).statement)[4] is None
 
 
 def test_key_bundle_holds_the_exact_bytes_that_were_signed() -> None:
-    card = read_key_bundle(write_key_bundle(KEY_BUNDLE))
-    assert card == KEY_BUNDLE
-    assert card.newest.statement == write_device_list(LIST)
-    assert card.certificates[0].statement == write_certificate(CERTIFICATE)
+    bundle = read_key_bundle(write_key_bundle(KEY_BUNDLE))
+    assert bundle == KEY_BUNDLE
+    assert bundle.newest.statement == write_device_list(DEVICE_LIST)
+    assert bundle.certificates[0].statement == write_certificate(CERTIFICATE)
 
 
 def successive_lists(count: int, **fields: Any) -> tuple[DeviceListStatement, ...]:
-    return tuple(statement_of(replace(LIST, epoch=2 + n, **fields)) for n in range(count))
+    return tuple(statement_of(replace(DEVICE_LIST, epoch=2 + n, **fields)) for n in range(count))
 
 
 @pytest.mark.parametrize(
@@ -284,13 +287,19 @@ def successive_lists(count: int, **fields: Any) -> tuple[DeviceListStatement, ..
         (4, [statement_of().statement] * 2),
         (4, [one.statement for one in reversed(successive_lists(2))]),
         (4, [one.statement for one in successive_lists(65)]),
-        (4, [statement_of().statement, statement_of(replace(LIST, person=BEN, epoch=3)).statement]),
+        (
+            4,
+            [
+                statement_of().statement,
+                statement_of(replace(DEVICE_LIST, person=BEN, epoch=3)).statement,
+            ],
+        ),
         (5, bytes(63)),
         (6, bytes(3308)),
         (6, None),
         (7, []),
-        (7, [[SIGNED.statement, bytes(64)]]),
-        (7, [[SIGNED.statement, bytes(64), bytes(3309)]] * 2),
+        (7, [[SIGNED_CERTIFICATE.statement, bytes(64)]]),
+        (7, [[SIGNED_CERTIFICATE.statement, bytes(64), bytes(3309)]] * 2),
     ],
 )
 def test_malformed_key_bundle_is_refused(key: int, value: object) -> None:
@@ -299,14 +308,20 @@ def test_malformed_key_bundle_is_refused(key: int, value: object) -> None:
 
 
 def test_key_bundle_has_one_certificate_for_each_device_in_order() -> None:
-    bens = replace(SIGNED, certificate=replace(CERTIFICATE, device=BENS))
+    bens = replace(SIGNED_CERTIFICATE, certificate=replace(CERTIFICATE, device=BENS_DEVICE))
     bens = replace(bens, statement=write_certificate(bens.certificate))
-    two = (*LIST.devices, ListedDevice(BENS, bytes(32), MailboxId(bytes(16))))
+    two = (*DEVICE_LIST.devices, ListedDevice(BENS_DEVICE, bytes(32), MailboxId(bytes(16))))
     both = replace(
-        KEY_BUNDLE, lists=(statement_of(replace(LIST, devices=two)),), certificates=(SIGNED, bens)
+        KEY_BUNDLE,
+        lists=(statement_of(replace(DEVICE_LIST, devices=two)),),
+        certificates=(SIGNED_CERTIFICATE, bens),
     )
     assert read_key_bundle(write_key_bundle(both)) == both
-    for wrong in ((SIGNED,), (bens, SIGNED), (SIGNED, SIGNED)):
+    for wrong in (
+        (SIGNED_CERTIFICATE,),
+        (bens, SIGNED_CERTIFICATE),
+        (SIGNED_CERTIFICATE, SIGNED_CERTIFICATE),
+    ):
         with pytest.raises(ValueError, match="specification"):
             write_key_bundle(replace(both, certificates=wrong))
 
@@ -322,10 +337,10 @@ def test_largest_key_bundle_fits_a_letter_by_dropping_older_lists() -> None:
     signed = tuple(
         SignedDeviceCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
     )
-    card = write_key_bundle(replace(KEY_BUNDLE, lists=lists, certificates=signed))
-    assert read_key_bundle(card).newest.said.epoch == 71
+    bundle = write_key_bundle(replace(KEY_BUNDLE, lists=lists, certificates=signed))
+    assert read_key_bundle(bundle).newest.said.epoch == 71
     assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
-    assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
+    assert len(write_body(Hello(bundle, Secret(bytes(32)), 0, None))) < 131_072 - 2048
     assert newest_lists_that_fit(successive_lists(70)) == successive_lists(70)[-64:]
 
 
@@ -349,24 +364,24 @@ def test_malformed_prekey_is_refused(at: int, value: object) -> None:
 def test_prekey_statement_follows_the_specification() -> None:
     statement = write_prekey_statement(PREKEY)
     made_at = int(NOON.timestamp())
-    assert decode(statement) == [3, b"k" * 8, ANAS, 1, b"1" * 32, made_at, b"x" * 1216]
-    assert read_prekey(write_prekey(statement, PLACE, SIGNED_BATCH)).prekey == PREKEY
+    assert decode(statement) == [3, b"k" * 8, ANAS_DEVICE, 1, b"1" * 32, made_at, b"x" * 1216]
+    assert read_prekey(write_prekey(statement, BATCH_POSITION, SIGNED_BATCH)).prekey == PREKEY
     for size in (3372, 3374):
         with pytest.raises(ValueError, match="specification"):
-            write_prekey(statement, PLACE, replace(SIGNED_BATCH, signature=bytes(size)))
+            write_prekey(statement, BATCH_POSITION, replace(SIGNED_BATCH, signature=bytes(size)))
 
 
 def test_an_xwing_prekey_alone_carries_its_batch() -> None:
     one_time = replace(PREKEY, kind=PrekeyKind.ONE_TIME, public=b"c" * 32)
     statement = write_prekey_statement(one_time)
-    read = read_prekey(write_prekey(statement, PLACE, None))
-    assert (read.prekey, read.place, read.batch) == (one_time, PLACE, None)
-    xwing = read_prekey(write_prekey(write_prekey_statement(PREKEY), PLACE, SIGNED_BATCH))
-    assert (xwing.prekey, xwing.place, xwing.batch) == (PREKEY, PLACE, SIGNED_BATCH)
+    read = read_prekey(write_prekey(statement, BATCH_POSITION, None))
+    assert (read.prekey, read.place, read.batch) == (one_time, BATCH_POSITION, None)
+    xwing = read_prekey(write_prekey(write_prekey_statement(PREKEY), BATCH_POSITION, SIGNED_BATCH))
+    assert (xwing.prekey, xwing.place, xwing.batch) == (PREKEY, BATCH_POSITION, SIGNED_BATCH)
     with pytest.raises(ValueError, match="specification"):
-        write_prekey(statement, PLACE, SIGNED_BATCH)
+        write_prekey(statement, BATCH_POSITION, SIGNED_BATCH)
     with pytest.raises(ValueError, match="specification"):
-        write_prekey(write_prekey_statement(PREKEY), PLACE, None)
+        write_prekey(write_prekey_statement(PREKEY), BATCH_POSITION, None)
 
 
 @pytest.mark.parametrize(
@@ -395,13 +410,13 @@ def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
     assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048
 
 
-LINK = write_invite_link(INVITE)
+INVITE_LINK = write_invite_link(INVITE)
 
 
 def test_invite_is_a_short_link_that_is_read_back() -> None:
-    assert LINK.startswith("entrenous:1:")
-    assert len(LINK) < 200
-    assert read_invite_link(LINK) == INVITE
+    assert INVITE_LINK.startswith("entrenous:1:")
+    assert len(INVITE_LINK) < 200
+    assert read_invite_link(INVITE_LINK) == INVITE
 
 
 @pytest.mark.parametrize(
@@ -409,16 +424,16 @@ def test_invite_is_a_short_link_that_is_read_back() -> None:
     [
         "",
         "entrenous:1:",
-        LINK[:-1],
-        LINK + "A",
-        LINK + "=",
-        LINK + "\n",
-        " " + LINK,
-        LINK.upper(),
-        LINK.replace("entrenous:1:", "entrenous:2:"),
-        LINK.replace("entrenous:1:", ""),
-        LINK[:20] + "+" + LINK[21:],
-        LINK[:20] + "é" + LINK[21:],
+        INVITE_LINK[:-1],
+        INVITE_LINK + "A",
+        INVITE_LINK + "=",
+        INVITE_LINK + "\n",
+        " " + INVITE_LINK,
+        INVITE_LINK.upper(),
+        INVITE_LINK.replace("entrenous:1:", "entrenous:2:"),
+        INVITE_LINK.replace("entrenous:1:", ""),
+        INVITE_LINK[:20] + "+" + INVITE_LINK[21:],
+        INVITE_LINK[:20] + "é" + INVITE_LINK[21:],
         "entrenous:1:" + "A" * 2000,
     ],
 )
@@ -468,15 +483,15 @@ def test_hpke_info_follows_the_specification() -> None:
         2,
         0x647A,
         BEN,
-        BENS,
+        BENS_DEVICE,
         b"k" * 8,
         None,
         None,
         2,
         b"2" * 32,
     ]
-    known = replace(ADDRESS, from_person=ANA, from_device=ANAS)
-    assert decode(write_hpke_info(known))[6:8] == [ANA, ANAS]
+    known = replace(ADDRESS, from_person=ANA, from_device=ANAS_DEVICE)
+    assert decode(write_hpke_info(known))[6:8] == [ANA, ANAS_DEVICE]
 
 
 @pytest.mark.parametrize(
@@ -499,7 +514,7 @@ def test_sealed_letter_has_version_key_id_and_ciphertext() -> None:
         write_sealed_letter(b"k" * 9, b"opaque")
 
 
-MESSAGE = decode(write_body(MANIFEST))[1]
+MESSAGE_FIELDS = decode(write_body(MANIFEST))[1]
 
 
 @pytest.mark.parametrize(
@@ -510,21 +525,21 @@ MESSAGE = decode(write_body(MANIFEST))[1]
         (3, 2**40),
         (4, 0),
         (5, []),
-        (5, [[BEN, BENS], [ANA, ANAS]]),
-        (5, [[ANA, ANAS], [ANA, ANAS]]),
+        (5, [[BEN, BENS_DEVICE], [ANA, ANAS_DEVICE]]),
+        (5, [[ANA, ANAS_DEVICE], [ANA, ANAS_DEVICE]]),
         (6, bytes(31)),
         (7, []),
         (7, [[bytes(16), 0, bytes(32)]]),
-        (7, [MESSAGE[7][0]] * 66),
+        (7, [MESSAGE_FIELDS[7][0]] * 66),
         (8, None),
         (9, bytes(33)),
         (10, "relay.example"),
         (11, []),
-        (11, MESSAGE[11][:1]),
-        (11, MESSAGE[11][::-1]),
-        (11, [*MESSAGE[11], [b"c" * 32, 1, bytes(32)]]),
-        (11, [MESSAGE[11][0], [BEN, 0, bytes(32)]]),
-        (11, [MESSAGE[11][0], [BEN, 1, bytes(31)]]),
+        (11, MESSAGE_FIELDS[11][:1]),
+        (11, MESSAGE_FIELDS[11][::-1]),
+        (11, [*MESSAGE_FIELDS[11], [b"c" * 32, 1, bytes(32)]]),
+        (11, [MESSAGE_FIELDS[11][0], [BEN, 0, bytes(32)]]),
+        (11, [MESSAGE_FIELDS[11][0], [BEN, 1, bytes(31)]]),
         (12, None),
         (12, [bytes(32)]),
         (12, [None]),
@@ -538,19 +553,19 @@ MESSAGE = decode(write_body(MANIFEST))[1]
 )
 def test_malformed_message_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadLetter):
-        read_body(encode([2, {**MESSAGE, key: value}]))
+        read_body(encode([2, {**MESSAGE_FIELDS, key: value}]))
 
 
 def test_an_export_is_allowed_only_where_openings_are_counted() -> None:
-    assert read_body(encode([2, {**MESSAGE, 15: 1}])) == replace(MANIFEST, may_export=True)
+    assert read_body(encode([2, {**MESSAGE_FIELDS, 15: 1}])) == replace(MANIFEST, may_export=True)
     with pytest.raises(BadLetter):
-        read_body(encode([2, {**MESSAGE, 4: None, 15: 1}]))
+        read_body(encode([2, {**MESSAGE_FIELDS, 4: None, 15: 1}]))
 
 
 RECEIPT = Receipt(
     ReceiptEvent.OPENED, MessageId(bytes(16)), EnvelopeId(bytes(16)), NOON, bytes(32), b"l" * 32
 )
-BODIES = {
+BODIES_BY_NUMBER = {
     1: Hello(b"card", Secret(bytes(32)), 0, None),
     2: MANIFEST,
     3: RecallNote(MessageId(bytes(16))),
@@ -567,7 +582,7 @@ BODIES = {
 
 
 def test_letter_bodies_are_distinguished_by_number() -> None:
-    for number, body in BODIES.items():
+    for number, body in BODIES_BY_NUMBER.items():
         encoded = write_body(body)
         assert decode(encoded)[0] == number
         assert read_body(encoded) == body
@@ -585,8 +600,8 @@ def test_letter_bodies_are_distinguished_by_number() -> None:
         [1, [b"card", bytes(32), 2**53 + 1, None]],
         [1, [b"card", bytes(32), 0, bytes(31)]],
         [1, [bytes(98_305), bytes(32), 0, None]],
-        [2, {key: MESSAGE[key] for key in range(1, 15)}],
-        [2, {**MESSAGE, 16: 0}],
+        [2, {key: MESSAGE_FIELDS[key] for key in range(1, 15)}],
+        [2, {**MESSAGE_FIELDS, 16: 0}],
         [3, bytes(15)],
         [3, bytes(16), None],
         [4, "card"],
@@ -623,12 +638,17 @@ def test_malformed_letter_body_is_refused(value: object) -> None:
 
 def test_manifest_has_the_fields_to_which_the_content_key_is_bound() -> None:
     assert decode(write_manifest(MANIFEST)) == [
-        MESSAGE[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14, 15)
+        MESSAGE_FIELDS[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14, 15)
     ]
     another = replace(MANIFEST, secret=Secret(bytes(32)), fetch_token=Secret(bytes(32)))
     assert write_manifest(another) == write_manifest(MANIFEST)
     for differs in (
-        *({"opens": 2}, {"audience": ((ANA, ANAS),)}, {"expires_at": None}, {"circle": bytes(16)}),
+        *(
+            {"opens": 2},
+            {"audience": ((ANA, ANAS_DEVICE),)},
+            {"expires_at": None},
+            {"circle": bytes(16)},
+        ),
         {"may_export": True},
         *(
             {"heads": ()},
@@ -641,7 +661,7 @@ def test_manifest_has_the_fields_to_which_the_content_key_is_bound() -> None:
 
 def test_unsorted_audience_is_not_written() -> None:
     with pytest.raises(ValueError, match="specification"):
-        write_body(replace(MANIFEST, audience=((BEN, BENS), (ANA, ANAS))))
+        write_body(replace(MANIFEST, audience=((BEN, BENS_DEVICE), (ANA, ANAS_DEVICE))))
 
 
 def test_times_are_written_as_whole_seconds() -> None:
@@ -679,17 +699,17 @@ def test_padme_costs_at_most_an_eighth_and_has_few_sizes() -> None:
     assert len(sizes) < 200  # 16 or 32 for each doubling
 
 
-JPEG = ["image/jpeg", 7, 1]
+JPEG_FIELDS = ["image/jpeg", 7, 1]
 
 
 @pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize(
     "value",
     [
-        {1: 1, 2: [JPEG], 3: None},
+        {1: 1, 2: [JPEG_FIELDS], 3: None},
         {1: 2, 2: [], 3: None},
         {1: 2, 2: [], 3: ""},
-        {1: 2, 2: [JPEG] * 65, 3: None},
+        {1: 2, 2: [JPEG_FIELDS] * 65, 3: None},
         {1: 2, 2: [["image", 7, 1]], 3: None},
         {1: 2, 2: [["image/jpeg; q=1", 7, 1]], 3: None},
         {1: 2, 2: [["image/jpeg\n", 7, 1]], 3: None},
@@ -698,13 +718,13 @@ JPEG = ["image/jpeg", 7, 1]
         {1: 2, 2: [["image/jpeg", 7, 0]], 3: None},
         {1: 2, 2: [["image/jpeg", 7, 4]], 3: None},
         {1: 2, 2: [["image/jpeg", 7]], 3: None},
-        {1: 2, 2: [JPEG], 3: b"caption"},
-        {1: 2, 2: [JPEG], 3: "c" * 16_385},
+        {1: 2, 2: [JPEG_FIELDS], 3: b"caption"},
+        {1: 2, 2: [JPEG_FIELDS], 3: "c" * 16_385},
         *(
-            {1: 2, 2: [JPEG], 3: f"for {characters} you"}
+            {1: 2, 2: [JPEG_FIELDS], 3: f"for {characters} you"}
             for characters in ("\x1b]0;mine\x07", "\x9b2J", "\r", "\t", "\x7f", "\u202e", "\u2028")
         ),
-        {1: 2, 2: [JPEG]},
+        {1: 2, 2: [JPEG_FIELDS]},
     ],
 )
 def test_malformed_frame_is_refused(value: object) -> None:
@@ -730,7 +750,7 @@ def test_a_frame_is_padded_exactly() -> None:
             read_frame(wrong)
 
 
-def unpadded(padded: bytes, size: int) -> bytes:
+def remove_padding(padded: bytes, size: int) -> bytes:
     file = io.BytesIO()
     inside = UnpaddingWriter(file, size)
     for at in range(0, len(padded), 1000):
@@ -744,7 +764,7 @@ def test_a_file_is_padded_exactly(size: int) -> None:
     data = b"f" * size
     padded = padded_reader(data).read()
     assert len(padded) == padded_length(size)
-    assert unpadded(padded, size) == data
+    assert remove_padding(padded, size) == data
     for wrong, stated_size in (
         (padded[:-1], size),
         (padded + bytes(1), size),
@@ -752,12 +772,12 @@ def test_a_file_is_padded_exactly(size: int) -> None:
         (padded, 0),
     ):
         with pytest.raises(BadContent):
-            unpadded(wrong, stated_size)
+            remove_padding(wrong, stated_size)
     if len(padded) > size:
         with pytest.raises(BadContent):
-            unpadded(padded[:-1] + b"\x01", size)
+            remove_padding(padded[:-1] + b"\x01", size)
         with pytest.raises(BadContent):
-            unpadded(padded, size - 1)
+            remove_padding(padded, size - 1)
     with pytest.raises(ValueError, match="one byte"):
         padded_reader(b"").read()
 

@@ -25,7 +25,7 @@ from entrenous.base.errors import (
 )
 from entrenous.wire.problem_details import read_problem, status_of, urn_of, write_problem
 
-KNOWN = (Expired, IdInUse, NoSuchMailbox, TooMany, UsedUp)
+KNOWN_ERRORS = (Expired, IdInUse, NoSuchMailbox, TooMany, UsedUp)
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
@@ -33,7 +33,7 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
     "error", [Expired(when=NOON), IdInUse(), NoSuchMailbox(), TooMany(retry_after_s=7), UsedUp()]
 )
 def test_error_is_read_back_from_its_problem_document(error: Expired) -> None:
-    again = read_problem(write_problem(error, 409), KNOWN)
+    again = read_problem(write_problem(error, 409), KNOWN_ERRORS)
     assert type(again) is type(error)
     assert (again.facts, str(again)) == (error.facts, str(error))
 
@@ -69,18 +69,18 @@ def test_text_is_not_sent_as_a_fact() -> None:
     ],
 )
 def test_unknown_problem_type_is_none(body: bytes) -> None:
-    assert read_problem(body, KNOWN) is None
+    assert read_problem(body, KNOWN_ERRORS) is None
 
 
 def test_problem_detail_text_is_not_used() -> None:
     body = write_problem(UsedUp(), 409).replace(b"as its sender", b"<b>phish</b>")
     assert b"phish" in body
-    assert "phish" not in str(read_problem(body, KNOWN))
+    assert "phish" not in str(read_problem(body, KNOWN_ERRORS))
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_error_or_none(untrusted_body: bytes) -> None:
-    error = read_problem(untrusted_body, KNOWN)
+    error = read_problem(untrusted_body, KNOWN_ERRORS)
     assert error is None or str(error)
 
 

@@ -28,47 +28,49 @@ from entrenous.wire.relay_nouns import (
     WaitingEnvelope,
 )
 
-ID, MAILBOX, DEVICE, LOCK = (
+ENVELOPE_ID, MAILBOX_ID, DEVICE_ID, TOKEN_HASH = (
     EnvelopeId(b"E" * 16),
     MailboxId(b"M" * 16),
     DeviceId(b"D" * 16),
     b"L" * 32,
 )
 
-sixteen, thirty_two = st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32)
-signed = st.binary(max_size=60)
-moments = st.integers(0, 10**10).map(lambda s: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(0, s))
-optional: Callable[[Any], Any] = lambda of: st.none() | of  # noqa: E731
-halves = (thirty_two.map(Secret), thirty_two)
-shares = st.builds(ShareDeposit, *halves, st.none(), st.none()) | st.builds(
-    ShareDeposit, *halves, st.integers(1, 1000), sixteen
+bytes_16, bytes_32 = st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32)
+signed_statements = st.binary(max_size=60)
+timestamps = st.integers(0, 10**10).map(
+    lambda s: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(0, s)
 )
-blobs = st.lists(sixteen.map(BlobId), max_size=5, unique=True).map(tuple)
+optional: Callable[[Any], Any] = lambda of: st.none() | of  # noqa: E731
+share_and_hash = (bytes_32.map(Secret), bytes_32)
+shares = st.builds(ShareDeposit, *share_and_hash, st.none(), st.none()) | st.builds(
+    ShareDeposit, *share_and_hash, st.integers(1, 1000), bytes_16
+)
+blobs = st.lists(bytes_16.map(BlobId), max_size=5, unique=True).map(tuple)
 sealed = st.binary(min_size=1, max_size=300)
 
-BODIES: dict[str, tuple[Any, Any, Any]] = {
+BODY_FORMATS: dict[str, tuple[Any, Any, Any]] = {
     "mailbox token hashes": (
-        st.tuples(thirty_two, st.none() | thirty_two),
+        st.tuples(bytes_32, st.none() | bytes_32),
         lambda locks: relay_json.write_mailbox_token_hashes(*locks),
         relay_json.read_mailbox_token_hashes,
     ),
     "unlock token hash": (
-        thirty_two,
+        bytes_32,
         relay_json.write_unlock_token_hash,
         relay_json.read_unlock_token_hash,
     ),
     "close token hash": (
-        thirty_two,
+        bytes_32,
         relay_json.write_close_token_hash,
         relay_json.read_close_token_hash,
     ),
     "blinded element": (
-        thirty_two,
+        bytes_32,
         relay_json.write_blinded_element,
         relay_json.read_blinded_element,
     ),
     "unlock answer": (
-        st.builds(UnlockAnswer, thirty_two, st.integers(0, 10)),
+        st.builds(UnlockAnswer, bytes_32, st.integers(0, 10)),
         relay_json.write_unlock_answer,
         relay_json.read_unlock_answer,
     ),
@@ -76,14 +78,19 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
         st.builds(
             VaultUnlock,
             st.integers(1, VAULT_GENERATION_MAX),
-            sixteen,
-            st.lists(sixteen, max_size=3).map(tuple),
+            bytes_16,
+            st.lists(bytes_16, max_size=3).map(tuple),
         ),
         relay_json.write_vault_unlock,
         relay_json.read_vault_unlock,
     ),
     "prekeys": (
-        st.builds(Prekeys, st.lists(signed, max_size=4).map(tuple), signed, signed),
+        st.builds(
+            Prekeys,
+            st.lists(signed_statements, max_size=4).map(tuple),
+            signed_statements,
+            signed_statements,
+        ),
         relay_json.write_prekeys,
         relay_json.read_prekeys,
     ),
@@ -93,36 +100,50 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
         relay_json.read_one_time_key_count,
     ),
     "prekey bundle": (
-        st.builds(PrekeyBundle, st.just(DEVICE), optional(signed), signed, signed),
+        st.builds(
+            PrekeyBundle,
+            st.just(DEVICE_ID),
+            optional(signed_statements),
+            signed_statements,
+            signed_statements,
+        ),
         relay_json.write_prekey_bundle,
-        partial(relay_json.read_prekey_bundle, device=DEVICE),
+        partial(relay_json.read_prekey_bundle, device=DEVICE_ID),
     ),
     "token": (
-        st.builds(SendToken, st.just(LOCK), optional(st.integers(1, 9**9)), optional(moments)),
+        st.builds(
+            SendToken, st.just(TOKEN_HASH), optional(st.integers(1, 9**9)), optional(timestamps)
+        ),
         relay_json.write_send_token,
-        partial(relay_json.read_send_token, lock=LOCK),
+        partial(relay_json.read_send_token, lock=TOKEN_HASH),
     ),
     "envelope": (
         st.builds(
             Envelope,
-            *map(st.just, (ID, MAILBOX)),
+            *map(st.just, (ENVELOPE_ID, MAILBOX_ID)),
             sealed,
-            moments,
-            thirty_two,
+            timestamps,
+            bytes_32,
             optional(shares),
             blobs,
         ),
         relay_json.write_envelope,
-        partial(relay_json.read_envelope, envelope=ID, mailbox=MAILBOX),
+        partial(relay_json.read_envelope, envelope=ENVELOPE_ID, mailbox=MAILBOX_ID),
     ),
     "waiting envelopes": (
-        st.lists(st.builds(WaitingEnvelope, sixteen, st.integers(0, 2**53 - 1), sealed, moments)),
+        st.lists(
+            st.builds(WaitingEnvelope, bytes_16, st.integers(0, 2**53 - 1), sealed, timestamps)
+        ),
         relay_json.write_waiting_envelopes,
         relay_json.read_waiting_envelopes,
     ),
-    "opening attempt": (sixteen, relay_json.write_opening_attempt, relay_json.read_opening_attempt),
+    "opening attempt": (
+        bytes_16,
+        relay_json.write_opening_attempt,
+        relay_json.read_opening_attempt,
+    ),
     "released share": (
-        thirty_two.map(Secret),
+        bytes_32.map(Secret),
         relay_json.write_released_share,
         relay_json.read_released_share,
     ),
@@ -132,8 +153,8 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
             *(
                 st.sampled_from(EnvelopeState),
                 st.integers(0, 9),
-                optional(moments),
-                optional(moments),
+                optional(timestamps),
+                optional(timestamps),
             ),
         ),
         relay_json.write_envelope_status,
@@ -142,43 +163,43 @@ BODIES: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", BODY_FORMATS)
 @given(data=st.data())
 def test_relay_body_is_read_back(name: str, data: st.DataObject) -> None:
-    nouns, write, read = BODIES[name]
-    noun = data.draw(nouns)
-    assert read(write(noun)) == noun
+    values, write, read = BODY_FORMATS[name]
+    value = data.draw(values)
+    assert read(write(value)) == value
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", BODY_FORMATS)
 @given(untrusted_body=st.binary(max_size=80))
 def test_random_relay_body_is_not_understood(name: str, untrusted_body: bytes) -> None:
     # This body is valid, and Hypothesis tries the literals that it finds in our own code.
     assume((name, untrusted_body) != ("token", b'{"uses":null,"expires_at":null}'))
     with pytest.raises(NotUnderstood):
-        BODIES[name][2](untrusted_body)
+        BODY_FORMATS[name][2](untrusted_body)
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", BODY_FORMATS)
 @given(data=st.data())
 def test_body_with_one_changed_byte_is_valid_or_not_understood(
     name: str, data: st.DataObject
 ) -> None:
-    nouns, write, read = BODIES[name]
-    body = bytearray(write(data.draw(nouns)))
+    values, write, read = BODY_FORMATS[name]
+    body = bytearray(write(data.draw(values)))
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     try:
-        noun = read(bytes(body))
+        value = read(bytes(body))
     except NotUnderstood:
         return
-    assert read(write(noun)) == noun
+    assert read(write(value)) == value
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", BODY_FORMATS)
 @given(data=st.data())
 def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObject) -> None:
-    nouns, write, read = BODIES[name]
-    members = msgspec.json.decode(write(data.draw(nouns)))
+    values, write, read = BODY_FORMATS[name]
+    members = msgspec.json.decode(write(data.draw(values)))
     with pytest.raises(NotUnderstood):
         read(msgspec.json.encode({**members, "more": 1}))
     members.pop(data.draw(st.sampled_from(sorted(members))))
@@ -197,8 +218,8 @@ def test_number_of_prekeys_is_limited() -> None:
 def test_invalid_number_of_openings_is_not_understood(opens: object) -> None:
     deposit = ShareDeposit(Secret(bytes(32)), bytes(32), 1, bytes(16))
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
-    whole = Envelope(ID, MAILBOX, b"x", noon, bytes(32), deposit)
+    whole = Envelope(ENVELOPE_ID, MAILBOX_ID, b"x", noon, bytes(32), deposit)
     members = msgspec.json.decode(relay_json.write_envelope(whole))
     members["share"]["opens"] = opens
     with pytest.raises(NotUnderstood):
-        relay_json.read_envelope(msgspec.json.encode(members), ID, MAILBOX)
+        relay_json.read_envelope(msgspec.json.encode(members), ENVELOPE_ID, MAILBOX_ID)

@@ -24,7 +24,7 @@ from entrenous.wire.key_bundle import (
     write_key_bundle,
 )
 
-FILES = sorted((Path(__file__).parents[1] / "vectors" / "wire").glob("*.txt"))
+VECTOR_FILES = sorted((Path(__file__).parents[1] / "vectors" / "wire").glob("*.txt"))
 FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "body": (read_body, write_body),
     "card": (read_key_bundle, write_key_bundle),
@@ -40,7 +40,7 @@ FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", VECTOR_FILES, ids=lambda path: path.stem)
 def test_published_vectors_are_reproduced(path: Path) -> None:
     facts = dict(line.split(": ", 1) for line in path.read_text().splitlines())
     read, write = FORMATS[facts["what"]]
@@ -53,5 +53,7 @@ def test_published_vectors_are_reproduced(path: Path) -> None:
 
 
 def test_every_format_has_valid_and_invalid_vectors() -> None:
-    seen = {(path.stem.split("_")[0], "expect: success" in path.read_text()) for path in FILES}
+    seen = {
+        (path.stem.split("_")[0], "expect: success" in path.read_text()) for path in VECTOR_FILES
+    }
     assert seen == {(name, good) for name in FORMATS for good in (True, False)}

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def town() -> Network:
+def network() -> Network:
     """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows the new list,
     so the phone first learns of it from the new token range that he sends.
     """
@@ -61,86 +61,86 @@ def town() -> Network:
     return network
 
 
-def lists_unavailable(who: Person) -> AbstractContextManager[None]:
+def make_lists_unavailable(who: Person) -> AbstractContextManager[None]:
     return who.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay")))
 
 
-def kept_letters(who: Person) -> int:
+def kept_letter_count(who: Person) -> int:
     return len(who.device.vault.keys(LETTER_AWAITING_DEVICE_LIST))
 
 
-def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Network) -> None:
-    ben, phone = town["ben"], town["phone"]
-    name = ben.send(SMALL_PICTURE, town["ana"]).name
+def test_letter_opens_once_a_relay_shows_the_awaited_list(network: Network) -> None:
+    ben, phone = network["ben"], network["phone"]
+    name = ben.send(SMALL_PICTURE, network["ana"]).name
     assert phone.received_count() == 1
     assert phone.open_newest().files
-    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
+    assert (kept_letter_count(phone), take_undecryptable_count(phone.device)) == (0, 0)
     assert ben.device.ledger.message_named(name)
 
 
-def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Network) -> None:
-    ben, phone = town["ben"], town["phone"]
-    ben.send(SMALL_PICTURE, town["ana"])
-    ben.send(SMALL_PICTURE, town["ana"])
-    with lists_unavailable(phone):
+def test_letter_is_kept_while_no_relay_shows_the_awaited_list(network: Network) -> None:
+    ben, phone = network["ben"], network["phone"]
+    ben.send(SMALL_PICTURE, network["ana"])
+    ben.send(SMALL_PICTURE, network["ana"])
+    with make_lists_unavailable(phone):
         assert phone.received_count() == 0
         assert phone.received_count() == 0
-    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (3, 0)
-    town.clock.advance(days=1)
+    assert (kept_letter_count(phone), take_undecryptable_count(phone.device)) == (3, 0)
+    network.clock.advance(days=1)
     assert phone.received_count() == 2
     first, second = received_messages(phone.device)
     assert first.sent_at <= second.sent_at
-    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
+    assert (kept_letter_count(phone), take_undecryptable_count(phone.device)) == (0, 0)
 
 
-def test_message_recalled_while_awaiting_a_list_does_not_open(town: Network) -> None:
-    ben, phone = town["ben"], town["phone"]
-    name = ben.send(SMALL_PICTURE, town["ana"]).name
-    with lists_unavailable(phone):
+def test_message_recalled_while_awaiting_a_list_does_not_open(network: Network) -> None:
+    ben, phone = network["ben"], network["phone"]
+    name = ben.send(SMALL_PICTURE, network["ana"]).name
+    with make_lists_unavailable(phone):
         fetch_messages(phone.device)
         recall_message(name, ben.device)
         fetch_messages(phone.device)
-    town.clock.advance(days=1)
+    network.clock.advance(days=1)
     fetch_messages(phone.device)
     (received,) = received_messages(phone.device)
     assert received.state is InboxState.TAKEN_BACK
 
 
-def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Network) -> None:
-    ben, phone = town["ben"], town["phone"]
-    ben.send(SMALL_PICTURE, town["ana"])
-    with lists_unavailable(phone):
+def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(network: Network) -> None:
+    ben, phone = network["ben"], network["phone"]
+    ben.send(SMALL_PICTURE, network["ana"])
+    with make_lists_unavailable(phone):
         fetch_messages(phone.device)
-        town.clock.advance(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
+        network.clock.advance(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
         fetch_messages(phone.device)
-    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 2)
+    assert (kept_letter_count(phone), take_undecryptable_count(phone.device)) == (0, 2)
     fetch_messages(phone.device)
     assert phone.received_count() == 0
 
 
-@pytest.mark.parametrize("most", ["_KEPT_LETTERS_MAX", "_KEPT_LETTERS_PER_SENDER_MAX"])
+@pytest.mark.parametrize("limit_name", ["_KEPT_LETTERS_MAX", "_KEPT_LETTERS_PER_SENDER_MAX"])
 def test_letters_awaiting_lists_are_limited_in_number(
-    town: Network, monkeypatch: pytest.MonkeyPatch, most: str
+    network: Network, monkeypatch: pytest.MonkeyPatch, limit_name: str
 ) -> None:
-    monkeypatch.setattr(f"entrenous.send.letter.arrivals.{most}", 1)
-    ben, phone = town["ben"], town["phone"]
-    ben.send(SMALL_PICTURE, town["ana"])
-    ben.send(SMALL_PICTURE, town["ana"])
-    with lists_unavailable(phone):
+    monkeypatch.setattr(f"entrenous.send.letter.arrivals.{limit_name}", 1)
+    ben, phone = network["ben"], network["phone"]
+    ben.send(SMALL_PICTURE, network["ana"])
+    ben.send(SMALL_PICTURE, network["ana"])
+    with make_lists_unavailable(phone):
         fetch_messages(phone.device)
-    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (1, 2)
+    assert (kept_letter_count(phone), take_undecryptable_count(phone.device)) == (1, 2)
 
 
 def test_limit_of_awaiting_letters_is_per_sender(
-    town: Network, monkeypatch: pytest.MonkeyPatch
+    network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.arrivals._KEPT_LETTERS_PER_SENDER_MAX", 1)
-    ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
+    ben, cleo, phone = network["ben"], network["cleo"], network["phone"]
     fetch_messages(cleo.device)
-    ben.send(SMALL_PICTURE, town["ana"])
-    with lists_unavailable(phone):
+    ben.send(SMALL_PICTURE, network["ana"])
+    with make_lists_unavailable(phone):
         fetch_messages(phone.device)
-        assert kept_letters(phone) == 2  # the first letter of each, which brings a token range
+        assert kept_letter_count(phone) == 2  # the first letter of each, which brings a token range
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
@@ -156,23 +156,25 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
         catch_up(new, ana)
     network.reconnect(OTHER_RELAY_URL)
     assert new.send(SMALL_PICTURE, ben).devices == {"ben": 1}
-    with lists_unavailable(ben):
+    with make_lists_unavailable(ben):
         assert ben.received_count() == 0
-        assert kept_letters(ben) == 1
+        assert kept_letter_count(ben) == 1
     catch_up(ana, ben)
     assert ben.received_count() == 1
-    assert (kept_letters(ben), take_undecryptable_count(ben.device)) == (0, 0)
+    assert (kept_letter_count(ben), take_undecryptable_count(ben.device)) == (0, 0)
 
 
-def test_unproven_device_list_claims_have_no_effect(town: Network) -> None:
+def test_unproven_device_list_claims_have_no_effect(network: Network) -> None:
     """A stranger, or the thief of a revoked device, claims to be a new device of Ben's."""
-    ben, phone = town["ben"], town["phone"]
+    ben, phone = network["ben"], network["phone"]
     known = contact_named("ben", phone.device).person
-    named = DeviceListHead(known.epoch + 7, bytes(32))
-    record_named_list_if_unknown(known.id, named, phone.device, own=False, authenticated=False)
+    claimed_head = DeviceListHead(known.epoch + 7, bytes(32))
+    record_named_list_if_unknown(
+        known.id, claimed_head, phone.device, own=False, authenticated=False
+    )
     with phone.courier.replace_calls(key_bundle=error_trick(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)
-            town.clock.advance(days=1)
+            network.clock.advance(days=1)
     assert take_contact_changes(phone.device) == ()
     assert ben.received_count() == 0

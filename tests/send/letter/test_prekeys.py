@@ -26,23 +26,23 @@ from tests.village.week import RecordingTransport
 pytestmark = pytest.mark.slow
 
 
-def published_key_count(who: Person) -> int:
+def published_one_time_key_count(who: Person) -> int:
     home = own_device(who.device).home
     return who.device.courier.prekey_count(
         RELAY_URL, home.mailbox, home.owner, own_device(who.device).key.device
     )
 
 
-def public_key_count(who: Person) -> int:
+def public_xwing_key_count(who: Person) -> int:
     return sum(key.peer is None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
-def without_one_time_keys(honest: HonestCall, *arguments: Any) -> Any:
+def return_no_one_time_key(honest: HonestCall, *arguments: Any) -> Any:
     """Trick: the relay returns the fallback key, as if no one-time keys were left."""
     return replace(honest(*arguments), one_time=None)
 
 
-def received_hello(ben: Person) -> bool:
+def has_received_hello(ben: Person) -> bool:
     fetch_messages(ben.device)
     return (
         len(contacts(ben.device)) == 1 and list(ben.device.vault.items(UNDECRYPTABLE_LETTER)) == []
@@ -50,8 +50,8 @@ def received_hello(ben: Person) -> bool:
 
 
 def test_a_new_device_publishes_a_full_set_of_prekeys(network: Network) -> None:
-    assert published_key_count(network["ana"]) == ONE_TIME_KEYS_MAX
-    assert public_key_count(network["ana"]) == 1
+    assert published_one_time_key_count(network["ana"]) == ONE_TIME_KEYS_MAX
+    assert public_xwing_key_count(network["ana"]) == 1
 
 
 def test_one_time_keys_are_topped_up_when_few_are_left(network: Network) -> None:
@@ -67,10 +67,10 @@ def test_one_time_keys_are_topped_up_when_few_are_left(network: Network) -> None
 def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
     network: Network,
 ) -> None:
-    ben, sets = network["ben"], list[Prekeys]()
+    ben, key_sets = network["ben"], list[Prekeys]()
 
     def record_set(honest: HonestCall, *arguments: Any) -> Any:
-        sets.append(arguments[-1])
+        key_sets.append(arguments[-1])
         return honest(*arguments)
 
     with ben.courier.replace_calls(publish_prekeys=record_set, prekey_count=lambda *_: 0):
@@ -78,24 +78,24 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
         fetch_messages(ben.device)
         network.clock.advance(days=7)
         fetch_messages(ben.device)
-    long_term = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
+    long_term = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in key_sets]
     assert long_term[0] == long_term[1]
     assert not set(long_term[1]) & set(long_term[2])
-    assert len({one for several in sets for one in several.one_time}) == 3 * ONE_TIME_KEYS_MAX
-    batches = [read_prekey(one.xwing).batch for one in sets]
+    assert len({one for key_set in key_sets for one in key_set.one_time}) == 3 * ONE_TIME_KEYS_MAX
+    batches = [read_prekey(one.xwing).batch for one in key_sets]
     assert [one.batch.size for one in batches if one] == [BATCH_SIZE_MAX] * 3
     assert len({one.batch.root for one in batches if one}) == 3
-    assert published_key_count(ben) == ONE_TIME_KEYS_MAX
-    lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
+    assert published_one_time_key_count(ben) == ONE_TIME_KEYS_MAX
+    lengths = {len(one) for key_set in key_sets for one in (*key_set.one_time, key_set.fallback)}
     assert len(lengths) == 1  # the length reveals nothing about the key's place
 
 
 @pytest.mark.threat("prekey-depletion")
 def test_letters_arrive_when_all_one_time_keys_are_used_up(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
-    with ana.courier.replace_calls(claim_prekeys=without_one_time_keys):
+    with ana.courier.replace_calls(claim_prekeys=return_no_one_time_key):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert received_hello(ben)
+    assert has_received_hello(ben)
 
 
 def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_later(
@@ -106,7 +106,7 @@ def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_late
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
         network.clock.advance(days=days)
         fetch_messages(ben.device)
-        assert public_key_count(ben) == keys
+        assert public_xwing_key_count(ben) == keys
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is not None
     network.clock.advance(days=1)
     fetch_messages(ben.device)
@@ -121,7 +121,7 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(
     for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
         network.clock.advance(days=days)
         fetch_messages(ben.device)
-        assert public_key_count(ben) == keys
+        assert public_xwing_key_count(ben) == keys
     assert ben.courier.calls["publish_prekeys"] == 4
 
 
@@ -142,7 +142,7 @@ def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     network.clock.advance(days=13)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
-    assert received_hello(ben)
+    assert has_received_hello(ben)
 
 
 @pytest.mark.parametrize("key_kind", ["one-time", "fallback"])
@@ -150,11 +150,11 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(
     network: Network, key_kind: str
 ) -> None:
     ana, ben = network["ana"], network["ben"]
-    tricks = {"claim_prekeys": without_one_time_keys} if key_kind == "fallback" else {}
+    tricks = {"claim_prekeys": return_no_one_time_key} if key_kind == "fallback" else {}
     with ana.courier.replace_calls(**tricks):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     publish_prekeys(ben.device)
-    assert received_hello(ben)
+    assert has_received_hello(ben)
 
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
@@ -168,12 +168,12 @@ def test_a_refused_prekey_set_is_published_again(network: Network, error: Except
             pytest.raises(type(error)),
         ):
             publish_prekeys(ben.device)
-    with ana.courier.replace_calls(claim_prekeys=without_one_time_keys):
+    with ana.courier.replace_calls(claim_prekeys=return_no_one_time_key):
         add_person(link, "ben", ana.device)
-    assert received_hello(ben)
+    assert has_received_hello(ben)
     publish_prekeys(ben.device)
     caro = network.set_up_person("caro")
-    with caro.courier.replace_calls(claim_prekeys=without_one_time_keys):
+    with caro.courier.replace_calls(claim_prekeys=return_no_one_time_key):
         add_person(link, "ben", caro.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 2
@@ -192,9 +192,9 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(network: Networ
             pytest.raises(RelayUnreachable),
         ):
             publish_prekeys(ben.device)
-    with ana.courier.replace_calls(claim_prekeys=without_one_time_keys):
+    with ana.courier.replace_calls(claim_prekeys=return_no_one_time_key):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert received_hello(ben)
+    assert has_received_hello(ben)
 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:

@@ -59,8 +59,8 @@ pytestmark = pytest.mark.slow
 Change = Callable[[Any], Any]
 
 
-def unchanged(noun: Any) -> Any:
-    return noun
+def keep_unchanged(value: Any) -> Any:
+    return value
 
 
 @dataclass
@@ -75,16 +75,16 @@ class LetterForge:
         self.me = own_device(device)
         (self.to,) = addressees(contact_named(self.reader.name, device), device)
         ensure_session(self.to, device)
-        whose = peer_key(self.reader.id, self.to.key.device)
-        peer = PEER_TABLE.load(whose, device.vault)
+        peer_id = peer_key(self.reader.id, self.to.key.device)
+        peer = PEER_TABLE.load(peer_id, device.vault)
         assert peer is not None
         self.peer = peer
-        self.next_key = make_own_xwing_key(whose, self.me, device)
+        self.next_key = make_own_xwing_key(peer_id, self.me, device)
 
-    def letter(
+    def forge_letter(
         self,
-        header: Change = unchanged,
-        address: Change = unchanged,
+        header: Change = keep_unchanged,
+        address: Change = keep_unchanged,
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> WaitingEnvelope:
@@ -150,7 +150,7 @@ def forge(network_before_letter: Network) -> LetterForge:
 
 @pytest.mark.threat("letter-twice")
 def test_the_honest_letter_opens_once(forge: LetterForge) -> None:
-    honest = forge.letter()
+    honest = forge.forge_letter()
     letter = forge.read(honest)
     assert letter.person.id == forge.sender.id
     assert letter.body == RecallNote(MessageId(bytes(16)))
@@ -177,9 +177,10 @@ HEADER_CHANGES: dict[str, Change] = {
 @pytest.mark.parametrize("field", HEADER_CHANGES)
 def test_a_header_with_one_wrong_field_is_refused(forge: LetterForge, field: str) -> None:
     forge.assert_refused(
-        forge.letter(header=HEADER_CHANGES[field]), error=(NotForThisMailbox, ForkedDeviceList)
+        forge.forge_letter(header=HEADER_CHANGES[field]),
+        error=(NotForThisMailbox, ForkedDeviceList),
     )
-    forge.read(forge.letter())
+    forge.read(forge.forge_letter())
 
 
 ADDRESS_CHANGES: dict[str, Change] = {
@@ -202,24 +203,24 @@ ADDRESS_CHANGES: dict[str, Change] = {
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ADDRESS_CHANGES)
 def test_an_outer_address_with_one_wrong_field_is_refused(forge: LetterForge, field: str) -> None:
-    def wrong(address: LetterAddress) -> LetterAddress:
+    def change_field(address: LetterAddress) -> LetterAddress:
         return ADDRESS_CHANGES[field](address)  # type: ignore[no-any-return]
 
-    forge.assert_refused(forge.letter(address=wrong))
-    forge.read(forge.letter())
+    forge.assert_refused(forge.forge_letter(address=change_field))
+    forge.read(forge.forge_letter())
 
 
 def test_a_body_that_does_not_match_the_header_is_refused(forge: LetterForge) -> None:
-    forge.assert_refused(forge.letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
-    forge.read(forge.letter())
+    forge.assert_refused(forge.forge_letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
+    forge.read(forge.forge_letter())
 
 
 def test_a_repeated_message_id_is_refused(forge: LetterForge) -> None:
-    message = forge.read(forge.letter()).header.message
+    message = forge.read(forge.forge_letter()).header.message
     forge.assert_refused(
-        forge.letter(header=lambda h: replace(h, message=message, counter=h.counter + 1))
+        forge.forge_letter(header=lambda h: replace(h, message=message, counter=h.counter + 1))
     )
-    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
+    forge.read(forge.forge_letter(header=lambda h: replace(h, counter=h.counter + 1)))
 
 
 def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
@@ -229,10 +230,10 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     store_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
-    forge.read(forge.letter())
+    forge.read(forge.forge_letter())
     reader.vault.drop(DEVICE_LIST, contact.person.id.hex())
-    forge.assert_refused(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
-    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1, from_epoch=2)))
+    forge.assert_refused(forge.forge_letter(header=lambda h: replace(h, counter=h.counter + 1)))
+    forge.read(forge.forge_letter(header=lambda h: replace(h, counter=h.counter + 1, from_epoch=2)))
 
 
 def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
@@ -241,10 +242,10 @@ def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
     store_contact(replace(contact, person=gone), reader)
-    forge.assert_refused(forge.letter())
+    forge.assert_refused(forge.forge_letter())
     card = forge.me.card
-    forge.assert_refused(forge.letter(body=Hello(card, Secret(bytes(32)), 0, None)))
-    forge.assert_refused(forge.letter(body=KeyBundleNote(card)))
+    forge.assert_refused(forge.forge_letter(body=Hello(card, Secret(bytes(32)), 0, None)))
+    forge.assert_refused(forge.forge_letter(body=KeyBundleNote(card)))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -254,27 +255,27 @@ def test_a_sender_with_two_conflicting_lists_is_detected(forge: LetterForge) -> 
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)
     store_contact(replace(contact, person=newer), reader)
-    older = forge.letter(header=lambda h: replace(h, from_head=bytes(32)))
+    older = forge.forge_letter(header=lambda h: replace(h, from_head=bytes(32)))
     forge.assert_refused(older, error=ForkedDeviceList)
     forge.assert_refused(
-        forge.letter(header=lambda h: replace(h, from_epoch=2)), error=ForkedDeviceList
+        forge.forge_letter(header=lambda h: replace(h, from_epoch=2)), error=ForkedDeviceList
     )
-    forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
+    forge.read(forge.forge_letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
 
 
 def test_a_letter_to_a_former_device_list_must_name_its_hash(forge: LetterForge) -> None:
     issue_key_bundle(forge.reader)
-    forge.assert_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
+    forge.assert_refused(forge.forge_letter(header=lambda h: replace(h, to_head=bytes(32))))
     issue_key_bundle(forge.reader)
-    forge.assert_refused(forge.letter(header=lambda h: replace(h, to_epoch=2)))
-    forge.read(forge.letter())
+    forge.assert_refused(forge.forge_letter(header=lambda h: replace(h, to_epoch=2)))
+    forge.read(forge.forge_letter())
 
 
 def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: LetterForge) -> None:
     reader = forge.reader.device
     letters = [
-        forge.letter(body=UnknownBody(4711, encode([1, "later"]))),
-        forge.letter(
+        forge.forge_letter(body=UnknownBody(4711, encode([1, "later"]))),
+        forge.forge_letter(
             body=TokenRangeNote(Secret(bytes(32)), 0),
             header=lambda h: replace(h, counter=h.counter + 1),
         ),
@@ -285,41 +286,41 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Le
     assert [type(problem) for problem in fetched.problems] == [NeedsUpdate]
     assert fetch_messages(reader).problems == ()
     assert take_undecryptable_count(reader) == 0
-    forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 2)))
+    forge.read(forge.forge_letter(header=lambda h: replace(h, counter=h.counter + 2)))
 
 
 def test_hello_must_carry_the_key_bundle_of_the_sending_device(
     forge: LetterForge, friends: Network
 ) -> None:
     others = own_device(friends["ana"].device).card
-    forge.assert_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))
+    forge.assert_refused(forge.forge_letter(body=Hello(others, Secret(bytes(32)), 0, None)))
     own = forge.me.card
     forge.assert_refused(
-        forge.letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), 0, None)),
+        forge.forge_letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), 0, None)),
         error=Unproven,
     )
     forge.assert_refused(
-        forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), 0, None)), error=Malformed
+        forge.forge_letter(body=Hello(b"\xa0", Secret(bytes(32)), 0, None)), error=Malformed
     )
-    forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), 0, None)))
+    forge.read(forge.forge_letter(body=Hello(own, Secret(bytes(32)), 0, None)))
 
 
 def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: LetterForge) -> None:
-    def numbered(number: int) -> WaitingEnvelope:
-        return forge.letter(header=lambda h: replace(h, counter=start + number))
+    def letter_with_counter(number: int) -> WaitingEnvelope:
+        return forge.forge_letter(header=lambda h: replace(h, counter=start + number))
 
     start = forge.peer.sent
     for number, new in ((70, True), (71, True), (70, False), (8, True), (7, False), (72, True)):
         if new:
-            forge.read(numbered(number))
+            forge.read(letter_with_counter(number))
         else:
-            forge.assert_refused(numbered(number))
+            forge.assert_refused(letter_with_counter(number))
 
 
 def test_flipped_or_truncated_letter_is_refused_and_the_whole_one_opens(
     forge: LetterForge,
 ) -> None:
-    honest = forge.letter()
+    honest = forge.forge_letter()
     for place in (0, 1, 8, 9, 500, 1128, 1129, 2000, -1):
         flipped_letter = replace(honest, sealed=flip_bit(honest.sealed, place))
         forge.assert_refused(flipped_letter, error=(NotForThisMailbox, Malformed))
@@ -333,7 +334,7 @@ def test_hello_with_an_older_key_bundle_does_not_replace_the_newer(forge: Letter
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact, person=replace(contact.person, epoch=2))
     store_contact(newer, reader)
-    old = forge.letter(
+    old = forge.forge_letter(
         body=Hello(forge.me.card, Secret(b"m" * 32), 0, None),
         header=lambda h: replace(h, from_epoch=2),
     )

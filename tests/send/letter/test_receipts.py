@@ -100,27 +100,27 @@ def test_receipts_for_one_device_share_one_letter(compared_friends: Network) -> 
 
 @pytest.mark.threat("receipt-probing")
 @pytest.mark.parametrize(
-    "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
+    "reason", ["not compared", "blocked", "two lists", "turned off", "keys became unknown"]
 )
-def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, who: str) -> None:
+def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, reason: str) -> None:
     """However many messages Ana sends, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
-    if who != "not compared":
+    if reason != "not compared":
         mark_keys_compared("ana", ben.device)
-    if who == "two lists":
+    if reason == "two lists":
         store_contact(replace(contact_named("ana", ben.device), forked=True), ben.device)
-    device = replace(ben.device, receipts=who != "turned off")
+    device = replace(ben.device, receipts=reason != "turned off")
     names = [send_text(ana, "ben").name for _ in range(3)]
-    if who == "blocked":
+    if reason == "blocked":
         block_contact("ana", ben.device)
         flush_outbox(ben.device)
     before = ben.courier.calls["post"]
     for name in names:
         fetch_messages(device)
-        if who != "blocked":
+        if reason != "blocked":
             open_message(name, device)
-        if who == "forgets herself":
-            unverify(ben)
+        if reason == "keys became unknown":
+            mark_keys_unknown(ben)
         friends.clock.advance(minutes=20)
         fetch_messages(device)
     assert ben.courier.calls["post"] == before
@@ -128,14 +128,14 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, who
     assert {shown.signed for shown in copy_states(ana)} == {False}
 
 
-def unverify(who: Person) -> None:
+def mark_keys_unknown(who: Person) -> None:
     """Mark Ana's keys as unknown, as after an unverifiable change of her device list."""
     contact = contact_named("ana", who.device)
     unknown = replace(contact, trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
 
 
-def changed_make_receipt(**fields: Any) -> Any:
+def make_receipt_with(**fields: Any) -> Any:
     """Return a ``_make_receipt`` whose receipts differ from their signed leaf in these fields."""
     honest = receipts._make_receipt
 
@@ -161,7 +161,7 @@ def test_receipt_that_differs_from_its_signed_leaf_is_refused(
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     send_text(ana, "ben")
     fetch_messages(ben.device)
-    monkeypatch.setattr(receipts, "_make_receipt", changed_make_receipt(**fields))
+    monkeypatch.setattr(receipts, "_make_receipt", make_receipt_with(**fields))
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)

@@ -30,7 +30,7 @@ from tests.village.malicious_relay import HonestCall
 from tests.village.relay import relay_with_courier
 
 
-class RestorableRelay:
+class RestorableNetwork:
     """A network whose relay can be restored to an earlier state."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class RestorableRelay:
 
 @pytest.mark.threat("backups-revive")
 def test_a_revoked_device_is_revoked_again() -> None:
-    town = RestorableRelay()
+    town = RestorableNetwork()
     ana = town.network.set_up_person("ana")
     phone = add_linked_device(town.network, ana, "phone", "phone")
     known = own_device(ana.device).home.close
@@ -77,7 +77,7 @@ def test_a_revoked_device_is_revoked_again() -> None:
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
     """A restore is detected only once, and must not be missed because of a wrong clock."""
-    town = RestorableRelay()
+    town = RestorableNetwork()
     ana, ben = town.network.set_up_person("ana"), town.network.set_up_person("ben")
     ana.add_contact(ben)
     name = ana.send(SMALL_PICTURE, ben).name
@@ -92,7 +92,7 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
 
 
 def test_old_recalls_are_not_repeated_after_a_restore() -> None:
-    town = RestorableRelay()
+    town = RestorableNetwork()
     ana = town.network.set_up_person("ana")
     phone = add_linked_device(town.network, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
@@ -105,7 +105,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     assert ana.device.vault.keys(DELETED_MAILBOX) == ()
 
 
-def other_relays_queried(town: Network, who: Person, days: int = 2) -> list[str]:
+def queried_other_relays(town: Network, who: Person, days: int = 2) -> list[str]:
     """Return the relays, except her own, whose status a person's device requests in these days."""
     urls = list[str]()
 
@@ -136,9 +136,9 @@ def test_other_peoples_relays_are_not_queried_daily_for_restores(
 ) -> None:
     town, ana, eve = contacts_at_two_relays
     ana.send(SMALL_PICTURE, eve)
-    assert other_relays_queried(town, ana) == []
+    assert queried_other_relays(town, ana) == []
     block_contact("eve", ana.device)
-    assert other_relays_queried(town, ana) == []
+    assert queried_other_relays(town, ana) == []
 
 
 def test_relays_with_recent_recalls_are_asked_about_restores(
@@ -148,9 +148,9 @@ def test_relays_with_recent_recalls_are_asked_about_restores(
     town, ana, eve = contacts_at_two_relays
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     block_contact("eve", ana.device)
-    assert other_relays_queried(town, ana) == [OTHER_RELAY_URL] * 2
+    assert queried_other_relays(town, ana) == [OTHER_RELAY_URL] * 2
     town.clock.advance(days=EXPIRY_DAYS_MAX)
-    assert other_relays_queried(town, ana) == []
+    assert queried_other_relays(town, ana) == []
     assert ana.device.vault.keys(RELAY_RESTORE) == (RELAY_URL,)
 
 
@@ -162,7 +162,7 @@ def test_a_relay_that_claims_a_recall_is_not_asked_about_restores(
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     claimed = replace(copy_, state=EnvelopeState.TAKEN_BACK)
     COPY_DELIVERY_TABLE.store(claimed, copy_.envelope.hex(), ana.device.vault)
-    assert other_relays_queried(town, ana) == []
+    assert queried_other_relays(town, ana) == []
 
 
 def test_the_relay_of_a_copy_that_never_left_is_not_asked_about_restores(
@@ -176,7 +176,7 @@ def test_the_relay_of_a_copy_that_never_left_is_not_asked_about_restores(
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
     town.reconnect(OTHER_RELAY_URL)
-    assert other_relays_queried(town, ana) == []
+    assert queried_other_relays(town, ana) == []
 
 
 def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
@@ -186,14 +186,14 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     calls = list[str]()
 
-    def not_answering(honest: HonestCall, url: str) -> object:
+    def fail_at_other_relay(honest: HonestCall, url: str) -> object:
         if url == RELAY_URL:
             return honest(url)
         calls.append(url)
         raise RelayUnreachable(host=url)
 
     town.clock.advance(hours=7)
-    with ana.courier.replace_calls(status=not_answering):
+    with ana.courier.replace_calls(status=fail_at_other_relay):
         for _ in range(3):
             fetch_messages(ana.device)
         assert len(calls) == 1
@@ -201,4 +201,4 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
         fetch_messages(ana.device)
     assert len(calls) == 2
     town.clock.advance(hours=1)
-    assert other_relays_queried(town, ana, days=1) == [OTHER_RELAY_URL]
+    assert queried_other_relays(town, ana, days=1) == [OTHER_RELAY_URL]

@@ -74,8 +74,8 @@ def test_a_session_repair_loses_no_letter_in_transit(friends: Network) -> None:
 
 def test_a_session_repair_without_prekeys_changes_nothing(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    away = error_trick(RelayUnreachable(host="x"))
-    with ana.courier.replace_calls(claim_prekeys=away), pytest.raises(RelayUnreachable):
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ana.courier.replace_calls(claim_prekeys=unreachable), pytest.raises(RelayUnreachable):
         repair_sessions("ben", ana.device)
     send_text(ana, "ben")
     assert ben.received_count() == 1
@@ -112,10 +112,10 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Network) -> None:
     name = send_text(ana, "ben").name
     recall_message(name, ana.device)
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
-    asked: list[bytes] = []
+    withdrawn_envelopes: list[bytes] = []
 
     def record_envelope(honest: HonestCall, url: str, envelope: bytes, token: Any) -> Any:
-        asked.append(envelope)
+        withdrawn_envelopes.append(envelope)
         return honest(url, envelope, token)
 
     friends.clock.advance(days=1)
@@ -124,7 +124,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Network) -> None:
         friends.clock.advance(hours=7)
         with ana.courier.replace_calls(status=restored_status(when), withdraw=record_envelope):
             fetch_messages(ana.device)
-        assert asked == [copy.envelope] * times
+        assert withdrawn_envelopes == [copy.envelope] * times
     assert ben.courier.envelope_status(*_status_arguments(copy)).state is EnvelopeState.TAKEN_BACK
 
 
@@ -142,7 +142,9 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     fetch_messages(ben.device)
     url, mailbox, _ = ben.home
     for token_range in ranges.values():  # as the backup has or lacks them
-        _set_registered(friends, ben, token_range, registered=token_range.seed == of_caro.seed)
+        _register_or_withdraw(
+            friends, ben, token_range, registered=token_range.seed == of_caro.seed
+        )
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, _next_token(ranges, ana))
     friends.clock.advance(days=1)
@@ -168,14 +170,16 @@ def _next_token(ranges: dict[str, IssuedRange], of: Person) -> Any:
     return derive_send_token(ranges[key].seed, ranges[key].next_unused)
 
 
-def _set_registered(
+def _register_or_withdraw(
     network: Network, who: Person, token_range: IssuedRange, *, registered: bool
 ) -> None:
     """Register a range's tokens at the relay, or withdraw them."""
-    locks = tuple(
+    hashes = tuple(
         token_hash(derive_send_token(token_range.seed, at))
         for at in range(token_range.first, token_range.until)
     )
     until = network.clock.now() + timedelta(days=90)
-    batch = SendTokenChanges(locks, (), until) if registered else SendTokenChanges((), locks, until)
+    batch = (
+        SendTokenChanges(hashes, (), until) if registered else SendTokenChanges((), hashes, until)
+    )
     network.honest.change_tokens(*who.home, batch)

@@ -65,12 +65,12 @@ def connection(ben: Person) -> Iterator[CountingCourier]:
     object.__setattr__(ben.device, "courier", connection.courier)
 
 
-def newest(ben: Person) -> ReceivedMessage:
+def newest_message(ben: Person) -> ReceivedMessage:
     return received_messages(ben.device)[-1]
 
 
-def blob_bytes(ben: Person) -> int:
-    manifest = newest(ben).manifest
+def total_blob_size(ben: Person) -> int:
+    manifest = newest_message(ben).manifest
     assert manifest is not None
     return sum(ref.size for ref in manifest.blobs)
 
@@ -79,7 +79,7 @@ def blob_bytes(ben: Person) -> int:
 def test_downloaded_bytes_are_not_requested_again(
     ben: Person, connection: CountingCourier, share: float
 ) -> None:
-    total, name = blob_bytes(ben), newest(ben).name
+    total, name = total_blob_size(ben), newest_message(ben).name
     connection.cut_after = int(share * total)
     with pytest.raises(RelayUnreachable):
         open_message(name, ben.device)
@@ -92,27 +92,27 @@ def test_downloaded_bytes_are_not_requested_again(
 def test_a_corrupted_partial_download_starts_over(ben: Person, connection: CountingCourier) -> None:
     connection.cut_after = 6000
     with pytest.raises(RelayUnreachable):
-        open_message(newest(ben).name, ben.device)
+        open_message(newest_message(ben).name, ben.device)
     connection.cut_after = None
     for name, data in ben.vault._files.items():
         if len(data) == 1000:  # part of the picture; the frame is complete
             ben.vault._files[name] = bytes(1000)
-    assert open_message(newest(ben).name, ben.device).files
+    assert open_message(newest_message(ben).name, ben.device).files
     assert connection.starts[-2:] == [1000, 0]
 
 
 def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, connection: CountingCourier) -> None:
-    def endless(
+    def write_endlessly(
         _url: str, _blob: BlobId, _token: Secret, writer: BinaryIO, _start: int = 0
     ) -> None:
         while True:
             writer.write(bytes(1000))
 
-    name, honest = newest(ben).name, connection.download_blob
-    connection.download_blob = endless  # type: ignore[method-assign]
+    name, honest = newest_message(ben).name, connection.download_blob
+    connection.download_blob = write_endlessly  # type: ignore[method-assign]
     with pytest.raises(BlobChanged):
         open_message(name, ben.device)
-    assert sum(map(len, ben.vault._files.values())) <= blob_bytes(ben)
+    assert sum(map(len, ben.vault._files.values())) <= total_blob_size(ben)
     connection.download_blob = honest  # type: ignore[method-assign]
     assert open_message(name, ben.device).files
 
@@ -123,11 +123,11 @@ def test_partial_downloads_are_deleted_with_their_message(
     before = dict(ben.vault._files)
     connection.cut_after = 6000
     with pytest.raises(RelayUnreachable):
-        open_message(newest(ben).name, ben.device)
+        open_message(newest_message(ben).name, ben.device)
     assert len(ben.vault.keys(PARTIAL_DOWNLOAD)) == 2
-    recall_message(newest(ben).name, friends["ana"].device)
+    recall_message(newest_message(ben).name, friends["ana"].device)
     with pytest.raises(TakenBack):
-        open_message(newest(ben).name, ben.device)
+        open_message(newest_message(ben).name, ben.device)
     assert ben.vault._files == before
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
 
@@ -141,8 +141,8 @@ def test_download_progress_reports_bytes(ben: Person, connection: CountingCourie
     watch = TransferWatch(lambda *step: seen.append(step))
     connection.cut_after = 3000
     with pytest.raises(RelayUnreachable):
-        show_received_message(newest(ben).name, show, ben.device, watch)
+        show_received_message(newest_message(ben).name, show, ben.device, watch)
     connection.cut_after = None
-    show_received_message(newest(ben).name, show, ben.device, watch)
-    assert {total for _, _, total in seen} == {blob_bytes(ben)}
-    assert seen[-1] == (TransferStage.FETCHING, blob_bytes(ben), blob_bytes(ben))
+    show_received_message(newest_message(ben).name, show, ben.device, watch)
+    assert {total for _, _, total in seen} == {total_blob_size(ben)}
+    assert seen[-1] == (TransferStage.FETCHING, total_blob_size(ben), total_blob_size(ben))

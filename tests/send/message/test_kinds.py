@@ -36,10 +36,12 @@ from tests.send.send_device import Network
 
 pytestmark = pytest.mark.slow
 
-Opened = Mapping[str, OpenedContent]
+OpenedByName = Mapping[str, OpenedContent]
 
 
-def send_and_open(network: Network, *files: bytes, **fields: object) -> tuple[Message, Opened]:
+def send_and_open(
+    network: Network, *files: bytes, **fields: object
+) -> tuple[Message, OpenedByName]:
     """Send a message to both friends; return its ledger record and what each of them opened."""
     ana = network["ana"]
     send_message(draft_to_friends(ana, *files, **fields), ana.device)
@@ -48,7 +50,7 @@ def send_and_open(network: Network, *files: bytes, **fields: object) -> tuple[Me
 
 
 @pytest.fixture(scope="module")
-def mixed_message() -> tuple[Network, Message, Opened]:
+def mixed_message() -> tuple[Network, Message, OpenedByName]:
     """A message with a clip, a picture, a voice note and a caption, with the network used."""
     network = network_with_media_readers()
     return network, *send_and_open(
@@ -56,17 +58,17 @@ def mixed_message() -> tuple[Network, Message, Opened]:
     )
 
 
-def no_progress() -> ByteCounter:
+def silent_byte_counter() -> ByteCounter:
     return ByteCounter(TransferStage.PREPARING, 0, NO_WATCH)
 
 
 def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
-    every = (*message.sounds, *message.clips, *message.pictures)
-    return {one.place: one.copies for one in every}
+    files = (*message.sounds, *message.clips, *message.pictures)
+    return {one.place: one.copies for one in files}
 
 
 def test_a_message_may_hold_all_kinds_in_any_order(
-    mixed_message: tuple[Network, Message, Opened],
+    mixed_message: tuple[Network, Message, OpenedByName],
 ) -> None:
     _, message, opened = mixed_message
     for content in opened.values():
@@ -91,7 +93,7 @@ def test_a_message_may_hold_all_kinds_in_any_order(
     ],
 )
 def test_each_recipient_gets_a_separate_copy_that_trace_identifies(
-    mixed_message: tuple[Network, Message, Opened], place: int
+    mixed_message: tuple[Network, Message, OpenedByName], place: int
 ) -> None:
     network, message, opened = mixed_message
     files = {name: opened[name].files[place - 1].data for name in FRIENDS}
@@ -103,7 +105,7 @@ def test_each_recipient_gets_a_separate_copy_that_trace_identifies(
 
 @pytest.mark.slow
 def test_the_letter_commits_to_the_mark_of_every_file(
-    mixed_message: tuple[Network, Message, Opened],
+    mixed_message: tuple[Network, Message, OpenedByName],
 ) -> None:
     network, message, _ = mixed_message
     (received,) = received_messages(network["ben"].device)
@@ -158,7 +160,7 @@ def test_a_message_to_several_circles_names_no_circle() -> None:
 def test_a_clip_without_frames_is_a_voice_note() -> None:
     network = network_with_media_readers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    prepared = prepare_files((sound,), None, network["ana"].device, no_progress())
+    prepared = prepare_files((sound,), None, network["ana"].device, silent_byte_counter())
     assert [(shape.media_type, shape.role) for shape in prepared.copy_formats] == [
         ("audio/mp4", FileRole.VOICE)
     ]
@@ -167,9 +169,9 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
 def test_the_size_option_requires_a_picture() -> None:
     device = network_with_media_readers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
-        prepare_files((voice_note(),), 400, device, no_progress())
+        prepare_files((voice_note(),), 400, device, silent_byte_counter())
     assert (
-        prepare_files((voice_note(), traceable_photo()), 400, device, no_progress())
+        prepare_files((voice_note(), traceable_photo()), 400, device, silent_byte_counter())
         .copy_formats[1]
         .role
         is FileRole.PICTURE

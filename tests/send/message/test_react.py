@@ -23,7 +23,7 @@ def three_people(three_people: Network) -> Network:
     return three_people
 
 
-def newest(who: Person) -> str:
+def newest_message_name(who: Person) -> str:
     return received_messages(who.device)[-1].name
 
 
@@ -35,7 +35,7 @@ def reactions_on(who: Person, name: str) -> list[tuple[bytes, str | None]]:
 
 def test_the_sender_sees_a_reaction_and_its_withdrawal(three_people: Network) -> None:
     ana, ben = three_people["ana"], three_people["ben"]
-    name = newest(ben)
+    name = newest_message_name(ben)
     assert react(name, "\u2764\ufe0f", ben.device).to == ("ana",)
     fetch_messages(ana.device)
     assert reactions_on(ana, name) == reactions_on(ben, name) == [(ben.id, "\u2764\ufe0f")]
@@ -53,12 +53,14 @@ def test_a_senders_own_reaction_reaches_all_recipients(three_people: Network) ->
     assert react(message.name, "!", ana.device).to == ("ben", "caro")
     for name in ("ben", "caro"):
         fetch_messages(three_people[name].device)
-        assert reactions_on(three_people[name], newest(three_people[name])) == [(ana.id, "!")]
+        assert reactions_on(three_people[name], newest_message_name(three_people[name])) == [
+            (ana.id, "!")
+        ]
 
 
 def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three_people: Network) -> None:
     ana, ben = three_people["ana"], three_people["ben"]
-    reference = reference_to_message(newest(ben), ben.device)
+    reference = reference_to_message(newest_message_name(ben), ben.device)
     dan = three_people.set_up_person("dan")
     ana.add_contact(dan)
     accept_reaction(Reaction(reference.sender, reference.message, "x"), dan.id, ana.device)
@@ -71,7 +73,7 @@ def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three_people: Net
 def test_invalid_reaction_is_refused(three_people: Network, text: str) -> None:
     ben = three_people["ben"]
     with pytest.raises(BadReaction, match="Nothing was sent"):
-        react(newest(ben), text, ben.device)
+        react(newest_message_name(ben), text, ben.device)
 
 
 def test_a_reaction_to_an_unknown_message_or_without_readers_is_refused(
@@ -82,17 +84,17 @@ def test_a_reaction_to_an_unknown_message_or_without_readers_is_refused(
         react("9-other-name", "!", ben.device)
     forget_contact("ana", ben.device)
     with pytest.raises(NobodyToReactTo):
-        react(newest(ben), "!", ben.device)
+        react(newest_message_name(ben), "!", ben.device)
 
 
 def test_a_reaction_waits_while_a_relay_is_unreachable(three_people: Network) -> None:
     ana, ben = three_people["ana"], three_people["ben"]
     three_people.disconnect(RELAY_URL)
-    assert react(newest(ben), "!", ben.device).waits == ("ana",)
+    assert react(newest_message_name(ben), "!", ben.device).waits == ("ana",)
     three_people.reconnect(RELAY_URL)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert reactions_on(ana, newest(ben)) == [(ben.id, "!")]
+    assert reactions_on(ana, newest_message_name(ben)) == [(ben.id, "!")]
 
 
 #: Signs that would add a line or a name to a printed list, or print nothing.

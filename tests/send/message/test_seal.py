@@ -34,7 +34,7 @@ from entrenous.send.message.make import (
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Network, Person
 
-LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
+LARGE_FILE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
 
 def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:
@@ -49,11 +49,13 @@ def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, Messag
         heads=(PersonDeviceListHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
-    own = tuple(FileForDevice(ContentFile("video/mp4", data), sha256(data)) for data in files)
-    return seal_content(own, "both", to, sending, ana.device), sending.message
+    files_for_device = tuple(
+        FileForDevice(ContentFile("video/mp4", data), sha256(data)) for data in files
+    )
+    return seal_content(files_for_device, "both", to, sending, ana.device), sending.message
 
 
-def unpadded(padded: bytes, size: int) -> bytes:
+def remove_padding(padded: bytes, size: int) -> bytes:
     buffer = io.BytesIO()
     reading = UnpaddingWriter(buffer, size)
     reading.write(padded)
@@ -63,7 +65,7 @@ def unpadded(padded: bytes, size: int) -> bytes:
 
 def test_small_and_large_files_decrypt_with_their_own_keys(friends: Network) -> None:
     ana = friends["ana"]
-    made, message = seal_for_ben(ana, b"small", LARGE)
+    made, message = seal_for_ben(ana, b"small", LARGE_FILE)
     manifest, outer = made.manifest, made.outer
     assert outer.share is not None
     key = content_key(
@@ -80,9 +82,9 @@ def test_small_and_large_files_decrypt_with_their_own_keys(friends: Network) -> 
         assert manifest.blobs[place].id == deposit.id
         opened.append(decrypt_blob(blob_key(key, place), data))
     frame = read_frame(opened[0])
-    assert (frame.text, [file.size for file in frame.files]) == ("both", [5, len(LARGE)])
-    assert unpadded(opened[1], 5) == b"small"
-    assert unpadded(opened[2], len(LARGE)) == LARGE
+    assert (frame.text, [file.size for file in frame.files]) == ("both", [5, len(LARGE_FILE)])
+    assert remove_padding(opened[1], 5) == b"small"
+    assert remove_padding(opened[2], len(LARGE_FILE)) == LARGE_FILE
 
 
 def test_an_oversized_file_is_refused_before_encryption(

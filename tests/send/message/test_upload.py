@@ -44,32 +44,32 @@ class BreakingCourier:
 
     courier: Any
     relay: Relay
-    breaks: list[tuple[float, BaseException | None]] = field(default_factory=list)
-    sent: int = 0
-    asked: int = 0
+    interruptions: list[tuple[float, BaseException | None]] = field(default_factory=list)
+    sent_bytes: int = 0
+    size_queries: int = 0
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self.courier, call)
 
     def uploaded_size(self, *arguments: Any) -> int:
-        self.asked += 1
-        came: int = self.courier.uploaded_size(*arguments)
-        return came
+        self.size_queries += 1
+        arrived_bytes: int = self.courier.uploaded_size(*arguments)
+        return arrived_bytes
 
     def upload_blob(
         self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
     ) -> None:
-        while self.breaks and deposit.size > RESUMABLE_UPLOAD_BYTES_MIN:
-            share, seen = self.breaks[0]
+        while self.interruptions and deposit.size > RESUMABLE_UPLOAD_BYTES_MIN:
+            share, seen = self.interruptions[0]
             data.seek(start)
-            self.breaks.pop(0)
+            self.interruptions.pop(0)
             self._upload_part(
                 deposit, token, data.read(round(share * (deposit.size - start))), start
             )
             if seen is not None:
                 raise seen
         self.courier.upload_blob(url, token, deposit, data, start)
-        self.sent += deposit.size - start
+        self.sent_bytes += deposit.size - start
 
     def _upload_part(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
         """Upload the first part of a body, then cut the connection."""
@@ -78,7 +78,7 @@ class BreakingCourier:
             yield part
             raise ConnectionCut
 
-        self.sent += len(part)
+        self.sent_bytes += len(part)
         with pytest.raises(ConnectionCut):
             run_sync(upload_blob(deposit, token, chunks(), self.relay, start))
 
@@ -116,8 +116,8 @@ class Conversation:
         """The number of file bytes that Ben can open."""
         ben = self.village.people["ben"].device
         fetch_messages(ben)
-        every = (open_message(one.name, ben).files for one in received_messages(ben))
-        return sum(len(file.data) for files in every for file in files)
+        opened = (open_message(one.name, ben).files for one in received_messages(ben))
+        return sum(len(file.data) for files in opened for file in files)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def conversation() -> Conversation:
 
 def test_an_uninterrupted_upload_does_not_query_progress(conversation: Conversation) -> None:
     conversation.send(noise_picture())
-    assert conversation.courier.asked == 0
+    assert conversation.courier.size_queries == 0
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
@@ -141,7 +141,7 @@ def test_an_uninterrupted_upload_does_not_query_progress(conversation: Conversat
 def test_after_a_restart_only_the_rest_is_uploaded(
     conversation: Conversation, interruption: BaseException
 ) -> None:
-    conversation.courier.breaks = [(0.5, interruption)]
+    conversation.courier.interruptions = [(0.5, interruption)]
     expected = {RelayUnreachable: WaitsInOutbox, KeyboardInterrupt: SendingUndone}
     with pytest.raises(expected.get(type(interruption), type(interruption))):
         conversation.send(noise_picture())
@@ -149,42 +149,44 @@ def test_after_a_restart_only_the_rest_is_uploaded(
         conversation.restart()
         assert conversation.opened_bytes == 0  # its sending was cancelled
         return
-    first = conversation.courier.sent
+    first = conversation.courier.sent_bytes
     conversation.restart()
-    came = conversation.opened_bytes
-    assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert conversation.courier.asked == 2  # for the frame and for the picture
-    assert conversation.courier.sent - first <= 0.52 * conversation.courier.sent
-    assert conversation.courier.sent < 1.05 * came
+    arrived_bytes = conversation.opened_bytes
+    assert arrived_bytes > RESUMABLE_UPLOAD_BYTES_MIN
+    assert conversation.courier.size_queries == 2  # for the frame and for the picture
+    assert conversation.courier.sent_bytes - first <= 0.52 * conversation.courier.sent_bytes
+    assert conversation.courier.sent_bytes < 1.05 * arrived_bytes
 
 
 def test_a_repeatedly_interrupted_upload_sends_each_byte_once(conversation: Conversation) -> None:
-    conversation.courier.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
+    conversation.courier.interruptions = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
     with pytest.raises(WaitsInOutbox):
         conversation.send(noise_picture())
     for _ in range(6):
         conversation.restart()
-    came = conversation.opened_bytes
-    assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert conversation.courier.sent < 1.10 * came  # the frame is small and not resumed
+    arrived_bytes = conversation.opened_bytes
+    assert arrived_bytes > RESUMABLE_UPLOAD_BYTES_MIN
+    assert (
+        conversation.courier.sent_bytes < 1.10 * arrived_bytes
+    )  # the frame is small and not resumed
 
 
 def test_a_retrying_courier_resumes_after_the_bytes_that_arrived(
     conversation: Conversation,
 ) -> None:
-    conversation.courier.breaks = [(0.5, None), (0.5, None)]
+    conversation.courier.interruptions = [(0.5, None), (0.5, None)]
     conversation.send(noise_picture())
-    came = conversation.opened_bytes
-    assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert conversation.courier.asked == 2
-    assert conversation.courier.sent < 1.05 * came
+    arrived_bytes = conversation.opened_bytes
+    assert arrived_bytes > RESUMABLE_UPLOAD_BYTES_MIN
+    assert conversation.courier.size_queries == 2
+    assert conversation.courier.sent_bytes < 1.05 * arrived_bytes
 
 
 def test_many_retries_by_the_courier_cause_few_progress_queries(conversation: Conversation) -> None:
-    conversation.courier.breaks = [(0.0, None)] * 20
+    conversation.courier.interruptions = [(0.0, None)] * 20
     conversation.send(noise_picture())
-    assert conversation.courier.breaks == []
-    assert conversation.courier.asked < 10
+    assert conversation.courier.interruptions == []
+    assert conversation.courier.size_queries < 10
     assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
@@ -193,14 +195,14 @@ class LyingCourier:
     """A relay that claims to have half of a body, but refuses to resume there, and disconnects."""
 
     courier: Any
-    asked: int = 0
-    patience: int = 3
+    size_queries: int = 0
+    attempts: int = 3
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self.courier, call)
 
     def uploaded_size(self, *_arguments: Any) -> int:
-        self.asked += 1
+        self.size_queries += 1
         return RESUMABLE_UPLOAD_BYTES_MIN // 2
 
     def upload_blob(
@@ -208,10 +210,10 @@ class LyingCourier:
     ) -> None:
         if deposit.size < RESUMABLE_UPLOAD_BYTES_MIN:
             return self.courier.upload_blob(url, token, deposit, data, start)
-        assert self.asked < 50
+        assert self.size_queries < 50
         if start:
             raise WrongOffset
-        for _ in range(self.patience):
+        for _ in range(self.attempts):
             data.seek(0)
             data.read(3)
         raise RelayUnreachable(host="x")
@@ -224,11 +226,11 @@ def test_a_relay_that_lies_about_progress_does_not_stall_an_upload(
     conversation.courier = cast("Any", liar)
     with pytest.raises(WaitsInOutbox):
         conversation.send(noise_picture())
-    assert 0 < liar.asked < 10
+    assert 0 < liar.size_queries < 10
 
 
 def test_bytes_lost_by_the_relay_are_uploaded_again(conversation: Conversation) -> None:
-    conversation.courier.breaks = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
+    conversation.courier.interruptions = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
     with pytest.raises(WaitsInOutbox):
         conversation.send(noise_picture())
     conversation.restart()
@@ -238,15 +240,15 @@ def test_bytes_lost_by_the_relay_are_uploaded_again(conversation: Conversation) 
 def test_small_blobs_are_uploaded_whole_without_progress_queries(
     conversation: Conversation,
 ) -> None:
-    conversation.courier.breaks = [(0.5, Crash())]
+    conversation.courier.interruptions = [(0.5, Crash())]
     conversation.send(photo(width_px=160))
-    assert conversation.courier.breaks != []  # only large bodies break
-    assert conversation.courier.asked == 0
+    assert conversation.courier.interruptions != []  # only large bodies break
+    assert conversation.courier.size_queries == 0
     assert conversation.opened_bytes > 0
 
 
 def test_recall_during_an_upload_stops_the_rest(conversation: Conversation) -> None:
-    conversation.courier.breaks = [(0.5, Crash())]
+    conversation.courier.interruptions = [(0.5, Crash())]
     with pytest.raises(Crash):
         conversation.send(noise_picture())
     ana = conversation.village.people["ana"].device

@@ -17,14 +17,14 @@ from tests.in_memory.courier import run_sync
 from tests.send.send_device import RELAY_URL, Network, Person
 from tests.sizes import size
 
-PEOPLE = size(32, 256)  # 256 is the maximum
+PEOPLE_COUNT = size(32, 256)  # 256 is the maximum
 
 
-def circle_of_many() -> tuple[Network, Person, list[Person]]:
+def network_with_large_circle() -> tuple[Network, Person, list[Person]]:
     """Return a network, Ana, and the members of her circle."""
     network = Network()
     ana = network.set_up_person("ana")
-    people = [network.set_up_person(f"friend {number}") for number in range(PEOPLE)]
+    people = [network.set_up_person(f"friend {number}") for number in range(PEOPLE_COUNT)]
     for one in people:
         add_person(make_invite_link(one.device), one.name, ana.device)
     fetch_messages(ana.device)
@@ -40,20 +40,24 @@ def test_each_member_of_a_large_circle_gets_a_separate_copy(
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
     )  # fifty keys for each would take longer than everything else
-    network, ana, people = circle_of_many()
-    going, until = (
+    network, ana, people = network_with_large_circle()
+    recipients, expires_at = (
         resolve_recipients(["city"], ana.device),
         ana.device.clock.now() + timedelta(days=1),
     )
     draft = Draft(
-        (), going.people, MessagePolicy(until), text="hello", confirmed=frozenset({"city"})
+        (),
+        recipients.people,
+        MessagePolicy(expires_at),
+        text="hello",
+        confirmed=frozenset({"city"}),
     )
-    sent = send_message(replace(draft, circles=going.circles), ana.device)
+    sent = send_message(replace(draft, circles=recipients.circles), ana.device)
     assert sent.devices == {RecipientId(one.name): 1 for one in people}
 
-    view = network.relays[RELAY_URL].mail
-    blobs = run_sync(view.read(lambda rows: rows.find(StoredBlob)))
-    assert len({blob.envelope for blob in blobs}) == PEOPLE
+    relay_mail = network.relays[RELAY_URL].mail
+    blobs = run_sync(relay_mail.read(lambda rows: rows.find(StoredBlob)))
+    assert len({blob.envelope for blob in blobs}) == PEOPLE_COUNT
     assert len({blob.sha256 for blob in blobs}) == len(blobs)
-    for one in people[:: PEOPLE // 8]:
+    for one in people[:: PEOPLE_COUNT // 8]:
         assert one.open_newest().caption == "hello"

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 
 @pytest.fixture
-def by_link(network: Network) -> Network:
+def contacts_by_link(network: Network) -> Network:
     """Ana and Ben, who know each other by a link."""
     add_person(make_invite_link(network["ben"].device), "ben", network["ana"].device)
     fetch_messages(network["ben"].device)
@@ -29,30 +29,32 @@ def trust_in(name: str, who: Person) -> Trust:
     return contact_named(name, who.device).trust
 
 
-def test_scanning_a_code_marks_keys_compared_on_the_scanning_device(by_link: Network) -> None:
-    ana, ben = by_link["ana"], by_link["ben"]
+def test_scanning_a_code_marks_keys_compared_on_the_scanning_device(
+    contacts_by_link: Network,
+) -> None:
+    ana, ben = contacts_by_link["ana"], contacts_by_link["ben"]
     assert accept_qr_code("ben", qr_code_text_for("ana", ben.device), ana.device).compared
     assert (trust_in("ben", ana), trust_in("ana", ben)) == (Trust.COMPARED, Trust.BY_LINK)
     assert accept_qr_code("ana", qr_code_text_for("ben", ana.device), ben.device).compared
 
 
-def test_comparison_code_matches_the_specification(by_link: Network) -> None:
-    ana, ben = by_link["ana"], by_link["ben"]
+def test_comparison_code_matches_the_specification(contacts_by_link: Network) -> None:
+    ana, ben = contacts_by_link["ana"], contacts_by_link["ben"]
     digest = sha256(b"entrenous/1 keys face to face\x00" + ana.id + ben.id).digest()
     text = base64.b32encode(digest).decode().rstrip("=")
     assert qr_code_text_for("ben", ana.device) == f"ENTRENOUS:KEYS:1:{text}"
 
 
-def test_own_comparison_code_is_refused(by_link: Network) -> None:
-    ana = by_link["ana"]
+def test_own_comparison_code_is_refused(contacts_by_link: Network) -> None:
+    ana = contacts_by_link["ana"]
     with pytest.raises(CodeOfOwnDevice):
         accept_qr_code("ben", qr_code_text_for("ben", ana.device), ana.device)
     assert trust_in("ben", ana) is Trust.BY_LINK
 
 
 @pytest.mark.parametrize("text", ["", "entrenous:1:AAAA", "https://relay.example", "ENTRENOUS:"])
-def test_unrelated_qr_code_is_refused(by_link: Network, text: str) -> None:
-    ana = by_link["ana"]
+def test_unrelated_qr_code_is_refused(contacts_by_link: Network, text: str) -> None:
+    ana = contacts_by_link["ana"]
     with pytest.raises(NoCodeInPicture):
         accept_qr_code("ben", text, ana.device)
     assert trust_in("ben", ana) is Trust.BY_LINK
@@ -60,10 +62,10 @@ def test_unrelated_qr_code_is_refused(by_link: Network, text: str) -> None:
 
 @pytest.mark.parametrize("before", [Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED])
 def test_mismatching_code_resets_trust_unless_keys_were_compared(
-    by_link: Network, before: Trust
+    contacts_by_link: Network, before: Trust
 ) -> None:
     """The code was made for Ana and Mallory, so it does not match Ben's keys."""
-    ana, mallory = by_link["ana"], by_link.set_up_person("mallory")
+    ana, mallory = contacts_by_link["ana"], contacts_by_link.set_up_person("mallory")
     add_person(make_invite_link(ana.device), "ana", mallory.device)
     shown = qr_code_text_for("ana", mallory.device)
     store_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)

@@ -39,28 +39,34 @@ def fetch_all(*people: Person) -> None:
         fetch_messages(one.device)
 
 
-def next_stage(of: Person, name: str) -> ComparisonStage:
+def take_next_step(of: Person, name: str) -> ComparisonStage:
     found = begin_or_answer_comparison(name, of.device)
     flush_outbox(of.device)
     return found.stage
 
 
-def run_comparison(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
+def run_comparison(
+    ana: Person, ben: Person, name_of_second: str = "ben", name_of_first: str = "ana"
+) -> None:
     """Take the steps of a comparison on both devices until both can show the emoji."""
-    assert next_stage(ana, theirs) is ComparisonStage.BEGUN
+    assert take_next_step(ana, name_of_second) is ComparisonStage.BEGUN
     fetch_all(ben)
-    assert next_stage(ben, ours) is ComparisonStage.ANSWERED
+    assert take_next_step(ben, name_of_first) is ComparisonStage.ANSWERED
     fetch_all(ana, ben)
-    assert next_stage(ana, theirs) is next_stage(ben, ours) is ComparisonStage.READY
+    assert (
+        take_next_step(ana, name_of_second)
+        is take_next_step(ben, name_of_first)
+        is ComparisonStage.READY
+    )
 
 
-def verified(of: Person, name: str) -> bool:
+def are_keys_compared(of: Person, name: str) -> bool:
     return contact_named(name, of.device).compared
 
 
 def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    assert not verified(ben, "ana")
+    assert not are_keys_compared(ben, "ana")
     run_comparison(ana, ben)
     assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
     assert not confirm_match("ana", ben.device).compared, "one side alone says nothing yet"
@@ -69,29 +75,29 @@ def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
     assert confirm_match("ben", ana.device).compared
     flush_outbox(ana.device)
     fetch_all(ben)
-    assert verified(ben, "ana")
+    assert are_keys_compared(ben, "ana")
     with pytest.raises(NothingToCompare):
         auth_string_with("ana", ben.device)
 
 
 def test_no_authentication_string_before_both_keys_are_known(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    for too_early in (auth_string_with, confirm_match):
+    for operation in (auth_string_with, confirm_match):
         with pytest.raises(NothingToCompare):
-            too_early("ben", ana.device)
-    assert next_stage(ana, "ben") is ComparisonStage.BEGUN
+            operation("ben", ana.device)
+    assert take_next_step(ana, "ben") is ComparisonStage.BEGUN
     fetch_all(ben)
-    assert next_stage(ben, "ana") is ComparisonStage.ANSWERED
-    for too_early in (auth_string_with, confirm_match):
+    assert take_next_step(ben, "ana") is ComparisonStage.ANSWERED
+    for operation in (auth_string_with, confirm_match):
         with pytest.raises(ComparisonNotReady):
-            too_early("ana", ben.device)
+            operation("ana", ben.device)
 
 
 @pytest.mark.threat("receipt-probing")
 def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
     """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
     ana, ben = friends["ana"], friends["ben"]
-    next_stage(ana, "ben")
+    take_next_step(ana, "ben")
     fetch_all(ben)
     assert fetch_messages(ana.device).came == 0
 
@@ -105,7 +111,7 @@ def test_attacker_in_the_middle_is_detected(network: Network) -> None:
         rename_contact("mallory", name, one.device)
     run_comparison(ana, mallory)
     shown = [auth_string_with("ben", ana.device)]
-    run_comparison(ben, mallory, theirs="ana", ours="ben")
+    run_comparison(ben, mallory, name_of_second="ana", name_of_first="ben")
     shown.append(auth_string_with("ana", ben.device))
     assert shown[0].named_emoji != shown[1].named_emoji
     assert shown[0].numbers != shown[1].numbers
@@ -125,9 +131,9 @@ def send_step(who: Person, name: str, step: ComparisonStep) -> None:
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) -> None:
     """Otherwise the initiator could try keys until the emoji match."""
     ana, ben = friends["ana"], friends["ben"]
-    next_stage(ana, "ben")
+    take_next_step(ana, "ben")
     fetch_all(ben)
-    next_stage(ben, "ana")
+    take_next_step(ben, "ana")
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
     send_step(ana, "ben", ComparisonStep(begun.transaction, 3, b"k" * 32))
@@ -141,9 +147,9 @@ def test_device_list_named_with_the_key_does_not_change_the_emoji(friends: Netwo
     match.
     """
     ana, ben = friends["ana"], friends["ben"]
-    next_stage(ana, "ben")
+    take_next_step(ana, "ben")
     fetch_all(ben)
-    next_stage(ben, "ana")
+    take_next_step(ben, "ana")
     begun, answered = comparison_with(ben.id, ana.device), comparison_with(ana.id, ben.device)
     assert begun is not None
     assert answered is not None
@@ -166,10 +172,10 @@ def test_device_list_named_with_the_key_does_not_change_the_emoji(friends: Netwo
 
 def test_linking_a_device_during_a_comparison_does_not_change_the_string(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    next_stage(ana, "ben")
+    take_next_step(ana, "ben")
     add_linked_device(friends, ana, "phone")
     fetch_all(ben)
-    next_stage(ben, "ana")
+    take_next_step(ben, "ana")
     fetch_all(ana, ben)
     assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
 
@@ -177,7 +183,7 @@ def test_linking_a_device_during_a_comparison_does_not_change_the_string(friends
 @pytest.mark.parametrize("key", [bytes(32), b"short"])
 def test_invalid_key_ends_the_comparison(friends: Network, key: bytes) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    next_stage(ana, "ben")
+    take_next_step(ana, "ben")
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
     send_step(ben, "ana", ComparisonStep(begun.transaction, 2, key))
@@ -193,7 +199,7 @@ def test_wrong_confirmation_ends_the_comparison(friends: Network) -> None:
     send_step(ana, "ben", ComparisonStep(begun.transaction, 4, bytes(32)))
     fetch_all(ben)
     assert comparison_with(ana.id, ben.device) is None
-    assert not verified(ben, "ana")
+    assert not are_keys_compared(ben, "ana")
 
 
 def test_out_of_order_or_unrelated_steps_are_ignored(friends: Network) -> None:
@@ -211,9 +217,9 @@ def test_out_of_order_or_unrelated_steps_are_ignored(friends: Network) -> None:
 
 def test_simultaneous_comparisons_become_one(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    assert next_stage(ana, "ben") is next_stage(ben, "ana") is ComparisonStage.BEGUN
+    assert take_next_step(ana, "ben") is take_next_step(ben, "ana") is ComparisonStage.BEGUN
     fetch_all(ana, ben)
-    assert {next_stage(ana, "ben"), next_stage(ben, "ana")} == {
+    assert {take_next_step(ana, "ben"), take_next_step(ben, "ana")} == {
         ComparisonStage.BEGUN,
         ComparisonStage.ANSWERED,
     }
@@ -241,7 +247,7 @@ def test_stranger_cannot_begin_a_comparison(friends: Network) -> None:
     ana, caro = friends["ana"], friends.set_up_person("caro")
     caro.add_contact(ana)
     contact = contact_named("caro", ana.device)
-    next_stage(caro, "ana")
+    take_next_step(caro, "ana")
     ana.device.vault.drop(CONTACT, contact.person.id.hex())
     fetch_all(ana)
     store_contact(contact, ana.device)

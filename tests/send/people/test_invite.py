@@ -78,7 +78,7 @@ def changed_key_bundle(of: Person, change: Callable[[bytes], bytes]) -> Trick:
     )
 
 
-def nobody_was_added(who: Person) -> bool:
+def has_no_contacts(who: Person) -> bool:
     return contacts(who.device) == ()
 
 
@@ -111,7 +111,7 @@ def test_link_with_a_wrong_character_adds_nobody(network: Network, place: int) -
     changed_link = link[:place] + wrong + link[place:][1:]
     with pytest.raises(EntrenousError):
         add_person(changed_link, "ben", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -123,21 +123,21 @@ def test_pasted_text_is_a_link_or_is_refused(network: Network, pasted: str) -> N
 
 def test_a_link_may_be_pasted_with_space_around_it(network: Network) -> None:
     add_person(f"  {make_invite_link(network['ben'].device)}\n", "ben", network["ana"].device)
-    assert not nobody_was_added(network["ana"])
+    assert not has_no_contacts(network["ana"])
 
 
 def test_own_invite_link_is_refused(network: Network) -> None:
     ana = network["ana"]
     with pytest.raises(InviteLinkIsYourOwn):
         add_person(make_invite_link(ana.device), "me", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
 
 
 @pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65, "-b"])
 def test_invalid_name_is_refused(network: Network, name: str) -> None:
     with pytest.raises(BadName):
         add_person(make_invite_link(network["ben"].device), name, network["ana"].device)
-    assert nobody_was_added(network["ana"])
+    assert has_no_contacts(network["ana"])
 
 
 @pytest.mark.parametrize("name", ["ben", "BEN", "b\u200den"])
@@ -156,13 +156,13 @@ def test_a_taken_name_is_refused_and_stays_with_its_contact(friends: Network, na
 def test_a_relay_that_swaps_the_key_bundle_is_detected(network: Network) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
-    mallorys = own_device(mallory.device).card
+    mallorys_bundle = own_device(mallory.device).card
     with (
-        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: mallorys)),
+        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: mallorys_bundle)),
         pytest.raises(InviteKeysDiffer),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
 
 
@@ -177,7 +177,7 @@ def test_key_bundle_with_a_flipped_bit_is_refused(network: Network, place: int) 
             pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
 
 
 def test_published_bundle_reveals_neither_name_nor_keys(network: Network) -> None:
@@ -191,9 +191,9 @@ def test_published_bundle_reveals_neither_name_nor_keys(network: Network) -> Non
 def test_key_bundle_with_one_bad_signature_is_refused(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     card = read_key_bundle(own_device(ben.device).card)
-    for half in (slice(0, 64), slice(64, None)):
+    for signature_part in (slice(0, 64), slice(64, None)):
         signature = bytearray(card.signature)
-        signature[half] = bytes(len(signature[half]))
+        signature[signature_part] = bytes(len(signature[signature_part]))
         forged = write_key_bundle(replace(card, signature=bytes(signature)))
         with (
             ana.courier.replace_calls(
@@ -202,7 +202,7 @@ def test_key_bundle_with_one_bad_signature_is_refused(network: Network) -> None:
             pytest.raises(InviteKeysDiffer),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
 
 
 def test_invite_admits_a_limited_number_of_letters(
@@ -214,7 +214,7 @@ def test_invite_admits_a_limited_number_of_letters(
     add_person(link, "ben", ana.device)
     with pytest.raises(WrongToken):
         add_person(link, "ben", caro.device)
-    assert nobody_was_added(caro)
+    assert has_no_contacts(caro)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     ana.send(SMALL_PICTURE, ben)  # by now with a token of her own
@@ -275,7 +275,7 @@ def test_an_invite_ends_after_thirty_days(network: Network, days: int, *, valid:
     else:
         with pytest.raises(WrongToken):
             add_person(link, "ben", ana.device)
-    assert nobody_was_added(ana) is not valid
+    assert has_no_contacts(ana) is not valid
 
 
 def test_nobody_is_added_when_the_relay_is_unreachable(network: Network) -> None:
@@ -284,7 +284,7 @@ def test_nobody_is_added_when_the_relay_is_unreachable(network: Network) -> None
     network.disconnect(RELAY_URL)
     with pytest.raises(RelayUnreachable):
         add_person(link, "ben", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
     network.reconnect(RELAY_URL)
     add_person(link, "ben", ana.device)
 
@@ -370,7 +370,12 @@ def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Network
     assert [contact.name for contact in contacts(ben.device)] == ["ana"]
 
 
-LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "https://[::1]:8443"]
+LOOPBACK_URLS = [
+    "http://127.0.0.1:7002",
+    "https://localhost",
+    "https://127.1:22",
+    "https://[::1]:8443",
+]
 
 
 def set_relay_address(url: str, who: Person) -> None:
@@ -383,7 +388,7 @@ def set_relay_address(url: str, who: Person) -> None:
 
 
 @pytest.mark.threat("own-machine")
-@pytest.mark.parametrize("url", LOOPBACK)
+@pytest.mark.parametrize("url", LOOPBACK_URLS)
 def test_a_strangers_key_bundle_cannot_name_the_readers_own_machine(
     network: Network, url: str
 ) -> None:
@@ -394,22 +399,22 @@ def test_a_strangers_key_bundle_cannot_name_the_readers_own_machine(
     set_relay_address(remote, ben)
     issue_key_bundle(mallory, same_epoch=True, relay_url=url)
     add_person(make_invite_link(ben.device), "ben", mallory.device)
-    asked: list[str] = []
+    called_relays: list[str] = []
 
     def record_relay(honest: HonestCall, where: str, *arguments: Any) -> Any:
-        asked.append(where)
+        called_relays.append(where)
         return honest(where, *arguments)
 
     with ben.courier.replace_calls(
         **dict.fromkeys(("claim_prekeys", "post", "key_bundle"), record_relay)
     ):
         assert fetch_messages(ben.device).came == 1
-    assert asked == []
+    assert called_relays == []
     assert contacts(ben.device) == ()
 
 
 @pytest.mark.threat("own-machine")
-@pytest.mark.parametrize("url", LOOPBACK)
+@pytest.mark.parametrize("url", LOOPBACK_URLS)
 def test_links_and_key_bundles_with_loopback_addresses_are_refused(
     network: Network, url: str
 ) -> None:
@@ -428,14 +433,14 @@ def test_links_and_key_bundles_with_loopback_addresses_are_refused(
         pytest.raises(AddressOnThisMachine),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert nobody_was_added(ana)
+    assert has_no_contacts(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
 
 
 @pytest.mark.parametrize(
     ("url", "local"),
     [
-        *((url, True) for url in LOOPBACK),
+        *((url, True) for url in LOOPBACK_URLS),
         *((f"https://{host}/", True) for host in ("LOCALHOST.", "a.localhost", "0.0.0.0", "[::]")),
         *((f"https://{host}", True) for host in ("2130706433", "0x7f.1", "[::ffff:127.0.0.1]")),
         ("https://%31%32%37.0.0.1", True),
@@ -472,9 +477,8 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Network) -> 
     for forked in (other, further):
         with ana.courier.replace_calls(
             key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)
-        ):  # noqa: SIM117
-            with pytest.raises(ForkedDeviceList):
-                add_person(make_invite_link(ben.device), "ben", ana.device)
+        ), pytest.raises(ForkedDeviceList):
+            add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
 
 
@@ -599,14 +603,14 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(network:
     ana, ben = network["ana"], network["ben"]
     order: list[str] = []
 
-    def recording(call: str) -> Any:
+    def record_call(call: str) -> Any:
         def trick(honest: HonestCall, *arguments: Any) -> Any:
             order.append(call)
             return honest(*arguments)
 
         return trick
 
-    with ana.courier.replace_calls(change_tokens=recording("token"), post=recording("letter")):
+    with ana.courier.replace_calls(change_tokens=record_call("token"), post=record_call("letter")):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert order == ["token", "letter"]
 
@@ -622,9 +626,9 @@ def test_unregistered_invite_is_not_shown(network: Network) -> None:
 def test_device_without_a_relay_can_neither_invite_nor_fetch(network: Network) -> None:
     device = replace(network["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
-    for what in (lambda: make_invite_link(device), lambda: fetch_messages(device)):
+    for operation in (lambda: make_invite_link(device), lambda: fetch_messages(device)):
         with pytest.raises(DeviceWithoutRelay):
-            what()
+            operation()
 
 
 def test_expired_invite_admits_nobody(friends: Network) -> None:

@@ -47,26 +47,26 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 
 @dataclass
-class Party:
+class InviteScenario:
     """Ana, who makes the links, and the people who use them."""
 
     network: Network
-    guests: dict[str, Person] = field(default_factory=dict)
+    joiners: dict[str, Person] = field(default_factory=dict)
 
     @property
     def ana(self) -> Person:
         return self.network["ana"]
 
-    def joins(self, name: str, link: str) -> Person:
+    def join(self, name: str, link: str) -> Person:
         """Let somebody add Ana by a link; Ana's device does not fetch yet."""
-        guest = (
-            self.guests.get(name)
+        joiner = (
+            self.joiners.get(name)
             or self.network.people.get(name)
             or self.network.set_up_person(name)
         )
-        self.guests[name] = guest
-        add_person(link, "ana", guest.device)
-        return guest
+        self.joiners[name] = joiner
+        add_person(link, "ana", joiner.device)
+        return joiner
 
     def new_notices(self) -> list[InviteNotice]:
         """Fetch on Ana's device and return her new invite notices."""
@@ -83,8 +83,8 @@ def three_strangers() -> Network:
 
 
 @pytest.fixture
-def party() -> Party:
-    return Party(three_strangers())
+def scenario() -> InviteScenario:
+    return InviteScenario(three_strangers())
 
 
 def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
@@ -97,32 +97,32 @@ def guard_reasons(to: str, who: Person) -> str:
     return "; ".join(doubt.why for doubt in inspect_draft(draft(to, who), who.device).doubts)
 
 
-def nobody_is_compared(*who: Person) -> bool:
+def is_nobody_compared(*who: Person) -> bool:
     return not any(one.compared for person in who for one in contacts(person.device))
 
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "both before ana fetches"])
 def test_second_user_of_a_single_link_is_refused_and_all_are_notified(
-    party: Party, order: tuple[str, str], *, at_once: bool
+    scenario: InviteScenario, order: tuple[str, str], *, at_once: bool
 ) -> None:
-    link = make_invite_link(party.ana.device, name="Ben")
-    first = party.joins(order[0], link)
-    notices = [] if at_once else party.new_notices()
-    second = party.joins(order[1], link)
-    notices += party.new_notices()
+    link = make_invite_link(scenario.ana.device, name="Ben")
+    first = scenario.join(order[0], link)
+    notices = [] if at_once else scenario.new_notices()
+    second = scenario.join(order[1], link)
+    notices += scenario.new_notices()
 
     joined, refused = notices
     assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "Ben", order[0])
     assert joined.device == own_device(first.device).key.device
-    assert joined.at == party.network.clock.moment
+    assert joined.at == scenario.network.clock.moment
     assert joined.meant_for == refused.meant_for == "Ben"
     assert (refused.event, refused.called, refused.before) == (
         *(InviteEvent.REFUSED, order[1]),
         ("Ben",),
     )
     assert refused.device == own_device(second.device).key.device
-    (known,) = contacts(party.ana.device)
+    (known,) = contacts(scenario.ana.device)
     assert (known.name, known.person.id) == ("Ben", first.id)
     assert known.trust is Trust.UNKNOWN, "nobody can say which of both was meant"
 
@@ -132,88 +132,94 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_notified(
     assert contacts(second.device) == ()
     fetch_messages(first.device)
     assert take_invite_notices(first.device) == ()
-    assert nobody_is_compared(party.ana, first, second)
+    assert is_nobody_compared(scenario.ana, first, second)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
-def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[str, str]) -> None:
-    link = make_invite_link(party.ana.device, name="ben")
-    first = party.joins(order[0], link)
-    party.new_notices()
+def test_guard_keeps_asking_about_a_doubly_used_link(
+    scenario: InviteScenario, order: tuple[str, str]
+) -> None:
+    link = make_invite_link(scenario.ana.device, name="ben")
+    first = scenario.join(order[0], link)
+    scenario.new_notices()
     for _ in range(5):
-        party.ana.send(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
-        party.network.clock.advance(minutes=1)
-    assert guard_reasons("ben", party.ana) == "", "nothing was odd until now"
-    party.joins(order[1], link)
-    party.new_notices()
+        scenario.ana.send(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
+        scenario.network.clock.advance(minutes=1)
+    assert guard_reasons("ben", scenario.ana) == "", "nothing was odd until now"
+    scenario.join(order[1], link)
+    scenario.new_notices()
     for _ in range(5):
-        assert "ben's keys are unknown" in guard_reasons("ben", party.ana)
+        assert "ben's keys are unknown" in guard_reasons("ben", scenario.ana)
         with pytest.raises(GuardHasDoubts):
-            send_message(draft("ben", party.ana), party.ana.device)
-        send_message(draft("ben", party.ana, ["ben"]), party.ana.device)
-        party.network.clock.advance(minutes=1)
+            send_message(draft("ben", scenario.ana), scenario.ana.device)
+        send_message(draft("ben", scenario.ana, ["ben"]), scenario.ana.device)
+        scenario.network.clock.advance(minutes=1)
 
 
 def test_guard_asks_about_a_link_that_only_a_stranger_used(
-    party: Party,
+    scenario: InviteScenario,
 ) -> None:
     """Only the stranger uses the link."""
-    party.joins("mallory", make_invite_link(party.ana.device, name="ben"))
-    (joined,) = party.new_notices()
+    scenario.join("mallory", make_invite_link(scenario.ana.device, name="ben"))
+    (joined,) = scenario.new_notices()
     assert (joined.name, joined.called) == ("ben", "mallory")
-    assert "you know ben by link only" in guard_reasons("ben", party.ana)
-    assert contact_named("ben", party.ana.device).trust is Trust.BY_LINK
+    assert "you know ben by link only" in guard_reasons("ben", scenario.ana)
+    assert contact_named("ben", scenario.ana.device).trust is Trust.BY_LINK
 
 
 @pytest.mark.parametrize("people", [2, 3])
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
-def test_link_for_several_admits_and_reports_each(party: Party, people: int, place: int) -> None:
+def test_link_for_several_admits_and_reports_each(
+    scenario: InviteScenario, people: int, place: int
+) -> None:
     """The stranger uses it first, among the guests, or last."""
-    link = make_invite_link(party.ana.device, people=people)
-    guests = [f"guest{number}" for number in range(people)]
-    guests.insert(place, "mallory")
-    for name in guests:
-        party.joins(name, link)
-    notices = party.new_notices()
-    came, too_late = guests[:people], guests[people:]
+    link = make_invite_link(scenario.ana.device, people=people)
+    joiners = [f"guest{number}" for number in range(people)]
+    joiners.insert(place, "mallory")
+    for name in joiners:
+        scenario.join(name, link)
+    notices = scenario.new_notices()
+    came, too_late = joiners[:people], joiners[people:]
     assert [one.called for one in notices if one.event is InviteEvent.JOINED] == came
     assert [one.called for one in notices if one.event is InviteEvent.REFUSED] == too_late
-    assert {one.name for one in contacts(party.ana.device)} == set(came)
+    assert {one.name for one in contacts(scenario.ana.device)} == set(came)
     for name in came:
-        assert "by link only" in guard_reasons(name, party.ana)
+        assert "by link only" in guard_reasons(name, scenario.ana)
     for name in too_late:
-        fetch_messages(party.guests[name].device)
-        assert [one.event for one in take_invite_notices(party.guests[name].device)] == [
+        fetch_messages(scenario.joiners[name].device)
+        assert [one.event for one in take_invite_notices(scenario.joiners[name].device)] == [
             InviteEvent.TOO_LATE
         ]
-    assert nobody_is_compared(party.ana, *party.guests.values())
+    assert is_nobody_compared(scenario.ana, *scenario.joiners.values())
 
 
 def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
-    party: Party,
+    scenario: InviteScenario,
 ) -> None:
     """The stranger calls herself Ben too, and comes first."""
-    link = make_invite_link(party.ana.device, people=2)
-    for seat in ("seat 1", "seat 2"):
-        guest = party.network.set_up_person("Ben")
-        party.guests[seat] = guest
-        add_person(link, "ana", guest.device)
-    first, second = party.new_notices()
+    link = make_invite_link(scenario.ana.device, people=2)
+    for joiner_key in ("seat 1", "seat 2"):
+        joiner = scenario.network.set_up_person("Ben")
+        scenario.joiners[joiner_key] = joiner
+        add_person(link, "ana", joiner.device)
+    first, second = scenario.new_notices()
     assert (first.name, first.alike) == ("Ben", ())
     assert (second.name, second.alike) == ("Ben 2", ("Ben",))
     for name, other in (("Ben", "Ben 2"), ("Ben 2", "Ben")):
-        assert f"{name} is easily mistaken for {other}" in guard_reasons(name, party.ana)
+        assert f"{name} is easily mistaken for {other}" in guard_reasons(name, scenario.ana)
 
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
-def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, str]) -> None:
-    phone = add_linked_device(party.network, party.ana, "phone")
-    party.network.clock.advance(minutes=1)
-    link = make_invite_link(party.ana.device, name="ben")
-    first = party.joins(order[0], link)
-    party.new_notices()
-    catch_up(phone, party.ana, phone)
+def test_linked_device_reports_joins_and_doubts(
+    scenario: InviteScenario, order: tuple[str, str]
+) -> None:
+    phone = add_linked_device(scenario.network, scenario.ana, "phone")
+    scenario.network.clock.advance(minutes=1)
+    link = make_invite_link(scenario.ana.device, name="ben")
+    first = scenario.join(order[0], link)
+    scenario.new_notices()
+    catch_up(phone, scenario.ana, phone)
     (elsewhere,) = take_invite_notices(phone.device)
     assert (elsewhere.event, elsewhere.name, elsewhere.called) == (
         *(InviteEvent.ELSEWHERE, "ben"),
@@ -222,76 +228,78 @@ def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, 
     assert elsewhere.device == own_device(first.device).key.device
     assert contact_named("ben", phone.device).trust is Trust.BY_LINK
     assert "by link only" in guard_reasons("ben", phone)
-    party.joins(order[1], link)
-    party.new_notices()
-    catch_up(phone, party.ana, phone)
+    scenario.join(order[1], link)
+    scenario.new_notices()
+    catch_up(phone, scenario.ana, phone)
     assert contact_named("ben", phone.device).trust is Trust.UNKNOWN
     assert "ben's keys are unknown" in guard_reasons("ben", phone)
-    assert nobody_is_compared(party.ana, phone, *party.guests.values())
+    assert is_nobody_compared(scenario.ana, phone, *scenario.joiners.values())
 
 
-def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
-    party.joins("ben", make_invite_link(party.ana.device))
-    party.new_notices()
-    party.network.clock.advance(minutes=1)
-    phone = add_linked_device(party.network, party.ana, "phone")
-    catch_up(party.ana, phone, party.ana, phone)
+def test_newly_linked_device_does_not_report_old_contacts(scenario: InviteScenario) -> None:
+    scenario.join("ben", make_invite_link(scenario.ana.device))
+    scenario.new_notices()
+    scenario.network.clock.advance(minutes=1)
+    phone = add_linked_device(scenario.network, scenario.ana, "phone")
+    catch_up(scenario.ana, phone, scenario.ana, phone)
     assert [one.trust for one in contacts(phone.device)] == [Trust.BY_LINK]
     assert take_invite_notices(phone.device) == ()
 
 
-def swap_link(party: Party) -> tuple[Person, Person]:
+def swap_link(scenario: InviteScenario) -> tuple[Person, Person]:
     """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben,
     and Ben takes her for Ana. Return Ben and Mallory.
     """
-    ben, mallory = party.network["ben"], party.network.set_up_person("ben")
+    ben, mallory = scenario.network["ben"], scenario.network.set_up_person("ben")
     bens = make_invite_link(ben.device, name="ana")
     mallorys_link = make_invite_link(mallory.device, name="ana")
-    add_person(mallorys_link, "ben", party.ana.device)
+    add_person(mallorys_link, "ben", scenario.ana.device)
     add_person(bens, "ben", mallory.device)
-    for one in (ben, mallory, party.ana):
+    for one in (ben, mallory, scenario.ana):
         fetch_messages(one.device)
     return ben, mallory
 
 
 def test_swapped_link_is_reported_and_asked_about(
-    party: Party,
+    scenario: InviteScenario,
 ) -> None:
-    ben, mallory = swap_link(party)
-    of_ana, of_ben = contact_named("ben", party.ana.device), contact_named("ana", ben.device)
+    ben, mallory = swap_link(scenario)
+    of_ana, of_ben = contact_named("ben", scenario.ana.device), contact_named("ana", ben.device)
     assert (of_ana.person.id, of_ben.person.id) == (mallory.id, mallory.id)
     assert of_ana.trust is of_ben.trust is Trust.BY_LINK
     (joined,) = take_invite_notices(ben.device)
     assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "ana", "ben")
-    for who, name in ((party.ana, "ben"), (ben, "ana")):
+    for who, name in ((scenario.ana, "ben"), (ben, "ana")):
         assert f"you know {name} by link only" in guard_reasons(name, who)
 
 
-def test_every_way_of_comparing_detects_a_swapped_link(party: Party) -> None:
-    ben, mallory = swap_link(party)
-    assert safety_number("ben", party.ana.device) != safety_number("ana", ben.device)
-    begin_or_answer_comparison("ben", party.ana.device)
+def test_every_way_of_comparing_detects_a_swapped_link(scenario: InviteScenario) -> None:
+    ben, mallory = swap_link(scenario)
+    assert safety_number("ben", scenario.ana.device) != safety_number("ana", ben.device)
+    begin_or_answer_comparison("ben", scenario.ana.device)
     begin_or_answer_comparison("ana", ben.device)
-    catch_up(party.ana, ben, mallory)
-    ours = own_device(party.ana.device).person.id
+    catch_up(scenario.ana, ben, mallory)
+    ours = own_device(scenario.ana.device).person.id
     of_mallory = contact_by_id(ours, mallory.device)
     assert of_mallory is not None
     for name in (of_mallory.name, "ben"):
         begin_or_answer_comparison(name, mallory.device)
-    catch_up(mallory, party.ana, ben, mallory)
-    assert auth_string_with("ben", party.ana.device) != auth_string_with("ana", ben.device)
+    catch_up(mallory, scenario.ana, ben, mallory)
+    assert auth_string_with("ben", scenario.ana.device) != auth_string_with("ana", ben.device)
     confirm_match("ben", mallory.device)
     confirm_match(of_mallory.name, mallory.device)
-    catch_up(mallory, party.ana, ben)
-    assert nobody_is_compared(party.ana, ben)
+    catch_up(mallory, scenario.ana, ben)
+    assert is_nobody_compared(scenario.ana, ben)
 
 
 @pytest.mark.parametrize("greeted", [False, True])
-def test_late_notice_about_another_link_forgets_nobody(party: Party, *, greeted: bool) -> None:
+def test_late_notice_about_another_link_forgets_nobody(
+    scenario: InviteScenario, *, greeted: bool
+) -> None:
     """Ben ignores a notice about a link that he did not use, or from a person who greeted him."""
-    ben = party.joins("ben", make_invite_link(party.ana.device))
+    ben = scenario.join("ben", make_invite_link(scenario.ana.device))
     if greeted:
-        party.new_notices()
+        scenario.new_notices()
         fetch_messages(ben.device)
     known = contact_named("ana", ben.device)
     token = known.send_token if greeted else Secret(bytes(32))
@@ -301,65 +309,65 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, *, greeted:
     assert take_invite_notices(ben.device) == ()
 
 
-def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
-    link = make_invite_link(party.ana.device, name="ben")
-    party.joins("ben", link)
-    party.new_notices()
+def test_repeated_refused_stranger_is_reported_once(scenario: InviteScenario) -> None:
+    link = make_invite_link(scenario.ana.device, name="ben")
+    scenario.join("ben", link)
+    scenario.new_notices()
     for _ in range(3):
-        mallory = party.joins("mallory", link)
-        assert len(party.new_notices()) in {0, 1}
+        mallory = scenario.join("mallory", link)
+        assert len(scenario.new_notices()) in {0, 1}
         fetch_messages(mallory.device)
     assert [one.event for one in take_invite_notices(mallory.device)] == [InviteEvent.TOO_LATE]
-    assert [one.name for one in contacts(party.ana.device)] == ["ben"]
+    assert [one.name for one in contacts(scenario.ana.device)] == ["ben"]
 
 
-def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
+def test_forgotten_person_cannot_reuse_the_link(scenario: InviteScenario) -> None:
     """Ana detects the stranger, and makes a new link by which Ben joins."""
-    link = make_invite_link(party.ana.device, name="ben")
-    mallory = party.joins("mallory", link)
-    ben = party.joins("ben", link)
-    party.new_notices()
+    link = make_invite_link(scenario.ana.device, name="ben")
+    mallory = scenario.join("mallory", link)
+    ben = scenario.join("ben", link)
+    scenario.new_notices()
     fetch_messages(ben.device)
-    forget_contact("ben", party.ana.device)
+    forget_contact("ben", scenario.ana.device)
     forget_contact("ana", mallory.device)
-    party.joins("mallory", link)
-    assert InviteEvent.JOINED not in {one.event for one in party.new_notices()}
-    assert contacts(party.ana.device) == ()
-    party.joins("ben", make_invite_link(party.ana.device, name="ben"))
-    (joined,) = party.new_notices()
+    scenario.join("mallory", link)
+    assert InviteEvent.JOINED not in {one.event for one in scenario.new_notices()}
+    assert contacts(scenario.ana.device) == ()
+    scenario.join("ben", make_invite_link(scenario.ana.device, name="ben"))
+    (joined,) = scenario.new_notices()
     assert (joined.event, joined.called) == (InviteEvent.JOINED, "ben")
     fetch_messages(ben.device)
-    party.ana.send(SMALL_PICTURE, ben)
+    scenario.ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 1
 
 
-def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> None:
-    link = make_invite_link(party.ana.device, name="ben")
-    party.joins("ben", link)
-    party.new_notices()
-    mark_keys_compared("ben", party.ana.device)
-    party.joins("mallory", link)
-    (refused,) = party.new_notices()
+def test_compared_keys_stay_compared_when_the_link_is_reused(scenario: InviteScenario) -> None:
+    link = make_invite_link(scenario.ana.device, name="ben")
+    scenario.join("ben", link)
+    scenario.new_notices()
+    mark_keys_compared("ben", scenario.ana.device)
+    scenario.join("mallory", link)
+    (refused,) = scenario.new_notices()
     assert refused.event is InviteEvent.REFUSED
-    assert contact_named("ben", party.ana.device).compared
+    assert contact_named("ben", scenario.ana.device).compared
 
 
-def test_link_for_a_taken_name_is_refused(party: Party) -> None:
-    party.joins("ben", make_invite_link(party.ana.device))
-    party.new_notices()
+def test_link_for_a_taken_name_is_refused(scenario: InviteScenario) -> None:
+    scenario.join("ben", make_invite_link(scenario.ana.device))
+    scenario.new_notices()
     for name in ("ben", "BEN"):
         with pytest.raises(NameTaken):
-            make_invite_link(party.ana.device, name=name)
+            make_invite_link(scenario.ana.device, name=name)
 
 
 def test_name_taken_meanwhile_is_numbered_and_reported_as_similar(
-    party: Party,
+    scenario: InviteScenario,
 ) -> None:
-    link = make_invite_link(party.ana.device, name="ben")
-    party.joins("ben", make_invite_link(party.ana.device))
-    party.new_notices()
-    party.joins("mallory", link)
-    (joined,) = party.new_notices()
+    link = make_invite_link(scenario.ana.device, name="ben")
+    scenario.join("ben", make_invite_link(scenario.ana.device))
+    scenario.new_notices()
+    scenario.join("mallory", link)
+    (joined,) = scenario.new_notices()
     assert (joined.name, joined.meant_for, joined.alike) == ("ben 2", "ben", ("ben",))
 
 
@@ -369,16 +377,18 @@ def is_refused(make: Callable[[], str]) -> bool:
     return True
 
 
-def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(party: Party) -> None:
-    device = party.ana.device
+def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(scenario: InviteScenario) -> None:
+    device = scenario.ana.device
     assert is_refused(lambda: make_invite_link(device, people=0))
     assert is_refused(lambda: make_invite_link(device, people=65))
     assert is_refused(lambda: make_invite_link(device, name="ben", people=2))
 
 
-def test_relay_refuses_a_used_up_link(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_refuses_a_used_up_link(
+    scenario: InviteScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    link = make_invite_link(party.ana.device)
-    party.joins("ben", link)
+    link = make_invite_link(scenario.ana.device)
+    scenario.join("ben", link)
     with pytest.raises(WrongToken, match="expired or been used"):
-        party.joins("mallory", link)
+        scenario.join("mallory", link)

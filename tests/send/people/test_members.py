@@ -57,13 +57,13 @@ def family(friends: Network) -> Network:
     return friends
 
 
-def to_family(ana: Person, *confirmed: str) -> Draft:
+def family_draft(ana: Person, *confirmed: str) -> Draft:
     recipients = resolve_recipients(["family"], ana.device)
     return replace(draft(ana, *recipients.people, confirmed=confirmed), circles=recipients.circles)
 
 
 def send_to_family(ana: Person) -> PostedMessage:
-    return send_message(to_family(ana, "Family"), ana.device)
+    return send_message(family_draft(ana, "Family"), ana.device)
 
 
 def test_circle_name_resolves_to_its_people(family: Network) -> None:
@@ -119,29 +119,29 @@ def test_a_circle_holds_256_people() -> None:
 
 def test_guard_asks_about_a_circle_once_by_its_name(family: Network) -> None:
     ana = family["ana"]
-    (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
+    (doubt,) = inspect_draft(family_draft(ana), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("family", "family")
     for reason in ("goes to 2 people", "first message to ben", "first message to caro"):
         assert reason in doubt.why
     with pytest.raises(
         ConfirmedNameNotRecipient, match="goes to family"
     ):  # the circle's name, not each member's
-        inspect_draft(to_family(ana, "yes"), ana.device).require_answers()
+        inspect_draft(family_draft(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):
-            inspect_draft(to_family(ana, wrong), ana.device).require_answers()
+            inspect_draft(family_draft(ana, wrong), ana.device).require_answers()
     assert send_to_family(ana).devices == {"ben": 1, "caro": 1}
-    (again,) = inspect_draft(to_family(ana), ana.device).doubts
+    (again,) = inspect_draft(family_draft(ana), ana.device).doubts
     assert again.why == "family is a circle: this goes to 2 people"
 
 
 def test_guard_does_not_ask_within_the_circles_conversation(family: Network) -> None:
     ana = family["ana"]
     of_all = participants_of_message(send_to_family(ana).name, ana.device)
-    assert inspect_draft(replace(to_family(ana), within=of_all), ana.device).doubts == ()
+    assert inspect_draft(replace(family_draft(ana), within=of_all), ana.device).doubts == ()
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     of_ben = participants_of_message(alone.name, ana.device)
-    (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts
+    (doubt,) = inspect_draft(replace(family_draft(ana), within=of_ben), ana.device).doubts
     assert f"family is not the circle of the conversation of {alone.name}" in doubt.why
 
 
@@ -150,10 +150,10 @@ def test_guard_names_new_circle_members(family: Network) -> None:
     send_to_family(ana)
     ana.add_contact(family.set_up_person("zoe"))
     create_or_extend_circle("family", ["zoe"], ana.device)
-    (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
+    (doubt,) = inspect_draft(family_draft(ana), ana.device).doubts
     assert "zoe is new in family" in doubt.why
     send_to_family(ana)
-    (again,) = inspect_draft(to_family(ana), ana.device).doubts
+    (again,) = inspect_draft(family_draft(ana), ana.device).doubts
     assert "new in" not in again.why
 
 
@@ -172,16 +172,16 @@ def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Netwo
     ana.send(SMALL_PICTURE, friends["ben"], caro)
     create_or_extend_circle("family", ["ben"], ana.device)
 
-    def to_family(undo_s: int = 0) -> Draft:
+    def family_draft(undo_s: int = 0) -> Draft:
         recipients = resolve_recipients(["family"], ana.device)
         made = draft(ana, *recipients.people, confirmed=("family",))
         return replace(made, circles=recipients.circles, undo_s=undo_s)
 
     def is_caro_reported() -> bool:
-        (doubt,) = inspect_draft(to_family(), ana.device).doubts
+        (doubt,) = inspect_draft(family_draft(), ana.device).doubts
         return "caro is new in family" in doubt.why
 
-    send_message(to_family(), ana.device)
+    send_message(family_draft(), ana.device)
     create_or_extend_circle("family", ["caro"], ana.device)
     assert is_caro_reported()
 
@@ -189,9 +189,9 @@ def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Netwo
         raise KeyboardInterrupt
 
     with pytest.raises(SendingUndone):
-        send_message(to_family(undo_s=10), ana.device, TransferWatch(wait=interrupt))
+        send_message(family_draft(undo_s=10), ana.device, TransferWatch(wait=interrupt))
     assert is_caro_reported()
-    send_message(to_family(), ana.device)
+    send_message(family_draft(), ana.device)
     assert not is_caro_reported()
 
 
@@ -205,13 +205,13 @@ def test_unknown_circle_members_are_counted(family: Network) -> None:
     ana = family["ana"]
     forget_member(ana, "caro")
     assert resolve_recipients(["family"], ana.device).people == ("ben",)
-    (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
+    (doubt,) = inspect_draft(family_draft(ana), ana.device).doubts
     assert "this goes to 1 person" in doubt.why
     assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
     of_ben = participants_of_message(
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
     )
-    (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts
+    (doubt,) = inspect_draft(replace(family_draft(ana), within=of_ben), ana.device).doubts
     assert "not known on this device" in doubt.why
 
 

@@ -141,15 +141,15 @@ def test_comparing_changes_only_that_persons_trust(friends: Network) -> None:
 
 def test_forgetting_leaves_no_key_and_no_session(friends: Network) -> None:
     ana = friends["ana"]
-    ((whose, _),) = ana.device.vault.items(PEER)
-    peer = PEER_TABLE.load(whose, ana.device.vault)
+    ((peer_id, _),) = ana.device.vault.items(PEER)
+    peer = PEER_TABLE.load(peer_id, ana.device.vault)
     assert peer is not None
     assert (len(peer.sessions), len(peer.mine)) == (1, 1)
     assert forget_contact("BEN", ana.device).name == "ben"
     assert contacts(ana.device) == ()
-    left = PEER_TABLE.load(whose, ana.device.vault)
-    assert left is not None
-    assert (left.sessions, left.mine, left.sent) == ((), (), peer.sent)
+    remaining = PEER_TABLE.load(peer_id, ana.device.vault)
+    assert remaining is not None
+    assert (remaining.sessions, remaining.mine, remaining.sent) == ((), (), peer.sent)
     assert ana.device.vault.get(OWN_XWING_KEY, peer.mine[0].hex()) is None
     with pytest.raises(UnknownPerson):
         forget_contact("ben", ana.device)
@@ -230,11 +230,11 @@ def test_messages_for_a_forgotten_person_do_not_leave(friends: Network) -> None:
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "refused"
 
 
-INVISIBLE = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
+INVISIBLE_CHARACTERS = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
 
 
 @pytest.mark.threat("wrong-recipient")
-@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize("invisible", INVISIBLE_CHARACTERS, ids=ascii)
 def test_invisible_characters_do_not_make_another_name(friends: Network, invisible: str) -> None:
     ana = friends["ana"]
     impostor = friends.set_up_person(f"b{invisible}e{invisible}n")

@@ -28,7 +28,7 @@ def invite_link(url: str) -> str:
     )
 
 
-LINKS = [
+INVITE_LINKS = [
     invite_link("https://relay.example.org"),
     invite_link("https://relay." + "long." * 30 + "example.org"),
 ]
@@ -40,14 +40,14 @@ def read_with_zxing(picture: np.ndarray) -> str:
     return str(found.text)
 
 
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", INVITE_LINKS)
 def test_qr_picture_encodes_the_link(link: str) -> None:
     picture = cv2.imdecode(np.frombuffer(qr_picture(link), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
     assert read_with_zxing(picture) == link
 
 
-@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("link", INVITE_LINKS)
 def test_qr_text_encodes_the_link(link: str) -> None:
     rows = [
         [255 * (block in light) for block in line]
@@ -62,13 +62,15 @@ def test_qr_text_encodes_the_link(link: str) -> None:
 
 
 def test_invite_qr_text_fits_80_columns() -> None:
-    assert max(map(len, qr_terminal_text(LINKS[0]).splitlines())) <= 80
+    assert max(map(len, qr_terminal_text(INVITE_LINKS[0]).splitlines())) <= 80
 
 
-CODES = [f"ENTRENOUS:KEYS:1:{b32encode(bytes([seed]) * 32).decode().rstrip('=')}" for seed in SEEDS]
+COMPARISON_CODES = [
+    f"ENTRENOUS:KEYS:1:{b32encode(bytes([seed]) * 32).decode().rstrip('=')}" for seed in SEEDS
+]
 
 
-def photographed(code: str, seed: int) -> bytes:
+def photo_of_code(code: str, seed: int) -> bytes:
     """Return a code on a screen as photographed: turned, from the side, blurred, with noise."""
     rng = np.random.default_rng(seed)
     drawn = cv2.imdecode(np.frombuffer(qr_picture(code), np.uint8), cv2.IMREAD_COLOR)
@@ -89,11 +91,11 @@ def photographed(code: str, seed: int) -> bytes:
 @pytest.mark.slow
 def test_qr_code_is_read_from_a_photo() -> None:
     found = list[bool]()
-    for seed, code in zip(SEEDS, CODES, strict=True):
+    for seed, code in zip(SEEDS, COMPARISON_CODES, strict=True):
         with suppress(NoCodeInPicture):
-            assert read_qr_code(photographed(code, seed)) == code
+            assert read_qr_code(photo_of_code(code, seed)) == code
             found.append(True)
-    assert len(found) >= len(CODES) - 1, "a rare miss is photographed again"
+    assert len(found) >= len(COMPARISON_CODES) - 1, "a rare miss is photographed again"
 
 
 def test_picture_without_a_code_is_refused() -> None:

@@ -14,13 +14,17 @@ from tests.village.world import photo
 
 SMALL_PICTURE = photo(width_px=160)  # square, since similar pictures of two sizes are compared here
 
-ASTRONAUT = photo(width_px=200)
+LARGER_PICTURE = photo(width_px=200)
 
 
-def guard_asks(sender: Person, to: str, text: str, picture: bytes = ASTRONAUT) -> bool:
-    going = replace(draft(sender, to), files=(picture,), caption=text)
-    why = f"the text names ben, who already got this picture, but this message goes to {to}"
-    return any(why in one.why for one in inspect_draft(going, sender.device).doubts)
+def has_name_doubt(sender: Person, to: str, text: str, picture: bytes = LARGER_PICTURE) -> bool:
+    checked_draft = replace(draft(sender, to), files=(picture,), caption=text)
+    expected_reason = (
+        f"the text names ben, who already got this picture, but this message goes to {to}"
+    )
+    return any(
+        expected_reason in one.why for one in inspect_draft(checked_draft, sender.device).doubts
+    )
 
 
 def faint_gradient(grey: int) -> bytes:
@@ -42,20 +46,20 @@ def three_people(three_people: Network) -> Network:
 def test_text_naming_a_person_who_has_the_picture_is_asked_about(three_people: Network) -> None:
     """The picture is recognized after scaling."""
     for text in ("For you, Ben!", "ben: as promised", "dear BEN"):
-        assert guard_asks(three_people["ana"], "caro", text)
+        assert has_name_doubt(three_people["ana"], "caro", text)
 
 
 @pytest.mark.slow
 def test_other_texts_pictures_and_recipients_are_not_asked_about(three_people: Network) -> None:
     ana = three_people["ana"]
-    assert not guard_asks(ana, "caro", "on a bench, being bendable")
-    assert not guard_asks(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
-    assert not guard_asks(ana, "ben", "For you, Ben!")
-    assert not guard_asks(ana, "caro", "For you, Zoe!")
+    assert not has_name_doubt(ana, "caro", "on a bench, being bendable")
+    assert not has_name_doubt(ana, "caro", "For you, Ben!", photo("coffee", width_px=200))
+    assert not has_name_doubt(ana, "ben", "For you, Ben!")
+    assert not has_name_doubt(ana, "caro", "For you, Zoe!")
 
 
 @pytest.mark.slow
 def test_flat_pictures_are_not_asked_about(three_people: Network) -> None:
     ana = three_people["ana"]
     ana.send(faint_gradient(100), three_people["ben"])
-    assert not guard_asks(ana, "caro", "For you, Ben!", faint_gradient(60))
+    assert not has_name_doubt(ana, "caro", "For you, Ben!", faint_gradient(60))

@@ -17,21 +17,21 @@ from entrenous.send.people.similar_names import (
 )
 
 
-def within_one_slip(word: str, letters: str) -> set[str]:
+def words_within_one_edit(word: str, letters: str) -> set[str]:
     """Return the word, and all that differ by one added, missing, changed or swapped letter."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
-    less = {a + b[1:] for a, b in cuts if b}
-    more = {a + letter + b for a, b in cuts for letter in letters}
+    deletions = {a + b[1:] for a, b in cuts if b}
+    insertions = {a + letter + b for a, b in cuts for letter in letters}
     other = {a + letter + b[1:] for a, b in cuts if b for letter in letters}
-    swapped = {a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1}
-    return less | more | other | swapped | {word}
+    transpositions = {a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1}
+    return deletions | insertions | other | transpositions | {word}
 
 
 def test_the_distance_is_the_number_of_edits() -> None:
     words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
     for word in words:
-        one_away = within_one_slip(word, "ab")
-        two_away = {two for one in one_away for two in within_one_slip(one, "ab")}
+        one_away = words_within_one_edit(word, "ab")
+        two_away = {two for one in one_away for two in words_within_one_edit(one, "ab")}
         for other in words:
             assert (_edit_distance(word, other) <= 1) == (other in one_away)
             assert (_edit_distance(word, other) <= 2) == (other in two_away)
@@ -91,14 +91,14 @@ def test_look_alike_letters_have_one_form(letter: str, look: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "mixed"),
+    ("name", "is_mixed"),
     [
         *[("Веn", True), ("Аna Okri", True), ("Νikos", True), ("Ben Вен", False)],
         *[("Вен", False), ("Ben 2", False), ("Ben-Вен", True), ("田中さん", False), ("", False)],
     ],
 )
-def test_a_word_in_two_alphabets_is_detected(name: str, mixed: bool) -> None:  # noqa: FBT001
-    assert mixes_alphabets(name) is mixed
+def test_a_word_in_two_alphabets_is_detected(name: str, is_mixed: bool) -> None:  # noqa: FBT001
+    assert mixes_alphabets(name) is is_mixed
 
 
 @pytest.mark.parametrize(

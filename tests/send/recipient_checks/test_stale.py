@@ -6,14 +6,14 @@ from tests.send.send_device import SMALL_PICTURE, Network
 from tests.send.test_guard import guard_reasons
 from tests.village.malicious_relay import error_trick
 
-SILENT = {"ben": "a device of ben has been silent for 22 days"}
+SILENT_FOR_22_DAYS = {"ben": "a device of ben has been silent for 22 days"}
 
 
 def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     friends.clock.advance(days=22)
-    assert guard_reasons(ana, "ben") == SILENT
+    assert guard_reasons(ana, "ben") == SILENT_FOR_22_DAYS
     ana.send(SMALL_PICTURE, ben)
     friends.clock.advance(days=5)
     assert guard_reasons(ana, "ben") == {}
@@ -60,7 +60,7 @@ def test_an_unreachable_relay_is_no_sign_of_life(friends: Network) -> None:
     ana.send(SMALL_PICTURE, ben)
     friends.clock.advance(days=22)
     with ana.courier.replace_calls(claim_prekeys=error_trick(RelayUnreachable(host="x"))):
-        assert guard_reasons(ana, "ben") == SILENT
+        assert guard_reasons(ana, "ben") == SILENT_FOR_22_DAYS
 
 
 def test_the_relay_is_asked_for_prekey_dates_once_a_day_at_most(friends: Network) -> None:

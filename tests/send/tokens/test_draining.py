@@ -18,29 +18,31 @@ from tests.send.send_device import Network, Person
 
 
 def claim_until_refused(
-    network: Network, of: Person, token: Secret, key: DeviceId
+    network: Network, owner: Person, token: Secret, device_id: DeviceId
 ) -> Iterator[PrekeyBundle]:
     """Claim prekeys with one token until the relay refuses; yield each bundle."""
-    url, mailbox, _ = of.home
+    url, mailbox, _ = owner.home
     with suppress(TooMany):
         while True:
-            yield network.honest.claim_prekeys(url, mailbox, token, key)
+            yield network.honest.claim_prekeys(url, mailbox, token, device_id)
 
 
 @pytest.mark.threat("prekey-depletion")
 def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (tokens,) = HELD_TOKEN_RANGE_TABLE.all(ana.device.vault)
-    key = contact_named("ben", ana.device).person.devices[0].device
+    device_id = contact_named("ben", ana.device).person.devices[0].device
     url, mailbox, owner = ben.home
     assert tokens.seed is not None
     one_time_keys = [
         bundle.one_time
         for index in range(tokens.next, tokens.until)
-        for bundle in claim_until_refused(friends, ben, derive_send_token(tokens.seed, index), key)
+        for bundle in claim_until_refused(
+            friends, ben, derive_send_token(tokens.seed, index), device_id
+        )
     ]
     assert one_time_keys.count(None) > 100
-    assert friends.honest.prekey_count(url, mailbox, owner, key) == 0
+    assert friends.honest.prekey_count(url, mailbox, owner, device_id) == 0
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)  # with the fallback key, as no one-time key is left
     send_text(caro, "ben")
@@ -48,4 +50,4 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Netwo
     send_text(ana, "ben")
     assert (ben.received_count(), caro.received_count()) == (2, 1)
     fetch_messages(ben.device)
-    assert friends.honest.prekey_count(url, mailbox, owner, key) == 50
+    assert friends.honest.prekey_count(url, mailbox, owner, device_id) == 50

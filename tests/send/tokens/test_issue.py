@@ -157,9 +157,9 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: N
     assert ben.received_count() == 1
 
 
-@pytest.mark.parametrize("ahead", [timedelta(), timedelta(days=400)])
+@pytest.mark.parametrize("clock_error", [timedelta(), timedelta(days=400)])
 def test_an_item_with_an_expired_token_leaves_with_a_token_of_the_new_range(
-    friends: Network, ahead: timedelta
+    friends: Network, clock_error: timedelta
 ) -> None:
     """Even if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
@@ -173,9 +173,11 @@ def test_an_item_with_an_expired_token_leaves_with_a_token_of_the_new_range(
         fetch_messages(ana.device)
     now = held_tokens(ana)
     assert now.old is not None
-    noted = replace(now, old=replace(now.old, lapses_at=now.old.lapses_at + ahead))
+    record_with_error = replace(
+        now, old=replace(now.old, lapses_at=now.old.lapses_at + clock_error)
+    )
     HELD_TOKEN_RANGE_TABLE.store(
-        noted, ana.device.vault.keys(HELD_TOKEN_RANGE)[0], ana.device.vault
+        record_with_error, ana.device.vault.keys(HELD_TOKEN_RANGE)[0], ana.device.vault
     )
     friends.clock.advance(days=8)
     fetch_messages(ben.device)
@@ -230,8 +232,10 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ne
     (batch,) = batches
     assert len(batch.add) == 128
     assert list(batch.add) == sorted(batch.add)  # the order reveals nothing
-    fresh = [token_hash(derive_send_token(before.seed, before.until + place)) for place in range(4)]
-    assert set(fresh) <= set(batch.add)
+    next_hashes = [
+        token_hash(derive_send_token(before.seed, before.until + place)) for place in range(4)
+    ]
+    assert set(next_hashes) <= set(batch.add)
     assert ana.id != caro.id
 
 
@@ -276,12 +280,12 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Network) ->
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)
-    last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_INDEX_MAX)
-    seal_and_queue_letter(last, to, outer_parts_without_content(eve.device), eve.device)
+    highest_range = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_INDEX_MAX)
+    seal_and_queue_letter(highest_range, to, outer_parts_without_content(eve.device), eve.device)
     for _ in range(3):
         issue_key_bundle(eve)
-        card = KeyBundleNote(own_device(eve.device).card)
-        seal_and_queue_letter(card, to, outer_parts_without_content(eve.device), eve.device)
+        bundle_note = KeyBundleNote(own_device(eve.device).card)
+        seal_and_queue_letter(bundle_note, to, outer_parts_without_content(eve.device), eve.device)
         flush_outbox(eve.device)
         fetch_messages(ana.device)
     assert (

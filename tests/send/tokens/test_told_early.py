@@ -40,7 +40,7 @@ from tests.village.malicious_relay import HonestCall, error_trick
 
 @pytest.fixture
 @cached_network
-def town() -> Network:
+def network() -> Network:
     """Ana with a laptop and a phone; Ben is at her relay."""
     network = network_of_three()
     phone = add_linked_device(network, network["ana"], "phone", "phone")
@@ -49,7 +49,7 @@ def town() -> Network:
 
 
 @contextmanager
-def letters_held_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
+def hold_back_letters(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
     """Pretend to post a person's letters, but hold them back; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
@@ -81,16 +81,16 @@ def send_new_range(giver: Person, to: Person) -> Secret:
 
 
 @pytest.mark.slow
-def test_a_range_from_a_moved_device_waits_for_its_list(town: Network) -> None:
-    ana, ben = town["ana"], town["ben"]
+def test_a_range_from_a_moved_device_waits_for_its_list(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     before = tokens_for_peer(ana, ben)
-    with letters_held_back(ben) as late:
+    with hold_back_letters(ben) as held_back:
         move_all_devices(OTHER_RELAY_URL, None, ben.device)
     seed = send_new_range(ben, ana)
     with ana.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
     assert tokens_for_peer(ana, ben).seed == before.seed
-    for posted in late:
+    for posted in held_back:
         ben.device.courier.post(*posted)
     fetch_messages(ana.device)
     assert (tokens_for_peer(ana, ben).seed, tokens_for_peer(ana, ben).place) == (seed, None)
@@ -100,16 +100,16 @@ def test_a_range_from_a_moved_device_waits_for_its_list(town: Network) -> None:
 
 
 @pytest.mark.slow
-def test_a_range_from_an_own_device_waits_for_its_list(town: Network) -> None:
-    ana, phone = town["ana"], town["phone"]
+def test_a_range_from_an_own_device_waits_for_its_list(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     before = tokens_for_peer(phone, ana)
     prepare_move(ana, phone)
-    with letters_held_back(ana) as late:
+    with hold_back_letters(ana) as held_back:
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     send_new_range(ana, phone)
     fetch_messages(phone.device)
     assert tokens_for_peer(phone, ana).seed == before.seed
-    for posted in late:
+    for posted in held_back:
         ana.device.courier.post(*posted)
     for _ in range(3):
         catch_up(phone, ana)

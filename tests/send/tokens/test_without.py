@@ -53,7 +53,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def town() -> Network:
+def network() -> Network:
     """Ana with a laptop and a tablet, which has no token for Ben; he is at her relay."""
     network = network_of_three()
     tablet = add_linked_device(network, network["ana"], "tablet", "tablet")
@@ -96,7 +96,7 @@ def outbox_size(who: Person) -> int:
     return len(who.device.vault.keys(OUTBOX))
 
 
-def recording(to: list[tuple[str, Secret]]) -> Any:
+def record_posts(to: list[tuple[str, Secret]]) -> Any:
     """Return a trick that records the relay and the token of each posted letter."""
 
     def trick(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
@@ -106,8 +106,8 @@ def recording(to: list[tuple[str, Secret]]) -> Any:
     return trick
 
 
-def test_a_message_waits_until_there_is_a_token(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_a_message_waits_until_there_is_a_token(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
@@ -118,32 +118,32 @@ def test_a_message_waits_until_there_is_a_token(town: Network) -> None:
     assert tokens_for_peer(tablet, ben).next == had.next + 1
 
 
-def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_a_message_without_a_token_waits_while_the_clock_is_ahead(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
     flush_outbox(
-        replace(tablet.device, clock=SettableClock(town.clock.moment + timedelta(days=400)))
+        replace(tablet.device, clock=SettableClock(network.clock.moment + timedelta(days=400)))
     )
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
 
 
-def test_a_waiting_message_leaves_with_a_lent_token(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_a_waiting_message_leaves_with_a_lent_token(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
-    lend(town["ana"], tablet, ben)
+    lend(network["ana"], tablet, ben)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
     assert len(tokens_for_peer(tablet, ben).lent) == 1
 
 
-def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
@@ -176,9 +176,9 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
 
 
 @pytest.mark.parametrize("count", [64, 70])
-def test_waiting_messages_do_not_use_up_a_range(town: Network, count: int) -> None:
+def test_waiting_messages_do_not_use_up_a_range(network: Network, count: int) -> None:
     """The issuer cannot count tokens that were used by letters without an index."""
-    tablet, ben = town["tablet"], town["ben"]
+    tablet, ben = network["tablet"], network["ben"]
     had = drop_tokens(tablet, ben)
     for _ in range(count):
         queue_small_letter(tablet, ben)
@@ -189,13 +189,13 @@ def test_waiting_messages_do_not_use_up_a_range(town: Network, count: int) -> No
     queue_small_letter(tablet, ben)
     for _ in range(3):
         catch_up(tablet, ben, tablet)
-        town.clock.advance(days=1)
+        network.clock.advance(days=1)
     assert outbox_size(tablet) == 0
 
 
-def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Network) -> None:
+def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Network) -> None:
     """Ben has moved: his old relay must not see a token of the new one."""
-    ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
+    ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
@@ -207,15 +207,15 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Network) 
     )
     lend(ana, tablet, ben)
     seen: list[tuple[str, Secret]] = []
-    with tablet.courier.replace_calls(post=recording(seen)):
+    with tablet.courier.replace_calls(post=record_posts(seen)):
         flush_outbox(tablet.device)
     assert {url for url, _ in seen} == {OTHER_RELAY_URL}
     assert outbox_size(tablet) == 0  # the message with files at the old relay was refused
 
 
-def test_an_expired_lent_token_loses_no_message(town: Network) -> None:
+def test_an_expired_lent_token_loses_no_message(network: Network) -> None:
     """The device that lent it has been lost."""
-    ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
+    ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     had = drop_tokens(tablet, ben)
     lend(ana, tablet, ben)
     invalid = tuple(
@@ -229,8 +229,8 @@ def test_an_expired_lent_token_loses_no_message(town: Network) -> None:
     assert ben.received_count() == 1
 
 
-def test_a_message_refused_with_its_issuers_token_is_dropped(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_a_message_refused_with_its_issuers_token_is_dropped(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     invalid = replace(tokens_for_peer(tablet, ben), seed=Secret(bytes(range(32))))
     give_tokens(tablet, ben, invalid)
     with pytest.raises(RefusedForSome):
@@ -238,49 +238,49 @@ def test_a_message_refused_with_its_issuers_token_is_dropped(town: Network) -> N
     assert outbox_size(tablet) == 0
 
 
-def test_an_expired_message_without_a_token_does_not_wait(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_an_expired_message_without_a_token_does_not_wait(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben, days=2)
-    town.clock.advance(days=3)
+    network.clock.advance(days=3)
     flush_outbox(tablet.device)
     assert outbox_size(tablet) == 0
 
 
-def test_expiry_of_a_letter_without_a_token_is_reported(town: Network) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_expiry_of_a_letter_without_a_token_is_reported(network: Network) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     queue_small_letter(tablet, ben)
-    town.clock.advance(days=30)
+    network.clock.advance(days=30)
     (problem,) = flush_outbox(tablet.device).problems
     assert "waited on this device until it expired" in join_wrapped_lines(str(problem))
     assert outbox_size(tablet) == 0
 
 
-def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Network) -> None:
+def test_one_wrong_clock_reading_expires_no_waiting_letter(network: Network) -> None:
     """No relay is asked, so the clock alone would expire the letter."""
-    tablet, ben = town["tablet"], town["ben"]
+    tablet, ben = network["tablet"], network["ben"]
     fetch_messages(tablet.device)
     had = drop_tokens(tablet, ben)
     queue_small_letter(tablet, ben)
     (key,) = tablet.device.vault.keys(OUTBOX)
-    right = town.clock.moment
-    town.clock.advance(days=400)
+    right = network.clock.moment
+    network.clock.advance(days=400)
     fetch_messages(tablet.device)
-    town.clock.moment = right
+    network.clock.moment = right
     assert key in tablet.device.vault.keys(OUTBOX)
     give_tokens(tablet, ben, had)
     flush_outbox(tablet.device)
     assert key not in tablet.device.vault.keys(OUTBOX)
 
 
-def test_a_crash_loses_no_token(town: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    tablet, ben = town["tablet"], town["ben"]
+def test_a_crash_loses_no_token(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    tablet, ben = network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
-    lend(town["ana"], tablet, ben, count=1)
+    lend(network["ana"], tablet, ben, count=1)
 
     def crash(*_: object) -> None:
         raise MemoryError
@@ -304,7 +304,7 @@ def test_a_devices_token_is_not_used_at_another_device() -> None:
     catch_up(ben, new, ana, ben)
     drop_tokens(ben, new)
     seen: list[tuple[str, Secret]] = []
-    with ben.courier.replace_calls(post=recording(seen)), pytest.raises(WaitsInOutbox):
+    with ben.courier.replace_calls(post=record_posts(seen)), pytest.raises(WaitsInOutbox):
         ben.send(SMALL_PICTURE, ana)
     assert len(seen) == 1
     assert seen[0][1] != NO_SEND_TOKEN
