@@ -128,11 +128,11 @@ class QuickVault(MemoryVault):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all changes that are made inside, or none of them if an exception is raised."""
-        before = {table: dict(records) for table, records in self._drawers.items()}
+        before = {table: dict(records) for table, records in self._tables.items()}
         try:
             yield
         except BaseException:
-            self._drawers = before
+            self._tables = before
             raise
 
 
