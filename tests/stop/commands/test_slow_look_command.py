@@ -14,7 +14,7 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.store.open_gate import open_platform
 from tests.ready import run_program
 from tests.stop.commands.gates import TIMEOUT_S, RunningGate, start_gate
-from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.judge.test_deferred_views import place_on_page
 from tests.stop.platform_for_tests import (
     InProcessGate,
     jpeg,
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.real
 
 def small_screenshot(pixels: Any) -> bytes:
     """Return a screenshot that contains the picture, small enough to be scanned quickly."""
-    return jpeg(cv2.resize(on_a_page(pixels), (256, 440), interpolation=cv2.INTER_AREA))
+    return jpeg(cv2.resize(place_on_page(pixels), (256, 440), interpolation=cv2.INTER_AREA))
 
 
 def protect_and_upload_screenshot(gate: RunningGate) -> Any:

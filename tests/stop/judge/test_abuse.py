@@ -1,4 +1,4 @@
-"""Abuse of a bank: registering a famous or another person's picture, or a crafted collision."""
+"""Abuse of a bank: registering a famous picture, and uploading a crafted hash collision."""
 
 from collections.abc import Callable
 from typing import Any
@@ -39,10 +39,9 @@ ENCODINGS: dict[str, Callable[[Any], bytes]] = {
 
 @pytest.mark.slow
 @pytest.mark.threat("claim-censors")
-def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
+def test_a_famous_picture_is_held_only_until_a_reviewer_releases_it(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """Registering a famous picture never refuses it; after one review it is no longer held."""
     claim = gate_setup.protect(her_picture).claim
     cases = {
         how: judge_upload(encode(her_picture), gate_setup.platform)
@@ -72,27 +71,27 @@ def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.threat("made-collision")
-def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
+def test_a_crafted_collision_is_held_and_stored_for_the_reviewer(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     collision = craft_collision(other_picture, her_picture)
     apart = distance(fingerprint(picture(collision)), fingerprint(picture(her_picture)))
     assert apart <= PDQ_RADIUS_BITS
-    assert _fine_line_correlation(collision, other_picture) > _fine_line_correlation(
+    assert _correlation_of_fine_lines(collision, other_picture) > _correlation_of_fine_lines(
         collision, cv2.resize(her_picture, collision.shape[1::-1])
     )
     claim = gate_setup.protect(her_picture, parts=False).claim
     decision = judge_upload(png(collision), gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    # Reviewers see the upload, since the gate has no picture of the claim.
+    # Reviewers judge by the upload alone, since the gate has no picture of the claim.
     assert gate_setup.platform.reviews.upload_bytes(decision.case) == png(collision)
     release_case(decision.case, gate_setup.platform)
     assert judge_upload(png(collision), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
     assert (
         gate_setup.platform.bank.claim(claim).disputes == 0
-    )  # it only resembles the registered picture
+    )  # the upload only resembles the claim
 
 
 @pytest.mark.slow
@@ -100,7 +99,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
 def test_collision_with_a_confirmed_claim_is_refused_and_appeal_is_reviewed(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""
+    """The gate compares only hashes, so it cannot distinguish the two pictures."""
     collision = png(craft_collision(other_picture, her_picture))
     claim = gate_setup.protect(her_picture, parts=False).claim
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
@@ -114,7 +113,7 @@ def test_collision_with_a_confirmed_claim_is_refused_and_appeal_is_reviewed(
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
 
 
-def _fine_line_correlation(one: Any, other: Any) -> float:
+def _correlation_of_fine_lines(one: Any, other: Any) -> float:
     """Return the correlation of the fine lines of two pictures, without their shades."""
     fine = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float64) for pixels in (one, other)]
     sharp = [pixels - cv2.GaussianBlur(pixels, (0, 0), 6) for pixels in fine]

@@ -1,4 +1,4 @@
-"""Appeals by an uploader, with the secret that came with the decision."""
+"""Appeals by an uploader, who has the secret that came with the decision."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ from entrenous.stop.upload_record import (
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
-def judge_refused(gate_setup: GateSetup, pixels: Any) -> tuple[Decision, Secret]:
+def refuse_upload(gate_setup: GateSetup, pixels: Any) -> tuple[Decision, Secret]:
     claim = gate_setup.protect(pixels, parts=False).claim
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    return judge(gate_setup, jpeg(pixels))
+    return judge_with_secret(gate_setup, jpeg(pixels))
 
 
-def judge(gate_setup: GateSetup, data: bytes) -> tuple[Decision, Secret]:
+def judge_with_secret(gate_setup: GateSetup, data: bytes) -> tuple[Decision, Secret]:
     decision = judge_upload(data, gate_setup.platform)
     assert decision.secret is not None
     return decision, decision.secret
@@ -39,7 +39,7 @@ def judge(gate_setup: GateSetup, data: bytes) -> tuple[Decision, Secret]:
 def test_appealed_refusal_is_reviewed_with_the_file(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, secret = judge_refused(gate_setup, her_picture)
+    decision, secret = refuse_upload(gate_setup, her_picture)
     assert decision.outcome is Outcome.REFUSE
     submit_appeal(decision.case, secret, jpeg(her_picture), gate_setup.platform)
     review = gate_setup.platform.reviews.next_waiting_upload()
@@ -56,7 +56,7 @@ def test_appealed_refusal_is_reviewed_with_the_file(
 def test_only_the_sha256_of_a_refused_upload_is_kept(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, secret = judge_refused(gate_setup, her_picture)
+    decision, secret = refuse_upload(gate_setup, her_picture)
     stored = gate_setup.platform.reviews.review(decision.case)
     assert stored.bits is None
     with pytest.raises(NoSuchReview):
@@ -67,7 +67,7 @@ def test_only_the_sha256_of_a_refused_upload_is_kept(
 
 
 def test_appeal_with_a_wrong_secret_is_refused(gate_setup: GateSetup, her_picture: Any) -> None:
-    decision, secret = judge_refused(gate_setup, her_picture)
+    decision, secret = refuse_upload(gate_setup, her_picture)
     other = Secret(bytes(16))
     for case, given_secret in ((decision.case, other), ("0000-0000-0000", secret)):
         with pytest.raises(NoSuchReview):
@@ -81,7 +81,7 @@ def test_appeal_does_not_reveal_whether_an_upload_is_held(
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for pixels in (her_picture, other_picture):
-        decision, secret = judge(gate_setup, jpeg(pixels))
+        decision, secret = judge_with_secret(gate_setup, jpeg(pixels))
         before = gate_setup.platform.reviews.review(decision.case)
         submit_appeal(decision.case, secret, b"whatever it is", gate_setup.platform)
         with pytest.raises(AlreadyAppealed):
@@ -93,7 +93,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
-    decision, secret = judge(gate_setup, jpeg(her_picture))
+    decision, secret = judge_with_secret(gate_setup, jpeg(her_picture))
     confirm_case(decision.case, gate_setup.platform)
     submit_appeal(decision.case, secret, jpeg(her_picture), gate_setup.platform)
     assert release_case(decision.case, gate_setup.platform).found is FoundBy.APPEAL
@@ -104,56 +104,59 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(
 def test_upload_released_on_appeal_is_not_refused_again(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """The order of decisions counts, not the clock, which runs backwards here."""
+    """The order of decisions counts, even if the clock is set back in between."""
     claim = gate_setup.protect(her_picture, parts=False).claim
-    confirm_case(judge(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
-    decision, secret = judge(gate_setup, jpeg(her_picture))
+    confirm_case(judge_with_secret(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
+    decision, secret = judge_with_secret(gate_setup, jpeg(her_picture))
     assert decision.outcome is Outcome.REFUSE
     submit_appeal(decision.case, secret, jpeg(her_picture), gate_setup.platform)
     gate_setup.clock.advance(hours=-1)
     release_case(decision.case, gate_setup.platform)
-    for quality in (50, 60):  # and a similar upload
-        assert judge(gate_setup, jpeg(her_picture, quality))[0].outcome is Outcome.LET_THROUGH
+    for quality in (50, 60):  # the same upload, and a similar one
+        assert (
+            judge_with_secret(gate_setup, jpeg(her_picture, quality))[0].outcome
+            is Outcome.LET_THROUGH
+        )
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     gate_setup.protect(other_picture, parts=False)
-    assert judge(gate_setup, jpeg(other_picture))[0].outcome is Outcome.HOLD
+    assert judge_with_secret(gate_setup, jpeg(other_picture))[0].outcome is Outcome.HOLD
 
 
 @pytest.mark.slow
 def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, secret = judge_refused(gate_setup, her_picture)
+    decision, secret = refuse_upload(gate_setup, her_picture)
     submit_appeal(decision.case, secret, None, gate_setup.platform)
     release_case(decision.case, gate_setup.platform)
     assert dry_run(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
-    assert judge(gate_setup, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
+    assert judge_with_secret(gate_setup, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
     assert run_next_deferred_scan(gate_setup.platform)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
-    assert judge(gate_setup, jpeg(her_picture, 51))[0].outcome is Outcome.REFUSE
+    assert judge_with_secret(gate_setup, jpeg(her_picture, 51))[0].outcome is Outcome.REFUSE
 
 
 @pytest.mark.slow
 def test_confirmation_after_a_release_prevails(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture)
-    release_case(judge(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
-    assert judge(gate_setup, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
+    release_case(judge_with_secret(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
+    assert judge_with_secret(gate_setup, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
     gate_setup.clock.advance(minutes=1)
-    gate_setup.protect(her_picture)  # another person's claim, so that the upload is held again
-    case = judge(gate_setup, jpeg(her_picture))[0].case
+    gate_setup.protect(her_picture)  # because of another claim, the upload is held again
+    case = judge_with_secret(gate_setup, jpeg(her_picture))[0].case
     gate_setup.clock.advance(hours=-1)
     confirm_case(case, gate_setup.platform)
-    assert judge(gate_setup, jpeg(her_picture))[0].outcome is Outcome.REFUSE
+    assert judge_with_secret(gate_setup, jpeg(her_picture))[0].outcome is Outcome.REFUSE
 
 
 def test_releasing_a_look_alike_does_not_release_the_picture(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, _ = judge_refused(gate_setup, her_picture)
+    decision, _ = refuse_upload(gate_setup, her_picture)
     bits = gate_setup.platform.bank.whole_picture_hashes_of(decision.matches[0].claim)[0]
-    alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits differ
+    alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 bits differ
     entry = Claim(
         ClaimId("r"), RELEASED_BANK, ClaimState.CONFIRMED, "pdq", 100, gate_setup.clock.now()
     )
     gate_setup.platform.bank.register(Registration(entry, (alike,)))
-    assert judge(gate_setup, jpeg(her_picture))[0].outcome is Outcome.REFUSE
+    assert judge_with_secret(gate_setup, jpeg(her_picture))[0].outcome is Outcome.REFUSE

@@ -1,4 +1,4 @@
-"""Uploads that are let through, held or refused, with real photographs and the real index."""
+"""Decisions to let an upload through, hold it or refuse it, with real photographs and index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,19 +25,19 @@ EDITS: dict[str, Callable[[Any], bytes]] = {
     "mirror": lambda pixels: jpeg(np.fliplr(pixels)),
     "turned 90": lambda pixels: jpeg(np.rot90(pixels)),
     "colours inverted": lambda pixels: png(255 - pixels),
-    "border removed": lambda pixels: jpeg(_bordered(pixels, 40)),
-    "mirror, border removed": lambda pixels: jpeg(_bordered(np.fliplr(pixels), 25)),
+    "border removed": lambda pixels: jpeg(_add_border(pixels, 40)),
+    "mirror, border removed": lambda pixels: jpeg(_add_border(np.fliplr(pixels), 25)),
 }
 
 
-def _bordered(pixels: Any, width: int) -> Any:
+def _add_border(pixels: Any, width: int) -> Any:
     sides = (width, width, width, width)
     return cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=(0, 0, 0))
 
 
 @pytest.mark.threat("claim-censors")
 @pytest.mark.parametrize("how", EDITS)
-def test_an_edited_upload_is_held_and_says_how(
+def test_an_edited_upload_is_held_and_the_match_names_the_edit(
     gate_setup: GateSetup, her_picture: Any, how: str
 ) -> None:
     claim = gate_setup.protect(her_picture, parts=False).claim
@@ -61,7 +61,7 @@ def test_cut_out_is_held_if_windows_were_registered(
     assert [(match.how, match.part) for match in decision.matches] == [("cut-out", True)]
 
 
-def scans_parts(gate_setup: GateSetup, upload: bytes, **limits: int) -> bool:
+def are_parts_scanned(gate_setup: GateSetup, upload: bytes, **limits: int) -> bool:
     """Judge an upload and return whether its parts were scanned before the answer."""
     index = RecordingIndex(gate_setup.platform.index)
     limited = replace(gate_setup.platform.limits, **limits)
@@ -71,7 +71,7 @@ def scans_parts(gate_setup: GateSetup, upload: bytes, **limits: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RecordingIndex:
-    """An index that records whether it was asked for parts."""
+    """An index that records for each look-up whether parts were searched."""
 
     index: IndexStore
     searched_parts: list[bool] = field(default_factory=list)
@@ -91,16 +91,16 @@ def test_second_scan_depends_on_the_bank_alone(
 ) -> None:
     uploads = (jpeg(her_picture), jpeg(other_picture), screenshot_crop(her_picture))
     gate_setup.protect(her_picture, parts=False)
-    assert not any(scans_parts(gate_setup, one) for one in uploads)
+    assert not any(are_parts_scanned(gate_setup, one) for one in uploads)
     gate_setup.protect(her_picture, parts=True)
-    assert all(scans_parts(gate_setup, one) for one in uploads)
+    assert all(are_parts_scanned(gate_setup, one) for one in uploads)
     count = gate_setup.platform.index.part_hash_count()
     for limits, expected in (
         ({"second_look_hashes": count}, True),
         ({"second_look_hashes": count - 1}, False),
         ({"second_look_hashes": count - 1, "slow_looks": 0}, True),
     ):
-        scanned = [scans_parts(gate_setup, one, **limits) for one in uploads]
+        scanned = [are_parts_scanned(gate_setup, one, **limits) for one in uploads]
         assert scanned == [expected] * 3
 
 

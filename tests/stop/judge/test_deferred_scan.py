@@ -1,4 +1,4 @@
-"""The deferred scan: matches that only it finds are held for review."""
+"""Uploads that only the deferred scan matches are held for review."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import DueCounts, FoundBy, Outcome, ReviewState
 from tests.stop.judge.test_decide import RecordingIndex
-from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.judge.test_deferred_views import place_on_page
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, png
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     protection = gate_setup.protect(her_picture, parts=False)
-    page = jpeg(on_a_page(her_picture))
+    page = jpeg(place_on_page(her_picture))
     decision = judge_upload(page, gate_setup.platform, "post 17")
     judge_upload(jpeg(other_picture), gate_setup.platform, "post 18")
     assert decision.outcome is Outcome.LET_THROUGH
@@ -61,7 +61,7 @@ def test_parts_are_scanned_only_if_the_bank_has_some(
     gate_setup.protect(her_picture, parts=parts)
     index = RecordingIndex(gate_setup.platform.index)
     platform = replace(gate_setup.platform, index=index)
-    page = jpeg(on_a_page(her_picture))
+    page = jpeg(place_on_page(her_picture))
     judge_upload(page, gate_setup.platform)
     assert run_next_deferred_scan(platform)
     assert (True in index.searched_parts) is parts
@@ -71,7 +71,7 @@ def test_parts_are_scanned_only_if_the_bank_has_some(
 
 
 def judge_and_scan(gate_setup: GateSetup, pixels: Any) -> str:
-    case = judge_upload(jpeg(on_a_page(pixels)), gate_setup.platform).case
+    case = judge_upload(jpeg(place_on_page(pixels)), gate_setup.platform).case
     assert run_next_deferred_scan(gate_setup.platform)
     return case
 
@@ -83,11 +83,13 @@ def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
     protection = gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
     assert gate_setup.platform.bank.claim(protection.claim).state is ClaimState.WAITING
-    held = judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform)
+    held = judge_upload(jpeg(place_on_page(her_picture)), gate_setup.platform)
     assert held.outcome is Outcome.HOLD
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
-    assert judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform).outcome is Outcome.HOLD
+    assert (
+        judge_upload(jpeg(place_on_page(her_picture)), gate_setup.platform).outcome is Outcome.HOLD
+    )
 
 
 def test_upload_released_after_the_deferred_scan_is_not_held_again(
@@ -97,7 +99,7 @@ def test_upload_released_after_the_deferred_scan_is_not_held_again(
     release_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
     assert (
         gate_setup.platform.bank.claim(protection.claim).disputes == 0
-    )  # it matched only as a part
+    )  # the claim matched only as a part
     judge_and_scan(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     gate_setup.clock.advance(minutes=1)
@@ -162,12 +164,14 @@ def test_deferred_scans_can_be_turned_off(her_picture: Any) -> None:
     assert gate_setup.platform.reviews.count_due_work() == DueCounts()
 
 
-def test_scans_without_room_or_bytes_are_skipped_and_counted(her_picture: Any) -> None:
+def test_scans_beyond_the_limit_or_without_bytes_are_skipped_and_counted(her_picture: Any) -> None:
     gate_setup = GateSetup(limits=GateLimits(slow_looks=1))
     first = decide_upload(jpeg(her_picture), gate_setup.platform)
     store_upload_bytes_if_needed(first, jpeg(her_picture), gate_setup.platform)
     second = decide_upload(jpeg(her_picture), gate_setup.platform)
-    store_upload_bytes_if_needed(second, jpeg(her_picture), gate_setup.platform)  # no room
+    store_upload_bytes_if_needed(
+        second, jpeg(her_picture), gate_setup.platform
+    )  # beyond the limit of one
     decide_upload(jpeg(her_picture), gate_setup.platform)  # the gate is killed here
     assert skip_overdue_deferred_scans(gate_setup.platform) == 0
     gate_setup.clock.advance(seconds=61)
@@ -194,10 +198,10 @@ def test_deferred_scan_is_tried_three_times_if_decoding_fails(
     assert skip_overdue_deferred_scans(gate_setup.platform) == 1
 
 
-def test_hash_is_stored_once_the_deferred_scan_finds_a_match(her_picture: Any) -> None:
+def test_hash_is_stored_after_the_deferred_scan_finds_a_match(her_picture: Any) -> None:
     gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
     gate_setup.protect(her_picture, parts=False)
-    case = judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform, "post 17").case
+    case = judge_upload(jpeg(place_on_page(her_picture)), gate_setup.platform, "post 17").case
     delete_expired_upload_data(gate_setup.platform)
     before = gate_setup.platform.reviews.review(case)
     assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
@@ -206,13 +210,14 @@ def test_hash_is_stored_once_the_deferred_scan_finds_a_match(her_picture: Any) -
     assert after.bits is not None
     assert after.upload_sha256 is not None
     confirm_case(case, gate_setup.platform)
-    assert judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform).outcome is Outcome.HOLD
+    assert (
+        judge_upload(jpeg(place_on_page(her_picture)), gate_setup.platform).outcome is Outcome.HOLD
+    )
 
 
-def test_answers_write_equally_much_with_and_without_a_deferred_scan(
+def test_one_row_without_bytes_is_written_before_every_answer(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the answer, one row without bytes is written; the bytes follow later."""
     gate_setup.protect(her_picture, parts=False)
     written = list[bytes | None]()
     record = ReviewQueue.record_upload
@@ -228,11 +233,11 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     assert gate_setup.platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_no_scan_is_given_up_while_the_clock_is_ahead(
+def test_no_scan_is_skipped_while_the_clock_is_ahead(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
-    judge_upload(jpeg(on_a_page(her_picture)), gate_setup.platform)
+    judge_upload(jpeg(place_on_page(her_picture)), gate_setup.platform)
     record_clock(gate_setup.platform)
     gate_setup.clock.advance(days=400)
     record_clock(gate_setup.platform)

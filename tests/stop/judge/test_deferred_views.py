@@ -1,4 +1,4 @@
-"""The deferred scan finds edits that the first scan misses, as parts, and describes them."""
+"""The deferred scan finds edited pictures that the first scan misses, and describes the edits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ def her_picture() -> Any:
     return skimage.data.astronaut()
 
 
-def on_a_page(pixels: Any) -> Any:
+def place_on_page(pixels: Any) -> Any:
     page = np.full((1_100, 640, 3), 245, dtype=np.uint8)
     page[300 : 300 + 600, 20:620] = cv2.resize(pixels, (600, 600))
     for row in (80, 140, 960, 1_040):
@@ -35,13 +35,13 @@ def on_a_page(pixels: Any) -> Any:
     return page
 
 
-def in_a_collage(pixels: Any) -> Any:
+def make_collage(pixels: Any) -> Any:
     others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
     cells = [cv2.resize(one, (300, 300)) for one in (*others, pixels)]
     return np.vstack([np.hstack(cells[:2]), np.hstack(cells[2:])])
 
 
-def written_over(pixels: Any) -> Any:
+def write_text_over(pixels: Any) -> Any:
     out = pixels.copy()
     for row in (60, 490):
         cv2.putText(out, "SOME WORDS", (30, row), cv2.FONT_HERSHEY_DUPLEX, 2.2, (0, 0, 0), 14)
@@ -49,31 +49,31 @@ def written_over(pixels: Any) -> Any:
     return out
 
 
-def turned_and_cut(pixels: Any) -> Any:
+def rotate_and_crop(pixels: Any) -> Any:
     matrix = cv2.getRotationMatrix2D((256, 256), 6.0, 1.0)
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[50:462, 50:462])
 
 
-def turned_a_little(pixels: Any) -> Any:
+def rotate_slightly(pixels: Any) -> Any:
     matrix = cv2.getRotationMatrix2D((256, 256), 2.0, 1.0)
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[18:494, 18:494])
 
 
-def cut_out(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # a window of the grid, so that no other edit matches better
+def crop_to_window(pixels: Any) -> Any:
+    return pixels[43:427, 85:]  # a window of the grid, so no other edit matches better
 
 
-def narrow_cut(pixels: Any) -> Any:
+def crop_two_edges(pixels: Any) -> Any:
     return pixels[15:, 20:]
 
 
-def wide_cut(pixels: Any) -> Any:
-    """Cut off a tenth of the height and of the width."""
+def crop_all_edges(pixels: Any) -> Any:
+    """Cut a tenth off the height and the width, at all four edges."""
     return pixels[20:481, 40:501]
 
 
-def release_of(upload: Picture, gate_setup: GateSetup) -> Registration:
-    """Return what a release of the upload registers in the bank "released"."""
+def release_registration(upload: Picture, gate_setup: GateSetup) -> Registration:
+    """Return the registration that a release of the upload makes in the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
         bank=RELEASED_BANK,
@@ -85,41 +85,41 @@ def release_of(upload: Picture, gate_setup: GateSetup) -> Registration:
     return Registration(claim, (fingerprint(upload).bits,))
 
 
-WITH_WINDOWS: dict[str, Callable[[Any], Any]] = {
-    "cut-out": cut_out,
-    "partly covered": written_over,
-    "turned a little, cut-out": turned_and_cut,
-    "in a larger picture": lambda pixels: on_a_page(cut_out(pixels)),
+EDITS_FOUND_BY_WINDOWS: dict[str, Callable[[Any], Any]] = {
+    "cut-out": crop_to_window,
+    "partly covered": write_text_over,
+    "turned a little, cut-out": rotate_and_crop,
+    "in a larger picture": lambda pixels: place_on_page(crop_to_window(pixels)),
 }
-WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
-    "in a larger picture": on_a_page,
-    "mirror, in a larger picture": lambda pixels: in_a_collage(np.fliplr(pixels)),
-    "edges cut off": narrow_cut,
-    "mirror, edges cut off": lambda pixels: np.fliplr(wide_cut(pixels)),
-    "written over": written_over,
-    "turned a little": turned_a_little,
+EDITS_FOUND_WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
+    "in a larger picture": place_on_page,
+    "mirror, in a larger picture": lambda pixels: make_collage(np.fliplr(pixels)),
+    "edges cut off": crop_two_edges,
+    "mirror, edges cut off": lambda pixels: np.fliplr(crop_all_edges(pixels)),
+    "written over": write_text_over,
+    "turned a little": rotate_slightly,
 }
 
 
-@pytest.mark.parametrize("how", WITH_WINDOWS)
+@pytest.mark.parametrize("how", EDITS_FOUND_BY_WINDOWS)
 def test_edited_pictures_are_found_by_windows(
     gate_setup: GateSetup, her_picture: Any, how: str
 ) -> None:
     claim = gate_setup.protect(her_picture).claim
-    upload = picture(WITH_WINDOWS[how](her_picture))
+    upload = picture(EDITS_FOUND_BY_WINDOWS[how](her_picture))
     assert not list(find_hits(hash_whole_picture(upload).whole, gate_setup.platform, part=False))
     ((match, _),) = best_deferred_hits(upload, gate_setup.platform)
     assert (match.claim, match.part) == (claim, True)
     assert match.how.startswith(how)
 
 
-@pytest.mark.parametrize("how", WITHOUT_WINDOWS)
+@pytest.mark.parametrize("how", EDITS_FOUND_WITHOUT_WINDOWS)
 def test_edited_pictures_are_found_without_windows(
     gate_setup: GateSetup, her_picture: Any, how: str
 ) -> None:
     claim = gate_setup.protect(her_picture, parts=False).claim
     ((match, _),) = best_deferred_hits(
-        picture(WITHOUT_WINDOWS[how](her_picture)), gate_setup.platform
+        picture(EDITS_FOUND_WITHOUT_WINDOWS[how](her_picture)), gate_setup.platform
     )
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
@@ -128,7 +128,7 @@ def test_unrelated_picture_is_not_found_by_the_deferred_scan(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture)
-    for pixels in (skimage.data.coffee(), on_a_page(skimage.data.rocket())):
+    for pixels in (skimage.data.coffee(), place_on_page(skimage.data.rocket())):
         assert best_deferred_hits(picture(pixels), gate_setup.platform) == []
 
 
@@ -136,40 +136,42 @@ def test_released_tile_of_a_collage_releases_no_other_tile(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture)
-    gate_setup.platform.bank.register(release_of(picture(skimage.data.coffee()), gate_setup))
-    hits = best_deferred_hits(picture(in_a_collage(her_picture)), gate_setup.platform)
+    gate_setup.platform.bank.register(
+        release_registration(picture(skimage.data.coffee()), gate_setup)
+    )
+    hits = best_deferred_hits(picture(make_collage(her_picture)), gate_setup.platform)
     assert [claim.bank for _, claim in hits if claim.bank == RELEASED_BANK] == []
     assert len(hits) == 1
 
 
-def view_part_flags(upload: Picture, *, has_parts: bool) -> list[bool]:
+def part_flags_of_views(upload: Picture, *, has_parts: bool) -> list[bool]:
     return [batch.part for batch in views_for_deferred_scan(upload, lambda: has_parts)]
 
 
 def test_no_views_of_parts_are_made_if_the_bank_has_none(her_picture: Any) -> None:
-    upload = picture(on_a_page(her_picture))
-    without = view_part_flags(upload, has_parts=False)
-    every = view_part_flags(upload, has_parts=True)
+    upload = picture(place_on_page(her_picture))
+    without = part_flags_of_views(upload, has_parts=False)
+    every = part_flags_of_views(upload, has_parts=True)
     assert without == [part for part in every if not part] != []
     assert any(every)
 
 
-def test_index_is_asked_for_parts_after_it_caught_up(
+def test_parts_registered_before_the_first_look_up_are_found(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """Before its first look-up, an index reports no parts."""
+    """Before its first look-up, an index still reports no parts."""
     claim = gate_setup.protect(her_picture).claim
     assert gate_setup.platform.index.part_hash_count() == 0
-    ((match, _),) = best_deferred_hits(picture(written_over(her_picture)), gate_setup.platform)
+    ((match, _),) = best_deferred_hits(picture(write_text_over(her_picture)), gate_setup.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 
 
 def test_number_of_deferred_views_is_bounded(her_picture: Any) -> None:
-    framed = np.pad(on_a_page(her_picture), ((30, 30), (30, 30), (0, 0)))
-    nested = written_over(her_picture)
+    framed = np.pad(place_on_page(her_picture), ((30, 30), (30, 30), (0, 0)))
+    nested = write_text_over(her_picture)
     for level in (0, 255, 100):
         nested = np.pad(nested, ((9, 9), (9, 9), (0, 0)), constant_values=level)
-    for pixels in (her_picture, framed, nested, in_a_collage(her_picture)):
+    for pixels in (her_picture, framed, nested, make_collage(her_picture)):
         batches = list(views_for_deferred_scan(picture(pixels)))
         assert sum(len(one.views) for one in batches if not one.part) <= 11_668
         assert sum(len(one.views) for one in batches if one.part) <= 26_000

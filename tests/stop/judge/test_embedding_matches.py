@@ -1,4 +1,4 @@
-"""Look-alikes of claims with an embedding match as parts, if the gate has a network."""
+"""If the gate has an embedding network, look-alikes of registered pictures match as parts."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ from tests.stop.platform_for_tests import GateSetup, InProcessGate, picture
 
 pytestmark = pytest.mark.slow
 
-AGREED = Consent(adult=True, parts=False, embedding=True)
+CONSENT_WITH_EMBEDDING = Consent(adult=True, parts=False, embedding=True)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def other_picture() -> Any:
 
 @pytest.fixture
 def gate_setup(gate_setup: GateSetup) -> GateSetup:
-    """Give the platform and the device an embedding network."""
+    """Return a platform and a device that both have an embedding network."""
     comparison = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(gate_setup.bank))
     gate_setup.platform = replace(gate_setup.platform, embedding_comparison=comparison)
     gate_setup.gate = InProcessGate(gate_setup.platform)
@@ -56,7 +56,9 @@ def gate_setup(gate_setup: GateSetup) -> GateSetup:
     return gate_setup
 
 
-def register(pixels: Any, gate_setup: GateSetup, consent: Consent = AGREED) -> Protection:
+def register_picture(
+    pixels: Any, gate_setup: GateSetup, consent: Consent = CONSENT_WITH_EMBEDDING
+) -> Protection:
     return register_fingerprints(
         fingerprint_picture(picture(pixels), consent, gate_setup.device),
         gate_setup.gate,
@@ -64,23 +66,23 @@ def register(pixels: Any, gate_setup: GateSetup, consent: Consent = AGREED) -> P
     )
 
 
-def lit_by(other: Any, pixels: Any) -> Any:
-    """Combine one picture's fine structure with another's light, which changes any hash."""
-    light = cv2.GaussianBlur(cv2.resize(other, pixels.shape[1::-1]), (0, 0), 20.0)
+def relight(pixels: Any, light_source: Any) -> Any:
+    """Return ``pixels`` with the light of another picture, which changes every hash."""
+    light = cv2.GaussianBlur(cv2.resize(light_source, pixels.shape[1::-1]), (0, 0), 20.0)
     fine = pixels - cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 20.0)
     return np.clip(light + fine, 0, 255).astype(np.uint8)
 
 
-def comparison_of(gate_setup: GateSetup) -> EmbeddingComparison:
+def embedding_comparison_of(gate_setup: GateSetup) -> EmbeddingComparison:
     assert gate_setup.platform.embedding_comparison is not None
     return gate_setup.platform.embedding_comparison
 
 
 def test_look_alike_upload_is_found_as_a_part(gate_setup: GateSetup, her_picture: Any) -> None:
-    protection = register(her_picture, gate_setup)
+    protection = register_picture(her_picture, gate_setup)
     upload = picture(cv2.resize(her_picture, (300, 400)))
     ((entry, (match, claim)), *_) = find_lookalike_hits(
-        upload, comparison_of(gate_setup), gate_setup.bank
+        upload, embedding_comparison_of(gate_setup), gate_setup.bank
     )
     assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
     assert match.distance < 40
@@ -101,8 +103,8 @@ def test_flat_squares_need_a_higher_cosine() -> None:
 def test_deferred_scan_finds_a_look_alike(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    protection = register(her_picture, gate_setup)
-    upload = picture(lit_by(other_picture, her_picture))
+    protection = register_picture(her_picture, gate_setup)
+    upload = picture(relight(her_picture, other_picture))
     plain = replace(gate_setup.platform, embedding_comparison=None)
     assert best_deferred_hits(upload, plain) == []
     ((match, _),) = best_deferred_hits(upload, gate_setup.platform)
@@ -112,19 +114,21 @@ def test_deferred_scan_finds_a_look_alike(
 def test_look_alike_within_a_larger_picture_is_found(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    protection = register(her_picture, gate_setup)
+    protection = register_picture(her_picture, gate_setup)
     tiles = [cv2.resize(one, (300, 300)) for one in (other_picture, her_picture)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
-    found = find_lookalike_hits(upload, comparison_of(gate_setup), gate_setup.bank)
+    found = find_lookalike_hits(upload, embedding_comparison_of(gate_setup), gate_setup.bank)
     assert {match.claim for _, (match, _) in found} == {protection.claim}
 
 
 def test_unrelated_picture_is_no_look_alike(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    register(her_picture, gate_setup)
+    register_picture(her_picture, gate_setup)
     assert (
-        find_lookalike_hits(picture(other_picture), comparison_of(gate_setup), gate_setup.bank)
+        find_lookalike_hits(
+            picture(other_picture), embedding_comparison_of(gate_setup), gate_setup.bank
+        )
         == []
     )
 
@@ -136,18 +140,20 @@ def test_network_is_not_run_if_no_embedding_is_registered(
         def embed(self, _squares: Any) -> Any:
             raise AssertionError
 
-    register(her_picture, gate_setup, replace(AGREED, embedding=False))
-    comparison = replace(comparison_of(gate_setup), embedder=UnusedEmbedder())
+    register_picture(her_picture, gate_setup, replace(CONSENT_WITH_EMBEDDING, embedding=False))
+    comparison = replace(embedding_comparison_of(gate_setup), embedder=UnusedEmbedder())
     assert find_lookalike_hits(picture(her_picture), comparison, gate_setup.bank) == []
 
 
-def test_claim_without_embedding_is_not_found_by_that_of_another(
+def test_claim_without_embedding_is_not_found_by_another_claim_s_embedding(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """Both have the same hash."""
-    agreed = register(her_picture, gate_setup)
-    register(her_picture, gate_setup, replace(AGREED, embedding=False))
-    found = find_lookalike_hits(picture(her_picture), comparison_of(gate_setup), gate_setup.bank)
+    """Both claims have the same hash."""
+    agreed = register_picture(her_picture, gate_setup)
+    register_picture(her_picture, gate_setup, replace(CONSENT_WITH_EMBEDDING, embedding=False))
+    found = find_lookalike_hits(
+        picture(her_picture), embedding_comparison_of(gate_setup), gate_setup.bank
+    )
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
@@ -155,53 +161,62 @@ def test_claim_without_embedding_is_not_found_by_that_of_another(
 def test_inactive_claim_is_not_found_by_its_embedding(
     gate_setup: GateSetup, her_picture: Any, event: ClaimEvent
 ) -> None:
-    gate_setup.bank.apply_event(register(her_picture, gate_setup).claim, event)
+    gate_setup.bank.apply_event(register_picture(her_picture, gate_setup).claim, event)
     assert (
-        find_lookalike_hits(picture(her_picture), comparison_of(gate_setup), gate_setup.bank) == []
+        find_lookalike_hits(
+            picture(her_picture), embedding_comparison_of(gate_setup), gate_setup.bank
+        )
+        == []
     )
 
 
-def test_nothing_is_sent_to_a_gate_that_compares_none(
+def test_nothing_is_sent_to_a_gate_that_compares_no_embeddings(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.gate = InProcessGate(replace(gate_setup.platform, embedding_comparison=None))
     with pytest.raises(PlatformTakesNoEmbedding, match="without --embedding"):
-        register(her_picture, gate_setup)
+        register_picture(her_picture, gate_setup)
     assert gate_setup.gate.sent_requests == []
 
 
 def test_gate_stores_no_embedding_that_it_does_not_compare(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The device does not ask first; the rest of its claim is stored."""
-    fingerprints = fingerprint_picture(picture(her_picture), AGREED, gate_setup.device)
+    """The gate wrongly names another model to the device; the rest of the claim is stored."""
+    fingerprints = fingerprint_picture(
+        picture(her_picture), CONSENT_WITH_EMBEDDING, gate_setup.device
+    )
     assert fingerprints.embedding is not None
-    other = replace(
+    other_model = replace(
         fingerprints, embedding=Embedding(fingerprints.embedding.numbers, "another-network")
     )
 
-    class ChangedGate(InProcessGate):
+    class GateWithAnotherModel(InProcessGate):
         def accepted_embedding_model(self) -> str | None:
             return "another-network"
 
-    protection = register_fingerprints(other, ChangedGate(gate_setup.platform), gate_setup.device)
+    protection = register_fingerprints(
+        other_model, GateWithAnotherModel(gate_setup.platform), gate_setup.device
+    )
     assert gate_setup.bank.embedding_count() == 0
     assert gate_setup.bank.whole_picture_hashes_of(protection.claim) == (fingerprints.whole.bits,)
 
 
-def test_a_device_without_a_network_makes_none(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_a_device_without_a_network_makes_no_embedding(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     device: Device = replace(gate_setup.device, embedder=None)
     with pytest.raises(EmbeddingModelMissing, match=r"Python 3\.12"):
-        fingerprint_picture(picture(her_picture), AGREED, device)
+        fingerprint_picture(picture(her_picture), CONSENT_WITH_EMBEDDING, device)
     assert (
         fingerprint_picture(
-            picture(her_picture), replace(AGREED, embedding=False), device
+            picture(her_picture), replace(CONSENT_WITH_EMBEDDING, embedding=False), device
         ).embedding
         is None
     )
 
 
-def test_gate_names_the_network_that_it_uses(gate_setup: GateSetup) -> None:
+def test_gate_names_the_embedding_model_that_it_uses(gate_setup: GateSetup) -> None:
     assert accepted_embedding_model(gate_setup.platform) == EMBEDDING_MODEL
     assert accepted_embedding_model(replace(gate_setup.platform, embedding_comparison=None)) is None
 

@@ -1,4 +1,4 @@
-"""Messages between a gate and a judge are read back unchanged."""
+"""Messages between a gate and a judge process are decoded unchanged."""
 
 import io
 
@@ -23,14 +23,14 @@ from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
 
 outcomes = st.sampled_from(Outcome)
-words = st.text(st.characters(codec="utf-8"), max_size=20)
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
 matches = st.builds(
-    Match, words.map(BankName), words.map(ClaimId), st.integers(0, 31), words, st.booleans()
+    Match, texts.map(BankName), texts.map(ClaimId), st.integers(0, 31), texts, st.booleans()
 )
 decisions = st.builds(
     Decision,
     outcomes,
-    words,
+    texts,
     st.lists(matches, max_size=3).map(tuple),
     st.none() | outcomes,
     st.none() | st.binary(min_size=1, max_size=16).map(Secret),
@@ -44,8 +44,8 @@ def decode_answer(answer: bytes) -> Decision:
     return decode_decision_or_raise(answer[ANSWER_LENGTH_STRUCT.size :])
 
 
-@given(st.binary(max_size=300), words, st.sampled_from(PublishedAnyway))
-def test_request_is_read_back_until_the_end_of_input(
+@given(st.binary(max_size=300), texts, st.sampled_from(PublishedAnyway))
+def test_request_is_decoded_until_the_end_of_input(
     upload: bytes, reference: str, publishes: PublishedAnyway
 ) -> None:
     request = b"".join(encode_judge_request(upload, reference, publishes))
@@ -56,10 +56,10 @@ def test_request_is_read_back_until_the_end_of_input(
 
 
 @given(decisions)
-def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
+def test_decision_is_decoded_with_its_secret(decision: Decision) -> None:
     found = decode_answer(decide_and_encode_answer(lambda: decision))
     assert found == decision
-    assert found.secret == decision.secret  # not part of the comparison of decisions
+    assert found.secret == decision.secret  # decisions are compared without their secrets
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
         BankUnreachable(why="the disk is full"),
     ],
 )
-def test_error_is_read_back_as_the_same_error(failure: EntrenousError) -> None:
+def test_error_is_decoded_as_the_same_error(failure: EntrenousError) -> None:
     def raise_failure() -> Decision:
         raise failure
 
@@ -88,6 +88,6 @@ def test_only_the_type_of_a_bug_is_sent() -> None:
     assert str(raised.value) == "KeyError"
 
 
-def test_unknown_error_is_read_as_a_bug() -> None:
+def test_unknown_error_is_decoded_as_a_bug() -> None:
     with pytest.raises(JudgeFailed):
         decode_decision_or_raise(b'{"failure":"NoSuchFailure","facts":{}}')

@@ -1,4 +1,4 @@
-"""Judges are real processes: they start on demand, are replaced, and end with the gate."""
+"""Judge processes start on demand, are replaced if they fail, and end with the gate."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from entrenous.stop.upload_record import Outcome
 pytestmark = pytest.mark.real
 
 # A judge that raises, hangs or exits if the upload says so, and refuses every other upload.
-JUDGE = """
+JUDGE_PROGRAM = """
 import os, sys, time
 from functools import partial
 from entrenous.stop.judge.judge_pool import (
@@ -43,8 +43,8 @@ def decide(upload, reference, publishes):
 out = sys.stdout.buffer
 out.write(READY_MESSAGE)
 out.flush()
-while (asked := read_judge_request(sys.stdin.buffer.read)) is not None:
-    out.write(decide_and_encode_answer(partial(decide, *asked)))
+while (request := read_judge_request(sys.stdin.buffer.read)) is not None:
+    out.write(decide_and_encode_answer(partial(decide, *request)))
     out.flush()
 """
 
@@ -54,16 +54,16 @@ def pid_file(tmp_path: Path) -> Path:
     return tmp_path / "pids"
 
 
-def judge_pool_of(pid_file: Path, judges_max: int) -> JudgePool:
-    return JudgePool([sys.executable, "-c", JUDGE, str(pid_file)], judges_max)
+def new_judge_pool(pid_file: Path, judges_max: int) -> JudgePool:
+    return JudgePool([sys.executable, "-c", JUDGE_PROGRAM, str(pid_file)], judges_max)
 
 
-def pids(pid_file: Path) -> list[int]:
+def started_pids(pid_file: Path) -> list[int]:
     return [int(line) for line in pid_file.read_text().split()] if pid_file.exists() else []
 
 
-def alive(pid_file: Path) -> Iterator[int]:
-    for pid in pids(pid_file):
+def living_pids(pid_file: Path) -> Iterator[int]:
+    for pid in started_pids(pid_file):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -72,7 +72,7 @@ def alive(pid_file: Path) -> Iterator[int]:
 
 
 async def decide_when_ready(judges: JudgePool, reference: str = "post") -> str:
-    """Ask until a judge answers; return its case number."""
+    """Request a decision until a judge answers; return the case number."""
     async with asyncio.timeout(60):
         while True:
             judges.start_missing()
@@ -89,24 +89,26 @@ async def wait_until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def run(pid_file: Path, judges_max: int, scenario: Callable[[JudgePool], Awaitable[None]]) -> None:
-    async def inside() -> None:
-        async with judge_pool_of(pid_file, judges_max) as judges:
+def run_scenario(
+    pid_file: Path, judges_max: int, scenario: Callable[[JudgePool], Awaitable[None]]
+) -> None:
+    async def run_in_event_loop() -> None:
+        async with new_judge_pool(pid_file, judges_max) as judges:
             await scenario(judges)
 
-    asyncio.run(inside())
+    asyncio.run(run_in_event_loop())
 
 
 def test_judges_run_only_from_first_need_to_the_end(pid_file: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         assert await judges.decide(b"x", "") is None
-        assert not pids(pid_file)
+        assert not started_pids(pid_file)
         assert await decide_when_ready(judges, "post 17") == "post 17 70000"
-        await wait_until(lambda: len(pids(pid_file)) == 2)
-        assert len(list(alive(pid_file))) == 2
+        await wait_until(lambda: len(started_pids(pid_file)) == 2)
+        assert len(list(living_pids(pid_file))) == 2
 
-    run(pid_file, 2, scenario)
-    assert not list(alive(pid_file))
+    run_scenario(pid_file, 2, scenario)
+    assert not list(living_pids(pid_file))
 
 
 def test_judge_error_is_raised_and_the_judge_continues(pid_file: Path) -> None:
@@ -116,12 +118,12 @@ def test_judge_error_is_raised_and_the_judge_continues(pid_file: Path) -> None:
             await judges.decide(b"raise", "")
         assert await judges.decide(b"x", "next") is not None
 
-    run(pid_file, 1, scenario)
-    assert len(pids(pid_file)) == 1
+    run_scenario(pid_file, 1, scenario)
+    assert len(started_pids(pid_file)) == 1
 
 
 @pytest.mark.parametrize("how", ["end", "hang"])
-def test_unresponsive_judge_is_replaced(
+def test_judge_that_exits_or_hangs_is_replaced(
     pid_file: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(judge_pool, "_RESTART_PAUSE_S", 0.0)
@@ -135,32 +137,32 @@ def test_unresponsive_judge_is_replaced(
         assert await judges.decide(b"x", "") is None
         await decide_when_ready(judges)
 
-    run(pid_file, 1, scenario)
-    assert len(pids(pid_file)) == 2
-    assert not list(alive(pid_file))
+    run_scenario(pid_file, 1, scenario)
+    assert len(started_pids(pid_file)) == 2
+    assert not list(living_pids(pid_file))
 
 
 def test_idle_judge_that_was_killed_fails_no_upload(pid_file: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         await decide_when_ready(judges)
-        os.kill(pids(pid_file)[0], signal.SIGKILL)
-        await wait_until(lambda: not list(alive(pid_file)))
+        os.kill(started_pids(pid_file)[0], signal.SIGKILL)
+        await wait_until(lambda: not list(living_pids(pid_file)))
         (judge,) = judges._idle
         # The event loop notices the exit a little later.
         await wait_until(lambda: judge.returncode is not None)
         assert await judges.decide(b"x", "") is None
 
-    run(pid_file, 1, scenario)
+    run_scenario(pid_file, 1, scenario)
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("new_event_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
-    loop: Callable[[], asyncio.AbstractEventLoop],
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     """The gate may notice that a killed judge's pipe is closed before it notices the exit."""
     judge = "import time; print('R', end='', flush=True); time.sleep(600)"
 
-    async def inside() -> None:
+    async def run_in_event_loop() -> None:
         async with JudgePool([sys.executable, "-c", judge], 1) as judges:
             judges.start_missing()
             await wait_until(lambda: bool(judges._idle))
@@ -171,12 +173,12 @@ def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
             with pytest.raises(GateBusy):
                 await judges.decide(b"x", "")
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(inside())
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(run_in_event_loop())
 
 
 def test_cancelled_upload_ends_its_judge(pid_file: Path) -> None:
-    """Otherwise the next upload would get its answer."""
+    """The next upload must not get the answer of the cancelled one."""
 
     async def scenario(judges: JudgePool) -> None:
         await decide_when_ready(judges)
@@ -187,7 +189,7 @@ def test_cancelled_upload_ends_its_judge(pid_file: Path) -> None:
             await task
         assert await judges.decide(b"x", "") is None
 
-    run(pid_file, 1, scenario)
+    run_scenario(pid_file, 1, scenario)
 
 
 def test_judge_that_fails_to_start_is_not_retried_at_once(pid_file: Path) -> None:
@@ -197,7 +199,7 @@ def test_judge_that_fails_to_start_is_not_retried_at_once(pid_file: Path) -> Non
             await asyncio.sleep(0.05)
         assert await judges.decide(b"x", "") is None
 
-    async def inside() -> None:
+    async def run_in_event_loop() -> None:
         count = f"open({str(pid_file)!r}, 'a').write('1\\n')"
         async with JudgePool([sys.executable, "-c", count], 1) as judges:
             judges.start_missing()
@@ -206,7 +208,7 @@ def test_judge_that_fails_to_start_is_not_retried_at_once(pid_file: Path) -> Non
         async with JudgePool([str(pid_file / "is no program")], 2) as judges:
             await scenario(judges)
 
-    asyncio.run(inside())
+    asyncio.run(run_in_event_loop())
     assert pid_file.read_text() == "1\n"
 
 
@@ -220,8 +222,8 @@ def test_judges_end_with_a_killed_gate(pid_file: Path) -> None:
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
-    program = [sys.executable, "-c", gate, sys.executable, "-c", JUDGE, str(pid_file)]
+    program = [sys.executable, "-c", gate, sys.executable, "-c", JUDGE_PROGRAM, str(pid_file)]
     with subprocess.Popen(program) as process:
-        asyncio.run(wait_until(lambda: len(pids(pid_file)) == 2))
+        asyncio.run(wait_until(lambda: len(started_pids(pid_file)) == 2))
         process.kill()
-    asyncio.run(wait_until(lambda: not list(alive(pid_file))))
+    asyncio.run(wait_until(lambda: not list(living_pids(pid_file))))

@@ -41,7 +41,7 @@ EDITS = {
 }
 
 
-def protect(gate_setup: GateSetup, pixels: Any) -> Any:
+def protect_and_look_back(gate_setup: GateSetup, pixels: Any) -> Any:
     """Register a picture and look back for it, as the gate does after its answer."""
     protection = gate_setup.protect(pixels, parts=False)
     look_back([protection.claim], gate_setup.platform)
@@ -54,14 +54,14 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
 ) -> None:
     case = judge_upload(EDITS[how](her_picture), gate_setup.platform, "post 17").case
     judge_upload(jpeg(other_picture), gate_setup.platform, "post 18")
-    claim = protect(gate_setup, her_picture).claim
+    claim = protect_and_look_back(gate_setup, her_picture).claim
     review = gate_setup.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     (match,) = review.decision.matches
     assert (match.bank, match.claim) == (PEOPLE_BANK, claim)
     assert match.distance <= 31
-    if "turned" not in how or how == "turned 180":  # two orientations may be equally near
+    if "turned" not in how or how == "turned 180":  # otherwise two orientations may be equally near
         assert match.how == how
     assert gate_setup.platform.reviews.count_waiting_items() == 1
 
@@ -70,11 +70,13 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert confirm_case(case, gate_setup.platform).reference == "post 17"
     stored = gate_setup.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.reference) == (ReviewState.CONFIRMED, None, "post 17")
-    gate_setup.clock.moment += PUBLISHED_LISTING_PERIOD  # until then it is listed for removal
+    gate_setup.clock.moment += (
+        PUBLISHED_LISTING_PERIOD  # the upload is listed for removal until then
+    )
     delete_expired_upload_data(gate_setup.platform)
     assert gate_setup.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
@@ -84,7 +86,7 @@ def test_upload_released_after_a_look_back_is_not_held_again(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
-    claim = protect(gate_setup, her_picture).claim
+    claim = protect_and_look_back(gate_setup, her_picture).claim
     release_case(case, gate_setup.platform)
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert look_back([claim], gate_setup.platform) == 0
@@ -95,16 +97,16 @@ def test_upload_released_after_a_look_back_is_not_held_again(
 def test_claim_after_a_release_is_reviewed_again(
     gate_setup: GateSetup, her_picture: Any, found: str
 ) -> None:
-    """Otherwise a publisher could claim a picture first, have it released, and keep it online."""
+    """A publisher must not keep a picture online by claiming it first and having it released."""
     if found == "late":
         case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
-        protect(gate_setup, her_picture)
+        protect_and_look_back(gate_setup, her_picture)
     else:
         gate_setup.protect(her_picture, parts=False)
         case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
     release_case(case, gate_setup.platform)
     gate_setup.clock.advance(days=1)
-    second = protect(gate_setup, her_picture)
+    second = protect_and_look_back(gate_setup, her_picture)
     review = gate_setup.platform.reviews.review(case)
     assert (review.state, review.found) == (ReviewState.WAITING, FoundBy.LOOK_BACK)
     assert ([one.claim for one in review.decision.matches], review.reference) == (
@@ -113,21 +115,21 @@ def test_claim_after_a_release_is_reviewed_again(
     )
     withdraw_protection(second, gate_setup.gate, gate_setup.device)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 1
     confirm_case(case, gate_setup.platform)
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
 
 
-def test_released_upload_is_kept_for_a_time_only(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_hash_of_a_released_upload_expires(gate_setup: GateSetup, her_picture: Any) -> None:
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     release_case(case, gate_setup.platform)
     gate_setup.clock.advance(days=31)
     delete_expired_upload_data(gate_setup.platform)
     stored = gate_setup.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.upload_sha256) == (ReviewState.RELEASED, None, None)
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
@@ -137,16 +139,16 @@ def test_withdrawal_closes_a_look_back_match_and_the_next_claim_finds_it(
 ) -> None:
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
     before = gate_setup.platform.reviews.review(case)
-    withdraw_protection(protect(gate_setup, her_picture), gate_setup.gate, gate_setup.device)
+    withdraw_protection(
+        protect_and_look_back(gate_setup, her_picture), gate_setup.gate, gate_setup.device
+    )
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     assert gate_setup.platform.reviews.review(case) == before
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
-def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(
-    gate_setup: GateSetup, her_picture: Any
-) -> None:
+def test_hashes_of_accepted_uploads_expire(gate_setup: GateSetup, her_picture: Any) -> None:
     judge_upload(jpeg(her_picture), gate_setup.platform)
     gate_setup.clock.advance(days=29)
     delete_expired_upload_data(gate_setup.platform)
@@ -154,7 +156,7 @@ def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(
     gate_setup.clock.advance(days=2)
     delete_expired_upload_data(gate_setup.platform)
     assert gate_setup.platform.reviews.stored_picture_hashes(0, 9) == ()
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
@@ -162,7 +164,7 @@ def test_look_back_finds_nothing_if_no_hashes_are_kept(her_picture: Any) -> None
     gate_setup = GateSetup(limits=GateLimits(look_back_days=0))
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     assert gate_setup.platform.reviews.review(case).bits is None
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
@@ -171,11 +173,11 @@ def test_look_back_skips_claims_of_shadow_or_permissive_banks(
 ) -> None:
     judge_upload(jpeg(her_picture), gate_setup.platform)
     set_policy(PEOPLE_BANK, PolicyChange(shadow=True), gate_setup.platform)
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     set_policy(
         PEOPLE_BANK, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), gate_setup.platform
     )
-    claim = protect(gate_setup, her_picture).claim
+    claim = protect_and_look_back(gate_setup, her_picture).claim
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     confirmed = gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([confirmed.id], gate_setup.platform) == 1
@@ -192,10 +194,10 @@ def test_look_back_for_two_claims_gives_two_matches_of_one_case(
     assert {match.claim for match in review.decision.matches} == set(claims)
 
 
-def test_look_back_left_by_a_killed_gate_is_done_later(
+def test_look_back_that_a_killed_gate_left_is_made_later(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The gate is killed after it answered the claim, and another one makes the look-back."""
+    """The gate is killed after answering the claim, and another gate makes the look-back."""
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     claim = gate_setup.protect(her_picture, parts=False).claim
     assert gate_setup.platform.reviews.count_due_work().look_backs == 1
@@ -222,9 +224,7 @@ def test_look_back_interrupted_by_a_kill_is_repeated(
     assert look_back_for_due_claims(gate_setup.platform) == 1
 
 
-def test_upload_that_matches_sixty_claims_names_all_of_them(
-    gate_setup: GateSetup, her_picture: Any
-) -> None:
+def test_match_of_sixty_claims_lists_all_of_them(gate_setup: GateSetup, her_picture: Any) -> None:
     cases = [judge_upload(jpeg(her_picture), gate_setup.platform).case for _ in range(2)]
     fingerprints = fingerprint_picture(
         picture(her_picture), Consent(adult=True, parts=False), gate_setup.device
@@ -250,9 +250,12 @@ def test_upload_that_matches_sixty_claims_names_all_of_them(
 def test_withdrawal_of_the_first_claim_keeps_the_second_match(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """Otherwise a publisher could claim a picture first, withdraw later, and keep it online."""
+    """A publisher must not keep a picture online by claiming it first and withdrawing later."""
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
-    first, second = protect(gate_setup, her_picture), protect(gate_setup, her_picture)
+    first, second = (
+        protect_and_look_back(gate_setup, her_picture),
+        protect_and_look_back(gate_setup, her_picture),
+    )
     withdraw_protection(first, gate_setup.gate, gate_setup.device)
     review = gate_setup.platform.reviews.review(case)
     assert review.state is ReviewState.WAITING
@@ -265,7 +268,7 @@ def test_withdrawal_of_the_first_claim_keeps_the_second_match(
 def test_waiting_upload_gets_a_later_claim(gate_setup: GateSetup, her_picture: Any) -> None:
     first = gate_setup.protect(her_picture, parts=False).claim
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
-    second = protect(gate_setup, her_picture).claim
+    second = protect_and_look_back(gate_setup, her_picture).claim
     review = gate_setup.platform.reviews.review(case)
     assert (review.found, review.state) == (FoundBy.UPLOAD, ReviewState.WAITING)
     assert [match.claim for match in review.decision.matches] == [first, second]
@@ -321,7 +324,7 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(
 ) -> None:
     shadow = set_policy(PEOPLE_BANK, PolicyChange(shadow=True), gate_setup.platform)
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert schedule_look_backs(shadow, gate_setup.platform) == 0
     look_back_for_due_claims(gate_setup.platform)
     live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), gate_setup.platform)
@@ -347,7 +350,7 @@ def test_nothing_expires_while_the_clock_is_ahead(gate_setup: GateSetup, her_pic
     gate_setup.clock.moment = correct_time + timedelta(hours=1)
     record_clock(gate_setup.platform)
     assert clock_days_ahead(gate_setup.platform) == 0
-    protect(gate_setup, her_picture)
+    protect_and_look_back(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 1
 
 
@@ -370,7 +373,7 @@ def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(
     judge_upload(jpeg(her_picture), gate_setup.platform, "post 17")
     correct_time = gate_setup.clock.moment
     gate_setup.clock.advance(days=400)
-    gate_setup.protect(her_picture, parts=False)  # no look-back was made meanwhile
+    gate_setup.protect(her_picture, parts=False)  # a look-back is due but not made
     gate_setup.clock.moment = correct_time + timedelta(hours=1)
     assert look_back_for_due_claims(gate_setup.platform, 10) == 1
     assert look_back_for_due_claims(gate_setup.platform, 10) == 0

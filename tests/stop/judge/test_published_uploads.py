@@ -1,7 +1,7 @@
 """Uploads that a platform published against the gate's decision.
 
-Its hook cannot hold uploads, or the hook or the gate is in shadow. They are listed, and are to be
-removed once a person confirms them.
+The platform's hook cannot hold uploads, or the hook or the gate is in shadow mode. Such uploads are
+listed for review, and for removal once a reviewer confirms them.
 """
 
 from dataclasses import replace
@@ -23,24 +23,24 @@ from entrenous.stop.upload_record import (
     Review,
     ReviewState,
 )
-from tests.stop.judge.test_deferred_views import on_a_page
+from tests.stop.judge.test_deferred_views import place_on_page
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, screenshot_crop
 
 
 def listed_states(gate_setup: GateSetup) -> dict[str, ReviewState]:
-    """Return the platform's list: cases and their states."""
+    """Return the state of each listed case."""
     return {
         one.case: one.state
         for one in gate_setup.platform.reviews.published_to_review_or_remove("", 99)
     }
 
 
-def judge_in_shadow(gate_setup: GateSetup, data: bytes, reference: str = "") -> Decision:
-    """Judge an upload that a hook in shadow mode publishes in any case."""
+def judge_for_shadow_hook(gate_setup: GateSetup, data: bytes, reference: str = "") -> Decision:
+    """Judge an upload that a hook in shadow mode publishes whatever the decision is."""
     return judge_upload(data, gate_setup.platform, reference, PublishedAnyway.ALL)
 
 
-def review_of(gate_setup: GateSetup, case: str) -> Review:
+def stored_review(gate_setup: GateSetup, case: str) -> Review:
     return gate_setup.platform.reviews.review(case)
 
 
@@ -54,30 +54,36 @@ def test_published_match_is_listed_until_removed(
     decision = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17", publishes)
     assert (decision.outcome, decision.listed) == (Outcome.HOLD, True)
     assert listed_states(gate_setup) == {decision.case: ReviewState.WAITING}
-    waits = review_of(gate_setup, decision.case)
+    waits = stored_review(gate_setup, decision.case)
     assert (waits.found, waits.reference, waits.has_bytes) == (FoundBy.PUBLISHED, "post 17", True)
     assert next_review(gate_setup.platform) == waits
     confirm_case(decision.case, gate_setup.platform)
     assert listed_states(gate_setup) == {decision.case: ReviewState.CONFIRMED}  # to be removed
-    confirmed = review_of(gate_setup, decision.case)
+    confirmed = stored_review(gate_setup, decision.case)
     assert (confirmed.reference, confirmed.bits) == ("post 17", None)
     gate_setup.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired_upload_data(gate_setup.platform)
-    assert (listed_states(gate_setup), review_of(gate_setup, decision.case).reference) == ({}, "")
+    assert (listed_states(gate_setup), stored_review(gate_setup, decision.case).reference) == (
+        {},
+        "",
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(
+def test_refused_upload_that_a_shadow_hook_publishes_is_listed(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture)
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
-    decision = judge_in_shadow(gate_setup, jpeg(her_picture), "post 18")
+    decision = judge_for_shadow_hook(gate_setup, jpeg(her_picture), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
     assert listed_states(gate_setup) == {decision.case: ReviewState.WAITING}
     again = judge_upload(jpeg(her_picture), gate_setup.platform)
-    assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # by a hook that enforces it
+    assert (again.outcome, again.listed) == (
+        Outcome.REFUSE,
+        False,
+    )  # this hook enforces the decision
     confirm_case(decision.case, gate_setup.platform)
     assert listed_states(gate_setup) == {decision.case: ReviewState.CONFIRMED}
 
@@ -87,8 +93,8 @@ def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(
 def test_upload_passed_in_shadow_is_listed_after_a_confirmation(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The claim and the confirmation of another upload both come later."""
-    first = judge_in_shadow(gate_setup, jpeg(her_picture), "post 17")
+    """The claim, and the confirmation of another upload, follow the publication."""
+    first = judge_for_shadow_hook(gate_setup, jpeg(her_picture), "post 17")
     assert (first.outcome, first.listed, listed_states(gate_setup)) == (
         Outcome.LET_THROUGH,
         False,
@@ -100,7 +106,7 @@ def test_upload_passed_in_shadow_is_listed_after_a_confirmation(
     while look_back_for_due_claims(gate_setup.platform):
         pass
     assert listed_states(gate_setup) == {first.case: ReviewState.WAITING}
-    assert review_of(gate_setup, first.case).reference == "post 17"
+    assert stored_review(gate_setup, first.case).reference == "post 17"
 
 
 @pytest.mark.slow
@@ -126,7 +132,7 @@ def test_only_published_uploads_are_listed(
         False,
         {},
     )
-    broken = judge_in_shadow(gate_setup, jpeg(her_picture)[:9000])
+    broken = judge_for_shadow_hook(gate_setup, jpeg(her_picture)[:9000])
     assert broken.listed
     assert listed_states(gate_setup) == {broken.case: ReviewState.WAITING}
 
@@ -138,7 +144,7 @@ def test_released_upload_is_delisted_and_not_held_again(
     gate_setup.protect(her_picture)
     case = judge_upload(jpeg(her_picture), gate_setup.platform, publishes=PublishedAnyway.HELD).case
     release_case(case, gate_setup.platform)
-    assert (listed_states(gate_setup), review_of(gate_setup, case).state) == (
+    assert (listed_states(gate_setup), stored_review(gate_setup, case).state) == (
         {},
         ReviewState.RELEASED,
     )
@@ -154,36 +160,40 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(
         jpeg(her_picture), gate_setup.platform, "post 17", PublishedAnyway.HELD
     ).case
     withdraw_claim(protection.claim, protection.token, gate_setup.platform)
-    closed = review_of(gate_setup, case)
+    closed = stored_review(gate_setup, case)
     assert (listed_states(gate_setup), closed.state) == ({}, ReviewState.CLOSED)
     assert (closed.decision.outcome, closed.has_bytes) == (Outcome.LET_THROUGH, False)
     gate_setup.protect(her_picture)
     while look_back_for_due_claims(gate_setup.platform):
         pass
     assert listed_states(gate_setup) == {case: ReviewState.WAITING}
-    assert review_of(gate_setup, case).found is FoundBy.LOOK_BACK
+    assert stored_review(gate_setup, case).found is FoundBy.LOOK_BACK
 
 
 @pytest.mark.slow
 @pytest.mark.threat("released-first")
 def test_registered_page_is_still_scanned(gate_setup: GateSetup, her_picture: Any) -> None:
-    """Otherwise nobody would scan a page that its publisher registered and then withdrew."""
+    """A publisher must not prevent the scan of a page by registering the page and withdrawing."""
     gate_setup.protect(her_picture, parts=False)
-    page = on_a_page(her_picture)
-    his = gate_setup.protect(page, parts=False)
+    page = place_on_page(her_picture)
+    page_protection = gate_setup.protect(page, parts=False)
     case = judge_upload(jpeg(page), gate_setup.platform, "post 17", PublishedAnyway.HELD).case
-    assert {match.claim for match in review_of(gate_setup, case).decision.matches} == {his.claim}
+    assert {match.claim for match in stored_review(gate_setup, case).decision.matches} == {
+        page_protection.claim
+    }
     assert run_next_deferred_scan(gate_setup.platform)
-    assert len(review_of(gate_setup, case).decision.matches) == 2
+    assert len(stored_review(gate_setup, case).decision.matches) == 2
     assert gate_setup.platform.reviews.upload_bytes(case) == jpeg(
         page
     )  # still stored for the reviewer
-    withdraw_claim(his.claim, his.token, gate_setup.platform)
+    withdraw_claim(page_protection.claim, page_protection.token, gate_setup.platform)
     assert listed_states(gate_setup) == {case: ReviewState.WAITING}
 
 
 @pytest.mark.slow
-def test_flood_of_published_uploads_is_one_item(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_many_published_uploads_of_one_picture_are_one_review_item(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     gate_setup.platform = replace(gate_setup.platform, limits=GateLimits(held_per_hash=3))
     gate_setup.protect(her_picture)
     cases = [
@@ -197,15 +207,15 @@ def test_flood_of_published_uploads_is_one_item(gate_setup: GateSetup, her_pictu
     confirm_case(cases[0], gate_setup.platform)
     assert set(listed_states(gate_setup)) == set(cases)
     assert set(listed_states(gate_setup).values()) == {ReviewState.CONFIRMED}
-    assert review_of(gate_setup, cases[-1]).reference == "post 66"
+    assert stored_review(gate_setup, cases[-1]).reference == "post 66"
 
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_one_switch_has_the_whole_gate_in_shadow(
+def test_one_setting_puts_the_whole_gate_in_shadow_mode(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """This covers claims, cut-outs, unreadable uploads, and confirmed claims."""
+    """The mode applies to waiting and confirmed claims, cut-outs and unreadable uploads."""
     gate_setup.platform = replace(gate_setup.platform, limits=GateLimits(shadow=True))
     gate_setup.protect(her_picture)
     waiting = judge_upload(jpeg(her_picture), gate_setup.platform, "post 1")
@@ -225,7 +235,7 @@ def test_one_switch_has_the_whole_gate_in_shadow(
     ]
     assert [one.listed for one in every] == [True, True, True, False, True]
     listed = {
-        review_of(gate_setup, case).reference: state
+        stored_review(gate_setup, case).reference: state
         for case, state in listed_states(gate_setup).items()
     }
     assert listed == {

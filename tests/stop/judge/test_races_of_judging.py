@@ -1,4 +1,4 @@
-"""Concurrent events between two steps of a gate: a claim, an import, the same request again."""
+"""Events between two steps of a gate: a claim, an import, or a competing request."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -30,31 +30,32 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 @dataclass(frozen=True, slots=True)
 class InterruptingIndex:
-    """An index that calls ``event`` once: before the first look-up, or if ``after_look_up``, when
-    the number of parts is asked for after a look-up.
+    """An index that calls ``event`` once, before the first look-up.
+
+    With ``after_look_up``, the call comes when the number of parts is read after a look-up.
     """
 
     index: IndexStore
     event: Callable[[], object]
     after_look_up: bool
-    done: list[bool]
-    look_ups: list[bool] = field(default_factory=list)
+    event_calls: list[bool]
+    finished_look_ups: list[bool] = field(default_factory=list)
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
         if not self.after_look_up:
-            self._once()
-        self.look_ups.append(True)
+            self._call_event_once()
+        self.finished_look_ups.append(True)
         return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         count = self.index.part_hash_count()
-        if self.look_ups:
-            self._once()
+        if self.finished_look_ups:
+            self._call_event_once()
         return count
 
-    def _once(self) -> None:
-        if not self.done:
-            self.done.append(True)
+    def _call_event_once(self) -> None:
+        if not self.event_calls:
+            self.event_calls.append(True)
             self.event()
 
 
@@ -131,7 +132,7 @@ def test_claim_made_while_judging_holds_nothing_without_look_backs(her_picture: 
     assert gate_setup.platform.reviews.count_waiting_items() == 0
 
 
-def test_list_imported_into_a_new_bank_while_judging_counts(
+def test_list_imported_into_a_new_bank_while_judging_takes_effect(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     listed = fingerprint(picture(her_picture)).hex
@@ -157,34 +158,38 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(
 
 
 class OvertakenBank(BankStore):
-    """A bank that stores another request just after it found no claim with an id."""
+    """A bank that stores a competing request each time that it finds no claim with an id."""
 
-    __slots__ = ("other",)
+    __slots__ = ("competing_call",)
 
     def claim(self, claim: ClaimId) -> Claim:
         try:
             return BankStore.claim(self, claim)
         except NoSuchClaim:
-            store = threading.Thread(target=register_claim, args=self.other)
+            store = threading.Thread(target=register_claim, args=self.competing_call)
             store.start()
             store.join()
             raise
 
 
-@pytest.mark.parametrize("same", [True, False])
-def test_concurrent_identical_requests_make_one_claim(
-    gate_setup: GateSetup, her_picture: Any, tmp_path: Path, *, same: bool
+@pytest.mark.parametrize("is_same_request", [True, False])
+def test_concurrent_requests_with_one_claim_id_make_one_claim(
+    gate_setup: GateSetup, her_picture: Any, tmp_path: Path, *, is_same_request: bool
 ) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     first = BankStore(engine, gate_setup.clock)
     create_built_in_banks(first)
     whole = fingerprint(picture(her_picture))
     request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
-    other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
+    competing_request = (
+        request if is_same_request else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
+    )
     second = OvertakenBank(engine, gate_setup.clock)
-    object.__setattr__(second, "other", (other, replace(gate_setup.platform, bank=first)))
+    object.__setattr__(
+        second, "competing_call", (competing_request, replace(gate_setup.platform, bank=first))
+    )
     platform = replace(gate_setup.platform, bank=second, index=FileIndex(tmp_path / "index", first))
-    if same:
+    if is_same_request:
         claim = register_claim(request, platform)
         assert claim == first.claim(claim.id)
     else:
@@ -195,13 +200,13 @@ def test_concurrent_identical_requests_make_one_claim(
 
 
 @pytest.mark.parametrize("decide", [release_case, confirm_case])
-def test_deciding_thousands_of_claims_takes_few_statements(
+def test_deciding_a_case_of_300_claims_takes_few_statements(
     gate_setup: GateSetup,
     her_picture: Any,
     tmp_path: Path,
     decide: Callable[[str, Platform], Review],
 ) -> None:
-    """Uploads wait while a decision is written, so 300 claims must be as quick as three."""
+    """Uploads wait while a decision is written, so a decision about many claims must be quick."""
     engine = open_engine(tmp_path / "gate.sqlite")
     bank, reviews = BankStore(engine, gate_setup.clock), ReviewQueue(engine, gate_setup.clock)
     create_built_in_banks(bank)

@@ -1,4 +1,4 @@
-"""Many new hashes against many uploads at once: the matches equal those of brute force."""
+"""Comparing many new hashes with many uploads at once gives the matches of brute force."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,21 +25,21 @@ from tests.stop.platform_for_tests import GateSetup
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def claim(name: str) -> Claim:
+def waiting_claim(name: str) -> Claim:
     return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, AT)
 
 
-def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
-    """Return a hash at this distance in bits, at random positions."""
+def hash_at_distance(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
+    """Return a hash that differs in ``distance`` bits, at random positions."""
     flipped = np.zeros(256, dtype=np.uint8)
     flipped[rng.permutation(256)[:distance]] = 1
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def brute_force(
+def matches_by_brute_force(
     sought: list[SoughtHash], stored: StoredUploadHashes
 ) -> dict[str, list[tuple[str, int]]]:
-    """Return the matches of each upload with distances, by comparing every pair."""
+    """Return each upload's matching claims with distances, found by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(stored.cases, stored.words, strict=True):
         for one in sought:
@@ -51,22 +51,24 @@ def brute_force(
     return {case: sorted(matches) for case, matches in found.items()}
 
 
-@pytest.mark.parametrize("uploads", [1, 16, 300, 10_500])
-@pytest.mark.parametrize("hashes", [1, 40])
-def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
-    rng = np.random.default_rng(uploads + hashes)
-    sought = [SoughtHash(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
+@pytest.mark.parametrize("upload_count", [1, 16, 300, 10_500])
+@pytest.mark.parametrize("hash_count", [1, 40])
+def test_matches_equal_those_of_brute_force(upload_count: int, hash_count: int) -> None:
+    rng = np.random.default_rng(upload_count + hash_count)
+    sought = [
+        SoughtHash(waiting_claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hash_count)
+    ]
     orientations = [list(hashes_of_reoriented_uploads(one.bits).values()) for one in sought]
-    bits = [rng.bytes(32) for _ in range(uploads)]
-    for at in range(min(uploads, 60)):
-        turned = near(orientations[at % hashes][at % 8], at % 36, rng)
+    bits = [rng.bytes(32) for _ in range(upload_count)]
+    for at in range(min(upload_count, 60)):
+        turned = hash_at_distance(orientations[at % hash_count][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
-    stored = StoredUploadHashes([f"case {at}" for at in range(uploads)], hashes_as_words(bits))
-    # The uploads before the last 60 are random, and so far from all hashes.
+    stored = StoredUploadHashes([f"case {at}" for at in range(upload_count)], hashes_as_words(bits))
+    # The uploads before the last 60 are random, so they match no hash.
     near_uploads = StoredUploadHashes(stored.cases[-60:], stored.words[-60:])
     found = list(matching_uploads(sought, stored))
     distances = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
-    assert distances == brute_force(sought, near_uploads)
+    assert distances == matches_by_brute_force(sought, near_uploads)
     for one in found:
         first = min(one.matches, key=lambda match: match.distance)
         assert one.matches[0].distance == first.distance
@@ -81,7 +83,10 @@ def test_no_hashes_give_no_matches() -> None:
 def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
-    sought = [SoughtHash(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
+    sought = [
+        SoughtHash(waiting_claim("a"), hash_at_distance(upload, apart, rng), 31)
+        for apart in (20, 4, 30)
+    ]
     (found,) = matching_uploads(sought, StoredUploadHashes(["case"], hashes_as_words([upload])))
     assert [match.distance for match in found.matches] == [4]
     assert found.nearest == sought[1].bits
@@ -92,7 +97,7 @@ def test_stored_uploads_are_read_in_batches(
 ) -> None:
     monkeypatch.setattr(retroactive_matches, "_PICTURES_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_UPLOADS_PER_INDEX", 5)
-    _accept_uploads(gate_setup, [bytes([at]) * 32 for at in range(14)])
+    _record_accepted_uploads(gate_setup, [bytes([at]) * 32 for at in range(14)])
     pieces = list(read_stored_upload_hashes(gate_setup.platform.reviews))
     assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
     assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
@@ -104,10 +109,12 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(gate_setup: GateSetu
     """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]
-    _accept_uploads(gate_setup, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])
+    _record_accepted_uploads(
+        gate_setup, [hash_at_distance(hashes[at], 10, rng) for at in (0, 1234, 2499)]
+    )
     gate_setup.platform.bank.register(
         *(
-            Registration(claim(f"{at:04}"), (bits,), looks_back=True)
+            Registration(waiting_claim(f"{at:04}"), (bits,), looks_back=True)
             for at, bits in enumerate(hashes)
         )
     )
@@ -129,7 +136,7 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(gate_setup: GateSetu
     assert look_back([ClaimId("0000")], platform) == 0
 
 
-def _accept_uploads(gate_setup: GateSetup, hashes: list[bytes]) -> None:
+def _record_accepted_uploads(gate_setup: GateSetup, hashes: list[bytes]) -> None:
     for at, bits in enumerate(hashes):
         decision = Decision(Outcome.LET_THROUGH, f"{at:03}")
         gate_setup.platform.reviews.record_upload(

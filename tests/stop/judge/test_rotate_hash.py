@@ -1,4 +1,4 @@
-"""A hash can be rotated approximately without its picture."""
+"""Rotating a hash without its picture gives approximately the hash of the rotated picture."""
 
 import itertools
 from typing import Any
@@ -12,19 +12,25 @@ from entrenous.fingerprint.pdq import UNCHANGED_ORIENTATION_NAME, orientation_fi
 from entrenous.stop.judge.retroactive_matches import hash_orientations, hashes_of_reoriented_uploads
 from tests.stop.platform_for_tests import picture
 
-PICTURES = ["astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry"]
+PICTURE_NAMES = ["astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry"]
 
 
 def differing_bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", PICTURE_NAMES)
 def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(name: str) -> None:
-    true = orientation_fingerprints(picture(getattr(skimage.data, name)()))
-    nearly = hash_orientations(true[UNCHANGED_ORIENTATION_NAME].bits)
-    assert nearly.keys() == true.keys()
-    assert max(differing_bits(nearly[how], true[how].bits) for how in true) <= 18
+    hashes_of_rotated_pictures = orientation_fingerprints(picture(getattr(skimage.data, name)()))
+    rotated_hashes = hash_orientations(hashes_of_rotated_pictures[UNCHANGED_ORIENTATION_NAME].bits)
+    assert rotated_hashes.keys() == hashes_of_rotated_pictures.keys()
+    assert (
+        max(
+            differing_bits(rotated_hashes[how], hashes_of_rotated_pictures[how].bits)
+            for how in hashes_of_rotated_pictures
+        )
+        <= 18
+    )
 
 
 @given(st.binary(min_size=32, max_size=32))

@@ -1,4 +1,4 @@
-"""The first scan: the number of hashes, their descriptions, and what they find."""
+"""The first scan of an upload: its hashes, and the descriptions of the edits."""
 
 from typing import Any
 

@@ -16,17 +16,17 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Outcome
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
-Reads = tuple[Platform, list[int]]
+PlatformWithSides = tuple[Platform, list[int]]
 
 
 @pytest.fixture
-def large(her_picture: Any) -> Any:
-    """Return the picture enlarged to four times its width and height."""
+def large_picture(her_picture: Any) -> Any:
+    """Return ``her_picture`` with four times its width and height."""
     return np.repeat(np.repeat(her_picture, 4, axis=0), 4, axis=1)
 
 
-def recording_platform(gate_setup: GateSetup) -> Reads:
-    """Return the platform and the list of the sides in pixels that each decoding asks for."""
+def recording_platform(gate_setup: GateSetup) -> PlatformWithSides:
+    """Return a platform, and a list of the side lengths in pixels that decodings ask for."""
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -37,21 +37,23 @@ def recording_platform(gate_setup: GateSetup) -> Reads:
 
 
 @pytest.mark.slow
-def test_whole_pictures_are_decoded_with_few_pixels(gate_setup: GateSetup, large: Any) -> None:
+def test_whole_pictures_are_decoded_with_few_pixels(
+    gate_setup: GateSetup, large_picture: Any
+) -> None:
     platform, sides = recording_platform(gate_setup)
-    gate_setup.protect(large, parts=False)
-    decision = judge_upload(jpeg(large), platform)
+    gate_setup.protect(large_picture, parts=False)
+    decision = judge_upload(jpeg(large_picture), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_COMPARISON_SIDE_PX_MIN])
     assert decision.matches[0].distance <= 4
 
 
 @pytest.mark.slow
 def test_picture_with_a_border_is_decoded_with_more_pixels(
-    gate_setup: GateSetup, large: Any
+    gate_setup: GateSetup, large_picture: Any
 ) -> None:
     platform, sides = recording_platform(gate_setup)
-    gate_setup.protect(large, parts=False)
-    decision = judge_upload(jpeg(np.pad(large, ((90, 90), (200, 200), (0, 0)))), platform)
+    gate_setup.protect(large_picture, parts=False)
+    decision = judge_upload(jpeg(np.pad(large_picture, ((90, 90), (200, 200), (0, 0)))), platform)
     assert (decision.outcome, sides) == (
         Outcome.HOLD,
         [WHOLE_COMPARISON_SIDE_PX_MIN, PART_COMPARISON_SIDE_PX_MIN],
@@ -59,7 +61,9 @@ def test_picture_with_a_border_is_decoded_with_more_pixels(
     assert decision.matches[0].how == "border removed"
 
 
-def test_picture_at_full_size_is_decoded_once(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_small_picture_with_a_border_is_decoded_once(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     platform, sides = recording_platform(gate_setup)
     small = jpeg(np.pad(her_picture[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
@@ -68,22 +72,24 @@ def test_picture_at_full_size_is_decoded_once(gate_setup: GateSetup, her_picture
 
 
 @pytest.mark.slow
-def test_scan_for_parts_decodes_more_pixels(gate_setup: GateSetup, large: Any) -> None:
+def test_scan_for_parts_decodes_more_pixels(gate_setup: GateSetup, large_picture: Any) -> None:
     platform, sides = recording_platform(gate_setup)
-    gate_setup.protect(large, parts=True)
+    gate_setup.protect(large_picture, parts=True)
     assert not platform.index.find_near_hashes([bytes(32)], part=True)  # the index catches up
-    cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
+    cut = large_picture[large_picture.shape[0] // 5 :, large_picture.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [PART_COMPARISON_SIDE_PX_MIN])
 
 
 @pytest.mark.slow
 def test_parts_registered_while_judging_are_scanned_with_more_pixels(
-    gate_setup: GateSetup, large: Any
+    gate_setup: GateSetup, large_picture: Any
 ) -> None:
     platform, sides = recording_platform(gate_setup)
-    cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
-    index = _InterruptingIndex(platform.index, lambda: gate_setup.protect(large, parts=True))
+    cut = large_picture[large_picture.shape[0] // 5 :, large_picture.shape[1] // 5 :]
+    index = _InterruptingIndex(
+        platform.index, lambda: gate_setup.protect(large_picture, parts=True)
+    )
     decision = judge_upload(jpeg(cut), replace(platform, index=index), "post 17")
     assert (decision.outcome, sides) == (
         Outcome.LET_THROUGH,
@@ -95,7 +101,7 @@ def test_parts_registered_while_judging_are_scanned_with_more_pixels(
 
 
 @pytest.mark.slow
-def test_dry_run_can_include_the_deferred_scan(gate_setup: GateSetup, large: Any) -> None:
+def test_dry_run_can_include_the_deferred_scan(gate_setup: GateSetup, large_picture: Any) -> None:
     platform, sides = recording_platform(gate_setup)
     whole: list[bytes] = []
 
@@ -103,14 +109,14 @@ def test_dry_run_can_include_the_deferred_scan(gate_setup: GateSetup, large: Any
         whole.append(untrusted_data)
         return read_picture(untrusted_data)
 
-    dry_run(jpeg(large), replace(platform, read_picture=read_whole), deep=True)
+    dry_run(jpeg(large_picture), replace(platform, read_picture=read_whole), deep=True)
     assert sides == [WHOLE_COMPARISON_SIDE_PX_MIN]
-    assert whole == [jpeg(large)]
+    assert whole == [jpeg(large_picture)]
 
 
 @pytest.mark.slow
 def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
-    gate_setup: GateSetup, large: Any
+    gate_setup: GateSetup, large_picture: Any
 ) -> None:
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
         if at_least_px > WHOLE_COMPARISON_SIDE_PX_MIN:
@@ -118,10 +124,10 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
     index = _InterruptingIndex(
-        gate_setup.platform.index, lambda: gate_setup.protect(large, parts=True)
+        gate_setup.platform.index, lambda: gate_setup.protect(large_picture, parts=True)
     )
     platform = replace(gate_setup.platform, read_luma=read_luma, index=index)
-    decision = judge_upload(jpeg(large), platform, "post 17")
+    decision = judge_upload(jpeg(large_picture), platform, "post 17")
     assert decision.secret is not None
     # The whole picture, registered during the scan, matches.
     review = gate_setup.platform.reviews.next_waiting_upload()
@@ -130,7 +136,7 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
 
 
 class _InterruptingIndex:
-    """An index that calls something before its second look-up among whole pictures."""
+    """An index that calls ``event`` before its second look-up among whole pictures."""
 
     def __init__(self, index: Any, event: Callable[[], object]) -> None:
         self._index, self._event, self._look_ups = index, event, 0

@@ -1,4 +1,4 @@
-"""New sounds match accepted uploads as if registered before the upload."""
+"""New sounds match accepted uploads as if they had been registered before the upload."""
 
 from datetime import UTC, datetime
 
@@ -29,50 +29,52 @@ from tests.stop.platform_for_tests import GateSetup
 pytestmark = pytest.mark.slow
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
-Words = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
+SoundWords = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 
 
-def claim(name: str) -> Claim:
+def sound_claim(name: str) -> Claim:
     return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, AT)
 
 
-def sound_print(words: Words) -> SoundPrint:
+def sound_print(words: SoundWords) -> SoundPrint:
     return SoundPrint(words.astype(">u4").tobytes())
 
 
-def noisy(words: Words, share: float, rng: np.random.Generator) -> Words:
+def flip_random_bits(words: SoundWords, share: float, rng: np.random.Generator) -> SoundWords:
     """Return the words with about this share of their bits flipped."""
     flips = rng.random((len(words), 32)) < share
     return words ^ np.packbits(flips, axis=1).view(">u4").reshape(-1).astype(np.uint32)
 
 
-def words(rng: np.random.Generator, count: int) -> Words:
+def random_words(rng: np.random.Generator, count: int) -> SoundWords:
     return rng.integers(0, 2**32, count, dtype=np.uint32)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([0.0, 0.05, 0.12]))
 @settings(max_examples=30)
 def test_retroactive_sounds_match_as_uploads_would_have(
-    seed: int, uploads: int, share: float
+    seed: int, upload_count: int, share: float
 ) -> None:
-    """Every second upload contains 60 words of a registered sound."""
+    """Every second upload contains 60 words of a registered sound, with some bits flipped."""
     rng = np.random.default_rng(seed)
-    sounds = [words(rng, int(rng.integers(60, 300))) for _ in range(3)]
+    sounds = [random_words(rng, int(rng.integers(60, 300))) for _ in range(3)]
     sought = SoughtSounds()
     for number, one in enumerate(sounds, start=1):
         for name in ("x", "y")[: 1 + number % 2]:
-            sought.add(claim(f"{name}{number}"), number, sound_print(one))
+            sought.add(sound_claim(f"{name}{number}"), number, sound_print(one))
     stored = []
-    for at in range(uploads):
-        upload_words = words(rng, int(rng.integers(100, 400)))
+    for at in range(upload_count):
+        upload_words = random_words(rng, int(rng.integers(100, 400)))
         if at % 2 == 0:
             one = sounds[at % 3]
             first, length = int(rng.integers(0, len(one) - 59)), 60
             place = int(rng.integers(0, len(upload_words) - length))
-            upload_words[place : place + length] = noisy(one[first : first + length], share, rng)
+            upload_words[place : place + length] = flip_random_bits(
+                one[first : first + length], share, rng
+            )
         stored.append(StoredSoundPrint(at + 1, f"case {at}", sound_print(upload_words)))
     found = {one.case: one for one in uploads_with_matching_sounds(sought, stored)}
-    assert len(found) == (uploads + 1) // 2
+    assert len(found) == (upload_count + 1) // 2
     registered = SoundIndex.of([sound_print(one) for one in sounds])
     for upload in stored:
         expected = registered.find_matching_sounds(
@@ -92,10 +94,10 @@ def test_retroactive_sounds_match_as_uploads_would_have(
 
 def test_position_of_a_match_is_in_the_upload() -> None:
     rng = np.random.default_rng(4)
-    sound = words(rng, 100)
+    sound = random_words(rng, 100)
     sought = SoughtSounds()
-    sought.add(claim("a"), 7, sound_print(sound))
-    upload = np.concatenate([words(rng, 162), sound[40:]])
+    sought.add(sound_claim("a"), 7, sound_print(sound))
+    upload = np.concatenate([random_words(rng, 162), sound[40:]])
     stored = [StoredSoundPrint(1, "case", sound_print(upload))]
     (found,) = uploads_with_matching_sounds(sought, stored)
     assert (found.case, found.sound) == ("case", 7)

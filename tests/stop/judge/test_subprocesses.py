@@ -1,4 +1,4 @@
-"""A subprocess that is restarted when it ends, and ends with its parent."""
+"""``keep_running`` restarts subprocesses that end, and stops them with their parent."""
 
 import os
 import signal
@@ -15,30 +15,30 @@ from entrenous.stop.judge.judge_pool import keep_running
 
 pytestmark = pytest.mark.real
 
-CHILD = """
+CHILD_PROGRAM = """
 import os, sys
 with open(sys.argv[1], "a") as pid_file:
     pid_file.write(f"{os.getpid()}\\n")
 sys.stdin.buffer.read()
 """
-PARENT = """
+PARENT_PROGRAM = """
 import signal, sys
 from entrenous.stop.judge.judge_pool import keep_running
 with keep_running([sys.executable, "-c", sys.argv[1], sys.argv[2]]):
     signal.pause()
 """
-PATIENCE_S = 30
+TIMEOUT_S = 30
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def pids(file: Path) -> list[int]:
-    return [int(line) for line in file.read_text().split()] if file.exists() else []
+def started_pids(pid_file: Path) -> list[int]:
+    return [int(line) for line in pid_file.read_text().split()] if pid_file.exists() else []
 
 
 def is_alive(pid: int) -> bool:
@@ -50,29 +50,31 @@ def is_alive(pid: int) -> bool:
 
 def test_subprocess_is_restarted_and_ends_with_the_context(tmp_path: Path) -> None:
     pid_file = tmp_path / "pids"
-    with keep_running([sys.executable, "-c", CHILD, str(pid_file)], restart_after_s=0.01):
-        wait_until(lambda: len(pids(pid_file)) == 1)
-        os.kill(pids(pid_file)[0], signal.SIGKILL)
-        wait_until(lambda: len(pids(pid_file)) == 2)
-        assert is_alive(pids(pid_file)[1])
-    assert not any(is_alive(pid) for pid in pids(pid_file))
+    with keep_running([sys.executable, "-c", CHILD_PROGRAM, str(pid_file)], restart_after_s=0.01):
+        wait_until(lambda: len(started_pids(pid_file)) == 1)
+        os.kill(started_pids(pid_file)[0], signal.SIGKILL)
+        wait_until(lambda: len(started_pids(pid_file)) == 2)
+        assert is_alive(started_pids(pid_file)[1])
+    assert not any(is_alive(pid) for pid in started_pids(pid_file))
 
 
 def test_subprocess_ends_if_its_parent_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pids"
-    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(pid_file)]) as parent:
-        wait_until(lambda: len(pids(pid_file)) == 1)
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT_PROGRAM, CHILD_PROGRAM, str(pid_file)]
+    ) as parent:
+        wait_until(lambda: len(started_pids(pid_file)) == 1)
         parent.kill()
-    wait_until(lambda: not is_alive(pids(pid_file)[0]))
+    wait_until(lambda: not is_alive(started_pids(pid_file)[0]))
 
 
 def test_several_subprocesses_run_and_end_together(tmp_path: Path) -> None:
     pid_file = tmp_path / "pids"
-    with keep_running([sys.executable, "-c", CHILD, str(pid_file)], count=3):
-        wait_until(lambda: len(pids(pid_file)) == 3)
-        assert all(map(is_alive, pids(pid_file)))
-    assert len(set(pids(pid_file))) == 3
-    assert not any(map(is_alive, pids(pid_file)))
+    with keep_running([sys.executable, "-c", CHILD_PROGRAM, str(pid_file)], count=3):
+        wait_until(lambda: len(started_pids(pid_file)) == 3)
+        assert all(map(is_alive, started_pids(pid_file)))
+    assert len(set(started_pids(pid_file))) == 3
+    assert not any(map(is_alive, started_pids(pid_file)))
 
 
 def test_command_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A thousand uploads of one picture, on a gate's stores."""
+"""A thousand uploads of one picture, stored in a real database, are one review item."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,19 +28,21 @@ from tests.stop.store.bank_stores import stores
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def kind(request: pytest.FixtureRequest) -> str:
+def database_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def count(kind: str) -> int:
-    """Return the number of uploads, fewer on PostgreSQL, where the same rules run."""
-    return 1000 if kind == "sqlite" else size(100, 1000)
+def upload_count(database_kind: str) -> int:
+    """Return the number of uploads, which is smaller on PostgreSQL."""
+    return 1000 if database_kind == "sqlite" else size(100, 1000)
 
 
 @pytest.fixture
-def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
-    with stores(kind, request, tmp_path) as opened:
+def platform(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Platform]:
+    with stores(database_kind, request, tmp_path) as opened:
         create_built_in_banks(opened.bank)
         yield replace(
             GateSetup().platform, clock=opened.clock, bank=opened.bank, reviews=opened.reviews,
@@ -51,30 +53,30 @@ def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_a_thousand_uploads_of_one_picture_are_one_item(
-    platform: Platform, her_picture: Any, count: int
+    platform: Platform, her_picture: Any, upload_count: int
 ) -> None:
     """The picture is small, so that judging takes only a few seconds."""
     small = cv2.resize(her_picture, (96, 96), interpolation=cv2.INTER_AREA)
     gate = InProcessGate(platform)
     protect_picture(picture(small), adult=True, parts=False, gate=gate, device=new_device())
     encodings = [jpeg(small, quality) for quality in range(50, 100, 5)]
-    decisions = [judge_upload(encodings[number % 10], platform) for number in range(count)]
+    decisions = [judge_upload(encodings[number % 10], platform) for number in range(upload_count)]
     assert {one.outcome for one in decisions} == {Outcome.HOLD}
     assert platform.reviews.count_waiting_items() == 1
     first = next_review(platform)
     assert first is not None
-    assert (first.case, first.gathered) == (decisions[0].case, count - 1)
+    assert (first.case, first.gathered) == (decisions[0].case, upload_count - 1)
     hour = platform.clock.now()
     assert platform.reviews.take_due_alerts(hour, 20) == (
         Alert(AlertKind.FLOOD, 1, reported_floods=1),
     )
     released = release_case(first.case, platform)
     decided = {first.case, *released.also}
-    for _ in range(len(encodings) - 1):  # each encoding of so small a picture differs a little
+    for _ in range(len(encodings) - 1):  # the hashes of the encodings may differ a little
         if (other_picture := next_review(platform)) is not None:
             decided |= {other_picture.case, *release_case(other_picture.case, platform).also}
     assert decided == {one.case for one in decisions}
     assert (platform.reviews.count_waiting_items(), next_review(platform)) == (0, None)
-    for one in (decisions[1], decisions[count // 2], decisions[-1]):
+    for one in (decisions[1], decisions[upload_count // 2], decisions[-1]):
         assert platform.reviews.review(one.case).state is ReviewState.RELEASED
     assert judge_upload(encodings[3], platform).outcome is Outcome.LET_THROUGH

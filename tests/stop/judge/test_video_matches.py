@@ -1,4 +1,4 @@
-"""Uploads that are a registered video, contain frames of one, or match none."""
+"""Uploads that match a registered video as a whole, as a part, or not at all."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -31,17 +31,17 @@ from tests.clips import decode_frames, encode_clip, hand_held_frames
 
 pytestmark = pytest.mark.slow
 
-RADIUS = {PEOPLE_BANK: 31, BankName("other"): 10}
+RADIUS_BY_BANK = {PEOPLE_BANK: 31, BankName("other"): 10}
 Rgb = Any
 
 
-def claim(name: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Claim:
+def video_claim(name: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Claim:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
 
 
-def near_all(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
-    """Find near hashes by comparing every pair."""
+def near_hashes(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
+    """Return the pairs within ``radius`` bits, found by comparing every pair."""
     pairs = (
         NearHash(query, entry, differing_bits(one, other))
         for query, one in enumerate(views.hashes)
@@ -51,14 +51,18 @@ def near_all(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> li
 
 
 def matches_by_claim(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
-    """Return an upload's matches by claim."""
+    """Return an upload's match with each registered video that it matches."""
     with decode_clip_untrusted(upload) as clip:
         views = video_views(clip.frames, clip.shown.length_s)
-    frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
+    frames = [
+        (video_claim(name), one) for name, video in registered.items() for one in video.frames
+    ]
     places: dict[int, list[ClaimWithFrameTime]] = {
         entry: [(of, one.at_ms)] for entry, (of, one) in enumerate(frames)
     }
-    hits = video_hits(views, near_all(views, [one.bits for _, one in frames]), places, RADIUS)
+    hits = video_hits(
+        views, near_hashes(views, [one.bits for _, one in frames]), places, RADIUS_BY_BANK
+    )
     return {str(match.claim): match for match, _ in hits}
 
 
@@ -91,16 +95,16 @@ def other_video() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def claims(her_video: bytes, other_video: bytes) -> dict[str, VideoPrint]:
+def registered_videos(her_video: bytes, other_video: bytes) -> dict[str, VideoPrint]:
     return {"hers": video_print(her_video), "other": video_print(other_video)}
 
 
-def small(pixels: Rgb) -> Rgb:
+def scale_down(pixels: Rgb) -> Rgb:
     return cv2.resize(pixels, (240, 180), interpolation=cv2.INTER_AREA)
 
 
 EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
-    "as it is": lambda frames: encode_clip(map(small, frames), crf="38"),
+    "as it is": lambda frames: encode_clip(map(scale_down, frames), crf="38"),
     "mirror": lambda frames: encode_clip(map(np.fliplr, frames), crf="30"),
     "turned 90": lambda frames: encode_clip(map(np.rot90, frames), crf="30"),
     "bars removed": lambda frames: encode_clip(
@@ -111,9 +115,9 @@ EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
 
 @pytest.mark.parametrize("how", EDITS)
 def test_re_encoded_excerpt_matches_as_the_whole_video(
-    her_frames: list[Rgb], claims: dict[str, VideoPrint], how: str
+    her_frames: list[Rgb], registered_videos: dict[str, VideoPrint], how: str
 ) -> None:
-    found = matches_by_claim(EDITS[how](her_frames[20:80]), **claims)
+    found = matches_by_claim(EDITS[how](her_frames[20:80]), **registered_videos)
     assert set(found) == {"hers"}
     match = found["hers"]
     assert not match.part
@@ -122,32 +126,39 @@ def test_re_encoded_excerpt_matches_as_the_whole_video(
 
 
 def test_another_frame_rate_still_matches(
-    her_frames: list[Rgb], claims: dict[str, VideoPrint]
+    her_frames: list[Rgb], registered_videos: dict[str, VideoPrint]
 ) -> None:
     upload = her_frames[20:80:2]
-    found = matches_by_claim(encode_clip(upload, fps=6), **claims)
+    found = matches_by_claim(encode_clip(upload, fps=6), **registered_videos)
     assert not found["hers"].part
 
 
 @pytest.mark.slow
 def test_short_excerpt_in_another_video_matches_as_a_part(
-    her_frames: list[Rgb], claims: dict[str, VideoPrint]
+    her_frames: list[Rgb], registered_videos: dict[str, VideoPrint]
 ) -> None:
     rest = hand_held_frames("retina", seconds=6.0, size=(360, 270))
-    found = matches_by_claim(encode_clip([*rest, *her_frames[40:64], *rest]), hers=claims["hers"])
+    found = matches_by_claim(
+        encode_clip([*rest, *her_frames[40:64], *rest]), hers=registered_videos["hers"]
+    )
     assert found["hers"].part
     assert "from 6.0 s" in found["hers"].how
 
 
-def test_unrelated_video_matches_nothing(claims: dict[str, VideoPrint], other_video: bytes) -> None:
-    assert matches_by_claim(other_video, hers=claims["hers"]) == {}
-    assert matches_by_claim(encode_clip([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
+def test_unrelated_video_matches_nothing(
+    registered_videos: dict[str, VideoPrint], other_video: bytes
+) -> None:
+    assert matches_by_claim(other_video, hers=registered_videos["hers"]) == {}
+    assert (
+        matches_by_claim(encode_clip([np.zeros((120, 160, 3), np.uint8)] * 20), **registered_videos)
+        == {}
+    )
 
 
 def test_reversed_video_matches_as_a_part(
-    her_frames: list[Rgb], claims: dict[str, VideoPrint]
+    her_frames: list[Rgb], registered_videos: dict[str, VideoPrint]
 ) -> None:
-    found = matches_by_claim(encode_clip(her_frames[::-1]), **claims)
+    found = matches_by_claim(encode_clip(her_frames[::-1]), **registered_videos)
     assert found["hers"].part
 
 
@@ -157,59 +168,66 @@ def test_registered_picture_in_a_video_matches_as_a_part(her_video: bytes) -> No
     picture = Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
     with decode_clip_untrusted(her_video) as clip:
         views = video_views(clip.frames)
-    near = near_all(views, [fingerprint(picture).bits])
-    ((match, _),) = video_hits(views, near, {0: [(claim("still", kind="pdq"), None)]}, RADIUS)
+    near = near_hashes(views, [fingerprint(picture).bits])
+    ((match, _),) = video_hits(
+        views, near, {0: [(video_claim("still", kind="pdq"), None)]}, RADIUS_BY_BANK
+    )
     assert match.part
     assert match.distance <= 31
 
 
-def views_of(count: int) -> VideoViews:
+def synthetic_views(count: int) -> VideoViews:
     times = tuple(range(0, 500 * count, 500))
     hashes = tuple(bytes([n]) * 32 for n in range(count))
     return VideoViews(times, (VideoView("as it is", hashes), VideoView("mirror", hashes)))
 
 
-def hits(
+def matches_of_frames(
     count: int,
-    pairs: Sequence[tuple[int, int, int]],
+    triples: Sequence[tuple[int, int, int]],
     *,
     bank: BankName = PEOPLE_BANK,
     bits: int = 8,
 ) -> list[Match]:
-    """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim (ms)."""
-    near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
-    places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
-    return [match for match, _ in video_hits(views_of(count), near, places, RADIUS)]
+    """Match an upload of ``count`` half seconds.
+
+    Each triple has a view, a frame of the upload, and the time in the claim in milliseconds.
+    """
+    near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(triples)]
+    places = {n: [(video_claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(triples)}
+    return [match for match, _ in video_hits(synthetic_views(count), near, places, RADIUS_BY_BANK)]
 
 
 def test_half_of_the_upload_in_order_matches_as_the_whole_video() -> None:
-    assert not hits(10, [(0, n, 500 * n) for n in range(5)])[0].part
-    assert hits(10, [(0, n, 500 * n) for n in range(4)])[0].part
+    assert not matches_of_frames(10, [(0, n, 500 * n) for n in range(5)])[0].part
+    assert matches_of_frames(10, [(0, n, 500 * n) for n in range(4)])[0].part
 
 
-def test_frames_of_different_views_are_counted_apart() -> None:
-    (match,) = hits(10, [(n % 2, n, 500 * n) for n in range(8)])
+def test_frames_of_different_views_are_counted_separately() -> None:
+    (match,) = matches_of_frames(10, [(n % 2, n, 500 * n) for n in range(8)])
     assert match.part
     assert match.how.startswith("as it is; 4 of 10 half seconds")
 
 
 def test_frames_out_of_order_match_as_a_part() -> None:
-    assert hits(8, [(0, n, 9000 - 500 * n) for n in range(8)])[0].part
+    assert matches_of_frames(8, [(0, n, 9000 - 500 * n) for n in range(8)])[0].part
 
 
 def test_two_matching_half_seconds_match_as_a_part() -> None:
-    assert hits(2, [(0, 0, 0), (0, 1, 500)])[0].part
-    assert hits(8, [(0, n, 1000) for n in range(8)])[0].part  # one frame of the claim, eight times
+    assert matches_of_frames(2, [(0, 0, 0), (0, 1, 500)])[0].part
+    assert matches_of_frames(8, [(0, n, 1000) for n in range(8)])[
+        0
+    ].part  # eight times the same frame of the claim
 
 
 def test_bank_radius_limits_video_matches() -> None:
     pairs = [(0, n, 500 * n) for n in range(5)]
-    assert hits(5, pairs, bank=BankName("other"), bits=10)
-    assert hits(5, pairs, bank=BankName("other"), bits=11) == []
+    assert matches_of_frames(5, pairs, bank=BankName("other"), bits=10)
+    assert matches_of_frames(5, pairs, bank=BankName("other"), bits=11) == []
 
 
 def test_entry_without_a_claim_is_ignored() -> None:
-    assert video_hits(views_of(4), [NearHash(0, 99, 2)], {}, RADIUS) == []
+    assert video_hits(synthetic_views(4), [NearHash(0, 99, 2)], {}, RADIUS_BY_BANK) == []
 
 
 @given(
@@ -220,46 +238,52 @@ def test_whole_match_needs_half_of_the_upload_in_one_view(
     count: int, raw: list[tuple[int, int, int]]
 ) -> None:
     pairs = [(view, frame, 500 * at) for view, frame, at in raw if frame < count]
-    for match in hits(count, pairs):
+    for match in matches_of_frames(count, pairs):
         seen = [{frame for view, frame, _ in pairs if view == one} for one in (0, 1)]
         assert match.part or max(map(len, seen)) >= max(3, count / 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
-def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
-    """Compare with a search through all chains."""
+def test_whole_match_depends_on_the_longest_chain_in_order(raw: list[tuple[int, int]]) -> None:
+    """The expected length comes from a search through all chains."""
     by_frame: dict[int, set[int]] = {}
     for frame, at in raw:
         by_frame.setdefault(frame, set()).add(at)
 
-    def longest(frames: list[int], floor: int) -> int:
+    def longest_chain(frames: list[int], floor: int) -> int:
         if not frames:
             return 0
         first, *rest = frames
         taken = [at for at in by_frame[first] if at >= floor]
-        return max([longest(rest, floor), *(1 + longest(rest, at) for at in taken)])
+        return max([longest_chain(rest, floor), *(1 + longest_chain(rest, at) for at in taken)])
 
-    length = longest(sorted(by_frame), 0)
-    (match,) = hits(12, [(0, frame, at) for frame, at in raw])
+    length = longest_chain(sorted(by_frame), 0)
+    (match,) = matches_of_frames(12, [(0, frame, at) for frame, at in raw])
     assert match.part or length >= 6
     if length >= 6 and len({at for _, at in raw}) >= 3:
         assert not match.part
 
 
-def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
-    """Match views (how, half second) that are near the claim's frames at these times in ms."""
+def matches_of_trimmed_frames(
+    views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8
+) -> list[Match]:
+    """Match views, given as (edit, half second), with frames of a claim at these times in ms."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     upload_views = VideoViews(tuple(range(0, 4000, 500)), (), seen)
     near = [NearHash(n, n, bits) for n in range(len(seen))]
-    places = {n: [(claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
-    return [match for match, _ in trimmed_hits(upload_views, near, places, RADIUS)]
+    places = {n: [(video_claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
+    return [match for match, _ in trimmed_hits(upload_views, near, places, RADIUS_BY_BANK)]
 
 
 def test_trimmed_frames_need_two_half_seconds_to_match() -> None:
-    (match,) = trimmed([("mirror, edges cut", 1), ("mirror, edges cut", 3)], [500, 1500])
+    (match,) = matches_of_trimmed_frames(
+        [("mirror, edges cut", 1), ("mirror, edges cut", 3)], [500, 1500]
+    )
     assert match.part
     assert match.how == "mirror, edges cut; 2 of 8 half seconds, from 0.5 s"
-    assert trimmed([("edges cut", 1), ("edges cut", 1)], [500, 1500]) == []
-    assert trimmed([("edges cut", 1), ("edges cut", 2)], [500, 500]) == []
-    assert trimmed([("edges cut", 1), ("mirror, edges cut", 2)], [500, 900]) == []
-    assert trimmed([("edges cut", 1), ("edges cut", 2)], [500, 900], bits=32) == []
+    assert matches_of_trimmed_frames([("edges cut", 1), ("edges cut", 1)], [500, 1500]) == []
+    assert matches_of_trimmed_frames([("edges cut", 1), ("edges cut", 2)], [500, 500]) == []
+    assert matches_of_trimmed_frames([("edges cut", 1), ("mirror, edges cut", 2)], [500, 900]) == []
+    assert (
+        matches_of_trimmed_frames([("edges cut", 1), ("edges cut", 2)], [500, 900], bits=32) == []
+    )
