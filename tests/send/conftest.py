@@ -46,7 +46,7 @@ def friends(two_friends: Network) -> Network:
 
 @pytest.fixture
 def three_people(three_friends: Network) -> Network:
-    """Ana, Ben and Caro at one relay; Ana has added both."""
+    """Ana, Ben and Caro at one relay; Ben and Caro are contacts of Ana."""
     return three_friends.copy()
 
 

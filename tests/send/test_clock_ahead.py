@@ -1,5 +1,5 @@
-"""A device's clock is far ahead during one command: nothing expires, is given up or deleted for
-good, and no recorded date stays in the future.
+"""A device whose clock was far ahead during one command loses nothing for good, and keeps no
+recorded date in the future.
 """
 
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ FAR_AHEAD = timedelta(days=400)
 
 @contextmanager
 def clock_ahead(network: Network, who: Person, by: timedelta = FAR_AHEAD) -> Iterator[None]:
-    """Set the clock of one person ahead within the block."""
+    """Set one person's clock ahead within the block."""
     right = who.device
     who.device = replace(right, clock=SettableClock(network.clock.moment + by))
     yield
@@ -112,7 +112,7 @@ def copy_state(ana: Person) -> EnvelopeState:
 
 
 def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network) -> None:
-    """Removing a message does not fetch first."""
+    """Unlike other commands, removing a message does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
     fetch_messages(ben.device)
@@ -127,7 +127,9 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network
 
 
 def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Network) -> None:
-    """The clock is implausible at each fetch; messages that had expired at the last fetch end."""
+    """After a gap of forty days, the clock counts as implausible, and a fetch ends only messages
+    that had expired by the time of the previous fetch.
+    """
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)
@@ -245,7 +247,7 @@ def test_a_token_range_with_a_future_date_is_replaced(friends: Network) -> None:
     assert issued_range(ben, ana).made_at <= friends.clock.moment
     fetch_messages(ana.device)
     seed = issued_range(ben, ana).seed
-    assert tokens_for_peer(ana, ben).seed == seed  # she has the newest range
+    assert tokens_for_peer(ana, ben).seed == seed  # Ana has the newest range
     fetch_messages(ben.device)
     assert issued_range(ben, ana).seed == seed
 

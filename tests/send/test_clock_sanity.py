@@ -65,7 +65,7 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Network)
 
 
 def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> None:
-    """Once it has been set back, messages still expire."""
+    """Messages still expire after the clock was set back."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.advance(days=-10)
@@ -81,7 +81,7 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> N
 def test_a_message_dated_in_the_far_future_expires_normally(
     friends: Network, end: datetime | None
 ) -> None:
-    """A modified program sent it: its expiry would be after the last representable day."""
+    """A modified program sent a message whose expiry would be after the last representable day."""
     ana, ben = friends["ana"], friends["ben"]
     contact = contact_named("ben", ana.device)
     (to,) = ensure_sessions(addressees(contact, ana.device), ana.device)

@@ -1,4 +1,4 @@
-"""Every picture format: marked, leaked as a JPEG of quality 70, traced to the right copy."""
+"""A leak of a marked picture of any format, saved as a JPEG of quality 70, is traced."""
 
 import io
 from collections.abc import Callable
@@ -75,7 +75,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 }
 
 
-# Other formats cover their features: JPEG, WebP and transparency.
+# The other formats cover these features: JPEG, WebP and transparency.
 NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 

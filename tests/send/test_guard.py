@@ -58,7 +58,9 @@ KNOWN_BY_LINK_REASON = (
 def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
     friends: Network,
 ) -> None:
-    """It asks even after texts, which cause no question, and asks again after another link."""
+    """Texts cause no question and do not count as a first picture. The guard asks again after
+    another link.
+    """
     ana, ben = friends["ana"], friends["ben"]
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
     for _ in range(7):
@@ -71,7 +73,7 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
     for _ in range(7):
         friends.clock.advance(seconds=1)
         send_message(text, ben.device)
-    assert guard_reasons(ben, "ana") == {}, "it is remembered, however many texts come after it"
+    assert guard_reasons(ben, "ana") == {}, "later texts do not make the guard ask again"
     known = contact_named("ana", ben.device)
     for trust in (Trust.UNKNOWN, Trust.BY_LINK):
         friends.clock.advance(seconds=1)
@@ -105,7 +107,7 @@ def add_contact_called(name: str, network: Network) -> None:
     ],
 )
 def test_the_guard_asks_about_a_name_similar_to_another(friends: Network, alike: str) -> None:
-    """It asks however often messages went there: a slip may produce a usual name."""
+    """Earlier messages to the recipient make no difference: a slip may produce a usual name."""
     ana = friends["ana"]
     for _ in range(3):
         ana.send(SMALL_PICTURE, friends["ben"])

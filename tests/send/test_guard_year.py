@@ -1,4 +1,4 @@
-"""The guard is silent on nearly all of a person's messages and misses no slip (bench/guard).
+"""The guard is silent about nearly all ordinary messages and misses no planted slip (bench/guard).
 ``make test`` simulates a quarter of the conversations; ``make nightly`` simulates three full years.
 """
 

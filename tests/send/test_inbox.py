@@ -1,4 +1,4 @@
-"""The inbox: received messages, and how they end, with keys and files deleted for good."""
+"""Received messages in the inbox, and the deletion of their keys and files when they end."""
 
 from dataclasses import replace
 from typing import Any
@@ -66,7 +66,7 @@ def newest_message(who: Person) -> ReceivedMessage:
 @pytest.mark.parametrize("state", ENDED_STATES)
 def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxState) -> None:
     opened = newest_message(ben)
-    assert len(opened.kept) == 2  # the frame, and the file
+    assert len(opened.kept) == 2  # the frame and the picture
     assert set(opened.kept) <= set(ben.vault._files)
     store_message_state(opened, state, ben.device)
     ended = newest_message(ben)
@@ -161,7 +161,7 @@ def test_a_reused_message_id_does_not_replace_another_senders_message(
 
 
 def test_completed_opening_is_reported_once_the_relay_answers(friends: Network) -> None:
-    """The relay stopped answering after giving out the share."""
+    """The relay stops answering after it has released the share."""
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
@@ -202,7 +202,7 @@ def key_and_vault(who: Person) -> tuple[str, Vault]:
 def test_a_message_lost_by_its_relay_opens_once_posted_again(
     friends: Network,
 ) -> None:
-    """Its letter has already been read here; the repeated post has the same envelope."""
+    """Ben's device has already read the letter; the repeated post has the same envelope."""
     ana, ben = friends["ana"], friends["ben"]
     rows = friends.relays[RELAY_URL].mail._transaction  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
@@ -221,7 +221,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
         ben.open_newest()
     flush_outbox(ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].is_confirmed_by_relay
-    assert fetch_messages(ben.device).came == 0  # its letter was already read
+    assert fetch_messages(ben.device).came == 0  # Ben's device read the letter before
     assert ben.open_newest().files
 
 
@@ -250,7 +250,7 @@ def test_recall_reaches_every_relay_that_answers(network: Network) -> None:
 def test_a_message_with_files_at_another_server_is_refused(
     friends: Network, monkeypatch: pytest.MonkeyPatch, elsewhere: str
 ) -> None:
-    """A sender who names their own server would learn where and when it is opened."""
+    """A sender who names another server could learn where and when the message is opened."""
     ana, ben = friends["ana"], friends["ben"]
     real = make._make_manifest
 
@@ -301,7 +301,7 @@ def test_oversized_frame_is_refused() -> None:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_recipient_can_remove_a_message(friends: Network, *, opened: bool) -> None:
-    """Keys and files are deleted, nobody is notified, and its sender can still recall it."""
+    """Keys and files are deleted, nobody is notified, and the sender can still recall it."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)

@@ -1,4 +1,4 @@
-"""The outbox keeps the order, loses nothing, and one recipient's failure delays no other."""
+"""The outbox keeps the order of items and loses none; one failure delays no other recipient."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def record_count(who: Person, table: str = OUTBOX) -> int:
 @pytest.fixture
 @cached_network
 def people_at_two_relays() -> Network:
-    """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
+    """Ana and Ben at one relay, Caro at another; Ben and Caro are contacts of Ana."""
     network = Network()
     for name, url in {"ana": RELAY_URL, "ben": RELAY_URL, "caro": OTHER_RELAY_URL}.items():
         network.set_up_person(name, url)
@@ -136,7 +136,7 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> N
 def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     people_at_two_relays: Network, error: EntrenousError
 ) -> None:
-    """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
+    """Caro's relay refuses one item; later items for Ben leave, and fetching continues."""
     ana, ben, caro = (people_at_two_relays[name] for name in ("ana", "ben", "caro"))
     with ana.courier.replace_calls(upload_blob=failing_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
@@ -198,7 +198,7 @@ def test_copy_without_an_answer_is_recorded_as_tried(friends: Network) -> None:
 
 
 def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Network) -> None:
-    """Its blobs and token are used up; a refusal would make the sender send it again."""
+    """The message's blobs and token are used up; a refusal would make the sender send again."""
     ana, ben = friends["ana"], friends["ben"]
 
     def lose_answer(honest: HonestCall, *arguments: Any) -> None:

@@ -144,7 +144,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     with ana.courier.replace_calls(withdraw=FORGOTTEN_BY_RELAY):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.advance(minutes=minutes)
-        fetch_messages(ana.device)  # not arrived yet: the recall is repeated for an hour
+        fetch_messages(ana.device)  # before the copy arrives, within or after the hour
     (honest, arguments), *_ = delayed
     honest(*arguments)
     fetch_messages(ana.device)
@@ -220,7 +220,7 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
             recall_message(name, ana.device)
         friends.clock.advance(days=60)
         fetch_messages(ana.device)
-        friends.clock.advance(hours=1)  # her clock counts as implausible until then
+        friends.clock.advance(hours=1)  # until then, Ana's clock counts as implausible
         fetch_messages(ana.device)
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
@@ -329,7 +329,7 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Network
     assert kept[-1].endswith(MessageId((LETTERS_WAITING_MAX + 4).to_bytes(16)).hex())
     friends.clock.advance(days=32)
     fetch_messages(ben.device)
-    friends.clock.advance(hours=1)  # his clock counts as implausible until then
+    friends.clock.advance(hours=1)  # until then, Ben's clock counts as implausible
     recall_unknown_message(0)
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
     block_contact("ana", ben.device)
@@ -387,7 +387,7 @@ def test_listing_sent_messages_posts_nothing(friends: Network) -> None:
     friends.reconnect(RELAY_URL)
 
     def refuse_to_post(_: HonestCall, *__: Any) -> None:
-        raise AssertionError("looking must not post")
+        raise AssertionError("a status query must not post")
 
     with ana.courier.replace_calls(post=refuse_to_post, upload_blob=refuse_to_post):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not sent yet"

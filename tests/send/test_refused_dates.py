@@ -1,4 +1,4 @@
-"""A relay refuses a date because the device's clock is wrong or the relay's limit is shorter."""
+"""Relays refuse dates because the device's clock is wrong or the relay's limit is shorter."""
 
 from collections import Counter
 from dataclasses import replace
@@ -61,7 +61,7 @@ CLOCK_ERRORS = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
 def set_clock_off(who: Person, network: Network, by: timedelta) -> SettableClock:
-    """Give a person a clock of their own that is wrong by this much, and return it."""
+    """Give a person a separate clock that is wrong by this much, and return the clock."""
     clock = SettableClock(network.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
@@ -253,7 +253,7 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(network: Network, days: 
 
 
 def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Network) -> None:
-    """Its date is expired at first, and then, by our own default, too far ahead for the relay."""
+    """The old date has expired, and the device's default date is too far ahead for the relay."""
     ana, ben = friends["ana"], friends["ben"]
     queue_recall_note(ana, ben)
     friends.clock.advance(days=40)

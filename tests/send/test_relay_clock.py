@@ -18,7 +18,7 @@ from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network
 
 @pytest.fixture
 def network_after_sweep(friends: Network) -> Network:
-    """Ana and Ben, whose relay has swept before."""
+    """Ana and Ben, whose relay has run an expiry sweep before."""
     asyncio.run(expire_due(friends.relays[RELAY_URL]))
     return friends
 
@@ -50,7 +50,7 @@ def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(network_after_sweep: N
 
 @pytest.mark.slow
 def test_messages_wait_while_the_relays_clock_is_wrong(network_after_sweep: Network) -> None:
-    """The devices' own clocks are right, and they do not trust the relay's."""
+    """The devices' clocks are right, and the devices do not trust the relay's clock."""
     ana, ben, right_time = (
         network_after_sweep["ana"],
         network_after_sweep["ben"],

@@ -1,4 +1,4 @@
-"""Sending: invalid drafts are refused by name, and an interrupted message is really stopped."""
+"""Invalid drafts are refused with a specific error, and interrupted messages are stopped."""
 
 from dataclasses import replace
 from typing import Any

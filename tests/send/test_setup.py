@@ -1,4 +1,4 @@
-"""A device's set-up is complete, or completed by the next command."""
+"""An interrupted set-up of a device is completed by the next command."""
 
 import pytest
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Simulates a process that is killed."""
 
 
 def kill(*_: object) -> None:

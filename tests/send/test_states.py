@@ -1,5 +1,5 @@
-"""The state tables of a message at both ends are complete, match the diagrams, and have no way
-back.
+"""The state tables of copies and messages are complete, match the diagrams in the docs, and never
+lead back to an earlier state.
 """
 
 import itertools

@@ -75,7 +75,7 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
         fetch_messages(ana.device)
         assert (
             count_status_queries(ana) == 1
-        )  # her clock counts as implausible after so long an absence
+        )  # Ana's clock counts as implausible after a long absence
         friends.clock.advance(hours=1)
         assert count_status_queries(ana) == 0
     assert copy_state(ana) is EnvelopeState.EXPIRED
@@ -110,8 +110,8 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 
 
 def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
-    """Store a copy of a message in the ledger. Every hundredth can still change; the others have
-    ended, or were opened and have expired.
+    """Store a similar message with one copy. Every hundredth copy can still change; the others
+    have ended, or were opened and have expired.
     """
     original = ana.device.ledger.message_named(name)
     (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == original.id)

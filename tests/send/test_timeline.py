@@ -1,4 +1,4 @@
-"""The messages exchanged with one person, page by page."""
+"""The timeline shows the messages exchanged with one person, page by page."""
 
 import pytest
 

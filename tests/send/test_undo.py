@@ -26,7 +26,7 @@ from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.room_text import send_text
 from tests.send.send_device import Network, Person
-from tests.send.test_guard import draft
+from tests.send.test_guard import draft, guard_reasons
 from tests.village.crashes import run_until_crash
 
 pytestmark = pytest.mark.slow
@@ -99,7 +99,7 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
     assert is_bens_inbox_empty(friends)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
-    # The guard has forgotten it too: the next one is a first message again.
+    assert guard_reasons(ana, "ben") == {"ben": "this is the first message to ben"}
     assert send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).devices == {"ben": 1}
 
 
@@ -144,7 +144,7 @@ def test_undo_window_can_end_with_a_later_command(friends: Network, ana: Person)
 def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     friends: Network, ana: Person
 ) -> None:
-    """It crashes at one point after another. Each sealed message leaves once, and in time."""
+    """The program crashes at one point after another; each sealed message leaves once, in time."""
     crash_point, finished = 0, False
     while not finished:
         before = friends["ben"].received_count()

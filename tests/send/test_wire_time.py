@@ -1,4 +1,4 @@
-"""A message's expiry, as its relay sees it."""
+"""The expiry that a message shows to its relay is rounded to a whole hour."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -43,8 +43,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows the new list,
-    so the phone first learns of it from the new token range that he sends.
+    """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows Ana's new
+    device list, so the phone first learns of that list from the token range that Ben sends.
     """
     network = network_of_three()
     ana, ben = network["ana"], network["ben"]
@@ -140,11 +140,13 @@ def test_limit_of_awaiting_letters_is_per_sender(
     ben.send(SMALL_PICTURE, network["ana"])
     with make_lists_unavailable(phone):
         fetch_messages(phone.device)
-        assert kept_letter_count(phone) == 2  # the first letter of each, which brings a token range
+        assert (
+            kept_letter_count(phone) == 2
+        )  # one letter from Ben and one from Cleo, each with a token range
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
-    """Ben's relay was unreachable when Ana's laptop announced her new device."""
+    """Ben's relay is unreachable while Ana's laptop announces Ana's new device."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)

@@ -38,7 +38,7 @@ def public_xwing_key_count(who: Person) -> int:
 
 
 def return_no_one_time_key(honest: HonestCall, *arguments: Any) -> Any:
-    """Trick: the relay returns the fallback key, as if no one-time keys were left."""
+    """Return a prekey bundle without a one-time key, as if all were used up."""
     return replace(honest(*arguments), one_time=None)
 
 
@@ -87,7 +87,7 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
     assert len({one.batch.root for one in batches if one}) == 3
     assert published_one_time_key_count(ben) == ONE_TIME_KEYS_MAX
     lengths = {len(one) for key_set in key_sets for one in (*key_set.one_time, key_set.fallback)}
-    assert len(lengths) == 1  # the length reveals nothing about the key's place
+    assert len(lengths) == 1  # so the length does not reveal a key's position in its batch
 
 
 @pytest.mark.threat("prekey-depletion")
@@ -128,7 +128,7 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(
 def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     network: Network,
 ) -> None:
-    """Caro's relay was unreachable for a fortnight, so her letter uses an old key."""
+    """Caro's device posts its first letter two weeks after it claimed the key."""
     ben, caro = network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     link = make_invite_link(ben.device)
     network.clock.advance(days=6)
@@ -159,7 +159,7 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
 def test_a_refused_prekey_set_is_published_again(network: Network, error: Exception) -> None:
-    """The fallback key that the relay still hands out is not deleted here."""
+    """The device keeps the private part of the fallback key that the relay still hands out."""
     ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device, people=2)
     for _ in range(4):
@@ -198,13 +198,13 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(network: Networ
 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
-    """Then only one pause separates the requests, not two (docs/spec/relay.md section 14)."""
+    """This order needs one pause between the requests, not two (docs/spec/relay.md section 14)."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)
     tap = RecordingTransport(network.apps, run_sync)
     courier = HttpCourier(httpx.Client(transport=tap))
-    fetch_messages(replace(ben.device, courier=courier))  # Ana's hello arrives, and Ben answers it
+    fetch_messages(replace(ben.device, courier=courier))  # Ben receives Ana's hello and answers
     kinds = [
         (one.method, "prekeys" if "/prekeys/" in one.path else "letter")
         for one in tap.asked

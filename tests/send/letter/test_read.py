@@ -65,7 +65,7 @@ def keep_unchanged(value: Any) -> Any:
 
 @dataclass
 class LetterForge:
-    """Writes letters from one person to another with the given changes."""
+    """Seals letters from one person to another with given changes."""
 
     sender: Person
     reader: Person
@@ -107,7 +107,7 @@ class LetterForge:
         return WaitingEnvelope(outer.envelope, 1, sealed, outer.expires_at)
 
     def read(self, waiting: WaitingEnvelope) -> Letter:
-        """Read a letter as fetching does, in one transaction."""
+        """Read a letter in one transaction, as fetching does."""
         device = self.reader.device
         with device.vault.transaction():
             return read_letter(waiting, own_device(device), device)
@@ -143,7 +143,7 @@ def network_before_letter(request: pytest.FixtureRequest, two_friends: Network) 
 
 @pytest.fixture
 def forge(network_before_letter: Network) -> LetterForge:
-    """Caro's first letter to Ben, or a later one."""
+    """Return a forge of Caro's first letter to Ben, or of a later one."""
     network = network_before_letter.copy()
     return LetterForge(network["caro"], network["ben"])
 
@@ -226,7 +226,7 @@ def test_a_repeated_message_id_is_refused(forge: LetterForge) -> None:
 def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     forge: LetterForge,
 ) -> None:
-    """Another device of the sender may have changed her list, and this one may not know it yet."""
+    """The sending device may not know yet that another device of its owner changed the list."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     store_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
@@ -237,7 +237,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
 
 
 def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
-    """Even if the letter carries an old key bundle that still lists the device."""
+    """An old key bundle in the letter, which still lists the device, makes no difference."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())

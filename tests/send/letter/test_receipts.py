@@ -1,4 +1,4 @@
-"""Receipts are signed, sent after a delay, only to permitted people, and each is for one copy."""
+"""Receipts are signed, are sent after a delay and only to permitted people, and cover one copy."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (before,) = copy_states(ana)
-    assert (before.state, before.signed) == ("delivered", False)  # so far only the relay says so
+    assert (before.state, before.signed) == ("delivered", False)  # only the relay says so until now
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -103,7 +103,7 @@ def test_receipts_for_one_device_share_one_letter(compared_friends: Network) -> 
     "reason", ["not compared", "blocked", "two lists", "turned off", "keys became unknown"]
 )
 def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, reason: str) -> None:
-    """However many messages Ana sends, nothing leaves Ben's device in response."""
+    """Nothing leaves Ben's device in response to Ana's messages."""
     ana, ben = friends["ana"], friends["ben"]
     if reason != "not compared":
         mark_keys_compared("ana", ben.device)
@@ -129,14 +129,14 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, rea
 
 
 def mark_keys_unknown(who: Person) -> None:
-    """Mark Ana's keys as unknown, as after an unverifiable change of her device list."""
+    """Mark Ana's keys as unknown, as an unverifiable change of her device list would."""
     contact = contact_named("ana", who.device)
     unknown = replace(contact, trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
 
 
 def make_receipt_with(**fields: Any) -> Any:
-    """Return a ``_make_receipt`` whose receipts differ from their signed leaf in these fields."""
+    """Return a ``_make_receipt`` that changes these fields after signing the receipt's leaf."""
     honest = receipts._make_receipt
 
     def make_changed_receipt(*arguments: Any) -> Any:
@@ -199,7 +199,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
 
 
 def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Network) -> None:
-    """The sender later changes her record of what she sent."""
+    """The sender changes the record of the sent message afterwards."""
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     send_text(ana, "ben")
     (key,) = ana.device.vault.keys(RECEIPT_COVERAGE)
@@ -230,7 +230,7 @@ def test_receipt_counts_after_the_recipients_device_list_changed(
 
 
 def accept_newest_list(who: Person, of: Person) -> None:
-    """Accept a contact's newest key bundle, as after asking the relay for it."""
+    """Accept a contact's newest key bundle, as if the relay had just returned it."""
     with who.device.vault.transaction():
         accept_contact_bundle(
             contact_named(of.name, who.device), own_device(of.device).card, who.device
@@ -255,7 +255,7 @@ def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Network) -> None
 def test_receipts_depend_on_trust_and_consent(
     friends: Network, trust: Trust, *, consent: bool | None
 ) -> None:
-    """People with compared keys always, people known by link with consent, unknown people never."""
+    """Receipts go to people with compared keys and, with consent, to people known by link."""
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=consent)
     store_contact(known, ben.device)

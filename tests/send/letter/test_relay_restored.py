@@ -106,7 +106,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
 
 
 def queried_other_relays(town: Network, who: Person, days: int = 2) -> list[str]:
-    """Return the relays, except her own, whose status a person's device requests in these days."""
+    """Return the relays of others whose status a person's device requests within some days."""
     urls = list[str]()
 
     def record_url(honest: HonestCall, url: str) -> object:
@@ -123,7 +123,7 @@ def queried_other_relays(town: Network, who: Person, days: int = 2) -> list[str]
 
 @pytest.fixture
 def contacts_at_two_relays() -> tuple[Network, Person, Person]:
-    """Ana, and her contact Eve at another relay."""
+    """Return a network, Ana, and her contact Eve at another relay."""
     town = Network()
     ana, eve = town.set_up_person("ana"), town.set_up_person("eve", OTHER_RELAY_URL)
     ana.add_contact(eve)
@@ -144,7 +144,7 @@ def test_other_peoples_relays_are_not_queried_daily_for_restores(
 def test_relays_with_recent_recalls_are_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
-    """This includes blocked recipients: a recalled picture must stay recalled."""
+    """Relays of blocked recipients are asked, too: a recalled picture must stay recalled."""
     town, ana, eve = contacts_at_two_relays
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     block_contact("eve", ana.device)

@@ -133,7 +133,7 @@ def _status_arguments(copy: CopyDelivery) -> tuple[Any, ...]:
 
 
 def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> None:
-    """Its backup predates both the removal of Caro and Ana's tokens."""
+    """The relay's backup has the withdrawn tokens of Caro and lacks those of Ana."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     (of_caro,) = HELD_TOKEN_RANGE_TABLE.all(caro.device.vault)
@@ -141,7 +141,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
     url, mailbox, _ = ben.home
-    for token_range in ranges.values():  # as the backup has or lacks them
+    for token_range in ranges.values():  # as in the backup
         _register_or_withdraw(
             friends, ben, token_range, registered=token_range.seed == of_caro.seed
         )

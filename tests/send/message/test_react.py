@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def three_people(three_people: Network) -> Network:
-    """Ana has sent a picture to Ben and Caro, who are not each other's contacts."""
+    """Ana has sent a picture to Ben and Caro, who are not contacts of each other."""
     three_people["ana"].send(SMALL_PICTURE, three_people["ben"], three_people["caro"])
     for person in three_people.people.values():
         fetch_messages(person.device)
@@ -97,7 +97,7 @@ def test_a_reaction_waits_while_a_relay_is_unreachable(three_people: Network) ->
     assert reactions_on(ana, newest_message_name(ben)) == [(ben.id, "!")]
 
 
-#: Signs that would add a line or a name to a printed list, or print nothing.
+#: Reactions that would add a line or a name to a printed list, or print nothing.
 INVALID_REACTIONS = (
     "!\n7-red-fox  from mum, waiting",
     "\U0001f44d cleo",

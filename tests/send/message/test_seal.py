@@ -1,4 +1,4 @@
-"""The sealed content of one device: padded, encrypted as a stream, identified by size and hash."""
+"""Content sealed for one device is padded, encrypted, and identified by size and hash."""
 
 import io
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A broken upload resumes, even after a restart; the relay is asked once how much arrived."""
+"""An interrupted upload resumes, even after a restart, from the size that the relay reports."""
 
 import io
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 class ConnectionCut(Exception):
-    """The connection is cut."""
+    """Simulates a connection that breaks during a request."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class BreakingCourier:
 
 @cache
 def noise_picture() -> bytes:
-    """Return a picture whose copy is large enough for a resumable upload."""
+    """Return a picture of noise, whose copy is large enough for a resumable upload."""
     pixels = np.random.default_rng(3).integers(0, 256, (600, 620, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -147,7 +147,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(
         conversation.send(noise_picture())
     if isinstance(interruption, KeyboardInterrupt):
         conversation.restart()
-        assert conversation.opened_bytes == 0  # its sending was cancelled
+        assert conversation.opened_bytes == 0  # the user cancelled the message
         return
     first = conversation.courier.sent_bytes
     conversation.restart()
@@ -192,7 +192,7 @@ def test_many_retries_by_the_courier_cause_few_progress_queries(conversation: Co
 
 @dataclass
 class LyingCourier:
-    """A relay that claims to have half of a body, but refuses to resume there, and disconnects."""
+    """Simulates a relay that claims to have part of a body, but refuses to resume there."""
 
     courier: Any
     size_queries: int = 0

@@ -1,4 +1,4 @@
-"""A blocked person can still recall messages, but nothing else; the person is not notified."""
+"""A blocked person can still recall messages but do nothing else, and is not notified."""
 
 from contextlib import suppress
 
@@ -59,11 +59,11 @@ def test_invite_link_does_not_admit_a_blocked_person(friends: Network) -> None:
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
     assert [(one.name, one.blocked) for one in contacts(ben.device)] == [("ana", True)]
-    assert fetch_messages(ana.device).came == 0, "they are not told"
+    assert fetch_messages(ana.device).came == 0, "a blocked person is not notified"
 
 
 def test_blocked_persons_recall_is_applied(friends: Network) -> None:
-    """Blocking somebody must not keep a message that they recall."""
+    """Blocking a sender does not preserve a message that the sender recalls."""
     ana, ben = friends["ana"], friends["ben"]
     sent = ana.send(SMALL_PICTURE, ben)
     ben.received_count()
@@ -106,11 +106,11 @@ def test_only_queued_recalls_go_to_a_blocked_person(friends: Network) -> None:
 
 
 def test_blocked_person_is_not_greeted(network: Network) -> None:
-    """One device of Ana blocks Eve before Ana's new device has greeted her."""
+    """One device of Ana blocks Eve before Ana's new device has greeted Eve."""
     ana, eve = network["ana"], network.set_up_person("eve", OTHER_RELAY_URL)
     ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
-    network.disconnect(OTHER_RELAY_URL)  # for as long as Eve likes: the relay is her own
+    network.disconnect(OTHER_RELAY_URL)  # Eve runs this relay and can keep it unreachable
     phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
     assert phone.device.vault.keys(DEVICE_TO_GREET)

@@ -1,4 +1,4 @@
-"""A message to a circle of many people: a copy and an envelope for each."""
+"""A message to a large circle: each member gets a separate copy and envelope."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.in_memory.courier import run_sync
 from tests.send.send_device import RELAY_URL, Network, Person
 from tests.sizes import size
 
-PEOPLE_COUNT = size(32, 256)  # 256 is the maximum
+PEOPLE_COUNT = size(32, 256)  # 256: the largest circle
 
 
 def network_with_large_circle() -> tuple[Network, Person, list[Person]]:
@@ -39,7 +39,7 @@ def test_each_member_of_a_large_circle_gets_a_separate_copy(
     """The message is only a text; ``python -m bench.send`` measures the marking of pictures."""
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
-    )  # fifty keys for each would take longer than everything else
+    )  # publishing fifty keys for each person would take most of the time
     network, ana, people = network_with_large_circle()
     recipients, expires_at = (
         resolve_recipients(["city"], ana.device),

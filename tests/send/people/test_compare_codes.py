@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 @pytest.fixture
 def contacts_by_link(network: Network) -> Network:
-    """Ana and Ben, who know each other by a link."""
+    """Ana and Ben, who are contacts by an invite link."""
     add_person(make_invite_link(network["ben"].device), "ben", network["ana"].device)
     fetch_messages(network["ben"].device)
     return network

@@ -39,10 +39,11 @@ def fetch_all(*people: Person) -> None:
         fetch_messages(one.device)
 
 
-def take_next_step(of: Person, name: str) -> ComparisonStage:
-    found = begin_or_answer_comparison(name, of.device)
-    flush_outbox(of.device)
-    return found.stage
+def take_next_step(who: Person, name: str) -> ComparisonStage:
+    """Take a person's next step of a comparison with a contact; return the stage reached."""
+    comparison = begin_or_answer_comparison(name, who.device)
+    flush_outbox(who.device)
+    return comparison.stage
 
 
 def run_comparison(
@@ -60,8 +61,8 @@ def run_comparison(
     )
 
 
-def are_keys_compared(of: Person, name: str) -> bool:
-    return contact_named(name, of.device).compared
+def are_keys_compared(who: Person, name: str) -> bool:
+    return contact_named(name, who.device).compared
 
 
 def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
@@ -95,7 +96,7 @@ def test_no_authentication_string_before_both_keys_are_known(friends: Network) -
 
 @pytest.mark.threat("receipt-probing")
 def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
-    """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
+    """A reply would reveal when Ben fetches his messages."""
     ana, ben = friends["ana"], friends["ben"]
     take_next_step(ana, "ben")
     fetch_all(ben)
@@ -104,7 +105,7 @@ def test_receiving_a_request_sends_no_answer(friends: Network) -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_attacker_in_the_middle_is_detected(network: Network) -> None:
-    """Mallory, who is "ben" to Ana and "ana" to Ben, compares with each of them."""
+    """Mallory, whom Ana knows as "ben" and Ben knows as "ana", compares with each of them."""
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.add_contact(mallory)
@@ -129,7 +130,7 @@ def send_step(who: Person, name: str, step: ComparisonStep) -> None:
 
 
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) -> None:
-    """Otherwise the initiator could try keys until the emoji match."""
+    """Without the commitment, the initiator could try keys until the emoji match."""
     ana, ben = friends["ana"], friends["ben"]
     take_next_step(ana, "ben")
     fetch_all(ben)
@@ -143,8 +144,8 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) ->
 
 @pytest.mark.threat("identity-misbinding")
 def test_device_list_named_with_the_key_does_not_change_the_emoji(friends: Network) -> None:
-    """The initiator is committed to her key, but could choose a device list to make the emoji
-    match.
+    """An initiator who is committed to a key must not be able to choose a device list that makes
+    the emoji match.
     """
     ana, ben = friends["ana"], friends["ben"]
     take_next_step(ana, "ben")

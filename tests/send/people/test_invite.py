@@ -69,7 +69,9 @@ def link_from_bytes(data: bytes) -> str:
 
 
 def changed_key_bundle(of: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """Simulate a relay that has an invite, and so can open a key bundle and seal a changed one."""
+    """Return a trick of a relay that knows an invite: it opens a key bundle and seals a changed
+    one.
+    """
     mailbox = own_device(of.device).home.mailbox
     return changed_answer_trick(
         lambda shown: seal_key_bundle(
@@ -154,7 +156,7 @@ def test_a_taken_name_is_refused_and_stays_with_its_contact(friends: Network, na
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_that_swaps_the_key_bundle_is_detected(network: Network) -> None:
-    """An attacker in the middle shows her own, perfectly valid key bundle."""
+    """The relay shows Mallory's key bundle, which is valid, in place of Ben's."""
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     mallorys_bundle = own_device(mallory.device).card
     with (
@@ -217,7 +219,7 @@ def test_invite_admits_a_limited_number_of_letters(
     assert has_no_contacts(caro)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ana.send(SMALL_PICTURE, ben)  # by now with a token of her own
+    ana.send(SMALL_PICTURE, ben)  # with one of Ana's own tokens, not the invite's
     assert ben.received_count() == 1
 
 
@@ -259,7 +261,9 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     of_caro = add_person(link, "ben", caro.device)
     assert not would_relay_accept_next_letter(of_caro, caro.device)
     with caro.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay"))):
-        assert would_relay_accept_next_letter(of_caro, caro.device)  # the relay cannot say
+        assert would_relay_accept_next_letter(
+            of_caro, caro.device
+        )  # an unreachable relay does not refuse
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert would_relay_accept_next_letter(of_caro, caro.device)
@@ -352,7 +356,7 @@ def test_a_forgotten_person_cannot_reach_the_inbox(friends: Network) -> None:
 
 @pytest.mark.threat("forgotten-writes-on")
 def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Network) -> None:
-    """A hello in a new session needs an invite, even if the relay accepts it."""
+    """A hello in a new session needs an invite, even if the relay accepts the hello."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     of_ben = contact_named("ben", ana.device)
@@ -363,7 +367,7 @@ def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Network
     with ben.courier.replace_calls(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable_count(ben.device) == 0  # an ignored hello is not counted
+    assert take_undecryptable_count(ben.device) == 0  # an ignored hello does not count
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -475,15 +479,18 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Network) -> 
     other = issue_key_bundle(ben, same_epoch=True, name="Another")
     further = issue_key_bundle(ben)
     for forked in (other, further):
-        with ana.courier.replace_calls(
-            key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)
-        ), pytest.raises(ForkedDeviceList):
+        with (
+            ana.courier.replace_calls(
+                key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)
+            ),
+            pytest.raises(ForkedDeviceList),
+        ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
 
 
 def freeze_ben(friends: Network) -> None:
-    """Let Ana learn of a device list of Ben that contradicts the one that she knows."""
+    """Let Ana's device record that Ben has two conflicting device lists."""
     ana, ben = friends["ana"], friends["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     take_contact_changes(ana.device)
@@ -554,15 +561,15 @@ def test_an_unreachable_relay_of_one_invited_person_delays_nobody(network: Netwo
     assert (ben.received_count(), caro.received_count()) == (2, 1)
 
 
-def give_token(key: DeviceId, of: Person, who: Person) -> None:
-    """Give a person a send token for one device of another person."""
-    store_first_token(of.id, key, Secret(bytes(range(32))), who.device)
+def give_token(device_id: DeviceId, owner: Person, writer: Person) -> None:
+    """Give a writer a send token for one device of its owner."""
+    store_first_token(owner.id, device_id, Secret(bytes(range(32))), writer.device)
 
 
 def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
     network: Network,
 ) -> None:
-    """Her key bundle names a device that can only be reached through an unreachable relay."""
+    """Mallory's key bundle names a device at a relay that is unreachable."""
     ana, ben, mallory = (
         network["ana"],
         network["ben"],
@@ -632,14 +639,14 @@ def test_device_without_a_relay_can_neither_invite_nor_fetch(network: Network) -
 
 
 def test_expired_invite_admits_nobody(friends: Network) -> None:
-    """By then the relay refuses the invite's own token, but accepts a token lent by a contact."""
+    """The relay would refuse the invite's expired token, so Eve uses tokens lent by a contact."""
     ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", OTHER_RELAY_URL)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)
     friends.clock.advance(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
-    friends.clock.advance(hours=1)  # until then her clock is implausible
+    friends.clock.advance(hours=1)  # until then, Ana's clock counts as implausible
     lent, home = (
         iter(lend_tokens(ana.id, own_device(ana.device).key.device, 4, ben.device)),
         ana.home,
@@ -659,4 +666,4 @@ def test_expired_invite_admits_nobody(friends: Network) -> None:
     fetch_messages(ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben"]
     make_invite_link(ana.device)
-    assert not set(lock) & set(ana.device.vault.keys(INVITE)), "it is forgotten"
+    assert not set(lock) & set(ana.device.vault.keys(INVITE)), "the expired invite is deleted"

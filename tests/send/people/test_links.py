@@ -1,6 +1,6 @@
-"""Invite links in the wrong hands: everybody who joins is reported, and nobody counts as compared.
+"""Strangers who use an invite link: everybody who joins is reported, and no keys count as compared.
 
-The stranger is Mallory: she has seen a link that Ana made for Ben, or replaces Ben's link by hers.
+The stranger is Mallory. She has seen a link that Ana made for Ben, or replaces Ben's link by hers.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 @dataclass
 class InviteScenario:
-    """Ana, who makes the links, and the people who use them."""
+    """Ana, who makes the links, and the people who use her links."""
 
     network: Network
     joiners: dict[str, Person] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class InviteScenario:
         return self.network["ana"]
 
     def join(self, name: str, link: str) -> Person:
-        """Let somebody add Ana by a link; Ana's device does not fetch yet."""
+        """Let somebody add Ana by a link, before Ana's device fetches."""
         joiner = (
             self.joiners.get(name)
             or self.network.people.get(name)
@@ -124,7 +124,7 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_notified(
     assert refused.device == own_device(second.device).key.device
     (known,) = contacts(scenario.ana.device)
     assert (known.name, known.person.id) == ("Ben", first.id)
-    assert known.trust is Trust.UNKNOWN, "nobody can say which of both was meant"
+    assert known.trust is Trust.UNKNOWN, "one of the two is a stranger"
 
     fetch_messages(second.device)
     (too_late,) = take_invite_notices(second.device)
@@ -146,7 +146,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(
     for _ in range(5):
         scenario.ana.send(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
         scenario.network.clock.advance(minutes=1)
-    assert guard_reasons("ben", scenario.ana) == "", "nothing was odd until now"
+    assert guard_reasons("ben", scenario.ana) == "", "only one person has used the link so far"
     scenario.join(order[1], link)
     scenario.new_notices()
     for _ in range(5):
@@ -173,9 +173,9 @@ def test_guard_asks_about_a_link_that_only_a_stranger_used(
 def test_link_for_several_admits_and_reports_each(
     scenario: InviteScenario, people: int, place: int
 ) -> None:
-    """The stranger uses it first, among the guests, or last."""
+    """The stranger uses the link before, between or after the invited people."""
     link = make_invite_link(scenario.ana.device, people=people)
-    joiners = [f"guest{number}" for number in range(people)]
+    joiners = [f"invited{number}" for number in range(people)]
     joiners.insert(place, "mallory")
     for name in joiners:
         scenario.join(name, link)
@@ -197,9 +197,9 @@ def test_link_for_several_admits_and_reports_each(
 def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     scenario: InviteScenario,
 ) -> None:
-    """The stranger calls herself Ben too, and comes first."""
+    """Two people who both call themselves Ben use the same link."""
     link = make_invite_link(scenario.ana.device, people=2)
-    for joiner_key in ("seat 1", "seat 2"):
+    for joiner_key in ("first Ben", "second Ben"):
         joiner = scenario.network.set_up_person("Ben")
         scenario.joiners[joiner_key] = joiner
         add_person(link, "ana", joiner.device)
@@ -247,14 +247,14 @@ def test_newly_linked_device_does_not_report_old_contacts(scenario: InviteScenar
 
 
 def swap_link(scenario: InviteScenario) -> tuple[Person, Person]:
-    """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben,
-    and Ben takes her for Ana. Return Ben and Mallory.
+    """Let Mallory replace the link that Ben sends to Ana, and use Ben's link herself. Ana then
+    takes Mallory for Ben, and Ben takes Mallory for Ana. Return Ben and Mallory.
     """
     ben, mallory = scenario.network["ben"], scenario.network.set_up_person("ben")
-    bens = make_invite_link(ben.device, name="ana")
+    bens_link = make_invite_link(ben.device, name="ana")
     mallorys_link = make_invite_link(mallory.device, name="ana")
     add_person(mallorys_link, "ben", scenario.ana.device)
-    add_person(bens, "ben", mallory.device)
+    add_person(bens_link, "ben", mallory.device)
     for one in (ben, mallory, scenario.ana):
         fetch_messages(one.device)
     return ben, mallory
@@ -322,7 +322,7 @@ def test_repeated_refused_stranger_is_reported_once(scenario: InviteScenario) ->
 
 
 def test_forgotten_person_cannot_reuse_the_link(scenario: InviteScenario) -> None:
-    """Ana detects the stranger, and makes a new link by which Ben joins."""
+    """Ana forgets the stranger and makes a new link, by which Ben joins."""
     link = make_invite_link(scenario.ana.device, name="ben")
     mallory = scenario.join("mallory", link)
     ben = scenario.join("ben", link)
@@ -371,17 +371,16 @@ def test_name_taken_meanwhile_is_numbered_and_reported_as_similar(
     assert (joined.name, joined.meant_for, joined.alike) == ("ben 2", "ben", ("ben",))
 
 
-def is_refused(make: Callable[[], str]) -> bool:
+def assert_refused(make_link: Callable[[], str]) -> None:
     with pytest.raises(ValueError, match="a link is for"):
-        make()
-    return True
+        make_link()
 
 
 def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(scenario: InviteScenario) -> None:
     device = scenario.ana.device
-    assert is_refused(lambda: make_invite_link(device, people=0))
-    assert is_refused(lambda: make_invite_link(device, people=65))
-    assert is_refused(lambda: make_invite_link(device, name="ben", people=2))
+    assert_refused(lambda: make_invite_link(device, people=0))
+    assert_refused(lambda: make_invite_link(device, people=65))
+    assert_refused(lambda: make_invite_link(device, name="ben", people=2))
 
 
 def test_relay_refuses_a_used_up_link(

@@ -1,4 +1,4 @@
-"""Circles: one name for several people, each of whom gets a copy of their own."""
+"""Circles: one name for several people, each of whom gets a separate copy."""
 
 from dataclasses import replace
 
@@ -84,7 +84,7 @@ def test_people_and_circles_cannot_share_a_name(family: Network) -> None:
     with pytest.raises(NameTaken):
         store_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
     assert free_contact_name("family", ana.device) == "family 2", (
-        "so a stranger can't call herself that"
+        "a stranger cannot use a circle's name either"
     )
     with pytest.raises(BadName):
         create_or_extend_circle(" ", ["caro"], ana.device)

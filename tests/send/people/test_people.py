@@ -1,4 +1,4 @@
-"""Contacts, and names, which are equal if people take them for the same."""
+"""Contacts and their names; two spellings that people take for the same name are equal."""
 
 from dataclasses import replace
 
@@ -57,7 +57,7 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Network) -> N
 
 
 def test_mistyped_name_lists_similar_names_first(friends: Network) -> None:
-    """It does not list all names, since errors end up in logs and screenshots."""
+    """The error does not list all names, since errors end up in logs and screenshots."""
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
     for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
@@ -156,7 +156,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Network) -> None:
 
 
 def held_tokens_of(who: Person) -> HeldTokens:
-    """Return a person's send tokens for the only device that she knows."""
+    """Return a person's send tokens for the only device known to that person."""
     (tokens,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return tokens
 
@@ -165,7 +165,7 @@ def held_tokens_of(who: Person) -> HeldTokens:
 def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Network,
 ) -> None:
-    """Tokens of earlier hellos are withdrawn too; other people keep theirs."""
+    """Forgetting a person withdraws the tokens of all her hellos, but no tokens of others."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     first = held_tokens_of(ana)

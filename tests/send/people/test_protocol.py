@@ -1,4 +1,4 @@
-"""Nothing is sealed for a person with whom we share no protocol version."""
+"""Nothing is sealed for a contact whose program shares no protocol version with ours."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_nothing_is_sealed_for_a_person_with_only_newer_protocols(
 def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Device lists cannot return to older versions, so our own program is the newer one here."""
+    """A device list cannot return to older versions, so the test makes our own program newer."""
     ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
     monkeypatch.setattr(ours, ProtocolRange(3, 4))

@@ -1,6 +1,7 @@
-"""QR codes of invites, read by ZXing as phones do.
+"""QR codes of invites and of key comparisons.
 
-OpenCV's reader fails to read seven in a hundred of these codes, whichever program drew them.
+ZXing reads the codes of invites, because OpenCV's reader fails on seven in a hundred of them,
+whichever program drew them.
 """
 
 from base64 import b32encode
@@ -71,7 +72,7 @@ COMPARISON_CODES = [
 
 
 def photo_of_code(code: str, seed: int) -> bytes:
-    """Return a code on a screen as photographed: turned, from the side, blurred, with noise."""
+    """Simulate a photo of a code on a screen: rotated, in perspective, blurred and noisy."""
     rng = np.random.default_rng(seed)
     drawn = cv2.imdecode(np.frombuffer(qr_picture(code), np.uint8), cv2.IMREAD_COLOR)
     assert drawn is not None
@@ -95,7 +96,7 @@ def test_qr_code_is_read_from_a_photo() -> None:
         with suppress(NoCodeInPicture):
             assert read_qr_code(photo_of_code(code, seed)) == code
             found.append(True)
-    assert len(found) >= len(COMPARISON_CODES) - 1, "a rare miss is photographed again"
+    assert len(found) >= len(COMPARISON_CODES) - 1, "at most one code may be unreadable"
 
 
 def test_picture_without_a_code_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The safety number: one per pair of people, the same for both."""
+"""The safety number of two people is the same on both devices, and differs for each pair."""
 
 import re
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_every_pair_has_its_own_safety_number(friends: Network) -> None:
     }
     assert len(numbers) == 3
     groups = [group for number in numbers for group in number.split()]
-    assert len(set(groups)) > 30  # digits, not a pattern
+    assert len(set(groups)) > 30  # groups of digits hardly ever repeat
 
 
 def test_no_safety_number_with_an_unknown_person(network: Network) -> None:
@@ -44,7 +44,6 @@ def test_no_safety_number_with_an_unknown_person(network: Network) -> None:
 
 
 def test_no_safety_number_on_a_device_without_a_relay(network: Network) -> None:
-
     device = replace(network["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
     with pytest.raises(DeviceWithoutRelay):

@@ -1,4 +1,4 @@
-"""The guard asks once about a device that the last message did not go to."""
+"""The guard asks about devices that got no message yet, and about keys that became unknown."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def test_a_new_device_is_asked_about(friends: Network) -> None:
         "ben": "ben has a device that you have not sent anything to"
     }
     store_contact(known, ana.device)
-    assert guard_reasons(ana, "ben") == {}, "one that went away is no danger"
+    assert guard_reasons(ana, "ben") == {}, "a removed device is no reason to ask"
 
 
 def test_keys_that_no_longer_count_as_compared_are_asked_about(friends: Network) -> None:

@@ -1,4 +1,4 @@
-"""The guard asks if a picture that Ben has goes to somebody else with a text that names Ben."""
+"""The guard asks about a picture that Ben has, if it goes to others with a text that names Ben."""
 
 import io
 from dataclasses import replace
@@ -28,7 +28,7 @@ def has_name_doubt(sender: Person, to: str, text: str, picture: bytes = LARGER_P
 
 
 def faint_gradient(grey: int) -> bytes:
-    """Return a faint grey gradient as a PNG; all of these have the same perceptual hash."""
+    """Return a faint grey gradient as a PNG; all such gradients have the same perceptual hash."""
     gradient = grey + np.add.outer(np.linspace(0, 10, 160), np.linspace(0, 20, 160))
     file = io.BytesIO()
     Image.fromarray(gradient.astype(np.uint8)).save(file, "PNG")
@@ -37,7 +37,7 @@ def faint_gradient(grey: int) -> bytes:
 
 @pytest.fixture
 def three_people(three_people: Network) -> Network:
-    """Ana has sent the picture to Ben; Caro is her contact."""
+    """Ana has sent a picture to Ben; Ben and Caro are her contacts."""
     three_people["ana"].send(SMALL_PICTURE, three_people["ben"])
     return three_people
 

@@ -1,4 +1,4 @@
-"""Names that are easily mistaken for each other."""
+"""Similarity of names, which the guard uses to find easily confused contacts."""
 # ruff: noqa: RUF001 - the tests need letters that look like others
 
 import unicodedata
@@ -18,7 +18,7 @@ from entrenous.send.people.similar_names import (
 
 
 def words_within_one_edit(word: str, letters: str) -> set[str]:
-    """Return the word, and all that differ by one added, missing, changed or swapped letter."""
+    """Return all words within one added, missing, changed or swapped letter of the word."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     deletions = {a + b[1:] for a, b in cuts if b}
     insertions = {a + letter + b for a, b in cuts for letter in letters}

@@ -1,4 +1,4 @@
-"""The guard asks about a device that showed no sign of life for three weeks."""
+"""The guard asks about a device that has shown no activity for three weeks."""
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.send.fetch import fetch_messages

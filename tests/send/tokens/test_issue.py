@@ -55,13 +55,13 @@ pytestmark = pytest.mark.slow
 
 
 def issued_range(who: Person) -> IssuedRange:
-    """Return the token range that a person issued to the only device that she knows."""
+    """Return the token range that a person issued to the only device known to that person."""
     (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return token_range
 
 
 def held_tokens(who: Person) -> HeldTokens:
-    """Return a person's tokens for the only device that she knows."""
+    """Return a person's tokens for the only device known to that person."""
     (token_range,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return token_range
 
@@ -161,7 +161,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: N
 def test_an_item_with_an_expired_token_leaves_with_a_token_of_the_new_range(
     friends: Network, clock_error: timedelta
 ) -> None:
-    """Even if the clock was far ahead when the new range was recorded."""
+    """A clock that was far ahead when the new range was recorded makes no difference."""
     ana, ben = friends["ana"], friends["ben"]
     unreachable = error_trick(RelayUnreachable(host="x"))
     with ana.courier.replace_calls(post=unreachable), pytest.raises(WaitsInOutbox):
@@ -276,7 +276,9 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Network) ->
 
 
 def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Network) -> None:
-    """Eve issues Ana the highest first index; Ana's letters must still be able to encode theirs."""
+    """Eve issues Ana a range with the highest first index, and then changes her key bundle three
+    times. Ana's next token index must stay encodable.
+    """
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)

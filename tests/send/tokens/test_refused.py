@@ -1,4 +1,4 @@
-"""Token batches that a relay refuses: withdrawals still get through."""
+"""If a relay refuses a batch of token changes, the withdrawals in the batch still succeed."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -38,13 +38,13 @@ from tests.village.malicious_relay import HonestCall, error_trick
 
 
 def issued_range(who: Person) -> IssuedRange:
-    """Return the token range that a person issued to the only device that she knows."""
+    """Return the token range that a person issued to the only device known to that person."""
     (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return token_range
 
 
 def skip_to_last_token(who: Person) -> None:
-    """Make a person's next letter use the last token of her range."""
+    """Make a person's next letter use the last token of its range."""
     (key,) = who.device.vault.keys(HELD_TOKEN_RANGE)
     tokens = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
     assert tokens is not None
@@ -77,7 +77,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> No
     batches, trick = batch_recorder()
     with ben.courier.replace_calls(change_tokens=trick):
         for _ in range(3):
-            for _ in range(4):  # she gets more tokens only once a day
+            for _ in range(4):  # Ben issues more tokens only once a day
                 skip_to_last_token(ana)
                 with suppress(RefusedForSome):
                     send_text(ana, "ben")
@@ -98,7 +98,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> No
 
 
 def test_only_unused_skipped_tokens_are_withdrawn(friends: Network) -> None:
-    """A relay can link tokens that are withdrawn together, so used ones must not be among them."""
+    """A relay can link tokens that are withdrawn together, so none of them may have been used."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)

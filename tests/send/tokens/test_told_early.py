@@ -1,4 +1,4 @@
-"""Token ranges issued under a device list that we do not know yet wait for that list."""
+"""A token range that was issued under an unknown device list waits until the list arrives."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +41,7 @@ from tests.village.malicious_relay import HonestCall, error_trick
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop and a phone; Ben is at her relay."""
+    """Ana, who has a laptop and a phone, and Ben at the same relay."""
     network = network_of_three()
     phone = add_linked_device(network, network["ana"], "phone", "phone")
     catch_up(network["ben"], network["ana"], phone, network["ben"])
@@ -50,7 +50,7 @@ def network() -> Network:
 
 @contextmanager
 def hold_back_letters(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
-    """Pretend to post a person's letters, but hold them back; yield the list of them."""
+    """Hold back the letters that a person posts, without an error; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
     def trick(_: HonestCall, *posted: object) -> None:

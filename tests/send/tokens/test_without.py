@@ -1,4 +1,4 @@
-"""Letters written without a token for a device wait, and delay no others."""
+"""Letters to a device for which the sender has no token wait, and delay no other letters."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -54,7 +54,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop and a tablet, which has no token for Ben; he is at her relay."""
+    """Ana, who has a laptop and a tablet, and Ben at the same relay."""
     network = network_of_three()
     tablet = add_linked_device(network, network["ana"], "tablet", "tablet")
     catch_up(network["ben"], tablet, network["ben"])
@@ -62,7 +62,7 @@ def network() -> Network:
 
 
 def drop_tokens(writer: Person, to: Person) -> HeldTokens:
-    """Delete a device's tokens for another, as if nobody had lent it any; return the tokens."""
+    """Delete the tokens that a writer has for another device, and return them."""
     had = tokens_for_peer(writer, to)
     HELD_TOKEN_RANGE_TABLE.store(
         HeldTokens(), peer_key(*owner_and_device_ids(to)), writer.device.vault
@@ -154,7 +154,9 @@ def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(network: Netwo
 
 
 def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
-    """Ben's relay is unreachable when the new device learns of him; then it sends at once."""
+    """Ben's relay is unreachable when the new device learns of Ben, and the device sends messages
+    as soon as the relay is back.
+    """
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
@@ -194,7 +196,7 @@ def test_waiting_messages_do_not_use_up_a_range(network: Network, count: int) ->
 
 
 def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Network) -> None:
-    """Ben has moved: his old relay must not see a token of the new one."""
+    """Ben has moved, and his old relay must not see a token of his new relay."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -214,7 +216,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Networ
 
 
 def test_an_expired_lent_token_loses_no_message(network: Network) -> None:
-    """The device that lent it has been lost."""
+    """The relay refuses the lent token, as after the loss of the device that lent it."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     had = drop_tokens(tablet, ben)
     lend(ana, tablet, ben)
@@ -295,7 +297,7 @@ def test_a_crash_loses_no_token(network: Network, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.threat("metadata")
 def test_a_devices_token_is_not_used_at_another_device() -> None:
-    """Ben was invited by the laptop, and has no token for the new device."""
+    """Ben has a token for the laptop that invited him, and none for the new device."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
