@@ -110,7 +110,7 @@ def test_a_key_of_another_length_is_refused() -> None:
 def test_files_of_the_age_test_kit_open_or_are_refused(
     public_vectors: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    """C2SP/CCTV: the valid files for an X25519 identity open, and all others are refused.
+    """The valid files of C2SP/CCTV for an X25519 identity open, and all others are refused.
 
     The whole-file reader and the streaming reader must agree. Blobs are never armored, so armored
     files must be refused.
@@ -138,7 +138,7 @@ def test_files_of_the_age_test_kit_open_or_are_refused(
 
 
 def decrypted_hash(identities: list[str], file: bytes) -> str | None:
-    """Return the SHA-256 of what the first matching identity decrypts, or None."""
+    """Return the SHA-256 of the plaintext, or None if no identity decrypts the file."""
     for identity in identities:
         assert age_identity(key_of_identity(identity)).reveal().decode() == identity
         whole = decrypt_or_none(decrypt_blob, key_of_identity(identity), file)
@@ -189,7 +189,7 @@ class _FullDisk(io.BytesIO):
 def test_full_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
     for work in (encrypt_stream, decrypt_stream):
-        for data in (SEALED_BLOB, long):  # the first write fails, or the last
+        for data in (SEALED_BLOB, long):
             with pytest.raises(OSError, match="full") as raised:
                 work(KEY, io.BytesIO(data), _FullDisk())
             assert raised.value.errno == errno.ENOSPC

@@ -1,4 +1,4 @@
-"""A device's Olm account, stored as bytes: each change returns new bytes."""
+"""A device's Olm account is stored as bytes, and each change returns new bytes."""
 
 import pytest
 

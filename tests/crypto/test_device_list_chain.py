@@ -1,4 +1,4 @@
-"""Device lists: a known history is only ever replaced by an honest continuation of it."""
+"""A known history of device lists is only replaced by an honest continuation."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -153,7 +153,7 @@ def test_a_history_that_is_broken_is_refused(broken: str) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_keeps_its_keys_across_missing_lists() -> None:
-    """Only its mailbox may have changed."""
+    """Only the device's mailbox may differ."""
     elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in SECOND.said.devices[:1])
     moved = statement_of(replace(SECOND.said, epoch=7, previous=bytes(32), devices=elsewhere))
     assert compare_later_lists(SECOND, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
@@ -182,7 +182,7 @@ def test_next_list_cannot_drop_a_device_without_revoking_it() -> None:
     "speaks", [ProtocolRange(2, 2), ProtocolRange(2, 3), ProtocolRange(3, 3), ProtocolRange(1, 4)]
 )
 def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange) -> None:
-    """Refuse even a list signed by her master key: an old program or a thief may have signed it."""
+    """A valid signature is not enough: an old program or a thief may have signed the list."""
     newer = successor(FIRST, speaks=ProtocolRange(3, 4))
     with pytest.raises(BadSignature, match="device list"):
         verified_heads((FIRST, newer, successor(newer, speaks=speaks)))
@@ -190,14 +190,17 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 
 
 def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
-    """A full list of revoked devices drops its oldest entry; that device may still not return."""
+    """A full list of revoked devices drops its oldest entry; the dropped device cannot return."""
     many = tuple(
         RevokedDevice(listed_device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
     )
     full = successor(FIRST, revoked=many)
     extra = RevokedDevice(listed_device(200).device, NOON + timedelta(99), RevocationReason.LOST)
-    for kept in ((*many[:-1], extra), (*many[2:], extra)):  # drops the newest entry, or two entries
+    for kept in (
+        (*many[:-1], extra),
+        (*many[2:], extra),
+    ):  # wrong: drops the newest entry, or two entries
         assert not may_succeed_list(full.said, successor(full, revoked=kept).said)
     makes_room = successor(full, revoked=(*many[1:], extra))
     assert may_succeed_list(full.said, makes_room.said)
@@ -257,7 +260,7 @@ def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
 
 
 class DeviceListMachine(RuleBasedStateMachine):
-    """Ana changes her device list, Ben fetches it at times, and the relay may show him any list."""
+    """Ana changes her device list, Ben sometimes fetches it, and the relay may show any list."""
 
     @initialize()
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""The vectors in tests/vectors/crypto: data sent or stored years ago must still open."""
+"""The vectors in tests/vectors/crypto: data from earlier versions must still open."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +120,7 @@ def test_key_bundle_vector_of_three_lists_verifies() -> None:
 
 
 def test_receipt_vector_verifies() -> None:
-    """Its signer is the only device in the vector ``card``."""
+    """The receipt's signer is the only device in the vector ``card``."""
     parts, (by,) = (
         read_vector("receipt"),
         verify_key_bundle(read_key_bundle(read_vector("card")["bytes"])).devices,
@@ -137,7 +137,7 @@ def test_receipt_vector_verifies() -> None:
 
 
 def test_prekey_batch_vector_verifies() -> None:
-    """Its signer is the only device in the vector ``card``, and its mailbox is that device's."""
+    """The batch is signed by the only device in the vector ``card``, for that device's mailbox."""
     parts, (by,) = (
         read_vector("prekeys"),
         verify_key_bundle(read_key_bundle(read_vector("card")["bytes"])).devices,

@@ -27,7 +27,7 @@ SUITE = bytes.fromhex("647a00010003")  # X-Wing, HKDF-SHA256, ChaCha20-Poly1305
 
 
 def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """Independent implementation of RFC 9180 section 5.1, base mode, from a shared secret."""
+    """Encrypt as RFC 9180 section 5.1 says (base mode), without the code that is tested."""
     suite = b"HPKE" + SUITE
 
     def extract(salt: bytes, label: bytes, ikm: bytes) -> bytes:
@@ -46,8 +46,8 @@ def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
 def test_xwing_draft_vectors_open(
     public_vectors: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    """Key generation and decapsulation. The library cannot encapsulate with a given seed; the
-    other tests decapsulate what it encapsulates.
+    """The vectors check key generation and decapsulation. The library cannot encapsulate with a
+    given seed; other tests decapsulate the library's own encapsulations.
     """
     vectors = json.loads((public_vectors / "xwing" / "test-vectors.json").read_text())
     assert vectors
@@ -64,8 +64,9 @@ def test_xwing_draft_vectors_open(
 def test_hpke_draft_vectors_open(record_vectors: Callable[[str, int], None]) -> None:
     """The vector of our suite in draft-ietf-hpke-pq, from the package cryptography-vectors.
 
-    Our letters have no associated data, and each is the first message of its context. So the test
-    encrypts the vector's texts again, with its key and base nonce, and opens the results.
+    Letters have no associated data, and each letter is the first message of its HPKE context. The
+    test therefore encrypts the vector's texts again, with the vector's key and base nonce, and
+    opens the results.
     """
     package = pytest.importorskip("cryptography_vectors")
     every = json.loads(

@@ -98,7 +98,7 @@ def test_contexts_give_unrelated_keys() -> None:
 
 
 def test_share_group_id_depends_on_message_and_person() -> None:
-    """Another person or message has another id. The expected id is HKDF, computed step by step."""
+    """The expected id is computed with HKDF step by step."""
     ana, ben = PersonId(b"A" * 32), PersonId(b"B" * 32)
     one, two = Secret(bytes(32)), Secret(bytes([1]) * 32)
     groups = {share_group_id(secret, who) for secret in (one, two) for who in (ana, ben)}

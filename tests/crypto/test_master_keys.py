@@ -1,4 +1,4 @@
-"""Both master keys sign, and both must verify."""
+"""Both master keys sign every statement, and both signatures must verify."""
 
 import pytest
 from hypothesis import given

@@ -54,10 +54,10 @@ def test_every_leaf_has_one_path_to_the_root(size: int) -> None:
 
 
 def test_inner_node_is_not_accepted_as_leaf() -> None:
-    """Presenting the two halves of a tree as leaves gives another root."""
-    halves = [merkle_root(LEAVES[:2]), merkle_root(LEAVES[2:4])]
-    assert leaf_hash(b"role", halves[0]) not in {halves[0], merkle_root(LEAVES[:4])}
-    assert root_from_proof(halves[0], 0, 4, (halves[1],)) is None
+    """The hash of an inner node, presented as a leaf, does not lead to the root."""
+    inner_nodes = [merkle_root(LEAVES[:2]), merkle_root(LEAVES[2:4])]
+    assert leaf_hash(b"role", inner_nodes[0]) not in {inner_nodes[0], merkle_root(LEAVES[:4])}
+    assert root_from_proof(inner_nodes[0], 0, 4, (inner_nodes[1],)) is None
     assert root_from_proof(LEAVES[0], 4, 4, inclusion_proofs(LEAVES[:4])[0]) is None
     assert root_from_proof(LEAVES[0], -1, 4, inclusion_proofs(LEAVES[:4])[0]) is None
 

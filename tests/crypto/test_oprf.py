@@ -32,7 +32,7 @@ def oprf_suites(public_vectors: Path) -> list[dict[str, Any]]:
 def test_rfc_9497_vectors_are_reproduced(
     public_vectors: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    """RFC 9497 appendix A.1.1: every vector of the OPRF mode."""
+    """Appendix A.1.1 of RFC 9497 lists these vectors of the OPRF mode."""
     (suite,) = oprf_suites(public_vectors)
     key = Secret(bytes.fromhex(suite["skSm"]))
     for vector in suite["vectors"]:
@@ -139,7 +139,7 @@ def run_in_shared_folder(program: str, shared: Path) -> str:
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
 def test_a_library_planted_by_another_local_user_is_not_loaded(tmp_path: Path) -> None:
-    """Nothing is written to the shared folder either, not even for a moment."""
+    """The program also writes nothing to the shared folder while it loads the library."""
     assert run_in_shared_folder(REPLACE_LIBRARY_PROGRAM, tmp_path) == "1.0.18 []"
 
 
@@ -170,7 +170,7 @@ print(oprf._load_from_memory(library).sodium_init())
 def test_library_loads_from_a_private_folder_without_memfd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_memfd: bool
 ) -> None:
-    """The system has no memfd_create, or this process may not call it."""
+    """Either the system has no memfd_create, or the process may not call it."""
     modes: list[int] = []
 
     def forbidden(_: str) -> int:
@@ -202,7 +202,7 @@ def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
 
 
 def test_output_of_a_fixed_input_never_changes() -> None:
-    """RFC 9497 appendix A.1.1.1. If this value changed, existing vaults would no longer open."""
+    """If this value (RFC 9497 appendix A.1.1.1) changed, existing vaults would no longer open."""
     scalar = Secret(
         bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
     )
@@ -215,8 +215,8 @@ def test_output_of_a_fixed_input_never_changes() -> None:
 
 
 def test_unused_bit_gives_no_second_encoding() -> None:
-    """Found by fuzzing: this encoding of the identity was accepted, and raised an unexpected error
-    later.
+    """Fuzzing found that such an encoding of the identity was accepted and later raised an
+    unexpected error.
     """
     blinded = blind(Secret(b"input"), KEY)
     for element in (bytes(32), blinded, evaluate(KEY, blinded)):

@@ -1,4 +1,4 @@
-"""The cryptographic primitives that the program calls, with Project Wycheproof's vectors.
+"""The cryptographic primitives that the program calls agree with Project Wycheproof's vectors.
 
 The vectors for XChaCha20-Poly1305 are not used, since the program does not call it.
 """
@@ -27,7 +27,7 @@ RecordVectors = Callable[[str, int], None]
 
 
 def wycheproof_vectors(public_vectors: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
-    """Yield each vector, preceded by its group."""
+    """Yield pairs of a group and one of its vectors."""
     found = json.loads((public_vectors / "wycheproof" / f"{name}_test.json").read_text())
     for group in found["testGroups"]:
         for vector in group["tests"]:
@@ -102,7 +102,7 @@ def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
 def test_hmac_sha256_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
-    """The tags are compared with our own constant-time comparison."""
+    """The tags are compared with the program's own constant-time comparison."""
     total = 0
     for group, vector in wycheproof_vectors(public_vectors, "hmac_sha256"):
         key, message, tag = decode_hex_fields(vector, "key", "msg", "tag")
@@ -152,8 +152,8 @@ def test_mlkem_768_decapsulation_agrees_with_wycheproof(
 def test_mlkem_768_encapsulation_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
-    """Only whether public keys are accepted: the library generates the encapsulated randomness
-    itself, so it cannot reproduce the vectors' secrets. The test of decapsulation checks secrets.
+    """The vectors check only which public keys are accepted. The library generates the
+    encapsulated randomness itself, so it cannot reproduce the vectors' secrets.
     """
     total = 0
     for _, vector in wycheproof_vectors(public_vectors, "mlkem_768_encaps"):
@@ -190,7 +190,7 @@ def test_chacha20_poly1305_agrees_with_wycheproof(
 def test_aes_256_gcm_of_stored_values_agrees_with_wycheproof(
     public_vectors: Path, record_vectors: RecordVectors
 ) -> None:
-    """The vectors with keys and nonces of the lengths that stored values have."""
+    """Only vectors with the key and nonce lengths of stored values are used."""
     total = 0
     for group, vector in wycheproof_vectors(public_vectors, "aes_gcm"):
         if (group["keySize"], group["ivSize"]) != (256, 96):

@@ -342,7 +342,7 @@ def test_fallback_key_opens_a_repeated_first_letter() -> None:
     half_opened = open_outer_seal(BENS_KEY, INFO, sealed)
     _, after = open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), half_opened)
     again, _ = open_first_letter(after, curve25519_public_key(ANAS_ACCOUNT), half_opened)
-    assert again.header == HEADER_BYTES  # with the same counter, message and envelope in it
+    assert again.header == HEADER_BYTES  # contains the same counter, message id and envelope id
 
 
 def half_opened_letters(count: int) -> list[HalfOpenedLetter]:
@@ -376,7 +376,7 @@ def test_letter_that_is_too_late_is_refused_and_later_ones_open() -> None:
 
 @dataclass
 class ConversationEnd:
-    """One end of a conversation: it rotates its keys as in docs/spec/letter.md, section 5."""
+    """One end of a conversation, which rotates its keys as in docs/spec/letter.md, section 5."""
 
     session: Secret
     seal_to: tuple[bytes, bytes]

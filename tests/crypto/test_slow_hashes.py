@@ -58,7 +58,7 @@ def test_argon2id_matches_rfc_9106(record_vectors: RecordVectors) -> None:
 
 
 def test_argon2id_matches_the_reference_implementation(record_vectors: RecordVectors) -> None:
-    """Call the function that stretches a vault's passphrase (crypto/vault_key.py)."""
+    """The test calls the function with which crypto/vault_key.py stretches a passphrase."""
     lines = _REFERENCE.split("\n")[1:-1]
     for line in lines:
         passes, kib, lanes, passphrase, salt, expected = line.split()
@@ -69,7 +69,7 @@ def test_argon2id_matches_the_reference_implementation(record_vectors: RecordVec
 
 
 def test_scrypt_matches_rfc_7914(record_vectors: RecordVectors) -> None:
-    """Call the function that crypto/encryption_at_rest.py calls."""
+    """The test calls the same function as crypto/encryption_at_rest.py."""
     lines = _RFC_7914.split("\n")[1:-1][: size(3, 4)]
     for line in lines:
         passphrase, salt, *costs, expected = line.split()

@@ -126,7 +126,7 @@ def signed_key_bundle(
     by: Secret = MASTER,
     keys: Secret = MASTER,
 ) -> KeyBundle:
-    """Return a received key bundle: a list signed by ``by``, with the public half of ``keys``."""
+    """Return a key bundle with a list signed by ``by``, and the public keys of ``keys``."""
     one = statement_of(devices)
     bundle = KeyBundle(
         public_master_keys(keys), (one,), sign_device_list(by, one.statement), certificates
@@ -183,7 +183,7 @@ def test_another_list_under_the_same_signature_is_refused(change: dict[str, obje
 
 
 def test_master_keys_of_another_person_are_refused() -> None:
-    """Mallory signs, with her own keys, a list that names Ana."""
+    """Mallory signs a list that names Ana, and a certificate, with Mallory's own master keys."""
     posing = signed_certificate(OTHER_MASTER, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="key bundle"):
         verify_key_bundle(
@@ -209,7 +209,7 @@ def test_master_keys_of_another_person_are_refused() -> None:
 def test_a_device_that_the_master_key_did_not_certify_is_refused(
     added: SignedDeviceCertificate,
 ) -> None:
-    """Even if a list that she signed names the device."""
+    """A device list signed by the master key does not replace the missing certificate."""
     both = device_list_of(SIGNED_CERTIFICATE, added, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_key_bundle(signed_key_bundle(both, SIGNED_CERTIFICATE, added))
@@ -235,7 +235,9 @@ SIGNING_DEVICE = verify_key_bundle(KEY_BUNDLE).devices[0]
 
 
 MAILBOX = MailboxId(b"m" * 16)
-FORGER = DeviceSigner(ACCOUNT, Secret(bytes(32)))  # forges Ed25519, but has another ML-DSA key
+FORGER = DeviceSigner(
+    ACCOUNT, Secret(bytes(32))
+)  # can forge Ed25519 signatures, but has another ML-DSA key
 
 
 def prekey_statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:
@@ -264,7 +266,7 @@ def signed_batch(
 def prekey_at(
     index: int, statements: list[bytes], tree_leaves: list[bytes] | None = None
 ) -> SignedPrekey:
-    """Return a prekey with its path in the Merkle tree of ``statements``, or in ``tree``."""
+    """Return a prekey with its path in the tree of ``tree_leaves`` or of all statements."""
     leaves = tree_leaves or [prekey_leaf(one) for one in statements]
     place = BatchPosition(index, inclusion_proofs(leaves)[index])
     return read_prekey(write_prekey(statements[index], place, None))

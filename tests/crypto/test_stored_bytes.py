@@ -1,4 +1,4 @@
-"""Stored values open only with the key and the case that they were sealed with."""
+"""Stored values open only with the key and the case with which they were sealed."""
 
 import pytest
 from hypothesis import given

@@ -47,7 +47,7 @@ def test_random_bytes_are_refused_or_canonical(data: bytes) -> None:
 
 
 def test_canonical_json_follows_rfc_8785() -> None:
-    # RFC 8785 section 3.2.2.2: the two-letter escapes, lower-case hex for the rest, no others
+    # RFC 8785 section 3.2.2.2: two-letter escapes, else lower-case hexadecimal, and no others
     assert (
         canonical_json('\b\t\n\f\r"\\\u000f\u20ac/')
         == b'"\\b\\t\\n\\f\\r\\"\\\\\\u000f\xe2\x82\xac/"'

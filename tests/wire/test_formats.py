@@ -406,7 +406,7 @@ def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
     proof = write_receipt_proof(ReceiptProof(BatchPosition(63, path), SIGNED_BATCH))
     assert len(proof) == 5_615 < RECEIPT_PROOF_BYTES_MAX
     several = write_body(Receipts((RECEIPT,) * 64, SIGNED_BATCH))
-    assert len(several) < 16_384 - 2048  # so they fit a letter of that size
+    assert len(several) < 16_384 - 2048  # fits a letter of 16,384 bytes
     assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048
 
 

@@ -1,4 +1,4 @@
-"""Every body of the relay's interface is read back, and malformed bodies are refused."""
+"""Every body of the relay's HTTP interface is read back, and malformed bodies are refused."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The progress of an upload: a body with exactly two counts."""
+"""The body that reports the progress of an upload has exactly two counts."""
 
 import pytest
 from hypothesis import given

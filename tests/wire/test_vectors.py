@@ -1,4 +1,4 @@
-"""The test vectors in tests/vectors/wire, which other implementations must read as we do."""
+"""The test vectors in tests/vectors/wire, which every implementation must reproduce."""
 
 from collections.abc import Callable
 from pathlib import Path
