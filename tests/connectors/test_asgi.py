@@ -29,9 +29,9 @@ from tests.connectors.running_gates import (
     ScriptedGate,
     client_settings,
 )
-from tests.stop.client.test_multipart_uploads import NAMED, form
+from tests.stop.client.test_multipart_uploads import FILE_HEADER, build_form
 
-FORM = "multipart/form-data; boundary=edge"
+FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
 class Application:
@@ -81,7 +81,9 @@ def test_account_is_found_in_the_scope() -> None:
         await app({**scope, "user": "ana"}, receive, send)
 
     ask(signed_in, ACCEPTED_FILE)
-    ask(signed_in, form((NAMED, ACCEPTED_FILE), (NAMED, ACCEPTED_FILE)), FORM)
+    ask(
+        signed_in, build_form((FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, ACCEPTED_FILE)), FORM_TYPE
+    )
     ask(app, ACCEPTED_FILE, headers={"Entrenous-Account": "ana", "User": "ana"})
     ask(GateMiddleware(Application().app, gate.settings, client=gate.async_client()), ACCEPTED_FILE)
     ana = account_header("ana", gate.settings.token)["Entrenous-Account"]
@@ -89,7 +91,7 @@ def test_account_is_found_in_the_scope() -> None:
     assert said == [ana, ana, ana, None, None]
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", FORM])
+@pytest.mark.parametrize("kind", ["image/jpeg", FORM_TYPE])
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
@@ -107,7 +109,7 @@ def test_picture_is_checked_before_the_application(
 ) -> None:
     backend, gate = Application(), ScriptedGate()
     app = GateMiddleware(backend.app, gate.settings, on_hold=on_hold, client=gate.async_client())
-    body = form((NAMED, picture)) if kind == FORM else picture
+    body = build_form((FILE_HEADER, picture)) if kind == FORM_TYPE else picture
     answer = ask(app, [body[:7], b"", body[7:]], kind)
     assert (answer.status_code, gate.received_bodies) == (status, [picture])
     if status == 200:
@@ -199,7 +201,7 @@ def test_at_most_the_limit_is_buffered() -> None:
 def test_unreadable_body_is_held() -> None:
     backend, gate = Application(), ScriptedGate()
     app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
-    assert ask(app, form((NAMED, ACCEPTED_FILE))[:-9], FORM).status_code == 400
+    assert ask(app, build_form((FILE_HEADER, ACCEPTED_FILE))[:-9], FORM_TYPE).status_code == 400
     assert ask(app, ACCEPTED_FILE, headers={"Content-Encoding": "gzip"}).status_code == 400
     assert (backend.bodies, gate.received_bodies) == ([], [])
 
@@ -379,7 +381,10 @@ def test_all_files_of_a_request_share_one_budget() -> None:
     client = AsyncGateClient(gate_settings, httpx.MockTransport(never))
     app = GateMiddleware(backend.app, gate_settings, on_hold="header", client=client)
     begin = time.monotonic()
-    assert ask(app, form(*[(NAMED, ACCEPTED_FILE)] * FILES_MAX), FORM).status_code == 200
+    assert (
+        ask(app, build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * FILES_MAX), FORM_TYPE).status_code
+        == 200
+    )
     assert 0.2 <= time.monotonic() - begin < 1.5
     assert backend.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
 
@@ -399,7 +404,9 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM]))
+@given(
+    st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM_TYPE])
+)
 def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
     backend, gate = Application(), ScriptedGate()
     app = GateMiddleware(backend.app, gate.settings, on_hold="header", client=gate.async_client())

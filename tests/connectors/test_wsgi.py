@@ -23,9 +23,9 @@ from tests.connectors.running_gates import (
     ScriptedGate,
     client_settings,
 )
-from tests.stop.client.test_multipart_uploads import NAMED, form
+from tests.stop.client.test_multipart_uploads import FILE_HEADER, build_form
 
-FORM = "multipart/form-data; boundary=edge"
+FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
 class Application:
@@ -59,7 +59,7 @@ def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[i
     return int(status[0][:3]), data
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", FORM])
+@pytest.mark.parametrize("kind", ["image/jpeg", FORM_TYPE])
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
@@ -77,7 +77,7 @@ def test_picture_is_checked_before_the_application(
 ) -> None:
     backend, gate = Application(), ScriptedGate()
     app = GateMiddleware(backend, gate.settings, on_hold=on_hold, client=gate.client())
-    body = form((NAMED, picture)) if kind == FORM else picture
+    body = build_form((FILE_HEADER, picture)) if kind == FORM_TYPE else picture
     answered, said = ask(app, body, kind)
     assert (answered, gate.received_bodies) == (status, [picture])
     if status == 200:
@@ -98,7 +98,12 @@ def test_account_is_named_by_the_server_or_the_application() -> None:
         Application(), gate.settings, client=gate.client(), account=lambda given: given["my.user"]
     )
     ask(by_itself, ACCEPTED_FILE, REMOTE_USER="ana")
-    ask(by_itself, form((NAMED, ACCEPTED_FILE), (NAMED, ACCEPTED_FILE)), FORM, REMOTE_USER="ana")
+    ask(
+        by_itself,
+        build_form((FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, ACCEPTED_FILE)),
+        FORM_TYPE,
+        REMOTE_USER="ana",
+    )
     ask(by_session, ACCEPTED_FILE, **{"my.user": "ana", "REMOTE_USER": "ben"})
     ask(by_session, ACCEPTED_FILE, **{"my.user": None})
     ask(by_itself, ACCEPTED_FILE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana")
@@ -111,12 +116,24 @@ def test_strictest_answer_of_several_files() -> None:
     backend, gate = Application(), ScriptedGate()
     app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.client())
     assert (
-        ask(app, form((NAMED, ACCEPTED_FILE), (NAMED, HELD_FILE), (NAMED, ACCEPTED_FILE)), FORM)[0]
+        ask(
+            app,
+            build_form(
+                (FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, HELD_FILE), (FILE_HEADER, ACCEPTED_FILE)
+            ),
+            FORM_TYPE,
+        )[0]
         == 200
     )
     assert backend.headers[0].startswith("hold")
     assert (
-        ask(app, form((NAMED, ACCEPTED_FILE), (NAMED, REFUSED_FILE), (NAMED, HELD_FILE)), FORM)[0]
+        ask(
+            app,
+            build_form(
+                (FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, REFUSED_FILE), (FILE_HEADER, HELD_FILE)
+            ),
+            FORM_TYPE,
+        )[0]
         == 422
     )
     assert gate.received_bodies[-1] == REFUSED_FILE
@@ -156,9 +173,9 @@ def test_body_without_a_length_is_read_only_if_terminated() -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "more", "status"),
     [
-        (form((NAMED, ACCEPTED_FILE))[:-9], FORM, {}, 400),
+        (build_form((FILE_HEADER, ACCEPTED_FILE))[:-9], FORM_TYPE, {}, 400),
         (ACCEPTED_FILE, "image/jpeg", {"HTTP_CONTENT_ENCODING": "gzip"}, 400),
-        (form(*[(NAMED, ACCEPTED_FILE)] * (FILES_MAX + 1)), FORM, {}, 413),
+        (build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * (FILES_MAX + 1)), FORM_TYPE, {}, 413),
     ],
 )
 def test_uncheckable_bodies_are_held(
@@ -195,7 +212,7 @@ def test_all_files_of_a_request_share_one_budget() -> None:
     app = GateMiddleware(
         backend, settings, on_hold="header", client=GateClient(settings, RecordingTransport())
     )
-    assert ask(app, form(*[(NAMED, ACCEPTED_FILE)] * 3), FORM)[0] == 200
+    assert ask(app, build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * 3), FORM_TYPE)[0] == 200
     assert backend.headers == ["hold; why=gate-slow"]
     assert budgets[0] <= 0.4
     assert budgets[1] <= 0.25

@@ -1,8 +1,8 @@
-"""The unmodified public client, ``tx`` of PyPI's ``threatexchange``, at our exchange.
+"""The unmodified public client ``tx`` of PyPI's ``threatexchange`` works with our exchange.
 
-Only its own settings are used: StopNCII's base address is a part of the credentials. NCMEC's hosts
-are fixed, so a proxy leads to us instead, with the certificate of a test authority that the client
-trusts. Its home is a temporary folder.
+Only the client's own settings are used. StopNCII's base address is a part of the credentials. The
+hosts of NCMEC are fixed, so a proxy connects the client to our exchange, with the certificate of a
+test authority that the client trusts. The client's home is a temporary folder.
 """
 
 import os
@@ -35,9 +35,11 @@ from tests.stop.exchange.exchange_for_tests import (
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real
 
-TX = "import sys; from threatexchange.cli.main import main; sys.argv[0] = 'tx'; sys.exit(main())"
-HOST = "hashsharing-test.ncmec.org"
-COUNT = 2500
+TX_PROGRAM = (
+    "import sys; from threatexchange.cli.main import main; sys.argv[0] = 'tx'; sys.exit(main())"
+)
+NCMEC_HOST = "hashsharing-test.ncmec.org"
+HASH_COUNT = 2500
 
 
 @pytest.fixture
@@ -56,13 +58,15 @@ def home(tmp_path: Path) -> Path:
 
 def run_tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
     clean = {"HOME": str(home), "PATH": os.environ["PATH"], "TZ": "UTC"}
-    result = run_program([sys.executable, "-c", TX, *words], env=clean | environment, text=True)
+    result = run_program(
+        [sys.executable, "-c", TX_PROGRAM, *words], env=clean | environment, text=True
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     return str(result.stdout)
 
 
 def fill_feed(exchange_setup: ExchangeSetup) -> None:
-    for number in range(COUNT):
+    for number in range(HASH_COUNT):
         state = ClaimState.CONFIRMED if number % 2 else ClaimState.WAITING
         exchange_setup.feed.put(f"c{number:04}", fake_hash(number), state=state)
 
@@ -77,7 +81,7 @@ def run_client_program(environment: Mapping[str, str], program: str, *words: str
 
 
 @contextmanager
-def serving_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]:
+def serve_as_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]:
     """Serve the exchange; yield its StopNCII base address and a partner's key."""
     _, key = exchange_setup.add_partner("friends", submits=True)
     with serve_app(exchange_app(exchange_setup.exchange)) as port:
@@ -85,10 +89,10 @@ def serving_stopncii(exchange_setup: ExchangeSetup) -> Iterator[tuple[str, str]]
 
 
 @contextmanager
-def serving_ncmec(exchange_setup: ExchangeSetup, folder: Path) -> Iterator[dict[str, str]]:
-    """Serve the exchange; yield the environment in which the client finds it instead of NCMEC."""
+def serve_as_ncmec(exchange_setup: ExchangeSetup, folder: Path) -> Iterator[dict[str, str]]:
+    """Serve the exchange; yield the environment in which the client uses it in place of NCMEC."""
     _, key = exchange_setup.add_partner()
-    ca, pair = write_authority_and_certificate(folder, HOST)
+    ca, pair = write_authority_and_certificate(folder, NCMEC_HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(exchange_setup.exchange)))])
     with serve_app(app, pair) as port, run_connect_proxy(port) as proxy:
         yield {
@@ -102,20 +106,20 @@ def test_tx_fetches_and_matches_as_from_stopncii(
     exchange_setup: ExchangeSetup, home: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
     fill_feed(exchange_setup)
-    with serving_stopncii(exchange_setup) as (base, key):
+    with serve_as_stopncii(exchange_setup) as (base, key):
         keys = {"TX_STOPNCII_KEYS": f"{key},{key},{base}"}
         run_tx(home, keys, "config", "collab", "edit", "stop_ncii", "-C", "SN")
         run_tx(home, keys, "fetch")
         assert "pdq: 2500" in run_tx(home, keys, "dataset")
-        waiting, confirmed = match(home, keys, 2), match(home, keys, 1)
+        waiting, confirmed = match_with_tx(home, keys, 2), match_with_tx(home, keys, 1)
         assert waiting.startswith("pdq 0 (SN) INVESTIGATION_SEED")
         assert confirmed == "pdq 0 (SN) POSITIVE_CLASS +1 +our-gate"
         exchange_setup.feed.withdraw("c0001")
         exchange_setup.clock.advance(seconds=5)
         run_tx(home, keys, "fetch")
         # tx ignores that the hash is withdrawn, but it does read our feedback.
-        assert match(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
-    record_vectors("threatexchange as StopNCII", COUNT)
+        assert match_with_tx(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
+    record_vectors("threatexchange as StopNCII", HASH_COUNT)
 
 
 def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
@@ -123,13 +127,16 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
 ) -> None:
     fill_feed(exchange_setup)
     update_exchange_state(exchange_setup.exchange)
-    exchange_setup.clock.advance(seconds=25)  # five seconds behind, as far as the client asks
-    with serving_ncmec(exchange_setup, home) as environment:
+    exchange_setup.clock.advance(seconds=25)  # now five seconds behind, as the client requires
+    with serve_as_ncmec(exchange_setup, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
         run_tx(home, environment, *edit)
         run_tx(home, environment, "fetch")
         assert "pdq: 2500" in run_tx(home, environment, "dataset")
-        waiting, confirmed = match(home, environment, 2), match(home, environment, 11)
+        waiting, confirmed = (
+            match_with_tx(home, environment, 2),
+            match_with_tx(home, environment, 11),
+        )
         # tx calls every hash from NCMEC positive, and takes our classification for a tag.
         assert waiting == "pdq 0 (NC) POSITIVE_CLASS unconfirmed"
         assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
@@ -139,12 +146,12 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
         time.sleep(2)
         run_tx(home, environment, "fetch")
         assert "pdq: 2490" in run_tx(home, environment, "dataset")
-        assert match(home, environment, 2) == ""
-        assert match(home, environment, 11) == confirmed
-    record_vectors("threatexchange as NCMEC", COUNT)
+        assert match_with_tx(home, environment, 2) == ""
+        assert match_with_tx(home, environment, 11) == confirmed
+    record_vectors("threatexchange as NCMEC", HASH_COUNT)
 
 
-OPINIONS_STOPNCII = """
+STOPNCII_OPINIONS_PROGRAM = """
 import sys
 from threatexchange.exchanges.clients.stopncii import api
 base, key, seen, brought = sys.argv[1:]
@@ -159,10 +166,10 @@ print(sum(page.count for page in pages))
 
 
 def test_opinions_and_hashes_of_stopncii_client_arrive(exchange_setup: ExchangeSetup) -> None:
-    register(exchange_setup, "hers", fake_hash(1))
-    with serving_stopncii(exchange_setup) as (base, key):
+    register_claim(exchange_setup, "hers", fake_hash(1))
+    with serve_as_stopncii(exchange_setup) as (base, key):
         assert run_client_program(
-            {}, OPINIONS_STOPNCII, base, key, fake_hash(1).hex(), fake_hash(2).hex()
+            {}, STOPNCII_OPINIONS_PROGRAM, base, key, fake_hash(1).hex(), fake_hash(2).hex()
         ) == ["1"]
     [opinion] = exchange_setup.exchange.partners.opinions_on([ClaimId("hers")])
     assert (opinion.partner, opinion.stance) == ("friends", Stance.DISPUTED)
@@ -171,7 +178,7 @@ def test_opinions_and_hashes_of_stopncii_client_arrive(exchange_setup: ExchangeS
     assert (submitted.bank, submitted.state) == ("from-friends", ClaimState.WAITING)
 
 
-OPINIONS_NCMEC = """
+NCMEC_OPINIONS_PROGRAM = """
 import os, sys, requests
 from threatexchange.exchanges.clients.ncmec import hash_api as api
 user, _, password = os.environ["TX_NCMEC_CREDENTIALS"].partition(":")
@@ -203,11 +210,11 @@ def test_opinions_of_ncmec_client_arrive_and_local_time_is_refused(
     exchange_setup: ExchangeSetup, home: Path
 ) -> None:
     for name, number in (("hers", 1), ("another", 2)):
-        register(exchange_setup, name, fake_hash(number))
+        register_claim(exchange_setup, name, fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=25)
-    with serving_ncmec(exchange_setup, home) as environment:
-        printed = run_client_program(environment, OPINIONS_NCMEC)
+    with serve_as_ncmec(exchange_setup, home) as environment:
+        printed = run_client_program(environment, NCMEC_OPINIONS_PROGRAM)
     assert printed == [
         "friends ['our-gate', 'friends']",
         "['upvote'] ['downvote']",
@@ -219,13 +226,13 @@ def test_opinions_of_ncmec_client_arrive_and_local_time_is_refused(
     assert len(STANCE_BY_REASON_GUID) == 2
 
 
-def match(home: Path, environment: Mapping[str, str], number: int) -> str:
+def match_with_tx(home: Path, environment: Mapping[str, str], number: int) -> str:
     return run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(number).hex()).strip()
 
 
-def register(exchange_setup: ExchangeSetup, name: str, of: bytes) -> None:
+def register_claim(exchange_setup: ExchangeSetup, name: str, hash_bits: bytes) -> None:
     """Register a claim in the bank and in the feed."""
     claim = ClaimId(name)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
-    exchange_setup.bank.register(Registration(made, (of,)))
-    exchange_setup.feed.put(name, of)
+    exchange_setup.bank.register(Registration(made, (hash_bits,)))
+    exchange_setup.feed.put(name, hash_bits)

@@ -98,7 +98,7 @@ def test_ended_claim_is_a_deleted_image(
     since = iso(exchange_setup.clock.now())
     assert len(read_range(web, key, BEGINNING, since)) == 2
     exchange_setup.feed.withdraw("hers")
-    exchange_setup.feed.apply_event("disputed", ClaimState.SUSPENDED)
+    exchange_setup.feed.set_state("disputed", ClaimState.SUSPENDED)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     found = read_range(web, key, since, iso(exchange_setup.clock.now()))

@@ -350,7 +350,7 @@ def test_suspended_hash_is_deleted_and_returns_when_confirmed(
     fetch_all(web, key)
     for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
         exchange_setup.clock.advance(seconds=5)
-        exchange_setup.feed.apply_event("hers", state)
+        exchange_setup.feed.set_state("hers", state)
         assert fetch_all(web, key)[0] == {fake_hash(1).hex(): status}
 
 

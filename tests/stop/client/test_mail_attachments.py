@@ -1,4 +1,4 @@
-"""Pictures are found anywhere in a mail message."""
+"""Finding pictures and other attachments in a mail message."""
 
 import base64
 import contextlib
@@ -13,7 +13,7 @@ from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, FileInMail, Not
 from tests.connectors.running_gates import ACCEPTED_FILE, HELD_FILE
 
 
-def message() -> EmailMessage:
+def new_mail() -> EmailMessage:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "Hello"
     mail.set_content("words")
@@ -21,9 +21,9 @@ def message() -> EmailMessage:
 
 
 def test_mail_attachments_are_found() -> None:
-    inner = message()
+    inner = new_mail()
     inner.add_attachment(HELD_FILE, maintype="image", subtype="jpeg")
-    mail = message()
+    mail = new_mail()
     mail.add_alternative("<p>words</p>", subtype="html")
     mail.add_attachment(ACCEPTED_FILE, maintype="image", subtype="jpeg", filename="x.jpg")
     mail.add_attachment(b"sound", maintype="audio", subtype="ogg")
@@ -33,70 +33,87 @@ def test_mail_attachments_are_found() -> None:
 
 
 def test_mail_picture_of_another_declared_type_is_found() -> None:
-    mail = message()
+    mail = new_mail()
     mail.add_attachment(ACCEPTED_FILE, maintype="application", subtype="pdf")
     mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
     assert files_in_mail(mail.as_bytes()) == [FileInMail(ACCEPTED_FILE), FileInMail(b"%PDF-1.7")]
 
 
-CODED = base64.encodebytes(ACCEPTED_FILE)
-SPLIT = b"--e\r\n\r\nwords\r\n--e--\r\n"
+BASE64_BODY = base64.encodebytes(ACCEPTED_FILE)
+MULTIPART_BODY = b"--e\r\n\r\nwords\r\n--e--\r\n"
 
 
-def part(coding: bytes, body: bytes, kind: bytes = b"image/jpeg", more: bytes = b"") -> bytes:
-    head = b"From: a\r\nContent-Type: " + kind + b"; name=a.jpg\r\n" + more
-    return head + b"Content-Transfer-Encoding: " + coding + b"\r\n\r\n" + body
+def mail_part(
+    transfer_encoding: bytes,
+    body: bytes,
+    content_type: bytes = b"image/jpeg",
+    more_headers: bytes = b"",
+) -> bytes:
+    head = b"From: a\r\nContent-Type: " + content_type + b"; name=a.jpg\r\n" + more_headers
+    return head + b"Content-Transfer-Encoding: " + transfer_encoding + b"\r\n\r\n" + body
 
 
-@pytest.mark.parametrize("coding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
-def test_mail_base64_is_decoded(coding: bytes) -> None:
-    for body in (CODED, CODED.replace(b"\n", b"\r\n") + b"\r\n", CODED[:9] + b" " + CODED[9:]):
-        assert files_in_mail(part(coding, body)) == [FileInMail(ACCEPTED_FILE, says_media=True)]
+@pytest.mark.parametrize("transfer_encoding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
+def test_mail_base64_is_decoded(transfer_encoding: bytes) -> None:
+    for body in (
+        BASE64_BODY,
+        BASE64_BODY.replace(b"\n", b"\r\n") + b"\r\n",
+        BASE64_BODY[:9] + b" " + BASE64_BODY[9:],
+    ):
+        assert files_in_mail(mail_part(transfer_encoding, body)) == [
+            FileInMail(ACCEPTED_FILE, says_media=True)
+        ]
 
 
-@pytest.mark.parametrize("coding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
-def test_mail_other_encodings_are_decoded(coding: bytes) -> None:
-    body = quopri.encodestring(ACCEPTED_FILE) if coding == b"quoted-printable" else ACCEPTED_FILE
-    ((file),) = files_in_mail(part(coding, body))
+@pytest.mark.parametrize("transfer_encoding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
+def test_mail_other_encodings_are_decoded(transfer_encoding: bytes) -> None:
+    body = (
+        quopri.encodestring(ACCEPTED_FILE)
+        if transfer_encoding == b"quoted-printable"
+        else ACCEPTED_FILE
+    )
+    ((file),) = files_in_mail(mail_part(transfer_encoding, body))
     assert file.untrusted_data is not None
     assert file.untrusted_data.startswith(ACCEPTED_FILE[:7])
 
 
-@pytest.mark.parametrize("kind", [b"image/jpeg", b"application/octet-stream", b"text/plain"])
 @pytest.mark.parametrize(
-    ("coding", "body", "more"),
+    "content_type", [b"image/jpeg", b"application/octet-stream", b"text/plain"]
+)
+@pytest.mark.parametrize(
+    ("transfer_encoding", "body", "more_headers"),
     [
-        (b"base64;", CODED, b""),
-        (b"base64 (x)", CODED, b""),
-        (b'"base64"', CODED, b""),
-        (b"x-uuencode", CODED, b""),
-        (b"", CODED, b""),
-        (b"base64", CODED, b"Content-Transfer-Encoding: 7bit\r\n"),
-        (b"7bit", CODED, b"Content-Transfer-Encoding: base64\r\n"),
-        (b"base64", CODED, b"Content-Type: text/plain\r\n"),
-        (b"base64", CODED.rstrip(b"=\n") + b"A", b""),
-        (b"base64", CODED.rstrip(b"=\n") + b"AA===", b""),
-        (b"base64", b"*" + CODED, b""),
-        (b"base64", CODED.rstrip() + b"=\n" + CODED, b""),
-        (b"base64", CODED + b"-- \na footer\n", b""),
+        (b"base64;", BASE64_BODY, b""),
+        (b"base64 (x)", BASE64_BODY, b""),
+        (b'"base64"', BASE64_BODY, b""),
+        (b"x-uuencode", BASE64_BODY, b""),
+        (b"", BASE64_BODY, b""),
+        (b"base64", BASE64_BODY, b"Content-Transfer-Encoding: 7bit\r\n"),
+        (b"7bit", BASE64_BODY, b"Content-Transfer-Encoding: base64\r\n"),
+        (b"base64", BASE64_BODY, b"Content-Type: text/plain\r\n"),
+        (b"base64", BASE64_BODY.rstrip(b"=\n") + b"A", b""),
+        (b"base64", BASE64_BODY.rstrip(b"=\n") + b"AA===", b""),
+        (b"base64", b"*" + BASE64_BODY, b""),
+        (b"base64", BASE64_BODY.rstrip() + b"=\n" + BASE64_BODY, b""),
+        (b"base64", BASE64_BODY + b"-- \na footer\n", b""),
     ],
 )
 def test_ambiguous_mail_encoding_is_not_decoded(
-    kind: bytes, coding: bytes, body: bytes, more: bytes
+    content_type: bytes, transfer_encoding: bytes, body: bytes, more_headers: bytes
 ) -> None:
-    (file,) = files_in_mail(part(coding, body, kind, more))
+    (file,) = files_in_mail(mail_part(transfer_encoding, body, content_type, more_headers))
     assert file.untrusted_data is None
 
 
 @pytest.mark.parametrize(
     "mail",
     [
-        b"Content-Type: multipart/mixed\r\n\r\n--e\r\n\r\n" + CODED,
-        b"Content-Type: multipart/mixed; boundary=e\r\n\r\n" + CODED,
+        b"Content-Type: multipart/mixed\r\n\r\n--e\r\n\r\n" + BASE64_BODY,
+        b"Content-Type: multipart/mixed; boundary=e\r\n\r\n" + BASE64_BODY,
         b"Content-Transfer-Encoding: base64\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n"
-        + SPLIT,
-        b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + CODED,
-        b"Content-Type: message/partial; id=a; number=1\r\n\r\nSubject: a\r\n\r\n" + CODED,
+        + MULTIPART_BODY,
+        b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + BASE64_BODY,
+        b"Content-Type: message/partial; id=a; number=1\r\n\r\nSubject: a\r\n\r\n" + BASE64_BODY,
     ],
 )
 def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
@@ -105,7 +122,12 @@ def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
 
 def test_ambiguous_mail_part_hides_no_other() -> None:
     mail = b"From: a\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n"
-    mail += part(b"base64;", CODED) + b"\r\n--e\r\n" + part(b"base64", CODED) + b"\r\n--e--\r\n"
+    mail += (
+        mail_part(b"base64;", BASE64_BODY)
+        + b"\r\n--e\r\n"
+        + mail_part(b"base64", BASE64_BODY)
+        + b"\r\n--e--\r\n"
+    )
     assert files_in_mail(mail) == [
         FileInMail(None, says_media=True),
         FileInMail(ACCEPTED_FILE, says_media=True),
@@ -113,24 +135,24 @@ def test_ambiguous_mail_part_hides_no_other() -> None:
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_mail_of_a_real_program_is_read(data: bytes) -> None:
-    mail = message()
+def test_attachment_of_any_bytes_is_found(data: bytes) -> None:
+    mail = new_mail()
     mail.add_attachment(data, maintype="image", subtype="jpeg")
     assert files_in_mail(mail.as_bytes()) == [FileInMail(data, says_media=True)]
 
 
 def test_mail_without_attachments_has_no_files() -> None:
-    assert files_in_mail(message().as_bytes()) == []
+    assert files_in_mail(new_mail().as_bytes()) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", ACCEPTED_FILE])
-def test_data_that_is_no_mail_is_refused(data: bytes) -> None:
+def test_data_that_is_not_a_mail_is_refused(data: bytes) -> None:
     with pytest.raises(NotAMail):
         files_in_mail(data)
 
 
 def test_mail_with_too_many_parts_is_refused() -> None:
-    mail = message()
+    mail = new_mail()
     mail.make_mixed()
     for _ in range(MAIL_PARTS_MAX + 1):
         mail.attach(EmailMessage())

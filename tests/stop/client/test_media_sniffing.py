@@ -1,4 +1,4 @@
-"""Media is recognized by its first bytes, including kinds that a gate cannot read."""
+"""Recognizing media by the first bytes, including kinds that a gate cannot read."""
 
 import gzip
 import io
@@ -39,13 +39,13 @@ def test_known_media_are_recognized(start: bytes) -> None:
 
 
 #: Every format that Pillow writes, except PDF, which is a document. A second word names a variant.
-FORMATS = (
+PILLOW_FORMATS = (
     *("PPM", "PPM grey", "PPM float", "TGA", "TGA map", "TGA rle", "PCX", "DDS", "SGI", "ICNS"),
     *("DIB", "EPS", "MSP", "XBM", "BMP", "TIFF", "WEBP", "GIF", "PNG", "JPEG", "JPEG2000", "ICO"),
     *("BLP", "QOI", "MPO"),
 )
-#: The mode of Pillow's picture; RGB for those that have no entry.
-MODES = {
+#: The mode of the picture that is written in each format; RGB for formats without an entry.
+PILLOW_MODES = {
     "PPM grey": "L",
     "PPM float": "F",
     "TGA map": "P",
@@ -57,9 +57,9 @@ MODES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FORMATS)
-def test_every_kind_that_pillow_writes_is_media(kind: str) -> None:
-    picture = Image.effect_noise((48, 32), 60).convert(MODES.get(kind, "RGB"))
+@pytest.mark.parametrize("kind", PILLOW_FORMATS)
+def test_every_format_that_pillow_writes_is_media(kind: str) -> None:
+    picture = Image.effect_noise((48, 32), 60).convert(PILLOW_MODES.get(kind, "RGB"))
     options = {"compression": "tga_rle"} if kind == "TGA rle" else {}
     file = io.BytesIO()
     picture.save(file, kind.partition(" ")[0], **options)
@@ -90,22 +90,24 @@ def test_media_that_pillow_does_not_write_are_recognized(start: bytes) -> None:
     assert is_media(start)
 
 
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="data:image/jpeg;base64,AAAA"/></svg>'
-LONG = b"<!--" + b"x" * 1100 + b"-->"
+SVG_DRAWING = (
+    b'<svg xmlns="http://www.w3.org/2000/svg"><image href="data:image/jpeg;base64,AAAA"/></svg>'
+)
+LONG_COMMENT = b"<!--" + b"x" * 1100 + b"-->"
 
 
 @pytest.mark.parametrize(
     "drawing",
     [
-        SVG,
-        b"\xef\xbb\xbf" + SVG,
-        b'<?xml version="1.0"?>' + LONG + SVG,
-        LONG + SVG,
-        b" " * 1100 + SVG,
-        b"<?xml-stylesheet " + b"x" * 1100 + b"?>" + SVG,
-        b"<!DOCTYPE a [" + b"<!ENTITY b 'c'>" * 100 + b"]>" + SVG,
-        SVG.replace(b"svg", b"a:svg", 1),
-        b"<" + b"a" * 1100 + SVG.replace(b"<", b":"),
+        SVG_DRAWING,
+        b"\xef\xbb\xbf" + SVG_DRAWING,
+        b'<?xml version="1.0"?>' + LONG_COMMENT + SVG_DRAWING,
+        LONG_COMMENT + SVG_DRAWING,
+        b" " * 1100 + SVG_DRAWING,
+        b"<?xml-stylesheet " + b"x" * 1100 + b"?>" + SVG_DRAWING,
+        b"<!DOCTYPE a [" + b"<!ENTITY b 'c'>" * 100 + b"]>" + SVG_DRAWING,
+        SVG_DRAWING.replace(b"svg", b"a:svg", 1),
+        b"<" + b"a" * 1100 + SVG_DRAWING.replace(b"<", b":"),
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
@@ -116,9 +118,9 @@ def test_svg_drawings_are_recognized(drawing: bytes, encoding: str) -> None:
 
 
 def test_compressed_svg_with_unclear_start_counts_as_drawing() -> None:
-    empty = b"\0\0\0\xff\xff" * 300  # deflate's blocks without content
-    assert is_media(gzip.compress(b"")[:10] + empty + gzip.compress(SVG)[10:])
-    assert is_media(gzip.compress(b"") + gzip.compress(SVG))
+    empty = b"\0\0\0\xff\xff" * 300  # empty deflate blocks
+    assert is_media(gzip.compress(b"")[:10] + empty + gzip.compress(SVG_DRAWING)[10:])
+    assert is_media(gzip.compress(b"") + gzip.compress(SVG_DRAWING))
     assert is_media(b"\x1f\x8b\x08\x08" + bytes(6) + b"name" * 300)
 
 
@@ -157,5 +159,5 @@ def test_text_is_not_media(start: bytes) -> None:
 
 
 @given(st.binary(max_size=2000))
-def test_sniffing_random_bytes_does_not_fail(start: bytes) -> None:
+def test_only_the_first_kilobyte_decides_about_media(start: bytes) -> None:
     assert is_media(start) is is_media(start[:1024])

@@ -1,4 +1,4 @@
-"""Files in a request's body; a body that parsers could read differently is refused."""
+"""Extracting uploads from a request body. Bodies that parsers read differently are refused."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,43 +14,45 @@ from entrenous.stop.client.uploaded_files import (
 )
 from tests.connectors.running_gates import ACCEPTED_FILE
 
-FORM = "multipart/form-data; boundary=edge"
-NAMED = b'Content-Disposition: form-data; name="f"; filename="x.jpg"\r\n'
-FIELD = b'Content-Disposition: form-data; name="f"\r\n'
+FORM_TYPE = "multipart/form-data; boundary=edge"
+FILE_HEADER = b'Content-Disposition: form-data; name="f"; filename="x.jpg"\r\n'
+FIELD_HEADER = b'Content-Disposition: form-data; name="f"\r\n'
 
 
-def form(*parts: tuple[bytes, bytes], edge: bytes = b"edge") -> bytes:
-    each = [b"--" + edge + b"\r\n" + head + b"\r\n" + data + b"\r\n" for head, data in parts]
-    return b"".join(each) + b"--" + edge + b"--\r\n"
+def build_form(*parts: tuple[bytes, bytes], boundary: bytes = b"edge") -> bytes:
+    each = [b"--" + boundary + b"\r\n" + head + b"\r\n" + data + b"\r\n" for head, data in parts]
+    return b"".join(each) + b"--" + boundary + b"--\r\n"
 
 
 def test_form_files_are_found_among_fields() -> None:
-    body = form(
-        (FIELD, b"words"), (NAMED + b"Content-Type: image/jpeg\r\n", ACCEPTED_FILE), (NAMED, b"pdf")
+    body = build_form(
+        (FIELD_HEADER, b"words"),
+        (FILE_HEADER + b"Content-Type: image/jpeg\r\n", ACCEPTED_FILE),
+        (FILE_HEADER, b"pdf"),
     )
-    assert extract_uploads(body, FORM) == [ACCEPTED_FILE, b"pdf"]
+    assert extract_uploads(body, FORM_TYPE) == [ACCEPTED_FILE, b"pdf"]
 
 
 @pytest.mark.parametrize(
     ("head", "data"),
     [
-        (FIELD, ACCEPTED_FILE),  # a picture in a text field
-        (FIELD + b"Content-Type: application/octet-stream\r\n", b"anything"),
+        (FIELD_HEADER, ACCEPTED_FILE),  # a picture in a text field
+        (FIELD_HEADER + b"Content-Type: application/octet-stream\r\n", b"anything"),
         (b"Content-Type: image/png\r\n", b"anything"),
         (b"Content-Disposition: form-data; name=f; FILENAME*=utf-8''x\r\n", b"anything"),
         (b"X-Own: 1\r\n", ACCEPTED_FILE),
     ],
 )
-def test_form_part_is_a_file_by_any_sign(head: bytes, data: bytes) -> None:
-    assert extract_uploads(form((head, data)), FORM) == [data]
+def test_form_part_with_any_sign_of_a_file_is_extracted(head: bytes, data: bytes) -> None:
+    assert extract_uploads(build_form((head, data)), FORM_TYPE) == [data]
 
 
 def test_empty_file_field_has_no_upload() -> None:
-    assert extract_uploads(form((NAMED, b""), (FIELD, b"")), FORM) == []
+    assert extract_uploads(build_form((FILE_HEADER, b""), (FIELD_HEADER, b"")), FORM_TYPE) == []
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "files"),
+    ("body", "content_type", "files"),
     [
         (b"", "image/jpeg", 0),
         (ACCEPTED_FILE, "image/jpeg", 1),
@@ -63,36 +65,48 @@ def test_empty_file_field_has_no_upload() -> None:
         (b"status=hello", "application/x-www-form-urlencoded", 0),
     ],
 )
-def test_body_that_is_no_form_is_one_file(body: bytes, kind: str, files: int) -> None:
-    assert extract_uploads(body, kind) == [body] * files
+def test_body_that_is_no_form_is_one_file(body: bytes, content_type: str, files: int) -> None:
+    assert extract_uploads(body, content_type) == [body] * files
 
 
-GOOD = form((NAMED, ACCEPTED_FILE))
-INNER = b"--edge\r\n" + NAMED + b"\r\n" + ACCEPTED_FILE
+VALID_FORM = build_form((FILE_HEADER, ACCEPTED_FILE))
+EMBEDDED_FILE_PART = b"--edge\r\n" + FILE_HEADER + b"\r\n" + ACCEPTED_FILE
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "content_type"),
     [
-        (GOOD, "multipart/form-data"),
-        (GOOD, "multipart/form-data; boundary=edge; boundary=other"),
-        (GOOD, "multipart/form-data; boundary=edge; boundary*=utf-8''other"),
-        (GOOD, "multipart/form-data; boundary=" + "e" * 71),
-        (GOOD, "multipart/mixed; boundary=edge"),
-        (GOOD[:-4], FORM),
-        (GOOD[: len(GOOD) // 2], FORM),
-        (b"before\r\n" + GOOD, FORM),
-        (GOOD + INNER + b"\r\n--edge--\r\n", FORM),  # some parsers read on after the end
-        (form((FIELD, b"words" + INNER)), FORM),  # some parsers find a delimiter within a line
-        (form((NAMED + b"Content-Transfer-Encoding: base64\r\n", b"/9j/")), FORM),
-        (form((NAMED + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")), FORM),
-        (form((FIELD + NAMED, b"words")), FORM),  # one header twice
-        (form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")), FORM),
+        (VALID_FORM, "multipart/form-data"),
+        (VALID_FORM, "multipart/form-data; boundary=edge; boundary=other"),
+        (VALID_FORM, "multipart/form-data; boundary=edge; boundary*=utf-8''other"),
+        (VALID_FORM, "multipart/form-data; boundary=" + "e" * 71),
+        (VALID_FORM, "multipart/mixed; boundary=edge"),
+        (VALID_FORM[:-4], FORM_TYPE),
+        (VALID_FORM[: len(VALID_FORM) // 2], FORM_TYPE),
+        (b"before\r\n" + VALID_FORM, FORM_TYPE),
+        (
+            VALID_FORM + EMBEDDED_FILE_PART + b"\r\n--edge--\r\n",
+            FORM_TYPE,
+        ),  # some parsers read beyond the end
+        (
+            build_form((FIELD_HEADER, b"words" + EMBEDDED_FILE_PART)),
+            FORM_TYPE,
+        ),  # some parsers find a delimiter within a line
+        (build_form((FILE_HEADER + b"Content-Transfer-Encoding: base64\r\n", b"/9j/")), FORM_TYPE),
+        (
+            build_form((FILE_HEADER + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")),
+            FORM_TYPE,
+        ),
+        (build_form((FIELD_HEADER + FILE_HEADER, b"words")), FORM_TYPE),  # two equal headers
+        (
+            build_form((b'X: 1\n\nContent-Disposition: form-data; name="f"\r\n', b"words")),
+            FORM_TYPE,
+        ),
     ],
 )
-def test_ambiguous_form_is_unreadable(body: bytes, kind: str) -> None:
+def test_ambiguous_form_is_unreadable(body: bytes, content_type: str) -> None:
     with pytest.raises(Unreadable):
-        extract_uploads(body, kind)
+        extract_uploads(body, content_type)
 
 
 def test_compressed_or_huge_form_is_unreadable() -> None:
@@ -100,27 +114,29 @@ def test_compressed_or_huge_form_is_unreadable() -> None:
         extract_uploads(ACCEPTED_FILE, "image/jpeg", "gzip")
     assert extract_uploads(ACCEPTED_FILE, "image/jpeg", "identity") == [ACCEPTED_FILE]
     with pytest.raises(Unreadable):
-        extract_uploads(form(*[(FIELD, b"x")] * (PLATFORM_FORM_PARTS_MAX + 1)), FORM)
+        extract_uploads(
+            build_form(*[(FIELD_HEADER, b"x")] * (PLATFORM_FORM_PARTS_MAX + 1)), FORM_TYPE
+        )
 
 
 @given(st.lists(st.binary(max_size=200).filter(lambda one: b"--edge" not in one), max_size=5))
 def test_form_file_is_extracted_unchanged(files: Sequence[bytes]) -> None:
-    body = form(*[(NAMED, data) for data in files])
-    assert extract_uploads(body, FORM) == [data for data in files if data]
+    body = build_form(*[(FILE_HEADER, data) for data in files])
+    assert extract_uploads(body, FORM_TYPE) == [data for data in files if data]
 
 
 @given(st.binary(max_size=400), st.text(max_size=60))
-def test_random_bytes_as_form_raise_only_unreadable(body: bytes, kind: str) -> None:
-    for declared in (kind, FORM):
+def test_random_bytes_as_form_raise_only_unreadable(body: bytes, content_type: str) -> None:
+    for declared in (content_type, FORM_TYPE):
         with contextlib.suppress(Unreadable):
             assert all(data in body for data in extract_uploads(body, declared))
 
 
 @given(st.data())
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
-    """If any byte of a header changes, the picture is still extracted, or the form refused."""
-    body = bytearray(form((FIELD, b"words"), (NAMED, ACCEPTED_FILE)))
-    where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(ACCEPTED_FILE) - 1))
+    """If a byte of a header changes, the picture is extracted or the form is refused."""
+    body = bytearray(build_form((FIELD_HEADER, b"words"), (FILE_HEADER, ACCEPTED_FILE)))
+    where = data.draw(st.integers(body.rindex(FILE_HEADER) - 1, body.index(ACCEPTED_FILE) - 1))
     body[where] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Unreadable):
-        assert any(ACCEPTED_FILE in one for one in extract_uploads(bytes(body), FORM))
+        assert any(ACCEPTED_FILE in one for one in extract_uploads(bytes(body), FORM_TYPE))

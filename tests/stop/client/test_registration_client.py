@@ -1,4 +1,4 @@
-"""The device's client of a gate: always encrypted, and answers are untrusted."""
+"""The client with which a device registers claims at a gate."""
 
 from collections.abc import Iterator
 
@@ -17,18 +17,20 @@ from entrenous.stop.nouns import (
     NotHttps,
 )
 
-CLAIM = ClaimId("c" * 32)
+CLAIM_ID = ClaimId("c" * 32)
 
 
-def client_for(answer: httpx.Response) -> RegistrationClient:
+def client_answered_with(answer: httpx.Response) -> RegistrationClient:
     transport = httpx.MockTransport(lambda _request: answer)
     return RegistrationClient("https://gate.example", httpx.Client(transport=transport))
 
 
-def client_for_bytes(
+def client_answered_with_bytes(
     status: int, content: bytes, kind: str = "application/json"
 ) -> RegistrationClient:
-    return client_for(httpx.Response(status, content=content, headers={"content-type": kind}))
+    return client_answered_with(
+        httpx.Response(status, content=content, headers={"content-type": kind})
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_fingerprints_are_not_sent_unencrypted(url: str) -> None:
 )
 def test_invalid_gate_address_is_refused(url: str) -> None:
     with pytest.raises(NotAGate), open_registration_client(url) as gate:
-        gate.status(CLAIM)
+        gate.status(CLAIM_ID)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ def test_gate_address_is_https_or_local(url: str) -> None:
 
 
 def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A .netrc file is ignored, too."""
+    """With ``trust_env`` off, httpx ignores .netrc files, too."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with open_registration_client("https://gate.example") as gate:
         assert isinstance(gate, RegistrationClient)
@@ -95,15 +97,18 @@ def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) ->
         b'{"schema":"other/1","claim":"x","kind":"pdq","state":"waiting"}',
     ],
 )
-def test_malformed_answer_of_a_gate(content: bytes) -> None:
+def test_malformed_answer_of_a_gate_raises(content: bytes) -> None:
     with pytest.raises(BadAnswer, match=r"https://gate\.example"):
-        client_for_bytes(200, content).status(CLAIM)
+        client_answered_with_bytes(200, content).status(CLAIM_ID)
 
 
 @pytest.mark.parametrize(
     ("content", "model"),
     [
-        (b'{"schema":"entrenous/gate-status/1","state":"serving"}', None),  # an earlier gate
+        (
+            b'{"schema":"entrenous/gate-status/1","state":"serving"}',
+            None,
+        ),  # a gate of an earlier version
         (b'{"embedding":null}', None),
         (b'{"embedding":["a-network"]}', None),
         (b"<html>", None),
@@ -111,56 +116,56 @@ def test_malformed_answer_of_a_gate(content: bytes) -> None:
     ],
 )
 def test_gate_names_its_embedding_model(content: bytes, model: str | None) -> None:
-    assert client_for_bytes(200, content).accepted_embedding_model() == model
+    assert client_answered_with_bytes(200, content).accepted_embedding_model() == model
 
 
-def test_failing_gate_gets_no_embedding() -> None:
+def test_asking_a_failing_gate_for_its_embedding_model_raises() -> None:
     with pytest.raises(GateUnreachable):
-        client_for_bytes(500, b'{"embedding":"a-network"}').accepted_embedding_model()
+        client_answered_with_bytes(500, b'{"embedding":"a-network"}').accepted_embedding_model()
 
 
 def test_endless_answer_is_cut_off() -> None:
     sent = 0
 
-    def endless() -> Iterator[bytes]:
+    def endless_body() -> Iterator[bytes]:
         nonlocal sent
         while sent < 100_000_000:
             sent += 16_000
             yield bytes(16_000)
 
     with pytest.raises(BadAnswer):
-        client_for(httpx.Response(200, content=endless())).status(CLAIM)
+        client_answered_with(httpx.Response(200, content=endless_body())).status(CLAIM_ID)
     assert sent < 200_000
 
 
 def test_a_redirect_is_not_followed() -> None:
     requested: list[str] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def redirect(request: httpx.Request) -> httpx.Response:
         requested.append(str(request.url))
         return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = httpx.Client(transport=httpx.MockTransport(redirect))
     with pytest.raises(GateRefused, match="status 302"):  # a gate never redirects
-        RegistrationClient("https://gate.example", client).status(CLAIM)
-    assert requested == [f"https://gate.example/v1/claims/{CLAIM}"]
+        RegistrationClient("https://gate.example", client).status(CLAIM_ID)
+    assert requested == [f"https://gate.example/v1/claims/{CLAIM_ID}"]
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_gate_raises(status: int) -> None:
     with pytest.raises(GateBusy):
-        client_for_bytes(status, b"").status(CLAIM)
+        client_answered_with_bytes(status, b"").status(CLAIM_ID)
 
 
 def test_a_refusal_is_passed_on_without_control_characters() -> None:
     problem = b'{"type":"urn:x:y","detail":"no\\u001b[31m thanks"}'
     with pytest.raises(GateRefused, match=r"no\[31m thanks"):
-        client_for_bytes(409, problem, "application/problem+json").status(CLAIM)
+        client_answered_with_bytes(409, problem, "application/problem+json").status(CLAIM_ID)
 
 
 def test_failing_gate_raises_unreachable() -> None:
     with pytest.raises(GateUnreachable):
-        client_for_bytes(500, b"").status(CLAIM)
+        client_answered_with_bytes(500, b"").status(CLAIM_ID)
 
 
 @pytest.mark.parametrize(
@@ -175,15 +180,15 @@ def test_failing_gate_raises_unreachable() -> None:
 def test_failed_connection_differs_from_a_lost_answer(
     problem: httpx.HTTPError, error: type[GateUnreachable]
 ) -> None:
-    def answer(_: httpx.Request) -> httpx.Response:
+    def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
+    client = httpx.Client(transport=httpx.MockTransport(fail))
     with pytest.raises(GateUnreachable) as caught:
-        RegistrationClient("https://gate.example", client).status(CLAIM)
+        RegistrationClient("https://gate.example", client).status(CLAIM_ID)
     assert type(caught.value) is error
 
 
-def test_server_without_the_method_is_no_gate() -> None:
+def test_server_without_the_method_refuses() -> None:
     with pytest.raises(GateRefused, match="status 501"):
-        client_for_bytes(501, b"").status(CLAIM)
+        client_answered_with_bytes(501, b"").status(CLAIM_ID)

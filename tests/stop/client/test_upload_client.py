@@ -1,4 +1,4 @@
-"""Whatever the gate does, an upload that was not judged is held, with a reason."""
+"""The clients that ask a gate about uploads. Without a valid answer, an upload is held."""
 
 import logging
 import re
@@ -37,8 +37,8 @@ from tests.connectors.running_gates import (
     decision_response,
 )
 
-MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
-PDF = b"%PDF-1.7\n" + bytes(64)
+MP4_FILE = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
+PDF_FILE = b"%PDF-1.7\n" + bytes(64)
 
 
 def ask_both(gate: ScriptedGate, data: bytes) -> GateAnswer:
@@ -96,7 +96,7 @@ def test_upload_is_streamed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "why"),
+    ("status", "reason"),
     [
         (400, GateReason.MALFORMED),
         (401, GateReason.WRONG_TOKEN),
@@ -111,11 +111,11 @@ def test_upload_is_streamed() -> None:
         (302, GateReason.MALFORMED),
     ],
 )
-def test_other_statuses_hold_the_upload(status: int, why: GateReason) -> None:
+def test_other_statuses_hold_the_upload(status: int, reason: GateReason) -> None:
     gate = ScriptedGate(
         lambda _: httpx.Response(status, headers={"Location": "https://x.example/"})
     )
-    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, why)
+    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, reason)
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,14 @@ def test_account_limit_is_not_a_gate_failure(
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 
-def test_similar_problem_types_count_as_busy() -> None:
+def test_account_limit_with_malformed_facts_counts_as_busy() -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
     gate = ScriptedGate(lambda _: httpx.Response(429, json=problem))
     assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
 
 
 @pytest.mark.parametrize(
-    ("problem", "why"),
+    ("problem", "reason"),
     [
         (httpx.ConnectError("no"), GateReason.AWAY),
         (httpx.RemoteProtocolError("what"), GateReason.AWAY),
@@ -155,11 +155,11 @@ def test_similar_problem_types_count_as_busy() -> None:
         (httpx.PoolTimeout("when"), GateReason.SLOW),
     ],
 )
-def test_missing_answer_holds_the_upload(problem: Exception, why: GateReason) -> None:
+def test_missing_answer_holds_the_upload(problem: Exception, reason: GateReason) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    assert ask_both(ScriptedGate(fail), ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, why)
+    assert ask_both(ScriptedGate(fail), ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, reason)
 
 
 @pytest.mark.parametrize(
@@ -206,14 +206,18 @@ def test_large_upload_is_held_without_asking() -> None:
 @pytest.mark.parametrize(
     ("data", "choices", "expected"),
     [
-        (MP4, {}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_MEDIA)),
-        (MP4, {"other_media": "pass"}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_MEDIA)),
-        (PDF, {}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)),
-        (PDF, {"other_files": "hold"}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_FILE)),
+        (MP4_FILE, {}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_MEDIA)),
+        (
+            MP4_FILE,
+            {"other_media": "pass"},
+            GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_MEDIA),
+        ),
+        (PDF_FILE, {}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)),
+        (PDF_FILE, {"other_files": "hold"}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_FILE)),
         (b"", {}, GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)),
     ],
 )
-def test_settings_decide_about_other_files(
+def test_settings_decide_about_files_that_the_gate_cannot_read(
     data: bytes, choices: dict[str, Any], expected: GateAnswer
 ) -> None:
     assert ask_both(ScriptedGate(**choices), data) == expected
@@ -225,8 +229,8 @@ def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixt
     caplog.set_level("INFO", "entrenous.hooks")
     held, listed = (gate.client().ask(HELD_FILE, publishes_held=held) for held in (False, True))
     anyio.run(partial(gate.async_client().ask, HELD_FILE, publishes_held=True))
-    said = [head.get("entrenous-publishes") for head in gate.received_headers]
-    assert said == (["all"] * 3 if shadow else [None, "held", "held"])
+    sent = [head.get("entrenous-publishes") for head in gate.received_headers]
+    assert sent == (["all"] * 3 if shadow else [None, "held", "held"])
     assert [one.listed for one in (held, listed)] == [shadow, True]
     assert [one.action is GateVerdict.HOLD for one in (held, listed)] == [not shadow, False]
     assert caplog.text.count("published=True") == 2 + shadow
@@ -243,7 +247,7 @@ def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object])
 
 
 @pytest.mark.parametrize(
-    ("name", "address", "whose"),
+    ("name", "address", "account"),
     [
         ("ana", "8.8.8.8", "ana"),
         ("", "8.8.8.8", "network\0008.8.8.8/32"),
@@ -254,18 +258,18 @@ def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object])
     ],
 )
 def test_unknown_account_counts_by_address(
-    name: str | None, address: str | None, whose: str
+    name: str | None, address: str | None, account: str
 ) -> None:
-    """A private address does not count: it is that of a proxy, which everybody shares."""
-    assert account_of_user_or_network(name, address) == whose
+    """Private addresses are ignored, since they belong to a proxy that everybody shares."""
+    assert account_of_user_or_network(name, address) == account
 
 
 def test_review_state_is_empty_if_unknown() -> None:
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond_with_state(request: httpx.Request) -> httpx.Response:
         case = request.url.path.rpartition("/")[2]
         return httpx.Response(200 if case != "none" else 404, json={"state": case})
 
-    client = ScriptedGate(answer).client()
+    client = ScriptedGate(respond_with_state).client()
     seen = {
         case: client.review_state(case) for case in ("waiting", "released", "none", "odd", "a/b")
     }
@@ -273,7 +277,7 @@ def test_review_state_is_empty_if_unknown() -> None:
     assert ScriptedGate(lambda _: httpx.Response(200, text="[")).client().review_state("1") == ""
 
 
-def test_declared_media_is_never_an_other_file() -> None:
+def test_declared_media_that_the_gate_cannot_read_is_held() -> None:
     client = ScriptedGate(lambda _: httpx.Response(415)).client()
     assert client.ask(b"/9j/4AAQ", says_media=True) == GateAnswer(
         GateVerdict.HOLD, GateReason.OTHER_MEDIA
@@ -281,7 +285,9 @@ def test_declared_media_is_never_an_other_file() -> None:
     assert client.ask(b"/9j/4AAQ") == GateAnswer(GateVerdict.LET_THROUGH, GateReason.OTHER_FILE)
 
 
-def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> None:
+def test_client_in_shadow_mode_logs_the_answer_and_lets_the_upload_through(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
     answer = ask_both(ScriptedGate(shadow=True), REFUSED_FILE)
     assert (answer.verdict, answer.action) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
@@ -289,7 +295,7 @@ def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.messages == [expected, expected]
 
 
-def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_outcome_of_a_shadow_bank_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
     secret = "AAECAwQFBgcICQoLDA0ODw"
     gate = ScriptedGate(lambda _: decision_response("let through", shadow="refuse", secret=secret))
@@ -313,13 +319,13 @@ def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
     ("reference", "sent"),
     [("post-17", "post-17"), ("", None), ("a\r\nb", None), ("ü", None), ("x" * 201, None)],
 )
-def test_reference_is_sent(reference: str, sent: str | None) -> None:
+def test_only_a_valid_reference_is_sent(reference: str, sent: str | None) -> None:
     gate = ScriptedGate()
     assert gate.client().ask(ACCEPTED_FILE, reference).verdict is GateVerdict.LET_THROUGH
     assert gate.received_headers[0].get("entrenous-reference") == sent
 
 
-def test_the_log_says_what_fails_and_nothing_of_the_upload(
+def test_failure_is_logged_without_the_text_of_the_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
@@ -330,8 +336,8 @@ def test_the_log_says_what_fails_and_nothing_of_the_upload(
     }
 
 
-def test_strictest_answer_of_several() -> None:
-    fine, held, no = (GateAnswer(said) for said in GateVerdict)
+def test_strictest_of_several_answers_is_chosen() -> None:
+    fine, held, no = (GateAnswer(sent) for sent in GateVerdict)
     assert strictest_answer([fine, no, held]) is no
     assert strictest_answer([fine, held, fine]) is held
     assert strictest_answer([]) is None
@@ -344,32 +350,32 @@ def test_invalid_ca_file_is_refused(tmp_path: Any) -> None:
             kind(client_settings(ca_file=str(tmp_path / "ca.pem")))
 
 
-def test_repr_hides_the_token() -> None:
+def test_repr_of_the_settings_hides_the_token() -> None:
     assert "operator-token" not in repr(client_settings(token=Secret(b"operator-token")))
 
 
 @contextmanager
-def server_running(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+def run_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     """Run ``serve`` on one accepted connection; yield the URL of its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def once() -> None:
+        def serve_one_connection() -> None:
             connection, _ = listening.accept()
             with connection:
                 serve(connection)
 
-        thread = threading.Thread(target=once)
+        thread = threading.Thread(target=serve_one_connection)
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         thread.join()
 
 
-def _read_only(line: socket.socket) -> None:
+def _read_without_answering(line: socket.socket) -> None:
     while line.recv(65536):
         pass
 
 
-def _send_slowly(line: socket.socket) -> None:
+def _answer_slowly(line: socket.socket) -> None:
     line.recv(65536)
     try:
         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -381,9 +387,11 @@ def _send_slowly(line: socket.socket) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("serve", [_read_only, _send_slowly])
-def test_slow_gate_is_limited_by_the_budget(serve: Callable[[socket.socket], None]) -> None:
-    with server_running(serve) as url:
+@pytest.mark.parametrize("serve", [_read_without_answering, _answer_slowly])
+def test_synchronous_client_gives_up_after_its_budget(
+    serve: Callable[[socket.socket], None],
+) -> None:
+    with run_server(serve) as url:
         client = GateClient(client_settings(url, budget_s=0.4))
         begun = time.monotonic()
         assert client.ask(ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
@@ -392,19 +400,19 @@ def test_slow_gate_is_limited_by_the_budget(serve: Callable[[socket.socket], Non
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("serve", [_read_only, _send_slowly])
-def test_slow_gate_is_limited_by_the_budget_in_a_loop(
+@pytest.mark.parametrize("serve", [_read_without_answering, _answer_slowly])
+def test_asynchronous_client_gives_up_after_its_budget(
     serve: Callable[[socket.socket], None],
 ) -> None:
-    async def ask(url: str) -> GateAnswer:
+    async def ask_gate(url: str) -> GateAnswer:
         client = AsyncGateClient(client_settings(url, budget_s=0.4))
         answer = await client.ask(ACCEPTED_FILE)
         await client.aclose()
         return answer
 
-    with server_running(serve) as url:
+    with run_server(serve) as url:
         begun = time.monotonic()
-        assert anyio.run(ask, url) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
+        assert anyio.run(ask_gate, url) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
         assert time.monotonic() - begun < 1.5
 
 

@@ -1,4 +1,4 @@
-"""An exchange and a bank on a real SQLite file, a feed in memory, and a settable clock."""
+"""An exchange for tests: a bank on a SQLite file, a feed in memory, and a settable clock."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from typing import cast
 
 from entrenous.base.environment import Clock, SystemRandomSource
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.base.secret import Secret
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_nouns import ExchangePartner, ExchangeServices
 from entrenous.stop.exchange_serving import (
@@ -30,7 +29,7 @@ from tests.new_bank import engine_at
 
 
 def fake_hash(number: int) -> bytes:
-    """Return 32 bytes that differ for each number."""
+    """Return 32 bytes in place of a picture's hash, different for each number."""
     return hashlib.sha256(f"picture {number}".encode()).digest()
 
 
@@ -56,22 +55,24 @@ class MemoryFeed:
     ) -> ClaimId:
         self.last += 1
         name = ClaimId(claim)
-        self.newest.pop(name, None)  # so that the dictionary stays in the order of changes
+        self.newest.pop(name, None)  # keeps the dictionary in the order of changes
         now = self.clock.now()
         self.newest[name] = ClaimChange(self.last, now, name, bank, kind, state, hashes)
         return name
 
-    def apply_event(self, claim: str, state: ClaimState) -> None:
+    def set_state(self, claim: str, state: ClaimState) -> None:
         known = self.newest[ClaimId(claim)]
         hashes = () if state is ClaimState.WITHDRAWN else known.hashes
         self.put(claim, *hashes, bank=known.bank, state=state)
 
     def withdraw(self, claim: str) -> None:
-        self.apply_event(claim, ClaimState.WITHDRAWN)
+        self.set_state(claim, ClaimState.WITHDRAWN)
 
 
 @dataclass
 class ExchangeSetup:
+    """An exchange with its clock, its feed of changes and the bank that it serves."""
+
     clock: SettableClock
     feed: MemoryFeed
     bank: BankStore
@@ -85,9 +86,6 @@ class ExchangeSetup:
     ) -> tuple[ExchangePartner, str]:
         key = add_exchange_partner(name, banks or (PEOPLE_BANK,), self.exchange, submits=submits)
         return authenticate_partner(key, self.exchange), key.reveal().decode()
-
-    def again(self, key: str) -> ExchangePartner:
-        return authenticate_partner(Secret(key.encode()), self.exchange)
 
     def is_on_disk(self, secret: bytes) -> bool:
         """Return whether a file of the database contains these bytes."""
@@ -104,7 +102,11 @@ def open_exchange_setup(
     bank, feed = BankStore(engine, clock), MemoryFeed(clock)
     create_built_in_banks(bank)
     platform = Platform(
-        clock, SystemRandomSource(), bank, *_unused(), sounds=RegisteredSounds(bank)
+        clock,
+        SystemRandomSource(),
+        bank,
+        *_no_index_queue_and_reader(),
+        sounds=RegisteredSounds(bank),
     )
     partners = ExchangePartnerStore(engine)
     exchange = ExchangeServices(
@@ -122,8 +124,8 @@ def open_exchange_setup(
     engine.dispose()
 
 
-def _unused() -> tuple[None, None, None]:
-    """Return the index, queue and picture reader: None, since exchanges do not use them."""
+def _no_index_queue_and_reader() -> tuple[None, None, None]:
+    """Return None for the index, the queue and the picture reader, which exchanges do not use."""
     return cast("tuple[None, None, None]", (None,) * 3)
 
 

@@ -1,4 +1,4 @@
-"""Fetching into a bank: withdrawals at the source are applied; kills lose nothing."""
+"""Fetching claims from a source into a bank: withdrawals, failures and killed fetches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,17 +22,17 @@ from tests.stop.exchange.exchange_for_tests import ExchangeSetup, fake_hash
 
 pytestmark = pytest.mark.slow
 
-THEIRS = BankName("theirs")
-SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", THEIRS)
+SOURCE_BANK = BankName("theirs")
+SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", SOURCE_BANK)
 
 
-def records(*numbers: int, version: int = 1) -> tuple[SourceRecord, ...]:
+def source_records(*numbers: int, version: int = 1) -> tuple[SourceRecord, ...]:
     return tuple(SourceRecord(f"k{one}", version, (fake_hash(one),)) for one in numbers)
 
 
 @dataclass
 class ScriptedSource:
-    """A source that yields these pages and can fail before one of them."""
+    """A source that yields its pages, or fails before page number ``fails_before``."""
 
     all_pages: Sequence[SourcePage]
     stale_after: timedelta | None = timedelta(days=30)
@@ -49,8 +49,8 @@ class ScriptedSource:
             yield page
 
 
-def source_with(*records: tuple[SourceRecord, ...], **more: object) -> ScriptedSource:
-    pages = [SourcePage(one, str(number)) for number, one in enumerate(records, start=1)]
+def scripted_source(*source_records: tuple[SourceRecord, ...], **more: object) -> ScriptedSource:
+    pages = [SourcePage(one, str(number)) for number, one in enumerate(source_records, start=1)]
     return ScriptedSource(pages, **more)  # type: ignore[arg-type]
 
 
@@ -63,17 +63,17 @@ def exchange_setup(exchange_setup: ExchangeSetup) -> ExchangeSetup:
 def protected_hashes(exchange_setup: ExchangeSetup) -> set[bytes]:
     numbers = {entry.number: entry.bits for entry in exchange_setup.bank.entries(0)}
     found = exchange_setup.bank.claims_on_pictures(numbers)
-    return {numbers[number] for number, claim in found if claim.bank == THEIRS}
+    return {numbers[number] for number, claim in found if claim.bank == SOURCE_BANK}
 
 
 def fetch(exchange_setup: ExchangeSetup, fetcher: ScriptedSource, **more: bool) -> object:
     return fetch_source(SOURCE, fetcher, exchange_setup.exchange, exchange_setup.platform, **more)
 
 
-def test_records_become_waiting_claims_in_a_bank_of_their_own(
+def test_records_become_waiting_claims_in_the_bank_of_the_source(
     exchange_setup: ExchangeSetup,
 ) -> None:
-    fetch(exchange_setup, source_with(records(1, 2), records(3)))
+    fetch(exchange_setup, scripted_source(source_records(1, 2), source_records(3)))
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
     states = {claim.state for _, claim in exchange_setup.bank.claims_on_pictures([1, 2, 3])}
     assert states == {ClaimState.WAITING}
@@ -82,39 +82,41 @@ def test_records_become_waiting_claims_in_a_bank_of_their_own(
 def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(
     exchange_setup: ExchangeSetup,
 ) -> None:
-    source = Source("own", SourceKind.FILE, "/list", THEIRS, confirmed=True)
+    source = Source("own", SourceKind.FILE, "/list", SOURCE_BANK, confirmed=True)
     exchange_setup.exchange.sources.add(source)
-    fetch_source(source, source_with(records(1)), exchange_setup.exchange, exchange_setup.platform)
+    fetch_source(
+        source, scripted_source(source_records(1)), exchange_setup.exchange, exchange_setup.platform
+    )
     assert [claim.state for _, claim in exchange_setup.bank.claims_on_pictures([1])] == [
         ClaimState.CONFIRMED
     ]
 
 
-def test_withdrawal_at_the_source_withdraws_here(exchange_setup: ExchangeSetup) -> None:
-    fetch(exchange_setup, source_with(records(1, 2)))
-    done = fetch(exchange_setup, source_with(records(1, 2), (SourceRecord("k1", 2),)))
+def test_withdrawal_at_the_source_withdraws_the_claim(exchange_setup: ExchangeSetup) -> None:
+    fetch(exchange_setup, scripted_source(source_records(1, 2)))
+    done = fetch(exchange_setup, scripted_source(source_records(1, 2), (SourceRecord("k1", 2),)))
     assert protected_hashes(exchange_setup) == {fake_hash(2)}
     assert done.withdrawn == 1  # type: ignore[attr-defined]
 
 
 def test_interrupted_fetch_resumes_after_its_last_page(exchange_setup: ExchangeSetup) -> None:
-    pages = (records(1), records(2), records(3))
-    broken = source_with(*pages, fails_before=2)
+    pages = (source_records(1), source_records(2), source_records(3))
+    broken = scripted_source(*pages, fails_before=2)
     with pytest.raises(SourceUnreachable):
         fetch(exchange_setup, broken)
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2)}
-    again = source_with(*pages)
+    again = scripted_source(*pages)
     fetch(exchange_setup, again)
     assert again.start_tokens == ["2"]
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
 
 
 class Killed(BaseException):
-    pass
+    """Stands for the end of a killed process."""
 
 
 class KillAfterChanges:
-    """Raise Killed in a fetch after so many changes of the bank or of the source's records."""
+    """Makes a fetch raise Killed after ``changes_left`` changes of the bank or of the records."""
 
     def __init__(
         self, exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch, changes_left: int
@@ -125,16 +127,16 @@ class KillAfterChanges:
             (type(exchange_setup.bank), "register"),
             (type(exchange_setup.bank), "withdraw"),
         ):
-            monkeypatch.setattr(owner, name, self._counting(getattr(owner, name)))
+            monkeypatch.setattr(owner, name, self._kill_at_limit(getattr(owner, name)))
 
-    def _counting(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        def counting(*given: Any) -> Any:
+    def _kill_at_limit(self, change: Callable[..., Any]) -> Callable[..., Any]:
+        def change_or_kill(*given: Any) -> Any:
             if self.changes_left == 0:
                 raise Killed
             self.changes_left -= 1
             return change(*given)
 
-        return counting
+        return change_or_kill
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -143,9 +145,16 @@ class KillAfterChanges:
     ("later_records", "expected"),
     [
         # The records after the kill are the same as before it, withdrawn, or changed.
-        ((*records(1, version=2), SourceRecord("k2", 2, (fake_hash(7),)), *records(3)), {1, 7, 3}),
+        (
+            (
+                *source_records(1, version=2),
+                SourceRecord("k2", 2, (fake_hash(7),)),
+                *source_records(3),
+            ),
+            {1, 7, 3},
+        ),
         ((SourceRecord("k1", 3), SourceRecord("k2", 3), SourceRecord("k3", 3)), set()),
-        ((SourceRecord("k2", 3, (fake_hash(8),)), *records(1, 3, version=3)), {8, 1, 3}),
+        ((SourceRecord("k2", 3, (fake_hash(8),)), *source_records(1, 3, version=3)), {8, 1, 3}),
     ],
 )
 def test_fetch_killed_anywhere_loses_nothing(
@@ -155,12 +164,16 @@ def test_fetch_killed_anywhere_loses_nothing(
     later_records: tuple[SourceRecord, ...],
     expected: set[int],
 ) -> None:
-    fetch(exchange_setup, source_with(records(1, 2)))
-    new_records = (*records(1, version=2), SourceRecord("k2", 2, (fake_hash(7),)), *records(3))
+    fetch(exchange_setup, scripted_source(source_records(1, 2)))
+    new_records = (
+        *source_records(1, version=2),
+        SourceRecord("k2", 2, (fake_hash(7),)),
+        *source_records(3),
+    )
     with monkeypatch.context() as patched, suppress(Killed):
         KillAfterChanges(exchange_setup, patched, changes)
-        fetch(exchange_setup, source_with(records(1, 2), new_records))
-    fetch(exchange_setup, source_with(records(1, 2), later_records, later_records))
+        fetch(exchange_setup, scripted_source(source_records(1, 2), new_records))
+    fetch(exchange_setup, scripted_source(source_records(1, 2), later_records, later_records))
     assert protected_hashes(exchange_setup) == {fake_hash(number) for number in expected}
     assert exchange_setup.exchange.sources.count_records_with_claim("charity") == len(expected)
     claims = exchange_setup.bank.claims_on_pictures(
@@ -172,71 +185,84 @@ def test_fetch_killed_anywhere_loses_nothing(
 def test_fetch_killed_repeatedly_creates_no_duplicates(
     exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zero, pages = timedelta(0), (records(1, 2, version=0), records(3, version=0))
+    zero, pages = timedelta(0), (source_records(1, 2, version=0), source_records(3, version=0))
     for changes in range(8):
         with monkeypatch.context() as patched, suppress(Killed):
             KillAfterChanges(exchange_setup, patched, changes)
-            fetch(exchange_setup, source_with(*pages, stale_after=zero))
+            fetch(exchange_setup, scripted_source(*pages, stale_after=zero))
         exchange_setup.clock.advance(days=2)  # a new generation each time
-    fetch(exchange_setup, source_with(*pages, stale_after=zero))
+    fetch(exchange_setup, scripted_source(*pages, stale_after=zero))
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
     assert exchange_setup.bank.count_claims_and_hashes().claims == 3
 
 
-def test_stale_checkpoint_restarts_and_withdraws_missing(exchange_setup: ExchangeSetup) -> None:
-    fetch(exchange_setup, source_with(records(1, 2, 3)))
+def test_stale_checkpoint_restarts_the_fetch_and_withdraws_missing_records(
+    exchange_setup: ExchangeSetup,
+) -> None:
+    fetch(exchange_setup, scripted_source(source_records(1, 2, 3)))
     exchange_setup.clock.advance(days=29)
-    again = source_with(records(1, 2, 3))
+    again = scripted_source(source_records(1, 2, 3))
     fetch(exchange_setup, again)
     assert again.start_tokens == ["1"]
     exchange_setup.clock.advance(days=31)
-    fresh = source_with(records(1, 3))
+    fresh = scripted_source(source_records(1, 3))
     fetch(exchange_setup, fresh)
     assert fresh.start_tokens == [""]
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(3)}
 
 
-def test_fetch_without_checkpoints_is_complete(exchange_setup: ExchangeSetup) -> None:
+def test_fetch_without_a_checkpoint_withdraws_missing_records(
+    exchange_setup: ExchangeSetup,
+) -> None:
     zero = timedelta(0)
-    fetch(exchange_setup, source_with(records(1, 2, version=0), stale_after=zero))
-    fetch(exchange_setup, source_with(records(2, 3, version=0), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(1, 2, version=0), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(2, 3, version=0), stale_after=zero))
     assert protected_hashes(exchange_setup) == {fake_hash(2), fake_hash(3)}
-    fetch(exchange_setup, source_with(records(1, 2, version=0), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(1, 2, version=0), stale_after=zero))
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2)}
 
 
-def test_interrupted_source_withdraws_nothing(exchange_setup: ExchangeSetup) -> None:
+def test_interrupted_fetch_withdraws_nothing(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(exchange_setup, source_with(records(1, 2), records(3), stale_after=zero))
+    fetch(
+        exchange_setup, scripted_source(source_records(1, 2), source_records(3), stale_after=zero)
+    )
     with pytest.raises(SourceUnreachable):
-        fetch(exchange_setup, source_with(records(1), records(3), stale_after=zero, fails_before=1))
+        fetch(
+            exchange_setup,
+            scripted_source(source_records(1), source_records(3), stale_after=zero, fails_before=1),
+        )
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
 
 
-def test_emptied_source_needs_confirmation(exchange_setup: ExchangeSetup) -> None:
+def test_source_that_lost_most_records_needs_confirmation(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(exchange_setup, source_with(records(*range(30)), stale_after=zero))
-    done = fetch(exchange_setup, source_with(records(0), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(*range(30)), stale_after=zero))
+    done = fetch(exchange_setup, scripted_source(source_records(0), stale_after=zero))
     assert done.kept == 29  # type: ignore[attr-defined]
     assert len(protected_hashes(exchange_setup)) == 30
-    fetch(exchange_setup, source_with(records(0), stale_after=zero), accept_shrinking=True)
+    fetch(
+        exchange_setup, scripted_source(source_records(0), stale_after=zero), accept_shrinking=True
+    )
     assert protected_hashes(exchange_setup) == {fake_hash(0)}
 
 
 def test_replaced_list_needs_confirmation(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(exchange_setup, source_with(records(*range(30)), stale_after=zero))
-    done = fetch(exchange_setup, source_with(records(*range(100, 130)), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(*range(30)), stale_after=zero))
+    done = fetch(
+        exchange_setup, scripted_source(source_records(*range(100, 130)), stale_after=zero)
+    )
     assert done.kept == 30  # type: ignore[attr-defined]
     assert {fake_hash(number) for number in range(30)} <= protected_hashes(exchange_setup)
 
 
 def test_unreadable_records_are_not_withdrawn(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
-    fetch(exchange_setup, source_with(records(*range(30)), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(*range(30)), stale_after=zero))
     exchange_setup.clock.advance(hours=1)
-    unreadable = SourcePage(records(*range(10)), "1", ("record 1: it is not JSON",))
-    rest = SourcePage(records(*range(10, 29)), "2")
+    unreadable = SourcePage(source_records(*range(10)), "1", ("record 1: it is not JSON",))
+    rest = SourcePage(source_records(*range(10, 29)), "2")
     with pytest.raises(SourceUnreachable):
         fetch(exchange_setup, ScriptedSource([unreadable, rest], zero, fails_before=1))
     exchange_setup.clock.advance(hours=1)
@@ -246,24 +272,24 @@ def test_unreadable_records_are_not_withdrawn(exchange_setup: ExchangeSetup) -> 
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
     assert len(protected_hashes(exchange_setup)) == 30
     # All records of the next generation are readable.
-    fetch(exchange_setup, source_with(records(*range(29)), stale_after=zero))
+    fetch(exchange_setup, scripted_source(source_records(*range(29)), stale_after=zero))
     assert len(protected_hashes(exchange_setup)) == 29
 
 
-def test_bad_records_are_counted_and_the_page_kept(exchange_setup: ExchangeSetup) -> None:
-    page = SourcePage(records(1), "1", tuple(f"record {one}: bad" for one in range(25)))
+def test_bad_records_are_counted_and_good_records_are_kept(exchange_setup: ExchangeSetup) -> None:
+    page = SourcePage(source_records(1), "1", tuple(f"record {one}: bad" for one in range(25)))
     done = fetch(exchange_setup, ScriptedSource([page]))
     assert protected_hashes(exchange_setup) == {fake_hash(1)}
     assert (done.refused, len(done.reasons)) == (25, 10)  # type: ignore[attr-defined]
 
 
 def test_claim_withdrawn_by_its_holder_stays_withdrawn(exchange_setup: ExchangeSetup) -> None:
-    fetch(exchange_setup, source_with(records(1)))
+    fetch(exchange_setup, scripted_source(source_records(1)))
     from entrenous.stop.registration import ClaimEvent
 
     claim = exchange_setup.bank.claims_on_pictures([1])[0][1].id
     exchange_setup.bank.apply_event(claim, ClaimEvent.WITHDRAW)
-    fetch(exchange_setup, source_with(records(1), records(1, version=2)))
+    fetch(exchange_setup, scripted_source(source_records(1), source_records(1, version=2)))
     assert protected_hashes(exchange_setup) == set()
     with pytest.raises(AlreadyWithdrawn):
         exchange_setup.bank.apply_event(claim, ClaimEvent.CONFIRM)

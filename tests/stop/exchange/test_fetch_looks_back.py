@@ -25,12 +25,12 @@ from entrenous.stop.upload_record import FoundBy
 from tests.deterministic import SettableClock
 from tests.stop.exchange.test_fetch import ScriptedSource
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
-from tests.stop.store.bank_stores import KINDS, open_new_engine
+from tests.stop.store.bank_stores import DATABASE_KINDS, open_new_engine
 
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
     engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock()
     bank = BankStore(engine, clock)

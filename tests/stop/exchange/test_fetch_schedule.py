@@ -9,24 +9,24 @@ from entrenous.stop.exchange_nouns import Checkpoint
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NEVER = Checkpoint()
+NEVER_FETCHED = Checkpoint()
 
 
-def fetched(ago: timedelta) -> Checkpoint:
+def checkpoint_fetched(ago: timedelta) -> Checkpoint:
     return Checkpoint(1, whole_at=NOW - ago)
 
 
 def test_source_is_due_after_the_interval() -> None:
     schedule = FetchSchedule(HOUR)
-    assert schedule.is_due("new", NEVER, NOW)
-    assert not schedule.is_due("fresh", fetched(HOUR * 0.9), NOW)
-    assert schedule.is_due("old", fetched(HOUR), NOW)
+    assert schedule.is_due("new", NEVER_FETCHED, NOW)
+    assert not schedule.is_due("fresh", checkpoint_fetched(HOUR * 0.9), NOW)
+    assert schedule.is_due("old", checkpoint_fetched(HOUR), NOW)
 
 
 def test_fetch_schedule_tolerates_clock_jumps() -> None:
     schedule = FetchSchedule(HOUR)
-    assert not schedule.is_due("a little ahead", fetched(-HOUR * 0.1), NOW)
-    assert schedule.is_due("from next year", fetched(-timedelta(days=365)), NOW)
+    assert not schedule.is_due("a little ahead", checkpoint_fetched(-HOUR * 0.1), NOW)
+    assert schedule.is_due("from next year", checkpoint_fetched(-timedelta(days=365)), NOW)
 
 
 def test_repeated_failures_back_off_per_source() -> None:
@@ -34,11 +34,11 @@ def test_repeated_failures_back_off_per_source() -> None:
     waits = [schedule.record_failure("broken", NOW) / HOUR for _ in range(40)]
     assert waits[:5] == [1, 2, 4, 6, 6]
     assert waits[-1] == 6
-    assert not schedule.is_due("broken", NEVER, NOW + HOUR * 5.9)
-    assert schedule.is_due("broken", NEVER, NOW + HOUR * 6)
-    assert schedule.is_due("sound", NEVER, NOW)
+    assert not schedule.is_due("broken", NEVER_FETCHED, NOW + HOUR * 5.9)
+    assert schedule.is_due("broken", NEVER_FETCHED, NOW + HOUR * 6)
+    assert schedule.is_due("sound", NEVER_FETCHED, NOW)
     schedule.record_success("broken")
-    assert schedule.is_due("broken", NEVER, NOW)
+    assert schedule.is_due("broken", NEVER_FETCHED, NOW)
     assert schedule.record_failure("broken", NOW) == HOUR
 
 
@@ -53,6 +53,6 @@ def test_backoff_is_never_shorter_than_the_interval(every: timedelta) -> None:
 def test_fetch_by_another_process_is_no_failure() -> None:
     schedule = FetchSchedule(HOUR)
     schedule.record_running_elsewhere("theirs", NOW)
-    assert not schedule.is_due("theirs", NEVER, NOW + timedelta(seconds=59))
-    assert schedule.is_due("theirs", NEVER, NOW + timedelta(minutes=1))
+    assert not schedule.is_due("theirs", NEVER_FETCHED, NOW + timedelta(seconds=59))
+    assert schedule.is_due("theirs", NEVER_FETCHED, NOW + timedelta(minutes=1))
     assert schedule.record_failure("theirs", NOW) == HOUR

@@ -1,4 +1,4 @@
-"""Change times served to partners: no change is skipped, however late it was committed."""
+"""Dating changes for partners, so that a change committed late is not skipped."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,9 @@ from tests.stop.exchange.exchange_for_tests import ExchangeSetup, MemoryFeed, fa
 
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
-def test_newest_change_number_is_found_from_any_start(numbers: list[int], known: int) -> None:
+def test_newest_change_number_is_found_from_any_known_number(
+    numbers: list[int], known: int
+) -> None:
     feed = MemoryFeed(SettableClock())
     for number in sorted(numbers):
         feed.last = number - 1
@@ -40,14 +42,16 @@ def test_search_without_new_changes_takes_one_query(exchange_setup: ExchangeSetu
     assert start_numbers == [1]
 
 
-def test_first_mark_has_the_time_of_the_newest_change(exchange_setup: ExchangeSetup) -> None:
+def test_first_change_time_is_that_of_the_newest_change(exchange_setup: ExchangeSetup) -> None:
     exchange_setup.feed.put("a", fake_hash(1))
     made_s = unix_seconds(exchange_setup.clock.now())
     exchange_setup.clock.advance(hours=3)
     assert update_exchange_state(exchange_setup.exchange) == ChangeTime(made_s, 1)
 
 
-def test_change_in_a_marked_second_is_dated_in_the_next(exchange_setup: ExchangeSetup) -> None:
+def test_change_in_a_second_already_dated_gets_the_next_second(
+    exchange_setup: ExchangeSetup,
+) -> None:
     exchange_setup.feed.put("a", fake_hash(1))
     first = update_exchange_state(exchange_setup.exchange)
     exchange_setup.feed.put("b", fake_hash(2))
@@ -71,7 +75,9 @@ def test_late_commit_is_dated_after_queried_times(exchange_setup: ExchangeSetup)
     assert unix_seconds_of_changes([2], exchange_setup.exchange)[0] >= asked_s
 
 
-def test_future_start_time_begins_at_the_beginning(exchange_setup: ExchangeSetup) -> None:
+def test_start_time_in_the_future_starts_from_the_first_change(
+    exchange_setup: ExchangeSetup,
+) -> None:
     exchange_setup.feed.put("a", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=5)
@@ -80,18 +86,20 @@ def test_future_start_time_begins_at_the_beginning(exchange_setup: ExchangeSetup
     assert change_number_before(now_s + 3600, exchange_setup.exchange) == 0
 
 
-def test_old_marks_are_dropped_and_lose_nothing(exchange_setup: ExchangeSetup) -> None:
+def test_old_change_times_are_dropped_without_skipping_changes(
+    exchange_setup: ExchangeSetup,
+) -> None:
     for number in range(1, 6):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(days=60)
     oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
-    assert oldest.number == 3  # the newest mark older than 100 days
+    assert oldest.number == 3  # the newest change time older than 100 days
     assert change_number_before(oldest.at_s, exchange_setup.exchange) == 0
     assert change_number_before(oldest.at_s + 1, exchange_setup.exchange) == 3
 
 
-def test_concurrent_mark_of_another_process_wins(
+def test_change_time_of_a_concurrent_process_wins(
     exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange_setup.feed.put("a", fake_hash(1))
@@ -101,17 +109,19 @@ def test_concurrent_mark_of_another_process_wins(
     store = type(exchange_setup.exchange.served)
     add_change_time = store.add_change_time
 
-    def add_after_other_process(self: Any, mark: ChangeTime, drop_before_s: int) -> None:
-        add_change_time(self, mark, drop_before_s)  # the other process, before the newest change
-        add_change_time(self, replace(mark, number=3), drop_before_s)
+    def add_after_other_process(self: Any, change_time: ChangeTime, drop_before_s: int) -> None:
+        add_change_time(
+            self, change_time, drop_before_s
+        )  # the other process, before the newest change
+        add_change_time(self, replace(change_time, number=3), drop_before_s)
 
     newest = newest_change_number(exchange_setup.feed, 1)
     exchange_setup.feed.put("c", fake_hash(3))
     monkeypatch.setattr(
         store,
         "add_change_time",
-        lambda self, mark, before: add_after_other_process(
-            self, replace(mark, number=newest), before
+        lambda self, change_time, before: add_after_other_process(
+            self, replace(change_time, number=newest), before
         ),
     )
     seen = update_exchange_state(exchange_setup.exchange)
@@ -119,7 +129,7 @@ def test_concurrent_mark_of_another_process_wins(
     assert unix_seconds_of_changes([2], exchange_setup.exchange) == [seen.at_s]
 
 
-def test_marks_that_do_not_increase_are_ignored(exchange_setup: ExchangeSetup) -> None:
+def test_change_times_that_do_not_increase_are_ignored(exchange_setup: ExchangeSetup) -> None:
     served = exchange_setup.exchange.served
     served.add_change_time(ChangeTime(100, 5), 0)
     for ignored in (ChangeTime(100, 6), ChangeTime(99, 7), ChangeTime(101, 5)):

@@ -11,13 +11,13 @@ from entrenous.stop.exchange_fetch import merge_records, record_key_sha256
 from entrenous.stop.exchange_nouns import KnownRecord, SourceRecord
 from tests.stop.exchange.exchange_for_tests import fake_hash
 
-RECORDS = st.builds(
+RECORD_STRATEGY = st.builds(
     SourceRecord,
     st.sampled_from("abcd"),
     st.integers(0, 3),
     st.lists(st.integers(0, 3).map(fake_hash), max_size=2, unique=True).map(tuple),
 )
-PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
+PAGES_STRATEGY = st.lists(st.lists(RECORD_STRATEGY, max_size=4), max_size=5)
 
 
 class MemoryBank:
@@ -39,7 +39,7 @@ class MemoryBank:
         return sorted(tuple(sorted(hashes)) for hashes in self.claims.values())
 
 
-def protected_after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, ...]]:
+def hashes_after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, ...]]:
     bank = MemoryBank()
     for page in pages:
         bank.apply_page(page)
@@ -64,16 +64,16 @@ def _rank(record: SourceRecord) -> tuple[int, bool, bytes]:
     )
 
 
-@given(PAGES, st.randoms(use_true_random=False), st.integers(1, 3))
-def test_order_and_repetition_do_not_matter(
+@given(PAGES_STRATEGY, st.randoms(use_true_random=False), st.integers(1, 3))
+def test_order_and_repetition_of_pages_do_not_matter(
     pages: list[list[SourceRecord]], rng: Random, times: int
 ) -> None:
     shuffled = pages * times
     rng.shuffle(shuffled)
-    assert protected_after(shuffled) == protected_after(pages) == expected_hashes(pages)
+    assert hashes_after(shuffled) == hashes_after(pages) == expected_hashes(pages)
 
 
-@given(PAGES)
+@given(PAGES_STRATEGY)
 def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> None:
     bank = MemoryBank()
     for page in pages:
@@ -90,7 +90,7 @@ def test_later_generation_wins_over_versions() -> None:
     assert bank.protected_hashes() == [(fake_hash(1),)]
 
 
-def test_the_same_hashes_stay_the_same_claim() -> None:
+def test_record_with_the_same_hashes_keeps_its_claim() -> None:
     bank = MemoryBank()
     bank.apply_page([SourceRecord("a", 1, (fake_hash(1), fake_hash(2)))])
     before = set(bank.claims)
@@ -101,7 +101,7 @@ def test_the_same_hashes_stay_the_same_claim() -> None:
     assert set(bank.claims) != before
 
 
-def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
+def test_record_added_and_withdrawn_in_one_page_makes_no_claim() -> None:
     merged = merge_records(
         "source", 1, [SourceRecord("a", 1, (fake_hash(1),)), SourceRecord("a", 2)], {}
     )
@@ -124,7 +124,7 @@ def test_two_sources_make_two_claims_of_one_hash() -> None:
     )
 
 
-def test_withdrawn_wins_over_any_hashes_of_the_same_version() -> None:
+def test_withdrawal_wins_over_hashes_of_the_same_version() -> None:
     for number in range(40):
         pages = [[SourceRecord("a", 1)], [SourceRecord("a", 1, (fake_hash(number),))]]
-        assert protected_after(pages) == protected_after(pages[::-1]) == []
+        assert hashes_after(pages) == hashes_after(pages[::-1]) == []

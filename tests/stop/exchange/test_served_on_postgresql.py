@@ -20,18 +20,18 @@ from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, fake
 pytestmark = pytest.mark.real
 
 
-def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
+def test_exchange_tables_work_on_postgresql(postgres: Cluster) -> None:
     engine = open_postgres_engine(postgres.create_database())
     try:
         for _ in range(2):
             prepare_exchange_tables(engine)
-        _tombstones(engine)
-        _sources(engine)
+        _check_tombstones(engine)
+        _check_sources(engine)
     finally:
         engine.dispose()
 
 
-def _tombstones(engine: sa.Engine) -> None:
+def _check_tombstones(engine: sa.Engine) -> None:
     clock = SettableClock()
     feed, partners, served = (
         MemoryFeed(clock),
@@ -42,9 +42,9 @@ def _tombstones(engine: sa.Engine) -> None:
     partner = partners.partner_with_key_hash(bytes(32))
     assert partner is not None
     claim = feed.put("hers", fake_hash(1))
-    for mark in (ChangeTime(5, 1), ChangeTime(5, 9), ChangeTime(9, 2)):
-        served.add_change_time(mark, 0)
-    assert [mark.number for mark in served.change_times_over(0, 2)] == [1, 2]
+    for change_time in (ChangeTime(5, 1), ChangeTime(5, 9), ChangeTime(9, 2)):
+        served.add_change_time(change_time, 0)
+    assert [change_time.number for change_time in served.change_times_over(0, 2)] == [1, 2]
     for before_s in (50, 40):
         served.stop_dating_changes_before(before_s)
     served.add_change_time(ChangeTime(20, 3), 0)
@@ -60,7 +60,7 @@ def _tombstones(engine: sa.Engine) -> None:
         assert db.execute(sa.select(SERVED_HASH_TABLE)).all() == []
 
 
-def _sources(engine: sa.Engine) -> None:
+def _check_sources(engine: sa.Engine) -> None:
     sources, clock = SourceStore(engine), SettableClock()
     sources.add(Source("charity", SourceKind.NCMEC, "https://x.example", BankName("theirs")))
     known = [

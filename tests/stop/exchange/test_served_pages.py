@@ -1,4 +1,4 @@
-"""Partners are served pictures, but no videos and no sounds."""
+"""Pages of changes for partners contain pictures only."""
 
 from dataclasses import replace
 
@@ -10,20 +10,20 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from tests.stop.exchange.exchange_for_tests import ExchangeSetup, fake_hash
 
 
-def test_videos_and_sounds_are_given_to_no_partner(exchange_setup: ExchangeSetup) -> None:
+def test_videos_and_sounds_are_not_served_to_partners(exchange_setup: ExchangeSetup) -> None:
     partner, _ = exchange_setup.add_partner("tuki")
     picture = Claim(
         ClaimId("p"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now()
     )
-    film = replace(picture, id=ClaimId("v"), kind=VIDEO_KIND)
+    video = replace(picture, id=ClaimId("v"), kind=VIDEO_KIND)
     sound = replace(picture, id=ClaimId("s"), kind=SOUND_KIND)
     frames = VideoPrint((FramePrint(0, fake_hash(1), 90), FramePrint(500, fake_hash(2), 90)))
     exchange_setup.bank.register(
-        Registration(film, video=frames, sound=SoundPrint(bytes(80))),
+        Registration(video, video=frames, sound=SoundPrint(bytes(80))),
         Registration(sound, sound=SoundPrint(bytes(84))),
         Registration(picture, (fake_hash(1),)),
     )
     # A reviewer confirmed a still of the video.
-    exchange_setup.bank.add_upload_hashes([film.id], fake_hash(3), confirmed=True)
+    exchange_setup.bank.add_upload_hashes([video.id], fake_hash(3), confirmed=True)
     page = changes_for_partner(partner, 0, 10, 10, exchange_setup.bank)
     assert [(one.claim, one.hashes) for one in page.changes] == [("p", (fake_hash(1),))]

@@ -19,16 +19,16 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import CLAIM_REQUEST
-from tests.stop.store.bank_stores import AT, KINDS, Stores, stores
+from tests.stop.store.bank_stores import DATABASE_KINDS, START_TIME, Stores, open_stores
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 HOLDER = {"Authorization": f"Bearer {'A' * 43}"}
 INVALID_NAMES = ("\0", "a\0b", "a\nb", "\x1b[31m", "\u202e", "\x7f", "a" * 65)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def database_stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as opened:
+    with open_stores(request.param, request, tmp_path) as opened:
         yield opened
 
 
@@ -77,7 +77,9 @@ def test_unprintable_reference_is_refused(gate: httpx.Client, odd: str) -> None:
 
 def test_store_checks_the_secret_of_an_appeal(database_stores: Stores) -> None:
     secret = hashlib.sha256(b"secret").digest()
-    review = Review(Decision(Outcome.REFUSE, "a"), AT, ReviewState.CLOSED, secret_sha256=secret)
+    review = Review(
+        Decision(Outcome.REFUSE, "a"), START_TIME, ReviewState.CLOSED, secret_sha256=secret
+    )
     database_stores.reviews.record_upload(review, None)
     database_stores.reviews.record_upload(
         replace(review, decision=Decision(Outcome.REFUSE, "b"), secret_sha256=None), None

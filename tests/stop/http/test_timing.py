@@ -167,7 +167,7 @@ def test_running_gate_takes_as_long_for_a_match_as_for_a_miss(
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
                     took = {which: measure_upload_s(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
-                # The matches were held.
+                # The matching uploads were held.
                 assert gate.get_json("/v1/status")["reviews"] - before >= PAIRS
         conn.close()
     share = math.expm1(abs(statistics.median(ratios)))

@@ -11,7 +11,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
 from tests.new_bank import new_bank
-from tests.stop.store.bank_stores import ONE, PEOPLE, TWO, claim
+from tests.stop.store.bank_stores import HASH_1, HASH_2, PEOPLE, claim
 
 
 def embedding(seed: int) -> Embedding:
@@ -44,14 +44,14 @@ def matching_claims(
 def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: BankStore) -> None:
     index = RegisteredEmbeddings(bank)
     assert matching_claims(index, embedding(1)) == []
-    bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
-    bank.register(Registration(claim("b"), (ONE,), embedding=embedding(1)))
-    bank.register(Registration(claim("c"), (TWO,), embedding=embedding(2)))
+    bank.register(Registration(claim("a"), (HASH_1,), embedding=embedding(1)))
+    bank.register(Registration(claim("b"), (HASH_1,), embedding=embedding(1)))
+    bank.register(Registration(claim("c"), (HASH_2,), embedding=embedding(2)))
     assert matching_claims(index, embedding(1), embedding(2), embedding(3)) == ["0 a", "0 b", "1 c"]
 
 
 def test_each_query_has_its_own_cosine_threshold(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
+    bank.register(Registration(claim("a"), (HASH_1,), embedding=embedding(1)))
     index = RegisteredEmbeddings(bank)
     mixed = mixed_embedding(1, 2, 1.5)  # a cosine of about 0.55
     assert [one.query for one in index.find_similar([mixed] * 3, [0.5, 0.6, -1.0])] == [0, 2]
@@ -63,16 +63,16 @@ def test_each_query_has_its_own_cosine_threshold(bank: BankStore) -> None:
 def test_withdrawn_embeddings_leave_memory(bank: BankStore) -> None:
     index = RegisteredEmbeddings(bank)
     for number, name in enumerate("abc"):
-        bank.register(Registration(claim(name), (ONE,), embedding=embedding(number)))
+        bank.register(Registration(claim(name), (HASH_1,), embedding=embedding(number)))
     assert len(matching_claims(index, embedding(0), cosine_min=-1.0)) == 3
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     assert matching_claims(index, embedding(1), cosine_min=-1.0) == ["0 a", "0 c"]
     assert embedding(1).numbers not in index.rows.tobytes()
-    bank.register(Registration(claim("d"), (ONE,), embedding=embedding(3)))
+    bank.register(Registration(claim("d"), (HASH_1,), embedding=embedding(3)))
     assert matching_claims(index, embedding(3)) == ["0 d"]
 
 
 def test_embeddings_of_another_network_are_not_compared(bank: BankStore) -> None:
-    other_seed = Embedding(embedding(1).numbers, "another-network")
-    bank.register(Registration(claim("a"), (ONE,), embedding=other_seed))
+    other_model_embedding = Embedding(embedding(1).numbers, "another-network")
+    bank.register(Registration(claim("a"), (HASH_1,), embedding=other_model_embedding))
     assert matching_claims(RegisteredEmbeddings(bank), embedding(1)) == []

@@ -24,7 +24,7 @@ from tests.stop.platform_for_tests import (
     picture,
     protect_picture,
 )
-from tests.stop.store.bank_stores import stores
+from tests.stop.store.bank_stores import open_stores
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
@@ -42,7 +42,7 @@ def upload_count(database_kind: str) -> int:
 def platform(
     database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[Platform]:
-    with stores(database_kind, request, tmp_path) as opened:
+    with open_stores(database_kind, request, tmp_path) as opened:
         create_built_in_banks(opened.bank)
         yield replace(
             GateSetup().platform, clock=opened.clock, bank=opened.bank, reviews=opened.reviews,

@@ -1,4 +1,4 @@
-"""The gate's stores on SQLite and PostgreSQL, for tests that run on each."""
+"""Helpers that open a gate's stores on SQLite or PostgreSQL, for tests that run on both."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,26 +22,26 @@ from tests.deterministic import SettableClock
 from tests.new_bank import engine_at
 from tests.postgres import Cluster
 
-KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+DATABASE_KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 PEOPLE = BankName("people")
-AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
+START_TIME = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
 CIPHER = UploadCipher((Secret(b"k" * 32),))
-ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
+HASH_1, HASH_2, HASH_3 = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
 @dataclass
 class Stores:
-    """Bank and review queue on one database."""
+    """A gate's bank and review queue on one database, and their clock."""
 
     bank: BankStore
     reviews: ReviewQueue
-    clock: SettableClock = field(default_factory=lambda: SettableClock(AT))
+    clock: SettableClock = field(default_factory=lambda: SettableClock(START_TIME))
 
 
 @contextmanager
-def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
-    """Open new stores, with the bank "people"."""
-    clock = SettableClock(AT)
+def open_stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
+    """Open stores on an empty database, with the bank "people"."""
+    clock = SettableClock(START_TIME)
     engine = open_new_engine(kind, request, folder)
     opened = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=CIPHER), clock)
     opened.bank.set_bank(Bank(PEOPLE))
@@ -62,8 +62,8 @@ def _create_tables(url: str) -> None:
 
 
 def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
-    return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, AT, b"\x05" * 32, "mine", "DE")
+    return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, START_TIME, b"\x05" * 32, "mine", "DE")
 
 
 def no_effect(_review: Review, _bank: BankStore) -> None:
-    """Leave the bank unchanged when a case is decided."""
+    """Change nothing in the bank: the effect of a decision in these tests."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from entrenous.stop.store.review_queue import ReviewQueue
-from tests.stop.store.bank_stores import KINDS, Stores, stores
+from tests.stop.store.bank_stores import DATABASE_KINDS, Stores, open_stores
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as opened:
+    with open_stores(request.param, request, tmp_path) as opened:
         yield opened
 
 

@@ -1,4 +1,4 @@
-"""The audit log has every change, and tampering is detected, on each database."""
+"""The audit log records every change, and verifying it detects tampering."""
 
 import json
 from collections.abc import Callable
@@ -28,28 +28,39 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.new_bank import new_bank, review_queue_of
-from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim, stores
+from tests.stop.store.bank_stores import (
+    HASH_1,
+    HASH_2,
+    HASH_3,
+    START_TIME,
+    Stores,
+    claim,
+    open_stores,
+)
 
-KEY = b"\x11" * 32
-A = ClaimId("a")
+PARTNER_KEY = b"\x11" * 32
+CLAIM_A = ClaimId("a")
 
 
 def make_every_change(gate: Stores) -> None:
     """Make one change of every kind that is logged."""
     bank = gate.bank
-    bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
+    bank.register(
+        Registration(claim("a"), (HASH_1,), (HASH_2,)), Registration(claim("b"), (HASH_2,))
+    )
     gate.clock.advance(minutes=1)
-    bank.apply_event(A, ClaimEvent.CONFIRM)
-    bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: nothing is logged
-    bank.add_upload_hashes([A], THREE, confirmed=True)
-    bank.dispute(A)
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # confirmed already: nothing is logged
+    bank.add_upload_hashes([CLAIM_A], HASH_3, confirmed=True)
+    bank.dispute(CLAIM_A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))
-    bank.add_partner(Partner("one", KEY))
-    bank.record_opinion(Opinion(A, Stance.DISPUTED, AT, KEY))
-    bank.drop_partner(KEY)
-    bank.apply_event(A, ClaimEvent.WITHDRAW)
+    bank.add_partner(Partner("one", PARTNER_KEY))
+    bank.record_opinion(Opinion(CLAIM_A, Stance.DISPUTED, START_TIME, PARTNER_KEY))
+    bank.drop_partner(PARTNER_KEY)
+    bank.apply_event(CLAIM_A, ClaimEvent.WITHDRAW)
     gate.reviews.record_upload(
-        Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING, reference="post 7"), b"x"
+        Review(Decision(Outcome.HOLD, "c"), START_TIME, ReviewState.WAITING, reference="post 7"),
+        b"x",
     )
     gate.reviews.decide_case(
         "c", ReviewState.RELEASED, lambda _review, inner: inner.append_audit_row("n", "o", {})
@@ -71,19 +82,27 @@ def test_every_change_is_logged_and_the_log_verifies(gate: Stores) -> None:
     assert [row.number for row in rows] == list(range(1, len(EXPECTED_EVENTS) + 1))
     assert verify_audit_log(gate.bank) == gate.bank.audit_log_head() == rows[-1].head
     assert verify_audit_log(gate.bank, rows[4].head) == rows[-1].head
-    assert rows[1].at == AT
-    assert (rows[3].of, rows[3].at > AT) == ("a", True)
+    assert rows[1].at == START_TIME
+    assert (rows[3].of, rows[3].at > START_TIME) == ("a", True)
 
 
 def test_audit_log_contains_nothing_about_people_or_pictures(gate: Stores) -> None:
     make_every_change(gate)
     logged = json.dumps([[row.what, row.of, dict(row.details)] for row in audit_rows(gate.bank)])
-    for private in (ONE.hex(), TWO.hex(), THREE.hex(), claim("a").holder_sha256.hex(), "post 7"):  # type: ignore[union-attr]
+    for private in (
+        HASH_1.hex(),
+        HASH_2.hex(),
+        HASH_3.hex(),
+        claim("a").holder_sha256.hex(),
+        "post 7",
+    ):  # type: ignore[union-attr]
         assert private not in logged
 
 
 def test_failed_changes_are_not_logged(gate: Stores) -> None:
-    gate.reviews.record_upload(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
+    gate.reviews.record_upload(
+        Review(Decision(Outcome.HOLD, "c"), START_TIME, ReviewState.WAITING), b"x"
+    )
     before = gate.bank.audit_log_head()
 
     def change_then_fail(_review: Review, bank: Any) -> None:
@@ -95,7 +114,7 @@ def test_failed_changes_are_not_logged(gate: Stores) -> None:
     assert gate.bank.audit_log_head() == before
 
 
-TAMPERINGS: dict[str, str] = {
+SQL_OF_TAMPERINGS: dict[str, str] = {
     "a row is changed": "UPDATE audit SET what = 'claim suspended' WHERE number = 4",
     "details are changed": "UPDATE audit SET details = '{}' WHERE number = 2",
     "a time is changed": "UPDATE audit SET at = at + 1 WHERE number = 3",
@@ -114,15 +133,15 @@ TAMPERINGS: dict[str, str] = {
 
 
 @pytest.mark.threat("log-changed")
-@pytest.mark.parametrize("how", TAMPERINGS)
+@pytest.mark.parametrize("how", SQL_OF_TAMPERINGS)
 def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
-    with stores("sqlite", None, tmp_path) as gate:  # type: ignore[arg-type]
+    with open_stores("sqlite", None, tmp_path) as gate:  # type: ignore[arg-type]
         make_every_change(gate)
         verify_audit_log(gate.bank)
         assert isinstance(gate.bank, BankStore)
         assert isinstance(gate.bank.engine, sa.Engine)
         with gate.bank.engine.begin() as db:
-            db.exec_driver_sql(TAMPERINGS[how])
+            db.exec_driver_sql(SQL_OF_TAMPERINGS[how])
         with pytest.raises(AuditLogChanged):
             verify_audit_log(gate.bank)
 
@@ -146,7 +165,7 @@ def test_rewritten_log_is_detected_by_a_noted_head() -> None:
         verify_audit_log(forged, noted)
 
 
-CHANGES: list[Callable[[AuditRow], AuditRow]] = [
+ROW_CHANGES: list[Callable[[AuditRow], AuditRow]] = [
     lambda row: replace(row, what=row.what + "x"),
     lambda row: replace(row, of=row.of + "x"),
     lambda row: replace(row, at=row.at.replace(microsecond=row.at.microsecond ^ 1)),
@@ -155,28 +174,28 @@ CHANGES: list[Callable[[AuditRow], AuditRow]] = [
     lambda row: replace(row, hash=bytes([row.hash[0] ^ 1]) + row.hash[1:]),
     lambda row: replace(row, number=row.number + 1),
 ]
-words = st.text(st.characters(codec="utf-8"), max_size=20)
-facts = st.dictionaries(
-    st.text("abcdef", min_size=1, max_size=5), words | st.integers(0, 2**50) | st.booleans()
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+row_details = st.dictionaries(
+    st.text("abcdef", min_size=1, max_size=5), texts | st.integers(0, 2**50) | st.booleans()
 )
 
 
 @pytest.mark.slow
 @given(
-    st.lists(st.tuples(words, words, facts), min_size=1, max_size=8),
+    st.lists(st.tuples(texts, texts, row_details), min_size=1, max_size=8),
     st.integers(0, 7),
-    st.sampled_from(CHANGES),
+    st.sampled_from(ROW_CHANGES),
 )
 def test_any_log_verifies_and_any_change_is_detected(
-    events: list[tuple[str, str, Any]], place: int, change: Callable[[AuditRow], AuditRow]
+    events: list[tuple[str, str, Any]], position: int, change: Callable[[AuditRow], AuditRow]
 ) -> None:
     rows = list[AuditRow]()
     for one in events:
         head = rows[-1].head if rows else AuditHead()
         rows.append(AuditRow.after(head, datetime(2026, 1, 1, tzinfo=UTC), *one))
     assert check_chain(rows) == rows[-1].head
-    place %= len(rows)
-    changed = [change(row) if at == place else row for at, row in enumerate(rows)]
+    position %= len(rows)
+    changed = [change(row) if at == position else row for at, row in enumerate(rows)]
     with pytest.raises(AuditLogChanged):
         check_chain(changed)
     for start in range(1, len(rows)):

@@ -1,4 +1,4 @@
-"""BankStore: opinions, partners, and the order of changes, on each database."""
+"""BankStore: numbered changes, partners and opinions, on each database."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -18,10 +18,10 @@ from entrenous.stop.registration import (
     Stance,
 )
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.store.bank_stores import AT, ONE, THREE, TWO, Stores, claim
+from tests.stop.store.bank_stores import HASH_1, HASH_2, HASH_3, START_TIME, Stores, claim
 
-KEY, OTHER = b"\x11" * 32, b"\x22" * 32
-A, B = ClaimId("a"), ClaimId("b")
+PARTNER_KEY, OTHER_PARTNER_KEY = b"\x11" * 32, b"\x22" * 32
+CLAIM_A, CLAIM_B = ClaimId("a"), ClaimId("b")
 WITHDRAW = ClaimEvent.WITHDRAW
 
 
@@ -30,7 +30,7 @@ def bank(gate: Stores) -> BankStore:
     return gate.bank
 
 
-def changes_after(
+def change_tuples(
     bank: BankStore, after: int = 0
 ) -> list[tuple[int, str, ClaimState, tuple[bytes, ...]]]:
     changes = bank.changes(after, 100)
@@ -38,123 +38,135 @@ def changes_after(
 
 
 def test_every_change_has_a_new_number(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,), (THREE,)), Registration(claim("b"), (TWO,)))
-    assert changes_after(bank) == [
-        (1, "a", ClaimState.WAITING, (ONE,)),
-        (2, "b", ClaimState.WAITING, (TWO,)),
+    bank.register(
+        Registration(claim("a"), (HASH_1,), (HASH_3,)), Registration(claim("b"), (HASH_2,))
+    )
+    assert change_tuples(bank) == [
+        (1, "a", ClaimState.WAITING, (HASH_1,)),
+        (2, "b", ClaimState.WAITING, (HASH_2,)),
     ]
-    bank.apply_event(A, ClaimEvent.CONFIRM)
-    assert changes_after(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
-    bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: no change
-    bank.add_upload_hashes([A], TWO, confirmed=True)
-    assert changes_after(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
-    bank.apply_event(B, ClaimEvent.SUSPEND)
-    assert [(number, name) for number, name, *_ in changes_after(bank)] == [(4, "a"), (5, "b")]
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)
+    assert change_tuples(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (HASH_1,))]
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # confirmed already: no change
+    bank.add_upload_hashes([CLAIM_A], HASH_2, confirmed=True)
+    assert change_tuples(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (HASH_1, HASH_2))]
+    bank.apply_event(CLAIM_B, ClaimEvent.SUSPEND)
+    assert [(number, name) for number, name, *_ in change_tuples(bank)] == [(4, "a"), (5, "b")]
     assert [one.number for one in bank.changes(0, 1)] == [4]
 
 
 def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -> None:
     listed = replace(claim("b"), state=ClaimState.CONFIRMED)
-    bank.register(Registration(claim("a"), (ONE,)), Registration(listed, (ONE,)))
-    assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
-    assert bank.apply_event(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
-    bank.add_upload_hashes([A], TWO, confirmed=True)
-    bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: no change
-    (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
+    bank.register(Registration(claim("a"), (HASH_1,)), Registration(listed, (HASH_1,)))
+    assert (bank.claim(CLAIM_A).confirmed, bank.claim(CLAIM_B).confirmed) == (0, 2)
+    assert (
+        bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM).confirmed
+        == bank.claim(CLAIM_A).confirmed
+        == 3
+    )
+    bank.add_upload_hashes([CLAIM_A], HASH_2, confirmed=True)
+    bank.apply_event(CLAIM_A, ClaimEvent.CONFIRM)  # confirmed already: no change
+    (entry,) = [one.number for one in bank.entries(0) if one.bits == HASH_1]
     assert {of.id: of.confirmed for _, of in bank.claims_on_pictures({entry})} == {"a": 3, "b": 2}
-    bank.apply_event(A, ClaimEvent.SUSPEND)
-    bank.apply_event_to_all(ClaimEvent.CONFIRM, B, A)
-    assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)
+    bank.apply_event(CLAIM_A, ClaimEvent.SUSPEND)
+    bank.apply_event_to_all(ClaimEvent.CONFIRM, CLAIM_B, CLAIM_A)
+    assert (bank.claim(CLAIM_A).confirmed, bank.claim(CLAIM_B).confirmed) == (6, 2)
 
 
 def test_change_has_bank_kind_and_time(gate: Stores) -> None:
     gate.bank.set_bank(Bank(BankName("list")))
-    gate.bank.register(Registration(claim("a"), (ONE,)))
+    gate.bank.register(Registration(claim("a"), (HASH_1,)))
     gate.clock.advance(hours=1)
-    gate.bank.apply_event(A, WITHDRAW)
+    gate.bank.apply_event(CLAIM_A, WITHDRAW)
     (change,) = gate.bank.changes(0, 10)
-    assert (change.bank, change.kind, change.at) == ("people", "pdq", AT + timedelta(hours=1))
+    assert (change.bank, change.kind, change.at) == (
+        "people",
+        "pdq",
+        START_TIME + timedelta(hours=1),
+    )
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawal_is_listed_without_hashes(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (TWO, ONE)), Registration(claim("b"), (ONE,)))
-    bank.apply_event(A, WITHDRAW)
-    bank.apply_event(A, WITHDRAW)  # withdrawn already: no change
-    assert changes_after(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
-    assert changes_after(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
+    bank.register(Registration(claim("a"), (HASH_2, HASH_1)), Registration(claim("b"), (HASH_1,)))
+    bank.apply_event(CLAIM_A, WITHDRAW)
+    bank.apply_event(CLAIM_A, WITHDRAW)  # withdrawn already: no change
+    assert change_tuples(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
+    assert change_tuples(bank)[0] == (2, "b", ClaimState.WAITING, (HASH_1,))
 
 
 def test_partner_can_be_renamed(bank: BankStore) -> None:
-    bank.add_partner(Partner("one", KEY))
-    bank.add_partner(Partner("two", OTHER))
-    bank.add_partner(Partner("zwei", KEY))
-    assert bank.partners() == (Partner("two", OTHER), Partner("zwei", KEY))
+    bank.add_partner(Partner("one", PARTNER_KEY))
+    bank.add_partner(Partner("two", OTHER_PARTNER_KEY))
+    bank.add_partner(Partner("zwei", PARTNER_KEY))
+    assert bank.partners() == (Partner("two", OTHER_PARTNER_KEY), Partner("zwei", PARTNER_KEY))
 
 
-def opinion(stance: Stance, key: bytes = KEY, **later: float) -> Opinion:
-    return Opinion(A, stance, AT.replace(microsecond=0) + timedelta(**later), key)
+def opinion(stance: Stance, key: bytes = PARTNER_KEY, **delay: float) -> Opinion:
+    return Opinion(CLAIM_A, stance, START_TIME.replace(microsecond=0) + timedelta(**delay), key)
 
 
 def test_newest_opinion_of_each_key_counts(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
-    for name, key in (("one", KEY), ("two", OTHER)):
+    bank.register(Registration(claim("a"), (HASH_1,)))
+    for name, key in (("one", PARTNER_KEY), ("two", OTHER_PARTNER_KEY)):
         bank.add_partner(Partner(name, key))
     first, newer = opinion(Stance.DISPUTED), opinion(Stance.CONFIRMED, days=2)
     assert bank.record_opinion(first) == (first,)
     assert bank.record_opinion(newer) == (newer,)
     assert bank.record_opinion(opinion(Stance.NOT_INTIMATE, days=1)) == (newer,)
-    other = opinion(Stance.DISPUTED, OTHER, days=3)
+    other = opinion(Stance.DISPUTED, OTHER_PARTNER_KEY, days=3)
     assert bank.record_opinion(other) == (newer, other)
-    assert bank.opinions(A) == (newer, other)
-    assert bank.opinions(B) == ()
+    assert bank.opinions(CLAIM_A) == (newer, other)
+    assert bank.opinions(CLAIM_B) == ()
 
 
 def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
-    bank.add_partner(Partner("one", KEY))
+    bank.register(Registration(claim("a"), (HASH_1,)))
+    bank.add_partner(Partner("one", PARTNER_KEY))
     before = bank.audit_log_head()
     seen: list[tuple[Opinion, ...]] = []
 
     def suspend_then_fail(_before: tuple[Opinion, ...], store: BankStore) -> None:
-        store.apply_event(A, ClaimEvent.SUSPEND)
+        store.apply_event(CLAIM_A, ClaimEvent.SUSPEND)
         raise BankUnreachable(why="busy")
 
     def suspend(earlier: tuple[Opinion, ...], store: BankStore) -> None:
-        seen.extend((earlier, store.opinions(A)))
-        store.apply_event(A, ClaimEvent.SUSPEND)
+        seen.extend((earlier, store.opinions(CLAIM_A)))
+        store.apply_event(CLAIM_A, ClaimEvent.SUSPEND)
 
     first = opinion(Stance.DISPUTED)
     with pytest.raises(BankUnreachable):
         bank.record_opinion(first, suspend_then_fail)
-    assert (bank.opinions(A), bank.audit_log_head()) == ((), before)
-    assert bank.claim(A).state is ClaimState.WAITING
+    assert (bank.opinions(CLAIM_A), bank.audit_log_head()) == ((), before)
+    assert bank.claim(CLAIM_A).state is ClaimState.WAITING
     assert bank.record_opinion(first, suspend) == (first,)
     assert seen == [(), (first,)]
-    assert bank.claim(A).state is ClaimState.SUSPENDED
+    assert bank.claim(CLAIM_A).state is ClaimState.SUSPENDED
 
 
 def test_opinions_need_a_known_partner_and_claim(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)))
     with pytest.raises(NoSuchPartner):
         bank.record_opinion(opinion(Stance.DISPUTED))
-    bank.add_partner(Partner("one", KEY))
+    bank.add_partner(Partner("one", PARTNER_KEY))
     with pytest.raises(NoSuchClaim):
-        bank.record_opinion(Opinion(B, Stance.DISPUTED, AT, KEY))
+        bank.record_opinion(Opinion(CLAIM_B, Stance.DISPUTED, START_TIME, PARTNER_KEY))
     with pytest.raises(NoSuchPartner):
-        bank.drop_partner(OTHER)
+        bank.drop_partner(OTHER_PARTNER_KEY)
 
 
-def test_facts_count_opinions_by_stance(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
-    for key, stance in ((KEY, Stance.CONFIRMED), (OTHER, Stance.DISPUTED)):
+def test_claim_facts_count_opinions_by_stance(bank: BankStore) -> None:
+    bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_2,)))
+    for key, stance in ((PARTNER_KEY, Stance.CONFIRMED), (OTHER_PARTNER_KEY, Stance.DISPUTED)):
         bank.add_partner(Partner("one", key))
-        bank.record_opinion(Opinion(A, stance, AT, key))
-    bank.record_opinion(Opinion(A, Stance.CONFIRMED, AT + timedelta(hours=1), OTHER))
-    bank.apply_event(B, WITHDRAW)
-    facts = bank.claim_facts([A, B, A, ClaimId("none")])
-    assert set(facts) == {A, B}
-    assert facts[A].claim == bank.claim(A)
-    assert dict(facts[A].opinions) == {Stance.CONFIRMED: 2}
-    assert (facts[B].claim.state, dict(facts[B].opinions)) == (ClaimState.WITHDRAWN, {})
+        bank.record_opinion(Opinion(CLAIM_A, stance, START_TIME, key))
+    bank.record_opinion(
+        Opinion(CLAIM_A, Stance.CONFIRMED, START_TIME + timedelta(hours=1), OTHER_PARTNER_KEY)
+    )
+    bank.apply_event(CLAIM_B, WITHDRAW)
+    facts = bank.claim_facts([CLAIM_A, CLAIM_B, CLAIM_A, ClaimId("none")])
+    assert set(facts) == {CLAIM_A, CLAIM_B}
+    assert facts[CLAIM_A].claim == bank.claim(CLAIM_A)
+    assert dict(facts[CLAIM_A].opinions) == {Stance.CONFIRMED: 2}
+    assert (facts[CLAIM_B].claim.state, dict(facts[CLAIM_B].opinions)) == (ClaimState.WITHDRAWN, {})
     assert bank.claim_facts([]) == {}

@@ -1,6 +1,5 @@
-"""BankStore: video frames, sounds, and released clips, on each database."""
+"""BankStore: video frames, sounds and released files, on each database."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,22 +19,24 @@ from entrenous.stop.nouns import Bank, BankCounts
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, Stores, claim, stores
-
-# Scenes recur: two frames have the same hash, and two have the same inner hash.
-FILM = VideoPrint(
-    (
-        FramePrint(0, ONE, 90, THREE),
-        FramePrint(500, TWO, 80, THREE),
-        FramePrint(1125, ONE, 90),
-    )
+from tests.stop.store.bank_stores import (
+    HASH_1,
+    HASH_2,
+    HASH_3,
+    PEOPLE,
+    START_TIME,
+    Stores,
+    claim,
 )
 
-
-@pytest.fixture(params=KINDS)
-def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as opened:
-        yield opened
+# Scenes recur: two frames have the same hash, and two have the same inner hash.
+VIDEO_PRINT = VideoPrint(
+    (
+        FramePrint(0, HASH_1, 90, HASH_3),
+        FramePrint(500, HASH_2, 80, HASH_3),
+        FramePrint(1125, HASH_1, 90),
+    )
+)
 
 
 def video_claim(name: str) -> Claim:
@@ -43,23 +44,25 @@ def video_claim(name: str) -> Claim:
 
 
 def sound_print(seed: int, words: int = 60) -> SoundPrint:
-    """Return a sound of pseudorandom words, which depend on the seed."""
+    """Return a sound whose words are pseudorandom and depend only on the seed."""
     many = (hash((seed, number)) * 2654435761 % 2**32 for number in range(words))
     return SoundPrint(b"".join(one.to_bytes(4, "big") for one in many))
 
 
 def test_frame_is_found_with_all_its_times(gate: Stores) -> None:
-    gate.bank.register(Registration(video_claim("v"), video=FILM), Registration(claim("p"), (ONE,)))
+    gate.bank.register(
+        Registration(video_claim("v"), video=VIDEO_PRINT), Registration(claim("p"), (HASH_1,))
+    )
     numbers = {(entry.bits, entry.part): entry.number for entry in gate.bank.entries(0)}
-    assert set(numbers) == {(ONE, False), (TWO, False), (THREE, True)}
+    assert set(numbers) == {(HASH_1, False), (HASH_2, False), (HASH_3, True)}
     places = gate.bank.claims_on_pictures_and_frames(numbers.values())
     assert {(number, of.id, at_ms) for number, of, at_ms in places} == {
-        (numbers[ONE, False], "v", 0),
-        (numbers[ONE, False], "v", 1125),
-        (numbers[ONE, False], "p", None),
-        (numbers[TWO, False], "v", 500),
-        (numbers[THREE, True], "v", 0),
-        (numbers[THREE, True], "v", 500),
+        (numbers[HASH_1, False], "v", 0),
+        (numbers[HASH_1, False], "v", 1125),
+        (numbers[HASH_1, False], "p", None),
+        (numbers[HASH_2, False], "v", 500),
+        (numbers[HASH_3, True], "v", 0),
+        (numbers[HASH_3, True], "v", 500),
     }
     assert len(places) == 6
     assert gate.bank.claims_on_pictures_and_frames([]) == ()
@@ -67,30 +70,34 @@ def test_frame_is_found_with_all_its_times(gate: Stores) -> None:
 
 
 def test_frames_are_not_returned_as_pictures(gate: Stores) -> None:
-    """Callers that ask for pictures, partners above all, get no frames."""
-    gate.bank.register(Registration(video_claim("v"), video=FILM), Registration(claim("p"), (ONE,)))
+    """Callers that ask for pictures, such as partners, get no frames."""
+    gate.bank.register(
+        Registration(video_claim("v"), video=VIDEO_PRINT), Registration(claim("p"), (HASH_1,))
+    )
     numbers = [entry.number for entry in gate.bank.entries(0)]
     assert [of.id for _, of in gate.bank.claims_on_pictures(numbers)] == ["p"]
     assert gate.bank.whole_picture_hashes_of(ClaimId("v")) == ()
-    assert gate.bank.whole_picture_hashes_of(ClaimId("p")) == (ONE,)
-    assert {one.claim: one.hashes for one in gate.bank.changes(0, 9)} == {"v": (), "p": (ONE,)}
+    assert gate.bank.whole_picture_hashes_of(ClaimId("p")) == (HASH_1,)
+    assert {one.claim: one.hashes for one in gate.bank.changes(0, 9)} == {"v": (), "p": (HASH_1,)}
 
 
 def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(gate: Stores) -> None:
-    gate.bank.register(Registration(video_claim("v"), video=FILM))
-    gate.bank.add_upload_hashes([ClaimId("v")], THREE, confirmed=True)
-    (number,) = [one.number for one in gate.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
-    confirmed = replace(video_claim("v"), state=ClaimState.CONFIRMED)  # on this hash alone
+    gate.bank.register(Registration(video_claim("v"), video=VIDEO_PRINT))
+    gate.bank.add_upload_hashes([ClaimId("v")], HASH_3, confirmed=True)
+    (number,) = [one.number for one in gate.bank.entries(0) if (one.bits, one.part) == (HASH_3, 0)]
+    confirmed = replace(
+        video_claim("v"), state=ClaimState.CONFIRMED
+    )  # the claim is confirmed for this hash only
     assert gate.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
-    assert gate.bank.whole_picture_hashes_of(ClaimId("v")) == (THREE,)
-    # ONE is also the hash of a frame.
-    gate.bank.add_upload_hashes([ClaimId("v")], ONE, confirmed=True)
-    gate.bank.add_upload_hashes([ClaimId("v")], ONE, confirmed=True)
-    (shown,) = [one.number for one in gate.bank.entries(0) if one.bits == ONE]
+    assert gate.bank.whole_picture_hashes_of(ClaimId("v")) == (HASH_3,)
+    # HASH_1 is also the hash of a frame.
+    gate.bank.add_upload_hashes([ClaimId("v")], HASH_1, confirmed=True)
+    gate.bank.add_upload_hashes([ClaimId("v")], HASH_1, confirmed=True)
+    (shown,) = [one.number for one in gate.bank.entries(0) if one.bits == HASH_1]
     times = [at_ms for _, _, at_ms in gate.bank.claims_on_pictures_and_frames([shown])]
     assert sorted(times, key=str) == [0, 1125, None]
     assert [number for number, _ in gate.bank.claims_on_pictures([shown])] == [shown]
-    assert set(gate.bank.whole_picture_hashes_of(ClaimId("v"))) == {ONE, THREE}
+    assert set(gate.bank.whole_picture_hashes_of(ClaimId("v"))) == {HASH_1, HASH_3}
     gate.bank.withdraw(ClaimId("v"))
     assert gate.bank.entries(0) == ()
 
@@ -98,14 +105,16 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(gate: Stores) -> No
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(gate: Stores) -> None:
     gate.bank.register(
-        Registration(video_claim("v"), video=FILM, sound=sound_print(1)),
-        Registration(video_claim("w"), video=VideoPrint(FILM.frames[:1]), sound=sound_print(1)),
-        Registration(video_claim("x"), video=FILM, sound=sound_print(2)),
+        Registration(video_claim("v"), video=VIDEO_PRINT, sound=sound_print(1)),
+        Registration(
+            video_claim("w"), video=VideoPrint(VIDEO_PRINT.frames[:1]), sound=sound_print(1)
+        ),
+        Registration(video_claim("x"), video=VIDEO_PRINT, sound=sound_print(2)),
     )
     gate.bank.apply_event(ClaimId("x"), ClaimEvent.WITHDRAW)
     gate.bank.apply_event(ClaimId("v"), ClaimEvent.WITHDRAW)
     left = gate.bank.entries(0)
-    assert {(entry.bits, entry.part) for entry in left} == {(ONE, False), (THREE, True)}
+    assert {(entry.bits, entry.part) for entry in left} == {(HASH_1, False), (HASH_3, True)}
     places = gate.bank.claims_on_pictures_and_frames([entry.number for entry in left])
     assert {(of.id, at_ms) for _, of, at_ms in places} == {("w", 0)}
     ((number, sound),) = gate.bank.sounds(0)
@@ -134,21 +143,21 @@ def test_sounds_are_stored_once_and_numbers_never_reused(gate: Stores) -> None:
 
 
 def test_latest_release_of_a_file_counts(gate: Stores) -> None:
-    assert gate.bank.release_of_file(ONE) is None
-    gate.bank.release_file(ONE, gate.clock.now())
+    assert gate.bank.release_of_file(HASH_1) is None
+    gate.bank.release_file(HASH_1, gate.clock.now())
     gate.clock.advance(hours=1)
-    gate.bank.release_file(TWO, gate.clock.now())
-    first = gate.bank.release_of_file(ONE)
+    gate.bank.release_file(HASH_2, gate.clock.now())
+    first = gate.bank.release_of_file(HASH_1)
     assert first is not None
-    assert first.at == AT
-    gate.bank.register(Registration(replace(claim("a"), state=ClaimState.CONFIRMED), (ONE,)))
-    gate.bank.release_file(ONE, gate.clock.now())
-    second, other = gate.bank.release_of_file(ONE), gate.bank.release_of_file(TWO)
+    assert first.at == START_TIME
+    gate.bank.register(Registration(replace(claim("a"), state=ClaimState.CONFIRMED), (HASH_1,)))
+    gate.bank.release_file(HASH_1, gate.clock.now())
+    second, other = gate.bank.release_of_file(HASH_1), gate.bank.release_of_file(HASH_2)
     assert second is not None
     assert other is not None
     assert second.at == other.at == gate.clock.now()
     assert first.number <= gate.bank.claim(ClaimId("a")).confirmed < second.number
-    assert gate.bank.release_of_file(THREE) is None
+    assert gate.bank.release_of_file(HASH_3) is None
 
 
 def test_sound_index_follows_and_skips_withdrawn_sounds(gate: Stores) -> None:
@@ -190,7 +199,7 @@ def test_sqlite_file_keeps_no_withdrawn_frames_or_sounds(tmp_path: Path) -> None
     store = BankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     secret = b"\xa7" * 31 + b"\x11"
-    video = VideoPrint((FramePrint(0, ONE, 90, secret), FramePrint(500, secret, 90)))
+    video = VideoPrint((FramePrint(0, HASH_1, 90, secret), FramePrint(500, secret, 90)))
     words = SoundPrint(secret[:24] * 50)
     store.register(Registration(video_claim("v"), video=video, sound=words))
     files = list(tmp_path.iterdir())

@@ -9,29 +9,29 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Embedding
 from entrenous.stop.registration import ClaimEvent, Registration
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.store.bank_stores import KINDS, ONE, TWO, claim, stores
+from tests.stop.store.bank_stores import DATABASE_KINDS, HASH_1, HASH_2, claim, open_stores
 
-NUMBERS = bytes([127, *range(100)]) + bytes(411)
-EMBEDDING = Embedding(NUMBERS, "a-network")
+EMBEDDING_BYTES = bytes([127, *range(100)]) + bytes(411)
+EMBEDDING = Embedding(EMBEDDING_BYTES, "a-network")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
-    with stores(request.param, request, tmp_path) as opened:
+    with open_stores(request.param, request, tmp_path) as opened:
         yield opened.bank
 
 
 def test_embedding_is_returned_with_claim_and_whole_hash(bank: BankStore) -> None:
     bank.register(
-        Registration(claim("a"), (TWO,), (ONE,), embedding=EMBEDDING),
-        Registration(claim("b"), (ONE,)),
-        Registration(claim("c"), (ONE,), embedding=EMBEDDING),
+        Registration(claim("a"), (HASH_2,), (HASH_1,), embedding=EMBEDDING),
+        Registration(claim("b"), (HASH_1,)),
+        Registration(claim("c"), (HASH_1,), embedding=EMBEDDING),
     )
     entries = {entry.bits: entry.number for entry in bank.entries(0) if not entry.part}
     first, second = bank.embeddings(0)
     assert [(one.claim, one.entry) for one in (first, second)] == [
-        ("a", entries[TWO]),
-        ("c", entries[ONE]),
+        ("a", entries[HASH_2]),
+        ("c", entries[HASH_1]),
     ]
     assert first.embedding == second.embedding == EMBEDDING
     assert bank.embeddings(first.number) == (second,)
@@ -39,11 +39,11 @@ def test_embedding_is_returned_with_claim_and_whole_hash(bank: BankStore) -> Non
 
 
 def test_withdrawing_deletes_the_embedding_and_never_reuses_its_number(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
+    bank.register(Registration(claim("a"), (HASH_1,), embedding=EMBEDDING))
     (kept,) = bank.embeddings(0)
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert (bank.embeddings(0), bank.embedding_count()) == ((), 0)
-    bank.register(Registration(claim("b"), (ONE,), embedding=EMBEDDING))
+    bank.register(Registration(claim("b"), (HASH_1,), embedding=EMBEDDING))
     (later,) = bank.embeddings(0)
     assert later.number > kept.number
 
@@ -51,9 +51,9 @@ def test_withdrawing_deletes_the_embedding_and_never_reuses_its_number(bank: Ban
 def test_withdrawn_embedding_is_gone_from_the_database_file(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    with stores("sqlite", request, tmp_path) as opened:
-        opened.bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
+    with open_stores("sqlite", request, tmp_path) as opened:
+        opened.bank.register(Registration(claim("a"), (HASH_1,), embedding=EMBEDDING))
         files = [one for one in tmp_path.rglob("*") if one.is_file()]
-        assert any(NUMBERS in one.read_bytes() for one in files)
+        assert any(EMBEDDING_BYTES in one.read_bytes() for one in files)
         opened.bank.withdraw(ClaimId("a"))
-        assert not any(NUMBERS in one.read_bytes() for one in files if one.exists())
+        assert not any(EMBEDDING_BYTES in one.read_bytes() for one in files if one.exists())

@@ -27,19 +27,28 @@ from entrenous.stop.store.engine import open_engine, open_postgres_engine
 from entrenous.stop.store.schema import SCHEMA_VERSION
 from entrenous.stop.upload_record import Outcome
 from tests.postgres import Cluster
-from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, claim, stores
+from tests.stop.store.bank_stores import (
+    DATABASE_KINDS,
+    HASH_1,
+    HASH_2,
+    HASH_3,
+    PEOPLE,
+    START_TIME,
+    claim,
+    open_stores,
+)
 
 SECRET_HASH = b"\xa7" * 31 + b"\x11"
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
-    with stores(request.param, request, tmp_path) as opened:
+    with open_stores(request.param, request, tmp_path) as opened:
         yield opened.bank
 
 
 def test_stored_claim_is_returned_unchanged(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,), (TWO,)))
+    bank.register(Registration(claim("a"), (HASH_1,), (HASH_2,)))
     assert bank.claim(ClaimId("a")) == claim("a")
     assert bank.count_claims_and_hashes() == BankCounts(claims=1, hashes=2)
 
@@ -54,56 +63,57 @@ def test_banks_keep_their_policy(bank: BankStore) -> None:
 
 def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
     for name in "abc":
-        bank.register(Registration(claim(name), (ONE,), (ONE, ONE, TWO)))
+        bank.register(Registration(claim(name), (HASH_1,), (HASH_1, HASH_1, HASH_2)))
     whole, *parts = bank.entries(0)
-    assert (whole.bits, whole.part) == (ONE, False)
-    assert [(part.bits, part.part) for part in parts] == [(ONE, True), (TWO, True)]
+    assert (whole.bits, whole.part) == (HASH_1, False)
+    assert [(part.bits, part.part) for part in parts] == [(HASH_1, True), (HASH_2, True)]
     assert {found.id for _, found in bank.claims_on_pictures({whole.number})} == {"a", "b", "c"}
 
 
 def test_find_hashes_in_bank_returns_claims_by_hash(bank: BankStore) -> None:
-    """Only whole pictures in this bank and in these states are found."""
+    """Only hashes of whole pictures in the given bank and states are found."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
-        Registration(claim("a"), (ONE,), (THREE,)),
-        Registration(replace(claim("b"), state=ClaimState.CONFIRMED), (TWO,)),
-        Registration(replace(claim("c"), bank=BankName("other")), (THREE,)),
+        Registration(claim("a"), (HASH_1,), (HASH_3,)),
+        Registration(replace(claim("b"), state=ClaimState.CONFIRMED), (HASH_2,)),
+        Registration(replace(claim("c"), bank=BankName("other")), (HASH_3,)),
     )
-    every = [ONE, TWO, THREE, ONE]
+    every = [HASH_1, HASH_2, HASH_3, HASH_1]
 
-    def known(*states: ClaimState) -> dict[bytes, str]:
+    def claim_ids_by_hash(*states_by_hash: ClaimState) -> dict[bytes, str]:
         return {
-            bits: one.id for bits, one in bank.find_hashes_in_bank(PEOPLE, every, states).items()
+            bits: one.id
+            for bits, one in bank.find_hashes_in_bank(PEOPLE, every, states_by_hash).items()
         }
 
-    assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {ONE: "a", TWO: "b"}
-    assert known(ClaimState.CONFIRMED) == {TWO: "b"}
+    assert claim_ids_by_hash(ClaimState.WAITING, ClaimState.CONFIRMED) == {HASH_1: "a", HASH_2: "b"}
+    assert claim_ids_by_hash(ClaimState.CONFIRMED) == {HASH_2: "b"}
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND)
-    assert known(ClaimState.WAITING, ClaimState.CONFIRMED) == {}
+    assert claim_ids_by_hash(ClaimState.WAITING, ClaimState.CONFIRMED) == {}
     assert bank.find_hashes_in_bank(PEOPLE, [], [ClaimState.WAITING]) == {}
 
 
 def test_entries_are_returned_once_in_order(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)))
     (first,) = bank.entries(0)
-    bank.register(Registration(claim("b"), (TWO, ONE)))
+    bank.register(Registration(claim("b"), (HASH_2, HASH_1)))
     (second,) = bank.entries(first.number)
-    assert second.bits == TWO
+    assert second.bits == HASH_2
     assert second.number > first.number
     assert bank.entries(second.number) == ()
 
 
 def test_withdrawing_deletes_hashes_of_no_other_claim(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE, TWO)), Registration(claim("b"), (TWO,)))
+    bank.register(Registration(claim("a"), (HASH_1, HASH_2)), Registration(claim("b"), (HASH_2,)))
     numbers = [entry.number for entry in bank.entries(0)]
     assert bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
-    assert [entry.bits for entry in bank.entries(0)] == [TWO]
+    assert [entry.bits for entry in bank.entries(0)] == [HASH_2]
     assert [found.id for _, found in bank.claims_on_pictures(numbers)] == ["b"]
 
 
 def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
-    for name, bits in (("a", ONE), ("b", TWO), ("c", TWO)):
+    for name, bits in (("a", HASH_1), ("b", HASH_2), ("c", HASH_2)):
         bank.register(Registration(claim(name), (bits,)))
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     before = bank.changes(0, 10)
@@ -113,21 +123,21 @@ def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
     assert [bank.claim(ClaimId(name)).state for name in "abc"] == [
         *(ClaimState.WITHDRAWN, ClaimState.WITHDRAWN, ClaimState.WAITING)
     ]
-    assert [entry.bits for entry in bank.entries(0)] == [TWO]
+    assert [entry.bits for entry in bank.entries(0)] == [HASH_2]
     assert [one.claim for one in bank.changes(before[-1].number, 10)] == ["b"]
 
 
 def test_hash_numbers_are_never_reused(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)))
     (old,) = bank.entries(0)
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    bank.register(Registration(claim("b"), (TWO,)))
+    bank.register(Registration(claim("b"), (HASH_2,)))
     (new,) = bank.entries(0)
     assert new.number > old.number
 
 
 def test_claim_events_follow_the_state_table(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)))
     (entry,) = bank.entries(0)
     assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
     assert bank.claims_on_pictures([entry.number]) == ()
@@ -142,42 +152,46 @@ def test_claim_events_follow_the_state_table(bank: BankStore) -> None:
 
 
 def test_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
-    bank.register(Registration(claim("a", ClaimState.CONFIRMED), (ONE,)))
+    bank.register(Registration(claim("a", ClaimState.CONFIRMED), (HASH_1,)))
     assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
     assert bank.claims_on_pictures([entry.number for entry in bank.entries(0)]) == ()
 
 
 def test_whole_picture_hashes_exclude_parts(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
-    assert set(bank.whole_picture_hashes_of(ClaimId("a"))) == {ONE, TWO}
+    bank.register(
+        Registration(claim("a"), (HASH_2, HASH_1), (HASH_3,)), Registration(claim("b"), (HASH_1,))
+    )
+    assert set(bank.whole_picture_hashes_of(ClaimId("a"))) == {HASH_1, HASH_2}
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert bank.whole_picture_hashes_of(ClaimId("a")) == ()
-    assert bank.whole_picture_hashes_of(ClaimId("b")) == (ONE,)
+    assert bank.whole_picture_hashes_of(ClaimId("b")) == (HASH_1,)
 
 
 def test_claims_with_hashes_returns_claims_and_their_hashes(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
+    bank.register(
+        Registration(claim("a"), (HASH_1, HASH_2), (HASH_3,)), Registration(claim("b"), (HASH_1,))
+    )
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     found = bank.claims_with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
     assert list(found) == ["b", "a"]
     assert [one.state for one, _ in found.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
-    assert [set(hashes) for _, hashes in found.values()] == [set(), {ONE, TWO}]
+    assert [set(hashes) for _, hashes in found.values()] == [set(), {HASH_1, HASH_2}]
     assert dict(bank.claims_with_hashes([])) == {}
 
 
 def test_claims_with_hashes_includes_frames_on_request(bank: BankStore) -> None:
-    shown = (FramePrint(0, ONE, 100, THREE), FramePrint(500, TWO, 100))
+    shown = (FramePrint(0, HASH_1, 100, HASH_3), FramePrint(500, HASH_2, 100))
     bank.register(Registration(claim("a"), video=VideoPrint(shown)))
     (plain,) = bank.claims_with_hashes([ClaimId("a")]).values()
     (with_frames,) = bank.claims_with_hashes([ClaimId("a")], frames=True).values()
-    assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
+    assert (plain[1], set(with_frames[1])) == ((), {HASH_1, HASH_2})
 
 
 def test_next_picture_hash_skips_frames_parts_and_other_banks(bank: BankStore) -> None:
     bank.set_bank(Bank(BankName("other")))
-    bank.register(Registration(claim("film"), video=VideoPrint((FramePrint(0, ONE, 100),))))
-    bank.register(Registration(claim("a"), (TWO,), (THREE,)))
-    bank.register(Registration(replace(claim("b"), bank=BankName("other")), (THREE,)))
+    bank.register(Registration(claim("film"), video=VideoPrint((FramePrint(0, HASH_1, 100),))))
+    bank.register(Registration(claim("a"), (HASH_2,), (HASH_3,)))
+    bank.register(Registration(replace(claim("b"), bank=BankName("other")), (HASH_3,)))
     numbers = [entry.number for entry in bank.entries(0)]
     assert bank.next_picture_hash_number(PEOPLE, 0) == numbers[1]
     assert bank.next_picture_hash_number(PEOPLE, numbers[1]) is None
@@ -189,8 +203,8 @@ def test_next_picture_hash_skips_frames_parts_and_other_banks(bank: BankStore) -
 
 
 def test_disputes_are_counted(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
-    bank.register(Registration(claim("b"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)))
+    bank.register(Registration(claim("b"), (HASH_1,)))
     assert [bank.dispute(ClaimId("a"))[0].disputes for _ in range(3)] == [1, 2, 3]
     both = bank.dispute(ClaimId("b"), ClaimId("a"), ClaimId("b"))
     assert [(one.id, one.disputes) for one in both] == [("b", 1), ("a", 4)]
@@ -203,15 +217,18 @@ def test_disputes_are_counted(bank: BankStore) -> None:
 def test_events_and_hashes_apply_to_many_claims_at_once(bank: BankStore) -> None:
     names = [ClaimId(name) for name in ("c", "a", "never was", "b", "a", "d")]
     for name, state in zip("abcd", ClaimState, strict=True):
-        bank.register(Registration(claim(name, state), (ONE,)))
+        bank.register(Registration(claim(name, state), (HASH_1,)))
     before = bank.changes(0, 10)[-1].number
     moved = bank.apply_event_to_all(ClaimEvent.CONFIRM, *names)
     assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
-    assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was confirmed
-    bank.add_upload_hashes(names, TWO, confirmed=True)
+    assert [one.claim for one in bank.changes(before, 10)] == [
+        "c",
+        "a",
+    ]  # "b" was confirmed already
+    bank.add_upload_hashes(names, HASH_2, confirmed=True)
     assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
-    assert bank.whole_picture_hashes_of(ClaimId("b")) == (ONE, TWO)
-    assert TWO not in bank.whole_picture_hashes_of(ClaimId("d"))
+    assert bank.whole_picture_hashes_of(ClaimId("b")) == (HASH_1, HASH_2)
+    assert HASH_2 not in bank.whole_picture_hashes_of(ClaimId("d"))
     gone = bank.apply_event_to_all(ClaimEvent.WITHDRAW, *names[:2])
     assert {one.state for one in gone} == {ClaimState.WITHDRAWN}
     assert bank.whole_picture_hashes_of(ClaimId("a")) == ()
@@ -219,62 +236,70 @@ def test_events_and_hashes_apply_to_many_claims_at_once(bank: BankStore) -> None
 
 
 def test_upload_hashes_are_added_unless_the_claim_is_withdrawn(bank: BankStore) -> None:
-    bank.register(Registration(claim("a"), (ONE,)))
-    bank.add_upload_hashes([ClaimId("a")], TWO, ONE, confirmed=True)
-    assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
+    bank.register(Registration(claim("a"), (HASH_1,)))
+    bank.add_upload_hashes([ClaimId("a")], HASH_2, HASH_1, confirmed=True)
+    assert [entry.bits for entry in bank.entries(0)] == [HASH_1, HASH_2]
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    bank.add_upload_hashes([ClaimId("a")], THREE, confirmed=True)
+    bank.add_upload_hashes([ClaimId("a")], HASH_3, confirmed=True)
     assert bank.count_claims_and_hashes() == BankCounts(0, 0)
 
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """On the owner's own hashes the claim keeps its state, since nobody has reviewed them."""
+    """For the hashes that its owner registered, the claim keeps its own state."""
     a, b = ClaimId("a"), ClaimId("b")
-    bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_1,)))
 
-    def states(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
+    def states_by_hash(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
         bits = {entry.number: entry.bits for entry in bank.entries(0)}
         found = bank.claims_on_pictures_and_frames(bits)
         shown = {(number, one.id): (one, one.added) for number, one, _ in found}
         assert {(n, one.id): (one, one.added) for n, one in bank.claims_on_pictures(bits)} == shown
         return {bits[number]: (one.state, one.added) for number, one, _ in found if one.id == of}
 
-    bank.add_upload_hashes([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
-    bank.add_upload_hashes([a], THREE, confirmed=False)
-    bank.add_upload_hashes([a], TWO, confirmed=False)  # it stays confirmed
+    bank.add_upload_hashes([a, ClaimId("nobody")], HASH_1, HASH_2, confirmed=True)
+    bank.add_upload_hashes([a], HASH_3, confirmed=False)
+    bank.add_upload_hashes([a], HASH_2, confirmed=False)  # the hash stays confirmed
     waiting, confirmed = ClaimState.WAITING, ClaimState.CONFIRMED
-    assert states(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
-    assert states(b) == {ONE: (waiting, False)}
+    assert states_by_hash(a) == {
+        HASH_1: (waiting, False),
+        HASH_2: (confirmed, True),
+        HASH_3: (waiting, True),
+    }
+    assert states_by_hash(b) == {HASH_1: (waiting, False)}
     assert bank.claim(a).state is waiting
     (change,) = [one for one in bank.changes(0, 9) if one.claim == a]
-    assert set(change.hashes) == {ONE, TWO}
-    assert set(bank.whole_picture_hashes_of(a)) == {ONE, TWO, THREE}
+    assert set(change.hashes) == {HASH_1, HASH_2}
+    assert set(bank.whole_picture_hashes_of(a)) == {HASH_1, HASH_2, HASH_3}
     added = bank.hashes_added_to([a, b])
-    assert {one: set(bits) for one, bits in added.items()} == {a: {TWO, THREE}}
-    assert [(added[a][bits].state, added[a][bits].added) for bits in (TWO, THREE)] == [
+    assert {one: set(bits) for one, bits in added.items()} == {a: {HASH_2, HASH_3}}
+    assert [(added[a][bits].state, added[a][bits].added) for bits in (HASH_2, HASH_3)] == [
         (confirmed, True),
         (waiting, True),
     ]
     bank.apply_event(a, ClaimEvent.CONFIRM)
     confirmed_by_event = bank.claim(a).confirmed
-    assert states(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
-    bank.add_upload_hashes([a], THREE, confirmed=True)
-    assert states(a)[THREE] == (confirmed, True)
-    number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
+    assert states_by_hash(a) == {
+        HASH_1: (confirmed, False),
+        HASH_2: (confirmed, True),
+        HASH_3: (waiting, True),
+    }
+    bank.add_upload_hashes([a], HASH_3, confirmed=True)
+    assert states_by_hash(a)[HASH_3] == (confirmed, True)
+    number = next(entry.number for entry in bank.entries(0) if entry.bits == HASH_3)
     ((_, on_three),) = bank.claims_on_pictures([number])
-    assert on_three.confirmed > confirmed_by_event  # a reviewer confirmed it later
+    assert on_three.confirmed > confirmed_by_event  # a reviewer confirmed this hash after the claim
     bank.withdraw(a)
     assert bank.hashes_added_to([a, b]) == {}
-    assert states(a) == {}
-    bank.register(Registration(claim("c"), (TWO,)))
-    assert states(ClaimId("c")) == {TWO: (waiting, False)}
+    assert states_by_hash(a) == {}
+    bank.register(Registration(claim("c"), (HASH_2,)))
+    assert states_by_hash(ClaimId("c")) == {HASH_2: (waiting, False)}
 
 
 def test_registrations_are_stored_all_or_none(bank: BankStore) -> None:
-    stray = Claim(ClaimId("b"), BankName("nowhere"), ClaimState.WAITING, "pdq", 90, AT)
+    stray = Claim(ClaimId("b"), BankName("nowhere"), ClaimState.WAITING, "pdq", 90, START_TIME)
     with pytest.raises(NoSuchBank, match="nowhere"):
-        bank.register(Registration(claim("a"), (ONE,)), Registration(stray, (TWO,)))
+        bank.register(Registration(claim("a"), (HASH_1,)), Registration(stray, (HASH_2,)))
     assert bank.count_claims_and_hashes() == BankCounts(0, 0)
     with pytest.raises(NoSuchClaim):
         bank.claim(ClaimId("a"))
@@ -301,12 +326,12 @@ def test_missing_claims_and_banks_raise(bank: BankStore) -> None:
     assert bank.claims_on_pictures([]) == ()
 
 
-def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path: Path) -> None:
+def test_sqlite_changes_are_visible_through_another_engine(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     first = BankStore(open_engine(path))
     first.set_bank(Bank(PEOPLE))
     second = BankStore(open_engine(path))
-    first.register(Registration(claim("a"), (ONE,)))
+    first.register(Registration(claim("a"), (HASH_1,)))
     assert second.claim(ClaimId("a")) == claim("a")
     second.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert first.entries(0) == ()
@@ -327,18 +352,18 @@ def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
 
 
 def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
-    """Otherwise repeated requests could keep the gate busy with rewriting its file."""
+    """Repeated requests must not keep the gate busy with rewriting its database file."""
     store = BankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
-    store.register(Registration(claim("a"), (ONE,)))
+    store.register(Registration(claim("a"), (HASH_1,)))
     rewritten: list[object] = []
 
-    def on_connection(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
+    def trace_vacuum(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
         connection.set_trace_callback(
             lambda said: rewritten.append(said) if said.startswith("VACUUM") else None
         )
 
-    sa.event.listen(store.engine, "checkout", on_connection)
+    sa.event.listen(store.engine, "checkout", trace_vacuum)
     store.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert len(rewritten) == 1
     for _ in range(3):
@@ -348,18 +373,15 @@ def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> N
 
 
 @pytest.mark.real
-def test_postgres_is_shared_by_several_processes(postgres: Cluster) -> None:
-    """Concurrent writes become visible in the order of their numbers.
-
-    So an index that asks for the entries after its last number misses none.
-    """
+def test_concurrent_postgres_writes_become_visible_in_order(postgres: Cluster) -> None:
+    """An index that reads the entries after its last number must miss none."""
     url = postgres.create_database()
     writers = [BankStore(open_postgres_engine(url)) for _ in range(4)]
     writers[0].set_bank(Bank(PEOPLE))
     seen: list[int] = []
     done = threading.Event()
 
-    def follow() -> None:
+    def read_entries_until_done() -> None:
         store = BankStore(open_postgres_engine(url))
         while True:
             last = done.is_set()
@@ -368,14 +390,16 @@ def test_postgres_is_shared_by_several_processes(postgres: Cluster) -> None:
                 break
         store.engine.dispose()
 
-    def write(number: int) -> None:
+    def register_twenty_claims(number: int) -> None:
         for count in range(20):
             name = f"{number}-{count}"
             bits = bytes([number + 1, count + 1]) * 16
             writers[number].register(Registration(claim(name), (bits,)))
 
-    follower = threading.Thread(target=follow)
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    follower = threading.Thread(target=read_entries_until_done)
+    threads = [
+        threading.Thread(target=register_twenty_claims, args=(number,)) for number in range(4)
+    ]
     for thread in (follower, *threads):
         thread.start()
     for thread in threads:
@@ -398,13 +422,13 @@ def test_unreachable_postgres_is_reported(postgres: Cluster) -> None:
         open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
     with pytest.raises(BadDatabaseAddress, match="Nothing was started") as caught:
         open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
-    assert "relay" not in str(caught.value)  # a gate has this setting as well
+    assert "relay" not in str(caught.value)  # relays share this setting and error
 
 
-OTHERS = [(SCHEMA_VERSION + 1, NewerBank), (SCHEMA_VERSION - 1, OlderBank)]
+OTHER_VERSIONS = [(SCHEMA_VERSION + 1, NewerBank), (SCHEMA_VERSION - 1, OlderBank)]
 
 
-@pytest.mark.parametrize(("version", "refusal"), OTHERS)
+@pytest.mark.parametrize(("version", "refusal"), OTHER_VERSIONS)
 def test_sqlite_database_of_another_version_is_untouched(
     tmp_path: Path, version: int, refusal: type[Exception]
 ) -> None:
@@ -434,7 +458,7 @@ def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE other (number INTEGER)")
-        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # this name is taken then
+        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # the schema uses this name
         before = list(db.iterdump())
         with pytest.raises(BankUnreachable, match="waiting_by_lead"):
             open_engine(path)
@@ -442,7 +466,7 @@ def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("version", "refusal"), OTHERS)
+@pytest.mark.parametrize(("version", "refusal"), OTHER_VERSIONS)
 def test_postgres_database_of_another_version_is_untouched(
     postgres: Cluster, version: int, refusal: type[Exception]
 ) -> None:
@@ -482,20 +506,20 @@ def test_sqlite_missing_folder_is_reported(tmp_path: Path) -> None:
 
 def test_register_new_skips_listed_hashes(bank: BankStore) -> None:
     waiting = (ClaimState.WAITING, ClaimState.CONFIRMED)
-    bank.register(Registration(claim("a"), (ONE,)))
+    bank.register(Registration(claim("a"), (HASH_1,)))
     registrations = (
-        Registration(claim("b"), (ONE,)),
-        Registration(claim("c"), (TWO,), looks_back=True),
+        Registration(claim("b"), (HASH_1,)),
+        Registration(claim("c"), (HASH_2,), looks_back=True),
     )
-    known = bank.register_new(waiting, *registrations)
-    assert {bits: one.id for bits, one in known.items()} == {ONE: ClaimId("a")}
+    claim_ids_by_hash = bank.register_new(waiting, *registrations)
+    assert {bits: one.id for bits, one in claim_ids_by_hash.items()} == {HASH_1: ClaimId("a")}
     assert bank.register_new(waiting) == {}
     assert bank.count_claims_and_hashes().claims == 2
     assert bank.claim(ClaimId("c")).state is ClaimState.WAITING
-    third = Registration(claim("d", ClaimState.CONFIRMED), (ONE,))
+    third = Registration(claim("d", ClaimState.CONFIRMED), (HASH_1,))
     assert bank.register_new((ClaimState.CONFIRMED,), third) == {}
     assert bank.count_claims_and_hashes().claims == 3
     with pytest.raises(NoSuchBank):
         bank.register_new(
-            waiting, Registration(replace(claim("e"), bank=BankName("none")), (THREE,))
+            waiting, Registration(replace(claim("e"), bank=BankName("none")), (HASH_3,))
         )

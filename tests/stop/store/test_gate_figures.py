@@ -1,4 +1,4 @@
-"""Counted figures of a gate: waiting times, review times, and shadow mode."""
+"""Figures that a gate counts: claims, waiting and review times, and outcomes in shadow mode."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,128 +20,132 @@ from entrenous.stop.store.schema import UPLOAD_TABLE
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
 from tests.deterministic import SettableClock
-from tests.stop.store.bank_stores import AT, ONE, TWO, claim, open_new_engine
+from tests.stop.store.bank_stores import HASH_1, HASH_2, START_TIME, claim, open_new_engine
 
-TRIAL = BankName("trial")
-DUE = DueCounts(3, 2, 1)
+TRIAL_BANK = BankName("trial")
+DUE_COUNTS = DueCounts(3, 2, 1)
 
 
 @dataclass
-class Gate:
+class CountedGate:
     engine: sa.Engine
     clock: SettableClock
     bank: BankStore
     reviews: ReviewQueue
 
-    def figures(self) -> GateFigures:
-        return count_figures(self.engine, self.clock.now(), DUE, with_shadow=True)
+    def count_figures(self) -> GateFigures:
+        return count_figures(self.engine, self.clock.now(), DUE_COUNTS, with_shadow=True)
 
-    def upload(
+    def record_upload(
         self, case: str, outcome: Outcome, *matches: Match, would: Outcome | None = None
     ) -> None:
         waits = ReviewState.WAITING if outcome is Outcome.HOLD else ReviewState.CLOSED
         decision = Decision(outcome, case, matches, would)
-        kept = {"bits": ONE, "secret_sha256": TWO, "upload_sha256": ONE}
+        kept = {"bits": HASH_1, "secret_sha256": HASH_2, "upload_sha256": HASH_1}
         self.reviews.record_upload(Review(decision, self.clock.now(), waits, **kept), None)  # type: ignore[arg-type]
 
-    def decide(self, case: str, state: ReviewState) -> None:
+    def decide_case(self, case: str, state: ReviewState) -> None:
         self.reviews.decide_case(case, state, lambda *_: None)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
-    engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock(AT)
+def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CountedGate]:
+    engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock(START_TIME)
     bank = BankStore(engine, clock)
     for name in ("people", "trial"):
         bank.set_bank(Bank(BankName(name), shadow=name == "trial"))
-    yield Gate(engine, clock, bank, ReviewQueue(engine, clock))
+    yield CountedGate(engine, clock, bank, ReviewQueue(engine, clock))
     engine.dispose()
 
 
-def test_figures_of_an_empty_gate(gate: Gate) -> None:
-    assert gate.figures() == GateFigures(AT, {}, 0, 0, due=DUE)
-    assert gate.figures().oldest_wait == timedelta()
+def test_figures_of_an_empty_gate(gate: CountedGate) -> None:
+    assert gate.count_figures() == GateFigures(START_TIME, {}, 0, 0, due=DUE_COUNTS)
+    assert gate.count_figures().oldest_wait == timedelta()
 
 
-def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
+def test_claims_are_counted_by_kind_and_state(gate: CountedGate) -> None:
     for name, state in (("a", "waiting"), ("b", "confirmed"), ("c", "waiting")):
-        gate.bank.register(Registration(claim(name, ClaimState(state)), (ONE,), (TWO,)))
+        gate.bank.register(Registration(claim(name, ClaimState(state)), (HASH_1,), (HASH_2,)))
     gate.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
-    figures = gate.figures()
+    figures = gate.count_figures()
     assert figures.claims == {("pdq", one): 1 for one in ("waiting", "confirmed", "withdrawn")}
     assert figures.hashes == 2
 
 
-def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
-    """An upload waits from its arrival, an appeal from its own; overdue is more than a day."""
-    gate.upload("refused", Outcome.REFUSE)
+def test_oldest_wait_begins_in_the_review_queue(gate: CountedGate) -> None:
+    """An upload waits from its arrival, and an appeal from the time of the appeal."""
+    gate.record_upload("refused", Outcome.REFUSE)
     gate.clock.advance(days=9)
-    gate.reviews.record_appeal(Appeal("refused", TWO, gate.clock.now()), None)
+    gate.reviews.record_appeal(Appeal("refused", HASH_2, gate.clock.now()), None)
     gate.clock.advance(hours=2)
-    gate.upload("held", Outcome.HOLD)
-    assert gate.figures().waiting == 2
-    assert gate.figures().oldest_wait == timedelta(hours=2)
+    gate.record_upload("held", Outcome.HOLD)
+    assert gate.count_figures().waiting == 2
+    assert gate.count_figures().oldest_wait == timedelta(hours=2)
     gate.clock.advance(hours=22)
-    assert not gate.figures().is_overdue
+    assert not gate.count_figures().is_overdue
     gate.clock.advance(minutes=1)
-    assert gate.figures().is_overdue
-    gate.decide("refused", ReviewState.RELEASED)
-    assert gate.figures().oldest_wait == timedelta(hours=22, minutes=1)
+    assert gate.count_figures().is_overdue
+    gate.decide_case("refused", ReviewState.RELEASED)
+    assert gate.count_figures().oldest_wait == timedelta(hours=22, minutes=1)
 
 
-def test_wait_of_a_retroactive_match_begins_when_found(gate: Gate) -> None:
-    gate.upload("old", Outcome.LET_THROUGH)
+def test_wait_of_a_retroactive_match_begins_when_found(gate: CountedGate) -> None:
+    gate.record_upload("old", Outcome.LET_THROUGH)
     gate.clock.advance(days=9)
     with gate.engine.begin() as db:  # as a look back does
-        now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=AT.tzinfo)) // timedelta(
+        now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=START_TIME.tzinfo)) // timedelta(
             microseconds=1
         )
         db.execute(UPLOAD_TABLE.update().values(state="waiting", outcome="hold", waits_since=now))
     gate.clock.advance(hours=3)
-    assert gate.figures().oldest_wait == timedelta(hours=3)
-    gate.decide("old", ReviewState.CONFIRMED)
-    assert gate.figures().review_s == 3 * 3600
+    assert gate.count_figures().oldest_wait == timedelta(hours=3)
+    gate.decide_case("old", ReviewState.CONFIRMED)
+    assert gate.count_figures().review_s == 3 * 3600
 
 
-def test_review_median_is_over_decisions(gate: Gate) -> None:
+def test_review_median_is_over_decisions(gate: CountedGate) -> None:
     for hours, case in ((1, "one"), (2, "two"), (30, "three")):
-        gate.upload(case, Outcome.HOLD)
+        gate.record_upload(case, Outcome.HOLD)
         gate.clock.advance(hours=hours)
-        gate.decide(case, ReviewState.CONFIRMED if hours > 1 else ReviewState.RELEASED)
-    assert gate.figures().review_s == 2 * 3600
+        gate.decide_case(case, ReviewState.CONFIRMED if hours > 1 else ReviewState.RELEASED)
+    assert gate.count_figures().review_s == 2 * 3600
 
 
-def test_appealed_case_does_not_count_as_zero_wait(gate: Gate) -> None:
-    gate.upload("held", Outcome.HOLD)
+def test_appealed_case_does_not_count_as_zero_wait(gate: CountedGate) -> None:
+    gate.record_upload("held", Outcome.HOLD)
     gate.clock.advance(hours=4)
-    gate.decide("held", ReviewState.CONFIRMED)
+    gate.decide_case("held", ReviewState.CONFIRMED)
     gate.clock.advance(hours=1)
-    gate.reviews.record_appeal(Appeal("held", TWO, gate.clock.now()), None)
-    assert gate.figures().review_s is None
+    gate.reviews.record_appeal(Appeal("held", HASH_2, gate.clock.now()), None)
+    assert gate.count_figures().review_s is None
     gate.clock.advance(hours=6)
-    gate.decide("held", ReviewState.RELEASED)
-    assert gate.figures().review_s == 6 * 3600
+    gate.decide_case("held", ReviewState.RELEASED)
+    assert gate.count_figures().review_s == 6 * 3600
 
 
-def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
-    shadow_match, farther = (Match(TRIAL, ClaimId("a"), bits, "as it is") for bits in (5, 20))
+def test_shadow_tally_counts_nearest_match_per_bank(gate: CountedGate) -> None:
+    shadow_match, farther = (Match(TRIAL_BANK, ClaimId("a"), bits, "as it is") for bits in (5, 20))
     live_match = Match(BankName("people"), ClaimId("b"), 0, "mirror")
-    gate.upload("too old", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
+    gate.record_upload("too old", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
     gate.clock.advance(days=31)
-    gate.upload("one", Outcome.LET_THROUGH, farther, shadow_match, live_match, would=Outcome.REFUSE)
-    gate.upload("two", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
-    gate.upload("three", Outcome.LET_THROUGH, replace(shadow_match, distance=4), would=Outcome.HOLD)
-    gate.upload("alike", Outcome.HOLD, shadow_match)
-    assert gate.figures().shadow == {
-        ShadowOutcome(TRIAL, Outcome.REFUSE, 4): 2,
-        ShadowOutcome(TRIAL, Outcome.HOLD, 4): 1,
+    gate.record_upload(
+        "one", Outcome.LET_THROUGH, farther, shadow_match, live_match, would=Outcome.REFUSE
+    )
+    gate.record_upload("two", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
+    gate.record_upload(
+        "three", Outcome.LET_THROUGH, replace(shadow_match, distance=4), would=Outcome.HOLD
+    )
+    gate.record_upload("alike", Outcome.HOLD, shadow_match)
+    assert gate.count_figures().shadow == {
+        ShadowOutcome(TRIAL_BANK, Outcome.REFUSE, 4): 2,
+        ShadowOutcome(TRIAL_BANK, Outcome.HOLD, 4): 1,
     }
-    gate.bank.set_bank(Bank(TRIAL))
-    assert gate.figures().shadow == {}
+    gate.bank.set_bank(Bank(TRIAL_BANK))
+    assert gate.count_figures().shadow == {}
 
 
 def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """SQLite would read all pages of an upload's bytes to reach the later columns of its row."""
+    """Without an index, SQLite would read all bytes of an upload to reach the later columns."""
     engine = open_new_engine("sqlite", request, tmp_path)
     plans: list[str] = []
 
@@ -153,19 +157,19 @@ def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.Fixt
             plans.extend(row[3] for row in rows.fetchall())
 
     sa.event.listen(engine, "before_cursor_execute", explain)
-    count_figures(engine, AT, DUE)
+    count_figures(engine, START_TIME, DUE_COUNTS)
     engine.dispose()
     assert plans
     assert all("COVERING INDEX waiting_since" in one for one in plans), plans
 
 
-def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
-    """Only waiting uploads count; unencrypted ones need no key."""
+def test_undecryptable_uploads_are_counted(gate: CountedGate) -> None:
+    """Uploads that are stored unencrypted, or without bytes, need no key."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
         queue = ReviewQueue(gate.engine, gate.clock, cipher=UploadCipher(keys))
         decision = Decision(Outcome.HOLD, case, ())
         queue.record_upload(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
-    gate.upload("not-kept", Outcome.HOLD)
+    gate.record_upload("not-kept", Outcome.HOLD)
     for keys, undecryptable in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
         assert count_oldest_undecryptable(gate.engine, UploadCipher(keys)) == undecryptable

@@ -1,4 +1,4 @@
-"""IndexStore follows the bank at once and misses nothing, even in the smallest banks."""
+"""IndexStore finds each change of the bank at the next look-up, even in the smallest banks."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,9 +15,9 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 
 PEOPLE = BankName("people")
-AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-ONE, TWO = b"\x0f" * 32, b"\xf0" * 32
-NEAR_ONE = b"\x0e" + b"\x0f" * 31
+CLAIM_TIME = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+HASH_1, HASH_2 = b"\x0f" * 32, b"\xf0" * 32
+HASH_NEAR_1 = b"\x0e" + b"\x0f" * 31
 
 
 @pytest.fixture
@@ -34,12 +34,14 @@ OpenIndex = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def open_index(tmp_path: Path) -> OpenIndex:
-    """Return a function that opens the index; a second call is like a restart."""
+    """Return a function that opens the index; opening it again simulates a restart."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 
-def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()) -> None:
-    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
+def register_claim(
+    bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()
+) -> None:
+    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, CLAIM_TIME)
     bank.register(Registration(claim, whole, parts))
 
 
@@ -50,9 +52,9 @@ def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
 
 def test_open_index_finds_later_registrations(bank: BankStore, open_index: OpenIndex) -> None:
     index = open_index(bank)
-    assert index.find_near_hashes([ONE], part=False) == []
-    register(bank, "a", ONE)
-    (found,) = index.find_near_hashes([TWO, NEAR_ONE], part=False)
+    assert index.find_near_hashes([HASH_1], part=False) == []
+    register_claim(bank, "a", HASH_1)
+    (found,) = index.find_near_hashes([HASH_2, HASH_NEAR_1], part=False)
     assert (found.query, found.distance) == (1, 1)
 
 
@@ -60,45 +62,45 @@ def test_whole_pictures_and_parts_are_searched_separately(
     bank: BankStore, open_index: OpenIndex
 ) -> None:
     index = open_index(bank)
-    register(bank, "a", ONE, parts=(TWO,))
-    assert len(index.find_near_hashes([ONE], part=False)) == 1
-    assert index.find_near_hashes([ONE], part=True) == []
-    assert len(index.find_near_hashes([TWO], part=True)) == 1
+    register_claim(bank, "a", HASH_1, parts=(HASH_2,))
+    assert len(index.find_near_hashes([HASH_1], part=False)) == 1
+    assert index.find_near_hashes([HASH_1], part=True) == []
+    assert len(index.find_near_hashes([HASH_2], part=True)) == 1
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_one_picture_bank_matches_after_restart(
+def test_bank_with_one_picture_matches_after_a_restart(
     bank: BankStore, open_index: OpenIndex, copies: int
 ) -> None:
     names = [f"claim-{number:02}" for number in range(copies)]
     for name in names:
-        register(bank, name, ONE)
-    assert claims_near(bank, open_index(bank), ONE) == names
+        register_claim(bank, name, HASH_1)
+    assert claims_near(bank, open_index(bank), HASH_1) == names
 
 
 def test_withdrawn_hash_registered_again_is_found(bank: BankStore, open_index: OpenIndex) -> None:
     index = open_index(bank)
-    register(bank, "a", ONE)
-    assert claims_near(bank, index, ONE) == ["a"]
+    register_claim(bank, "a", HASH_1)
+    assert claims_near(bank, index, HASH_1) == ["a"]
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    assert claims_near(bank, index, ONE) == []
-    register(bank, "b", ONE)
-    register(bank, "c", TWO)
-    assert claims_near(bank, index, ONE) == ["b"]
-    assert claims_near(bank, index, TWO) == ["c"]
+    assert claims_near(bank, index, HASH_1) == []
+    register_claim(bank, "b", HASH_1)
+    register_claim(bank, "c", HASH_2)
+    assert claims_near(bank, index, HASH_1) == ["b"]
+    assert claims_near(bank, index, HASH_2) == ["c"]
 
 
 def test_two_indexes_of_one_bank_agree(bank: BankStore, open_index: OpenIndex) -> None:
     one, other = open_index(bank), open_index(bank)
-    register(bank, "a", ONE, parts=(TWO,))
+    register_claim(bank, "a", HASH_1, parts=(HASH_2,))
     for part in (False, True):
         assert (
-            one.find_near_hashes([ONE, TWO], part=part)
-            == other.find_near_hashes([ONE, TWO], part=part)
+            one.find_near_hashes([HASH_1, HASH_2], part=part)
+            == other.find_near_hashes([HASH_1, HASH_2], part=part)
             != []
         )
 
 
 def test_hashes_of_another_length_are_refused(bank: BankStore, open_index: OpenIndex) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        open_index(bank).find_near_hashes([ONE[:31]], part=False)
+        open_index(bank).find_near_hashes([HASH_1[:31]], part=False)

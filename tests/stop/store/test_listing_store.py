@@ -1,4 +1,4 @@
-"""ClaimListingStore, on each database."""
+"""ClaimListingStore: content ids, relisting times and reasons of claims, on each database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,18 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.registration_changes import ClaimListingStore
 from tests.deterministic import SettableClock
-from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, TWO, claim, open_new_engine
+from tests.stop.store.bank_stores import (
+    DATABASE_KINDS,
+    HASH_1,
+    HASH_2,
+    PEOPLE,
+    START_TIME,
+    claim,
+    open_new_engine,
+)
 
-A, B, NOBODY = ClaimId("a"), ClaimId("b"), ClaimId("nobody")
-LATER = AT + timedelta(minutes=5)
+CLAIM_A, CLAIM_B, UNKNOWN_CLAIM = ClaimId("a"), ClaimId("b"), ClaimId("nobody")
+RELIST_TIME = START_TIME + timedelta(minutes=5)
 
 
 @dataclass
@@ -26,58 +34,63 @@ class ListingStores:
     listings: ClaimListingStore
 
 
-@pytest.fixture(params=KINDS)
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ListingStores]:
+@pytest.fixture(params=DATABASE_KINDS)
+def listing_stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ListingStores]:
     engine = open_new_engine(request.param, request, tmp_path)
     opened = ListingStores(
         BankStore(engine, SettableClock()), ClaimListingStore(engine, SettableClock())
     )
     opened.bank.set_bank(Bank(PEOPLE))
-    opened.bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
+    opened.bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_2,)))
     yield opened
     engine.dispose()
 
 
-def test_listing_is_stored_and_replaced(stores: ListingStores) -> None:
-    assert stores.listings.listings([A, B]) == {}
-    stores.listings.set_listing([A, B, NOBODY], ClaimListing("7", LATER))
-    assert stores.listings.listings([A, B, NOBODY]) == dict.fromkeys(
-        (A, B), ClaimListing("7", LATER)
+def test_listing_is_stored_and_replaced(listing_stores: ListingStores) -> None:
+    assert listing_stores.listings.listings([CLAIM_A, CLAIM_B]) == {}
+    listing_stores.listings.set_listing(
+        [CLAIM_A, CLAIM_B, UNKNOWN_CLAIM], ClaimListing("7", RELIST_TIME)
     )
-    stores.listings.set_listing([A], ClaimListing("8"))
-    assert stores.listings.listings([A, B]) == {
-        A: ClaimListing("8"),
-        B: ClaimListing("7", LATER),
+    assert listing_stores.listings.listings([CLAIM_A, CLAIM_B, UNKNOWN_CLAIM]) == dict.fromkeys(
+        (CLAIM_A, CLAIM_B), ClaimListing("7", RELIST_TIME)
+    )
+    listing_stores.listings.set_listing([CLAIM_A], ClaimListing("8"))
+    assert listing_stores.listings.listings([CLAIM_A, CLAIM_B]) == {
+        CLAIM_A: ClaimListing("8"),
+        CLAIM_B: ClaimListing("7", RELIST_TIME),
     }
 
 
-def test_listing_is_due_from_its_time(stores: ListingStores) -> None:
-    stores.listings.set_listing([A], ClaimListing("", LATER))
-    stores.listings.set_listing([B], ClaimListing("8"))
-    assert stores.listings.claims_to_relist(LATER - timedelta(microseconds=1)) == ()
-    assert stores.listings.claims_to_relist(LATER) == (A,)
+def test_listing_is_due_from_its_time(listing_stores: ListingStores) -> None:
+    listing_stores.listings.set_listing([CLAIM_A], ClaimListing("", RELIST_TIME))
+    listing_stores.listings.set_listing([CLAIM_B], ClaimListing("8"))
+    assert listing_stores.listings.claims_to_relist(RELIST_TIME - timedelta(microseconds=1)) == ()
+    assert listing_stores.listings.claims_to_relist(RELIST_TIME) == (CLAIM_A,)
 
 
-def test_withdrawn_claim_has_no_listing(stores: ListingStores) -> None:
-    stores.listings.set_listing([A, B], ClaimListing("7", LATER))
-    stores.bank.apply_event(A, ClaimEvent.SUSPEND)
-    stores.bank.withdraw(A)
-    stores.bank.apply_event(B, ClaimEvent.WITHDRAW)
-    stores.listings.set_listing([A, B], ClaimListing("7", LATER))
-    stores.listings.set_reason([A, B], "late")
-    assert stores.listings.listings([A, B]) == {}
-    assert stores.listings.claims_to_relist(LATER) == ()
-    assert stores.bank.claim(A).reason == "mine"
+def test_withdrawn_claim_has_no_listing(listing_stores: ListingStores) -> None:
+    listing_stores.listings.set_listing([CLAIM_A, CLAIM_B], ClaimListing("7", RELIST_TIME))
+    listing_stores.bank.apply_event(CLAIM_A, ClaimEvent.SUSPEND)
+    listing_stores.bank.withdraw(CLAIM_A)
+    listing_stores.bank.apply_event(CLAIM_B, ClaimEvent.WITHDRAW)
+    listing_stores.listings.set_listing([CLAIM_A, CLAIM_B], ClaimListing("7", RELIST_TIME))
+    listing_stores.listings.set_reason([CLAIM_A, CLAIM_B], "late")
+    assert listing_stores.listings.listings([CLAIM_A, CLAIM_B]) == {}
+    assert listing_stores.listings.claims_to_relist(RELIST_TIME) == ()
+    assert listing_stores.bank.claim(CLAIM_A).reason == "mine"
 
 
-def test_annotating_changes_the_reason_and_is_logged(stores: ListingStores) -> None:
-    before = stores.bank.audit_log_head().number
-    stores.listings.set_reason([A, NOBODY], "from another list")
-    assert (stores.bank.claim(A).reason, stores.bank.claim(B).reason) == (
+def test_setting_a_reason_is_logged(listing_stores: ListingStores) -> None:
+    before = listing_stores.bank.audit_log_head().number
+    listing_stores.listings.set_reason([CLAIM_A, UNKNOWN_CLAIM], "from another list")
+    assert (
+        listing_stores.bank.claim(CLAIM_A).reason,
+        listing_stores.bank.claim(CLAIM_B).reason,
+    ) == (
         "from another list",
         "mine",
     )
-    [row] = stores.bank.log(before, 9)
+    [row] = listing_stores.bank.log(before, 9)
     assert (row.what, row.of, row.details) == ("claim noted", "a", {})
 
 
@@ -91,13 +104,15 @@ def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     bank = BankStore(engine, SettableClock())
     bank.set_bank(Bank(PEOPLE))
-    bank.register(Registration(claim("a"), (ONE,)))
-    ClaimListingStore(engine, SettableClock()).set_listing([A], ClaimListing("upload-of-somebody"))
-    assert b"upload-of-somebody" in _bytes(tmp_path)
-    bank.withdraw(A)
-    assert b"upload-of-somebody" not in _bytes(tmp_path)
+    bank.register(Registration(claim("a"), (HASH_1,)))
+    ClaimListingStore(engine, SettableClock()).set_listing(
+        [CLAIM_A], ClaimListing("upload-of-somebody")
+    )
+    assert b"upload-of-somebody" in _folder_contents(tmp_path)
+    bank.withdraw(CLAIM_A)
+    assert b"upload-of-somebody" not in _folder_contents(tmp_path)
     engine.dispose()
 
 
-def _bytes(folder: Path) -> bytes:
+def _folder_contents(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.iterdir())

@@ -1,4 +1,4 @@
-"""The pinned connection for single statements: it sees other writes and blocks nothing."""
+"""The pinned connection for single statements sees other writes and is replaced if it fails."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,12 @@ from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import single_read, snapshot_read
 from entrenous.stop.store.schema import BANK_TABLE
-from tests.stop.store.bank_stores import open_new_engine
+from tests.stop.store.bank_stores import DATABASE_KINDS, open_new_engine
 
-COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
-KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+BANK_COUNT_QUERY = sa.select(sa.func.count()).select_from(BANK_TABLE)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     opened = open_new_engine(request.param, request, tmp_path)
     yield opened
@@ -26,7 +25,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
 
 def count_banks(engine: sa.Engine) -> int:
     with single_read(engine) as db:
-        return int(db.execute(COUNT).scalar_one())
+        return int(db.execute(BANK_COUNT_QUERY).scalar_one())
 
 
 def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
@@ -40,7 +39,10 @@ def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
 def test_nested_single_read_has_its_own_connection(engine: sa.Engine) -> None:
     with single_read(engine) as one, single_read(engine) as other:
         assert one is not other
-        assert one.execute(COUNT).scalar_one() == other.execute(COUNT).scalar_one()
+        assert (
+            one.execute(BANK_COUNT_QUERY).scalar_one()
+            == other.execute(BANK_COUNT_QUERY).scalar_one()
+        )
     with single_read(engine) as again:
         assert again is one
 
@@ -61,7 +63,7 @@ def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
 
 
 def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
-    """Otherwise a copy of the database file made after a stop would lack the last writes."""
+    """A copy of the database file, made after a stop, must contain the last writes."""
     engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
     BankStore(engine).set_bank(Bank(BankName("one")))
     count_banks(engine)

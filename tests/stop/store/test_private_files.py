@@ -1,4 +1,4 @@
-"""The gate's database contains pictures, so only its owner can read it, whatever the umask."""
+"""Only the owner can read the gate's database, which contains pictures, with a usual umask."""
 
 import os
 import stat
@@ -11,24 +11,24 @@ from entrenous.stop.store.engine import open_engine, snapshot_read
 
 
 @pytest.fixture(autouse=True)
-def usual_umask() -> Iterator[None]:
+def _umask_that_lets_others_read() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
-def modes(folder: Path) -> dict[str, int]:
+def file_modes(folder: Path) -> dict[str, int]:
     return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
 
 
-PRIVATE = {"bank.db": 0o600, "bank.db-wal": 0o600, "bank.db-shm": 0o600}
+PRIVATE_MODES = {"bank.db": 0o600, "bank.db-wal": 0o600, "bank.db-shm": 0o600}
 
 
 def test_database_is_private_in_a_public_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     engine = open_engine(tmp_path / "bank.db")
     with snapshot_read(engine):
-        assert modes(tmp_path) == PRIVATE
+        assert file_modes(tmp_path) == PRIVATE_MODES
     engine.dispose()
 
 
@@ -38,6 +38,6 @@ def test_readable_database_is_made_private_even_while_open(tmp_path: Path) -> No
         for file in tmp_path.iterdir():
             file.chmod(0o644)
         second = open_engine(tmp_path / "bank.db")
-        assert modes(tmp_path) == PRIVATE
+        assert file_modes(tmp_path) == PRIVATE_MODES
     first.dispose()
     second.dispose()

@@ -1,4 +1,4 @@
-"""A read transaction sees one snapshot of the database, whatever others write meanwhile."""
+"""A read transaction sees one snapshot of the database, even during other writes."""
 
 from pathlib import Path
 
@@ -12,22 +12,22 @@ from entrenous.stop.store.engine import concurrent_write, snapshot_read
 from entrenous.stop.store.schema import BANK_TABLE
 from tests.stop.store.bank_stores import open_new_engine
 
-COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
+BANK_COUNT_QUERY = sa.select(sa.func.count()).select_from(BANK_TABLE)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def test_reading_sees_one_snapshot(
+def test_read_transaction_sees_one_snapshot(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     engine = open_new_engine(kind, request, tmp_path)
     bank = BankStore(engine)
     bank.set_bank(Bank(BankName("one")))
     with snapshot_read(engine) as db:
-        assert db.execute(COUNT).scalar_one() == 1
+        assert db.execute(BANK_COUNT_QUERY).scalar_one() == 1
         bank.set_bank(Bank(BankName("two")))
-        assert db.execute(COUNT).scalar_one() == 1
-    with concurrent_write(engine) as db:  # perhaps the same connection, now without the snapshot
-        assert db.execute(COUNT).scalar_one() == 2
+        assert db.execute(BANK_COUNT_QUERY).scalar_one() == 1
+    with concurrent_write(engine) as db:  # the pool may reuse the connection, without the snapshot
+        assert db.execute(BANK_COUNT_QUERY).scalar_one() == 2
         if kind == "postgres":
             level = db.exec_driver_sql("SHOW transaction_isolation").scalar_one()
             assert level == "read committed"

@@ -27,14 +27,22 @@ from entrenous.stop.upload_record import (
     ReviewState,
     SecondPersonNeeded,
 )
-from tests.stop.store.bank_stores import AT, ONE, PEOPLE, TWO, Stores, claim, no_effect
+from tests.stop.store.bank_stores import (
+    HASH_1,
+    HASH_2,
+    PEOPLE,
+    START_TIME,
+    Stores,
+    claim,
+    no_effect,
+)
 
-SECRET = b"\x51" * 32
+SECRET_SHA256 = b"\x51" * 32
 DAY = timedelta(hours=24)
 
 
-def waiting(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review:
-    return Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, bits, entry)
+def waiting_review(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review:
+    return Review(Decision(Outcome.HOLD, case), START_TIME, ReviewState.WAITING, bits, entry)
 
 
 def logged_events(gate: Stores) -> list[tuple[str, str, dict[str, object]]]:
@@ -43,16 +51,19 @@ def logged_events(gate: Stores) -> list[tuple[str, str, dict[str, object]]]:
 
 def test_reviewer_token_works_until_removal(gate: Stores) -> None:
     queue = gate.reviews
-    queue.add_reviewer("ben", ONE)
-    queue.add_reviewer("ana", TWO)
-    assert [(one.name, one.added_at) for one in queue.reviewers()] == [("ana", AT), ("ben", AT)]
-    found = queue.reviewer_with_token_hash(TWO)
+    queue.add_reviewer("ben", HASH_1)
+    queue.add_reviewer("ana", HASH_2)
+    assert [(one.name, one.added_at) for one in queue.reviewers()] == [
+        ("ana", START_TIME),
+        ("ben", START_TIME),
+    ]
+    found = queue.reviewer_with_token_hash(HASH_2)
     assert found is not None
     assert found.name == "ana"
     with pytest.raises(ReviewerKnown, match="ana"):
         queue.add_reviewer("ana", b"\x07" * 32)
     queue.remove_reviewer("ana")
-    assert queue.reviewer_with_token_hash(TWO) is None
+    assert queue.reviewer_with_token_hash(HASH_2) is None
     assert queue.reviewer_with_token_hash(b"\x07" * 32) is None
     with pytest.raises(NoSuchReviewer):
         queue.remove_reviewer("ana")
@@ -66,13 +77,13 @@ def test_reviewer_token_works_until_removal(gate: Stores) -> None:
 @pytest.mark.parametrize("name", ["", "a", "operator", "Ana", "ana b", "-ana", "a" * 41, "ana\n"])
 def test_invalid_reviewer_names_are_refused(queue: ReviewQueue, name: str) -> None:
     with pytest.raises(BadReviewerName):
-        queue.add_reviewer(name, ONE)
+        queue.add_reviewer(name, HASH_1)
     assert queue.reviewers() == ()
 
 
 def test_deciding_reviewer_is_logged(gate: Stores) -> None:
     for case in ("a", "b"):
-        gate.reviews.record_upload(waiting(case), None)
+        gate.reviews.record_upload(waiting_review(case), None)
     gate.reviews.decide_case("a", ReviewState.RELEASED, no_effect, "ana")
     gate.reviews.decide_case("b", ReviewState.CONFIRMED, no_effect)
     assert logged_events(gate)[1:] == [
@@ -84,7 +95,7 @@ def test_deciding_reviewer_is_logged(gate: Stores) -> None:
 @pytest.mark.threat("insider-decides")
 def test_first_confirmer_cannot_confirm_again(gate: Stores) -> None:
     queue = gate.reviews
-    queue.record_upload(waiting("a"), b"bytes")
+    queue.record_upload(waiting_review("a"), b"bytes")
     assert queue.record_first_confirmation("a", "ana")
     review = queue.review("a")
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "ana")
@@ -110,7 +121,7 @@ def test_case_is_not_shown_again_to_its_first_confirmer(
     queue: ReviewQueue,
 ) -> None:
     for case in "ab":
-        queue.record_upload(waiting(case), None)
+        queue.record_upload(waiting_review(case), None)
     queue.record_first_confirmation("a", "ana")
     first = {
         by: one and one.case
@@ -123,11 +134,11 @@ def test_case_is_not_shown_again_to_its_first_confirmer(
 
 @pytest.mark.threat("insider-decides")
 def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) -> None:
-    """Otherwise one person could come back under another name as the second confirmer."""
+    """One person must not confirm twice under two names."""
     for case in "ab":
-        queue.record_upload(waiting(case), None)
-    queue.add_reviewer("ana", ONE)
-    queue.add_reviewer("ben", TWO)
+        queue.record_upload(waiting_review(case), None)
+    queue.add_reviewer("ana", HASH_1)
+    queue.add_reviewer("ben", HASH_2)
     queue.record_first_confirmation("a", "ana")
     queue.record_first_confirmation("b", "ben")
     queue.remove_reviewer("ana")
@@ -135,7 +146,7 @@ def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) ->
 
 
 def test_concurrent_confirmations_have_one_first(gate: Stores) -> None:
-    gate.reviews.record_upload(waiting("a"), None)
+    gate.reviews.record_upload(waiting_review("a"), None)
     names, first = [f"person-{number}" for number in range(4)], list[bool]()
     threads = [
         threading.Thread(
@@ -152,14 +163,14 @@ def test_concurrent_confirmations_have_one_first(gate: Stores) -> None:
 
 def test_appeal_and_withdrawal_clear_the_first_confirmation(gate: Stores) -> None:
     queue = gate.reviews
-    queue.record_upload(replace(waiting("a"), secret_sha256=SECRET), None)
+    queue.record_upload(replace(waiting_review("a"), secret_sha256=SECRET_SHA256), None)
     queue.record_first_confirmation("a", "ana")
     queue.decide_case("a", ReviewState.CONFIRMED, no_effect, "ben")
-    queue.record_appeal(Appeal("a", SECRET, AT), None)
+    queue.record_appeal(Appeal("a", SECRET_SHA256, START_TIME), None)
     assert queue.review("a").first_confirmer == ""
-    gate.bank.register(Registration(claim("c"), (ONE,)))
+    gate.bank.register(Registration(claim("c"), (HASH_1,)))
     accepted = Decision(Outcome.LET_THROUGH, "p")
-    queue.record_upload(Review(accepted, AT, ReviewState.CLOSED, ONE), None)
+    queue.record_upload(Review(accepted, START_TIME, ReviewState.CLOSED, HASH_1), None)
     found_matches = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
@@ -169,10 +180,12 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(gate: Stores) -> Non
     assert queue.review("p").first_confirmer == ""
 
 
-def flood(gate: Stores, name: str, entry: int, count: int = 5) -> None:
+def record_flood(gate: Stores, name: str, entry: int, count: int = 5) -> None:
     for number in range(count):
         case = f"{name}{number}"
-        gate.reviews.record_upload(replace(waiting(case, entry=entry), at=gate.clock.now()), None)
+        gate.reviews.record_upload(
+            replace(waiting_review(case, entry=entry), at=gate.clock.now()), None
+        )
         gate.reviews.store_review_bytes(case, case.encode(), 3)
 
 
@@ -180,18 +193,18 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(gate: Stores) -> None:
     def due_alerts() -> tuple[Alert, ...]:
         return gate.reviews.take_due_alerts(gate.clock.now() - DAY, 3)
 
-    flood(gate, "a", 7, count=3)
+    record_flood(gate, "a", 7, count=3)
     assert due_alerts() == ()
-    flood(gate, "b", 8)
+    record_flood(gate, "b", 8)
     assert due_alerts() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
-    assert due_alerts() == ()  # another process has taken it
+    assert due_alerts() == ()  # the alert was taken already
     gate.clock.advance(hours=1)
-    (alert,) = due_alerts()  # it was never recorded as sent
+    (alert,) = due_alerts()  # the alert was never recorded as sent
     gate.reviews.record_alert_sent(alert)
     gate.clock.advance(hours=1)
     assert due_alerts() == ()
     for name, entry in (("c", 9), ("d", 10)):
-        flood(gate, name, entry)
+        record_flood(gate, name, entry)
     (alert,) = due_alerts()
     assert (alert.kind, alert.reported_floods) == (AlertKind.FLOOD, 2)
     gate.reviews.decide_case("c0", ReviewState.RELEASED, no_effect)
@@ -200,20 +213,23 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(gate: Stores) -> None:
 
 
 def test_decided_flood_sends_no_alert(gate: Stores) -> None:
-    flood(gate, "b", 8)
+    record_flood(gate, "b", 8)
     gate.reviews.decide_case("b0", ReviewState.RELEASED, no_effect)
-    assert gate.reviews.take_due_alerts(AT - DAY, 3) == ()
+    assert gate.reviews.take_due_alerts(START_TIME - DAY, 3) == ()
 
 
 def test_repeated_unreadable_file_sends_no_flood_alert(gate: Stores) -> None:
     for case in "ab":
         undecodable = Review(
-            Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET
+            Decision(Outcome.HOLD, case),
+            START_TIME,
+            ReviewState.WAITING,
+            upload_sha256=SECRET_SHA256,
         )
         gate.reviews.record_upload(undecodable, None)
         gate.reviews.store_review_bytes(case, b"broken", 3)
     assert gate.reviews.count_waiting_items() == 1
-    assert gate.reviews.take_due_alerts(AT - DAY, 3) == ()
+    assert gate.reviews.take_due_alerts(START_TIME - DAY, 3) == ()
 
 
 def test_long_waiting_items_send_an_alert(gate: Stores) -> None:
@@ -221,7 +237,7 @@ def test_long_waiting_items_send_an_alert(gate: Stores) -> None:
         return gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20)
 
     for case in "ab":
-        gate.reviews.record_upload(waiting(case, entry=None), None)
+        gate.reviews.record_upload(waiting_review(case, entry=None), None)
     gate.clock.advance(hours=24)
     assert due_alerts() == ()
     gate.clock.advance(minutes=1)
@@ -234,7 +250,7 @@ def test_long_waiting_items_send_an_alert(gate: Stores) -> None:
 
 
 def test_alert_sent_by_a_clock_ahead_is_sent_again(gate: Stores) -> None:
-    gate.reviews.record_upload(waiting("a", entry=None), None)
+    gate.reviews.record_upload(waiting_review("a", entry=None), None)
     gate.clock.advance(days=400)
     assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20)
     gate.clock.advance(days=-398)
@@ -245,9 +261,9 @@ def test_alert_sent_by_a_clock_ahead_is_sent_again(gate: Stores) -> None:
 
 
 def test_retroactive_match_waits_from_when_it_was_found(gate: Stores) -> None:
-    gate.bank.register(Registration(claim("c"), (ONE,)))
+    gate.bank.register(Registration(claim("c"), (HASH_1,)))
     accepted = Decision(Outcome.LET_THROUGH, "p")
-    gate.reviews.record_upload(Review(accepted, AT, ReviewState.CLOSED, ONE), None)
+    gate.reviews.record_upload(Review(accepted, START_TIME, ReviewState.CLOSED, HASH_1), None)
     gate.clock.advance(hours=30)
     found_matches = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK

@@ -1,4 +1,4 @@
-"""Statements that the driver executes do the same as when SQLAlchemy executes them."""
+"""Prepared statements, which the driver executes, have the same results as SQLAlchemy's."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,10 +17,9 @@ from entrenous.stop.store.engine import single_insert, single_read, snapshot_rea
 from entrenous.stop.store.prepared_statements import PreparedInsert, PreparedSelect
 from entrenous.stop.store.schema import BANK_TABLE, UPLOAD_TABLE
 from entrenous.stop.upload_record import Outcome
-from tests.stop.store.bank_stores import open_new_engine
+from tests.stop.store.bank_stores import DATABASE_KINDS, open_new_engine
 
-KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
-ROW: dict[str, Any] = {
+UPLOAD_ROW: dict[str, Any] = {
     "case_number": "3f9a-70c2-b11e",
     "at": 1 << 40,
     "outcome": Outcome.HOLD,
@@ -29,45 +28,45 @@ ROW: dict[str, Any] = {
     "bits": bytes(range(32)),
     "entry": None,
 }
-INSERT = PreparedInsert(UPLOAD_TABLE, list(ROW))
+INSERT_UPLOAD = PreparedInsert(UPLOAD_TABLE, list(UPLOAD_ROW))
 ALL_UPLOADS = PreparedSelect(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number))
 BANKS_BY_RADIUS = PreparedSelect(
     sa.select(BANK_TABLE).where(BANK_TABLE.c.radius >= sa.bindparam("least", 20))
 )
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DATABASE_KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     opened = open_new_engine(request.param, request, tmp_path)
     yield opened
     opened.dispose()
 
 
-def rows_by_sqlalchemy(engine: sa.Engine) -> list[Any]:
+def read_rows_by_sqlalchemy(engine: sa.Engine) -> list[Any]:
     with snapshot_read(engine) as db:
         return list(db.execute(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number)))
 
 
 def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
     with single_insert(engine) as db:
-        INSERT.run(db, [ROW])
-    (stored,) = rows_by_sqlalchemy(engine)
-    assert {name: stored._mapping[name] for name in ROW} == ROW
+        INSERT_UPLOAD.run(db, [UPLOAD_ROW])
+    (stored,) = read_rows_by_sqlalchemy(engine)
+    assert {name: stored._mapping[name] for name in UPLOAD_ROW} == UPLOAD_ROW
     with single_read(engine) as db:
         (found,) = ALL_UPLOADS.rows(db)
     assert found._asdict() == dict(stored._mapping)
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
-    """Only in SQLite are the rows of several uploads inserted together."""
+    """The rows of several uploads are inserted together only in SQLite."""
     engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
-    other = {**ROW, "case_number": "another"}
+    other = {**UPLOAD_ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
-        INSERT.run(db, [other, ROW, ROW])
-    assert rows_by_sqlalchemy(engine) == []
+        INSERT_UPLOAD.run(db, [other, UPLOAD_ROW, UPLOAD_ROW])
+    assert read_rows_by_sqlalchemy(engine) == []
     with single_insert(engine) as db:
-        INSERT.run(db, [other, ROW])
-    assert len(rows_by_sqlalchemy(engine)) == 2
+        INSERT_UPLOAD.run(db, [other, UPLOAD_ROW])
+    assert len(read_rows_by_sqlalchemy(engine)) == 2
     engine.dispose()
 
 
@@ -84,10 +83,10 @@ def test_prepared_select_binds_by_name_and_keeps_types(engine: sa.Engine) -> Non
 def test_missing_parameter_raises_and_writes_nothing(
     engine: sa.Engine,
 ) -> None:
-    without = {name: value for name, value in ROW.items() if name != "bits"}
+    without = {name: value for name, value in UPLOAD_ROW.items() if name != "bits"}
     with pytest.raises(KeyError, match="bits"), single_insert(engine) as db:
-        INSERT.run(db, [without])
-    assert rows_by_sqlalchemy(engine) == []
+        INSERT_UPLOAD.run(db, [without])
+    assert read_rows_by_sqlalchemy(engine) == []
     select = PreparedSelect(
         sa.select(BANK_TABLE).where(BANK_TABLE.c.radius >= sa.bindparam("least"))
     )
@@ -99,27 +98,27 @@ def test_prepared_select_sees_its_transaction(engine: sa.Engine) -> None:
     with snapshot_read(engine) as db:
         assert ALL_UPLOADS.rows(db) == []
         with single_insert(engine) as beside:
-            INSERT.run(beside, [ROW])
+            INSERT_UPLOAD.run(beside, [UPLOAD_ROW])
         assert ALL_UPLOADS.rows(db) == []
     with snapshot_read(engine) as db:
         assert len(ALL_UPLOADS.rows(db)) == 1
 
 
-def test_insert_while_the_pinned_connection_is_in_use(engine: sa.Engine) -> None:
+def test_insert_succeeds_while_the_pinned_connection_is_in_use(engine: sa.Engine) -> None:
     with single_read(engine), single_insert(engine) as db:
-        INSERT.run(db, [ROW])
-    assert len(rows_by_sqlalchemy(engine)) == 1
+        INSERT_UPLOAD.run(db, [UPLOAD_ROW])
+    assert len(read_rows_by_sqlalchemy(engine)) == 1
     with single_insert(engine) as db:
-        INSERT.run(db, [{**ROW, "case_number": "next"}])
-    assert len(rows_by_sqlalchemy(engine)) == 2
+        INSERT_UPLOAD.run(db, [{**UPLOAD_ROW, "case_number": "next"}])
+    assert len(read_rows_by_sqlalchemy(engine)) == 2
 
 
 def test_insert_commits_after_a_sqlalchemy_query(engine: sa.Engine) -> None:
     with single_read(engine) as db:
         assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD_TABLE)).scalar_one() == 0
     with single_insert(engine) as db:
-        INSERT.run(db, [ROW])
-    assert len(rows_by_sqlalchemy(engine)) == 1
+        INSERT_UPLOAD.run(db, [UPLOAD_ROW])
+    assert len(read_rows_by_sqlalchemy(engine)) == 1
 
 
 def test_refused_insert_raises_and_the_next_succeeds(
@@ -127,12 +126,12 @@ def test_refused_insert_raises_and_the_next_succeeds(
 ) -> None:
     for _ in range(2):
         with pytest.raises(BankUnreachable) as raised, single_insert(engine) as db:
-            INSERT.run(db, [{**ROW, "outcome": None}])
-        assert "3f9a" not in str(raised.value)  # it contains no value of the row
-        assert rows_by_sqlalchemy(engine) == []
+            INSERT_UPLOAD.run(db, [{**UPLOAD_ROW, "outcome": None}])
+        assert "3f9a" not in str(raised.value)  # the error contains no value of the row
+        assert read_rows_by_sqlalchemy(engine) == []
     with single_insert(engine) as db:
-        INSERT.run(db, [ROW])
-    assert len(rows_by_sqlalchemy(engine)) == 1
+        INSERT_UPLOAD.run(db, [UPLOAD_ROW])
+    assert len(read_rows_by_sqlalchemy(engine)) == 1
 
 
 def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -163,7 +162,7 @@ def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
 def test_server_restart_leaves_no_stale_connection(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """One query fails; after it, the pool's other old connections are not used."""
+    """After one failed query, the pool does not use its other old connections."""
     engine = open_new_engine("postgres", request, tmp_path)
     with ExitStack() as opened:
         for _ in range(4):

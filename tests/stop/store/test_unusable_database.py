@@ -12,12 +12,14 @@ from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.open_gate import open_platform
 
 
-@pytest.mark.parametrize(("at", "why"), [(0, "it is not a database"), (20, "it is not a database")])
-def test_file_that_is_no_database_is_reported(tmp_path: Path, at: int, why: str) -> None:
+@pytest.mark.parametrize(
+    ("offset", "reason"), [(0, "it is not a database"), (20, "it is not a database")]
+)
+def test_file_that_is_no_database_is_reported(tmp_path: Path, offset: int, reason: str) -> None:
     path = tmp_path / "bank.db"
     open_engine(path).dispose()
-    path.write_bytes(path.read_bytes()[:at] + b"letters" * 1000)
-    with pytest.raises(UnusableBank, match=why):
+    path.write_bytes(path.read_bytes()[:offset] + b"letters" * 1000)
+    with pytest.raises(UnusableBank, match=reason):
         open_engine(path)
 
 
@@ -33,7 +35,7 @@ def test_damaged_database_is_reported_when_opened(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("what", ["bank.db", pytest.param(".", marks=pytest.mark.nightly)])
 def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
-    """The command runs without superuser rights."""
+    """The command is run without the rights of a superuser."""
     data = tmp_path / "gate"
     with open_platform(data):
         pass

@@ -1,4 +1,4 @@
-"""A waiting SQLite writer gets its turn, however many others write meanwhile."""
+"""A waiting SQLite writer gets the write lock, even while another one writes all the time."""
 
 import sqlite3
 import subprocess
@@ -15,8 +15,8 @@ from entrenous.stop.store import engine as engines
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write, open_engine
 
-# Holds the write lock nearly all of the time, as several busy writers together do.
-GREEDY = """
+# This program holds the write lock nearly all the time, as several busy writers together do.
+GREEDY_WRITER = """
 import sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
 print("ready", flush=True)
@@ -29,16 +29,16 @@ while True:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def database_path(tmp_path: Path) -> Path:
     made = tmp_path / "bank.db"
     open_engine(made).dispose()
     return made
 
 
-def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
-    engine = open_engine(path)
+def test_writer_is_not_starved_by_a_busy_one(database_path: Path) -> None:
+    engine = open_engine(database_path)
     with subprocess.Popen(
-        [sys.executable, "-c", GREEDY, str(path)], stdout=subprocess.PIPE
+        [sys.executable, "-c", GREEDY_WRITER, str(database_path)], stdout=subprocess.PIPE
     ) as other:
         try:
             assert other.stdout is not None
@@ -53,13 +53,15 @@ def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
     engine.dispose()
 
 
-def test_write_lock_times_out_with_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_lock_times_out_with_an_error(
+    database_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engines, "_LOCK_WAIT_S_MAX", 0.3)
-    one, other = open_engine(path), open_engine(path)
+    one, other = open_engine(database_path), open_engine(database_path)
     with exclusive_write(one):
         began = time.monotonic()
         with pytest.raises(BankUnreachable, match="locked"), exclusive_write(other):
-            pytest.fail("two write at once")
+            pytest.fail("two writers at once")
         assert 0.3 <= time.monotonic() - began < 10
     with exclusive_write(other) as db:  # the usual timeout is set again
         assert db.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
@@ -67,16 +69,16 @@ def test_write_lock_times_out_with_an_error(path: Path, monkeypatch: pytest.Monk
     other.dispose()
 
 
-def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
-    one, other = open_engine(path), open_engine(path)
+def test_waiting_writer_succeeds_after_the_other(database_path: Path) -> None:
+    one, other = open_engine(database_path), open_engine(database_path)
     done = threading.Event()
 
-    def write() -> None:
+    def write_bank() -> None:
         BankStore(other).set_bank(Bank(BankName("late")))
         done.set()
 
     with exclusive_write(one):
-        waits = threading.Thread(target=write)
+        waits = threading.Thread(target=write_bank)
         waits.start()
         assert not done.wait(0.2)
     waits.join(20)
@@ -85,9 +87,9 @@ def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
     other.dispose()
 
 
-def test_other_errors_are_raised_at_once(path: Path) -> None:
+def test_other_errors_are_raised_at_once(database_path: Path) -> None:
     """A transaction cannot begin within another one, so waiting would be useless."""
-    engine = open_engine(path)
+    engine = open_engine(database_path)
     began = time.monotonic()
     with engine.connect() as db:
         db.exec_driver_sql("BEGIN")
