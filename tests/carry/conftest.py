@@ -1,4 +1,4 @@
-"""Fixtures for the relay's tests: closed relays, and a row store of each kind."""
+"""Fixtures for the relay's tests: relays are closed, and each kind of row store is provided."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +12,14 @@ from tests.carry.relays import close_relays, new_sqlite
 
 
 @pytest.fixture(autouse=True)
-def _relays_closed() -> Iterator[None]:
+def _close_relays() -> Iterator[None]:
     yield
     close_relays()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def mail(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RowStore]:
+def row_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RowStore]:
+    """Yield an empty row store in SQLite or in PostgreSQL."""
     store: SqliteRows | PostgresRows
     if request.param == "sqlite":
         store = new_sqlite(tmp_path / "mail.db")

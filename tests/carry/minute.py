@@ -1,4 +1,4 @@
-"""The work that a relay repeats every minute (carry/http/relay_app.py), run at once."""
+"""The work that a relay repeats every minute (carry/http/relay_app.py), done at once."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +17,7 @@ async def expire(relay: Relay) -> None:
 
 
 async def sweep_until_now(relay: Relay) -> None:
-    """Sweep as if the relay had run since the last sweep; otherwise it would distrust its clock."""
+    """Sweep as if the relay had run since its last sweep, so that it trusts its clock."""
     mark = await relay.mail.read(last_sweep)
     while mark is not None and mark.is_clock_ahead(relay.clock.now()):
         then = mark.at + CLOCK_TOLERANCE

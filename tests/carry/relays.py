@@ -30,7 +30,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryRowStore
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 _open_relays: Final[list[ExitStack]] = []
@@ -38,23 +38,24 @@ _open_relays: Final[list[ExitStack]] = []
 
 @dataclass
 class SampleMessage:
-    """Ana's mailbox, Ben's token for it, and one envelope with its blob, share and tokens."""
+    """Ana's mailbox, Ben's send token, and one envelope with its blob, share and tokens."""
 
     until: datetime = NOON + timedelta(days=7)
     random_source: SeededRandomSource = field(default_factory=SeededRandomSource)
     sealed: bytes = b"sealed letter " * 20
 
     def __post_init__(self) -> None:
-        throw = self.random_source.token
-        self.mailbox = MailboxId(throw(16))
-        self.owner, self.token, self.other = (Secret(throw(32)) for _ in range(3))
-        self.fetch, self.open, self.withdraw = (Secret(throw(32)) for _ in range(3))
-        self.blob = throw(5000)
-        self.blob_id, self.id = BlobId(throw(16)), EnvelopeId(throw(16))
-        self.share = Secret(throw(32))
-        self.group = throw(16)
+        random_bytes = self.random_source.token
+        self.mailbox = MailboxId(random_bytes(16))
+        self.owner, self.token, self.other = (Secret(random_bytes(32)) for _ in range(3))
+        self.fetch, self.open, self.withdraw = (Secret(random_bytes(32)) for _ in range(3))
+        self.blob = random_bytes(5000)
+        self.blob_id, self.id = BlobId(random_bytes(16)), EnvelopeId(random_bytes(16))
+        self.share = Secret(random_bytes(32))
+        self.group = random_bytes(16)
 
     def new_attempt(self) -> bytes:
+        """Return the random id of another attempt to open the message."""
         return self.random_source.token(16)
 
     def send_token(self, uses: int | None = None, until: datetime | None = None) -> SendToken:
@@ -73,7 +74,7 @@ class SampleMessage:
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, blobs_named)
 
     def new_envelope(self) -> Envelope:
-        """Return another envelope for the same mailbox, without a share."""
+        """Return an envelope with a new id for the same mailbox, without a share."""
         lock, new = token_hash(self.withdraw), EnvelopeId(self.random_source.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
@@ -93,22 +94,24 @@ def close_relays() -> None:
 
 
 def stored_blob_count(relay: Relay) -> int:
-    """Return how many blobs are in the relay's folder, complete or not."""
+    """Return the number of blobs in the relay's folder, complete or not."""
     assert isinstance(relay.blobs, FileBlobs)
     return sum(1 for _ in relay.blobs._folder.iterdir())
 
 
-def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine in an event loop of its own."""
     return asyncio.run(work)
 
 
 def memory_relay(clock: SettableClock | None = None) -> Relay:
+    """Return a relay that stores rows and blobs in memory."""
     return Relay(MemoryRowStore(), MemoryBlobs(), clock or SettableClock(), SeededRandomSource())
 
 
 @contextmanager
 def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iterator[Relay]:
+    """Yield a relay on SQLite and files in ``folder``; its database has at most ``bytes_max``."""
     mail = new_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
         yield Relay(mail, FileBlobs(folder / "blobs"), clock, SeededRandomSource())
@@ -143,7 +146,7 @@ def serve_app(
 ) -> Iterator[str]:
     """Serve the app on loopback, at any free port unless ``port`` is given; yield its URL.
 
-    ``send_buffer`` is the size of the sockets' send buffers in bytes; 0 leaves the default.
+    ``send_buffer`` is the size of each socket's send buffer in bytes; 0 keeps the default.
     """
     server, ready = make_server(app, certificate), threading.Event()
     with listening_socket("127.0.0.1", port) as listener:

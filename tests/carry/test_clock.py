@@ -1,4 +1,4 @@
-"""A relay with an implausible clock expires nothing, whether it is the only relay or not."""
+"""A relay whose clock is implausible expires nothing, with or without other relays."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ from entrenous.serving.host_checks import ClockMark
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import relay_at_time
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
-from tests.carry.test_expire import create_mailbox_and_post, count_rows
+from tests.carry.test_expire import count_rows, create_mailbox_and_post
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-YEAR = timedelta(days=400)
+CLOCK_ERROR = timedelta(days=400)
 
 
 @pytest.fixture
@@ -67,10 +67,10 @@ def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
 def test_clock_that_is_wrong_for_minutes_expires_nothing(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    right = clock.moment
-    clock.moment = right + YEAR
+    right_time = clock.moment
+    clock.moment = right_time + CLOCK_ERROR
     assert sweep_each_minute(relay, 59) == [400] * 59
-    clock.moment = right + timedelta(hours=1)
+    clock.moment = right_time + timedelta(hours=1)
     assert sweep_each_minute(relay) == []
     assert count_rows(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert [
@@ -80,7 +80,7 @@ def test_clock_that_is_wrong_for_minutes_expires_nothing(
 
 
 @pytest.mark.usefixtures("message")
-def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
+def test_relay_expires_due_messages_an_hour_after_a_real_downtime(
     relay: Relay, clock: SettableClock
 ) -> None:
     clock.advance(days=60)
@@ -92,7 +92,7 @@ def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
 
 @pytest.mark.usefixtures("message")
 def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: SettableClock) -> None:
-    """Neither a second jump nor a day off counts as an hour of running."""
+    """Neither a second jump nor a day of downtime counts as an hour of running."""
     clock.advance(days=400)
     sweep_each_minute(relay, 40)
     clock.advance(days=30)
@@ -103,8 +103,8 @@ def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: Setta
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock) -> None:
-    """The relay accepted a clock that was a year ahead; then the clock is corrected."""
-    sweep_each_minute(relay_at_time(clock.now() + YEAR, relay), 70)
+    """The relay accepted a clock that was 400 days ahead; then the clock is corrected."""
+    sweep_each_minute(relay_at_time(clock.now() + CLOCK_ERROR, relay), 70)
     run_sync(create_mailbox_and_post(relay, SampleMessage()))
     clock.advance(days=6)
     assert sweep_each_minute(relay, 70) == []
@@ -115,10 +115,10 @@ def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock)
     assert sweep_each_minute(relay) == [30]  # jumps of the corrected clock are noticed
 
 
-def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
+def test_wrong_clock_is_never_trusted_while_another_relay_sweeps(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    other = relay_at_time(clock.now() + YEAR, relay)
+    other = relay_at_time(clock.now() + CLOCK_ERROR, relay)
     for _ in range(180):
         assert sweep_each_minute(relay) == []
         assert sweep_each_minute(other) == [400]
@@ -130,7 +130,7 @@ def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
 
 
 @pytest.mark.usefixtures("message")
-def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: SettableClock) -> None:
+def test_two_relays_that_were_off_together_are_trusted(relay: Relay, clock: SettableClock) -> None:
     clock.advance(days=60)
     other = relay_at_time(clock.now() - timedelta(seconds=20), relay)
     for _ in range(62):
@@ -142,9 +142,9 @@ def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: Set
 def test_doubtful_clock_reports_nothing_as_expired(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    """A device would accept that as final. Reading expires nothing either."""
-    right = clock.moment
-    clock.moment = right + YEAR
+    """Devices would accept an expiry as final. Refused requests expire nothing, either."""
+    right_time = clock.moment
+    clock.moment = right_time + CLOCK_ERROR
     for request_work in (
         lambda: release_key_share(message.id, message.open, message.new_attempt(), relay),
         lambda: envelope_status(message.id, message.withdraw, relay),
@@ -152,7 +152,7 @@ def test_doubtful_clock_reports_nothing_as_expired(
     ):
         with pytest.raises(RelayClockAhead):
             run_sync(request_work())
-    clock.moment = right
+    clock.moment = right_time
     assert (
         run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
         == message.share
@@ -185,7 +185,7 @@ def test_envelope_expired_earlier_is_reported_as_expired(
 def test_last_sweep_is_stored_across_restarts(
     store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """It is not stored every minute, since each change rewrites the whole database."""
+    """The time is not stored every minute, since each change rewrites the whole database."""
     clock = SettableClock()
     for relay in relay_on_disk(store, tmp_path, clock, request):
         asyncio.run(create_mailbox_and_post(relay, SampleMessage()))
@@ -194,7 +194,7 @@ def test_last_sweep_is_stored_across_restarts(
             clock.advance(minutes=1)
     for relay in relay_on_disk(store, tmp_path, clock, request):
         assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
-        ahead = relay_at_time(clock.now() + YEAR, relay)
+        ahead = relay_at_time(clock.now() + CLOCK_ERROR, relay)
         with pytest.raises(RelayClockAhead):
             asyncio.run(expire_due(ahead))
         mark = asyncio.run(relay.mail.read(last_sweep))
@@ -207,14 +207,14 @@ def test_last_sweep_is_stored_across_restarts(
 def relay_on_disk(
     store: str, folder: Path, clock: SettableClock, request: pytest.FixtureRequest
 ) -> Iterator[Relay]:
-    """Yield one relay, whose rows are there again at the next call."""
+    """Yield one relay, whose rows are still there at the next call."""
     with ExitStack() as stack:
         if store == "SQLite":
             yield stack.enter_context(disk_relay(folder, clock))
             return
         cluster: Cluster = request.getfixturevalue("postgres")
-        url = request.node.stash.setdefault(_URL, cluster.create_database())
+        url = request.node.stash.setdefault(_DATABASE_URL, cluster.create_database())
         yield replace(memory_relay(clock), mail=stack.enter_context(closing(open_postgres(url))))
 
 
-_URL = pytest.StashKey[str]()
+_DATABASE_URL = pytest.StashKey[str]()

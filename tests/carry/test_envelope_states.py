@@ -1,4 +1,4 @@
-"""The table of an envelope's states: it is complete, and no transition leads back."""
+"""The table of an envelope's states is complete, and no transition leads back."""
 
 import itertools
 from pathlib import Path
@@ -15,15 +15,15 @@ from entrenous.carry.relay_rows import (
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import NOON
 
-ALL = tuple(EnvelopeState)
-ENDS = (
+ALL_STATES = tuple(EnvelopeState)
+FINAL_STATES = (
     *(EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED, EnvelopeState.REVOKED),
     EnvelopeState.LOST,
 )
-MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
+STATE_MACHINE_DOCUMENT = Path(__file__).parents[2] / "docs/machines/envelope.md"
 
 
-def expected_drawing() -> str:
+def expected_state_diagram() -> str:
     """Return the diagram and the table that docs/machines/envelope.md must contain."""
     arrows = [
         f"    {state.name.lower()} --> {ENVELOPE_TRANSITIONS[state, event].name.lower()}: {event}"
@@ -31,31 +31,33 @@ def expected_drawing() -> str:
     ]
     head = "| | " + " | ".join(EnvelopeEvent) + " |\n|" + " --- |" * (1 + len(EnvelopeEvent))
     rows = [
-        f"| **{state}** | " + " | ".join(cell(state, e) for e in EnvelopeEvent) + " |"
-        for state in ALL
+        f"| **{state}** | " + " | ".join(table_cell(state, e) for e in EnvelopeEvent) + " |"
+        for state in ALL_STATES
     ]
     diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> waiting: accept", *arrows, "```"]
     return "\n".join([*diagram, "", head, *rows])
 
 
-def cell(state: EnvelopeState, event: EnvelopeEvent) -> str:
+def table_cell(state: EnvelopeState, event: EnvelopeEvent) -> str:
     if (state, event) in ENVELOPE_REFUSALS:
         return f"`{ENVELOPE_REFUSALS[state, event].__name__}`"
     return str(ENVELOPE_TRANSITIONS.get((state, event), ""))
 
 
 def test_documented_diagram_matches_the_table() -> None:
-    assert expected_drawing() in MACHINE.read_text()
+    assert expected_state_diagram() in STATE_MACHINE_DOCUMENT.read_text()
 
 
-def test_closed_states_are_final() -> None:
+def test_final_states_lead_only_to_themselves() -> None:
     assert {
-        ENVELOPE_TRANSITIONS[state, event] for state, event in ENVELOPE_TRANSITIONS if state in ENDS
-    } == set(ENDS)
+        ENVELOPE_TRANSITIONS[state, event]
+        for state, event in ENVELOPE_TRANSITIONS
+        if state in FINAL_STATES
+    } == set(FINAL_STATES)
     assert all(
         ENVELOPE_TRANSITIONS[state, event] is state
         for state, event in ENVELOPE_TRANSITIONS
-        if state in ENDS
+        if state in FINAL_STATES
     )
 
 
@@ -92,7 +94,7 @@ def test_every_refused_opening_names_its_error() -> None:
 
 
 def test_envelope_event_missing_from_the_table_is_a_bug() -> None:
-    every = set(itertools.product(EnvelopeState, EnvelopeEvent))
-    for state, event in every - set(ENVELOPE_TRANSITIONS) - set(ENVELOPE_REFUSALS):
+    pairs = set(itertools.product(EnvelopeState, EnvelopeEvent))
+    for state, event in pairs - set(ENVELOPE_TRANSITIONS) - set(ENVELOPE_REFUSALS):
         with pytest.raises(KeyError):
             next_envelope_state(state, event, NOON)

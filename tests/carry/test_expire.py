@@ -1,4 +1,4 @@
-"""How long a relay stores each kind of data, down to the bytes on the disk."""
+"""The time for which a relay stores each kind of data, down to the bytes on the disk."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -45,7 +45,7 @@ from tests.in_memory.courier import run_sync
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-CONTENT = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
+CONTENT_KINDS = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
 KINDS_BESIDES_SWEEP = tuple(kind for kind in KEY_FIELDS if kind is not StoredSweep)
 DEVICE = DeviceId(b"D" * 16)
 
@@ -53,6 +53,7 @@ DEVICE = DeviceId(b"D" * 16)
 async def create_mailbox_and_post(
     relay: Relay, message: SampleMessage, opens: int | None = None
 ) -> None:
+    """Create a mailbox, upload the message's blob and post its envelope."""
     await create_mailbox(message.mailbox, token_hash(message.owner), relay)
     await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
     await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
@@ -64,6 +65,7 @@ def count_rows(relay: Relay, *kinds: type) -> int:
 
 
 def blob_count(relay: Relay) -> int:
+    """Return the number of blobs that a relay in memory stores."""
     assert isinstance(relay.blobs, MemoryBlobs)
     return len(relay.blobs)
 
@@ -78,29 +80,23 @@ def relay(clock: SettableClock) -> Relay:
     return memory_relay(clock)
 
 
-def by_use(relay: Relay, message: SampleMessage) -> Coroutine[Any, Any, None]:
-    async def use() -> None:
-        attempt = message.new_attempt()
-        await acknowledge(message.mailbox, message.owner, message.id, relay)
-        await release_key_share(message.id, message.open, attempt, relay)
-        await finish_attempt(message.id, message.open, attempt, relay)
-
-    return use()
+async def open_message(relay: Relay, message: SampleMessage) -> None:
+    attempt = message.new_attempt()
+    await acknowledge(message.mailbox, message.owner, message.id, relay)
+    await release_key_share(message.id, message.open, attempt, relay)
+    await finish_attempt(message.id, message.open, attempt, relay)
 
 
-def by_withdrawal(relay: Relay, message: SampleMessage) -> Coroutine[Any, Any, None]:
-    async def use() -> None:
-        await withdraw(message.id, message.withdraw, relay)
-
-    return use()
+async def take_back_message(relay: Relay, message: SampleMessage) -> None:
+    await withdraw(message.id, message.withdraw, relay)
 
 
-def by_time(relay: Relay, _: SampleMessage) -> Coroutine[Any, Any, None]:
+async def let_message_expire(relay: Relay, _: SampleMessage) -> None:
     relay.clock.advance(days=7)  # type: ignore[attr-defined]
-    return expire(relay)
+    await expire(relay)
 
 
-ENDINGS = [by_use, by_withdrawal, by_time]
+ENDINGS = [open_message, take_back_message, let_message_expire]
 Ending = Callable[[Relay, SampleMessage], Coroutine[Any, Any, None]]
 
 
@@ -112,7 +108,7 @@ def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
     run_sync(create_mailbox_and_post(relay, message, opens=1))
     assert (count_rows(relay, StoredLetter, StoredShare, StoredBlob), blob_count(relay)) == (3, 1)
     run_sync(ending(relay, message))
-    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
     clock.advance(days=30, seconds=-1)
     run_sync(expire(relay))
     assert count_rows(relay, StoredEnvelope) == 1
@@ -125,7 +121,7 @@ def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
     )
 
 
-def test_taking_back_again_does_not_keep_the_tombstone_longer(
+def test_taking_back_twice_does_not_keep_the_tombstone_longer(
     relay: Relay, clock: SettableClock
 ) -> None:
     message = SampleMessage()
@@ -139,14 +135,14 @@ def test_taking_back_again_does_not_keep_the_tombstone_longer(
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -> None:
-    """No sweep has run: the reader is refused, and the content is deleted."""
+    """Without a sweep, the reader is refused and the content is deleted."""
     message = SampleMessage()
     run_sync(create_mailbox_and_post(relay, message))
     clock.advance(days=7)
     assert run_sync(list_waiting_envelopes(message.mailbox, message.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
         run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
-    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
     status = run_sync(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.EXPIRED
 
@@ -160,7 +156,7 @@ def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: Setta
     assert blob_count(relay) == 1
     clock.advance(days=1)
     run_sync(expire(relay))
-    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
 
 
 def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableClock) -> None:
@@ -173,12 +169,14 @@ def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableCloc
     assert blob_count(relay) == 1
     clock.advance(seconds=1)
     run_sync(expire(relay))
-    assert (count_rows(relay, *CONTENT), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
     assert run_sync(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
 
 
-def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: SettableClock) -> None:
-    """A blob's name is stored before its bytes, so a sweep finds them without a listing."""
+def test_upload_interrupted_by_a_crash_is_deleted_by_a_sweep(
+    relay: Relay, clock: SettableClock
+) -> None:
+    """A blob's name is stored before its bytes, so that a sweep finds them without a listing."""
     message = SampleMessage()
     run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
@@ -240,12 +238,12 @@ def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: SettableClo
 
 
 class ManyMessages:
-    """Sixty messages at one relay on disk, whose bytes can be searched for."""
+    """Sixty messages at one relay, whose secrets can be searched for on its disk."""
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
         self.random_source = SeededRandomSource()
-        self.posts = [self.post(n) for n in range(60)]
+        self.messages = [self.post(n) for n in range(60)]
 
     def message(self, number: int) -> SampleMessage:
         sealed = self.random_source.token(300 + number * 97)
@@ -253,35 +251,36 @@ class ManyMessages:
 
     async def create_mailbox_and_post(self) -> None:
         await asyncio.gather(
-            *(create_mailbox_and_post(self.relay, message, opens=1) for message in self.posts)
+            *(create_mailbox_and_post(self.relay, message, opens=1) for message in self.messages)
         )
 
     async def open_and_withdraw(self) -> None:
-        """Open a third of the messages and take a third back; the rest is to expire."""
-        for number, message in enumerate(self.posts):
+        """Open a third of the messages and take back another third; the others are to expire."""
+        for number, message in enumerate(self.messages):
             if number % 3 == 0:
-                await by_use(self.relay, message)
+                await open_message(self.relay, message)
             if number % 3 == 1:
                 await withdraw(message.id, message.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
         """Return sixteen bytes of each part of every message."""
-        whole = [
+        parts = [
             part
-            for message in self.posts
+            for message in self.messages
             for part in (message.sealed[:16], message.sealed[-16:], message.share.reveal()[:16])
         ]
-        return [*whole, *(message.blob[2000:2016] for message in self.posts)]
+        return [*parts, *(message.blob[2000:2016] for message in self.messages)]
 
 
 def count_found(folder: Path, planted: list[bytes]) -> int:
+    """Return how many of the planted byte strings are in any file below the folder."""
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     return sum(any(secret in file for file in files) for secret in planted)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("account-takeover")
-def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
+def test_ended_messages_leave_no_bytes_on_the_disk(tmp_path: Path) -> None:
     clock = SettableClock()
     with disk_relay(tmp_path, clock) as relay:
         messages = ManyMessages(relay)
@@ -290,17 +289,17 @@ def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
         assert count_found(tmp_path, planted) == len(planted)
         asyncio.run(messages.open_and_withdraw())
         asyncio.run(expire(relay))
-        ended = [
+        bytes_of_ended_messages = [
             one
-            for n, message in enumerate(messages.posts)
+            for n, message in enumerate(messages.messages)
             if n % 3 < 2
             for one in secret_parts(message)
         ]
-        assert count_found(tmp_path, ended) == 0
+        assert count_found(tmp_path, bytes_of_ended_messages) == 0
         clock.advance(days=7)
         asyncio.run(expire(relay))
         assert count_found(tmp_path, planted) == 0
-        ids = [message.id for message in messages.posts]
+        ids = [message.id for message in messages.messages]
         assert count_found(tmp_path, ids) == len(ids)
         clock.advance(days=30)
         asyncio.run(expire(relay))
@@ -308,6 +307,7 @@ def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
 
 
 def secret_parts(message: SampleMessage) -> list[bytes]:
+    """Return sixteen bytes of each part of a message: both ends of its text, share and blob."""
     return [
         message.sealed[:16],
         message.sealed[-16:],
@@ -317,7 +317,7 @@ def secret_parts(message: SampleMessage) -> list[bytes]:
 
 
 @pytest.mark.threat("account-takeover")
-def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
+def test_tokens_are_stored_only_as_hashes(tmp_path: Path) -> None:
     with disk_relay(tmp_path, SettableClock()) as relay:
         message = SampleMessage()
         asyncio.run(create_mailbox_and_post(relay, message))
@@ -334,8 +334,8 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
-    """Small rows share pages: the gaps left by half of them must be empty."""
+def test_deleted_shares_leave_no_bytes_between_kept_ones(tmp_path: Path) -> None:
+    """Small rows share database pages; deleted rows must not leave bytes between the others."""
     random_source = SeededRandomSource()
     box = MailboxId(random_source.token(16))
     shares = [
@@ -345,8 +345,8 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
     with disk_relay(tmp_path, SettableClock()) as relay:
         mail = relay.mail
         for start in range(0, 3000, 100):
-            some = shares[start : start + 100]
-            asyncio.run(mail.transact(lambda tx, some=some: [tx.put(one) for one in some]))
+            batch = shares[start : start + 100]
+            asyncio.run(mail.transact(lambda tx, batch=batch: [tx.put(one) for one in batch]))
         deleted, kept = shares[::2], shares[1::2]
         asyncio.run(
             mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in deleted])

@@ -16,7 +16,7 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, SampleMessage, memory_relay
-from tests.carry.test_expire import create_mailbox_and_post, blob_count, count_rows
+from tests.carry.test_expire import blob_count, count_rows, create_mailbox_and_post
 from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
@@ -29,18 +29,18 @@ class EnvelopeLife(RuleBasedStateMachine):
     """One envelope at a relay, compared with a simple model of what the relay promises."""
 
     @initialize(opens=st.none() | st.integers(1, 3))
-    def message(self, opens: int | None) -> None:
+    def post_message(self, opens: int | None) -> None:
         self.clock = SettableClock()
         self.relay = memory_relay(self.clock)
-        self.one = SampleMessage(until=NOON + 2 * HOUR)
+        self.message = SampleMessage(until=NOON + 2 * HOUR)
         self.opens = opens
         self.given: set[bytes] = set()
         self.finished: set[bytes] = set()
         self.taken_back = self.delivered = self.expired_unseen = False
-        run_sync(create_mailbox_and_post(self.relay, self.one, opens))
+        run_sync(create_mailbox_and_post(self.relay, self.message, opens))
 
-    def is_late(self) -> bool:
-        return self.clock.now() >= self.one.until
+    def is_due(self) -> bool:
+        return self.clock.now() >= self.message.until
 
     def is_used_up(self) -> bool:
         return self.opens is not None and len(self.given & self.finished) >= self.opens
@@ -48,12 +48,14 @@ class EnvelopeLife(RuleBasedStateMachine):
     @rule(device=DEVICES)
     def open(self, device: bytes) -> None:
         over = self.opens is not None and device in self.finished
-        may_open = not (self.taken_back or self.is_late() or self.is_used_up() or over) and (
+        may_open = not (self.taken_back or self.is_due() or self.is_used_up() or over) and (
             device in self.given or self.opens is None or len(self.given) < self.opens
         )
-        open_request = partial(release_key_share, self.one.id, self.one.open, device, self.relay)
+        open_request = partial(
+            release_key_share, self.message.id, self.message.open, device, self.relay
+        )
         if may_open:
-            assert run_sync(open_request()) == self.one.share
+            assert run_sync(open_request()) == self.message.share
             self.given.add(device)
             return
         expected = self.taken_back and not self.expired_unseen
@@ -62,25 +64,27 @@ class EnvelopeLife(RuleBasedStateMachine):
 
     @rule(device=DEVICES)
     def finish(self, device: bytes) -> None:
-        run_sync(finish_attempt(self.one.id, self.one.open, device, self.relay))
-        if not (self.taken_back or self.is_late()):
+        run_sync(finish_attempt(self.message.id, self.message.open, device, self.relay))
+        if not (self.taken_back or self.is_due()):
             self.finished |= {device} & self.given
 
     @rule()
     def take_back(self) -> None:
-        self.expired_unseen |= self.is_late() and not self.taken_back and not self.is_used_up()
-        status = run_sync(withdraw(self.one.id, self.one.withdraw, self.relay))
+        self.expired_unseen |= self.is_due() and not self.taken_back and not self.is_used_up()
+        status = run_sync(withdraw(self.message.id, self.message.withdraw, self.relay))
         assert status.opened == len(self.given)
         self.taken_back = True
 
     @rule()
     def acknowledge(self) -> None:
-        run_sync(acknowledge(self.one.mailbox, self.one.owner, self.one.id, self.relay))
+        run_sync(acknowledge(self.message.mailbox, self.message.owner, self.message.id, self.relay))
         self.delivered = True
 
     @rule()
-    def repeat(self) -> None:
-        assert not run_sync(accept(self.one.envelope(self.opens), self.one.token, self.relay))
+    def repeat_post(self) -> None:
+        assert not run_sync(
+            accept(self.message.envelope(self.opens), self.message.token, self.relay)
+        )
 
     @rule(minutes=st.integers(5, 60))
     def wait(self, minutes: int) -> None:
@@ -89,13 +93,15 @@ class EnvelopeLife(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         run_sync(expire(self.relay))
-        if self.taken_back or self.is_late() or self.is_used_up():
+        if self.taken_back or self.is_due() or self.is_used_up():
             assert (count_rows(self.relay, StoredShare), blob_count(self.relay)) == (0, 0)
 
     @invariant()
     def waiting_page_matches_the_model(self) -> None:
-        page = run_sync(list_waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
-        gone = self.delivered or self.taken_back or self.is_late() or self.is_used_up()
+        page = run_sync(
+            list_waiting_envelopes(self.message.mailbox, self.message.owner, 0, 50, self.relay)
+        )
+        gone = self.delivered or self.taken_back or self.is_due() or self.is_used_up()
         assert len(page) == (not gone)
 
     @invariant()
@@ -105,12 +111,12 @@ class EnvelopeLife(RuleBasedStateMachine):
 
     @invariant()
     def status_matches_the_model(self) -> None:
-        status = run_sync(envelope_status(self.one.id, self.one.withdraw, self.relay))
+        status = run_sync(envelope_status(self.message.id, self.message.withdraw, self.relay))
         assert status.opened == len(self.given)
         assert self.opens is None or status.opened <= self.opens
         ends = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
         assert (status.state in ends) == (
-            self.taken_back or (self.is_late() and not self.is_used_up())
+            self.taken_back or (self.is_due() and not self.is_used_up())
         )
 
 
@@ -121,10 +127,10 @@ TestEnvelopeLife = EnvelopeLife.TestCase
 @pytest.mark.threat("account-takeover")
 def test_expired_envelope_leaves_no_trace() -> None:
     envelope = EnvelopeLife()
-    envelope.post(opens=1)
+    envelope.post_message(opens=1)
     envelope.clock.advance(days=40)
     run_sync(expire(envelope.relay))
     envelope.clock.advance(days=30)
     run_sync(expire(envelope.relay))
     with pytest.raises(NoSuchEnvelope):
-        run_sync(envelope_status(envelope.one.id, envelope.one.withdraw, envelope.relay))
+        run_sync(envelope_status(envelope.message.id, envelope.message.withdraw, envelope.relay))

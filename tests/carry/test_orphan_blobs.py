@@ -24,7 +24,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
-from tests.carry.test_expire import create_mailbox_and_post, count_found
+from tests.carry.test_expire import count_found, create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryRowStore
@@ -32,14 +32,14 @@ from tests.in_memory.mail import MemoryRowStore
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-SEALED = b"a letter that was deleted " * 20
-LETTER = StoredLetter(
-    EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, SEALED, NOON + timedelta(days=1)
+SEALED_BYTES = b"a letter that was deleted " * 20
+STORED_LETTER = StoredLetter(
+    EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, SEALED_BYTES, NOON + timedelta(days=1)
 )
 
 
 class RefusingStore(MemoryBlobs):
-    """Refuses to delete some blobs, and records which it was asked for."""
+    """A blob store that refuses some deletions, and records all that were requested."""
 
     def __init__(self, *refused_names: str) -> None:
         super().__init__()
@@ -70,69 +70,69 @@ async def orphan_names(relay: Relay) -> list[str]:
     return [row.name for row in await relay.mail.read(lambda view: view.find(OrphanBlob))]
 
 
-async def removal_fails(relay: Relay) -> None:
+async def assert_removal_fails(relay: Relay) -> None:
     with pytest.raises(DiskFailed):
         await remove_orphan_blobs(relay)
 
 
-def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> None:
-    """The failure is reported; the blob is deleted a minute later, if the store allows it then."""
+def test_orphan_blob_that_fails_is_retried_after_all_others(row_store: RowStore) -> None:
+    """The failure is reported, and the deletion is tried again a minute later."""
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         clock, blobs = SettableClock(), RefusingStore("a", "b")
-        relay = Relay(mail, blobs, clock, SeededRandomSource())
+        relay = Relay(row_store, blobs, clock, SeededRandomSource())
         await add_orphans(relay, "a", "b", "c", "d")
-        await removal_fails(relay)
+        await assert_removal_fails(relay)
         assert await orphan_names(relay) == ["a", "b"]
         assert blobs.requested == ["a", "b", "c", "d"]
-        await remove_orphan_blobs(relay)  # as a request does meanwhile: it does not wait for them
+        await remove_orphan_blobs(relay)  # like a request, this does not try the failed blobs again
         assert blobs.requested == ["a", "b", "c", "d"]
         clock.advance(minutes=1)
         blobs.refused_names = {"b"}
-        await removal_fails(relay)
+        await assert_removal_fails(relay)
         assert await orphan_names(relay) == ["b"]
         clock.advance(minutes=1)
         blobs.refused_names = set()
         await remove_orphan_blobs(relay)
         assert await orphan_names(relay) == []
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
-def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
-    """Each failure may take minutes. The next sweep tries others first."""
+def test_unreachable_store_is_tried_three_times_only(row_store: RowStore) -> None:
+    """Each failure may take minutes. The next sweep tries other blobs first."""
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         clock, blobs = SettableClock(), RefusingStore(*"abcde")
-        relay = Relay(mail, blobs, clock, SeededRandomSource())
+        relay = Relay(row_store, blobs, clock, SeededRandomSource())
         await add_orphans(relay, *"abcdef")
-        await removal_fails(relay)
+        await assert_removal_fails(relay)
         assert blobs.requested == [*"abc"]
         clock.advance(minutes=1)
-        await removal_fails(relay)
+        await assert_removal_fails(relay)
         assert blobs.requested == [*"abcdefa"]
         assert await orphan_names(relay) == [*"abcde"]
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
-    async def story() -> None:
-        mail = MemoryRowStore()
+    async def run_scenario() -> None:
+        row_store = MemoryRowStore()
         blobs = RefusingStore("a")
-        relay = Relay(mail, blobs, SettableClock(), SeededRandomSource())
+        relay = Relay(row_store, blobs, SettableClock(), SeededRandomSource())
         await add_orphans(relay, "a")
         refuse = blobs.drop
 
         async def drop(name: str) -> None:
-            await mail.transact(lambda tx: tx.drop(OrphanBlob, name))
+            await row_store.transact(lambda tx: tx.drop(OrphanBlob, name))
             await refuse(name)
 
         blobs.drop = drop  # type: ignore[method-assign]
-        await removal_fails(relay)
+        await assert_removal_fails(relay)
         assert await orphan_names(relay) == []
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 def restore(relay: Relay) -> Awaitable[object]:
@@ -141,76 +141,78 @@ def restore(relay: Relay) -> Awaitable[object]:
 
 @pytest.mark.threat("account-takeover")
 @pytest.mark.parametrize("sweep", [expire, restore], ids=["sweep", "restore"])
-def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
+def test_deleted_message_is_erased_although_blobs_cannot_be_deleted(
     tmp_path: Path, sweep: Callable[[Relay], Awaitable[object]]
 ) -> None:
     with disk_relay(tmp_path, SettableClock()) as disk:
         relay = replace(disk, blobs=RefusingStore("a"))
 
-        async def story() -> None:
-            await relay.mail.transact(lambda tx: tx.put(LETTER))
+        async def run_scenario() -> None:
+            await relay.mail.transact(lambda tx: tx.put(STORED_LETTER))
             await add_orphans(relay, "a")
-            await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
-            assert count_found(tmp_path, [SEALED[:24]]) == 1
+            await relay.mail.transact(lambda tx: tx.drop(StoredLetter, STORED_LETTER.envelope))
+            assert count_found(tmp_path, [SEALED_BYTES[:24]]) == 1
             with pytest.raises(DiskFailed):
                 await sweep(relay)
-            assert count_found(tmp_path, [SEALED[:24]]) == 0
+            assert count_found(tmp_path, [SEALED_BYTES[:24]]) == 0
 
-        asyncio.run(story())
+        asyncio.run(run_scenario())
 
 
 @pytest.mark.threat("account-takeover")
-def test_unresponsive_store_does_not_delay_letter_erasure(tmp_path: Path) -> None:
-    """A relay's tasks delete it while they wait for a blob store that never answers."""
+def test_unresponsive_store_does_not_delay_message_erasure(tmp_path: Path) -> None:
+    """The relay's background tasks erase the message while the blob store never answers."""
     with disk_relay(tmp_path, SettableClock()) as disk:
         relay = replace(disk, blobs=UnresponsiveStore())
 
-        async def story() -> None:
-            await relay.mail.transact(lambda tx: tx.put(LETTER))
+        async def run_scenario() -> None:
+            await relay.mail.transact(lambda tx: tx.put(STORED_LETTER))
             await add_orphans(relay, "a")
-            await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
+            await relay.mail.transact(lambda tx: tx.drop(StoredLetter, STORED_LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
-                while count_found(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- polls a file
+                while count_found(tmp_path, [SEALED_BYTES[:24]]):  # noqa: ASYNC110 -- polls a file
                     await asyncio.sleep(0.01)
 
-        asyncio.run(asyncio.wait_for(story(), 20))
+        asyncio.run(asyncio.wait_for(run_scenario(), 20))
 
 
 class SlowStore(MemoryBlobs):
-    """Takes time for each blob, like a busy disk."""
+    """A blob store that takes time for each deletion, like a busy disk."""
 
     async def drop(self, name: str) -> None:
         await asyncio.sleep(0.01)
         await super().drop(name)
 
 
-async def by_withdrawal(relay: Relay, message: SampleMessage) -> None:
+async def take_back_message(relay: Relay, message: SampleMessage) -> None:
     status = await withdraw(message.id, message.withdraw, relay)
     assert status.state is EnvelopeState.TAKEN_BACK
 
 
-async def by_use(relay: Relay, message: SampleMessage) -> None:
+async def open_message(relay: Relay, message: SampleMessage) -> None:
     attempt = message.new_attempt()
     await release_key_share(message.id, message.open, attempt, relay)
     await finish_attempt(message.id, message.open, attempt, relay)
 
 
-async def by_time(relay: Relay, message: SampleMessage) -> None:
+async def let_message_expire(relay: Relay, message: SampleMessage) -> None:
     relay.clock.advance(days=7)  # type: ignore[attr-defined]
     with pytest.raises(Expired):
         await release_key_share(message.id, message.open, message.new_attempt(), relay)
 
 
-async def by_closing(relay: Relay, message: SampleMessage) -> None:
+async def close_mailbox(relay: Relay, message: SampleMessage) -> None:
     await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
 
 
 Ending = Callable[[Relay, SampleMessage], Awaitable[None]]
-ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_closing])
+ENDINGS = pytest.mark.parametrize(
+    "ending", [take_back_message, open_message, let_message_expire, close_mailbox]
+)
 
 
-async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
+async def relay_with_ended_message(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
     """Return a relay where a message with a blob has just ended, beside orphan blobs ``others``."""
     relay, message = replace(memory_relay(), blobs=blobs), SampleMessage()
     await create_mailbox_and_post(relay, message, opens=1)
@@ -223,14 +225,14 @@ async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
 def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
     """Somebody else's deleted mailbox may leave ten thousand orphan blobs."""
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         others = [f"{number:04}" for number in range(1000)]
         blobs = SlowStore()
-        relay = await asyncio.wait_for(ended_with(blobs, ending, *others), 5)
+        relay = await asyncio.wait_for(relay_with_ended_message(blobs, ending, *others), 5)
         assert len(blobs) == 0
         assert await orphan_names(relay) == others
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 class FailingStore(MemoryBlobs):
@@ -248,35 +250,35 @@ def test_unreachable_store_does_not_keep_messages_from_ending(
     """The request succeeds: the rows are deleted at once, and the bytes later."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.05)
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         blobs = store()
-        relay = await asyncio.wait_for(ended_with(blobs, ending), 5)
+        relay = await asyncio.wait_for(relay_with_ended_message(blobs, ending), 5)
         assert len(blobs) == len(await orphan_names(relay)) == 1
         again = replace(relay, blobs=MemoryBlobs())
         await expire(again)
         assert await orphan_names(relay) == []
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is deleted in batches, without waiting for the store in each."""
+    """The mailbox is deleted in batches, which do not all wait for the store."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.3)
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         relay, message = replace(memory_relay(), blobs=UnresponsiveStore()), SampleMessage()
         await create_mailbox(message.mailbox, token_hash(message.owner), relay)
         row = StoredUpload(message.blob_id, "", message.mailbox, 9, b"", b"", b"", message.until)
-        many = [
+        uploads = [
             msgspec.structs.replace(row, blob=BlobId(message.random_source.token(16)), name=f"{n}")
             for n in range(3000)
         ]
-        await relay.mail.transact(lambda tx: [tx.put(one) for one in many])
+        await relay.mail.transact(lambda tx: [tx.put(one) for one in uploads])
         await asyncio.wait_for(
             delete_mailbox_with_contents(message.mailbox, message.owner, relay), 1.5
         )
         assert len(await orphan_names(relay)) == 3000
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())

@@ -1,4 +1,4 @@
-"""A relay's settings: the default file has all of them, and no wrong one is accepted."""
+"""The default settings file lists every setting, and invalid settings are refused."""
 
 import re
 import tomllib
@@ -22,9 +22,9 @@ from entrenous.carry.relay_settings import (
 )
 from entrenous.serving.server_process import LogKind
 
-KEYS = {*_SETTING_PARSERS, *_LIMIT_PARSERS}
+ALL_SETTINGS = {*_SETTING_PARSERS, *_LIMIT_PARSERS}
 #: Settings without a default value: the default file shows an example.
-UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
+SETTINGS_WITHOUT_DEFAULT = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
 
 
 def write_settings(folder: Path, text: str) -> Path:
@@ -33,27 +33,30 @@ def write_settings(folder: Path, text: str) -> Path:
     return path
 
 
-def uncommented() -> str:
+def uncommented_default_file() -> str:
+    """Return the default settings file with every setting uncommented."""
     return re.sub(r"(?m)^# (?=[a-z_]+ = )", "", default_settings().decode())
 
 
-def test_the_default_file_sets_nothing(tmp_path: Path) -> None:
+def test_the_default_file_changes_no_setting(tmp_path: Path) -> None:
     settings = read_relay_settings(write_settings(tmp_path, default_settings().decode()))
-    served = RelayLimits(free_bytes_min=1000 * MEGABYTE)
-    assert settings == RelaySettings(tmp_path / "relay-data", limits=served)
+    default_limits = RelayLimits(free_bytes_min=1000 * MEGABYTE)
+    assert settings == RelaySettings(tmp_path / "relay-data", limits=default_limits)
 
 
 def test_the_default_file_shows_every_setting_and_its_default(tmp_path: Path) -> None:
-    shown = tomllib.loads(uncommented())
-    assert set(shown) == KEYS
-    all_set = "\n".join(line for line in uncommented().splitlines() if not _is_unset(line))
+    settings_shown = tomllib.loads(uncommented_default_file())
+    assert set(settings_shown) == ALL_SETTINGS
+    all_set = "\n".join(
+        line for line in uncommented_default_file().splitlines() if not _has_no_default(line)
+    )
     default = read_relay_settings(write_settings(tmp_path, ""))
     assert read_relay_settings(write_settings(tmp_path, all_set)) == default
-    read_relay_settings(write_settings(tmp_path, uncommented()))
+    read_relay_settings(write_settings(tmp_path, uncommented_default_file()))
 
 
-def _is_unset(line: str) -> bool:
-    return line.partition(" = ")[0] in UNSET
+def _has_no_default(line: str) -> bool:
+    return line.partition(" = ")[0] in SETTINGS_WITHOUT_DEFAULT
 
 
 def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
@@ -113,7 +116,7 @@ def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
         ('tls_key = "k.pem"', "tls_cert"),
     ],
 )
-def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
+def test_error_names_the_invalid_setting(tmp_path: Path, line: str, name: str) -> None:
     with pytest.raises(BadRelaySetting) as bad:
         read_relay_settings(write_settings(tmp_path, line))
     assert bad.value.facts["name"] == name
@@ -121,7 +124,7 @@ def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "error_type"),
     [
         ('lissen = "127.0.0.1:1"', UnknownRelaySetting),
         ("[relay]\ndata = 'x'", UnknownRelaySetting),
@@ -132,9 +135,9 @@ def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
     ],
 )
 def test_malformed_settings_file_is_refused(
-    tmp_path: Path, text: str, why: type[EntrenousError]
+    tmp_path: Path, text: str, error_type: type[EntrenousError]
 ) -> None:
-    with pytest.raises(why):
+    with pytest.raises(error_type):
         read_relay_settings(write_settings(tmp_path, text))
 
 
@@ -148,6 +151,6 @@ def test_missing_or_binary_settings_file_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"keep_days": 31}, {"floor": 1}, {"letters": 0}])
-def test_limits_are_valid_once_built(wrong: dict[str, int]) -> None:
+def test_invalid_limits_cannot_be_built(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a "):
         RelayLimits(**wrong)  # type: ignore[arg-type]

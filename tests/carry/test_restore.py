@@ -1,4 +1,4 @@
-"""A restored relay forgets what may have ended since its backup."""
+"""A restored relay closes messages that may have ended since its backup."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-NOTHING: frozenset[str] = frozenset()
+NO_MISSING_BLOBS: frozenset[str] = frozenset()
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def relay() -> Relay:
 
 
 def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> SampleMessage:
+    """Create a mailbox and post a message with a blob; ``first_call`` chooses its random values."""
     message = SampleMessage(random_source=SeededRandomSource(calls=first_call))
     run(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
@@ -52,22 +53,24 @@ def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> Sa
     return message
 
 
-def count(relay: Relay, *kinds: type) -> int:
+def count_rows(relay: Relay, *kinds: type) -> int:
     return run(relay.mail.read(lambda view: sum(view.count(kind) for kind in kinds)))
 
 
-def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: bool = False) -> int:
+def restore(
+    relay: Relay, missing: frozenset[str] = NO_MISSING_BLOBS, *, with_shares: bool = False
+) -> int:
     return run(delete_untrusted_rows(relay, missing, with_shares=with_shares))
 
 
-def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
+def test_unopened_envelope_is_lost_and_reported_as_lost(relay: Relay) -> None:
     message = post_message(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
         run(release_key_share(message.id, message.open, message.new_attempt(), relay))
     status = run(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.LOST
-    assert count(relay, StoredShare, StoredBlob, StoredLetter, StoredAttempt, OrphanBlob) == 0
+    assert count_rows(relay, StoredShare, StoredBlob, StoredLetter, StoredAttempt, OrphanBlob) == 0
     assert stored_blob_count(relay) == 0
     assert run(withdraw(message.id, message.withdraw, relay)).state is EnvelopeState.LOST
 
@@ -84,13 +87,13 @@ def test_opened_envelope_stays_opened_but_releases_no_share(relay: Relay) -> Non
             run(release_key_share(message.id, message.open, one, relay))
 
 
-def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
+def test_messages_without_a_share_still_arrive(relay: Relay) -> None:
     message = post_message(relay)
-    letter = message.new_envelope()
-    run(accept(letter, message.token, relay))
+    envelope = message.new_envelope()
+    run(accept(envelope, message.token, relay))
     assert restore(relay) == 1
-    assert count(relay, StoredLetter) == 1
-    assert run(envelope_status(letter.id, message.withdraw, relay)).state is EnvelopeState.WAITING
+    assert count_rows(relay, StoredLetter) == 1
+    assert run(envelope_status(envelope.id, message.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> None:
@@ -98,18 +101,16 @@ def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> No
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))
     restore(relay)
-    assert count(relay, StoredOneTimeKey) == 0
+    assert count_rows(relay, StoredOneTimeKey) == 0
     bundle = run(claim_prekeys(message.mailbox, message.token, device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")
 
 
 @pytest.mark.threat("backups-revive")
 @pytest.mark.parametrize("opened", [True, False])
-def test_a_copy_for_another_device_that_comes_later_opens_no_more(
-    relay: Relay, *, opened: bool
-) -> None:
-    """It waited in the sender's outbox. The first copy may have been opened before or after the
-    backup.
+def test_later_copy_for_another_device_cannot_be_opened(relay: Relay, *, opened: bool) -> None:
+    """The later copy waited in the sender's outbox. The first copy may have been opened before
+    the backup.
     """
     first, second = (
         post_message(relay, opens=1),
@@ -124,10 +125,10 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):
         run(release_key_share(second.id, second.open, second.new_attempt(), relay))
-    assert count(relay, StoredShare) == 0
+    assert count_rows(relay, StoredShare) == 0
     relay.clock.advance(days=8)  # type: ignore[attr-defined]
     run(expire(relay))
-    assert count(relay, StoredShareGroup) == 0
+    assert count_rows(relay, StoredShareGroup) == 0
 
 
 @pytest.mark.parametrize("groups", [4, 5])
@@ -142,7 +143,7 @@ def test_groups_are_used_up_in_several_batches(
     assert [(one.opened, one.opens) for one in stored] == [(2, 2)] * groups
 
 
-def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None:
+def test_restore_with_shares_keeps_the_count_of_openings(relay: Relay) -> None:
     message = post_message(relay, opens=2)
     run(release_key_share(message.id, message.open, message.new_attempt(), relay))
     restore(relay, with_shares=True)
@@ -151,7 +152,7 @@ def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None
         run(release_key_share(message.id, message.open, message.new_attempt(), relay))
 
 
-def test_with_shares_nothing_is_lost(relay: Relay) -> None:
+def test_restore_with_shares_loses_nothing(relay: Relay) -> None:
     message = post_message(relay)
     assert restore(relay, with_shares=True) == 0
     assert (
@@ -161,7 +162,7 @@ def test_with_shares_nothing_is_lost(relay: Relay) -> None:
 
 
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
-    """The backup names a blob that was deleted a moment later: used up, or taken back."""
+    """The backup lists a blob that was deleted before its bytes were copied."""
     lost, kept = post_message(relay), post_message(relay, first_call=1000)
     stored = run(relay.mail.read(lambda view: view.get(StoredBlob, lost.blob_id)))
     assert stored is not None
@@ -178,7 +179,7 @@ def test_unreferenced_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> 
     stored = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
     assert stored is not None
     restore(relay, frozenset({stored.name}), with_shares=True)
-    assert count(relay, OrphanBlob) == 0
+    assert count_rows(relay, OrphanBlob) == 0
     assert run(upload_blob(other, message.token, stream(message.blob), relay))
 
 
@@ -186,14 +187,14 @@ def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
     message = post_message(relay)
     other = replace(message.blob_deposit(), id=BlobId(message.random_source.token(16)))
 
-    async def broken() -> AsyncIterator[bytes]:
+    async def interrupted_chunks() -> AsyncIterator[bytes]:
         yield message.blob[:10]
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        run(upload_blob(other, message.token, broken(), relay))
+        run(upload_blob(other, message.token, interrupted_chunks(), relay))
     restore(relay, with_shares=True)
-    assert count(relay, StoredUpload) == 0
+    assert count_rows(relay, StoredUpload) == 0
     assert run(upload_blob(other, message.token, stream(message.blob), relay))
 
 
@@ -214,5 +215,5 @@ def test_envelopes_are_closed_in_several_batches(
     for number in range(5):
         post_message(relay, first_call=1000 * number)
     assert restore(relay) == 5
-    assert count(relay, StoredShare) == 0
-    assert count(relay, StoredEnvelope) == 5
+    assert count_rows(relay, StoredShare) == 0
+    assert count_rows(relay, StoredEnvelope) == 5

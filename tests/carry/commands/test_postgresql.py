@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 @pytest.fixture
-def settings(tmp_path: Path, postgres: Cluster) -> Path:
-    """Return the settings of a relay whose PostgreSQL database has one message."""
+def settings_file(tmp_path: Path, postgres: Cluster) -> Path:
+    """Return the settings file of a relay whose PostgreSQL database has one message."""
     url = postgres.create_database()
     path = tmp_path / "relay.toml"
     path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
@@ -30,11 +30,11 @@ def settings(tmp_path: Path, postgres: Cluster) -> Path:
 
 
 def test_stats_and_check_work_with_postgresql(
-    settings: Path, capsys: pytest.CaptureFixture[str]
+    settings_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stats = run_relay_command(capsys, "stats", "--settings", str(settings))
+    stats = run_relay_command(capsys, "stats", "--settings", str(settings_file))
     assert (stats["mailboxes"], stats["letters"], stats["blobs"]) == (1, 1, 1)
-    checked = run_relay_command(capsys, "check", "--settings", str(settings))
+    checked = run_relay_command(capsys, "check", "--settings", str(settings_file))
     assert checked["ok"]
     assert "PostgreSQL answers" in str(checked["findings"])
 
@@ -48,16 +48,18 @@ def test_check_reports_an_unreachable_postgresql(
         "free_mb_min = 0\n"
     )
     checked = run_relay_command(capsys, "check", "--settings", str(path), status=1)
-    faults = {one["part"]: one["words"] for one in checked["findings"] if not one["ok"]}
+    faults = {
+        finding["part"]: finding["words"] for finding in checked["findings"] if not finding["ok"]
+    }
     assert "cannot reach its database" in faults.pop("database")
     assert faults == {}
 
 
-@pytest.mark.parametrize("words", [["backup", "--out"], ["restore"]])
-def test_backup_of_a_postgresql_relay_is_refused(
-    settings: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", [["backup", "--out"], ["restore"]])
+def test_backup_and_restore_refuse_a_postgresql_relay(
+    settings_file: Path, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["relay", *words, str(tmp_path / "backup"), "--settings", str(settings)]
+    arguments = ["relay", *command, str(tmp_path / "backup"), "--settings", str(settings_file)]
     assert run(arguments, {}) == 3
     assert "docs/operate.md" in capsys.readouterr().err
 
@@ -74,8 +76,7 @@ def test_backup_of_a_bucket_relay_is_refused(
 def test_missing_postgresql_library_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("entrenous.carry.store.postgres", "entrenous.carry.store.postgres"):
-        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "entrenous.carry.store.postgres", None)
     with (
         pytest.raises(PostgresqlLibraryMissing, match="\\.\\[postgresql\\]"),
         open_relay(tmp_path, database="postgresql:///relay"),

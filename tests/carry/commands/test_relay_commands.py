@@ -1,4 +1,4 @@
-"""``relay init``, ``check`` and ``stats``: what they print, and their exit statuses."""
+"""Output and exit statuses of ``relay init``, ``check`` and ``stats``."""
 
 import asyncio
 import json
@@ -18,12 +18,13 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
+    """Run a relay command that must exit with ``status``; return its JSON output."""
     assert run(["relay", *arguments, "--json"], {}) == status
     return json.loads(capsys.readouterr().out)
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def relay_folder(tmp_path: Path) -> Path:
     """Return the folder of a relay with one message."""
     with disk_relay(tmp_path / "relay", SettableClock()) as relay:
         asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
@@ -54,16 +55,16 @@ def test_init_does_not_overwrite_settings(
     assert "relay.toml" in capsys.readouterr().err
 
 
-def test_a_fault_is_exit_status_1_and_is_named(
-    data: Path, capsys: pytest.CaptureFixture[str]
+def test_check_names_a_fault_and_exits_with_status_1(
+    relay_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data.chmod(0o755)
+    relay_folder.chmod(0o755)
     answer = run_relay_command(
-        capsys, "check", "--data", str(data), "--listen", "127.0.0.1:0", status=1
+        capsys, "check", "--data", str(relay_folder), "--listen", "127.0.0.1:0", status=1
     )
     assert not answer["ok"]
     assert [one["part"] for one in answer["findings"] if not one["ok"]] == ["folder"]
-    assert run(["relay", "check", "--data", str(data), "--listen", "127.0.0.1:0"], {}) == 1
+    assert run(["relay", "check", "--data", str(relay_folder), "--listen", "127.0.0.1:0"], {}) == 1
     assert "no  folder: others can look into" in capsys.readouterr().out
 
 
@@ -84,8 +85,10 @@ def test_misspelled_setting_stops_every_command(
     assert "lissen is not a relay setting" in capsys.readouterr().err
 
 
-def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = run_relay_command(capsys, "stats", "--data", str(data))
+def test_stats_contain_counts_and_no_ids(
+    relay_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = run_relay_command(capsys, "stats", "--data", str(relay_folder))
     assert answer.pop("free_bytes") > 0
     assert answer == {
         "schema": "entrenous/relay-stats/1",
@@ -102,7 +105,7 @@ def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixtu
         "restored_at": None,
         "swept_at": None,
     }
-    assert run(["relay", "stats", "--data", str(data)], {}) == 0
+    assert run(["relay", "stats", "--data", str(relay_folder)], {}) == 0
     printed, message = capsys.readouterr().out, SampleMessage()
     assert "1 mailboxes" in printed
     for one in (message.mailbox, message.id, message.blob_id):

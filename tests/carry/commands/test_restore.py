@@ -1,4 +1,4 @@
-"""``relay backup`` and ``restore`` of a real relay: ended messages stay ended."""
+"""``relay restore`` does not revive messages that ended after the backup was made."""
 
 import json
 import signal
@@ -38,10 +38,11 @@ def running_relay(folder: Path) -> Iterator[str]:
             process.kill()
 
 
-def send_message(courier: HttpCourier, url: str, number: int) -> SampleMessage:
+def send_message(courier: HttpCourier, url: str, seed: int) -> SampleMessage:
+    """Send a message to a new mailbox; return the sample message."""
     message = SampleMessage(
         until=datetime.now(UTC) + timedelta(days=3),
-        random_source=SeededRandomSource(calls=1000 * number),
+        random_source=SeededRandomSource(calls=1000 * seed),
     )
     courier.create_mailbox(url, message.mailbox, message.owner)
     courier.register_token(url, message.mailbox, message.owner, message.send_token())
@@ -51,15 +52,16 @@ def send_message(courier: HttpCourier, url: str, number: int) -> SampleMessage:
 
 
 def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """Run a relay command that must succeed; return its JSON output."""
     assert run(["relay", *arguments, "--json"], {}) == 0
     return json.loads(capsys.readouterr().out)
 
 
 @pytest.mark.threat("backups-revive")
-def test_what_ended_after_the_backup_does_not_live_again(
+def test_restore_does_not_revive_ended_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a plain copy, a recalled and a used-up message could be opened like a waiting one."""
+    """From a plain copy of the backup, the recalled and the used-up message could be opened."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
@@ -89,15 +91,15 @@ def test_what_ended_after_the_backup_does_not_live_again(
     assert "is not empty" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("more", [(), ("--with-shares",)])
-def test_restore_prints_what_the_operator_has_to_tell_people(
-    more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [(), ("--with-shares",)])
+def test_restore_prints_instructions_for_the_operator(
+    options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """docs/spec/relay.md section 12: nobody has to do by hand what devices repeat by themselves."""
+    """Devices repeat their requests on their own (docs/spec/relay.md, section 12)."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)):
         run_relay_command(capsys, "backup", "--data", live, "--out", saved)
-    assert run(["relay", "restore", saved, "--data", restored, *more], {}) == 0
+    assert run(["relay", "restore", saved, "--data", restored, *options], {}) == 0
     answer = " ".join(capsys.readouterr().out.split())
     assert "Tell your people to open Entrenous" in answer
     assert "within six hours" in answer

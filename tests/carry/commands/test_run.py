@@ -1,4 +1,4 @@
-"""``relay run`` with a settings file: its metrics, its log, and one clean stop for both servers."""
+"""``relay run``: its imports, metrics, log and stop, and a metrics address that is taken."""
 
 import json
 import signal
@@ -38,8 +38,8 @@ def test_relay_imports_no_decoder_and_no_vault() -> None:
     assert completed.stdout == "[]\n"
 
 
-def _heed_interrupts() -> None:
-    """Restore SIGINT, which a shell ignores for background processes and their children."""
+def _restore_sigint() -> None:
+    """Restore SIGINT's action, since shells make background processes ignore this signal."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -56,7 +56,7 @@ def test_metrics_are_served_until_the_relay_stops(
         [*program, str(tmp_path / "relay.toml")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=_heed_interrupts,  # noqa: PLW1509 -- sets a signal's action, no more
+        preexec_fn=_restore_sigint,  # noqa: PLW1509 -- sets a signal's action, no more
     ) as process:
         try:
             assert process.stdout is not None
@@ -99,7 +99,7 @@ def test_waiting_clients_do_not_delay_a_stop(tmp_path: Path) -> None:
             with pytest.raises(TimeoutError):
                 waiting.result(0.5)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(8) == 0  # uvicorn alone would give it ten seconds
+            assert process.wait(8) == 0  # uvicorn alone would wait ten seconds for the open request
             assert waiting.result(60).status_code == 200
         finally:
             process.kill()

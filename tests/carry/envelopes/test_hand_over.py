@@ -1,4 +1,4 @@
-"""Pages of letters are limited in size, so that nobody can fill a relay's memory with them."""
+"""Pages of waiting envelopes are limited in size, so that they cannot fill a relay's memory."""
 
 import pytest
 
@@ -18,10 +18,10 @@ from tests.carry.relays import SampleMessage, new_relay, run
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def pages(
+def sequences_by_page(
     relay: Relay, message: SampleMessage, limit: int = ENVELOPES_PER_PAGE_MAX
 ) -> list[list[int]]:
-    """Return the sequences on each page until an empty one."""
+    """Return the sequence numbers of the waiting envelopes, page by page."""
     found, after = list[list[int]](), 0
     while page := run(list_waiting_envelopes(message.mailbox, message.owner, after, limit, relay)):
         found.append([one.sequence for one in page])
@@ -29,8 +29,8 @@ def pages(
     return found
 
 
-def relay_with(message: SampleMessage, *sizes: int) -> Relay:
-    """Return a relay with waiting letters of these sizes."""
+def relay_with_messages(message: SampleMessage, *sizes: int) -> Relay:
+    """Return a relay with waiting messages of these sizes in bytes."""
     relay = new_relay()
     run(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
@@ -57,11 +57,11 @@ def test_a_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
     sizes: list[int], expected: list[list[int]]
 ) -> None:
     message = SampleMessage()
-    assert pages(relay_with(message, *sizes), message) == expected
+    assert sequences_by_page(relay_with_messages(message, *sizes), message) == expected
 
 
-def test_page_of_small_letters_is_limited_by_count() -> None:
+def test_page_of_small_messages_is_limited_by_count() -> None:
     message = SampleMessage()
-    relay = relay_with(message, *[9000] * (ENVELOPES_PER_PAGE_MAX + 1))
-    assert [len(page) for page in pages(relay, message)] == [ENVELOPES_PER_PAGE_MAX, 1]
-    assert [len(page) for page in pages(relay, message, 40)] == [40, 11]
+    relay = relay_with_messages(message, *[9000] * (ENVELOPES_PER_PAGE_MAX + 1))
+    assert [len(page) for page in sequences_by_page(relay, message)] == [ENVELOPES_PER_PAGE_MAX, 1]
+    assert [len(page) for page in sequences_by_page(relay, message, 40)] == [40, 11]

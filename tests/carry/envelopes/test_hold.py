@@ -1,4 +1,4 @@
-"""An acknowledged blob is kept, whatever interrupts the acknowledgement."""
+"""Uploads of blobs that are interrupted, resumed, unwanted or refused."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -48,20 +48,20 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 class CancellingStore:
-    """A store that completes its ``at``-th operation while the caller is cancelled."""
+    """A row store that cancels its caller during transaction number ``cancel_at``."""
 
-    def __init__(self, store: RowStore, at: int) -> None:
-        self._store, self._left = store, at
+    def __init__(self, store: RowStore, cancel_at: int) -> None:
+        self._store, self._left = store, cancel_at
         self.read, self.overwrite_deleted = store.read, store.overwrite_deleted
 
-    async def transact(self, work: Callable[[Any], Any], ahead: Any = None) -> Any:
+    async def transact(self, work: Callable[[Any], Any], prefetch: Any = None) -> Any:
         self._left -= 1
         if self._left:
-            return await self._store.transact(work, ahead)
+            return await self._store.transact(work, prefetch)
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().call_soon(task.cancel)
-        return await self._store.transact(work, ahead)
+        return await self._store.transact(work, prefetch)
 
 
 @pytest.fixture
@@ -84,13 +84,13 @@ def count_rows(relay: Relay, kind: type) -> int:
     return asyncio.run(relay.mail.read(lambda view: view.count(kind)))
 
 
-def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Path) -> None:
-    """The transaction still completes and stores its row, so the blob's bytes must stay."""
+def test_upload_cancelled_during_its_transaction_loses_nothing(tmp_path: Path) -> None:
+    """The transaction still completes and stores its row, so the blob's bytes must remain."""
     message = SampleMessage()
 
-    async def story(relay: Relay) -> None:
+    async def run_scenario(relay: Relay) -> None:
         await create_mailbox_with_token(relay, message)
-        cancelling_relay = replace(relay, mail=CancellingStore(relay.mail, at=2))
+        cancelling_relay = replace(relay, mail=CancellingStore(relay.mail, cancel_at=2))
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(
                 upload_blob(
@@ -104,7 +104,7 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
         assert await download(relay, message) == message.blob
 
     with disk_relay(tmp_path, SettableClock()) as relay:
-        asyncio.run(story(relay))
+        asyncio.run(run_scenario(relay))
         assert (
             count_rows(relay, StoredBlob),
             count_rows(relay, OrphanBlob),
@@ -119,14 +119,16 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
 def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
     message = SampleMessage()
 
-    async def interrupted_stream() -> AsyncIterator[bytes]:
+    async def interrupted_chunks_of_blob() -> AsyncIterator[bytes]:
         yield message.blob[:1000]
         raise ConnectionError
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_with_token(relay, message)
         with pytest.raises(ConnectionError):
-            await upload_blob(message.blob_deposit(), message.token, interrupted_stream(), relay)
+            await upload_blob(
+                message.blob_deposit(), message.token, interrupted_chunks_of_blob(), relay
+            )
         assert await find_upload_progress(message.blob_id, message.withdraw, relay) == (1000, 5000)
         with pytest.raises(WrongToken):
             await find_upload_progress(message.blob_id, message.token, relay)
@@ -140,7 +142,7 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
         assert await download(relay, message) == message.blob
         assert await download(relay, message) == message.blob
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
     assert (
         count_rows(relay, StoredBlob),
         count_rows(relay, OrphanBlob),
@@ -157,12 +159,12 @@ def test_upload_slower_than_a_day_does_not_complete() -> None:
     relay, message = new_relay(clock), SampleMessage()
     run(create_mailbox_with_token(relay, message))
 
-    async def slow() -> AsyncIterator[bytes]:
+    async def slow_chunks() -> AsyncIterator[bytes]:
         yield message.blob
         clock.moment += timedelta(hours=24)
 
     with pytest.raises(NoSuchBlob):
-        run(upload_blob(message.blob_deposit(), message.token, slow(), relay))
+        run(upload_blob(message.blob_deposit(), message.token, slow_chunks(), relay))
     run(expire(relay))
     kinds = (StoredBlob, OrphanBlob, StoredUpload)
     assert [run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
@@ -171,11 +173,14 @@ def test_upload_slower_than_a_day_does_not_complete() -> None:
 def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
     message = SampleMessage()
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_with_token(relay, message)
         with pytest.raises(ConnectionError):
             await upload_blob(
-                message.blob_deposit(), message.token, interrupted(message.blob[:1000]), relay
+                message.blob_deposit(),
+                message.token,
+                interrupted_chunks(message.blob[:1000]),
+                relay,
             )
         with pytest.raises(DamagedBlob):
             await upload_blob(
@@ -184,7 +189,7 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
         with pytest.raises(NoSuchBlob):
             await find_upload_progress(message.blob_id, message.withdraw, relay)
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
     assert (
         count_rows(relay, StoredBlob),
         count_rows(relay, OrphanBlob),
@@ -200,7 +205,7 @@ def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
     relay, message = new_relay(), SampleMessage()
     run(create_mailbox_with_token(relay, message))
     with pytest.raises(ConnectionError):
-        run(upload_blob(message.blob_deposit(), message.token, interrupted(b"a"), relay))
+        run(upload_blob(message.blob_deposit(), message.token, interrupted_chunks(b"a"), relay))
     other = replace(message.blob_deposit(), withdraw_lock=bytes(32))
     with pytest.raises(IdInUse):
         run(upload_blob(other, message.token, stream(message.blob[1:]), relay, 1))
@@ -212,7 +217,9 @@ def test_upload_cannot_be_resumed_after_a_day() -> None:
     run(create_mailbox_with_token(relay, message))
     with pytest.raises(ConnectionError):
         run(
-            upload_blob(message.blob_deposit(), message.token, interrupted(message.blob[:9]), relay)
+            upload_blob(
+                message.blob_deposit(), message.token, interrupted_chunks(message.blob[:9]), relay
+            )
         )
     clock.advance(hours=24)
     run(expire(relay))
@@ -233,7 +240,7 @@ def test_upload_interrupted_anywhere_arrives_unchanged(
     stored_bytes = 0
     for overlap, stop in interruptions:
         start = max(0, stored_bytes - overlap)
-        rest = interrupted(message.blob[start : max(start, stop)])
+        rest = interrupted_chunks(message.blob[start : max(start, stop)])
         with pytest.raises(ConnectionError):
             run_sync(upload_blob(message.blob_deposit(), message.token, rest, relay, start))
         stored_bytes, _ = run_sync(find_upload_progress(message.blob_id, message.withdraw, relay))
@@ -256,10 +263,10 @@ class NearlyFullDisk(FileBlobs):
 
 
 @pytest.mark.parametrize(("free_bytes_min", "accepted"), [(0, True), (5000, True), (5001, False)])
-def test_upload_below_the_minimum_of_free_space_is_refused(
+def test_upload_must_leave_the_minimum_of_free_space(
     tmp_path: Path, free_bytes_min: int, *, accepted: bool
 ) -> None:
-    """Letters are still accepted: they are small, and people need them to empty their mailboxes."""
+    """A message without blobs is still accepted, since it is small."""
     message = SampleMessage()
     limits = RelayLimits(free_bytes_min=free_bytes_min)
     relay = replace(new_relay(), blobs=NearlyFullDisk(tmp_path / "blobs"), limits=limits)
@@ -273,19 +280,17 @@ def test_upload_below_the_minimum_of_free_space_is_refused(
     assert run(accept(message.envelope(blobs=False), message.token, relay))
 
 
-async def interrupted(data: bytes) -> AsyncIterator[bytes]:
+async def interrupted_chunks(data: bytes) -> AsyncIterator[bytes]:
     yield data
     raise ConnectionError
 
 
 class BucketLikeBlobs(FileBlobs):
-    """A store that keeps what arrived of a broken upload, even if the blob was dropped
-    meanwhile.
-    """
+    """A blob store that keeps bytes of an interrupted upload even if its blob was dropped."""
 
-    async def store(self, name: str, *what: Any) -> None:  # type: ignore[override]
+    async def store(self, name: str, *arguments: Any) -> None:  # type: ignore[override]
         try:
-            await super().store(name, *what)
+            await super().store(name, *arguments)
         except BaseException:
             if not self._partial_path(name).exists():
                 self._partial_path(name).write_bytes(b"the rest")
@@ -302,62 +307,71 @@ def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
         SampleMessage(),
     )
 
-    async def deleted() -> AsyncIterator[bytes]:
+    async def chunks_with_mailbox_deletion() -> AsyncIterator[bytes]:
         yield message.blob[:1000]
         await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
         yield message.blob[1000:2000]
         raise error
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_with_token(relay, message)
         with pytest.raises(error):
-            await upload_blob(message.blob_deposit(), message.token, deleted(), relay)
+            await upload_blob(
+                message.blob_deposit(), message.token, chunks_with_mailbox_deletion(), relay
+            )
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
     assert stored_blob_count(relay) == 0
     assert (count_rows(relay, StoredUpload), count_rows(relay, OrphanBlob)) == (0, 0)
 
 
-def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_upload_to_a_deleted_mailbox_ends_at_the_next_size_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("entrenous.carry.blob_upload._ROW_CHECK_BYTES", 1500)
     relay, message, sent_offsets = new_relay(), SampleMessage(), list[int]()
 
-    async def deleted() -> AsyncIterator[bytes]:
+    async def chunks_with_mailbox_deletion() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 1000):
             if start == 1000:
                 await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
             sent_offsets.append(start)
             yield message.blob[start : start + 1000]
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_with_token(relay, message)
         with pytest.raises(NoSuchBlob):
-            await upload_blob(message.blob_deposit(), message.token, deleted(), relay)
+            await upload_blob(
+                message.blob_deposit(), message.token, chunks_with_mailbox_deletion(), relay
+            )
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
     assert sent_offsets == [0, 1000]
 
 
-class FailingAfterStoring(FileBlobs):
-    """A bucket that fails after it has stored everything."""
+class DiskFailingBlobs(FileBlobs):
+    """A blob store that reports a disk failure when an upload is interrupted."""
 
-    async def store(self, name: str, *what: Any) -> None:  # type: ignore[override]
+    async def store(self, name: str, *arguments: Any) -> None:  # type: ignore[override]
         try:
-            await super().store(name, *what)
+            await super().store(name, *arguments)
         except ConnectionError:
             raise DiskFailed from None
 
 
 def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
     relay, message = (
-        replace(new_relay(), blobs=FailingAfterStoring(tmp_path / "blobs")),
+        replace(new_relay(), blobs=DiskFailingBlobs(tmp_path / "blobs")),
         SampleMessage(),
     )
     run(create_mailbox_with_token(relay, message))
     with pytest.raises(DiskFailed):
         run(
             upload_blob(
-                message.blob_deposit(), message.token, interrupted(message.blob[:4000]), relay
+                message.blob_deposit(),
+                message.token,
+                interrupted_chunks(message.blob[:4000]),
+                relay,
             )
         )
     rest = stream(message.blob[4000:])
@@ -365,11 +379,11 @@ def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
     assert run(download(relay, message)) == message.blob
 
 
-def test_slow_unwanted_upload_ends_within_a_minute() -> None:
+def test_slow_upload_to_a_deleted_mailbox_ends_at_the_next_timed_check() -> None:
     clock, message, sent_offsets = SettableClock(), SampleMessage(), list[int]()
     relay = new_relay(clock)
 
-    async def deleted() -> AsyncIterator[bytes]:
+    async def chunks_with_mailbox_deletion() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 10):
             if start == 1000:
                 await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
@@ -377,12 +391,14 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
             clock.advance(seconds=9)
             yield message.blob[start : start + 10]
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_with_token(relay, message)
         with pytest.raises(NoSuchBlob):
-            await upload_blob(message.blob_deposit(), message.token, deleted(), relay)
+            await upload_blob(
+                message.blob_deposit(), message.token, chunks_with_mailbox_deletion(), relay
+            )
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
     assert 1000 <= sent_offsets[-1] < 1000 + 8 * 10
 
 
@@ -392,20 +408,20 @@ def test_upload_continues_while_the_database_is_unreachable() -> None:
     relay = new_relay(clock)
     real_read, attempts = relay.mail.read, list[str]()
 
-    async def unreachable(*_: object) -> None:
+    async def raise_database_away(*_: object) -> None:
         attempts.append("in vain")
         raise DatabaseAway(retry_after_s=5)
 
     async def chunks() -> AsyncIterator[bytes]:
-        relay.mail.read = unreachable  # type: ignore[method-assign, assignment]
+        relay.mail.read = raise_database_away  # type: ignore[method-assign, assignment]
         async for chunk in stream(message.blob):
             clock.advance(minutes=1)
             yield chunk
         relay.mail.read = real_read  # type: ignore[method-assign]
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_with_token(relay, message)
         assert await upload_blob(message.blob_deposit(), message.token, chunks(), relay)
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
     assert len(attempts) == 5

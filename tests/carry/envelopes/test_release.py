@@ -1,4 +1,4 @@
-"""A share is released as often as its envelope allows, even if many requests race for it."""
+"""A share is released as often as its envelope allows, even to many concurrent requests."""
 
 import asyncio
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
     with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(create_mailbox_and_post(relay, message))
 
-        async def all_at_once() -> tuple[list[object], list[object], int]:
+        async def open_and_withdraw() -> tuple[list[object], list[object], int]:
             one, status, two = await asyncio.gather(
                 open_concurrently(relay, message, 40),
                 withdraw(message.id, message.withdraw, relay),
@@ -48,7 +48,7 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
             )
             return one, two, status.opened
 
-        one, two, opened = asyncio.run(all_at_once())
+        one, two, opened = asyncio.run(open_and_withdraw())
     assert all(isinstance(outcome, Secret | TakenBack) for outcome in one + two)
     released = {
         n for row in (one, two) for n, outcome in enumerate(row) if isinstance(outcome, Secret)
@@ -58,10 +58,10 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
+def test_openings_after_the_thousandth_are_not_counted() -> None:
     relay, message = new_relay(), SampleMessage()
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_and_post(relay, message)
         for n in range(OPENINGS_PER_SHARE_MAX + 3):
             share = await release_key_share(message.id, message.open, n.to_bytes(16), relay)
@@ -69,11 +69,11 @@ def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
         status = await envelope_status(message.id, message.withdraw, relay)
         assert status.opened == OPENINGS_PER_SHARE_MAX
 
-    run(story())
+    run(run_scenario())
 
 
 def test_finished_attempt_cannot_be_repeated() -> None:
-    """Two copies of a device's disk share an attempt, and its late repeat uses up nothing."""
+    """A late repeat by a copy of the device's disk uses up no further opening."""
     relay, message = new_relay(), SampleMessage()
     run(create_mailbox_and_post(relay, message, 2))
     attempt = message.new_attempt()

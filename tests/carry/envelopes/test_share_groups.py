@@ -1,4 +1,4 @@
-"""Openings of a message are counted per person, over the envelopes of all their devices."""
+"""Openings of a message are counted per person, across the envelopes of all devices."""
 
 import asyncio
 from dataclasses import replace
@@ -23,15 +23,15 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
-from tests.carry.test_expire import create_mailbox_and_post, blob_count, count_rows
+from tests.carry.test_expire import blob_count, count_rows, create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
-CONTENT = (StoredShare, StoredAttempt, StoredBlob)
+CONTENT_KINDS = (StoredShare, StoredAttempt, StoredBlob)
 
 
-def posts_for_devices(number: int, until: int = 7) -> list[SampleMessage]:
+def messages_for_devices(number: int, until: int = 7) -> list[SampleMessage]:
     """Return the envelopes of one message for ``number`` devices of one person."""
     random_source = SeededRandomSource()
     messages = [
@@ -49,7 +49,7 @@ def open_share(relay: Relay, message: SampleMessage, attempt: bytes) -> Secret:
 
 @pytest.mark.threat("n-plus-one-views")
 def test_one_device_opens_and_no_other_does() -> None:
-    relay, (phone, tablet, laptop) = memory_relay(), posts_for_devices(3)
+    relay, (phone, tablet, laptop) = memory_relay(), messages_for_devices(3)
     for message in (phone, tablet, laptop):
         run_sync(create_mailbox_and_post(relay, message, 1))
     run_sync(acknowledge(tablet.mailbox, tablet.owner, tablet.id, relay))
@@ -60,14 +60,14 @@ def test_one_device_opens_and_no_other_does() -> None:
             open_share(relay, other, other.new_attempt())
     assert open_share(relay, phone, attempt) == phone.share
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
-    assert count_rows(relay, *CONTENT) == blob_count(relay) == 0
+    assert count_rows(relay, *CONTENT_KINDS) == blob_count(relay) == 0
     for message in (phone, tablet, laptop):
         with pytest.raises(UsedUp):
             open_share(relay, message, attempt)
 
 
-def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
-    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
+def test_unfetched_message_stays_when_its_group_is_used_up() -> None:
+    relay, (phone, laptop) = memory_relay(), messages_for_devices(2)
     for message in (phone, laptop):
         run_sync(create_mailbox_and_post(relay, message, 1))
     attempt = phone.new_attempt()
@@ -84,7 +84,7 @@ def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
 
 
 def test_group_is_deleted_only_after_every_attempt_finished() -> None:
-    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
+    relay, (phone, laptop) = memory_relay(), messages_for_devices(2)
     for message in (phone, laptop):
         run_sync(create_mailbox_and_post(relay, message, 2))
     one, two = phone.new_attempt(), laptop.new_attempt()
@@ -98,21 +98,21 @@ def test_group_is_deleted_only_after_every_attempt_finished() -> None:
 
 
 def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
-    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
+    relay, (phone, laptop) = memory_relay(), messages_for_devices(2)
     run_sync(create_mailbox_and_post(relay, phone, 1))
     attempt = phone.new_attempt()
     open_share(relay, phone, attempt)
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
     run_sync(create_mailbox_and_post(relay, laptop, 1))
     run_sync(expire(relay))
-    assert count_rows(relay, *CONTENT) == blob_count(relay) == 0
+    assert count_rows(relay, *CONTENT_KINDS) == blob_count(relay) == 0
     assert not run_sync(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
     with pytest.raises(UsedUp):
         open_share(relay, laptop, laptop.new_attempt())
 
 
 def test_group_refuses_a_different_number_of_openings() -> None:
-    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
+    relay, (phone, laptop) = memory_relay(), messages_for_devices(2)
     run_sync(create_mailbox_and_post(relay, phone, 1))
     with pytest.raises(IdInUse):
         run_sync(create_mailbox_and_post(relay, laptop, 2))
@@ -130,31 +130,30 @@ def more_envelopes(message: SampleMessage, number: int) -> list[Envelope]:
 
 
 @pytest.mark.usefixtures("socket_enabled")
-@pytest.mark.parametrize("bound", ["SHARES_PER_GROUP_MAX", "SHARES_PER_MAILBOX_MAX"])
-def test_concurrent_shares_never_exceed_the_groups_limit(
-    mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit_name", ["SHARES_PER_GROUP_MAX", "SHARES_PER_MAILBOX_MAX"])
+def test_concurrent_posts_never_exceed_a_limit_of_shares(
+    row_store: RowStore, limit_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ending a group reads all its shares in one transaction, while other requests wait."""
-    monkeypatch.setattr(f"entrenous.carry.send_tokens.{bound}", 25)
-    relay, message = replace(memory_relay(), mail=mail), SampleMessage()
+    monkeypatch.setattr(f"entrenous.carry.send_tokens.{limit_name}", 25)
+    relay, message = replace(memory_relay(), mail=row_store), SampleMessage()
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         await create_mailbox_and_post(relay, message, 1)
         messages = (accept(one, message.token, relay) for one in more_envelopes(message, 35))
         outcomes = await asyncio.gather(*messages, return_exceptions=True)
         assert [one for one in outcomes if isinstance(one, bool)] == [True] * 24
         assert sum(isinstance(one, MailboxFull) for one in outcomes) == 11
-        assert await mail.read(lambda view: view.count(StoredShare)) == 25
+        assert await row_store.read(lambda view: view.count(StoredShare)) == 25
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
-    """Otherwise a group could be filled with thousands of shares, and each post reads them all."""
+def test_fetched_messages_still_count_in_their_group(tmp_path: Path) -> None:
+    """A group must not collect thousands of shares, since each post reads them all."""
     message = SampleMessage()
 
-    async def story(relay: Relay) -> None:
+    async def run_scenario(relay: Relay) -> None:
         await create_mailbox_and_post(relay, message, 1)
         for one in more_envelopes(message, SHARES_PER_GROUP_MAX - 1):
             await accept(one, message.token, relay)
@@ -164,12 +163,12 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
             await accept(*more_envelopes(message, 1), message.token, relay)
 
     with disk_relay(tmp_path, SettableClock()) as relay:
-        asyncio.run(story(relay))
+        asyncio.run(run_scenario(relay))
     assert SHARES_PER_GROUP_MAX >= 2 * DEVICES_MAX
 
 
 def test_groups_are_counted_independently() -> None:
-    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
+    relay, (phone, laptop) = memory_relay(), messages_for_devices(2)
     laptop.group = laptop.random_source.token(16)
     for message in (phone, laptop):
         run_sync(create_mailbox_and_post(relay, message, 1))
@@ -178,7 +177,7 @@ def test_groups_are_counted_independently() -> None:
 
 def test_group_is_deleted_with_its_last_envelope() -> None:
     clock = SettableClock()
-    relay, (phone, laptop) = memory_relay(clock), posts_for_devices(2)
+    relay, (phone, laptop) = memory_relay(clock), messages_for_devices(2)
     laptop.until = NOON + timedelta(days=9)
     for message in (laptop, phone):
         run_sync(create_mailbox_and_post(relay, message, 1))
@@ -206,7 +205,7 @@ async def open_concurrently(
 def test_concurrent_openings_on_three_devices_never_exceed_the_limit(
     tmp_path: Path, opens: int
 ) -> None:
-    messages = posts_for_devices(3)
+    messages = messages_for_devices(3)
     with disk_relay(tmp_path, SettableClock()) as relay:
         for message in messages:
             asyncio.run(create_mailbox_and_post(relay, message, opens))
@@ -223,43 +222,47 @@ class GroupOpenings(RuleBasedStateMachine):
     """Three devices that open one message, compared with a simple model of its limit."""
 
     @initialize(opens=st.integers(1, 3))
-    def message(self, opens: int) -> None:
-        self.relay, self.opens, self.posts = memory_relay(), opens, posts_for_devices(3)
+    def post_message(self, opens: int) -> None:
+        self.relay, self.opens, self.messages = memory_relay(), opens, messages_for_devices(3)
         self.given = set[tuple[int, bytes]]()
         self.finished = set[tuple[int, bytes]]()
         self.taken_back = set[int]()
-        for message in self.posts:
+        for message in self.messages:
             run_sync(create_mailbox_and_post(self.relay, message, opens))
 
     def is_used_up(self) -> bool:
         left = {one for one in self.given - self.finished if one[0] not in self.taken_back}
-        return self.counted() >= self.opens and not left and bool(self.finished)
+        return self.opening_count() >= self.opens and not left and bool(self.finished)
 
-    def counted(self) -> int:
+    def opening_count(self) -> int:
         return len(self.given)
 
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def open(self, device: int, attempt: bytes) -> None:
-        message, opening = self.posts[device], (device, attempt)
-        ask = partial(release_key_share, message.id, message.open, attempt, self.relay)
+        message, opening = self.messages[device], (device, attempt)
+        request_opening = partial(release_key_share, message.id, message.open, attempt, self.relay)
         known, over = opening in self.given and not self.ended, opening in self.finished
-        if device not in self.taken_back and not over and (known or self.counted() < self.opens):
-            assert run_sync(ask()) == message.share
+        if (
+            device not in self.taken_back
+            and not over
+            and (known or self.opening_count() < self.opens)
+        ):
+            assert run_sync(request_opening()) == message.share
             self.given.add(opening)
             return
         with pytest.raises((TakenBack, UsedUp)):
-            run_sync(ask())
+            run_sync(request_opening())
 
     @property
     def ended(self) -> bool:
-        """Return whether ``finish`` found the group used up, and no attempt unfinished."""
+        """Return whether the group was used up when its last attempt was finished."""
         return self.over
 
     over = False
 
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def finish(self, device: int, attempt: bytes) -> None:
-        message = self.posts[device]
+        message = self.messages[device]
         run_sync(finish_attempt(message.id, message.open, attempt, self.relay))
         if (device, attempt) in self.given and device not in self.taken_back:
             self.finished.add((device, attempt))
@@ -267,19 +270,19 @@ class GroupOpenings(RuleBasedStateMachine):
 
     @rule(device=DEVICE_NUMBERS)
     def deliver(self, device: int) -> None:
-        message = self.posts[device]
+        message = self.messages[device]
         run_sync(acknowledge(message.mailbox, message.owner, message.id, self.relay))
 
     @rule(device=DEVICE_NUMBERS)
     def take_back(self, device: int) -> None:
-        message = self.posts[device]
+        message = self.messages[device]
         status = run_sync(withdraw(message.id, message.withdraw, self.relay))
         assert status.opened == len({one for one in self.given if one[0] == device})
         self.taken_back.add(device)
 
     @invariant()
     def only_open_shares_are_stored(self) -> None:
-        if not hasattr(self, "posts"):
+        if not hasattr(self, "messages"):
             return
         left = 0 if self.over else 3 - len(self.taken_back)
         assert count_rows(self.relay, StoredShare) == blob_count(self.relay) == left

@@ -1,8 +1,8 @@
-"""A client that keeps eight wake-up requests waiting at each of the given mailboxes.
+"""A client program that keeps eight wake-up requests waiting at each of the given mailboxes.
 
-When a request ends or is dropped, it asks again after half a second: it is to occupy places at the
-relay, not the processor. Its one argument is JSON: a port, and for each mailbox its id and its
-owner token. It prints a line once every request was sent or refused.
+The client repeats each request half a second after it ended, to occupy connections of the relay and
+hardly any processor time. Its one argument is JSON: a port, and for each mailbox an id and an owner
+token. The client prints a line once every request was sent or refused.
 """
 
 import asyncio
@@ -10,38 +10,40 @@ import json
 import sys
 from typing import Final
 
-_WAKES: Final = 8
-_REST_S: Final = 0.5
-_ASK: Final = (
+_REQUESTS_PER_MAILBOX: Final = 8
+_PAUSE_S: Final = 0.5
+_WAKE_UP_REQUEST: Final = (
     "GET /v1/mailboxes/{}/wake?seconds=60 HTTP/1.1\r\nHost: a\r\n"
     "Authorization: Bearer {}\r\nEntrenous-Protocol: 2\r\n\r\n"
 )
 
 
-async def wait_for_ever(port: int, mailbox: str, owner: str, tried: asyncio.Event) -> None:
-    """Wait repeatedly; set ``tried`` once a request was sent or refused."""
+async def repeat_request(port: int, mailbox: str, owner: str, tried: asyncio.Event) -> None:
+    """Repeat a wake-up request without end; set ``tried`` once it was sent or refused."""
     while True:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             while True:
-                writer.write(_ASK.format(mailbox, owner).encode())
+                writer.write(_WAKE_UP_REQUEST.format(mailbox, owner).encode())
                 tried.set()
                 await reader.readuntil(b"\r\n\r\n")
-                await asyncio.sleep(_REST_S)
+                await asyncio.sleep(_PAUSE_S)
         except (OSError, EOFError):
             tried.set()
-            await asyncio.sleep(_REST_S)
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def main() -> None:
     port, mailboxes = json.loads(sys.argv[1])
-    asks = [(mailbox, asyncio.Event()) for _ in range(_WAKES) for mailbox in mailboxes]
+    requests = [
+        (mailbox, asyncio.Event()) for _ in range(_REQUESTS_PER_MAILBOX) for mailbox in mailboxes
+    ]
     async with asyncio.TaskGroup() as waiting:
-        for mailbox, tried in asks:
-            waiting.create_task(wait_for_ever(port, *mailbox, tried))
-        for _, tried in asks:
+        for mailbox, tried in requests:
+            waiting.create_task(repeat_request(port, *mailbox, tried))
+        for _, tried in requests:
             await tried.wait()
-        print("all have asked", flush=True)  # noqa: T201 -- the test reads it
+        print("all requests sent", flush=True)  # noqa: T201 -- the test reads it
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A relay that may open few files, and clients that send nothing or unfinished requests."""
+"""Clients that send nothing, an unfinished request or an endless one do not block a relay."""
 
 import json
 import socket
@@ -20,22 +20,22 @@ from tests.serving.slow_clients import assert_refuses_endless_heads, open_connec
 
 pytestmark = pytest.mark.real
 
-FILES = 256
-RUN = (
+OPEN_FILES_MAX = 256
+RUN_WITH_FILE_LIMIT = (
     "import resource, runpy, sys; files = int(sys.argv.pop(1));"
     "resource.setrlimit(resource.RLIMIT_NOFILE, (files, files));"
     "sys.argv[0] = 'entrenous'; runpy.run_module('entrenous', run_name='__main__', alter_sys=True)"
 )
-HALF = (
+UNFINISHED_REQUEST = (
     b"PUT /v1/mailboxes/AAAAAAAAAAAAAAAAAAAAAA HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\n{"
 )
 
 
 @contextmanager
-def relay_with_file_limit(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
-    """Start a relay that may open that many files; yield its process id and its port."""
+def relay_with_file_limit(folder: Path, files: int = OPEN_FILES_MAX) -> Iterator[tuple[int, int]]:
+    """Start a relay that may open ``files`` files; yield its process id and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
-    program = [sys.executable, "-c", RUN, str(files), *words]
+    program = [sys.executable, "-c", RUN_WITH_FILE_LIMIT, str(files), *words]
     with start_program(program, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -44,47 +44,56 @@ def relay_with_file_limit(folder: Path, files: int = FILES) -> Iterator[tuple[in
             process.kill()
 
 
-def open_files(pid: int) -> int:
-    """Return a process's number of open files: the folder's size (Linux 6.2), or a count."""
+def open_file_count(pid: int) -> int:
+    """Return the number of files that a process has open.
+
+    Since Linux 6.2, the size of the folder ``/proc/PID/fd`` is this number; before, it is 0.
+    """
     folder = Path(f"/proc/{pid}/fd")
     return folder.stat().st_size or len(list(folder.iterdir()))
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
-def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent: bytes) -> None:
-    """A device is answered while idle clients open twice as many connections as files allowed."""
+@pytest.mark.parametrize(
+    "sent_bytes", [b"", b"GET /v1/st", UNFINISHED_REQUEST], ids=["nothing", "a head", "a body"]
+)
+def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent_bytes: bytes) -> None:
+    """The relay answers a device while other clients open twice as many connections as it may
+    open files.
+    """
     with (
         relay_with_file_limit(tmp_path) as (pid, port),
-        ExitStack() as strangers,
+        ExitStack() as clients,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as device,
     ):
-        for _ in range(2 * FILES):
-            one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), 60))
+        for _ in range(2 * OPEN_FILES_MAX):
+            connection = clients.enter_context(socket.create_connection(("127.0.0.1", port), 60))
             try:
-                one.sendall(sent)
+                connection.sendall(sent_bytes)
             except ConnectionError:
-                continue  # the relay has already closed it, to make room
+                continue  # the relay has already closed this connection
         assert device.get("/v1/status").status_code == 200
-        assert open_files(pid) < FILES * 3 // 4
+        assert open_file_count(pid) < OPEN_FILES_MAX * 3 // 4
         assert device.get("/v1/status").status_code == 200
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
-def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+@pytest.mark.parametrize("sent_bytes", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
+def test_connection_without_a_complete_request_is_closed(
+    monkeypatch: pytest.MonkeyPatch, sent_bytes: bytes
+) -> None:
     monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_WAIT_S_MAX", 0.5)
     with (
         serve_app(relay_app(memory_relay())) as url,
-        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as stranger,
+        socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as client,
     ):
-        stranger.sendall(sent)
+        client.sendall(sent_bytes)
         try:
-            received = stranger.recv(1)
+            received = client.recv(1)
         except ConnectionResetError:
             received = b""
         assert received == b""
 
 
-def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
+def test_malformed_requests_are_not_logged(tmp_path: Path) -> None:
     words = ("relay", "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-m", "entrenous", *words]
     with (
@@ -101,7 +110,7 @@ def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "tls"])
-def test_a_head_without_end_is_refused(tmp_path: Path, *, with_tls: bool) -> None:
+def test_endless_request_head_is_refused(tmp_path: Path, *, with_tls: bool) -> None:
     pair = write_certificate_files(tmp_path) if with_tls else None
     server_certificate = TlsCertificate(pair.cert, pair.key) if pair else None
     with serve_app(relay_app(memory_relay()), server_certificate) as url:

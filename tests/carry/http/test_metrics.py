@@ -36,7 +36,7 @@ def metrics() -> RelayMetrics:
 
 @pytest.fixture
 def message(relay: Relay, metrics: RelayMetrics) -> SampleMessage:
-    """Make one request of each kind: a mailbox, a blob, a letter, an opening, a wrong token."""
+    """Return a message that was sent and opened once; one request had a wrong token."""
     message, courier = (
         SampleMessage(),
         memory_courier({URL: relay_app(relay, metrics.count_response)}),
@@ -52,11 +52,11 @@ def message(relay: Relay, metrics: RelayMetrics) -> SampleMessage:
 
 
 def scrape(app: Starlette) -> str:
-    async def scrape() -> httpx.Response:
+    async def request_metrics() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
             return await web.get("/metrics")
 
-    answer = asyncio.run(scrape())
+    answer = asyncio.run(request_metrics())
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     return answer.text
@@ -80,7 +80,7 @@ def test_metrics_count_answers_and_stored_rows(relay: Relay, metrics: RelayMetri
 
 
 def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMetrics) -> None:
-    """From it, a monitor with its own clock can see that a relay distrusts its clock."""
+    """An old time shows a monitor that the relay distrusts its clock and does not sweep."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scrape(metrics_app(metrics, relay)))
     assert swept is not None
@@ -108,14 +108,14 @@ def test_metrics_identify_nobody(
 
 @pytest.mark.usefixtures("message")
 def test_stored_rows_are_counted_once_a_minute(relay: Relay, metrics: RelayMetrics) -> None:
-    async def twice() -> tuple[bytes, bytes]:
+    async def scrape_twice() -> tuple[bytes, bytes]:
         first = await metrics.prometheus_text(relay)
         courier = memory_courier({URL: relay_app(relay)})
         other = SampleMessage()
         courier.create_mailbox(URL, MailboxId(b"N" * 16), other.owner)
         return first, await metrics.prometheus_text(relay)
 
-    first, second = asyncio.run(twice())
+    first, second = asyncio.run(scrape_twice())
     assert b"entrenous_mailboxes 1.0" in first
     assert b"entrenous_mailboxes 1.0" in second
 

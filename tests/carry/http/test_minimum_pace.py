@@ -21,33 +21,33 @@ from tests.deterministic import SeededRandomSource
 from tests.in_memory.courier import memory_courier
 
 
-async def bytes_passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
-    """Return how many bytes pass if each piece takes so long to arrive and to be stored."""
+async def count_passed_bytes(sizes: Sequence[int], arrival_s: float, storage_s: float) -> int:
+    """Count the bytes that pass if each piece takes so many seconds to arrive and to be stored."""
     clock, total = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
         for size in sizes:
-            clock[0] += each_s
+            clock[0] += arrival_s
             yield bytes(size)
 
     async for chunk in yield_while_fast_enough(pieces(), lambda: clock[0]):
-        clock[0] += stored_s
+        clock[0] += storage_s
         total += len(chunk)
     return total
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
-def test_upload_at_minimum_pace_continues_however_slow_the_store() -> None:
+def test_slow_store_does_not_end_an_upload_at_minimum_pace() -> None:
     half = TRANSFER_BYTES_MIN_PER_INTERVAL // 2
-    assert asyncio.run(bytes_passed([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half
-    assert asyncio.run(bytes_passed([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
+    assert asyncio.run(count_passed_bytes([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half
+    assert asyncio.run(count_passed_bytes([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
     assert (
-        asyncio.run(bytes_passed([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
+        asyncio.run(count_passed_bytes([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
     )  # a small blob that arrives within one interval
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_bytes_do_not_allow_a_later_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -56,12 +56,12 @@ def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyP
             await asyncio.sleep(0.001)
             yield b"x"
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         async for _ in yield_while_fast_enough(pieces()):
             pass
 
     with pytest.raises(ClientDisconnect):
-        asyncio.run(asyncio.wait_for(story(), 20))
+        asyncio.run(asyncio.wait_for(run_scenario(), 20))
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -77,12 +77,12 @@ def test_stalled_uploads_free_their_bucket_slots() -> None:
         courier.register_token(URL, message.mailbox, message.owner, message.send_token())
     app = relay_app(replace(relay, blobs=S3Blobs(MemoryStore())))
 
-    async def story() -> None:
-        begun, go_on = asyncio.Semaphore(0), asyncio.Event()
+    async def run_scenario() -> None:
+        upload_started, go_on = asyncio.Semaphore(0), asyncio.Event()
 
-        async def slow() -> AsyncIterator[bytes]:
+        async def slow_chunks() -> AsyncIterator[bytes]:
             yield slow_post.blob[:1]
-            begun.release()
+            upload_started.release()
             await go_on.wait()
             yield slow_post.blob[1:]
 
@@ -92,15 +92,16 @@ def test_stalled_uploads_free_their_bucket_slots() -> None:
             return (await web.put(blob_path(message), content=content, headers=length)).status_code
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
-            some = [
-                asyncio.create_task(put(slow_post, slow())) for _ in range(UPLOADS_PER_OWNER_MAX)
+            uploads = [
+                asyncio.create_task(put(slow_post, slow_chunks()))
+                for _ in range(UPLOADS_PER_OWNER_MAX)
             ]
-            for _ in some:
-                await begun.acquire()
+            for _ in uploads:
+                await upload_started.acquire()
             assert await put(slow_post, slow_post.blob) == 429
             assert await put(other, other.blob) == 201
             go_on.set()
-            assert await asyncio.gather(*some) == [201] * UPLOADS_PER_OWNER_MAX
+            assert await asyncio.gather(*uploads) == [201] * UPLOADS_PER_OWNER_MAX
             assert await put(slow_post, slow_post.blob) == 201
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())

@@ -1,4 +1,4 @@
-"""A relay in its own process: killed, stopped, out of disk space, behind TLS."""
+"""A relay in a process of its own: killed, stopped, out of disk space, or not a relay at all."""
 
 import signal
 import ssl
@@ -25,7 +25,7 @@ from tests.ready import start_program
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-RUN = """
+RELAY_PROGRAM = """
 import sys
 from pathlib import Path
 from entrenous.carry.store.file_blobs import FileBlobs
@@ -46,8 +46,8 @@ print("closed", flush=True)
 
 @contextmanager
 def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start a relay and return its process and URL; kill it at the end if it still runs."""
-    command = [sys.executable, "-c", RUN, str(folder)]
+    """Start a relay; yield its process and URL, and kill the process at the end."""
+    command = [sys.executable, "-c", RELAY_PROGRAM, str(folder)]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -58,7 +58,7 @@ def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @dataclass
 class Sender:
-    """Posts letters in sequence, and remembers which were acknowledged."""
+    """A client that posts envelopes until the relay is gone, and records the acknowledged ones."""
 
     url: str
     message: SampleMessage
@@ -69,16 +69,18 @@ class Sender:
         with new_relay_client() as web:
             courier = HttpCourier(web)
             while not self.unanswered:
-                letter = self.post.new_envelope()
+                envelope = self.message.new_envelope()
                 try:
-                    courier.post(self.url, self.message.token, letter)
+                    courier.post(self.url, self.message.token, envelope)
                 except RelayUnreachable:
-                    self.unanswered.append(letter)
+                    self.unanswered.append(envelope)
                 else:
-                    self.acknowledged.append(letter)
+                    self.acknowledged.append(envelope)
 
 
-def all_waiting(courier: HttpCourier, url: str, message: SampleMessage) -> list[WaitingEnvelope]:
+def all_waiting_envelopes(
+    courier: HttpCourier, url: str, message: SampleMessage
+) -> list[WaitingEnvelope]:
     found: list[WaitingEnvelope] = []
     while page := courier.waiting_envelopes(
         url, message.mailbox, message.owner, found[-1].sequence if found else 0
@@ -87,48 +89,49 @@ def all_waiting(courier: HttpCourier, url: str, message: SampleMessage) -> list[
     return found
 
 
-def soon() -> datetime:
+def in_three_days() -> datetime:
     return datetime.now(UTC) + timedelta(days=3)
 
 
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """After three kills with four senders, every acknowledged letter is there exactly once."""
-    message = SampleMessage(until=soon(), sealed=SeededRandomSource().token(4096))
+    """After three kills with four senders each, every acknowledged envelope is there only once."""
+    message = SampleMessage(until=in_three_days(), sealed=SeededRandomSource().token(4096))
     senders: list[Sender] = []
-    for round_ in range(3):
+    for round_number in range(3):
         with relay_process(tmp_path) as (process, url), new_relay_client() as web:
             courier = HttpCourier(web)
             courier.create_mailbox(url, message.mailbox, message.owner)
             courier.register_token(url, message.mailbox, message.owner, message.send_token())
             own_senders = [
-                Sender(url, with_ids_from(message, 4 * round_ + number)) for number in range(4)
+                Sender(url, message_for_sender(message, 4 * round_number + number))
+                for number in range(4)
             ]
             threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
                 thread.start()
-            time.sleep(0.2 + 0.13 * round_)  # a mailbox holds 2,000 letters
+            time.sleep(0.2 + 0.13 * round_number)  # a mailbox holds 2,000 messages
             process.send_signal(signal.SIGKILL)
             for thread in threads:
                 thread.join()
             senders += own_senders
     with relay_process(tmp_path) as (_, url), new_relay_client() as web:
         courier = HttpCourier(web)
-        found = [one.id for one in all_waiting(courier, url, message)]
-        acknowledged = [letter.id for sender in senders for letter in sender.acknowledged]
+        found = [one.id for one in all_waiting_envelopes(courier, url, message)]
+        acknowledged = [envelope.id for sender in senders for envelope in sender.acknowledged]
         assert len(acknowledged) > 30
         assert set(acknowledged) <= set(found)
         assert len(found) == len(set(found))
-        resumed = [letter for sender in senders for letter in sender.unanswered]
-        for letter in resumed:
-            courier.post(url, message.token, letter)
-        again = [one.id for one in all_waiting(courier, url, message)]
-        assert set(again) == set(acknowledged) | {letter.id for letter in resumed}
+        resumed = [envelope for sender in senders for envelope in sender.unanswered]
+        for envelope in resumed:
+            courier.post(url, message.token, envelope)
+        again = [one.id for one in all_waiting_envelopes(courier, url, message)]
+        assert set(again) == set(acknowledged) | {envelope.id for envelope in resumed}
         assert len(again) == len(set(again))
 
 
-def with_ids_from(message: SampleMessage, sender: int) -> SampleMessage:
-    """Return the same mailbox and token with other ids."""
+def message_for_sender(message: SampleMessage, sender: int) -> SampleMessage:
+    """Return a message for the same mailbox, with the same token and with other ids."""
     own_post = SampleMessage(until=message.until, sealed=message.sealed)
     own_post.mailbox, own_post.token = message.mailbox, message.token
     own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender + 1))
@@ -145,7 +148,7 @@ def test_relay_stops_cleanly(tmp_path: Path) -> None:
     assert not (tmp_path / "mail.db-wal").exists()
 
 
-def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> None:
+def test_relay_with_a_full_disk_refuses_messages_and_still_deletes(tmp_path: Path) -> None:
     message = SampleMessage(sealed=bytes(100_000))
     with (
         disk_relay(tmp_path, SettableClock(), bytes_max=700_000) as relay,
@@ -155,26 +158,26 @@ def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> 
         courier = HttpCourier(web)
         courier.create_mailbox(url, message.mailbox, message.owner)
         courier.register_token(url, message.mailbox, message.owner, message.send_token())
-        letters = [message.new_envelope() for _ in range(8)]
+        envelopes = [message.new_envelope() for _ in range(8)]
         with pytest.raises(DiskFull) as full:
-            post_all(courier, url, message, letters)
+            post_envelopes(courier, url, message, envelopes)
         assert isinstance(full.value, RelayFull)
-        kept = all_waiting(courier, url, message)
-        assert [one.id for one in kept] == [letter.id for letter in letters[: len(kept)]]
+        kept = all_waiting_envelopes(courier, url, message)
+        assert [one.id for one in kept] == [envelope.id for envelope in envelopes[: len(kept)]]
         courier.acknowledge(url, message.mailbox, message.owner, kept[0].id)
-        courier.post(url, message.token, letters[len(kept)])
+        courier.post(url, message.token, envelopes[len(kept)])
 
 
-def post_all(
-    courier: HttpCourier, url: str, message: SampleMessage, letters: list[Envelope]
+def post_envelopes(
+    courier: HttpCourier, url: str, message: SampleMessage, envelopes: list[Envelope]
 ) -> None:
-    for letter in letters:
-        courier.post(url, message.token, letter)
+    for envelope in envelopes:
+        courier.post(url, message.token, envelope)
 
 
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     """The server answers 200 to everything, as sign-in pages do."""
-    script = "import http.server as h\n" + NO_RELAY
+    script = "import http.server as h\n" + SIGN_IN_PAGE_PROGRAM
     with start_program(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
@@ -185,7 +188,7 @@ def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
         process.kill()
 
 
-NO_RELAY = """
+SIGN_IN_PAGE_PROGRAM = """
 class Page(h.BaseHTTPRequestHandler):
     def do_PUT(self):
         self.rfile.read(int(self.headers['content-length']))
@@ -197,7 +200,7 @@ server.serve_forever()
 
 
 @pytest.mark.threat("hostile-network")
-def test_an_old_tls_is_not_spoken() -> None:
+def test_client_requires_tls_1_3_and_a_valid_certificate() -> None:
     with new_relay_client() as web:
         transport = web._transport._make(httpx.URL("https://relay.example"))  # type: ignore[attr-defined]
         context = transport._pool._ssl_context
@@ -207,7 +210,7 @@ def test_an_old_tls_is_not_spoken() -> None:
 
 
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
-    """Ten megabytes up and down; they are not in the database, and gone once finished."""
+    """The blob of ten megabytes is stored outside the database and deleted after it was opened."""
     message = SampleMessage()
     message.blob = SeededRandomSource().token(10_000_000)
     with (

@@ -51,9 +51,11 @@ def bearer_header(token: object) -> dict[str, str]:
 
 
 def test_first_request_is_201_and_repeat_is_200(web: httpx.Client, message: SampleMessage) -> None:
-    letter = message.new_envelope()
-    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(letter.id)}"
-    body = write_envelope(letter)
+    envelope = message.new_envelope()
+    url = (
+        f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(envelope.id)}"
+    )
+    body = write_envelope(envelope)
     codes = [
         web.put(url, content=body, headers=bearer_header(message.token)).status_code
         for _ in range(3)
@@ -96,10 +98,10 @@ def test_request_without_token_is_401(
 
 
 @pytest.mark.threat("preview-bot")
-def test_previews_and_status_requests_count_no_view(
+def test_get_and_head_requests_do_not_count_as_openings(
     web: httpx.Client, courier: HttpCourier, message: SampleMessage
 ) -> None:
-    """A preview bot, a HEAD, a GET of everything with every token: the counter stays at zero."""
+    """Requests like those of a preview bot have no effect, even with the message's tokens."""
     for token in (message.open, message.fetch, message.owner):
         for path in (
             f"shares/{to_base64url(message.id)}/open",
@@ -170,7 +172,7 @@ def test_head_request_returns_the_length_without_reading(
 
 
 def test_body_is_not_read_beyond_its_limit(relay: Relay) -> None:
-    """An endless body is refused after a few pieces."""
+    """A body without end is refused after five chunks of 1,000 bytes."""
     pieces = 0
 
     async def receive() -> dict[str, object]:
@@ -197,7 +199,7 @@ def test_body_is_not_read_beyond_its_limit(relay: Relay) -> None:
     assert pieces == 5
 
 
-BODIES = [
+MALFORMED_MAILBOX_BODIES = [
     b"",
     b"null",
     b"[]",
@@ -214,7 +216,7 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("body", MALFORMED_MAILBOX_BODIES)
 def test_malformed_mailbox_body_is_400(web: httpx.Client, body: bytes) -> None:
     answer = web.put(f"{URL}/v1/mailboxes/{to_base64url(bytes(16))}", content=body)
     assert answer.status_code == 400
@@ -225,7 +227,7 @@ def test_malformed_mailbox_body_is_400(web: httpx.Client, body: bytes) -> None:
     "path",
     ["AA", to_base64url(bytes(15)), to_base64url(bytes(17)), "A" * 21 + "B", "é", "A" * 22 + "="],
 )
-def test_an_id_has_one_spelling(web: httpx.Client, path: str) -> None:
+def test_malformed_id_in_a_path_is_400(web: httpx.Client, path: str) -> None:
     body = msgspec.json.encode({"owner_lock": to_base64url(bytes(32)), "close_lock": None})
     assert web.put(f"{URL}/v1/mailboxes/{path}", content=body).status_code == 400
 
@@ -291,9 +293,11 @@ def test_full_mailbox_is_429_with_retry_after(
     web: httpx.Client, message: SampleMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.send_tokens.LETTERS_WAITING_MAX", 1)
-    letter = message.new_envelope()
-    url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(letter.id)}"
-    answer = web.put(url, content=write_envelope(letter), headers=bearer_header(message.token))
+    envelope = message.new_envelope()
+    url = (
+        f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(envelope.id)}"
+    )
+    answer = web.put(url, content=write_envelope(envelope), headers=bearer_header(message.token))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "3600")
     assert answer.json()["type"] == "urn:entrenous:refused:mailbox-full"
 
@@ -302,7 +306,9 @@ def test_full_mailbox_is_429_with_retry_after(
 @pytest.mark.parametrize(
     ("version", "status"), [("2", 200), ("0", 409), ("1", 409), ("3", 409), ("x", 409)]
 )
-def test_another_protocol_is_turned_away(web: httpx.Client, version: str, status: int) -> None:
+def test_unsupported_protocol_version_is_refused(
+    web: httpx.Client, version: str, status: int
+) -> None:
     answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
     assert answer.status_code == status
     assert answer.headers["entrenous-protocol"] == "2"
@@ -321,7 +327,7 @@ def test_request_without_protocol_header_may_only_read_the_status(
 
 
 def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
-    """Also if only a slash is wrong: a request with a token is never redirected."""
+    """A path with a superfluous slash is unknown, too, and is not redirected."""
     box = f"/v1/mailboxes/{to_base64url(bytes(16))}"
     no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
     for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):
@@ -331,7 +337,7 @@ def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
 
 
 @pytest.mark.threat("account-takeover")
-def test_logs_hold_an_event_a_status_and_a_size(
+def test_log_contains_events_and_statuses_but_no_ids(
     courier: HttpCourier, message: SampleMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "entrenous")
@@ -353,10 +359,10 @@ def test_logs_hold_an_event_a_status_and_a_size(
 def test_a_bug_is_500_and_logged_without_values(
     relay: Relay, web: httpx.Client, message: SampleMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def break_down(_: object) -> None:
+    def raise_runtime_error(_: object) -> None:
         raise RuntimeError("secret value 4711")
 
-    relay.mail.read = break_down  # type: ignore[method-assign, assignment]
+    relay.mail.read = raise_runtime_error  # type: ignore[method-assign, assignment]
     answer = web.get(
         f"{URL}/v1/blobs/{to_base64url(message.blob_id)}", headers=bearer_header(message.fetch)
     )
@@ -364,12 +370,12 @@ def test_a_bug_is_500_and_logged_without_values(
     assert answer.json()["type"] == "urn:entrenous:bug:entrenous-error"
     assert "4711" not in answer.text + caplog.text
     assert "bug in get_blob: RuntimeError at" in caplog.text
-    assert "break_down" in caplog.text
+    assert "raise_runtime_error" in caplog.text
 
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
-    """Once a minute, with the number of days only; a failed sweep is another event."""
+    """The warning contains only the number of days."""
     run_sync(expire_due(relay))
     relay.clock.advance(days=400)  # type: ignore[attr-defined]
     with serve_app(relay_app(relay)):  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ from tests.in_memory.courier import memory_courier, run_sync
 def limited_relay(
     limits: RelayLimits, message: SampleMessage, blobs: MemoryBlobs | None = None
 ) -> Relay:
-    """Return a relay with these limits, on which Ana created a mailbox before they were set."""
+    """Return a relay with these limits, and with a mailbox that was created before they applied."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
     courier.create_mailbox(URL, message.mailbox, message.owner)
@@ -32,7 +32,7 @@ def limited_relay(
     return replace(relay, limits=limits, blobs=relay.blobs if blobs is None else blobs)
 
 
-def client_of(relay: Relay) -> httpx.Client:
+def client_for(relay: Relay) -> httpx.Client:
     client = memory_courier({URL: relay_app(relay)})._client
     client.headers["Entrenous-Protocol"] = "2"
     return client
@@ -42,7 +42,7 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
     message = SampleMessage()
     relay = limited_relay(RelayLimits(mailbox_open=False), message)
     body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
-    new = client_of(relay).put(
+    new = client_for(relay).put(
         f"{URL}/v1/mailboxes/{to_base64url(MailboxId(b'N' * 16))}", json=body
     )
     assert new.status_code == 409
@@ -82,10 +82,10 @@ class NearlyFullBlobs(MemoryBlobs):
         return 10_000
 
 
-def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
+def test_nearly_full_disk_refuses_blobs_with_507_and_accepts_messages() -> None:
     message = SampleMessage()
     relay = limited_relay(RelayLimits(free_bytes_min=9000), message, NearlyFullBlobs())
-    answer = client_of(relay).put(
+    answer = client_for(relay).put(
         URL + blob_path(message), content=message.blob, headers=upload_headers(message)
     )
     assert (answer.status_code, answer.headers["retry-after"]) == (507, "600")
@@ -94,17 +94,17 @@ def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_concurrent_uploads_of_one_token_are_limited() -> None:
-    """The second upload has to wait while the first one streams, and passes afterwards."""
+    """A second upload is refused while the first one is running, and accepted afterwards."""
     message, second = SampleMessage(), SampleMessage()
     second.blob_id = BlobId(bytes(16))
     app = relay_app(limited_relay(RelayLimits(coming_bytes=9999), message))
 
-    async def story() -> list[int]:
-        begun, go_on = asyncio.Event(), asyncio.Event()
+    async def run_scenario() -> list[int]:
+        upload_started, go_on = asyncio.Event(), asyncio.Event()
 
-        async def slow() -> AsyncIterator[bytes]:
+        async def slow_chunks() -> AsyncIterator[bytes]:
             yield message.blob[:1]
-            begun.set()
+            upload_started.set()
             await go_on.wait()
             yield message.blob[1:]
 
@@ -113,10 +113,12 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
             length = {"Content-Length": "5000"}
             first = asyncio.create_task(
                 web.put(
-                    blob_path(message), content=slow(), headers=upload_headers(message, **length)
+                    blob_path(message),
+                    content=slow_chunks(),
+                    headers=upload_headers(message, **length),
                 )
             )
-            await begun.wait()
+            await upload_started.wait()
             meanwhile = await web.put(
                 blob_path(second), content=second.blob, headers=upload_headers(second)
             )
@@ -128,14 +130,14 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
             assert meanwhile.headers["retry-after"] == "60"
             return [meanwhile.status_code, whole.status_code, after.status_code]
 
-    assert asyncio.run(story()) == [429, 201, 201]
+    assert asyncio.run(run_scenario()) == [429, 201, 201]
 
 
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize(("version", "status"), [("1", 409), ("2", 200), ("3", 409)])
-def test_older_than_the_floor_is_turned_away_with_the_way_out(version: str, status: int) -> None:
+def test_unsupported_protocol_error_says_how_to_update(version: str, status: int) -> None:
     relay = limited_relay(RelayLimits(floor=2), SampleMessage())
-    answer = client_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
+    answer = client_for(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
     assert answer.status_code == status
     if status != 200:
         assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(version)}
@@ -147,30 +149,32 @@ def test_older_than_the_floor_is_turned_away_with_the_way_out(version: str, stat
 def test_stalled_upload_ends_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, wait_s: float
 ) -> None:
-    """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
+    """A client that sends almost nothing must not occupy memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
     message = SampleMessage()
     app = relay_app(limited_relay(RelayLimits(), message))
 
-    async def stalls() -> AsyncIterator[bytes]:
+    async def stalling_chunks() -> AsyncIterator[bytes]:
         yield message.blob[:1000]
         for at in range(1000, 5000):
             await asyncio.sleep(wait_s)
             yield message.blob[at : at + 1]
 
-    async def story() -> tuple[int, int]:
+    async def run_scenario() -> tuple[int, int]:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
             whole_length = upload_headers(message, **{"Content-Length": "5000"})
-            stalled = await web.put(blob_path(message), content=stalls(), headers=whole_length)
+            stalled = await web.put(
+                blob_path(message), content=stalling_chunks(), headers=whole_length
+            )
             rest = upload_headers(message, **{"Entrenous-Offset": "1000"})
             whole = await web.put(blob_path(message), content=message.blob[1000:], headers=rest)
         return stalled.status_code, whole.status_code
 
-    assert asyncio.run(story()) == (408, 201)
+    assert asyncio.run(run_scenario()) == (408, 201)
 
 
-LARGE = [
+LARGE_BODY_ROUTES = [
     ("PUT", "/v1/mailboxes/{}/card"),
     ("PUT", "/v1/mailboxes/{}/prekeys/" + to_base64url(bytes(16))),
     ("POST", "/v1/mailboxes/{}/tokens"),
@@ -178,7 +182,7 @@ LARGE = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), LARGE)
+@pytest.mark.parametrize(("method", "path"), LARGE_BODY_ROUTES)
 @pytest.mark.parametrize("length", ["4097", "90000", ""])
 def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, length: str) -> None:
     message, responses = SampleMessage(), list[MutableMapping[str, Any]]()
@@ -205,37 +209,37 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
     assert responses[0]["status"] == 401
 
 
-def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
-    """The first post of the letter may have used the token up."""
+def test_repeated_post_of_a_large_message_needs_no_valid_token() -> None:
+    """The first post of the message may have used up the token."""
     message = SampleMessage(sealed=b"s" * 90_000)
     courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(), message))})
-    letter = message.new_envelope()
-    courier.post(URL, message.token, letter)
-    courier.post(URL, message.other, letter)
+    envelope = message.new_envelope()
+    courier.post(URL, message.token, envelope)
+    courier.post(URL, message.other, envelope)
     with pytest.raises(WrongToken):
         courier.post(URL, message.other, message.new_envelope())
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
-@pytest.mark.parametrize(("method", "path"), LARGE)
+@pytest.mark.parametrize(("method", "path"), LARGE_BODY_ROUTES)
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.request_handling._BODY_S_MAX", 0.2)
     message = SampleMessage()
     app = relay_app(limited_relay(RelayLimits(), message))
 
-    async def drips() -> AsyncIterator[bytes]:
+    async def endless_slow_chunks() -> AsyncIterator[bytes]:
         while True:
             yield b" "
             await asyncio.sleep(0.01)
 
-    async def story() -> httpx.Response:
+    async def run_scenario() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
             token = message.token if "envelopes" in path else message.owner
             headers = {**bearer_header(token), "Entrenous-Protocol": "2"}
             where = path.format(to_base64url(message.mailbox))
-            return await web.request(method, where, content=drips(), headers=headers)
+            return await web.request(method, where, content=endless_slow_chunks(), headers=headers)
 
-    response = asyncio.run(asyncio.wait_for(story(), 20))
+    response = asyncio.run(asyncio.wait_for(run_scenario(), 20))
     assert (response.status_code, response.headers["connection"]) == (408, "close")
     assert response.json() == {"type": "about:blank", "title": "Request Timeout", "status": 408}

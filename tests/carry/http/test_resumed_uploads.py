@@ -1,4 +1,4 @@
-"""Resuming uploads over HTTP, also after the relay was killed."""
+"""Uploads over HTTP are resumed, even after the relay was killed."""
 
 import http.client
 import json
@@ -77,7 +77,7 @@ def test_resumed_upload_sends_the_rest_and_an_offset_header(
     first = web.put(
         url, content=message.blob, headers=upload_headers(message, **{"Entrenous-Offset": "1"})
     )
-    assert first.status_code == 409  # the relay has no part of it
+    assert first.status_code == 409  # the relay has no part of this blob
     assert first.json()["type"] == "urn:entrenous:refused:wrong-offset"
     assert web.put(url, content=message.blob, headers=upload_headers(message)).status_code == 201
     rest = upload_headers(message, **{"Entrenous-Offset": "4000"})
@@ -91,12 +91,12 @@ def test_resumed_upload_may_have_an_empty_rest(
 ) -> None:
     """The relay was killed after it had received all bytes and before it answered."""
 
-    async def all_of_it() -> AsyncIterator[bytes]:
+    async def whole_blob_then_error() -> AsyncIterator[bytes]:
         yield message.blob
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        run_sync(upload_blob(message.blob_deposit(), message.token, all_of_it(), relay))
+        run_sync(upload_blob(message.blob_deposit(), message.token, whole_blob_then_error(), relay))
     url = URL + blob_path(message)
     assert read_upload_progress(web.get(url, headers=bearer_header(message.withdraw)).content) == (
         5000,
@@ -151,8 +151,8 @@ def send_request(
     return answer.status, content
 
 
-def send_half(address: str, message: SampleMessage, half: int) -> None:
-    """Begin an upload, and disconnect after ``half`` bytes."""
+def send_partial_upload(address: str, message: SampleMessage, size: int) -> None:
+    """Begin an upload, and disconnect after ``size`` bytes."""
     host, _, port = address.partition(":")
     head = upload_headers(message, **{"Content-Length": str(len(message.blob)), "Host": address})
     lines = [
@@ -160,15 +160,15 @@ def send_half(address: str, message: SampleMessage, half: int) -> None:
         *(f"{name}: {value}" for name, value in head.items()),
     ]
     with socket.create_connection((host, int(port)), 60) as line:
-        line.sendall("\r\n".join([*lines, "", ""]).encode() + message.blob[:half])
+        line.sendall("\r\n".join([*lines, "", ""]).encode() + message.blob[:size])
 
 
-def uploaded_bytes(address: str, message: SampleMessage) -> int:
+def uploaded_byte_count(address: str, message: SampleMessage) -> int:
     status, body = send_request(address, "GET", blob_path(message), bearer_header(message.withdraw))
     return read_upload_progress(body)[0] if status == 200 else 0
 
 
-def large_post(size: int) -> SampleMessage:
+def message_with_large_blob(size: int) -> SampleMessage:
     message = SampleMessage(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
     message.blob = SeededRandomSource().token(MB) * (size // MB)
     return message
@@ -185,20 +185,20 @@ def create_mailbox_with_token(address: str, message: SampleMessage) -> None:
 
 
 @pytest.mark.real
-def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
-    """After SIGKILL at 50 %, at most 52 % of the blob are sent again."""
-    message = large_post(64 * MB)
+def test_upload_resumes_after_the_relay_was_killed(tmp_path: Path) -> None:
+    """After SIGKILL at half of the upload, at most 52 % of the blob has to be sent."""
+    message = message_with_large_blob(64 * MB)
     half = len(message.blob) // 2
     with running_relay(tmp_path) as (process, address):
         create_mailbox_with_token(address, message)
-        send_half(address, message, half)
+        send_partial_upload(address, message, half)
         deadline = time.monotonic() + 60
-        while uploaded_bytes(address, message) < half and time.monotonic() < deadline:
+        while uploaded_byte_count(address, message) < half and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
     with running_relay(tmp_path) as (_, address):
-        uploaded = uploaded_bytes(address, message)
+        uploaded = uploaded_byte_count(address, message)
         rest = message.blob[uploaded:]
         assert len(rest) <= 0.52 * len(message.blob)
         headers = upload_headers(message, **{"Entrenous-Offset": str(uploaded)})
@@ -214,8 +214,8 @@ def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_a_relay_stays_small_while_a_large_blob_passes(tmp_path: Path) -> None:
-    message = large_post(256 * MB)
+def test_relay_needs_little_memory_for_a_large_blob(tmp_path: Path) -> None:
+    message = message_with_large_blob(256 * MB)
     with running_relay(tmp_path, fresh_process=True) as (process, address):
         create_mailbox_with_token(address, message)
         assert (

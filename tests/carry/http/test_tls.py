@@ -1,4 +1,4 @@
-"""A relay's own certificate, and the real nginx in front of one: TLS 1.3 only."""
+"""A relay speaks only TLS 1.3, with its own certificate or behind a real nginx."""
 
 import json
 import os
@@ -25,9 +25,9 @@ from tests.ready import run_program, start_program
 from tests.real.stage import wait_until
 from tests.serving.certificates import (
     CertificateFiles,
-    write_certificate_files,
-    renew_certificate,
     negotiated_tls_version,
+    renew_certificate,
+    write_certificate_files,
 )
 from tests.serving.slow_clients import open_connection
 
@@ -53,14 +53,14 @@ def running_relay(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[by
 
 
 @contextmanager
-def courier_to(pair: CertificateFiles) -> Iterator[HttpCourier]:
+def courier_trusting(certificate: CertificateFiles) -> Iterator[HttpCourier]:
     """Yield a courier that trusts only this certificate."""
-    with new_relay_client(pair.cert) as web:
+    with new_relay_client(certificate.cert) as web:
         yield HttpCourier(web)
 
 
 def exchange_message(courier: HttpCourier, url: str) -> None:
-    """Make one request of each kind: a mailbox, a blob of 3 MB, a letter, an opening."""
+    """Create a mailbox, send a message with a blob of 3 MB to it, and open the message."""
     message = SampleMessage(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
     message.blob = SeededRandomSource().token(3_000_000)
     courier.create_mailbox(url, message.mailbox, message.owner)
@@ -75,36 +75,36 @@ def exchange_message(courier: HttpCourier, url: str) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_relay_serves_tls_with_its_own_certificate(tmp_path: Path) -> None:
-    pair = write_certificate_files(tmp_path)
+    certificate = write_certificate_files(tmp_path)
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         assert url.startswith("https://")
-        with courier_to(pair) as courier:
+        with courier_trusting(certificate) as courier:
             exchange_message(courier, url)
-        assert negotiated_tls_version(url, pair) == "TLSv1.3"
+        assert negotiated_tls_version(url, certificate) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
-            negotiated_tls_version(url, pair, ssl.TLSVersion.TLSv1_2)
+            negotiated_tls_version(url, certificate, ssl.TLSVersion.TLSv1_2)
         renew_certificate(tmp_path, process.pid, url)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     _assert_no_addresses_logged(tmp_path / "log")
 
 
-def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) -> None:
-    pair = write_certificate_files(tmp_path)
-    old = (pair.cert.read_bytes(), pair.key.read_bytes())
+def test_incomplete_renewal_keeps_the_old_certificate(tmp_path: Path) -> None:
+    certificate = write_certificate_files(tmp_path)
+    old = (certificate.cert.read_bytes(), certificate.key.read_bytes())
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         write_certificate_files(tmp_path)
-        pair.key.write_bytes(old[1])  # the new certificate, and the key of the old one
+        certificate.key.write_bytes(old[1])  # the new certificate, and the key of the old one
         process.send_signal(signal.SIGHUP)
         log = tmp_path / "log"
         assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
-        pair.cert.write_bytes(old[0])  # which this client trusts
-        assert negotiated_tls_version(url, pair) == "TLSv1.3"
+        certificate.cert.write_bytes(old[0])  # which this client trusts
+        assert negotiated_tls_version(url, certificate) == "TLSv1.3"
         renew_certificate(tmp_path, process.pid, url)
     assert str(tmp_path) not in log.read_text()
 
 
-def test_sighup_without_a_certificate_does_not_stop_a_service(tmp_path: Path) -> None:
+def test_sighup_does_not_stop_a_relay_without_a_certificate(tmp_path: Path) -> None:
     with running_relay(tmp_path, "") as (process, url), new_relay_client() as web:
         process.send_signal(signal.SIGHUP)
         assert web.get(f"{url}/v1/status").status_code == 200
@@ -142,11 +142,11 @@ def test_client_sends_nothing_to_an_unauthenticated_relay(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("content", [b"", b"no certificates", None])
 def test_ca_file_without_certificates_is_reported(tmp_path: Path, content: bytes | None) -> None:
-    file = tmp_path / "ca.pem"
+    ca_file = tmp_path / "ca.pem"
     if content is not None:
-        file.write_bytes(content)
+        ca_file.write_bytes(content)
     with pytest.raises(BadSetting, match="ENTRENOUS_RELAY_CA"):
-        new_relay_client(file)
+        new_relay_client(ca_file)
 
 
 def _assert_no_addresses_logged(log: Path) -> None:
@@ -171,45 +171,47 @@ def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path)
 
 @pytest.mark.threat("hostile-network")
 @needs_nginx
-def test_behind_the_real_nginx(tmp_path: Path) -> None:
-    pair = write_certificate_files(tmp_path)
+def test_relay_behind_nginx_speaks_only_tls_1_3(tmp_path: Path) -> None:
+    certificate = write_certificate_files(tmp_path)
     with (
         running_relay(tmp_path, "behind_proxy = true") as (_, plain),
-        run_nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain)) as url,
-        courier_to(pair) as courier,
+        run_nginx(tmp_path, "nginx.conf", certificate, _nginx_replacements(plain)) as url,
+        courier_trusting(certificate) as courier,
     ):
         exchange_message(courier, url)
-        assert negotiated_tls_version(url, pair) == "TLSv1.3"
+        assert negotiated_tls_version(url, certificate) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
-            negotiated_tls_version(url, pair, ssl.TLSVersion.TLSv1_2)
+            negotiated_tls_version(url, certificate, ssl.TLSVersion.TLSv1_2)
         _assert_mailbox_creation_is_limited(courier, url)
     _assert_no_addresses_logged(tmp_path / "log")
 
 
 @pytest.mark.threat("relay-starved")
 @needs_nginx
-def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
-    """Four requests from different addresses of one IPv6 network may wait, but no fifth. Other
-    networks and short requests are answered. nginx's real_ip module simulates the addresses.
+def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
+    """Four requests from one IPv6 network may wait, and a fifth is refused. Other networks and
+    short requests are answered. nginx's real_ip module simulates the addresses.
     """
-    pair, message = write_certificate_files(tmp_path), SampleMessage()
-    many = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
-    few = {"limit_conn entrenous_wakes 192": "limit_conn entrenous_wakes 4"}
-    few["client_header_timeout"] = f"{many}client_header_timeout"
+    certificate, message = write_certificate_files(tmp_path), SampleMessage()
+    trust_test_addresses = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
+    replacements = {"limit_conn entrenous_wakes 192": "limit_conn entrenous_wakes 4"}
+    replacements["client_header_timeout"] = f"{trust_test_addresses}client_header_timeout"
     with (
         running_relay(tmp_path, "behind_proxy = true") as (_, plain),
-        run_nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain) | few) as url,
-        courier_to(pair) as courier,
+        run_nginx(
+            tmp_path, "nginx.conf", certificate, _nginx_replacements(plain) | replacements
+        ) as url,
+        courier_trusting(certificate) as courier,
         ExitStack() as waiting,
     ):
         courier.create_mailbox(url, message.mailbox, message.owner)
         wake = f"/v1/mailboxes/{to_base64url(message.mailbox)}/wake?seconds="
         for number in range(4):
-            one = waiting.enter_context(open_connection(url, pair))
-            one.sendall(_request(f"{wake}60", message, f"2001:db8:0:1::{number}"))
+            connection = waiting.enter_context(open_connection(url, certificate))
+            connection.sendall(_request(f"{wake}60", message, f"2001:db8:0:1::{number}"))
 
         def status(path: str, address: str) -> int:
-            with open_connection(url, pair) as other:
+            with open_connection(url, certificate) as other:
                 other.sendall(_request(path, message, address))
                 return int(other.recv(4096).split()[1])
 
@@ -234,11 +236,11 @@ def _nginx_replacements(relay: str) -> dict[str, str]:
 
 def _assert_mailbox_creation_is_limited(courier: HttpCourier, url: str) -> None:
     """One address may create ten mailboxes in a burst, and then has to wait."""
-    created = [_creates_mailbox(courier, url, number) for number in range(1, 17)]
+    created = [_try_to_create_mailbox(courier, url, number) for number in range(1, 17)]
     assert 5 <= created.index(False) <= 15
 
 
-def _creates_mailbox(courier: HttpCourier, url: str, number: int) -> bool:
+def _try_to_create_mailbox(courier: HttpCourier, url: str, number: int) -> bool:
     try:
         courier.create_mailbox(url, MailboxId(bytes([number]) * 16), SampleMessage().owner)
     except RelayUnreachable:

@@ -26,25 +26,27 @@ from tests.serving.slow_clients import open_connection
 pytestmark = pytest.mark.real
 
 
-def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> SampleMessage:
-    """Fill a new mailbox with that many letters of the largest size."""
+def fill_mailbox(count: int, courier: HttpCourier, url: str, until: datetime) -> SampleMessage:
+    """Create a mailbox with ``count`` waiting messages of the largest size; return the sample."""
     message = SampleMessage(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
     courier.create_mailbox(url, message.mailbox, message.owner)
     courier.register_token(url, message.mailbox, message.owner, message.send_token())
-    for _ in range(letters):
+    for _ in range(count):
         courier.post(url, message.token, message.new_envelope())
     return message
 
 
-def request_page(url: str, pair: CertificateFiles | None, message: SampleMessage) -> socket.socket:
-    """Request a page of letters; return the connection, from which nothing was read."""
-    one = open_connection(url, pair, 4096)
-    one.sendall(
+def request_page(
+    url: str, certificate: CertificateFiles | None, message: SampleMessage
+) -> socket.socket:
+    """Request a page of waiting messages; return the connection without reading from it."""
+    connection = open_connection(url, certificate, 4096)
+    connection.sendall(
         f"GET /v1/mailboxes/{to_base64url(message.mailbox)}/envelopes HTTP/1.1\r\nHost: a\r\n"
         "Entrenous-Protocol: 2\r\n"
         f"Authorization: Bearer {to_base64url(message.owner.reveal())}\r\n\r\n".encode()
     )
-    return one
+    return connection
 
 
 def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
@@ -52,57 +54,66 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", *words]
     with (
         start_program(program, stdout=subprocess.PIPE) as process,
-        ExitStack() as strangers,
+        ExitStack() as clients,
         new_relay_client() as web,
     ):
         try:
             assert process.stdout is not None
             url, courier = json.loads(process.stdout.readline())["url"], HttpCourier(web)
             until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-            message = post_with(50, courier, url, until)
-            before = resident_mb(process.pid)
+            message = fill_mailbox(50, courier, url, until)
+            memory_before_mb = resident_mb(process.pid)
             for _ in range(40):
-                strangers.enter_context(request_page(url, None, message))
+                clients.enter_context(request_page(url, None, message))
             # A client that had connected before is still answered.
             assert courier.waiting_envelopes(url, message.mailbox, message.owner, 0)
-            assert resident_mb(process.pid) - before < 128  # forty times fifty letters are 430 MB
+            assert (
+                resident_mb(process.pid) - memory_before_mb < 128
+            )  # forty pages of fifty messages are 430 MB
         finally:
             process.kill()
 
 
 @pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "tls"])
-def test_too_much_unread_data_closes_connections_and_answers_devices(
+def test_connections_with_too_much_unread_data_are_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tls: bool
 ) -> None:
-    """Each client has 850 KiB to read, of which its sockets hold a part."""
+    """Each client has 850 KiB to read, of which its socket buffers hold a part."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 3 << 20)
     aborted, real_abort = list[LimitedProtocol](), LimitedProtocol.abort
     monkeypatch.setattr(
-        LimitedProtocol, "abort", lambda one: (aborted.append(one), real_abort(one))
+        LimitedProtocol,
+        "abort",
+        lambda connection: (aborted.append(connection), real_abort(connection)),
     )
-    pair = write_certificate_files(tmp_path) if with_tls else None
-    server_certificate = TlsCertificate(pair.cert, pair.key) if pair else None
+    certificate = write_certificate_files(tmp_path) if with_tls else None
+    server_certificate = TlsCertificate(certificate.cert, certificate.key) if certificate else None
     with (
         serve_app(relay_app(memory_relay()), server_certificate, send_buffer=65536) as url,
-        ExitStack() as strangers,
-        new_relay_client(pair and pair.cert) as web,
+        ExitStack() as clients,
+        new_relay_client(certificate and certificate.cert) as web,
     ):
         courier = HttpCourier(web)
-        message = post_with(4, courier, url, NOON + timedelta(days=1))
-        some = [strangers.enter_context(request_page(url, pair, message)) for _ in range(12)]
+        message = fill_mailbox(4, courier, url, NOON + timedelta(days=1))
+        connections = [
+            clients.enter_context(request_page(url, certificate, message)) for _ in range(12)
+        ]
         deadline = time.monotonic() + 60
         while len(aborted) < 7 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(courier.waiting_envelopes(url, message.mailbox, message.owner, 0)) == 4
-        assert sum(is_whole(one) for one in some) == 12 - len(aborted) > 0
+        assert (
+            sum(is_response_complete(connection) for connection in connections)
+            == 12 - len(aborted)
+            > 0
+        )
 
 
-def is_whole(one: socket.socket) -> bool:
-    """Return whether the client's answer is complete."""
+def is_response_complete(connection: socket.socket) -> bool:
     received = b""
     try:
         while not received.endswith(b"]}"):
-            received += (more := one.recv(1 << 16))
+            received += (more := connection.recv(1 << 16))
             if not more:
                 return False
     except ConnectionError:
@@ -110,6 +121,6 @@ def is_whole(one: socket.socket) -> bool:
     return True
 
 
-def resident_mb(process: int) -> int:
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+def resident_mb(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1024

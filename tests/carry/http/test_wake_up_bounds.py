@@ -28,42 +28,44 @@ from tests.real.stage import wait_until
 pytestmark = pytest.mark.real
 
 MailboxWithOwner = tuple[MailboxId, Secret]
-NEIGHBOUR = Path(__file__).with_name("neighbour.py")
+WAITING_CLIENT_PROGRAM = Path(__file__).with_name("neighbour.py")
 
 
-def mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
+def create_mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
+    """Create so many mailboxes at the relay; return their ids and owner tokens."""
     random_source, url = SeededRandomSource(), f"http://127.0.0.1:{port}"
-    made = [
+    mailboxes = [
         (MailboxId(random_source.token(16)), Secret(random_source.token(32))) for _ in range(number)
     ]
     with new_relay_client() as web:
-        for mailbox, owner in made:
+        for mailbox, owner in mailboxes:
             HttpCourier(web).create_mailbox(url, mailbox, owner)
-    return made
+    return mailboxes
 
 
 @contextmanager
-def neighbour(port: int, boxes: list[MailboxWithOwner]) -> Iterator[None]:
+def run_waiting_client(port: int, boxes: list[MailboxWithOwner]) -> Iterator[None]:
+    """Run a client that waits at each of these mailboxes, until the context ends."""
     argument = [
         port,
         [(to_base64url(mailbox), to_base64url(owner.reveal())) for mailbox, owner in boxes],
     ]
-    command = [sys.executable, NEIGHBOUR, json.dumps(argument)]
+    command = [sys.executable, WAITING_CLIENT_PROGRAM, json.dumps(argument)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline() == b"all have asked\n"
+            assert process.stdout.readline() == b"all requests sent\n"
             yield
         finally:
             process.kill()
 
 
-def open_files(pid: int) -> int:
+def open_file_count(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def response_time_s(port: int) -> float:
-    """Return the seconds that another client's status request takes, on its own connection."""
+    """Return the seconds that a status request takes on a new connection, or infinity."""
     began_s = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5) as web:
         try:
@@ -74,8 +76,8 @@ def response_time_s(port: int) -> float:
 
 
 def response_times_s(port: int) -> Iterator[float]:
-    """Call :func:`response_time_s` at least fifty times and for two seconds, since dropped clients
-    come back after half a second.
+    """Measure response times at least fifty times and for two seconds, as dropped clients return
+    after half a second.
     """
     began_s, count = time.monotonic(), 0
     while count < 50 or time.monotonic() < began_s + 2:
@@ -87,16 +89,16 @@ def response_times_s(port: int) -> Iterator[float]:
 @pytest.mark.parametrize(
     ("files", "boxes"), [(256, 17), pytest.param(1024, 64, marks=pytest.mark.nightly)]
 )
-def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
+def test_client_waiting_at_many_mailboxes_does_not_block_the_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:
-    """``boxes`` mailboxes with eight requests each fill a relay with ``files`` open files."""
+    """Eight requests at each of ``boxes`` mailboxes meet a relay that may open ``files`` files."""
     with (
         relay_with_file_limit(tmp_path, files) as (pid, port),
-        neighbour(port, mailboxes(port, boxes)),
+        run_waiting_client(port, create_mailboxes(port, boxes)),
     ):
         times_s = list(response_times_s(port))
-        assert open_files(pid) < files * 3 // 4
+        assert open_file_count(pid) < files * 3 // 4
     assert len(times_s) >= 50
     assert max(times_s) < 1, sorted(times_s)
 
@@ -105,23 +107,23 @@ def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
     bounds = [
         long_poll_limits(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)
     ]
-    assert [one.total for one in bounds] == [1, 6, 84, 3072]
-    assert [one.network for one in bounds] == [16, 16, 16, 192]
+    assert [connection.total for connection in bounds] == [1, 6, 84, 3072]
+    assert [connection.network for connection in bounds] == [16, 16, 16, 192]
     assert long_poll_limits(4096, behind_proxy=True).network is None
 
 
-def test_client_that_hangs_up_frees_its_place_at_once() -> None:
-    bell, message = LocalWakeUps(), SampleMessage()
+def test_disconnected_client_frees_its_place() -> None:
+    wake_ups, message = LocalWakeUps(), SampleMessage()
     with (
-        serve_app(relay_app(replace(memory_relay(), wake_ups=bell))) as url,
+        serve_app(relay_app(replace(memory_relay(), wake_ups=wake_ups))) as url,
         new_relay_client() as web,
     ):
         HttpCourier(web).create_mailbox(url, message.mailbox, message.owner)
-        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as one:
-            one.sendall(
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as connection:
+            connection.sendall(
                 f"GET /v1/mailboxes/{to_base64url(message.mailbox)}/wake HTTP/1.1\r\nHost: a\r\n"
                 f"Authorization: Bearer {to_base64url(message.owner.reveal())}\r\n"
                 "Entrenous-Protocol: 2\r\n\r\n".encode()
             )
-            assert wait_until(lambda: bell.count_listening_mailboxes() == 1, 20)
-        assert wait_until(lambda: bell.count_listening_mailboxes() == 0, 20)
+            assert wait_until(lambda: wake_ups.count_listening_mailboxes() == 1, 20)
+        assert wait_until(lambda: wake_ups.count_listening_mailboxes() == 0, 20)

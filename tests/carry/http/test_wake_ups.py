@@ -1,4 +1,4 @@
-"""A waiting device is woken by a letter, and is told nothing else."""
+"""A message wakes a waiting device, and the wake-up reveals nothing about it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ Scenario = Callable[[httpx.AsyncClient, SampleMessage, LocalWakeUps], Awaitable[
 
 
 def run_scenario(scenario: Scenario, relay: Relay | None = None) -> Any:
-    """Run a scenario at a relay where Ana has a mailbox and Ben a token; return its result."""
+    """Run a scenario at a relay with one mailbox and one send token; return its result."""
     wake_ups, message = LocalWakeUps(), SampleMessage()
     relay_in_use = relay or replace(memory_relay(), wake_ups=wake_ups)
 
@@ -58,28 +58,28 @@ async def wait_for_wake_up(
     return await web.get(url, headers=bearer_header(message.owner))
 
 
-async def post_letter(web: httpx.AsyncClient, message: SampleMessage, letter: Envelope) -> None:
+async def post_message(web: httpx.AsyncClient, message: SampleMessage, envelope: Envelope) -> None:
     url, body = (
-        f"{mailbox_path(message)}/envelopes/{to_base64url(letter.id)}",
-        write_envelope(letter),
+        f"{mailbox_path(message)}/envelopes/{to_base64url(envelope.id)}",
+        write_envelope(envelope),
     )
     assert (
         await web.put(url, content=body, headers=bearer_header(message.token))
     ).status_code == 201
 
 
-async def until_listening(wake_ups: LocalWakeUps) -> None:
+async def wait_until_listening(wake_ups: LocalWakeUps) -> None:
     while not wake_ups.count_listening_mailboxes():  # noqa: ASYNC110 -- nothing signals this
         await asyncio.sleep(0)
 
 
-def test_letter_wakes_the_waiting_device() -> None:
+def test_message_wakes_the_waiting_device() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
     ) -> httpx.Response:
         waiting = asyncio.create_task(wait_for_wake_up(web, message))
-        await until_listening(wake_ups)
-        await post_letter(web, message, message.new_envelope())
+        await wait_until_listening(wake_ups)
+        await post_message(web, message, message.new_envelope())
         return await waiting
 
     answer = run_scenario(scenario)
@@ -87,13 +87,13 @@ def test_letter_wakes_the_waiting_device() -> None:
 
 
 @pytest.mark.threat("notification-content")
-def test_waiting_letters_are_announced_at_once_in_the_same_bytes() -> None:
+def test_wake_up_is_the_same_for_every_waiting_message() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
     ) -> list[httpx.Response]:
-        await post_letter(web, message, message.new_envelope())
+        await post_message(web, message, message.new_envelope())
         first = await wait_for_wake_up(web, message)
-        await post_letter(
+        await post_message(
             web, message, replace(message.envelope(1, blobs=False), sealed=bytes(9000))
         )
         return [first, await wait_for_wake_up(web, message)]
@@ -103,7 +103,7 @@ def test_waiting_letters_are_announced_at_once_in_the_same_bytes() -> None:
     assert dict(first.headers) == dict(second.headers)
 
 
-def test_wait_without_a_letter_is_204() -> None:
+def test_wait_without_a_message_is_204() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
     ) -> httpx.Response:
@@ -113,12 +113,12 @@ def test_wait_without_a_letter_is_204() -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_letters_for_other_mailboxes_wake_nobody() -> None:
+def test_wake_up_for_another_mailbox_wakes_nobody() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
     ) -> bool:
         waiting = asyncio.create_task(wait_for_wake_up(web, message))
-        await until_listening(wake_ups)
+        await wait_until_listening(wake_ups)
         wake_ups.wake(type(message.mailbox)(bytes(16)))
         await asyncio.sleep(0)
         awake = waiting.done()
@@ -160,7 +160,7 @@ def test_waiting_requests_at_one_mailbox_are_limited() -> None:
         await asyncio.sleep(0.05)
         waiting.append(asyncio.create_task(wait_for_wake_up(web, message)))
         oldest = await waiting[0]
-        assert oldest.headers["connection"] == "close"  # it loses its connection, too
+        assert oldest.headers["connection"] == "close"  # the relay closes its connection, too
         assert not any(one.done() for one in waiting[1:])
         wake_ups.wake(message.mailbox)
         others = await asyncio.gather(*waiting[1:])
@@ -174,7 +174,7 @@ def test_disconnected_client_stops_listening() -> None:
         web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
     ) -> None:
         waiting = asyncio.create_task(wait_for_wake_up(web, message))
-        await until_listening(wake_ups)
+        await wait_until_listening(wake_ups)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
@@ -187,7 +187,7 @@ def test_relay_without_wake_ups_answers_at_once() -> None:
         web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
     ) -> list[int]:
         before = await wait_for_wake_up(web, message)
-        await post_letter(web, message, message.new_envelope())
+        await post_message(web, message, message.new_envelope())
         return [before.status_code, (await wait_for_wake_up(web, message)).status_code]
 
     assert run_scenario(scenario, memory_relay()) == [204, 200]

@@ -1,4 +1,4 @@
-"""Deleting a mailbox: nothing that its device could still have opened remains or comes back."""
+"""A deleted mailbox leaves nothing that its device could still open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,8 +42,8 @@ from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
 from tests.carry.test_expire import (
     KINDS_BESIDES_SWEEP,
     blob_count,
-    count_rows,
     count_found,
+    count_rows,
     secret_parts,
 )
 from tests.deterministic import SeededRandomSource, SettableClock
@@ -54,14 +54,14 @@ from tests.in_memory.mail import MemoryRowStore, ReadAhead
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 DEVICE = DeviceId(b"D" * 16)
-CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
+CLOSE_TOKEN, UNLOCK_TOKEN = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
 async def fill_mailbox(relay: Relay, message: SampleMessage) -> None:
     """Post one message to a mailbox with tokens, a lock, a key bundle and prekeys."""
-    await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE))
+    await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE_TOKEN))
     await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
-    await create_lock(message.mailbox, message.owner, token_hash(UNLOCK), relay)
+    await create_lock(message.mailbox, message.owner, token_hash(UNLOCK_TOKEN), relay)
     await replace_key_bundle(message.mailbox, message.owner, b"a card", relay)
     await replace_prekeys(
         message.mailbox, message.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
@@ -80,21 +80,21 @@ def relay() -> Relay:
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("before", ["waiting", "delivered", "opened", "half opened"])
-def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, before: str) -> None:
+@pytest.mark.parametrize("progress", ["waiting", "delivered", "opened", "half opened"])
+def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, progress: str) -> None:
     message = SampleMessage()
     run_sync(fill_mailbox(relay, message))
     attempt = message.new_attempt()
-    if before in ("delivered", "opened"):
+    if progress in ("delivered", "opened"):
         run_sync(acknowledge(message.mailbox, message.owner, message.id, relay))
-    if before in ("opened", "half opened"):
+    if progress in ("opened", "half opened"):
         run_sync(release_key_share(message.id, message.open, attempt, relay))
-    if before == "opened":
+    if progress == "opened":
         run_sync(finish_attempt(message.id, message.open, attempt, relay))
-    run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
     status = run_sync(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.REVOKED
-    assert status.opened == ("opened" in before)
+    assert status.opened == ("opened" in progress)
     for again in (attempt, message.new_attempt()):
         with pytest.raises(NoSuchEnvelope):
             run_sync(release_key_share(message.id, message.open, again, relay))
@@ -104,7 +104,7 @@ def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, before: st
     assert blob_count(relay) == 0
 
 
-def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
+def test_closed_mailbox_leaves_only_its_id_and_tombstones(relay: Relay) -> None:
     message = SampleMessage()
     run_sync(fill_mailbox(relay, message))
     run_sync(delete_mailbox_with_contents(message.mailbox, message.owner, relay))
@@ -121,18 +121,20 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
     assert run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay)) is True
 
 
-class BatchRecordingMail(MemoryRowStore):
-    """Records how many rows each transaction drops; after ``fails_after`` of them, all fail."""
+class BatchRecordingRowStore(MemoryRowStore):
+    """A row store that records how many rows each transaction drops, and fails after ``fail_after``
+    transactions.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.sizes: list[int] = []
-        self.fails_after = 10**9
+        self.fail_after = 10**9
 
     async def transact(
         self, work: Callable[[RowTransaction], Any], _: ReadAhead | None = None
     ) -> Any:
-        if len(self.sizes) >= self.fails_after:
+        if len(self.sizes) >= self.fail_after:
             raise DiskFailed
         before = await self.read(lambda view: sum(map(view.count, KINDS_BESIDES_SWEEP)))
         answer = await super().transact(work)
@@ -142,9 +144,9 @@ class BatchRecordingMail(MemoryRowStore):
         return answer
 
 
-def large_mailbox(message: SampleMessage) -> tuple[BatchRecordingMail, Relay]:
-    """Return a relay whose mailbox has one message and a thousand tokens, and its store."""
-    mail = BatchRecordingMail()
+def large_mailbox(message: SampleMessage) -> tuple[BatchRecordingRowStore, Relay]:
+    """Return a row store, and its relay with a mailbox of one message and a thousand tokens."""
+    mail = BatchRecordingRowStore()
     relay = replace(memory_relay(), mail=mail)
     run_sync(fill_mailbox(relay, message))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
@@ -171,10 +173,10 @@ def test_large_mailbox_is_deleted_in_batches() -> None:
 def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
     message = SampleMessage()
     mail, relay = large_mailbox(message)
-    mail.fails_after = transactions
+    mail.fail_after = transactions
     with pytest.raises(DiskFailed):
-        run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
-    mail.fails_after = 10**9
+        run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
+    mail.fail_after = 10**9
     assert count_rows(relay, StoredMailbox, StoredLock) == 0
     with pytest.raises(NoSuchMailbox):
         run_sync(accept(message.new_envelope(), message.token, relay))
@@ -195,11 +197,11 @@ def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
 def test_closing_a_mailbox_can_be_repeated() -> None:
     message = SampleMessage()
     mail, relay = large_mailbox(message)
-    mail.fails_after = 1
+    mail.fail_after = 1
     with pytest.raises(DiskFailed):
-        run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
-    mail.fails_after = 10**9
-    run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
+        run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
+    mail.fail_after = 10**9
+    run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
     assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 2
 
 
@@ -209,8 +211,8 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     run_sync(fill_mailbox(relay, mine))
     run_sync(fill_mailbox(relay, others))
     before = count_rows(relay, *KINDS_BESIDES_SWEEP)
-    run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
-    run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE_TOKEN, relay))
+    run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE_TOKEN, relay))
     assert (
         run_sync(release_key_share(others.id, others.open, others.new_attempt(), relay))
         == others.share
@@ -226,18 +228,22 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
     """The mailbox is deleted between the first and the last byte of the upload."""
     message = SampleMessage()
 
-    async def chunks() -> AsyncIterator[bytes]:
+    async def chunks_with_mailbox_deletion() -> AsyncIterator[bytes]:
         yield message.blob[:1000]
-        await delete_mailbox_with_contents(message.mailbox, CLOSE, relay)
+        await delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay)
         yield message.blob[1000:]
 
-    async def story() -> None:
-        await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE))
+    async def run_scenario() -> None:
+        await create_mailbox(
+            message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE_TOKEN)
+        )
         await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
-        await upload_blob(message.blob_deposit(), message.token, chunks(), relay)
+        await upload_blob(
+            message.blob_deposit(), message.token, chunks_with_mailbox_deletion(), relay
+        )
 
     with pytest.raises(NoSuchBlob):
-        run_sync(story())
+        run_sync(run_scenario())
     assert count_rows(relay, *KINDS_BESIDES_SWEEP) == count_rows(relay, DeletedMailbox) == 1
     assert blob_count(relay) == 0
 
@@ -252,30 +258,32 @@ def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     assert count_rows(relay, StoredUpload, OrphanBlob) == 0
 
 
-def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -> None:
+def test_closing_a_mailbox_deletes_unreferenced_blobs(relay: Relay) -> None:
     message = SampleMessage()
 
-    async def story() -> None:
-        await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE))
+    async def run_scenario() -> None:
+        await create_mailbox(
+            message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE_TOKEN)
+        )
         await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
         await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
         assert (count_rows(relay, StoredBlob), blob_count(relay)) == (1, 1)
-        await delete_mailbox_with_contents(message.mailbox, CLOSE, relay)
+        await delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay)
 
-    run_sync(story())
+    run_sync(run_scenario())
     assert (count_rows(relay, StoredBlob), blob_count(relay)) == (0, 0)
 
 
 @pytest.mark.threat("account-takeover")
-def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
-    """Nor are letter, share and blob: all files in the relay's folder are searched."""
+def test_closed_mailbox_leaves_no_bytes_on_the_disk(tmp_path: Path) -> None:
+    """No file in the relay's folder contains a part of the lock, the key bundle or the message."""
     message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(fill_mailbox(relay, message))
         lock = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, message.mailbox)))
         assert lock is not None
-        planted = [*secret_parts(message), lock.key.reveal(), b"a card", token_hash(UNLOCK)]
+        planted = [*secret_parts(message), lock.key.reveal(), b"a card", token_hash(UNLOCK_TOKEN)]
         assert count_found(tmp_path, planted) == len(planted)
-        asyncio.run(delete_mailbox_with_contents(message.mailbox, CLOSE, relay))
+        asyncio.run(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
         asyncio.run(expire(relay))
         assert count_found(tmp_path, planted) == 0

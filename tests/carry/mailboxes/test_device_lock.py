@@ -1,4 +1,4 @@
-"""The relay's part of a device's lock: ten tries and no more, even if requests race."""
+"""The relay's part of a device lock allows ten tries, even if requests are concurrent."""
 
 import asyncio
 import itertools
@@ -50,7 +50,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
-MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
+STATE_MACHINE_DOCUMENT = Path(__file__).parents[3] / "docs/machines/device.md"
 RANDOM_SOURCE = SeededRandomSource()
 MAILBOX = MailboxId(RANDOM_SOURCE.token(16))
 OWNER_TOKEN, CLOSE_TOKEN, UNLOCK_TOKEN, UNRELATED_TOKEN = (
@@ -62,16 +62,16 @@ def blinded_passphrase(number: int = 0) -> bytes:
     return blind(Secret(b"a passphrase, stretched"), scalar_from_random(number.to_bytes(64, "big")))
 
 
-BLINDED = [blinded_passphrase(number) for number in range(1, 80)]
+BLINDED_PASSPHRASES = [blinded_passphrase(number) for number in range(1, 80)]
 
 
-def vault_unlock(generation: int, number: int, *before: int) -> VaultUnlock:
-    numbers = (one.to_bytes(16, "big") for one in (number, *before))
+def vault_unlock(generation: int, number: int, *earlier_numbers: int) -> VaultUnlock:
+    numbers = (one.to_bytes(16, "big") for one in (number, *earlier_numbers))
     return VaultUnlock(generation, next(numbers), tuple(numbers))
 
 
 async def create_mailbox_and_lock(relay: Relay) -> None:
-    """Give Ana's device a mailbox, a close token and a lock."""
+    """Create a mailbox with a close token and a device lock."""
     await create_mailbox(MAILBOX, token_hash(OWNER_TOKEN), relay, token_hash(CLOSE_TOKEN))
     await create_lock(MAILBOX, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay)
 
@@ -84,7 +84,9 @@ def relay() -> Relay:
 
 
 def request_try(relay: Relay, number: int) -> UnlockAnswer:
-    return run_sync(count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, BLINDED[number], relay))
+    return run_sync(
+        count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, BLINDED_PASSPHRASES[number], relay)
+    )
 
 
 def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
@@ -125,7 +127,7 @@ def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
 def test_requests_with_the_token_of_another_role_are_refused(relay: Relay) -> None:
     for wrong in (OWNER_TOKEN, CLOSE_TOKEN, UNRELATED_TOKEN):
         with pytest.raises(WrongToken):
-            run_sync(count_try_and_evaluate(MAILBOX, wrong, BLINDED[0], relay))
+            run_sync(count_try_and_evaluate(MAILBOX, wrong, BLINDED_PASSPHRASES[0], relay))
     for wrong in (UNLOCK_TOKEN, UNRELATED_TOKEN):
         with pytest.raises(WrongToken):
             run_sync(record_unlock_and_restore_tries(MAILBOX, wrong, vault_unlock(1, 1), relay))
@@ -154,13 +156,13 @@ def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(RANDOM_SOURCE.token(16))
     run_sync(create_mailbox(other, token_hash(OWNER_TOKEN), relay))
     with pytest.raises(NoSuchMailbox):
-        run_sync(count_try_and_evaluate(other, UNLOCK_TOKEN, BLINDED[0], relay))
+        run_sync(count_try_and_evaluate(other, UNLOCK_TOKEN, BLINDED_PASSPHRASES[0], relay))
     assert run_sync(create_lock(other, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay)) is True
-    answer = run_sync(count_try_and_evaluate(other, UNLOCK_TOKEN, BLINDED[0], relay))
+    answer = run_sync(count_try_and_evaluate(other, UNLOCK_TOKEN, BLINDED_PASSPHRASES[0], relay))
     assert answer.evaluated != request_try(relay, 0).evaluated
 
 
-def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
+def test_unlock_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
     request_try(relay, 0)
     for unlock in (
         vault_unlock(5, 1),
@@ -197,10 +199,14 @@ def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
         )
     with pytest.raises(WrongToken):
         request_try(relay, 0)
-    again = run_sync(count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED[0], relay))
+    again = run_sync(
+        count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED_PASSPHRASES[0], relay)
+    )
     assert again == answer  # the key is the same, and the request was counted before
     assert (
-        run_sync(count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED[1], relay)).tries_left
+        run_sync(
+            count_try_and_evaluate(MAILBOX, UNRELATED_TOKEN, BLINDED_PASSPHRASES[1], relay)
+        ).tries_left
         == 8
     )
     run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
@@ -217,13 +223,13 @@ def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
 
 @pytest.mark.threat("database-changed")
 def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
-    """Another database does not know the lock, but must not report it as deleted."""
+    """A relay that uses another database must not report the lock as deleted."""
     other = MailboxId(RANDOM_SOURCE.token(16))
     for box, error in ((other, NoSuchMailbox), (MAILBOX, NoLock)):
         if box == MAILBOX:
             run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
         for request in (
-            count_try_and_evaluate(box, UNLOCK_TOKEN, BLINDED[0], relay),
+            count_try_and_evaluate(box, UNLOCK_TOKEN, BLINDED_PASSPHRASES[0], relay),
             record_unlock_and_restore_tries(box, OWNER_TOKEN, vault_unlock(1, 1), relay),
             restore_all_tries(box, CLOSE_TOKEN, relay),
             replace_unlock_token_hash(box, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay),
@@ -262,21 +268,22 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 @pytest.mark.threat("stolen-device")
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
-    async def race(relay: Relay) -> list[object]:
+    async def request_concurrently(relay: Relay) -> list[object]:
         await create_mailbox_and_lock(relay)
         requests = (
-            count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, one, relay) for one in BLINDED[:50]
+            count_try_and_evaluate(MAILBOX, UNLOCK_TOKEN, one, relay)
+            for one in BLINDED_PASSPHRASES[:50]
         )
         return list(await asyncio.gather(*requests, return_exceptions=True))
 
     with disk_relay(tmp_path, SettableClock()) as relay:
-        outcomes = asyncio.run(race(relay))
+        outcomes = asyncio.run(request_concurrently(relay))
     answered = [one for one in outcomes if isinstance(one, UnlockAnswer)]
     assert sorted(one.tries_left for one in answered) == list(range(10))
     assert sum(isinstance(one, Locked) for one in outcomes) == 40
 
 
-class Tries(RuleBasedStateMachine):
+class LockMachine(RuleBasedStateMachine):
     """Requests, unlocks, resets and deletion in any order, compared with a simple model."""
 
     def __init__(self) -> None:
@@ -293,13 +300,13 @@ class Tries(RuleBasedStateMachine):
         return run_sync(work)  # type: ignore[arg-type]
 
     @initialize()
-    def begin(self) -> None:
+    def create_relay(self) -> None:
         self.relay = self.open_relay()
         self.run(create_mailbox_and_lock(self.relay))
 
     @rule(number=st.integers(0, 30))
     def request_try(self, number: int) -> None:
-        asked = BLINDED[number]
+        asked = BLINDED_PASSPHRASES[number]
         repeat = asked == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
@@ -311,9 +318,9 @@ class Tries(RuleBasedStateMachine):
         assert isinstance(answer, UnlockAnswer)
         assert answer.tries_left == self.left
 
-    @rule(by=st.integers(-2, 3), number=st.integers(2, 9))
-    def open(self, by: int, number: int) -> None:
-        generation = max(1, self.generation + by)
+    @rule(generation_change=st.integers(-2, 3), number=st.integers(2, 9))
+    def unlock(self, generation_change: int, number: int) -> None:
+        generation = max(1, self.generation + generation_change)
         if self.shut:
             with pytest.raises(NoLock):
                 self.run(
@@ -348,7 +355,7 @@ class Tries(RuleBasedStateMachine):
         self.run(restore_all_tries(MAILBOX, CLOSE_TOKEN, self.relay))
 
     @rule()
-    def renew(self) -> None:
+    def replace_unlock_token(self) -> None:
         if not self.shut:
             self.token = UNRELATED_TOKEN if self.token == UNLOCK_TOKEN else UNLOCK_TOKEN
             self.run(
@@ -371,7 +378,7 @@ class Tries(RuleBasedStateMachine):
         self.stack.close()
 
 
-class TriesOnDisk(Tries):
+class LockMachineOnDisk(LockMachine):
     def open_relay(self) -> Relay:
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.runner = self.stack.enter_context(asyncio.Runner())
@@ -381,16 +388,16 @@ class TriesOnDisk(Tries):
         return self.runner.run(work)  # type: ignore[arg-type]
 
 
-class TestTries(Tries.TestCase):  # type: ignore[misc]
+class TestLockMachine(LockMachine.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=size(15, 40), stateful_step_count=30)
 
 
 @pytest.mark.usefixtures("socket_enabled")
-class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
+class TestLockMachineOnDisk(LockMachineOnDisk.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=size(3, 5), stateful_step_count=25)
 
 
-def expected_drawing() -> str:
+def expected_state_diagram() -> str:
     """Return the diagram and the table that docs/machines/device.md must contain."""
     arrows = [
         f"    {state.name.lower()} --> {after.name.lower()}: {event}"
@@ -398,21 +405,21 @@ def expected_drawing() -> str:
     ]
     head = "| | " + " | ".join(LockEvent) + " |\n|" + " --- |" * (1 + len(LockEvent))
     rows = [
-        f"| **{state}** | " + " | ".join(cell(state, event) for event in LockEvent) + " |"
+        f"| **{state}** | " + " | ".join(table_cell(state, event) for event in LockEvent) + " |"
         for state in LockState
     ]
     diagram = ["```mermaid", "stateDiagram-v2", "    [*] --> ready: make", *arrows, "```"]
     return "\n".join([*diagram, "", head, *rows])
 
 
-def cell(state: LockState, event: LockEvent) -> str:
+def table_cell(state: LockState, event: LockEvent) -> str:
     if (state, event) in LOCK_REFUSALS:
         return f"`{LOCK_REFUSALS[state, event].__name__}`"
     return str(LOCK_TRANSITIONS.get((state, event), ""))
 
 
 def test_documented_diagram_matches_the_table() -> None:
-    assert expected_drawing() in MACHINE.read_text()
+    assert expected_state_diagram() in STATE_MACHINE_DOCUMENT.read_text()
 
 
 def test_shut_lock_stays_shut() -> None:

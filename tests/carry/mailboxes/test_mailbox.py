@@ -1,4 +1,4 @@
-"""Which mailboxes may be created."""
+"""Rules for the creation of mailboxes."""
 
 import pytest
 from msgspec.structs import replace
@@ -11,26 +11,26 @@ from entrenous.carry.relay_rows import StoredMailbox, StoredShare
 from entrenous.carry.release import release_key_share
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import SampleMessage, new_relay, run
-from tests.carry.test_expire import create_mailbox_and_post, count_rows
+from tests.carry.test_expire import count_rows, create_mailbox_and_post
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-NOBODY = MailboxId(bytes(16))
+RESERVED_ID = MailboxId(bytes(16))
 
 
 def test_reserved_mailbox_id_cannot_be_created() -> None:
-    """A schema upgrade put shares under this id; an owner of it could have deleted them."""
+    """A schema upgrade stored shares under this id, so nobody may own this mailbox."""
     relay, message, stranger = new_relay(), SampleMessage(), Secret(b"s" * 32)
     run(create_mailbox_and_post(relay, message))
     stored = run(relay.mail.read(lambda view: view.get(StoredShare, message.id)))
     assert stored is not None
-    under_reserved_id = replace(stored, mailbox=NOBODY)
+    under_reserved_id = replace(stored, mailbox=RESERVED_ID)
     run(relay.mail.transact(lambda tx: tx.put(under_reserved_id)))
     with pytest.raises(IdInUse):
-        run(create_mailbox(NOBODY, token_hash(stranger), relay))
+        run(create_mailbox(RESERVED_ID, token_hash(stranger), relay))
     with pytest.raises(NoSuchMailbox):
-        run(delete_mailbox_with_contents(NOBODY, stranger, relay))
+        run(delete_mailbox_with_contents(RESERVED_ID, stranger, relay))
     assert count_rows(relay, StoredMailbox) == 1
     assert (
         run(release_key_share(message.id, message.open, message.new_attempt(), relay))
@@ -39,7 +39,7 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
 
 
 @pytest.mark.parametrize(("owner", "close"), [(b"s", b"c"), (b"o", b"s"), (b"o", None)])
-def test_existing_mailbox_is_created_again_with_both_of_its_locks_only(
+def test_repeated_creation_needs_the_same_owner_and_close_tokens(
     owner: bytes, close: bytes | None
 ) -> None:
     relay, mailbox = new_relay(), MailboxId(b"M" * 16)

@@ -27,8 +27,8 @@ from tests.deterministic import SettableClock
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-RELAY_MD = Path(__file__).parents[3] / "docs/spec/relay.md"
-Limit = Callable[[str, int], None]
+RELAY_SPECIFICATION = Path(__file__).parents[3] / "docs/spec/relay.md"
+SetLimit = Callable[[str, int], None]
 
 
 @pytest.fixture
@@ -50,7 +50,8 @@ def message(relay: Relay) -> SampleMessage:
 
 
 @pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
+def set_limit(monkeypatch: pytest.MonkeyPatch) -> SetLimit:
+    """Return a function that sets a limit of mailboxes for the test."""
     return lambda name, value: monkeypatch.setattr(f"entrenous.carry.send_tokens.{name}", value)
 
 
@@ -66,9 +67,9 @@ def upload(relay: Relay, message: SampleMessage, deposit: BlobDeposit) -> bool:
     ("name", "value"), [("UNREFERENCED_BLOB_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
 )
 def test_unreferenced_blobs_count_against_a_mailboxs_limit(
-    relay: Relay, message: SampleMessage, limit: Limit, name: str, value: int
+    relay: Relay, message: SampleMessage, set_limit: SetLimit, name: str, value: int
 ) -> None:
-    limit(name, value)
+    set_limit(name, value)
     assert upload(relay, message, message.blob_deposit())
     assert upload(relay, message, other_deposit(message))
     with pytest.raises(MailboxFull) as refused:
@@ -80,9 +81,9 @@ def test_unreferenced_blobs_count_against_a_mailboxs_limit(
 
 
 def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
-    relay: Relay, clock: SettableClock, message: SampleMessage, limit: Limit
+    relay: Relay, clock: SettableClock, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
+    set_limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
     upload(relay, message, message.blob_deposit())
     ben = SampleMessage(random_source=message.random_source)
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
@@ -94,27 +95,27 @@ def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
 
 
 def test_running_uploads_count_against_the_limit(
-    relay: Relay, message: SampleMessage, limit: Limit
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """Otherwise many uploads that never end could exceed the limit together."""
-    limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
+    """Many unfinished uploads must not exceed the limit together."""
+    set_limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 
-    async def meanwhile() -> AsyncIterator[bytes]:
+    async def chunks_with_second_upload() -> AsyncIterator[bytes]:
         yield message.blob[:1]
         with pytest.raises(MailboxFull):
             await upload_blob(other_deposit(message), message.token, stream(message.blob), relay)
 
     with pytest.raises(DamagedBlob):
-        run(upload_blob(message.blob_deposit(), message.token, meanwhile(), relay))
+        run(upload_blob(message.blob_deposit(), message.token, chunks_with_second_upload(), relay))
     assert run(relay.mail.read(lambda view: view.count(StoredUpload))) == 0
     assert upload(relay, message, other_deposit(message))
 
 
 @pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
-def test_blobs_of_envelopes_count_until_they_are_gone(
-    relay: Relay, message: SampleMessage, limit: Limit, name: str, value: int
+def test_blobs_of_envelopes_count_until_they_are_deleted(
+    relay: Relay, message: SampleMessage, set_limit: SetLimit, name: str, value: int
 ) -> None:
-    limit(name, value)
+    set_limit(name, value)
     upload(relay, message, message.blob_deposit())
     run(accept(message.envelope(), message.token, relay))
     run(acknowledge(message.mailbox, message.owner, message.id, relay))
@@ -124,10 +125,10 @@ def test_blobs_of_envelopes_count_until_they_are_gone(
     assert upload(relay, message, other_deposit(message))
 
 
-def test_letters_beyond_the_limit_are_refused(
-    relay: Relay, message: SampleMessage, limit: Limit
+def test_messages_beyond_the_limit_are_refused(
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    limit("LETTERS_WAITING_MAX", 2)
+    set_limit("LETTERS_WAITING_MAX", 2)
     first, second, third = (message.new_envelope() for _ in range(3))
     run(accept(first, message.token, relay))
     run(accept(second, message.token, relay))
@@ -145,30 +146,30 @@ def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -
     return replace(message.new_envelope(), share=share)
 
 
-def test_shares_of_fetched_letters_count_against_the_limit(
-    relay: Relay, message: SampleMessage, limit: Limit
+def test_shares_of_fetched_messages_count_against_the_limit(
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A letter without a share is still accepted."""
-    limit("SHARES_PER_MAILBOX_MAX", 2)
-    kept = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
-    for one in kept:
+    """A message without a share is still accepted."""
+    set_limit("SHARES_PER_MAILBOX_MAX", 2)
+    accepted = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
+    for one in accepted:
         run(accept(one, message.token, relay))
         run(acknowledge(message.mailbox, message.owner, one.id, relay))
     beyond = envelope_with_share(message)
     with pytest.raises(MailboxFull) as refused:
         run(accept(beyond, message.token, relay))
     assert refused.value.facts == {"retry_after_s": 3600}
-    assert not run(accept(kept[0], message.token, relay))
+    assert not run(accept(accepted[0], message.token, relay))
     assert run(accept(message.new_envelope(), message.token, relay))
-    run(withdraw(kept[1].id, message.withdraw, relay))
+    run(withdraw(accepted[1].id, message.withdraw, relay))
     assert run(accept(beyond, message.token, relay))
 
 
 def test_shares_beyond_a_groups_limit_are_refused(
-    relay: Relay, message: SampleMessage, limit: Limit
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A used-up group keeps no shares, so it is never full."""
-    limit("SHARES_PER_GROUP_MAX", 2)
+    """A used-up group is never full, since it keeps no shares."""
+    set_limit("SHARES_PER_GROUP_MAX", 2)
     first, second, third = (envelope_with_share(message, group=message.group) for _ in range(3))
     for one in (first, second):
         assert run(accept(one, message.token, relay))
@@ -187,20 +188,22 @@ def test_shares_beyond_a_groups_limit_are_refused(
     assert run(accept(third, message.token, relay))
 
 
-def test_refused_letter_spends_no_token(relay: Relay, message: SampleMessage, limit: Limit) -> None:
-    limit("LETTERS_WAITING_MAX", 0)
+def test_refused_message_spends_no_token(
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
+) -> None:
+    set_limit("LETTERS_WAITING_MAX", 0)
     run(register_send_token(message.mailbox, message.owner, message.send_token(uses=1), relay))
-    letter = message.new_envelope()
+    envelope = message.new_envelope()
     with pytest.raises(MailboxFull):
-        run(accept(letter, message.token, relay))
-    limit("LETTERS_WAITING_MAX", 1)
-    assert run(accept(letter, message.token, relay))
+        run(accept(envelope, message.token, relay))
+    set_limit("LETTERS_WAITING_MAX", 1)
+    assert run(accept(envelope, message.token, relay))
 
 
 def test_tokens_beyond_the_limit_are_refused(
-    relay: Relay, message: SampleMessage, limit: Limit
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    limit("TOKENS_PER_MAILBOX_MAX", 2)
+    set_limit("TOKENS_PER_MAILBOX_MAX", 2)
     second, third = (SendToken(message.random_source.token(32), None, None) for _ in range(2))
     assert run(register_send_token(message.mailbox, message.owner, second, relay))
     with pytest.raises(TooManyRegistered, match=r"entrenous\s+person\s+forget"):
@@ -211,9 +214,9 @@ def test_tokens_beyond_the_limit_are_refused(
 
 
 def test_devices_beyond_the_prekey_limit_are_refused(
-    relay: Relay, message: SampleMessage, limit: Limit
+    relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    limit("PREKEY_DEVICES_MAX", 1)
+    set_limit("PREKEY_DEVICES_MAX", 1)
     first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     for _ in range(2):
@@ -223,7 +226,7 @@ def test_devices_beyond_the_prekey_limit_are_refused(
 
 
 def test_limits_match_the_specification() -> None:
-    section = RELAY_MD.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
+    section = RELAY_SPECIFICATION.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
     counts = (limits.LETTERS_WAITING_MAX, limits.UNREFERENCED_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)
     sizes = (limits.UNREFERENCED_BLOB_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)

@@ -30,15 +30,15 @@ from tests.deterministic import SettableClock
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-UNTIL = NOON + timedelta(days=100)
+EXPIRES_AT = NOON + timedelta(days=100)
 
 
-def token(number: int) -> Secret:
+def numbered_token(number: int) -> Secret:
     return Secret(number.to_bytes(32, "big"))
 
 
-def locks(*numbers: int) -> tuple[bytes, ...]:
-    return tuple(token_hash(token(number)) for number in numbers)
+def token_hashes(*numbers: int) -> tuple[bytes, ...]:
+    return tuple(token_hash(numbered_token(number)) for number in numbers)
 
 
 @pytest.fixture
@@ -68,41 +68,41 @@ def change_tokens(
 ) -> int:
     return run(
         add_and_drop_send_tokens(
-            message.mailbox, message.owner, SendTokenChanges(add, drop, UNTIL), relay
+            message.mailbox, message.owner, SendTokenChanges(add, drop, EXPIRES_AT), relay
         )
     )
 
 
 def is_valid(message: SampleMessage, number: int, relay: Relay) -> bool:
     try:
-        return run(find_key_bundle(message.mailbox, token(number), relay)) == b"card"
+        return run(find_key_bundle(message.mailbox, numbered_token(number), relay)) == b"card"
     except WrongToken:
         return False
 
 
 def test_batch_token_admits_one_envelope(message: SampleMessage, relay: Relay) -> None:
-    assert change_tokens(message, relay, locks(1, 2)) == 2
+    assert change_tokens(message, relay, token_hashes(1, 2)) == 2
     envelope = message.envelope(blobs=False)
-    assert run(accept(envelope, token(1), relay))
-    assert not run(accept(envelope, token(1), relay))  # a repeat needs no token
+    assert run(accept(envelope, numbered_token(1), relay))
+    assert not run(accept(envelope, numbered_token(1), relay))  # a repeat needs no token
     assert (is_valid(message, 1, relay), is_valid(message, 2, relay)) == (False, True)
 
 
 def test_batch_adds_and_drops_tokens_in_one_transaction(
     message: SampleMessage, relay: Relay
 ) -> None:
-    change_tokens(message, relay, locks(1, 2, 3))
-    assert change_tokens(message, relay, locks(4), locks(2, 9)) == 3
+    change_tokens(message, relay, token_hashes(1, 2, 3))
+    assert change_tokens(message, relay, token_hashes(4), token_hashes(2, 9)) == 3
     assert [is_valid(message, number, relay) for number in (1, 2, 3, 4, 9)] == [
         *(True, False, True, True, False)
     ]
-    assert change_tokens(message, relay, locks(4), locks(2, 9)) == 3
+    assert change_tokens(message, relay, token_hashes(4), token_hashes(2, 9)) == 3
 
 
 def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
     message: SampleMessage, relay: Relay, clock: SettableClock
 ) -> None:
-    batch = SendTokenChanges(locks(1), (), UNTIL)
+    batch = SendTokenChanges(token_hashes(1), (), EXPIRES_AT)
     with pytest.raises(WrongToken):
         run(add_and_drop_send_tokens(message.mailbox, message.token, batch, relay))
     clock.advance(days=100)
@@ -112,7 +112,7 @@ def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
 
 
 def test_batch_tokens_expire(message: SampleMessage, relay: Relay, clock: SettableClock) -> None:
-    change_tokens(message, relay, locks(1))
+    change_tokens(message, relay, token_hashes(1))
     clock.advance(days=99)
     assert is_valid(message, 1, relay)
     clock.advance(days=1)
@@ -133,20 +133,23 @@ def test_envelopes_are_counted_only_for_a_limited_token(
 @pytest.mark.slow
 def test_batch_beyond_the_token_limit_adds_nothing(message: SampleMessage, relay: Relay) -> None:
     for start in range(0, TOKENS_PER_MAILBOX_MAX, TOKEN_BATCH_MAX):
-        count = change_tokens(message, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
+        count = change_tokens(message, relay, token_hashes(*range(start, start + TOKEN_BATCH_MAX)))
     assert count == TOKENS_PER_MAILBOX_MAX
     number = TOKENS_PER_MAILBOX_MAX + 5
     with pytest.raises(TooManyRegistered):
-        change_tokens(message, relay, locks(number), ())
-    assert change_tokens(message, relay, locks(number), locks(7)) == TOKENS_PER_MAILBOX_MAX
+        change_tokens(message, relay, token_hashes(number), ())
+    assert (
+        change_tokens(message, relay, token_hashes(number), token_hashes(7))
+        == TOKENS_PER_MAILBOX_MAX
+    )
     assert is_valid(message, number, relay)
 
 
 @pytest.mark.parametrize("size", [TOKEN_BATCH_MAX + 1, 2])
-def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
-    several = locks(*range(size)) if size > TOKEN_BATCH_MAX else locks(1, 1)
+def test_batch_of_repeated_or_too_many_tokens_is_invalid(size: int) -> None:
+    hashes = token_hashes(*range(size)) if size > TOKEN_BATCH_MAX else token_hashes(1, 1)
     with pytest.raises(ValueError, match="at most, each once"):
-        SendTokenChanges(several, (), UNTIL)
+        SendTokenChanges(hashes, (), EXPIRES_AT)
 
 
 @pytest.mark.threat("prekey-depletion")
@@ -157,11 +160,11 @@ def test_single_use_token_claims_few_prekeys(
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))
-    change_tokens(message, relay, locks(1))
+    change_tokens(message, relay, token_hashes(1))
     for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX):
-        run(claim_prekeys(message.mailbox, token(1), device, relay))
+        run(claim_prekeys(message.mailbox, numbered_token(1), device, relay))
     with pytest.raises(TooMany):
-        run(claim_prekeys(message.mailbox, token(1), device, relay))
+        run(claim_prekeys(message.mailbox, numbered_token(1), device, relay))
     clock.advance(hours=1)
-    bundle = run(claim_prekeys(message.mailbox, token(1), device, relay))
+    bundle = run(claim_prekeys(message.mailbox, numbered_token(1), device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")

@@ -21,7 +21,7 @@ def test_upload_limit_applies_to_each_token_alone() -> None:
     assert len(uploads) == 0
 
 
-def test_only_upload_of_a_token_is_admitted_whatever_its_size() -> None:
+def test_single_upload_of_a_token_may_exceed_the_limit() -> None:
     with UploadsInProgress(100).admit_upload(b"a", 10_000):
         pass
 
@@ -37,15 +37,15 @@ def test_failed_upload_frees_its_share_of_the_limit() -> None:
 def test_concurrent_uploads_never_exceed_the_limit(sizes: list[int]) -> None:
     uploads, admitted_bytes, admitted = UploadsInProgress(100), 0, []
     for size in sizes:
-        one = uploads.admit_upload(b"a", size)
+        upload = uploads.admit_upload(b"a", size)
         try:
-            one.__enter__()
+            upload.__enter__()
         except TooMany:
             assert admitted_bytes + size > 100
         else:
             admitted_bytes += size
-            admitted.append((one, size))
+            admitted.append((upload, size))
     assert admitted_bytes <= 100
-    for one, _ in admitted:
-        one.__exit__(None, None, None)
+    for upload, _ in admitted:
+        upload.__exit__(None, None, None)
     assert len(uploads) == 0

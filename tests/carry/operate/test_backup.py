@@ -1,4 +1,4 @@
-"""Back up a relay and restore it: completely or not at all, and closed."""
+"""A backup is restored completely or not at all, and without shares unless they are wanted."""
 
 import asyncio
 from datetime import timedelta
@@ -72,7 +72,7 @@ def test_with_shares_envelopes_stay_open(
 
 
 def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
-    """The first restored relay deletes only its own hard links, so the backup keeps its blobs."""
+    """A restored relay deletes only its own hard links, so the backup keeps its blobs."""
     for name in ("one", "two"):
         restore_relay(backup, tmp_path / name, with_shares=False)
 

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
 async def create_mailbox_with_message(relay: Relay, message: SampleMessage) -> None:
+    """Create a mailbox, upload a blob and post a message that opens once."""
     await create_mailbox(message.mailbox, token_hash(message.owner), relay)
     await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
     await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
@@ -38,18 +39,18 @@ async def create_mailbox_with_message(relay: Relay, message: SampleMessage) -> N
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Relay]:
-    """Yield a relay with one message, which is open while it is backed up."""
+def running_relay(tmp_path: Path) -> Iterator[Relay]:
+    """Yield an open relay with one message."""
     with disk_relay(tmp_path / "relay", SettableClock()) as relay:
         asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
         yield relay
 
 
-def restore(backup: Path, into: Path) -> None:
-    restore_files(backup, read_backup(backup), into)
+def restore(backup: Path, folder: Path) -> None:
+    restore_files(backup, read_backup(backup), folder)
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("running_relay")
 def test_backup_restores_identical_files(tmp_path: Path) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert read_backup(tmp_path / "backup") == saved
@@ -66,7 +67,7 @@ def test_backup_restores_identical_files(tmp_path: Path) -> None:
     assert (tmp_path / "again" / "blobs" / saved.blobs[0].name).read_bytes() == SampleMessage().blob
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("running_relay")
 def test_backup_is_private_and_hard_links_blobs(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     for path in (tmp_path / "backup", *(tmp_path / "backup").rglob("*")):
@@ -75,27 +76,29 @@ def test_backup_is_private_and_hard_links_blobs(tmp_path: Path) -> None:
     assert blob.stat().st_nlink == 2
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("running_relay")
 def test_backup_copies_blobs_where_hard_links_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def another_disk(*_: object) -> None:
+    def raise_cross_device_error(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(os, "link", another_disk)
+    monkeypatch.setattr(os, "link", raise_cross_device_error)
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     blob = tmp_path / "backup" / "blobs" / saved.blobs[0].name
     assert (blob.read_bytes(), blob.stat().st_nlink) == (SampleMessage().blob, 1)
 
 
-def test_blob_deleted_during_backup_is_listed_as_missing(running: Relay, tmp_path: Path) -> None:
-    (blob,) = asyncio.run(running.mail.read(lambda view: view.find(StoredBlob)))
-    asyncio.run(running.blobs.drop(blob.name))
+def test_blob_deleted_during_backup_is_listed_as_missing(
+    running_relay: Relay, tmp_path: Path
+) -> None:
+    (blob,) = asyncio.run(running_relay.mail.read(lambda view: view.find(StoredBlob)))
+    asyncio.run(running_relay.blobs.drop(blob.name))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert (saved.missing, saved.blobs) == ((blob.name,), ())
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("running_relay")
 def test_backup_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter").write_text("mine")
@@ -106,7 +109,7 @@ def test_backup_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter"]
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("running_relay")
 def test_interrupted_backup_is_not_a_backup(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (tmp_path / "backup" / "backup.json").unlink()
@@ -114,12 +117,12 @@ def test_interrupted_backup_is_not_a_backup(tmp_path: Path) -> None:
         read_backup(tmp_path / "backup")
 
 
-@pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("what", ["mail.db", "contents", "name"])
-def test_damaged_backup_database_is_not_restored(tmp_path: Path, what: str) -> None:
+@pytest.mark.usefixtures("running_relay")
+@pytest.mark.parametrize("damage", ["mail.db", "contents", "name"])
+def test_damaged_backup_is_not_restored(tmp_path: Path, damage: str) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     contents = tmp_path / "backup" / "backup.json"
-    match what:
+    match damage:
         case "mail.db":
             path = tmp_path / "backup" / "mail.db"
             path.write_bytes(path.read_bytes()[:-1] + b"!")
@@ -133,26 +136,28 @@ def test_damaged_backup_database_is_not_restored(tmp_path: Path, what: str) -> N
         restore(tmp_path / "backup", tmp_path / "again")
 
 
-@pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("what", ["other bytes", "gone"])
-def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: str) -> None:
+@pytest.mark.usefixtures("running_relay")
+@pytest.mark.parametrize("damage", ["other bytes", "gone"])
+def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, damage: str) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (blob,) = (tmp_path / "backup" / "blobs").iterdir()
     blob.unlink()
-    if what == "other bytes":
+    if damage == "other bytes":
         blob.write_bytes(bytes(5000))
     damaged = restore_files(tmp_path / "backup", saved, tmp_path / "again")
     assert damaged == {blob.name}
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
 
 
-def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
+def test_blob_arriving_during_backup_is_complete_or_absent(
+    running_relay: Relay, tmp_path: Path
+) -> None:
     """The database is copied first, and then the blobs that its copy lists."""
     other = SampleMessage()
     other.random_source.calls = 500
     other.__post_init__()
-    asyncio.run(create_mailbox_with_message(running, other))
+    asyncio.run(create_mailbox_with_message(running_relay, other))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
-    there = {path.name for path in (tmp_path / "backup" / "blobs").iterdir()}
-    assert there == {entry.name for entry in saved.blobs}
-    assert len(there) == 2
+    copied_names = {path.name for path in (tmp_path / "backup" / "blobs").iterdir()}
+    assert copied_names == {entry.name for entry in saved.blobs}
+    assert len(copied_names) == 2

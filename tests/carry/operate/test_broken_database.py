@@ -1,4 +1,4 @@
-"""Each relay command reports a damaged or unwritable database, and no backup of one is made."""
+"""Relay commands report a damaged or unwritable database, and make no backup of one."""
 
 import asyncio
 import hashlib
@@ -21,20 +21,20 @@ from tests.carry.relays import SampleMessage
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-_PAGE = 4096
+_PAGE_BYTES = 4096
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
+def relay_folder(tmp_path: Path) -> Path:
     with open_relay(tmp_path / "relay") as relay:
         asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
     return tmp_path / "relay"
 
 
-def damage(mail: Path) -> None:
-    """Overwrite each page but the first, which has the file's type and schema version."""
+def damage_database(mail: Path) -> None:
+    """Overwrite all pages but the first, which contains the schema version."""
     whole = mail.stat().st_size
-    mail.write_bytes(mail.read_bytes()[:_PAGE] + b"\xff" * (whole - _PAGE))
+    mail.write_bytes(mail.read_bytes()[:_PAGE_BYTES] + b"\xff" * (whole - _PAGE_BYTES))
 
 
 def error_output(capsys: pytest.CaptureFixture[str], *arguments: object, status: int) -> str:
@@ -42,70 +42,86 @@ def error_output(capsys: pytest.CaptureFixture[str], *arguments: object, status:
     return " ".join(capsys.readouterr().err.split())
 
 
-def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_failed_backup_leaves_an_empty_folder_for_the_next_one(
+    relay_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = (data / DATABASE_NAME).read_bytes()
-    damage(data / DATABASE_NAME)
+    whole = (relay_folder / DATABASE_NAME).read_bytes()
+    damage_database(relay_folder / DATABASE_NAME)
     out = tmp_path / "backup"
     for _ in range(2):  # a second attempt fails in the same way
-        words = error_output(capsys, "backup", "--data", data, "--out", out, status=7)
-        assert f"{data / DATABASE_NAME} cannot be used: it is damaged" in words
+        output = error_output(capsys, "backup", "--data", relay_folder, "--out", out, status=7)
+        assert f"{relay_folder / DATABASE_NAME} cannot be used: it is damaged" in output
         assert list(out.iterdir()) == []
-    (data / DATABASE_NAME).write_bytes(whole)
-    assert len(back_up_relay(data, out).blobs) == 1
+    (relay_folder / DATABASE_NAME).write_bytes(whole)
+    assert len(back_up_relay(relay_folder, out).blobs) == 1
 
 
 def test_check_finds_a_damaged_page_that_was_never_read(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    relay_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with closing(sqlite3.connect(data / DATABASE_NAME)) as rows:
+    with closing(sqlite3.connect(relay_folder / DATABASE_NAME)) as rows:
         (root,) = rows.execute(
             "SELECT rootpage FROM sqlite_master WHERE name = 'stored_letter'"
         ).fetchone()
-    pages = bytearray((data / DATABASE_NAME).read_bytes())
-    pages[_PAGE * (root - 1) : _PAGE * root] = b"\xff" * _PAGE
-    (data / DATABASE_NAME).write_bytes(pages)
+    pages = bytearray((relay_folder / DATABASE_NAME).read_bytes())
+    pages[_PAGE_BYTES * (root - 1) : _PAGE_BYTES * root] = b"\xff" * _PAGE_BYTES
+    (relay_folder / DATABASE_NAME).write_bytes(pages)
     assert "it is damaged" in error_output(
-        capsys, "backup", "--data", data, "--out", tmp_path / "backup", status=7
+        capsys, "backup", "--data", relay_folder, "--out", tmp_path / "backup", status=7
     )
 
 
 def test_backup_of_a_damaged_database_is_not_restored(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    relay_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An earlier version made such backups, with the right hash."""
+    """An earlier version made such backups, and recorded the hash of the damaged database."""
     out, again = tmp_path / "backup", tmp_path / "again"
-    back_up_relay(data, out)
-    damage(out / DATABASE_NAME)
+    back_up_relay(relay_folder, out)
+    damage_database(out / DATABASE_NAME)
     contents = json.loads((out / "backup.json").read_text())
     contents["mail_sha256"] = hashlib.sha256((out / DATABASE_NAME).read_bytes()).hexdigest()
     (out / "backup.json").write_text(json.dumps(contents))
-    words = error_output(capsys, "restore", out, "--data", again, status=5)
-    assert f"In the backup {out}, {DATABASE_NAME} is damaged" in words
+    output = error_output(capsys, "restore", out, "--data", again, status=5)
+    assert f"In the backup {out}, {DATABASE_NAME} is damaged" in output
     assert list(again.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["stats", "backup", "run"])
-@pytest.mark.parametrize("what", ["it is damaged", "it cannot be read"])
+@pytest.mark.parametrize("fault", ["it is damaged", "it cannot be read"])
 def test_damaged_database_is_reported_as_damaged(
-    data: Path, tmp_path: Path, command: str, what: str, capsys: pytest.CaptureFixture[str]
+    relay_folder: Path, tmp_path: Path, command: str, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if what == "it is damaged":
-        damage(data / DATABASE_NAME)
+    if fault == "it is damaged":
+        damage_database(relay_folder / DATABASE_NAME)
     else:
-        (data / DATABASE_NAME).write_bytes(b"letters" * 1000)
-    more = {"stats": (), "backup": ("--out", tmp_path / "backup"), "run": ("--listen", "1.2.3.4:0")}
-    assert f"cannot be used: {what}" in error_output(
-        capsys, command, "--data", data, *more[command], status=7
+        (relay_folder / DATABASE_NAME).write_bytes(b"letters" * 1000)
+    options = {
+        "stats": (),
+        "backup": ("--out", tmp_path / "backup"),
+        "run": ("--listen", "1.2.3.4:0"),
+    }
+    assert f"cannot be used: {fault}" in error_output(
+        capsys, command, "--data", relay_folder, *options[command], status=7
     )
 
 
 @pytest.mark.real
-def test_unwritable_folder_is_reported(data: Path) -> None:
+def test_unwritable_folder_is_reported(relay_folder: Path) -> None:
     """The command runs without root's privileges."""
-    data.chmod(0o555)
+    relay_folder.chmod(0o555)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
-    command = [*give_up, sys.executable, "-m", "entrenous", "relay", "stats", "--data", str(data)]
+    command = [
+        *give_up,
+        sys.executable,
+        "-m",
+        "entrenous",
+        "relay",
+        "stats",
+        "--data",
+        str(relay_folder),
+    ]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (process.returncode, f"{data} cannot be used as a folder" in process.stderr) == (3, True)
+    assert (process.returncode, f"{relay_folder} cannot be used as a folder" in process.stderr) == (
+        3,
+        True,
+    )

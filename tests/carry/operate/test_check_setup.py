@@ -25,7 +25,7 @@ from tests.serving.certificates import CertificateFiles, write_certificate_files
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-Change = Callable[[RelaySettings, Path], RelaySettings]
+SettingsChange = Callable[[RelaySettings, Path], RelaySettings]
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def settings(tmp_path: Path) -> RelaySettings:
     data.mkdir(mode=0o700)
     with disk_relay(data, SettableClock()) as relay:
         asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
-    pair = write_certificate_files(tmp_path)
-    return RelaySettings(data, "127.0.0.1:0", pair.cert, pair.key)
+    certificate = write_certificate_files(tmp_path)
+    return RelaySettings(data, "127.0.0.1:0", certificate.cert, certificate.key)
 
 
-def found(settings: RelaySettings) -> dict[str, SetupFinding]:
+def findings_by_part(settings: RelaySettings) -> dict[str, SetupFinding]:
     return {finding.part: finding for finding in check_relay(settings)}
 
 
@@ -57,28 +57,28 @@ def test_check_finds_no_fault_before_the_first_start(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def open_to_others(settings: RelaySettings, _: Path) -> RelaySettings:
+def let_others_read_the_folder(settings: RelaySettings, _: Path) -> RelaySettings:
     settings.data.chmod(0o755)
     return settings
 
 
-def a_file_in_the_way(settings: RelaySettings, folder: Path) -> RelaySettings:
+def replace_folder_with_a_file(settings: RelaySettings, folder: Path) -> RelaySettings:
     (folder / "file").write_text("")
     return replace(settings, data=folder / "file")
 
 
-def disk_too_full(settings: RelaySettings, _: Path) -> RelaySettings:
+def require_more_free_space(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, limits=RelayLimits(free_bytes_min=2**60))
 
 
-def no_room_to_rewrite(settings: RelaySettings, _: Path) -> RelaySettings:
+def enlarge_database(settings: RelaySettings, _: Path) -> RelaySettings:
     free = free_bytes(settings.data)
     with (settings.data / "mail.db").open("r+b") as mail:
         mail.truncate(free * 6 // 10)  # a sparse file, which takes no disk space
     return settings
 
 
-def damaged(settings: RelaySettings, _: Path) -> RelaySettings:
+def damage_database(settings: RelaySettings, _: Path) -> RelaySettings:
     mail = settings.data / "mail.db"
     data = bytearray(mail.read_bytes())
     data[4096:8192] = os.urandom(4096)
@@ -86,125 +86,129 @@ def damaged(settings: RelaySettings, _: Path) -> RelaySettings:
     return settings
 
 
-def no_database(settings: RelaySettings, _: Path) -> RelaySettings:
+def replace_database_with_text(settings: RelaySettings, _: Path) -> RelaySettings:
     (settings.data / "mail.db").write_bytes(b"letters" * 1000)
     return settings
 
 
-def newer_schema(settings: RelaySettings, _: Path) -> RelaySettings:
+def set_newer_schema_version(settings: RelaySettings, _: Path) -> RelaySettings:
     with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
         rows.execute("PRAGMA user_version=99")
     return settings
 
 
-def earlier_schema(settings: RelaySettings, _: Path) -> RelaySettings:
+def set_earlier_schema_version(settings: RelaySettings, _: Path) -> RelaySettings:
     with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
         rows.execute("PRAGMA user_version=1")
     return settings
 
 
-def clock_went_back(settings: RelaySettings, _: Path) -> RelaySettings:
+def date_database_in_the_future(settings: RelaySettings, _: Path) -> RelaySettings:
     os.utime(settings.data / "mail.db", (4e9, 4e9))
     return settings
 
 
-def no_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
+def name_a_missing_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
     return replace(settings, tls_cert=folder / "none.pem")
 
 
-def key_of_another_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
+def use_key_of_another_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
     return replace(settings, tls_key=write_certificate_files(folder / "other").key)
 
 
-def expired(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _pair(settings, write_certificate_files(folder / "other", begins_days=-9, lasts_days=8))
+def use_expired_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return _with_certificate(
+        settings, write_certificate_files(folder / "other", begins_days=-9, lasts_days=8)
+    )
 
 
-def not_yet_valid(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _pair(settings, write_certificate_files(folder / "other", begins_days=1))
+def use_future_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return _with_certificate(settings, write_certificate_files(folder / "other", begins_days=1))
 
 
-def expires_soon(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _pair(settings, write_certificate_files(folder / "other", lasts_days=10))
+def use_expiring_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
+    return _with_certificate(settings, write_certificate_files(folder / "other", lasts_days=10))
 
 
-def _pair(settings: RelaySettings, pair: CertificateFiles) -> RelaySettings:
-    return replace(settings, tls_cert=pair.cert, tls_key=pair.key)
+def _with_certificate(settings: RelaySettings, certificate: CertificateFiles) -> RelaySettings:
+    return replace(settings, tls_cert=certificate.cert, tls_key=certificate.key)
 
 
-def key_for_all(settings: RelaySettings, _: Path) -> RelaySettings:
+def let_all_read_the_key(settings: RelaySettings, _: Path) -> RelaySettings:
     assert settings.tls_key
     settings.tls_key.chmod(0o644)
     return settings
 
 
-def plain_outside(settings: RelaySettings, _: Path) -> RelaySettings:
+def listen_everywhere_without_tls(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, tls_cert=None, tls_key=None, listen="0.0.0.0:0")
 
 
-def address_of_another_host(settings: RelaySettings, _: Path) -> RelaySettings:
+def listen_at_another_hosts_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="192.0.2.1:7801")
 
 
-def metrics_at_the_relays_address(settings: RelaySettings, _: Path) -> RelaySettings:
+def serve_metrics_at_the_relays_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="127.0.0.1:7801", metrics_listen="0.0.0.0:7801")
 
 
-def metrics_at_a_foreign_address(settings: RelaySettings, _: Path) -> RelaySettings:
+def serve_metrics_at_another_hosts_address(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, metrics_listen="192.0.2.1:7803")
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "words"),
+    ("part", "change", "expected_words"),
     [
-        ("folder", open_to_others, "chmod 700"),
-        ("folder", a_file_in_the_way, "nothing can be kept"),
-        ("disk", disk_too_full, "no blob is taken"),
-        ("disk", no_room_to_rewrite, "a rewrite of the database needs"),
-        ("database", damaged, "it is damaged"),
-        ("database", no_database, "it cannot be read"),
-        ("database", newer_schema, "a newer version of Entrenous"),
+        ("folder", let_others_read_the_folder, "chmod 700"),
+        ("folder", replace_folder_with_a_file, "nothing can be kept"),
+        ("disk", require_more_free_space, "no blob is taken"),
+        ("disk", enlarge_database, "a rewrite of the database needs"),
+        ("database", damage_database, "it is damaged"),
+        ("database", replace_database_with_text, "it cannot be read"),
+        ("database", set_newer_schema_version, "a newer version of Entrenous"),
         (
             "database",
-            earlier_schema,
+            set_earlier_schema_version,
             "an earlier version of Entrenous. Restore a backup, or run the version",
         ),
-        ("clock", clock_went_back, "set the clock"),
-        ("tls", no_certificate, "is missing"),
-        ("tls", key_of_another_certificate, "do not belong together"),
-        ("tls", expired, "the certificate holds from"),
-        ("tls", not_yet_valid, "the certificate holds from"),
-        ("tls", expires_soon, "renew it"),
-        ("tls", key_for_all, "anybody can read"),
-        ("tls", plain_outside, "nobody speaks TLS"),
-        ("address", address_of_another_host, "none of this machine's"),
-        ("metrics", metrics_at_the_relays_address, "is where the relay is"),
-        ("metrics", metrics_at_a_foreign_address, "change metrics_listen"),
+        ("clock", date_database_in_the_future, "set the clock"),
+        ("tls", name_a_missing_certificate, "is missing"),
+        ("tls", use_key_of_another_certificate, "do not belong together"),
+        ("tls", use_expired_certificate, "the certificate holds from"),
+        ("tls", use_future_certificate, "the certificate holds from"),
+        ("tls", use_expiring_certificate, "renew it"),
+        ("tls", let_all_read_the_key, "anybody can read"),
+        ("tls", listen_everywhere_without_tls, "nobody speaks TLS"),
+        ("address", listen_at_another_hosts_address, "none of this machine's"),
+        ("metrics", serve_metrics_at_the_relays_address, "is where the relay is"),
+        ("metrics", serve_metrics_at_another_hosts_address, "change metrics_listen"),
     ],
 )
 def test_each_fault_is_named(
-    settings: RelaySettings, tmp_path: Path, part: str, change: Change, words: str
+    settings: RelaySettings, tmp_path: Path, part: str, change: SettingsChange, expected_words: str
 ) -> None:
-    finding = found(change(settings, tmp_path))[part]
+    finding = findings_by_part(change(settings, tmp_path))[part]
     assert not finding.ok
-    assert words in finding.words
+    assert expected_words in finding.words
 
 
-def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Path) -> None:
-    plain = replace(plain_outside(settings, tmp_path), behind_proxy=True)
-    assert found(plain)["tls"].ok
+def test_plain_http_is_allowed_behind_a_proxy(settings: RelaySettings, tmp_path: Path) -> None:
+    plain = replace(listen_everywhere_without_tls(settings, tmp_path), behind_proxy=True)
+    assert findings_by_part(plain)["tls"].ok
 
 
 def test_check_recognizes_a_running_relay(settings: RelaySettings) -> None:
     with serve_app(relay_app(memory_relay())) as url:
-        running = replace(settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://"))
-        finding = found(running)["address"]
+        running_settings = replace(
+            settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://")
+        )
+        finding = findings_by_part(running_settings)["address"]
     assert finding.ok
     assert "a relay answers" in finding.words
 
 
 @pytest.fixture
-def taken() -> Iterator[str]:
+def taken_address() -> Iterator[str]:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -212,13 +216,15 @@ def taken() -> Iterator[str]:
 
 
 def test_check_reports_an_address_taken_by_another_program(
-    settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
+    settings: RelaySettings, taken_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.serving.host_checks._HTTP_TIMEOUT_S", 0.1)
-    findings = found(replace(settings, listen=taken, metrics_listen=taken))
+    findings = findings_by_part(
+        replace(settings, listen=taken_address, metrics_listen=taken_address)
+    )
     assert (findings["address"].ok, findings["metrics"].ok) == (False, False)
     assert "taken by something else" in findings["address"].words
-    findings = found(replace(settings, metrics_listen=taken))
+    findings = findings_by_part(replace(settings, metrics_listen=taken_address))
     assert (findings["address"].ok, findings["metrics"].ok) == (True, False)
     assert "taken by something else: change metrics_listen" in findings["metrics"].words
 
@@ -226,36 +232,42 @@ def test_check_reports_an_address_taken_by_another_program(
 def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     relay = memory_relay()
     with serve_app(metrics_app(RelayMetrics(), relay)) as url:
-        running = replace(settings, metrics_listen=url.removeprefix("http://"))
-        finding = found(running)["metrics"]
+        running_settings = replace(settings, metrics_listen=url.removeprefix("http://"))
+        finding = findings_by_part(running_settings)["metrics"]
     assert (finding.ok, "metrics are served" in finding.words) == (True, True)
 
 
-def unprivileged(*command: str) -> tuple[int, str]:
+def run_unprivileged(*command: str) -> tuple[int, str]:
     """Run a relay command without root's privileges; return its exit status and output."""
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
-    every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
-    process = subprocess.run(every, capture_output=True, text=True, check=False)
+    unprivileged_command = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
+    process = subprocess.run(unprivileged_command, capture_output=True, text=True, check=False)
     return process.returncode, process.stdout + process.stderr
 
 
 def test_check_reports_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     above = tmp_path / "above"
     above.mkdir(mode=0o555)
-    status, output = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    status, output = run_unprivileged(
+        "check", "--data", str(above / "new"), "--listen", "127.0.0.1:0"
+    )
     assert status == 1
     assert f"no  folder: {above}/new is not there and cannot be made" in output
     above.chmod(0)
-    status, output = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    status, output = run_unprivileged(
+        "check", "--data", str(above / "new"), "--listen", "127.0.0.1:0"
+    )
     assert status == 1
     assert "no  folder" in output
 
 
 def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> None:
     settings.data.chmod(0)
-    file = settings.data.parent / "relay.toml"
-    file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
-    status, output = unprivileged("check", "--settings", str(file), "--listen", "127.0.0.1:0")
+    settings_file = settings.data.parent / "relay.toml"
+    settings_file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
+    status, output = run_unprivileged(
+        "check", "--settings", str(settings_file), "--listen", "127.0.0.1:0"
+    )
     assert status == 1
     assert "no  folder: nothing can be kept" in output
     assert "no  database: this account may not read" in output
@@ -266,7 +278,9 @@ def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> N
     reason="everybody may use every port here",
 )
 def test_check_reports_a_privileged_port(tmp_path: Path) -> None:
-    _, output = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
+    _, output = run_unprivileged(
+        "check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81"
+    )
     assert "no  address: 127.0.0.1:81 is not for this account" in output
 
 

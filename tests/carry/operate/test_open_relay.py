@@ -1,4 +1,4 @@
-"""Opening the data of a relay that has run, and of one that was never started."""
+"""A relay's data is opened with its tables, which only the start of a relay creates."""
 
 import asyncio
 from pathlib import Path

@@ -14,22 +14,24 @@ import sqlalchemy as sql
 from entrenous.carry.store.sqlite_rows import open_sqlite
 
 
-def _kill_self_at(statement: int) -> None:
+def _kill_self_at(statement_number: int) -> None:
+    """Kill this process when it executes the statement with this number."""
     executed = 0
 
-    def count(*_: Any) -> None:
+    def kill_at_statement(*_: Any) -> None:
         nonlocal executed
         executed += 1
-        if executed == statement:
+        if executed == statement_number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sql.event.listen(sql.Engine, "before_cursor_execute", count)
+    sql.event.listen(sql.Engine, "before_cursor_execute", kill_at_statement)
 
 
-def _completes(mail: Path, statement: int) -> bool:
+def _completes_in_a_child(mail: Path, statement_number: int) -> bool:
+    """Create the tables in a child process; return whether the process was not killed."""
     child = os.fork()
     if child == 0:
-        _kill_self_at(statement)
+        _kill_self_at(statement_number)
         open_sqlite(mail).close()
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -39,10 +41,10 @@ def _completes(mail: Path, statement: int) -> bool:
 def main(folder: Path) -> None:
     # This imports and compiles everything once, for all processes that are forked afterwards.
     open_sqlite(folder / "warm-up" / "mail.db").close()
-    statement = 1
-    while not _completes(folder / str(statement) / "mail.db", statement):
-        statement += 1
-    sys.stdout.write(str(statement - 1))
+    statement_number = 1
+    while not _completes_in_a_child(folder / str(statement_number) / "mail.db", statement_number):
+        statement_number += 1
+    sys.stdout.write(str(statement_number - 1))
 
 
 if __name__ == "__main__":

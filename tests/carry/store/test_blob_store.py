@@ -26,12 +26,14 @@ from tests.swift import Swift
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-DATA = SeededRandomSource().token(3_000_000)
-SHA = hashlib.sha256(DATA).digest()
+BLOB = SeededRandomSource().token(3_000_000)
+BLOB_SHA256 = hashlib.sha256(BLOB).digest()
 
 
 @dataclass
-class Bench:
+class SyncBlobStore:
+    """A blob store, and an event loop that runs its operations to their end."""
+
     store: BlobStore
     runner: asyncio.Runner
 
@@ -42,12 +44,12 @@ class Bench:
     def store_partially(self, name: str, data: bytes, error: Exception) -> None:
         """Store ``data`` in an upload that then fails with ``error``."""
 
-        async def interrupted() -> AsyncIterator[bytes]:
+        async def interrupted_chunks() -> AsyncIterator[bytes]:
             yield data
             raise error
 
         with pytest.raises(type(error)):
-            self.runner.run(self.store.store(name, interrupted(), b"", 0))
+            self.runner.run(self.store.store(name, interrupted_chunks(), b"", 0))
 
     def size(self, name: str) -> int:
         return self.runner.run(self.store.partial_size(name))
@@ -63,116 +65,116 @@ class Bench:
 
 
 @pytest.fixture(params=["memory", "files", pytest.param("s3", marks=pytest.mark.real)])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncBlobStore]:
     with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         store: BlobStore = MemoryBlobs()
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
         elif request.param == "s3":  # in parts of 1 MiB, so that a blob has several
             store = S3Blobs(request.getfixturevalue("buckets").bucket(), 1 << 20)
-        yield Bench(store, runner)
+        yield SyncBlobStore(store, runner)
 
 
 @pytest.mark.slow
-def test_any_range_of_a_blob_is_read_back(bench: Bench) -> None:
-    bench.store_blob("name", DATA)
+def test_any_range_of_a_blob_is_read_back(sync_store: SyncBlobStore) -> None:
+    sync_store.store_blob("name", BLOB)
     for start, stop in (
         (0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5),
     ):  # fmt: skip
-        assert bench.read("name", start, stop) == DATA[start:stop], (start, stop)
+        assert sync_store.read("name", start, stop) == BLOB[start:stop], (start, stop)
 
 
-def test_dropped_blob_is_gone(bench: Bench) -> None:
-    bench.store_blob("one", b"first")
-    bench.store_blob("two", b"second")
-    bench.drop("one")
-    bench.drop("one")
+def test_dropped_blob_is_gone(sync_store: SyncBlobStore) -> None:
+    sync_store.store_blob("one", b"first")
+    sync_store.store_blob("two", b"second")
+    sync_store.drop("one")
+    sync_store.drop("one")
     with pytest.raises(NoSuchBlob):
-        bench.read("one", 0, 1)
-    assert bench.read("two", 0, 6) == b"second"
+        sync_store.read("one", 0, 1)
+    assert sync_store.read("two", 0, 6) == b"second"
 
 
-def test_a_stream_that_breaks_goes_on_where_it_was(bench: Bench) -> None:
-    bench.store_partially("name", DATA[:1_700_000], ConnectionError())
+def test_interrupted_upload_resumes_at_the_stored_end(sync_store: SyncBlobStore) -> None:
+    sync_store.store_partially("name", BLOB[:1_700_000], ConnectionError())
     with pytest.raises(NoSuchBlob):
-        bench.read("name", 0, 1)
-    assert bench.size("name") == 1_700_000
-    bench.store_blob("name", DATA, 1_700_000)
-    assert bench.size("name") == 0
-    assert bench.read("name", 0, len(DATA)) == DATA
+        sync_store.read("name", 0, 1)
+    assert sync_store.size("name") == 1_700_000
+    sync_store.store_blob("name", BLOB, 1_700_000)
+    assert sync_store.size("name") == 0
+    assert sync_store.read("name", 0, len(BLOB)) == BLOB
 
 
 @pytest.mark.parametrize("start", [0, 1, 1_000_000])
-def test_upload_may_resume_before_the_stored_end(bench: Bench, start: int) -> None:
-    bench.store_partially("name", DATA[:1_700_000], ConnectionError())
-    bench.store_blob("name", DATA, start)
-    assert bench.read("name", 0, len(DATA)) == DATA
+def test_upload_may_resume_before_the_stored_end(sync_store: SyncBlobStore, start: int) -> None:
+    sync_store.store_partially("name", BLOB[:1_700_000], ConnectionError())
+    sync_store.store_blob("name", BLOB, start)
+    assert sync_store.read("name", 0, len(BLOB)) == BLOB
 
 
-def test_upload_cannot_resume_beyond_the_stored_end(bench: Bench) -> None:
-    bench.store_partially("name", DATA[:10], ConnectionError())
+def test_upload_cannot_resume_beyond_the_stored_end(sync_store: SyncBlobStore) -> None:
+    sync_store.store_partially("name", BLOB[:10], ConnectionError())
     with pytest.raises(DamagedBlob):
-        bench.store_blob("name", DATA, 11)
+        sync_store.store_blob("name", BLOB, 11)
 
 
-def test_blob_with_another_hash_is_not_stored(bench: Bench) -> None:
+def test_blob_with_another_hash_is_not_stored(sync_store: SyncBlobStore) -> None:
     digest = hashlib.sha256(b"other").digest()
     with pytest.raises(DamagedBlob):
-        bench.runner.run(bench.store.store("name", stream(DATA), digest))
+        sync_store.runner.run(sync_store.store.store("name", stream(BLOB), digest))
     with pytest.raises(NoSuchBlob):
-        bench.read("name", 0, 1)
+        sync_store.read("name", 0, 1)
 
 
-def test_dropped_incomplete_blob_is_gone(bench: Bench, tmp_path: Path) -> None:
-    bench.store_partially("name", DATA, DamagedBlob())
-    bench.drop("name")
-    assert bench.size("name") == 0
+def test_dropped_incomplete_blob_is_gone(sync_store: SyncBlobStore, tmp_path: Path) -> None:
+    sync_store.store_partially("name", BLOB, DamagedBlob())
+    sync_store.drop("name")
+    assert sync_store.size("name") == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_second_upload_of_a_blob_is_refused_while_the_first_runs(bench: Bench) -> None:
+def test_second_upload_of_a_blob_is_refused_while_the_first_runs(sync_store: SyncBlobStore) -> None:
     """A device reconnects before the relay has noticed that its first connection is gone."""
 
-    async def slow(refused: list[bool]) -> AsyncIterator[bytes]:
-        yield DATA[:2_000_000]
+    async def slow_chunks(refused: list[bool]) -> AsyncIterator[bytes]:
+        yield BLOB[:2_000_000]
         with pytest.raises(TooMany):
-            await bench.store.store("name", stream(b"evil" * 750_000), SHA)
+            await sync_store.store.store("name", stream(b"evil" * 750_000), BLOB_SHA256)
         with pytest.raises(TooMany):
-            await bench.store.store("name", stream(b"evil"), SHA, 1000)
+            await sync_store.store.store("name", stream(b"evil"), BLOB_SHA256, 1000)
         refused.append(True)
-        yield DATA[2_000_000:]
+        yield BLOB[2_000_000:]
 
     refused: list[bool] = []
-    bench.runner.run(bench.store.store("name", slow(refused), SHA))
+    sync_store.runner.run(sync_store.store.store("name", slow_chunks(refused), BLOB_SHA256))
     assert refused == [True]
-    assert bench.read("name", 0, len(DATA)) == DATA
+    assert sync_store.read("name", 0, len(BLOB)) == BLOB
 
 
 @pytest.mark.real
 def test_bucket_limits_concurrent_uploads(buckets: Swift) -> None:
     store = S3Blobs(buckets.bucket(), 1 << 20)
 
-    async def story() -> list[BaseException | None]:
-        go = asyncio.Event()
+    async def run_scenario() -> list[BaseException | None]:
+        may_continue = asyncio.Event()
 
-        async def slow() -> AsyncIterator[bytes]:
+        async def slow_chunks() -> AsyncIterator[bytes]:
             yield b"da"
-            await go.wait()
+            await may_continue.wait()
             yield b"ta"
 
         digest = hashlib.sha256(b"data").digest()
         tasks = [
-            asyncio.create_task(store.store(f"n{number}", slow(), digest, 0, b"%d" % number))
+            asyncio.create_task(store.store(f"n{number}", slow_chunks(), digest, 0, b"%d" % number))
             for number in range(UPLOADS_MAX + 1)
         ]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        go.set()
+        may_continue.set()
         await asyncio.wait(tasks)
         await store.store("later", stream(b"data"), digest)
         return [task.exception() for task in tasks]
 
-    *kept, refused = asyncio.run(story())
-    assert kept == [None] * UPLOADS_MAX
+    *first_stored, refused = asyncio.run(run_scenario())
+    assert first_stored == [None] * UPLOADS_MAX
     assert isinstance(refused, TooMany)
 
 
@@ -180,158 +182,168 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
     store = S3Blobs(MemoryStore(), 1 << 20)
     sha256 = hashlib.sha256(b"data").digest()
 
-    async def story() -> None:
-        go = asyncio.Event()
+    async def run_scenario() -> None:
+        may_continue = asyncio.Event()
 
-        async def slow() -> AsyncIterator[bytes]:
-            await go.wait()
+        async def slow_chunks() -> AsyncIterator[bytes]:
+            await may_continue.wait()
             yield b"data"
 
-        uploads = [store.store(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
+        uploads = [
+            store.store(f"n{number}", slow_chunks(), sha256, 0, b"her") for number in range(9)
+        ]
         tasks = [asyncio.create_task(one) for one in uploads]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await store.store("another", stream(b"data"), sha256, 0, b"him")
-        go.set()
+        may_continue.set()
         await asyncio.wait(tasks)
         refused = [one for one in tasks if isinstance(one.exception(), TooMany)]
         assert len(tasks) - len(refused) == UPLOADS_PER_OWNER_MAX
         assert done <= set(refused)
         await store.store("n8", stream(b"data"), sha256, 0, b"her")
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("second_content", "error_type"), [(DATA, NoneType), (b"evil" * 750_000, DamagedBlob)]
+    ("second_content", "error_type"), [(BLOB, NoneType), (b"evil" * 750_000, DamagedBlob)]
 )
-def test_two_relays_that_write_the_same_at_once_leave_it_whole(
+def test_concurrent_uploads_by_two_relays_leave_a_whole_blob(
     buckets: Swift, second_content: bytes, error_type: type
 ) -> None:
-    """Each relay has its own store, so neither knows that the other one writes."""
+    """Each relay has its own store, and does not know that the other relay writes."""
     bucket = buckets.bucket()
     first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
 
-    async def slow(half: asyncio.Event, kept: asyncio.Event) -> AsyncIterator[bytes]:
+    async def slow_chunks(
+        half_sent: asyncio.Event, first_stored: asyncio.Event
+    ) -> AsyncIterator[bytes]:
         yield second_content[:1_500_000]
-        half.set()
-        await kept.wait()
+        half_sent.set()
+        await first_stored.wait()
         yield second_content[1_500_000:]
 
-    async def story() -> bytes:
-        half, kept = asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(second.store("name", slow(half, kept), SHA))
-        await half.wait()
-        await first.store("name", stream(DATA, 70_001), SHA)
-        reading = await first.read("name", 0, len(DATA))
+    async def run_scenario() -> bytes:
+        half_sent, first_stored = asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(
+            second.store("name", slow_chunks(half_sent, first_stored), BLOB_SHA256)
+        )
+        await half_sent.wait()
+        await first.store("name", stream(BLOB, 70_001), BLOB_SHA256)
+        reading = await first.read("name", 0, len(BLOB))
         data = await anext(reading)
-        kept.set()
+        first_stored.set()
         await asyncio.wait({task})
         assert isinstance(task.exception(), error_type)
         data += b"".join([chunk async for chunk in reading])
-        again = [chunk async for chunk in await second.read("name", 0, len(DATA))]
-        assert b"".join(again) == DATA
+        again = [chunk async for chunk in await second.read("name", 0, len(BLOB))]
+        assert b"".join(again) == BLOB
         await second.drop("name")
         left = [one async for page in obstore.list(bucket) for one in page]
         assert left == []
         return data
 
-    assert asyncio.run(story()) == DATA
+    assert asyncio.run(run_scenario()) == BLOB
 
 
 def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> None:
-    """A slow upload of other bytes began before the stored one was complete."""
+    """A slow upload of other bytes begins before the blob is complete."""
     store = FileBlobs(tmp_path / "blobs")
 
-    async def slow(go: asyncio.Event) -> AsyncIterator[bytes]:
+    async def slow_chunks(may_continue: asyncio.Event) -> AsyncIterator[bytes]:
         yield b""
-        await go.wait()
+        await may_continue.wait()
         yield b"evil" * 750_000
 
-    async def story() -> None:
-        go = asyncio.Event()
-        task = asyncio.create_task(store.store("name", slow(go), SHA))
+    async def run_scenario() -> None:
+        may_continue = asyncio.Event()
+        task = asyncio.create_task(store.store("name", slow_chunks(may_continue), BLOB_SHA256))
         await asyncio.sleep(0)
         while not (tmp_path / "blobs" / "name").exists():
             try:
-                await store.store("name", stream(DATA), SHA)
+                await store.store("name", stream(BLOB), BLOB_SHA256)
             except TooMany:
-                go.set()
+                may_continue.set()
                 await asyncio.wait({task})
         os.link(tmp_path / "blobs" / "name", tmp_path / "backup")
-        go.set()
+        may_continue.set()
         await asyncio.wait({task})
         with pytest.raises((DamagedBlob, TooMany)):
             await task
 
-    asyncio.run(story())
-    assert (tmp_path / "blobs" / "name").read_bytes() == DATA
-    assert (tmp_path / "backup").read_bytes() == DATA
+    asyncio.run(run_scenario())
+    assert (tmp_path / "blobs" / "name").read_bytes() == BLOB
+    assert (tmp_path / "backup").read_bytes() == BLOB
 
 
 def test_published_file_is_closed_by_its_writer(tmp_path: Path) -> None:
-    """A writer that waited for the file's lock meanwhile gets a new file."""
+    """A later writer gets a new file, and the first one no longer writes to the published file."""
     first = PartialBlob(tmp_path / "name.part")
-    first.write(DATA)
+    first.write(BLOB)
     with pytest.raises(TooMany):
         PartialBlob(tmp_path / "name.part")
-    first.publish(SHA, tmp_path / "name")
+    first.publish(BLOB_SHA256, tmp_path / "name")
     first.write(b"more")
     second = PartialBlob(tmp_path / "name.part")
     second.write(b"evil")
     second.close()
-    assert (tmp_path / "name").read_bytes() == DATA
+    assert (tmp_path / "name").read_bytes() == BLOB
 
 
-def test_blob_dropped_during_upload_is_not_stored(bench: Bench) -> None:
-    async def cut() -> AsyncIterator[bytes]:
-        yield DATA[:2_000_000]
-        await bench.store.drop("name")
-        yield DATA[2_000_000:]
+def test_blob_dropped_during_upload_is_not_stored(sync_store: SyncBlobStore) -> None:
+    async def chunks_with_drop() -> AsyncIterator[bytes]:
+        yield BLOB[:2_000_000]
+        await sync_store.store.drop("name")
+        yield BLOB[2_000_000:]
 
-    if isinstance(bench.store, MemoryBlobs):
-        return  # it stores the blob all the same
+    if isinstance(sync_store.store, MemoryBlobs):
+        return  # the store in memory does not notice the drop
     with pytest.raises(NoSuchBlob):
-        bench.runner.run(bench.store.store("name", cut(), SHA))
+        sync_store.runner.run(sync_store.store.store("name", chunks_with_drop(), BLOB_SHA256))
 
 
-def test_free_bytes_are_those_of_the_disk(tmp_path: Path) -> None:
+def test_free_bytes_are_a_plausible_number(tmp_path: Path) -> None:
     free = FileBlobs(tmp_path / "blobs").free_bytes()
     assert free is not None
     assert 0 < free < 2**60
 
 
 def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """Otherwise its thread would write into the next file that gets the same descriptor."""
+    """A later write could reach the next file that gets the same descriptor."""
     store = FileBlobs(tmp_path)
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         for ticks in range(12):
-            task = asyncio.create_task(store.store(f"name{ticks}", stream(DATA, 1_048_576), SHA))
+            task = asyncio.create_task(
+                store.store(f"name{ticks}", stream(BLOB, 1_048_576), BLOB_SHA256)
+            )
             for _ in range(ticks):
                 await asyncio.sleep(0.0005)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             stored_bytes = await store.partial_size(f"name{ticks}")
-            await store.store(f"name{ticks}", stream(DATA[stored_bytes:]), SHA, stored_bytes)
-            assert (tmp_path / f"name{ticks}").read_bytes() == DATA
+            await store.store(
+                f"name{ticks}", stream(BLOB[stored_bytes:]), BLOB_SHA256, stored_bytes
+            )
+            assert (tmp_path / f"name{ticks}").read_bytes() == BLOB
 
-    asyncio.run(story())
+    asyncio.run(run_scenario())
 
 
 def test_blob_is_absent_until_it_is_complete(tmp_path: Path) -> None:
     store, exists_during_upload = FileBlobs(tmp_path), []
 
-    async def watched() -> AsyncIterator[bytes]:
+    async def watching_chunks() -> AsyncIterator[bytes]:
         for _ in range(3):
             exists_during_upload.append((tmp_path / "name").exists())
-            yield DATA
+            yield BLOB
 
-    digest = hashlib.sha256(DATA * 3).digest()
-    asyncio.run(store.store("name", watched(), digest))
+    digest = hashlib.sha256(BLOB * 3).digest()
+    asyncio.run(store.store("name", watching_chunks(), digest))
     assert exists_during_upload == [False] * 3
-    assert (tmp_path / "name").read_bytes() == DATA * 3
+    assert (tmp_path / "name").read_bytes() == BLOB * 3
     assert (tmp_path / "name").stat().st_mode & 0o077 == 0
 
 
@@ -347,7 +359,7 @@ def test_full_disk_is_reported(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
     try:
         with pytest.raises(DiskFull):
-            asyncio.run(store.store("name", stream(DATA), SHA))
+            asyncio.run(store.store("name", stream(BLOB), BLOB_SHA256))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0  # others need the room

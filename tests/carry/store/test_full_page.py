@@ -1,4 +1,4 @@
-"""Letters beyond a full page are not read from the database."""
+"""Rows beyond a full page are not read from the database."""
 
 from collections.abc import Iterator
 
@@ -8,13 +8,13 @@ from entrenous.carry.store.statements import cut_full_page
 from tests.carry.relays import NOON
 
 
-def test_no_letter_is_read_beyond_a_full_page() -> None:
+def test_no_row_is_read_beyond_a_full_page() -> None:
     read = []
 
-    def letters() -> Iterator[StoredLetter]:
+    def stored_letters() -> Iterator[StoredLetter]:
         for number in range(9):
             read.append(number)
             yield StoredLetter(EnvelopeId(b"e"), MailboxId(b"m"), number, bytes(100), NOON)
 
-    assert len(cut_full_page(letters(), 250)) == 3
+    assert len(cut_full_page(stored_letters(), 250)) == 3
     assert read == [0, 1, 2]

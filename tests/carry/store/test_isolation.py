@@ -1,6 +1,4 @@
-"""A transaction that waited for the lock sees what was committed meanwhile, whatever the server's
-default isolation.
-"""
+"""A transaction that waited for the lock sees all earlier commits, at any default isolation."""
 
 import threading
 import time
@@ -24,12 +22,12 @@ from tests.postgres import Cluster
 
 pytestmark = pytest.mark.real
 
-WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+COUNT_WAITING_LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
-    """Return the URL of a database with that default isolation level."""
+    """Return the URL of a database with the parameter as its default isolation level."""
     url = postgres.create_database()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
@@ -39,7 +37,7 @@ def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
     return url
 
 
-def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
+def test_transaction_group_sees_commits_made_while_it_waited(url: str) -> None:
     connect = partial(connect_postgres, url)
     with (
         closing(PostgresConnection(connect, writes=True)) as first,
@@ -73,22 +71,22 @@ def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
 
-        def change() -> None:
+        def change_schema_version() -> None:
             server.execute("UPDATE held_schema SET version = 9999")
             server.execute(f"SELECT pg_advisory_unlock({RELAY_WRITE_LOCK_ID})")
 
-        _run_while_blocked(start, server, change)
+        _run_while_blocked(start, server, change_schema_version)
     assert len(errors) == 1
 
 
 def _run_while_blocked(
-    blocked: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
+    blocked: Callable[[], None], server: psycopg.Connection[Any], work_meanwhile: Callable[[], None]
 ) -> None:
-    """Run ``work`` while ``blocked`` waits for the lock; then wait until ``blocked`` returns."""
+    """Run ``work_meanwhile`` while ``blocked`` waits for the lock; wait for ``blocked`` to end."""
     thread = threading.Thread(target=blocked, daemon=True)
     thread.start()
-    while server.execute(WAITS).fetchone() != (1,):
+    while server.execute(COUNT_WAITING_LOCKS).fetchone() != (1,):
         time.sleep(0.01)
-    work()
+    work_meanwhile()
     thread.join(20)
     assert not thread.is_alive()

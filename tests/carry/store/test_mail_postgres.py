@@ -1,6 +1,4 @@
-"""What only the PostgreSQL store has: an address, and commits that are visible before they are
-durable.
-"""
+"""The PostgreSQL store's address, schema, locks, connections, and order of commit and flush."""
 
 import asyncio
 import threading
@@ -50,18 +48,18 @@ LETTER = StoredLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed",
     ],
 )
 def test_unreadable_database_address_is_not_repeated_in_the_error(url: str) -> None:
-    with pytest.raises(BadDatabaseAddress) as caught:
+    with pytest.raises(BadDatabaseAddress) as error:
         open_postgres(url)
-    assert "`database`" in str(caught.value)
-    assert "hunter" not in str(caught.value)
-    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
+    assert "`database`" in str(error.value)
+    assert "hunter" not in str(error.value)
+    assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
     fault = find_postgres_fault(url)
     assert fault is not None
     assert "hunter" not in fault
 
 
 @pytest.fixture
-def empty(postgres: Cluster) -> str:
+def empty_database_url(postgres: Cluster) -> str:
     """Return the URL of a database without any table."""
     name = f"empty{next(postgres.numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
@@ -69,28 +67,29 @@ def empty(postgres: Cluster) -> str:
     return postgres.url(name)
 
 
-def tables(url: str) -> set[str]:
+def table_names(url: str) -> set[str]:
     listed = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     with psycopg.connect(url) as server:
         return {name for (name,) in server.execute(listed.encode())}
 
 
 @pytest.mark.real
-def test_only_a_relays_start_creates_postgresql_tables(empty: str) -> None:
+def test_only_a_relays_start_creates_postgresql_tables(empty_database_url: str) -> None:
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
-        open_postgres(empty, create=False)
-    assert find_postgres_fault(empty) is None
-    assert tables(empty) == set()
-    open_postgres(empty).close()
-    assert tables(empty) == {"held_schema", *build_schema().tables}
-    open_postgres(empty, create=False).close()
+        open_postgres(empty_database_url, create=False)
+    assert find_postgres_fault(empty_database_url) is None
+    assert table_names(empty_database_url) == set()
+    open_postgres(empty_database_url).close()
+    assert table_names(empty_database_url) == {"held_schema", *build_schema().tables}
+    open_postgres(empty_database_url, create=False).close()
 
 
 @pytest.mark.real
-def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None:
+def test_relays_starting_concurrently_create_the_tables_once(empty_database_url: str) -> None:
     opened: list[PostgresRows] = []
     threads = [
-        threading.Thread(target=lambda: opened.append(open_postgres(empty))) for _ in range(4)
+        threading.Thread(target=lambda: opened.append(open_postgres(empty_database_url)))
+        for _ in range(4)
     ]
     for thread in threads:
         thread.start()
@@ -99,7 +98,7 @@ def test_relays_starting_concurrently_create_the_tables_once(empty: str) -> None
     assert len(opened) == len(threads)
     for mail in opened:
         mail.close()
-    with psycopg.connect(empty) as server:
+    with psycopg.connect(empty_database_url) as server:
         assert server.execute("SELECT version FROM held_schema").fetchall() == [(SCHEMA_VERSION,)]
 
 
@@ -128,61 +127,61 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
     with psycopg.connect(url) as server:
         server.execute(change.encode())
         server.execute("DROP TABLE stored_key_bundle")
-    before = tables(url)
+    before = table_names(url)
     with pytest.raises(refusal):
         open_postgres(url, create=create)
-    assert tables(url) == before
+    assert table_names(url) == before
     fault = find_postgres_fault(url)
     assert fault is not None
     assert advice in fault
 
 
 @pytest.fixture(scope="module")
-def slow_flushing() -> Iterator[Cluster]:
+def slow_flushing_server() -> Iterator[Cluster]:
     """Yield a server that flushes its log only on request or after ten seconds."""
-    with run_cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
-        yield made
+    with run_cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as server:
+        yield server
 
 
 @pytest.mark.real
 def test_another_relays_commit_is_durable_before_it_is_returned(
-    slow_flushing: Cluster, monkeypatch: pytest.MonkeyPatch
+    slow_flushing_server: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other relay has not flushed its commit yet; a read flushes it before its answer."""
-    url, may_flush = slow_flushing.create_database(), threading.Event()
+    """A read flushes a commit that the other relay has not flushed yet."""
+    url, may_flush = slow_flushing_server.create_database(), threading.Event()
     with (
         closing(open_postgres(url)) as writer,
         closing(open_postgres(url)) as reader,
         psycopg.connect(url, autocommit=True) as server,
     ):
 
-        async def story() -> None:
+        async def run_scenario() -> None:
             monkeypatch.setattr(writer._writer._connection, "sync", lambda _: may_flush.wait(20))
             write = asyncio.create_task(writer.transact(lambda tx: tx.put(LETTER)))
-            while not _scalar(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- polls a database
+            while not _query_scalar(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- polls a database
                 await asyncio.sleep(0.01)
-            position = _scalar(server, "SELECT pg_current_wal_insert_lsn()::text")
+            position = _query_scalar(server, "SELECT pg_current_wal_insert_lsn()::text")
             is_unflushed = f"SELECT pg_current_wal_flush_lsn() < '{position}'"
-            assert _scalar(server, is_unflushed)
+            assert _query_scalar(server, is_unflushed)
             assert await _all_letters(reader) == [LETTER]
-            assert not _scalar(server, is_unflushed)
+            assert not _query_scalar(server, is_unflushed)
             assert not write.done()
             may_flush.set()
             await write
 
-        asyncio.run(story())
+        asyncio.run(run_scenario())
 
 
 @pytest.mark.real
-def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing: Cluster) -> None:
-    """Reads are answered meanwhile, and pending work is written once the lock is free."""
-    url = slow_flushing.create_database()
+def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing_server: Cluster) -> None:
+    """Reads are answered while the lock is held; writes are made after it is released."""
+    url = slow_flushing_server.create_database()
     with (
         closing(open_postgres(url)) as store,
         psycopg.connect(url, autocommit=True) as other,
     ):
 
-        async def story() -> None:
+        async def run_scenario() -> None:
             other.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
             writes = [
                 asyncio.create_task(store.transact(lambda tx, one=one: tx.put(one)))
@@ -195,37 +194,35 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing: Clust
             await asyncio.wait_for(asyncio.gather(*writes), 10)
             assert len(await _all_letters(store)) == 2
 
-        asyncio.run(story())
+        asyncio.run(run_scenario())
 
 
 @pytest.mark.real
-def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing: Cluster) -> None:
-    """A group takes the lock again if the connection is lost between lock and group."""
-    url = slow_flushing.create_database()
+def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing_server: Cluster) -> None:
+    """The connection is lost after it got the lock, before its transactions begin."""
+    url = slow_flushing_server.create_database()
     with (
         psycopg.connect(url, autocommit=True) as other,
         closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as connection,
     ):
         connection.wait_for_turn()
         assert connection.can_begin_at_once()
-        assert _scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
+        assert _query_scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         connection._flushing.close()
         connection._flushing = None
         assert not connection.can_begin_at_once()
         tx = connection.begin([])
-        assert _scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
+        assert _query_scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         tx.put(LETTER)
         connection.commit(tx)
-        assert _scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is True
-        assert _scalar(other, "SELECT count(*) FROM stored_letter") == 1
+        assert _query_scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is True
+        assert _query_scalar(other, "SELECT count(*) FROM stored_letter") == 1
 
 
 @pytest.mark.real
-def test_connection_left_without_its_partner_is_closed(slow_flushing: Cluster) -> None:
-    """The server accepts the first connection and has no room for the second; the next try opens
-    both.
-    """
-    url = slow_flushing.create_database()
+def test_connection_left_without_its_partner_is_closed(slow_flushing_server: Cluster) -> None:
+    """A store connects twice. If the second connection fails, the next attempt opens both again."""
+    url = slow_flushing_server.create_database()
     attempts: list[psycopg.Connection[Any] | None] = []
 
     def connect() -> psycopg.Connection[Any]:
@@ -242,18 +239,18 @@ def test_connection_left_without_its_partner_is_closed(slow_flushing: Cluster) -
 
 @pytest.mark.real
 def test_stopping_relay_does_not_wait_for_an_unreachable_database(
-    slow_flushing: Cluster, monkeypatch: pytest.MonkeyPatch
+    slow_flushing_server: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempted = threading.Event()
 
-    def unreachable() -> psycopg.Connection[Any]:
+    def raise_operational_error() -> psycopg.Connection[Any]:
         attempted.set()
         raise psycopg.OperationalError("the server is starting up")
 
-    async def story() -> float:
-        store = open_postgres(slow_flushing.create_database())
+    async def run_scenario() -> float:
+        store = open_postgres(slow_flushing_server.create_database())
         connection = store._lines[1]
-        monkeypatch.setattr(connection, "_connect", unreachable)
+        monkeypatch.setattr(connection, "_connect", raise_operational_error)
         connection.close()
         waiting = asyncio.create_task(_all_letters(store))
         await asyncio.to_thread(attempted.wait, 20)
@@ -263,14 +260,14 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
             await waiting
         return time.monotonic() - began
 
-    assert asyncio.run(story()) < 6  # a relay that is not stopping retries for twelve
+    assert asyncio.run(run_scenario()) < 6  # a relay that is not stopping retries for twelve
 
 
 @pytest.mark.real
-def test_combined_pages_are_returned_in_the_order_requested(slow_flushing: Cluster) -> None:
+def test_combined_pages_are_returned_in_the_order_requested(slow_flushing_server: Cluster) -> None:
     """Each page has its own start and limits; one is empty, and two begin with the same letter."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
-    ranges = [
+    page_limits = [
         (3, 0, 9, 99),
         (1, 1, 9, 99),
         (4, 0, 9, 99),
@@ -282,11 +279,11 @@ def test_combined_pages_are_returned_in_the_order_requested(slow_flushing: Clust
         lambda view, box=box, after=after, limits=limits: view.find_letters(
             boxes[box], after, NOON - timedelta(hours=1), *limits
         )
-        for box, after, *limits in ranges
+        for box, after, *limits in page_limits
     ]
-    with closing(open_postgres(slow_flushing.create_database())) as store:
+    with closing(open_postgres(slow_flushing_server.create_database())) as store:
 
-        async def story() -> list[list[tuple[int, int]]]:
+        async def run_scenario() -> list[list[tuple[int, int]]]:
             for box in boxes[:4]:
                 for sequence in range(3, 0, -1):
                     name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
@@ -295,7 +292,7 @@ def test_combined_pages_are_returned_in_the_order_requested(slow_flushing: Clust
             pages = await asyncio.gather(*(store.read(look, look) for look in reads))
             return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
 
-        pages = asyncio.run(story())
+        pages = asyncio.run(run_scenario())
     assert pages == [
         [(3, 1), (3, 2), (3, 3)],
         [(1, 2), (1, 3)],
@@ -306,7 +303,7 @@ def test_combined_pages_are_returned_in_the_order_requested(slow_flushing: Clust
     ]
 
 
-def _scalar(server: psycopg.Connection[Any], query: Any) -> Any:
+def _query_scalar(server: psycopg.Connection[Any], query: Any) -> Any:
     (answer,) = server.execute(query).fetchone() or (None,)
     return answer
 

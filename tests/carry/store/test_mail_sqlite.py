@@ -1,4 +1,4 @@
-"""What only the SQLite store has: a file, its schema, its size, and its deleted bytes."""
+"""The SQLite store's file, durability, size limit, and overwriting of deleted rows."""
 
 import asyncio
 import contextlib
@@ -28,9 +28,9 @@ from tests.carry.relays import NOON
 # The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
-BOX = MailboxId(b"M" * 16)
+MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
-LETTER = StoredLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
+LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-def test_rows_survive_and_only_their_owner_reads_them(
+def test_rows_are_stored_in_a_file_that_only_its_owner_can_read(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
     path = tmp_path / "relay" / "mail.db"
@@ -53,10 +53,10 @@ def test_rows_survive_and_only_their_owner_reads_them(
 
 
 @pytest.mark.threat("metadata")
-def test_nothing_in_the_file_says_in_which_order_letters_came(
+def test_database_file_does_not_reveal_the_order_of_arrival(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """Neither the rowids nor the positions of rows in the rewritten file."""
+    """Neither rowids nor positions in the rewritten file follow the order of arrival."""
     store = open_sqlite(tmp_path / "mail.db")
     arrival_order = [random.Random(number).randbytes(16) for number in range(40)]
     for number, name in enumerate(arrival_order):
@@ -65,9 +65,9 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
         runner.run(store.transact(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
     runner.run(store.overwrite_deleted())
     store.close()
-    with closing(sqlite3.connect(tmp_path / "mail.db")) as stolen:
+    with closing(sqlite3.connect(tmp_path / "mail.db")) as database:
         query = "SELECT envelope FROM stored_letter ORDER BY rowid"
-        rowid_order = [name for (name,) in stolen.execute(query)]
+        rowid_order = [name for (name,) in database.execute(query)]
     file = (tmp_path / "mail.db").read_bytes()
     file_order = sorted(arrival_order, key=file.index)
     for order in (rowid_order, file_order):
@@ -91,7 +91,7 @@ def test_every_answer_waits_for_the_disk(
         assert done.wait(20)
         fdatasync(file)
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         write = asyncio.create_task(store.transact(lambda tx: tx.put(LETTER)))
         await asyncio.to_thread(syncing.wait)
         reads = [asyncio.create_task(store.read(work)) for work in (find, refuse)]
@@ -113,7 +113,7 @@ def test_every_answer_waits_for_the_disk(
         raise NoSuchBlob
 
     monkeypatch.setattr(os, "fdatasync", slow_sync)
-    runner.run(story())
+    runner.run(run_scenario())
     store.close()
 
 
@@ -145,7 +145,7 @@ def test_reads_between_groups_fail_after_a_failed_sync(
     def count(view: RowView) -> int:
         return view.count(StoredLetter)
 
-    async def story() -> None:
+    async def run_scenario() -> None:
         _, refused = await read_during_sync(
             lambda tx: tx.put(LETTER), lambda tx: tx.drop(StoredLetter, ENVELOPE)
         )
@@ -155,7 +155,7 @@ def test_reads_between_groups_fail_after_a_failed_sync(
         assert [type(one) for one in failed] == [DiskFailed, DiskFailed]
 
     monkeypatch.setattr(os, "fdatasync", slow_sync)
-    runner.run(story())
+    runner.run(run_scenario())
     store.close()
 
 
@@ -189,11 +189,11 @@ def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
 def test_full_disk_refuses_large_writes_and_accepts_small_ones(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """In one group the large letters fail, and the acknowledgement beside them succeeds."""
+    """In one group of transactions, most large rows are refused and a deletion succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
     runner.run(store.transact(lambda tx: tx.put(LETTER)))
 
-    async def group() -> list[object]:
+    async def run_group() -> list[object]:
         large = [
             replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
             for n in range(6)
@@ -202,7 +202,7 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
         drop = store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
         return await asyncio.gather(*puts, drop, return_exceptions=True)
 
-    *large, small = runner.run(group())
+    *large, small = runner.run(run_group())
     assert small is None
     assert sum(isinstance(outcome, DiskFull) for outcome in large) >= 4
     kept = runner.run(store.read(lambda view: view.count(StoredLetter)))
@@ -211,12 +211,12 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 
 
 def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
-    """Both sums run for every upload, each within one mailbox's part of an index."""
+    """These sums run for every upload, each within one mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
-        (StoredBlob, ("mailbox", "envelope"), (BOX, None)),
-        (StoredBlob, ("mailbox", "envelope"), (BOX, ENVELOPE)),
-        (StoredUpload, ("mailbox",), (BOX,)),
+        (StoredBlob, ("mailbox", "envelope"), (MAILBOX, None)),
+        (StoredBlob, ("mailbox", "envelope"), (MAILBOX, ENVELOPE)),
+        (StoredUpload, ("mailbox",), (MAILBOX,)),
     ):
         ((text, values),) = SqliteStatements().selects(
             Query("count_and_sum", kind, names, ("size", *given))
@@ -231,12 +231,12 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
 def letters_of_different_sizes(rng: random.Random) -> list[StoredLetter]:
     """Return sixty letters of different sizes and contents."""
     return [
-        StoredLetter(EnvelopeId(rng.randbytes(16)), BOX, n, rng.randbytes(300 + n * 97), NOON)
+        StoredLetter(EnvelopeId(rng.randbytes(16)), MAILBOX, n, rng.randbytes(300 + n * 97), NOON)
         for n in range(60)
     ]
 
 
-def parts_found(path: Path, letters: list[StoredLetter]) -> int:
+def count_parts_found(path: Path, letters: list[StoredLetter]) -> int:
     files = [file.read_bytes() for file in path.parent.iterdir()]
     parts = [part for one in letters for part in (one.sealed[:16], one.sealed[-16:])]
     return sum(any(part in file for file in files) for part in parts)
@@ -258,8 +258,8 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     for one in deleted:
         runner.run(store.transact(lambda tx, one=one: tx.drop(StoredLetter, one.envelope)))
     runner.run(store.overwrite_deleted())
-    assert parts_found(tmp_path / "mail.db", deleted) == 0
-    assert parts_found(tmp_path / "mail.db", kept) == 2 * len(kept)
+    assert count_parts_found(tmp_path / "mail.db", deleted) == 0
+    assert count_parts_found(tmp_path / "mail.db", kept) == 2 * len(kept)
     assert runner.run(store.read(lambda view: view.count(StoredLetter))) == len(kept)
     store.close()
 
@@ -272,11 +272,11 @@ def test_large_database_is_rewritten_only_occasionally(
     store, statements = open_sqlite(tmp_path / "mail.db"), []
     submit_exclusive = store._writer.submit_exclusive
 
-    async def record(pragma: str) -> list[Any]:
+    async def record_pragma(pragma: str) -> list[Any]:
         statements.append(pragma)
         return await submit_exclusive(pragma)
 
-    monkeypatch.setattr(store._writer, "submit_exclusive", record)
+    monkeypatch.setattr(store._writer, "submit_exclusive", record_pragma)
     for n in range(7):
         runner.run(store.transact(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
         runner.run(store.overwrite_deleted())
@@ -294,19 +294,19 @@ def test_failed_rewrite_is_retried_later(
     small_bytes: int,
     expected_minutes: list[int],
 ) -> None:
-    """Rewriting a large database blocks all writers, so it is not tried again every minute."""
+    """A large database is not rewritten every minute, since a rewrite blocks all writers."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
     store, rewrite_minutes = open_sqlite(tmp_path / "mail.db"), []
     submit_exclusive = store._writer.submit_exclusive
 
-    async def full(statement: str) -> list[Any]:
+    async def fail_to_rewrite(statement: str) -> list[Any]:
         if statement == "VACUUM":
             rewrite_minutes.append(minute)
             raise DiskFull
         return await submit_exclusive(statement)
 
-    monkeypatch.setattr(store._writer, "submit_exclusive", full)
+    monkeypatch.setattr(store._writer, "submit_exclusive", fail_to_rewrite)
     for minute in range(9):
         row = replace(LETTER, sequence=minute)
         runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
@@ -343,7 +343,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
 
 
 def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """Except once after opening: rows that an earlier process deleted may still be there."""
+    """The first call rewrites it, since an earlier process may have deleted rows."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.overwrite_deleted())
@@ -370,7 +370,7 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
         time.sleep(0.3)
         return found
 
-    async def both() -> int:
+    async def drop_and_overwrite_while_reading() -> int:
         reader = asyncio.create_task(store.read(look))
         await asyncio.to_thread(read_started.wait)
         await store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
@@ -378,7 +378,7 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
         assert path.with_name("mail.db-wal").stat().st_size == 0
         return await reader
 
-    assert runner.run(both()) == 1
+    assert runner.run(drop_and_overwrite_while_reading()) == 1
     assert ENVELOPE not in path.read_bytes()
     store.close()
 

@@ -1,4 +1,4 @@
-"""Tests that every RowStore passes, and a state machine that compares them with one in memory."""
+"""Tests that every RowStore passes, and a state machine that compares databases with memory."""
 
 import asyncio
 import contextlib
@@ -57,33 +57,33 @@ from tests.sizes import size
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-BOX = MailboxId(b"M" * 16)
+MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
 DEVICE = DeviceId(b"D" * 16)
-LETTER = StoredLetter(ENVELOPE, BOX, 1, b"sealed", NOON)
-EVERY_KIND = [
-    StoredMailbox(BOX, b"lock", 7),
-    StoredMailbox(BOX, b"lock", 7, b"close lock"),
-    DeletedMailbox(BOX, NOON),
-    StoredLock(BOX, Secret(b"key"), b"lock", 10),
-    StoredLock(BOX, Secret(b"key"), b"lock", 0, 2**40, b"asked", b"opening"),
-    StoredKeyBundle(BOX, b"card"),
-    StoredToken(BOX, b"lock", None, 1, 2, NOON, None),
-    StoredToken(BOX, b"lock", 10, 1, 2, NOON, NOON),
-    StoredOneTimeKey(BOX, DEVICE, b"digest", b"signed"),
-    UsedOneTimeKey(BOX, DEVICE, b"digest", NOON),
-    ReusableKeys(BOX, DEVICE, None, b"xwing"),
+LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
+ROWS_OF_EVERY_KIND = [
+    StoredMailbox(MAILBOX, b"lock", 7),
+    StoredMailbox(MAILBOX, b"lock", 7, b"close lock"),
+    DeletedMailbox(MAILBOX, NOON),
+    StoredLock(MAILBOX, Secret(b"key"), b"lock", 10),
+    StoredLock(MAILBOX, Secret(b"key"), b"lock", 0, 2**40, b"asked", b"opening"),
+    StoredKeyBundle(MAILBOX, b"card"),
+    StoredToken(MAILBOX, b"lock", None, 1, 2, NOON, None),
+    StoredToken(MAILBOX, b"lock", 10, 1, 2, NOON, NOON),
+    StoredOneTimeKey(MAILBOX, DEVICE, b"digest", b"signed"),
+    UsedOneTimeKey(MAILBOX, DEVICE, b"digest", NOON),
+    ReusableKeys(MAILBOX, DEVICE, None, b"xwing"),
     StoredEnvelope(
         *(ENVELOPE, b"digest", b"lock", None, EnvelopeState.TAKEN_BACK, 3, NOON),
         *(NOON, None, NOON, NOON),
     ),
     LETTER,
-    StoredShare(ENVELOPE, Secret(b"share"), None, BOX),
-    StoredShare(ENVELOPE, Secret(b"share"), 1, BOX, b"G" * 16),
+    StoredShare(ENVELOPE, Secret(b"share"), None, MAILBOX),
+    StoredShare(ENVELOPE, Secret(b"share"), 1, MAILBOX, b"G" * 16),
     StoredShareGroup(b"G" * 16, 1, 0, NOON),
     StoredAttempt(ENVELOPE, b"attempt", finished=True),
-    StoredBlob(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", None, NOON),
-    StoredUpload(BlobId(b"B" * 16), "name", BOX, 5, b"sha", b"f", b"w", NOON),
+    StoredBlob(BlobId(b"B" * 16), "name", MAILBOX, 5, b"sha", b"f", b"w", None, NOON),
+    StoredUpload(BlobId(b"B" * 16), "name", MAILBOX, 5, b"sha", b"f", b"w", NOON),
     OrphanBlob("name", NOON),
     StoredRestore(1, NOON),
     StoredSweep(1, NOON, None, 7),
@@ -92,146 +92,151 @@ EVERY_KIND = [
 
 
 @dataclass
-class Bench:
+class SyncRowStore:
     """A row store, and a function that runs its coroutines."""
 
     store: RowStore
     run: Callable[[Awaitable[Any]], Any]
 
-    def do(self, work: Callable[[RowTransaction], Any]) -> Any:
+    def transact(self, work: Callable[[RowTransaction], Any]) -> Any:
         return self.run(self.store.transact(work))
 
-    def see(self, work: Callable[[RowView], Any]) -> Any:
+    def read(self, work: Callable[[RowView], Any]) -> Any:
         return self.run(self.store.read(work))
 
     def put(self, *rows: object) -> None:
-        self.do(lambda tx: [tx.put(row) for row in rows])
+        self.transact(lambda tx: [tx.put(row) for row in rows])
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncRowStore]:
     with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
         if request.param == "memory":
-            yield Bench(MemoryRowStore(), runner.run)
+            yield SyncRowStore(MemoryRowStore(), runner.run)
             return
         store: SqliteRows | PostgresRows
         if request.param == "sqlite":
             store = new_sqlite(tmp_path / "mail.db")
         else:
             store = open_postgres(request.getfixturevalue("postgres").reused_database("relay"))
-        yield Bench(store, runner.run)
+        yield SyncRowStore(store, runner.run)
         store.close()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", EVERY_KIND, ids=lambda row: type(row).__name__)
-def test_row_is_read_back_unchanged(bench: Bench, row: object) -> None:
+@pytest.mark.parametrize("row", ROWS_OF_EVERY_KIND, ids=lambda row: type(row).__name__)
+def test_row_is_read_back_unchanged(sync_store: SyncRowStore, row: object) -> None:
     kind: type = type(row)
     key = tuple(getattr(row, name) for name in KEY_FIELDS[kind])
-    assert bench.see(lambda view: view.get(kind, *key)) is None
-    bench.put(row, row)
-    assert bench.see(lambda view: view.get(kind, *key)) == row
-    assert bench.see(lambda view: view.find(kind)) == [row]
-    bench.do(lambda tx: tx.drop(kind, *key))
-    assert bench.see(lambda view: view.count(kind)) == 0
-    bench.do(lambda tx: tx.drop(kind, *key))
+    assert sync_store.read(lambda view: view.get(kind, *key)) is None
+    sync_store.put(row, row)
+    assert sync_store.read(lambda view: view.get(kind, *key)) == row
+    assert sync_store.read(lambda view: view.find(kind)) == [row]
+    sync_store.transact(lambda tx: tx.drop(kind, *key))
+    assert sync_store.read(lambda view: view.count(kind)) == 0
+    sync_store.transact(lambda tx: tx.drop(kind, *key))
 
 
 def test_every_kind_of_row_is_tested() -> None:
-    assert {type(row) for row in EVERY_KIND} == set(KEY_FIELDS)
+    assert {type(row) for row in ROWS_OF_EVERY_KIND} == set(KEY_FIELDS)
 
 
-def test_error_undoes_all_changes_of_its_work(bench: Bench) -> None:
-    bench.put(LETTER)
+def test_error_undoes_all_changes_of_its_work(sync_store: SyncRowStore) -> None:
+    sync_store.put(LETTER)
 
     def refuse(tx: RowTransaction) -> None:
         tx.put(replace(LETTER, sealed=b"other"))
-        tx.put(StoredKeyBundle(BOX, b"card"))
+        tx.put(StoredKeyBundle(MAILBOX, b"card"))
         tx.drop(StoredLetter, ENVELOPE)
         raise IdInUse
 
     with pytest.raises(IdInUse):
-        bench.do(refuse)
-    assert bench.see(lambda view: (view.find(StoredLetter), view.count(StoredKeyBundle))) == (
+        sync_store.transact(refuse)
+    assert sync_store.read(lambda view: (view.find(StoredLetter), view.count(StoredKeyBundle))) == (
         [LETTER],
         0,
     )
 
 
-def test_work_sees_its_own_changes(bench: Bench) -> None:
+def test_work_sees_its_own_changes(sync_store: SyncRowStore) -> None:
     def work(tx: RowTransaction) -> tuple[object, object]:
         tx.put(LETTER)
         before = tx.get(StoredLetter, ENVELOPE)
         tx.drop(StoredLetter, ENVELOPE)
         return before, tx.get(StoredLetter, ENVELOPE)
 
-    assert bench.do(work) == (LETTER, None)
+    assert sync_store.transact(work) == (LETTER, None)
 
 
-def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> None:
+def test_page_is_ordered_by_sequence_without_expired_rows(sync_store: SyncRowStore) -> None:
     letters = [
-        StoredLetter(EnvelopeId(bytes([255 - n]) * 16), BOX, n, b"x", NOON + timedelta(days=n))
+        StoredLetter(EnvelopeId(bytes([255 - n]) * 16), MAILBOX, n, b"x", NOON + timedelta(days=n))
         for n in range(1, 6)
     ]
     elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
-    bench.put(elsewhere, *reversed(letters))
-    found = bench.see(lambda view: view.find_letters(BOX, 2, NOON + timedelta(days=3), 2, 99))
+    sync_store.put(elsewhere, *reversed(letters))
+    found = sync_store.read(
+        lambda view: view.find_letters(MAILBOX, 2, NOON + timedelta(days=3), 2, 99)
+    )
     assert found == letters[3:5]
-    assert bench.see(lambda view: view.find_letters(BOX, 0, NOON, 2, 99)) == letters[:2]
+    assert sync_store.read(lambda view: view.find_letters(MAILBOX, 0, NOON, 2, 99)) == letters[:2]
 
 
 @pytest.mark.parametrize(("full_bytes", "count"), [(1, 1), (100, 1), (101, 2), (300, 3), (999, 5)])
-def test_letters_end_with_the_one_that_fills_the_page(
-    bench: Bench, full_bytes: int, count: int
+def test_page_ends_with_the_row_that_fills_it(
+    sync_store: SyncRowStore, full_bytes: int, count: int
 ) -> None:
     """The page is read alone, prefetched, and in a transaction."""
     letters = [
-        StoredLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
+        StoredLetter(EnvelopeId(bytes([n]) * 16), MAILBOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
-    bench.put(*letters)
+    sync_store.put(*letters)
 
     def page(view: RowView) -> list[StoredLetter]:
-        return view.find_letters(BOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
+        return view.find_letters(MAILBOX, 0, NOON - timedelta(hours=1), 9, full_bytes)
 
-    assert bench.see(page) == letters[:count]
-    assert bench.run(bench.store.read(page, page)) == letters[:count]
-    assert bench.do(page) == letters[:count]
+    assert sync_store.read(page) == letters[:count]
+    assert sync_store.run(sync_store.store.read(page, page)) == letters[:count]
+    assert sync_store.transact(page) == letters[:count]
 
 
-def test_due_rows_are_found_longest_due_first(bench: Bench) -> None:
+def test_due_rows_are_found_in_the_order_of_their_due_times(sync_store: SyncRowStore) -> None:
     rows = [OrphanBlob(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
-    never = StoredToken(BOX, b"lock", None, 0, 0, NOON, None)
-    bench.put(never, *rows)
-    found = bench.see(lambda view: view.find_due(OrphanBlob, NOON + timedelta(hours=3), 3))
+    never = StoredToken(MAILBOX, b"lock", None, 0, 0, NOON, None)
+    sync_store.put(never, *rows)
+    found = sync_store.read(lambda view: view.find_due(OrphanBlob, NOON + timedelta(hours=3), 3))
     assert found == sorted(rows, key=lambda row: row.due_at)[:3]
-    assert bench.see(lambda view: view.find_due(StoredToken, NOON + timedelta(days=999), 9)) == []
+    assert (
+        sync_store.read(lambda view: view.find_due(StoredToken, NOON + timedelta(days=999), 9))
+        == []
+    )
 
 
-def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> None:
-    blob = StoredBlob(BlobId(b"1" * 16), "one", BOX, 5, b"sha", b"f", b"w", None, NOON)
+def test_sums_distinguish_rows_with_and_without_an_envelope(sync_store: SyncRowStore) -> None:
+    blob = StoredBlob(BlobId(b"1" * 16), "one", MAILBOX, 5, b"sha", b"f", b"w", None, NOON)
     named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
     elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
 
     def count_and_size(**fields: object) -> tuple[int, int]:
-        found: tuple[int, int] = bench.see(
+        found: tuple[int, int] = sync_store.read(
             lambda view: view.count_and_sum(StoredBlob, "size", **fields)
         )
         return found
 
-    assert count_and_size(mailbox=BOX) == (0, 0)
-    bench.put(blob, named, elsewhere)
-    assert count_and_size(mailbox=BOX) == (2, 2**40 + 5)
-    assert count_and_size(mailbox=BOX, envelope=None) == (1, 5)
-    assert count_and_size(mailbox=BOX, envelope=ENVELOPE) == (1, 2**40)
+    assert count_and_size(mailbox=MAILBOX) == (0, 0)
+    sync_store.put(blob, named, elsewhere)
+    assert count_and_size(mailbox=MAILBOX) == (2, 2**40 + 5)
+    assert count_and_size(mailbox=MAILBOX, envelope=None) == (1, 5)
+    assert count_and_size(mailbox=MAILBOX, envelope=ENVELOPE) == (1, 2**40)
     assert count_and_size() == (3, 2**40 + 10)
 
 
-def test_concurrent_work_is_serializable(bench: Bench) -> None:
+def test_concurrent_work_is_serializable(sync_store: SyncRowStore) -> None:
     """300 tasks read and write a counter; every third is refused."""
-    bench.put(StoredMailbox(BOX, b"lock", 0))
+    sync_store.put(StoredMailbox(MAILBOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:
-        stored = tx.get(StoredMailbox, BOX)
+        stored = tx.get(StoredMailbox, MAILBOX)
         assert stored is not None
         tx.put(replace(stored, last_sequence=stored.last_sequence + 1))
         if refused:
@@ -240,63 +245,65 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
     async def run_all() -> list[object]:
         return await asyncio.gather(
             *(
-                bench.store.transact(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
+                sync_store.store.transact(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
                 for n in range(300)
             ),
             return_exceptions=True,
         )
 
-    outcomes = bench.run(run_all())
+    outcomes = sync_store.run(run_all())
     assert sum(isinstance(outcome, IdInUse) for outcome in outcomes) == 100
-    stored = bench.see(lambda view: view.get(StoredMailbox, BOX))
+    stored = sync_store.read(lambda view: view.get(StoredMailbox, MAILBOX))
     assert stored.last_sequence == 200
 
 
-def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
-    """The bad value is refused only when the group is written; its other rows are stored."""
-    if isinstance(bench.store, MemoryRowStore):
+def test_failed_write_fails_alone_in_its_group(sync_store: SyncRowStore) -> None:
+    """A number that is too large is refused only when its group is written."""
+    if isinstance(sync_store.store, MemoryRowStore):
         pytest.skip("this store writes nothing")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
 
     async def run_all() -> list[object]:
         rows = [StoredMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
         return await asyncio.gather(
-            *(bench.store.transact(lambda tx, row=row: tx.put(row)) for row in rows),
+            *(sync_store.store.transact(lambda tx, row=row: tx.put(row)) for row in rows),
             return_exceptions=True,
         )
 
-    outcomes = bench.run(run_all())
+    outcomes = sync_store.run(run_all())
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [
         box == boxes[7] for box in boxes
     ]
-    kept = [bench.see(lambda view, box=box: view.get(StoredMailbox, box)) for box in boxes]
+    kept = [sync_store.read(lambda view, box=box: view.get(StoredMailbox, box)) for box in boxes]
     assert [stored is None for stored in kept] == [box == boxes[7] for box in boxes]
 
 
-def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
-    if isinstance(bench.store, MemoryRowStore):
+def test_error_in_a_prefetch_hint_fails_only_its_own_work(sync_store: SyncRowStore) -> None:
+    if isinstance(sync_store.store, MemoryRowStore):
         pytest.skip("this store does not prefetch")
 
-    def faulty(_: RowView) -> None:
+    def raise_zero_division(_: RowView) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bench.run(bench.store.transact(lambda tx: tx.put(LETTER), faulty))
+        sync_store.run(sync_store.store.transact(lambda tx: tx.put(LETTER), raise_zero_division))
     with contextlib.suppress(ZeroDivisionError):  # a store need not prefetch for a read
-        bench.run(bench.store.read(lambda view: view.count(StoredLetter), faulty))
-    assert bench.see(lambda view: view.count(StoredLetter)) == 0
-    bench.put(LETTER)
-    assert bench.see(lambda view: view.count(StoredLetter)) == 1
+        sync_store.run(
+            sync_store.store.read(lambda view: view.count(StoredLetter), raise_zero_division)
+        )
+    assert sync_store.read(lambda view: view.count(StoredLetter)) == 0
+    sync_store.put(LETTER)
+    assert sync_store.read(lambda view: view.count(StoredLetter)) == 1
 
 
-def test_read_sees_everything_acknowledged_before(bench: Bench) -> None:
+def test_read_sees_everything_acknowledged_before(sync_store: SyncRowStore) -> None:
     async def write_then_read(n: int) -> bool:
-        await bench.store.transact(lambda tx: tx.put(StoredKeyBundle(BOX, b"%d" % n)))
-        seen = await bench.store.read(lambda view: view.get(StoredKeyBundle, BOX))
-        return seen == StoredKeyBundle(BOX, b"%d" % n)
+        await sync_store.store.transact(lambda tx: tx.put(StoredKeyBundle(MAILBOX, b"%d" % n)))
+        seen = await sync_store.store.read(lambda view: view.get(StoredKeyBundle, MAILBOX))
+        return seen == StoredKeyBundle(MAILBOX, b"%d" % n)
 
     for n in range(20):
-        assert bench.run(write_then_read(n))
+        assert sync_store.run(write_then_read(n))
 
 
 # --- databases against memory -------------------------------------------------------------------
@@ -355,17 +362,17 @@ class _Undo(Exception):
 change_lists = st.lists(st.tuples(st.booleans(), rows), max_size=6)
 
 
-class AgainstMemory(RuleBasedStateMachine):
-    """Runs the same operations on a database and on a store in memory, and compares them."""
+class DatabaseAgainstMemory(RuleBasedStateMachine):
+    """The same operations on a database and on a store in memory have the same results."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.memory = MemoryRowStore()
         self.runner = asyncio.Runner()
-        self.store = self.opened()
+        self.store = self.open_store()
 
-    def opened(self) -> SqliteRows | PostgresRows:
+    def open_store(self) -> SqliteRows | PostgresRows:
         return new_sqlite(Path(self.folder.name) / "mail.db")
 
     def compare(self, work: Callable[[RowTransaction], Any], prefetch: Any = None) -> None:
@@ -383,12 +390,12 @@ class AgainstMemory(RuleBasedStateMachine):
         envelope_id=ids,
         with_prefetch=st.booleans(),
     )
-    def group(
+    def run_group(
         self, works: list[tuple[Any, bool]], envelope_id: bytes, *, with_prefetch: bool
     ) -> None:
         """Run several transactions concurrently; each reads before and after its changes."""
 
-        def see(view: RowView) -> list[object]:
+        def read_rows(view: RowView) -> list[object]:
             return [
                 view.count(StoredAttempt, envelope=envelope_id, finished=True),
                 view.find(StoredBlob, mailbox=envelope_id),
@@ -397,19 +404,19 @@ class AgainstMemory(RuleBasedStateMachine):
                 view.count_and_sum(StoredBlob, "size", mailbox=envelope_id),
             ]
 
-        def work_of(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
+        def make_work(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
             def work(tx: RowTransaction) -> list[object]:
-                before = see(tx)
+                before = read_rows(tx)
                 _apply(tx, changes)
                 if undone:
                     raise _Undo
-                return [*before, *see(tx)]
+                return [*before, *read_rows(tx)]
 
             return work
 
         async def run_all(store: RowStore) -> list[Any]:
-            jobs = [work_of(changes, undone=undone) for changes, undone in works]
-            prefetch = see if with_prefetch else None
+            jobs = [make_work(changes, undone=undone) for changes, undone in works]
+            prefetch = read_rows if with_prefetch else None
             return await asyncio.gather(
                 *(store.transact(job, prefetch) for job in jobs), return_exceptions=True
             )
@@ -451,17 +458,17 @@ class AgainstMemory(RuleBasedStateMachine):
         self.compare(lambda tx: tx.count(StoredAttempt, envelope=envelope, finished=finished))
 
     @rule(mailbox=ids, envelope=optional(ids))
-    def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
+    def count_and_sum(self, mailbox: bytes, envelope: bytes | None) -> None:
         self.compare(
             lambda tx: tx.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=envelope)
         )
 
     @rule()
-    def scrub(self) -> None:
+    def overwrite_deleted(self) -> None:
         self.runner.run(self.store.overwrite_deleted())
 
     @invariant()
-    def agree(self) -> None:
+    def contents_match(self) -> None:
         self.compare(lambda tx: [tx.find(kind) for kind in KEY_FIELDS])
 
     def teardown(self) -> None:
@@ -479,24 +486,24 @@ def _apply(tx: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
             tx.drop(kind, *(getattr(row, name) for name in KEY_FIELDS[kind]))
 
 
-def _run_machine(machine: type[AgainstMemory], examples: int) -> None:
-    many = settings(
+def _run_machine(machine: type[DatabaseAgainstMemory], examples: int) -> None:
+    machine_settings = settings(
         max_examples=examples,
         stateful_step_count=15,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    run_state_machine_as_test(machine, settings=many)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=machine_settings)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.slow
 def test_sqlite_agrees_with_the_in_memory_model() -> None:
-    _run_machine(AgainstMemory, size(10, 25))
+    _run_machine(DatabaseAgainstMemory, size(10, 25))
 
 
 @pytest.mark.real
-def test_postgres_says_what_memory_says(postgres: Cluster) -> None:
-    class PostgresAgainstMemory(AgainstMemory):
-        def opened(self) -> PostgresRows:
+def test_postgres_agrees_with_the_in_memory_model(postgres: Cluster) -> None:
+    class PostgresAgainstMemory(DatabaseAgainstMemory):
+        def open_store(self) -> PostgresRows:
             return open_postgres(postgres.reused_database("relay"))
 
     _run_machine(PostgresAgainstMemory, 3)

@@ -15,25 +15,25 @@ from entrenous.carry.relay_rows import KEY_FIELDS, NewerDatabase, OlderDatabase,
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.carry.store.tables import ROWID_TABLES, SCHEMA_VERSION, build_schema, table_name
 
-#: SHA-256 of what description() returns for the schema that has the number SCHEMA_VERSION.
-DIGEST = "0e874f55f4f1ea8597616c048366758a8a87fab1181cfc0a6aa83ff3841ac208"
+#: SHA-256 of schema_description() for the schema with the number SCHEMA_VERSION.
+SCHEMA_SHA256 = "0e874f55f4f1ea8597616c048366758a8a87fab1181cfc0a6aa83ff3841ac208"
 
 
-def dump(mail: Path) -> str:
+def dump_database(mail: Path) -> str:
     with contextlib.closing(sqlite3.connect(mail)) as rows:
         version = rows.execute("PRAGMA user_version").fetchone()[0]
         return "\n".join((f"PRAGMA user_version={version};", *rows.iterdump(), ""))
 
 
-def database_of_version(mail: Path, number: int) -> str:
+def create_database_of_version(mail: Path, number: int) -> str:
     """Create a relay's database with that version; return its contents."""
     open_sqlite(mail).close()
-    with contextlib.closing(sqlite3.connect(mail)) as file:
-        file.execute(f"PRAGMA user_version={number}")
-    return dump(mail)
+    with contextlib.closing(sqlite3.connect(mail)) as connection:
+        connection.execute(f"PRAGMA user_version={number}")
+    return dump_database(mail)
 
 
-def description() -> list[object]:
+def schema_description() -> list[object]:
     """Return every table with its columns and indexes, in the types of SQLite and PostgreSQL."""
     dialects = (sqlite.dialect(), postgresql.dialect())
     return [
@@ -53,11 +53,13 @@ def description() -> list[object]:
 def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     open_sqlite(mail).close()
-    with contextlib.closing(sqlite3.connect(mail)) as file:
+    with contextlib.closing(sqlite3.connect(mail)) as connection:
         lists = [
-            row for row in file.execute("PRAGMA table_list") if not row[1].startswith("sqlite")
+            row
+            for row in connection.execute("PRAGMA table_list")
+            if not row[1].startswith("sqlite")
         ]
-        assert file.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert {row[1]: bool(row[4]) for row in lists} == {
         table_name(kind): kind not in ROWID_TABLES for kind in KEY_FIELDS
     }
@@ -65,8 +67,8 @@ def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
 
 def test_changed_schema_requires_a_new_version() -> None:
     """If this fails, increment SCHEMA_VERSION and update the hash, as older tables are refused."""
-    digest = hashlib.sha256(repr(description()).encode()).hexdigest()
-    assert (SCHEMA_VERSION, digest) == (7, DIGEST)
+    digest = hashlib.sha256(repr(schema_description()).encode()).hexdigest()
+    assert (SCHEMA_VERSION, digest) == (7, SCHEMA_SHA256)
 
 
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
@@ -88,17 +90,17 @@ def test_another_version_is_refused_and_not_touched(
     tmp_path: Path, number: int, refusal: type[Exception], *, create: bool
 ) -> None:
     mail = tmp_path / "mail.db"
-    before = database_of_version(mail, number)
+    before = create_database_of_version(mail, number)
     with pytest.raises(refusal):
         open_sqlite(mail, create=create)
-    assert dump(mail) == before
+    assert dump_database(mail) == before
 
 
 def test_inspecting_an_empty_file_creates_no_tables(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_sqlite(mail, create=False)
-    assert "CREATE" not in dump(mail)
+    assert "CREATE" not in dump_database(mail)
     open_sqlite(mail).close()
     open_sqlite(mail, create=False).close()
 
@@ -107,7 +109,7 @@ def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(DiskFull):
         open_sqlite(mail, bytes_max=8 * 4096)
-    assert "CREATE" not in dump(mail)
+    assert "CREATE" not in dump_database(mail)
     open_sqlite(mail).close()
 
 
@@ -128,4 +130,4 @@ def test_other_tables_in_the_database_are_ignored(tmp_path: Path) -> None:
         other.exec_driver_sql("CREATE TABLE somebody (name TEXT)")
     engine.dispose()
     open_sqlite(mail).close()
-    assert "CREATE TABLE somebody" in dump(mail)
+    assert "CREATE TABLE somebody" in dump_database(mail)
