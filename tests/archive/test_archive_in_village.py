@@ -148,15 +148,15 @@ def test_crash_while_importing_leaves_the_device_unchanged(archived: ArchivedDev
     import_tar(archived.tar, honest)
     whole = stored_contents(honest)
 
-    def survives(moments: int) -> bool:
+    def try_with_crash(crash_point: int) -> bool:
         device = set_up_offline_device(archived.network)
         before = stored_contents(device)[0]
-        lived = run_until_crash(lambda mortal: import_tar(archived.tar, mortal), device, moments)
-        if not lived:
+        has_finished = run_until_crash(lambda mortal: import_tar(archived.tar, mortal), device, crash_point)
+        if not has_finished:
             after = stored_contents(device)[0]
-            assert after in (before, whole[0]), f"after {moments} moments"  # all of it, or nothing
+            assert after in (before, whole[0]), f"crash point {crash_point}"  # all of it, or nothing
             assert import_tar(archived.tar, device).has_nothing_new == (after == whole[0])
-        assert stored_contents(device) == whole, f"after {moments} moments"
-        return lived
+        assert stored_contents(device) == whole, f"crash point {crash_point}"
+        return has_finished
 
-    assert next(moments for moments in count() if survives(moments)) > 15
+    assert next(crash_point for crash_point in count() if try_with_crash(crash_point)) > 15

@@ -1,14 +1,13 @@
-"""A malicious relay: an adversary between all devices and an honest relay, who may tamper with
-each call.
+"""An adversary between all devices and an honest relay, who may tamper with each call.
 
 The adversary wraps the whole :class:`.Courier`, remembers the calls of all devices with their
-answers, and knows who calls. Which trick it plays on a call follows only from a seed and the number
-of the call, never from the bytes of a ciphertext, so that a seed plays the same again.
+answers, and knows the caller of each call. The trick for a call depends only on a seed and on the
+call's number, never on the bytes of a ciphertext, so that a seed always gives the same tricks.
 
-A relay stores key shares and is trusted to delete them. One that keeps them (``keeps_shares``) can
-hand a share out again after the message was taken back or used up; no cryptography prevents that
-before the sender's note has reached the device. The adversary records these shares
-(``handed_out_again``), and the oracle does not count openings with them.
+A relay is trusted to delete key shares. A relay that keeps them (``keeps_shares``) can hand out a
+share again after the message was taken back or used up. No cryptography prevents this before the
+device has received the sender's recall note. The adversary records the envelopes of these shares
+(``handed_out_again``), and the oracle allows that they are opened.
 """
 
 from collections import Counter, deque
@@ -29,13 +28,13 @@ CALLS_MAX = 5000  # calls that one action of a person may make
 
 
 def courier_calls() -> frozenset[str]:
-    """Return the names of a courier's calls; ``blob``, which returns bytes, replaces a download."""
+    """Return the names of a courier's calls, with ``blob`` in place of ``download_blob``."""
     names = frozenset(name for name in dir(Courier) if not name.startswith("_"))
     return names - {"download_blob"} | {"blob"}
 
 
 class TooManyCalls(BaseException):  # not an Exception, so that the program does not catch it
-    """A device makes more than ``PATIENCE`` calls in one action."""
+    """A device made more than ``CALLS_MAX`` calls in one action."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,14 @@ class RecordedCall:
     answer: Any
 
     @property
-    def about(self) -> Any:
+    def subject(self) -> Any:
         """The subject of the call: a mailbox, an envelope or a blob."""
         return self.arguments[1] if len(self.arguments) > 1 else None
 
 
 @dataclass(frozen=True)
 class PendingCall:
-    """One call that the adversary has to answer, with a random generator for it."""
+    """One call that the adversary has to answer, with a random generator for this call."""
 
     adversary: "Adversary"
     caller: str
@@ -63,48 +62,48 @@ class PendingCall:
     rng: Random
 
     def forward(self) -> Any:
-        """Pass the call on to the honest relay, and return its answer, which is remembered."""
+        """Pass the call to the honest relay, remember the relay's answer and return it."""
         return self.adversary.call_relay(self.caller, self.name, self.arguments)
 
     def earlier_calls(self) -> list[RecordedCall]:
-        """Return earlier calls of this kind, oldest first."""
+        """Return the remembered earlier calls with this name, oldest first."""
         return list(self.adversary.recorded.get(self.name, ()))
 
     @property
-    def about(self) -> Any:
-        """The subject of the call, as :attr:`RecordedCall.about`."""
+    def subject(self) -> Any:
+        """The subject of the call, as in :attr:`RecordedCall.subject`."""
         return self.arguments[1] if len(self.arguments) > 1 else None
 
 
 @dataclass
 class Adversary:
-    """Stands between all devices and ``relay``; tampers with a share ``mischief`` of the calls."""
+    """Passes the calls of all devices to ``relay``, and tampers with the share ``trick_rate``."""
 
     relay: Courier
     seed: int
     trick_rate: float = 0.0
     keeps_shares: bool = False
-    preferred_calls: frozenset[str] = frozenset()  # calls to tamper with more often
+    preferred_calls: frozenset[str] = frozenset()  # names of calls to tamper with more often
     call_number: int = 0
     calls_left: int = CALLS_MAX
     recorded: dict[str, deque[RecordedCall]] = field(default_factory=dict)
     delayed: list[tuple[str, str, tuple[Any, ...]]] = field(default_factory=list)
     tricks_played: Counter[str] = field(default_factory=Counter)
     call_counts: Counter[str] = field(default_factory=Counter)
-    #: Envelopes that the honest relay deleted because their senders took them back.
+    #: Envelopes that their senders took back at the honest relay.
     taken_back: set[EnvelopeId] = field(default_factory=set)
-    #: Key shares seen on their way to the relay, and envelopes whose share was handed out again.
+    #: Key shares that devices posted, and envelopes whose share the adversary handed out again.
     shares: dict[EnvelopeId, Secret] = field(default_factory=dict)
     handed_out_again: set[EnvelopeId] = field(default_factory=set)
     #: Opening attempts that were reported to the honest relay as finished.
     finished_attempts: set[tuple[EnvelopeId, bytes]] = field(default_factory=set)
 
     def courier_for(self, caller: str) -> "AdversaryCourier":
-        """Return the courier for somebody's device."""
+        """Return the courier for the device of ``caller``."""
         return AdversaryCourier(self, caller)
 
     def call_relay(self, caller: str, call: str, arguments: tuple[Any, ...]) -> Any:
-        """Call the honest relay, and remember its answer."""
+        """Call the honest relay, remember its answer and return it."""
         if call == "post" and arguments[2].share is not None:
             self.shares[arguments[2].id] = arguments[2].share.value
         answer = getattr(BytesCourier(self.relay), call)(*arguments)
@@ -116,14 +115,14 @@ class Adversary:
         return answer
 
     def remember(self, caller: str, call: str, arguments: tuple[Any, ...], answer: Any) -> None:
-        """Remember an answer; a published key bundle is also the answer to a call that reads it."""
+        """Remember an answer; remember a published key bundle also as the answer to its readers."""
         row = self.recorded.setdefault(call, deque(maxlen=CALLS_REMEMBERED))
         row.append(RecordedCall(caller, arguments, answer))
         if call == "publish_key_bundle":
             self.remember(caller, "key_bundle", arguments[:2], arguments[3])
 
     def answer(self, caller: str, call: str, arguments: tuple[Any, ...]) -> Any:
-        """Answer somebody's call, honestly or with a trick."""
+        """Answer a call of ``caller``, honestly or with a trick."""
         self.call_number += 1
         self.calls_left -= 1
         if self.calls_left < 0:
@@ -138,11 +137,12 @@ class Adversary:
         return trick(PendingCall(self, caller, call, arguments, rng))
 
     def _choose_trick(self, call: str, rng: Random) -> Trick | None:
-        favourite = call in self.preferred_calls
-        if rng.random() >= (max(self.trick_rate, 0.5) if favourite else self.trick_rate):
+        is_preferred = call in self.preferred_calls
+        if rng.random() >= (max(self.trick_rate, 0.5) if is_preferred else self.trick_rate):
             return None
-        own: tuple[Trick, ...] = TRICKS_BY_CALL.get(call, ())
-        return rng.choice(own if own and (favourite or rng.random() < 0.6) else TRICKS_FOR_ANY_CALL)
+        special: tuple[Trick, ...] = TRICKS_BY_CALL.get(call, ())
+        use_special = special and (is_preferred or rng.random() < 0.6)
+        return rng.choice(special if use_special else TRICKS_FOR_ANY_CALL)
 
     def copy_memory_of(self, other: "Adversary") -> None:
         """Remember everything that another adversary remembers."""
@@ -151,7 +151,7 @@ class Adversary:
         }
 
     def become_honest(self) -> None:
-        """Be honest from now on; delayed calls still reach the relay."""
+        """Stop all tricks; delayed calls still reach the relay."""
         self.trick_rate, self.preferred_calls = 0.0, frozenset()
 
     def _send_delayed_calls(self, rng: Random) -> None:
@@ -159,7 +159,7 @@ class Adversary:
             try:
                 self.call_relay(*self.delayed.pop(rng.randrange(len(self.delayed))))
             except EntrenousError:
-                continue  # nobody waits for that answer any more
+                continue  # no device waits for the answer of a delayed call
 
 
 @dataclass(frozen=True)
@@ -173,5 +173,5 @@ class AdversaryCourier:
         if call not in courier_calls() | {"download_blob"}:
             raise AttributeError(call)
         return courier_method(
-            call, lambda name, asked: self.adversary.answer(self.caller, name, asked)
+            call, lambda name, arguments: self.adversary.answer(self.caller, name, arguments)
         )

@@ -1,4 +1,7 @@
-"""Let a device die at a chosen moment: before a change of its vault, before or after a request."""
+"""Let a device crash at a chosen point: at a change of its vault, a commit or a request.
+
+The possible points are numbered from 0, in the order in which the work reaches them.
+"""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,23 +23,24 @@ VAULT_CHANGES: Final = (
 
 
 class Crash(BaseException):
-    """The process dies; it is no Exception, so that the program does not catch it."""
+    """A crash of the process. The program does not catch it, since it is no Exception."""
 
 
 @dataclass
 class CrashCountdown:
-    """Counts the moments that are left before the process dies; a negative count never ends."""
+    """A countdown of possible crash points to a crash; it never ends if it starts below zero."""
 
     remaining: int
 
     def step(self) -> None:
+        """Crash if no crash points remain; otherwise count this one."""
         if self.remaining == 0:
             raise Crash
         self.remaining -= 1
 
 
 class CrashingVault:
-    """A vault whose process may die before any change, and before and after a commit."""
+    """A vault that may crash before each change, and before and after each commit."""
 
     def __init__(
         self, vault: Any, countdown: CrashCountdown, changes: Collection[str] = VAULT_CHANGES
@@ -53,39 +57,43 @@ class CrashingVault:
         self._countdown.step()
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
-        real: Callable[..., Any] = getattr(self._vault, call)
+        method: Callable[..., Any] = getattr(self._vault, call)
         if call not in self._changes:
-            return real
+            return method
 
-        def change(*arguments: Any, **named: Any) -> Any:
+        def step_and_change(*arguments: Any, **named: Any) -> Any:
             self._countdown.step()
-            return real(*arguments, **named)
+            return method(*arguments, **named)
 
-        return change
+        return step_and_change
 
 
 class CrashingCourier:
-    """A courier whose process may die before a request leaves, and after its answer arrived."""
+    """A courier that may crash before it sends a request, and after it has received the answer."""
 
     def __init__(self, courier: Any, countdown: CrashCountdown) -> None:
         self._courier = courier
         self._countdown = countdown
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
-        def request(*arguments: Any) -> Any:
+        def send_request(*arguments: Any) -> Any:
             self._countdown.step()
             answer = getattr(self._courier, call)(*arguments)
             self._countdown.step()
             return answer
 
-        return request
+        return send_request
 
 
 def crashing_device(
-    device: Device, moments: int, changes: Collection[str] = VAULT_CHANGES
+    device: Device, crash_point: int, changes: Collection[str] = VAULT_CHANGES
 ) -> Device:
-    """Return the device, wrapped to die after so many moments; ``changes`` are calls that count."""
-    countdown = CrashCountdown(moments)
+    """Return a device that crashes at a crash point.
+
+    ``changes`` are the vault's methods whose calls are crash points; commits and requests always
+    are.
+    """
+    countdown = CrashCountdown(crash_point)
     vault = CrashingVault(device.vault, countdown, changes)
     return replace(
         device,
@@ -98,12 +106,12 @@ def crashing_device(
 def run_until_crash(
     work: Callable[[Device], object],
     device: Device,
-    moments: int,
+    crash_point: int,
     changes: Collection[str] = VAULT_CHANGES,
 ) -> bool:
-    """Run the work on a device that dies after so many moments; return False if it died."""
+    """Run the work on a device that crashes at a crash point; return False if it crashed."""
     try:
-        work(crashing_device(device, moments, changes))
+        work(crashing_device(device, crash_point, changes))
     except Crash:
         return False
     return True

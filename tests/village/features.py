@@ -1,4 +1,4 @@
-"""Compute the features of each picture once, however often tests send it."""
+"""Compute the record (the features) of each picture once, however often tests send it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,15 +14,15 @@ _cached_records: dict[Picture, bytes] = {}
 
 
 def _cached_record(picture: Picture) -> bytes:
-    bare = replace(picture, encoding=_SAME_ENCODING)
-    if bare not in _cached_records:
-        _cached_records[bare] = make_picture_record(picture)
-    return _cached_records[bare]
+    key = replace(picture, encoding=_SAME_ENCODING)
+    if key not in _cached_records:
+        _cached_records[key] = make_picture_record(picture)
+    return _cached_records[key]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cache_picture_records() -> Iterator[None]:
-    """Cache the records of pictures: most tests send the same photo."""
+    """Compute the record of each picture only once, since most tests send the same photo."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_copies, "make_picture_record", _cached_record)
         yield

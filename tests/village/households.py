@@ -1,4 +1,4 @@
-"""People with several devices: link them with the same steps as people at two screens."""
+"""Link several devices of one person, with the steps that people take at the two screens."""
 
 from collections.abc import Callable
 
@@ -36,7 +36,7 @@ from tests.village.malicious_relay import MaliciousCourier
 
 
 def add_blank_device(network: Network, name: str) -> Person:
-    """Add a device that is not set up to the network."""
+    """Add a person's device to the network, and do not set it up."""
     vault, courier = MemoryVault(), MaliciousCourier(network.honest)
     random_source = SeededRandomSource(f"{name} bare {len(network.people)}")
     device = Device(network.clock, random_source, vault, VaultLedger(vault), courier, read_picture)
@@ -45,11 +45,11 @@ def add_blank_device(network: Network, name: str) -> Person:
 
 
 def add_linked_device(
-    network: Network, old: Person, name: str, calls_it: str | None = None
+    network: Network, old: Person, name: str, listed_name: str | None = None
 ) -> Person:
-    """Link a new device to that of ``old``, let both catch up, and return the new one."""
+    """Link a new device to ``old``, let both catch up, and return the new one."""
     new = add_blank_device(network, name)
-    link_devices(old.device, new.device, calls_it)
+    link_devices(old.device, new.device, listed_name)
     catch_up(new, old, new, old, new)
     return new
 
@@ -57,38 +57,42 @@ def add_linked_device(
 def link_devices(
     old: Device,
     new: Device,
-    calls_it: str | None = None,
+    listed_name: str | None = None,
     lock: Callable[[MailboxAddress], object] = lambda _: None,
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Take the steps of both sides in order; ``lock`` is called where a vault makes its lock."""
-    here = start_on_old_device(None, old)
-    there = start_on_new_device(here.code, calls_it, new)
-    lock(there.home)
-    here = poll_old_device(here, old)
-    there = poll_new_device(there, new)
-    here = poll_old_device(here, old)
-    assert here.short_string == there.short_string
-    there = confirm_on_new_device(there)
-    here = confirm_on_old_device(here, old)
-    there = poll_new_device(there, new)
-    close_link_mailbox(here, old)
-    assert (here.state, there.state) == (LinkState.GRANTED, LinkState.LINKED)
-    return here, there
+    """Link two devices, with the steps of both sides in order.
+
+    ``listed_name`` is the new device's name in the device list. ``lock`` is called with the new
+    mailbox, at the step in which a vault creates its lock at the relay.
+    """
+    old_side = start_on_old_device(None, old)
+    new_side = start_on_new_device(old_side.code, listed_name, new)
+    lock(new_side.home)
+    old_side = poll_old_device(old_side, old)
+    new_side = poll_new_device(new_side, new)
+    old_side = poll_old_device(old_side, old)
+    assert old_side.short_string == new_side.short_string
+    new_side = confirm_on_new_device(new_side)
+    old_side = confirm_on_old_device(old_side, old)
+    new_side = poll_new_device(new_side, new)
+    close_link_mailbox(old_side, old)
+    assert (old_side.state, new_side.state) == (LinkState.GRANTED, LinkState.LINKED)
+    return old_side, new_side
 
 
 def owner_and_device_ids(who: Person) -> tuple[PersonId, DeviceId]:
-    """Return the IDs of the device's owner and of the device."""
+    """Return the ID of the device's owner and the ID of the device."""
     me = own_device(who.device)
     return me.person.id, me.key.device
 
 
 def tokens_for_peer(writer: Person, reader: Person) -> HeldTokens:
-    """Return the tokens that one device has for writing to another."""
+    """Return the tokens that the writer's device holds for messages to the reader's device."""
     return held_tokens(peer_key(*owner_and_device_ids(reader)), writer.device)
 
 
 def can_write(writer: Person, reader: Person) -> bool:
-    """Return whether one device has tokens for the mailbox at which another is listed."""
+    """Return whether the writer's device has tokens for the reader's current mailbox."""
     tokens = tokens_for_peer(writer, reader)
     return tokens.seed is not None and tokens.place is None
 
@@ -99,7 +103,7 @@ def can_all_write(*people: Person) -> bool:
 
 
 def prepare_move(leader: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
-    """Start a move to another relay on one device, and let the others prepare for it."""
+    """Start a move to another relay on the leader, and let the other devices prepare for it."""
     with pytest.raises(WaitsForDevices):
         move_all_devices(url, None, leader.device)
     catch_up(*others, leader)
@@ -107,5 +111,5 @@ def prepare_move(leader: Person, *others: Person, url: str = OTHER_RELAY_URL) ->
 
 def catch_up(*people: Person) -> None:
     """Fetch messages on each of these devices, in this order."""
-    for one in people:
-        fetch_messages(one.device)
+    for person in people:
+        fetch_messages(person.device)

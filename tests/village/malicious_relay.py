@@ -1,6 +1,6 @@
-"""A malicious relay: an honest courier whose calls a test can replace by tricks, one by one.
+"""A malicious relay: an honest courier in which a test replaces single calls by tricks.
 
-A trick is a function that gets the honest call and its arguments, and answers instead of it.
+A trick is a function that receives the honest call and its arguments, and answers in its place.
 """
 
 from collections import Counter
@@ -16,9 +16,9 @@ Trick = Callable[..., Any]
 
 
 class MaliciousCourier:
-    """A :class:`.Courier` that passes on every call that no trick replaces.
+    """A :class:`.Courier` that passes every call to an honest courier, unless a trick replaces it.
 
-    For tricks, blobs are bytes: a trick for ``blob`` returns them, and replaces ``download_blob``.
+    A trick named ``blob`` replaces ``download_blob``, and returns the blob as bytes.
     """
 
     def __init__(self, honest: Courier) -> None:
@@ -28,7 +28,7 @@ class MaliciousCourier:
 
     @contextmanager
     def replace_calls(self, **tricks: Trick) -> Iterator[None]:
-        """Replace the calls of these names by tricks, until the ``with`` block ends."""
+        """Replace the calls with these names by tricks, until the ``with`` block ends."""
         before, self._tricks = self._tricks, {**self._tricks, **tricks}
         try:
             yield
@@ -46,21 +46,21 @@ class MaliciousCourier:
 
 
 def error_trick(error: Exception, *, times: int | None = None) -> Trick:
-    """Return a trick that raises ``error``, always or only the first ``times`` times."""
-    left = [times]
+    """Return a trick that raises ``error``: at each call, or at the first ``times`` calls."""
+    remaining = [times]
 
     def trick(honest: HonestCall, *arguments: Any) -> Any:
-        if left[0] == 0:
+        if remaining[0] == 0:
             return honest(*arguments)
-        if left[0] is not None:
-            left[0] -= 1
+        if remaining[0] is not None:
+            remaining[0] -= 1
         raise error
 
     return trick
 
 
 def changed_answer_trick(change: Callable[[Any], Any]) -> Trick:
-    """Return a trick that changes the honest answer."""
+    """Return a trick that applies ``change`` to the honest answer."""
     return lambda honest, *arguments: change(honest(*arguments))
 
 

@@ -1,4 +1,4 @@
-"""The village's relay: the real rules and HTTP application, with stores and a network in memory."""
+"""In-memory relays: the production rules and HTTP application, on in-memory stores."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from tests.in_memory.mail import MemoryRowStore
 def relay_with_courier(
     url: str, clock: Clock, random_source: RandomSource
 ) -> tuple[Relay, Courier]:
-    """Return a relay that answers at ``url``, and a courier to it."""
+    """Return an in-memory relay, and a courier that reaches it at ``url``."""
     relay = Relay(MemoryRowStore(), MemoryBlobs(), clock, random_source)
     return relay, memory_courier({url: relay_app(relay)})
 

@@ -1,4 +1,4 @@
-"""Send a message of any bytes, sealed and posted as usual, but without making marked copies."""
+"""Send files of any bytes: sealed and posted as usual, but without making marked copies."""
 
 import secrets
 
@@ -15,7 +15,7 @@ from entrenous.send.message.make import FileForDevice, SendingContext, seal_cont
 from entrenous.send.people.keep_contacts import contact_named
 
 
-def send_unmarked(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom
+def send_unmarked(  # noqa: PLR0913, PLR0917 - content, policy and people
     files: tuple[ContentFile, ...],
     text: str | None,
     policy: MessagePolicy,
@@ -23,19 +23,19 @@ def send_unmarked(  # noqa: PLR0913, PLR0917 - what, under which policy, from wh
     sender: Device,
     reply: MessageReference | None = None,
 ) -> MessageId:
-    """Send files and a text, unmarked and unchecked, to a person with one device."""
+    """Send files and a text to a person with one device, without marks and checks."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
-    (whom,) = ensure_sessions(addressees(contact, sender), sender)
+    (recipient,) = ensure_sessions(addressees(contact, sender), sender)
     sending = SendingContext(
         *(message, MessageName("7-large-whale"), now_in_whole_seconds(sender), policy),
-        ((contact.person.id, whom.key.device),),
+        ((contact.person.id, recipient.key.device),),
         (PersonDeviceListHead(contact.person.id, contact.person.epoch, contact.person.head),),
         Secret(secrets.token_bytes(32)),
         reply,
     )
-    own = tuple(FileForDevice(one, None) for one in files)
-    sealed = seal_content(own, text, whom, sending, sender)
+    unmarked = tuple(FileForDevice(file, None) for file in files)
+    sealed = seal_content(unmarked, text, recipient, sending, sender)
     with sender.vault.transaction():
-        seal_and_queue_letter(sealed.manifest, whom, sealed.outer, sender)
+        seal_and_queue_letter(sealed.manifest, recipient, sealed.outer, sender)
     assert not flush_outbox(sender).problems
     return message

@@ -22,11 +22,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def village() -> SingleRelayNetwork:
-    village = SingleRelayNetwork()
-    ana, ben = village.set_up_person("ana"), village.set_up_person("ben")
+def network() -> SingleRelayNetwork:
+    network = SingleRelayNetwork()
+    ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
-    return village
+    return network
 
 
 def newest_name(who: Participant) -> str:
@@ -39,8 +39,8 @@ def state_at_sender(who: Participant) -> EnvelopeState:
     return query_sent_messages(who.device)[-1].copies[0].state
 
 
-def test_photo_arrives_as_the_recipients_own_copy(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_photo_arrives_as_the_recipients_own_copy(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     original = photo()
     posted = ana.send(original, ben)
     content = open_message(newest_name(ben), ben.device)
@@ -50,31 +50,31 @@ def test_photo_arrives_as_the_recipients_own_copy(village: SingleRelayNetwork) -
     assert state_at_sender(ana) is EnvelopeState.OPENED
 
 
-def test_two_people_get_different_copies(village: SingleRelayNetwork) -> None:
-    ana, ben, caro = village.people["ana"], village.people["ben"], village.set_up_person("caro")
+def test_two_people_get_different_copies(network: SingleRelayNetwork) -> None:
+    ana, ben, caro = network.people["ana"], network.people["ben"], network.set_up_person("caro")
     ana.add_contact(caro)
     ana.send(photo(), ben, caro)
     copies = [open_message(newest_name(who), who.device).files[0].data for who in (ben, caro)]
     assert copies[0] != copies[1]
 
 
-def test_both_sides_can_write_once_one_has_added_the_other(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_both_sides_can_write_once_one_has_added_the_other(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     ben.send(photo("chelsea"), ana)
     assert open_message(newest_name(ana), ana.device).files
 
 
-def test_opened_message_opens_again_later(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_opened_message_opens_again_later(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     ana.send(photo(), ben)
     name = newest_name(ben)
     first = open_message(name, ben.device)
-    village.clock.advance(days=1)
+    network.clock.advance(days=1)
     assert open_message(name, ben.device) == first
 
 
-def test_message_taken_back_before_opening_never_opens(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_message_taken_back_before_opening_never_opens(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     posted = ana.send(photo(), ben)
     name = newest_name(ben)
     recalls = recall_message(posted.name, ana.device)
@@ -88,8 +88,8 @@ def test_message_taken_back_before_opening_never_opens(village: SingleRelayNetwo
     assert state_at_sender(ana) is EnvelopeState.TAKEN_BACK
 
 
-def test_fetch_applies_the_recall_of_an_unopened_message(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_fetch_applies_the_recall_of_an_unopened_message(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     posted = ana.send(photo(), ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
@@ -97,8 +97,8 @@ def test_fetch_applies_the_recall_of_an_unopened_message(village: SingleRelayNet
     assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
 
 
-def test_recall_after_opening_deletes_the_message(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_recall_after_opening_deletes_the_message(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     posted = ana.send(photo(), ben)
     name = newest_name(ben)
     open_message(name, ben.device)
@@ -113,8 +113,8 @@ def test_recall_after_opening_deletes_the_message(village: SingleRelayNetwork) -
 
 
 @pytest.mark.threat("others-rights")
-def test_nobody_else_can_take_a_message_back(village: SingleRelayNetwork) -> None:
-    ana, ben, caro = village.people["ana"], village.people["ben"], village.set_up_person("caro")
+def test_nobody_else_can_take_a_message_back(network: SingleRelayNetwork) -> None:
+    ana, ben, caro = network.people["ana"], network.people["ben"], network.set_up_person("caro")
     caro.add_contact(ben)
     posted = ana.send(photo(), ben)
     with pytest.raises(UnknownMessage):
@@ -122,11 +122,11 @@ def test_nobody_else_can_take_a_message_back(village: SingleRelayNetwork) -> Non
     assert open_message(newest_name(ben), ben.device).files
 
 
-def test_unopened_message_expires(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_unopened_message_expires(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     ana.send(photo(), ben, days=2)
     name = newest_name(ben)
-    village.clock.advance(days=3)
+    network.clock.advance(days=3)
     with pytest.raises(Expired):
         open_message(name, ben.device)
     assert received_messages(ben.device)[-1].manifest is None
@@ -134,8 +134,8 @@ def test_unopened_message_expires(village: SingleRelayNetwork) -> None:
 
 @pytest.mark.threat("backups-revive")
 @pytest.mark.threat("view-once-bypass")
-def test_view_once_hands_its_key_out_once(village: SingleRelayNetwork) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+def test_view_once_hands_its_key_out_once(network: SingleRelayNetwork) -> None:
+    ana, ben = network.people["ana"], network.people["ben"]
     ana.send(photo(), ben, opens=1)
     name = newest_name(ben)
     before = received_messages(ben.device)[-1]
@@ -150,9 +150,9 @@ def test_view_once_hands_its_key_out_once(village: SingleRelayNetwork) -> None:
 
 @pytest.mark.threat("wrong-recipient")
 def test_the_guard_stops_a_first_message_until_the_name_is_typed(
-    village: SingleRelayNetwork,
+    network: SingleRelayNetwork,
 ) -> None:
-    ana = village.people["ana"]
+    ana = network.people["ana"]
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo(),), (RecipientId("ben"),), policy)
     with pytest.raises(GuardHasDoubts) as refused:
@@ -162,9 +162,9 @@ def test_the_guard_stops_a_first_message_until_the_name_is_typed(
 
 
 def test_guard_has_no_doubts_about_a_later_message_to_the_same_person(
-    village: SingleRelayNetwork,
+    network: SingleRelayNetwork,
 ) -> None:
-    ana, ben = village.people["ana"], village.people["ben"]
+    ana, ben = network.people["ana"], network.people["ben"]
     ana.send(photo(), ben)
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo("chelsea"),), (RecipientId("ben"),), policy)

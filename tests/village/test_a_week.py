@@ -61,10 +61,14 @@ def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ..
 
 
 def test_week_has_enough_traffic(week: RecordedWeek) -> None:
-    assert len(week.posts()) > 200
-    assert len(week.batches()) >= 10
-    registered = {lock for batch in week.batches() for lock in map(decode_base64url, batch["add"])}
-    shown = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
+    assert len(week.accepted_posts()) > 200
+    assert len(week.token_batches()) >= 10
+    registered = {
+        lock for batch in week.token_batches() for lock in map(decode_base64url, batch["add"])
+    }
+    shown = {
+        token_hash(Secret(post.token)) for post in week.accepted_posts() if post.token is not None
+    }
     assert len(registered & shown) > 100
     assert all(len(received_messages(one.device)) > 20 for one in week.people)
 
@@ -72,7 +76,7 @@ def test_week_has_enough_traffic(week: RecordedWeek) -> None:
 @pytest.mark.threat("metadata")
 def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: RecordedWeek) -> None:
     seen = Counter[bytes]()
-    for post in week.posts():
+    for post in week.accepted_posts():
         seen.update(known_of_envelope(post, week.requests))
     assert [value for value, times in seen.items() if times > 1] == []
 
@@ -81,7 +85,9 @@ def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: RecordedW
 def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used(
     week: RecordedWeek,
 ) -> None:
-    used = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
+    used = {
+        token_hash(Secret(post.token)) for post in week.accepted_posts() if post.token is not None
+    }
     by_value: dict[bytes, set[bytes]] = {}
     for row in week.rows:
         values = {
@@ -108,10 +114,10 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
 @pytest.mark.threat("metadata")
 def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: RecordedWeek) -> None:
     groups = dict[tuple[bytes, datetime, datetime | None], set[bytes]]()
-    for asked, rows in week.tokens_of_days():
+    for asked, rows in week.requests_and_tokens_by_day():
         used = {
             token_hash(Secret(post.token))
-            for post in week.posts(len(asked))
+            for post in week.accepted_posts(len(asked))
             if post.token is not None
         }
         assert not used & {row.lock for row in rows if row.uses == 1}
@@ -120,7 +126,7 @@ def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Rec
                 times = (row.claims_since, row.due_at)
                 assert {(at.hour, at.minute, at.second) for at in times if at} == {(0, 0, 0)}
                 groups.setdefault((row.mailbox, *times), set()).add(row.lock)
-    batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.batches()]
+    batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.token_batches()]
     seen = all_locks(groups)
     for locks in groups.values():  # whole batches, without used and dropped tokens
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
@@ -165,7 +171,7 @@ def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(
     week: RecordedWeek,
 ) -> None:
     whose = owner_and_recipient_of_locks(week.people)
-    for batch in week.batches():
+    for batch in week.token_batches():
         for locks in (batch["add"], batch["drop"]):
             assert len(locks) in {0, 64, 128, 256, 512, 1024, 2048, 4096}
             assert locks == sorted(locks, key=decode_base64url)
@@ -175,14 +181,16 @@ def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(
 
 
 def test_sealed_letters_have_only_listed_sizes(week: RecordedWeek) -> None:
-    sizes = {len(decode_base64url(json.loads(post.body)["sealed"])) for post in week.posts()}
+    sizes = {
+        len(decode_base64url(json.loads(post.body)["sealed"])) for post in week.accepted_posts()
+    }
     assert sizes <= {
         1 + PREKEY_ID_BYTES + SEAL_OVERHEAD_BYTES + size for size in PADDED_SIZES_BYTES
     }
 
 
 def test_token_is_used_for_one_envelope_only(week: RecordedWeek) -> None:
-    shown = Counter(post.token for post in week.posts())
+    shown = Counter(post.token for post in week.accepted_posts())
     assert set(shown.values()) == {1}
     claims = [one.token for one in week.requests if one.path.endswith("/claim")]
     assert len(claims) == len(set(claims))

@@ -69,7 +69,7 @@ MOMENT_STEP = size(5, 1)
 
 def deaths_until_survival(work: Callable[[int], bool]) -> int:
     """Run work with 0, 1, 2 ... until it returns True; return that number: how often it died."""
-    return next(moments for moments in count() if work(moments))
+    return next(crash_point for crash_point in count() if work(crash_point))
 
 
 def moments_until_survival(work: Callable[[int], bool]) -> int:
@@ -118,48 +118,48 @@ def both_can_write(ana: Person, ben: Person) -> bool:
 
 
 def test_crash_while_sending_loses_no_recorded_message(ana: Person, ben: Person) -> None:
-    def survives(moments: int) -> bool:
+    def try_with_crash(crash_point: int) -> bool:
         known = {message.name for message in ana.device.ledger.messages()}
         known_before = set(fetched_names(ben))
-        is_alive = run_until_crash(
-            lambda device: send_message(draft(after=device), device), ana.device, moments
+        has_finished = run_until_crash(
+            lambda device: send_message(draft(after=device), device), ana.device, crash_point
         )
         recorded = {message.name for message in ana.device.ledger.messages()} - known
         fetch_messages(ana.device)  # the next command sends what is in the outbox
         arrived = set(fetched_names(ben)) - known_before
-        assert arrived == recorded, f"after {moments} moments"
+        assert arrived == recorded, f"crash point {crash_point}"
         assert len(arrived) <= 1
         for name in arrived:
             assert open_message(name, ben.device).files
         assert nothing_is_pending(ana, ben)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 15
+    assert moments_until_survival(try_with_crash) > 15
     assert both_can_write(ana, ben)
     for sent in query_sent_messages(ana.device):
         assert all(copy.is_confirmed_by_relay for copy in sent.copies)
 
 
 def test_crash_while_fetching_loses_no_message(ana: Person, ben: Person) -> None:
-    def survives(moments: int) -> bool:
+    def try_with_crash(crash_point: int) -> bool:
         known_before = set(fetched_names(ben))
         fetch_messages(ana.device)  # she may need new tokens of Ben's
         sent = {ana.send(SMALL_PICTURE, ben).name for _ in range(2)}
-        is_alive = run_until_crash(fetch_messages, ben.device, moments)
-        assert set(fetched_names(ben)) - known_before == sent, f"after {moments} moments"
+        has_finished = run_until_crash(fetch_messages, ben.device, crash_point)
+        assert set(fetched_names(ben)) - known_before == sent, f"crash point {crash_point}"
         for name in sent:
             assert open_message(name, ben.device).files
         assert nothing_is_pending(ana, ben)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 15
+    assert moments_until_survival(try_with_crash) > 15
     assert both_can_write(ana, ben)
 
 
 def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
     ana: Person, ben: Person
 ) -> None:
-    def survives(moments: int) -> bool:
+    def try_with_crash(crash_point: int) -> bool:
         name = ana.send(SMALL_PICTURE, ben, opens=1).name
         fetch_messages(ben.device)
         before, shown = received_message(name, ben), list[int]()
@@ -168,14 +168,14 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 
-        is_alive = run_until_crash(
-            lambda device: show_received_message(name, show, device), ben.device, moments
+        has_finished = run_until_crash(
+            lambda device: show_received_message(name, show, device), ben.device, crash_point
         )
         if received_message(name, ben).state is InboxState.USED_UP:
-            assert shown, f"after {moments} moments"
+            assert shown, f"crash point {crash_point}"
         else:
             show_received_message(name, show, ben.device)
-        assert set(shown) == {shown[0]}, f"after {moments} moments"
+        assert set(shown) == {shown[0]}, f"crash point {crash_point}"
         with pytest.raises(UsedUp):
             open_message(name, ben.device)
         fetch_messages(ben.device)
@@ -195,21 +195,23 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
                 copy.relay_url, copy.envelope, before.manifest.open_token, bytes(16)
             )
         assert nothing_is_pending(ana, ben)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 8
+    assert moments_until_survival(try_with_crash) > 8
     assert both_can_write(ana, ben)
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
 def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, opened: bool) -> None:
-    def survives(moments: int) -> bool:
+    def try_with_crash(crash_point: int) -> bool:
         name = ana.send(SMALL_PICTURE, ben).name
         fetch_messages(ben.device)
         if opened:
             open_message(name, ben.device)
         kept = received_message(name, ben).kept
-        is_alive = run_until_crash(lambda device: recall_message(name, device), ana.device, moments)
+        has_finished = run_until_crash(
+            lambda device: recall_message(name, device), ana.device, crash_point
+        )
         fetch_messages(ana.device)
         if any(
             copy.state is EnvelopeState.TAKEN_BACK
@@ -219,16 +221,16 @@ def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, op
         ):
             # The relay has withdrawn it; a note that is due went out with the next command.
             fetch_messages(ben.device)
-            assert is_refused(name, ben) or opened, f"after {moments} moments"
+            assert is_refused(name, ben) or opened, f"crash point {crash_point}"
         recall_message(name, ana.device)
         fetch_messages(ben.device)
-        assert is_refused(name, ben), f"after {moments} moments"
+        assert is_refused(name, ben), f"crash point {crash_point}"
         assert received_message(name, ben).state is InboxState.TAKEN_BACK
         assert kept not in ben.vault._files
         assert nothing_is_pending(ana, ben)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 10
+    assert moments_until_survival(try_with_crash) > 10
     assert both_can_write(ana, ben)
 
 
@@ -245,31 +247,31 @@ def test_crash_while_processing_a_recall_still_deletes_the_message(
 ) -> None:
     """Ben's device dies while it processes a recall."""
 
-    def survives(moments: int) -> bool:
+    def try_with_crash(crash_point: int) -> bool:
         name = ana.send(SMALL_PICTURE, ben).name
         fetch_messages(ben.device)
         open_message(name, ben.device)
         kept = received_message(name, ben).kept
         recall_message(name, ana.device)
-        is_alive = run_until_crash(fetch_messages, ben.device, moments)
+        has_finished = run_until_crash(fetch_messages, ben.device, crash_point)
         fetch_messages(ben.device)
-        assert is_refused(name, ben), f"after {moments} moments"
+        assert is_refused(name, ben), f"crash point {crash_point}"
         assert kept not in ben.vault._files
         assert nothing_is_pending(ana, ben)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 8
+    assert moments_until_survival(try_with_crash) > 8
     assert both_can_write(ana, ben)
 
 
 def test_crash_while_adding_somebody_can_be_repeated(
     friends: Network, ana: Person, ben: Person
 ) -> None:
-    def survives(moments: int) -> bool:
-        dan = friends.set_up_person(f"dan {moments}")
+    def try_with_crash(crash_point: int) -> bool:
+        dan = friends.set_up_person(f"dan {crash_point}")
         link = make_invite_link(dan.device)
-        is_alive = run_until_crash(
-            lambda device: add_person(link, dan.name, device), ana.device, moments
+        has_finished = run_until_crash(
+            lambda device: add_person(link, dan.name, device), ana.device, crash_point
         )
         known = [contact.name for contact in contacts(ana.device)]
         add_person(link, dan.name, ana.device)
@@ -279,12 +281,12 @@ def test_crash_while_adding_somebody_can_be_repeated(
             fetch_messages(one.device)
         ana.send(SMALL_PICTURE, dan)
         dan.send(SMALL_PICTURE, ana)
-        assert dan.open_newest().files, f"after {moments} moments"
-        assert ana.open_newest().files, f"after {moments} moments"
+        assert dan.open_newest().files, f"crash point {crash_point}"
+        assert ana.open_newest().files, f"crash point {crash_point}"
         assert nothing_is_pending(ana, dan)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 15
+    assert moments_until_survival(try_with_crash) > 15
     assert both_can_write(ana, ben)
 
 
@@ -293,18 +295,18 @@ def test_crash_while_being_added_is_completed_later(
 ) -> None:
     """Ben's device dies while it processes the use of his invite and answers it."""
 
-    def survives(moments: int) -> bool:
-        dan = friends.set_up_person(f"dan {moments}")
+    def try_with_crash(crash_point: int) -> bool:
+        dan = friends.set_up_person(f"dan {crash_point}")
         add_person(make_invite_link(ben.device), "ben", dan.device)
-        is_alive = run_until_crash(fetch_messages, ben.device, moments)
+        has_finished = run_until_crash(fetch_messages, ben.device, crash_point)
         for one in (ben, dan, ben, dan):
             fetch_messages(one.device)
         dan.send(SMALL_PICTURE, ben)
         ben.send(SMALL_PICTURE, dan)
-        assert ben.open_newest().files, f"after {moments} moments"
-        assert dan.open_newest().files, f"after {moments} moments"
+        assert ben.open_newest().files, f"crash point {crash_point}"
+        assert dan.open_newest().files, f"crash point {crash_point}"
         assert nothing_is_pending(ben, dan)
-        return is_alive
+        return has_finished
 
-    assert moments_until_survival(survives) > 15
+    assert moments_until_survival(try_with_crash) > 15
     assert both_can_write(ana, ben)

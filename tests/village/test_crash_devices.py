@@ -43,7 +43,7 @@ OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7
 
 @pytest.fixture
 @cached_network
-def home() -> Network:
+def network() -> Network:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -54,45 +54,45 @@ def link_up_to_comparison(
     old: Device, new: Device, name: str
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
     """Link two devices up to the comparison, which only the new one has confirmed yet."""
-    here = start_on_old_device(None, old)
-    there = start_on_new_device(here.code, name, new)
-    here = poll_old_device(here, old)
-    there = poll_new_device(there, new)
-    return poll_old_device(here, old), confirm_on_new_device(there)
+    old_side = start_on_old_device(None, old)
+    new_side = start_on_new_device(old_side.code, name, new)
+    old_side = poll_old_device(old_side, old)
+    new_side = poll_new_device(new_side, new)
+    return poll_old_device(old_side, old), confirm_on_new_device(new_side)
 
 
 def device_count(who: Person) -> int:
     return len(own_device(who.device).person.devices)
 
 
-def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
-    return not run_until_crash(work, who.device, moments, changes=())
+def dies(work: Callable[[Device], object], who: Person, crash_point: int) -> bool:
+    return not run_until_crash(work, who.device, crash_point, changes=())
 
 
 def no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Network) -> None:
-    ana, ben = home["ana"], home["ben"]
+def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
 
-    def survives(turn: int) -> bool:
-        moments = OLD_DEVICE_STEP * turn
-        name = f"phone {moments}"
-        new = add_blank_device(home, name)
-        here, there = link_up_to_comparison(ana.device, new.device, name)
-        died = dies(lambda device: confirm_on_old_device(here, device), ana, moments)
+    def try_with_crash(turn: int) -> bool:
+        crash_point = OLD_DEVICE_STEP * turn
+        name = f"phone {crash_point}"
+        new = add_blank_device(network, name)
+        old_side, new_side = link_up_to_comparison(ana.device, new.device, name)
+        died = dies(lambda device: confirm_on_old_device(old_side, device), ana, crash_point)
         fetch_messages(ana.device)  # the next command sends what is in the outbox
         if device_count(ana) == 1:
             assert died
             return False
-        assert poll_new_device(there, new.device).state is LinkState.LINKED, (
-            f"after {moments} moments"
+        assert poll_new_device(new_side, new.device).state is LinkState.LINKED, (
+            f"crash point {crash_point}"
         )
         catch_up(new, ana, new, ben, new, ana)
-        assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
+        assert device_count(new) == device_count(ana) == 2, f"crash point {crash_point}"
         if turn % size(2, 5) == 0:
-            assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}, f"after {moments} moments"
+            assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}, f"crash point {crash_point}"
             assert new.open_newest().files
             assert ana.open_newest().files
         revoke_device(name, lost=False, sheet=None, device=ana.device)
@@ -100,33 +100,33 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Network
         assert no_undecryptable_letters(ana, ben, new)
         return not died
 
-    assert deaths_until_survival(survives) > size(3, 20)
+    assert deaths_until_survival(try_with_crash) > size(3, 20)
 
 
-def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Network) -> None:
-    ana, ben = home["ana"], home["ben"]
+def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
 
-    def survives(turn: int) -> bool:
-        moments = NEW_DEVICE_STEP * turn
-        name = f"phone {moments}"
-        new = add_blank_device(home, name)
-        here, there = link_up_to_comparison(ana.device, new.device, name)
-        confirm_on_old_device(here, ana.device)
+    def try_with_crash(turn: int) -> bool:
+        crash_point = NEW_DEVICE_STEP * turn
+        name = f"phone {crash_point}"
+        new = add_blank_device(network, name)
+        old_side, new_side = link_up_to_comparison(ana.device, new.device, name)
+        confirm_on_old_device(old_side, ana.device)
 
         def become(device: Device) -> None:
-            poll_new_device(there, device)
+            poll_new_device(new_side, device)
             fetch_messages(device)
 
-        died = dies(become, new, moments)
+        died = dies(become, new, crash_point)
         if new.device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None:
             assert died  # the folder is discarded; the device stays on the list until it is revoked
             assert name in [one.name for one in device_overview(ana.device).devices]
         else:
             catch_up(new, ana, new, ben, new, ana)
-            assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
+            assert device_count(new) == device_count(ana) == 2, f"crash point {crash_point}"
             if turn % size(2, 5) == 0:
                 assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}, (
-                    f"after {moments} moments"
+                    f"crash point {crash_point}"
                 )
                 assert new.open_newest().files
             assert no_undecryptable_letters(new)
@@ -135,21 +135,23 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Network
         assert no_undecryptable_letters(ana, ben)
         return not died
 
-    assert deaths_until_survival(survives) > size(3, 10)
+    assert deaths_until_survival(try_with_crash) > size(3, 10)
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_device_dies_while_it_revokes(home: Network) -> None:
-    ana, ben = home["ana"], home["ben"]
+def test_a_device_dies_while_it_revokes(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
 
-    def survives(turn: int) -> bool:
-        moments = REVOKING_STEP * turn
-        name = f"phone {moments}"
-        new = add_blank_device(home, name)
+    def try_with_crash(turn: int) -> bool:
+        crash_point = REVOKING_STEP * turn
+        name = f"phone {crash_point}"
+        new = add_blank_device(network, name)
         link_devices(ana.device, new.device, name)
         catch_up(new, ana, ben, new, ana, ben)
         died = dies(
-            lambda device: revoke_device(name, lost=True, sheet=None, device=device), ana, moments
+            lambda device: revoke_device(name, lost=True, sheet=None, device=device),
+            ana,
+            crash_point,
         )
         fetch_messages(ana.device)
         if device_count(ana) == 2:
@@ -157,7 +159,7 @@ def test_a_device_dies_while_it_revokes(home: Network) -> None:
             revoke_device(name, lost=True, sheet=None, device=ana.device)
         with pytest.raises((NoSuchMailbox, WrongToken)):
             fetch_messages(new.device)
-        assert device_overview(ana.device).to_close == (), f"after {moments} moments"
+        assert device_overview(ana.device).to_close == (), f"crash point {crash_point}"
         catch_up(ben, ana)
         known = contact_named("ana", ben.device).person
         assert (known.epoch, known.head) == (
@@ -165,9 +167,9 @@ def test_a_device_dies_while_it_revokes(home: Network) -> None:
             own_device(ana.device).person.head,
         )
         if turn % size(2, 5) == 0:
-            assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}, f"after {moments} moments"
+            assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}, f"crash point {crash_point}"
             assert ana.open_newest().files
         assert no_undecryptable_letters(ana, ben)
         return not died
 
-    assert deaths_until_survival(survives) > size(2, 8)
+    assert deaths_until_survival(try_with_crash) > size(2, 8)

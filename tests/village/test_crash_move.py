@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def town() -> Network:
+def network() -> Network:
     return network_of_three()
 
 
@@ -35,20 +35,20 @@ def knows_current_list(who: Person, ana: Person) -> bool:
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
 
-def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Network) -> None:
-    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) -> None:
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     homes = set[bytes]()
 
-    def survives(third: int) -> bool:
-        moments = 1 + 3 * third
+    def try_with_crash(third: int) -> bool:
+        crash_point = 1 + 3 * third
         target = OTHER_RELAY_URL if ana.home[0] == RELAY_URL else RELAY_URL
         homes.add(ana.home[1])
-        is_alive = run_until_crash(
-            lambda device: move_all_devices(target, None, device), ana.device, moments, ()
+        has_finished = run_until_crash(
+            lambda device: move_all_devices(target, None, device), ana.device, crash_point, ()
         )
         catch_up(ana)  # the next command
         if ana.home[0] != target:
-            assert not is_alive
+            assert not has_finished
             assert ana.home[1] in homes
             move_all_devices(target, None, ana.device)
         clear_next_relay_lock(ana.device)
@@ -56,22 +56,22 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Network) -> No
         if third % 3 == 1:
             ben.send(SMALL_PICTURE, ana)  # he does not know of the move yet
         catch_up(ana, ben, cleo, ana)
-        assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], moments
+        assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], crash_point
         if third % 3 == 0:
             before = ana.received_count()
             for one in (ben, cleo):
                 one.send(SMALL_PICTURE, ana)
-            assert ana.received_count() == before + 2, f"after {moments} moments"
+            assert ana.received_count() == before + 2, f"crash point {crash_point}"
             assert ana.open_newest().files
         waiting = [
             ana.device.vault.keys(name) for name in (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET)
         ]
-        assert waiting == [(), (), ()], f"after {moments} moments"
+        assert waiting == [(), (), ()], f"crash point {crash_point}"
         assert [take_undecryptable_count(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], (
-            moments
+            crash_point
         )
-        town.clock.advance(seconds=1)
-        return is_alive
+        network.clock.advance(seconds=1)
+        return has_finished
 
-    assert deaths_until_survival(survives) > 8
+    assert deaths_until_survival(try_with_crash) > 8
     assert len(homes) > 8

@@ -100,21 +100,21 @@ def test_crash_of_one_device_does_not_stop_the_move_of_both(
     network: Network, who: str, apart: int
 ) -> None:
     """Both the device that leads the move and the other die while they prepare or sign it."""
-    town = Town(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
+    network = Town(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
-    def survives(turn: int) -> bool:
-        signs, target = turn % 2 == 1, town.target
+    def try_with_crash(turn: int) -> bool:
+        signs, target = turn % 2 == 1, network.target
         if signs or who == "phone":
-            start_move(town.ana.device, target)
+            start_move(network.ana.device, target)
         if signs:
-            catch_up(town.phone, town.ana)
+            catch_up(network.phone, network.ana)
         if signs and who == "phone":
-            start_move(town.ana.device, target)
+            start_move(network.ana.device, target)
         step = partial(start_move, target=target) if who == "ana" else fetch_messages
-        is_alive = run_until_crash(step, network[who].device, 1 + apart * (turn // 2), ())
-        town.complete_move(target)
-        town.check_messages_arrive()
+        has_finished = run_until_crash(step, network[who].device, 1 + apart * (turn // 2), ())
+        network.complete_move(target)
+        network.check_messages_arrive()
         network.clock.advance(seconds=1)
-        return is_alive and signs
+        return has_finished and signs
 
-    assert deaths_until_survival(survives) > 4
+    assert deaths_until_survival(try_with_crash) > 4

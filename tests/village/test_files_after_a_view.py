@@ -49,19 +49,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def village() -> SingleRelayNetwork:
-    village = SingleRelayNetwork()
-    village.set_up_person("ana")
-    return village
+def network() -> SingleRelayNetwork:
+    network = SingleRelayNetwork()
+    network.set_up_person("ana")
+    return network
 
 
 @pytest.fixture
-def ben(village: SingleRelayNetwork, folder: Path) -> Iterator[Device]:
+def ben(network: SingleRelayNetwork, folder: Path) -> Iterator[Device]:
     """Yield Ben's device, whose vault is on disk and whom Ana has added."""
-    vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), village.people["ana"]
+    vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), network.people["ana"]
     ledger = VaultLedger(vault)
     device = Device(
-        village.clock, SeededRandomSource("ben"), vault, ledger, village.courier, read_picture
+        network.clock, SeededRandomSource("ben"), vault, ledger, network.courier, read_picture
     )
     set_up("ben", RELAY_URL, device)
     add_person(make_invite_link(device), "ben", ana.device)
@@ -106,10 +106,10 @@ def contains_nothing_of(data: bytes, contents: dict[str, bytes]) -> bool:
 
 @pytest.mark.threat("gallery-auto-save")
 def test_a_view_leaves_only_sealed_files_and_a_recall_none(
-    village: SingleRelayNetwork, ben: Device, folder: Path
+    network: SingleRelayNetwork, ben: Device, folder: Path
 ) -> None:
-    ana = village.people["ana"].device
-    policy = MessagePolicy(village.clock.now() + timedelta(days=1))
+    ana = network.people["ana"].device
+    policy = MessagePolicy(network.clock.now() + timedelta(days=1))
     to = (RecipientId("ben"),)
     posted = send_message(Draft((photo(),), to, policy, confirmed=frozenset(to)), ana)
     fetch_messages(ben)
@@ -139,11 +139,11 @@ KINDS = {
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_opens_once_leaves_no_file_at_all(
-    village: SingleRelayNetwork, ben: Device, folder: Path, kind: str
+    network: SingleRelayNetwork, ben: Device, folder: Path, kind: str
 ) -> None:
     """Not even a sealed file, and the message's record has no key any more."""
-    sent, ana = KINDS[kind], village.people["ana"].device
-    policy = MessagePolicy(village.clock.now() + timedelta(days=1), opens=1)
+    sent, ana = KINDS[kind], network.people["ana"].device
+    policy = MessagePolicy(network.clock.now() + timedelta(days=1), opens=1)
     send_unmarked((sent,), "only for your eyes", policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
@@ -162,10 +162,10 @@ def test_what_opens_once_leaves_no_file_at_all(
 @pytest.mark.threat("gallery-auto-save")
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_may_be_opened_again_stays_sealed(
-    village: SingleRelayNetwork, ben: Device, folder: Path, kind: str
+    network: SingleRelayNetwork, ben: Device, folder: Path, kind: str
 ) -> None:
-    sent, ana = KINDS[kind], village.people["ana"].device
-    policy = MessagePolicy(village.clock.now() + timedelta(days=1))
+    sent, ana = KINDS[kind], network.people["ana"].device
+    policy = MessagePolicy(network.clock.now() + timedelta(days=1))
     send_unmarked((sent,), None, policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
@@ -174,6 +174,6 @@ def test_what_may_be_opened_again_stays_sealed(
         assert open_message(received.name, ben).files == (sent,)
         assert len(names_of_kept_files(folder) - before) == 2
         assert contains_nothing_of(sent.data, files(folder))
-    village.clock.advance(days=2)
+    network.clock.advance(days=2)
     received_messages(ben)
     assert names_of_kept_files(folder) == before

@@ -38,7 +38,7 @@ Trick = Callable[..., Any]
 
 @pytest.fixture
 @cached_network
-def home() -> Network:
+def network() -> Network:
     """Return Ana, Ben and Caro, who all know each other."""
     network = Network()
     ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
@@ -62,9 +62,9 @@ def show_card(card: bytes, of: Person) -> Trick:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_list_that_the_relay_made_is_not_taken(home: Network) -> None:
+def test_a_list_that_the_relay_made_is_not_taken(network: Network) -> None:
     """The relay waits until somebody asks for a list, and shows one with a device of its own."""
-    ana, ben, thief = home["ana"], home["ben"], home.set_up_person("thief")
+    ana, ben, thief = network["ana"], network["ben"], network.set_up_person("thief")
     before = identity_of(ana)
     issue_key_bundle(ana)
     mine = read_key_bundle(own_device(ana.device).card)
@@ -78,14 +78,14 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Network) -> None:
     for card in forged:
         with ben.courier.replace_calls(key_bundle=show_card(card, ana)):
             fetch_messages(ben.device)
-        home.clock.advance(hours=9)
+        network.clock.advance(hours=9)
     assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
     assert before.device == own_device(ana.device).key.device
 
 
-def test_newer_list_named_by_a_letter_is_fetched(home: Network) -> None:
-    ana, ben = home["ana"], home["ben"]
+def test_newer_list_named_by_a_letter_is_fetched(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     mark_keys_compared("ana", ben.device)
     issue_key_bundle(ana)
     me = own_device(ana.device)
@@ -99,9 +99,9 @@ def test_newer_list_named_by_a_letter_is_fetched(home: Network) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Network) -> None:
+def test_withheld_list_is_reported_after_three_tries_in_a_day(network: Network) -> None:
     """The relay keeps showing the earlier list."""
-    ana, ben = home["ana"], home["ben"]
+    ana, ben = network["ana"], network["ben"]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
     ana.send(SMALL_PICTURE, ben)
@@ -110,15 +110,15 @@ def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Network) -> 
         for _ in range(6):
             fetch_messages(ben.device)
             reports.append(contradictions(ben))
-            home.clock.advance(hours=4)
+            network.clock.advance(hours=4)
     assert reports == [[], [], [], [], [("ana", DeviceListContradiction.HELD_BACK)], []]
     assert contact_named("ana", ben.device).person.epoch == 1
 
 
 @pytest.mark.threat("server-adds-device")
-def test_two_lists_of_one_epoch_freeze_the_person(home: Network) -> None:
+def test_two_lists_of_one_epoch_freeze_the_person(network: Network) -> None:
     """Somebody with Ana's master key signs another list beside hers, and Ben knows one of them."""
-    ana, ben = home["ana"], home["ben"]
+    ana, ben = network["ana"], network["ben"]
     fork(ana, ben)
     ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
@@ -151,9 +151,11 @@ def fork(ana: Person, ben: Person) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(home: Network) -> None:
+def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(
+    network: Network,
+) -> None:
     """Ben has one list of Ana's and Caro another; Caro's message to both names the one she has."""
-    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    ana, ben, caro = network["ana"], network["ben"], network["caro"]
     fork(ana, ben)
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
@@ -169,16 +171,16 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
 
 
 @pytest.mark.threat("server-adds-device")
-def test_who_only_claims_another_list_freezes_nobody(home: Network) -> None:
+def test_who_only_claims_another_list_freezes_nobody(network: Network) -> None:
     """Caro names a list that Ana's relay does not show: Ben is told that views differ, no more."""
-    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    ana, ben, caro = network["ana"], network["ben"], network["caro"]
     known = contact_named("ana", caro.device)
     other = replace(known.person, head=b"f" * 32)
     store_contact(replace(known, person=other), caro.device)
     caro.send(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
-        home.clock.advance(hours=9)
+        network.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
     assert not contact_named("ana", ben.device).forked
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
@@ -192,16 +194,16 @@ def make_believe(liar: Person, of: str, epoch: int) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Network) -> None:
+def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(network: Network) -> None:
     """Caro names a list of Ana's that does not exist. Ana's next message to Ben names her real new
     list, and he takes it once her relay shows it.
     """
-    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+    ana, ben, caro = network["ana"], network["ben"], network["caro"]
     make_believe(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
-        home.clock.advance(hours=9)
+        network.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
@@ -211,7 +213,7 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Netwo
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
-    home.clock.advance(hours=9)
+    network.clock.advance(hours=9)
     publish_card(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
@@ -219,8 +221,8 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Netwo
 
 
 @pytest.mark.threat("server-adds-device")
-def test_newer_list_is_accepted_whatever_was_claimed_before(home: Network) -> None:
-    ana, ben, caro = home["ana"], home["ben"], home["caro"]
+def test_newer_list_is_accepted_whatever_was_claimed_before(network: Network) -> None:
+    ana, ben, caro = network["ana"], network["ben"], network["caro"]
     make_believe(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana, ben)
     issue_key_bundle(ana)
@@ -233,14 +235,14 @@ def test_newer_list_is_accepted_whatever_was_claimed_before(home: Network) -> No
 
 
 @pytest.mark.threat("server-adds-device")
-def test_claimed_newer_own_list_is_reported_as_a_claim(home: Network) -> None:
+def test_claimed_newer_own_list_is_reported_as_a_claim(network: Network) -> None:
     """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
-    ana, caro = home["ana"], home["caro"]
+    ana, caro = network["ana"], network["caro"]
     make_believe(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana)
     for _ in range(4):
         fetch_messages(ana.device)
-        home.clock.advance(hours=9)
+        network.clock.advance(hours=9)
     assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
@@ -252,9 +254,9 @@ def publish_card(ana: Person) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_own_list_that_we_did_not_sign_is_reported(home: Network) -> None:
+def test_own_list_that_we_did_not_sign_is_reported(network: Network) -> None:
     """Somebody with the master key gave Ben a list of Ana's; his next message to her names it."""
-    ana, ben = home["ana"], home["ben"]
+    ana, ben = network["ana"], network["ben"]
     fork(ana, ben)
     ben.send(SMALL_PICTURE, ana)
     for _ in range(2):
@@ -263,25 +265,25 @@ def test_own_list_that_we_did_not_sign_is_reported(home: Network) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Network) -> None:
+def test_a_relay_that_freezes_everything_delays_and_changes_nothing(network: Network) -> None:
     """The relay delivers no letter about the new list for a while, and then all of them."""
-    ana, ben = home["ana"], home["ben"]
+    ana, ben = network["ana"], network["ben"]
     with ben.courier.replace_calls(waiting_envelopes=lambda *_: []):
-        add_linked_device(home, ana, "phone")
+        add_linked_device(network, ana, "phone")
         catch_up(ben, ana, ben)
         assert device_count("ana", ben) == 1
-    catch_up(ben, ana, home["phone"], ben)
+    catch_up(ben, ana, network["phone"], ben)
     assert device_count("ana", ben) == 2
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     assert contradictions(ben) == []
-    for one in (ana, home["phone"]):
+    for one in (ana, network["phone"]):
         assert one.open_newest().files
 
 
-def test_device_without_published_keys_stops_nobody(home: Network) -> None:
+def test_device_without_published_keys_stops_nobody(network: Network) -> None:
     """The device is on the list, but died before it published a key."""
-    ana, ben = home["ana"], home["ben"]
-    dead = add_blank_device(home, "dead")
+    ana, ben = network["ana"], network["ben"]
+    dead = add_blank_device(network, "dead")
     link_devices(ana.device, dead.device)
     catch_up(ana, ben)
     assert device_count("ana", ben) == 2
@@ -289,10 +291,10 @@ def test_device_without_published_keys_stops_nobody(home: Network) -> None:
     assert ana.open_newest().files
 
 
-def test_concurrent_list_changes_are_reported_as_a_fork(home: Network) -> None:
+def test_concurrent_list_changes_are_reported_as_a_fork(network: Network) -> None:
     """Neither knows of the other's change: both report the fork, and keep their own lists."""
-    ana, phone = home["ana"], add_linked_device(home, home["ana"], "phone", "phone")
-    watch = add_linked_device(home, ana, "watch", "watch")
+    ana, phone = network["ana"], add_linked_device(network, network["ana"], "phone", "phone")
+    watch = add_linked_device(network, ana, "watch", "watch")
     catch_up(phone, watch, ana, phone, watch)
     revoke_device("watch", lost=False, sheet=None, device=phone.device)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
@@ -302,8 +304,8 @@ def test_concurrent_list_changes_are_reported_as_a_fork(home: Network) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Network) -> None:
-    ana, ben = home["ana"], home["ben"]
+def test_a_message_that_waits_for_somebody_frozen_does_not_leave(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     fork(ana, ben)
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ben, "ana", confirmed=("ana",)), undo_s=60), ben.device)
@@ -311,7 +313,7 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Network) 
     ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).forked
-    home.clock.advance(seconds=61)
+    network.clock.advance(seconds=61)
     (why,) = flush_outbox(ben.device).stayed.values()
     assert isinstance(why, ContradictoryLists)
     assert ana.received_count() == before

@@ -53,7 +53,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def home() -> Network:
+def network() -> Network:
     """Return Ana with a laptop ("ana") and a phone, and her contact Ben at another relay."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
@@ -67,8 +67,8 @@ def no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_linked_device_has_the_contacts_of_the_first_one(home: Network) -> None:
-    phone, ana, ben = home["phone"], home["ana"], home["ben"]
+def test_linked_device_has_the_contacts_of_the_first_one(network: Network) -> None:
+    phone, ana, ben = network["phone"], network["ana"], network["ben"]
     known = contact_named("ben", phone.device)
     assert (known.person.id, known.compared) == (ben.id, True)
     assert [one.name for one in own_linked_devices(phone.device)] == ["device 1"]
@@ -78,8 +78,8 @@ def test_linked_device_has_the_contacts_of_the_first_one(home: Network) -> None:
     assert no_undecryptable_letters(ana, phone, ben)
 
 
-def test_each_device_receives_its_own_copy(home: Network) -> None:
-    phone, ana, ben = home["phone"], home["ana"], home["ben"]
+def test_each_device_receives_its_own_copy(network: Network) -> None:
+    phone, ana, ben = network["phone"], network["ana"], network["ben"]
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     copies = [one.open_newest().files[0].data for one in (ana, phone)]
     assert copies[0] != copies[1]
@@ -88,8 +88,8 @@ def test_each_device_receives_its_own_copy(home: Network) -> None:
     assert set(noted.values()) == {sha256(data) for data in copies}
 
 
-def test_each_device_writes_under_its_persons_name(home: Network) -> None:
-    phone, ana, ben = home["phone"], home["ana"], home["ben"]
+def test_each_device_writes_under_its_persons_name(network: Network) -> None:
+    phone, ana, ben = network["phone"], network["ana"], network["ben"]
     phone.send(SMALL_PICTURE, ben)
     ana.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 2
@@ -98,10 +98,10 @@ def test_each_device_writes_under_its_persons_name(home: Network) -> None:
     assert no_undecryptable_letters(ana, phone, ben)
 
 
-def test_message_reaches_the_other_device_of_a_revoked_one(home: Network) -> None:
+def test_message_reaches_the_other_device_of_a_revoked_one(network: Network) -> None:
     """Ben has revoked his phone, and Ana does not know it: her message reaches his laptop."""
-    ana, ben = home["ana"], home["ben"]
-    phone = add_linked_device(home, ben, "phone", "phone")
+    ana, ben = network["ana"], network["ben"]
+    phone = add_linked_device(network, ben, "phone", "phone")
     catch_up(ana, phone, ben, ana)
     revoke_device("phone", lost=False, sheet=None, device=ben.device)
     assert ana.send(SMALL_PICTURE, ben).devices == {"ben": 1}
@@ -110,11 +110,11 @@ def test_message_reaches_the_other_device_of_a_revoked_one(home: Network) -> Non
     assert ben.received_count() == 1
 
 
-def test_devices_linked_by_different_devices_get_in_touch(home: Network) -> None:
+def test_devices_linked_by_different_devices_get_in_touch(network: Network) -> None:
     """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    watch = add_linked_device(home, phone, "watch", "watch")
-    tablet = add_blank_device(home, "tablet")
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
+    watch = add_linked_device(network, phone, "watch", "watch")
+    tablet = add_blank_device(network, "tablet")
     link_devices(watch.device, tablet.device, "tablet")
     for _ in range(3):
         catch_up(watch, tablet, phone, ben, ana)
@@ -126,40 +126,40 @@ def test_devices_linked_by_different_devices_get_in_touch(home: Network) -> None
     assert no_undecryptable_letters(ana, tablet, phone, ben)
 
 
-def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Network) -> None:
+def test_devices_get_in_touch_though_the_linking_device_is_lost(network: Network) -> None:
     """The tokens that the watch lent to the tablet end when the watch is revoked."""
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    watch = add_linked_device(home, phone, "watch", "watch")
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
+    watch = add_linked_device(network, phone, "watch", "watch")
     for _ in range(3):
         catch_up(ana, phone, watch, ben)
-    tablet = add_blank_device(home, "tablet")
-    here = start_on_old_device(None, watch.device)
-    there = start_on_new_device(here.code, "tablet", tablet.device)
-    here = poll_old_device(here, watch.device)
-    there = poll_new_device(there, tablet.device)
-    here = poll_old_device(here, watch.device)
-    there = confirm_on_new_device(there)
-    confirm_on_old_device(here, watch.device)
+    tablet = add_blank_device(network, "tablet")
+    old_side = start_on_old_device(None, watch.device)
+    new_side = start_on_new_device(old_side.code, "tablet", tablet.device)
+    old_side = poll_old_device(old_side, watch.device)
+    new_side = poll_new_device(new_side, tablet.device)
+    old_side = poll_old_device(old_side, watch.device)
+    new_side = confirm_on_new_device(new_side)
+    confirm_on_old_device(old_side, watch.device)
     catch_up(ana)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ana)
-    poll_new_device(there, tablet.device)
+    poll_new_device(new_side, tablet.device)
     for _ in range(12):
         catch_up(tablet, phone, ana, ben)
-        home.clock.advance(days=1)
+        network.clock.advance(days=1)
     assert can_all_write(ana, phone, tablet)
 
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
 def test_statement_of_a_device_about_its_own_person_stops_nobody(
-    home: Network, about: type
+    network: Network, about: type
 ) -> None:
     """A thief lets the watch send a note dated at the end of time; then the watch is revoked."""
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch, more = (
-        add_linked_device(home, ana, "watch", "watch"),
-        add_linked_device(home, ana, "more", "more"),
+        add_linked_device(network, ana, "watch", "watch"),
+        add_linked_device(network, ana, "more", "more"),
     )
     for _ in range(3):
         catch_up(phone, watch, more, ana)
@@ -184,9 +184,9 @@ def test_statement_of_a_device_about_its_own_person_stops_nobody(
     assert all(can_all_write(one, ben) for one in (ana, phone, more))
 
 
-def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Network) -> None:
+def test_date_at_the_end_of_time_does_not_stop_a_later_change(network: Network) -> None:
     """A device with a wrong clock, or its thief, sends such a date."""
-    ana, phone = home["ana"], home["phone"]
+    ana, phone = network["ana"], network["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)
     note = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")

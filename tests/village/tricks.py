@@ -1,7 +1,7 @@
-"""The tricks that an adversary can play on one call: some for any call, others for single calls.
+"""An adversary's tricks: some for any call, others for calls of one name.
 
-A trick gets the call (``tests.village.adversary.PendingCall``), and answers it or raises an error
-of a relay or of the network.
+A trick receives the call (``tests.village.adversary.PendingCall``), and answers it or raises an
+error of a relay or of the network.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,27 +42,27 @@ FALSE_ERRORS: Final[tuple[EntrenousError, ...]] = (
 )
 
 
-def with_flipped_bit(thing: Any, rng: Random) -> Any:
-    """Return a copy with one bit flipped somewhere in its bytes; without bytes, return it as is."""
-    if isinstance(thing, bytes) and thing:
-        changed = bytearray(thing)
-        changed[int(rng.random() * len(thing))] ^= 1 << int(rng.random() * 8)
-        return type(thing)(changed)
-    if isinstance(thing, Secret):
-        return Secret(with_flipped_bit(thing.reveal(), rng))
-    if isinstance(thing, list) and thing:
-        place = int(rng.random() * len(thing))
-        return [with_flipped_bit(one, rng) if at == place else one for at, one in enumerate(thing)]
-    if is_dataclass(thing) and not isinstance(thing, type):
-        byte_fields = [one.name for one in fields(thing) if _holds_bytes(getattr(thing, one.name))]
+def with_flipped_bit(value: Any, rng: Random) -> Any:
+    """Return a copy with one random bit flipped, or the same value if it contains no bytes."""
+    if isinstance(value, bytes) and value:
+        changed = bytearray(value)
+        changed[int(rng.random() * len(value))] ^= 1 << int(rng.random() * 8)
+        return type(value)(changed)
+    if isinstance(value, Secret):
+        return Secret(with_flipped_bit(value.reveal(), rng))
+    if isinstance(value, list) and value:
+        place = int(rng.random() * len(value))
+        return [with_flipped_bit(one, rng) if at == place else one for at, one in enumerate(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        byte_fields = [one.name for one in fields(value) if _holds_bytes(getattr(value, one.name))]
         if byte_fields:
             name = byte_fields[int(rng.random() * len(byte_fields))]
-            return replace(thing, **{name: with_flipped_bit(getattr(thing, name), rng)})
-    return thing
+            return replace(value, **{name: with_flipped_bit(getattr(value, name), rng)})
+    return value
 
 
-def _holds_bytes(thing: Any) -> bool:
-    return isinstance(thing, bytes | Secret) and len(thing) > 0
+def _holds_bytes(value: Any) -> bool:
+    return isinstance(value, bytes | Secret) and len(value) > 0
 
 
 # --- any call -----------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def repeat_request(call: Any) -> Any:
 
 
 def delay_request(call: Any) -> Any:
-    """Delay the call behind later ones, as if it were lost; its caller repeats it meanwhile."""
+    """Delay the call until after later calls, and let it look lost to its caller."""
     call.adversary.delayed.append((call.caller, call.name, call.arguments))
     raise RelayUnreachable(host="relay")
 
@@ -97,17 +97,20 @@ def flip_bit(call: Any) -> Any:
 
 
 def replay_answer(call: Any) -> Any:
-    """Repeat an earlier answer about the same subject, without asking the honest relay."""
+    """Give an earlier answer about the same subject, without asking the honest relay.
+
+    Ask the honest relay if there is no earlier answer.
+    """
     if call.name == "open_share":
         return replay_share(call)
-    earlier = [one for one in call.earlier_calls() if one.about == call.about]
+    earlier = [one for one in call.earlier_calls() if one.subject == call.subject]
     return call.rng.choice(earlier).answer if earlier else call.forward()
 
 
 def answer_about_another(call: Any) -> Any:
-    """Answer with what was said about another subject."""
+    """Pass the call on, but give an earlier answer about another subject, if there is one."""
     answer = call.forward()
-    others = [one for one in call.earlier_calls() if one.about != call.about]
+    others = [one for one in call.earlier_calls() if one.subject != call.subject]
     return call.rng.choice(others).answer if others else answer
 
 
@@ -127,25 +130,25 @@ TRICKS_FOR_ANY_CALL: Final[tuple[Trick, ...]] = (
 
 
 def acknowledge_only(_call: Any) -> None:
-    """Acknowledge the call, and do nothing."""
+    """Acknowledge the call, and do nothing else."""
 
 
 def answer_random_status(call: Any) -> EnvelopeStatus:
-    """Answer with a random state, whether or not the call is passed on."""
+    """Answer with a random state; pass the call on always or, for a recall, only sometimes."""
     if call.name == "envelope_status" or call.rng.random() < 0.5:
         call.forward()
     return EnvelopeStatus(call.rng.choice(list(EnvelopeState)), call.rng.randrange(3))
 
 
 def post_with_flipped_bit(call: Any) -> None:
-    """Post the letter with one bit flipped."""
+    """Post the letter with one bit flipped in its sealed content."""
     url, token, envelope = call.arguments
     changed = replace(envelope, sealed=with_flipped_bit(envelope.sealed, call.rng))
     call.adversary.call_relay(call.caller, "post", (url, token, changed))
 
 
 def post_earlier_letter_too(call: Any) -> None:
-    """Post the letter, and then somebody's earlier letter into the same mailbox under a new ID."""
+    """Post the letter, and then any earlier letter to the same mailbox under a new ID."""
     call.forward()
     earlier = call.rng.choice(call.earlier_calls()).arguments[2]
     url, token, envelope = call.arguments
@@ -170,7 +173,7 @@ def repeat_letters(call: Any) -> list[WaitingEnvelope]:
 
 
 def replay_letters(call: Any) -> list[WaitingEnvelope]:
-    """Show earlier letters again, with new sequence numbers and more time left."""
+    """Show up to three earlier letters again, with new sequence numbers and a later expiry."""
     page = list(call.forward())
     old = [one for earlier_call in call.earlier_calls() for one in earlier_call.answer]
     call.rng.shuffle(old)
@@ -198,42 +201,43 @@ def show_others_letters(call: Any) -> list[WaitingEnvelope]:
     others = [
         one
         for earlier_call in call.earlier_calls()
-        if earlier_call.about != call.about
+        if earlier_call.subject != call.subject
         for one in earlier_call.answer
     ]
     call.rng.shuffle(others)
     return [*others[:2], *page]
 
 
-# --- cards and keys -----------------------------------------------------------------------------
+# --- key bundles and prekeys ---------------------------------------------------------------------
 
 
 def split_view(call: Any) -> bytes:
-    """Always show the oldest list of somebody to some callers, and the newest to others."""
+    """Show half of the callers the oldest remembered list of a person, and others the newest."""
     newest = call.forward()
-    mine = [one.answer for one in call.earlier_calls() if one.about == call.about]
-    hidden = Random(f"{call.adversary.seed} {call.caller}").random() < 0.5
-    return mine[0] if hidden else newest
+    answers = [one.answer for one in call.earlier_calls() if one.subject == call.subject]
+    sees_oldest = Random(f"{call.adversary.seed} {call.caller}").random() < 0.5
+    return answers[0] if sees_oldest else newest
 
 
 def roll_back_list(call: Any) -> bytes:
     call.forward()
-    mine: list[bytes] = [one.answer for one in call.earlier_calls() if one.about == call.about]
-    return mine[int(call.rng.random() * len(mine))]
+    earlier = [one for one in call.earlier_calls() if one.subject == call.subject]
+    answers: list[bytes] = [one.answer for one in earlier]
+    return answers[int(call.rng.random() * len(answers))]
 
 
 def ignore_list(call: Any) -> None:
-    """Acknowledge a new list, and keep showing the old one."""
+    """Acknowledge a new list without publishing it."""
 
 
 def hand_out_others_keys(call: Any) -> PrekeyBundle:
-    """Replace some or all keys by those of another device, or by earlier ones of this device."""
+    """Replace some or all keys by keys of another device, or by earlier keys of this device."""
     true: PrekeyBundle = call.forward()
-    others = [one for one in call.earlier_calls() if one.about != call.about]
+    others = [one for one in call.earlier_calls() if one.subject != call.subject]
     other = call.rng.choice(others or call.earlier_calls()).answer
     names = [one.name for one in fields(PrekeyBundle)]
-    some = call.rng.sample(names, call.rng.randint(1, len(names)))
-    return replace(true, **{name: getattr(other, name) for name in some})
+    replaced = call.rng.sample(names, call.rng.randint(1, len(names)))
+    return replace(true, **{name: getattr(other, name) for name in replaced})
 
 
 def omit_one_time_key(call: Any) -> PrekeyBundle:
@@ -258,37 +262,37 @@ def lengthen_blob(call: Any) -> bytes:
 
 
 def answer_wrong_share(call: Any) -> Secret:
-    """Answer with the share of another envelope, or with an invented one."""
+    """Answer with the share of another envelope, or with 32 zero bytes."""
     call.forward()
-    others = [share for one, share in call.adversary.shares.items() if one != call.about]
+    others = [share for one, share in call.adversary.shares.items() if one != call.subject]
     return call.rng.choice([*others, Secret(bytes(32))])
 
 
 def replay_share(call: Any) -> Secret:
-    """Answer anybody with the true share, even a deleted one, if the adversary keeps shares."""
+    """Answer with the true share, even after its deletion, if the adversary keeps shares."""
     adversary = call.adversary
-    if not adversary.keeps_shares or call.about not in adversary.shares:
+    if not adversary.keeps_shares or call.subject not in adversary.shares:
         return answer_wrong_share(call)
-    adversary.handed_out_again.add(call.about)
-    return adversary.shares[call.about]
+    adversary.handed_out_again.add(call.subject)
+    return adversary.shares[call.subject]
 
 
 def race_two_openers(call: Any) -> Secret:
-    """Let a second opener race with an attempt of its own, and answer with the winner's share."""
+    """Let a second opener race with its own attempt, and answer with the winner's share."""
     url, envelope, token, _ = call.arguments
     racers = [
         (call.caller, call.arguments),
         ("racer", (url, envelope, token, call.rng.randbytes(16))),
     ]
     call.rng.shuffle(racers)
-    won: list[Secret] = []
+    shares: list[Secret] = []
     for caller, arguments in racers:
         try:
-            won.append(call.adversary.call_relay(caller, "open_share", arguments))
+            shares.append(call.adversary.call_relay(caller, "open_share", arguments))
         except EntrenousError:
-            if not won and caller != "racer":
+            if not shares and caller != "racer":
                 raise
-    return won[0] if won else call.forward()
+    return shares[0] if shares else call.forward()
 
 
 TRICKS_BY_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {

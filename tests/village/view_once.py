@@ -1,7 +1,7 @@
 """A hundred openers on three devices of one person race for a message that opens once.
 
-The relay is the real one: its rules, and SQLite on a disk with one writer behind threads. Each
-opener has its own attempt; those of one device share its open token.
+The relay uses the production rules, and SQLite on a disk with one writer behind threads. Each
+opener has its own attempt ID; the openers on one device share its open token.
 
     python -m tests.village.view_once --runs 200
 """
@@ -28,7 +28,7 @@ DEVICE_COUNT = 3
 
 
 def run_race(seed: int) -> Counter[str]:
-    """Run one race on a new disk, and count what the openers were told."""
+    """Run one race on a new database, and count the results of the openers."""
     with (
         tempfile.TemporaryDirectory() as folder,
         disk_relay(Path(folder), SettableClock()) as relay,
@@ -36,17 +36,15 @@ def run_race(seed: int) -> Counter[str]:
         return asyncio.run(_run_race_on(relay, Random(seed)))
 
 
-async def _run_race_on(relay: Relay, random_source: Random) -> Counter[str]:
-    counting = SeededRandomSource()
-    posts = [SampleMessage(random_source=counting) for _ in range(DEVICE_COUNT)]
+async def _run_race_on(relay: Relay, rng: Random) -> Counter[str]:
+    random_source = SeededRandomSource()
+    posts = [SampleMessage(random_source=random_source) for _ in range(DEVICE_COUNT)]
     for post in posts:
         post.group = posts[0].group
         await create_mailbox_and_post(relay, post, 1)
     start = asyncio.Event()
     openers = [
-        asyncio.create_task(
-            _try_to_open(posts[n % DEVICE_COUNT], n, start, relay, random_source.random())
-        )
+        asyncio.create_task(_try_to_open(posts[n % DEVICE_COUNT], n, start, relay, rng.random()))
         for n in range(OPENER_COUNT)
     ]
     await asyncio.sleep(0)
@@ -65,7 +63,7 @@ async def _try_to_open(
     try:
         share: Secret = await release_key_share(post.id, post.open, attempt, relay)
         assert share == post.share
-        if draw < 0.5:  # its connection broke, and it asks again with the same attempt
+        if draw < 0.5:  # repeat the request with the same attempt, as after a broken connection
             assert await release_key_share(post.id, post.open, attempt, relay) == share
         await finish_attempt(post.id, post.open, attempt, relay)
     except UsedUp:
@@ -75,7 +73,7 @@ async def _try_to_open(
 
 def count_openings(results: Counter[str]) -> int:
     """Return how many openers got the share."""
-    return sum(count for what, count in results.items() if what != "used up")
+    return sum(count for result, count in results.items() if result != "used up")
 
 
 def main() -> int:
@@ -85,12 +83,14 @@ def main() -> int:
     runs, begun, winners = parser.parse_args().runs, time.monotonic(), Counter[str]()
     for seed in range(runs):
         results = run_race(seed)
-        winners.update({what: count for what, count in results.items() if what != "used up"})
+        winners.update({result: count for result, count in results.items() if result != "used up"})
         if count_openings(results) != 1:
             sys.stdout.write(f"seed {seed}: {dict(results)}\n")
             return 1
-    took = time.monotonic() - begun
-    sys.stdout.write(f"{runs} runs, exactly 1 opening in each ({took:.0f} s): {dict(winners)}\n")
+    duration_s = time.monotonic() - begun
+    sys.stdout.write(
+        f"{runs} runs, exactly 1 opening in each ({duration_s:.0f} s): {dict(winners)}\n"
+    )
     return 0
 
 

@@ -1,5 +1,7 @@
-"""Simulate a week in a village, and record what its relay receives and stores: its rows at the end
-of each day, its log, and every request with the status of its answer.
+"""Simulate a week of five people, and record what their relay receives and stores.
+
+The record contains the relay's rows at the end of each day, its log, and every request with the
+status of its answer.
 """
 
 import asyncio
@@ -52,11 +54,11 @@ class RecordedRequest:
 
 
 class RecordingTransport(httpx.BaseTransport):
-    """A transport that passes every request on, and records it."""
+    """A transport to in-process relays that records every request."""
 
     def __init__(self, apps: dict[str, Any], run: RunCoroutine) -> None:
         self._inner = InProcessTransport(apps, run)
-        self.asked: list[RecordedRequest] = []
+        self.requests: list[RecordedRequest] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
@@ -64,9 +66,9 @@ class RecordingTransport(httpx.BaseTransport):
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         token = decode_base64url(bearer) if bearer else None
         path = request.url.path.removeprefix("/v1/")
-        heads = {key: value for key, value in request.headers.items() if "entrenous-" in key}
-        self.asked.append(
-            RecordedRequest(request.method, path, token, heads, body, answer.status_code)
+        own_headers = {key: value for key, value in request.headers.items() if "entrenous-" in key}
+        self.requests.append(
+            RecordedRequest(request.method, path, token, own_headers, body, answer.status_code)
         )
         return answer
 
@@ -77,7 +79,7 @@ def decode_base64url(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class DayEnd:
-    """The number of requests, and of recorded rows, until the end of a day."""
+    """The total numbers of requests and of recorded rows at the end of a day."""
 
     requests: int
     rows: int
@@ -85,7 +87,7 @@ class DayEnd:
 
 @dataclass(frozen=True)
 class RecordedWeek:
-    """A record of the relay, and the people, who know more."""
+    """The record of a relay's week, and the people, whose vaults know who wrote to whom."""
 
     people: tuple[Participant, ...]
     requests: tuple[RecordedRequest, ...]
@@ -93,8 +95,10 @@ class RecordedWeek:
     days: tuple[DayEnd, ...]
     log: str
 
-    def tokens_of_days(self) -> Iterator[tuple[tuple[RecordedRequest, ...], list[StoredToken]]]:
-        """Yield, for each day, all requests until its end and the tokens that were stored then."""
+    def requests_and_tokens_by_day(
+        self,
+    ) -> Iterator[tuple[tuple[RecordedRequest, ...], list[StoredToken]]]:
+        """Yield, for the end of each day, all earlier requests and the tokens that were stored."""
         for before, day in itertools.pairwise((DayEnd(0, 0), *self.days)):
             rows = self.rows[before.rows : day.rows]
             yield (
@@ -102,15 +106,16 @@ class RecordedWeek:
                 [row for row in rows if isinstance(row, StoredToken)],
             )
 
-    def posts(self, until: int | None = None) -> list[RecordedRequest]:
-        """Return the posts of envelopes that were accepted, among the first ``until`` requests."""
+    def accepted_posts(self, until: int | None = None) -> list[RecordedRequest]:
+        """Return the accepted posts of envelopes among the first ``until`` requests."""
         return [
             one
             for one in self.requests[:until]
             if one.method == "PUT" and "/envelopes/" in one.path and one.status == 201
         ]
 
-    def batches(self) -> list[dict[str, Any]]:
+    def token_batches(self) -> list[dict[str, Any]]:
+        """Return the bodies of the requests that registered tokens."""
         return [
             json.loads(one.body)
             for one in self.requests
@@ -121,19 +126,21 @@ class RecordedWeek:
 def simulate_day(day: int, people: list[Participant], clock: SettableClock) -> None:
     """Let everybody write, fetch and open some messages for a day.
 
-    Two people write so much that they are given further tokens every day.
+    Two people write so much that the recipient gives them further tokens every day.
     """
-    for far in (0, 2):
+    for writer_index in (0, 2):
         for _ in range(33):
-            send_text(people[far], people[1].name)
+            send_text(people[writer_index], people[1].name)
         clock.advance(seconds=61)
         fetch_messages(people[1].device)
-    for place, one in enumerate(people):
+    for index, one in enumerate(people):
         clock.advance(seconds=61)
         fetch_messages(one.device)
-        for far in (1, 2, 1 + day % 3):
-            send_text(one, people[(place + far) % len(people)].name, text=f"day {day}, {far}")
-        if day % 3 == place % 3:
+        for distance in (1, 2, 1 + day % 3):
+            send_text(
+                one, people[(index + distance) % len(people)].name, text=f"day {day}, {distance}"
+            )
+        if day % 3 == index % 3:
             others = [other.name for other in people if other is not one]
             send_text(one, *others, text="to all")
     for one in people:
@@ -150,15 +157,15 @@ def stored_rows(relay: Relay, run: RunCoroutine) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class StolenCopy:
-    """What a thief takes in a night: the file, and mailbox, expiry and lock of each token in it."""
+    """A stolen database file, and the mailbox, expiry and lock of each single-use token in it."""
 
     file: bytes
     tokens: list[tuple[bytes, int, bytes]]
 
 
 def batch_numbers_by_lock(week: RecordedWeek) -> dict[bytes, int]:
-    """Map each lock to the number of its batch, which a thief of rows must not learn."""
-    batches = enumerate(week.batches())
+    """Map each lock to the number of its batch, which stolen rows must not reveal."""
+    batches = enumerate(week.token_batches())
     return {
         lock: number for number, batch in batches for lock in map(decode_base64url, batch["add"])
     }
@@ -166,7 +173,7 @@ def batch_numbers_by_lock(week: RecordedWeek) -> dict[bytes, int]:
 
 @cache
 def simulate_week_on_disk() -> tuple[RecordedWeek, tuple[StolenCopy, ...]]:
-    """Simulate the week with the relay's rows in a file, which a thief copies every night."""
+    """Simulate a week with the relay's rows in an SQLite file, and copy that file every night."""
     nights = list[StolenCopy]()
     with TemporaryDirectory() as folder, asyncio.Runner() as runner:
         path = Path(folder) / "mail.db"
@@ -181,12 +188,12 @@ def simulate_week_on_disk() -> tuple[RecordedWeek, tuple[StolenCopy, ...]]:
 
 
 def _read_single_use_tokens(path: Path) -> list[tuple[bytes, int, bytes]]:
-    """Return the tokens that are for one letter; check that no row has a number."""
+    """Return the single-use tokens; check that the rows of the table have no row IDs."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
             stolen.execute("SELECT rowid FROM stored_token")
-        asked = "SELECT mailbox, due_at, lock FROM stored_token WHERE uses = 1"
-        return list(stolen.execute(asked))
+        single_use_query = "SELECT mailbox, due_at, lock FROM stored_token WHERE uses = 1"
+        return list(stolen.execute(single_use_query))
 
 
 def simulate_week(
@@ -194,36 +201,39 @@ def simulate_week(
 ) -> RecordedWeek:
     """Simulate a week of five people who know each other and have compared keys.
 
-    The relay's rows are in ``mail``; ``run`` runs the relay's coroutines.
+    ``mail`` stores the relay's rows, ``run`` runs the relay's coroutines, and ``end_day`` is called
+    with the relay at the end of each day.
     """
-    village, log = SingleRelayNetwork(), list[str]()
-    village.relay = replace(village.relay, mail=mail)
-    tap = RecordingTransport({RELAY_URL: relay_app(village.relay)}, run)
-    courier = HttpCourier(httpx.Client(transport=tap, trust_env=False))
-    people = [village.set_up_person(name, courier) for name in PEOPLE]
+    network, log = SingleRelayNetwork(), list[str]()
+    network.relay = replace(network.relay, mail=mail)
+    transport = RecordingTransport({RELAY_URL: relay_app(network.relay)}, run)
+    courier = HttpCourier(httpx.Client(transport=transport, trust_env=False))
+    people = [network.set_up_person(name, courier) for name in PEOPLE]
     for one, other in itertools.combinations(people, 2):
         one.add_contact(other)
     for one in people:
         for contact in contacts(one.device):
             mark_keys_compared(contact.name, one.device)
-    tap.asked.clear()  # not about the first tokens of new contacts (known-attacks.md)
+    transport.requests.clear()  # leave out the first tokens of new contacts (known-attacks.md)
     rows, days = list[Any](), list[DayEnd]()
     with record_log(log):
         for day in range(DAY_COUNT):
-            simulate_day(day, people, village.clock)
-            village.clock.advance(hours=8)
+            simulate_day(day, people, network.clock)
+            network.clock.advance(hours=8)
             for one in people:
                 fetch_messages(one.device)
-            rows.extend(stored_rows(village.relay, run))
-            days.append(DayEnd(len(tap.asked), len(rows)))
-            end_day(village.relay)
-            village.clock.advance(hours=16)
-    return RecordedWeek(tuple(people), tuple(tap.asked), tuple(rows), tuple(days), "\n".join(log))
+            rows.extend(stored_rows(network.relay, run))
+            days.append(DayEnd(len(transport.requests), len(rows)))
+            end_day(network.relay)
+            network.clock.advance(hours=16)
+    return RecordedWeek(
+        tuple(people), tuple(transport.requests), tuple(rows), tuple(days), "\n".join(log)
+    )
 
 
 @contextmanager
 def record_log(log: list[str]) -> Iterator[None]:
-    """Append the messages of a relay's log to ``log``."""
+    """Append the messages of the relays' logger to ``log``."""
     lines, logger = _LogRecorder(log), logging.getLogger("entrenous.relay")
     before = logger.level
     logger.setLevel(logging.INFO)

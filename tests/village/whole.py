@@ -1,4 +1,4 @@
-"""Convert a courier's streams of blobs to bytes, so that tricks can change and replay them."""
+"""Convert the blob streams of a courier to bytes, so that tricks can change and replay them."""
 
 import io
 from collections.abc import Callable
@@ -12,7 +12,7 @@ AnswerCall = Callable[[str, tuple[Any, ...]], Any]
 
 
 class BytesCourier:
-    """An honest courier whose ``upload_blob`` takes bytes and whose ``blob`` returns them."""
+    """An honest courier with a method ``blob``, which downloads a blob and returns its bytes."""
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
@@ -27,7 +27,10 @@ class BytesCourier:
 
 
 def courier_method(call: str, answer_call: AnswerCall) -> Callable[..., Any]:
-    """Return a courier's method that streams blobs, and that ``answers`` answers with bytes."""
+    """Return the courier's method ``call``, which answers with the results of ``answer_call``.
+
+    ``answer_call`` receives and returns blobs as bytes; the method streams them.
+    """
 
     def download_blob(
         url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0

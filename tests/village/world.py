@@ -1,7 +1,7 @@
-"""A village in memory: people, their relay, a clock that tests set, and predictable random numbers.
+"""A simulated network in memory: people, one relay, a settable clock and seeded random bytes.
 
-Everything but the disk and the network is real: the commands' functions, the cryptography and the
-relay's rules.
+Only the disk, the network, the clock and the random source are replaced. The commands' functions,
+the cryptography and the relay's rules are those of the production code.
 """
 
 import io
@@ -47,7 +47,7 @@ class Participant:
         self.compare_keys(other)
 
     def compare_keys(self, other: "Participant") -> None:
-        """Check that both devices show the same safety number, and mark the keys as compared."""
+        """Mark the other's keys as compared, after checking that both safety numbers are equal."""
         ours = contact_by_id(own_device(self.device).person.id, other.device)
         assert ours is not None
         theirs = safety_number(ours.name, other.device)
@@ -57,8 +57,8 @@ class Participant:
     def send(
         self, photo: bytes, *to: "Participant", opens: int | None = None, days: int = 7
     ) -> PostedMessage:
-        """Send one photo, with all recipients confirmed."""
-        names = tuple(RecipientId(one.name) for one in to)
+        """Send one photo to people whose names are confirmed, as the guard requires."""
+        names = tuple(RecipientId(recipient.name) for recipient in to)
         policy = MessagePolicy(self.device.clock.now() + timedelta(days=days), opens)
         draft = Draft((photo,), names, policy, confirmed=frozenset(str(name) for name in names))
         return send_message(draft, self.device)
@@ -79,7 +79,7 @@ class SingleRelayNetwork:
         )
 
     def set_up_person(self, name: str, courier: Courier | None = None) -> Participant:
-        """Set up somebody's device; ``courier`` may be one that misbehaves."""
+        """Set up a person's device; ``courier`` replaces the courier of the relay, if given."""
         vault = MemoryVault()
         device = Device(
             clock=self.clock,
@@ -107,10 +107,10 @@ def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
 
 
 def photo_strip() -> bytes:
-    """Return a strip of a real photograph, as a JPEG file: the picture that is quickest to send.
+    """Return a strip of a real photograph, as a JPEG file that takes little time to send.
 
-    Its feature points are detected at a width of 400 pixels, so a square of the same area, which is
-    enlarged to that, costs twice as much. A mark needs at least 64 pixels.
+    Feature points are detected at a width of 400 pixels. A square of the same area would be
+    enlarged to that width, and so take twice as long. A mark needs at least 64 pixels.
     """
     file = io.BytesIO()
     Image.open(io.BytesIO(photo())).crop((0, 60, 400, 124)).save(file, "JPEG", quality=90)

@@ -1,4 +1,4 @@
-"""Explore everything that can happen to one message, and print how much that was.
+"""Explore all events that can happen to one message, and print how many states were found.
 
 python -m tests.village.explore --events 12
 """
@@ -13,28 +13,28 @@ OPENING_LIMITS = {"once": 1, "twice": 2, "any number": None}
 
 
 def main() -> int:
-    """Explore each case; return 1 if an invariant was violated."""
+    """Explore a message with each limit of openings; return 1 if an invariant was violated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=12)
-    parser.add_argument("--groups", action="store_true", help="with requests side by side")
+    parser.add_argument("--groups", action="store_true", help="with concurrent requests")
     parser.add_argument("--case", choices=OPENING_LIMITS, action="append")
     options = parser.parse_args()
-    wrong = False
+    is_violated = False
     for case in options.case or OPENING_LIMITS:
         begun = time.process_time()
         found, rules = explore(OPENING_LIMITS[case], options.events, groups=options.groups)
-        took = time.process_time() - begun
+        duration_s = time.process_time() - begun
         sys.stdout.write(
             f"opens {case}: {options.events} events, {found.states:,} states, "
             f"{found.steps:,} steps, {found.sequences:,} interleavings; "
-            f"the relay's rules ran {rules.relay.requests:,} times "
-            f"on {len(rules.relay.rows):,} states of its rows ({took:.0f} s)\n"
+            f"the relay's rules ran {rules.relay.result_count:,} times "
+            f"on {len(rules.relay.rows):,} states of its rows ({duration_s:.0f} s)\n"
         )
         if found.violation:
-            wrong = True
+            is_violated = True
             sys.stdout.write(f"{found.violation}, after:\n  " + "\n  ".join(found.trace) + "\n")
         sys.stdout.flush()
-    return 1 if wrong else 0
+    return 1 if is_violated else 0
 
 
 if __name__ == "__main__":

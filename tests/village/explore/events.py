@@ -1,8 +1,8 @@
-"""Everything that can happen next in a scene: what people do, and what fails.
+"""All events that can happen next in a state of the system: actions of people, and failures.
 
-A device that sent a request waits for its answer and sends nothing else meanwhile. Answers leave
-when the group is durable. Each may be lost, and so may a request, which is sent again then. A
-request may also arrive once more, late, when nobody waits for its answer any more.
+A device that sent a request waits for the answer and sends nothing else meanwhile. The relay sends
+answers when the group of requests is durable. A request or an answer may be lost; then the device
+sends the request again. A copy of a request may also arrive late, when no device waits for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,38 +36,41 @@ _POSTABLE = (SendState.WAITING, SendState.TRIED)
 
 @dataclass
 class Rules:
-    """The state tables of both ends and the relay's rules; records which table cells were reached.
+    """The relay's rules, the state tables of sender and recipient, and the reached table cells.
 
-    With ``groups``, requests wait together for the commit of their group, and each step is an event
-    of its own; otherwise a request is committed alone, and its outcomes are cases of one event.
-    ``answered_early`` is a kind of request that the relay answers before the commit: a fault that
-    the explorer must find.
+    With ``groups``, requests wait together for the commit of their group, and the commit is a
+    separate step. Otherwise each request is committed alone, and each of its outcomes is one event.
+    ``answer_before_commit`` is a kind of request that the relay answers before the commit, a fault
+    that the explorer must find.
     """
 
     relay: ExploredRelay
     groups: bool = False
-    answered_early: str | None = None
+    answer_before_commit: str | None = None
     copy_cells_reached: set[tuple[SendState, CopyEvent]] = field(default_factory=set)
     message_cells_reached: set[tuple[InboxState, MessageEvent]] = field(default_factory=set)
 
-    def next_events(self, scene: SystemState) -> Iterator[LabelledState]:
-        """Yield what can happen next; each is one event."""
-        yield from self._sender_events(scene)
+    def next_events(self, system: SystemState) -> Iterator[LabelledState]:
+        """Yield each event that can happen next, with the state of the system after it."""
+        yield from self._sender_events(system)
         for place in (0, 1):
-            yield from self._device_events(scene, place)
-            yield from self._late_requests(scene, place)
-        if scene.group:
-            yield "the relay dies, and its group with it", scene.after_relay_death()
-            yield "the relay dies after the commit", scene.after_commit()
+            yield from self._device_events(system, place)
+            yield from self._late_requests(system, place)
+        if system.group:
+            yield "the relay dies, and its group with it", system.after_relay_death()
+            yield "the relay dies after the commit", system.after_commit()
 
-    def commit_outcomes(self, scene: SystemState) -> Iterator[LabelledState]:
-        """Yield the scenes after the commit, with each answer received or lost; it is no event."""
-        if not scene.group:
+    def commit_outcomes(self, system: SystemState) -> Iterator[LabelledState]:
+        """Yield the states after the group's commit, in which each answer is received or lost.
+
+        A commit does not count as an event.
+        """
+        if not system.group:
             return
-        durable = scene.after_commit()
-        for one in scene.group:
+        durable = system.after_commit()
+        for one in system.group:
             durable = durable.on_disk(self.relay.disk_after(durable.disk, one.request, one.answer))
-        awaited = [one for one in scene.group if one.receiver is not None]
+        awaited = [one for one in system.group if one.receiver is not None]
         for received in product((True, False), repeat=len(awaited)):
             after, lost_answers = durable, list[str]()
             for one, is_received in zip(awaited, received, strict=True):
@@ -75,48 +78,48 @@ class Rules:
                 lost_answers += [] if is_received else [one.request.kind]
             yield "commit" + (f", lost: {', '.join(lost_answers)}" if lost_answers else ""), after
 
-    def _sender_events(self, scene: SystemState) -> Iterator[LabelledState]:
-        if scene.awaits_answer(SENDER):
+    def _sender_events(self, system: SystemState) -> Iterator[LabelledState]:
+        if system.awaits_answer(SENDER):
             return
-        for place, copy in enumerate(scene.copies):
-            in_turn = place == 0 or scene.copies[0].departure is not SendState.WAITING
-            if copy.has_no_recall and copy.departure in _POSTABLE and in_turn:
+        for place, copy in enumerate(system.copies):
+            in_turn = place == 0 or system.copies[0].departure is not SendState.WAITING
+            if copy.is_not_recalled and copy.departure in _POSTABLE and in_turn:
                 tried = copy._replace(departure=self._next_copy_state(copy, CopyEvent.TRY))
                 yield from self._request_events(
-                    scene.with_copy(place, tried), SENDER, Request("post", place)
+                    system.with_copy(place, tried), SENDER, Request("post", place)
                 )
-            if copy.may_be_recalled:
-                begun = scene.with_copy(place, copy.with_recall_begun())
+            if copy.can_be_recalled:
+                begun = system.with_copy(place, copy.with_recall_begun())
                 yield from self._request_events(begun, SENDER, Request("withdraw", place))
 
-    def _device_events(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
-        """Yield what one device can do; while its program shows a message, it does nothing else."""
-        device, name = scene.devices[place], DEVICES[place]
-        if scene.awaits_answer(name):
-            yield f"{name} dies", scene.without_receiver(name)
+    def _device_events(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+        """Yield the events of one device; while it shows a message, it does nothing else."""
+        device, name = system.devices[place], DEVICES[place]
+        if system.awaits_answer(name):
+            yield f"{name} dies", system.without_receiver(name)
         elif device.has_share:
-            yield f"{name} dies", scene.with_device(place, device._replace(has_share=False))
-            yield from self._finish_events(scene, place)
+            yield f"{name} dies", system.with_device(place, device._replace(has_share=False))
+            yield from self._finish_events(system, place)
         elif device.letter:
-            yield from self._events_with_letter(scene, place)
-        elif self.relay.letter_and_blob(scene.disk, place)[0]:
-            yield f"{name} fetches", scene.with_device(place, device._replace(letter=True))
+            yield from self._events_with_letter(system, place)
+        elif self.relay.letter_and_blob(system.disk, place)[0]:
+            yield f"{name} fetches", system.with_device(place, device._replace(letter=True))
 
-    def _events_with_letter(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
-        device, name = scene.devices[place], DEVICES[place]
+    def _events_with_letter(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+        device, name = system.devices[place], DEVICES[place]
         if not device.confirmed:
-            yield from self._request_events(scene, name, Request("deliver", place))
+            yield from self._request_events(system, name, Request("deliver", place))
         if self._can_open(device):
-            yield from self._open_events(scene, place)
+            yield from self._open_events(system, place)
         if device.unreported:
-            yield from self._finish_events(scene, place)
+            yield from self._finish_events(system, place)
         if device.shown and not device.requested >> CHEATING_ATTEMPT & 1:
-            again = device._replace(requested=device.requested | 1 << CHEATING_ATTEMPT)
+            cheating = device._replace(requested=device.requested | 1 << CHEATING_ATTEMPT)
             request = Request("open", place, CHEATING_ATTEMPT)
-            yield from self._request_events(scene.with_device(place, again), name, request)
-        if scene.copies[place].is_recalled and device.state is not InboxState.TAKEN_BACK:
+            yield from self._request_events(system.with_device(place, cheating), name, request)
+        if system.copies[place].is_recalled and device.state is not InboxState.TAKEN_BACK:
             updated = self._next_device(device, MessageEvent.TAKE_BACK)
-            yield f"{name} reads the note", scene.with_device(place, updated)
+            yield f"{name} reads the note", system.with_device(place, updated)
 
     def _can_open(self, device: Device) -> bool:
         if device.unreported:
@@ -126,9 +129,9 @@ class Rules:
             return False
         return device.state is InboxState.WAITING or self.relay.opens is not None
 
-    def _open_events(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
-        """Name the attempt, download the blob, then ask for the share."""
-        device, (_, whole) = scene.devices[place], self.relay.letter_and_blob(scene.disk, place)
+    def _open_events(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+        """Record the attempt ID, download the blob, then request the share."""
+        device, (_, whole) = system.devices[place], self.relay.letter_and_blob(system.disk, place)
         attempt = device.attempt or device.views + 1
         named = device._replace(
             attempt=attempt,
@@ -136,11 +139,11 @@ class Rules:
             requested=device.requested | 1 << attempt,
         )
         request = Request("open", place, attempt)
-        yield from self._request_events(scene.with_device(place, named), DEVICES[place], request)
+        yield from self._request_events(system.with_device(place, named), DEVICES[place], request)
 
-    def _finish_events(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
-        """Record that a message was shown, then report to the relay that the attempt is over."""
-        device, opens = scene.devices[place], self.relay.opens
+    def _finish_events(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+        """Record that the message was shown, then report the finished attempt to the relay."""
+        device, opens = system.devices[place], self.relay.opens
         if device.has_share:
             device = self._next_device(device, MessageEvent.OPEN)._replace(
                 unreported=device.attempt, attempt=0, has_share=False, views=device.views + 1
@@ -148,12 +151,12 @@ class Rules:
             if opens is not None and device.views >= opens:
                 device = self._next_device(device, MessageEvent.USE_UP)
         request = Request("finish", place, device.unreported)
-        yield from self._request_events(scene.with_device(place, device), DEVICES[place], request)
+        yield from self._request_events(system.with_device(place, device), DEVICES[place], request)
 
-    def _late_requests(self, scene: SystemState, place: int) -> Iterator[LabelledState]:
-        """Let an earlier request arrive once more, if that changes the relay's rows."""
-        device, requests = scene.devices[place], []
-        if scene.copies[place].departure is not SendState.WAITING:
+    def _late_requests(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+        """Let an earlier request arrive again, if that changes the relay's rows."""
+        device, requests = system.devices[place], []
+        if system.copies[place].departure is not SendState.WAITING:
             requests.append(Request("post", place))
         for attempt in (1, 2, CHEATING_ATTEMPT):
             if device.requested >> attempt & 1:
@@ -161,33 +164,33 @@ class Rules:
             if device.views >= attempt:
                 requests.append(Request("finish", place, attempt))
         for request in requests:
-            for label, after in self._request_events(scene, None, request):
-                if after.rows != scene.rows:
+            for label, after in self._request_events(system, None, request):
+                if after.rows != system.rows:
                     yield f"{label}, late and again", after
 
     def _request_events(
-        self, scene: SystemState, name: str | None, request: Request
+        self, system: SystemState, name: str | None, request: Request
     ) -> Iterator[LabelledState]:
-        rows, answer = self.relay.run_request(scene.rows, request)
+        rows, answer = self.relay.run_request(system.rows, request)
         attempt = f", attempt {request.attempt}" if request.attempt else ""
         label = f"{name or 'the network'}: {request.kind} {request.copy + 1}{attempt}"
-        if request.kind == "open" and answer == "share" and scene.copies[request.copy].is_recalled:
+        if request.kind == "open" and answer == "share" and system.copies[request.copy].is_recalled:
             raise Violation(f"{label}: the share of a copy that was taken back is given out")
         pending = Pending(name, request, answer)
-        waits = scene._replace(rows=rows, group=(*scene.group, pending))
-        if self.answered_early == request.kind:
-            received = self._receive(scene, pending) if name else scene
+        waits = system._replace(rows=rows, group=(*system.group, pending))
+        if self.answer_before_commit == request.kind:
+            received = self._receive(system, pending) if name else system
             yield (
                 label,
-                received._replace(rows=rows, group=(*scene.group, pending.without_receiver())),
+                received._replace(rows=rows, group=(*system.group, pending.without_receiver())),
             )
         elif self.groups:
             yield label, waits
         else:
-            yield from self._outcomes_of_lone_request(label, scene, waits)
+            yield from self._outcomes_of_lone_request(label, system, waits)
 
     def _outcomes_of_lone_request(
-        self, label: str, scene: SystemState, waits: SystemState
+        self, label: str, system: SystemState, waits: SystemState
     ) -> Iterator[LabelledState]:
         """Yield every outcome of a request that is committed alone."""
         (pending,) = waits.group
@@ -195,21 +198,21 @@ class Rules:
         done = durable.on_disk(self.relay.disk_after(durable.disk, pending.request, pending.answer))
         if pending.receiver is not None:
             yield label, self._receive(done, pending)
-            yield f"{label}, the relay dies before the commit", scene
+            yield f"{label}, the relay dies before the commit", system
         yield f"{label}, its answer is lost", done
         if durable.disk != done.disk:
             yield f"{label}, the relay dies after the commit", durable
 
-    def _receive(self, scene: SystemState, pending: Pending) -> SystemState:
+    def _receive(self, system: SystemState, pending: Pending) -> SystemState:
         request, answer = pending.request, pending.answer.partition(BLOBS_TO_DELETE)[0]
         place = request.copy
-        copy, device = scene.copies[place], scene.devices[place]
+        copy, device = system.copies[place], system.devices[place]
         receivers: dict[str, Callable[[], SystemState]] = {
-            "post": lambda: scene.with_copy(place, self._receive_post_answer(copy, answer)),
-            "withdraw": lambda: scene.with_copy(place, copy.with_recall_answer(answer)),
-            "deliver": lambda: scene.with_device(place, device._replace(confirmed=True)),
-            "finish": lambda: scene.with_device(place, device._replace(unreported=0)),
-            "open": lambda: scene.with_device(place, self._receive_share(device, request, answer)),
+            "post": lambda: system.with_copy(place, self._receive_post_answer(copy, answer)),
+            "withdraw": lambda: system.with_copy(place, copy.with_recall_answer(answer)),
+            "deliver": lambda: system.with_device(place, device._replace(confirmed=True)),
+            "finish": lambda: system.with_device(place, device._replace(unreported=0)),
+            "open": lambda: system.with_device(place, self._receive_share(device, request, answer)),
         }
         return receivers[request.kind]()
 
@@ -237,6 +240,6 @@ class Rules:
     def _next_device(self, device: Device, event: MessageEvent) -> Device:
         self.message_cells_reached.add((device.state, event))
         state = NEXT_MESSAGE_STATE[device.state, event]
-        over = state not in (InboxState.WAITING, InboxState.OPENED)
-        attempt = 0 if over else device.attempt
+        has_ended = state not in (InboxState.WAITING, InboxState.OPENED)
+        attempt = 0 if has_ended else device.attempt
         return device._replace(state=state, attempt=attempt)

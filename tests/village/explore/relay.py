@@ -1,12 +1,12 @@
-"""The relay of the explorer: the real rules, on rows that can be copied and restored.
+"""The explorer's relay: the production rules, on rows that can be copied and restored.
 
-A request runs until its first transaction is done. What it wrote is then in the group but not
-durable, and its answer waits; a relay that dies now loses both. The commit makes the group durable,
-the rest of the request runs, and only then its answer leaves (carry/store/group_commit.py does so
-on a database).
+A request runs until its first transaction is done. Its changes are then in the group of requests
+but not durable, and its answer waits. If the relay crashes now, both are lost. After the commit,
+the group is durable, the rest of the request runs, and the relay sends the answer, as
+carry/store/group_commit.py does on a database.
 
-The result of each request on each state of the rows is cached, so that the rules run only once for
-each of them.
+The relay caches the result of each request on each state of the rows, so that the rules run only
+once for each pair.
 """
 
 from collections.abc import Callable, Coroutine
@@ -33,12 +33,14 @@ from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryRowStore
 
 RequestCoroutine = Coroutine[Any, Any, Any]
-NEVER_POSTED: Final = "never came"  # and never will: the relay refuses it from now on
+NEVER_POSTED: Final = (
+    "never came"  # the recall of a letter that was not posted; the relay refuses it from now on
+)
 Rows = dict[type, dict[tuple[object, ...], Any]]
 
 
 class Request(NamedTuple):
-    """A request; ``copy`` is that of the person's first or second device, 0 or 1."""
+    """A request; ``copy`` is 0 for the copy for the first device, and 1 for the second device."""
 
     kind: str
     copy: int
@@ -46,14 +48,14 @@ class Request(NamedTuple):
 
 
 class Disk(NamedTuple):
-    """The relay's disk: the number of its state of the rows, and which copies' blobs are there."""
+    """The relay's disk: the number of the rows' state, and whether each copy's blob is stored."""
 
     rows: int
     blobs: tuple[bool, bool]
 
 
 class RowStates:
-    """States of the rows by number; equal states have the same number."""
+    """Numbers for states of the relay's rows; equal states have the same number."""
 
     def __init__(self) -> None:
         self._numbers: dict[frozenset[Any], int] = {}
@@ -62,8 +64,8 @@ class RowStates:
     def __len__(self) -> int:
         return len(self._states)
 
-    def number(self, rows: Rows) -> int:
-        """Return the number of the current state of these rows."""
+    def number_of(self, rows: Rows) -> int:
+        """Return the number of the state of these rows; assign one if the state is new."""
         key = frozenset(_comparable_row(row) for kind in rows.values() for row in kind.values())
         if key not in self._numbers:
             self._numbers[key] = len(self._states)
@@ -71,7 +73,7 @@ class RowStates:
         return self._numbers[key]
 
     def mail(self, number: int) -> MemoryRowStore:
-        """Return a store in the state with this number."""
+        """Return a row store in the state with this number."""
         mail = MemoryRowStore()
         mail._transaction._rows = {
             kind: dict(contents) for kind, contents in self._states[number].items()
@@ -85,15 +87,20 @@ def _comparable_row(row: Any) -> tuple[object, ...]:
     return type(row).__name__, *shown
 
 
-BLOBS_TO_DELETE: Final = " leaving "  # whoever receives an answer does not see what follows
+BLOBS_TO_DELETE: Final = (
+    " leaving "  # separates an answer from the names of blobs, which the receiver does not see
+)
 
 
 class _StopAtCommit(BaseException):
-    """A request stops until its transaction is on disk."""
+    """Stops a request until its first transaction is on disk."""
 
 
 class _GroupStore(MemoryRowStore):
-    """Stops a request after its first transaction, or replays that one's answer and goes on."""
+    """A row store that stops a request after its first transaction.
+
+    With ``replays``, it returns the first transaction's recorded answer and continues instead.
+    """
 
     done: bool = False
     replays: bool = False
@@ -110,7 +117,7 @@ class _GroupStore(MemoryRowStore):
 
 
 class ExploredRelay:
-    """A relay with two mailboxes of one person, and a copy of one message for each on its way."""
+    """A relay with two mailboxes of one person, and a copy of one message for each mailbox."""
 
     def __init__(self, opens: int | None) -> None:
         random_source = SeededRandomSource()
@@ -128,31 +135,31 @@ class ExploredRelay:
         self._letters_and_blobs: dict[tuple[Disk, int], tuple[bool, bool]] = {}
 
     @property
-    def requests(self) -> int:
-        """How many pairs of a request and a state of the rows the rules ran on."""
+    def result_count(self) -> int:
+        """The number of pairs of a request and a state of the rows on which the rules ran."""
         return len(self._results)
 
-    def begin(self) -> Disk:
-        """Return the disk with both mailboxes and the blobs of both copies, but no letters."""
+    def create_initial_disk(self) -> Disk:
+        """Create both mailboxes, upload the blobs of both copies, and return the disk."""
         relay = Relay(MemoryRowStore(), MemoryBlobs(), SettableClock(), SeededRandomSource())
         for post in self.posts:
             run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
             run_sync(register_send_token(post.mailbox, post.owner, post.send_token(uses=1), relay))
             run_sync(upload_blob(post.blob_deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
-        return Disk(self.rows.number(relay.mail._transaction._rows), (True, True))
+        return Disk(self.rows.number_of(relay.mail._transaction._rows), (True, True))
 
     def run_request(self, rows: int, request: Request) -> tuple[int, str]:
-        """Return the rows after the request's first transaction, and what its answer will say."""
+        """Return the rows after the request's first transaction, and its answer in words."""
         known = self._results.get((rows, request))
         if known is None:
             known = self._results[rows, request] = self._run(rows, request)
         return known
 
     def disk_after(self, disk: Disk, request: Request, answer_text: str) -> Disk:
-        """Return the disk after all that a request does once its transaction is durable."""
+        """Return the disk after everything that a request does once its transaction is durable."""
         if (request, answer_text) not in self._answers:
-            return disk  # it was refused, and did nothing
+            return disk  # a refused request changes nothing
         key = (disk, request, answer_text)
         if key not in self._disks_after:
             self._disks_after[key] = self._finish(
@@ -161,7 +168,7 @@ class ExploredRelay:
         return self._disks_after[key]
 
     def letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
-        """Return whether a copy's letter waits in its mailbox, and whether its blob is whole."""
+        """Return whether a copy's letter waits in its mailbox, and whether its blob is stored."""
         if (disk, copy) not in self._letters_and_blobs:
             self._letters_and_blobs[disk, copy] = self._find_letter_and_blob(disk, copy)
         return self._letters_and_blobs[disk, copy]
@@ -172,14 +179,14 @@ class ExploredRelay:
         relay = Relay(mail, MemoryBlobs(), SettableClock(), SeededRandomSource())
         before = self._state(mail, request.copy)
         try:
-            run_sync(self._work(request, relay))
+            run_sync(self._request_coroutine(request, relay))
         except _StopAtCommit:
             answer_text = _describe_answer(mail.answer, self.posts[request.copy])
             self._answers[request, answer_text] = mail.answer
         except EntrenousError as why:
             answer_text = type(why).__name__
         self.transitions.add((before, request.kind, self._state(mail, request.copy)))
-        return self.rows.number(mail._transaction._rows), answer_text
+        return self.rows.number_of(mail._transaction._rows), answer_text
 
     def _finish(self, disk: Disk, request: Request, answer: Any) -> Disk:
         mail = _GroupStore()
@@ -187,10 +194,10 @@ class ExploredRelay:
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
         relay = Relay(mail, blobs, SettableClock(), SeededRandomSource())
-        with suppress(NoSuchEnvelope):  # this tells the sender that it never came
-            run_sync(self._work(request, relay))
-        blobs_there = tuple(name in blobs._blobs for name in self._names)
-        return Disk(self.rows.number(mail._transaction._rows), (blobs_there[0], blobs_there[1]))
+        with suppress(NoSuchEnvelope):  # the answer to the recall of an unposted letter
+            run_sync(self._request_coroutine(request, relay))
+        blobs_exist = tuple(name in blobs._blobs for name in self._names)
+        return Disk(self.rows.number_of(mail._transaction._rows), (blobs_exist[0], blobs_exist[1]))
 
     def _find_letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
         post = self.posts[copy]
@@ -205,8 +212,8 @@ class ExploredRelay:
 
     def _blobs(self, disk: Disk) -> MemoryBlobs:
         blobs = MemoryBlobs()
-        for name, post, there in zip(self._names, self.posts, disk.blobs, strict=True):
-            if there:
+        for name, post, blob_exists in zip(self._names, self.posts, disk.blobs, strict=True):
+            if blob_exists:
                 blobs._blobs[name] = post.blob
         return blobs
 
@@ -214,7 +221,7 @@ class ExploredRelay:
         stored = mail._transaction.get(StoredEnvelope, self.posts[copy].id)
         return stored.state if stored else None
 
-    def _work(self, request: Request, relay: Relay) -> RequestCoroutine:
+    def _request_coroutine(self, request: Request, relay: Relay) -> RequestCoroutine:
         post, attempt = self.posts[request.copy], request.attempt.to_bytes(16)
         match request.kind:
             case "post":
@@ -229,7 +236,7 @@ class ExploredRelay:
 
 
 def _describe_answer(answer: Any, post: SampleMessage) -> str:
-    """Return an answer in words, followed by the names of blobs that are still to be deleted."""
+    """Return an answer in words, followed by the names of the blobs that are to be deleted."""
     match answer:
         case (value, [_, *_] as left):
             return f"{_describe_answer(value, post)}{BLOBS_TO_DELETE}{' '.join(left)}"

@@ -1,4 +1,4 @@
-"""What the explorer knows of the relay and each device, as small values that can be compared."""
+"""The explored state of the relay, the sender and each device, as small comparable values."""
 
 from typing import Final, NamedTuple
 
@@ -9,34 +9,34 @@ from tests.village.explore.relay import NEVER_POSTED, Disk, Request
 
 SENDER: Final = "Ana"
 DEVICES: Final = ("Ben's laptop", "Ben's phone")
-CHEATING_ATTEMPT: Final = (
-    9  # the attempt of a modified program, which asks again after it showed the message
-)
-_NOT_RECALLED: Final = -2  # not taken back
-_RECALL_BEGUN: Final = -1  # its sender began to take it back, and got no answer
+CHEATING_ATTEMPT: Final = 9  # an extra attempt of a modified program, after it showed the message
+_NOT_RECALLED: Final = -2  # nobody began to take the copy back
+_RECALL_BEGUN: Final = -1  # the sender began to take the copy back, and got no answer
 
 
 class Copy(NamedTuple):
-    """A copy as its sender knows it. ``recalled`` is negative until it was taken back, and then the
-    number of openings that the relay reported.
+    """A copy as its sender knows it.
+
+    ``recalled`` is the number of openings that the relay reported when the copy was taken back, and
+    negative before.
     """
 
     departure: SendState = SendState.WAITING
     recalled: int = _NOT_RECALLED
 
     @property
-    def may_be_recalled(self) -> bool:
-        there = self.departure in (SendState.TRIED, SendState.ACKNOWLEDGED)
-        return there and self.recalled in (_NOT_RECALLED, _RECALL_BEGUN)
+    def can_be_recalled(self) -> bool:
+        may_be_posted = self.departure in (SendState.TRIED, SendState.ACKNOWLEDGED)
+        return may_be_posted and self.recalled in (_NOT_RECALLED, _RECALL_BEGUN)
 
     @property
     def is_recalled(self) -> bool:
-        """Whether the relay confirmed that it was taken back."""
+        """Whether the relay confirmed the recall."""
         return self.recalled >= 0
 
     @property
-    def has_no_recall(self) -> bool:
-        """Whether nobody began to take it back."""
+    def is_not_recalled(self) -> bool:
+        """Whether the sender has not begun to take the copy back."""
         return self.recalled == _NOT_RECALLED
 
     def with_recall_begun(self) -> "Copy":
@@ -51,13 +51,14 @@ class Copy(NamedTuple):
 
 
 class Device(NamedTuple):
-    """One of the recipient's devices: what is on its disk, except for ``has_share``.
+    """One of the recipient's devices.
 
-    ``letter``: it was fetched; ``confirmed``: the relay confirmed that it knows this; ``has_blob``:
-    the whole blob is here; ``attempt``: recorded before the share is requested; ``unreported``: the
-    attempt that was shown and not reported yet; ``views``: the number of finished views;
-    ``has_share``: the share is in memory. ``requested`` and ``shown`` are for the invariants, one
-    bit for each attempt: those that requested a share, and those whose share reached the screen.
+    On its disk are: whether it fetched the letter, whether the relay confirmed this, whether it has
+    the whole blob, the state of the message, the attempt (recorded before the share is requested),
+    the attempt that was shown but not yet reported to the relay, and the number of finished views.
+    ``has_share`` says whether the share is in memory. ``requested`` and ``shown`` are for the
+    invariants, with one bit for each attempt: whether it requested a share, and whether its share
+    reached the screen.
     """
 
     letter: bool = False
@@ -73,7 +74,7 @@ class Device(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A request whose answer waits for the disk; ``receiver`` is None if nobody waits for it."""
+    """A request whose answer waits for the commit; ``receiver`` is None if no device awaits it."""
 
     receiver: str | None
     request: Request
@@ -84,8 +85,10 @@ class Pending(NamedTuple):
 
 
 class SystemState(NamedTuple):
-    """The whole state at one moment: ``rows`` is the relay's state in memory, and ``group`` are the
-    requests whose changes are not on its ``disk`` yet.
+    """The state of the relay, the copies and the devices.
+
+    ``rows`` is the number of the relay's state in memory; ``group`` contains the requests whose
+    changes are not on its ``disk`` yet.
     """
 
     disk: Disk
@@ -98,16 +101,16 @@ class SystemState(NamedTuple):
         return any(one.receiver == name for one in self.group)
 
     def without_receiver(self, name: str) -> "SystemState":
-        """Return the scene in which nobody of that name waits for an answer any more."""
+        """Return the state in which the person or device with this name awaits no answer."""
         group = (one.without_receiver() if one.receiver == name else one for one in self.group)
         return self._replace(group=tuple(group))
 
     def after_relay_death(self) -> "SystemState":
-        """Return the scene after the relay lost what is not on its disk."""
+        """Return the state after a crash of the relay: everything that is not on disk is lost."""
         return self._replace(rows=self.disk.rows, group=())
 
     def after_commit(self) -> "SystemState":
-        """Return the scene after the group reached the disk, and before any answer left."""
+        """Return the state after the group's commit, with none of its answers received."""
         return self.on_disk(self.disk._replace(rows=self.rows))
 
     def on_disk(self, disk: Disk) -> "SystemState":
@@ -120,5 +123,5 @@ class SystemState(NamedTuple):
         return self._replace(devices=_replace_item(self.devices, place, device))
 
 
-def _replace_item(pair: tuple, place: int, one: object) -> tuple:  # type: ignore[type-arg]
-    return (one, pair[1]) if place == 0 else (pair[0], one)
+def _replace_item(pair: tuple, place: int, item: object) -> tuple:  # type: ignore[type-arg]
+    return (item, pair[1]) if place == 0 else (pair[0], item)

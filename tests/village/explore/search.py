@@ -1,6 +1,4 @@
-"""Breadth-first search through all that can happen, each state once, with the shortest trace to a
-violation.
-"""
+"""Breadth-first search of all reachable states, with the shortest trace to a violation."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,8 +12,10 @@ from tests.village.explore.scene import SystemState
 
 @dataclass
 class SearchResult:
-    """The result of a search; ``sequences`` is the number of sequences of full length in which each
-    event changes something.
+    """The result of a search.
+
+    ``sequences`` is the number of event sequences of full length in which each event changes the
+    state.
     """
 
     events: int
@@ -27,7 +27,7 @@ class SearchResult:
 
 
 class Search:
-    """A search of all states that some number of events lead to."""
+    """A search of all states that can be reached by a given number of events."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -38,7 +38,7 @@ class Search:
 
     def run(self, events: int) -> SearchResult:
         """Follow every sequence of at most ``events`` events; stop at the first violation."""
-        disk = self.rules.relay.begin()
+        disk = self.rules.relay.create_initial_disk()
         first = SystemState(disk, disk.rows)
         found, layer = SearchResult(events), Counter({first: 1})
         self._reached_from[first] = (None, "")
@@ -54,36 +54,36 @@ class Search:
     def _add_commits(
         self, layer: Counter[SystemState], found: SearchResult
     ) -> Counter[SystemState]:
-        """Add the scenes after a commit to a layer: a commit is not counted as an event."""
-        for scene, sequences in list(layer.items()):
-            for after in self._successors_of(scene, found)[0]:
+        """Add the states after a commit to a layer, since a commit does not count as an event."""
+        for system, sequences in list(layer.items()):
+            for after in self._successors_of(system, found)[0]:
                 layer[after] += sequences
         return layer
 
     def _next_layer(self, layer: Counter[SystemState], found: SearchResult) -> Counter[SystemState]:
         next_layer = Counter[SystemState]()
-        for scene, sequences in layer.items():
-            for after in self._successors_of(scene, found)[1]:
+        for system, sequences in layer.items():
+            for after in self._successors_of(system, found)[1]:
                 next_layer[after] += sequences
         return next_layer
 
     def _successors_of(
-        self, scene: SystemState, found: SearchResult
+        self, system: SystemState, found: SearchResult
     ) -> tuple[tuple[SystemState, ...], tuple[SystemState, ...]]:
-        if scene not in self._successors:
+        if system not in self._successors:
             try:
-                commits = self._record_and_check(scene, self.rules.commit_outcomes(scene))
-                events_after = self._record_and_check(scene, self.rules.next_events(scene))
+                commits = self._record_and_check(system, self.rules.commit_outcomes(system))
+                events_after = self._record_and_check(system, self.rules.next_events(system))
             except Violation as why:
-                raise _FoundViolation(str(why), scene) from None
+                raise _FoundViolation(str(why), system) from None
             found.steps += len(commits) + len(events_after)
-            self._successors[scene] = commits, events_after
-        return self._successors[scene]
+            self._successors[system] = commits, events_after
+        return self._successors[system]
 
     def _record_and_check(
         self, before: SystemState, events: Iterable[LabelledState]
     ) -> tuple[SystemState, ...]:
-        """Return the scenes that differ from ``before``, each once; check those that are new."""
+        """Return the distinct states that differ from ``before``; check the states that are new."""
         afters = dict[SystemState, None]()
         for label, after in events:
             if after not in self._reached_from:
@@ -97,8 +97,8 @@ class Search:
         afters.pop(before, None)
         return tuple(afters)
 
-    def _trace(self, scene: SystemState) -> tuple[str, ...]:
-        labels, at = list[str](), scene
+    def _trace(self, system: SystemState) -> tuple[str, ...]:
+        labels, at = list[str](), system
         while True:
             before, label = self._reached_from[at]
             if before is None:
@@ -108,14 +108,14 @@ class Search:
 
 
 class _FoundViolation(Exception):
-    def __init__(self, why: str, scene: SystemState) -> None:
+    def __init__(self, why: str, system: SystemState) -> None:
         super().__init__(why)
-        self.scene = scene
+        self.scene = system
 
 
 def explore(
-    opens: int | None, events: int, *, groups: bool = False, answered_early: str | None = None
+    opens: int | None, events: int, *, groups: bool = False, answer_before_commit: str | None = None
 ) -> tuple[SearchResult, Rules]:
-    """Search all that can happen to a message that opens ``opens`` times (None: no limit)."""
-    rules = Rules(ExploredRelay(opens), groups, answered_early)
+    """Search the events of a message that may be opened ``opens`` times (None: no limit)."""
+    rules = Rules(ExploredRelay(opens), groups, answer_before_commit)
     return Search(rules).run(events), rules

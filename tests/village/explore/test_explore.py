@@ -1,4 +1,4 @@
-"""Nothing that can happen to one message for two devices violates an invariant.
+"""No sequence of events around one message for two devices violates an invariant.
 
 The search to twelve events takes a minute or two: python -m tests.village.explore --events 12
 """
@@ -50,13 +50,15 @@ EVENT_BY_REQUEST = {
 
 @pytest.fixture(scope="module")
 def view_once() -> tuple[SearchResult, Rules]:
-    """Search a message that opens once, to seven events, and in ``make nightly`` to eight."""
+    """Search a message that opens once, to seven events, or to eight in ``make nightly``."""
     return explore(1, size(7, 8))
 
 
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("n-plus-one-views")
-def test_nothing_that_can_happen_breaks_a_promise(view_once: tuple[SearchResult, Rules]) -> None:
+def test_no_event_sequence_violates_an_invariant_of_a_view_once_message(
+    view_once: tuple[SearchResult, Rules],
+) -> None:
     found, rules = view_once
     print(f"{found.states:,} states, {found.sequences:,} interleavings")  # noqa: T201
     assert (found.violation, found.trace) == (None, ())
@@ -66,7 +68,7 @@ def test_nothing_that_can_happen_breaks_a_promise(view_once: tuple[SearchResult,
 
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.parametrize("opens", [2, None])
-def test_no_rule_is_broken_with_several_views(opens: int | None) -> None:
+def test_no_event_sequence_violates_an_invariant_with_several_views(opens: int | None) -> None:
     found, rules = explore(opens, 6)
     assert (found.violation, found.trace) == (None, ())
     assert found.states > 10_000
@@ -76,7 +78,7 @@ def test_no_rule_is_broken_with_several_views(opens: int | None) -> None:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("relay-killed")
 @pytest.mark.parametrize("opens", [1, 2, None])
-def test_no_rule_is_broken_by_concurrent_requests_in_a_group(opens: int | None) -> None:
+def test_concurrent_requests_in_a_group_violate_no_invariant(opens: int | None) -> None:
     found, rules = explore(opens, 6, groups=True)
     assert (found.violation, found.trace) == (None, ())
     assert found.states > 20_000
@@ -98,19 +100,19 @@ def test_search_reaches_every_cell_of_two_devices_and_a_recall(
     view_once: tuple[SearchResult, Rules],
 ) -> None:
     _, rules = view_once
-    moved = {
-        (before, EVENT_BY_REQUEST[what])
-        for before, what, _ in rules.relay.transitions
-        if what in EVENT_BY_REQUEST
+    reached = {
+        (before, EVENT_BY_REQUEST[kind])
+        for before, kind, _ in rules.relay.transitions
+        if kind in EVENT_BY_REQUEST
     }
     waiting, delivered, opened, taken_back = (
         *(EnvelopeState.WAITING, EnvelopeState.DELIVERED),
         *(EnvelopeState.OPENED, EnvelopeState.TAKEN_BACK),
     )
-    reached = set(
+    expected = set(
         itertools.product((waiting, delivered, opened, taken_back), EVENT_BY_REQUEST.values())
     )
-    assert reached <= moved
+    assert expected <= reached
     assert rules.copy_cells_reached >= {
         (SendState.WAITING, CopyEvent.TRY),
         (SendState.TRIED, CopyEvent.TRY),
@@ -130,7 +132,7 @@ def test_search_reaches_every_cell_of_two_devices_and_a_recall(
 
 
 def do_not_count(_tx: RowTransaction, _share: StoredShare) -> None:
-    """Do not count an opening."""
+    """Leave the openings of a share uncounted."""
 
 
 def only_mark_taken_back(
@@ -211,11 +213,13 @@ def test_search_detects_a_missing_rule(  # noqa: PLR0913, PLR0917 - what is inst
 
 
 @pytest.mark.parametrize(
-    ("answered_early", "message"),
+    ("answer_before_commit", "message"),
     [("open", "was shown 2 times"), ("post", "an acknowledged letter is nowhere")],
 )
-def test_search_detects_an_answer_before_its_commit(answered_early: str, message: str) -> None:
-    found, _ = explore(1, 9, groups=True, answered_early=answered_early)
+def test_search_detects_an_answer_before_its_commit(
+    answer_before_commit: str, message: str
+) -> None:
+    found, _ = explore(1, 9, groups=True, answer_before_commit=answer_before_commit)
     assert message in (found.violation or "")
-    if answered_early == "open":
+    if answer_before_commit == "open":
         assert "the relay dies, and its group with it" in found.trace

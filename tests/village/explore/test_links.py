@@ -1,4 +1,4 @@
-"""Linking devices: all sequences of twelve events, in any order."""
+"""Linking devices: only the right order of events signs a device list or links a device."""
 
 import pytest
 
@@ -13,26 +13,30 @@ NEW_DEVICE_ORDER = (LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT)
 
 @pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize(
-    ("begin", "turn", "signed"),
+    ("begin", "order", "signed_at"),
     [(LinkState.OFFERED, OLD_DEVICE_ORDER, 3), (LinkState.ASKED, NEW_DEVICE_ORDER, 3)],
 )
-def test_nothing_but_its_own_order_signs_a_list(
-    begin: LinkState, turn: tuple[LinkEvent, ...], signed: int
+def test_only_the_right_order_of_link_events_signs_a_list(
+    begin: LinkState, order: tuple[LinkEvent, ...], signed_at: int
 ) -> None:
-    """``came`` counts the events of the right order that came with nothing in between, or is -1."""
-    words, met = {(begin, 0): 1}, set()
+    """Try all sequences of twelve events.
+
+    ``progress`` is the number of events so far if all were in the right order, and otherwise -1.
+    After the signature, events in a wrong order do not reset it.
+    """
+    counts, seen_cells = {(begin, 0): 1}, set()
     for _ in range(EVENT_COUNT):
-        further: dict[tuple[LinkState, int], int] = {}
-        for (state, came), count in words.items():
+        next_counts: dict[tuple[LinkState, int], int] = {}
+        for (state, progress), count in counts.items():
             for event in LinkEvent:
                 after = next_link_state(state, event)
-                met.add((state, event))
-                right = 0 <= came < len(turn) and event is turn[came]
-                held = came >= signed  # once it is signed, nothing that comes undoes it
-                now = came + 1 if right else came if held else -1
-                assert (now >= signed) == (after in {LinkState.GRANTED, LinkState.LINKED})
-                assert (now == len(turn)) == (after is LinkState.LINKED)
-                further[after, now] = further.get((after, now), 0) + count
-        words = further
-    assert sum(words.values()) == len(LinkEvent) ** EVENT_COUNT
-    assert met <= set(NEXT_LINK_STATE)
+                seen_cells.add((state, event))
+                is_next = 0 <= progress < len(order) and event is order[progress]
+                is_signed = progress >= signed_at
+                new = progress + 1 if is_next else progress if is_signed else -1
+                assert (new >= signed_at) == (after in {LinkState.GRANTED, LinkState.LINKED})
+                assert (new == len(order)) == (after is LinkState.LINKED)
+                next_counts[after, new] = next_counts.get((after, new), 0) + count
+        counts = next_counts
+    assert sum(counts.values()) == len(LinkEvent) ** EVENT_COUNT
+    assert seen_cells <= set(NEXT_LINK_STATE)

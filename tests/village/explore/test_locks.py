@@ -1,8 +1,8 @@
-"""All that can happen to the lock of one device in up to twelve events is in its state table.
+"""The lock of one device follows its state table in every sequence of up to twelve events.
 
-Somebody guesses, and the answer arrives or is lost; a guess is sent again; the vault, or an older
-copy of it, is unlocked; tries are restored; a new passphrase makes a new token, after which only
-guesses with that one are answered; the mailbox is deleted.
+The events are: a guess, whose answer arrives or is lost; the same guess again; an unlock of the
+vault or of an older copy; the restoring of tries; a new unlock token, after which guesses with the
+old token are refused; and the deletion of the mailbox.
 """
 
 from collections.abc import Coroutine, Iterator
@@ -31,7 +31,14 @@ from entrenous.carry.relay_rows import StoredLock
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, scalar_from_random
 from entrenous.wire.relay_nouns import VaultUnlock
-from tests.carry.mailboxes.test_device_lock import MAILBOX, CLOSE_TOKEN, UNRELATED_TOKEN, OWNER_TOKEN, UNLOCK_TOKEN, create_mailbox_and_lock
+from tests.carry.mailboxes.test_device_lock import (
+    CLOSE_TOKEN,
+    MAILBOX,
+    OWNER_TOKEN,
+    UNLOCK_TOKEN,
+    UNRELATED_TOKEN,
+    create_mailbox_and_lock,
+)
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import run_sync
@@ -41,7 +48,7 @@ from tests.village.explore.relay import RowStates
 pytestmark = pytest.mark.slow
 
 EVENT_COUNT = 12
-#: Two guesses, in turn: the relay recognises a guess that is sent again by its bytes.
+#: Two alternating guesses: the relay recognises a repeated guess by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 
@@ -49,9 +56,11 @@ TOKENS = (UNLOCK_TOKEN, UNRELATED_TOKEN)
 
 
 class SearchState(NamedTuple):
-    """One state: the number of the relay's rows; the guesses answered since tries were last
-    restored; the guess that was counted last; the generation of the vault; whether the lock is
-    shut; which token is the newest.
+    """One state of the search.
+
+    ``rows`` is the number of the state of the relay's rows; ``answered`` contains the guesses that
+    were answered since tries were last restored; ``guess`` is the last counted guess;
+    ``generation`` is the vault's generation; ``token`` is the index of the newest unlock token.
     """
 
     rows: int
@@ -63,39 +72,39 @@ class SearchState(NamedTuple):
 
 
 class LockModel:
-    """The lock's real rules, run once on each state of the rows."""
+    """The production rules of the lock, each of them run once on each state of the rows."""
 
     def __init__(self) -> None:
         self.rows = RowStates()
         self.transitions: set[tuple[LockState, LockEvent, LockState | None]] = set()
         self._results: dict[tuple[int, str], tuple[int, bool]] = {}
 
-    def begin(self) -> SearchState:
+    def initial_state(self) -> SearchState:
         relay = _relay(MemoryRowStore())
         run_sync(create_mailbox_and_lock(relay))
-        return SearchState(self.rows.number(relay.mail._transaction._rows))
+        return SearchState(self.rows.number_of(relay.mail._transaction._rows))
 
     def next_states(self, state: SearchState) -> Iterator[SearchState]:
-        new, again = state.guess + 1, state.guess
-        for guess in (new, again) if state.guess else (new,):
+        new, repeated = state.guess + 1, state.guess
+        for guess in (new, repeated) if state.guess else (new,):
             before = f"guess {1 - state.token} {guess % 2}"
             assert not self._result(state.rows, before)[1], "an outdated copy was answered"
             rows, answered = self._result(state.rows, f"guess {state.token} {guess % 2}")
             if not answered:
                 continue
-            yield state._replace(rows=rows, guess=guess)  # its answer is lost
+            yield state._replace(rows=rows, guess=guess)  # the answer is lost
             yield state._replace(rows=rows, guess=guess, answered=state.answered | {guess})
-        rows, taken = self._result(state.rows, f"opened {state.generation + 1}")
-        if taken:
+        rows, is_accepted = self._result(state.rows, f"opened {state.generation + 1}")
+        if is_accepted:
             yield state._replace(rows=rows, generation=state.generation + 1, answered=frozenset())
             yield state._replace(rows=rows, answered=frozenset())
         if state.generation:
-            rows, taken = self._result(state.rows, f"copy {state.generation}")
-            assert not taken, "a copy of a vault went on beside it"
+            rows, is_accepted = self._result(state.rows, f"copy {state.generation}")
+            assert not is_accepted, "a copy of a vault went on beside it"
             yield state._replace(rows=rows, answered=frozenset())
         yield state._replace(rows=self._result(state.rows, "reset")[0], answered=frozenset())
-        rows, taken = self._result(state.rows, f"renew {1 - state.token}")
-        if taken:
+        rows, is_accepted = self._result(state.rows, f"renew {1 - state.token}")
+        if is_accepted:
             yield state._replace(rows=rows, token=1 - state.token)
         yield state._replace(rows=self._result(state.rows, "close")[0], is_shut=True)
 
@@ -106,65 +115,72 @@ class LockModel:
         stored = self.rows.mail(state.rows)._transaction.get(StoredLock, MAILBOX)
         assert (lock_state(stored) is LockState.SHUT) == state.is_shut
 
-    def _result(self, rows: int, what: str) -> tuple[int, bool]:
-        if (rows, what) not in self._results:
-            self._results[rows, what] = self._run(rows, what)
-        return self._results[rows, what]
+    def _result(self, rows: int, action: str) -> tuple[int, bool]:
+        if (rows, action) not in self._results:
+            self._results[rows, action] = self._run(rows, action)
+        return self._results[rows, action]
 
-    def _run(self, rows: int, what: str) -> tuple[int, bool]:
+    def _run(self, rows: int, action: str) -> tuple[int, bool]:
         mail = self.rows.mail(rows)
         before = mail._transaction.get(StoredLock, MAILBOX)
         try:
-            run_sync(_work(what, _relay(mail)))
+            run_sync(_work(action, _relay(mail)))
             refused = None
         except EntrenousError as why:
             refused = type(why)
         after = mail._transaction.get(StoredLock, MAILBOX)
-        self._check_and_record(what, before, after, refused)
-        return self.rows.number(mail._transaction._rows), refused is None
+        self._check_and_record(action, before, after, refused)
+        return self.rows.number_of(mail._transaction._rows), refused is None
 
     def _check_and_record(
-        self, what: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
+        self, action: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
     ) -> None:
-        """Check that the rules did what the table says."""
+        """Check that the rules followed the state table."""
         if refused is WrongToken:
-            assert (what.split(maxsplit=1)[0], after) == ("guess", before)  # of an outdated copy
+            assert (action.split(maxsplit=1)[0], after) == (
+                "guess",
+                before,
+            )  # the guess used an outdated token
             return
-        if what.startswith("guess") and before and before.asked == GUESSES[int(what[-1])]:
-            assert after == before  # sent again, answered again, and not counted
+        if action.startswith("guess") and before and before.asked == GUESSES[int(action[-1])]:
+            assert after == before  # a repeated guess is answered again and not counted
             return
-        state, event = lock_state(before), _event(what, before)
+        state, event = lock_state(before), _event(action, before)
         if (state, event) in LOCK_REFUSALS:
             assert refused in (
                 LOCK_REFUSALS[state, event],
                 NoSuchMailbox,
             )  # the mailbox is checked first
             assert after == before
-        elif what != "close" or before is not None:
+        elif action != "close" or before is not None:
             assert lock_state(after) is LOCK_TRANSITIONS[state, event]
         self.transitions.add((state, event, None if refused else lock_state(after)))
 
 
-def _event(what: str, stored: StoredLock | None) -> LockEvent:
-    if what.startswith("guess"):
+def _event(action: str, stored: StoredLock | None) -> LockEvent:
+    if action.startswith("guess"):
         return LockEvent.ASK_LAST if stored is not None and stored.tries == 1 else LockEvent.ASK
-    named = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE, "renew": LockEvent.RENEW}
-    return named.get(what.split(maxsplit=1)[0], LockEvent.OPENED)
+    events = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE, "renew": LockEvent.RENEW}
+    return events.get(action.split(maxsplit=1)[0], LockEvent.OPENED)
 
 
-def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
-    if what.startswith("guess"):
-        _, token, guess = what.split()
+def _work(action: str, relay: Relay) -> Coroutine[Any, Any, object]:
+    if action.startswith("guess"):
+        _, token, guess = action.split()
         return count_try_and_evaluate(MAILBOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
-    if what == "reset":
+    if action == "reset":
         return restore_all_tries(MAILBOX, CLOSE_TOKEN, relay)
-    if what.startswith("renew"):
-        return replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(TOKENS[int(what[-1])]), relay)
-    if what == "close":
+    if action.startswith("renew"):
+        return replace_unlock_token_hash(
+            MAILBOX, OWNER_TOKEN, token_hash(TOKENS[int(action[-1])]), relay
+        )
+    if action == "close":
         return delete_mailbox_with_contents(MAILBOX, OWNER_TOKEN, relay)
-    name, _, generation = what.partition(" ")
+    name, _, generation = action.partition(" ")
     number = name.encode().ljust(16, b"\0")
-    return record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, VaultUnlock(int(generation), number), relay)
+    return record_unlock_and_restore_tries(
+        MAILBOX, OWNER_TOKEN, VaultUnlock(int(generation), number), relay
+    )
 
 
 def _relay(mail: MemoryRowStore) -> Relay:
@@ -172,9 +188,9 @@ def _relay(mail: MemoryRowStore) -> Relay:
 
 
 def search(events: int) -> tuple[LockModel, int]:
-    """Search all states that up to so many events lead to; return the rules and their number."""
+    """Search all states within ``events`` events; return the rules and the number of states."""
     locks = LockModel()
-    layer = {locks.begin()}
+    layer = {locks.initial_state()}
     known = set(layer)
     for _ in range(events):
         layer = {after for state in layer for after in locks.next_states(state)} - known
@@ -185,7 +201,7 @@ def search(events: int) -> tuple[LockModel, int]:
 
 
 @pytest.mark.threat("stolen-device")
-def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
+def test_no_event_sequence_answers_an_eleventh_guess() -> None:
     locks, state_count = search(EVENT_COUNT)
     assert state_count > 5_000
     transitions = {(state, event) for state, event, _ in locks.transitions}
@@ -193,7 +209,7 @@ def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
 
 
 def test_search_detects_a_limit_that_is_not_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries are counted, but a lock without any left still answers."""
+    """The removed rule refuses guesses once no tries are left."""
     monkeypatch.setattr(device_lock, "next_lock_state", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
         search(EVENT_COUNT)

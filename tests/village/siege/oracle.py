@@ -30,7 +30,7 @@ from tests.village.world import Participant
 class Oracle:
     """Checks one siege; ``accepts`` are the violations."""
 
-    village: AttackedNetwork
+    network: AttackedNetwork
     accepts: list[str] = field(default_factory=list)
     opens: dict[bytes, int | None] = field(default_factory=dict)  # the limit of each message
     _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
@@ -41,12 +41,12 @@ class Oracle:
 
     def check_devices(self) -> None:
         """Check everybody's device."""
-        for who in self.village.people.values():
+        for who in self.network.people.values():
             me = own_device(who.device).person
             self._identities[me.id, me.epoch] = me
             for key in OWN_XWING_KEY_TABLE.all(who.vault):
                 self._key_owners.setdefault(key.id, who.name)
-        for who in self.village.people.values():
+        for who in self.network.people.values():
             self._check_inbox(who)
             self._check_contacts(who)
             self._check_keys(who)
@@ -94,7 +94,7 @@ class Oracle:
         return None
 
     def _owner_of(self, person: PersonId) -> Participant | None:
-        everybody = self.village.people.values()
+        everybody = self.network.people.values()
         return next((w for w in everybody if own_device(w.device).person.id == person), None)
 
     def _check_contacts(self, who: Participant) -> None:
@@ -150,14 +150,14 @@ class Oracle:
         """Return the opening's name: the device, or the attempt that a copied disk continues."""
         attempt = before.attempt
         goes_on = (
-            attempt and (before.envelope, attempt) not in self.village.adversary.finished_attempts
+            attempt and (before.envelope, attempt) not in self.network.adversary.finished_attempts
         )
         return attempt.hex() if attempt and goes_on else device
 
     def _check_first_opening(
         self, opening: str, who: Participant, before: ReceivedMessage, envelope: EnvelopeId
     ) -> None:
-        adversary = self.village.adversary
+        adversary = self.network.adversary
         openers = self._openers.setdefault(envelope, set())
         openers.add(opening)
         if envelope in adversary.handed_out_again:

@@ -81,14 +81,14 @@ class Siege:
 
     def __init__(self, seed: int, plan: str | None = None) -> None:
         self.rng = Random(f"steps {seed}")
-        self.village = AttackedNetwork(seed, initial_state())
-        self.adversary = self.village.adversary
+        self.network = AttackedNetwork(seed, initial_state())
+        self.adversary = self.network.adversary
         self.adversary.trick_rate = self.rng.choice((0.02, 0.05, 0.15, 0.4))
         self.adversary.keeps_shares = self.rng.random() < 0.25
         chosen = self.rng.choice(list(PLANS))
         self.adversary.preferred_calls, more = PLANS[plan or chosen]
         self.weights = [often * (6 if step in more else 1) for step, often in STEP_WEIGHTS.items()]
-        self.oracle = Oracle(self.village)
+        self.oracle = Oracle(self.network)
         self.outcome = Outcome(
             seed, tricks_played=self.adversary.tricks_played, call_counts=self.adversary.call_counts
         )
@@ -100,10 +100,10 @@ class Siege:
 
     def _set_up(self, name: str) -> None:
         """Set up a device for a new person while the relays are malicious."""
-        newcomer = self.village.person(name)
-        url = self.rng.choice(sorted(self.village.mails))
+        newcomer = self.network.person(name)
+        url = self.rng.choice(sorted(self.network.mails))
         self._attempt("settles", newcomer, lambda: set_up(name, url, newcomer.device))
-        self.village.people[name] = newcomer
+        self.network.people[name] = newcomer
 
     def besiege(self) -> Outcome:
         """Take all steps; then make the relays honest, and let everybody fetch and open all."""
@@ -119,7 +119,7 @@ class Siege:
         return self.outcome
 
     def _everybody(self) -> list[Participant]:
-        return list(self.village.people.values())
+        return list(self.network.people.values())
 
     def _take_step(self, step: "Step") -> None:
         step(self, self.rng.choice(self._everybody()))
@@ -155,7 +155,7 @@ class Siege:
             map(RecipientId, self.rng.sample(names, self.rng.randint(1, min(2, len(names)))))
         )
         opens = self.rng.choice((None, 1, 1, 2))
-        until = self.village.clock.now() + timedelta(hours=self.rng.choice((2, 48, 168)))
+        until = self.network.clock.now() + timedelta(hours=self.rng.choice((2, 48, 168)))
         caption = f"number {self.sends_left} of {who.name}"
         draft = Draft((PICTURE,), to, MessagePolicy(until, opens), caption, confirmed=frozenset(to))
         before = {message.id for message in who.device.ledger.messages()}
@@ -178,7 +178,7 @@ class Siege:
         if not shown:
             return
         name = self.rng.choice(shown).name
-        copied = self.village.copy_of(who.name, self.rng.randrange(10**6))
+        copied = self.network.copy_of(who.name, self.rng.randrange(10**6))
         racers = [(who, who.name), (copied, f"{who.name}'s copy {len(self.copies)}")]
         self.copies.append(copied)
         self.rng.shuffle(racers)
@@ -187,7 +187,7 @@ class Siege:
 
     def _open(self, who: Participant, device: str, name: str) -> None:
         shown = {one.name: one for one in received_messages(who.device)}
-        at = self.village.clock.now()
+        at = self.network.clock.now()
         content = self._attempt("opens", who, lambda: open_message(name, who.device))
         if content is not None:
             self.outcome.opened += 1
@@ -253,7 +253,7 @@ class Siege:
             self._attempt("leaves", who, lambda: delete_mailbox(who))
 
     def time_passes(self, _who: Participant) -> None:
-        self.village.clock.advance(minutes=self.rng.choice((1, 70, 1500)))
+        self.network.clock.advance(minutes=self.rng.choice((1, 70, 1500)))
 
 
 def _add_and_compare(link: str, name: str, who: Participant) -> None:

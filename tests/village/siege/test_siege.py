@@ -108,10 +108,10 @@ def siege() -> Siege:
     """Return a siege with honest relays in which Ben has fetched a message from Ana."""
     siege = Siege(0)
     siege.adversary.become_honest()
-    while not received_messages(siege.village.people["ben"].device):
+    while not received_messages(siege.network.people["ben"].device):
         siege.sends_left = 1
-        siege.send(siege.village.people["ana"])
-        siege.fetches(siege.village.people["ben"])
+        siege.send(siege.network.people["ana"])
+        siege.fetches(siege.network.people["ben"])
     return siege
 
 
@@ -127,7 +127,7 @@ def siege() -> Siege:
     ids=lambda forged: next(iter(forged)),
 )
 def test_oracle_detects_a_forged_message(siege: Siege, forged: dict[str, Any]) -> None:
-    ben = siege.village.people["ben"]
+    ben = siege.network.people["ben"]
     siege.oracle.check_devices()
     assert siege.oracle.accepts == []
     store_message_state(
@@ -138,7 +138,7 @@ def test_oracle_detects_a_forged_message(siege: Siege, forged: dict[str, Any]) -
 
 
 def test_oracle_detects_an_ended_message_that_comes_back(siege: Siege) -> None:
-    ben = siege.village.people["ben"]
+    ben = siege.network.people["ben"]
     honest = received_messages(ben.device)[0]
     store_message_state(honest, InboxState.TAKEN_BACK, ben.device)
     siege.oracle.check_devices()
@@ -151,7 +151,7 @@ def test_oracle_detects_a_relay_that_keeps_a_share_after_a_recall(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.withdraw.close_envelope", lambda _tx, stored, *_: stored)
-    ana, ben = siege.village.people["ana"], siege.village.people["ben"]
+    ana, ben = siege.network.people["ana"], siege.network.people["ben"]
     received = received_messages(ben.device)[0]
     sent = [message.name for message in ana.device.ledger.messages() if message.id == received.id]
     recall_message(sent[0], ana.device)
@@ -163,7 +163,7 @@ def test_oracle_detects_a_relay_that_does_not_count_openings(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)
-    ben = siege.village.people["ben"]
+    ben = siege.network.people["ben"]
     received = received_messages(ben.device)[0]
     siege.oracle.opens[received.id] = 1
     siege.races(ben)

@@ -117,17 +117,17 @@ def manage_lock(who: Participant) -> None:
 @cache
 def initial_state() -> InitialState:
     """Set up everybody with a lock, let friends add each other, and return what is stored."""
-    village = AttackedNetwork(0)
+    network = AttackedNetwork(0)
     for name, url in RELAY_BY_PERSON.items():
-        set_up(name, url, village.people[name].device)
+        set_up(name, url, network.people[name].device)
     for one, other in CONTACT_PAIRS:
-        village.people[one].add_contact(village.people[other])
-    for who in village.people.values():
+        network.people[one].add_contact(network.people[other])
+    for who in network.people.values():
         home = own_device(who.device).home
         who.device.courier.create_lock(lock_of_device(who), home.owner)
-    vaults = {name: (who.vault._tables, who.vault._files) for name, who in village.people.items()}
-    rows = {url: mail._transaction._rows for url, mail in village.mails.items()}
-    return InitialState(vaults, rows, village.adversary)
+    vaults = {name: (who.vault._tables, who.vault._files) for name, who in network.people.items()}
+    rows = {url: mail._transaction._rows for url, mail in network.mails.items()}
+    return InitialState(vaults, rows, network.adversary)
 
 
 def _make_courier(mails: Mapping[str, MemoryRowStore], clock: SettableClock, seed: int) -> Courier:

@@ -43,13 +43,16 @@ def test_crash_keeps_synced_writes_and_a_prefix_of_the_rest(
     assert disk.journal == []
 
 
-@pytest.mark.parametrize("moments", range(12))
-def test_vault_transaction_is_atomic_whenever_the_vault_dies(moments: int) -> None:
+@pytest.mark.parametrize("crash_point", range(12))
+def test_vault_transaction_is_atomic_whenever_the_vault_dies(crash_point: int) -> None:
     countdown = CrashCountdown(-1)
-    records, files = SimDisk(countdown, Random(moments)), SimDisk(countdown, Random(moments))
+    records, files = (
+        SimDisk(countdown, Random(crash_point)),
+        SimDisk(countdown, Random(crash_point)),
+    )
     vault = SimVault(records, files)
     vault.put("table", "old", b"old")
-    countdown.remaining = moments
+    countdown.remaining = crash_point
     try:
         with vault.transaction():
             blob = vault.store_file(b"a file of some length")
