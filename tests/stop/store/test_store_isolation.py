@@ -1,4 +1,4 @@
-"""After waiting for a lock, statements see earlier commits, whatever the server's default."""
+"""Transactions have the expected isolation level, whatever the server's default is."""
 
 import psycopg
 import pytest
