@@ -1,4 +1,4 @@
-"""One real gate for the tests of all hooks."""
+"""A running gate that the tests of all hooks share."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,6 @@ from tests.connectors.running_gates import running_gate
 
 
 @pytest.fixture(scope="session")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
-        yield one
+def gate_url_and_token_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as running:
+        yield running

@@ -1,9 +1,9 @@
 """A small Django site that sends requests to itself and prints the answers as JSON.
 
-Its arguments are a folder of uploads, the hook's settings as JSON, and the names of requests (if
-none, it sends all).
+Its arguments are a folder of uploads, the hook's settings as JSON, and the names of requests.
+Without names, it sends all requests.
 """
-# ruff: noqa: E402 -- Django is set up before its models are imported
+# ruff: noqa: E402 -- Django has to be set up before its models are imported
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ from typing import Any
 import django
 from django.conf import settings
 
-FOLDER = Path(sys.argv[1])
-HANDLER = "entrenous.connectors.django.GateUploadHandler"
-MARKING = "entrenous.connectors.django.MarkingUploadHandler"
+UPLOAD_FOLDER = Path(sys.argv[1])
+HANDLER_CLASS = "entrenous.connectors.django.GateUploadHandler"
+MARKING_HANDLER_CLASS = "entrenous.connectors.django.MarkingUploadHandler"
 settings.configure(
     ALLOWED_HOSTS=["*"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
@@ -32,7 +32,7 @@ settings.configure(
     ],
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
     ENTRENOUS_GATE=json.loads(sys.argv[2]),
-    MEDIA_ROOT=str(FOLDER / "media"),
+    MEDIA_ROOT=str(UPLOAD_FOLDER / "media"),
     ROOT_URLCONF=__name__,
     SECRET_KEY="only for this test",
     USE_TZ=True,
@@ -74,25 +74,25 @@ class MarkingForm(forms.Form):
     file = forms.FileField(validators=[hook.GateValidator(on_hold="mark")])
 
 
-def post(request: HttpRequest) -> JsonResponse:
+def save_post(request: HttpRequest) -> JsonResponse:
     form = PostForm(request.POST, request.FILES)
     if not form.is_valid():
         return JsonResponse({"errors": json.loads(form.errors.as_json())})
     said = form.instance.file.entrenous.verdict
     saved = form.save()
-    assert Path(saved.file.path).read_bytes() == (FOLDER / request.GET["name"]).read_bytes()
+    assert Path(saved.file.path).read_bytes() == (UPLOAD_FOLDER / request.GET["name"]).read_bytes()
     return JsonResponse({"saved": said})
 
 
-def mark(request: HttpRequest) -> JsonResponse:
+def validate_with_marking(request: HttpRequest) -> JsonResponse:
     form = MarkingForm(request.POST, request.FILES)
     if not form.is_valid():
         return JsonResponse({"errors": json.loads(form.errors.as_json())})
     return JsonResponse({"saved": form.cleaned_data["file"].entrenous.verdict})
 
 
-def handle(request: HttpRequest, first: str) -> JsonResponse:
-    names = [first, *settings.FILE_UPLOAD_HANDLERS]
+def use_upload_handler(request: HttpRequest, handler: str) -> JsonResponse:
+    names = [handler, *settings.FILE_UPLOAD_HANDLERS]
     request.upload_handlers = [load_handler(name, request) for name in names]
     files = list(request.FILES)
     return JsonResponse(
@@ -101,47 +101,47 @@ def handle(request: HttpRequest, first: str) -> JsonResponse:
 
 
 urlpatterns = [
-    path("post", post),
-    path("mark", mark),
-    path("handle", lambda request: handle(request, HANDLER)),
-    path("handle-marking", lambda request: handle(request, MARKING)),
+    path("post", save_post),
+    path("mark", validate_with_marking),
+    path("handle", lambda request: use_upload_handler(request, HANDLER_CLASS)),
+    path("handle-marking", lambda request: use_upload_handler(request, MARKING_HANDLER_CLASS)),
 ]
 
 
-def ask(where: str, name: str, client: Client | None = None) -> Any:
-    file = SimpleUploadedFile(f"{name}.jpg", (FOLDER / name).read_bytes(), "image/jpeg")
+def send_file(where: str, name: str, client: Client | None = None) -> Any:
+    file = SimpleUploadedFile(f"{name}.jpg", (UPLOAD_FOLDER / name).read_bytes(), "image/jpeg")
     sent = {"file": file, "words": "hello"}
     return (client or Client()).post(f"/{where}?name={name}", sent).json()
 
 
-class RequestInLoop:
-    """A request whose user needs a database query, which Django does not allow in a loop."""
+class RequestInEventLoop:
+    """A request whose user needs a database query, which Django forbids in an event loop."""
 
     @property
     def user(self) -> object:
         raise SynchronousOnlyOperation
 
 
-def accounts() -> dict[str, str | None]:
-    """Return the account headers that the gate receives."""
-    said: list[str | None] = []
+def collect_account_headers() -> dict[str, str | None]:
+    """Return the account headers that the gate receives, by the name of the request."""
+    headers: list[str | None] = []
 
-    def note(request: Any) -> None:
-        said.append(request.headers.get("entrenous-account"))
+    def record_header(request: Any) -> None:
+        headers.append(request.headers.get("entrenous-account"))
 
-    hook.gate_client()._http.event_hooks = {"request": [note]}
+    hook.gate_client()._http.event_hooks = {"request": [record_header]}
     client = Client()
-    ask("handle", "another", client)
+    send_file("handle", "another", client)
     client.force_login(User.objects.create_user("ana"))
-    ask("handle", "another", client)
-    ask("post", "another", client)
+    send_file("handle", "another", client)
+    send_file("post", "another", client)
     hook.gate_client()._http.event_hooks = {}
-    assert hook._account_of_request(RequestInLoop()) == ""
-    return {"nobody": said[0], "ana": said[1], "ana by the validator": said[2]}
+    assert hook._account_of_request(RequestInEventLoop()) == ""
+    return {"nobody": headers[0], "ana": headers[1], "ana by the validator": headers[2]}
 
 
-def account_in_a_loop() -> list[str]:
-    """Return the account that a validator finds during a request, and after it."""
+def find_account_in_event_loop() -> list[str]:
+    """Return the accounts that a validator finds during a request and after the request."""
 
     async def view(_: Any) -> str:
         return hook._account_of_request(hook._CURRENT_REQUEST.get())
@@ -151,29 +151,29 @@ def account_in_a_loop() -> list[str]:
     return [inside, hook._account_of_request(hook._CURRENT_REQUEST.get())]
 
 
-def large() -> Any:
+def send_large_file() -> Any:
     limit = hook.gate_client().setting.upload_bytes_max
-    (FOLDER / "large").write_bytes(b"\xff\xd8\xff" + bytes(limit))
-    return ask("handle", "large")
+    (UPLOAD_FOLDER / "large").write_bytes(b"\xff\xd8\xff" + bytes(limit))
+    return send_file("handle", "large")
 
 
-ASKS: dict[str, Callable[[], Any]] = {
+REQUESTS: dict[str, Callable[[], Any]] = {
     **{
-        f"validator {name}": partial(ask, "post", name)
+        f"validator {name}": partial(send_file, "post", name)
         for name in ("hers", "waiting", "another", "text", "clip", "broken")
     },
-    **{f"marking {name}": partial(ask, "mark", name) for name in ("hers", "waiting")},
+    **{f"marking {name}": partial(send_file, "mark", name) for name in ("hers", "waiting")},
     **{
-        f"marking handler {name}": partial(ask, "handle-marking", name)
+        f"marking handler {name}": partial(send_file, "handle-marking", name)
         for name in ("hers", "waiting")
     },
     **{
-        f"handler {name}": partial(ask, "handle", name)
+        f"handler {name}": partial(send_file, "handle", name)
         for name in ("hers", "waiting", "another", "broken")
     },
-    "handler large": large,
-    "accounts": accounts,
-    "account in a loop": account_in_a_loop,
+    "handler large": send_large_file,
+    "accounts": collect_account_headers,
+    "account in a loop": find_account_in_event_loop,
     "migration": lambda: MigrationWriter.serialize(hook.GateValidator(on_hold="mark"))[0],
 }
 
@@ -183,7 +183,7 @@ def main() -> None:
         call_command("migrate", verbosity=0)
     with connection.schema_editor() as editor:
         editor.create_model(Post)
-    answers = {name: ASKS[name]() for name in sys.argv[3:] or ASKS}
+    answers = {name: REQUESTS[name]() for name in sys.argv[3:] or REQUESTS}
     sys.stdout.write(json.dumps(answers) + "\n")
 
 

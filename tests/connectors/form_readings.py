@@ -9,27 +9,29 @@ COVERED_PATH = "/api/v2/media"
 def paths_read_by_java(target: str) -> set[str]:
     """Return the paths that Tomcat and Jetty read, also behind a proxy that decodes first.
 
-    They drop parameters of segments, decode the path, merge slashes and resolve dots. Backslashes
-    and encoded slashes are slashes where allowed.
+    Both servers drop the parameters of segments, decode the path, merge slashes and resolve dots.
+    Depending on their settings, they read backslashes and encoded slashes as slashes.
     """
     found = set()
     for sent in (target, unquote(target)):
         decoded = unquote("/".join(one.partition(";")[0] for one in sent.split("/")))
-        found |= {_resolved(decoded), _resolved(decoded.replace("\\", "/"))}
+        found |= {_resolve_dots(decoded), _resolve_dots(decoded.replace("\\", "/"))}
     return found
 
 
 def paths_read_by_python(target: str) -> set[str]:
-    """Return the paths that Starlette, Werkzeug and Django read: decoded once, or twice behind a
-    proxy that decodes; with slashes merged or not; and as applications join them to a folder.
+    """Return the paths that Starlette, Werkzeug and Django read.
+
+    The path is decoded once, or twice behind a proxy that decodes. Slashes may be merged, and an
+    application may resolve dots when it joins the path to a folder.
     """
     once = unquote(target)
     found = {once, unquote(once)}
     found |= {re.sub("/{2,}", "/", one) for one in found}
-    return found | {_resolved(one) for one in found}
+    return found | {_resolve_dots(one) for one in found}
 
 
-def _resolved(path: str) -> str:
+def _resolve_dots(path: str) -> str:
     kept: list[str] = []
     for name in path.split("/"):
         if name == "..":

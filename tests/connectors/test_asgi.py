@@ -1,4 +1,4 @@
-"""ASGI middleware: which requests reach the application, and how idle senders are limited."""
+"""The ASGI middleware: decisions about uploads, and limits on idle senders."""
 
 import json
 import time
@@ -34,7 +34,7 @@ from tests.stop.client.test_multipart_uploads import FILE_HEADER, build_form
 FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
-class Application:
+class RecordingApplication:
     """A Starlette application that records what it receives."""
 
     def __init__(self) -> None:
@@ -48,15 +48,15 @@ class Application:
         return JSONResponse({"done": True})
 
 
-def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
-    """Send one request; a body given as a list is sent in these pieces."""
+def send_request(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
+    """Send one request, whose body is one piece or a list of pieces."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for piece in body:
             assert isinstance(piece, bytes)
             yield piece
 
-    async def once() -> httpx.Response:
+    async def send_once() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://site") as web:
             headers = {"Content-Type": kind, **more.pop("headers", {})}
@@ -64,14 +64,14 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
             method, path = more.pop("method", "POST"), more.pop("path", "/upload")
             return await web.request(method, path, content=content, headers=headers)
 
-    return anyio.run(once)
+    return anyio.run(send_once)
 
 
 def test_account_is_found_in_the_scope() -> None:
-    """The application finds the account in the scope; a header of the client is ignored."""
+    """The middleware reads the account from the ASGI scope, never from a header of the client."""
     gate = ScriptedGate()
     app = GateMiddleware(
-        Application().app,
+        RecordingApplication().app,
         gate.settings,
         client=gate.async_client(),
         account=lambda scope: scope.get("user"),
@@ -80,12 +80,15 @@ def test_account_is_found_in_the_scope() -> None:
     async def signed_in(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "user": "ana"}, receive, send)
 
-    ask(signed_in, ACCEPTED_FILE)
-    ask(
+    send_request(signed_in, ACCEPTED_FILE)
+    send_request(
         signed_in, build_form((FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, ACCEPTED_FILE)), FORM_TYPE
     )
-    ask(app, ACCEPTED_FILE, headers={"Entrenous-Account": "ana", "User": "ana"})
-    ask(GateMiddleware(Application().app, gate.settings, client=gate.async_client()), ACCEPTED_FILE)
+    send_request(app, ACCEPTED_FILE, headers={"Entrenous-Account": "ana", "User": "ana"})
+    send_request(
+        GateMiddleware(RecordingApplication().app, gate.settings, client=gate.async_client()),
+        ACCEPTED_FILE,
+    )
     ana = account_header("ana", gate.settings.token)["Entrenous-Account"]
     said = [head.get("entrenous-account") for head in gate.received_headers]
     assert said == [ana, ana, ana, None, None]
@@ -107,18 +110,20 @@ def test_account_is_found_in_the_scope() -> None:
 def test_picture_is_checked_before_the_application(
     kind: str, picture: bytes, on_hold: str, status: int
 ) -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, on_hold=on_hold, client=gate.async_client())
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(
+        application.app, gate.settings, on_hold=on_hold, client=gate.async_client()
+    )
     body = build_form((FILE_HEADER, picture)) if kind == FORM_TYPE else picture
-    answer = ask(app, [body[:7], b"", body[7:]], kind)
+    answer = send_request(app, [body[:7], b"", body[7:]], kind)
     assert (answer.status_code, gate.received_bodies) == (status, [picture])
     if status == 200:
         decision = "let through" if picture is ACCEPTED_FILE else "hold"
         listed = "; published" if (picture, on_hold) == (HELD_FILE, "publish") else ""
-        assert backend.bodies == [body]
-        assert backend.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
+        assert application.bodies == [body]
+        assert application.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
-        assert backend.bodies == []
+        assert application.bodies == []
         assert answer.json()["case"] == CASE
         assert answer.headers["cache-control"] == "no-store"
     if status == 422:
@@ -126,11 +131,11 @@ def test_picture_is_checked_before_the_application(
 
 
 def test_form_of_a_real_client_is_checked() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
     files = {"file": ("x.jpg", REFUSED_FILE, "image/jpeg")}
     request = httpx.Request("POST", "http://site/", data={"status": "words"}, files=files)
-    answer = ask(app, request.read(), request.headers["content-type"])
+    answer = send_request(app, request.read(), request.headers["content-type"])
     assert (answer.status_code, gate.received_bodies) == (422, [REFUSED_FILE])
     assert answer.json() == {
         "type": "urn:entrenous:refused:stopped-upload",
@@ -145,37 +150,43 @@ def test_form_of_a_real_client_is_checked() -> None:
 
 
 def test_decision_header_of_the_sender_is_removed() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, paths=["/upload"], client=gate.async_client())
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(
+        application.app, gate.settings, paths=["/upload"], client=gate.async_client()
+    )
     for name in ("Entrenous-Decision", "entrenous_decision"):
         for path in ("/upload", "/other"):
-            ask(app, b"{}", "application/json", path=path, headers={name: "let through"})
-    assert backend.headers == [""] * 4
+            send_request(app, b"{}", "application/json", path=path, headers={name: "let through"})
+    assert application.headers == [""] * 4
     assert gate.received_bodies == []
 
 
-def test_other_paths_and_methods_stream_through() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, paths=["/upload"], client=gate.async_client())
-    assert ask(app, REFUSED_FILE, path="/other").status_code == 200
-    assert ask(app, b"", method="GET").status_code == 200
-    assert ask(app, REFUSED_FILE, path="/Upload//x").status_code == 422
-    assert (backend.bodies, gate.received_bodies) == ([REFUSED_FILE, b""], [REFUSED_FILE])
+def test_requests_with_other_paths_or_methods_are_not_checked() -> None:
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(
+        application.app, gate.settings, paths=["/upload"], client=gate.async_client()
+    )
+    assert send_request(app, REFUSED_FILE, path="/other").status_code == 200
+    assert send_request(app, b"", method="GET").status_code == 200
+    assert send_request(app, REFUSED_FILE, path="/Upload//x").status_code == 422
+    assert (application.bodies, gate.received_bodies) == ([REFUSED_FILE, b""], [REFUSED_FILE])
 
 
-def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
-    backend, gate = Application(), ScriptedGate(upload_bytes_max=1000)
+def test_body_beyond_the_limit_is_held_and_passed_on_in_full() -> None:
+    application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
     large = [ACCEPTED_FILE, *[bytes([number]) * 50_000 for number in range(6)]]
-    app = GateMiddleware(backend.app, gate.settings, on_hold="header", client=gate.async_client())
-    assert ask(app, large).status_code == 200
-    assert backend.bodies == [b"".join(large)]
-    assert backend.headers == ["hold; why=too-large"]
-    refusing = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
-    assert ask(refusing, large).status_code == 413
+    app = GateMiddleware(
+        application.app, gate.settings, on_hold="header", client=gate.async_client()
+    )
+    assert send_request(app, large).status_code == 200
+    assert application.bodies == [b"".join(large)]
+    assert application.headers == ["hold; why=too-large"]
+    refusing = GateMiddleware(application.app, gate.settings, client=gate.async_client())
+    assert send_request(refusing, large).status_code == 413
     assert gate.received_bodies == []
 
 
-def test_at_most_the_limit_is_buffered() -> None:
+def test_body_is_buffered_only_up_to_the_limit() -> None:
     """The application receives the rest of a large body as it arrives."""
     gate = ScriptedGate(upload_bytes_max=1000)
     came: list[int] = []
@@ -184,7 +195,7 @@ def test_at_most_the_limit_is_buffered() -> None:
         came.append(1)
         return {"type": "http.request", "body": bytes(50_000), "more_body": len(came) < 1000}
 
-    async def backend(scope: Any, receive: Any, _send: Any) -> None:
+    async def application(scope: Any, receive: Any, _send: Any) -> None:
         assert (b"entrenous-decision", b"hold; why=too-large") in scope["headers"]
         assert len(came) == 2
         size = 0
@@ -192,23 +203,26 @@ def test_at_most_the_limit_is_buffered() -> None:
             size += len(message["body"])
         assert size + len(message["body"]) == 50_000_000
 
-    app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.async_client())
+    app = GateMiddleware(application, gate.settings, on_hold="header", client=gate.async_client())
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, anyio.sleep)
     assert len(came) == 1000
 
 
 def test_unreadable_body_is_held() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
-    assert ask(app, build_form((FILE_HEADER, ACCEPTED_FILE))[:-9], FORM_TYPE).status_code == 400
-    assert ask(app, ACCEPTED_FILE, headers={"Content-Encoding": "gzip"}).status_code == 400
-    assert (backend.bodies, gate.received_bodies) == ([], [])
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
+    assert (
+        send_request(app, build_form((FILE_HEADER, ACCEPTED_FILE))[:-9], FORM_TYPE).status_code
+        == 400
+    )
+    assert send_request(app, ACCEPTED_FILE, headers={"Content-Encoding": "gzip"}).status_code == 400
+    assert (application.bodies, gate.received_bodies) == ([], [])
 
 
-def test_disconnected_sender_reaches_no_application() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+def test_request_of_a_disconnected_sender_does_not_reach_the_application() -> None:
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
     messages = [
         {"type": "http.request", "body": ACCEPTED_FILE, "more_body": True},
         {"type": "http.disconnect"},
@@ -222,13 +236,13 @@ def test_disconnected_sender_reaches_no_application() -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, send)
-    assert (backend.bodies, gate.received_bodies) == ([], [])
+    assert (application.bodies, gate.received_bodies) == ([], [])
 
 
 def test_slow_sender_is_answered_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -240,12 +254,12 @@ def test_slow_sender_is_answered_408(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(sent[1]["body"])["type"] == "urn:entrenous:refused:slow-upload"
 
 
-POST = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
-LARGE = ACCEPTED_FILE + bytes(asgi.SMALL_BODY_BYTES_MAX)
+POST_SCOPE = {"type": "http", "method": "POST", "path": "/", "headers": [], "query_string": b""}
+LARGE_BODY = ACCEPTED_FILE + bytes(asgi.SMALL_BODY_BYTES_MAX)
 
 
-def sender(*pieces: bytes, ends: bool = True) -> Any:
-    """Return a receive function for these pieces, which then waits forever."""
+def make_receive(*pieces: bytes, ends: bool = True) -> Any:
+    """Return an ASGI receive function that yields the pieces and then waits forever."""
     left = list(pieces)
 
     async def receive() -> Any:
@@ -256,34 +270,40 @@ def sender(*pieces: bytes, ends: bool = True) -> Any:
     return receive
 
 
-async def ignore(_: Any) -> None:
+async def ignore_answer(_: Any) -> None:
     """Discard the answer."""
 
 
-async def statuses_in_crowd(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
-    """Return the statuses sent to ``then`` while the senders ``crowd_of`` are idle."""
+async def statuses_beside_idle_senders(
+    app: Any, idle_receives: list[Any], receive: Any
+) -> list[int]:
+    """Return the statuses of one request while the senders of ``idle_receives`` are idle."""
     statuses: list[int] = []
 
     async def send(message: Any) -> None:
         statuses.extend([message["status"]] if "status" in message else [])
 
     async with anyio.create_task_group() as crowd:
-        for idle in crowd_of:
-            crowd.start_soon(app, POST, idle, ignore)
+        for idle in idle_receives:
+            crowd.start_soon(app, POST_SCOPE, idle, ignore_answer)
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(5):
-            await app(POST, then, send)
+            await app(POST_SCOPE, receive, send)
         crowd.cancel_scope.cancel()
     return statuses
 
 
-def test_idle_senders_keep_nobody_waiting() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, client=gate.async_client())
+def test_idle_senders_do_not_delay_other_senders() -> None:
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
     for pieces in ([], [ACCEPTED_FILE]):
-        crowd_of = [sender(*pieces, ends=False) for _ in range(2 * asgi.LARGE_BODIES_MAX)]
-        assert anyio.run(statuses_in_crowd, app, crowd_of, sender(ACCEPTED_FILE)) == [200]
-    assert backend.bodies == [ACCEPTED_FILE, ACCEPTED_FILE]
+        idle_receives = [
+            make_receive(*pieces, ends=False) for _ in range(2 * asgi.LARGE_BODIES_MAX)
+        ]
+        assert anyio.run(
+            statuses_beside_idle_senders, app, idle_receives, make_receive(ACCEPTED_FILE)
+        ) == [200]
+    assert application.bodies == [ACCEPTED_FILE, ACCEPTED_FILE]
 
 
 @pytest.mark.parametrize(
@@ -294,25 +314,27 @@ def test_idle_senders_keep_nobody_waiting() -> None:
         ("publish", True, 200, ["hold; why=gate-busy; shadow"]),
     ],
 )
-def test_a_large_body_without_room_is_held(
+def test_large_body_without_a_free_slot_is_held(
     monkeypatch: pytest.MonkeyPatch, *, on_hold: str, shadow: bool, status: int, said: list[str]
 ) -> None:
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
-    backend, gate = Application(), ScriptedGate(shadow=shadow)
-    app = GateMiddleware(backend.app, gate.settings, on_hold=on_hold, client=gate.async_client())
-    large = sender(LARGE[:-7], LARGE[-7:])
-    crowd_of = [sender(LARGE, ends=False) for _ in range(asgi.LARGE_BODIES_MAX)]
-    assert anyio.run(statuses_in_crowd, app, crowd_of, large) == [status]
-    assert (backend.headers, gate.received_bodies) == (said, [])
-    assert backend.bodies == [LARGE] * len(said)
+    application, gate = RecordingApplication(), ScriptedGate(shadow=shadow)
+    app = GateMiddleware(
+        application.app, gate.settings, on_hold=on_hold, client=gate.async_client()
+    )
+    large = make_receive(LARGE_BODY[:-7], LARGE_BODY[-7:])
+    idle_receives = [make_receive(LARGE_BODY, ends=False) for _ in range(asgi.LARGE_BODIES_MAX)]
+    assert anyio.run(statuses_beside_idle_senders, app, idle_receives, large) == [status]
+    assert (application.headers, gate.received_bodies) == (said, [])
+    assert application.bodies == [LARGE_BODY] * len(said)
 
 
 def test_slot_is_kept_until_the_application_reads_the_body() -> None:
     gate = ScriptedGate()
-    concurrent: list[int] = [0, 0]  # now, and at most
+    concurrent: list[int] = [0, 0]  # the current and the largest number
     release = anyio.Event()
 
-    async def backend(_scope: Any, receive: Any, _send: Any) -> None:
+    async def application(_scope: Any, receive: Any, _send: Any) -> None:
         concurrent[0] += 1
         concurrent[1] = max(concurrent)
         await release.wait()
@@ -320,83 +342,90 @@ def test_slot_is_kept_until_the_application_reads_the_body() -> None:
         await receive()
         await anyio.sleep_forever()
 
-    async def ask_all() -> None:
+    async def send_all() -> None:
         async with anyio.create_task_group() as crowd:
             for _ in range(3 * asgi.LARGE_BODIES_MAX):
-                crowd.start_soon(app, POST, sender(LARGE[:-7], LARGE[-7:], b""), ignore)
-            await _until(lambda: concurrent[0] == asgi.LARGE_BODIES_MAX)
+                crowd.start_soon(
+                    app,
+                    POST_SCOPE,
+                    make_receive(LARGE_BODY[:-7], LARGE_BODY[-7:], b""),
+                    ignore_answer,
+                )
+            await _wait_until(lambda: concurrent[0] == asgi.LARGE_BODIES_MAX)
             release.set()
-            await _until(lambda: len(gate.received_bodies) == 3 * asgi.LARGE_BODIES_MAX)
+            await _wait_until(lambda: len(gate.received_bodies) == 3 * asgi.LARGE_BODIES_MAX)
             crowd.cancel_scope.cancel()
 
-    app = GateMiddleware(backend, gate.settings, client=gate.async_client())
-    anyio.run(ask_all)
+    app = GateMiddleware(application, gate.settings, client=gate.async_client())
+    anyio.run(send_all)
     assert concurrent[1] == asgi.LARGE_BODIES_MAX
 
 
-async def _until(holds: Any) -> None:
+async def _wait_until(holds: Any) -> None:
     with anyio.fail_after(5):
         while not holds():  # noqa: ASYNC110 -- the condition has no event
             await anyio.sleep(0.01)
 
 
-def test_slots_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However a request ends: refused, disconnected, too slow, or failed in the application."""
+def test_slot_is_released_however_a_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, slow, failed and disconnected requests release their slots."""
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
     gate = ScriptedGate()
 
-    async def failing(*_: Any) -> None:
+    async def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
-    async def leaving() -> Any:
+    async def receive_then_disconnect() -> Any:
         return parts.pop(0)
 
     async def send(message: Any) -> None:
         statuses.extend([message["status"]] if "status" in message else [])
 
-    async def ask_all() -> None:
+    async def send_all() -> None:
         for _ in range(asgi.LARGE_BODIES_MAX + 1):
-            await app(POST, sender(REFUSED_FILE + LARGE, b""), send)
-            await app(POST, sender(LARGE, ends=False), send)
+            await app(POST_SCOPE, make_receive(REFUSED_FILE + LARGE_BODY, b""), send)
+            await app(POST_SCOPE, make_receive(LARGE_BODY, ends=False), send)
             with pytest.raises(ZeroDivisionError):
-                await app(POST, sender(LARGE, b""), send)
-            parts[:] = [{"type": "http.request", "body": LARGE, "more_body": True}]
+                await app(POST_SCOPE, make_receive(LARGE_BODY, b""), send)
+            parts[:] = [{"type": "http.request", "body": LARGE_BODY, "more_body": True}]
             parts.append({"type": "http.disconnect"})
-            await app(POST, leaving, send)
+            await app(POST_SCOPE, receive_then_disconnect, send)
 
     parts: list[Any] = []
     statuses: list[int] = []
-    app = GateMiddleware(failing, gate.settings, client=gate.async_client())
-    anyio.run(ask_all)
+    app = GateMiddleware(fail, gate.settings, client=gate.async_client())
+    anyio.run(send_all)
     assert statuses == [422, 408] * (asgi.LARGE_BODIES_MAX + 1)
 
 
 def test_all_files_of_a_request_share_one_budget() -> None:
-    async def never(_: httpx.Request) -> httpx.Response:
+    async def never_answer(_: httpx.Request) -> httpx.Response:
         await anyio.sleep_forever()
         raise AssertionError
 
-    backend, gate_settings = Application(), client_settings(budget_s=0.2)
-    client = AsyncGateClient(gate_settings, httpx.MockTransport(never))
-    app = GateMiddleware(backend.app, gate_settings, on_hold="header", client=client)
+    application, gate_settings = RecordingApplication(), client_settings(budget_s=0.2)
+    client = AsyncGateClient(gate_settings, httpx.MockTransport(never_answer))
+    app = GateMiddleware(application.app, gate_settings, on_hold="header", client=client)
     begin = time.monotonic()
     assert (
-        ask(app, build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * FILES_MAX), FORM_TYPE).status_code
+        send_request(
+            app, build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * FILES_MAX), FORM_TYPE
+        ).status_code
         == 200
     )
     assert 0.2 <= time.monotonic() - begin < 1.5
-    assert backend.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
+    assert application.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
 
 
 def test_websockets_and_lifespan_pass_unchanged() -> None:
     seen: list[Any] = []
 
-    async def backend(scope: Any, receive: Any, send: Any) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope, receive, send))
 
     gate = ScriptedGate()
-    app = GateMiddleware(backend, gate.settings, client=gate.async_client())
+    app = GateMiddleware(application, gate.settings, client=gate.async_client())
     for kind in ("lifespan", "websocket"):
         scope: dict[str, Any] = {"type": kind}
         anyio.run(app, scope, anyio.sleep_forever, anyio.sleep)
@@ -408,7 +437,9 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
     st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM_TYPE])
 )
 def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend.app, gate.settings, on_hold="header", client=gate.async_client())
-    assert ask(app, pieces, kind).status_code == 200
-    assert backend.bodies == [b"".join(pieces)]
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(
+        application.app, gate.settings, on_hold="header", client=gate.async_client()
+    )
+    assert send_request(app, pieces, kind).status_code == 200
+    assert application.bodies == [b"".join(pieces)]

@@ -15,13 +15,15 @@ from tests.connectors.running_gates import her_picture_mirrored, other_picture, 
 pytest.importorskip("django")
 pytestmark = pytest.mark.real
 
-PROJECT = Path(__file__).parent / "django_project.py"
-ANOTHER = ("validator another", "handler another")
-HERS = ("validator hers", "handler hers")
+PROJECT_FILE = Path(__file__).parent / "django_project.py"
+REQUESTS_WITH_ANOTHER_PICTURE = ("validator another", "handler another")
+REQUESTS_WITH_HER_PICTURE = ("validator hers", "handler hers")
 
 
-def run_project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> dict[str, Any]:
-    """Return the project's answers to all its requests, or only to those named ``asks``."""
+def run_project(
+    gate_url_and_token_file: tuple[str, Path], folder: Path, *request_names: str, **more: Any
+) -> dict[str, Any]:
+    """Return the project's answers to the requests with these names, or to all requests."""
     for name, data in (
         *(
             ("hers", her_picture_mirrored()),
@@ -33,10 +35,10 @@ def run_project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -
         ("clip", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)),
     ):
         (folder / name).write_bytes(data)
-    url, token_file = gate
+    url, token_file = gate_url_and_token_file
     given = {"gate": url, "token_file": str(token_file), "budget_s": 60, **more}
     done = subprocess.run(
-        [sys.executable, str(PROJECT), str(folder), json.dumps(given), *asks],
+        [sys.executable, str(PROJECT_FILE), str(folder), json.dumps(given), *request_names],
         check=False,
         capture_output=True,
         text=True,
@@ -47,9 +49,11 @@ def run_project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -
 
 
 @pytest.fixture(scope="module")
-def answers(gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def answers(
+    gate_url_and_token_file: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     url = "https://site.example/appeal"
-    return run_project(gate, tmp_path_factory.mktemp("django"), appeal_url=url)
+    return run_project(gate_url_and_token_file, tmp_path_factory.mktemp("django"), appeal_url=url)
 
 
 def test_validator_rejects_refused_files(answers: dict[str, Any]) -> None:
@@ -61,11 +65,13 @@ def test_validator_rejects_refused_files(answers: dict[str, Any]) -> None:
         assert error["code"] == code
         assert "https://site.example/appeal" in error["message"]
         assert "case number" in error["message"]
-    ((error,),) = answers["validator clip"]["errors"].values()  # only a clip's first bytes
+    ((error,),) = answers["validator clip"][
+        "errors"
+    ].values()  # the file has only the first bytes of a clip
     assert (error["code"], "case number" in error["message"]) == ("held", True)
 
 
-def test_marking_validator(answers: dict[str, Any]) -> None:
+def test_marking_validator_accepts_held_files(answers: dict[str, Any]) -> None:
     assert answers["marking waiting"] == {"saved": "hold"}
     assert "errors" in answers["marking hers"]
 
@@ -84,14 +90,22 @@ def test_upload_handler_checks_files(answers: dict[str, Any]) -> None:
     assert answers["marking handler hers"] == {"files": [], "said": ["refuse"]}
 
 
-def test_user_is_sent_as_a_hash(answers: dict[str, Any], gate: tuple[str, Path]) -> None:
-    ana_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
+def test_user_is_sent_as_a_hash(
+    answers: dict[str, Any], gate_url_and_token_file: tuple[str, Path]
+) -> None:
+    ana_key = account_header("1", Secret(gate_url_and_token_file[1].read_bytes()))[
+        "Entrenous-Account"
+    ]
     assert answers["account in a loop"] == ["7", ""]
     assert answers["accounts"] == {"nobody": None, "ana": ana_key, "ana by the validator": ana_key}
 
 
-def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
-    answers = run_project(("http://127.0.0.1:9", gate[1]), tmp_path, *ANOTHER)
+def test_unreachable_gate_rejects_files(
+    tmp_path: Path, gate_url_and_token_file: tuple[str, Path]
+) -> None:
+    answers = run_project(
+        ("http://127.0.0.1:9", gate_url_and_token_file[1]), tmp_path, *REQUESTS_WITH_ANOTHER_PICTURE
+    )
     ((error,),) = answers["validator another"]["errors"].values()
     assert (error["code"], "could not be checked at the moment" in error["message"]) == (
         "held",
@@ -100,7 +114,11 @@ def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) 
     assert answers["handler another"] == {"files": [], "said": ["hold"]}
 
 
-def test_shadow_mode_passes_all_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
-    answers = run_project(gate, tmp_path, *HERS, shadow=True)
+def test_shadow_mode_passes_all_files(
+    tmp_path: Path, gate_url_and_token_file: tuple[str, Path]
+) -> None:
+    answers = run_project(
+        gate_url_and_token_file, tmp_path, *REQUESTS_WITH_HER_PICTURE, shadow=True
+    )
     assert answers["validator hers"] == {"saved": "refuse"}
     assert answers["handler hers"] == {"files": ["file"], "said": ["refuse"]}

@@ -5,8 +5,18 @@ import sys
 
 import pytest
 
-HEAVY = ("cv2", "numpy", "scipy", "PIL", "av", "sqlalchemy", "cryptography", "starlette", "typer")
-BEFORE = {
+HEAVY_PACKAGES = (
+    "cv2",
+    "numpy",
+    "scipy",
+    "PIL",
+    "av",
+    "sqlalchemy",
+    "cryptography",
+    "starlette",
+    "typer",
+)
+SETUP_CODE_BY_HOOK = {
     "django": "import django.conf; django.conf.settings.configure();",
     "synapse": "import sys, types;"
     "m = types.ModuleType('synapse.module_api'); m.NOT_SPAM = m.ModuleApi = 1;"
@@ -20,7 +30,7 @@ BEFORE = {
 @pytest.mark.parametrize("hook", ["django", "synapse", "wsgi", "asgi", "reverse_proxy"])
 def test_hooks_import_nothing_heavy(hook: str) -> None:
     program = (
-        f"import sys; {BEFORE.get(hook, '')}"
+        f"import sys; {SETUP_CODE_BY_HOOK.get(hook, '')}"
         "before = set(sys.modules);"
         f"import entrenous.connectors.{hook};"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
@@ -30,4 +40,4 @@ def test_hooks_import_nothing_heavy(hook: str) -> None:
     )
     loaded = set(done.stdout.split())
     assert "httpx" in loaded
-    assert loaded.isdisjoint(HEAVY)
+    assert loaded.isdisjoint(HEAVY_PACKAGES)

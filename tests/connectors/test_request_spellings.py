@@ -1,4 +1,4 @@
-"""No spelling of a covered path reaches a server without being checked by the hook.
+"""No spelling of a covered path passes the hooks without a decision of the gate.
 
 A real nginx, with and without merged slashes, and models of Java and Python servers say which
 spellings lead to the path. Each of these is sent to a real server with the hook.
@@ -33,17 +33,17 @@ from tests.nginx import NGINX, needs_nginx
 
 pytestmark = pytest.mark.real
 
-#: What some server reads as a slash.
-SLASHES = (
+#: Spellings that some server reads as a slash.
+SLASH_SPELLINGS = (
     *("//", "/./", "/x/../", "/x/y/../../", "/.;/", "/;/", "/;x/", "/x/..;/", "/x/..;y=1/"),
     *("%2f", "%2F", "/%2f", "/%2e/", "/x/%2e%2e/", "/x/%2E./", "/x/.%2e;a/", "/%2e;/", "\\", "%5c"),
     *("/x%2f../", "/x/..%2f", "%5C", "/x\\..\\", "/x%5c..%5c", "///", "/.//", "%252f", "/x;y/../"),
     *("/%252e/", "/x/%252e%252e/", "%255c", "/x/..//"),
 )
-#: What some server drops after a name.
-TAILS = (";", ";x", ";x=1", ";x=1;y=2", ";x,y", ";%2e", ";..", "%3b", "%3Bx", "%253b")
-#: Ways to write a word that some server reads as the same word.
-LETTERS: tuple[Callable[[str], str], ...] = (
+#: Text after a name that some server drops.
+SEGMENT_TAILS = (";", ";x", ";x=1", ";x=1;y=2", ";x,y", ";%2e", ";..", "%3b", "%3Bx", "%253b")
+#: Functions that spell a word in a way that some server reads as the same word.
+LETTER_SPELLINGS: tuple[Callable[[str], str], ...] = (
     str.upper,
     str.title,
     lambda word: "".join(f"%{ord(letter):02x}" for letter in word),
@@ -51,9 +51,22 @@ LETTERS: tuple[Callable[[str], str], ...] = (
     lambda word: f"%{ord(word[0]):02X}{word[1:]}",
     lambda word: f"%25{ord(word[0]):02X}{word[1:]}",
 )
-ENDS = ("/", "/7", ".json", "//", "/.", "/;x", "/x/..", "%2f", "%2F7", "/%2e", "?x=/../", ";x/7")
+PATH_ENDS = (
+    "/",
+    "/7",
+    ".json",
+    "//",
+    "/.",
+    "/;x",
+    "/x/..",
+    "%2f",
+    "%2F7",
+    "/%2e",
+    "?x=/../",
+    ";x/7",
+)
 #: Usual paths that are not covered.
-ORDINARY = (
+ORDINARY_PATHS = (
     *("/", "/other", "/api", "/api/v2", "/api/v1/media", "/api/v2/mediation", "/api/v2/media-list"),
     *(
         "/@ana/109",
@@ -68,24 +81,29 @@ ORDINARY = (
 )
 
 
-def spellings() -> list[str]:
+def path_spellings() -> list[str]:
     words = COVERED_PATH.strip("/").split("/")
     found = []
     for place in range(3):
         before, own, after = words[:place], words[place], words[place + 1 :]
-        found += [_joined(before, slash + _joined([own], "", after)[1:]) for slash in SLASHES]
-        found += [_joined([*before, own + tail, *after]) for tail in TAILS]
-        found += [_joined([*before, written(own), *after]) for written in LETTERS]
-    found += [COVERED_PATH + end for end in ENDS]
-    found += [a.join(["", *words]) + b for a in ("//", "/./", "/;/") for b in (*TAILS, *ENDS)]
+        found += [
+            _join_words(before, slash + _join_words([own], "", after)[1:])
+            for slash in SLASH_SPELLINGS
+        ]
+        found += [_join_words([*before, own + tail, *after]) for tail in SEGMENT_TAILS]
+        found += [_join_words([*before, written(own), *after]) for written in LETTER_SPELLINGS]
+    found += [COVERED_PATH + end for end in PATH_ENDS]
+    found += [
+        a.join(["", *words]) + b for a in ("//", "/./", "/;/") for b in (*SEGMENT_TAILS, *PATH_ENDS)
+    ]
     return list(dict.fromkeys(one if one[0] in "/%\\" else f"/{one}" for one in found))
 
 
-def _joined(words: list[str], rest: str = "", after: list[str] | None = None) -> str:
+def _join_words(words: list[str], rest: str = "", after: list[str] | None = None) -> str:
     return "".join(f"/{word}" for word in [*words]) + rest + "".join(f"/{w}" for w in after or [])
 
 
-CONF = """
+NGINX_CONF = """
 daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
 http {{
@@ -107,25 +125,25 @@ http {{
 
 
 @pytest.fixture(scope="module")
-def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def nginx_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Run nginx; yield its port."""
     assert NGINX is not None
     folder = tmp_path_factory.mktemp("nginx")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(CONF.format(user=user, folder=folder, port=port))
+    (folder / "nginx.conf").write_text(NGINX_CONF.format(user=user, folder=folder, port=port))
     command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     with subprocess.Popen(command) as process:
         try:
-            _wait_for(port)
+            _wait_for_port(port)
             yield port
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _wait_for(port: int) -> None:
+def _wait_for_port(port: int) -> None:
     for _ in range(200):
         with socket.socket() as line:
             if line.connect_ex(("127.0.0.1", port)) == 0:
@@ -134,7 +152,7 @@ def _wait_for(port: int) -> None:
     pytest.fail("no server")
 
 
-def post(port: int, target: str, host: str = "site") -> tuple[int, str]:
+def send_upload(port: int, target: str, host: str = "site") -> tuple[int, str]:
     """Send an upload to exactly this target; return the status and body of the answer."""
     head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
     head += f"Content-Length: {len(ACCEPTED_FILE)}\r\nConnection: close\r\n\r\n"
@@ -151,7 +169,7 @@ async def _report_decision(request: Request) -> PlainTextResponse:
 
 
 @contextmanager
-def asgi_site(gate: ScriptedGate) -> Iterator[int]:
+def run_asgi_site(gate: ScriptedGate) -> Iterator[int]:
     inner = Starlette(routes=[Route("/{path:path}", _report_decision, methods=["POST"])])
     app = asgi.GateMiddleware(
         inner, gate.settings, paths=[COVERED_PATH], client=gate.async_client()
@@ -168,8 +186,8 @@ def asgi_site(gate: ScriptedGate) -> Iterator[int]:
 
 
 @contextmanager
-def wsgi_site(gate: ScriptedGate) -> Iterator[int]:
-    def behind(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+def run_wsgi_site(gate: ScriptedGate) -> Iterator[int]:
+    def answer_with_decision(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"decided" if wsgi.DECISION_ENVIRON_KEY in environ else b"undecided"]
@@ -177,7 +195,9 @@ def wsgi_site(gate: ScriptedGate) -> Iterator[int]:
     class Silent(WSGIRequestHandler):
         def log_message(self, *_: Any) -> None: ...
 
-    app = wsgi.GateMiddleware(behind, gate.settings, paths=[COVERED_PATH], client=gate.client())
+    app = wsgi.GateMiddleware(
+        answer_with_decision, gate.settings, paths=[COVERED_PATH], client=gate.client()
+    )
     with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
         running = threading.Thread(target=server.serve_forever, args=(0.05,))
         running.start()
@@ -188,39 +208,44 @@ def wsgi_site(gate: ScriptedGate) -> Iterator[int]:
             running.join(20)
 
 
-SITES = {"asgi": asgi_site, "wsgi": wsgi_site}
+RUN_SITE_BY_KIND = {"asgi": run_asgi_site, "wsgi": run_wsgi_site}
 
 
 @pytest.mark.threat("hook-walked-around")
 @needs_nginx
-@pytest.mark.parametrize("kind", SITES)
-def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx: int) -> None:
-    read: dict[str, Callable[[str], bool]] = {
-        "nginx": lambda target: post(nginx, target, "merged") == (200, "covered"),
-        "nginx without merging": lambda target: post(nginx, target, "apart") == (200, "covered"),
+@pytest.mark.parametrize("kind", RUN_SITE_BY_KIND)
+def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx_port: int) -> None:
+    leads_to_covered_path: dict[str, Callable[[str], bool]] = {
+        "nginx": lambda target: send_upload(nginx_port, target, "merged") == (200, "covered"),
+        "nginx without merging": lambda target: (
+            send_upload(nginx_port, target, "apart") == (200, "covered")
+        ),
         "Java": lambda target: any(map(is_covered, paths_read_by_java(target.partition("?")[0]))),
         "Python": lambda target: any(
             map(is_covered, paths_read_by_python(target.partition("?")[0]))
         ),
     }
-    leading = {name: {one for one in spellings() if leads(one)} for name, leads in read.items()}
-    every = sorted(set().union(*leading.values()))
-    assert len(every) >= 200
+    leading = {
+        name: {one for one in path_spellings() if leads(one)}
+        for name, leads in leads_to_covered_path.items()
+    }
+    covered_spellings = sorted(set().union(*leading.values()))
+    assert len(covered_spellings) >= 200
     assert all(len(found) >= 50 for found in leading.values()), {
         k: len(v) for k, v in leading.items()
     }
-    with SITES[kind](ScriptedGate()) as port:
-        answers = {target: post(port, target) for target in every}
+    with RUN_SITE_BY_KIND[kind](ScriptedGate()) as port:
+        answers = {target: send_upload(port, target) for target in covered_spellings}
     passed = [target for target, (_, body) in answers.items() if body == "undecided"]
     assert passed == []
     assert sum(body == "decided" for _, body in answers.values()) >= 200
 
 
-@pytest.mark.parametrize("kind", SITES)
+@pytest.mark.parametrize("kind", RUN_SITE_BY_KIND)
 def test_ordinary_paths_pass_without_asking_the_gate(kind: str) -> None:
     gate = ScriptedGate()
-    with SITES[kind](gate) as port:
-        answers = {target: post(port, target) for target in ORDINARY}
+    with RUN_SITE_BY_KIND[kind](gate) as port:
+        answers = {target: send_upload(port, target) for target in ORDINARY_PATHS}
         assert set(answers.values()) == {(200, "undecided")}, answers
         assert gate.received_bodies == []
-        assert post(port, COVERED_PATH) == (200, "decided")
+        assert send_upload(port, COVERED_PATH) == (200, "decided")

@@ -1,4 +1,4 @@
-"""The proxy forwards requests unchanged, except for headers of one hop."""
+"""The reverse proxy forwards requests unchanged, except for hop-by-hop headers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -46,28 +46,28 @@ class RecordingServer:
         yield b"\xff"
 
 
-def proxied(server: Any, gate: ScriptedGate, url: str = "http://127.0.0.1:3000") -> Any:
+def build_proxy(server: Any, gate: ScriptedGate, url: str = "http://127.0.0.1:3000") -> Any:
     transport = server if isinstance(server, httpx.AsyncBaseTransport) else None
     upstream = UpstreamServer(url, transport or httpx.ASGITransport(server.app))
     return GateMiddleware(upstream, gate.settings, client=gate.async_client())
 
 
-def ask(app: Any, method: str, path: str, **more: Any) -> httpx.Response:
-    async def once() -> httpx.Response:
+def send_request(app: Any, method: str, path: str, **more: Any) -> httpx.Response:
+    async def send_once() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://site.example") as web:
             return await web.request(method, path, **more)
 
-    return anyio.run(once)
+    return anyio.run(send_once)
 
 
-def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+def header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
     return [value for own, value in headers if own == name]
 
 
 def test_proxy_forwards_request_and_answer() -> None:
     server = RecordingServer()
-    app = proxied(server, ScriptedGate(), "http://127.0.0.1:3000/below/")
+    app = build_proxy(server, ScriptedGate(), "http://127.0.0.1:3000/below/")
     headers = [
         ("Connection", "keep-alive, X-Hop"),
         ("X-Hop", "1"),
@@ -78,13 +78,15 @@ def test_proxy_forwards_request_and_answer() -> None:
         ("X-Forwarded-For", "198.51.100.1"),
         ("Cookie", "a=1"),
     ]
-    answer = ask(app, "POST", "/a%2Fb//c?q=%20&r=a+b", content=ACCEPTED_FILE, headers=headers)
+    answer = send_request(
+        app, "POST", "/a%2Fb//c?q=%20&r=a+b", content=ACCEPTED_FILE, headers=headers
+    )
     ((method, target, received, body),) = server.requests
     assert (method, target, body) == ("POST", b"/below/a%2Fb//c?q=%20&r=a+b", ACCEPTED_FILE)
-    assert values(received, b"host") == [b"site.example"]
-    assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
-    assert values(received, b"authorization") == [b"for the server"]
-    assert values(received, b"entrenous-decision")[0].startswith(b"let through")
+    assert header_values(received, b"host") == [b"site.example"]
+    assert header_values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
+    assert header_values(received, b"authorization") == [b"for the server"]
+    assert header_values(received, b"entrenous-decision")[0].startswith(b"let through")
     gone = {b"x-hop", b"te", b"upgrade", b"proxy-authorization", b"connection"}
     assert gone.isdisjoint(name for name, _ in received)
     assert (answer.status_code, answer.content) == (201, b"\0raw\xff")
@@ -99,34 +101,38 @@ def test_connection_header_cannot_remove_the_decision(name: str) -> None:
     app = GateMiddleware(upstream, gate.settings, on_hold="header", client=gate.async_client())
     for line in (f"close, {name}", f"{name}", f"X-Hop,{name} ,"):
         assert (
-            ask(app, "POST", "/", content=HELD_FILE, headers={"Connection": line}).status_code
+            send_request(
+                app, "POST", "/", content=HELD_FILE, headers={"Connection": line}
+            ).status_code
             == 201
         )
     for _, _, received, _ in server.requests:
-        assert values(received, b"entrenous-decision") == [f"hold; case={CASE}; why=gate".encode()]
+        assert header_values(received, b"entrenous-decision") == [
+            f"hold; case={CASE}; why=gate".encode()
+        ]
     assert len(server.requests) == 3
 
 
 def test_connection_header_cannot_remove_body_headers() -> None:
     server = RecordingServer()
-    app = proxied(server, ScriptedGate())
+    app = build_proxy(server, ScriptedGate())
     names = "Content-Type, Content-Length, Content-Encoding, Host, X-Forwarded-For"
     headers = {"Connection": names, "Content-Type": "image/jpeg", "X-Forwarded-For": "198.51.100.1"}
     headers |= {"Content-Encoding": "identity"}
-    assert ask(app, "POST", "/", content=ACCEPTED_FILE, headers=headers).status_code == 201
+    assert send_request(app, "POST", "/", content=ACCEPTED_FILE, headers=headers).status_code == 201
     ((_, _, received, body),) = server.requests
     assert body == ACCEPTED_FILE
-    assert values(received, b"content-type") == [b"image/jpeg"]
-    assert values(received, b"content-length") == [str(len(ACCEPTED_FILE)).encode()]
-    assert values(received, b"content-encoding") == [b"identity"]
-    assert values(received, b"host") == [b"site.example"]
-    assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
+    assert header_values(received, b"content-type") == [b"image/jpeg"]
+    assert header_values(received, b"content-length") == [str(len(ACCEPTED_FILE)).encode()]
+    assert header_values(received, b"content-encoding") == [b"identity"]
+    assert header_values(received, b"host") == [b"site.example"]
+    assert header_values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
 
 
 def test_proxy_stops_a_refused_upload() -> None:
     server = RecordingServer()
-    answer = ask(
-        proxied(server, ScriptedGate()), "POST", "/api/v2/media", files={"file": REFUSED_FILE}
+    answer = send_request(
+        build_proxy(server, ScriptedGate()), "POST", "/api/v2/media", files={"file": REFUSED_FILE}
     )
     assert (answer.status_code, server.requests) == (422, [])
 
@@ -134,7 +140,7 @@ def test_proxy_stops_a_refused_upload() -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
 def test_proxy_forwards_a_request_without_body(method: str) -> None:
     server = RecordingServer()
-    assert ask(proxied(server, ScriptedGate()), method, "/").status_code == 201
+    assert send_request(build_proxy(server, ScriptedGate()), method, "/").status_code == 201
     names = {name for name, _ in server.requests[0][2]}
     assert names.isdisjoint({b"transfer-encoding", b"content-length"})
 
@@ -146,16 +152,18 @@ def test_proxy_forwards_a_request_without_body(method: str) -> None:
         (httpx.ReadTimeout("when"), 504, "upstream-slow"),
     ],
 )
-def test_proxy_answers_502_without_upstream(problem: Exception, status: int, kind: str) -> None:
+def test_proxy_answers_502_or_504_without_an_answer_from_upstream(
+    problem: Exception, status: int, kind: str
+) -> None:
     async def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    answer = ask(proxied(httpx.MockTransport(fail), ScriptedGate()), "GET", "/")
+    answer = send_request(build_proxy(httpx.MockTransport(fail), ScriptedGate()), "GET", "/")
     assert answer.status_code == status
     assert answer.json()["type"] == f"urn:entrenous:unreachable:{kind}"
 
 
-def test_endless_answer_ends_when_the_client_leaves() -> None:
+def test_endless_answer_ends_when_the_client_disconnects() -> None:
     class Endless(httpx.AsyncByteStream):
         closed = False
 
@@ -185,7 +193,7 @@ def test_endless_answer_ends_when_the_client_leaves() -> None:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    anyio.run(proxied(httpx.MockTransport(server), ScriptedGate()), scope, receive, send)
+    anyio.run(build_proxy(httpx.MockTransport(server), ScriptedGate()), scope, receive, send)
     assert stream.closed
     assert sent[1]["body"] == b"data: 1\n\n"
 
@@ -196,7 +204,7 @@ def test_proxy_refuses_websockets() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    app = proxied(RecordingServer(), ScriptedGate())
+    app = build_proxy(RecordingServer(), ScriptedGate())
     anyio.run(app, {"type": "websocket"}, anyio.sleep_forever, send)
     assert sent == [{"type": "websocket.close", "code": 1003}]
 

@@ -1,4 +1,4 @@
-"""Which requests are checked, and how they are answered."""
+"""The rules of hooks: which requests may contain uploads, and how uploads are answered."""
 
 import json
 
@@ -16,7 +16,7 @@ from entrenous.connectors.upload_rules import (
 from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest_answer
 from tests.connectors.running_gates import CASE
 
-MEDIA = make_rules(["/api/v2/media", "/avatar/"], "publish")
+MEDIA_RULES = make_rules(["/api/v2/media", "/avatar/"], "publish")
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ MEDIA = make_rules(["/api/v2/media", "/avatar/"], "publish")
         *("/other./a", "/other ", "/index.php/api/v2/media", "/other\u200b"),
     ],
 )
-def test_requests_that_may_contain_uploads(path: str) -> None:
+def test_paths_that_may_receive_uploads(path: str) -> None:
     for method in ("POST", "PUT", "PATCH", "post"):
-        assert MEDIA.may_contain_upload(method, path)
-    assert not MEDIA.may_contain_upload("GET", path)
+        assert MEDIA_RULES.may_contain_upload(method, path)
+    assert not MEDIA_RULES.may_contain_upload("GET", path)
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ def test_requests_that_may_contain_uploads(path: str) -> None:
         ),
     ],
 )
-def test_requests_without_uploads(path: str) -> None:
-    assert not MEDIA.may_contain_upload("POST", path)
+def test_paths_that_receive_no_uploads(path: str) -> None:
+    assert not MEDIA_RULES.may_contain_upload("POST", path)
 
 
 @pytest.mark.parametrize(
     "sent", [b"/a%2Fb", b"/a%5cb", b"/%2e/a", b"/a%3Bb", b"/%2561", b"/\xc0\xaf"]
 )
-def test_raw_target_counts_as_well(sent: bytes) -> None:
-    """A server behind the hook may decode it again, or differently."""
-    assert MEDIA.may_contain_upload("POST", "/other", sent)
-    assert not MEDIA.may_contain_upload("POST", "/other", b"/other%20one?a=%2F..;")
+def test_request_with_an_encoded_raw_target_may_contain_uploads(sent: bytes) -> None:
+    """A server behind the hook may decode the raw target again, or in another way."""
+    assert MEDIA_RULES.may_contain_upload("POST", "/other", sent)
+    assert not MEDIA_RULES.may_contain_upload("POST", "/other", b"/other%20one?a=%2F..;")
 
 
 @pytest.mark.parametrize("path", ["/caf%C3%A9//up", "/caf\u00e9/up/", "/CAFE\u0301/up"])
@@ -152,14 +152,16 @@ HELD_ANSWER = GateAnswer(
         ),
     ],
 )
-def test_reply_to_the_uploader(answer: GateAnswer, on_hold: str, status: int, kind: str) -> None:
+def test_reply_to_an_uploader_has_status_type_and_appeal_address(
+    answer: GateAnswer, on_hold: str, status: int, kind: str
+) -> None:
     reply = reply_to(answer, on_hold, "https://site.example/appeal")
     assert reply is not None
-    said = json.loads(reply.body)
+    problem = json.loads(reply.body)
     assert reply.status == status
-    assert said.get("case", "") == answer.case
-    assert said.get("type", "") == (f"urn:entrenous:{kind}" if kind else "")
-    assert ("https://site.example/appeal" in said["detail"]) is bool(answer.case)
+    assert problem.get("case", "") == answer.case
+    assert problem.get("type", "") == (f"urn:entrenous:{kind}" if kind else "")
+    assert ("https://site.example/appeal" in problem["detail"]) is bool(answer.case)
     assert (("Retry-After", "30") in reply_headers(reply)) is (status == 503)
 
 
@@ -167,10 +169,10 @@ def test_account_limit_reply_has_retry_after() -> None:
     answer = GateAnswer(GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=1501)
     reply = reply_to(answer, "publish", "https://site.example/appeal")
     assert reply is not None
-    said = json.loads(reply.body)
-    assert (reply.status, said["type"]) == (429, "urn:entrenous:unreachable:many-uploads")
-    assert "Try again in 26 minutes" in said["detail"]
-    assert "https://site.example/appeal" in said["detail"]
+    problem = json.loads(reply.body)
+    assert (reply.status, problem["type"]) == (429, "urn:entrenous:unreachable:many-uploads")
+    assert "Try again in 26 minutes" in problem["detail"]
+    assert "https://site.example/appeal" in problem["detail"]
     assert ("Retry-After", "1501") in reply_headers(reply)
 
 
@@ -185,11 +187,11 @@ def test_account_limit_reply_has_retry_after() -> None:
         (GateAnswer(GateVerdict.HOLD, GateReason.AWAY, shadow=True), "publish"),
     ],
 )
-def test_which_answers_reach_the_application(answer: GateAnswer, on_hold: str) -> None:
+def test_answers_that_pass_an_upload_need_no_reply(answer: GateAnswer, on_hold: str) -> None:
     assert reply_to(answer, on_hold, "") is None
 
 
-def test_decision_header_format() -> None:
+def test_format_of_the_decision_header() -> None:
     assert decision_header_value(HELD_ANSWER) == f"hold; case={CASE}; why=gate"
     assert (
         decision_header_value(GateAnswer(GateVerdict.HOLD, GateReason.AWAY))
@@ -205,19 +207,19 @@ def test_decision_header_format() -> None:
     )
 
 
-LISTED = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)
+LISTED_ANSWER = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)
 
 
 @pytest.mark.parametrize(
     ("answers", "action"),
     [
-        ([LISTED, GateAnswer(GateVerdict.HOLD, GateReason.AWAY)], GateVerdict.HOLD),
-        ([LISTED, GateAnswer(GateVerdict.REFUSE, GateReason.GATE, "1")], GateVerdict.REFUSE),
+        ([LISTED_ANSWER, GateAnswer(GateVerdict.HOLD, GateReason.AWAY)], GateVerdict.HOLD),
+        ([LISTED_ANSWER, GateAnswer(GateVerdict.REFUSE, GateReason.GATE, "1")], GateVerdict.REFUSE),
         (
-            [LISTED, GateAnswer(GateVerdict.LET_THROUGH, GateReason.GATE, "1")],
+            [LISTED_ANSWER, GateAnswer(GateVerdict.LET_THROUGH, GateReason.GATE, "1")],
             GateVerdict.LET_THROUGH,
         ),
-        ([LISTED, LISTED], GateVerdict.LET_THROUGH),
+        ([LISTED_ANSWER, LISTED_ANSWER], GateVerdict.LET_THROUGH),
     ],
 )
 def test_listed_held_answer_does_not_outweigh_others(

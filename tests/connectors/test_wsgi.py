@@ -1,4 +1,4 @@
-"""WSGI middleware: which requests reach the application, and what it receives."""
+"""The WSGI middleware: decisions about uploads, and what the application receives."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from tests.stop.client.test_multipart_uploads import FILE_HEADER, build_form
 FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
-class Application:
+class RecordingApplication:
     """A WSGI application that records what it receives."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Application:
         return [b"done"]
 
 
-def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[int, bytes]:
+def send_request(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[int, bytes]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/upload",
@@ -75,48 +75,55 @@ def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[i
 def test_picture_is_checked_before_the_application(
     kind: str, picture: bytes, on_hold: str, status: int
 ) -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend, gate.settings, on_hold=on_hold, client=gate.client())
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application, gate.settings, on_hold=on_hold, client=gate.client())
     body = build_form((FILE_HEADER, picture)) if kind == FORM_TYPE else picture
-    answered, said = ask(app, body, kind)
+    answered, said = send_request(app, body, kind)
     assert (answered, gate.received_bodies) == (status, [picture])
     if status == 200:
         decision = "let through" if picture is ACCEPTED_FILE else "hold"
         listed = "; published" if (picture, on_hold) == (HELD_FILE, "publish") else ""
-        assert backend.bodies == [body]
-        assert backend.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
+        assert application.bodies == [body]
+        assert application.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
-        assert backend.bodies == []
+        assert application.bodies == []
         assert json.loads(said)["case"] == CASE
 
 
 def test_account_is_named_by_the_server_or_the_application() -> None:
-    """The server or the application names the account; a header of the client is ignored."""
+    """The account is ``REMOTE_USER`` or comes from a function, never from a client's header."""
     gate = ScriptedGate()
-    by_itself = GateMiddleware(Application(), gate.settings, client=gate.client())
-    by_session = GateMiddleware(
-        Application(), gate.settings, client=gate.client(), account=lambda given: given["my.user"]
+    app_with_remote_user = GateMiddleware(
+        RecordingApplication(), gate.settings, client=gate.client()
     )
-    ask(by_itself, ACCEPTED_FILE, REMOTE_USER="ana")
-    ask(
-        by_itself,
+    app_with_session_user = GateMiddleware(
+        RecordingApplication(),
+        gate.settings,
+        client=gate.client(),
+        account=lambda given: given["my.user"],
+    )
+    send_request(app_with_remote_user, ACCEPTED_FILE, REMOTE_USER="ana")
+    send_request(
+        app_with_remote_user,
         build_form((FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, ACCEPTED_FILE)),
         FORM_TYPE,
         REMOTE_USER="ana",
     )
-    ask(by_session, ACCEPTED_FILE, **{"my.user": "ana", "REMOTE_USER": "ben"})
-    ask(by_session, ACCEPTED_FILE, **{"my.user": None})
-    ask(by_itself, ACCEPTED_FILE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana")
+    send_request(app_with_session_user, ACCEPTED_FILE, **{"my.user": "ana", "REMOTE_USER": "ben"})
+    send_request(app_with_session_user, ACCEPTED_FILE, **{"my.user": None})
+    send_request(
+        app_with_remote_user, ACCEPTED_FILE, HTTP_REMOTE_USER="ana", HTTP_ENTRENOUS_ACCOUNT="ana"
+    )
     ana = account_header("ana", gate.settings.token)["Entrenous-Account"]
     said = [head.get("entrenous-account") for head in gate.received_headers]
     assert said == [ana, ana, ana, ana, None, None]
 
 
-def test_strictest_answer_of_several_files() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.client())
+def test_strictest_answer_of_several_files_decides() -> None:
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application, gate.settings, on_hold="header", client=gate.client())
     assert (
-        ask(
+        send_request(
             app,
             build_form(
                 (FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, HELD_FILE), (FILE_HEADER, ACCEPTED_FILE)
@@ -125,9 +132,9 @@ def test_strictest_answer_of_several_files() -> None:
         )[0]
         == 200
     )
-    assert backend.headers[0].startswith("hold")
+    assert application.headers[0].startswith("hold")
     assert (
-        ask(
+        send_request(
             app,
             build_form(
                 (FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, REFUSED_FILE), (FILE_HEADER, HELD_FILE)
@@ -140,34 +147,39 @@ def test_strictest_answer_of_several_files() -> None:
 
 
 def test_decision_header_of_the_sender_is_removed() -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend, gate.settings, paths=["/upload"], client=gate.client())
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application, gate.settings, paths=["/upload"], client=gate.client())
     for more in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
-        ask(app, b"a=b", "application/x-www-form-urlencoded", HTTP_ENTRENOUS_DECISION="x", **more)
-    assert backend.headers == ["", "", ""]
+        send_request(
+            app, b"a=b", "application/x-www-form-urlencoded", HTTP_ENTRENOUS_DECISION="x", **more
+        )
+    assert application.headers == ["", "", ""]
     assert gate.received_bodies == []
 
 
-def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
-    backend, gate = Application(), ScriptedGate(upload_bytes_max=1000)
+def test_body_beyond_the_limit_is_held_and_passed_on_in_full() -> None:
+    application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
     large = ACCEPTED_FILE + bytes(200_000)
-    app = GateMiddleware(backend, gate.settings, on_hold="header", client=gate.client())
-    assert ask(app, large)[0] == 200
-    assert backend.bodies == [large]
-    assert backend.headers == ["hold; why=too-large"]
-    assert ask(GateMiddleware(backend, gate.settings, client=gate.client()), large)[0] == 413
+    app = GateMiddleware(application, gate.settings, on_hold="header", client=gate.client())
+    assert send_request(app, large)[0] == 200
+    assert application.bodies == [large]
+    assert application.headers == ["hold; why=too-large"]
+    assert (
+        send_request(GateMiddleware(application, gate.settings, client=gate.client()), large)[0]
+        == 413
+    )
     assert gate.received_bodies == []
 
 
 def test_body_without_a_length_is_read_only_if_terminated() -> None:
-    """It is read if the server marks its end; otherwise there is no body (PEP 3333)."""
-    backend, gate = Application(), ScriptedGate(upload_bytes_max=1000)
-    app = GateMiddleware(backend, gate.settings, client=gate.client())
+    """Without a length, PEP 3333 means an empty body, unless ``wsgi.input_terminated`` is set."""
+    application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
+    app = GateMiddleware(application, gate.settings, client=gate.client())
     more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
-    assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED_FILE)})[0] == 422
-    assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0] == 413
-    assert ask(app, REFUSED_FILE, CONTENT_LENGTH="")[0] == 200
-    assert backend.bodies == [b""]
+    assert send_request(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED_FILE)})[0] == 422
+    assert send_request(app, b"", **more, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0] == 413
+    assert send_request(app, REFUSED_FILE, CONTENT_LENGTH="")[0] == 200
+    assert application.bodies == [b""]
 
 
 @pytest.mark.parametrize(
@@ -181,19 +193,21 @@ def test_body_without_a_length_is_read_only_if_terminated() -> None:
 def test_uncheckable_bodies_are_held(
     body: bytes, kind: str, more: dict[str, str], status: int
 ) -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend, gate.settings, client=gate.client())
-    assert ask(app, body, kind, **more)[0] == status
-    assert (backend.bodies, gate.received_bodies) == ([], [])
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application, gate.settings, client=gate.client())
+    assert send_request(app, body, kind, **more)[0] == status
+    assert (application.bodies, gate.received_bodies) == ([], [])
 
 
 @pytest.mark.parametrize("sent", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
 def test_path_is_decoded_as_utf_8(sent: str) -> None:
-    backend, gate = Application(), ScriptedGate()
-    app = GateMiddleware(backend, gate.settings, paths=["/größe"], client=gate.client())
-    assert ask(app, REFUSED_FILE, PATH_INFO=sent)[0] == 422
-    assert ask(app, REFUSED_FILE, PATH_INFO="/gr\xff")[0] == 422  # not UTF-8, so it may be the path
-    assert ask(app, REFUSED_FILE, PATH_INFO="/gr")[0] == 200
+    application, gate = RecordingApplication(), ScriptedGate()
+    app = GateMiddleware(application, gate.settings, paths=["/größe"], client=gate.client())
+    assert send_request(app, REFUSED_FILE, PATH_INFO=sent)[0] == 422
+    assert (
+        send_request(app, REFUSED_FILE, PATH_INFO="/gr\xff")[0] == 422
+    )  # not UTF-8, so this may be the covered path
+    assert send_request(app, REFUSED_FILE, PATH_INFO="/gr")[0] == 200
 
 
 def test_all_files_of_a_request_share_one_budget() -> None:
@@ -208,33 +222,33 @@ def test_all_files_of_a_request_share_one_budget() -> None:
             budgets.append(request.extensions["timeout"].get("read"))
             return time_out(request)
 
-    backend, settings = Application(), client_settings(budget_s=0.4)
+    application, settings = RecordingApplication(), client_settings(budget_s=0.4)
     app = GateMiddleware(
-        backend, settings, on_hold="header", client=GateClient(settings, RecordingTransport())
+        application, settings, on_hold="header", client=GateClient(settings, RecordingTransport())
     )
-    assert ask(app, build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * 3), FORM_TYPE)[0] == 200
-    assert backend.headers == ["hold; why=gate-slow"]
+    assert send_request(app, build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * 3), FORM_TYPE)[0] == 200
+    assert application.headers == ["hold; why=gate-slow"]
     assert budgets[0] <= 0.4
     assert budgets[1] <= 0.25
     assert budgets[2] <= 0.1
 
 
 def test_shadow_mode_passes_requests() -> None:
-    backend, gate = Application(), ScriptedGate(shadow=True)
-    app = GateMiddleware(backend, gate.settings, client=gate.client())
-    assert ask(app, REFUSED_FILE) == (200, b"done")
-    assert backend.bodies == [REFUSED_FILE]
+    application, gate = RecordingApplication(), ScriptedGate(shadow=True)
+    app = GateMiddleware(application, gate.settings, client=gate.client())
+    assert send_request(app, REFUSED_FILE) == (200, b"done")
+    assert application.bodies == [REFUSED_FILE]
 
 
 def test_middleware_complies_with_wsgi() -> None:
     gate = ScriptedGate()
 
-    def plain(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def echo_body(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         data = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [data]
 
-    inner = GateMiddleware(validator(plain), gate.settings, client=gate.client())
+    inner = GateMiddleware(validator(echo_body), gate.settings, client=gate.client())
     for picture, status in ((ACCEPTED_FILE, 200), (REFUSED_FILE, 422)):
         said: list[str] = []
         environ: dict[str, Any] = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": str(len(picture))}

@@ -16,8 +16,8 @@ URL = "http://127.0.0.1:7802"
 
 @pytest.fixture
 def exchange_setup(tmp_path: Path) -> Iterator[ExchangeSetup]:
-    with open_exchange_setup(tmp_path) as made:
-        yield made
+    with open_exchange_setup(tmp_path) as opened:
+        yield opened
 
 
 class AsgiTransport(httpx.BaseTransport):

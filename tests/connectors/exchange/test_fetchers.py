@@ -1,4 +1,4 @@
-"""The fetchers, with our own servers and with scripted ones that misbehave."""
+"""Fetchers against our own exchange and against scripted servers that misbehave."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -43,9 +43,9 @@ from tests.stop.exchange.exchange_for_tests import ExchangeSetup, fake_hash
 
 pytestmark = pytest.mark.slow
 
-THEIRS = BankName("theirs")
-BASE = "https://charity.example"
-Answer = Callable[[httpx.Request], httpx.Response]
+SOURCE_BANK = BankName("theirs")
+BASE_URL = "https://charity.example"
+AnswerFunction = Callable[[httpx.Request], httpx.Response]
 
 
 class RecordedSleeps(list[float]):
@@ -53,15 +53,15 @@ class RecordedSleeps(list[float]):
         self.append(seconds)
 
 
-def http_of(
-    answer: Answer, base: str = BASE, headers: dict[str, str] | None = None
+def exchange_http(
+    answer: AnswerFunction, base: str = BASE_URL, headers: dict[str, str] | None = None
 ) -> ExchangeHttp:
     client = httpx.Client(transport=httpx.MockTransport(answer))
     return ExchangeHttp("charity", base, client, headers or {}, RecordedSleeps(), lambda: 1.0)
 
 
-def answer_of(app: Starlette) -> Answer:
-    """Return a function for a mock transport that answers as the application does."""
+def answer_by_app(app: Starlette) -> AnswerFunction:
+    """Return a mock transport's function that passes each request to the application."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -74,43 +74,50 @@ def answer_of(app: Starlette) -> Answer:
     return answer
 
 
-def after_one_failure(answer: Answer, *bad: Callable[[], httpx.Response]) -> Answer:
-    """Answer the first request, then fail once in each way of ``bad``, then answer again."""
+def fail_after_first_answer(
+    answer: AnswerFunction, *bad: Callable[[], httpx.Response]
+) -> AnswerFunction:
+    """Return a function that answers once, then calls each function of ``bad``, then answers."""
     count = iter(range(1000))
     left = list(bad)
 
-    def flaky(request: httpx.Request) -> httpx.Response:
+    def flaky_answer(request: httpx.Request) -> httpx.Response:
         if next(count) and left:
             return left.pop(0)()
         return answer(request)
 
-    return flaky
+    return flaky_answer
 
 
-def broken_off() -> httpx.Response:
+def raise_read_error() -> httpx.Response:
     raise httpx.ReadError("the connection was closed")
 
 
-def records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
+def fetch_records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
     return [record for page in fetcher.pages(token) for record in page.records]
 
 
 @pytest.fixture(params=["stopncii", "ncmec"])
-def ours(
+def own_server_and_fetcher(
     request: pytest.FixtureRequest, exchange_setup: ExchangeSetup
 ) -> Iterator[tuple[ExchangeSetup, Fetcher]]:
-    """A fetcher of each kind that queries our own server over a failing connection."""
+    """Yield an exchange and a fetcher that queries it over a failing connection."""
     _, key = exchange_setup.add_partner()
-    app = answer_of(exchange_app(exchange_setup.exchange))
-    flaky = after_one_failure(app, broken_off, lambda: httpx.Response(503), broken_off)
+    app = answer_by_app(exchange_app(exchange_setup.exchange))
+    flaky_answer = fail_after_first_answer(
+        app, raise_read_error, lambda: httpx.Response(503), raise_read_error
+    )
     if request.param == "stopncii":
         headers = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
-        yield exchange_setup, StopNciiFetcher(http_of(flaky, f"{BASE}/stopncii/v1", headers))
+        yield (
+            exchange_setup,
+            StopNciiFetcher(exchange_http(flaky_answer, f"{BASE_URL}/stopncii/v1", headers)),
+        )
     else:
         import base64
 
         basic = base64.b64encode(f"friends:{key}".encode()).decode()
-        web = http_of(flaky, f"{BASE}/ncmec", {"Authorization": f"Basic {basic}"})
+        web = exchange_http(flaky_answer, f"{BASE_URL}/ncmec", {"Authorization": f"Basic {basic}"})
         yield exchange_setup, NcmecFetcher(web, exchange_setup.clock)
 
 
@@ -121,10 +128,10 @@ def registered_hashes(exchange_setup: ExchangeSetup) -> set[bytes]:
 
 @pytest.mark.slow
 def test_round_trip_with_withdrawals_over_a_bad_connection(
-    ours: tuple[ExchangeSetup, Fetcher],
+    own_server_and_fetcher: tuple[ExchangeSetup, Fetcher],
 ) -> None:
-    exchange_setup, fetcher = ours
-    source = Source("charity", SourceKind.NCMEC, BASE, THEIRS)
+    exchange_setup, fetcher = own_server_and_fetcher
+    source = Source("charity", SourceKind.NCMEC, BASE_URL, SOURCE_BANK)
     exchange_setup.exchange.sources.add(source)
     for number in range(2100):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
@@ -144,8 +151,10 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(
     } | {fake_hash(5000)}
 
 
-def test_fetch_resumes_within_a_page_sequence(ours: tuple[ExchangeSetup, Fetcher]) -> None:
-    exchange_setup, fetcher = ours
+def test_fetch_resumes_after_its_first_page(
+    own_server_and_fetcher: tuple[ExchangeSetup, Fetcher],
+) -> None:
+    exchange_setup, fetcher = own_server_and_fetcher
     for number in range(2100):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
@@ -153,7 +162,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[ExchangeSetup, Fetcher
     pages = fetcher.pages("")
     first = next(pages)
     pages.close()  # type: ignore[attr-defined]
-    rest = records(fetcher, first.checkpoint)
+    rest = fetch_records(fetcher, first.checkpoint)
     assert {one.hashes[0] for one in (*first.records, *rest)} == {fake_hash(n) for n in range(2100)}
     assert len(rest) == 2100 - len(first.records)
 
@@ -164,7 +173,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[ExchangeSetup, Fetcher
 def test_retries_back_off_and_obey_retry_after() -> None:
     answers = [httpx.Response(503), httpx.Response(429, headers={"Retry-After": "7"})]
     answers += [httpx.Response(500), httpx.Response(200, content=b"{}")]
-    web = http_of(lambda _: answers.pop(0))
+    web = exchange_http(lambda _: answers.pop(0))
     assert web.get("/a") == b"{}"
     assert web.sleep_s == [0.5, 7.0, 2.0]
 
@@ -172,44 +181,44 @@ def test_retries_back_off_and_obey_retry_after() -> None:
 def test_retry_after_date_is_limited_to_a_minute() -> None:
     for said in ("Fri, 31 Dec 2100 23:59:59 GMT", "9" * 30):
         answers = [httpx.Response(429, headers={"Retry-After": said}), httpx.Response(200)]
-        web = http_of(lambda _, answers=answers: answers.pop(0))
+        web = exchange_http(lambda _, answers=answers: answers.pop(0))
         web.get("/a")
         assert web.sleep_s == [60.0]
 
 
 def test_fetch_gives_up_with_an_error() -> None:
-    asked = list[httpx.Request]()
-    web = http_of(lambda request: asked.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
+    requested = list[httpx.Request]()
+    web = exchange_http(lambda request: requested.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
     with pytest.raises(SourceUnreachable):
         web.get("/a")
-    assert len(asked) == REQUEST_ATTEMPTS_MAX
+    assert len(requested) == REQUEST_ATTEMPTS_MAX
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 401, 403, 404])
 def test_redirects_and_refusals_end_the_fetch_at_once(status: int) -> None:
-    asked = list[str]()
+    requested = list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.host)
+        requested.append(request.url.host)
         return httpx.Response(status, headers={"Location": "https://elsewhere.example/"})
 
     with pytest.raises(SourceRefused) as caught:
-        http_of(answer).get("/a")
-    assert asked == ["charity.example"]
+        exchange_http(answer).get("/a")
+    assert requested == ["charity.example"]
     assert str(status) in str(caught.value)
 
 
 def test_long_page_is_refused_while_streaming() -> None:
-    def endless() -> Iterator[bytes]:
+    def endless_body() -> Iterator[bytes]:
         while True:
             yield b" " * 1_000_000
 
     with pytest.raises(BadPage):
-        http_of(lambda _: httpx.Response(200, content=endless())).get("/a")
+        exchange_http(lambda _: httpx.Response(200, content=endless_body())).get("/a")
 
 
 def test_errors_and_reprs_contain_no_credentials() -> None:
-    web = http_of(lambda _: httpx.Response(401), headers={"Authorization": "Bearer hush"})
+    web = exchange_http(lambda _: httpx.Response(401), headers={"Authorization": "Bearer hush"})
     with pytest.raises(SourceRefused) as caught:
         web.get("/a")
     assert "hush" not in f"{web!r} {caught.value} {caught.value.facts}"
@@ -217,7 +226,7 @@ def test_errors_and_reprs_contain_no_credentials() -> None:
 
 # --- StopNCII -------------------------------------------------------------------------------------
 
-GOOD = {
+GOOD_RECORD = {
     "lastModtimestamp": 5,
     "signalType": "ImagePDQ",
     "hashValue": fake_hash(1).hex(),
@@ -227,7 +236,7 @@ GOOD = {
 }
 
 
-def stop_page(*found: Any, more: bool = False, token: str | None = None, **other: Any) -> bytes:
+def stopncii_page(*found: Any, more: bool = False, token: str | None = None, **other: Any) -> bytes:
     page = {
         "count": len(found),
         "nextPageToken": token,
@@ -240,17 +249,17 @@ def stop_page(*found: Any, more: bool = False, token: str | None = None, **other
 
 def test_bad_record_does_not_stop_a_fetch() -> None:
     found = (
-        GOOD,
-        GOOD | {"hashValue": "xyz"},
+        GOOD_RECORD,
+        GOOD_RECORD | {"hashValue": "xyz"},
         7,
         {},
-        GOOD | {"hashStatus": "Elsewhere"},
-        GOOD | {"lastModtimestamp": -1},
-        GOOD | {"lastModtimestamp": True},
-        GOOD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
-        GOOD | {"hashValue": fake_hash(2).hex(), "hashStatus": "Withdrawn"},
+        GOOD_RECORD | {"hashStatus": "Elsewhere"},
+        GOOD_RECORD | {"lastModtimestamp": -1},
+        GOOD_RECORD | {"lastModtimestamp": True},
+        GOOD_RECORD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
+        GOOD_RECORD | {"hashValue": fake_hash(2).hex(), "hashStatus": "Withdrawn"},
     )
-    web = http_of(lambda _: httpx.Response(200, content=stop_page(*found)))
+    web = exchange_http(lambda _: httpx.Response(200, content=stopncii_page(*found)))
     [page] = StopNciiFetcher(web).pages("")
     assert page.records == (
         SourceRecord(fake_hash(1).hex(), 5, (fake_hash(1),)),
@@ -269,22 +278,22 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         b"{}",
         b"\xff",
         b"[" * 5000,
-        stop_page(more=True, token=None),
-        stop_page(nextSetTimestamp="soon"),
-        stop_page(hashRecords={}),
-        stop_page(hasMoreRecords=1),
-        stop_page(nextPageToken=["a"]),
+        stopncii_page(more=True, token=None),
+        stopncii_page(nextSetTimestamp="soon"),
+        stopncii_page(hashRecords={}),
+        stopncii_page(hasMoreRecords=1),
+        stopncii_page(nextPageToken=["a"]),
     ],
 )
 def test_malformed_page_ends_the_fetch(body: bytes) -> None:
     with pytest.raises(BadPage):
-        list(StopNciiFetcher(http_of(lambda _: httpx.Response(200, content=body))).pages(""))
+        list(StopNciiFetcher(exchange_http(lambda _: httpx.Response(200, content=body))).pages(""))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
 def test_any_record_is_parsed_or_refused(noise: object) -> None:
     for read in (parse_stopncii_record, parse_threatexchange_update):
-        for one in (noise, dict.fromkeys((*GOOD, "id", "type", "last_updated"), noise)):
+        for one in (noise, dict.fromkeys((*GOOD_RECORD, "id", "type", "last_updated"), noise)):
             with suppress(BadSourceRecord):
                 read(one)
 
@@ -292,7 +301,9 @@ def test_any_record_is_parsed_or_refused(noise: object) -> None:
 # --- NCMEC ----------------------------------------------------------------------------------------
 
 
-def entry(name: str, timestamp: str, *prints: str, kind: str = "image", member: str = "7") -> str:
+def ncmec_entry(
+    name: str, timestamp: str, *prints: str, kind: str = "image", member: str = "7"
+) -> str:
     inside = "".join(f"<pdq>{one}</pdq>" for one in prints)
     return (
         f"<{kind}><member id='{member}'>m</member><timestamp>{timestamp}</timestamp>"
@@ -306,20 +317,20 @@ def ncmec_page(*entries: str, following: str = "") -> bytes:
     return f"<queryResult xmlns='urn:x'>{images}{paging}</queryResult>".encode()
 
 
-AT = "2026-01-01T00:00:00Z"
+ENTRY_TIME = "2026-01-01T00:00:00Z"
 
 
 def test_ncmec_entries_are_parsed() -> None:
     found = (
-        entry("a", AT, fake_hash(1).hex(), fake_hash(2).hex()),
-        entry("b", AT, "no hash"),
-        entry("c", "yesterday", fake_hash(3).hex()),
-        entry("", AT, fake_hash(3).hex()),
-        entry("d", "2026-01-01T00:00:00.123Z", kind="deletedImage"),
-        entry("e", AT, kind="video"),
-        entry("f", AT),
+        ncmec_entry("a", ENTRY_TIME, fake_hash(1).hex(), fake_hash(2).hex()),
+        ncmec_entry("b", ENTRY_TIME, "no hash"),
+        ncmec_entry("c", "yesterday", fake_hash(3).hex()),
+        ncmec_entry("", ENTRY_TIME, fake_hash(3).hex()),
+        ncmec_entry("d", "2026-01-01T00:00:00.123Z", kind="deletedImage"),
+        ncmec_entry("e", ENTRY_TIME, kind="video"),
+        ncmec_entry("f", ENTRY_TIME),
     )
-    web = http_of(lambda _: httpx.Response(200, content=ncmec_page(*found)))
+    web = exchange_http(lambda _: httpx.Response(200, content=ncmec_page(*found)))
     [page] = NcmecFetcher(web, SettableClock()).pages("")
     at_s = 1767225600
     assert page.records == (
@@ -343,43 +354,43 @@ def test_malformed_ncmec_pages_are_refused(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(
             NcmecFetcher(
-                http_of(lambda _: httpx.Response(200, content=body)), SettableClock()
+                exchange_http(lambda _: httpx.Response(200, content=body)), SettableClock()
             ).pages("")
         )
 
 
-def test_ncmec_next_page_expires_after_twelve_hours() -> None:
-    clock, asked = SettableClock(), list[str]()
+def test_ncmec_next_page_address_expires_after_twelve_hours() -> None:
+    clock, requested = SettableClock(), list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.raw_path.decode())
+        requested.append(request.url.raw_path.decode())
         again = "" if "start" in str(request.url) else "/v2/entries?start=5&amp;size=1&amp;max=9"
         return httpx.Response(200, content=ncmec_page(following=again))
 
-    fetcher = NcmecFetcher(http_of(answer), clock)
+    fetcher = NcmecFetcher(exchange_http(answer), clock)
     first = next(fetcher.pages(""))
     clock.advance(hours=11)
     list(fetcher.pages(first.checkpoint))
-    assert asked[-1] == "/v2/entries?start=5&size=1&max=9"
+    assert requested[-1] == "/v2/entries?start=5&size=1&max=9"
     clock.advance(hours=2)
     list(fetcher.pages(first.checkpoint))
-    assert asked[-2].startswith("/v2/entries?from=1970-01-01T00")
+    assert requested[-2].startswith("/v2/entries?from=1970-01-01T00")
 
 
 # --- ThreatExchange -------------------------------------------------------------------------------
 
 
-def update(number: int, at: int, **other: Any) -> dict[str, Any]:
+def threat_update(number: int, at: int, **other: Any) -> dict[str, Any]:
     known = {"id": str(number), "indicator": fake_hash(number).hex(), "type": "HASH_PDQ"}
     return known | {"last_updated": at, "should_delete": False, "descriptors": {}} | other
 
 
-def test_update_dated_ahead_hides_nothing() -> None:
+def test_updates_dated_in_the_future_are_refused() -> None:
     clock = SettableClock()
-    broken = update("2", 9 * 10**14, indicator="broken")
-    ahead = update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
-    page = {"data": [update("1", 100), broken, ahead]}
-    web = http_of(lambda _: httpx.Response(200, json=page))
+    broken = threat_update("2", 9 * 10**14, indicator="broken")
+    ahead = threat_update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
+    page = {"data": [threat_update("1", 100), broken, ahead]}
+    web = exchange_http(lambda _: httpx.Response(200, json=page))
     [got] = ThreatExchangeFetcher(web, "9", clock).pages("7")
     assert ([record.key for record in got.records], got.checkpoint) == (["1"], "100")
     assert len(got.refused) == 2
@@ -388,50 +399,56 @@ def test_update_dated_ahead_hides_nothing() -> None:
 @pytest.mark.parametrize("status", [400, 404])
 def test_refused_page_token_restarts_the_fetch(status: int) -> None:
     page = {"hashRecords": [], "hasMoreRecords": False, "nextSetTimestamp": 50}
-    asked = list[dict[str, str]]()
+    requested = list[dict[str, str]]()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(dict(request.url.params))
-        refused = "nextPageToken" in asked[-1]
+        requested.append(dict(request.url.params))
+        refused = "nextPageToken" in requested[-1]
         return httpx.Response(status) if refused else httpx.Response(200, json=page)
 
-    [got] = StopNciiFetcher(http_of(answer)).pages("20 T1")
+    [got] = StopNciiFetcher(exchange_http(answer)).pages("20 T1")
     assert got.checkpoint == "50"
-    assert [(one["startTimestamp"], one.get("nextPageToken")) for one in asked] == [
+    assert [(one["startTimestamp"], one.get("nextPageToken")) for one in requested] == [
         ("20", "T1"),
         ("20", None),
     ]
     with pytest.raises(SourceRefused):
-        list(StopNciiFetcher(http_of(lambda _: httpx.Response(401))).pages("20 T1"))
+        list(StopNciiFetcher(exchange_http(lambda _: httpx.Response(401))).pages("20 T1"))
 
 
 def test_repeated_page_token_ends_the_fetch() -> None:
     page = {"hashRecords": [], "hasMoreRecords": True, "nextPageToken": "T1"}
     answer = httpx.Response(200, json=page | {"nextSetTimestamp": 50})
     with pytest.raises(BadPage):
-        list(StopNciiFetcher(http_of(lambda _: answer)).pages(""))
+        list(StopNciiFetcher(exchange_http(lambda _: answer)).pages(""))
 
 
 def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
-    asked = list[httpx.Request]()
-    following = f"{BASE}/v26.0/9/threat_updates/?after=x&access_token=hush"
+    requested = list[httpx.Request]()
+    following = f"{BASE_URL}/v26.0/9/threat_updates/?after=x&access_token=hush"
     pages = [
-        {"data": [update(1, 10), update(2, 11)], "paging": {"next": following}},
-        {"data": [update(1, 12, should_delete=True), {"id": 3}, update(4, 13, type="HASH_MD5")]},
+        {"data": [threat_update(1, 10), threat_update(2, 11)], "paging": {"next": following}},
+        {
+            "data": [
+                threat_update(1, 12, should_delete=True),
+                {"id": 3},
+                threat_update(4, 13, type="HASH_MD5"),
+            ]
+        },
     ]
-    gone = update(5, 14)
+    gone = threat_update(5, 14)
     del gone["descriptors"]
     pages[1]["data"].append(gone)  # type: ignore[attr-defined]
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return httpx.Response(200, json=pages[len(asked) - 1])
+        requested.append(request)
+        return httpx.Response(200, json=pages[len(requested) - 1])
 
-    web = http_of(answer, f"{BASE}/v26.0", {"Authorization": "Bearer app|secret"})
+    web = exchange_http(answer, f"{BASE_URL}/v26.0", {"Authorization": "Bearer app|secret"})
     got = list(ThreatExchangeFetcher(web, "9").pages("7"))
-    assert dict(asked[0].url.params)["start_time"] == "7"
-    assert all(one.headers["authorization"] == "Bearer app|secret" for one in asked)
-    assert "app" not in str(asked[0].url)
+    assert dict(requested[0].url.params)["start_time"] == "7"
+    assert all(one.headers["authorization"] == "Bearer app|secret" for one in requested)
+    assert "app" not in str(requested[0].url)
     assert [one.checkpoint for one in got] == ["11", "14"]
     assert got[0].records == (
         SourceRecord("1", 10, (fake_hash(1),)),
@@ -444,24 +461,32 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
 
 @pytest.mark.parametrize(
     "following",
-    ["https://elsewhere.example/", "http://charity.example/", "//x", 7, f"https://u@{BASE[8:]}/"],
+    [
+        "https://elsewhere.example/",
+        "http://charity.example/",
+        "//x",
+        7,
+        f"https://u@{BASE_URL[8:]}/",
+    ],
 )
 def test_a_cursor_that_leads_elsewhere_is_not_followed(following: object) -> None:
-    asked = list[str]()
+    requested = list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.host)
+        requested.append(request.url.host)
         return httpx.Response(200, json={"data": [], "paging": {"next": following}})
 
     with pytest.raises(BadPage):
-        list(ThreatExchangeFetcher(http_of(answer), "9").pages(""))
-    assert asked == ["charity.example"]
+        list(ThreatExchangeFetcher(exchange_http(answer), "9").pages(""))
+    assert requested == ["charity.example"]
 
 
 def test_cursor_loop_ends() -> None:
-    page = {"data": [], "paging": {"next": f"{BASE}/again"}}
+    page = {"data": [], "paging": {"next": f"{BASE_URL}/again"}}
     pages = list(
-        ThreatExchangeFetcher(http_of(lambda _: httpx.Response(200, json=page)), "9").pages("")
+        ThreatExchangeFetcher(exchange_http(lambda _: httpx.Response(200, json=page)), "9").pages(
+            ""
+        )
     )
     assert len(pages) == 2
 
@@ -469,7 +494,7 @@ def test_cursor_loop_ends() -> None:
 # --- HMA ------------------------------------------------------------------------------------------
 
 
-def hma(contents: dict[int, Any], name: str = "B") -> Answer:
+def hma_server(contents: dict[int, Any], name: str = "B") -> AnswerFunction:
     def answer(request: httpx.Request) -> httpx.Response:
         path = request.url.path.split("/")
         if len(path) == 4:
@@ -480,7 +505,7 @@ def hma(contents: dict[int, Any], name: str = "B") -> Answer:
     return answer
 
 
-def content(number: int, **other: Any) -> dict[str, Any]:
+def hma_content(number: int, **other: Any) -> dict[str, Any]:
     bank = {"name": "B", "matching_enabled_ratio": 1.0}
     known = {"id": number, "bank": bank, "disable_until_ts": 1}
     return known | {"signals": {"pdq": fake_hash(number).hex()}} | other
@@ -489,18 +514,18 @@ def content(number: int, **other: Any) -> dict[str, Any]:
 def test_hma_bank_is_read_by_number_across_gaps() -> None:
     now_s = int(SettableClock().now().timestamp())
     contents = {
-        1: content(1),
-        150: content(150),
-        151: content(151, bank={"name": "C", "matching_enabled_ratio": 1.0}),
-        152: content(152, disable_until_ts=0),
-        153: content(153, disable_until_ts=now_s + 60),
-        154: content(154, disable_until_ts=now_s - 60),
-        155: content(155, signals={"pdq": "12"}),
-        156: content(156, signals={}),
-        157: content(157, bank="B"),
-        1300: content(1300),
+        1: hma_content(1),
+        150: hma_content(150),
+        151: hma_content(151, bank={"name": "C", "matching_enabled_ratio": 1.0}),
+        152: hma_content(152, disable_until_ts=0),
+        153: hma_content(153, disable_until_ts=now_s + 60),
+        154: hma_content(154, disable_until_ts=now_s - 60),
+        155: hma_content(155, signals={"pdq": "12"}),
+        156: hma_content(156, signals={}),
+        157: hma_content(157, bank="B"),
+        1300: hma_content(1300),
     }
-    pages = list(HmaFetcher(http_of(hma(contents)), "B", SettableClock()).pages(""))
+    pages = list(HmaFetcher(exchange_http(hma_server(contents)), "B", SettableClock()).pages(""))
     found = [record for page in pages for record in page.records]
     live = {record.key for record in found if not record.is_withdrawal}
     assert live == {"1", "150", "154"}  # 1300 lies behind a gap of 1,000
@@ -511,33 +536,36 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
     ]
 
 
-def test_content_of_other_banks_is_no_gap() -> None:
+def test_contents_of_other_banks_do_not_count_as_a_gap() -> None:
     other = {"name": "C", "matching_enabled_ratio": 1.0}
-    contents = {number: content(number, bank=other) for number in range(1, 1_500)}
-    contents[1_500] = content(1_500)
+    contents = {number: hma_content(number, bank=other) for number in range(1, 1_500)}
+    contents[1_500] = hma_content(1_500)
     assert [
-        one.key for one in records(HmaFetcher(http_of(hma(contents)), "B", SettableClock()))
+        one.key
+        for one in fetch_records(
+            HmaFetcher(exchange_http(hma_server(contents)), "B", SettableClock())
+        )
     ] == ["1500"]
 
 
 def test_hinted_next_number_is_used() -> None:
-    contents = {5_000: content(5_000), 9_000: content(9_000)}
-    asked: list[int] = []
+    contents = {5_000: hma_content(5_000), 9_000: hma_content(9_000)}
+    requested: list[int] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         path = request.url.path.split("/")
         if len(path) == 4:
             return httpx.Response(200, json={"name": "B"})
-        asked.append(int(path[-1]))
-        if asked[-1] in contents:
-            return httpx.Response(200, json=contents[asked[-1]])
-        after = min((one for one in contents if one > asked[-1]), default=None)
+        requested.append(int(path[-1]))
+        if requested[-1] in contents:
+            return httpx.Response(200, json=contents[requested[-1]])
+        after = min((one for one in contents if one > requested[-1]), default=None)
         return httpx.Response(404, json={"message": "none", "next": after})
 
-    fetcher = HmaFetcher(http_of(answer), "B", SettableClock())
+    fetcher = HmaFetcher(exchange_http(answer), "B", SettableClock())
     (page,) = fetcher.pages("")
     assert [one.key for one in page.records] == ["5000", "9000"]
-    assert asked == [1, 5_000, 5_001, 9_000, 9_001]
+    assert requested == [1, 5_000, 5_001, 9_000, 9_001]
     assert list(fetcher.pages(page.checkpoint)) == []
 
 
@@ -548,22 +576,24 @@ def test_invalid_next_number_is_ignored(said: str) -> None:
             return httpx.Response(200, json={"name": "B"})
         return httpx.Response(404, text=said)
 
-    pages = list(HmaFetcher(http_of(answer), "B", SettableClock()).pages(""))
+    pages = list(HmaFetcher(exchange_http(answer), "B", SettableClock()).pages(""))
     assert pages[-1].checkpoint == "1001 1000"
 
 
 def test_wrong_or_missing_hma_bank_is_an_error() -> None:
     with pytest.raises(BadPage):
-        list(HmaFetcher(http_of(hma({}, name="C")), "B", SettableClock()).pages(""))
+        list(HmaFetcher(exchange_http(hma_server({}, name="C")), "B", SettableClock()).pages(""))
     with pytest.raises(SourceRefused):
-        list(HmaFetcher(http_of(lambda _: httpx.Response(404)), "B", SettableClock()).pages(""))
+        list(
+            HmaFetcher(exchange_http(lambda _: httpx.Response(404)), "B", SettableClock()).pages("")
+        )
 
 
 def test_hma_fetch_resumes() -> None:
-    contents = {number: content(number) for number in range(1, 251)}
-    fetcher = HmaFetcher(http_of(hma(contents)), "B", SettableClock())
+    contents = {number: hma_content(number) for number in range(1, 251)}
+    fetcher = HmaFetcher(exchange_http(hma_server(contents)), "B", SettableClock())
     first = next(fetcher.pages(""))
-    assert len(records(fetcher, first.checkpoint)) == 150
+    assert len(fetch_records(fetcher, first.checkpoint)) == 150
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -589,7 +619,7 @@ def test_file_lines_without_a_hash_are_skipped(line: str) -> None:
     assert parse_hash_line(line) is None
 
 
-def test_a_file_is_read_in_pages_and_odd_lines_are_counted(tmp_path: Path) -> None:
+def test_file_is_read_in_pages_and_invalid_lines_are_counted(tmp_path: Path) -> None:
     lines = [fake_hash(number).hex() for number in range(1500)]
     lines[7] = "no hash at all"
     file = tmp_path / "list.csv"
@@ -609,19 +639,19 @@ def test_missing_or_binary_file_ends_the_fetch(tmp_path: Path) -> None:
         list(HashFileFetcher("list", tmp_path / "blob").pages(""))
 
 
-JUDGES = Path(__file__).parents[4] / "shared" / "judges"
-NEEDLES = JUDGES / "pdq" / "reg-test-input" / "needles.txt"
+TEST_VECTORS = Path(__file__).parents[4] / "shared" / "judges"
+META_NEEDLES_FILE = TEST_VECTORS / "pdq" / "reg-test-input" / "needles.txt"
 
 
-@pytest.mark.skipif(not NEEDLES.exists(), reason="Meta's PDQ test data are not here")
+@pytest.mark.skipif(not META_NEEDLES_FILE.exists(), reason="Meta's PDQ test data are not here")
 def test_meta_needle_hashes_are_read(
     exchange_setup: ExchangeSetup, record_vectors: Callable[[str, int], None]
 ) -> None:
-    source = Source("needles", SourceKind.FILE, str(NEEDLES), THEIRS)
+    source = Source("needles", SourceKind.FILE, str(META_NEEDLES_FILE), SOURCE_BANK)
     exchange_setup.exchange.sources.add(source)
-    fetcher = HashFileFetcher("needles", NEEDLES)
+    fetcher = HashFileFetcher("needles", META_NEEDLES_FILE)
     done = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
-    wanted = {bytes.fromhex(line) for line in NEEDLES.read_text().split()}
+    wanted = {bytes.fromhex(line) for line in META_NEEDLES_FILE.read_text().split()}
     assert (done.refused, registered_hashes(exchange_setup)) == (0, wanted)
     again = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
     assert (again.made, again.withdrawn) == (0, 0)

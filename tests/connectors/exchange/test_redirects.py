@@ -1,4 +1,4 @@
-"""A partner's key is never redirected."""
+"""The exchange never redirects, since a redirect could send a partner's key elsewhere."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""NCMEC's API, as a partner's client uses it."""
+"""The exchange's NCMEC API, as a partner's client uses it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,24 +19,27 @@ from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.deterministic import SettableClock
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, ExchangeSetup, fake_hash
 
-BEGINNING = "1970-01-01T00:00:00Z"
+EPOCH = "1970-01-01T00:00:00Z"
 
 
-def iso(at: datetime) -> str:
+def iso_time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ask(web: httpx.Client, key: str, path: str, **query: str) -> XmlElement:
-    answer = web.get(f"/ncmec{path}", params=query or None, auth=("friends", key))
+def get_xml(web: httpx.Client, partner_key: str, path: str, **query: str) -> XmlElement:
+    answer = web.get(f"/ncmec{path}", params=query or None, auth=("friends", partner_key))
     assert answer.status_code == 200, answer.text
     return read_xml(answer.content, 10_000_000)
 
 
 def read_range(
-    web: httpx.Client, key: str, start: str, to: str, size: int | None = None
+    web: httpx.Client, partner_key: str, start: str, to: str, size: int | None = None
 ) -> list[XmlElement]:
-    """Return the entries of a range, from all pages."""
-    found, page = list[XmlElement](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
+    """Return the entries of a time range, from all pages."""
+    found, page = (
+        list[XmlElement](),
+        get_xml(web, partner_key, "/v2/entries", **{"from": start, "to": to}),
+    )
     while True:
         images = page.descendant("images")
         found.extend(images.children if images is not None else ())
@@ -47,84 +50,88 @@ def read_range(
         path = (
             following.text if size is None else following.text.replace("size=1000", f"size={size}")
         )
-        page = ask(web, key, path)
+        page = get_xml(web, partner_key, path)
 
 
-def names(entries: list[XmlElement]) -> list[tuple[str, str]]:
+def kinds_and_ids(entries: list[XmlElement]) -> list[tuple[str, str]]:
     return [(one.name, one.descendant("id").text) for one in entries]  # type: ignore[union-attr]
 
 
 @pytest.fixture
-def key(exchange_setup: ExchangeSetup) -> str:
+def partner_key(exchange_setup: ExchangeSetup) -> str:
     return exchange_setup.add_partner()[1]
 
 
 def test_pages_contain_every_entry_once(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     for number in range(1010):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    found = read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()), size=3)
-    assert names(found) == [("image", f"c{number}") for number in range(1010)]
+    found = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()), size=3)
+    assert kinds_and_ids(found) == [("image", f"c{number}") for number in range(1010)]
     prints = {one.descendant("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
     assert prints == {fake_hash(number).hex() for number in range(1010)}
 
 
-def test_adjacent_ranges_neither_miss_nor_repeat(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+def test_adjacent_ranges_neither_miss_nor_repeat_entries(
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    edges = [iso(exchange_setup.clock.now())]
+    edges = [iso_time(exchange_setup.clock.now())]
     for number in range(9):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(seconds=number % 3)
-        edges.append(iso(exchange_setup.clock.now()))
+        edges.append(iso_time(exchange_setup.clock.now()))
     exchange_setup.clock.advance(seconds=5)
     update_exchange_state(exchange_setup.exchange)
-    edges.append(iso(exchange_setup.clock.now()))
-    found = [name for a, b in pairwise(edges) for name in names(read_range(web, key, a, b))]
+    edges.append(iso_time(exchange_setup.clock.now()))
+    found = [
+        name
+        for a, b in pairwise(edges)
+        for name in kinds_and_ids(read_range(web, partner_key, a, b))
+    ]
     assert sorted(found) == [("image", f"c{number}") for number in range(9)]
 
 
-def test_ended_claim_is_a_deleted_image(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+def test_withdrawn_or_suspended_claim_is_served_as_a_deleted_image(
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     exchange_setup.feed.put("hers", fake_hash(1))
     exchange_setup.feed.put("disputed", fake_hash(2))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    since = iso(exchange_setup.clock.now())
-    assert len(read_range(web, key, BEGINNING, since)) == 2
+    since = iso_time(exchange_setup.clock.now())
+    assert len(read_range(web, partner_key, EPOCH, since)) == 2
     exchange_setup.feed.withdraw("hers")
     exchange_setup.feed.set_state("disputed", ClaimState.SUSPENDED)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    found = read_range(web, key, since, iso(exchange_setup.clock.now()))
-    assert names(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
+    found = read_range(web, partner_key, since, iso_time(exchange_setup.clock.now()))
+    assert kinds_and_ids(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
     assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
-def test_ncmec_serves_only_the_partner_s_banks(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+def test_ncmec_serves_only_banks_of_the_partner(
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     exchange_setup.feed.put("hers", fake_hash(1))
     exchange_setup.feed.put("listed", fake_hash(2), bank=BankName("other"))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    assert names(read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()))) == [
-        ("image", "hers")
-    ]
+    assert kinds_and_ids(
+        read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))
+    ) == [("image", "hers")]
 
 
-def test_registered_hash_comes_last(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+def test_registered_hash_is_the_last_of_an_entry(
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     exchange_setup.feed.put("hers", fake_hash(1), fake_hash(2), state=ClaimState.CONFIRMED)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    [entry] = read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()))
+    [entry] = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))
     prints = entry.descendant("fingerprints")
     assert prints is not None
     assert [one.text for one in prints.children_named("pdq")] == [
@@ -134,13 +141,13 @@ def test_registered_hash_comes_last(
 
 
 def test_range_in_the_future_is_refused(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     exchange_setup.clock.advance(hours=9)
-    ahead = iso(exchange_setup.clock.now())
+    ahead = iso_time(exchange_setup.clock.now())
     exchange_setup.clock.advance(hours=-9)
     answer = web.get(
-        "/ncmec/v2/entries", params={"from": BEGINNING, "to": ahead}, auth=("friends", key)
+        "/ncmec/v2/entries", params={"from": EPOCH, "to": ahead}, auth=("friends", partner_key)
     )
     assert answer.status_code == 400
     assert "Set TZ=UTC" in answer.text
@@ -148,30 +155,30 @@ def test_range_in_the_future_is_refused(
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_range_slightly_ahead_waits_and_misses_nothing(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     exchange_setup.feed.put("hers", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    to = iso(exchange_setup.clock.now() + timedelta(seconds=65))
-    query = {"from": BEGINNING, "to": to}
-    answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
+    to = iso_time(exchange_setup.clock.now() + timedelta(seconds=65))
+    query = {"from": EPOCH, "to": to}
+    answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", partner_key))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "65")
     exchange_setup.clock.advance(seconds=30)
     exchange_setup.feed.withdraw("hers")
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=35)
-    found = read_range(web, key, BEGINNING, to)
+    found = read_range(web, partner_key, EPOCH, to)
     exchange_setup.clock.advance(minutes=10)
-    found += read_range(web, key, to, iso(exchange_setup.clock.now()))
-    assert ("deletedImage", "hers") in names(found)
+    found += read_range(web, partner_key, to, iso_time(exchange_setup.clock.now()))
+    assert ("deletedImage", "hers") in kinds_and_ids(found)
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_slow_clock_adds_nothing_to_a_served_range(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    """Two processes serve; the one with the slow clock sees the withdrawal first."""
+    """Two processes serve partners. The process with the slow clock applies the withdrawal."""
     ahead = replace(
         exchange_setup.exchange,
         clock=SettableClock(exchange_setup.clock.now() + timedelta(seconds=64)),
@@ -179,66 +186,73 @@ def test_slow_clock_adds_nothing_to_a_served_range(
     exchange_setup.feed.put("hers", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=2)
-    to = iso(ahead.clock.now())
+    to = iso_time(ahead.clock.now())
     with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
-        assert names(read_range(other, key, BEGINNING, to)) == [("image", "hers")]
+        assert kinds_and_ids(read_range(other, partner_key, EPOCH, to)) == [("image", "hers")]
     exchange_setup.feed.withdraw("hers")
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(minutes=10)
-    assert names(read_range(web, key, to, iso(exchange_setup.clock.now()))) == [
-        ("deletedImage", "hers")
-    ]
+    assert kinds_and_ids(
+        read_range(web, partner_key, to, iso_time(exchange_setup.clock.now()))
+    ) == [("deletedImage", "hers")]
 
 
 @pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])
 def test_half_hour_offsets_warn_of_local_time(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str, behind_s: int, *, warned: bool
+    exchange_setup: ExchangeSetup,
+    web: httpx.Client,
+    partner_key: str,
+    behind_s: int,
+    *,
+    warned: bool,
 ) -> None:
     exchange_setup.clock.advance(seconds=-behind_s)
-    to = iso(exchange_setup.clock.now())
+    to = iso_time(exchange_setup.clock.now())
     exchange_setup.clock.advance(seconds=behind_s)
     answer = web.get(
-        "/ncmec/v2/entries", params={"from": BEGINNING, "to": to}, auth=("friends", key)
+        "/ncmec/v2/entries", params={"from": EPOCH, "to": to}, auth=("friends", partner_key)
     )
     assert ("warning" in answer.headers) is warned
 
 
 def test_ncmec_needs_name_and_key(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     exchange_setup.add_partner("others")
-    for auth in (None, ("friends", "guess"), ("others", key), ("", key)):
+    for auth in (None, ("friends", "guess"), ("others", partner_key), ("", partner_key)):
         answer = web.get("/ncmec/v2/status", auth=auth)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"].startswith("Basic")
     assert web.get("/ncmec/v2/status", headers={"Authorization": "Basic ?"}).status_code == 401
 
 
-def test_members_lists_known_partners(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
+def test_members_are_the_partners_known_to_the_caller(
+    exchange_setup: ExchangeSetup, web: httpx.Client
+) -> None:
     giver, _ = exchange_setup.add_partner("giver", submits=True)
     exchange_setup.add_partner("stranger")
-    _, key = exchange_setup.add_partner("friends", PEOPLE_BANK, giver.submission_bank)
-    known = {one.text for one in ask(web, key, "/v2/members").children}
+    _, partner_key = exchange_setup.add_partner("friends", PEOPLE_BANK, giver.submission_bank)
+    known = {one.text for one in get_xml(web, partner_key, "/v2/members").children}
     assert known == {"our-gate", "giver", "friends"}
     exchange_setup.feed.put("brought", fake_hash(1), bank=giver.submission_bank)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    [entry] = read_range(web, key, BEGINNING, iso(exchange_setup.clock.now()))
+    [entry] = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))
     member = entry.descendant("member")
     assert member is not None
     assert (member.text, member.attributes) == ("giver", {"id": str(giver.number)})
 
 
-def put_feedback(web: httpx.Client, key: str, claim: str, body: bytes) -> int:
+def put_feedback(web: httpx.Client, partner_key: str, claim: str, body: bytes) -> int:
     path = f"/ncmec/v2/entries/1/{claim}/PDQ/feedback"
-    return web.put(path, content=body, auth=("friends", key)).status_code
+    return web.put(path, content=body, auth=("friends", partner_key)).status_code
 
 
 def test_feedback_becomes_an_opinion(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    hers = ClaimId("hers")
-    made = Claim(hers, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
+    claim_id = ClaimId("hers")
+    made = Claim(claim_id, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
     exchange_setup.bank.register(Registration(made, (fake_hash(1),)))
     guid = next(
         guid for guid, stance in STANCE_BY_REASON_GUID.items() if stance is Stance.NOT_INTIMATE
@@ -246,34 +260,34 @@ def test_feedback_becomes_an_opinion(
     against = f"<negative><reasonIds><guid>{guid}</guid></reasonIds></negative>"
     for inside, stance in (("<affirmative/>", Stance.CONFIRMED), (against, Stance.NOT_INTIMATE)):
         body = f"<feedbackSubmission xmlns='urn:x'>{inside}</feedbackSubmission>".encode()
-        assert put_feedback(web, key, "hers", body) == 200
-        assert [one.stance for one in exchange_setup.exchange.partners.opinions_on([hers])] == [
+        assert put_feedback(web, partner_key, "hers", body) == 200
+        assert [one.stance for one in exchange_setup.exchange.partners.opinions_on([claim_id])] == [
             stance
         ]
 
 
-def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
+def test_malformed_feedback_changes_nothing(web: httpx.Client, partner_key: str) -> None:
     good = b"<feedbackSubmission><affirmative/></feedbackSubmission>"
-    assert put_feedback(web, key, "nobody", good) == 404
+    assert put_feedback(web, partner_key, "nobody", good) == 404
     entity = b'<!DOCTYPE f [<!ENTITY a "aaaa">]>' + good
     for odd in (b"", b"<", b"<other/>", b"<feedbackSubmission/>", entity):
-        assert put_feedback(web, key, "hers", odd) == 400
-    assert put_feedback(web, key, "hers", b" " * 16_001) == 413
+        assert put_feedback(web, partner_key, "hers", odd) == 400
+    assert put_feedback(web, partner_key, "hers", b" " * 16_001) == 413
 
 
 def test_ncmec_accepts_no_submissions(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
     """The client in PyPI's threatexchange cannot submit; StopNCII's protocol can."""
-    _, key = exchange_setup.add_partner("friends", submits=True)
+    _, partner_key = exchange_setup.add_partner("friends", submits=True)
     pdq = f"<pdq>{fake_hash(1).hex()}</pdq>"
     entry = f"<images><image><fingerprints>{pdq}</fingerprints></image></images>"
     for method, path, status in (("POST", "/v2/entries", 405), ("PUT", "/v2/entries/2/x", 404)):
-        answer = web.request(method, f"/ncmec{path}", content=entry, auth=("friends", key))
+        answer = web.request(method, f"/ncmec{path}", content=entry, auth=("friends", partner_key))
         assert answer.status_code == status
     assert exchange_setup.bank.entries(0) == ()
 
 
 def test_feedback_on_other_banks_is_refused(
-    exchange_setup: ExchangeSetup, web: httpx.Client, key: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     other = BankName("other")
     from entrenous.stop.nouns import Bank
@@ -284,7 +298,9 @@ def test_feedback_on_other_banks_is_refused(
     )
     exchange_setup.bank.register(Registration(made, (fake_hash(1),)))
     assert (
-        put_feedback(web, key, "secret", b"<feedbackSubmission><affirmative/></feedbackSubmission>")
+        put_feedback(
+            web, partner_key, "secret", b"<feedbackSubmission><affirmative/></feedbackSubmission>"
+        )
         == 404
     )
 
@@ -294,7 +310,9 @@ def test_feedback_on_other_banks_is_refused(
 @given(
     st.dictionaries(st.sampled_from(["from", "to", "start", "size", "max"]), st.text(max_size=30))
 )
-def test_malformed_ranges_are_refused(web: httpx.Client, key: str, query: dict[str, str]) -> None:
-    answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
+def test_malformed_ranges_are_refused(
+    web: httpx.Client, partner_key: str, query: dict[str, str]
+) -> None:
+    answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", partner_key))
     assert answer.status_code in (400, 429)
     read_xml(answer.content, 100_000)

@@ -1,4 +1,4 @@
-"""StopNCII's API, as a partner's client uses it."""
+"""The exchange's StopNCII API, as a partner's client uses it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,16 +30,18 @@ from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, ExchangeSetup, f
 
 pytestmark = pytest.mark.slow
 
-FETCH = "/stopncii/v1/FetchHashes"
-OTHER = BankName("other")
+FETCH_PATH = "/stopncii/v1/FetchHashes"
+OTHER_BANK = BankName("other")
 
 
-def auth(key: str) -> dict[str, str]:
+def auth_headers(key: str) -> dict[str, str]:
     return {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
 
 
-def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
-    answer = web.get(FETCH, params={k: str(v) for k, v in query.items()}, headers=auth(key))
+def fetch_page(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
+    answer = web.get(
+        FETCH_PATH, params={k: str(v) for k, v in query.items()}, headers=auth_headers(key)
+    )
     assert answer.status_code == 200, answer.text
     said: dict[str, Any] = answer.json()
     return said
@@ -48,10 +50,10 @@ def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
 def fetch_all(
     web: httpx.Client, key: str, start: int = 10, size: int = 7
 ) -> tuple[dict[str, str], int]:
-    """Read all pages as PyPI's threatexchange does; return the statuses and the next start."""
+    """Read all pages; return the status of each hash and the next start time."""
     found, token, more = dict[str, str](), "", True
     while more:
-        page = fetch(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
+        page = fetch_page(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
         assert page["count"] == len(page["hashRecords"])
         found |= {one["hashValue"]: one["hashStatus"] for one in page["hashRecords"]}
         more, token = page["hasMoreRecords"], page["nextPageToken"] or ""
@@ -73,7 +75,7 @@ def test_next_start_time_misses_nothing(exchange_setup: ExchangeSetup, web: http
     start, found = 10, dict[str, str]()
     for number in range(12):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
-        exchange_setup.clock.advance(seconds=number % 3 * 0.4)  # several within a second
+        exchange_setup.clock.advance(seconds=number % 3 * 0.4)  # several changes within a second
         more, start = fetch_all(web, key, start)
         found |= more
     exchange_setup.clock.advance(seconds=2)
@@ -81,7 +83,7 @@ def test_next_start_time_misses_nothing(exchange_setup: ExchangeSetup, web: http
     assert set(found) == {fake_hash(number).hex() for number in range(12)}
 
 
-def test_client_killed_between_pages_resumes_anywhere(
+def test_client_killed_after_a_page_resumes_from_its_start_time(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
@@ -89,7 +91,7 @@ def test_client_killed_between_pages_resumes_anywhere(
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(seconds=1)
-    page = fetch(web, key, startTimestamp=10, pageSize=6)
+    page = fetch_page(web, key, startTimestamp=10, pageSize=6)
     first = {one["hashValue"] for one in page["hashRecords"]}
     rest, _ = fetch_all(web, key, page["nextSetTimestamp"])
     assert first | set(rest) == {fake_hash(number).hex() for number in range(20)}
@@ -106,8 +108,8 @@ def test_withdrawal_is_served_once_and_then_deleted(
     assert exchange_setup.is_on_disk(fake_hash(1))
     exchange_setup.clock.advance(seconds=5)
     exchange_setup.feed.withdraw("hers")
-    assert fetch_all(web, late)[0] == {}  # it never had the hash
-    page = fetch(web, key, startTimestamp=start)
+    assert fetch_all(web, late)[0] == {}  # this partner never received the hash
+    page = fetch_page(web, key, startTimestamp=start)
     record = page["hashRecords"][0]
     assert (record["hashValue"], record["hashStatus"]) == (fake_hash(1).hex(), "Withdrawn")
     assert record["CSPFeedbacks"] == [
@@ -116,7 +118,7 @@ def test_withdrawal_is_served_once_and_then_deleted(
     exchange_setup.clock.advance(seconds=5)
     assert fetch_all(web, key, start)[0] == {
         fake_hash(1).hex(): "Withdrawn"
-    }  # if its answer was lost
+    }  # the client repeats its request
     assert fetch_all(web, key, page["nextSetTimestamp"])[0] == {}
     assert not exchange_setup.is_on_disk(fake_hash(1))
 
@@ -134,10 +136,10 @@ def test_killed_client_still_gets_the_withdrawal(
     for number in range(3, 6):
         exchange_setup.feed.put(f"c{number}", fake_hash(number))
     exchange_setup.clock.advance(minutes=10)
-    page = fetch(web, key, startTimestamp=start, pageSize=1)
+    page = fetch_page(web, key, startTimestamp=start, pageSize=1)
     for _ in range(2):  # the client is killed before it stores any page
         token = page["nextPageToken"]
-        page = fetch(web, key, startTimestamp=start, pageSize=1, nextPageToken=token)
+        page = fetch_page(web, key, startTimestamp=start, pageSize=1, nextPageToken=token)
     again, next_start = fetch_all(web, key, start, 1)
     assert again[fake_hash(1).hex()] == "Withdrawn"
     fetch_all(web, key, next_start)
@@ -146,7 +148,7 @@ def test_killed_client_still_gets_the_withdrawal(
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_clock_ahead_hides_no_withdrawal(exchange_setup: ExchangeSetup) -> None:
-    """Two processes serve; the next start time is sent to the other one."""
+    """The client gets its next start time from a process whose clock is ahead."""
     _, key = exchange_setup.add_partner()
     ahead = replace(
         exchange_setup.exchange,
@@ -219,17 +221,16 @@ def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
     fetch_all(web, key)
     fetch_all(web, other, 10)
     exchange_setup.exchange.partners.remove("friends")
-    exchange_setup.feed.put("only theirs", fake_hash(3), bank=OTHER)
+    exchange_setup.feed.put("only theirs", fake_hash(3), bank=OTHER_BANK)
     assert exchange_setup.is_on_disk(fake_hash(2))
     exchange_setup.exchange.partners.remove("others")
     assert not exchange_setup.is_on_disk(fake_hash(1))
     assert not exchange_setup.is_on_disk(fake_hash(2))
 
 
-def test_hash_without_served_record_is_deleted_at_once(
+def test_withdrawal_deletes_a_hash_at_once_if_no_record_says_it_was_served(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
-    """If no record says that a partner was served a hash, its withdrawal deletes it at once."""
     partner, key = exchange_setup.add_partner()
     exchange_setup.add_partner("others")
     exchange_setup.feed.put("hers", fake_hash(1))
@@ -249,7 +250,7 @@ def test_record_names_at_most_a_hundred_cases(
     _, key = exchange_setup.add_partner()
     for number in range(150):
         exchange_setup.feed.put(f"c{number}", fake_hash(1))
-    [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
+    [record] = fetch_page(web, key, startTimestamp=10)["hashRecords"]
     assert (len(record["caseNumbers"]), record["hashStatus"]) == (100, "Active")
 
 
@@ -264,7 +265,7 @@ def test_removed_partner_delays_no_deletion(
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.exchange.partners.remove("friends")
     assert not exchange_setup.is_on_disk(fake_hash(1))
-    assert web.get(FETCH, headers=auth(key)).status_code == 401
+    assert web.get(FETCH_PATH, headers=auth_headers(key)).status_code == 401
 
 
 def test_hash_stays_active_while_a_claim_remains(
@@ -283,9 +284,7 @@ def test_hash_stays_active_while_a_claim_remains(
 def test_withdrawal_during_a_page_is_still_served(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
-    """Two processes: one has read a page, the other applies a withdrawal, then the first records
-    what it is about to serve.
-    """
+    """One process reads a page, another applies a withdrawal, then the first records the page."""
     partner, key = exchange_setup.add_partner()
     other, _ = exchange_setup.add_partner("others")
     exchange_setup.feed.put("another", fake_hash(2))
@@ -311,7 +310,7 @@ def test_tombstone_of_another_partner_is_hidden(
     exchange_setup.clock.advance(seconds=5)
     exchange_setup.feed.withdraw("theirs to forget")
     exchange_setup.feed.put("hers", fake_hash(1))
-    [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
+    [record] = fetch_page(web, key, startTimestamp=10)["hashRecords"]
     assert record["caseNumbers"] == {"hers": "Active"}
 
 
@@ -330,19 +329,19 @@ def test_concurrent_serving_and_applying_miss_no_withdrawal(
     exchange_setup.feed.withdraw("hers")
     exchange_setup.feed.put("more", fake_hash(3))
 
-    def interleaved(after: int, limit: int) -> tuple[ClaimChange, ...]:
-        if after == 3:  # her withdrawal was just applied to the served claims
+    def changes_while_serving(after: int, limit: int) -> tuple[ClaimChange, ...]:
+        if after == 3:  # the withdrawal was just applied to the served claims
             served.record_served(partner, [one for one in page if one.claim == her_picture], 2)
         return changes(after, limit)
 
-    monkeypatch.setattr(exchange_setup.feed, "changes", interleaved)
+    monkeypatch.setattr(exchange_setup.feed, "changes", changes_while_serving)
     served.apply_next_changes(exchange_setup.feed, 4)
     monkeypatch.setattr(exchange_setup.feed, "changes", changes)
     served.apply_next_changes(exchange_setup.feed, 4)
     assert served.served_to(partner, [her_picture])[her_picture].state is ClaimState.WITHDRAWN
 
 
-def test_suspended_hash_is_deleted_and_returns_when_confirmed(
+def test_suspended_hash_is_served_as_deleted_and_as_active_once_confirmed(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
@@ -354,13 +353,13 @@ def test_suspended_hash_is_deleted_and_returns_when_confirmed(
         assert fetch_all(web, key)[0] == {fake_hash(1).hex(): status}
 
 
-def test_stopncii_serves_only_the_partner_s_banks(
+def test_stopncii_serves_only_banks_of_the_partner(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
-    _, key = exchange_setup.add_partner("friends", OTHER)
+    _, key = exchange_setup.add_partner("friends", OTHER_BANK)
     exchange_setup.feed.put("hers", fake_hash(1), bank=PEOPLE_BANK)
-    exchange_setup.feed.put("listed", fake_hash(2), bank=OTHER)
-    exchange_setup.feed.put("clip", fake_hash(3), bank=OTHER, kind="pdq-video")
+    exchange_setup.feed.put("listed", fake_hash(2), bank=OTHER_BANK)
+    exchange_setup.feed.put("clip", fake_hash(3), bank=OTHER_BANK, kind="pdq-video")
     assert fetch_all(web, key)[0] == {fake_hash(2).hex(): "Active"}
 
 
@@ -369,19 +368,19 @@ def test_stopncii_needs_a_key(exchange_setup: ExchangeSetup, web: httpx.Client) 
     exchange_setup.feed.put("hers", fake_hash(1))
     wrong = (
         {},
-        auth("guess"),
+        auth_headers("guess"),
         {"x-functions-key": key},
         {"Ocp-Apim-Subscription-Key": key},
-        auth(key) | {"x-functions-key": "guess"},
+        auth_headers(key) | {"x-functions-key": "guess"},
     )
     for headers in wrong:
-        answer = web.get(FETCH, headers=headers)
+        answer = web.get(FETCH_PATH, headers=headers)
         assert answer.status_code == 401
         assert set(answer.json()) == {"statusCode", "message"}
     assert fake_hash(1).hex() not in answer.text
 
 
-def test_keys_are_kept_as_hashes_only(exchange_setup: ExchangeSetup) -> None:
+def test_key_of_a_partner_is_not_stored_in_plain_text(exchange_setup: ExchangeSetup) -> None:
     _, key = exchange_setup.add_partner()
     assert not exchange_setup.is_on_disk(key.encode())
 
@@ -390,9 +389,11 @@ def test_key_guessing_is_limited_without_blocking_partners(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
-    statuses = [web.get(FETCH, headers=auth(f"guess {n}")).status_code for n in range(12)]
+    statuses = [
+        web.get(FETCH_PATH, headers=auth_headers(f"guess {n}")).status_code for n in range(12)
+    ]
     assert statuses == [401] * 10 + [429] * 2
-    assert web.get(FETCH, headers=auth(key)).status_code == 200
+    assert web.get(FETCH_PATH, headers=auth_headers(key)).status_code == 200
 
 
 def test_too_many_requests_have_retry_after(exchange_setup: ExchangeSetup) -> None:
@@ -424,11 +425,11 @@ def test_malformed_queries_are_refused(
     exchange_setup: ExchangeSetup, web: httpx.Client, query: dict[str, str]
 ) -> None:
     _, key = exchange_setup.add_partner()
-    assert web.get(FETCH, params=query, headers=auth(key)).status_code == 400
+    assert web.get(FETCH_PATH, params=query, headers=auth_headers(key)).status_code == 400
 
 
-def post(web: httpx.Client, what: str, key: str, body: object) -> httpx.Response:
-    return web.post(f"/stopncii/v1/{what}", json=body, headers=auth(key))
+def post_json(web: httpx.Client, what: str, key: str, body: object) -> httpx.Response:
+    return web.post(f"/stopncii/v1/{what}", json=body, headers=auth_headers(key))
 
 
 def test_feedback_becomes_an_opinion_and_is_shown_to_others(
@@ -446,8 +447,8 @@ def test_feedback_becomes_an_opinion_and_is_shown_to_others(
             {"hashValue": fake_hash(9).hex(), "feedbackValue": "Blocked", "tags": []},
         ],
     }
-    assert post(web, "SubmitFeedback", key, body).json() == {"count": 1, "unknown": 1}
-    record = fetch(web, other, startTimestamp=10)["hashRecords"][0]
+    assert post_json(web, "SubmitFeedback", key, body).json() == {"count": 1, "unknown": 1}
+    record = fetch_page(web, other, startTimestamp=10)["hashRecords"][0]
     assert record["CSPFeedbacks"] == [{"feedbackValue": "Blocked", "tags": [], "source": "friends"}]
 
 
@@ -459,7 +460,7 @@ def test_feedback_on_unserved_hashes_is_ignored(
     register(exchange_setup, "hers", fake_hash(1))
     fetch_all(web, key)
     body = {"hashFeedbacks": [{"hashValue": fake_hash(1).hex(), "feedbackValue": "NotBlocked"}]}
-    assert post(web, "SubmitFeedback", other, body).json() == {"count": 0, "unknown": 1}
+    assert post_json(web, "SubmitFeedback", other, body).json() == {"count": 0, "unknown": 1}
 
 
 def test_three_opposing_partners_suspend_a_claim(
@@ -473,7 +474,7 @@ def test_three_opposing_partners_suspend_a_claim(
         key = exchange_setup.keys[name] if name in known else exchange_setup.add_partner(name)[1]
         exchange_setup.keys[name] = key
         fetch_all(web, key)
-        post(web, "SubmitFeedback", key, body)
+        post_json(web, "SubmitFeedback", key, body)
         states.append(exchange_setup.bank.claim(claim).state)
     assert states == ["waiting", "waiting", "waiting", "suspended"]
 
@@ -490,16 +491,18 @@ def test_old_opinions_do_not_undo_a_later_confirmation(exchange_setup: ExchangeS
         opinions.record(partner, {claim: Stance.DISPUTED})
     exchange_setup.bank.apply_event(claim, ClaimEvent.CONFIRM)
     opinions.record(partners[3], {claim: Stance.CONFIRMED})
-    opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})  # already against it
+    opinions.record(
+        partners[0], {claim: Stance.NOT_INTIMATE}
+    )  # this partner already opposed the claim
     assert exchange_setup.bank.claim(claim).state is ClaimState.CONFIRMED
     opinions.record(partners[4], {claim: Stance.DISPUTED})
     assert exchange_setup.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
-def test_an_opinion_and_the_suspension_are_one_transaction(
+def test_opinion_and_suspension_are_written_in_one_transaction(
     exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If only the opinion were stored, the suspension would be missing for good."""
+    """If only the opinion were stored, no later opinion would trigger the suspension."""
     partners = [exchange_setup.add_partner(name)[0] for name in ("one", "two", "three")]
     claim, opinions = (
         register(exchange_setup, "hers", fake_hash(1)),
@@ -513,11 +516,13 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
         with pytest.raises(AttributeError):
             opinions.record(partners[2], {claim: Stance.DISPUTED})
     assert len(exchange_setup.exchange.partners.opinions_on([claim])) == 2
-    opinions.record(partners[2], {claim: Stance.DISPUTED})  # repeated, since it was not answered
+    opinions.record(partners[2], {claim: Stance.DISPUTED})  # the partner repeats the failed request
     assert exchange_setup.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
-def test_opinions_of_one_request_are_one_transaction(exchange_setup: ExchangeSetup) -> None:
+def test_opinions_of_one_request_are_written_in_one_transaction(
+    exchange_setup: ExchangeSetup,
+) -> None:
     partners = [exchange_setup.add_partner(name)[0] for name in ("one", "two", "three")]
     claims = [
         register(exchange_setup, name, fake_hash(n))
@@ -569,7 +574,7 @@ def test_submitted_hashes_are_waiting_claims_of_that_partner(
     }
     for _ in range(2):
         body = {"count": 1, "hashRecords": [record]}
-        assert post(web, "SubmitHashes", key, body).json() == {"count": 1}
+        assert post_json(web, "SubmitHashes", key, body).json() == {"count": 1}
     [entry] = exchange_setup.bank.entries(0)
     [(_, claim)] = exchange_setup.bank.claims_on_pictures([entry.number])
     assert (entry.bits, claim.bank, claim.state) == (
@@ -588,9 +593,9 @@ def test_submission_is_stored_all_or_none(exchange_setup: ExchangeSetup, web: ht
         {"hashValue": fake_hash(2).hex()},
         7,
     ):
-        assert post(web, "SubmitHashes", key, {"hashRecords": [good, bad]}).status_code == 400
+        assert post_json(web, "SubmitHashes", key, {"hashRecords": [good, bad]}).status_code == 400
     many = {"hashRecords": [good] * 1001}
-    assert post(web, "SubmitHashes", key, many).status_code == 400
+    assert post_json(web, "SubmitHashes", key, many).status_code == 400
     assert exchange_setup.bank.entries(0) == ()
 
 
@@ -599,12 +604,14 @@ def test_submission_without_permission_is_refused(
 ) -> None:
     _, key = exchange_setup.add_partner()
     body = {"hashRecords": [{"signalType": "ImagePDQ", "hashValue": fake_hash(1).hex()}]}
-    assert post(web, "SubmitHashes", key, body).status_code == 403
+    assert post_json(web, "SubmitHashes", key, body).status_code == 403
 
 
 def test_long_body_is_not_read(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
     _, key = exchange_setup.add_partner("friends", submits=True)
-    answer = web.post("/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=auth(key))
+    answer = web.post(
+        "/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=auth_headers(key)
+    )
     assert answer.status_code == 413
 
 
@@ -615,7 +622,7 @@ def test_random_bytes_are_refused(
 ) -> None:
     key = exchange_setup.keys.get("noisy") or exchange_setup.add_partner("noisy", submits=True)[1]
     exchange_setup.keys["noisy"] = key
-    answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=auth(key))
+    answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=auth_headers(key))
     assert answer.status_code in (400, 429)
 
 

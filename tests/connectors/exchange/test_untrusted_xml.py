@@ -1,4 +1,4 @@
-"""XML from strangers: no entities, limited depth and width, and only our own errors."""
+"""Reading untrusted XML: no entities, and limits on length and depth."""
 
 from contextlib import suppress
 
@@ -42,7 +42,7 @@ def test_malformed_xml_is_refused(data: bytes) -> None:
         read_xml(data, 10_000)
 
 
-def test_deepest_accepted_xml() -> None:
+def test_xml_of_the_maximum_depth_is_accepted() -> None:
     read_xml(b"<a>" * XML_DEPTH_MAX + b"</a>" * XML_DEPTH_MAX, 10_000)
 
 
@@ -52,6 +52,6 @@ def test_long_xml_is_not_parsed() -> None:
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="<>/a&;!=\"' [", max_size=60).map(str.encode))
-def test_random_bytes_are_no_xml(noise: bytes) -> None:
+def test_random_bytes_as_xml_raise_only_malformed(noise: bytes) -> None:
     with suppress(Malformed):
         read_xml(noise, 1000)

@@ -51,7 +51,7 @@ def open_platform_at(path: Path, clock: SettableClock) -> Iterator[Platform]:
 def new_hma_app(
     platform: Platform, access: GateAccess, listings_platform: Platform | None = None
 ) -> Starlette:
-    """Return the API as the gate mounts it.
+    """Return HMA's API as the gate mounts it.
 
     ``listings_platform`` replaces ``platform`` for the stores of listings and sources.
     """
@@ -63,7 +63,7 @@ def new_hma_app(
 def open_hma_client(
     platform: Platform, access: GateAccess, listings_platform: Platform | None = None
 ) -> Iterator[httpx.Client]:
-    """Yield a client without a token."""
+    """Yield an HTTP client of HMA's API, without a token."""
     app = Starlette(routes=[Mount("/hma", new_hma_app(platform, access, listings_platform))])
     with httpx.Client(transport=AsgiTransport(app), base_url=HMA) as client:
         yield client
@@ -77,6 +77,6 @@ def hma_without_token(platform: Platform, access: GateAccess) -> Iterator[httpx.
 
 @pytest.fixture
 def hma(hma_without_token: httpx.Client) -> httpx.Client:
-    """Return the client with the operator's token."""
+    """Return an HTTP client of HMA's API, with the operator's token."""
     hma_without_token.headers.update(OPERATOR)
     return hma_without_token

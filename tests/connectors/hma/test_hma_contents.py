@@ -1,4 +1,4 @@
-"""Banks and contents over time: numbers, switching off and on, people's claims, restarts."""
+"""HMA's banks and contents: numbers, switching on and off, people's claims, restarts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,29 +25,29 @@ from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_pic
 
 pytestmark = pytest.mark.slow
 
-HEX, FAR = "5" * 64, "a" * 64
-PDQ = {"signal": HEX, "signal_type": "pdq"}
-OFF, ON = {"disable_until_ts": 0}, {"disable_until_ts": 1}
+HASH, FAR_HASH = "5" * 64, "a" * 64
+PDQ_QUERY = {"signal": HASH, "signal_type": "pdq"}
+SWITCH_OFF, SWITCH_ON = {"disable_until_ts": 0}, {"disable_until_ts": 1}
 
 
-def raw_matches(hma: httpx.Client, signal: str = HEX) -> list[int]:
-    return list(hma.get("/m/raw_lookup", params=PDQ | {"signal": signal}).json()["matches"])
+def get_raw_matches(hma: httpx.Client, signal: str = HASH) -> list[int]:
+    return list(hma.get("/m/raw_lookup", params=PDQ_QUERY | {"signal": signal}).json()["matches"])
 
 
-def lookup(hma: httpx.Client, signal: str = HEX) -> dict[str, Any]:
-    return dict(hma.get("/m/lookup", params=PDQ | {"signal": signal}).json())
+def get_matches(hma: httpx.Client, signal: str = HASH) -> dict[str, Any]:
+    return dict(hma.get("/m/lookup", params=PDQ_QUERY | {"signal": signal}).json())
 
 
-def add_signal(hma: httpx.Client, bank: str = "TEST", signal: str = HEX) -> int:
+def add_hash(hma: httpx.Client, bank: str = "TEST", signal: str = HASH) -> int:
     hma.post("/c/banks", json={"name": bank})
     return int(hma.post(f"/c/bank/{bank}/signal", json={"pdq": signal}).json()["id"])
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_a_small_bank_matches_also_after_a_restart(
+def test_small_banks_match_also_after_a_restart(
     tmp_path: Path, clock: SettableClock, access: GateAccess, copies: int
 ) -> None:
-    """HMA finds none of these once its index was saved (its issue 1318)."""
+    """HMA itself finds none of these after it saved its index (HMA's issue 1318)."""
     ids = []
     for first in (True, False):
         with open_platform_at(tmp_path / "gate.sqlite", clock) as platform:
@@ -55,47 +55,47 @@ def test_a_small_bank_matches_also_after_a_restart(
             with open_hma_client(platform, access) as hma:
                 hma.headers.update(OPERATOR)
                 if first:
-                    ids = [add_signal(hma, f"BANK_{copy}") for copy in range(copies)]
-                assert set(raw_matches(hma)) == set(ids)
-                assert len(lookup(hma)) == copies
+                    ids = [add_hash(hma, f"BANK_{copy}") for copy in range(copies)]
+                assert set(get_raw_matches(hma)) == set(ids)
+                assert len(get_matches(hma)) == copies
     assert set(ids) == {1}
 
 
 def test_switching_a_content_off_and_on_keeps_its_number(
     hma: httpx.Client, platform: Platform
 ) -> None:
-    number, address = add_signal(hma), "/c/bank/TEST/content/1"
-    assert hma.put(address, json=OFF).json()["disable_until_ts"] == 0
-    assert raw_matches(hma) == []
+    number, address = add_hash(hma), "/c/bank/TEST/content/1"
+    assert hma.put(address, json=SWITCH_OFF).json()["disable_until_ts"] == 0
+    assert get_raw_matches(hma) == []
     assert hma.get(address).json()["disable_until_ts"] == 0
-    assert hma.put(address, json=OFF).status_code == 200
-    assert hma.put(address, json=ON).json()["disable_until_ts"] == 1
-    assert raw_matches(hma) == [number]
+    assert hma.put(address, json=SWITCH_OFF).status_code == 200
+    assert hma.put(address, json=SWITCH_ON).json()["disable_until_ts"] == 1
+    assert get_raw_matches(hma) == [number]
     ((_, claim),) = platform.bank.claims_on_pictures({number})
     assert claim.state is ClaimState.WAITING
 
 
 def test_content_is_deleted_whether_on_or_off(hma: httpx.Client, platform: Platform) -> None:
-    first, second = add_signal(hma), add_signal(hma, signal=FAR)
-    hma.put(f"/c/bank/TEST/content/{second}", json=OFF)
+    first, second = add_hash(hma), add_hash(hma, signal=FAR_HASH)
+    hma.put(f"/c/bank/TEST/content/{second}", json=SWITCH_OFF)
     for number in (first, second):
         address = f"/c/bank/TEST/content/{number}"
         assert hma.delete(address).json() == {"deleted": 1}
         assert hma.delete(address).json() == {"deleted": 0}
         assert hma.get(address).status_code == 404
-    assert raw_matches(hma) == raw_matches(hma, FAR) == []
+    assert get_raw_matches(hma) == get_raw_matches(hma, FAR_HASH) == []
     assert platform.bank.count_claims_and_hashes().hashes == 0
-    assert add_signal(hma) > second  # a number is never used again
+    assert add_hash(hma) > second  # a number is never used again
 
 
 def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:
-    assert add_signal(hma, "ONE") == add_signal(hma, "TWO") == add_signal(hma, "TWO")
+    assert add_hash(hma, "ONE") == add_hash(hma, "TWO") == add_hash(hma, "TWO")
     hma.delete("/c/bank/ONE/content/1")
-    assert lookup(hma) == {"TWO": [{"bank_content_id": 1, "distance": "0"}]}
+    assert get_matches(hma) == {"TWO": [{"bank_content_id": 1, "distance": "0"}]}
     assert hma.get("/c/bank/ONE/content/1").status_code == 404
 
 
-def test_person_s_claim_is_found_but_not_changeable(
+def test_claim_of_a_person_is_found_but_cannot_be_changed(
     hma: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     protection = protect_picture(
@@ -106,7 +106,7 @@ def test_person_s_claim_is_found_but_not_changeable(
     ]
     address = f"/c/bank/PEOPLE/content/{found['bank_content_id']}"
     assert hma.get(address).json()["note"] is None
-    for answer in (hma.put(address, json=OFF), hma.delete(address)):
+    for answer in (hma.put(address, json=SWITCH_OFF), hma.delete(address)):
         assert answer.status_code == 403
     withdraw_protection(protection, device_gate, new_device())
     assert hma.post("/m/lookup", files={"photo": ("x", jpeg(her_picture))}).json() == {"pdq": {}}
@@ -115,21 +115,21 @@ def test_person_s_claim_is_found_but_not_changeable(
 
 
 def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform) -> None:
-    number = add_signal(hma)
+    number = add_hash(hma)
     ((_, claim),) = platform.bank.claims_on_pictures({number})
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     let_through = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
-    platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
-    assert (lookup(hma), raw_matches(hma)) == ({}, [number])
+    platform.bank.register(Registration(let_through, (bytes.fromhex(HASH),)))
+    assert (get_matches(hma), get_raw_matches(hma)) == ({}, [number])
     platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
-    assert list(lookup(hma)) == ["TEST"]
+    assert list(get_matches(hma)) == ["TEST"]
 
 
-def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
-    first, second = add_signal(hma), add_signal(hma, "OTHER", FAR)
+def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> None:
+    first, second = add_hash(hma), add_hash(hma, "OTHER", FAR_HASH)
     other = "/c/bank/OTHER/content"
-    hma.put(f"{other}/{second}", json=OFF)  # a content that is off still has its number
+    hma.put(f"{other}/{second}", json=SWITCH_OFF)  # a content that is off still has its number
     answer = hma.get(f"{other}/{first}")
     assert (answer.status_code, answer.json()["next"]) == (404, second)
     assert hma.get(f"{other}/{second}").json()["disable_until_ts"] == 0
@@ -138,17 +138,19 @@ def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
     assert hma.get(f"{other}/{first}").json()["next"] is None
 
 
-def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client) -> None:
-    """More numbers are missing before it than the thousand that end a fetch."""
+def test_fetch_of_a_bank_skips_the_numbers_of_another_bank(
+    platform: Platform, hma: httpx.Client
+) -> None:
+    """A gap of 1,000 numbers ends a fetch; the first bank has 1,201 numbers before this one."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
-    add_signal(hma, "SECOND", FAR)
+    add_hash(hma, "SECOND", FAR_HASH)
     web = ExchangeHttp("near", f"{hma.base_url}".rstrip("/"), hma)
     pages = list(HmaFetcher(web, "SECOND", platform.clock).pages(""))
-    assert [one.hashes for page in pages for one in page.records] == [(bytes.fromhex(FAR),)]
+    assert [one.hashes for page in pages for one in page.records] == [(bytes.fromhex(FAR_HASH),)]
 
 
-def test_parts_of_pictures_are_no_contents(
+def test_hashes_of_parts_of_pictures_are_not_contents(
     device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     protect_picture(
@@ -164,37 +166,37 @@ def test_parts_of_pictures_are_no_contents(
 
 
 def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:
-    import_hashes(HEX, PEOPLE_BANK, platform)
+    import_hashes(HASH, PEOPLE_BANK, platform)
     ((_, claim),) = platform.bank.claims_on_pictures({1})
     platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     assert hma.get("/c/bank/PEOPLE/content/1").json()["disable_until_ts"] == 0
 
 
 def test_shadow_bank_is_found_by_raw_lookup_only(hma: httpx.Client, platform: Platform) -> None:
-    number = add_signal(hma)
+    number = add_hash(hma)
     hma.put("/c/bank/TEST", json={"enabled": False})
-    assert (lookup(hma), raw_matches(hma)) == ({}, [number])
+    assert (get_matches(hma), get_raw_matches(hma)) == ({}, [number])
     assert platform.bank.bank(BankName("test")).shadow
     hma.put("/c/bank/TEST", json={"enabled": "true"})
-    assert list(lookup(hma)) == ["TEST"]
+    assert list(get_matches(hma)) == ["TEST"]
 
 
 def test_each_bank_has_its_radius(hma: httpx.Client, platform: Platform) -> None:
-    add_signal(hma)
-    near = "6" * 4 + HEX[4:]  # 8 bits away
-    assert raw_matches(hma, near) == [1]
+    add_hash(hma)
+    near = "6" * 4 + HASH[4:]  # 8 bits away
+    assert get_raw_matches(hma, near) == [1]
     platform.bank.set_bank(Bank(BankName("test"), radius=7))
-    assert raw_matches(hma, near) == []
-    assert raw_matches(hma) == [1]
+    assert get_raw_matches(hma, near) == []
+    assert get_raw_matches(hma) == [1]
 
 
 def test_two_banks_with_one_hma_name_are_refused(hma: httpx.Client, platform: Platform) -> None:
     for name in ("from-ally", "from.ally"):
-        import_hashes(HEX, BankName(name), platform)
-    assert lookup(hma) == {"FROM_ALLY": [{"bank_content_id": 1, "distance": "0"}]}
+        import_hashes(HASH, BankName(name), platform)
+    assert get_matches(hma) == {"FROM_ALLY": [{"bank_content_id": 1, "distance": "0"}]}
     assert hma.get("/c/bank/FROM_ALLY").status_code == 409
-    assert hma.post("/c/bank/FROM_ALLY/signal", json={"pdq": FAR}).status_code == 409
-    assert raw_matches(hma, FAR) == []
+    assert hma.post("/c/bank/FROM_ALLY/signal", json={"pdq": FAR_HASH}).status_code == 409
+    assert get_raw_matches(hma, FAR_HASH) == []
 
 
 def test_released_bank_is_hidden(
@@ -219,11 +221,13 @@ def test_released_bank_is_hidden(
         == "let through"
     )
     signal = hma.post("/h/hash", files=file).json()["pdq"]
-    assert raw_matches(hma, signal) == [1]
+    assert get_raw_matches(hma, signal) == [1]
     assert [bank["name"] for bank in hma.get("/c/banks").json()] == ["PEOPLE", "TEST"]
 
 
-def test_adding_a_hash_looks_back(web: httpx.Client, hma: httpx.Client, her_picture: Any) -> None:
+def test_adding_a_hash_triggers_a_look_back(
+    web: httpx.Client, hma: httpx.Client, her_picture: Any
+) -> None:
     upload = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     assert upload.json()["decision"] == "let through"
     hma.post("/c/banks", json={"name": "TEST"})
@@ -231,7 +235,7 @@ def test_adding_a_hash_looks_back(web: httpx.Client, hma: httpx.Client, her_pict
     assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
 
 
-def test_gate_holds_matches_of_added_hashes(
+def test_gate_holds_uploads_that_match_an_added_hash(
     web: httpx.Client, hma: httpx.Client, her_picture: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})

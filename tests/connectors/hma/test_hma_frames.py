@@ -1,6 +1,4 @@
-"""HMA's API reports no video frames: a match could not be marked as a part, so a platform would
-refuse uploads by it.
-"""
+"""HMA's API leaves out video frames, since its answers cannot mark a match as one of a part."""
 
 import httpx
 
@@ -11,15 +9,15 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 
 
-def test_video_frame_is_no_content(platform: Platform, hma: httpx.Client) -> None:
+def test_video_frame_is_not_a_content(platform: Platform, hma: httpx.Client) -> None:
     bits = bytes(range(32))
     at = platform.clock.now()
-    film = Claim(ClaimId("ab" * 16), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 90, at)
+    video = Claim(ClaimId("ab" * 16), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 90, at)
     picture = Claim(ClaimId("cd" * 16), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, at)
-    asked = {"signal": bits.hex(), "signal_type": "pdq"}
-    platform.bank.register(Registration(film, video=VideoPrint((FramePrint(0, bits, 90),))))
-    assert hma.get("/m/raw_lookup", params=asked).json() == {"matches": []}
-    assert hma.get("/m/lookup", params=asked).json() == {}
+    query = {"signal": bits.hex(), "signal_type": "pdq"}
+    platform.bank.register(Registration(video, video=VideoPrint((FramePrint(0, bits, 90),))))
+    assert hma.get("/m/raw_lookup", params=query).json() == {"matches": []}
+    assert hma.get("/m/lookup", params=query).json() == {}
     assert hma.get("/c/bank/PEOPLE/content/1").status_code == 404
     platform.bank.register(Registration(picture, (bits,)))
-    assert hma.get("/m/raw_lookup", params=asked).json() == {"matches": [1]}
+    assert hma.get("/m/raw_lookup", params=query).json() == {"matches": [1]}

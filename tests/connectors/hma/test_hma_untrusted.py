@@ -1,4 +1,4 @@
-"""Requests from strangers: rotated pictures, random bytes, overload; and a lost database."""
+"""HMA's API with edited pictures, malformed requests, overload and an unreachable database."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def hma_with_picture(hma: httpx.Client, her_picture: Any) -> httpx.Client:
     return hma
 
 
-def banks_found(hma: httpx.Client, data: bytes) -> list[str]:
+def find_banks(hma: httpx.Client, data: bytes) -> list[str]:
     answer = hma.post("/m/lookup", files={"photo": ("x", data)})
     assert answer.status_code == 200, answer.text
     return list(answer.json()["pdq"])
@@ -50,12 +50,12 @@ def test_rotated_framed_and_inverted_pictures_are_found(
         255 - her_picture,
         framed,
     ):
-        assert banks_found(hma_with_picture, jpeg(edited)) == ["TEST"]
-    assert banks_found(hma_with_picture, jpeg(other_picture)) == []
+        assert find_banks(hma_with_picture, jpeg(edited)) == ["TEST"]
+    assert find_banks(hma_with_picture, jpeg(other_picture)) == []
 
 
 def test_crops_are_not_matched_by_hma(hma_with_picture: httpx.Client, her_picture: Any) -> None:
-    assert banks_found(hma_with_picture, screenshot_crop(her_picture)) == []
+    assert find_banks(hma_with_picture, screenshot_crop(her_picture)) == []
 
 
 @pytest.mark.parametrize("cut", [9000, 200, 20])
@@ -67,13 +67,13 @@ def test_broken_picture_is_a_client_error(hma: httpx.Client, her_picture: Any, c
 
 
 @given(st.binary(max_size=400))
-def test_random_bytes_are_no_hma_form(noise: bytes) -> None:
+def test_random_bytes_are_not_accepted_as_a_photo_form(noise: bytes) -> None:
     with pytest.raises(NoPhoto):
         parse_photo_form(noise, b"never-in-it-------")
 
 
 @given(st.data())
-def test_truncated_form_is_a_form_or_refused(data: st.DataObject) -> None:
+def test_damaged_form_is_read_or_refused(data: st.DataObject) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="photo"\r\n\r\nxyz\r\n--b--\r\n'
     assert parse_photo_form(head, b"b").untrusted_photo == b"xyz"
     at = data.draw(st.integers(0, len(head) - 1))
@@ -82,7 +82,7 @@ def test_truncated_form_is_a_form_or_refused(data: st.DataObject) -> None:
         assert parse_photo_form(broken, b"b").untrusted_photo
 
 
-def test_first_field_of_a_name_counts() -> None:
+def test_first_of_two_fields_with_the_same_name_counts() -> None:
     part = '--b\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
     many = "".join(part.format(f"f{n}", n) for n in range(15))
     body = part.format("note", "a") + part.format("note", "b") + many
@@ -135,7 +135,7 @@ def test_large_body_is_refused(hma: httpx.Client) -> None:
 
 @dataclass(frozen=True)
 class UnreachableBank:
-    """A database that does not answer."""
+    """A bank store whose database does not answer."""
 
     def audit_log_head(self) -> AuditHead:
         raise BankUnreachable(why="it is away")
@@ -155,23 +155,23 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
         assert banks.headers["retry-after"] == "5"
 
 
-def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateAccess) -> None:
-    """While a gate for one upload at a time still receives one, it refuses the next as busy."""
+def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAccess) -> None:
+    """A gate for one upload at a time refuses a second one while it receives the first."""
 
     async def scenario() -> tuple[int, Any]:
         app = new_hma_app(platform, GateAccess(access.operator, uploads_at_once=1))
         arriving, never = anyio.Event(), anyio.Event()
         answer: list[Any] = []
 
-        async def slow() -> dict[str, Any]:
+        async def receive_slowly() -> dict[str, Any]:
             arriving.set()
             await never.wait()
             raise AssertionError
 
-        async def ignore(_message: Any) -> None:
+        async def ignore_answer(_message: Any) -> None:
             return None
 
-        async def note(message: Any) -> None:
+        async def record_answer(message: Any) -> None:
             answer.append(message)
 
         scope = {
@@ -182,9 +182,9 @@ def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateA
             ],
         }  # fmt: skip
         async with anyio.create_task_group() as group:
-            group.start_soon(app, dict(scope), slow, ignore)
+            group.start_soon(app, dict(scope), receive_slowly, ignore_answer)
             await arriving.wait()
-            await app(dict(scope), slow, note)
+            await app(dict(scope), receive_slowly, record_answer)
             group.cancel_scope.cancel()
         return answer[0]["status"], json.loads(answer[1]["body"])
 
@@ -192,8 +192,8 @@ def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateA
     assert (status, set(said)) == (429, {"message"})
 
 
-def test_a_form_of_a_million_parts_is_refused_before_it_is_read() -> None:
-    """Parsing all of it would take many seconds."""
+def test_form_of_a_million_parts_is_refused_within_a_second() -> None:
+    """Parsing all parts would take many seconds."""
     body = b"--b\r\na:b\r\n\r\n\r\n" * 1_000_000
     began = time.process_time()
     with pytest.raises(NoPhoto):
