@@ -39,7 +39,7 @@ class RunningGate(NamedTuple):
 
 
 def wait_if_hour_ends_within(seconds: float) -> None:
-    """Wait for the next hour if this one ends within ``seconds``: a gate counts by clock hours."""
+    """Wait for the next clock hour, by which gates count, if this one ends within ``seconds``."""
     while time.time() % 3600 > 3600 - seconds:
         time.sleep(0.5)
 

@@ -27,19 +27,19 @@ TOKEN_ROLES = ("operator", "uploader", "metrics")
 
 
 def test_gate_writes_token_files_and_accepts_their_tokens(tmp_path: Path) -> None:
-    data, log = tmp_path / "gate", tmp_path / "log"
-    with _start_gate_with_log(data, log, "--json") as said:
+    data_folder, log = tmp_path / "gate", tmp_path / "log"
+    with _start_gate_with_log(data_folder, log, "--json") as said:
         gate = json.loads(said)
-        assert {"schema", "url", "operator_token_file"} <= set(gate)  # what scripts rely on
+        assert {"schema", "url", "operator_token_file"} <= set(gate)  # fields that scripts use
         assert gate["schema"] == "entrenous/gate/1"
         for role in TOKEN_ROLES:
-            token_file = data / f"{role}.token"
+            token_file = data_folder / f"{role}.token"
             assert token_file == Path(gate[f"{role}_token_file"])
             assert token_file.stat().st_mode & 0o077 == 0
-        tokens = {role: (data / f"{role}.token").read_text() for role in TOKEN_ROLES}
+        tokens = {role: (data_folder / f"{role}.token").read_text() for role in TOKEN_ROLES}
         answers = {role: _upload_picture(gate["url"], tokens[role]) for role in TOKEN_ROLES[:2]}
         assert "appeal" not in answers["operator"]
-        assert "here:" not in answers["uploader"]["appeal"]  # gate.toml names no page
+        assert "here:" not in answers["uploader"]["appeal"]  # no appeal_url is set
         assert len(set(tokens.values())) == 3
         for token in ("another", tokens["metrics"]):
             with pytest.raises(httpx.HTTPStatusError):
@@ -61,19 +61,19 @@ def test_gate_writes_token_files_and_accepts_their_tokens(tmp_path: Path) -> Non
 def test_tokens_are_printed_only_on_request(
     tmp_path: Path, format_options: tuple[str, ...]
 ) -> None:
-    data, quiet, asked = tmp_path / "gate", tmp_path / "quiet.log", tmp_path / "asked.log"
+    data_folder, quiet, asked = tmp_path / "gate", tmp_path / "quiet.log", tmp_path / "asked.log"
     for log, token_options in ((quiet, ()), (asked, ("--show-tokens",))):
-        with _start_gate_with_log(data, log, *format_options, *token_options):
+        with _start_gate_with_log(data_folder, log, *format_options, *token_options):
             pass
-    tokens = [(data / f"{role}.token").read_text() for role in TOKEN_ROLES]
+    tokens = [(data_folder / f"{role}.token").read_text() for role in TOKEN_ROLES]
     assert [token in quiet.read_text() for token in tokens] == [False] * 3
     assert [token in asked.read_text() for token in tokens] == [True] * 3
 
 
 @contextmanager
-def _start_gate_with_log(data: Path, log: Path, *options: str) -> Iterator[str]:
+def _start_gate_with_log(data_folder: Path, log: Path, *options: str) -> Iterator[str]:
     """Run a gate with all its output in ``log``; yield the line of output that names its URL."""
-    arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *options]
+    arguments = ["gate", "run", "--data", str(data_folder), "--listen", "127.0.0.1:0", *options]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as output, start_program(program, stdout=output, stderr=output) as server:
         try:
@@ -105,14 +105,14 @@ def _upload_picture(url: str, token: str) -> dict[str, Any]:
 
 def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
     """The address is the setting ``appeal_url`` in gate.toml."""
-    data, log = tmp_path / "gate", tmp_path / "log"
+    data_folder, log = tmp_path / "gate", tmp_path / "log"
     page, her_picture = "https://platform.example/appeal?from=upload", photo(width_px=200)
-    with open_platform(data) as (platform, _):
+    with open_platform(data_folder) as (platform, _):
         listed = f"{fingerprint(read_picture(her_picture)).hex}\n"
         import_hashes(listed, BankName("trial"), platform, confirmed=True)
-    (data / "gate.toml").write_text(f'appeal_url = "{page}"\n')
-    with start_gate(data, "--no-slow-look", log=log) as gate:
-        refused = _upload_picture(gate.url, (data / "uploader.token").read_text())
+    (data_folder / "gate.toml").write_text(f'appeal_url = "{page}"\n')
+    with start_gate(data_folder, "--no-slow-look", log=log) as gate:
+        refused = _upload_picture(gate.url, (data_folder / "uploader.token").read_text())
         assert refused["decision"] == "refuse"
         assert refused["case"]
         assert f"look at it here: {page}, and give the case number" in refused["appeal"]

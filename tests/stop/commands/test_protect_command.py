@@ -232,7 +232,7 @@ def test_protect_registers_a_video_without_sound_and_a_sound_alone(
     assert kinds == ["pdq-video", "chromaprint"]
 
 
-def test_embedding_is_sent_only_if_the_gate_takes_it(
+def test_embedding_is_sent_only_if_the_gate_compares_embeddings(
     cli: CommandLine,
     platform: Platform,
 ) -> None:
@@ -250,7 +250,7 @@ def test_embedding_is_sent_only_if_the_gate_takes_it(
     assert platform.bank.embedding_count() == 0
 
 
-def test_under_18_is_referred_before_anything_is_opened(
+def test_under_18_option_refers_to_take_it_down_before_opening_the_vault(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")

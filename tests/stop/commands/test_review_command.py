@@ -304,7 +304,7 @@ def test_unknown_case_is_reported(
     assert gate_cli("review", "--data", data_folder, "--show", case, "--out", out)[0] in {3, 4}
     assert (
         gate_cli("review", "--data", data_folder, "--show", UNREADABLE_CASE, "--out", out)[0] == 4
-    )  # no view
+    )  # an unreadable file has no view
     assert not out.exists()
 
 

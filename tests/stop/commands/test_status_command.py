@@ -20,7 +20,7 @@ from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.index.index_banks import random_hashes, register_claim
 
-TRIAL = BankName("trial")
+TRIAL_BANK = BankName("trial")
 
 
 @pytest.fixture
@@ -133,9 +133,9 @@ def test_status_of_an_unusable_folder(
 
 def test_status_shows_shadow_counts(data_folder: Path) -> None:
     with open_platform(data_folder) as (platform, _):
-        platform.bank.set_bank(Bank(TRIAL, shadow=True))
+        platform.bank.set_bank(Bank(TRIAL_BANK, shadow=True))
         for number, (bank, bits) in enumerate(
-            [(TRIAL, 5), (TRIAL, 4), (TRIAL, 30), (PEOPLE_BANK, 0)]
+            [(TRIAL_BANK, 5), (TRIAL_BANK, 4), (TRIAL_BANK, 30), (PEOPLE_BANK, 0)]
         ):
             match = Match(bank, ClaimId("x"), bits, "as it is")
             decision = Decision(Outcome.LET_THROUGH, f"{number}", (match,), Outcome.REFUSE)

@@ -49,7 +49,7 @@ def gate_cli(tmp_path: Path, capsys: pytest.CaptureFixture[str], write_photo: An
 
 
 def collage_with(pixels: Any) -> Any:
-    """Return a collage: another picture and this one, above both rotated by 180 degrees."""
+    """Return a row of two pictures above the same row rotated by 180 degrees."""
     cat = np.asarray(skimage.data.chelsea())
     other = np.resize(cat[:300, :400], (300, 400, 3)).repeat(2, 0).repeat(2, 1)[:512, :512]
     upper = np.concatenate([other, pixels], axis=1)

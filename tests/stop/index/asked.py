@@ -12,7 +12,7 @@ from entrenous.stop.store.engine import open_postgres_engine
 
 
 def main() -> None:
-    """Print the number of claims within 31 bits of each hash, one hexadecimal hash a line."""
+    """For each hexadecimal hash on a line of stdin, print the number of claims within 31 bits."""
     engine = open_postgres_engine(sys.argv[2])
     bank = BankStore(engine)
     with open_index(Path(sys.argv[1]), bank, shards=2) as index:

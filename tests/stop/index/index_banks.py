@@ -11,8 +11,8 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from tests.stop.index.brute_force import distinct_matches, hash_at_distance, matches_by_brute_force
 
-PEOPLE = BankName("people")
-AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+PEOPLE_BANK = BankName("people")
+CLAIM_TIME = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def register_claim(
@@ -20,8 +20,8 @@ def register_claim(
 ) -> ClaimId:
     """Register a waiting claim with these hashes of whole pictures and parts; return its id."""
     if not bank.banks():
-        bank.set_bank(Bank(PEOPLE))
-    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, AT)
+        bank.set_bank(Bank(PEOPLE_BANK))
+    claim = Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, CLAIM_TIME)
     bank.register(Registration(claim, whole, parts))
     return claim.id
 

@@ -102,7 +102,7 @@ def kill_once(folder: Path, seed: int, reported: ReportedChanges, shards: int) -
 
 
 def check_after_kill(folder: Path, seed: int, reported: ReportedChanges, shards: int) -> None:
-    """Check what the module docstring says must hold after a kill."""
+    """Check the index as the module docstring describes."""
     with open_bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
         assert not list((folder / "index").glob(".entrenous-*"))

@@ -263,7 +263,7 @@ def sqlite_bank(tmp_path: Path) -> Iterator[BankStore]:
 
 
 @pytest.mark.slow
-def test_a_reader_during_merges_never_misses(folder: Path, sqlite_bank: BankStore) -> None:
+def test_look_ups_during_merges_miss_nothing(folder: Path, sqlite_bank: BankStore) -> None:
     """A look-up finds every earlier registration while another thread writes bases."""
     register_claim(sqlite_bank, "first", *random_hashes(200, 1))
     index = FileIndex(folder, sqlite_bank)
@@ -293,7 +293,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite_bank: BankStor
 
 @dataclass
 class PagedBank:
-    """A bank that returns at most seven entries at a time, as a large bank returns pages."""
+    """A bank that returns its entries in pages of at most seven."""
 
     bank: BankStore
 

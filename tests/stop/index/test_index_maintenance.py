@@ -50,7 +50,7 @@ def test_index_merges_automatically(
         assert_index_equals_brute_force(index, bank)
 
 
-def test_withdrawn_hashes_are_removed_automatically_in_every_process(
+def test_withdrawn_hashes_are_removed_automatically_from_every_index(
     folder: Path, bank: BankStore
 ) -> None:
     secret = random_hashes(1, 5)[0]
@@ -145,7 +145,7 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     assert_index_equals_brute_force(index, bank)
 
 
-def test_base_repaired_by_another_process_is_used(folder: Path, bank: BankStore) -> None:
+def test_base_repaired_by_another_index_is_used(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file

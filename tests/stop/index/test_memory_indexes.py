@@ -20,11 +20,11 @@ def embedding(seed: int) -> Embedding:
     )
 
 
-def mixed_embedding(seed: int, other_seed: int, share: float) -> Embedding:
+def mixed_embedding(seed: int, other_seed: int, weight: float) -> Embedding:
     vectors = [
         np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other_seed)
     ]
-    return quantise_embedding((vectors[0] + share * vectors[1]).astype(np.float32))
+    return quantise_embedding((vectors[0] + weight * vectors[1]).astype(np.float32))
 
 
 @pytest.fixture

@@ -42,15 +42,15 @@ def index_file_names(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("shards", [1, 2, 4, 7])
-@pytest.mark.parametrize("scanned_max", [10, 10_000], ids=["with tables", "scanned"])
+@pytest.mark.parametrize("linear_scan_max", [10, 10_000], ids=["with tables", "scanned"])
 def test_sharded_index_equals_brute_force(
     folder: Path,
     bank: BankStore,
     shards: int,
-    scanned_max: int,
+    linear_scan_max: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(multi_index, "_LINEAR_SCAN_HASHES_MAX", scanned_max)
+    monkeypatch.setattr(multi_index, "_LINEAR_SCAN_HASHES_MAX", linear_scan_max)
     index = FileIndex(folder, bank, shards)
     assert_index_equals_brute_force(index, bank, query_count=33)
     register_claim(bank, "later", *random_hashes(30, 3), parts=random_hashes(30, 4))
@@ -93,13 +93,15 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
     register_claim(bank, "later", *random_hashes(40, 5), parts=random_hashes(40, 6))
     writes_left = [2]
 
-    def write_two(path: Path, whole: HashIndex, parts: HashIndex, shard: Shard) -> None:
+    def write_two_shards_then_fail(
+        path: Path, whole: HashIndex, parts: HashIndex, shard: Shard
+    ) -> None:
         if not writes_left[0]:
             raise KeyboardInterrupt
         writes_left[0] -= 1
         write_base(path, whole, parts, shard)
 
-    monkeypatch.setattr(file_index, "write_base", write_two)
+    monkeypatch.setattr(file_index, "write_base", write_two_shards_then_fail)
     with pytest.raises(KeyboardInterrupt):
         index.merge()
     monkeypatch.undo()

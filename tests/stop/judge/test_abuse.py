@@ -19,7 +19,7 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 @pytest.fixture(scope="module")
 def her_picture() -> Any:
-    """Return a picture of 512 x 512 pixels; collisions are crafted at the size of uploads."""
+    """Return a picture of 512 x 512 pixels, from which collisions are crafted."""
     return skimage.data.astronaut()
 
 

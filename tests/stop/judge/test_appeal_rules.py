@@ -24,14 +24,16 @@ from entrenous.stop.upload_record import (
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
-def refuse_upload(gate_setup: GateSetup, pixels: Any) -> tuple[Decision, Secret]:
+def judge_upload_of_confirmed_picture(
+    gate_setup: GateSetup, pixels: Any
+) -> tuple[Decision, Secret]:
     claim = gate_setup.protect(pixels, parts=False).claim
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     return judge_with_secret(gate_setup, jpeg(pixels))
 
 
-def judge_with_secret(gate_setup: GateSetup, data: bytes) -> tuple[Decision, Secret]:
-    decision = judge_upload(data, gate_setup.platform)
+def judge_with_secret(gate_setup: GateSetup, upload: bytes) -> tuple[Decision, Secret]:
+    decision = judge_upload(upload, gate_setup.platform)
     assert decision.secret is not None
     return decision, decision.secret
 
@@ -39,7 +41,7 @@ def judge_with_secret(gate_setup: GateSetup, data: bytes) -> tuple[Decision, Sec
 def test_appealed_refusal_is_reviewed_with_the_file(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, secret = refuse_upload(gate_setup, her_picture)
+    decision, secret = judge_upload_of_confirmed_picture(gate_setup, her_picture)
     assert decision.outcome is Outcome.REFUSE
     submit_appeal(decision.case, secret, jpeg(her_picture), gate_setup.platform)
     review = gate_setup.platform.reviews.next_waiting_upload()
@@ -56,7 +58,7 @@ def test_appealed_refusal_is_reviewed_with_the_file(
 def test_only_the_sha256_of_a_refused_upload_is_kept(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, secret = refuse_upload(gate_setup, her_picture)
+    decision, secret = judge_upload_of_confirmed_picture(gate_setup, her_picture)
     stored = gate_setup.platform.reviews.review(decision.case)
     assert stored.bits is None
     with pytest.raises(NoSuchReview):
@@ -67,7 +69,7 @@ def test_only_the_sha256_of_a_refused_upload_is_kept(
 
 
 def test_appeal_with_a_wrong_secret_is_refused(gate_setup: GateSetup, her_picture: Any) -> None:
-    decision, secret = refuse_upload(gate_setup, her_picture)
+    decision, secret = judge_upload_of_confirmed_picture(gate_setup, her_picture)
     other = Secret(bytes(16))
     for case, given_secret in ((decision.case, other), ("0000-0000-0000", secret)):
         with pytest.raises(NoSuchReview):
@@ -126,7 +128,7 @@ def test_upload_released_on_appeal_is_not_refused_again(
 def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, secret = refuse_upload(gate_setup, her_picture)
+    decision, secret = judge_upload_of_confirmed_picture(gate_setup, her_picture)
     submit_appeal(decision.case, secret, None, gate_setup.platform)
     release_case(decision.case, gate_setup.platform)
     assert dry_run(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
@@ -152,7 +154,7 @@ def test_confirmation_after_a_release_prevails(gate_setup: GateSetup, her_pictur
 def test_releasing_a_look_alike_does_not_release_the_picture(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    decision, _ = refuse_upload(gate_setup, her_picture)
+    decision, _ = judge_upload_of_confirmed_picture(gate_setup, her_picture)
     bits = gate_setup.platform.bank.whole_picture_hashes_of(decision.matches[0].claim)[0]
     alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 bits differ
     entry = Claim(

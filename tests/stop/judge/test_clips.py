@@ -114,24 +114,24 @@ def encode_scaled_down(frames: list[Rgb], lines: int = 180, crf: int = 30) -> by
 
 
 @cache
-def video_print(registered_film: bytes) -> VideoPrint:
+def video_print(film: bytes) -> VideoPrint:
     """Return the fingerprint, with parts, that a device makes of a video."""
-    with read_clip(registered_film, REGISTERED_FRAME_SELECTION) as clip:
+    with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
 def register_clip(
     gate_setup: GateSetup,
-    registered_film: bytes | None = None,
+    film: bytes | None = None,
     *,
     sound: SoundPrint | None = None,
     state: ClaimState = ClaimState.WAITING,
     name: str = "hers",
 ) -> ClaimId:
     """Register a video (with parts), a sound, or both, and return the claim's id."""
-    kind = SOUND_KIND if registered_film is None else VIDEO_KIND
+    kind = SOUND_KIND if film is None else VIDEO_KIND
     claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, gate_setup.clock.now())
-    video = None if registered_film is None else video_print(registered_film)
+    video = None if film is None else video_print(film)
     gate_setup.platform.bank.register(Registration(claim, video=video, sound=sound))
     return claim.id
 
@@ -348,7 +348,7 @@ def test_new_sound_claim_finds_an_accepted_upload(
     claim_media: str,
     uploads_by_name: dict[str, bytes],
 ) -> None:
-    """The look-back finds a voice note and a video with the sound, and neither of the others."""
+    """The look-back finds a voice note and a video with the sound, and no other upload."""
     note = record_accepted_upload(gate_setup, uploads_by_name["voice note"], "post 1")
     soundtrack = record_accepted_upload(gate_setup, uploads_by_name["other video"], "post 2")
     record_accepted_upload(gate_setup, uploads_by_name["other voice"], "post 3")

@@ -1,4 +1,4 @@
-"""Decisions to let an upload through, hold it or refuse it, with real photographs and index."""
+"""Decisions about uploads (let through, hold, refuse) with real photographs and a real index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -172,7 +172,7 @@ def test_scans_beyond_the_limit_or_without_bytes_are_skipped_and_counted(her_pic
     store_upload_bytes_if_needed(
         second, jpeg(her_picture), gate_setup.platform
     )  # beyond the limit of one
-    decide_upload(jpeg(her_picture), gate_setup.platform)  # the gate is killed here
+    decide_upload(jpeg(her_picture), gate_setup.platform)  # no bytes, as after a kill
     assert skip_overdue_deferred_scans(gate_setup.platform) == 0
     gate_setup.clock.advance(seconds=61)
     assert skip_overdue_deferred_scans(gate_setup.platform) == 2
@@ -222,11 +222,11 @@ def test_one_row_without_bytes_is_written_before_every_answer(
     written = list[bytes | None]()
     record = ReviewQueue.record_upload
 
-    def record_and_note(self: ReviewQueue, review: Any, data: bytes | None) -> None:
+    def note_and_record(self: ReviewQueue, review: Any, data: bytes | None) -> None:
         written.append(data)
         record(self, review, data)
 
-    monkeypatch.setattr(ReviewQueue, "record_upload", record_and_note)
+    monkeypatch.setattr(ReviewQueue, "record_upload", note_and_record)
     for pixels in (her_picture, other_picture, np.zeros((300, 300, 3), np.uint8)):
         decide_upload(png(pixels), gate_setup.platform)
     assert written == [None] * 3

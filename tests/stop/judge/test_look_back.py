@@ -93,12 +93,12 @@ def test_upload_released_after_a_look_back_is_not_held_again(
 
 
 @pytest.mark.threat("released-first")
-@pytest.mark.parametrize("found", ["late", "as it came"])
+@pytest.mark.parametrize("found_by", ["late", "as it came"])
 def test_claim_after_a_release_is_reviewed_again(
-    gate_setup: GateSetup, her_picture: Any, found: str
+    gate_setup: GateSetup, her_picture: Any, found_by: str
 ) -> None:
     """A publisher must not keep a picture online by claiming it first and having it released."""
-    if found == "late":
+    if found_by == "late":
         case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17").case
         protect_and_look_back(gate_setup, her_picture)
     else:
@@ -288,7 +288,7 @@ def test_confirmed_cut_out_is_found_among_accepted_uploads(
     earlier = judge_upload(jpeg(piece), gate_setup.platform, "post 1")
     assert earlier.outcome is Outcome.LET_THROUGH
     judge_upload(jpeg(other_picture), gate_setup.platform, "post 2")
-    gate_setup.protect(her_picture)  # with windows
+    gate_setup.protect(her_picture)  # registers windows, too
     assert look_back_for_due_claims(gate_setup.platform) == 1
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     later = judge_upload(jpeg(piece, 60), gate_setup.platform, "post 3")

@@ -173,7 +173,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(
 @pytest.mark.slow
 @pytest.mark.threat("released-first")
 def test_registered_page_is_still_scanned(gate_setup: GateSetup, her_picture: Any) -> None:
-    """A publisher must not prevent the scan of a page by registering the page and withdrawing."""
+    """Registering a page and withdrawing the claim must not prevent a scan of the page."""
     gate_setup.protect(her_picture, parts=False)
     page = place_on_page(her_picture)
     page_protection = gate_setup.protect(page, parts=False)

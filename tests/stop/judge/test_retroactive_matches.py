@@ -22,11 +22,11 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.platform_for_tests import GateSetup
 
-AT = datetime(2026, 11, 25, tzinfo=UTC)
+FIXED_TIME = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def waiting_claim(name: str) -> Claim:
-    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, AT)
+    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, FIXED_TIME)
 
 
 def hash_at_distance(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
@@ -140,5 +140,5 @@ def _record_accepted_uploads(gate_setup: GateSetup, hashes: list[bytes]) -> None
     for at, bits in enumerate(hashes):
         decision = Decision(Outcome.LET_THROUGH, f"{at:03}")
         gate_setup.platform.reviews.record_upload(
-            Review(decision, AT, ReviewState.CLOSED, bits), None
+            Review(decision, FIXED_TIME, ReviewState.CLOSED, bits), None
         )

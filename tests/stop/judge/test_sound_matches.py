@@ -1,4 +1,4 @@
-"""Matches of registered sounds: part matches with the position in the upload."""
+"""Matches of registered sounds are part matches that name the position in the upload."""
 
 from datetime import UTC, datetime
 

@@ -28,12 +28,12 @@ from tests.stop.platform_for_tests import GateSetup
 
 pytestmark = pytest.mark.slow
 
-AT = datetime(2026, 11, 25, tzinfo=UTC)
+FIXED_TIME = datetime(2026, 11, 25, tzinfo=UTC)
 SoundWords = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 
 
 def sound_claim(name: str) -> Claim:
-    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, AT)
+    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, FIXED_TIME)
 
 
 def sound_print(words: SoundWords) -> SoundPrint:
@@ -112,7 +112,7 @@ def test_stored_sounds_are_read_in_batches(
     assert list(read_stored_sound_prints(gate_setup.platform.reviews)) == []
     for at in range(8):
         review = Review(
-            Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
+            Decision(Outcome.LET_THROUGH, f"{at}"), FIXED_TIME, ReviewState.CLOSED,
             sound=sound_print(np.full(10 + at, at, dtype=np.uint32)),
         )  # fmt: skip
         gate_setup.platform.reviews.record_upload(review, None)

@@ -36,8 +36,8 @@ Rgb = Any
 
 
 def video_claim(name: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Claim:
-    at = datetime(2026, 1, 2, tzinfo=UTC)
-    return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
+    made_at = datetime(2026, 1, 2, tzinfo=UTC)
+    return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, made_at)
 
 
 def near_hashes(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
@@ -235,19 +235,21 @@ def test_entry_without_a_claim_is_ignored() -> None:
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 11), st.integers(0, 30)), max_size=40),
 )
 def test_whole_match_needs_half_of_the_upload_in_one_view(
-    count: int, raw: list[tuple[int, int, int]]
+    count: int, frames_and_times: list[tuple[int, int, int]]
 ) -> None:
-    pairs = [(view, frame, 500 * at) for view, frame, at in raw if frame < count]
+    pairs = [(view, frame, 500 * at) for view, frame, at in frames_and_times if frame < count]
     for match in matches_of_frames(count, pairs):
         seen = [{frame for view, frame, _ in pairs if view == one} for one in (0, 1)]
         assert match.part or max(map(len, seen)) >= max(3, count / 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
-def test_whole_match_depends_on_the_longest_chain_in_order(raw: list[tuple[int, int]]) -> None:
+def test_whole_match_depends_on_the_longest_chain_in_order(
+    frames_and_times: list[tuple[int, int]],
+) -> None:
     """The expected length comes from a search through all chains."""
     by_frame: dict[int, set[int]] = {}
-    for frame, at in raw:
+    for frame, at in frames_and_times:
         by_frame.setdefault(frame, set()).add(at)
 
     def longest_chain(frames: list[int], floor: int) -> int:
@@ -258,20 +260,20 @@ def test_whole_match_depends_on_the_longest_chain_in_order(raw: list[tuple[int, 
         return max([longest_chain(rest, floor), *(1 + longest_chain(rest, at) for at in taken)])
 
     length = longest_chain(sorted(by_frame), 0)
-    (match,) = matches_of_frames(12, [(0, frame, at) for frame, at in raw])
+    (match,) = matches_of_frames(12, [(0, frame, at) for frame, at in frames_and_times])
     assert match.part or length >= 6
-    if length >= 6 and len({at for _, at in raw}) >= 3:
+    if length >= 6 and len({at for _, at in frames_and_times}) >= 3:
         assert not match.part
 
 
 def matches_of_trimmed_frames(
-    views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8
+    views: Sequence[tuple[str, int]], times_ms: Sequence[int], bits: int = 8
 ) -> list[Match]:
     """Match views, given as (edit, half second), with frames of a claim at these times in ms."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     upload_views = VideoViews(tuple(range(0, 4000, 500)), (), seen)
     near = [NearHash(n, n, bits) for n in range(len(seen))]
-    places = {n: [(video_claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
+    places = {n: [(video_claim("hers"), at_ms)] for n, at_ms in enumerate(times_ms)}
     return [match for match, _ in trimmed_hits(upload_views, near, places, RADIUS_BY_BANK)]
 
 

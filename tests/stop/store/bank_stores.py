@@ -66,4 +66,4 @@ def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
 
 
 def no_effect(_review: Review, _bank: BankStore) -> None:
-    """Change nothing in the bank: the effect of a decision in these tests."""
+    """Change nothing in the bank when a case is decided."""

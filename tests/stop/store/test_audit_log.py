@@ -114,7 +114,7 @@ def test_failed_changes_are_not_logged(gate: Stores) -> None:
     assert gate.bank.audit_log_head() == before
 
 
-SQL_OF_TAMPERINGS: dict[str, str] = {
+TAMPERING_SQL: dict[str, str] = {
     "a row is changed": "UPDATE audit SET what = 'claim suspended' WHERE number = 4",
     "details are changed": "UPDATE audit SET details = '{}' WHERE number = 2",
     "a time is changed": "UPDATE audit SET at = at + 1 WHERE number = 3",
@@ -133,7 +133,7 @@ SQL_OF_TAMPERINGS: dict[str, str] = {
 
 
 @pytest.mark.threat("log-changed")
-@pytest.mark.parametrize("how", SQL_OF_TAMPERINGS)
+@pytest.mark.parametrize("how", TAMPERING_SQL)
 def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
     with open_stores("sqlite", None, tmp_path) as gate:  # type: ignore[arg-type]
         make_every_change(gate)
@@ -141,7 +141,7 @@ def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
         assert isinstance(gate.bank, BankStore)
         assert isinstance(gate.bank.engine, sa.Engine)
         with gate.bank.engine.begin() as db:
-            db.exec_driver_sql(SQL_OF_TAMPERINGS[how])
+            db.exec_driver_sql(TAMPERING_SQL[how])
         with pytest.raises(AuditLogChanged):
             verify_audit_log(gate.bank)
 

@@ -160,7 +160,7 @@ def test_latest_release_of_a_file_counts(gate: Stores) -> None:
     assert gate.bank.release_of_file(HASH_3) is None
 
 
-def test_sound_index_follows_and_skips_withdrawn_sounds(gate: Stores) -> None:
+def test_sound_index_finds_new_sounds_and_drops_withdrawn_ones(gate: Stores) -> None:
     index = RegisteredSounds(gate.bank)
     wanted = [SoundVariant("as it is", sound_print(3).words), SoundVariant("faster", b"")]
     assert (index.find_matching_sounds(wanted), index.newest_sound_number()) == ([], 0)

@@ -246,7 +246,7 @@ def test_upload_hashes_are_added_unless_the_claim_is_withdrawn(bank: BankStore) 
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """For the hashes that its owner registered, the claim keeps its own state."""
+    """For hashes that the owner registered, the claim keeps its own state."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_1,)))
 

@@ -51,7 +51,7 @@ from tests.stop.store.bank_stores import (
 )
 
 LEASE_DURATION = timedelta(minutes=2)
-MATCH = Match(PEOPLE, ClaimId("a"), 4, "in a larger picture", part=True)
+SCAN_MATCH = Match(PEOPLE, ClaimId("a"), 4, "in a larger picture", part=True)
 
 
 @pytest.fixture(params=DATABASE_KINDS)
@@ -81,7 +81,7 @@ def record_for_scan(
 
 
 def scan_matches(case: str, entry: int = 1, bits: bytes = HASH_2) -> RetroactiveMatches:
-    return RetroactiveMatches(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
+    return RetroactiveMatches(case, (SCAN_MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
 
 
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
@@ -241,7 +241,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(gate: Stores) -> None:
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
     assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
-    assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), HASH_2, True)
+    assert (review.decision.matches, review.bits, review.has_bytes) == ((SCAN_MATCH,), HASH_2, True)
     assert (review.upload_sha256, queue.upload_bytes("b")) == (b"\x07" * 32, b"b" * 100)
     assert queue.count_due_work() == DueCounts()
     assert gate.bank.log(0, 9)[-1].what == "case found slowly"
@@ -258,7 +258,7 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(gate: Stores) -> None:
         record_for_scan(queue, case)
     queue.lease_deferred_scan(LEASE_DURATION)
     assert queue.hold_retroactively(scan_matches("b"), 9)
-    gate.bank.apply_event(MATCH.claim, ClaimEvent.WITHDRAW)
+    gate.bank.apply_event(SCAN_MATCH.claim, ClaimEvent.WITHDRAW)
     assert (queue.review("b").state, queue.count_waiting_items()) == (ReviewState.CLOSED, 0)
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
@@ -270,16 +270,16 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(gate: Stores) -> None:
 def test_withdrawing_after_a_look_back_leaves_the_scan_due(gate: Stores) -> None:
     queue = gate.reviews
     record_for_scan(queue, "b")
-    assert queue.hold_retroactively(RetroactiveMatches("b", (MATCH,), 1), 9)
+    assert queue.hold_retroactively(RetroactiveMatches("b", (SCAN_MATCH,), 1), 9)
     assert not queue.hold_retroactively(scan_matches("b"), 9)
-    gate.bank.withdraw(MATCH.claim)
+    gate.bank.withdraw(SCAN_MATCH.claim)
     assert queue.lease_deferred_scan(LEASE_DURATION) == UploadForDeferredScan("b", b"b" * 100)
 
 
 def test_upload_decided_after_a_look_back_is_not_scanned(gate: Stores) -> None:
     queue = gate.reviews
     record_for_scan(queue, "b")
-    queue.hold_retroactively(RetroactiveMatches("b", (MATCH,), 1), 9)
+    queue.hold_retroactively(RetroactiveMatches("b", (SCAN_MATCH,), 1), 9)
     queue.decide_case("b", ReviewState.RELEASED, no_effect)
     assert queue.lease_deferred_scan(LEASE_DURATION) is None
     assert queue.count_due_work() == DueCounts()
@@ -298,12 +298,14 @@ def test_many_scan_matches_of_one_picture_are_one_item_with_some_bytes(queue: Re
 
 def test_published_uploads_are_listed_in_pages(gate: Stores) -> None:
     queue = gate.reviews
-    waits = Review(Decision(Outcome.HOLD, "h", (MATCH,)), START_TIME, ReviewState.WAITING, HASH_1)
+    waits = Review(
+        Decision(Outcome.HOLD, "h", (SCAN_MATCH,)), START_TIME, ReviewState.WAITING, HASH_1
+    )
     queue.record_upload(waits, b"never published")
     for case in "bcd":
         record_for_scan(queue, case)
         queue.hold_retroactively(
-            scan_matches(case) if case != "c" else RetroactiveMatches("c", (MATCH,), 1), 9
+            scan_matches(case) if case != "c" else RetroactiveMatches("c", (SCAN_MATCH,), 1), 9
         )
     record_for_scan(queue, "e")
     page = queue.published_to_review_or_remove("", 2)
@@ -315,7 +317,7 @@ def test_published_uploads_are_listed_in_pages(gate: Stores) -> None:
 
 def published_match(case: str, **changes: Any) -> Review:
     """Return the review of a matching upload that a hook published before the review."""
-    decision = Decision(Outcome.HOLD, case, (MATCH,))
+    decision = Decision(Outcome.HOLD, case, (SCAN_MATCH,))
     review = Review(
         decision, START_TIME, ReviewState.WAITING, HASH_1, 1, f"post {case}", FoundBy.PUBLISHED,
         upload_sha256=HASH_2, slow_look_due=True,
@@ -336,7 +338,7 @@ def test_published_match_is_scanned_and_stays_in_the_review_queue(
     assert taken == UploadForDeferredScan("b", b"bytes of b")
     queue.finish_deferred_scan("b")
     assert (queue.upload_bytes("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
-    gate.bank.withdraw(MATCH.claim)  # both are let through, and the scan of c is still due
+    gate.bank.withdraw(SCAN_MATCH.claim)  # both are let through, and the scan of c is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
     assert queue.lease_deferred_scan(LEASE_DURATION) == UploadForDeferredScan("c", b"bytes of c")
@@ -344,7 +346,7 @@ def test_published_match_is_scanned_and_stays_in_the_review_queue(
     assert queue.count_due_work() == DueCounts()
 
 
-def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
+def test_flood_of_published_matches_keeps_bytes_of_few_uploads(queue: ReviewQueue) -> None:
     for case in "bcdefgh":
         queue.record_upload(published_match(case), None)
         queue.store_review_bytes(case, b"bytes", 3)
@@ -576,7 +578,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
 
 
 def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -> None:
-    """The gate queries due work every few seconds, and should not take the write lock for that."""
+    """Every few seconds the gate queries due work, which must not need the write lock."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
     with concurrent_write(engine):

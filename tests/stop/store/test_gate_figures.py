@@ -27,7 +27,7 @@ DUE_COUNTS = DueCounts(3, 2, 1)
 
 
 @dataclass
-class CountedGate:
+class DatabaseGate:
     engine: sa.Engine
     clock: SettableClock
     bank: BankStore
@@ -49,21 +49,21 @@ class CountedGate:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CountedGate]:
+def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DatabaseGate]:
     engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock(START_TIME)
     bank = BankStore(engine, clock)
     for name in ("people", "trial"):
         bank.set_bank(Bank(BankName(name), shadow=name == "trial"))
-    yield CountedGate(engine, clock, bank, ReviewQueue(engine, clock))
+    yield DatabaseGate(engine, clock, bank, ReviewQueue(engine, clock))
     engine.dispose()
 
 
-def test_figures_of_an_empty_gate(gate: CountedGate) -> None:
+def test_figures_of_an_empty_gate(gate: DatabaseGate) -> None:
     assert gate.count_figures() == GateFigures(START_TIME, {}, 0, 0, due=DUE_COUNTS)
     assert gate.count_figures().oldest_wait == timedelta()
 
 
-def test_claims_are_counted_by_kind_and_state(gate: CountedGate) -> None:
+def test_claims_are_counted_by_kind_and_state(gate: DatabaseGate) -> None:
     for name, state in (("a", "waiting"), ("b", "confirmed"), ("c", "waiting")):
         gate.bank.register(Registration(claim(name, ClaimState(state)), (HASH_1,), (HASH_2,)))
     gate.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
@@ -72,7 +72,7 @@ def test_claims_are_counted_by_kind_and_state(gate: CountedGate) -> None:
     assert figures.hashes == 2
 
 
-def test_oldest_wait_begins_in_the_review_queue(gate: CountedGate) -> None:
+def test_oldest_wait_begins_in_the_review_queue(gate: DatabaseGate) -> None:
     """An upload waits from its arrival, and an appeal from the time of the appeal."""
     gate.record_upload("refused", Outcome.REFUSE)
     gate.clock.advance(days=9)
@@ -89,7 +89,7 @@ def test_oldest_wait_begins_in_the_review_queue(gate: CountedGate) -> None:
     assert gate.count_figures().oldest_wait == timedelta(hours=22, minutes=1)
 
 
-def test_wait_of_a_retroactive_match_begins_when_found(gate: CountedGate) -> None:
+def test_wait_of_a_retroactive_match_begins_when_found(gate: DatabaseGate) -> None:
     gate.record_upload("old", Outcome.LET_THROUGH)
     gate.clock.advance(days=9)
     with gate.engine.begin() as db:  # as a look back does
@@ -103,7 +103,7 @@ def test_wait_of_a_retroactive_match_begins_when_found(gate: CountedGate) -> Non
     assert gate.count_figures().review_s == 3 * 3600
 
 
-def test_review_median_is_over_decisions(gate: CountedGate) -> None:
+def test_review_median_is_over_decisions(gate: DatabaseGate) -> None:
     for hours, case in ((1, "one"), (2, "two"), (30, "three")):
         gate.record_upload(case, Outcome.HOLD)
         gate.clock.advance(hours=hours)
@@ -111,7 +111,7 @@ def test_review_median_is_over_decisions(gate: CountedGate) -> None:
     assert gate.count_figures().review_s == 2 * 3600
 
 
-def test_appealed_case_does_not_count_as_zero_wait(gate: CountedGate) -> None:
+def test_appealed_case_does_not_count_as_zero_wait(gate: DatabaseGate) -> None:
     gate.record_upload("held", Outcome.HOLD)
     gate.clock.advance(hours=4)
     gate.decide_case("held", ReviewState.CONFIRMED)
@@ -123,7 +123,7 @@ def test_appealed_case_does_not_count_as_zero_wait(gate: CountedGate) -> None:
     assert gate.count_figures().review_s == 6 * 3600
 
 
-def test_shadow_tally_counts_nearest_match_per_bank(gate: CountedGate) -> None:
+def test_shadow_tally_counts_nearest_match_per_bank(gate: DatabaseGate) -> None:
     shadow_match, farther = (Match(TRIAL_BANK, ClaimId("a"), bits, "as it is") for bits in (5, 20))
     live_match = Match(BankName("people"), ClaimId("b"), 0, "mirror")
     gate.record_upload("too old", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
@@ -149,21 +149,21 @@ def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.Fixt
     engine = open_new_engine("sqlite", request, tmp_path)
     plans: list[str] = []
 
-    def explain(
+    def record_query_plan(
         db: sa.Connection, _cursor: object, statement: str, given: object, *_: object
     ) -> None:
         if "upload.waits_since" in statement and "min(" in statement:
             rows = db.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", given)
             plans.extend(row[3] for row in rows.fetchall())
 
-    sa.event.listen(engine, "before_cursor_execute", explain)
+    sa.event.listen(engine, "before_cursor_execute", record_query_plan)
     count_figures(engine, START_TIME, DUE_COUNTS)
     engine.dispose()
     assert plans
     assert all("COVERING INDEX waiting_since" in one for one in plans), plans
 
 
-def test_undecryptable_uploads_are_counted(gate: CountedGate) -> None:
+def test_undecryptable_uploads_are_counted(gate: DatabaseGate) -> None:
     """Uploads that are stored unencrypted, or without bytes, need no key."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):

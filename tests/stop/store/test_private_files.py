@@ -1,4 +1,4 @@
-"""Only the owner can read the gate's database, which contains pictures, with a usual umask."""
+"""Even with a common umask, only the owner can read the gate's database with its pictures."""
 
 import os
 import stat

@@ -226,7 +226,7 @@ def test_stored_review_is_returned_unchanged(queue: ReviewQueue) -> None:
 
 
 def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
-    """tests/stop/judge/test_thousand_uploads.py uses a thousand uploads."""
+    """Another test with a thousand uploads is in tests/stop/judge/test_thousand_uploads.py."""
     count = 60
     for number in range(count):
         quarantine(queue, waiting_review_of_hash(f"c{number}"), held_max=20)
@@ -481,12 +481,14 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
 
 
 @pytest.mark.threat("released-first")
-@pytest.mark.parametrize("found", ["late", "as it came"])
-def test_waiting_upload_gets_matches_of_new_claims(stores_with_claims: Stores, found: str) -> None:
+@pytest.mark.parametrize("found_by", ["late", "as it came"])
+def test_waiting_upload_gets_matches_of_new_claims(
+    stores_with_claims: Stores, found_by: str
+) -> None:
     """When one claim is withdrawn, the upload still waits for the other claim."""
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
-    if found == "late":
+    if found_by == "late":
         queue.record_upload(accepted_review("p", b"\x01" * 32), None)
         assert queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     else:
@@ -503,7 +505,7 @@ def test_waiting_upload_gets_matches_of_new_claims(stores_with_claims: Stores, f
     rows = len(bank.log(0, 99))
     assert not queue.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
     assert len(bank.log(0, 99)) == rows
-    if found == "late":
+    if found_by == "late":
         bank.withdraw(a.claim)
         assert queue.review("p").decision.matches == (b,)
         assert (queue.review("p").state, queue.count_waiting_items()) == (ReviewState.WAITING, 1)

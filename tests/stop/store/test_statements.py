@@ -147,7 +147,7 @@ def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path:
     engine.dispose()
 
 
-def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
+def test_hash_numbers_may_exceed_32_bits(engine: sa.Engine) -> None:
     bank, claim = BankStore(engine), ClaimId("0a" * 16)
     bank.set_bank(Bank(BankName("people")))
     registered = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))

@@ -87,7 +87,7 @@ def test_waiting_writer_succeeds_after_the_other(database_path: Path) -> None:
     other.dispose()
 
 
-def test_other_errors_are_raised_at_once(database_path: Path) -> None:
+def test_errors_other_than_locks_are_raised_at_once(database_path: Path) -> None:
     """A transaction cannot begin within another one, so waiting would be useless."""
     engine = open_engine(database_path)
     began = time.monotonic()
