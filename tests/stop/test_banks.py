@@ -93,7 +93,7 @@ def test_list_without_a_hash_changes_nothing(gate_setup: GateSetup) -> None:
     assert import_hashes("# empty\n", LIST_BANK, gate_setup.platform).accepted == 0
 
 
-def test_lists_cannot_go_into_people_or_released(gate_setup: GateSetup) -> None:
+def test_list_needs_a_valid_bank_name_and_no_built_in_bank(gate_setup: GateSetup) -> None:
     """PEOPLE_BANK is for people's own claims, RELEASED_BANK for released uploads."""
     for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):

@@ -109,7 +109,7 @@ def test_sound_has_a_similar_fingerprint_in_any_container() -> None:
         again = make_fingerprint(coded(VOICE_SAMPLES, 48_000, "aac", container, 96_000))
         assert isinstance(again, SoundPrint)
         alike = np.frombuffer(note.words, ">u4")[:20] ^ np.frombuffer(again.words, ">u4")[:20]
-        assert np.bitwise_count(alike).mean() < 4.0  # of 32 bits
+        assert np.bitwise_count(alike).mean() < 4.0  # mean number of differing bits, of 32
     with pytest.raises(SoundTooQuiet, match="distinctive sound"):
         make_fingerprint(sound_only_clip())
 

@@ -31,12 +31,12 @@ from entrenous.stop.registration import (
 from tests.new_bank import fail_statements
 from tests.stop.platform_for_tests import GateSetup
 
-KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 6)]
+PARTNER_KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 6)]
 
 
 @pytest.fixture
 def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
-    for number, key in enumerate(KEYS):
+    for number, key in enumerate(PARTNER_KEYS):
         add_partner(
             f"platform {number}", key.public_key().public_bytes_raw().hex(), gate_setup.platform
         )
@@ -54,8 +54,10 @@ def submit_opinion(
     gate_setup: GateSetup, claim: ClaimId, stance: Stance, number: int
 ) -> ClaimState:
     gate_setup.clock.advance(minutes=1)
-    statement = make_opinion(gate_setup, claim, stance, KEYS[number])
-    signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
+    statement = make_opinion(gate_setup, claim, stance, PARTNER_KEYS[number])
+    signature = PARTNER_KEYS[number].sign(
+        OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement)
+    )
     return accept_opinion(statement, signature, gate_setup.platform).state
 
 
@@ -113,17 +115,22 @@ def test_opinions_do_not_change_a_withdrawn_claim(
 
 
 def test_opinion_with_a_wrong_signature_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
-    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, KEYS[0])
-    signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
+    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, PARTNER_KEYS[0])
+    signature = PARTNER_KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     for forged in (
         replace(statement, stance=Stance.NOT_INTIMATE),
         replace(statement, claim=ClaimId("0" * 32)),
         replace(statement, at=statement.at + timedelta(seconds=1)),
-        replace(statement, key=KEYS[1].public_key().public_bytes_raw()),
+        replace(statement, key=PARTNER_KEYS[1].public_key().public_bytes_raw()),
     ):
         with pytest.raises(BadSignature):
             accept_opinion(forged, signature, gate_setup.platform)
-    for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(signed_bytes_of_opinion(statement))):
+    for bad in (
+        b"",
+        bytes(64),
+        signature[:63],
+        PARTNER_KEYS[0].sign(signed_bytes_of_opinion(statement)),
+    ):
         with pytest.raises(BadSignature):
             accept_opinion(statement, bad, gate_setup.platform)
     assert gate_setup.platform.bank.opinions(claim) == ()
@@ -137,9 +144,9 @@ def test_opinions_by_strangers_from_the_future_or_about_unknown_claims_are_refus
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with pytest.raises(NoSuchPartner):
         accept_opinion(statement, signed, gate_setup.platform)
-    ahead = make_opinion(gate_setup, claim, Stance.DISPUTED, KEYS[0])
+    ahead = make_opinion(gate_setup, claim, Stance.DISPUTED, PARTNER_KEYS[0])
     ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
-    signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
+    signed = PARTNER_KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
     with pytest.raises(BadOpinion, match="in the future"):
         accept_opinion(ahead, signed, gate_setup.platform)
     with pytest.raises(NoSuchClaim):
@@ -147,22 +154,22 @@ def test_opinions_by_strangers_from_the_future_or_about_unknown_claims_are_refus
 
 
 def test_opinion_of_a_removed_partner_is_refused(gate_setup: GateSetup, claim: ClaimId) -> None:
-    remove_partner(KEYS[0].public_key().public_bytes_raw().hex(), gate_setup.platform)
+    remove_partner(PARTNER_KEYS[0].public_key().public_bytes_raw().hex(), gate_setup.platform)
     with pytest.raises(NoSuchPartner):
         submit_opinion(gate_setup, claim, Stance.DISPUTED, 0)
 
 
 def test_failed_suspension_succeeds_when_the_opinion_is_repeated(her_picture: Any) -> None:
     gate_setup = GateSetup()
-    for number, key in enumerate(KEYS):
+    for number, key in enumerate(PARTNER_KEYS):
         add_partner(
             f"platform {number}", key.public_key().public_bytes_raw().hex(), gate_setup.platform
         )
     claim = gate_setup.protect(her_picture, parts=False).claim
     for number in (0, 1):
         submit_opinion(gate_setup, claim, Stance.DISPUTED, number)
-    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, KEYS[2])
-    signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
+    statement = make_opinion(gate_setup, claim, Stance.DISPUTED, PARTNER_KEYS[2])
+    signature = PARTNER_KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with fail_statements(gate_setup.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
         accept_opinion(statement, signature, gate_setup.platform)
     assert len(gate_setup.bank.opinions(claim)) == 2

@@ -62,7 +62,7 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
 
 
 @pytest.mark.parametrize(
-    "other",
+    "make_other_media",
     [
         ClipPrint,
         lambda video: ClipPrint(VideoPrint(video.frames[1:]), SOUND),
@@ -73,13 +73,13 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
     ],
 )
 def test_repeated_clip_request_makes_one_claim_and_a_different_request_makes_another(
-    gate_setup: GateSetup, other: Callable[[VideoPrint], MediaFingerprint]
+    gate_setup: GateSetup, make_other_media: Callable[[VideoPrint], MediaFingerprint]
 ) -> None:
     gate_setup.gate = gate = GateWithLostAnswers(gate_setup.platform)
     with pytest.raises(RegistrationUnanswered):
         register_fingerprints(CLIPS_AND_SOUND[0], gate, gate_setup.device)
     gate.lost = False
-    different = register_fingerprints(other(VIDEO), gate, gate_setup.device)
+    different = register_fingerprints(make_other_media(VIDEO), gate, gate_setup.device)
     again = register_fingerprints(CLIPS_AND_SOUND[0], gate, gate_setup.device)
     assert again.claim != different.claim
     assert gate_setup.platform.bank.count_claims_and_hashes().claims == 2

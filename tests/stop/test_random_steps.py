@@ -214,7 +214,7 @@ def test_release_after_an_appeal_needs_all_claims_shown(
 
 
 @pytest.mark.threat("released-first")
-def test_release_needs_a_claim_without_a_look_back_to_be_shown(
+def test_release_is_refused_until_a_claim_without_a_look_back_is_shown(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture)
@@ -229,7 +229,9 @@ def test_release_needs_a_claim_without_a_look_back_to_be_shown(
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("confirmers", [1, 2])
-def test_decision_needs_later_claims_to_be_shown(her_picture: Any, confirmers: int) -> None:
+def test_decision_is_refused_until_later_claims_are_shown(
+    her_picture: Any, confirmers: int
+) -> None:
     gate_setup = GateSetup(limits=GateLimits(confirmers=confirmers))
     first = gate_setup.protect(her_picture).claim
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
@@ -352,7 +354,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield copies with a blurred or black square, each after its distance from the original."""
+    """Yield pairs of a distance in bits and a copy with a blurred or black square."""
     original = fingerprint(picture(pixels))
     for y, x, share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -382,7 +384,7 @@ def test_confirming_a_distant_version_does_not_refuse_a_nearer_version(
     gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_upload(png(far), gate_setup.platform).case, gate_setup.platform)
     held = judge_upload(png(near), gate_setup.platform)
-    assert held.outcome is Outcome.HOLD  # it is nearer to the registered picture
+    assert held.outcome is Outcome.HOLD  # the upload is nearer to the registered picture
     release_case(held.case, gate_setup.platform)
     assert judge_upload(png(near), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(png(far), gate_setup.platform).outcome is Outcome.REFUSE

@@ -28,7 +28,7 @@ from entrenous.stop.registration_format import (
     write_registration_request,
 )
 
-hashes = st.binary(min_size=32, max_size=32)
+hash_strategy = st.binary(min_size=32, max_size=32)
 
 
 def embedding_bytes(start: bytes) -> bytes:
@@ -36,28 +36,40 @@ def embedding_bytes(start: bytes) -> bytes:
     return bytes(byte if byte != 128 else 0 for byte in start).ljust(511, b"\x07") + b"\x7f"
 
 
-pictures = st.builds(
+picture_strategy = st.builds(
     PicturePrint,
-    whole=st.builds(Fingerprint, kind=st.just("pdq"), bits=hashes, quality=st.integers(0, 100)),
-    parts=st.lists(hashes, max_size=5).map(tuple),
+    whole=st.builds(
+        Fingerprint, kind=st.just("pdq"), bits=hash_strategy, quality=st.integers(0, 100)
+    ),
+    parts=st.lists(hash_strategy, max_size=5).map(tuple),
     embedding=st.none()
     | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(embedding_bytes)),
 )
-sounds = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
-frame_times = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
-videos = frame_times.flatmap(
+sound_strategy = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
+frame_time_strategy = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
+video_strategy = frame_time_strategy.flatmap(
     lambda times: st.tuples(
         *(
-            st.builds(FramePrint, st.just(at), hashes, st.integers(0, 100), st.none() | hashes)
+            st.builds(
+                FramePrint,
+                st.just(at),
+                hash_strategy,
+                st.integers(0, 100),
+                st.none() | hash_strategy,
+            )
             for at in times
         )
     )
 ).map(VideoPrint)
-prints = pictures | sounds | st.builds(ClipPrint, videos, st.none() | sounds)
-requests = st.builds(
+print_strategy = (
+    picture_strategy
+    | sound_strategy
+    | st.builds(ClipPrint, video_strategy, st.none() | sound_strategy)
+)
+request_strategy = st.builds(
     ClaimRequest,
-    print=prints,
-    holder_sha256=hashes,
+    print=print_strategy,
+    holder_sha256=hash_strategy,
     reason=st.text(max_size=64),
     jurisdiction=st.text(max_size=8),
 )
@@ -73,7 +85,7 @@ PICTURE_REQUEST, VIDEO_REQUEST, SOUND_REQUEST = (
 )
 
 
-@given(requests)
+@given(request_strategy)
 def test_request_is_unchanged_by_a_round_trip(request: ClaimRequest) -> None:
     assert read_registration_request(write_registration_request(request)) == request
 

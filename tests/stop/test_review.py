@@ -1,4 +1,4 @@
-"""Reviews: confirming refuses similar uploads, releasing lets them through."""
+"""Reviews: a confirmation refuses similar uploads, and a release lets them through."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -130,12 +130,12 @@ def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(
     assert gate_setup.platform.bank.count_claims_and_hashes().hashes == 0
 
 
-@pytest.mark.parametrize("kept", [0.35, 0.9])
+@pytest.mark.parametrize("kept_share", [0.35, 0.9])
 def test_unreadable_file_passes_after_its_release(
-    gate_setup: GateSetup, her_picture: Any, kept: float
+    gate_setup: GateSetup, her_picture: Any, kept_share: float
 ) -> None:
     whole = jpeg(her_picture)
-    cut = whole[: int(len(whole) * kept)]
+    cut = whole[: int(len(whole) * kept_share)]
     case = judge_upload(cut, gate_setup.platform).case
     release_case(case, gate_setup.platform)
     assert judge_upload(cut, gate_setup.platform).outcome is Outcome.LET_THROUGH
@@ -168,10 +168,10 @@ def test_released_unreadable_file_is_compared_once_it_is_readable(
 def platform_with_failing_decoder(gate_setup: GateSetup) -> Platform:
     """Return the platform with a picture decoder that always fails."""
 
-    def fail(*_: object, **__: object) -> Any:
+    def fail_to_decode(*_: object, **__: object) -> Any:
         raise PictureDecodingFailed
 
-    return replace(gate_setup.platform, read_picture=fail, read_luma=fail)
+    return replace(gate_setup.platform, read_picture=fail_to_decode, read_luma=fail_to_decode)
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def test_view_hides_detail_within_cells_of_a_32_by_32_grid() -> None:
     coarse = np.random.default_rng(3).integers(60, 196, (32, 32)).astype(np.uint8)
     flat = coarse.repeat(16, 0).repeat(16, 1)
     fine = flat.copy()
-    upper = np.arange(512) % 16 < 8  # the upper half of each row of squares
+    upper = np.arange(512) % 16 < 8  # the upper half of each row of cells
     fine[upper] += 40
     fine[~upper] -= 40
     assert blurred_preview(fine) == blurred_preview(flat)

@@ -158,7 +158,7 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
 def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAccess) -> None:
     """A gate for one upload at a time refuses a second one while it receives the first."""
 
-    async def scenario() -> tuple[int, Any]:
+    async def run_scenario() -> tuple[int, Any]:
         app = new_hma_app(platform, GateAccess(access.operator, uploads_at_once=1))
         arriving, never = anyio.Event(), anyio.Event()
         answer: list[Any] = []
@@ -188,7 +188,7 @@ def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAc
             group.cancel_scope.cancel()
         return answer[0]["status"], json.loads(answer[1]["body"])
 
-    status, said = anyio.run(scenario)
+    status, said = anyio.run(run_scenario)
     assert (status, set(said)) == (429, {"message"})
 
 

@@ -26,10 +26,13 @@ from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_pic
 
 pytestmark = pytest.mark.slow
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
-UPLOADER = {"Authorization": "Bearer uploader-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
+UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-ANA, BEN = {**OPERATOR, "Entrenous-Account": "ana"}, {**OPERATOR, "Entrenous-Account": "ben"}
+ANA, BEN = (
+    {**OPERATOR_HEADERS, "Entrenous-Account": "ana"},
+    {**OPERATOR_HEADERS, "Entrenous-Account": "ben"},
+)
 
 
 @pytest.fixture
@@ -65,18 +68,20 @@ def comparable_parts(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str
 
 
 @pytest.mark.threat("probing-registered")
-@pytest.mark.parametrize("who", [ANA, UPLOADER])
+@pytest.mark.parametrize("headers", [ANA, UPLOADER_HEADERS])
 def test_over_limit_match_and_miss_get_the_same_answer(
     web: httpx.Client,
     clock: SettableClock,
     quarantined_upload: bytes,
     other_picture: Any,
-    who: dict[str, str],
+    headers: dict[str, str],
 ) -> None:
     hit, miss = quarantined_upload, jpeg(other_picture)
     clock.advance(minutes=20)
-    assert [send_upload(web, data, who).status_code for data in (hit, hit, miss, hit)] == [200] * 4
-    over_limit = [send_upload(web, data, who) for data in (hit, miss, b"no picture")]
+    assert [send_upload(web, data, headers).status_code for data in (hit, hit, miss, hit)] == [
+        200
+    ] * 4
+    over_limit = [send_upload(web, data, headers) for data in (hit, miss, b"no picture")]
     assert (
         comparable_parts(over_limit[0])
         == comparable_parts(over_limit[1])
@@ -89,7 +94,7 @@ def test_over_limit_match_and_miss_get_the_same_answer(
     assert "here: https://platform.example/appeal" in problem["detail"]
     assert send_upload(web, miss, BEN).status_code == 200
     clock.advance(hours=1)
-    assert send_upload(web, hit, who).status_code == 200
+    assert send_upload(web, hit, headers).status_code == 200
 
 
 @pytest.mark.threat("probing-registered")
@@ -108,27 +113,33 @@ def test_quarantined_uploads_count_like_accepted_ones(
     web: httpx.Client, quarantined_upload: bytes
 ) -> None:
     """If only accepted uploads counted, the limit would reveal whether an upload matches."""
-    answers = [send_upload(web, quarantined_upload, UPLOADER).status_code for _ in range(5)]
+    answers = [send_upload(web, quarantined_upload, UPLOADER_HEADERS).status_code for _ in range(5)]
     assert answers == [200] * 4 + [429]
 
 
-def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, refused_upload: bytes) -> None:
+def test_uploads_without_an_account_have_a_higher_limit(
+    web: httpx.Client, refused_upload: bytes
+) -> None:
     """Uploads without an account count as one account."""
-    assert {send_upload(web, refused_upload, OPERATOR).status_code for _ in range(6)} == {200}
+    assert {send_upload(web, refused_upload, OPERATOR_HEADERS).status_code for _ in range(6)} == {
+        200
+    }
 
 
 @pytest.mark.threat("probing-registered")
-def test_unknown_accounts_are_limited_too(
+def test_refusals_without_an_account_are_limited(
     web: httpx.Client, refused_upload: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only refusals count for uploads without an account, because many people share it."""
     monkeypatch.setattr(access_module, "_ANONYMOUS_LIMIT_FACTOR", 2)
-    assert {send_upload(web, jpeg(other_picture), OPERATOR).status_code for _ in range(6)} == {200}
-    answers = [send_upload(web, refused_upload, OPERATOR) for _ in range(5)]
+    assert {
+        send_upload(web, jpeg(other_picture), OPERATOR_HEADERS).status_code for _ in range(6)
+    } == {200}
+    answers = [send_upload(web, refused_upload, OPERATOR_HEADERS) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
-    assert comparable_parts(send_upload(web, jpeg(other_picture), OPERATOR)) == comparable_parts(
-        answers[-1]
-    )
+    assert comparable_parts(
+        send_upload(web, jpeg(other_picture), OPERATOR_HEADERS)
+    ) == comparable_parts(answers[-1])
     assert send_upload(web, refused_upload, ANA).json()["decision"] == "refuse"
 
 
@@ -138,41 +149,43 @@ def test_shadow_mode_counts_no_uploads(web: httpx.Client, refused_upload: bytes)
     shadow = {**ANA, "Entrenous-Publishes": "all"}
     answers = [send_upload(web, refused_upload, shadow).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in answers} == {("refuse", True)}
-    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
+    listed = web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"]
     assert {one["case"] for one in listed} == {one["case"] for one in answers}
     assert send_upload(web, refused_upload, ANA).json()["decision"] == "refuse"
-    assert send_upload(web, refused_upload, {**UPLOADER, "Entrenous-Publishes": "all"}).json()[
-        "appeal"
-    ]
-    assert len(web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]) == 6
+    assert send_upload(
+        web, refused_upload, {**UPLOADER_HEADERS, "Entrenous-Publishes": "all"}
+    ).json()["appeal"]
+    assert len(web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"]) == 6
 
 
 @pytest.mark.parametrize("value", ["", "nothing", "everything", "All", "held,all"])
-def test_invalid_publishes_header_is_refused_from_the_operator(
+def test_invalid_publishes_header_of_the_operator_is_refused(
     web: httpx.Client, other_picture: Any, value: str
 ) -> None:
-    answer = send_upload(web, jpeg(other_picture), {**OPERATOR, "Entrenous-Publishes": value})
+    answer = send_upload(
+        web, jpeg(other_picture), {**OPERATOR_HEADERS, "Entrenous-Publishes": value}
+    )
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
     assert (
         send_upload(
-            web, jpeg(other_picture), {**UPLOADER, "Entrenous-Publishes": value}
+            web, jpeg(other_picture), {**UPLOADER_HEADERS, "Entrenous-Publishes": value}
         ).status_code
         == 200
     )
 
 
 def test_account_header_of_an_uploader_is_ignored(web: httpx.Client, other_picture: Any) -> None:
-    odd = [{**UPLOADER, "Entrenous-Account": name} for name in "abcde"]
+    odd = [{**UPLOADER_HEADERS, "Entrenous-Account": name} for name in "abcde"]
     answers = [send_upload(web, jpeg(other_picture), headers).status_code for headers in odd]
     assert answers == [200] * 4 + [429]
-    assert send_upload(web, b"x", {**UPLOADER, "Entrenous-Account": " "}).status_code == 429
+    assert send_upload(web, b"x", {**UPLOADER_HEADERS, "Entrenous-Account": " "}).status_code == 429
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
 def test_malformed_account_name_is_refused(
     web: httpx.Client, other_picture: Any, name: str
 ) -> None:
-    headers = {**OPERATOR, "Entrenous-Account": name.encode("latin-1")}
+    headers = {**OPERATOR_HEADERS, "Entrenous-Account": name.encode("latin-1")}
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(other_picture))}, headers=headers)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad account")
 
@@ -232,7 +245,7 @@ def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
         counter.count_refusal(names, NOON)
 
 
-def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:
+def test_ipv6_network_counts_as_one_account(access: GateAccess) -> None:
     counter = AccountCounter(access, Secret(bytes(32)))
     for number in range(4):
         counter.count_or_refuse(

@@ -11,19 +11,19 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
-UPLOADER = {"Authorization": "Bearer uploader-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
+UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 
 
-def protect(pixels: Any, gate: RegistrationClient) -> ClaimId:
+def register_picture(pixels: Any, gate: RegistrationClient) -> ClaimId:
     protection = protect_picture(
         picture(pixels), adult=True, parts=False, gate=gate, device=new_device()
     )
     return protection.claim
 
 
-def upload(
-    web: httpx.Client, data: bytes, role: dict[str, str] = OPERATOR, reference: str = ""
+def send_upload(
+    web: httpx.Client, data: bytes, role: dict[str, str] = OPERATOR_HEADERS, reference: str = ""
 ) -> Any:
     named = {"reference": reference} if reference else {}
     answer = web.post("/v1/uploads", files={"file": ("x", data)}, data=named, headers=role)
@@ -32,24 +32,26 @@ def upload(
 
 
 def get_next_review(web: httpx.Client) -> Any:
-    return web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    return web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
 
 
 def test_review_shows_the_reference_of_the_upload(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
-    case = upload(web, jpeg(her_picture), reference="post 17 é")["case"]
+    register_picture(her_picture, device_gate)
+    case = send_upload(web, jpeg(her_picture), reference="post 17 é")["case"]
     assert get_next_review(web)["reference"] == "post 17 é"
-    done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR).json()
+    done = web.post(
+        f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR_HEADERS
+    ).json()
     assert (done["reference"], done["state"], done["also"]) == ("post 17 é", "confirmed", [])
 
 
 def test_reference_header_is_used_without_a_form(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
-    headers = {**OPERATOR, "Content-Type": "image/jpeg", "Entrenous-Reference": "post 17"}
+    register_picture(her_picture, device_gate)
+    headers = {**OPERATOR_HEADERS, "Content-Type": "image/jpeg", "Entrenous-Reference": "post 17"}
     assert web.post("/v1/uploads", content=jpeg(her_picture), headers=headers).status_code == 200
     assert get_next_review(web)["reference"] == "post 17"
 
@@ -59,7 +61,7 @@ def test_malformed_reference_is_refused(
     web: httpx.Client, her_picture: Any, reference: str
 ) -> None:
     files, data = {"file": ("x", jpeg(her_picture))}, {"reference": reference}
-    answer = web.post("/v1/uploads", files=files, data=data, headers=OPERATOR)
+    answer = web.post("/v1/uploads", files=files, data=data, headers=OPERATOR_HEADERS)
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:entrenous:malformed:bad-reference"
 
@@ -67,16 +69,16 @@ def test_malformed_reference_is_refused(
 def test_reference_from_an_uploader_is_ignored(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
-    upload(web, jpeg(her_picture), UPLOADER, reference="the operator's post 1")
+    register_picture(her_picture, device_gate)
+    send_upload(web, jpeg(her_picture), UPLOADER_HEADERS, reference="the operator's post 1")
     assert get_next_review(web)["reference"] == ""
 
 
 def test_appeal_with_the_secret_succeeds(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    platform.bank.apply_event(protect(her_picture, device_gate), ClaimEvent.CONFIRM)
-    refused = upload(web, jpeg(her_picture), UPLOADER)
+    platform.bank.apply_event(register_picture(her_picture, device_gate), ClaimEvent.CONFIRM)
+    refused = send_upload(web, jpeg(her_picture), UPLOADER_HEADERS)
     where = f"/v1/uploads/{refused['case']}/appeal"
     secret = {"Authorization": f"Bearer {refused['secret']}"}
     other = web.post(where, headers={"Authorization": f"Bearer {'A' * 22}"})
@@ -96,7 +98,7 @@ def test_appeal_with_the_secret_succeeds(
         "appeal",
         "refuse",
     )
-    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(her_picture)
+    assert web.get(shown["upload"], headers=OPERATOR_HEADERS).content == jpeg(her_picture)
     assert web.post(where, headers=secret).status_code == 409
 
 
@@ -104,10 +106,10 @@ def test_appeal_with_the_secret_succeeds(
 def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
+    register_picture(her_picture, device_gate)
     answers = []
     for pixels in (her_picture, other_picture):
-        seen = upload(web, jpeg(pixels), UPLOADER)
+        seen = send_upload(web, jpeg(pixels), UPLOADER_HEADERS)
         secret = {"Authorization": f"Bearer {seen['secret']}"}
         where = f"/v1/uploads/{seen['case']}/appeal"
         for _ in range(2):
@@ -121,25 +123,27 @@ def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
 def test_flood_is_one_review_item_over_http(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
-    decisions = [upload(web, jpeg(her_picture, quality)) for quality in range(40, 46)]
+    register_picture(her_picture, device_gate)
+    decisions = [send_upload(web, jpeg(her_picture, quality)) for quality in range(40, 46)]
     assert {one["decision"] for one in decisions} == {"hold"}
-    waiting = web.get("/v1/reviews", headers=OPERATOR).json()
+    waiting = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()
     assert (waiting["waiting"], waiting["next"]["gathered"]) == (1, 5)
     case = waiting["next"]["case"]
-    done = web.post(f"/v1/reviews/{case}", json={"decision": "release"}, headers=OPERATOR).json()
+    done = web.post(
+        f"/v1/reviews/{case}", json={"decision": "release"}, headers=OPERATOR_HEADERS
+    ).json()
     assert {case, *done["also"]} == {one["case"] for one in decisions}
 
 
 def test_registration_over_http_triggers_a_look_back(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    upload(web, jpeg(other_picture), reference="post 1")
-    case = upload(web, jpeg(her_picture), reference="post 2")["case"]
+    send_upload(web, jpeg(other_picture), reference="post 1")
+    case = send_upload(web, jpeg(her_picture), reference="post 2")["case"]
     assert get_next_review(web) is None
-    protect(her_picture, device_gate)
+    register_picture(her_picture, device_gate)
     shown = get_next_review(web)
     assert (shown["case"], shown["found"], shown["reference"]) == (case, "look back", "post 2")
     # The upload's bytes are still stored for the deferred scan.
     assert shown["upload"] == f"/v1/reviews/{case}/upload"
-    assert web.get("/v1/status", headers=OPERATOR).json()["reviews"] == 1
+    assert web.get("/v1/status", headers=OPERATOR_HEADERS).json()["reviews"] == 1

@@ -30,8 +30,8 @@ from tests.clips import encode_clip, hand_held_frames
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
-UPLOADER = {"Authorization": "Bearer uploader-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
+UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 
 
 @cache
@@ -73,20 +73,22 @@ def platform_with_registered_clip(platform_for_all_media: Platform) -> Platform:
 @pytest.mark.slow
 @pytest.mark.usefixtures("platform_with_registered_clip")
 def test_bytes_of_a_quarantined_clip_are_kept_for_review(clip_web: httpx.Client) -> None:
-    sent = {**OPERATOR, "Content-Type": "video/mp4"}
+    sent = {**OPERATOR_HEADERS, "Content-Type": "video/mp4"}
     decision = clip_web.post("/v1/uploads", content=clip_bytes(), headers=sent).json()
     assert decision["decision"] == "hold"
     assert decision["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
-    (waiting_case,) = [clip_web.get("/v1/reviews", headers=OPERATOR).json()["next"]]
-    held = clip_web.get(waiting_case["upload"], headers=OPERATOR)
+    (waiting_case,) = [clip_web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]]
+    held = clip_web.get(waiting_case["upload"], headers=OPERATOR_HEADERS)
     assert (held.content, held.headers["content-type"]) == (
         clip_bytes(),
         "application/octet-stream",
     )
     case = f"/v1/reviews/{waiting_case['case']}"
-    decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR)
+    decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR_HEADERS)
     assert decided.status_code == 200
-    again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", clip_bytes())}, headers=UPLOADER)
+    again = clip_web.post(
+        "/v1/uploads", files={"file": ("x.jpg", clip_bytes())}, headers=UPLOADER_HEADERS
+    )
     assert again.json()["decision"] == "refuse"
 
 
@@ -97,7 +99,7 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
 ) -> None:
     other = encode_clip(hand_held_frames("coffee", seconds=3.0))
     answers = [
-        clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
+        clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER_HEADERS).json()
         for one in (clip_bytes(), other)
     ]
     assert platform_with_registered_clip.reviews.count_waiting_items() == 1
@@ -136,10 +138,10 @@ def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: G
             httpx.AsyncClient(transport=transport, base_url=URL) as web,
             anyio.create_task_group() as group,
         ):
-            group.start_soon(send_upload, web, "clip", clip_bytes(), OPERATOR)
+            group.start_soon(send_upload, web, "clip", clip_bytes(), OPERATOR_HEADERS)
             await judging.wait()
             try:
-                await send_upload(web, "picture", jpeg(skimage.data.coffee()), UPLOADER)
+                await send_upload(web, "picture", jpeg(skimage.data.coffee()), UPLOADER_HEADERS)
             finally:
                 may_finish.set()
 
@@ -149,7 +151,7 @@ def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: G
 
 def test_sound_is_accepted_and_unsupported_files_are_refused(clip_web: httpx.Client) -> None:
     note = coded(voice(6.0), 16_000, "aac", "ipod", 48_000)
-    sent = {**OPERATOR, "Content-Type": "audio/mp4"}
+    sent = {**OPERATOR_HEADERS, "Content-Type": "audio/mp4"}
     assert clip_web.post("/v1/uploads", content=note, headers=sent).json()["decision"] == (
         "let through"
     )

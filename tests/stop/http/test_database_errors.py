@@ -11,10 +11,10 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from tests.stop.http.test_upload_requests import protect, upload
+from tests.stop.http.test_upload_requests import register_picture, send_upload
 from tests.stop.platform_for_tests import jpeg
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 MISSING_TABLE_ERROR = "no such table"
 
 
@@ -42,12 +42,12 @@ def test_database_error_details_are_hidden_from_uploaders(web: httpx.Client) -> 
         assert answer.json()["type"] == "urn:entrenous:unreachable:bank-unreachable"
         assert "busy or stopped" in answer.json()["detail"]
         assert MISSING_TABLE_ERROR not in answer.text
-    assert MISSING_TABLE_ERROR in web.get("/v1/status", headers=OPERATOR).json()["detail"]
+    assert MISSING_TABLE_ERROR in web.get("/v1/status", headers=OPERATOR_HEADERS).json()["detail"]
     wrong = web.get("/v1/status", headers={"Authorization": "Bearer uploader-token"})
     assert MISSING_TABLE_ERROR not in wrong.text
 
 
-def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
+def test_sql_error_message_hides_the_parameters(platform: Platform) -> None:
     with (
         database_engine(platform).connect() as db,
         pytest.raises(sa.exc.OperationalError) as seen,
@@ -76,8 +76,8 @@ def test_failure_after_the_answer_logs_only_its_class(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims", fail_with_full_disk
     )
     with caplog.at_level(logging.DEBUG):
-        protect(her_picture, device_gate)
-        assert upload(web, jpeg(her_picture), OPERATOR)["decision"] == "hold"
+        register_picture(her_picture, device_gate)
+        assert send_upload(web, jpeg(her_picture), OPERATOR_HEADERS)["decision"] == "hold"
     records = [one for one in caplog.records if one.name == "entrenous.gate"]
     assert [one.getMessage() for one in records] == ["after an answer: BankUnreachable"] * 2
     assert all(one.exc_info is None for one in records)

@@ -27,44 +27,50 @@ from tests.stop.platform_for_tests import jpeg, judge_upload, new_device, pictur
 # An event loop needs a pair of sockets to wake itself.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
-UPLOADER = {"Authorization": "Bearer uploader-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
+UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 
 
-def protect(gate: RegistrationClient, pixels: Any) -> Any:
+def register_picture(gate: RegistrationClient, pixels: Any) -> Any:
     return protect_picture(
         picture(pixels), adult=True, parts=False, gate=gate, device=new_device()
     ).claim
 
 
-def upload(web: httpx.Client, data: bytes, who: dict[str, str]) -> Any:
+def send_upload(web: httpx.Client, data: bytes, headers: dict[str, str]) -> Any:
     form = {"files": {"file": ("x", data)}, "data": {"reference": "post 17"}}
-    return web.post("/v1/uploads", headers=who, **form).json()  # type: ignore[arg-type]
+    return web.post("/v1/uploads", headers=headers, **form).json()  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
 def test_published_list_has_references(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    protect(device_gate, her_picture)
-    answer = upload(web, jpeg(place_on_page(her_picture)), OPERATOR)
+    register_picture(device_gate, her_picture)
+    answer = send_upload(web, jpeg(place_on_page(her_picture)), OPERATOR_HEADERS)
     assert answer["decision"] == "let through"
-    assert web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"] == []
-    counts = web.get("/v1/status", headers=OPERATOR).json()
+    assert web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"] == []
+    counts = web.get("/v1/status", headers=OPERATOR_HEADERS).json()
     assert counts["slow_looks"] == {"waiting": 1, "skipped": 0}
     assert run_next_deferred_scan(platform)
-    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()
+    listed = web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()
     (shown,) = listed["cases"]
     assert (shown["case"], shown["found"], shown["reference"], listed["more"]) == (
         answer["case"], "slow look", "post 17", False,
     )  # fmt: skip
-    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(place_on_page(her_picture))
-    after = web.get("/v1/reviews/published", params={"after": shown["case"]}, headers=OPERATOR)
+    assert web.get(shown["upload"], headers=OPERATOR_HEADERS).content == jpeg(
+        place_on_page(her_picture)
+    )
+    after = web.get(
+        "/v1/reviews/published", params={"after": shown["case"]}, headers=OPERATOR_HEADERS
+    )
     assert after.json()["cases"] == []
     address = f"/v1/reviews/{shown['case']}"
-    done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
+    done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR_HEADERS).json()
     assert (done["state"], done["upload"]) == ("confirmed", None)
-    assert upload(web, jpeg(place_on_page(her_picture)), OPERATOR)["decision"] == "hold"
+    assert (
+        send_upload(web, jpeg(place_on_page(her_picture)), OPERATOR_HEADERS)["decision"] == "hold"
+    )
 
 
 @pytest.mark.slow
@@ -77,20 +83,20 @@ def test_state_of_a_case_after_a_decision_or_a_withdrawal(
     state: str,
 ) -> None:
     """Released and closed cases leave the list. A confirmed case stays, to be removed."""
-    claim = protect(device_gate, her_picture)
-    case = upload(web, jpeg(place_on_page(her_picture)), OPERATOR)["case"]
+    claim = register_picture(device_gate, her_picture)
+    case = send_upload(web, jpeg(place_on_page(her_picture)), OPERATOR_HEADERS)["case"]
     assert run_next_deferred_scan(platform)
     address = f"/v1/reviews/{case}"
-    assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
+    assert web.get(address, headers=OPERATOR_HEADERS).json()["state"] == "waiting"
     word = {"confirmed": "confirm", "released": "release"}.get(state)
     if word is None:
         platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     else:
-        web.post(address, json={"decision": word}, headers=OPERATOR)
-    listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
+        web.post(address, json={"decision": word}, headers=OPERATOR_HEADERS)
+    listed = web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"]
     expected = [("confirmed", "post 17")] if state == "confirmed" else []
     assert [(one["state"], one["reference"]) for one in listed] == expected
-    review = web.get(address, headers=OPERATOR).json()
+    review = web.get(address, headers=OPERATOR_HEADERS).json()
     assert (review["state"], review["case"]) == (state, case)
     if state == "closed":
         assert review["decision"] == "let through"
@@ -100,36 +106,39 @@ def test_state_of_a_case_after_a_decision_or_a_withdrawal(
 def test_published_list_is_paged(
     web: httpx.Client, platform: Platform, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    claim = platform.bank.claim(protect(device_gate, her_picture))
+    claim = platform.bank.claim(register_picture(device_gate, her_picture))
     match = Match(claim.bank, claim.id, 3, "as it is")
     for number in range(PUBLISHED_PER_PAGE_MAX + 2):
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
         at = platform.clock.now()
         platform.reviews.record_upload(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
         platform.reviews.hold_retroactively(RetroactiveMatches(decision.case, (match,), 1), 5)
-    first = web.get("/v1/reviews/published", headers=OPERATOR).json()
+    first = web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()
     assert (len(first["cases"]), first["more"]) == (PUBLISHED_PER_PAGE_MAX, True)
     last = {"after": first["cases"][-1]["case"]}
-    second = web.get("/v1/reviews/published", params=last, headers=OPERATOR).json()
+    second = web.get("/v1/reviews/published", params=last, headers=OPERATOR_HEADERS).json()
     assert (len(second["cases"]), second["more"]) == (2, False)
 
 
-@pytest.mark.parametrize("who", [{}, UPLOADER])
-def test_only_the_operator_reads_the_published_list(web: httpx.Client, who: dict[str, str]) -> None:
-    assert web.get("/v1/reviews/published", headers=who).status_code == 401
+@pytest.mark.parametrize("headers", [{}, UPLOADER_HEADERS])
+def test_only_the_operator_reads_the_published_list(
+    web: httpx.Client, headers: dict[str, str]
+) -> None:
+    assert web.get("/v1/reviews/published", headers=headers).status_code == 401
 
 
 def test_invalid_case_name_is_not_found(web: httpx.Client) -> None:
-    odd = web.get("/v1/reviews/published", params={"after": "\x00"}, headers=OPERATOR)
+    odd = web.get("/v1/reviews/published", params={"after": "\x00"}, headers=OPERATOR_HEADERS)
     assert odd.status_code == 404
 
 
 def test_uploader_gets_the_same_answer_for_a_page_with_a_registered_picture(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(device_gate, her_picture)
+    register_picture(device_gate, her_picture)
     answers = [
-        upload(web, jpeg(one), UPLOADER) for one in (place_on_page(her_picture), other_picture)
+        send_upload(web, jpeg(one), UPLOADER_HEADERS)
+        for one in (place_on_page(her_picture), other_picture)
     ]
     for one in answers:
         del one["case"], one["secret"]
@@ -140,25 +149,25 @@ def test_upload_link_exists_only_while_bytes_are_stored(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     """If a gate is killed after its answer, a quarantined case has no stored bytes."""
-    protect(device_gate, her_picture)
+    register_picture(device_gate, her_picture)
     case = decide_upload(jpeg(her_picture), platform).case
-    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    shown = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
     assert (shown["case"], shown["upload"]) == (case, None)
     platform.reviews.store_review_bytes(case, jpeg(her_picture), 3)
-    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
-    assert web.get(shown["upload"], headers=OPERATOR).status_code == 200
+    shown = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
+    assert web.get(shown["upload"], headers=OPERATOR_HEADERS).status_code == 200
 
 
 def test_appeal_without_a_file_has_no_upload_link(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(device_gate, her_picture)
-    case = upload(web, jpeg(her_picture), OPERATOR)["case"]
-    web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
-    again = upload(web, jpeg(her_picture), UPLOADER)
+    register_picture(device_gate, her_picture)
+    case = send_upload(web, jpeg(her_picture), OPERATOR_HEADERS)["case"]
+    web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR_HEADERS)
+    again = send_upload(web, jpeg(her_picture), UPLOADER_HEADERS)
     secret = {"Authorization": f"Bearer {again['secret']}"}
     assert web.post(f"/v1/uploads/{again['case']}/appeal", headers=secret).status_code == 200
-    shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
+    shown = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
     assert (shown["case"], shown["found"], shown["upload"]) == (again["case"], "appeal", None)
 
 
@@ -174,7 +183,7 @@ def test_gate_does_the_look_back_that_a_killed_gate_left(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims",
         lambda _platform: None,
     )
-    protect(device_gate, her_picture)
+    register_picture(device_gate, her_picture)
     app = gate_app(platform, GateAccess(Secret(b"o")))
 
     async def run_until_found() -> None:
@@ -205,7 +214,7 @@ def test_skipped_scans_are_logged_once(
 def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The decision of a gate that was killed before it stored the bytes for the scan.
+    # The gate was killed before it stored the bytes for the scan.
     decide_upload(jpeg(her_picture), platform)
     clock.advance(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))

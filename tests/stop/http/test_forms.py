@@ -1,4 +1,4 @@
-"""Parsing multipart forms from strangers: limits on size and parts, and the thread."""
+"""Parsing multipart forms from strangers, with limits on size, parts and files."""
 
 import asyncio
 import time

@@ -43,7 +43,7 @@ TRUSTED_PROXIES = (
         ("", [FORGED], ""),
     ],
 )
-def test_forwarded_client_address(peer: str, forwarded: list[str], expected: str) -> None:
+def test_client_address_behind_proxies(peer: str, forwarded: list[str], expected: str) -> None:
     assert forwarded_client(peer, forwarded, TRUSTED_PROXIES) == expected
 
 
@@ -84,7 +84,7 @@ def test_entries_left_of_the_client_change_nothing(untrusted: list[str], client:
         (None, [(b"x-forwarded-for", CLIENT.encode())], None),
     ],
 )
-def test_middleware_sets_the_client(
+def test_middleware_sets_the_client_address(
     client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], expected: object
 ) -> None:
     found: list[object] = []

@@ -38,7 +38,7 @@ BODY_PATHS = (
     *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
     *("/v1/reviews/3f9a-70c2-b11e", "/hma/m/lookup"),
 )
-HEADERS = {
+UPLOAD_HEADERS = {
     "host": "x",
     "authorization": "Bearer operator-token",
     "content-type": "application/octet-stream",
@@ -76,7 +76,7 @@ async def disconnect_early(app: Any, path: str, headers: dict[str, str]) -> list
 def get_metrics(app: Any) -> str:
     async def get_text() -> str:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as web:
-            return (await web.get("http://x/v1/metrics", headers=HEADERS)).text
+            return (await web.get("http://x/v1/metrics", headers=UPLOAD_HEADERS)).text
 
     return anyio.run(get_text)
 
@@ -87,7 +87,7 @@ def test_disconnected_upload_is_not_a_gate_fault(
 ) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
-    headers = HEADERS | FORM_HEADERS if path.startswith("/hma") else HEADERS
+    headers = UPLOAD_HEADERS | FORM_HEADERS if path.startswith("/hma") else UPLOAD_HEADERS
     assert anyio.run(partial(disconnect_early, app, path, headers)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
     metrics = get_metrics(app)
@@ -105,7 +105,7 @@ def test_disconnected_partner_is_not_a_gate_fault(
     app = Starlette(
         routes=[Route("/", read_request_body, methods=["POST"])], exception_handlers=errors()
     )
-    assert anyio.run(partial(disconnect_early, app, "/", HEADERS)) == [400]
+    assert anyio.run(partial(disconnect_early, app, "/", UPLOAD_HEADERS)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
 
 

@@ -20,7 +20,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
 from tests.stop.platform_for_tests import jpeg
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 JPEG_TYPE = {"Content-Type": "image/jpeg"}
 
 
@@ -64,28 +64,28 @@ async def keep_senders_idle(
 def test_idle_appeals_without_a_secret_take_no_slot(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         app = gate_app(platform, access)
         first = await prepare_appeal(app, other_picture)
         async with keep_senders_idle(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
             upload = await web.post(
-                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | JPEG_TYPE
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR_HEADERS | JPEG_TYPE
             )
             appeal = await web.post(first["where"], headers=first["headers"])
             return [upload.status_code, appeal.status_code]
 
-    assert anyio.run(scenario) == [200, 200]
+    assert anyio.run(run_scenario) == [200, 200]
 
 
 def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         app = gate_app(platform, access)
         first, second = [await prepare_appeal(app, other_picture) for _ in range(2)]
         async with keep_senders_idle(app, 20, first["where"], first["secret"]) as web:
             upload = await web.post(
-                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | JPEG_TYPE
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR_HEADERS | JPEG_TYPE
             )
             with_file = [
                 await web.post(
@@ -96,13 +96,13 @@ def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
             without = await web.post(first["where"], headers=first["headers"])
             return [one.status_code for one in (upload, *with_file, without)]
 
-    assert anyio.run(scenario) == [200, 429, 200, 200]
+    assert anyio.run(run_scenario) == [200, 429, 200, 200]
 
 
 def test_appeals_with_files_have_few_slots_of_their_own(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=2))
         first, second = [await prepare_appeal(app, other_picture) for _ in range(2)]
         async with keep_senders_idle(app, 1, first["where"], first["secret"]) as web:
@@ -111,13 +111,13 @@ def test_appeals_with_files_have_few_slots_of_their_own(
                 for kind in (JPEG_TYPE, {})
             ]
 
-    assert anyio.run(scenario) == [429, 200]
+    assert anyio.run(run_scenario) == [429, 200]
 
 
 def test_idle_uploaders_do_not_stop_the_operator(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         app = gate_app(platform, access)
         async with keep_senders_idle(app, 20, "/v1/uploads", "uploader-token") as web:
             return [
@@ -125,12 +125,12 @@ def test_idle_uploaders_do_not_stop_the_operator(
                     await web.post("/v1/uploads", content=jpeg(other_picture), headers=who)
                 ).status_code
                 for who in (
-                    OPERATOR | JPEG_TYPE,
+                    OPERATOR_HEADERS | JPEG_TYPE,
                     {"Authorization": "Bearer uploader-token"} | JPEG_TYPE,
                 )
             ]
 
-    assert anyio.run(scenario) == [200, 429]
+    assert anyio.run(run_scenario) == [200, 429]
 
 
 def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: GateAccess) -> None:
@@ -157,7 +157,7 @@ def test_second_upload_waits_while_the_first_is_judged(
 ) -> None:
     codes: list[int] = []
 
-    async def scenario() -> None:
+    async def run_scenario() -> None:
         app = gate_app(platform, GateAccess(access.operator, Secret(b"up"), uploads_at_once=1))
         transport = httpx.ASGITransport(app)
 
@@ -173,7 +173,7 @@ def test_second_upload_waits_while_the_first_is_judged(
             group.start_soon(send_upload, web, "operator-token")
             group.start_soon(send_upload, web, "up")
 
-    anyio.run(scenario)
+    anyio.run(run_scenario)
     assert codes == [200, 200]
 
 
@@ -195,7 +195,7 @@ def test_one_upload_more_than_processors_is_judged_at_once(
             inside -= 1
         return platform.read_picture(untrusted_data)
 
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         codes: list[int] = []
         transport = httpx.ASGITransport(
             gate_app(replace(platform, read_picture=count_concurrent_reads), access)
@@ -203,7 +203,7 @@ def test_one_upload_more_than_processors_is_judged_at_once(
 
         async def send_upload(web: httpx.AsyncClient) -> None:
             answer = await web.post(
-                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | JPEG_TYPE
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR_HEADERS | JPEG_TYPE
             )
             codes.append(answer.status_code)
 
@@ -215,7 +215,7 @@ def test_one_upload_more_than_processors_is_judged_at_once(
                 group.start_soon(send_upload, web)
         return codes
 
-    assert anyio.run(scenario) == [200] * 6
+    assert anyio.run(run_scenario) == [200] * 6
     assert most == 2
 
 
@@ -230,7 +230,7 @@ def test_upload_that_waits_too_long_for_its_turn_is_refused_as_busy(
         go_on.wait(5)
         return platform.read_picture(untrusted_data)
 
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         codes: list[int] = []
         one_upload_at_once = GateAccess(access.operator, Secret(b"up"), uploads_at_once=1)
         transport = httpx.ASGITransport(
@@ -252,14 +252,16 @@ def test_upload_that_waits_too_long_for_its_turn_is_refused_as_busy(
             go_on.set()
         return codes
 
-    assert anyio.run(scenario) == [429, 200]
+    assert anyio.run(run_scenario) == [429, 200]
 
 
 async def prepare_appeal(app: Starlette, pixels: Any) -> dict[str, Any]:
     """Upload a picture; return the path, the secret and the headers of an appeal."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
-        answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | JPEG_TYPE)
+        answer = await web.post(
+            "/v1/uploads", content=jpeg(pixels), headers=OPERATOR_HEADERS | JPEG_TYPE
+        )
     decision = answer.json()
     where = f"/v1/uploads/{decision['case']}/appeal"
     headers = {"Authorization": f"Bearer {decision['secret']}"}
@@ -270,7 +272,7 @@ async def prepare_appeal(app: Starlette, pixels: Any) -> dict[str, Any]:
 def test_appeal_is_accepted_once_and_only_with_its_secret(
     platform: Platform, access: GateAccess, other_picture: Any, *, secret_is_valid: bool
 ) -> None:
-    async def scenario() -> list[int]:
+    async def run_scenario() -> list[int]:
         app = gate_app(platform, access)
         first = await prepare_appeal(app, other_picture)
         headers = first["headers"] if secret_is_valid else {"Authorization": f"Bearer {'A' * 22}"}
@@ -278,7 +280,7 @@ def test_appeal_is_accepted_once_and_only_with_its_secret(
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
             return [(await web.post(first["where"], headers=headers)).status_code for _ in range(2)]
 
-    assert anyio.run(scenario) == ([200, 409] if secret_is_valid else [404, 404])
+    assert anyio.run(run_scenario) == ([200, 409] if secret_is_valid else [404, 404])
 
 
 class _FakeJudgePool:
@@ -315,11 +317,11 @@ def test_two_concurrent_pictures_start_the_judges(
 ) -> None:
     judges, answers = _FakeJudgePool(), list[Any]()
 
-    async def scenario() -> None:
+    async def run_scenario() -> None:
         app = gate_app(platform, access, judges=judges)  # type: ignore[arg-type]
 
         async def send_upload(web: httpx.AsyncClient) -> None:
-            headers = OPERATOR | JPEG_TYPE | {"Entrenous-Reference": "post 17"}
+            headers = OPERATOR_HEADERS | JPEG_TYPE | {"Entrenous-Reference": "post 17"}
             answers.append(
                 (await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)).json()
             )
@@ -333,7 +335,7 @@ def test_two_concurrent_pictures_start_the_judges(
                 group.start_soon(send_upload, web)
                 group.start_soon(send_upload, web)
 
-    anyio.run(scenario)
+    anyio.run(run_scenario)
     assert judges.references == ["post 17"] * 3
     assert judges.start_requests > 0
     assert {(one["decision"], one["case"]) for one in answers} == {

@@ -32,9 +32,9 @@ from tests.deterministic import SettableClock
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 POST_REFERENCE = "photo-of-anna-771"
-Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+MetricValues = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def device_gate(web: httpx.Client) -> RegistrationClient:
 
 
 def get_metrics_text(web: httpx.Client) -> str:
-    answer = web.get("/v1/metrics", headers=OPERATOR)
+    answer = web.get("/v1/metrics", headers=OPERATOR_HEADERS)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return answer.text
 
 
-def read_metrics(web: httpx.Client) -> Metrics:
+def read_metrics(web: httpx.Client) -> MetricValues:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(get_metrics_text(web))
@@ -74,19 +74,19 @@ def read_metrics(web: httpx.Client) -> Metrics:
     }
 
 
-def metric_value(metrics: Metrics, name: str, **labels: str) -> float:
+def metric_value(metrics: MetricValues, name: str, **labels: str) -> float:
     return metrics[f"entrenous_gate_{name}", tuple(sorted(labels.items()))]
 
 
-def upload(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
+def send_upload(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
     sent = {"file": ("x.jpg", jpeg(pixels), "image/jpeg")}
-    answer = web.post("/v1/uploads", files=sent, data=more, headers=OPERATOR)
+    answer = web.post("/v1/uploads", files=sent, data=more, headers=OPERATOR_HEADERS)
     assert answer.status_code == 200
     decision: dict[str, Any] = answer.json()
     return decision
 
 
-def protect(gate: RegistrationClient, pixels: Any) -> Any:
+def register_picture(gate: RegistrationClient, pixels: Any) -> Any:
     return protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=new_device())
 
 
@@ -101,7 +101,7 @@ def test_metrics_token_opens_nothing_else(
     app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=count_rows)
     bearer = {"Authorization": "Bearer figures"}
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=bearer) as web:
-        held = upload(web, her_picture)["case"]
+        held = send_upload(web, her_picture)["case"]
         assert web.get("/v1/metrics").status_code == 200
         others = [
             ("GET", "/v1/status"),
@@ -123,15 +123,15 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     her_picture: Any,
     other_picture: Any,
 ) -> None:
-    protect(device_gate, her_picture)
-    upload(web, other_picture)
-    held = upload(web, her_picture)
+    register_picture(device_gate, her_picture)
+    send_upload(web, other_picture)
+    held = send_upload(web, her_picture)
     clock.advance(hours=2)
     decided = web.post(
-        f"/v1/reviews/{held['case']}", json={"decision": "confirm"}, headers=OPERATOR
+        f"/v1/reviews/{held['case']}", json={"decision": "confirm"}, headers=OPERATOR_HEADERS
     )
     assert decided.status_code == 200
-    upload(web, her_picture)
+    send_upload(web, her_picture)
     web.get("/v1/claims/nothing")
     metrics = read_metrics(web)
     for decision in Outcome:
@@ -166,8 +166,8 @@ def test_queue_metrics_are_refreshed_once_a_minute(
     clock: Any,
     her_picture: Any,
 ) -> None:
-    protect(device_gate, her_picture)
-    upload(web, her_picture)
+    register_picture(device_gate, her_picture)
+    send_upload(web, her_picture)
     clock.advance(hours=30)
     assert metric_value(read_metrics(web), "review_oldest_seconds") == 30 * 3600
     clock.advance(hours=1)
@@ -188,13 +188,13 @@ def test_shadow_metrics_are_by_bank_and_distance(
     trial = BankName("trial")
     platform.bank.set_bank(Bank(trial, shadow=True))
     platform.bank.set_bank(replace(platform.bank.bank(PEOPLE_BANK), shadow=True))
-    decision = upload(web, her_picture)
+    decision = send_upload(web, her_picture)
     assert decision["matches"] == []
     (accepted,) = platform.reviews.stored_picture_hashes(0, 10)
     near = int.from_bytes(accepted.bits, "big") ^ 0b10101
     import_hashes(near.to_bytes(32, "big").hex(), trial, platform, confirmed=True, looks_back=False)
-    protect(device_gate, her_picture)
-    assert upload(web, her_picture)["shadow"] == "refuse"
+    register_picture(device_gate, her_picture)
+    assert send_upload(web, her_picture)["shadow"] == "refuse"
     metrics = read_metrics(web)
     assert metric_value(metrics, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
     (people,) = [
@@ -207,10 +207,10 @@ def test_shadow_metrics_are_by_bank_and_distance(
 def test_metrics_reveal_no_person(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    claim = protect(device_gate, her_picture)
-    held = upload(web, her_picture, reference=POST_REFERENCE)
+    claim = register_picture(device_gate, her_picture)
+    held = send_upload(web, her_picture, reference=POST_REFERENCE)
     web.get(f"/v1/claims/{claim.claim}")
-    web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR)
+    web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR_HEADERS)
     text = get_metrics_text(web)
     bits = platform.bank.whole_picture_hashes_of(claim.claim)[0].hex()
     for name in (claim.claim, held["case"], held["secret"], POST_REFERENCE, bits, "127.0.0.1"):

@@ -21,8 +21,8 @@ from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import CLAIM_REQUEST
 from tests.stop.store.bank_stores import DATABASE_KINDS, START_TIME, Stores, open_stores
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
-HOLDER = {"Authorization": f"Bearer {'A' * 43}"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
+HOLDER_HEADERS = {"Authorization": f"Bearer {'A' * 43}"}
 INVALID_NAMES = ("\0", "a\0b", "a\nb", "\x1b[31m", "\u202e", "\x7f", "a" * 65)
 
 
@@ -33,46 +33,50 @@ def database_stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
-def gate(database_stores: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+def gate_client(
+    database_stores: Stores, platform: Platform, access: GateAccess
+) -> Iterator[httpx.Client]:
     """Yield an HTTP client of a gate on these stores."""
     served = replace(platform, bank=database_stores.bank, reviews=database_stores.reviews)
     with httpx.Client(transport=AsgiTransport(gate_app(served, access)), base_url=URL) as client:
         yield client
 
 
-def test_invalid_name_in_an_address_is_not_found(gate: httpx.Client) -> None:
-    for odd, (method, path, headers) in product(
+def test_invalid_name_in_an_address_is_not_found(gate_client: httpx.Client) -> None:
+    for invalid_text, (method, path, headers) in product(
         INVALID_NAMES,
         (
             ("GET", "/v1/claims/{}", {}),
-            ("DELETE", "/v1/claims/{}", HOLDER),
+            ("DELETE", "/v1/claims/{}", HOLDER_HEADERS),
             ("POST", "/v1/claims/{}/opinions", {}),
             ("POST", "/v1/uploads/{}/appeal", {"Authorization": f"Bearer {'A' * 22}"}),
-            ("GET", "/v1/reviews/{}", OPERATOR),
-            ("GET", "/v1/reviews/{}/upload", OPERATOR),
-            ("POST", "/v1/reviews/{}", OPERATOR),
+            ("GET", "/v1/reviews/{}", OPERATOR_HEADERS),
+            ("GET", "/v1/reviews/{}/upload", OPERATOR_HEADERS),
+            ("POST", "/v1/reviews/{}", OPERATOR_HEADERS),
         ),
     ):
-        address, decision = path.format(quote(odd)), {"decision": "release"}
-        answer = gate.request(method, address, json=decision, headers=headers)
+        address, decision = path.format(quote(invalid_text)), {"decision": "release"}
+        answer = gate_client.request(method, address, json=decision, headers=headers)
         assert answer.status_code == 404, (method, address, answer.text)
-        assert odd not in json.loads(answer.text)["detail"]
+        assert invalid_text not in json.loads(answer.text)["detail"]
 
 
-@pytest.mark.parametrize("odd", ["\0", "a\nb", "\x1b[1m", "\u2028"])
-@pytest.mark.parametrize("text", ["reason", "jurisdiction"])
-def test_unprintable_claim_text_is_refused(gate: httpx.Client, odd: str, text: str) -> None:
-    body = json.loads(write_registration_request(CLAIM_REQUEST)) | {text: odd}
-    answer = gate.post("/v1/claims", json=body)
+@pytest.mark.parametrize("invalid_text", ["\0", "a\nb", "\x1b[1m", "\u2028"])
+@pytest.mark.parametrize("field", ["reason", "jurisdiction"])
+def test_unprintable_claim_text_is_refused(
+    gate_client: httpx.Client, invalid_text: str, field: str
+) -> None:
+    body = json.loads(write_registration_request(CLAIM_REQUEST)) | {field: invalid_text}
+    answer = gate_client.post("/v1/claims", json=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
-    accepted = gate.post("/v1/claims", json=body | {text: "é"})
+    accepted = gate_client.post("/v1/claims", json=body | {field: "é"})
     assert accepted.status_code == 201
 
 
-@pytest.mark.parametrize("odd", ["\0", "post\x0017", "\x85"])
-def test_unprintable_reference_is_refused(gate: httpx.Client, odd: str) -> None:
-    form = {"files": {"file": ("x", b"any")}, "data": {"reference": odd}}
-    assert gate.post("/v1/uploads", headers=OPERATOR, **form).status_code == 400
+@pytest.mark.parametrize("invalid_text", ["\0", "post\x0017", "\x85"])
+def test_unprintable_reference_is_refused(gate_client: httpx.Client, invalid_text: str) -> None:
+    form = {"files": {"file": ("x", b"any")}, "data": {"reference": invalid_text}}
+    assert gate_client.post("/v1/uploads", headers=OPERATOR_HEADERS, **form).status_code == 400
 
 
 def test_store_checks_the_secret_of_an_appeal(database_stores: Stores) -> None:

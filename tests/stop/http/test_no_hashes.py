@@ -47,7 +47,9 @@ def registered_hash(platform: Platform, her_picture: Any) -> bytes:
 
 
 @pytest.fixture
-def quarantined(platform: Platform, registered_hash: bytes, her_picture: Any) -> QuarantinedUpload:
+def quarantined_upload(
+    platform: Platform, registered_hash: bytes, her_picture: Any
+) -> QuarantinedUpload:
     """Quarantine a matching upload; return the registered hash, the upload and its case."""
     upload = jpeg(her_picture)
     return registered_hash, upload, judge_upload(upload, platform).case
@@ -77,20 +79,22 @@ def requests_to_all_routes(
             yield from ((method, path) for method in sorted((route.methods or {"GET"}) - {"HEAD"}))
 
 
-def contains_hash(answer: httpx.Response, bits: bytes) -> bool:
+def contains_hash(answer: httpx.Response, hash_bytes: bytes) -> bool:
     """Return whether the answer contains the hash in a usual encoding."""
     text = answer.content + repr(answer.headers.raw).encode()
-    written = (bits, bits.hex().encode(), bits.hex().upper().encode(), to_base64url(bits).encode())
-    return any(one in text for one in written)
+    digits = hash_bytes.hex()
+    encodings = (hash_bytes, digits.encode(), digits.upper().encode())
+    encodings += (to_base64url(hash_bytes).encode(),)
+    return any(encoding in text for encoding in encodings)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("hash-inversion")
-@pytest.mark.parametrize("who", STRANGERS)
+@pytest.mark.parametrize("stranger", STRANGERS)
 def test_no_route_reveals_a_hash_to_a_stranger(
-    app: Starlette, clock: SettableClock, quarantined: QuarantinedUpload, who: str
+    app: Starlette, clock: SettableClock, quarantined_upload: QuarantinedUpload, stranger: str
 ) -> None:
-    bits, upload, case = quarantined
+    bits, upload, case = quarantined_upload
     bodies = ((upload, "image/jpeg"), (b'{"decision": "confirm"}', "application/json"))
     requests = list(requests_to_all_routes(app.routes, case))
     assert len(requests) > 40
@@ -98,7 +102,7 @@ def test_no_route_reveals_a_hash_to_a_stranger(
         for method, path in requests:
             for body, kind in bodies:
                 clock.advance(minutes=1)  # a rate limit must not replace the handler's answer
-                headers = STRANGERS[who] | {"Content-Type": kind}
+                headers = STRANGERS[stranger] | {"Content-Type": kind}
                 content = None if method == "GET" else body
                 answer = web.request(method, path, content=content, headers=headers)
                 assert not contains_hash(answer, bits), (method, path)

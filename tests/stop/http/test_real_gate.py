@@ -29,7 +29,7 @@ from tests.stop.platform_for_tests import (
 
 pytestmark = pytest.mark.real
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 GATE_PROGRAM = """
 import sys
 from pathlib import Path
@@ -46,7 +46,7 @@ with open_platform(Path(sys.argv[1])) as (platform, _):
 
 
 @contextmanager
-def start_gate_on(data: Path) -> Iterator[str]:
+def run_gate(data: Path) -> Iterator[str]:
     command = [sys.executable, "-c", GATE_PROGRAM, str(data)]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -65,7 +65,7 @@ def device_client() -> Iterator[httpx.Client]:
 
 def upload_and_get_decision(url: str, data: bytes) -> str:
     answer = httpx.post(
-        f"{url}/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR, timeout=60
+        f"{url}/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR_HEADERS, timeout=60
     )
     return str(answer.json()["decision"])
 
@@ -74,19 +74,19 @@ def test_claims_and_withdrawals_survive_sigkill(
     tmp_path: Path, device_client: httpx.Client, her_picture: Any, other_picture: Any
 ) -> None:
     data = tmp_path / "gate"
-    with start_gate_on(data) as url:
+    with run_gate(data) as url:
         gate = RegistrationClient(url, device_client)
         protection = protect_picture(
             picture(her_picture), adult=True, parts=True, gate=gate, device=new_device()
         )
     with pytest.raises(GateUnreachable):
         RegistrationClient(url, device_client).status(protection.claim)
-    with start_gate_on(data) as url:
+    with run_gate(data) as url:
         assert upload_and_get_decision(url, screenshot_crop(her_picture)) == "hold"
         assert upload_and_get_decision(url, jpeg(other_picture)) == "let through"
         gate = RegistrationClient(url, device_client)
         assert withdraw_protection(protection, gate, new_device()).state is ClaimState.WITHDRAWN
-    with start_gate_on(data) as url:
+    with run_gate(data) as url:
         assert upload_and_get_decision(url, screenshot_crop(her_picture)) == "let through"
 
 
@@ -99,7 +99,7 @@ def test_two_gates_share_a_postgresql_database(
     for folder in folders:
         folder.mkdir()
         (folder / "gate.toml").write_text(f'database = "{url}"\nclaims_per_hour = 50\n')
-    with start_gate_on(folders[0]) as one, start_gate_on(folders[1]) as two:
+    with run_gate(folders[0]) as one, run_gate(folders[1]) as two:
         gates = [RegistrationClient(where, device_client) for where in (one, two)]
         assert upload_and_get_decision(two, jpeg(her_picture)) == "let through"
         protection = protect_picture(
@@ -111,7 +111,7 @@ def test_two_gates_share_a_postgresql_database(
         kept = protect_picture(
             picture(her_picture), adult=True, parts=False, gate=gates[1], device=new_device()
         )
-    with start_gate_on(folders[0]) as one:
+    with run_gate(folders[0]) as one:
         assert RegistrationClient(one, device_client).status(kept.claim).state is ClaimState.WAITING
         assert upload_and_get_decision(one, jpeg(her_picture)) == "hold"
     assert not (folders[0] / "bank.db").exists()

@@ -36,18 +36,18 @@ from entrenous.stop.registration_format import write_registration_request
 from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 VIDEO = VideoPrint(tuple(FramePrint(125 * at, bytes([at] * 32), 90) for at in range(9)))
 SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
 CLAIM_REQUEST = ClaimRequest(PicturePrint(Fingerprint("pdq", b"\x55" * 32, 90)), bytes(32))
 
 
-def protect(pixels: Any, gate: RegistrationClient) -> Protection:
+def register_picture(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
 def upload_and_get_decision(web: httpx.Client, data: bytes) -> str:
-    answer = web.post("/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR)
+    answer = web.post("/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR_HEADERS)
     return str(answer.json()["decision"])
 
 
@@ -55,7 +55,7 @@ def upload_and_get_decision(web: httpx.Client, data: bytes) -> str:
 def test_register_query_and_withdraw(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protection = protect(her_picture, device_gate)
+    protection = register_picture(her_picture, device_gate)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
     assert upload_and_get_decision(web, jpeg(her_picture)) == "hold"
     assert withdraw_protection(protection, device_gate, new_device()).state is ClaimState.WITHDRAWN
@@ -66,7 +66,7 @@ def test_register_query_and_withdraw(
 
 @pytest.mark.slow
 def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, her_picture: Any) -> None:
-    protection = protect(her_picture, device_gate)
+    protection = register_picture(her_picture, device_gate)
     with pytest.raises(NotTheHolder):
         withdraw_protection(replace(protection, token=Secret(bytes(32))), device_gate, new_device())
     for request in (

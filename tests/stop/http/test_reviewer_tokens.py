@@ -21,7 +21,7 @@ from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 CONFIRM_BODY, RELEASE_BODY = {"decision": "confirm"}, {"decision": "release"}
 HeadersByReviewer = dict[str, dict[str, str]]
 
@@ -31,7 +31,9 @@ def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -
     protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
-    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
+    answer = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR_HEADERS
+    )
     return str(answer.json()["case"])
 
 
@@ -63,7 +65,7 @@ def test_log_names_the_deciding_reviewer(
     done = web.post(f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ana"])
     assert (done.status_code, done.json()["state"]) == (200, "confirmed")
     assert audit_events(platform, "case confirmed") == [(case, {"also": 0, "by": "ana"})]
-    assert web.get("/v1/reviews", headers=OPERATOR).json()["reviewer"] == "operator"
+    assert web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["reviewer"] == "operator"
 
 
 def test_reviewer_token_opens_only_reviews(
@@ -112,7 +114,7 @@ def test_upload_is_refused_only_after_two_people_confirm(
         "urn:entrenous:refused:second-person-needed",
     )
     held = web_with_two_confirmers.post(
-        "/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR_HEADERS
     )
     assert held.json()["decision"] == "hold"  # one confirmation is not enough for a refusal
     (match,) = platform.reviews.review(case).decision.matches
@@ -141,8 +143,10 @@ def test_operator_counts_as_one_of_two_confirmers(
     web_with_two_confirmers: httpx.Client, case: str, reviewer_headers: HeadersByReviewer
 ) -> None:
     for _ in range(2):
-        web_with_two_confirmers.post(f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=OPERATOR)
-        shown = web_with_two_confirmers.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
+        web_with_two_confirmers.post(
+            f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=OPERATOR_HEADERS
+        )
+        shown = web_with_two_confirmers.get(f"/v1/reviews/{case}", headers=OPERATOR_HEADERS).json()
         assert (shown["state"], shown["first_confirmer"]) == ("waiting", "operator")
     done = web_with_two_confirmers.post(
         f"/v1/reviews/{case}", json=CONFIRM_BODY, headers=reviewer_headers["ana"]
@@ -221,17 +225,17 @@ def test_unreadable_upload_has_no_view(
 ) -> None:
     held = Decision(Outcome.HOLD, "3f9a")
     platform.reviews.record_upload(Review(held, platform.clock.now(), ReviewState.WAITING), upload)
-    answer = web.get("/v1/reviews/3f9a/view", headers=OPERATOR)
+    answer = web.get("/v1/reviews/3f9a/view", headers=OPERATOR_HEADERS)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:entrenous:not-found:no-view")
     assert audit_events(platform, "upload seen") == []
-    assert web.get("/v1/reviews/3f9a/upload", headers=OPERATOR).content == upload
+    assert web.get("/v1/reviews/3f9a/upload", headers=OPERATOR_HEADERS).content == upload
 
 
 def test_decided_case_has_no_view(web: httpx.Client, case: str) -> None:
-    web.post(f"/v1/reviews/{case}", json=RELEASE_BODY, headers=OPERATOR)
-    shown = web.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
+    web.post(f"/v1/reviews/{case}", json=RELEASE_BODY, headers=OPERATOR_HEADERS)
+    shown = web.get(f"/v1/reviews/{case}", headers=OPERATOR_HEADERS).json()
     assert (shown["view"], shown["upload"]) == (None, None)
-    gone = web.get(f"/v1/reviews/{case}/view", headers=OPERATOR)
+    gone = web.get(f"/v1/reviews/{case}/view", headers=OPERATOR_HEADERS)
     assert gone.json()["type"] == "urn:entrenous:not-found:upload-not-kept"
 
 

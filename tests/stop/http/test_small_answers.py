@@ -9,7 +9,7 @@ from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import new_hma_app
 from tests.stop.http.conftest import URL, AsgiTransport
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_error_about_a_large_body_names_the_limit_even_below_1_mb(
     web: httpx.Client, path: str, limit: str
 ) -> None:
     content_type = {"Content-Type": "application/octet-stream"}
-    answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR | content_type)
+    answer = web.post(path, content=bytes(1_000_001), headers=OPERATOR_HEADERS | content_type)
     assert answer.status_code == 413
     assert f"larger than the {limit} that" in answer.json()["detail"]
 
@@ -33,7 +33,7 @@ def test_error_about_a_large_body_names_the_limit_even_below_1_mb(
 def test_gate_never_redirects(platform: Platform, access: GateAccess, path: str) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
-    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=OPERATOR) as web:
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=OPERATOR_HEADERS) as web:
         answer = web.post(path, content=b"x", headers={"Host": "elsewhere.example"})
     assert answer.status_code == 404
     assert "location" not in answer.headers

@@ -34,7 +34,7 @@ ROUNDS = 15
 UPLOAD_BYTES = 12_000_000
 
 
-async def seconds_to_answer(app: Starlette, body: bytes) -> float:
+async def measure_answer_s(app: Starlette, body: bytes) -> float:
     """Return the seconds until the last byte of the answer, without the work after the answer."""
     answered = 0.0
 
@@ -93,7 +93,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
     async def measure_all() -> None:
         for turn in range(ROUNDS):
             for kind in sorted(bodies, reverse=bool(turn % 2)):
-                took[kind].append(await seconds_to_answer(app, bodies[kind]))
+                took[kind].append(await measure_answer_s(app, bodies[kind]))
 
     anyio.run(measure_all)
     assert platform.reviews.count_waiting_items() == ROUNDS

@@ -20,15 +20,15 @@ from tests.stop.platform_for_tests import (
     screenshot_crop,
 )
 
-OPERATOR = {"Authorization": "Bearer operator-token"}
-UPLOADER = {"Authorization": "Bearer uploader-token"}
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
+UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 
 
-def protect(pixels: Any, gate: RegistrationClient) -> Protection:
+def register_picture(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
-def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
+def send_upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
     answer = web.post("/v1/uploads", files={"file": ("x.jpg", data)}, headers=role)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
@@ -39,20 +39,22 @@ def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
 def test_operator_is_told_the_bank_distance_and_kind_of_a_match(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
-    held = upload(web, screenshot_crop(her_picture), OPERATOR)
+    register_picture(her_picture, device_gate)
+    held = send_upload(web, screenshot_crop(her_picture), OPERATOR_HEADERS)
     assert (held["schema"], held["decision"]) == ("entrenous/decision/1", "hold")
     (match,) = held["matches"]
     assert (match["bank"], match["how"]) == ("people", "cut-out")
     assert 0 <= match["distance"] <= 31
-    passed = upload(web, jpeg(other_picture), OPERATOR)
+    passed = send_upload(web, jpeg(other_picture), OPERATOR_HEADERS)
     assert (passed["decision"], passed["matches"]) == ("let through", [])
 
 
 def test_upload_without_a_form_is_judged(web: httpx.Client, other_picture: Any) -> None:
     for kind in ("image/jpeg", "application/octet-stream"):
         answer = web.post(
-            "/v1/uploads", content=jpeg(other_picture), headers={**OPERATOR, "Content-Type": kind}
+            "/v1/uploads",
+            content=jpeg(other_picture),
+            headers={**OPERATOR_HEADERS, "Content-Type": kind},
         )
         assert answer.json()["decision"] == "let through"
 
@@ -62,28 +64,28 @@ def test_upload_without_a_form_is_judged(web: httpx.Client, other_picture: Any) 
 def test_quarantined_and_accepted_uploads_get_the_same_answer(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(her_picture, device_gate)
+    register_picture(her_picture, device_gate)
     held, passed = (
-        upload(web, jpeg(her_picture), UPLOADER),
-        upload(web, jpeg(other_picture), UPLOADER),
+        send_upload(web, jpeg(her_picture), UPLOADER_HEADERS),
+        send_upload(web, jpeg(other_picture), UPLOADER_HEADERS),
     )
     for own in ("case", "secret"):
         assert held.pop(own) != passed.pop(own)
     assert held == passed
     assert held["matches"] == []
-    assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
+    assert web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["waiting"] == 1
 
 
 @pytest.mark.slow
 def test_uploader_is_told_of_a_refusal_and_of_the_appeal_address(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    claim = protect(her_picture, device_gate).claim
+    claim = register_picture(her_picture, device_gate).claim
     platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    refused = upload(web, jpeg(her_picture), UPLOADER)
+    refused = send_upload(web, jpeg(her_picture), UPLOADER_HEADERS)
     assert (refused["decision"], refused["matches"]) == ("refuse", [])
     assert "https://platform.example/appeal" in refused["appeal"]
-    assert upload(web, jpeg(her_picture), OPERATOR)["matches"][0]["distance"] <= 8
+    assert send_upload(web, jpeg(her_picture), OPERATOR_HEADERS)["matches"][0]["distance"] <= 8
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
@@ -100,7 +102,7 @@ def test_upload_with_a_large_content_length_is_refused(web: httpx.Client) -> Non
     answer = web.post(
         "/v1/uploads",
         content=b"",
-        headers={**OPERATOR, "Content-Type": "image/jpeg", "Content-Length": "1000001"},
+        headers={**OPERATOR_HEADERS, "Content-Type": "image/jpeg", "Content-Length": "1000001"},
     )
     assert answer.status_code == 413
     assert answer.json()["type"] == "urn:entrenous:malformed:too-large"
@@ -132,7 +134,9 @@ def test_large_upload_is_refused_while_streaming(platform: Platform, access: Gat
 
 
 def test_large_file_in_a_form_is_refused(web: httpx.Client) -> None:
-    answer = web.post("/v1/uploads", files={"file": ("x", bytes(1_000_001))}, headers=OPERATOR)
+    answer = web.post(
+        "/v1/uploads", files={"file": ("x", bytes(1_000_001))}, headers=OPERATOR_HEADERS
+    )
     assert answer.status_code == 413
 
 
@@ -154,7 +158,9 @@ def test_large_file_in_a_form_is_refused(web: httpx.Client) -> None:
 def test_upload_that_is_not_media_is_refused(
     web: httpx.Client, kind: str, data: bytes, status: int
 ) -> None:
-    answer = web.post("/v1/uploads", content=data, headers={**OPERATOR, "Content-Type": kind})
+    answer = web.post(
+        "/v1/uploads", content=data, headers={**OPERATOR_HEADERS, "Content-Type": kind}
+    )
     assert answer.status_code == status
     assert answer.json()["status"] == status
 
@@ -162,7 +168,7 @@ def test_upload_that_is_not_media_is_refused(
 def test_too_many_concurrent_uploads_get_429(platform: Platform, access: GateAccess) -> None:
     """A gate for one upload at a time refuses a second one while it receives the first."""
 
-    async def scenario() -> int:
+    async def run_scenario() -> int:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))
         arriving, never = anyio.Event(), anyio.Event()
         status = 0
@@ -195,8 +201,8 @@ def test_too_many_concurrent_uploads_get_429(platform: Platform, access: GateAcc
             group.cancel_scope.cancel()
         return status
 
-    assert anyio.run(scenario) == 429
+    assert anyio.run(run_scenario) == 429
 
 
 def test_an_unreadable_picture_is_held(web: httpx.Client, her_picture: Any) -> None:
-    assert upload(web, jpeg(her_picture)[:9000], OPERATOR)["decision"] == "hold"
+    assert send_upload(web, jpeg(her_picture)[:9000], OPERATOR_HEADERS)["decision"] == "hold"
