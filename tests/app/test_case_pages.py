@@ -25,7 +25,11 @@ from tests.app.walker import (
     open_case_at_once,
     set_up_at_once,
 )
-from tests.respond.test_stamp_authorities import local_authority, needs_openssl, settings_for
+from tests.respond.test_stamp_authorities import (
+    create_local_authority,
+    needs_openssl,
+    write_settings,
+)
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -100,9 +104,9 @@ def _check_link_follows_button(page: Page, button: str, link: str) -> None:
 def test_one_button_stamps_evidence_which_waits_for_a_silent_authority(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0) as server:
+    with make_stamp_server(create_local_authority(tmp_path), "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/"
-        authority_settings = settings_for(tmp_path, url)
+        authority_settings = write_settings(tmp_path, url)
         environment = {
             "ENTRENOUS_STAMP_AUTHORITIES": str(authority_settings.stamp_authorities),
             "ENTRENOUS_CA_BUNDLE": str(authority_settings.ca_bundle),
@@ -175,8 +179,8 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
 @contextmanager
 def _stamped_app(folder: Path) -> Iterator[Served]:
     """Run the app with a working local stamp authority."""
-    with make_stamp_server(local_authority(folder), "127.0.0.1", 0) as server:
-        authority_settings = settings_for(folder, f"http://127.0.0.1:{server.server_address[1]}/")
+    with make_stamp_server(create_local_authority(folder), "127.0.0.1", 0) as server:
+        authority_settings = write_settings(folder, f"http://127.0.0.1:{server.server_address[1]}/")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with served_app(
             folder / "device",

@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from entrenous.respond.client.stamp_authority import HttpTimestampAuthority
-from tests.respond.room import CaseOwner, stamp_authority
+from tests.respond.room import CaseOwner, create_stamp_authority
 
 
 @pytest.fixture
@@ -15,4 +15,4 @@ def owner() -> CaseOwner:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> HttpTimestampAuthority:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt install openssl")
-    return stamp_authority(tmp_path_factory.mktemp("tsa"))
+    return create_stamp_authority(tmp_path_factory.mktemp("tsa"))

@@ -1,4 +1,4 @@
-"""Lint the shipped facts: each has a source and a date, and refers only to what exists.
+"""Check that each shipped fact has a source and a date, and refers only to existing rows.
 
 ``python -m tests.respond.facts_lint`` prints an error for each broken rule and exits with 1, and a
 warning for each fact that was read more than 180 days ago. It is part of ``make check``.
@@ -18,19 +18,19 @@ from urllib.parse import urlsplit
 
 from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 
-#: Files with texts of our own, which state no facts.
-OWN_FILES: Final = ("wordings", "notes")
-#: Tables with texts of our own, or with ids of facts whose sources are in other tables.
-OWN_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
-#: Allowed addresses without TLS that people are sent to, each with its reason.
+#: Files with our own texts, which state no facts.
+OWN_TEXT_FILES: Final = ("wordings", "notes")
+#: Tables with our own texts, or with IDs of facts that have their sources in other tables.
+OWN_TEXT_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
+#: Addresses for people that may lack TLS, each with the reason.
 HTTP_REASONS: Final[Mapping[str, str]] = {
     "http://timestamp.identrust.com": "RFC 3161: one hash leaves, and the answer is signed",
     "http://timestamp.digicert.com": "RFC 3161: one hash leaves, and the answer is signed",
     "http://tongdai111.vn": "the only address that was read for this line",
 }
-SOURCES: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
-SENT_TO: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
-POINTERS: Final[Mapping[str, str]] = {  # column: the table that its ids are from
+SOURCE_COLUMNS: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
+ADDRESS_COLUMNS: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
+POINTER_COLUMNS: Final[Mapping[str, str]] = {  # column: the table with the IDs
     "route": "route",
     "routes": "route",
     "version_of": "route",
@@ -39,16 +39,16 @@ POINTERS: Final[Mapping[str, str]] = {  # column: the table that its ids are fro
     "contact": "contact",
     "contacts": "contact",
 }
-EARLIEST: Final = date(1900, 1, 1)  # for dates in laws; for read_on: FIRST_READING
-FIRST_READING: Final = date(2025, 1, 1)
-LATEST: Final = date(2100, 1, 1)
+EARLIEST_DATE: Final = date(1900, 1, 1)  # for dates in laws
+FIRST_READING: Final = date(2025, 1, 1)  # for read_on
+LATEST_DATE: Final = date(2100, 1, 1)
 
-Files = Mapping[str, bytes]
+FilesByPath = Mapping[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table of facts; ``read_on`` and ``sources`` include its file's defaults."""
+    """A row of a table of facts, with the default ``read_on`` and ``sources`` of the file."""
 
     file: str
     table: str
@@ -62,82 +62,82 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class LintReport:
     """Errors, which fail the check, and warnings, which do not."""
 
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
-def shipped_facts() -> Files:
-    """Return every table in respond/facts/ by its path there."""
-    return dict(_files(resources.files("entrenous.respond").joinpath("facts"), ""))
+def shipped_facts() -> FilesByPath:
+    """Return the contents of each table in respond/facts/, by path."""
+    return dict(_files_below(resources.files("entrenous.respond").joinpath("facts"), ""))
 
 
-def lint(files: Files, today: date) -> Report:
+def lint_facts(files: FilesByPath, today: date) -> LintReport:
     """Check all tables of facts together."""
     try:
         tables = {name: tomllib.loads(data.decode()) for name, data in files.items()}
     except ValueError as why:
-        return Report((f"no TOML: {why}",), ())
-    rows = tuple(chain.from_iterable(_rows(name, table) for name, table in tables.items()))
-    known = _ids(rows)
+        return LintReport((f"no TOML: {why}",), ())
+    rows = tuple(chain.from_iterable(_table_rows(name, table) for name, table in tables.items()))
+    known = _ids_by_table(rows)
     errors = chain(
-        chain.from_iterable(_unsourced_values(name, table) for name, table in tables.items()),
-        chain.from_iterable(rule(row) for row in rows for rule in _RULES),
-        chain.from_iterable(_dates(row, today) for row in rows),
-        chain.from_iterable(_pointers(row, known) for row in rows),
-        chain.from_iterable(_police(name, table, known) for name, table in tables.items()),
-        _duplicate_ids(rows),
-        _duplicate_hosts(rows),
+        chain.from_iterable(_unsourced_value_errors(name, table) for name, table in tables.items()),
+        chain.from_iterable(rule(row) for row in rows for rule in _ROW_RULES),
+        chain.from_iterable(_date_errors(row, today) for row in rows),
+        chain.from_iterable(_pointer_errors(row, known) for row in rows),
+        chain.from_iterable(_police_errors(name, table, known) for name, table in tables.items()),
+        _duplicate_id_errors(rows),
+        _duplicate_host_errors(rows),
     )
-    return Report(tuple(errors), tuple(_stale(rows, today)))
+    return LintReport(tuple(errors), tuple(_stale_warnings(rows, today)))
 
 
-def _files(folder: Traversable, under: str) -> Iterator[tuple[str, bytes]]:
+def _files_below(folder: Traversable, under: str) -> Iterator[tuple[str, bytes]]:
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         path = f"{under}{entry.name}"
         if entry.is_dir():
-            yield from _files(entry, f"{path}/")
+            yield from _files_below(entry, f"{path}/")
         elif path.endswith(".toml"):
             yield path, entry.read_bytes()
 
 
-def _is_own(file: str, table: str) -> bool:
-    return file.startswith(OWN_FILES) or table in OWN_TABLES
+def _is_own_text(file: str, table: str) -> bool:
+    return file.startswith(OWN_TEXT_FILES) or table in OWN_TEXT_TABLES
 
 
-def _rows(file: str, top: Mapping[str, Any]) -> Iterator[Row]:
+def _table_rows(file: str, top: Mapping[str, Any]) -> Iterator[Row]:
     for table, rows in top.items():
-        if not isinstance(rows, dict) or file.startswith(OWN_FILES):
+        if not isinstance(rows, dict) or file.startswith(OWN_TEXT_FILES):
             continue
         for id_, columns in rows.items():
             if isinstance(columns, dict):
                 read_on = columns.get("read_on", top.get("read_on"))
-                sources = (*_sources(columns), *_sources(top))
+                sources = (*_source_values(columns), *_source_values(top))
                 yield Row(file, table, id_, columns, read_on, sources)
 
 
-def _sources(columns: Mapping[str, Any]) -> Iterator[object]:
-    for name in (*SOURCES, "web"):
+def _source_values(columns: Mapping[str, Any]) -> Iterator[object]:
+    for name in (*SOURCE_COLUMNS, "web"):
         value = columns.get(name, [])
         yield from value if isinstance(value, list) else [value]
 
 
-def _unsourced_values(file: str, top: Mapping[str, Any]) -> Iterator[str]:
+def _unsourced_value_errors(file: str, top: Mapping[str, Any]) -> Iterator[str]:
     """Yield an error for each table of single values if the file lacks a source or a date."""
     for table, rows in top.items():
         plain = isinstance(rows, dict) and any(not isinstance(one, dict) for one in rows.values())
-        sourced = any(_sources(top)) and isinstance(top.get("read_on"), date)
-        if plain and not sourced and not _is_own(file, table):
+        sourced = any(_source_values(top)) and isinstance(top.get("read_on"), date)
+        if plain and not sourced and not _is_own_text(file, table):
             yield f"{file}: [{table}]: a fact without source, or without the day it was read"
 
 
-def _has_source(row: Row) -> Iterator[str]:
-    if row.table in OWN_TABLES:
+def _source_errors(row: Row) -> Iterator[str]:
+    if row.table in OWN_TEXT_TABLES:
         return
     texts = [one for one in row.sources if isinstance(one, str)]
-    if not any(_SOURCE.search(one) for one in texts):
+    if not any(_SOURCE_PATTERN.search(one) for one in texts):
         yield f"{row}: no source"
     if not isinstance(row.read_on, date):
         yield f"{row}: not a word about the day it was read"
@@ -145,20 +145,20 @@ def _has_source(row: Row) -> Iterator[str]:
         yield f"{row}: verified is true or false"
 
 
-#: A web address, a file in a public repository ("owner/name path"), or a rule of our own.
-_SOURCE: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\w+\.md")
+#: A web address, a file in a public repository ("owner/name path"), or a specification.
+_SOURCE_PATTERN: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\w+\.md")
 
 
-def _addresses(row: Row) -> Iterator[str]:
-    """Check the addresses that people are sent to, and the addresses of sources."""
-    for column in SENT_TO:
-        yield from _address(row, column, row.columns.get(column, ""), HTTP_REASONS)
+def _address_errors(row: Row) -> Iterator[str]:
+    """Yield an error for each invalid address of a source or for people."""
+    for column in ADDRESS_COLUMNS:
+        yield from _errors_in_address(row, column, row.columns.get(column, ""), HTTP_REASONS)
     for source in row.sources:
         if isinstance(source, str) and "://" in source:
-            yield from _address(row, "source", source.split()[0].strip(",;"), None)
+            yield from _errors_in_address(row, "source", source.split()[0].strip(",;"), None)
 
 
-def _address(
+def _errors_in_address(
     row: Row, column: str, text: object, reasons: Mapping[str, str] | None
 ) -> Iterator[str]:
     if not isinstance(text, str) or "://" not in text:
@@ -170,37 +170,37 @@ def _address(
         yield f"{row}: {column} is without TLS, and no reason is given: {text}"
 
 
-def _mentions_of_files(row: Row) -> Iterator[str]:
-    """Yield an error for text that names our files or tables, which people do not have."""
+def _internal_name_errors(row: Row) -> Iterator[str]:
+    """Yield an error for text that names an internal file or table, which users do not have."""
     for column, value in row.columns.items():
         if column != "verified_by" and (found := _FILE_OR_TABLE_NAME.search(str(value))):
             yield f"{row}: {column} names a file or a table of ours: {found[0]}"
 
 
 _FILE_OR_TABLE_NAME: Final = re.compile(r"\w+\.toml|\bplatform\.[a-z]\w+|\broute\.[a-z]\w+")
-_RULES: Final = (_has_source, _addresses, _mentions_of_files)
+_ROW_RULES: Final = (_source_errors, _address_errors, _internal_name_errors)
 
 
-def _dates(row: Row, today: date) -> Iterator[str]:
+def _date_errors(row: Row, today: date) -> Iterator[str]:
     if isinstance(row.read_on, date) and not FIRST_READING <= row.read_on <= today:
         yield f"{row}: read on {row.read_on}, which cannot be"
     for column, value in row.columns.items():
-        if isinstance(value, date) and not EARLIEST <= value <= LATEST:
+        if isinstance(value, date) and not EARLIEST_DATE <= value <= LATEST_DATE:
             yield f"{row}: {column} is {value}, which cannot be"
     begins, ends = row.columns.get("in_force_from"), row.columns.get("in_force_until")
     if isinstance(begins, date) and isinstance(ends, date) and ends < begins:
         yield f"{row}: ends on {ends}, before it begins"
 
 
-def _ids(rows: tuple[Row, ...]) -> Mapping[str, frozenset[str]]:
+def _ids_by_table(rows: tuple[Row, ...]) -> Mapping[str, frozenset[str]]:
     return {
         table: frozenset(row.id for row in rows if row.table == table)
         for table in ("route", "platform", "contact")
     }
 
 
-def _pointers(row: Row, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    for column, table in POINTERS.items():
+def _pointer_errors(row: Row, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
+    for column, table in POINTER_COLUMNS.items():
         value = row.columns.get(column, [])
         for id_ in value if isinstance(value, list) else [value]:
             if isinstance(id_, str) and id_ not in known[table]:
@@ -211,17 +211,17 @@ def _pointers(row: Row, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
                 yield f"{row}: tells to type the platform {id_}, and there is none"
 
 
-def _police(
+def _police_errors(
     file: str, top: Mapping[str, Any], known: Mapping[str, frozenset[str]]
 ) -> Iterator[str]:
-    """Check that each row of ``[police]`` names a route that exists."""
+    """Yield an error for each row of ``[police]`` that names no existing route."""
     rows = top.get("police")
     for place, text in rows.items() if isinstance(rows, dict) else ():
         if not known["route"] & set(re.findall(r"[a-z][a-z0-9-]+", str(text))):
             yield f"{file}: [police] {place}: names no route that is there"
 
 
-def _duplicate_ids(rows: tuple[Row, ...]) -> Iterator[str]:
+def _duplicate_id_errors(rows: tuple[Row, ...]) -> Iterator[str]:
     file_of_id: dict[tuple[str, str], str] = {}
     for row in rows:
         if row.table in ("route", "platform", "contact"):
@@ -231,7 +231,7 @@ def _duplicate_ids(rows: tuple[Row, ...]) -> Iterator[str]:
             file_of_id[key] = row.file
 
 
-def _duplicate_hosts(rows: tuple[Row, ...]) -> Iterator[str]:
+def _duplicate_host_errors(rows: tuple[Row, ...]) -> Iterator[str]:
     owner_of_host: dict[str, str] = {}
     for row in rows:
         for host in row.columns.get("hosts", []) if row.table == "platform" else ():
@@ -242,7 +242,7 @@ def _duplicate_hosts(rows: tuple[Row, ...]) -> Iterator[str]:
             owner_of_host[host] = row.id
 
 
-def _stale(rows: tuple[Row, ...], today: date) -> Iterator[str]:
+def _stale_warnings(rows: tuple[Row, ...], today: date) -> Iterator[str]:
     for row in rows:
         if isinstance(row.read_on, date) and today - row.read_on > timedelta(days=FACT_FRESH_DAYS):
             age = f"more than {FACT_FRESH_DAYS} days ago"
@@ -250,7 +250,7 @@ def _stale(rows: tuple[Row, ...], today: date) -> Iterator[str]:
 
 
 def main() -> int:
-    report = lint(shipped_facts(), datetime.now(UTC).date())
+    report = lint_facts(shipped_facts(), datetime.now(UTC).date())
     lines = [f"warning: {one}\n" for one in report.warnings]
     sys.stderr.writelines([*lines, *(f"error: {one}\n" for one in report.errors)])
     return 1 if report.errors else 0

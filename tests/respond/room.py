@@ -20,7 +20,7 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-PAGE = "https://pictures.example/p/123"
+PAGE_URL = "https://pictures.example/p/123"
 
 
 def _refuse_to_read_picture(_: bytes) -> Picture:
@@ -61,7 +61,7 @@ def situation_in(
 
 
 def make_sighting(
-    where: str = PAGE, reach: SightingReach = SightingReach.PUBLIC, at: datetime = START
+    where: str = PAGE_URL, reach: SightingReach = SightingReach.PUBLIC, at: datetime = START
 ) -> Sighting:
     return Sighting(where, reach, at)
 
@@ -77,7 +77,7 @@ class _OpensslTransport(httpx.BaseTransport):
         return httpx.Response(200, content=reply, headers={"Content-Type": REPLY_MEDIA_TYPE})
 
 
-def stamp_authority(folder: Path) -> HttpTimestampAuthority:
+def create_stamp_authority(folder: Path) -> HttpTimestampAuthority:
     """Return a client of a new authority, which signs with openssl and opens no socket."""
     local = LocalStampAuthority(folder)
     local.prepare()

@@ -22,7 +22,7 @@ from entrenous.respond.rdap_services import (
 )
 from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, abuse_entity, jcard
 
-WHOIS = """\
+WHOIS_ANSWER = """\
 Domain Name: PICTURES.EXAMPLE
 Registrar: Example Registrar Inc.
 Registrar Abuse Contact Email: abuse@registrar.example
@@ -31,12 +31,14 @@ Registrant Email: joe.user@pictures.example
 Tech Email: admin@pictures.example
 >>> Last update of WHOIS database: 2026-11-30T00:00:00Z <<<
 """
-ARIN = "OrgAbuseHandle: X\nOrgAbuseEmail:  abuse@host.example\nOrgTechEmail: noc@host.example\n"
-RIPE = (
+ARIN_ANSWER = (
+    "OrgAbuseHandle: X\nOrgAbuseEmail:  abuse@host.example\nOrgTechEmail: noc@host.example\n"
+)
+RIPE_ANSWER = (
     "% Abuse contact for '193.0.0.0 - 193.0.7.255' is 'abuse@ripe.example'\n"
     "abuse-mailbox: abuse@RIPE.example\n"
 )
-JSON: st.SearchStrategy[Any] = st.recursive(
+json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=4)
@@ -50,17 +52,17 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def emails(text: str) -> list[tuple[ContactRole, str]]:
+def emails_with_roles(text: str) -> list[tuple[ContactRole, str]]:
     return [(one.role, email) for one in contacts_in_text(text) for email in one.emails]
 
 
 def test_registrar_is_found_in_whois_and_private_addresses_are_not() -> None:
-    assert emails(WHOIS) == [(ContactRole.REGISTRAR, "abuse@registrar.example")]
+    assert emails_with_roles(WHOIS_ANSWER) == [(ContactRole.REGISTRAR, "abuse@registrar.example")]
 
 
 def test_host_is_found_in_the_answers_of_network_registries() -> None:
-    assert emails(ARIN) == [(ContactRole.HOST, "abuse@host.example")]
-    assert emails(RIPE) == [(ContactRole.HOST, "abuse@ripe.example")]
+    assert emails_with_roles(ARIN_ANSWER) == [(ContactRole.HOST, "abuse@host.example")]
+    assert emails_with_roles(RIPE_ANSWER) == [(ContactRole.HOST, "abuse@ripe.example")]
 
 
 @pytest.mark.parametrize(
@@ -70,14 +72,14 @@ def test_host_is_found_in_the_answers_of_network_registries() -> None:
         (NETWORK_ANSWER, (ContactRole.HOST, "abuse@host.example")),
     ],
 )
-def test_pasted_rdap_is_read_as_such(answer: Any, found: tuple[ContactRole, str]) -> None:
-    assert emails(json.dumps(answer, indent=2)) == [found]
+def test_pasted_rdap_answer_is_recognized(answer: Any, found: tuple[ContactRole, str]) -> None:
+    assert emails_with_roles(json.dumps(answer, indent=2)) == [found]
 
 
 def test_repeated_contact_is_returned_once() -> None:
     twice = {**NETWORK_ANSWER, "entities": NETWORK_ANSWER["entities"] * 2}  # type: ignore[operator]
     assert len(contacts_in_text(json.dumps(twice))) == 1
-    assert len(contacts_in_text(ARIN * 50)) == 1
+    assert len(contacts_in_text(ARIN_ANSWER * 50)) == 1
     many = "".join(f"abuse: abuse@host{number}.example\n" for number in range(100))
     assert len(contacts_in_text(many)) == ABUSE_CONTACTS_MAX
 
@@ -109,7 +111,7 @@ def test_name_with_control_characters_is_left_out() -> None:
     assert found[0].name == ""
 
 
-@given(JSON)
+@given(json_values)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     raw = json.dumps(value).encode()
     try:
@@ -122,24 +124,24 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
 
 @given(st.text(max_size=400) | st.text("abuse@.:- \n'x", max_size=200))
 def test_any_text_gives_only_addresses_that_are_in_it(text: str) -> None:
-    for _, email in emails(text):
+    for _, email in emails_with_roles(text):
         assert email in text
         assert "abuse" in text.casefold()
 
 
-def test_long_hostile_text_is_read_in_time() -> None:
+def test_long_hostile_text_gives_few_contacts() -> None:
     for text in ("a@" * 200_000, "a." * 200_000 + "@", "abuse " * 50_000, "x@" + "y." * 100_000):
         assert contacts_in_text(text) == () or len(contacts_in_text(text)) <= ABUSE_CONTACTS_MAX
 
 
-def test_text_of_a_contact_says_what_it_can_do() -> None:
+def test_text_of_a_web_host_says_what_the_host_can_do() -> None:
     contact = AbuseContact(ContactRole.HOST, "Example Hosting", ("abuse@host.example",))
     assert contact.text == (
         "Web host, who can take away the page (Example Hosting): abuse@host.example"
     )
 
 
-SERVICES = (
+RDAP_SERVICES = (
     (("example", "co.example"), ("http://old.example/", "https://rdap.example/")),
     (("CO.UK",), ("https://uk.example/",)),
     (("8.0.0.0/8",), ("https://big.example/",)),
@@ -156,8 +158,8 @@ SERVICES = (
         ("example.com", None),
     ],
 )
-def test_server_of_the_longest_listed_ending_is_asked(name: str, server: str | None) -> None:
-    assert rdap_server_for_name(name, SERVICES) == server
+def test_server_of_the_longest_listed_suffix_is_chosen(name: str, server: str | None) -> None:
+    assert rdap_server_for_name(name, RDAP_SERVICES) == server
 
 
 @pytest.mark.parametrize(
@@ -169,11 +171,11 @@ def test_server_of_the_longest_listed_ending_is_asked(name: str, server: str | N
         ("9.9.9.9", None),
     ],
 )
-def test_server_of_the_longest_listed_prefix_is_asked(address: str, server: str | None) -> None:
-    assert rdap_server_for_address(address, SERVICES) == server
+def test_server_of_the_longest_listed_prefix_is_chosen(address: str, server: str | None) -> None:
+    assert rdap_server_for_address(address, RDAP_SERVICES) == server
 
 
-def test_shortest_name_is_asked_about_first() -> None:
+def test_shortest_name_is_queried_first() -> None:
     assert names_to_query("maria.shop.site.example") == (
         "site.example",
         "shop.site.example",

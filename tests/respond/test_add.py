@@ -14,7 +14,7 @@ from entrenous.respond.open_case import TooLargeToKeep, add_file, add_sighting, 
 from tests.respond.room import START, CaseOwner, make_sighting
 
 
-def test_sightings_are_numbered_and_tidied_to_one_line(owner: CaseOwner) -> None:
+def test_sightings_are_numbered_and_have_one_line(owner: CaseOwner) -> None:
     case = owner.open_case()
     add_sighting(case.name, replace(make_sighting("  a\nchat  "), number=77), owner.device)
     twice = add_sighting(case.name, make_sighting(), owner.device)
@@ -44,7 +44,7 @@ def test_file_is_stored_exactly_with_its_level_and_hash(owner: CaseOwner) -> Non
     assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, item.sha256)
 
 
-def test_a_statement_is_the_lowest_level(owner: CaseOwner) -> None:
+def test_statement_has_the_lowest_evidence_level(owner: CaseOwner) -> None:
     case = owner.open_case()
     item = add_statement(case.name, "I saw it on Monday", owner.device).evidence[0]
     assert item.level is EvidenceLevel.A0
@@ -77,7 +77,7 @@ def test_oversized_file_is_refused_before_anything_is_stored(
     assert owner.vault._files == {}
 
 
-def test_closed_case_accepts_nothing(owner: CaseOwner) -> None:
+def test_closed_case_accepts_no_sighting_or_file(owner: CaseOwner) -> None:
     case = owner.open_case()
     close_case(case.name, owner.device)
     with pytest.raises(CaseClosed):
@@ -87,7 +87,7 @@ def test_closed_case_accepts_nothing(owner: CaseOwner) -> None:
     assert owner.vault._files == {}
 
 
-def test_failed_write_removes_the_sealed_file_too(
+def test_failed_write_removes_the_sealed_file(
     owner: CaseOwner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = owner.open_case()

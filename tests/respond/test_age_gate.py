@@ -1,4 +1,4 @@
-"""Tests of the answer "under 18" when it comes after the case was opened."""
+"""Tests of the answer "under 18" if the person gives it after opening the case."""
 
 from dataclasses import replace
 
@@ -20,22 +20,22 @@ from tests.respond.room import START, CaseOwner, situation_in
 TRACE = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
 
 
-def mark_under_18(owner: CaseOwner, case: Case) -> Case:
+def record_under_18(owner: CaseOwner, case: Case) -> Case:
     with pytest.raises(NotAllAdults, match="Childline"):
         record_somebody_under_18(case.name, situation_in("GB"), owner.device)
     return find_case(case.name, owner.device)
 
 
 def test_answer_is_stored_in_the_case_and_once_in_its_chain(owner: CaseOwner) -> None:
-    case = mark_under_18(owner, owner.open_case())
+    case = record_under_18(owner, owner.open_case())
     assert (case.age, case.state) == (AgeAnswer.CHILD, CaseState.CLOSED)
-    assert mark_under_18(owner, case) == case
+    assert record_under_18(owner, case) == case
     assert len(verify_chain(case.name, owner.device)) == 2
 
 
 def test_earlier_evidence_stays_until_the_case_is_erased(owner: CaseOwner) -> None:
     case = add_file(owner.open_case().name, b"before", "a screenshot", owner.device)
-    mark_under_18(owner, case)
+    record_under_18(owner, case)
     assert read_evidence(case.name, 1, "for the police", owner.device) == b"before"
     erase_case(case.name, owner.device)
     assert owner.vault._files == {}
@@ -45,7 +45,7 @@ def test_stamp_that_arrives_after_the_answer_is_not_stored(owner: CaseOwner) -> 
     case = add_file(owner.open_case().name, b"before", "a screenshot", owner.device)
 
     def answer_then_stamp(manifest: bytes) -> Stamp:
-        mark_under_18(owner, case)
+        record_under_18(owner, case)
         return Stamp(manifest, b"", START, "http://stamps.test", b"")
 
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_no_other_case_accepts_the_same_file(owner: CaseOwner) -> None:
     case = open_case(found, situation_in("US"), AgeAnswer.ADULTS, owner.device)
     add_file(case.name, b"a screenshot", "a screenshot", owner.device)
     other = owner.open_case()
-    mark_under_18(owner, case)
+    record_under_18(owner, case)
     for same in (b"the leak", b"a screenshot"):
         with pytest.raises(NotAllAdults, match=case.name):
             add_file(other.name, same, "a screenshot", owner.device)
@@ -68,7 +68,7 @@ def test_no_other_case_accepts_the_same_file(owner: CaseOwner) -> None:
 
 def test_no_other_case_opens_from_a_trace_of_the_same_file(owner: CaseOwner) -> None:
     case = open_case(TRACE, situation_in("US"), AgeAnswer.ADULTS, owner.device)
-    mark_under_18(owner, case)
+    record_under_18(owner, case)
     again = replace(TRACE, number=8)
     with pytest.raises(NotAllAdults):
         open_case(again, situation_in("US"), AgeAnswer.ADULTS, owner.device)

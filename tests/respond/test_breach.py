@@ -31,13 +31,13 @@ from entrenous.respond.nouns import Case, ImpossibleTime
 from tests.respond.room import START, CaseOwner, situation_in
 
 HOUR = timedelta(hours=1)
-AWARE = START - 2 * HOUR
+AWARE_AT = START - 2 * HOUR
 
 
 @pytest.fixture
 def case(owner: CaseOwner) -> Case:
     opened = owner.open_case(situation_in("DE"))
-    return record_breach(opened.name, AWARE, owner.device)
+    return record_breach(opened.name, AWARE_AT, owner.device)
 
 
 def dated_deadline(case: Case, now: datetime) -> Deadline:
@@ -45,21 +45,19 @@ def dated_deadline(case: Case, now: datetime) -> Deadline:
     return one
 
 
-def test_the_72_hours_run_from_becoming_aware(case: Case) -> None:
+def test_72_hours_run_from_the_time_of_awareness(case: Case) -> None:
     clock = dated_deadline(case, START)
     assert clock.state is DeadlineState.RUNNING
-    assert clock.started_at == AWARE
-    assert clock.due_at == AWARE + 72 * HOUR
+    assert clock.started_at == AWARE_AT
+    assert clock.due_at == AWARE_AT + 72 * HOUR
     assert deadline_in_words(clock).startswith("your organisation has until Saturday 28 November")
     assert (clock.provision, clock.notice) == ("Art. 33(1), 33(4), 34(1)", 0)
 
 
-def test_the_hours_run_without_a_break_and_a_correction_moves_their_end(
-    owner: CaseOwner, case: Case
-) -> None:
+def test_correcting_the_time_of_awareness_moves_the_deadline(owner: CaseOwner, case: Case) -> None:
     by = timedelta(minutes=17, seconds=3)
-    moved = record_breach(case.name, AWARE + by, owner.device)
-    assert dated_deadline(moved, START).due_at == AWARE + by + 72 * HOUR
+    moved = record_breach(case.name, AWARE_AT + by, owner.device)
+    assert dated_deadline(moved, START).due_at == AWARE_AT + by + 72 * HOUR
 
 
 def test_duties_without_a_date_are_shown(case: Case) -> None:
@@ -76,7 +74,7 @@ def test_duties_without_a_date_are_shown(case: Case) -> None:
     ("hours", "state"),
     [(0, DeadlineState.MET), (69, DeadlineState.MET), (71, DeadlineState.MISSED)],
 )
-def test_notifying_meets_the_deadline_or_is_late(
+def test_time_of_notification_decides_whether_the_deadline_is_met(
     hours: int, state: DeadlineState, owner: CaseOwner, case: Case
 ) -> None:
     owner.clock.advance(hours=hours)
@@ -85,18 +83,18 @@ def test_notifying_meets_the_deadline_or_is_late(
     assert breach_next_step(notified, owner.clock.now()) == ""
 
 
-def test_the_due_second_is_in_time_and_the_next_is_not(case: Case) -> None:
-    due_at = AWARE + 72 * HOUR
+def test_deadline_is_missed_one_second_after_its_end(case: Case) -> None:
+    due_at = AWARE_AT + 72 * HOUR
     assert dated_deadline(case, due_at).state is DeadlineState.RUNNING
     assert dated_deadline(case, due_at + timedelta(seconds=1)).state is DeadlineState.MISSED
 
 
-def test_next_step_is_to_notify_and_when_late_to_give_reasons(case: Case) -> None:
+def test_next_step_is_to_notify_and_after_72_hours_to_give_reasons(case: Case) -> None:
     step = next_step(case, START)
     assert step.startswith("Tell the data protection authority")
     assert f"entrenous case breach {case.name} --notified" in step
     assert "reasons" not in step
-    assert "the law asks for the reasons" in next_step(case, AWARE + 73 * HOUR)
+    assert "the law asks for the reasons" in next_step(case, AWARE_AT + 73 * HOUR)
 
 
 def test_duties_list_the_content_of_the_notification_and_its_source(case: Case) -> None:
@@ -127,16 +125,16 @@ def test_impossible_times_are_refused_and_change_nothing(owner: CaseOwner, case:
     with pytest.raises(ImpossibleTime):
         record_breach(case.name, START + HOUR, owner.device)
     with pytest.raises(ImpossibleTime):
-        record_breach_notified(case.name, AWARE - HOUR, owner.device, notified=True)
+        record_breach_notified(case.name, AWARE_AT - HOUR, owner.device, notified=True)
     with pytest.raises(ImpossibleTime):
         record_breach_notified(case.name, START + HOUR, owner.device, told=True)
     assert find_case(case.name, owner.device) == before
-    record_breach_notified(case.name, AWARE + HOUR, owner.device, notified=True)
+    record_breach_notified(case.name, AWARE_AT + HOUR, owner.device, notified=True)
     with pytest.raises(ImpossibleTime):
         record_breach(case.name, START, owner.device)
 
 
-def test_every_act_is_in_the_chain_and_the_record_is_read_back(
+def test_chain_is_valid_and_record_is_read_back_after_notification(
     owner: CaseOwner, case: Case
 ) -> None:
     done = record_breach_notified(case.name, START, owner.device, notified=True)
@@ -157,7 +155,7 @@ def test_case_without_a_breach_has_no_duties(owner: CaseOwner) -> None:
     ("place", "law"),
     [("DE", "eu-gdpr-33"), ("FR", "eu-gdpr-33"), ("NO", "eu-gdpr-33"), ("GB", "uk-gdpr-33")],
 )
-def test_the_place_decides_the_law(place: str, law: str) -> None:
+def test_place_decides_the_breach_law(place: str, law: str) -> None:
     assert find_breach_law((Place(place),), START).id == law
 
 
@@ -169,17 +167,17 @@ def test_place_without_a_known_law_is_an_error(places: tuple[Place, ...]) -> Non
     assert "There may still be such a law" in str(refused.value)
 
 
-def test_before_the_law_was_in_force_there_is_none() -> None:
+def test_law_that_is_not_yet_in_force_is_not_found() -> None:
     with pytest.raises(NoBreachLaw):
         find_breach_law((Place("DE"),), datetime(2018, 5, 24, tzinfo=UTC))
 
 
 def test_under_18_the_deadline_is_shown_without_a_case() -> None:
-    text = unstored_breach_deadline_text((Place("GB"),), AWARE)
+    text = unstored_breach_deadline_text((Place("GB"),), AWARE_AT)
     assert "Saturday 28 November 2026, 10:00" in text
     assert "Nothing about it is stored here." in text
 
 
 def test_deadline_has_a_calendar_entry(case: Case) -> None:
     (entry,) = running_deadline_entries(case, deadlines_of_case(case, START))
-    assert entry.at == AWARE + 72 * HOUR
+    assert entry.at == AWARE_AT + 72 * HOUR

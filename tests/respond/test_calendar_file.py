@@ -1,4 +1,4 @@
-"""Tests of calendar files: other parsers read them; without plain titles they reveal nothing."""
+"""Tests that other parsers read calendar files, and that the files reveal nothing by default."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ CASE = Case(
 )
 
 
-def entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEntry, ...]:
+def deadline_entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEntry, ...]:
     notices = tuple(
         replace(
             draft_notice(CASE, ROUTES[id_], START),  # type: ignore[index]
@@ -46,7 +46,7 @@ def events_in(data: bytes) -> list[Calendar]:
 
 
 def test_every_running_deadline_is_an_event_at_its_time() -> None:
-    found = entries("eu-gdpr-17", "us-tida-removal")
+    found = deadline_entries("eu-gdpr-17", "us-tida-removal")
     events = events_in(format_calendar_file(found, START))
     assert [event["DTSTART"].dt for event in events] == [
         START + timedelta(hours=48),
@@ -56,18 +56,22 @@ def test_every_running_deadline_is_an_event_at_its_time() -> None:
 
 
 def test_calendar_reveals_nothing_about_the_case() -> None:
-    data = format_calendar_file(entries("us-tida-removal"), START, alarm=timedelta(hours=2))
+    data = format_calendar_file(
+        deadline_entries("us-tida-removal"), START, alarm=timedelta(hours=2)
+    )
     for word in ("TAKE", "223a", "otter", "entrenous", "example", "notice", "law", "deadline"):
         assert word.casefold() not in data.decode().casefold()
 
 
-def test_plain_titles_say_the_law() -> None:
-    (event,) = events_in(format_calendar_file(entries("us-tida-removal"), START, plain_titles=True))
+def test_plain_titles_name_the_law() -> None:
+    (event,) = events_in(
+        format_calendar_file(deadline_entries("us-tida-removal"), START, plain_titles=True)
+    )
     assert event["SUMMARY"].startswith("they have until Friday 27 November 2026, 12:00 UTC (TAKE")
 
 
 def test_alarm_is_written_only_if_requested() -> None:
-    found = entries("us-tida-removal")
+    found = deadline_entries("us-tida-removal")
     assert b"VALARM" not in format_calendar_file(found, START)
     (event,) = events_in(format_calendar_file(found, START, alarm=timedelta(hours=24)))
     (alarm,) = event.walk("VALARM")
@@ -75,20 +79,23 @@ def test_alarm_is_written_only_if_requested() -> None:
 
 
 def test_the_same_deadline_keeps_its_id_and_two_deadlines_differ() -> None:
-    first, again = entries("us-tida-removal", "eu-gdpr-17"), entries("us-tida-removal")
+    first, again = (
+        deadline_entries("us-tida-removal", "eu-gdpr-17"),
+        deadline_entries("us-tida-removal"),
+    )
     assert first[0].uid == again[0].uid
-    (moved,) = entries("us-tida-removal", received_at=START + timedelta(hours=1))
+    (moved,) = deadline_entries("us-tida-removal", received_at=START + timedelta(hours=1))
     assert (moved.uid, moved.at - again[0].at) == (again[0].uid, timedelta(hours=1))
     assert first[0].uid != first[1].uid
 
 
 def test_vobject_reads_the_same_times() -> None:
-    found = entries("eu-gdpr-17", "us-tida-removal")
+    found = deadline_entries("eu-gdpr-17", "us-tida-removal")
     parsed = vobject.readOne(format_calendar_file(found, START, alarm=timedelta(hours=1)).decode())
     assert parsed.validate(raiseException=True)
     assert [event.dtstart.value for event in parsed.vevent_list] == [entry.at for entry in found]
 
 
-def test_without_a_running_deadline_nothing_is_written() -> None:
+def test_case_without_a_running_deadline_has_no_calendar() -> None:
     with pytest.raises(NoRunningDeadline, match="case-1-calm-otter"):
         running_deadline_entries(CASE, ())

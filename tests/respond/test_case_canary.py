@@ -1,8 +1,8 @@
 """Tests that a picture leaks nowhere while it goes through a whole case.
 
-Each command that reads stored evidence is a process of its own, traced by strace. The picture has
-known bytes and EXIF data, and was seen at a known URL. The bytes and the EXIF data may be only in
-the pack that is encrypted for a court; the URL only in printed output, letters and packs.
+Commands that read or write evidence run in a subprocess under strace. The picture has known bytes
+and EXIF data, and a known URL. The bytes and the EXIF data must not be readable anywhere, and the
+URL only in printed output, letters and packs.
 """
 
 import io
@@ -30,22 +30,24 @@ from entrenous.cli import run
 from entrenous.demo.stamp_authority import LocalStampAuthority
 from tests.vaults import make_vaults_open_quickly
 
-needed = pytest.mark.skipif(
+needs_strace_and_openssl = pytest.mark.skipif(
     shutil.which("strace") is None or shutil.which("openssl") is None,
     reason="needs strace and openssl: apt install strace openssl",
 )
-pytestmark = [pytest.mark.real, pytest.mark.slow, needed]
+pytestmark = [pytest.mark.real, pytest.mark.slow, needs_strace_and_openssl]
 
-Captured = pytest.CaptureFixture[str]
+Capsys = pytest.CaptureFixture[str]
 STRACE = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-o")
-WINDOW = 16  # bytes; so long a match is no coincidence
+WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
 EXIF = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
 URL = "https://pictures.example/canary/8c41d0a7"
-NOTE = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
-OPENED = re.compile(r'openat\((?:AT_FDCWD|\d+)(?:<[^>]*>)?, "(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)')
+STATEMENT = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
+OPENAT_CALL = re.compile(
+    r'openat\((?:AT_FDCWD|\d+)(?:<[^>]*>)?, "(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)'
+)
 
 
-class Recorder(BaseHTTPRequestHandler):
+class RecordingStampAuthority(BaseHTTPRequestHandler):
     """A stamp authority on loopback that records the requests that it gets."""
 
     authority: LocalStampAuthority
@@ -62,13 +64,13 @@ class Recorder(BaseHTTPRequestHandler):
         self.wfile.write(reply)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing."""
+        pass
 
 
 class Program:
-    """The program on one device; records its output, the files that it opens, and its requests."""
+    """The program on one device, with records of its output, written files and requests."""
 
-    def __init__(self, folder: Path, url: str, ca: str, capsys: Captured) -> None:
+    def __init__(self, folder: Path, url: str, ca: str, capsys: Capsys) -> None:
         self.folder, self.capsys = folder, capsys
         self.requests = list[bytes]()
         self.home, self.out, self.temporary = folder / "home", folder / "out", folder / "tmp"
@@ -93,7 +95,7 @@ class Program:
             "TMPDIR": str(self.temporary),
         }
 
-    def run(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
+    def run_command(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
         """Run a command in this process, which takes a tenth of the time of a subprocess."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment().items():
@@ -105,7 +107,7 @@ class Program:
         self.output += (out + err).encode()
         return json.loads(out) if "--json" in arguments and out else None
 
-    def traced(self, *arguments: str, typed: str = "") -> Any:
+    def run_traced_command(self, *arguments: str, typed: str = "") -> Any:
         """Run a command in a subprocess that strace traces."""
         trace = self.folder / "trace"
         done = subprocess.run(
@@ -117,36 +119,36 @@ class Program:
         )
         assert done.returncode == 0, (arguments, done.stderr.decode())
         self.output += done.stdout + done.stderr
-        self.opened_paths |= set(written_in(trace.read_text(errors="replace")))
+        self.opened_paths |= set(paths_opened_for_writing(trace.read_text(errors="replace")))
         return json.loads(done.stdout) if "--json" in arguments and done.stdout else None
 
-    def files(self) -> dict[str, bytes]:
+    def file_contents(self) -> dict[str, bytes]:
         """Return the contents of the device's files and of temporary files, by path."""
         places = [one for top in (self.home, self.temporary) for one in top.rglob("*")]
         return {str(one): one.read_bytes() for one in places if one.is_file()}
 
 
-def written_in(trace: str) -> Iterator[str]:
+def paths_opened_for_writing(trace: str) -> Iterator[str]:
     """Yield the paths of the files that were opened for writing."""
-    for found in OPENED.finditer(trace):
+    for found in OPENAT_CALL.finditer(trace):
         if {"O_WRONLY", "O_RDWR", "O_CREAT"} & set(found["flags"].split("|")):
             yield found["path"]
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Iterator[Program]:
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> Iterator[Program]:
     """Yield the program with a new device and a recording stamp authority."""
     make_vaults_open_quickly(monkeypatch)
     local, requests = LocalStampAuthority(tmp_path / "tsa"), list[bytes]()
     local.prepare()
-    kind = type("Ours", (Recorder,), {"authority": local, "requests": requests})
+    kind = type("Ours", (RecordingStampAuthority,), {"authority": local, "requests": requests})
     server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/"
     started = Program(tmp_path, url, local.ca.read_text(), capsys)
     started.requests = requests
-    started.run("setup", "--name", "ana", "--offline")
+    started.run_command("setup", "--name", "ana", "--offline")
     yield started
     server.shutdown()
     thread.join()
@@ -167,56 +169,70 @@ def picture(tmp_path: Path) -> Path:
     return file
 
 
-def windows(data: bytes) -> set[bytes]:
-    return {data[at : at + WINDOW] for at in range(max(len(data) - WINDOW, 0) + 1)}
+def byte_windows(data: bytes) -> set[bytes]:
+    return {data[at : at + WINDOW_BYTES] for at in range(max(len(data) - WINDOW_BYTES, 0) + 1)}
 
 
-def remains_in(contents: bytes, wanted: set[bytes]) -> bool:
-    return any(contents[at : at + WINDOW] in wanted for at in range(len(contents) - WINDOW + 1))
+def contains_any(contents: bytes, wanted: set[bytes]) -> bool:
+    return any(
+        contents[at : at + WINDOW_BYTES] in wanted for at in range(len(contents) - WINDOW_BYTES + 1)
+    )
 
 
 def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Path) -> None:
     key = pyrage.x25519.Identity.generate()
     out = ("--out", str(program.out))
-    opened = program.run(*("case", "open", "--adults", "--place", "US", "--intimate", "--json"))
+    opened = program.run_command(
+        *("case", "open", "--adults", "--place", "US", "--intimate", "--json")
+    )
     name = str(opened["case"])
-    program.traced("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
-    program.traced("case", "add", name, "--statement", "-", "--json", typed=NOTE)
-    program.traced("evidence", "stamp", name)
-    program.run("law", "routes", name)
-    letter = program.traced("case", "notice", name, "--route", "us-tida-removal", "--json")
-    program.run("case", "notice", name, "--sent", "1")
-    program.traced("evidence", "pack", name, "--for", "platform", *out)
-    program.traced("evidence", "pack", name, "--for", "court", "--to", str(key.to_public()), *out)
+    program.run_traced_command("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
+    program.run_traced_command("case", "add", name, "--statement", "-", "--json", typed=STATEMENT)
+    program.run_traced_command("evidence", "stamp", name)
+    program.run_command("law", "routes", name)
+    letter = program.run_traced_command(
+        "case", "notice", name, "--route", "us-tida-removal", "--json"
+    )
+    program.run_command("case", "notice", name, "--sent", "1")
+    program.run_traced_command("evidence", "pack", name, "--for", "platform", *out)
+    program.run_traced_command(
+        "evidence", "pack", name, "--for", "court", "--to", str(key.to_public()), *out
+    )
     for command in (("case", "show", name), ("case", "list"), ("evidence", "verify", name)):
-        program.run(*command)
-        program.run(*command, "--json")
-    program.traced("evidence", "verify", name)
+        program.run_command(*command)
+        program.run_command(*command, "--json")
+    program.run_traced_command("evidence", "verify", name)
 
-    picture_bytes = windows(picture.read_bytes()) | windows(EXIF.encode())
-    secret = picture_bytes | windows(sha256(picture.read_bytes()).digest())
-    secret |= windows(sha256(picture.read_bytes()).hexdigest().encode()) | windows(NOTE.encode())
-    url = windows(URL.encode())
-    assert not remains_in(program.output, secret), "printed"
+    picture_bytes = byte_windows(picture.read_bytes()) | byte_windows(EXIF.encode())
+    secret = picture_bytes | byte_windows(sha256(picture.read_bytes()).digest())
+    secret |= byte_windows(sha256(picture.read_bytes()).hexdigest().encode()) | byte_windows(
+        STATEMENT.encode()
+    )
+    url = byte_windows(URL.encode())
+    assert not contains_any(program.output, secret), "printed"
     assert URL.encode() in letter["letter"].encode()
-    assert not remains_in(letter["letter"].encode(), secret), "letter"
+    assert not contains_any(letter["letter"].encode(), secret), "letter"
     (traffic,) = program.requests
-    assert not remains_in(traffic, secret | url), "traffic"
-    for file, contents in program.files().items():
-        assert not remains_in(contents, secret | url), file
+    assert not contains_any(traffic, secret | url), "traffic"
+    for file, contents in program.file_contents().items():
+        assert not contains_any(contents, secret | url), file
     for pack in program.out.iterdir():
-        assert not remains_in(pack.read_bytes(), secret), pack
+        assert not contains_any(pack.read_bytes(), secret), pack
     assert len(list(program.out.iterdir())) == 2
 
     sealed = [file for file in program.home.joinpath("files").iterdir() if file.is_file()]
     assert sealed
-    ciphertext = windows(b"".join(one.read_bytes().partition(b"-> X25519 ")[2] for one in sealed))
-    program.traced("case", "erase", name, "--yes", "--receipt", str(program.out / "erased.json"))
-    for file, contents in program.files().items():
-        assert not remains_in(contents, secret | url | ciphertext), file
+    ciphertext = byte_windows(
+        b"".join(one.read_bytes().partition(b"-> X25519 ")[2] for one in sealed)
+    )
+    program.run_traced_command(
+        "case", "erase", name, "--yes", "--receipt", str(program.out / "erased.json")
+    )
+    for file, contents in program.file_contents().items():
+        assert not contains_any(contents, secret | url | ciphertext), file
     receipt = json.loads((program.out / "erased.json").read_bytes())
     assert set(receipt) == {"schema", "erased_at", "number"}
-    assert not remains_in((program.out / "erased.json").read_bytes(), secret | url)
+    assert not contains_any((program.out / "erased.json").read_bytes(), secret | url)
     own_folders = (str(program.home), str(program.out), str(program.temporary), "/dev/")
     elsewhere = [one for one in program.opened_paths if not one.startswith(own_folders)]
     assert elsewhere == [], "files written elsewhere"
@@ -224,41 +240,49 @@ def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Pa
 
 
 @pytest.mark.threat("under-eighteen")
-def test_for_somebody_under_18_every_file_is_the_same_before_and_after(
-    program: Program, picture: Path
-) -> None:
-    run = program.run
+def test_no_file_changes_after_the_answer_under_18(program: Program, picture: Path) -> None:
+    run = program.run_command
     name = str(run("case", "open", "--adults", "--json")["case"])
     run("case", "about", name, "--under-18", status=3)
-    before = program.files()
+    before = program.file_contents()
     run("case", "open", "--under-18", status=3)
     run("case", "open", typed="no\n", status=2)
     for command in (
         ("case", "add", name, str(picture)),
         ("case", "add", name, "--url", URL),
-        ("case", "add", name, "--statement", NOTE),
+        ("case", "add", name, "--statement", STATEMENT),
         ("case", "about", name, "--under-18"),
         ("case", "notice", name, "--route", "us-tida-removal"),
         ("evidence", "stamp", name),
         ("evidence", "pack", name, "--for", "platform", "--out", str(program.out)),
-        ("evidence", "pack", name, "--for", "court", "--to", new_key(), "--out", str(program.out)),
+        (
+            "evidence",
+            "pack",
+            name,
+            "--for",
+            "court",
+            "--to",
+            new_public_key(),
+            "--out",
+            str(program.out),
+        ),
         ("law", "routes", name),
     ):
         run(*command, status=3)
-        assert program.files() == before, command
+        assert program.file_contents() == before, command
     assert program.requests == []
     assert not program.out.exists()
-    assert not remains_in(program.output, windows(picture.read_bytes()))
+    assert not contains_any(program.output, byte_windows(picture.read_bytes()))
 
 
-def new_key() -> str:
+def new_public_key() -> str:
     return str(pyrage.x25519.Identity.generate().to_public())
 
 
-def test_strace_shows_a_file_that_is_written_elsewhere(tmp_path: Path) -> None:
-    """If strace or ``written_in`` saw nothing, the first test could not fail."""
+def test_strace_reports_a_file_that_is_opened_for_writing(tmp_path: Path) -> None:
+    """The first test relies on strace to report every file that is opened for writing."""
     file = tmp_path / secrets.token_hex(8)
     trace = tmp_path / "trace"
     write = f"open({str(file)!r}, 'w').write('x')"
     subprocess.run([*STRACE, str(trace), sys.executable, "-c", write], check=True)
-    assert str(file) in set(written_in(trace.read_text()))
+    assert str(file) in set(paths_opened_for_writing(trace.read_text()))

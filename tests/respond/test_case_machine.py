@@ -1,4 +1,4 @@
-"""Stateful test of a case: its chain is valid after every step, and shows any changed byte."""
+"""Stateful test of a case: its chain stays valid, and every changed byte is detected."""
 
 from dataclasses import replace
 
@@ -43,18 +43,19 @@ from entrenous.respond.open_case import add_file, add_sighting, add_statement
 from tests.respond.room import make_sighting, owner_at_current_time, situation_in
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
-STAMPS_MAX = 2  # each starts openssl once
-STEPS = 25
+STAMPS_MAX = 2  # because each stamp starts openssl
+STEPS_PER_RUN = 25
 HOURS_MAX = 100
 
 
-class CaseLife(RuleBasedStateMachine):
+class CaseStateMachine(RuleBasedStateMachine):
     authority: HttpTimestampAuthority
 
     def __init__(self) -> None:
         super().__init__()
         self.owner = owner_at_current_time()
-        self.owner.clock.advance(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
+        # Start early enough that the clock never passes that of the authority.
+        self.owner.clock.advance(hours=-STEPS_PER_RUN * HOURS_MAX)
         self.links = 0
 
     @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
@@ -70,12 +71,12 @@ class CaseLife(RuleBasedStateMachine):
         return self.case.state is CaseState.OPEN
 
     @rule(hours=st.floats(0.01, HOURS_MAX))
-    def time_passes(self, hours: float) -> None:
+    def advance_clock(self, hours: float) -> None:
         self.owner.clock.advance(hours=hours)
 
     @precondition(is_open)
     @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(SightingReach))
-    def see_copy(self, where: str, reach: SightingReach) -> None:
+    def add_random_sighting(self, where: str, reach: SightingReach) -> None:
         sighting = replace(make_sighting(reach=reach, at=self.owner.clock.now()), where=where)
         add_sighting(self.name, sighting, self.owner.device)
         self.links += 1
@@ -157,13 +158,13 @@ class CaseLife(RuleBasedStateMachine):
         store[key] = whole
 
     @invariant()
-    def chain_is_valid(self) -> None:
+    def check_chain(self) -> None:
         if self.links:
             case = verify_case(self.name, self.owner.device)
             assert len(verify_chain(self.name, self.owner.device)) == self.links == case.links
 
     @invariant()
-    def deadlines_run_only_for_sent_notices(self) -> None:
+    def check_deadlines(self) -> None:
         if self.links:
             now = self.owner.clock.now()
             sent = {notice.number for notice in self.case.notices if notice.sent_at}
@@ -184,12 +185,12 @@ class CaseLife(RuleBasedStateMachine):
 
 
 def test_any_sequence_of_actions_keeps_a_case_consistent(authority: HttpTimestampAuthority) -> None:
-    CaseLife.authority = authority
+    CaseStateMachine.authority = authority
     run_state_machine_as_test(
-        CaseLife,
+        CaseStateMachine,
         settings=settings(
             max_examples=25,
-            stateful_step_count=STEPS,
+            stateful_step_count=STEPS_PER_RUN,
             suppress_health_check=[HealthCheck.too_slow],
         ),
     )

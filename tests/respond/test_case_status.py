@@ -74,8 +74,8 @@ def test_times_of_answer_question_and_removal_are_separate(owner: CaseOwner, cas
     assert (done.answered_at, done.removed_at) == (START + 4 * HOUR, START + 5 * HOUR)
 
 
-def test_old_record_without_these_times_is_still_read(case: Case) -> None:
-    """In these records, ``answered_at`` is the time of the removal."""
+def test_old_record_without_separate_times_is_still_read(case: Case) -> None:
+    """In old records, ``answered_at`` is also the time of the removal."""
     old = replace(
         case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
     )
@@ -112,7 +112,7 @@ def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft()
     }
 
 
-def test_impossible_times_are_refused(owner: CaseOwner, case: Case) -> None:
+def test_event_in_the_future_or_before_sending_is_refused(owner: CaseOwner, case: Case) -> None:
     with pytest.raises(ImpossibleTime, match="future"):
         record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, owner.device)
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device)
@@ -134,7 +134,7 @@ def test_cases_close_and_reopen_only_in_the_right_state(owner: CaseOwner, case: 
         reopen_case(case.name, owner.device)
 
 
-def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
+def test_erasing_removes_all_data_of_a_case_and_none_of_other_cases(
     owner: CaseOwner, case: Case
 ) -> None:
     other = owner.open_case()
@@ -149,7 +149,7 @@ def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
     verify_chain(other.name, owner.device)
 
 
-def test_next_step_names_one_step(owner: CaseOwner) -> None:
+def test_next_step_follows_the_state_of_the_case(owner: CaseOwner) -> None:
     case = owner.open_case()
     steps = [next_step(case, START)]
     steps.append(next_step(add_sighting(case.name, make_sighting(), owner.device), START))
@@ -192,7 +192,7 @@ def test_site_that_is_late_for_longest_comes_first(owner: CaseOwner) -> None:
     assert "(letter 1)" in step
 
 
-def drafted(owner: CaseOwner, *routes: str) -> Case:
+def draft_notices(owner: CaseOwner, *routes: str) -> Case:
     case = owner.open_case(situation_in("US", "DE"))
     add_sighting(case.name, make_sighting(), owner.device)
     for route in routes:
@@ -200,16 +200,16 @@ def drafted(owner: CaseOwner, *routes: str) -> Case:
     return find_case(case.name, owner.device)
 
 
-def send(owner: CaseOwner, case: Case, number: int) -> Case:
+def record_sending(owner: CaseOwner, case: Case, number: int) -> Case:
     return record_notice_event(case.name, number, NoticeEvent.SEND, owner.clock.now(), owner.device)
 
 
 def test_missed_deadline_is_the_next_step_until_it_is_escalated(
     owner: CaseOwner,
 ) -> None:
-    case = drafted(owner, "us-tida-removal", "eu-dsa-16")
-    send(owner, case, 1)
-    late = send(owner, case, 2)
+    case = draft_notices(owner, "us-tida-removal", "eu-dsa-16")
+    record_sending(owner, case, 1)
+    late = record_sending(owner, case, 2)
     owner.clock.advance(days=9)
     words = next_step(late, owner.clock.now())
     assert words.startswith("Next you could go to: FTC (route us-tida-ftc). ")
@@ -217,33 +217,35 @@ def test_missed_deadline_is_the_next_step_until_it_is_escalated(
     draft_and_store_notice(case.name, "us-tida-ftc", owner.device)
     escalated = find_case(case.name, owner.device)
     assert next_step(escalated, owner.clock.now()).startswith("You have not sent letter 3 yet")
-    escalated = send(owner, case, 3)
+    escalated = record_sending(owner, case, 3)
     assert "the law sets no date here" in next_step(escalated, owner.clock.now())
 
 
 def test_step_after_a_missed_deadline_is_announced(owner: CaseOwner) -> None:
-    case = drafted(owner, "us-tida-removal")
+    case = draft_notices(owner, "us-tida-removal")
     assert step_if_deadline_passes(case, START) == ""
-    sent = send(owner, case, 1)
+    sent = record_sending(owner, case, 1)
     assert step_if_deadline_passes(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
     assert step_if_deadline_passes(sent, START, 1) == step_if_deadline_passes(sent, START)
     assert step_if_deadline_passes(sent, START, 2) == ""
-    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # next_step says it by then
+    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # next_step then names the step
 
 
 def test_unsent_draft_comes_before_a_sent_notice(owner: CaseOwner) -> None:
-    case = drafted(owner, "eu-dsa-16", "us-tida-removal")
-    assert next_step(send(owner, case, 1), START).startswith("You have not sent letter 2 yet")
+    case = draft_notices(owner, "eu-dsa-16", "us-tida-removal")
+    assert next_step(record_sending(owner, case, 1), START).startswith(
+        "You have not sent letter 2 yet"
+    )
 
 
 def test_replaced_draft_is_not_the_next_step(owner: CaseOwner) -> None:
-    case = drafted(owner, "us-tida-removal", "us-tida-removal")
+    case = draft_notices(owner, "us-tida-removal", "us-tida-removal")
     assert next_step(case, START).startswith("You have not sent letter 2 yet")
-    assert next_step(send(owner, case, 2), START).startswith("Nothing to do now")
+    assert next_step(record_sending(owner, case, 2), START).startswith("Nothing to do now")
 
 
-def test_request_for_more_is_a_next_step(owner: CaseOwner, case: Case) -> None:
-    send(owner, case, 1)
+def test_request_for_more_information_is_a_next_step(owner: CaseOwner, case: Case) -> None:
+    record_sending(owner, case, 1)
     asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, owner.device)
     assert next_step(asked, START).startswith("They asked for more about letter 1")
     assert next_step(asked, START + 49 * HOUR).startswith("Next you could go to: FTC")
@@ -252,65 +254,65 @@ def test_request_for_more_is_a_next_step(owner: CaseOwner, case: Case) -> None:
 
 
 def test_running_deadline_comes_before_a_notice_without_a_date(owner: CaseOwner) -> None:
-    case = drafted(owner, "us-tida-removal", "eu-dsa-16")
-    send(owner, case, 1)
-    assert "they have until Friday 27 November" in next_step(send(owner, case, 2), START)
+    case = draft_notices(owner, "us-tida-removal", "eu-dsa-16")
+    record_sending(owner, case, 1)
+    assert "they have until Friday 27 November" in next_step(record_sending(owner, case, 2), START)
 
 
-REDDIT = "https://www.reddit.com/r/x/comments/1abcd/title/"
-ELSEWHERE = "https://pics.example.net/a/7"
+REDDIT_POST = "https://www.reddit.com/r/x/comments/1abcd/title/"
+OTHER_SITE_POST = "https://pics.example.net/a/7"
 
 
-def on_two_sites(owner: CaseOwner) -> Case:
+def open_case_on_two_sites(owner: CaseOwner) -> Case:
     case = owner.open_case()
-    for where in (REDDIT, ELSEWHERE):
+    for where in (REDDIT_POST, OTHER_SITE_POST):
         add_sighting(case.name, make_sighting(where), owner.device)
     draft_and_store_notice(case.name, "us-tida-removal", owner.device)
-    return send(owner, case, 1)
+    return record_sending(owner, case, 1)
 
 
-def test_after_one_site_removed_it_the_next_step_is_the_unasked_site(owner: CaseOwner) -> None:
-    case = on_two_sites(owner)
+def test_next_step_after_a_removal_is_a_notice_to_the_other_site(owner: CaseOwner) -> None:
+    case = open_case_on_two_sites(owner)
     gone = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, owner.device)
     same = f"entrenous case notice {case.name} --route us-tida-removal --sighting 2"
     step = next_step(gone, START)
     assert step.startswith("No letter yet asks to remove it from place 2 (pics.example.net)")
     assert same in step
     draft_and_store_notice(case.name, "us-tida-removal", owner.device, sightings=(2,))
-    send(owner, case, 2)
+    record_sending(owner, case, 2)
     both = record_notice_event(case.name, 2, NoticeEvent.REMOVAL, START, owner.device)
     assert next_step(both, START).startswith("They removed it")
 
 
-def test_police_sheet_hides_neither_a_missed_deadline_nor_an_unasked_site(
+def test_police_sheet_hides_no_missed_deadline_and_no_site_without_a_notice(
     owner: CaseOwner,
 ) -> None:
-    case = on_two_sites(owner)
+    case = open_case_on_two_sites(owner)
     owner.clock.advance(hours=49)
     draft_and_store_notice(case.name, "us-tida-crime", owner.device)
     late = find_case(case.name, owner.device)
     assert next_step(late, owner.clock.now()).startswith("Next you could go to: FTC")
     assert "sighting 2" in next_step(late, START)
     draft_and_store_notice(case.name, "us-tida-removal", owner.device, sightings=(2,))
-    asked = send(owner, case, 3)
+    asked = record_sending(owner, case, 3)
     assert next_step(asked, START).startswith("You have not taken page 2 to")
 
 
-def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(
+def test_complaint_names_only_the_site_that_missed_its_deadline(
     owner: CaseOwner,
 ) -> None:
-    case = on_two_sites(owner)
+    case = open_case_on_two_sites(owner)
     record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, owner.device)
     draft_and_store_notice(case.name, "us-tida-removal", owner.device, sightings=(2,))
-    send(owner, case, 2)
+    record_sending(owner, case, 2)
     owner.clock.advance(hours=49)
     letter = draft_and_store_notice(case.name, "us-tida-ftc", owner.device).letter
-    assert ELSEWHERE in letter
-    assert REDDIT not in letter
+    assert OTHER_SITE_POST in letter
+    assert REDDIT_POST not in letter
 
 
-def test_open_deadline_is_not_shown_as_none(owner: CaseOwner) -> None:
-    case = drafted(owner, "us-tida-crime")
+def test_next_step_does_not_show_a_missing_time_limit_as_none(owner: CaseOwner) -> None:
+    case = draft_notices(owner, "us-tida-crime")
     (clock,) = deadlines_of_case(case, START)
     assert clock.sets_no_time_limit
-    assert "none" not in next_step(send(owner, case, 1), START)
+    assert "none" not in next_step(record_sending(owner, case, 1), START)

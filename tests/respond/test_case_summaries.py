@@ -1,4 +1,4 @@
-"""Tests that case summaries, which are read without decoding the cases, agree with them."""
+"""Tests of case summaries, which are read without decoding whole cases."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from entrenous.respond.open_case import add_sighting
 from tests.respond.room import START, CaseOwner, make_sighting
 
 
-def test_summaries_agree_with_the_cases_newest_first(owner: CaseOwner) -> None:
+def test_summaries_agree_with_the_cases_and_are_sorted_newest_first(owner: CaseOwner) -> None:
     for _ in range(3):
         opened = owner.open_case()
         add_sighting(opened.name, make_sighting(), owner.device)

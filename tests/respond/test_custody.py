@@ -1,4 +1,4 @@
-"""Tests of the chain of custody: it has every act, and a changed, lost or added link is noticed."""
+"""Tests that the chain of custody records every act, and shows changed, lost and added links."""
 
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -26,7 +26,7 @@ from tests.respond.room import CaseOwner, make_sighting
 
 
 @pytest.fixture
-def name(owner: CaseOwner) -> CaseName:
+def case_name(owner: CaseOwner) -> CaseName:
     """Return the name of a case with four links: opened, sighting added, file stored, file read."""
     case = owner.open_case()
     owner.clock.advance(minutes=1)
@@ -40,8 +40,10 @@ def link_keys(owner: CaseOwner) -> list[str]:
     return [key for key, _ in owner.vault.items(CUSTODY_LINKS_TABLE)]
 
 
-def test_every_act_is_in_the_chain_with_actor_and_purpose(owner: CaseOwner, name: CaseName) -> None:
-    links = verify_chain(name, owner.device)
+def test_every_act_is_in_the_chain_with_actor_and_purpose(
+    owner: CaseOwner, case_name: CaseName
+) -> None:
+    links = verify_chain(case_name, owner.device)
     assert [one.act for one in links] == [
         CustodyAct.OPENED,
         CustodyAct.CHANGED,
@@ -50,11 +52,13 @@ def test_every_act_is_in_the_chain_with_actor_and_purpose(owner: CaseOwner, name
     ]
     assert {one.actor for one in links} == {CUSTODY_ACTOR}
     assert links[-1].purpose == "to look at it"
-    assert links == custody_chain(name, owner.device)
+    assert links == custody_chain(case_name, owner.device)
 
 
-def test_reading_is_in_the_chain_and_not_on_the_ladder(owner: CaseOwner, name: CaseName) -> None:
-    record = owner.vault.get(CASES_TABLE, name)
+def test_reading_is_in_the_chain_but_not_in_the_steps(
+    owner: CaseOwner, case_name: CaseName
+) -> None:
+    record = owner.vault.get(CASES_TABLE, case_name)
     assert record is not None
     assert [step.what for step in unpack(Case, record).steps] == [
         "opened without a trace",
@@ -64,13 +68,13 @@ def test_reading_is_in_the_chain_and_not_on_the_ladder(owner: CaseOwner, name: C
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_link_that_was_dropped_is_noticed(number: int, owner: CaseOwner, name: CaseName) -> None:
+def test_dropped_link_is_detected(number: int, owner: CaseOwner, case_name: CaseName) -> None:
     owner.vault.drop(CUSTODY_LINKS_TABLE, link_keys(owner)[number])
     with pytest.raises(ChainBroken):
-        verify_chain(name, owner.device)
+        verify_chain(case_name, owner.device)
 
 
-def test_two_swapped_links_are_noticed(owner: CaseOwner, name: CaseName) -> None:
+def test_two_swapped_links_are_detected(owner: CaseOwner, case_name: CaseName) -> None:
     one, two = link_keys(owner)[1:3]
     first, second = (
         owner.vault.get(CUSTODY_LINKS_TABLE, one),
@@ -81,25 +85,25 @@ def test_two_swapped_links_are_noticed(owner: CaseOwner, name: CaseName) -> None
     owner.vault.put(CUSTODY_LINKS_TABLE, one, second)
     owner.vault.put(CUSTODY_LINKS_TABLE, two, first)
     with pytest.raises(ChainBroken, match="entry 1"):
-        verify_chain(name, owner.device)
+        verify_chain(case_name, owner.device)
 
 
-def test_a_link_that_was_added_is_noticed(owner: CaseOwner, name: CaseName) -> None:
-    last = custody_chain(name, owner.device)[-1]
+def test_added_link_is_detected(owner: CaseOwner, case_name: CaseName) -> None:
+    last = custody_chain(case_name, owner.device)[-1]
     more = replace(last, number=4, previous=last.hash, before=last.after)
     owner.vault.put(
-        CUSTODY_LINKS_TABLE, f"{name}/{4:010d}", pack(replace(more, hash=link_hash(more)))
+        CUSTODY_LINKS_TABLE, f"{case_name}/{4:010d}", pack(replace(more, hash=link_hash(more)))
     )
     with pytest.raises(ChainBroken, match="a different number of entries"):
-        verify_chain(name, owner.device)
+        verify_chain(case_name, owner.device)
 
 
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("field", [field.name for field in fields(CustodyLink)])
-def test_every_field_of_a_link_is_under_its_hash(
-    field: str, owner: CaseOwner, name: CaseName
+def test_hash_of_a_link_covers_every_field(
+    field: str, owner: CaseOwner, case_name: CaseName
 ) -> None:
-    one = custody_chain(name, owner.device)[2]
+    one = custody_chain(case_name, owner.device)[2]
     value = getattr(one, field)
     changed: object
     if isinstance(value, bytes):
@@ -115,49 +119,53 @@ def test_every_field_of_a_link_is_under_its_hash(
     changed_link = replace(one, **{field: changed})  # type: ignore[arg-type]
     owner.vault.put(CUSTODY_LINKS_TABLE, link_keys(owner)[2], pack(changed_link))
     with pytest.raises(ChainBroken, match="entry 2"):
-        verify_chain(name, owner.device)
+        verify_chain(case_name, owner.device)
 
 
 def test_link_rewritten_with_a_valid_hash_breaks_the_next_link(
-    owner: CaseOwner, name: CaseName
+    owner: CaseOwner, case_name: CaseName
 ) -> None:
-    one = replace(custody_chain(name, owner.device)[1], purpose="another purpose")
+    one = replace(custody_chain(case_name, owner.device)[1], purpose="another purpose")
     owner.vault.put(
         CUSTODY_LINKS_TABLE, link_keys(owner)[1], pack(replace(one, hash=link_hash(one)))
     )
     with pytest.raises(ChainBroken, match="entry 2"):
-        verify_chain(name, owner.device)
+        verify_chain(case_name, owner.device)
 
 
-def test_case_record_changed_outside_of_its_chain_is_noticed(
-    owner: CaseOwner, name: CaseName
+def test_case_record_changed_outside_of_its_chain_is_detected(
+    owner: CaseOwner, case_name: CaseName
 ) -> None:
-    record = owner.vault.get(CASES_TABLE, name)
+    record = owner.vault.get(CASES_TABLE, case_name)
     assert record is not None
-    owner.vault.put(CASES_TABLE, name, pack(replace(unpack(Case, record), sightings=())))
+    owner.vault.put(CASES_TABLE, case_name, pack(replace(unpack(Case, record), sightings=())))
     with pytest.raises(ChainBroken, match="changed after the last entry"):
-        verify_chain(name, owner.device)
+        verify_chain(case_name, owner.device)
 
 
-def test_case_that_lost_its_last_link_accepts_nothing(owner: CaseOwner, name: CaseName) -> None:
+def test_case_that_lost_its_last_link_accepts_no_sighting(
+    owner: CaseOwner, case_name: CaseName
+) -> None:
     owner.vault.drop(CUSTODY_LINKS_TABLE, link_keys(owner)[-1])
     with pytest.raises(ChainBroken, match="missing"):
-        add_sighting(name, make_sighting(), owner.device)
+        add_sighting(case_name, make_sighting(), owner.device)
 
 
-def test_case_record_under_another_name_is_refused(owner: CaseOwner, name: CaseName) -> None:
-    record = owner.vault.get(CASES_TABLE, name)
+def test_case_record_under_another_name_is_refused(owner: CaseOwner, case_name: CaseName) -> None:
+    record = owner.vault.get(CASES_TABLE, case_name)
     assert record is not None
     owner.vault.put(
-        CASES_TABLE, name, pack(replace(unpack(Case, record), name=CaseName("case-2-x-y")))
+        CASES_TABLE,
+        case_name,
+        pack(replace(unpack(Case, record), name=CaseName("case-2-x-y"))),
     )
     with pytest.raises(BadRecord):
-        add_sighting(name, make_sighting(), owner.device)
+        add_sighting(case_name, make_sighting(), owner.device)
     with pytest.raises(ChainBroken, match="changed after the last entry"):
-        verify_case(name, owner.device)
+        verify_case(case_name, owner.device)
 
 
-def test_there_is_no_chain_without_a_case(owner: CaseOwner) -> None:
+def test_chain_of_an_unknown_case_is_an_error(owner: CaseOwner) -> None:
     with pytest.raises(NoSuchCase):
         verify_chain(CaseName("case-9-no-one"), owner.device)
 

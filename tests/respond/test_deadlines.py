@@ -1,4 +1,4 @@
-"""Tests of a case's deadlines: what starts and meets them, in the addressee's time zone."""
+"""Tests of the deadlines of a case: their start, their end, their time zone and their state."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,32 +27,32 @@ from tests.respond.room import START, make_sighting, situation_in
 ROUTES = {route.id: route for route in shipped_routes()}
 CASE = Case(CaseName("case-1-calm-otter"), START, situation_in("US"), sightings=(make_sighting(),))
 HOUR = timedelta(hours=1)
-moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
+timestamps = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
 
 
-def notice(id_: str, **facts: object) -> Notice:
+def unsent_notice(id_: str, **facts: object) -> Notice:
     route: Route = ROUTES[id_]  # type: ignore[index]
     return replace(draft_notice(CASE, route, START), **facts)  # type: ignore[arg-type]
 
 
-def deadlines(
+def deadlines_of(
     *notices: Notice, now: datetime = START, lives_in: str = "US"
 ) -> tuple[Deadline, ...]:
     numbered = tuple(replace(n, number=i + 1) for i, n in enumerate(notices))
     return deadlines_of_case(replace(CASE, situation=situation_in(lives_in), notices=numbered), now)
 
 
-def pacific(day: str) -> datetime:
+def last_second_in_california(day: str) -> datetime:
     """Return the last second of a day in California."""
     return datetime.fromisoformat(f"{day}T23:59:59").replace(tzinfo=ZoneInfo("America/Los_Angeles"))
 
 
-def sent(id_: str, at: datetime = START, **facts: object) -> Notice:
-    return notice(id_, **{"state": NoticeState.SENT, "sent_at": at, **facts})
+def sent_notice(id_: str, at: datetime = START, **facts: object) -> Notice:
+    return unsent_notice(id_, **{"state": NoticeState.SENT, "sent_at": at, **facts})
 
 
 def test_unsent_notice_says_when_its_deadline_will_start() -> None:
-    (clock,) = deadlines(notice("us-tida-removal"))
+    (clock,) = deadlines_of(unsent_notice("us-tida-removal"))
     assert (clock.state, clock.due_at) == (DeadlineState.NOT_STARTED, None)
     assert clock.starts == (
         "starts when you send it: 48 hours after receipt of the valid removal request"
@@ -66,18 +66,18 @@ def test_unsent_notice_says_when_its_deadline_will_start() -> None:
     ("id_", "hours"), [("us-tida-removal", 48), ("uk-osa-20a", 48), ("in-it-3-2-b", 2)]
 )
 def test_hours_are_counted_from_sending_and_then_from_receipt(id_: str, hours: int) -> None:
-    (clock,) = deadlines(sent(id_))
+    (clock,) = deadlines_of(sent_notice(id_))
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + hours * HOUR)
-    later = sent(id_, received_at=START + HOUR, state=NoticeState.RECEIVED)
-    assert deadlines(later)[0].due_at == START + (hours + 1) * HOUR
+    later = sent_notice(id_, received_at=START + HOUR, state=NoticeState.RECEIVED)
+    assert deadlines_of(later)[0].due_at == START + (hours + 1) * HOUR
 
 
 @pytest.mark.parametrize(
     ("after", "state"),
     [(48 * HOUR, DeadlineState.RUNNING), (48 * HOUR + timedelta(seconds=1), DeadlineState.MISSED)],
 )
-def test_the_last_second_still_counts(after: timedelta, state: DeadlineState) -> None:
-    (clock,) = deadlines(sent("us-tida-removal"), now=START + after)
+def test_last_second_of_a_deadline_is_in_time(after: timedelta, state: DeadlineState) -> None:
+    (clock,) = deadlines_of(sent_notice("us-tida-removal"), now=START + after)
     assert clock.state is state
 
 
@@ -94,15 +94,15 @@ def test_the_last_second_still_counts(after: timedelta, state: DeadlineState) ->
 )
 def test_a_month_is_a_calendar_month_to_the_end_of_a_working_day(start: str, end: str) -> None:
     began = datetime.fromisoformat(f"{start}T09:30:00+00:00")
-    (clock,) = deadlines(sent("eu-gdpr-17", began), now=began, lives_in="IE")
+    (clock,) = deadlines_of(sent_notice("eu-gdpr-17", began), now=began, lives_in="IE")
     assert clock.due_at is not None
     assert clock.due_at.astimezone(ZoneInfo("Europe/Dublin")) == datetime.fromisoformat(
         f"{end}T23:59:59"
     ).replace(tzinfo=ZoneInfo("Europe/Dublin"))
 
 
-@given(moments, st.integers(0, 999))
-def test_hours_add_up(began: datetime, hours: int) -> None:
+@given(timestamps, st.integers(0, 999))
+def test_hours_of_a_clause_are_added_to_the_start(began: datetime, hours: int) -> None:
     assert clause_due_at(began, f"PT{hours}H, at once") == began + timedelta(hours=hours)
 
 
@@ -110,42 +110,44 @@ def test_hours_add_up(began: datetime, hours: int) -> None:
     "words",
     ["none", "undue-delay", "authority", "expeditiously", "timely", "P", "PT", "P1MX"],
 )
-def test_words_are_no_duration(words: str) -> None:
+def test_clause_without_a_number_has_no_duration(words: str) -> None:
     assert clause_due_at(START, words) is None
     assert clause_duration(words) == ""
 
 
-def test_a_law_without_a_date_says_so_in_its_own_words() -> None:
-    (clock,) = deadlines(sent("eu-dsa-16"))
+def test_law_without_a_time_limit_is_quoted() -> None:
+    (clock,) = deadlines_of(sent_notice("eu-dsa-16"))
     assert (clock.state, clock.due_at) == (DeadlineState.NO_FIXED_TIME, None)
     assert "undue-delay" in deadline_in_words(clock)
 
 
 def test_rule_of_several_clauses_has_several_deadlines() -> None:
-    found = deadlines(sent("us-ca-22671"))
+    found = deadlines_of(sent_notice("us-ca-22671"))
     assert [clock.due_at for clock in found] == [
         START + 48 * HOUR,  # Friday 27 November 2026, 12:00 UTC
-        pacific("2026-12-02"),
-        pacific("2026-12-28"),  # 25 December is a holiday, 26 and 27 a weekend
+        last_second_in_california("2026-12-02"),
+        last_second_in_california("2026-12-28"),  # 25 December is a holiday, 26 and 27 a weekend
         None,
     ]
 
 
 def test_confirmation_meets_only_the_deadline_for_confirming() -> None:
-    confirmed = sent("us-ca-22671", received_at=START + HOUR, state=NoticeState.RECEIVED)
-    states = {clock.rule[:5]: clock.state for clock in deadlines(confirmed)}
+    confirmed = sent_notice("us-ca-22671", received_at=START + HOUR, state=NoticeState.RECEIVED)
+    states = {clock.rule[:5]: clock.state for clock in deadlines_of(confirmed)}
     assert states["PT48H"] is DeadlineState.MET
     assert states["P7D s"] is DeadlineState.RUNNING
 
 
 def test_late_confirmation_misses_its_deadline() -> None:
-    late = sent("us-ca-22671", received_at=START + 50 * HOUR, state=NoticeState.RECEIVED)
-    confirm = next(c for c in deadlines(late, now=START + 51 * HOUR) if c.rule.startswith("PT48H"))
+    late = sent_notice("us-ca-22671", received_at=START + 50 * HOUR, state=NoticeState.RECEIVED)
+    confirm = next(
+        c for c in deadlines_of(late, now=START + 51 * HOUR) if c.rule.startswith("PT48H")
+    )
     assert confirm.state is DeadlineState.MISSED
 
 
 def test_deadline_that_an_authority_starts_is_not_started_by_sending() -> None:
-    (clock,) = deadlines(sent("au-osa-77"), now=START + 100 * HOUR)
+    (clock,) = deadlines_of(sent_notice("au-osa-77"), now=START + 100 * HOUR)
     assert clock.state is DeadlineState.NOT_STARTED
     assert "NOT the victim's complaint" in clock.starts
     assert clock.starts.startswith("does not start with what you send")
@@ -162,73 +164,75 @@ def test_deadline_that_an_authority_starts_is_not_started_by_sending() -> None:
 def test_only_removal_in_time_meets_a_duty_to_remove(
     state: NoticeState, after: timedelta, expected: DeadlineState
 ) -> None:
-    answered = sent("us-tida-removal", state=state, answered_at=START + after)
-    assert deadlines(answered, now=START + 60 * HOUR)[0].state is expected
+    answered = sent_notice("us-tida-removal", state=state, answered_at=START + after)
+    assert deadlines_of(answered, now=START + 60 * HOUR)[0].state is expected
 
 
 def test_any_answer_in_time_meets_a_duty_to_answer() -> None:
-    refused = sent("eu-gdpr-17", state=NoticeState.REFUSED, answered_at=START + HOUR)
-    assert deadlines(refused)[0].state is DeadlineState.MET
+    refused = sent_notice("eu-gdpr-17", state=NoticeState.REFUSED, answered_at=START + HOUR)
+    assert deadlines_of(refused)[0].state is DeadlineState.MET
 
 
-def test_an_answer_in_time_stays_in_time_when_they_remove_it_later() -> None:
+def test_late_removal_does_not_make_an_earlier_answer_late() -> None:
     late = START + timedelta(days=40)
     facts = {"state": NoticeState.REMOVED, "answered_at": START + HOUR, "removed_at": late}
-    assert deadlines(sent("eu-gdpr-17", **facts), now=late)[0].state is DeadlineState.MET
-    assert deadlines(sent("uk-osa-20a", **facts), now=late)[0].state is DeadlineState.MISSED
+    assert deadlines_of(sent_notice("eu-gdpr-17", **facts), now=late)[0].state is DeadlineState.MET
+    assert (
+        deadlines_of(sent_notice("uk-osa-20a", **facts), now=late)[0].state is DeadlineState.MISSED
+    )
 
 
-def test_question_confirms_receipt_and_moves_no_deadline() -> None:
-    asked = sent("us-ca-22671", state=NoticeState.RECEIVED, asked_at=START + HOUR)
-    found = {clock.rule[:5]: clock for clock in deadlines(asked, now=START + 50 * HOUR)}
+def test_question_confirms_receipt_and_does_not_move_a_deadline() -> None:
+    asked = sent_notice("us-ca-22671", state=NoticeState.RECEIVED, asked_at=START + HOUR)
+    found = {clock.rule[:5]: clock for clock in deadlines_of(asked, now=START + 50 * HOUR)}
     assert found["PT48H"].state is DeadlineState.MET
-    assert found["P30D "].due_at == pacific("2026-12-28")
+    assert found["P30D "].due_at == last_second_in_california("2026-12-28")
 
 
 def test_withdrawn_notice_has_no_deadline() -> None:
-    assert deadlines(notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
+    assert deadlines_of(unsent_notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
 
 
 def test_most_urgent_deadline_comes_first() -> None:
-    found = deadlines(
-        notice("us-dmca-512c"),
-        sent("eu-gdpr-17"),
-        notice("us-tida-removal"),
-        sent("us-tida-removal", START - 100 * HOUR),
-        sent("uk-osa-20a"),
+    found = deadlines_of(
+        unsent_notice("us-dmca-512c"),
+        sent_notice("eu-gdpr-17"),
+        unsent_notice("us-tida-removal"),
+        sent_notice("us-tida-removal", START - 100 * HOUR),
+        sent_notice("uk-osa-20a"),
     )
     assert [clock.notice for clock in found] == [5, 2, 4, 3, 1]
 
 
 def test_text_of_every_state_names_the_law() -> None:
-    running = deadlines(sent("uk-osa-20a"))[0]
+    running = deadlines_of(sent_notice("uk-osa-20a"))[0]
     assert deadline_in_words(running).startswith(
         "they have until Friday 27 November 2026, 12:00 UTC (Online"
     )
-    missed = deadlines(sent("uk-osa-20a"), now=START + 60 * HOUR)[0]
+    missed = deadlines_of(sent_notice("uk-osa-20a"), now=START + 60 * HOUR)[0]
     assert "ran out on Friday 27 November 2026" in deadline_in_words(missed)
 
 
-def test_the_addressees_time_comes_first_and_the_persons_stands_beside_it() -> None:
+def test_deadline_shows_the_addressees_time_and_then_the_persons_time() -> None:
     began = datetime(2026, 2, 26, 16, 40, tzinfo=UTC)
     case = replace(
         CASE,
         situation=replace(situation_in("DE"), platform_in=Place("IN")),
-        notices=(sent("in-it-3-2-b", began),),
+        notices=(sent_notice("in-it-3-2-b", began),),
     )
     (clock,) = deadlines_of_case(case, began)
     assert deadline_in_words(clock).startswith(
         "they have until Friday 27 February 2026, 00:10 in India (19:40 in Germany the day before)"
     )
-    (alone,) = deadlines(sent("in-it-3-2-b", began), now=began, lives_in="IN")
+    (alone,) = deadlines_of(sent_notice("in-it-3-2-b", began), now=began, lives_in="IN")
     assert deadline_in_words(alone).startswith(
         "they have until Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)"
     )
 
 
-def test_country_of_the_platform_counts_before_that_of_the_person() -> None:
+def test_country_of_the_platform_precedes_that_of_the_person() -> None:
     began = datetime(2026, 2, 6, 10, tzinfo=UTC)  # one month later: Friday 6 March 2026
-    here = replace(CASE, notices=(sent("eu-gdpr-17", began),))
+    here = replace(CASE, notices=(sent_notice("eu-gdpr-17", began),))
     ends = [
         deadlines_of_case(
             replace(here, situation=replace(situation_in("DE"), platform_in=where)), began
@@ -245,7 +249,9 @@ def test_waiting_for_the_persons_answer_extends_only_data_protection_deadlines()
         "asked_at": began + timedelta(days=2),
         "supplied_at": began + timedelta(days=7),
     }
-    (data,) = deadlines(sent("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
+    (data,) = deadlines_of(sent_notice("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
     assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 + 5 June + 1 month
-    (platform,) = deadlines(sent("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG")
+    (platform,) = deadlines_of(
+        sent_notice("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG"
+    )
     assert platform.due_at == began + 48 * HOUR

@@ -23,13 +23,18 @@ from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, open_case
 from tests.respond.room import CaseOwner, make_sighting, situation_in
 
-WINDOW = 16  # bytes; so long a match is no coincidence
-PAGE_BYTES, RESERVED, SALT, IV = 4096, 80, 16, 16  # SQLCipher 4: an IV and a MAC end each page
-FRAME_HEADER, WAL_HEADER = 24, 32
+WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
+PAGE_BYTES, RESERVED_BYTES, SALT_BYTES, IV_BYTES = (
+    4096,
+    80,
+    16,
+    16,
+)  # SQLCipher 4: an IV and a MAC end each page
+FRAME_HEADER_BYTES, WAL_HEADER_BYTES = 24, 32
 URL = "https://pictures.example/canary/3f9c2e71d05b"
-WHAT = "canary: what the post looked like on Monday"
+DESCRIPTION = "canary: what the post looked like on Monday"
 HANDLE = "canary_account_of_somebody"
-WORDS = "canary: she wrote it on Tuesday, in her own words " * 9
+STATEMENT = "canary: she wrote it on Tuesday, in her own words " * 9
 
 
 @pytest.fixture
@@ -47,9 +52,9 @@ def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
 
 def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
     """Return the data of a case that must not remain, by name."""
-    found = {"url": URL.encode(), "what": WHAT.encode(), "handle": HANDLE.encode()}
+    found = {"url": URL.encode(), "what": DESCRIPTION.encode(), "handle": HANDLE.encode()}
     found |= {
-        "words": WORDS.encode(),
+        "words": STATEMENT.encode(),
         "picture": picture,
         "letter": case.notices[0].letter.encode(),
     }
@@ -60,33 +65,35 @@ def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
     return found
 
 
-def windows(data: bytes) -> set[bytes]:
-    return {data[at : at + WINDOW] for at in range(max(len(data) - WINDOW, 0) + 1)}
+def byte_windows(data: bytes) -> set[bytes]:
+    return {data[at : at + WINDOW_BYTES] for at in range(max(len(data) - WINDOW_BYTES, 0) + 1)}
 
 
-def remains_in(contents: bytes, wanted: set[bytes]) -> bool:
-    return any(contents[at : at + WINDOW] in wanted for at in range(len(contents) - WINDOW + 1))
+def contains_any(contents: bytes, wanted: set[bytes]) -> bool:
+    return any(
+        contents[at : at + WINDOW_BYTES] in wanted for at in range(len(contents) - WINDOW_BYTES + 1)
+    )
 
 
-def decrypted(home: Path, key: Secret) -> bytes:
+def decrypt_database(home: Path, key: Secret) -> bytes:
     """Decrypt and join all pages of the database and its write-ahead log, free pages included."""
     database = (home / "vault.db").read_bytes()
     journal = home / "vault.db-wal"
-    log = journal.read_bytes()[WAL_HEADER:] if journal.exists() else b""
-    frame = FRAME_HEADER + PAGE_BYTES
+    log = journal.read_bytes()[WAL_HEADER_BYTES:] if journal.exists() else b""
+    frame = FRAME_HEADER_BYTES + PAGE_BYTES
     frames = [log[at : at + frame] for at in range(0, len(log) - frame + 1, frame)]
     pages = [
         (1 + at // PAGE_BYTES, database[at : at + PAGE_BYTES])
         for at in range(0, len(database), PAGE_BYTES)
     ]
-    pages += [(int.from_bytes(one[:4], "big"), one[FRAME_HEADER:]) for one in frames]
-    return b"".join(plain_page(number, page, key) for number, page in pages)
+    pages += [(int.from_bytes(one[:4], "big"), one[FRAME_HEADER_BYTES:]) for one in frames]
+    return b"".join(decrypt_page(number, page, key) for number, page in pages)
 
 
-def plain_page(number: int, page: bytes, key: Secret) -> bytes:
-    end = PAGE_BYTES - RESERVED
-    reader = Cipher(AES(key.reveal()), CBC(page[end : end + IV])).decryptor()
-    return reader.update(page[SALT if number == 1 else 0 : end])
+def decrypt_page(number: int, page: bytes, key: Secret) -> bytes:
+    end = PAGE_BYTES - RESERVED_BYTES
+    reader = Cipher(AES(key.reveal()), CBC(page[end : end + IV_BYTES])).decryptor()
+    return reader.update(page[SALT_BYTES if number == 1 else 0 : end])
 
 
 @pytest.mark.slow
@@ -99,33 +106,33 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_with_the_key(
     add_statement(other_case.name, "this one stays", device)
     case = open_case(None, situation_in("US"), AgeAnswer.ADULTS, device)
     add_sighting(case.name, replace(make_sighting(URL), handle=HANDLE), device)
-    add_file(case.name, picture, WHAT, device)
-    add_statement(case.name, WORDS, device)
+    add_file(case.name, picture, DESCRIPTION, device)
+    add_statement(case.name, STATEMENT, device)
     draft_and_store_notice(case.name, "us-tida-removal", device, (1,))
     canaries = canaries_of(find_case(case.name, device), picture)
     sealed = {
         one.blob.hex(): home / "files" / one.blob.hex()
         for one in find_case(case.name, device).evidence
     }
-    # All age files have the same first bytes; compare only what follows, which is random.
+    # All age files have the same first bytes; compare only the random bytes after them.
     ciphertext = {
-        name: windows(path.read_bytes().partition(b"-> X25519 ")[2])
+        name: byte_windows(path.read_bytes().partition(b"-> X25519 ")[2])
         for name, path in sealed.items()
     }
-    before = decrypted(home, key)
+    before = decrypt_database(home, key)
     for what in ("url", "what", "handle", "letter", "salt 1", "hash 2", "name of sealed file 1"):
-        assert remains_in(before, windows(canaries[what])), f"the test would not see: {what}"
+        assert contains_any(before, byte_windows(canaries[what])), f"the test would not see: {what}"
 
     erase_case(case.name, device)
 
-    after = decrypted(home, key)
+    after = decrypt_database(home, key)
     for what, canary in canaries.items():
-        assert not remains_in(after, windows(canary)), what
+        assert not contains_any(after, byte_windows(canary)), what
     assert case.name.encode() not in after
     for path in (one for one in home.rglob("*") if one.is_file()):
         contents = path.read_bytes()
         for name, wanted in ciphertext.items():
-            assert not remains_in(contents, wanted), (path, name)
+            assert not contains_any(contents, wanted), (path, name)
     assert not [path for path in sealed.values() if path.exists()]
     assert read_evidence(other_case.name, 1, "look", device) == b"this one stays"
 

@@ -29,7 +29,7 @@ def device_with(vault: SqlcipherVault) -> Iterator[Device]:
     vault.close()
 
 
-def case_with_file(device: Device) -> Case:
+def open_case_with_file(device: Device) -> Case:
     case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, device)
     return add_file(case.name, b"a private picture" * 1000, "a screenshot", device)
 
@@ -45,11 +45,13 @@ def test_interrupted_erasure_leaves_the_whole_case(
         raise KeyboardInterrupt
 
     with device_with(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
-        case = case_with_file(device)
+        case = open_case_with_file(device)
         monkeypatch.setattr(device.vault, "delete_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             erase_case(case.name, device)
-    with device_with(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # unknown files go
+    with device_with(
+        unlock_vault(tmp_path / "home", PASSPHRASE)
+    ) as device:  # deletes unknown files
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)
         assert (device.vault.get(CASES_TABLE, case.name), sealed_files(tmp_path)) == (None, [])
@@ -59,7 +61,7 @@ def test_interrupted_erasure_leaves_the_whole_case(
 @pytest.mark.parametrize("damage", ["gone", "one bit", "cut short", "empty"])
 def test_lost_or_damaged_file_is_reported_as_evidence_changed(damage: str, tmp_path: Path) -> None:
     with device_with(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
-        case = case_with_file(device)
+        case = open_case_with_file(device)
         (file,) = sealed_files(tmp_path)
         data = file.read_bytes()
         if damage == "gone":

@@ -66,15 +66,13 @@ def test_manifest_reveals_no_evidence_and_names_the_chain_head(
     )
 
 
-def test_the_same_bytes_are_committed_to_differently_each_time(
-    owner: CaseOwner, case: Case
-) -> None:
+def test_commitments_to_the_same_bytes_differ(owner: CaseOwner, case: Case) -> None:
     again = add_file(case.name, b"a screenshot's bytes", "again", owner.device)
     lines = make_manifest(again, owner.device).items
     assert len({line.commitment for line in lines}) == 3
 
 
-def test_levels_say_what_is_proven_and_since_when(
+def test_level_text_says_what_is_proven_and_since_when(
     owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     assert evidence_level_in_words(case.evidence[0], case).endswith("not stamped yet")
@@ -86,7 +84,7 @@ def test_levels_say_what_is_proven_and_since_when(
     assert evidence_level_in_words(later.evidence[2], later).endswith("not stamped yet")
 
 
-def test_history_of_an_item_is_in_words_without_codes(
+def test_history_of_an_item_contains_no_codes(
     owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     text = item_history_in_words(case.evidence[0], case)
@@ -101,7 +99,7 @@ def test_history_of_an_item_is_in_words_without_codes(
 
 
 @pytest.mark.threat("evidence-changed")
-def test_a_changed_item_is_refused_everywhere(
+def test_changed_item_is_not_verified_stamped_or_read(
     owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamp_evidence(case.name, authority.stamp, owner.device)
@@ -114,50 +112,52 @@ def test_a_changed_item_is_refused_everywhere(
         read_evidence(case.name, 1, "look", owner.device)
 
 
-def test_a_stamp_over_another_manifest_is_noticed(
+def test_stamp_of_another_case_is_detected(
     owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     other = owner_at_current_time()
     elsewhere = add_file(other.open_case().name, b"other", "other", other.device)
     foreign = stamp_evidence(elsewhere.name, authority.stamp, other.device).stamps[0]
-    swap_stamp(owner, stamped, foreign)
+    replace_stamps(owner, stamped, foreign)
     with pytest.raises(InvalidTimestamp, match="another chain"):
         verify_case(case.name, owner.device)
 
 
-def test_stamp_with_the_token_of_another_manifest_is_noticed(
+def test_stamp_with_the_token_of_another_manifest_is_detected(
     owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamp_evidence(case.name, authority.stamp, owner.device)
     stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     first, second = stamped.stamps
-    swap_stamp(owner, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
+    replace_stamps(
+        owner, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest)
+    )
     verify_case(case.name, owner.device)  # without verify_stamp, tokens are not checked
     with pytest.raises(InvalidTimestamp, match="other data"):
         verify_case(case.name, owner.device, verify_stamp)
 
 
-def swap_stamp(owner: CaseOwner, case: Case, stamp: Stamp) -> None:
-    """Replace the stamps and extend the chain, as somebody with the whole vault could."""
+def replace_stamps(owner: CaseOwner, case: Case, stamp: Stamp) -> None:
+    """Replace the stamps and extend the chain, as an attacker with the whole vault could."""
     forged = replace(find_case(case.name, owner.device), stamps=(stamp,))
     save_case(forged, owner.device, CustodyAct.CHANGED, "swapped")
 
 
-def test_without_evidence_there_is_nothing_to_stamp(
+def test_case_without_evidence_cannot_be_stamped(
     owner: CaseOwner, authority: HttpTimestampAuthority
 ) -> None:
     with pytest.raises(NothingToStamp):
         stamp_evidence(owner.open_case().name, authority.stamp, owner.device)
 
 
-def _unreachable(_: bytes) -> Stamp:
+def _fail_as_unreachable(_: bytes) -> Stamp:
     raise AuthorityUnreachable(url="http://stamps.test")
 
 
 def test_unreachable_authority_changes_nothing(owner: CaseOwner, case: Case) -> None:
     with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
-        stamp_evidence(case.name, _unreachable, owner.device)
+        stamp_evidence(case.name, _fail_as_unreachable, owner.device)
     assert find_case(case.name, owner.device) == case
 
 

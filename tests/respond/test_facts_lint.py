@@ -6,10 +6,10 @@ from datetime import date, timedelta
 import pytest
 
 from tests.respond import facts_lint
-from tests.respond.facts_lint import FIRST_READING, lint, shipped_facts
+from tests.respond.facts_lint import FIRST_READING, lint_facts, shipped_facts
 
 TODAY = date(2026, 12, 1)
-GOOD = {
+VALID_TABLES = {
     "laws/one.toml": b"""
 schema = 1
 read_on = 2026-11-29
@@ -119,43 +119,44 @@ DEFECTS = {
 
 
 def test_shipped_facts_have_no_errors() -> None:
-    report = lint(shipped_facts(), TODAY)
+    report = lint_facts(shipped_facts(), TODAY)
     assert report.errors == ()
 
 
-def test_files_in_subfolders_are_checked_too() -> None:
+def test_shipped_facts_include_files_in_subfolders() -> None:
     files = set(shipped_facts())
     assert {"platforms.toml", "laws/worldwide.toml", "places.toml"} <= files
 
 
-def test_good_tables_have_neither_errors_nor_warnings() -> None:
-    assert lint(GOOD, TODAY) == facts_lint.Report((), ())
+def test_valid_tables_give_no_errors_or_warnings() -> None:
+    assert lint_facts(VALID_TABLES, TODAY) == facts_lint.LintReport((), ())
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-def test_planted_defect_is_refused(defect: str) -> None:
+def test_planted_defect_is_an_error(defect: str) -> None:
     file, old, new = DEFECTS[defect]
-    assert old in GOOD[file]
-    report = lint({**GOOD, file: GOOD[file].replace(old, new, 1)}, TODAY)
+    assert old in VALID_TABLES[file]
+    report = lint_facts({**VALID_TABLES, file: VALID_TABLES[file].replace(old, new, 1)}, TODAY)
     assert len(report.errors) >= 1
     assert file in report.errors[0] or defect == "no TOML"
 
 
-def test_same_id_in_two_files_is_refused() -> None:
-    other = GOOD["laws/one.toml"].replace(b"xx-2]", b"xx-4]")
-    errors = lint({**GOOD, "laws/two.toml": other}, TODAY).errors
+def test_same_id_in_two_files_is_an_error() -> None:
+    other = VALID_TABLES["laws/one.toml"].replace(b"xx-2]", b"xx-4]")
+    errors = lint_facts({**VALID_TABLES, "laws/two.toml": other}, TODAY).errors
     assert errors == ("laws/two.toml: [route.xx-1]: also in laws/one.toml",)
 
 
 def test_fact_read_more_than_180_days_ago_is_a_warning() -> None:
     last = date(2026, 11, 30) + timedelta(days=180)
-    assert lint(GOOD, date(2026, 11, 29) + timedelta(days=180)).warnings == ()
-    report = lint(GOOD, last)
+    assert lint_facts(VALID_TABLES, date(2026, 11, 29) + timedelta(days=180)).warnings == ()
+    report = lint_facts(VALID_TABLES, last)
     assert report.errors == ()
     assert all("2026-11-29" in one for one in report.warnings)
     assert len(report.warnings) == 4
     assert re.search(
-        r"xx-2\].*2026-11-30, more than 180 days", lint(GOOD, last + timedelta(1)).warnings[1]
+        r"xx-2\].*2026-11-30, more than 180 days",
+        lint_facts(VALID_TABLES, last + timedelta(1)).warnings[1],
     )
 
 
@@ -163,9 +164,12 @@ def test_command_prints_errors_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert FIRST_READING < TODAY
-    bad = {**GOOD, "platforms.toml": GOOD["platforms.toml"].replace(b'["one.example"]', b'["x"]')}
+    bad = {
+        **VALID_TABLES,
+        "platforms.toml": VALID_TABLES["platforms.toml"].replace(b'["one.example"]', b'["x"]'),
+    }
     monkeypatch.setattr(facts_lint, "shipped_facts", lambda: bad)
     assert facts_lint.main() == 1
     assert "error: platforms.toml: [platform.one]: x is no host name" in capsys.readouterr().err
-    monkeypatch.setattr(facts_lint, "shipped_facts", lambda: GOOD)
+    monkeypatch.setattr(facts_lint, "shipped_facts", lambda: VALID_TABLES)
     assert facts_lint.main() == 0

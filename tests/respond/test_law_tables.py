@@ -1,4 +1,4 @@
-"""Tests of the shipped laws: complete, each with source and date; invalid tables are refused."""
+"""Tests that shipped laws are complete and have sources, and that invalid tables are refused."""
 
 import re
 import tomllib
@@ -20,27 +20,27 @@ from entrenous.respond.law.law_tables import (
 from entrenous.respond.law.legal_route import DeadlineStart, DocumentKind, RouteKind, WhetherCovered
 from entrenous.respond.situation import Spread
 
-SHIPPED = resources.files("entrenous.respond").joinpath("facts")
-LAWS = {file.name: file.read_bytes() for file in SHIPPED.joinpath("laws").iterdir()}
-AMERICA = "north-america.toml"
+FACTS_FOLDER = resources.files("entrenous.respond").joinpath("facts")
+LAW_TABLES = {file.name: file.read_bytes() for file in FACTS_FOLDER.joinpath("laws").iterdir()}
+AMERICAN_TABLE = "north-america.toml"
 COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
-READ_ON = date(2026, 11, 25)
-_READ_AGAIN = ("read_on", "source", "source2", "verified", "verified_by")
-CHANGED_COLUMNS = {  # columns that changed because a law was read again, or for the reason given
-    **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _READ_AGAIN),
-    **dict.fromkeys(("us-tida-crime", "nz-hdca"), _READ_AGAIN),
-    "hash-stopncii": (*_READ_AGAIN, "law"),
-    "ca-cc-162-1": (*_READ_AGAIN, "scope", "escalation"),
-    "au-osa-77": (*_READ_AGAIN, "escalation"),
-    "cl-cp-161d": (*_READ_AGAIN, "penalty"),
-    "hash-takeitdown": ("law",),  # the name has no "hash" any more, as for StopNCII.org
-    "ng-nitda-code": ("caution",),  # without the part for maintainers
-    "br-mci-21": ("in_force_from",),  # the older law is a version of its own
+FIRST_READ_ON = date(2026, 11, 25)
+_REREAD_COLUMNS = ("read_on", "source", "source2", "verified", "verified_by")
+CHANGED_COLUMNS = {  # columns that differ because a law was read again, or for the reason given
+    **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _REREAD_COLUMNS),
+    **dict.fromkeys(("us-tida-crime", "nz-hdca"), _REREAD_COLUMNS),
+    "hash-stopncii": (*_REREAD_COLUMNS, "law"),
+    "ca-cc-162-1": (*_REREAD_COLUMNS, "scope", "escalation"),
+    "au-osa-77": (*_REREAD_COLUMNS, "escalation"),
+    "cl-cp-161d": (*_REREAD_COLUMNS, "penalty"),
+    "hash-takeitdown": ("law",),  # the name no longer contains "hash"
+    "ng-nitda-code": ("caution",),  # without the note for maintainers
+    "br-mci-21": ("in_force_from",),  # the older law is now a separate version
 }
 
 
-def test_every_route_carries_source_and_day() -> None:
-    assert all(route.source and route.read_on >= READ_ON for route in shipped_routes())
+def test_every_route_has_a_source_and_a_date() -> None:
+    assert all(route.source and route.read_on >= FIRST_READ_ON for route in shipped_routes())
 
 
 def test_routes_have_unique_ids_and_cover_all_kinds() -> None:
@@ -95,7 +95,7 @@ def test_changes_of_law_have_sources_and_bills_are_not_announced() -> None:
 def test_shipped_laws_equal_the_collected_facts(name: str) -> None:
     collected = tomllib.loads((COLLECTED_FACTS / name).read_text())
     shipped: dict[str, dict[str, dict[str, object]]] = {"route": {}, "update": {}}
-    for data in LAWS.values():
+    for data in LAW_TABLES.values():
         for table, rows in tomllib.loads(data.decode()).items():
             if isinstance(rows, dict):
                 shipped[table] |= rows
@@ -105,7 +105,7 @@ def test_shipped_laws_equal_the_collected_facts(name: str) -> None:
             assert {c: shipped[table][id_][c] for c in same} == {c: row[c] for c in same}, id_
 
 
-def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
+def test_deadline_hours_equal_the_deadline_rule() -> None:
     for route in shipped_routes():
         if route.deadline_hours is not None:
             period = read_period(route.deadline_rule)
@@ -120,14 +120,14 @@ def test_a_month_is_never_given_in_hours() -> None:
     assert all(route.deadline_hours is None for route in monthly)
 
 
-def test_a_clock_has_a_rule_and_a_rule_has_a_clock() -> None:
+def test_route_has_a_clock_if_and_only_if_its_rule_has_a_duration() -> None:
     for route in shipped_routes():
         assert (route.clock is DeadlineStart.NONE) == (not clause_duration(route.deadline_rule)), (
             route.id
         )
 
 
-def test_as_another_route_copies_its_text() -> None:
+def test_reference_to_another_route_is_replaced_by_its_text() -> None:
     by_id = {route.id: route for route in shipped_routes()}
     search, report = by_id["uk-osa-27-search"], by_id["uk-osa-20a"]  # type: ignore[index]
     assert search.elements == report.elements
@@ -158,17 +158,17 @@ def test_as_another_route_copies_its_text() -> None:
     ],
 )
 def test_invalid_law_table_is_refused(old: bytes, new: bytes) -> None:
-    assert old in LAWS[AMERICA]
+    assert old in LAW_TABLES[AMERICAN_TABLE]
     with pytest.raises(BadTable, match=r"north-america\.toml"):
-        read_routes({**LAWS, AMERICA: LAWS[AMERICA].replace(old, new, 1)})
+        read_routes({**LAW_TABLES, AMERICAN_TABLE: LAW_TABLES[AMERICAN_TABLE].replace(old, new, 1)})
 
 
 def test_an_id_in_two_law_tables_is_refused() -> None:
     with pytest.raises(BadTable, match="this id is in"):
-        read_routes({**LAWS, "twice.toml": LAWS["worldwide.toml"]})
+        read_routes({**LAW_TABLES, "twice.toml": LAW_TABLES["worldwide.toml"]})
 
 
-def test_a_change_of_a_route_that_is_not_there_is_refused() -> None:
-    changed = LAWS[AMERICA].replace(b'route = "us-6851"', b'route = "us-6852"')
+def test_change_of_an_unknown_route_is_refused() -> None:
+    changed = LAW_TABLES[AMERICAN_TABLE].replace(b'route = "us-6851"', b'route = "us-6852"')
     with pytest.raises(BadTable, match="there is no route us-6852"):
-        read_changes({**LAWS, AMERICA: changed})
+        read_changes({**LAW_TABLES, AMERICAN_TABLE: changed})

@@ -1,4 +1,4 @@
-"""Tests of evidence manifests: exact round trips, and all other bytes are refused."""
+"""Tests of reading and writing evidence manifests, and of refusing invalid ones."""
 
 import json
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ hashes = st.binary(min_size=32, max_size=32)
 times = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
 items = st.builds(ManifestItem, st.integers(1, 999), st.sampled_from(EvidenceLevel), times, hashes)
 manifests = st.builds(EvidenceManifest, times, hashes, st.lists(items, max_size=4).map(tuple))
-ONE = EvidenceManifest(
+MANIFEST = EvidenceManifest(
     datetime(2026, 11, 25, 13, 0, tzinfo=UTC),
     b"\x01" * 32,
     (ManifestItem(1, EvidenceLevel.A1, datetime(2026, 11, 25, 12, 0, tzinfo=UTC), b"\x02" * 32),),
@@ -34,7 +34,7 @@ def test_written_manifest_is_read_back(manifest: EvidenceManifest) -> None:
 
 
 def test_manifest_bytes_match_the_specification() -> None:
-    assert write_manifest(ONE) == (
+    assert write_manifest(MANIFEST) == (
         b'{"custody_head":"' + b"01" * 32 + b'","items":[{"added_at":"2026-11-25T12:00:00.000000Z",'
         b'"item":1,"level":"A1","salted_sha256":"' + b"02" * 32 + b'"}],'
         b'"schema":"entrenous/evidence-manifest/1","written_at":"2026-11-25T13:00:00.000000Z"}'
@@ -42,7 +42,7 @@ def test_manifest_bytes_match_the_specification() -> None:
 
 
 @given(manifests, st.data())
-def test_no_changed_byte_reads_as_the_same_manifest(
+def test_changed_byte_never_gives_the_same_manifest(
     manifest: EvidenceManifest, data: st.DataObject
 ) -> None:
     whole = write_manifest(manifest)
@@ -55,7 +55,7 @@ def test_no_changed_byte_reads_as_the_same_manifest(
 
 
 @given(st.binary(max_size=80))
-def test_stray_bytes_are_no_manifest(data: bytes) -> None:
+def test_random_bytes_are_no_manifest(data: bytes) -> None:
     with pytest.raises(BadManifest):
         read_manifest(data)
 
@@ -77,7 +77,7 @@ def test_stray_bytes_are_no_manifest(data: bytes) -> None:
     ],
 )
 def test_invalid_manifest_field_is_refused(field: str, value: object) -> None:
-    plain = {**json.loads(write_manifest(ONE)), field: value}
+    plain = {**json.loads(write_manifest(MANIFEST)), field: value}
     changed = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(BadManifest):
         read_manifest(changed)
@@ -87,7 +87,7 @@ def test_invalid_manifest_field_is_refused(field: str, value: object) -> None:
     ("field", "value"), [("item", "1"), ("item", True), ("level", "A9"), ("salted_sha256", "zz")]
 )
 def test_invalid_manifest_item_is_refused(field: str, value: object) -> None:
-    plain = json.loads(write_manifest(ONE))
+    plain = json.loads(write_manifest(MANIFEST))
     plain["items"][0][field] = value
     changed = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(BadManifest):
@@ -99,6 +99,6 @@ def test_written_time_is_read_back(time: datetime) -> None:
     assert read_time(write_time(time)) == time
 
 
-def test_a_local_time_is_not_written() -> None:
+def test_time_without_a_zone_is_not_written() -> None:
     with pytest.raises(ValueError, match="UTC"):
-        write_time(ONE.written_at.replace(tzinfo=None))
+        write_time(MANIFEST.written_at.replace(tzinfo=None))

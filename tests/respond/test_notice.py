@@ -1,4 +1,4 @@
-"""Tests of drafts: every element present or marked as missing, statutory text, and no names."""
+"""Tests of drafted notices: required elements, gaps, statutory text and confidential facts."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,18 +27,18 @@ from entrenous.respond.nouns import (
 from entrenous.respond.open_case import add_file, add_sighting, open_case
 from entrenous.respond.situation import PictureMaker
 from entrenous.watermark.verdict import Finding, Trace, Verdict
-from tests.respond.room import PAGE, START, CaseOwner, make_sighting, situation_in
+from tests.respond.room import PAGE_URL, START, CaseOwner, make_sighting, situation_in
 
 ROUTES = {route.id: route for route in shipped_routes()}
 CASE = Case(CaseName("case-1-calm-otter"), START, situation_in("US"), sightings=(make_sighting(),))
-KNOWN = replace(CASE, sightings=(replace(make_sighting(), handle="@shadow", number=1),))
+CASE_WITH_ACCOUNT = replace(CASE, sightings=(replace(make_sighting(), handle="@shadow", number=1),))
 TODAY = START.date()
 
 
 @pytest.mark.parametrize("id_", sorted(ROUTES))
 def test_every_required_element_is_present_or_marked_as_missing(id_: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
-    notice = draft_notice(KNOWN, route, START, language="en")
+    notice = draft_notice(CASE_WITH_ACCOUNT, route, START, language="en")
     assert [element.required for element in notice.elements] == list(route.elements)
     for element in notice.elements:
         is_law = route.document is not DocumentKind.HASH_BANK and lacks_source_notes(
@@ -53,15 +53,15 @@ def test_every_required_element_is_present_or_marked_as_missing(id_: str) -> Non
         assert gap in notice.letter
 
 
-def test_the_take_it_down_request_has_its_five_elements() -> None:
+def test_take_it_down_request_has_its_required_elements() -> None:
     notice = draft_notice(CASE, ROUTES["us-tida-removal"], START)  # type: ignore[index]
-    assert PAGE in notice.letter
+    assert PAGE_URL in notice.letter
     assert "believe in good faith" in notice.letter
     assert "48 hours after receipt of the valid removal request" in notice.letter
     assert [gap[:15] for gap in notice.missing] == ["[your signature", "[an e-mail addr"]
 
 
-def test_letter_is_in_the_persons_language_or_in_that_of_the_laws_country() -> None:
+def test_letter_is_in_the_persons_language_or_in_the_laws_language() -> None:
     with speaking("de"):
         assert draft_notice(CASE, ROUTES["eu-gdpr-17"], START).language == "de"  # type: ignore[index]
         assert draft_notice(CASE, ROUTES["uk-osa-20a"], START).language == "en"  # type: ignore[index]
@@ -91,17 +91,19 @@ def test_draft_contains_no_oath_that_the_person_did_not_state() -> None:
         ("us-tida-removal", "The intimate visual depiction is here"),
     ],
 )
-def test_draft_does_not_declare_a_picture_intimate_unasked(id_: str, declared: str) -> None:
+def test_draft_declares_a_picture_intimate_only_if_the_person_said_so(
+    id_: str, declared: str
+) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     assert declared in draft_notice(CASE, route, START).letter
     unstated = replace(CASE, situation=replace(CASE.situation, intimate=None))
     notice = draft_notice(unstated, route, START)
     assert declared not in notice.letter
     assert [gap for gap in notice.missing if gap.startswith("[only if it is")]
-    assert PAGE in notice.letter  # where it was seen is in the letter anyway
+    assert PAGE_URL in notice.letter  # both letters name the page
 
 
-def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
+def test_letter_names_a_time_limit_only_for_the_duty_that_has_it() -> None:
     def times(id_: str) -> list[str]:
         lines = draft_notice(CASE, ROUTES[id_], START).letter.splitlines()  # type: ignore[index]
         return [line for line in lines if line.startswith("Time that")]
@@ -113,24 +115,24 @@ def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
 
 
 @pytest.mark.parametrize("id_", ["us-tida-removal", "us-dmca-512c", "eu-gdpr-17", "search-google"])
-def test_no_letter_is_drafted_without_a_place_to_look_at(id_: str) -> None:
+def test_no_letter_is_drafted_without_a_public_sighting(id_: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     with pytest.raises(NoSightingToName, match=r"case\s+add\s+case-1-calm-otter\s+--url -"):
         draft_notice(replace(CASE, sightings=()), route, START)
-    chat_only = replace(CASE, sightings=(CHAT,))
+    chat_only = replace(CASE, sightings=(CHAT_SIGHTING,))
     with pytest.raises(OnlyInChats, match=r"--sighting\s+3"):
         draft_notice(chat_only, route, START)
 
 
-CHAT = replace(
+CHAT_SIGHTING = replace(
     make_sighting("Tom Miller sent it to the football group", SightingReach.PRIVATE), number=3
 )
-TWO_HOSTS = replace(
+CASE_ON_TWO_HOSTS = replace(
     CASE,
     sightings=(
         replace(make_sighting("https://a.example/1"), number=1),
         replace(make_sighting("https://b.example/2"), number=2),
-        CHAT,
+        CHAT_SIGHTING,
         replace(make_sighting("https://www.A.example/4"), number=4),
     ),
 )
@@ -138,15 +140,17 @@ TWO_HOSTS = replace(
 
 def test_chat_is_named_only_if_chosen_and_if_the_route_covers_chats() -> None:
     """The description of a chat may name people, and a letter goes to strangers."""
-    sender_known = replace(TWO_HOSTS, situation=replace(CASE.situation, recipient_known=True))
+    sender_known = replace(
+        CASE_ON_TWO_HOSTS, situation=replace(CASE.situation, recipient_known=True)
+    )
     for route in ROUTES.values():
-        assert CHAT.where not in draft_notice(sender_known, route, START).letter
-    notice = draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (3,))  # type: ignore[index]
-    assert CHAT.where in notice.letter
+        assert CHAT_SIGHTING.where not in draft_notice(sender_known, route, START).letter
+    notice = draft_notice(CASE_ON_TWO_HOSTS, ROUTES["us-tida-removal"], START, (3,))  # type: ignore[index]
+    assert CHAT_SIGHTING.where in notice.letter
     with pytest.raises(ChatNotCovered, match="Sighting 3"):
-        draft_notice(TWO_HOSTS, ROUTES["us-dmca-512c"], START, (3,))  # type: ignore[index]
+        draft_notice(CASE_ON_TWO_HOSTS, ROUTES["us-dmca-512c"], START, (3,))  # type: ignore[index]
     with pytest.raises(NoSuchCaseEntry, match="no sighting number 5"):
-        draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (5,))  # type: ignore[index]
+        draft_notice(CASE_ON_TWO_HOSTS, ROUTES["us-tida-removal"], START, (5,))  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -154,28 +158,32 @@ def test_chat_is_named_only_if_chosen_and_if_the_route_covers_chats() -> None:
     [("us-tida-removal", [1, 4]), ("eu-gdpr-17", [1, 4]), ("search-google", [1, 2, 4])],
 )
 def test_notice_to_one_platform_does_not_name_other_sites(id_: str, numbers: list[int]) -> None:
-    notice = draft_notice(TWO_HOSTS, ROUTES[id_], START)  # type: ignore[index]
+    notice = draft_notice(CASE_ON_TWO_HOSTS, ROUTES[id_], START)  # type: ignore[index]
     assert [sighting.number for sighting in notice.told] == numbers
     assert ("b.example" in notice.letter) is (2 in numbers)
 
 
-def test_the_next_notice_along_a_route_is_for_the_next_host() -> None:
+def test_next_notice_under_the_same_law_names_the_next_host() -> None:
     route = ROUTES["us-tida-removal"]  # type: ignore[index]
-    first = draft_notice(TWO_HOSTS, route, START)
-    second = draft_notice(replace(TWO_HOSTS, notices=(first,)), route, START)
+    first = draft_notice(CASE_ON_TWO_HOSTS, route, START)
+    second = draft_notice(replace(CASE_ON_TWO_HOSTS, notices=(first,)), route, START)
     assert [sighting.number for sighting in second.told] == [2]
     withdrawn = replace(first, state=NoticeState.WITHDRAWN)
-    again = draft_notice(replace(TWO_HOSTS, notices=(withdrawn,)), route, START)
+    again = draft_notice(replace(CASE_ON_TWO_HOSTS, notices=(withdrawn,)), route, START)
     assert again.told == first.told
 
 
-def test_the_preview_says_what_is_left_out_and_whether_it_names_anybody() -> None:
+def test_preview_says_what_is_left_out_and_whether_people_are_named() -> None:
     route = ROUTES["us-tida-removal"]  # type: ignore[index]
-    text = format_notice_preview(draft_notice(TWO_HOSTS, route, START), TWO_HOSTS, TODAY)
+    text = format_notice_preview(
+        draft_notice(CASE_ON_TWO_HOSTS, route, START), CASE_ON_TWO_HOSTS, TODAY
+    )
     assert "names nobody who passed it on" in text
     assert "sighting 2: https://b.example/2; sighting 3: a chat" in text
     assert "Tom Miller" not in text
-    text = format_notice_preview(draft_notice(TWO_HOSTS, route, START, (1, 3)), TWO_HOSTS, TODAY)
+    text = format_notice_preview(
+        draft_notice(CASE_ON_TWO_HOSTS, route, START, (1, 3)), CASE_ON_TWO_HOSTS, TODAY
+    )
     assert "names nobody" not in text
     assert "your own words for a chat" in text
     shown = replace(CASE, sightings=(replace(make_sighting(), handle="@shadow"),))
@@ -192,7 +200,7 @@ def test_sighting_without_a_host_gets_a_notice_of_its_own() -> None:
     assert [sighting.where for sighting in notice.told] == ["http://[::1"]
 
 
-def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
+def test_preview_says_that_the_notice_is_unsent_and_cites_its_law() -> None:
     text = format_notice_preview(draft_notice(CASE, ROUTES["us-tida-removal"], START), CASE, TODAY)  # type: ignore[index]
     assert "You have not sent it yet." in text
     assert "[your signature" in text.split("----")[0]
@@ -206,7 +214,7 @@ def test_preview_of_an_unverified_route_recommends_a_help_line() -> None:
     assert "check with a help line" in text
 
 
-def traced_room() -> tuple[CaseOwner, Case]:
+def open_traced_case() -> tuple[CaseOwner, Case]:
     owner = CaseOwner()
     verdict = Verdict(Finding.ONE, (RecipientId("Caro"),), {RecipientId("Caro"): 1e-9}, {})
     trace = Trace(41, START, b"L" * 32, verdict)
@@ -216,8 +224,8 @@ def traced_room() -> tuple[CaseOwner, Case]:
     return owner, case
 
 
-def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> None:
-    owner, opened = traced_room()
+def test_no_draft_contains_the_recipients_name_the_picture_or_its_hash() -> None:
+    owner, opened = open_traced_case()
     case = find_case(opened.name, owner.device)
     for route in ROUTES.values():
         letter = draft_notice(case, route, START, language="en").letter
@@ -227,8 +235,8 @@ def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> No
         assert "@shadow" not in letter or any(words in letter for words in allowed)
 
 
-def test_stored_notice_has_the_law_of_its_day() -> None:
-    """The law of the day of the request counts, even if the picture is older than that law."""
+def test_stored_notice_follows_the_law_of_the_day_of_the_request() -> None:
+    """The law of the day of the request applies, although the sighting is older than that law."""
     owner = CaseOwner()
     case = owner.open_case(situation_in("IN"))
     add_sighting(case.name, make_sighting(at=datetime(2026, 2, 1, tzinfo=UTC)), owner.device)
@@ -238,15 +246,15 @@ def test_stored_notice_has_the_law_of_its_day() -> None:
     assert notice.state is NoticeState.DRAFTED
 
 
-def test_after_sending_the_preview_says_when() -> None:
-    owner, case = traced_room()
+def test_preview_of_a_sent_notice_says_when_it_was_sent() -> None:
+    owner, case = open_traced_case()
     draft_and_store_notice(case.name, "us-tida-removal", owner.device)
     sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device).notices[0]
     assert "You sent it on 2026-11-25 12:00 UTC." in format_notice_preview(sent, case, TODAY)
 
 
 def test_draft_needs_an_open_case_and_an_applicable_route() -> None:
-    owner, case = traced_room()
+    owner, case = open_traced_case()
     with pytest.raises(NoSuchCase):
         draft_and_store_notice("case-9-no-one", "us-tida-removal", owner.device)
     with pytest.raises(RouteNotApplicable):

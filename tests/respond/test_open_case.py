@@ -1,4 +1,4 @@
-"""Tests of opening cases, also for somebody else; under 18, nothing is stored and help is named."""
+"""Tests of opening cases, also on behalf of somebody else, and of the refusal under 18."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_a_case_opens_from_a_trace_and_keeps_its_verdict(owner: CaseOwner) -> No
 @pytest.mark.parametrize(
     ("country", "helper"), [("GB", "Childline"), ("US", "takeitdown.ncmec.org"), ("BR", "NCMEC")]
 )
-def test_under_18_nothing_is_stored_and_somebody_takes_over(
+def test_under_18_nothing_is_stored_and_a_helper_is_named(
     answer: AgeAnswer, country: str, helper: str, owner: CaseOwner
 ) -> None:
     with pytest.raises(SomebodyUnder18) as refused:
@@ -66,15 +66,15 @@ def test_advice_before_capture_blames_nobody() -> None:
     assert not any("must" in line or "should" in line for line in ADVICE_BEFORE_CAPTURE)
 
 
-FRIEND = Representative(
+FRIEND_WITH_CONSENT = Representative(
     RepresentativeRole.FRIEND, "Ana asked me on the phone to write to the site", START
 )
 
 
 def test_case_for_somebody_else_stores_the_representative_and_the_consent(owner: CaseOwner) -> None:
-    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, owner.device, FRIEND)
+    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, owner.device, FRIEND_WITH_CONSENT)
     stored = find_case(case.name, owner.device)
-    assert stored.representative == FRIEND
+    assert stored.representative == FRIEND_WITH_CONSENT
     assert stored.situation.on_behalf
     assert stored.steps[0].what == "opened without a trace, for somebody else"
 
@@ -82,14 +82,14 @@ def test_case_for_somebody_else_stores_the_representative_and_the_consent(owner:
 def test_consent_can_be_recorded_later_and_is_in_the_chain(owner: CaseOwner) -> None:
     case = owner.open_case()
     assert (case.representative, case.situation.on_behalf) == (None, False)
-    record_representative(case.name, FRIEND, owner.device)
+    record_representative(case.name, FRIEND_WITH_CONSENT, owner.device)
     stored = find_case(case.name, owner.device)
-    assert (stored.representative, stored.situation.on_behalf) == (FRIEND, True)
+    assert (stored.representative, stored.situation.on_behalf) == (FRIEND_WITH_CONSENT, True)
     assert len(verify_chain(case.name, owner.device)) == 2
 
 
 def test_adding_facts_keeps_the_representative(owner: CaseOwner) -> None:
-    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, owner.device, FRIEND)
+    case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, owner.device, FRIEND_WITH_CONSENT)
     described = add_facts_to_case(case.name, situation_in("DE"), owner.device)
     assert described.situation.on_behalf
     assert described.situation.places == ("GB", "DE")
@@ -111,7 +111,7 @@ def test_consent_is_noted_in_one_line() -> None:
 
 
 @pytest.mark.threat("under-eighteen")
-def test_for_a_child_nothing_is_stored_whoever_asks(owner: CaseOwner) -> None:
+def test_representative_cannot_open_a_case_for_a_child(owner: CaseOwner) -> None:
     parent = Representative(RepresentativeRole.PARENT, "my daughter asked me", START)
     with pytest.raises(SomebodyUnder18):
         open_case(None, situation_in("GB"), AgeAnswer.CHILD, owner.device, parent)

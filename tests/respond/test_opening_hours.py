@@ -18,40 +18,46 @@ from entrenous.respond.opening_hours import (
 from entrenous.respond.who_helps import is_public_holiday
 
 LONDON, NEW_YORK = "Europe/London", "America/New_York"
-OFFICE = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON)
+LONDON_OFFICE = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON)
 
 
 def no_holidays(_: str, __: date) -> bool:
     return False
 
 
-def state_text(text: str, zone: str, now: datetime, here: str = NEW_YORK) -> str:
+def state_text(text: str, zone: str, now: datetime, local_zone: str = NEW_YORK) -> str:
     found = opening_state_at(parse_opening_hours(text, zone), now, no_holidays)
-    return opening_state_in_words(found, now, ZoneInfo(here))
+    return opening_state_in_words(found, now, ZoneInfo(local_zone))
 
 
-def utc(*moment: int) -> datetime:
+def utc_time(*moment: int) -> datetime:
     return datetime(*moment, tzinfo=UTC)  # type: ignore[misc, arg-type]
 
 
 @pytest.mark.parametrize(
     ("now", "words"),
     [
-        (utc(2026, 11, 30, 9, 59), "closed now, opens at 10:00 there, 05:00 your time"),
-        (utc(2026, 11, 30, 10, 0), "open now, until 16:00 there, 11:00 your time"),
-        (utc(2026, 11, 30, 15, 59, 59), "open now, until 16:00 there, 11:00 your time"),
-        (utc(2026, 11, 30, 16, 0), "closed now, opens tomorrow at 10:00 there, 05:00 your time"),
-        (utc(2026, 12, 4, 16, 0), "closed now, opens on Monday at 10:00 there, 05:00 your time"),
+        (utc_time(2026, 11, 30, 9, 59), "closed now, opens at 10:00 there, 05:00 your time"),
+        (utc_time(2026, 11, 30, 10, 0), "open now, until 16:00 there, 11:00 your time"),
+        (utc_time(2026, 11, 30, 15, 59, 59), "open now, until 16:00 there, 11:00 your time"),
+        (
+            utc_time(2026, 11, 30, 16, 0),
+            "closed now, opens tomorrow at 10:00 there, 05:00 your time",
+        ),
+        (
+            utc_time(2026, 12, 4, 16, 0),
+            "closed now, opens on Monday at 10:00 there, 05:00 your time",
+        ),
         # 30 October: daylight saving time has ended in London, but not yet in New York.
-        (utc(2026, 10, 30, 9, 0), "closed now, opens at 10:00 there, 06:00 your time"),
+        (utc_time(2026, 10, 30, 9, 0), "closed now, opens at 10:00 there, 06:00 your time"),
     ],
 )
-def test_hours_are_said_in_both_zones(now: datetime, words: str) -> None:
+def test_hours_are_shown_in_both_time_zones(now: datetime, words: str) -> None:
     assert state_text("Mon-Fri 10:00-16:00", LONDON, now) == words
 
 
 def test_differing_day_is_named_and_a_shared_zone_is_not_repeated() -> None:
-    now = utc(2026, 11, 30, 9, 0)
+    now = utc_time(2026, 11, 30, 9, 0)
     assert state_text("Mon-Sun 08:00-09:00", "Pacific/Auckland", now) == (
         "closed now, opens tomorrow at 08:00 there, Monday 14:00 your time"
     )
@@ -60,34 +66,36 @@ def test_differing_day_is_named_and_a_shared_zone_is_not_repeated() -> None:
 
 
 def test_daylight_saving_time_keeps_the_local_opening_hour() -> None:
-    """On Sunday 29 March 2026 at 01:00 UTC, British clocks go forward."""
-    before = opening_state_at(OFFICE, utc(2026, 3, 27, 17), no_holidays)
-    assert before.changes_at == utc(2026, 3, 30, 9)  # 10:00 there
-    after = opening_state_at(OFFICE, utc(2026, 10, 23, 17), no_holidays)
-    assert after.changes_at == utc(2026, 10, 26, 10)
+    """British clocks go forward on 29 March 2026 and back on 25 October 2026."""
+    before = opening_state_at(LONDON_OFFICE, utc_time(2026, 3, 27, 17), no_holidays)
+    assert before.changes_at == utc_time(2026, 3, 30, 9)  # 10:00 there
+    after = opening_state_at(LONDON_OFFICE, utc_time(2026, 10, 23, 17), no_holidays)
+    assert after.changes_at == utc_time(2026, 10, 26, 10)
 
 
-def test_an_hour_that_is_skipped_or_repeated_is_read_once() -> None:
+def test_span_over_a_clock_change_has_one_end() -> None:
     night = parse_opening_hours("Sun 00:30-03:00", LONDON)
-    assert opening_state_at(night, utc(2026, 3, 29, 0, 45), no_holidays).changes_at == utc(
-        2026, 3, 29, 2
-    )
-    assert opening_state_at(night, utc(2026, 10, 24, 23, 45), no_holidays) == OpeningState(
-        is_open=True, changes_at=utc(2026, 10, 25, 3)
+    assert opening_state_at(
+        night, utc_time(2026, 3, 29, 0, 45), no_holidays
+    ).changes_at == utc_time(2026, 3, 29, 2)
+    assert opening_state_at(night, utc_time(2026, 10, 24, 23, 45), no_holidays) == OpeningState(
+        is_open=True, changes_at=utc_time(2026, 10, 25, 3)
     )
 
 
-def test_hours_over_midnight_belong_to_the_day_they_begin() -> None:
+def test_span_until_midnight_ends_at_midnight() -> None:
     late = parse_opening_hours("Fri 20:00-24:00", "Europe/Berlin")
-    assert opening_state_at(late, utc(2026, 12, 4, 22, 59), no_holidays).is_open
-    assert not opening_state_at(late, utc(2026, 12, 4, 23, 0), no_holidays).is_open
+    assert opening_state_at(late, utc_time(2026, 12, 4, 22, 59), no_holidays).is_open
+    assert not opening_state_at(late, utc_time(2026, 12, 4, 23, 0), no_holidays).is_open
 
 
-def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
+def test_line_with_a_holiday_calendar_is_closed_on_public_holidays() -> None:
     bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
-    christmas = utc(2026, 12, 25, 11)  # a Friday; Monday 28 December is off for Saturday
-    assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
-    assert opening_state_at(OFFICE, christmas, is_public_holiday).is_open
+    christmas = utc_time(2026, 12, 25, 11)  # a Friday; Monday 28 December is off for Saturday
+    assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc_time(
+        2026, 12, 29, 10
+    )
+    assert opening_state_at(LONDON_OFFICE, christmas, is_public_holiday).is_open
 
 
 @pytest.mark.parametrize(
@@ -99,7 +107,7 @@ def test_invalid_opening_hours_are_refused(text: str) -> None:
         parse_opening_hours(text, LONDON)
 
 
-def test_a_zone_that_does_not_exist_is_refused() -> None:
+def test_unknown_time_zone_is_refused() -> None:
     with pytest.raises(ZoneInfoNotFoundError):
         parse_opening_hours("Mon 10:00-11:00", "Europe/Nowhere")
 
@@ -108,7 +116,7 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
     st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 -- made aware below
     st.sampled_from([line for line in shipped_help_lines() if line.opening]),
 )
-def test_state_changes_at_the_announced_second(naive_now: datetime, line: object) -> None:
+def test_opening_state_changes_at_the_announced_second(naive_now: datetime, line: object) -> None:
     now = naive_now.replace(tzinfo=UTC)
     found = opening_state_of(line, now)  # type: ignore[arg-type]
     assert found is not None
@@ -123,7 +131,7 @@ def test_state_changes_at_the_announced_second(naive_now: datetime, line: object
     assert (just_before.is_open, at_change.is_open) == (found.is_open, not found.is_open)
 
 
-def test_the_grammar_covers_several_spans_a_day() -> None:
+def test_several_spans_in_a_day_are_parsed() -> None:
     week = parse_opening_hours("Mon-Tue 09:00-12:00, 13:30-17:00; Sat 10:00-24:00", LONDON).week
     assert week[0] == week[1] == ((time(9), time(12)), (time(13, 30), time(17)))
     assert week[5] == ((time(10), time(0)),)

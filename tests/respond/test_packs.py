@@ -1,4 +1,4 @@
-"""Tests of packs: what is in them, who can open them, and that the verifier finds every change."""
+"""Tests of evidence packs: their contents, their encryption, and the detection of changes."""
 
 import hashlib
 import json
@@ -45,30 +45,30 @@ from entrenous.respond.packs.make_pack import (
 )
 from entrenous.respond.situation import Situation
 from tests.respond.room import (
-    PAGE,
+    PAGE_URL,
     CaseOwner,
+    create_stamp_authority,
     make_sighting,
     owner_at_current_time,
     situation_in,
-    stamp_authority,
 )
 from tests.sizes import NIGHTLY
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 
-SHOT = b"\x89PNG\r\n\x1a\n the screenshot, as it was"
+SCREENSHOT = b"\x89PNG\r\n\x1a\n the screenshot, as it was"
 CHAT = "the chat of class 9b, with the name of Mia in it"
-FLIPS = 10_000 if NIGHTLY else 700
+BIT_FLIPS = 10_000 if NIGHTLY else 700
 
 
 @pytest.fixture(scope="module")
 def owner(authority: HttpTimestampAuthority) -> CaseOwner:
-    """Return a room with a case: three items, two stamps, a public sighting, a chat, a letter."""
+    """Return the owner of a case with three items, two stamps, two sightings and a letter."""
     owner = owner_at_current_time()
     name = owner.open_case(situation_in("US")).name
     add_sighting(name, make_sighting(at=owner.clock.moment), owner.device)
     add_sighting(name, make_sighting(CHAT, at=owner.clock.moment), owner.device)
-    add_file(name, SHOT, "what the post looked like", owner.device)
+    add_file(name, SCREENSHOT, "what the post looked like", owner.device)
     add_statement(name, "seen on Monday", owner.device)
     stamp_evidence(name, authority.stamp, owner.device)
     add_statement(name, "and on Tuesday", owner.device)
@@ -81,23 +81,23 @@ def case_name_in(owner: CaseOwner) -> str:
     return next(key for key, _ in owner.vault.items("cases"))
 
 
-def make_pack(owner: CaseOwner) -> Pack:
+def make_court_pack(owner: CaseOwner) -> Pack:
     name = case_name_in(owner)
     return make_pack_for_court(name, "age1court", owner.device, verify_stamp, lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def pack(owner: CaseOwner) -> Pack:
-    return make_pack(owner)
+    return make_court_pack(owner)
 
 
-def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(pack: Pack) -> None:
+def test_court_pack_is_valid_and_lists_the_items_of_each_stamp(pack: Pack) -> None:
     checked = check_received_pack(pack.zipped())
     assert [what for good, what in checked.checks if not good] == []
     assert [stamp["items"] for stamp in checked.stamps] == [[1, 2], [1, 2, 3]]
     assert checked.holds
     assert checked.fingerprint == pack.fingerprint.hex()
-    assert pack.files["items/1.png"] == SHOT
+    assert pack.files["items/1.png"] == SCREENSHOT
 
 
 def test_the_verifier_is_one_file_of_at_most_300_lines(pack: Pack) -> None:
@@ -109,7 +109,7 @@ def test_the_verifier_is_one_file_of_at_most_300_lines(pack: Pack) -> None:
 
 
 def test_verifier_needs_only_python_and_cryptography(pack: Pack, tmp_path: Path) -> None:
-    folder, only = unpacked(pack, tmp_path / "pack"), tmp_path / "only"
+    folder, only = write_pack(pack, tmp_path / "pack"), tmp_path / "only"
     only.mkdir()
     for name in ("cryptography", "cffi", "_cffi_backend"):
         found = find_spec(name)
@@ -127,7 +127,7 @@ def test_verifier_needs_only_python_and_cryptography(pack: Pack, tmp_path: Path)
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Everything holds." in done.stdout
-    (folder / "items" / "1.png").write_bytes(SHOT + b" ")
+    (folder / "items" / "1.png").write_bytes(SCREENSHOT + b" ")
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=False, text=True
     )
@@ -135,7 +135,7 @@ def test_verifier_needs_only_python_and_cryptography(pack: Pack, tmp_path: Path)
     assert "NO   item 1: its bytes changed" in done.stdout
 
 
-def unpacked(pack: Pack, folder: Path) -> Path:
+def write_pack(pack: Pack, folder: Path) -> Path:
     for name, data in pack.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -143,19 +143,19 @@ def unpacked(pack: Pack, folder: Path) -> Path:
 
 
 def test_openssl_and_sha256sum_agree_with_the_verifier(pack: Pack, tmp_path: Path) -> None:
-    folder = unpacked(pack, tmp_path / "pack")
+    folder = write_pack(pack, tmp_path / "pack")
     for number in (1, 2):
         stamp = f"stamps/{number}"
         ts = ("-in", f"{stamp}.tsr", "-data", f"{stamp}.json", "-CAfile", f"{stamp}.pem")
-        output = output_of(folder, "openssl", "ts", "-verify", *ts)
+        output = run_command(folder, "openssl", "ts", "-verify", *ts)
         assert "Verification: OK" in output
         (folder / f"{stamp}.json").write_bytes(pack.files[f"{stamp}.json"] + b" ")
-        assert "Verification: OK" not in output_of(folder, "openssl", "ts", "-verify", *ts)
+        assert "Verification: OK" not in run_command(folder, "openssl", "ts", "-verify", *ts)
         (folder / f"{stamp}.json").write_bytes(pack.files[f"{stamp}.json"])
-    assert "FAILED" not in output_of(folder, "sha256sum", "--strict", "-c", "SHA256SUMS")
+    assert "FAILED" not in run_command(folder, "sha256sum", "--strict", "-c", "SHA256SUMS")
 
 
-def output_of(folder: Path, *command: str) -> str:
+def run_command(folder: Path, *command: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
     return done.stdout + done.stderr
 
@@ -165,61 +165,61 @@ def test_every_single_bit_change_is_found(pack: Pack) -> None:
     """The flipped bits (10,000 in the nightly run) are spread over all files of the pack."""
     rng = random.Random(26)
     names = sorted(pack.files)
-    for turn in range(FLIPS):
+    for turn in range(BIT_FLIPS):
         name = names[turn % len(names)]
-        changed = {**pack.files, name: flipped(pack.files[name], rng)}
+        changed = {**pack.files, name: flip_random_bit(pack.files[name], rng)}
         assert not verify_pack.check_pack(changed).holds, name
 
 
-def flipped(data: bytes, rng: random.Random) -> bytes:
+def flip_random_bit(data: bytes, rng: random.Random) -> bytes:
     at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
     return data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
 
 
-def rehashed(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Compute the hashes in the list of files again, as a forger would."""
+def rehash_files(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Recompute the hashes in SHA256SUMS, as a forger would."""
     names = sorted(name for name in files if name != "SHA256SUMS")
     lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in names)
     return {**files, "SHA256SUMS": "".join(lines).encode()}
 
 
-BOUND = ("items/1.png", "items/1.salt", "stamps/1.json", "stamps/2.json", "custody.jsonl")
+STAMPED_FILES = ("items/1.png", "items/1.salt", "stamps/1.json", "stamps/2.json", "custody.jsonl")
 
 
 @pytest.mark.threat("evidence-changed")
-@pytest.mark.parametrize("name", BOUND)
-def test_a_change_is_found_even_when_the_list_of_files_was_written_anew(
-    pack: Pack, name: str
-) -> None:
+@pytest.mark.parametrize("name", STAMPED_FILES)
+def test_change_is_found_although_the_hash_list_was_recomputed(pack: Pack, name: str) -> None:
     rng = random.Random(6962)
-    for _ in range(FLIPS // 10):
-        changed = rehashed({**pack.files, name: flipped(pack.files[name], rng)})
+    for _ in range(BIT_FLIPS // 10):
+        changed = rehash_files({**pack.files, name: flip_random_bit(pack.files[name], rng)})
         checked = verify_pack.check_pack(changed)
         assert checked.checks[0] == (True, "the list of files")
         assert not checked.holds, name
 
 
 @pytest.mark.threat("evidence-changed")
-def test_a_forged_token_never_states_another_time(pack: Pack) -> None:
+def test_changed_token_never_states_another_time(pack: Pack) -> None:
     """Some parts of a token are not signed; only the list of files protects them."""
     rng, times = (
         random.Random(3161),
         {stamp["at"] for stamp in check_received_pack(pack.zipped()).stamps},
     )
-    for _ in range(FLIPS // 2):
-        changed = {**pack.files, "stamps/2.tsr": flipped(pack.files["stamps/2.tsr"], rng)}
+    for _ in range(BIT_FLIPS // 2):
+        changed = {**pack.files, "stamps/2.tsr": flip_random_bit(pack.files["stamps/2.tsr"], rng)}
         assert not verify_pack.check_pack(changed).holds
-        forged_times = {stamp["at"] for stamp in verify_pack.check_pack(rehashed(changed)).stamps}
+        forged_times = {
+            stamp["at"] for stamp in verify_pack.check_pack(rehash_files(changed)).stamps
+        }
         assert forged_times <= times
 
 
-def edited(
+def edit_file(
     name: str, edit: Callable[[bytes], bytes]
 ) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
     return lambda files: {**files, name: edit(files[name])}
 
 
-def without_line(text: bytes, line: int) -> bytes:
+def remove_line(text: bytes, line: int) -> bytes:
     lines = text.splitlines(keepends=True)
     return b"".join(lines[:line] + lines[line + 1 :])
 
@@ -233,37 +233,37 @@ def without_line(text: bytes, line: int) -> bytes:
         lambda files: {name: data for name, data in files.items() if name != "pack.json"},
         lambda files: {**files, "stamps/1.tsr": files["stamps/2.tsr"]},
         lambda files: {**files, "stamps/1.pem": b""},
-        edited("custody.jsonl", lambda text: without_line(text, 0)),
-        edited("custody.jsonl", lambda text: without_line(text, 3)),
-        edited("custody.jsonl", lambda text: without_line(text, len(text.splitlines()) - 1)),
-        edited("custody.jsonl", lambda text: text + text.splitlines(keepends=True)[-1]),
-        edited("pack.json", lambda text: text.replace(b'"level":"A1"', b'"level":"A4"')),
-        edited("pack.json", lambda text: b" " + text),
-        edited("pack.json", lambda _: json.dumps({"schema": "entrenous/pack/1"}).encode()),
-        edited("pack.json", lambda _: b"[" * 100_000),
+        edit_file("custody.jsonl", lambda text: remove_line(text, 0)),
+        edit_file("custody.jsonl", lambda text: remove_line(text, 3)),
+        edit_file("custody.jsonl", lambda text: remove_line(text, len(text.splitlines()) - 1)),
+        edit_file("custody.jsonl", lambda text: text + text.splitlines(keepends=True)[-1]),
+        edit_file("pack.json", lambda text: text.replace(b'"level":"A1"', b'"level":"A4"')),
+        edit_file("pack.json", lambda text: b" " + text),
+        edit_file("pack.json", lambda _: json.dumps({"schema": "entrenous/pack/1"}).encode()),
+        edit_file("pack.json", lambda _: b"[" * 100_000),
     ],
 )
-def test_forged_packs_do_not_hold(
+def test_forged_pack_fails_verification(
     pack: Pack, forge: Callable[[dict[str, bytes]], dict[str, bytes]]
 ) -> None:
     changed = forge(dict(pack.files))
     assert changed != pack.files
     assert not verify_pack.check_pack(changed).holds
-    assert not verify_pack.check_pack(rehashed(changed)).holds
+    assert not verify_pack.check_pack(rehash_files(changed)).holds
 
 
 def test_an_added_file_is_found(pack: Pack) -> None:
-    assert not verify_pack.check_pack({**pack.files, "items/9.png": SHOT}).holds
+    assert not verify_pack.check_pack({**pack.files, "items/9.png": SCREENSHOT}).holds
 
 
-def test_a_rewritten_case_does_not_hold_against_the_authoritys_own_root(
+def test_rewritten_case_fails_against_the_root_of_the_genuine_authority(
     pack: Pack, tmp_path: Path
 ) -> None:
-    own = stamp_authority(tmp_path / "own")
+    own = create_stamp_authority(tmp_path / "own")
     owner = owner_at_current_time()
     name = add_statement(owner.open_case().name, "an invented one", owner.device).name
     stamp_evidence(name, own.stamp, owner.device)
-    invented = make_pack(owner)
+    invented = make_court_pack(owner)
     assert check_received_pack(invented.zipped()).holds, "it holds against its own authority"
     genuine = pack.files["stamps/1.pem"]
     assert check_received_pack(pack.zipped(), ca=genuine).holds
@@ -272,7 +272,7 @@ def test_a_rewritten_case_does_not_hold_against_the_authoritys_own_root(
 
 def test_a_pack_is_recorded_with_its_fingerprint(owner: CaseOwner) -> None:
     before = len(verify_chain(find_case(case_name_in(owner), owner.device).name, owner.device))
-    made = make_pack(owner)
+    made = make_court_pack(owner)
     links = verify_chain(find_case(case_name_in(owner), owner.device).name, owner.device)
     assert len(links) == before + 1
     assert links[-1].act is CustodyAct.PACKED
@@ -284,11 +284,11 @@ def test_a_pack_that_could_not_be_written_is_not_recorded(owner: CaseOwner) -> N
     name = case_name_in(owner)
     before = find_case(name, owner.device)
 
-    def fails(_: Pack) -> None:
+    def fail_to_write(_: Pack) -> None:
         raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        make_pack_for_court(name, "age1court", owner.device, verify_stamp, fails)
+        make_pack_for_court(name, "age1court", owner.device, verify_stamp, fail_to_write)
     assert find_case(name, owner.device) == before
 
 
@@ -298,25 +298,27 @@ def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(
     made = make_pack_for_platform(case_name_in(owner), (), (), owner.device, lambda _: None)
     everything = b"\n".join(made.files.values())
     assert not [name for name in made.files if name.startswith("items/")]
-    for secret in (SHOT, CHAT.encode(), b"what the post looked like", b"seen on Monday"):
+    for secret in (SCREENSHOT, CHAT.encode(), b"what the post looked like", b"seen on Monday"):
         assert secret not in everything
-    assert hashlib.sha256(SHOT).hexdigest().encode() not in everything
+    assert hashlib.sha256(SCREENSHOT).hexdigest().encode() not in everything
     for item in find_case(case_name_in(owner), owner.device).evidence:
         assert item.salt.reveal() not in everything
-    assert PAGE.encode() in made.files["letters/1.txt"]
-    assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE]
+    assert PAGE_URL.encode() in made.files["letters/1.txt"]
+    assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE_URL]
     assert check_received_pack(made.zipped()).holds
     chosen = make_pack_for_platform(case_name_in(owner), (1,), (2,), owner.device, lambda _: None)
     assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [CHAT]
 
 
-def test_cover_says_what_it_proves_and_reveals_nothing_private(pack: Pack, tmp_path: Path) -> None:
+def test_cover_says_what_the_pack_proves_and_reveals_nothing_private(
+    pack: Pack, tmp_path: Path
+) -> None:
     (tmp_path / "cover.pdf").write_bytes(pack.files["cover.pdf"])
-    text = " ".join(output_of(tmp_path, "pdftotext", "-layout", "cover.pdf", "-").split())
+    text = " ".join(run_command(tmp_path, "pdftotext", "-layout", "cover.pdf", "-").split())
     root = json.loads(pack.files["pack.json"])["custody"]["root"]
     for words in ("What it proves", "What it does not prove", "Item 3: A0", "Stamp 2:", root):
         assert words in text
-    for private in ("what the post looked like", PAGE, "Mia"):
+    for private in ("what the post looked like", PAGE_URL, "Mia"):
         assert private not in text
         assert private not in pack.files["README.txt"].decode()
 
@@ -324,7 +326,7 @@ def test_cover_says_what_it_proves_and_reveals_nothing_private(pack: Pack, tmp_p
 def test_only_the_recipient_opens_a_pack_for_a_court(pack: Pack, tmp_path: Path) -> None:
     court_key, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
     sealed = encrypt_pack_for(str(court_key.to_public()), pack.zipped())
-    assert SHOT not in sealed
+    assert SCREENSHOT not in sealed
     key = Secret(f"# created by age-keygen\n{court_key}\n".encode())
     assert check_received_pack(sealed, key).holds
     with pytest.raises(PackIsEncrypted):
@@ -337,15 +339,15 @@ def test_only_the_recipient_opens_a_pack_for_a_court(pack: Pack, tmp_path: Path)
         check_received_pack(sealed, Secret(b"AGE-SECRET-KEY-1NO"))
     (tmp_path / "key").write_text(str(court_key))
     (tmp_path / "sealed").write_bytes(sealed)
-    output_of(tmp_path, "age", "--decrypt", "-i", "key", "-o", "opened", "sealed")
+    run_command(tmp_path, "age", "--decrypt", "-i", "key", "-o", "opened", "sealed")
     assert (tmp_path / "opened").read_bytes() == pack.zipped(), "the age program agrees"
 
 
-def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
+def test_recipient_key_is_read_from_text_or_a_file(tmp_path: Path) -> None:
     key = str(pyrage.x25519.Identity.generate().to_public())
     (tmp_path / "court.pub").write_text(f"# the court's key\n{key}\n")
     assert read_recipient_key(key) == read_recipient_key(str(tmp_path / "court.pub")) == key
-    output_of(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
+    run_command(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
     if (tmp_path / "ssh").exists():
         line = read_recipient_key(str(tmp_path / "ssh.pub"))
         opened = encrypt_pack_for(line, b"PK")
@@ -360,26 +362,26 @@ def test_pack_without_valid_content_is_refused() -> None:
     owner = owner_at_current_time()
     name = owner.open_case(situation_in("US")).name
     with pytest.raises(NothingToPack):
-        make_pack(owner)
+        make_court_pack(owner)
     with pytest.raises(NothingToPack):
         make_pack_for_platform(name, (), (), owner.device, lambda _: None)
     add_sighting(name, make_sighting(at=owner.clock.moment), owner.device)
-    case = add_file(name, SHOT, "a shot", owner.device)
+    case = add_file(name, SCREENSHOT, "a shot", owner.device)
     for _ in range(2):
         draft_and_store_notice(name, "us-tida-removal", owner.device, (1,))
     with pytest.raises(LettersNotChosen):
         make_pack_for_platform(name, (), (), owner.device, lambda _: None)
-    owner.vault._files[case.evidence[0].blob] = SHOT + b" "
+    owner.vault._files[case.evidence[0].blob] = SCREENSHOT + b" "
     with pytest.raises(EvidenceChanged):
-        make_pack(owner)
+        make_court_pack(owner)
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(name, Situation(()), owner.device)
     with pytest.raises(NotAllAdults):
-        make_pack(owner)
+        make_court_pack(owner)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x00" * 64])
-def test_stray_bytes_are_no_pack(data: bytes) -> None:
+def test_invalid_bytes_are_no_pack(data: bytes) -> None:
     assert not check_received_pack(data).holds
 
 

@@ -72,7 +72,7 @@ from entrenous.respond.law.places import (
         ("Lagos, Nigeria", "NG"),
     ],
 )
-def test_places_are_read_as_people_type_them(typed: str, code: str) -> None:
+def test_place_is_read_as_people_type_it(typed: str, code: str) -> None:
     assert parse_place(typed) == code
 
 
@@ -103,11 +103,11 @@ def test_unknown_place_is_refused(typed: str) -> None:
         ("worldwide", "BR", True),
     ],
 )
-def test_jurisdictions_reach_their_places(jurisdiction: str, where: str, *, answer: bool) -> None:
+def test_jurisdiction_reaches_its_places(jurisdiction: str, where: str, *, answer: bool) -> None:
     assert law_reaches(jurisdiction, (parse_place(where),)) is answer
 
 
-def test_the_unions_have_their_members() -> None:
+def test_unions_and_the_list_of_countries_are_complete() -> None:
     assert len(EU) == 27 + 1
     assert len(EEA) == 30 + 1
     assert len(COUNTRIES) == 249 + 1
@@ -151,23 +151,24 @@ def test_name_of_several_places_is_refused_with_their_codes(typed: str, codes: s
     assert all(f"({code})" in message and parse_place(code) == code for code in codes)
 
 
-#: Mazandarani "Lithuania" is Persian "Latvia", and Toki Pona "Latvia" is "Malawi" without a blank.
-MEANS_ANOTHER = {("mzn", "LT"), ("tok", "LV")}
+#: The Mazandarani name of Lithuania is the Persian name of Latvia. In Toki Pona, the names of
+#: Latvia and Malawi differ only by a space.
+MISLEADING_NAMES = {("mzn", "LT"), ("tok", "LV")}
 
 
-def _names() -> list[tuple[str, str, str]]:
+def _country_names() -> list[tuple[str, str, str]]:
     """Return (language, code, name) for each country's name in each language of CLDR."""
     return [
         (language, code, name)
         for language in locale_identifiers()
         if (locale := Locale.parse(language)).territory is None
         for code, name in locale.territories.items()
-        if code in COUNTRIES and (language, code) not in MEANS_ANOTHER
+        if code in COUNTRIES and (language, code) not in MISLEADING_NAMES
     ]
 
 
 @given(
-    st.deferred(lambda: st.sampled_from(_names())),
+    st.deferred(lambda: st.sampled_from(_country_names())),
     st.sampled_from([str, str.upper, str.lower, str.title]),
 )
 def test_a_country_is_found_by_its_name_in_every_language(
@@ -180,7 +181,7 @@ def test_a_country_is_found_by_its_name_in_every_language(
 
 
 def code_or_candidates(typed: str) -> str:
-    """Return the code, or the message that names several places."""
+    """Return the code of a place, or the error message that lists several places."""
     try:
         return parse_place(typed)
     except AmbiguousPlace as asked:
@@ -202,7 +203,7 @@ def test_shown_name_of_a_place_is_parsed_as_that_place(code: str, language: str)
 
 
 def test_no_name_means_two_places_in_the_large_languages() -> None:
-    """Otherwise, the language that is searched first would decide."""
+    """If a name had two meanings, the order of the languages would decide."""
     code_of_name: dict[str, str] = {}
     for language in LANGUAGES_SEARCHED_FIRST:
         for code, name in Locale.parse(language).territories.items():
@@ -213,7 +214,7 @@ def test_no_name_means_two_places_in_the_large_languages() -> None:
 @pytest.mark.parametrize(
     ("country", "known"), [("US", UnitedStates), ("CA", Canada), ("AU", Australia)]
 )
-def test_parts_of_a_country_are_those_with_holidays(
+def test_parts_of_a_country_are_those_in_the_holidays_package(
     country: str, known: type[UnitedStates | Canada | Australia]
 ) -> None:
     assert parts_of(country) == {part for part in known.subdivisions if " " not in part}
@@ -223,7 +224,7 @@ def test_parts_of_a_country_are_those_with_holidays(
 
 
 def test_parsing_a_code_does_not_import_babel() -> None:
-    """Parsing a code does not import Babel, because that takes long."""
+    """Importing Babel takes long."""
     program = (
         "import sys; from entrenous.respond.law.places import parse_place; parse_place('uk-sct');"
         "sys.exit('babel' in sys.modules)"

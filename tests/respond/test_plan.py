@@ -1,4 +1,4 @@
-"""Tests of plans: the steps of any situation, in order, and the hand-over under 18."""
+"""Tests of plans: the ordered steps for a situation, and the referral under 18."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -21,20 +21,20 @@ from entrenous.respond.platforms import PlatformKind, shipped_platforms
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread
 from tests.respond.room import make_sighting
 
-DAY = date(2026, 11, 30)
-KINDS = {route.family: route.kind for route in shipped_routes()}
-REMOVES = {
+TODAY = date(2026, 11, 30)
+KIND_BY_FAMILY = {route.family: route.kind for route in shipped_routes()}
+REMOVAL_KINDS = {
     *(RouteKind.PLATFORM, RouteKind.COPYRIGHT, RouteKind.SEARCH, RouteKind.DATA),
     *(RouteKind.SENDER, RouteKind.HELPER, RouteKind.ESCALATION),
 }
-maybe = st.sampled_from([None, True, False])
+optional_booleans = st.sampled_from([None, True, False])
 JURISDICTIONS = sorted({route.jurisdiction for route in shipped_routes()} - {"EU/EEA", "US-states"})
 places = st.sampled_from([*JURISDICTIONS, *sorted(COUNTRIES)])
 situations = st.builds(
     Situation,
     places=st.lists(places, max_size=2, unique=True).map(lambda some: tuple(map(Place, some))),
-    intimate=maybe,
-    altered=maybe,
+    intimate=optional_booleans,
+    altered=optional_booleans,
     taken_by=st.sampled_from(PictureMaker),
     name_must_stay_hidden=st.booleans(),
     platform_in=st.none() | places.map(Place),
@@ -42,14 +42,14 @@ situations = st.builds(
     platform_kind=st.sampled_from(["", *PlatformKind]),
     posted=st.none() | st.sampled_from(Spread),
     demand=st.none() | st.sampled_from(Demand),
-    depicts_me=maybe,
-    recipient_known=maybe,
+    depicts_me=optional_booleans,
+    recipient_known=optional_booleans,
     on_behalf=st.booleans(),
 )
 
 
 @given(situations, st.dates(date(2018, 1, 1), date(2028, 1, 1)))
-def test_every_applicable_route_is_one_step_and_no_step_is_refused(
+def test_every_applicable_route_is_one_step_and_no_refused_route_is(
     situation: Situation, day: date
 ) -> None:
     plan = make_plan(situation, day, day)
@@ -58,7 +58,7 @@ def test_every_applicable_route_is_one_step_and_no_step_is_refused(
     assert plan.first == (ids[0] if ids else "")
     applicable = {one.route.family for one in routes_for(situation, day, day).ranked}
     if situation.posted is Spread.THREAT:
-        assert not {KINDS[id_] for id_ in applicable} & REMOVES
+        assert not {KIND_BY_FAMILY[id_] for id_ in applicable} & REMOVAL_KINDS
     assert applicable <= set(ids)
     assert not {one.route for one in plan.refused} & set(ids)
 
@@ -67,7 +67,7 @@ def test_every_applicable_route_is_one_step_and_no_step_is_refused(
 def test_first_step_is_no_letter_without_an_addressee_and_not_unverified(
     situation: Situation,
 ) -> None:
-    plan = make_plan(situation, DAY, DAY)
+    plan = make_plan(situation, TODAY, TODAY)
     if not plan.steps:
         return
     first = plan.steps[0]
@@ -85,8 +85,8 @@ def test_first_step_is_no_letter_without_an_addressee_and_not_unverified(
 
 
 @given(situations)
-def test_under_18_gets_people_and_hash_banks_and_nothing_else(situation: Situation) -> None:
-    plan = make_plan(situation, DAY, DAY, under_18=True)
+def test_under_18_plan_has_only_help_and_hash_banks(situation: Situation) -> None:
+    plan = make_plan(situation, TODAY, TODAY, under_18=True)
     assert plan.hand_over is not None
     assert plan.hand_over.contacts
     assert {step.kind for step in plan.steps} <= {DocumentKind.HASH_BANK}
@@ -97,7 +97,7 @@ def test_under_18_gets_people_and_hash_banks_and_nothing_else(situation: Situati
 
 @given(situation=situations, under_18=st.booleans())
 def test_every_plan_can_be_shown(*, situation: Situation, under_18: bool) -> None:
-    plan = make_plan(situation, DAY, DAY, under_18=under_18)
+    plan = make_plan(situation, TODAY, TODAY, under_18=under_18)
     shown = plan_json(plan)
     assert set(shown) == {"schema", "first", "routes", "refused", "hand_over"}
     lines = list(plan_text(plan, in_full=True))
@@ -105,23 +105,23 @@ def test_every_plan_can_be_shown(*, situation: Situation, under_18: bool) -> Non
     assert len(list(plan_text(plan))) <= len(lines) + 1
 
 
-def _plan(**facts: object) -> Plan:
-    return make_plan(Situation((Place("GB"),), **facts), DAY, DAY)  # type: ignore[arg-type]
+def _british_plan(**facts: object) -> Plan:
+    return make_plan(Situation((Place("GB"),), **facts), TODAY, TODAY)  # type: ignore[arg-type]
 
 
 def test_step_for_signal_says_that_nobody_can_remove_messages() -> None:
     signal = next(
         step
-        for step in _plan(posted=Spread.PRIVATE, platform="signal").steps
+        for step in _british_plan(posted=Spread.PRIVATE, platform="signal").steps
         if step.route == "platform-signal"
     )
     assert "nobody there can see or remove a message" in signal.why
 
 
 def test_demand_adds_the_step_not_to_pay() -> None:
-    ids = [step.route for step in _plan(posted=Spread.PUBLIC, demand=Demand.MONEY).steps]
+    ids = [step.route for step in _british_plan(posted=Spread.PUBLIC, demand=Demand.MONEY).steps]
     assert ids[1] == "ladder-threat-step_02"
-    without = [step.route for step in _plan(posted=Spread.PUBLIC, demand=Demand.NONE).steps]
+    without = [step.route for step in _british_plan(posted=Spread.PUBLIC, demand=Demand.NONE).steps]
     assert "ladder-threat-step_02" not in without
 
 
@@ -142,20 +142,20 @@ def test_law_change_is_mentioned_from_its_day_on(day: date, *, created: bool, ta
 
 
 def test_representative_is_told_who_has_to_file() -> None:
-    plan = _plan(posted=Spread.PUBLIC, intimate=True, on_behalf=True, depicts_me=False)
+    plan = _british_plan(posted=Spread.PUBLIC, intimate=True, on_behalf=True, depicts_me=False)
     by_id = {step.route: step for step in plan.steps}
     assert "prepare it together" in by_id["uk-soa-66b"].why
     assert "prepare it together" not in by_id["uk-osa-20a"].why
 
 
-def test_no_letter_to_an_unknown_sender_and_no_step_without_its_routes() -> None:
-    unknown = [one.route for one in _plan(posted=Spread.GROUP, recipient_known=False).steps]
-    known = [one.route for one in _plan(posted=Spread.GROUP, recipient_known=True).steps]
+def test_ladder_step_needs_a_known_sender_or_an_existing_route() -> None:
+    unknown = [one.route for one in _british_plan(posted=Spread.GROUP, recipient_known=False).steps]
+    known = [one.route for one in _british_plan(posted=Spread.GROUP, recipient_known=True).steps]
     assert "ladder-chat-step_06" in known
     assert "ladder-chat-step_06" not in unknown
     assert "ladder-chat-step_07" not in known  # no court of this place is in the tables
     austria = Situation((Place("AT"),), posted=Spread.GROUP, recipient_known=True)
-    ids = [one.route for one in make_plan(austria, DAY, DAY).steps]
+    ids = [one.route for one in make_plan(austria, TODAY, TODAY).steps]
     assert ids.index("ladder-chat-step_07") == ids.index("at-mandatsverfahren") - 1
 
 
@@ -175,7 +175,7 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
         (Spread.PRIVATE, (SightingReach.PUBLIC,), Spread.PUBLIC),
     ],
 )
-def test_sightings_count_before_the_stated_spread(
+def test_sightings_override_the_stated_spread(
     stated: Spread | None, reach: tuple[SightingReach, ...], posted: Spread | None
 ) -> None:
     sightings = tuple(
@@ -192,7 +192,7 @@ def test_hash_bank_is_not_suggested_for_a_picture_that_is_not_intimate() -> None
             intimate: " ".join(
                 step.to
                 for step in make_plan(
-                    Situation((), posted=posted, intimate=intimate), DAY, DAY
+                    Situation((), posted=posted, intimate=intimate), TODAY, TODAY
                 ).steps
             )
             for intimate in (True, False, None)
@@ -201,17 +201,17 @@ def test_hash_bank_is_not_suggested_for_a_picture_that_is_not_intimate() -> None
 
 
 def test_plan_text_names_the_country_and_the_next_command() -> None:
-    situation = Situation((Place("NE"),), posted=Spread.THREAT)  # maybe a typo for Nigeria
-    lines = list(plan_text(make_plan(situation, DAY, DAY), case="case-1"))
+    situation = Situation((Place("NE"),), posted=Spread.THREAT)  # perhaps a typo for Nigeria
+    lines = list(plan_text(make_plan(situation, TODAY, TODAY), case="case-1"))
     assert lines[1] == "For: Niger (NE)"
     assert lines[-1].endswith("entrenous case notice case-1 --route WORD")
-    without = list(plan_text(make_plan(Situation((), posted=Spread.THREAT), DAY, DAY)))
+    without = list(plan_text(make_plan(Situation((), posted=Spread.THREAT), TODAY, TODAY)))
     assert without[1].startswith("No place was named")
     assert without[-1].endswith("entrenous case open")
 
 
 def test_every_route_that_a_ladder_names_exists() -> None:
-    ids = {str(family) for family in KINDS}
+    ids = {str(family) for family in KIND_BY_FAMILY}
     for name in (CHAT_LADDER, THREAT_LADDER):
         ladder = shipped_ladder(name)
         named = {id_ for step in ladder.steps for id_ in step.routes}

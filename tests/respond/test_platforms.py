@@ -15,8 +15,8 @@ from entrenous.respond.platforms import (
     shipped_platforms,
 )
 
-LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
-HOST = st.sampled_from([host for record in shipped_platforms() for host in record.hosts])
+domain_labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+platform_hosts = st.sampled_from([host for record in shipped_platforms() for host in record.hosts])
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ HOST = st.sampled_from([host for record in shipped_platforms() for host in recor
         ("WordPress.com", "wordpress_com"),
     ],
 )
-def test_name_is_found_as_people_type_it(typed: str, id_: str) -> None:
+def test_platform_is_found_by_its_name_as_people_type_it(typed: str, id_: str) -> None:
     assert find_platform(typed) == platform_by_id(id_)
 
 
@@ -59,7 +59,7 @@ def test_name_is_found_as_people_type_it(typed: str, id_: str) -> None:
         ("https://user:@x.com", "x"),
     ],
 )
-def test_host_is_found_whatever_surrounds_it(url: str, id_: str) -> None:
+def test_platform_is_found_by_the_host_in_a_url(url: str, id_: str) -> None:
     assert find_platform(url) == platform_by_id(id_)
 
 
@@ -96,21 +96,21 @@ def test_look_alike_is_never_taken_for_a_platform(url: str) -> None:
     assert find_platform(url) is None
 
 
-@given(HOST, st.lists(LABEL, max_size=3))
+@given(platform_hosts, st.lists(domain_labels, max_size=3))
 def test_every_subdomain_belongs_to_a_platform(host: str, labels: list[str]) -> None:
     found = find_platform(f"https://{'.'.join([*labels, host])}/")
     assert found is not None
     assert any(host == one or host.endswith(f".{one}") for one in found.hosts) or labels
 
 
-@given(HOST, LABEL)
+@given(platform_hosts, domain_labels)
 def test_longer_domain_never_belongs_to_the_platform_at_its_start(host: str, end: str) -> None:
     assert find_platform(f"https://{host}.{end}.example/") is None
     assert host.count(".") > 1 or find_platform(f"https://{end}-{host}/") is None
 
 
 @given(st.text(max_size=300))
-def test_any_text_has_a_plain_host_or_none(text: str) -> None:
+def test_any_text_gives_a_plain_or_empty_host(text: str) -> None:
     host = host_of(text)
     assert host.isascii()
     assert host == host.lower()
@@ -124,7 +124,7 @@ def test_at_least_forty_platforms_are_shipped_each_with_source_and_day() -> None
     assert all(record.source and record.verified_by and record.first_step for record in records)
 
 
-def test_unknown_id_is_refused_and_says_how_to_see_the_others() -> None:
+def test_error_for_an_unknown_id_says_how_to_list_platforms() -> None:
     with pytest.raises(NoSuchPlatform, match=r"entrenous case\s+platform"):
         platform_by_id("no-such-platform")
 

@@ -1,4 +1,4 @@
-"""Tests of RDAP look-ups against an HTTP server that imitates the registries."""
+"""Tests of RDAP look-ups with an HTTP server that stands in for IANA and registries."""
 
 import time
 from collections.abc import Iterator
@@ -35,11 +35,11 @@ ADDRESS = "8.8.8.8"
 
 @pytest.fixture
 def server() -> Iterator[RdapServer]:
-    with run_rdap_server() as one:
-        one.set_server_lists()
-        one.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
-        one.set_answer(f"/rdap/ip/{ADDRESS}", NETWORK_ANSWER)
-        yield one
+    with run_rdap_server() as rdap_server:
+        rdap_server.set_server_lists()
+        rdap_server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
+        rdap_server.set_answer(f"/rdap/ip/{ADDRESS}", NETWORK_ANSWER)
+        yield rdap_server
 
 
 def look_up(server: RdapServer, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
@@ -47,8 +47,8 @@ def look_up(server: RdapServer, host: str = SITE, *addresses: str) -> AbuseLookU
         return client.look_up(host, addresses)
 
 
-def assert_name_fails(server: RdapServer, why: str) -> None:
-    """Check that the look-up of the name fails for this reason, and the network's does not."""
+def assert_name_look_up_fails(server: RdapServer, why: str) -> None:
+    """Check that only the look-up of the name fails, and for this reason."""
     found = look_up(server, SITE, ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert why in " ".join(found.notes)
@@ -73,7 +73,7 @@ def test_registry_never_sees_more_of_the_name_than_it_needs(server: RdapServer) 
     assert not any({"Cookie", "Referer"} & set(sent) for sent in server.request_headers)
 
 
-def test_public_ending_that_is_no_name_leads_to_the_next_longer_one(server: RdapServer) -> None:
+def test_name_without_a_record_leads_to_the_next_longer_name(server: RdapServer) -> None:
     server.set_answer("/rdap/domain/shop.pictures.example", DOMAIN_ANSWER)
     del server.answers["/rdap/domain/pictures.example"]
     assert look_up(server, "shop.pictures.example").contacts
@@ -120,7 +120,7 @@ def test_redirect_within_the_same_server_is_followed(server: RdapServer) -> None
 )
 def test_redirect_to_this_machine_or_network_is_refused(server: RdapServer, location: str) -> None:
     server.set_answer("/rdap/domain/pictures.example", b"", 302, {"Location": location})
-    assert_name_fails(server, "gave no information about")
+    assert_name_look_up_fails(server, "gave no information about")
 
 
 def test_redirect_to_another_port_of_this_machine_is_not_followed(server: RdapServer) -> None:
@@ -128,7 +128,7 @@ def test_redirect_to_another_port_of_this_machine_is_not_followed(server: RdapSe
         inner.set_answer("/secret", DOMAIN_ANSWER)
         where = {"Location": f"{inner.url}secret"}
         server.set_answer("/rdap/domain/pictures.example", b"", 307, where)
-        assert_name_fails(server, "it points to an address that Entrenous does not contact")
+        assert_name_look_up_fails(server, "it points to an address that Entrenous does not contact")
         assert inner.requested_paths == []
 
 
@@ -136,25 +136,25 @@ def test_endless_redirects_end(server: RdapServer) -> None:
     server.set_answer(
         "/rdap/domain/pictures.example", b"", 302, {"Location": "/rdap/domain/pictures.example"}
     )
-    assert_name_fails(server, "it redirects too often")
+    assert_name_look_up_fails(server, "it redirects too often")
     name = [path for path in server.requested_paths if path.endswith("pictures.example")]
     assert len(name) == 2 * (REDIRECTS_MAX + 1)
 
 
-def test_list_may_not_name_servers_without_https() -> None:
-    """A forged list of IANA names a server on loopback; only a list from loopback may do so."""
-    client = httpx.Client(transport=httpx.MockTransport(_forged))
+def test_server_list_may_not_name_servers_without_https() -> None:
+    """A forged IANA list names a server on loopback, which only a list from loopback may name."""
+    client = httpx.Client(transport=httpx.MockTransport(_answer_with_forged_list))
     with pytest.raises(RdapFailed, match="does not contact"):
         RdapClient(client, IANA_LISTS_URL).look_up(SITE, ())
 
 
-def _forged(request: httpx.Request) -> httpx.Response:
-    assert request.url.host == "data.iana.org"  # anything else would be the forged server
+def _answer_with_forged_list(request: httpx.Request) -> httpx.Response:
+    assert request.url.host == "data.iana.org"  # the client must not contact the forged server
     forged = b'{"services": [[["example"], ["http://127.0.0.1:8000/"]]]}'
     return httpx.Response(200, stream=httpx.ByteStream(forged))
 
 
-def _endless(handler: BaseHTTPRequestHandler) -> None:
+def _send_endless_answer(handler: BaseHTTPRequestHandler) -> None:
     for _ in range(100_000):
         handler.wfile.write(b" " * 65536)
 
@@ -175,18 +175,18 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
 )
 def test_invalid_rdap_answer_is_refused(server: RdapServer, body: bytes) -> None:
     server.set_answer("/rdap/domain/pictures.example", body)
-    assert_name_fails(server, "was asked who runs this address")
+    assert_name_look_up_fails(server, "was asked who runs this address")
 
 
 def test_endless_answer_ends_at_the_limit(server: RdapServer) -> None:
-    server.set_answer("/rdap/domain/pictures.example", _endless)
+    server.set_answer("/rdap/domain/pictures.example", _send_endless_answer)
     started = time.monotonic()
-    assert_name_fails(server, "the answer is too long")
+    assert_name_look_up_fails(server, "the answer is too long")
     assert time.monotonic() - started < 60  # the whole answer has 6.5 GB
 
 
 @pytest.mark.parametrize(
-    "listed",
+    "server_list",
     [
         b"",
         b"[]",
@@ -199,8 +199,8 @@ def test_endless_answer_ends_at_the_limit(server: RdapServer) -> None:
         b" " * (SERVER_LIST_BYTES_MAX + 1),
     ],
 )
-def test_invalid_list_is_refused(server: RdapServer, listed: bytes) -> None:
-    server.set_answer("/dns.json", listed)
+def test_invalid_server_list_is_refused(server: RdapServer, server_list: bytes) -> None:
+    server.set_answer("/dns.json", server_list)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
         look_up(server)
 
@@ -208,7 +208,7 @@ def test_invalid_list_is_refused(server: RdapServer, listed: bytes) -> None:
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
 def test_http_error_status_is_reported(server: RdapServer, status: int) -> None:
     server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER, status)
-    assert_name_fails(server, f"HTTP status {status}")
+    assert_name_look_up_fails(server, f"HTTP status {status}")
 
 
 def test_error_for_an_unreachable_server_suggests_pasting() -> None:

@@ -28,40 +28,44 @@ from entrenous.respond.situation import Demand, Situation, Spread
 from tests.respond.room import START
 
 TODAY = date(2026, 12, 1)
-POST = "https://www.instagram.com/p/abc"
-FULL = Situation((Place("DE"),), intimate=True, altered=False, depicts_me=True)
+POST_URL = "https://www.instagram.com/p/abc"
+FULL_SITUATION = Situation((Place("DE"),), intimate=True, altered=False, depicts_me=True)
 
 
-def case_with(*sightings: Sighting, situation: Situation = FULL) -> Case:
+def case_with(*sightings: Sighting, situation: Situation = FULL_SITUATION) -> Case:
     numbered = tuple(replace(one, number=at) for at, one in enumerate(sightings, 1))
     return Case(CaseName("case-1"), START, situation, sightings=numbered)
 
 
-def page(where: str, handle: str = "") -> Sighting:
+def public_sighting(where: str, handle: str = "") -> Sighting:
     return Sighting(where, SightingReach.PUBLIC, START, handle)
 
 
-def chat(words: str) -> Sighting:
+def chat_sighting(words: str) -> Sighting:
     return Sighting(words, SightingReach.PRIVATE, START)
 
 
-def pasted(record: str, about: Case | Situation) -> dict[str, str]:
+def form_answers(record: str, about: Case | Situation) -> dict[str, str]:
     steps = report_steps(platform_by_id(record), about, TODAY)
     return {answer.asks: answer.paste for answer in steps.answers}
 
 
 def test_form_is_filled_from_the_sightings_at_that_platform_only() -> None:
-    case = case_with(page(POST, "@mean"), page("https://www.tumblr.com/a/1"), page(POST))
-    answers = pasted("tumblr", case)
+    case = case_with(
+        public_sighting(POST_URL, "@mean"),
+        public_sighting("https://www.tumblr.com/a/1"),
+        public_sighting(POST_URL),
+    )
+    answers = form_answers("tumblr", case)
     assert answers["link of the post (permanent link)"] == "https://www.tumblr.com/a/1"
     assert "instagram" not in " ".join(answers.values())
-    assert pasted("instagram", case)["the link of each place"] == POST
-    assert pasted("instagram", case)["the account that showed it"] == "@mean"
+    assert form_answers("instagram", case)["the link of each place"] == POST_URL
+    assert form_answers("instagram", case)["the account that showed it"] == "@mean"
 
 
 def test_questions_keep_the_order_of_the_form() -> None:
     record = platform_by_id("google_search")
-    case = case_with(page("https://www.google.com/search?q=ana"))
+    case = case_with(public_sighting("https://www.google.com/search?q=ana"))
     steps = report_steps(record, case, TODAY)
     assert steps.answers_known
     assert tuple(answer.asks for answer in steps.answers) == record.asks_for
@@ -73,12 +77,14 @@ def test_questions_keep_the_order_of_the_form() -> None:
 
 
 @pytest.mark.parametrize("record", shipped_platforms(), ids=lambda record: record.id)
-def test_what_only_the_person_knows_is_a_gap_in_brackets(
+def test_unknown_answers_are_gaps_in_brackets(
     record: PlatformRecord,
 ) -> None:
     for answer in report_steps(record, Situation(()), TODAY).answers:
         assert answer.gap == (answer.paste == f"[{answer.asks}]")
-    for answer, paste in zip(report_steps(record, FULL, TODAY).answers, record.paste, strict=False):
+    for answer, paste in zip(
+        report_steps(record, FULL_SITUATION, TODAY).answers, record.paste, strict=False
+    ):
         assert answer.gap or paste not in (
             FormAnswerKind.LINKS,
             FormAnswerKind.GAP,
@@ -91,12 +97,12 @@ def test_what_only_the_person_knows_is_a_gap_in_brackets(
 def test_steps_show_form_source_and_what_to_expect(
     record: PlatformRecord,
 ) -> None:
-    steps = report_steps(record, FULL, TODAY)
+    steps = report_steps(record, FULL_SITUATION, TODAY)
     shown = "\n".join(steps.text)
     assert record.first_step in shown
     assert record.report_url in shown
     assert f"{record.source}, read on {record.read_on}" in shown
-    assert steps.answers or record.id == "signal"  # Signal sees no messages, so takes no reports
+    assert steps.answers or record.id == "signal"  # Signal cannot see messages and takes no reports
     if steps.answers:
         assert "account" in steps.before[0]
         assert re.match(r"What comes back: |Keep a screenshot of the last page", steps.after[0])
@@ -105,31 +111,38 @@ def test_steps_show_form_source_and_what_to_expect(
 
 
 def test_answers_claim_only_stated_facts() -> None:
-    unstated = pasted("tumblr", Situation(()))["what happened"]
+    unstated = form_answers("tumblr", Situation(()))["what happened"]
     assert "intimate" not in unstated.lower()
     assert "software" not in unstated
-    threat = replace(FULL, posted=Spread.THREAT, demand=Demand.MONEY)
-    text = pasted("tumblr", threat)["what happened"]
+    threat = replace(FULL_SITUATION, posted=Spread.THREAT, demand=Demand.MONEY)
+    text = form_answers("tumblr", threat)["what happened"]
     assert text.startswith("Somebody threatens to share an intimate picture of me.")
     assert "Money is demanded" in text
-    on_behalf = replace(FULL, on_behalf=True)
-    assert "the person I act for" in pasted("tumblr", on_behalf)["what happened"]
-    assert "their consent" in pasted("cloudflare", on_behalf)["whether you are the person shown"]
-    assert pasted("cloudflare", Situation(()))["whether you are the person shown"].startswith("[")
+    on_behalf = replace(FULL_SITUATION, on_behalf=True)
+    assert "the person I act for" in form_answers("tumblr", on_behalf)["what happened"]
+    assert (
+        "their consent" in form_answers("cloudflare", on_behalf)["whether you are the person shown"]
+    )
+    assert form_answers("cloudflare", Situation(()))["whether you are the person shown"].startswith(
+        "["
+    )
 
 
 def test_facts_read_long_ago_are_marked() -> None:
     record = platform_by_id("instagram")
-    fresh = report_steps(record, FULL, record.read_on + timedelta(days=180))
-    stale = report_steps(record, FULL, record.read_on + timedelta(days=181))
+    fresh = report_steps(record, FULL_SITUATION, record.read_on + timedelta(days=180))
+    stale = report_steps(record, FULL_SITUATION, record.read_on + timedelta(days=181))
     assert fresh.cautions == ()
     assert "180 days" in " ".join(stale.cautions)
     assert "180 days" in stale.text[-1]
 
 
-def test_case_goes_to_each_platform_once_in_the_order_of_its_sightings() -> None:
+def test_each_platform_is_listed_once_in_the_order_of_the_sightings() -> None:
     case = case_with(
-        page(POST), chat("the WhatsApp group of 10b"), page("https://pics.example/1"), page(POST)
+        public_sighting(POST_URL),
+        chat_sighting("the WhatsApp group of 10b"),
+        public_sighting("https://pics.example/1"),
+        public_sighting(POST_URL),
     )
     assert [record.id for record in report_destinations(case)] == [
         "instagram",
@@ -144,15 +157,15 @@ def test_case_goes_to_each_platform_once_in_the_order_of_its_sightings() -> None
     ] == [3]
 
 
-def test_look_alike_goes_to_no_platform() -> None:
-    case = case_with(page("https://instagram.com.evil.example/p/1"))
+def test_look_alike_counts_as_a_generic_site() -> None:
+    case = case_with(public_sighting("https://instagram.com.evil.example/p/1"))
     assert [record.id for record in report_destinations(case)] == ["generic_site"]
 
 
 def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
-    assert report_destinations(case_with(chat("our class chat"))) == ()
-    situation = replace(FULL, platform="signal")
-    assert report_destinations(case_with(chat("our class chat"), situation=situation)) == (
+    assert report_destinations(case_with(chat_sighting("our class chat"))) == ()
+    situation = replace(FULL_SITUATION, platform="signal")
+    assert report_destinations(case_with(chat_sighting("our class chat"), situation=situation)) == (
         platform_by_id("signal"),
     )
 
@@ -166,7 +179,7 @@ def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
         ("Signal, then Telegram", "signal"),
     ],
 )
-def test_platform_is_found_in_words(words: str, id_: str) -> None:
+def test_platform_is_found_in_a_description(words: str, id_: str) -> None:
     assert platform_named_in_text(words) == platform_by_id(id_)
 
 
@@ -175,34 +188,52 @@ def test_short_or_common_words_are_no_platform(words: str) -> None:
     assert platform_named_in_text(words) is None
 
 
-def test_no_text_holds_a_sighting_of_another_place() -> None:
+def test_steps_name_only_the_sightings_on_their_platform() -> None:
     secret = "https://pics.example/very-secret"
-    case = case_with(page(secret), page(POST), chat("the chat of Bea"))
+    case = case_with(
+        public_sighting(secret), public_sighting(POST_URL), chat_sighting("the chat of Bea")
+    )
     for record in shipped_platforms():
         if record.kind is not PlatformKind.GENERIC:
             shown = "\n".join(report_steps(record, case, TODAY).text)
-            assert (secret in shown) is (record.kind is PlatformKind.SEARCH)  # it hides results
+            assert (secret in shown) is (
+                record.kind is PlatformKind.SEARCH
+            )  # a search engine hides results
             assert "Bea" not in shown
 
 
 def test_case_is_about_one_platform_only_if_all_sightings_are_there() -> None:
-    assert situation_of(case_with(page(POST), page("https://ig.me/x"))).platform == "instagram"
-    assert situation_of(case_with(page(POST), chat("the WhatsApp group"))).platform == ""
-    assert situation_of(case_with(page("https://pics.example/1"))).platform == ""
+    assert (
+        situation_of(
+            case_with(public_sighting(POST_URL), public_sighting("https://ig.me/x"))
+        ).platform
+        == "instagram"
+    )
+    assert (
+        situation_of(
+            case_with(public_sighting(POST_URL), chat_sighting("the WhatsApp group"))
+        ).platform
+        == ""
+    )
+    assert situation_of(case_with(public_sighting("https://pics.example/1"))).platform == ""
     assert situation_of(case_with()).platform == ""
-    situation = replace(FULL, platform="tiktok")
-    assert situation_of(case_with(page(POST), situation=situation)).platform == "tiktok"
+    situation = replace(FULL_SITUATION, platform="tiktok")
+    assert (
+        situation_of(case_with(public_sighting(POST_URL), situation=situation)).platform == "tiktok"
+    )
 
 
-def test_before_anything_was_shared_the_first_step_is_the_account_not_the_links() -> None:
+def test_first_step_after_a_threat_is_to_report_the_account() -> None:
     threat = Situation((), posted=Spread.THREAT)
     assert "report the account" in report_steps(platform_by_id("instagram"), threat, TODAY).text[1]
 
 
-def test_a_search_engine_gets_every_page_and_the_country_by_its_name() -> None:
+def test_search_engine_gets_every_page_and_the_name_of_the_country() -> None:
     case = case_with(
-        page(POST), page("https://x.example/a"), situation=Situation((Place("US-CA"),))
+        public_sighting(POST_URL),
+        public_sighting("https://x.example/a"),
+        situation=Situation((Place("US-CA"),)),
     )
-    answers = pasted("google_search", case)
-    assert f"{POST}\nhttps://x.example/a" in answers.values()
+    answers = form_answers("google_search", case)
+    assert f"{POST_URL}\nhttps://x.example/a" in answers.values()
     assert "United States" in answers.values()

@@ -1,4 +1,4 @@
-"""Tests of ranking routes: the law of the right day, notes, and no unverified route first."""
+"""Tests of ranking legal routes: the law of the right day, notes, and verified routes first."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -31,66 +31,68 @@ TODAY = START.date()
 ROUTES = shipped_routes()
 
 
-def a_case(situation: Situation, *reach: SightingReach) -> Case:
+def case_with_sightings(situation: Situation, *reach: SightingReach) -> Case:
     sightings = tuple(replace(make_sighting(reach=r), number=n + 1) for n, r in enumerate(reach))
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
 
-def ids(choice: RouteRanking) -> list[RouteId]:
+def route_ids(choice: RouteRanking) -> list[RouteId]:
     return [ranked.route.id for ranked in choice.ranked]
 
 
-def choose(case: Case, on: date = TODAY, today: date | None = None) -> RouteRanking:
+def rank_routes(case: Case, on: date = TODAY, today: date | None = None) -> RouteRanking:
     return routes_for_case(case, on, today or on, ROUTES)
 
 
-def entry_of(choice: RouteRanking, id_: str) -> RankedRoute:
+def ranked_route(choice: RouteRanking, id_: str) -> RankedRoute:
     return next(one for one in choice.ranked if one.route.id == id_)
 
 
-def test_copyright_comes_first_for_the_maker_with_a_reason_in_one_sentence() -> None:
-    choice = choose(a_case(situation_in("US"), SightingReach.PUBLIC))
+def test_copyright_comes_first_for_the_maker_with_a_short_reason() -> None:
+    choice = rank_routes(case_with_sightings(situation_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert choice.first.route.kind is RouteKind.COPYRIGHT
-    assert ids(choice)[1] == "us-tida-removal"
+    assert route_ids(choice)[1] == "us-tida-removal"
     assert "25 such notices" in choice.why
     assert "arXiv:2409.12138" in choice.why
     assert choice.why.rstrip(".").count(". ") == choice.why.count("U.S.C. ") == 1
 
 
 def test_copyright_route_warns_that_the_name_is_disclosed() -> None:
-    choice = choose(a_case(situation_in("US"), SightingReach.PUBLIC))
+    choice = rank_routes(case_with_sightings(situation_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert any("name and address may reach the abuser" in note for note in choice.first.notes)
 
 
 def test_name_that_must_stay_hidden_ranks_copyright_lower() -> None:
     hidden = replace(situation_in("US"), name_must_stay_hidden=True)
-    choice = choose(a_case(hidden, SightingReach.PUBLIC))
-    assert ids(choice)[0] == "us-tida-removal"
+    choice = rank_routes(case_with_sightings(hidden, SightingReach.PUBLIC))
+    assert route_ids(choice)[0] == "us-tida-removal"
     dmca = next(r for r in choice.ranked if r.route.kind is RouteKind.COPYRIGHT)
     assert "your name may reach the uploader, which you want to avoid" in dmca.notes
 
 
-def test_copyright_is_not_offered_to_others_than_the_maker() -> None:
+def test_copyright_is_not_offered_if_somebody_else_took_the_picture() -> None:
     other = situation_in("US", taken_by=PictureMaker.SOMEBODY_ELSE)
-    assert "us-dmca-512c" not in ids(choose(a_case(other, SightingReach.PUBLIC)))
+    assert "us-dmca-512c" not in route_ids(
+        rank_routes(case_with_sightings(other, SightingReach.PUBLIC))
+    )
     unsaid = situation_in("US", taken_by=PictureMaker.UNSAID)
-    choice = choose(a_case(unsaid, SightingReach.PUBLIC))
-    assert ids(choice)[0] == "us-tida-removal"
-    assert "us-dmca-512c" in ids(choice)
+    choice = rank_routes(case_with_sightings(unsaid, SightingReach.PUBLIC))
+    assert route_ids(choice)[0] == "us-tida-removal"
+    assert "us-dmca-512c" in route_ids(choice)
 
 
 @pytest.mark.parametrize("taken_by", [PictureMaker.UNSAID, PictureMaker.ME])
 @pytest.mark.parametrize("intimate", [None, True, False])
 @pytest.mark.parametrize("hidden", [False, True])
-def test_copyright_is_first_only_for_the_maker_who_need_not_hide(
+def test_copyright_is_first_only_for_a_maker_whose_name_may_be_known(
     taken_by: PictureMaker, *, intimate: bool | None, hidden: bool
 ) -> None:
     situation = Situation(
         (Place("US"),), intimate=intimate, taken_by=taken_by, name_must_stay_hidden=hidden
     )
-    choice = choose(a_case(situation, SightingReach.PUBLIC))
+    choice = rank_routes(case_with_sightings(situation, SightingReach.PUBLIC))
     if taken_by is PictureMaker.ME and not hidden:
         assert choice.first is not None
         assert choice.first.route.kind is RouteKind.COPYRIGHT
@@ -102,10 +104,10 @@ def test_copyright_is_first_only_for_the_maker_who_need_not_hide(
     assert verified[-1].why.startswith("if you took") is (taken_by is PictureMaker.UNSAID)
 
 
-def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
-    found = ids(
-        choose(
-            a_case(
+def test_person_in_germany_with_an_american_platform_sees_both_laws() -> None:
+    found = route_ids(
+        rank_routes(
+            case_with_sightings(
                 situation_in("DE", "US", taken_by=PictureMaker.SOMEBODY_ELSE), SightingReach.PUBLIC
             )
         )
@@ -122,34 +124,40 @@ def test_a_german_with_a_platform_in_america_sees_both_laws() -> None:
         (date(2026, 2, 20), "in-it-3-2-b", 2),
     ],
 )
-def test_india_went_from_24_hours_to_2_overnight(on: date, id_: str, hours: int) -> None:
+def test_indian_deadline_changes_from_24_to_2_hours_in_february_2026(
+    on: date, id_: str, hours: int
+) -> None:
     route = find_route(
-        "in-it-3-2-b", a_case(situation_in("IN"), SightingReach.PUBLIC), on, on, ROUTES
+        "in-it-3-2-b", case_with_sightings(situation_in("IN"), SightingReach.PUBLIC), on, on, ROUTES
     )
     assert (route.id, route.deadline_hours) == (id_, hours)
 
 
 @pytest.mark.parametrize(("on", "offered"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
-def test_the_uks_48_hours_begin_on_their_day(on: date, *, offered: bool) -> None:
-    found = ids(choose(a_case(situation_in("GB"), SightingReach.PUBLIC), on))
+def test_british_48_hour_duty_begins_on_29_june_2026(on: date, *, offered: bool) -> None:
+    found = route_ids(
+        rank_routes(case_with_sightings(situation_in("GB"), SightingReach.PUBLIC), on)
+    )
     assert ("uk-osa-20a" in found) is offered
 
 
-def test_a_duty_follows_the_law_of_today_and_an_offence_that_of_its_day() -> None:
-    """The picture was first seen in 2024; the duty of a platform begins with a request."""
-    choice = choose(a_case(situation_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY)
-    assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(ids(choice))
-    assert "us-tida-crime" not in ids(choice)
+def test_duties_follow_todays_law_and_offences_the_law_of_their_day() -> None:
+    """The picture was first seen in 2024. The duty of a platform begins with a request today."""
+    choice = rank_routes(
+        case_with_sightings(situation_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY
+    )
+    assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(route_ids(choice))
+    assert "us-tida-crime" not in route_ids(choice)
 
 
 def test_a_directive_that_is_not_yet_law_is_not_offered() -> None:
-    case = a_case(situation_in("FR"), SightingReach.PUBLIC)
-    assert "eu-2024-1385" not in ids(choose(case))
-    assert "eu-2024-1385" in ids(choose(case, date(2027, 6, 14)))
+    case = case_with_sightings(situation_in("FR"), SightingReach.PUBLIC)
+    assert "eu-2024-1385" not in route_ids(rank_routes(case))
+    assert "eu-2024-1385" in route_ids(rank_routes(case, date(2027, 6, 14)))
 
 
-def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -> None:
-    choice = choose(a_case(situation_in("US", "GB", "DE"), SightingReach.PRIVATE))
+def test_copy_in_a_chat_gets_only_routes_that_may_reach_chats() -> None:
+    choice = rank_routes(case_with_sightings(situation_in("US", "GB", "DE"), SightingReach.PRIVATE))
     lawful = [ranked for ranked in choice.ranked if ranked.route.kind is not RouteKind.BANK]
     reaches = {ranked.route.covers_private_sharing for ranked in lawful}
     assert reaches == {WhetherCovered.YES, WhetherCovered.UNCLEAR}
@@ -160,32 +168,42 @@ def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -
 
 
 def test_route_that_does_not_cover_the_chat_says_so() -> None:
-    choice = choose(a_case(situation_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC))
+    choice = rank_routes(
+        case_with_sightings(situation_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC)
+    )
     dmca = next(r for r in choice.ranked if r.route.id == "us-dmca-512c")
     assert "this does not reach the copy inside a chat" in dmca.notes
 
 
 def test_a_picture_that_is_not_intimate_gets_no_intimate_only_route() -> None:
-    choice = choose(a_case(situation_in("US", "DE", intimate=False), SightingReach.PUBLIC))
+    choice = rank_routes(
+        case_with_sightings(situation_in("US", "DE", intimate=False), SightingReach.PUBLIC)
+    )
     assert choice.ranked
     assert not [r for r in choice.ranked if r.route.intimate_only]
 
 
-def test_missing_answer_rules_nothing_out_and_is_noted() -> None:
+def test_route_that_depends_on_a_missing_answer_has_a_note() -> None:
     unstated = replace(situation_in("GB"), intimate=None)
-    choice = choose(a_case(unstated, SightingReach.PUBLIC))
-    notes = entry_of(choice, "uk-osa-20a").notes
+    choice = rank_routes(case_with_sightings(unstated, SightingReach.PUBLIC))
+    notes = ranked_route(choice, "uk-osa-20a").notes
     assert "only for an intimate picture; you can add whether this one is" in notes
 
 
 def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     unstated = situation_in("US-CA")
     real, forged = replace(unstated, altered=False), replace(unstated, altered=True)
-    assert "us-ca-22671" not in ids(choose(a_case(real, SightingReach.PUBLIC)))
-    assert not entry_of(choose(a_case(forged, SightingReach.PUBLIC)), "us-ca-22671").notes
+    assert "us-ca-22671" not in route_ids(
+        rank_routes(case_with_sightings(real, SightingReach.PUBLIC))
+    )
+    assert not ranked_route(
+        rank_routes(case_with_sightings(forged, SightingReach.PUBLIC)), "us-ca-22671"
+    ).notes
     assert any(
         "you can add whether this was" in note
-        for note in entry_of(choose(a_case(unstated, SightingReach.PUBLIC)), "us-ca-22671").notes
+        for note in ranked_route(
+            rank_routes(case_with_sightings(unstated, SightingReach.PUBLIC)), "us-ca-22671"
+        ).notes
     )
 
 
@@ -198,24 +216,31 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
         ("JP", "jp-platform", ""),  # 7 days to tell the decision
     ],
 )
-def test_hours_are_named_only_if_they_run_from_her_notice_to_the_removal(
+def test_hours_are_named_only_if_they_run_from_notice_to_removal(
     place: str, id_: str, hours: str
 ) -> None:
-    why = entry_of(choose(a_case(situation_in(place), SightingReach.PUBLIC)), id_).why
+    why = ranked_route(
+        rank_routes(case_with_sightings(situation_in(place), SightingReach.PUBLIC)), id_
+    ).why
     assert why.endswith(hours)
     assert bool(hours) is ("hours" in why)
 
 
 def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
-    choice = choose(a_case(situation_in("PK"), SightingReach.PRIVATE))
+    choice = rank_routes(case_with_sightings(situation_in("PK"), SightingReach.PRIVATE))
     assert choice.first is None
-    assert ids(choice) == ["hash-stopncii", "pk-peca-21"]  # the hash bank only stops later uploads
+    assert route_ids(choice) == [
+        "hash-stopncii",
+        "pk-peca-21",
+    ]  # the hash bank only stops later uploads
     assert "check with a help line" in choice.others[1].notes
     assert choice.why.startswith("A help line comes first")
 
 
 def test_without_an_applicable_route_a_help_line_comes_first() -> None:
-    choice = choose(a_case(situation_in("MZ", intimate=False), SightingReach.PRIVATE))
+    choice = rank_routes(
+        case_with_sightings(situation_in("MZ", intimate=False), SightingReach.PRIVATE)
+    )
     assert (choice.first, choice.others) == (None, ())
     assert "help line" in choice.why
 
@@ -223,7 +248,9 @@ def test_without_an_applicable_route_a_help_line_comes_first() -> None:
 @pytest.mark.parametrize(("days", "marked"), [(180, False), (181, True)])
 def test_fact_read_over_180_days_ago_is_marked(days: int, *, marked: bool) -> None:
     today = date.fromordinal(date(2026, 11, 25).toordinal() + days)
-    choice = choose(a_case(situation_in("US"), SightingReach.PUBLIC), TODAY, today)
+    choice = rank_routes(
+        case_with_sightings(situation_in("US"), SightingReach.PUBLIC), TODAY, today
+    )
     stale = {
         any("180 days" in note for note in ranked.notes)
         for ranked in choice.ranked
@@ -232,9 +259,9 @@ def test_fact_read_over_180_days_ago_is_marked(days: int, *, marked: bool) -> No
     assert stale == {marked}
 
 
-def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
+def test_day_of_the_event_is_the_day_of_the_earliest_sighting() -> None:
     early = datetime(2026, 2, 1, 23, 0, tzinfo=UTC)
-    case = a_case(situation_in("IN"), SightingReach.PUBLIC)
+    case = case_with_sightings(situation_in("IN"), SightingReach.PUBLIC)
     case = replace(case, sightings=(*case.sightings, make_sighting(at=early)))
     assert day_of_event(case) == date(2026, 2, 1)
     assert day_of_event(replace(case, sightings=())) == START.date()
@@ -243,7 +270,11 @@ def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
 def test_route_that_does_not_apply_is_not_found() -> None:
     with pytest.raises(RouteNotApplicable, match="uk-osa-20a"):
         find_route(
-            "uk-osa-20a", a_case(situation_in("US"), SightingReach.PUBLIC), TODAY, TODAY, ROUTES
+            "uk-osa-20a",
+            case_with_sightings(situation_in("US"), SightingReach.PUBLIC),
+            TODAY,
+            TODAY,
+            ROUTES,
         )
 
 
@@ -264,7 +295,7 @@ situations = st.builds(
 def test_ranking_invariants_hold_for_any_case(
     situation: Situation, reach: list[SightingReach], on: date
 ) -> None:
-    choice = choose(a_case(situation, *reach), on, on)
+    choice = rank_routes(case_with_sightings(situation, *reach), on, on)
     routes = [ranked.route for ranked in choice.ranked]
     assert len({route.family for route in routes}) == len(routes)  # one version of each law
     assert all(route.is_in_force(on) and not route.for_children for route in routes)

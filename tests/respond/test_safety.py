@@ -50,17 +50,17 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
         ("stop", NonAnswer.STOP),
     ],
 )
-def test_question_about_the_spread_may_be_skipped_too(typed: str, answer: object) -> None:
+def test_question_about_the_spread_may_be_skipped_or_stopped(typed: str, answer: object) -> None:
     assert read_spread(typed) is answer
 
 
-def test_the_questions_come_in_their_order_and_each_says_why() -> None:
+def test_questions_are_in_order_and_each_says_why() -> None:
     questions = safety_questions()
     assert list(questions) == ["safe", "watched", "age", "posted"]
     assert all(question.why and question.asks.count("?") == 1 for question in questions.values())
 
 
-def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_crisis() -> None:
+def test_danger_advice_names_the_emergency_number_and_then_help_lines() -> None:
     text = list(danger_advice((Place("US"),), NOW, UTC))
     assert text[0].startswith("In danger (United States): call 911")
     joined = "\n".join(text)
@@ -68,7 +68,7 @@ def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_c
     assert [joined.index(words) for words in order] == sorted(joined.index(w) for w in order)
 
 
-def test_in_danger_without_a_place_help_is_named() -> None:
+def test_danger_advice_without_a_place_names_worldwide_help() -> None:
     text = "\n".join(danger_advice((), NOW, UTC))
     assert "befrienders.org" in text
     assert "entrenous help --place" in text

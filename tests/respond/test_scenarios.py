@@ -1,6 +1,6 @@
-"""Tests that each scenario, written by hand from the facts, leads to the right first step.
+"""Tests that each hand-written scenario leads to the expected steps.
 
-Every expectation in tests/respond/scenarios/ was written before the chooser was run.
+The expectations in tests/respond/scenarios/ were written before the code was run on them.
 """
 
 import tomllib
@@ -17,25 +17,25 @@ from entrenous.respond.law.plan import HELP_LINE_KIND, Plan, make_plan
 from entrenous.respond.law.scenario import Scenario, parse_scenario
 from entrenous.respond.situation import Spread
 
-FOLDER = Path(__file__).parent / "scenarios"
+SCENARIOS_FOLDER = Path(__file__).parent / "scenarios"
 TODAY = date(2026, 11, 30)
 
 
-def rows() -> Iterator[tuple[str, dict[str, Any]]]:
-    for file in sorted(FOLDER.glob("*.toml")):
+def read_scenario_rows() -> Iterator[tuple[str, dict[str, Any]]]:
+    for file in sorted(SCENARIOS_FOLDER.glob("*.toml")):
         yield from tomllib.loads(file.read_text()).items()
 
 
-ROWS = dict(rows())
-KINDS = {route.family: route.kind for route in shipped_routes()}
+SCENARIO_ROWS = dict(read_scenario_rows())
+KIND_BY_FAMILY = {route.family: route.kind for route in shipped_routes()}
 
 
-def scenario(row: dict[str, Any]) -> Scenario:
+def scenario_of(row: dict[str, Any]) -> Scenario:
     return parse_scenario(row["given"], TODAY)
 
 
 def plan_for(row: dict[str, Any]) -> Plan:
-    given = scenario(row)
+    given = scenario_of(row)
     return make_plan(given.situation, given.day, given.day, under_18=given.under_18)
 
 
@@ -47,16 +47,18 @@ def help_ids(plan: Plan) -> set[str]:
 
 
 def test_there_are_enough_scenarios_from_enough_places() -> None:
-    countries = {scenario(row).situation.places[0][:2] for row in ROWS.values()}
-    assert len(ROWS) >= 80
+    countries = {scenario_of(row).situation.places[0][:2] for row in SCENARIO_ROWS.values()}
+    assert len(SCENARIO_ROWS) >= 80
     assert len(countries) >= 40
-    assert all(row["why"] for row in ROWS.values())
-    assert len(ROWS) == sum(len(tomllib.loads(f.read_text())) for f in FOLDER.glob("*.toml"))
+    assert all(row["why"] for row in SCENARIO_ROWS.values())
+    assert len(SCENARIO_ROWS) == sum(
+        len(tomllib.loads(f.read_text())) for f in SCENARIOS_FOLDER.glob("*.toml")
+    )
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_scenario_reaches_the_right_steps(name: str) -> None:
-    row = ROWS[name]
+@pytest.mark.parametrize("name", SCENARIO_ROWS)
+def test_scenario_leads_to_the_expected_steps(name: str) -> None:
+    row = SCENARIO_ROWS[name]
     plan = plan_for(row)
     ids = [step.route for step in plan.steps]
     allowed = row["first"] if isinstance(row["first"], list) else [row["first"]]
@@ -72,9 +74,9 @@ def test_scenario_reaches_the_right_steps(name: str) -> None:
         assert by_id[id_].to == words
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_no_letter_is_first_without_a_place_or_a_person(name: str) -> None:
-    given, plan = scenario(ROWS[name]), plan_for(ROWS[name])
+@pytest.mark.parametrize("name", SCENARIO_ROWS)
+def test_first_step_is_no_letter_without_an_addressee(name: str) -> None:
+    given, plan = scenario_of(SCENARIO_ROWS[name]), plan_for(SCENARIO_ROWS[name])
     if not plan.steps:
         assert plan.hand_over is not None
         return
@@ -87,13 +89,15 @@ def test_no_letter_is_first_without_a_place_or_a_person(name: str) -> None:
     if given.situation.posted is Spread.THREAT:
         assert not letters
     if letters and given.situation.posted in (Spread.GROUP, Spread.PRIVATE):
-        has_addressee = letters[0].platform or KINDS[RouteId(letters[0].route)] is RouteKind.SENDER
+        has_addressee = (
+            letters[0].platform or KIND_BY_FAMILY[RouteId(letters[0].route)] is RouteKind.SENDER
+        )
         assert has_addressee, letters[0]
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_no_step_is_there_twice_and_none_is_refused_too(name: str) -> None:
-    plan = plan_for(ROWS[name])
+@pytest.mark.parametrize("name", SCENARIO_ROWS)
+def test_each_step_is_listed_once_and_is_not_refused(name: str) -> None:
+    plan = plan_for(SCENARIO_ROWS[name])
     ids = [step.route for step in plan.steps]
     assert len(set(ids)) == len(ids)
     assert not {one.route for one in plan.refused} & set(ids)

@@ -1,4 +1,4 @@
-"""Tests that a situation is repeated in full, so that a person can see a mistake."""
+"""Tests that the text about a situation has every fact, so that people can see mistakes."""
 
 from dataclasses import fields
 
@@ -7,7 +7,7 @@ import pytest
 from entrenous.respond.law.places import Place
 from entrenous.respond.situation import Demand, PictureMaker, Situation, Spread, situation_in_words
 
-ALL = {
+ALL_FACTS = {
     "places": (Place("NG"),),
     "intimate": False,
     "altered": True,
@@ -20,10 +20,10 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize("left_out", sorted(ALL))
+@pytest.mark.parametrize("left_out", sorted(ALL_FACTS))
 def test_every_stated_fact_is_in_the_text(left_out: str) -> None:
-    whole = situation_in_words(Situation(**ALL))  # type: ignore[arg-type]
-    less = {"places": (), **{key: value for key, value in ALL.items() if key != left_out}}
+    whole = situation_in_words(Situation(**ALL_FACTS))  # type: ignore[arg-type]
+    less = {"places": (), **{key: value for key, value in ALL_FACTS.items() if key != left_out}}
     assert left_out in {field.name for field in fields(Situation)}
     assert len(situation_in_words(Situation(**less))) < len(whole)  # type: ignore[arg-type]
     assert "Nigeria; it is in a group chat; money is demanded; Instagram" in whole

@@ -44,7 +44,7 @@ needs_openssl = pytest.mark.skipif(
 )
 
 
-def test_every_known_authority_is_verified_and_its_root_is_in_the_platforms_bundle() -> None:
+def test_root_of_every_known_authority_is_in_the_certificate_bundle() -> None:
     known = known_stamp_authorities(SETTINGS)
     assert len(known) >= 3
     assert known[0].url.startswith("https://"), "encrypted addresses come first"
@@ -57,7 +57,7 @@ def test_every_known_authority_is_verified_and_its_root_is_in_the_platforms_bund
 
 
 @pytest.mark.skipif(not PUBLIC_STAMPS.exists(), reason="../shared/judges/rfc3161 is not here")
-def test_a_real_public_stamp_is_proven_by_the_root_that_the_table_names() -> None:
+def test_public_stamp_is_verified_with_the_root_in_the_table() -> None:
     known = {one.id: one for one in known_stamp_authorities(SETTINGS)}
     token = (PUBLIC_STAMPS / "identrust" / "issue-104.tsr").read_bytes()
     bundle = read_certificate_bundle(SETTINGS)
@@ -90,9 +90,9 @@ def test_damaged_table_is_refused(change: object) -> None:
 
 @needs_openssl
 @pytest.mark.real
-def test_a_stamp_whose_certificates_are_in_the_order_of_the_chain_is_read(tmp_path: Path) -> None:
-    """DigiCert and Sectigo send this order, which rfc3161-client alone refuses."""
-    local = local_authority(tmp_path, "ca.pem")
+def test_stamp_with_certificates_in_the_order_of_the_chain_is_read(tmp_path: Path) -> None:
+    """DigiCert and Sectigo send this order, but rfc3161-client alone refuses it."""
+    local = create_local_authority(tmp_path, "ca.pem")
     query = subprocess.run(
         ["openssl", "ts", "-query", "-data", "-", "-sha256", "-cert"],
         input=b"hello",
@@ -108,8 +108,8 @@ def test_a_stamp_whose_certificates_are_in_the_order_of_the_chain_is_read(tmp_pa
         verify_timestamp(token, b"hellO", local.ca.read_bytes())
 
 
-def local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
-    """Create an openssl authority; its answers include the certificate ``certs``, unsorted."""
+def create_local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
+    """Create an openssl authority, whose answers also include the certificates in ``certs``."""
     local = LocalStampAuthority(folder / "tsa")
     local.prepare()
     if certs:
@@ -119,21 +119,21 @@ def local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
 
 
 class RefusingHandler(BaseHTTPRequestHandler):
-    """A server that answers every request with status 503."""
+    """A handler that answers every request with status 503."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_error(503)
 
     def log_message(self, *_: object) -> None:
-        """Log nothing."""
+        pass
 
 
 @pytest.fixture
-def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Yield the URLs of a real authority, of a server that refuses, and of an unused port."""
+def authority_urls(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Yield the URLs of a real authority, of a server that refuses, and of a closed port."""
     servers = {
-        "good": make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0),
+        "good": make_stamp_server(create_local_authority(tmp_path), "127.0.0.1", 0),
         "refusing": ThreadingHTTPServer(("127.0.0.1", 0), RefusingHandler),
     }
     threads = [
@@ -143,7 +143,7 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
     for thread in threads:
         thread.start()
     yield {name: f"http://127.0.0.1:{one.server_address[1]}/" for name, one in servers.items()} | {
-        "away": UNREACHABLE_URL
+        "unreachable": UNREACHABLE_URL
     }
     for one in servers.values():
         one.shutdown()
@@ -152,8 +152,8 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
         thread.join()
 
 
-def settings_for(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
-    """Return settings with authorities at these URLs; the bundle has their root if ``trusted``."""
+def write_settings(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
+    """Write settings for authorities at these URLs; the bundle has the root if ``trusted``."""
     ca = (tmp_path / "tsa" / "ca.pem").read_text()
     digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
     rows = [
@@ -177,26 +177,28 @@ def owner() -> CaseOwner:
 
 @needs_openssl
 @pytest.mark.real
-def test_next_authority_is_asked_when_one_is_unreachable_or_refuses(
-    owner: CaseOwner, tmp_path: Path, addresses: dict[str, str]
+def test_next_authority_is_contacted_if_one_is_unreachable_or_refuses(
+    owner: CaseOwner, tmp_path: Path, authority_urls: dict[str, str]
 ) -> None:
-    order = [addresses[name] for name in ("away", "refusing", "good")]
+    order = [authority_urls[name] for name in ("unreachable", "refusing", "good")]
     case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
-    with open_known_authorities(settings_for(tmp_path, *order)) as ask:
+    with open_known_authorities(write_settings(tmp_path, *order)) as ask:
         stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
     (stamp,) = stamped.stamps
-    assert stamp.authority_url == addresses["good"]
+    assert stamp.authority_url == authority_urls["good"]
     assert stamp.authorities.strip() == (tmp_path / "tsa" / "ca.pem").read_bytes().strip()
     assert verify_case(case.name, owner.device, verify_stamp) == stamped
 
 
 @needs_openssl
 @pytest.mark.real
-def test_an_authority_whose_root_the_bundle_lacks_is_not_asked(
-    tmp_path: Path, addresses: dict[str, str]
+def test_authority_without_a_root_in_the_bundle_is_not_contacted(
+    tmp_path: Path, authority_urls: dict[str, str]
 ) -> None:
     with (
-        open_known_authorities(settings_for(tmp_path, addresses["good"], trusted=False)) as ask,
+        open_known_authorities(
+            write_settings(tmp_path, authority_urls["good"], trusted=False)
+        ) as ask,
         pytest.raises(NoAuthorityAnswered, match="its root is not in the certificate bundle"),
     ):
         ask(b"{}")
@@ -205,11 +207,11 @@ def test_an_authority_whose_root_the_bundle_lacks_is_not_asked(
 @needs_openssl
 @pytest.mark.real
 def test_postponed_stamp_stays_requested_until_it_is_made(
-    owner: CaseOwner, tmp_path: Path, addresses: dict[str, str]
+    owner: CaseOwner, tmp_path: Path, authority_urls: dict[str, str]
 ) -> None:
     case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
     assert cases_to_stamp(owner.device) == ()
-    with open_known_authorities(settings_for(tmp_path, addresses["away"])) as ask:
+    with open_known_authorities(write_settings(tmp_path, authority_urls["unreachable"])) as ask:
         with pytest.raises(StampPostponed, match="entrenous evidence stamp"):
             stamp_evidence_or_postpone(case.name, ask, owner.device)
         first = verify_case(case.name, owner.device)
@@ -220,7 +222,7 @@ def test_postponed_stamp_stays_requested_until_it_is_made(
     again = verify_case(case.name, owner.device)
     assert again == first, "asking again changes nothing"
     assert "To be stamped since" in pending_stamp_text(again)
-    with open_known_authorities(settings_for(tmp_path, addresses["good"])) as ask:
+    with open_known_authorities(write_settings(tmp_path, authority_urls["good"])) as ask:
         stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
     assert (len(stamped.stamps), pending_stamp_text(stamped)) == (1, "")
     assert cases_to_stamp(owner.device) == ()

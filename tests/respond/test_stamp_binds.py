@@ -1,4 +1,4 @@
-"""Tests of what a stamp proves: the items and the chain as they were, at a plausible time."""
+"""Tests that a stamp covers the items and the chain, and needs a plausible time."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from entrenous.respond.evidence import (
 )
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, Stamp
 from entrenous.respond.open_case import add_statement
-from tests.respond.room import START, CaseOwner, owner_at_current_time, stamp_authority
+from tests.respond.room import START, CaseOwner, create_stamp_authority, owner_at_current_time
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -70,23 +70,23 @@ def test_rewritten_case_fails_against_the_genuine_authority(
     stamped = stamp_evidence(case.name, authority.stamp, owner.device)
     genuine = partial(verify_stamp, authorities=stamped.stamps[0].authorities)
     assert verify_case(case.name, owner.device, genuine) == stamped
-    _rewrite_case(stamped, owner, stamp_authority(tmp_path / "own"))
+    _rewrite_case(stamped, owner, create_stamp_authority(tmp_path / "own"))
     verify_case(case.name, owner.device, verify_stamp)
     with pytest.raises(InvalidTimestamp, match="authority that you trust"):
         verify_case(case.name, owner.device, genuine)
 
 
-def _rewrite_case(case: Case, owner: CaseOwner, own: HttpTimestampAuthority) -> None:
+def _rewrite_case(case: Case, owner: CaseOwner, own_authority: HttpTimestampAuthority) -> None:
     delete_chain(case.name, owner.device)
     owner.vault.drop(CASES_TABLE, case.name)
     owner.clock.moment = LONG_AGO
     anew = replace(case, evidence=(), stamps=(), steps=(), links=0, opened_at=LONG_AGO)
     save_case(anew, owner.device, CustodyAct.OPENED, "opened without a trace")
     add_statement(case.name, "an invented one", owner.device)
-    stamp_evidence(case.name, own.stamp, owner.device)
+    stamp_evidence(case.name, own_authority.stamp, owner.device)
 
 
-def stamped_at(at: datetime) -> Callable[[bytes], Stamp]:
+def stamper_with_time(at: datetime) -> Callable[[bytes], Stamp]:
     return lambda manifest: Stamp(manifest, b"", at, "http://stamps.test", b"")
 
 
@@ -94,22 +94,26 @@ def test_stamp_time_before_the_evidence_is_refused() -> None:
     owner = CaseOwner()
     case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
     with pytest.raises(InvalidTimestamp, match="one of the two clocks is wrong"):
-        stamp_evidence(case.name, stamped_at(LONG_AGO), owner.device)
+        stamp_evidence(case.name, stamper_with_time(LONG_AGO), owner.device)
     with pytest.raises(InvalidTimestamp):
         stamp_evidence(
-            case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX - timedelta(seconds=1)), owner.device
+            case.name,
+            stamper_with_time(START - CLOCK_DIFFERENCE_MAX - timedelta(seconds=1)),
+            owner.device,
         )
     assert find_case(case.name, owner.device) == case
-    stamped = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), owner.device)
+    stamped = stamp_evidence(
+        case.name, stamper_with_time(START - CLOCK_DIFFERENCE_MAX), owner.device
+    )
     assert evidence_level_in_words(stamped.evidence[0], stamped).endswith(
         "stamped 2026-11-25 11:55:00 UTC"
     )
 
 
-def test_stored_stamp_with_implausible_time_is_not_shown() -> None:
+def test_stored_stamp_with_an_implausible_time_is_not_shown() -> None:
     owner = CaseOwner()
     case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
-    stamped = stamp_evidence(case.name, stamped_at(START), owner.device)
+    stamped = stamp_evidence(case.name, stamper_with_time(START), owner.device)
     early = replace(stamped, stamps=(replace(stamped.stamps[0], at=LONG_AGO),))
     save_case(early, owner.device, CustodyAct.CHANGED, "said more about it")
     assert "2020" not in evidence_level_in_words(early.evidence[0], early)

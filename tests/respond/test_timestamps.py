@@ -1,4 +1,4 @@
-"""Tests of verifying stamps: public tokens, good and bad, and our own, checked by openssl."""
+"""Tests of verifying public timestamp tokens, and stamps that openssl made."""
 
 import shutil
 import subprocess
@@ -27,20 +27,22 @@ from entrenous.respond.client.stamp_authority import (
 from entrenous.respond.evidence import AuthorityUnreachable, StampRefused
 from entrenous.respond.nouns import Stamp
 
-TOKENS = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
+TOKENS_FOLDER = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
 MANIFEST = b'{"schema":"a manifest"}'
-with_tokens = pytest.mark.skipif(not TOKENS.exists(), reason="../shared/judges/rfc3161 is not here")
+needs_public_tokens = pytest.mark.skipif(
+    not TOKENS_FOLDER.exists(), reason="../shared/judges/rfc3161 is not here"
+)
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl"
 )
 
 
-def verify(folder: str, token: str, data: bytes, chain: str | None = None) -> datetime:
-    authorities = (TOKENS / (chain or folder) / "ts_chain.pem").read_bytes()
-    return verify_timestamp((TOKENS / folder / token).read_bytes(), data, authorities)
+def verify_public_token(folder: str, token: str, data: bytes, chain: str | None = None) -> datetime:
+    authorities = (TOKENS_FOLDER / (chain or folder) / "ts_chain.pem").read_bytes()
+    return verify_timestamp((TOKENS_FOLDER / folder / token).read_bytes(), data, authorities)
 
 
-@with_tokens
+@needs_public_tokens
 @pytest.mark.parametrize(
     ("folder", "token", "when"),
     [
@@ -52,18 +54,20 @@ def verify(folder: str, token: str, data: bytes, chain: str | None = None) -> da
     ],
 )
 def test_valid_stamps_of_public_authorities_verify(folder: str, token: str, when: datetime) -> None:
-    assert verify(folder, token, b"hello") == when
+    assert verify_public_token(folder, token, b"hello") == when
 
 
-@with_tokens
-def test_a_stamp_outlives_its_authoritys_certificate() -> None:
-    payload = (TOKENS / "sigstore.mock" / "payload").read_bytes()
-    when = verify("sigstore.mock", "response-expired.tsr", payload)  # it expired in 2024
+@needs_public_tokens
+def test_stamp_stays_valid_after_its_certificate_expired() -> None:
+    payload = (TOKENS_FOLDER / "sigstore.mock" / "payload").read_bytes()
+    when = verify_public_token(
+        "sigstore.mock", "response-expired.tsr", payload
+    )  # it expired in 2024
     assert when == datetime(2023, 2, 1, tzinfo=UTC)
 
 
 @pytest.mark.threat("evidence-changed")
-@with_tokens
+@needs_public_tokens
 @pytest.mark.parametrize(
     ("folder", "token", "data", "chain"),
     [
@@ -79,45 +83,50 @@ def test_invalid_public_stamps_are_refused(
     folder: str, token: str, data: bytes, chain: str | None
 ) -> None:
     with pytest.raises(InvalidTimestamp):
-        verify(folder, token, data, chain)
+        verify_public_token(folder, token, data, chain)
 
 
-@with_tokens
-def test_a_stamp_without_certificates_needs_its_signer_in_the_trusted_file() -> None:
-    when = verify("sigstage", "response-no-embedded-cert.tsr", b"hello")  # the file has the signer
+@needs_public_tokens
+def test_stamp_without_certificates_needs_the_signer_in_the_trusted_file() -> None:
+    when = verify_public_token(
+        "sigstage", "response-no-embedded-cert.tsr", b"hello"
+    )  # the file has the signer
     assert when == datetime(2025, 6, 18, 8, 13, 2, tzinfo=UTC)
-    token = (TOKENS / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
-    chain = (TOKENS / "sigstage" / "ts_chain.pem").read_bytes()
+    token = (TOKENS_FOLDER / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
+    chain = (TOKENS_FOLDER / "sigstage" / "ts_chain.pem").read_bytes()
     end = b"-----END CERTIFICATE-----\n"
     root = [part + end for part in chain.split(end) if part.strip()][-1]
     with pytest.raises(InvalidTimestamp):
         verify_timestamp(token, b"hello", root)
 
 
-@with_tokens
-def test_certificates_that_a_stranger_added_change_nothing() -> None:
-    """The signature does not cover them; the signer is still the one that it names."""
-    genuine = verify("test_tsa", "response.tsr", b"hello")
-    assert verify("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
+@needs_public_tokens
+def test_added_certificates_do_not_change_the_result() -> None:
+    """The signature does not cover the added certificates, but it names the signer."""
+    genuine = verify_public_token("test_tsa", "response.tsr", b"hello")
+    assert verify_public_token("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
     with pytest.raises(InvalidTimestamp):
-        verify("test_tsa", "response-injected-certs.tsr", b"hello", "sigstage")
+        verify_public_token("test_tsa", "response-injected-certs.tsr", b"hello", "sigstage")
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> LocalStampAuthority:
+def local_authority(tmp_path_factory: pytest.TempPathFactory) -> LocalStampAuthority:
     authority = LocalStampAuthority(tmp_path_factory.mktemp("tsa"))
     authority.prepare()
     return authority
 
 
 @pytest.fixture(scope="module")
-def authority(local: LocalStampAuthority) -> Iterator[HttpTimestampAuthority]:
-    with serve(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
-        yield HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+def authority(local_authority: LocalStampAuthority) -> Iterator[HttpTimestampAuthority]:
+    with (
+        run_server(make_stamp_server(local_authority, "127.0.0.1", 0)) as url,
+        httpx.Client() as client,
+    ):
+        yield HttpTimestampAuthority(url, local_authority.ca.read_bytes(), client)
 
 
 @contextmanager
-def serve(server: ThreadingHTTPServer) -> Iterator[str]:
+def run_server(server: ThreadingHTTPServer) -> Iterator[str]:
     """Run a server in a thread, and yield its URL."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -131,14 +140,14 @@ def serve(server: ThreadingHTTPServer) -> Iterator[str]:
 
 @pytest.mark.real
 @needs_openssl
-def test_our_stamp_holds_for_openssl_and_a_changed_manifest_does_not(
-    authority: HttpTimestampAuthority, local: LocalStampAuthority, tmp_path: Path
+def test_openssl_accepts_our_stamp_and_refuses_a_changed_manifest(
+    authority: HttpTimestampAuthority, local_authority: LocalStampAuthority, tmp_path: Path
 ) -> None:
     stamp = authority.stamp(MANIFEST)
-    assert openssl_says(stamp, MANIFEST, local, tmp_path) == (0, True)
-    code, good = openssl_says(stamp, MANIFEST + b" ", local, tmp_path)
+    assert verify_with_openssl(stamp, MANIFEST, local_authority, tmp_path) == (0, True)
+    code, good = verify_with_openssl(stamp, MANIFEST + b" ", local_authority, tmp_path)
     assert (code != 0, good) == (True, False)
-    for trusted in (local.ca.read_bytes(), None):
+    for trusted in (local_authority.ca.read_bytes(), None):
         verify_stamp(stamp, trusted)
         with pytest.raises(InvalidTimestamp, match="does not state the time"):
             verify_stamp(replace(stamp, at=stamp.at + timedelta(seconds=1)), trusted)
@@ -146,13 +155,23 @@ def test_our_stamp_holds_for_openssl_and_a_changed_manifest_does_not(
             verify_stamp(replace(stamp, manifest=MANIFEST + b" "), trusted)
 
 
-def openssl_says(
-    stamp: Stamp, manifest: bytes, local: LocalStampAuthority, tmp_path: Path
+def verify_with_openssl(
+    stamp: Stamp, manifest: bytes, local_authority: LocalStampAuthority, tmp_path: Path
 ) -> tuple[int, bool]:
     (tmp_path / "token").write_bytes(stamp.token)
     (tmp_path / "manifest").write_bytes(manifest)
     done = subprocess.run(
-        ["openssl", "ts", "-verify", "-in", "token", "-data", "manifest", "-CAfile", local.ca],
+        [
+            "openssl",
+            "ts",
+            "-verify",
+            "-in",
+            "token",
+            "-data",
+            "manifest",
+            "-CAfile",
+            local_authority.ca,
+        ],
         cwd=tmp_path,
         capture_output=True,
         check=False,
@@ -163,13 +182,13 @@ def openssl_says(
 @pytest.mark.real
 @needs_openssl
 def test_stamp_has_its_time_manifest_and_trusted_certificate(
-    authority: HttpTimestampAuthority, local: LocalStampAuthority
+    authority: HttpTimestampAuthority, local_authority: LocalStampAuthority
 ) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     stamp = authority.stamp(MANIFEST)
     assert before <= stamp.at <= datetime.now(UTC)
     assert stamp.manifest == MANIFEST
-    assert stamp.authorities == local.ca.read_bytes()
+    assert stamp.authorities == local_authority.ca.read_bytes()
     assert MANIFEST not in stamp.token
 
 
@@ -180,7 +199,7 @@ def test_stamp_has_its_time_manifest_and_trusted_certificate(
 def test_no_changed_token_states_another_time_or_other_bytes(
     data: st.DataObject, authority: HttpTimestampAuthority
 ) -> None:
-    """Some parts of a token are not signed; changing them does not change what it states."""
+    """Some parts of a token are not signed, so a changed token may still be valid."""
     stamp = cached_stamp(authority)
     at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # ECDSA: the length varies
     bit = 1 << data.draw(st.integers(0, 7))
@@ -193,17 +212,17 @@ def test_no_changed_token_states_another_time_or_other_bytes(
         return
 
 
-_CACHE: list[Stamp] = []
+_CACHED_STAMPS: list[Stamp] = []
 
 
 def cached_stamp(authority: HttpTimestampAuthority) -> Stamp:
-    if not _CACHE:
-        _CACHE.append(authority.stamp(MANIFEST))
-    return _CACHE[0]
+    if not _CACHED_STAMPS:
+        _CACHED_STAMPS.append(authority.stamp(MANIFEST))
+    return _CACHED_STAMPS[0]
 
 
 @given(st.binary(max_size=64))
-def test_stray_bytes_are_no_stamp(data: bytes) -> None:
+def test_random_bytes_are_no_stamp(data: bytes) -> None:
     with pytest.raises(InvalidTimestamp, match="cannot be read"):
         verify_timestamp(data, MANIFEST, b"")
 
@@ -221,17 +240,20 @@ def test_invalid_trusted_certificates_are_reported(
 @pytest.mark.real
 @needs_openssl
 def test_stamp_of_an_untrusted_authority_is_refused(
-    local: LocalStampAuthority, tmp_path: Path
+    local_authority: LocalStampAuthority, tmp_path: Path
 ) -> None:
     other = LocalStampAuthority(tmp_path / "other")
     other.prepare()
-    with serve(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+    with (
+        run_server(make_stamp_server(local_authority, "127.0.0.1", 0)) as url,
+        httpx.Client() as client,
+    ):
         client_of_local = HttpTimestampAuthority(url, other.ca.read_bytes(), client)
         with pytest.raises(InvalidTimestamp, match="does not lead to an authority"):
             client_of_local.stamp(MANIFEST)
 
 
-def canned_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
+def fixed_answer_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -247,7 +269,7 @@ def canned_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
     return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
-REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { status rejection } }
+REJECTION = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { status rejection } }
 
 
 @pytest.mark.real
@@ -260,7 +282,7 @@ REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { st
         (200, "text/html", b"<html>", StampRefused, "not that of a stamp authority"),
         (200, REPLY_MEDIA_TYPE, bytes(REPLY_BYTES_MAX + 1), StampRefused, "too long"),
         (200, REPLY_MEDIA_TYPE, b"nonsense", InvalidTimestamp, "cannot be read"),
-        (200, REPLY_MEDIA_TYPE, REJECTED, StampRefused, "status 2"),
+        (200, REPLY_MEDIA_TYPE, REJECTION, StampRefused, "status 2"),
     ],
 )
 def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
@@ -269,10 +291,10 @@ def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917
     body: bytes,
     error: type[Exception],
     why: str,
-    local: LocalStampAuthority,
+    local_authority: LocalStampAuthority,
 ) -> None:
-    with serve(canned_server(status, kind, body)) as url, httpx.Client() as client:
-        authority = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+    with run_server(fixed_answer_server(status, kind, body)) as url, httpx.Client() as client:
+        authority = HttpTimestampAuthority(url, local_authority.ca.read_bytes(), client)
         with pytest.raises(error, match=why):
             authority.stamp(MANIFEST)
 
@@ -280,22 +302,25 @@ def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917
 @pytest.mark.real
 @needs_openssl
 def test_replayed_answer_is_refused(
-    authority: HttpTimestampAuthority, local: LocalStampAuthority
+    authority: HttpTimestampAuthority, local_authority: LocalStampAuthority
 ) -> None:
     replayed = cached_stamp(authority).token  # same manifest, other nonce
-    with serve(canned_server(200, REPLY_MEDIA_TYPE, replayed)) as url, httpx.Client() as client:
-        client_of_replay = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+    with (
+        run_server(fixed_answer_server(200, REPLY_MEDIA_TYPE, replayed)) as url,
+        httpx.Client() as client,
+    ):
+        client_of_replay = HttpTimestampAuthority(url, local_authority.ca.read_bytes(), client)
         with pytest.raises(InvalidTimestamp, match="a different request"):
             client_of_replay.stamp(MANIFEST)
 
 
 @pytest.mark.real
 @needs_openssl
-def test_unreachable_authority_is_reported(local: LocalStampAuthority) -> None:
-    server = canned_server(200, REPLY_MEDIA_TYPE, b"")
+def test_unreachable_authority_is_reported(local_authority: LocalStampAuthority) -> None:
+    server = fixed_answer_server(200, REPLY_MEDIA_TYPE, b"")
     server.server_close()
     with httpx.Client() as client:
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        authority = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+        authority = HttpTimestampAuthority(url, local_authority.ca.read_bytes(), client)
         with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
             authority.stamp(MANIFEST)

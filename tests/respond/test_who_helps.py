@@ -1,4 +1,4 @@
-"""Tests of help lines: those that fit the place and the need come first, each with a source."""
+"""Tests of help lines: the order for a place and a need, their sources and telephone links."""
 
 import re
 import tomllib
@@ -35,10 +35,10 @@ from entrenous.respond.who_helps import (
 )
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
-#: Help lines for which a page was found, and read, on a later day.
-READ_AGAIN = {"za-gbv", "uy-08004141", "in-telemanas", "de-telefonseelsorge"}
+#: Help lines whose pages were read after the facts had been collected.
+REREAD_LINES = {"za-gbv", "uy-08004141", "in-telemanas", "de-telefonseelsorge"}
 COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
-#: Countries that must have a help line of their own; the first list of facts lacked them.
+#: Countries that must have their own help line; the first list of facts lacked them.
 EXPECTED_COUNTRIES = frozenset(
     re.findall("..", "AEALAOBOBWCDCICMCNDODZECETGEHNIQIRJMJOKZLBMWMZRURWSASNSVTNTZZMZW")
 )
@@ -52,17 +52,19 @@ NEEDS = [
 ]
 
 
-def lines(*places: str, need: HelpNeed = HelpNeed()) -> list[HelpLine]:  # noqa: B008 -- frozen
+def help_lines_for(*places: str, need: HelpNeed = HelpNeed()) -> list[HelpLine]:  # noqa: B008 -- frozen
     return list(find_help_lines(tuple(map(Place, places)), need))
 
 
-def test_line_is_shown_only_in_countries_where_it_exists() -> None:
+def test_european_line_is_shown_only_in_countries_where_it_exists() -> None:
     named = {
         place: find_help_lines((Place(place),), HelpNeed(under_18=True)) for place in ("ES", "PT")
     }
-    assert [place for place, lines in named.items() if any(x.id == "eu-116006" for x in lines)] == [
-        "PT"
-    ]
+    assert [
+        place
+        for place, help_lines_for in named.items()
+        if any(x.id == "eu-116006" for x in help_lines_for)
+    ] == ["PT"]
 
 
 def test_without_a_need_the_options_for_needs_are_named() -> None:
@@ -70,73 +72,79 @@ def test_without_a_need_the_options_for_needs_are_named() -> None:
     assert "--threat --under-18" in "".join(find_help((Place("NG"),), HelpNeed(threat=True)).notes)
 
 
-def test_at_least_75_countries_have_a_line_of_their_own() -> None:
+def test_at_least_75_countries_have_their_own_help_line() -> None:
     theirs = {
         country
         for country in COUNTRIES
-        if any(line.place.partition("-")[0] == country for line in lines(country))
+        if any(line.place.partition("-")[0] == country for line in help_lines_for(country))
     }
     assert len(theirs) >= 75
     assert theirs >= EXPECTED_COUNTRIES
     for country in theirs:
-        assert lines(country)[0].place.partition("-")[0] == country, country
+        assert help_lines_for(country)[0].place.partition("-")[0] == country, country
 
 
 @pytest.mark.parametrize("need", NEEDS)
 def test_every_country_has_a_line_for_every_need(need: HelpNeed) -> None:
     for country in COUNTRIES:
-        assert lines(country, need=need)
-    assert all(line.place == WORLDWIDE for line in lines(need=need))
+        assert help_lines_for(country, need=need)
+    assert all(line.place == WORLDWIDE for line in help_lines_for(need=need))
 
 
 def test_picture_abuse_comes_before_generic_lines_and_verified_ones_first() -> None:
-    assert [line.id for line in lines("GB")][:2] == ["gb-rph", "gb-samaritans"]
-    assert lines("IN")[0].id == "in-rati"
-    kinds = [line.kind for line in lines("DE") if line.place == "DE"]
+    assert [line.id for line in help_lines_for("GB")][:2] == ["gb-rph", "gb-samaritans"]
+    assert help_lines_for("IN")[0].id == "in-rati"
+    kinds = [line.kind for line in help_lines_for("DE") if line.place == "DE"]
     assert kinds[0] is HelpKind.IMAGE_ABUSE
     for place in COUNTRIES:
-        near = [line for line in lines(place) if line.place == place]
-        for earlier, later in pairwise(near):
+        local_lines = [line for line in help_lines_for(place) if line.place == place]
+        for earlier, later in pairwise(local_lines):
             if earlier.kind is later.kind:
                 assert earlier.verified >= later.verified
 
 
-def test_the_nearest_come_first_and_worldwide_lines_last() -> None:
-    places = [line.place for line in lines("DE")]
+def test_nearest_lines_come_first_and_worldwide_lines_last() -> None:
+    places = [line.place for line in help_lines_for("DE")]
     assert places == sorted(places, key=["DE", "EU", "worldwide"].index)
 
 
-def test_under_18_gets_only_lines_for_the_young_and_those_about_pictures_first() -> None:
-    young = lines("GB", need=HelpNeed(under_18=True))
+def test_under_18_gets_only_lines_for_children() -> None:
+    young = help_lines_for("GB", need=HelpNeed(under_18=True))
     assert young[0].id == "gb-reportremove"
     assert all(line.for_children for line in young)
     assert "ww-takeitdown" in [line.id for line in young]
-    assert "ww-takeitdown" not in [line.id for line in lines("GB")]
+    assert "ww-takeitdown" not in [line.id for line in help_lines_for("GB")]
 
 
 def test_under_threat_police_and_crisis_lines_come_early() -> None:
-    kinds = [line.kind for line in lines("US", need=HelpNeed(threat=True)) if line.place == "US"]
+    kinds = [
+        line.kind for line in help_lines_for("US", need=HelpNeed(threat=True)) if line.place == "US"
+    ]
     assert kinds[:3] == [HelpKind.IMAGE_ABUSE, HelpKind.POLICE, HelpKind.CRISIS]
 
 
 def test_in_danger_violence_police_and_crisis_lines_come_first() -> None:
-    kinds = [line.kind for line in lines("US", need=HelpNeed(danger=True)) if line.place == "US"]
+    kinds = [
+        line.kind for line in help_lines_for("US", need=HelpNeed(danger=True)) if line.place == "US"
+    ]
     assert kinds[:4] == [HelpKind.VIOLENCE, HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS]
 
 
 def test_adults_see_lines_for_children_only_if_no_other_line_is_about_pictures() -> None:
-    assert "ee-lasteabi" in [line.id for line in lines("EE")]
-    assert "nl-helpwanted" in [line.id for line in lines("NL")]
-    assert not any(line.kind is HelpKind.CHILDREN for line in lines("NL") if line.place == "NL")
-    (estonian,) = [line for line in lines("EE") if line.id == "ee-lasteabi"]
+    assert "ee-lasteabi" in [line.id for line in help_lines_for("EE")]
+    assert "nl-helpwanted" in [line.id for line in help_lines_for("NL")]
+    assert not any(
+        line.kind is HelpKind.CHILDREN for line in help_lines_for("NL") if line.place == "NL"
+    )
+    (estonian,) = [line for line in help_lines_for("EE") if line.id == "ee-lasteabi"]
     assert "ask whether they help adults too" in " ".join(help_line_in_words(estonian, NOW, UTC))
 
 
 def test_line_of_a_region_is_shown_for_its_country_too() -> None:
-    assert "ca-bc-iips" in [line.id for line in lines("CA")]
-    assert "ca-bc-iips" in [line.id for line in lines("CA-BC")]
-    assert "ca-bc-iips" not in [line.id for line in lines("CA-ON")]
-    assert "ca-988" in [line.id for line in lines("CA-ON")]
+    assert "ca-bc-iips" in [line.id for line in help_lines_for("CA")]
+    assert "ca-bc-iips" in [line.id for line in help_lines_for("CA-BC")]
+    assert "ca-bc-iips" not in [line.id for line in help_lines_for("CA-ON")]
+    assert "ca-988" in [line.id for line in help_lines_for("CA-ON")]
 
 
 def test_every_line_has_source_day_and_a_way_to_reach_it() -> None:
@@ -151,7 +159,7 @@ def test_every_line_has_source_day_and_a_way_to_reach_it() -> None:
         assert not line.opening or line.hours
 
 
-def test_public_code_or_a_list_of_numbers_alone_is_never_verified() -> None:
+def test_fact_from_public_code_or_a_number_list_is_unverified() -> None:
     for line in shipped_help_lines():
         if "public code files, no page" in line.source or "itu.int" in line.source:
             assert not line.verified, line.id
@@ -160,23 +168,25 @@ def test_public_code_or_a_list_of_numbers_alone_is_never_verified() -> None:
 
 
 def test_unverified_or_old_contact_is_marked() -> None:
-    samaritans = next(line for line in lines("GB") if line.id == "gb-samaritans")
+    samaritans = next(line for line in help_lines_for("GB") if line.id == "gb-samaritans")
     assert samaritans.cautions(NOW.date()) == ()
     late = NOW + timedelta(days=FACT_FRESH_DAYS + 1)
     assert "read more than 180 days ago" in " ".join(help_line_in_words(samaritans, late, UTC))
-    unsure = next(line for line in lines("EG") if line.place == "EG")
+    unsure = next(line for line in help_lines_for("EG") if line.place == "EG")
     assert unsure.verified
     unread = next(line for line in shipped_help_lines() if line.id == "al-alo116")
     assert "check first that this is still right" in " ".join(help_line_in_words(unread, NOW, UTC))
-    childline = lines("GB", need=HelpNeed(under_18=True))[0]
+    childline = help_lines_for("GB", need=HelpNeed(under_18=True))[0]
     assert "check the number first" in help_line_in_words(childline, NOW, UTC, under_18=True)
 
 
 def test_hours_that_are_not_certain_are_shown_as_written() -> None:
-    shares = next(line for line in lines("NO", need=HelpNeed(under_18=True)) if line.place == "NO")
+    shares = next(
+        line for line in help_lines_for("NO", need=HelpNeed(under_18=True)) if line.place == "NO"
+    )
     assert shares.opening is not None
     sweden = next(
-        line for line in lines("SE", need=HelpNeed(under_18=True)) if line.id == "se-ecpat"
+        line for line in help_lines_for("SE", need=HelpNeed(under_18=True)) if line.id == "se-ecpat"
     )
     assert sweden.opening is None
     assert "adult support chat weekdays 15:30-16:30" in " ".join(
@@ -204,29 +214,29 @@ def test_every_country_of_the_union_has_its_common_number() -> None:
     assert len(shipped_emergency_numbers()) > 200
 
 
-def test_police_lines_come_with_what_to_know_first() -> None:
+def test_police_lines_come_with_a_note() -> None:
     assert POLICE_NOTE in find_help((Place("US"),), HelpNeed()).notes
     assert POLICE_NOTE not in find_help((Place("GB"),), HelpNeed()).notes
 
 
-def test_without_a_place_it_says_how_to_name_one() -> None:
+def test_help_without_a_place_says_how_to_name_one() -> None:
     text = "\n".join(help_in_words(find_help((), HelpNeed()), NOW, UTC))
     assert "entrenous help --place Germany" in text
     assert "StopNCII" in text
 
 
-def test_a_place_without_a_line_of_its_own_says_so() -> None:
+def test_place_without_its_own_help_line_has_a_note() -> None:
     found = find_help((Place("AQ"),), HelpNeed())
     assert "No help line of Antarctica is known here" in found.notes[0]
 
 
-def test_in_danger_the_people_come_before_the_steps() -> None:
+def test_in_danger_help_lines_come_before_the_first_steps() -> None:
     text = list(help_in_words(find_help((Place("US"),), HelpNeed(danger=True)), NOW, UTC))
     assert text[0].startswith("In danger (United States): call 911")
     assert text.index("People who help:") < text.index("You are not safe right now:")
 
 
-def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
+def test_first_steps_after_a_threat_are_ordered_and_differ_under_18() -> None:
     adult = " ".join(shipped_first_steps(FirstStepsId.THREAT).steps)
     order = ["Do not pay", "Stop answering", "Save the demand", "StopNCII", "report the account"]
     assert [adult.index(words) for words in order] == sorted(adult.index(w) for w in order)
@@ -238,7 +248,7 @@ def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
 
 
 @pytest.mark.parametrize("table", HELP_TABLE_NAMES)
-def test_invalid_column_makes_a_table_refused(table: str) -> None:
+def test_help_table_with_an_invalid_column_is_refused(table: str) -> None:
     row = (
         'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'
         'for_children = true\nname = "N"\nwho = "w"\nlanguages = []\nconfidential = true\n'
@@ -261,10 +271,12 @@ def test_shipped_help_lines_equal_the_collected_facts() -> None:
     facts = tomllib.loads((COLLECTED_FACTS / "support-world.toml").read_text())["contact"]
     assert len(facts) == 125
     texts = ("place", "hours", "email", "web", "chat", "cost", "phone")
-    assert {id_ for id_ in READ_AGAIN if shipped[id_].read_on > facts[id_]["read_on"]} == READ_AGAIN
+    assert {
+        id_ for id_ in REREAD_LINES if shipped[id_].read_on > facts[id_]["read_on"]
+    } == REREAD_LINES
     for id_, row in facts.items():
         line = shipped[id_]
-        if id_ in READ_AGAIN:
+        if id_ in REREAD_LINES:
             continue
         assert [getattr(line, text) for text in texts] == [row.get(text, "") for text in texts]
         assert line.for_children is row["for_children"]
@@ -286,7 +298,7 @@ def test_shipped_help_lines_equal_the_collected_facts() -> None:
         ("only in writing", []),
     ],
 )
-def test_numbers_are_dialled_as_written(text: str, links: list[str]) -> None:
+def test_telephone_numbers_become_links(text: str, links: list[str]) -> None:
     assert [one.link for one in parse_telephone_numbers(text)] == links
 
 

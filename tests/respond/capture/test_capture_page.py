@@ -44,18 +44,18 @@ from tests.serving.certificates import write_authority_and_certificate
 
 pytestmark = pytest.mark.real
 
-WACZ = Path(sys.executable).parent / "wacz"
-BODY = '<html><head><title>A post</title></head><body><img src="/p.jpg"></body></html>'
+WACZ_PROGRAM = Path(sys.executable).parent / "wacz"
+PAGE_HTML = '<html><head><title>A post</title></head><body><img src="/p.jpg"></body></html>'
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve_site() as served:
-        served.pages |= {"/post": reply(BODY, X_Odd="a  b"), "/p.jpg": picture_reply()}
+        served.pages |= {"/post": reply(PAGE_HTML, X_Odd="a  b"), "/p.jpg": picture_reply()}
         yield served
 
 
-def capture(
+def capture_in_new_case(
     owner: CaseOwner, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
 ) -> bytes:
     """Capture the page ``where`` for a new case, and return the stored WACZ."""
@@ -85,33 +85,33 @@ def tls_contexts(
     return server, client, x509.load_pem_x509_certificates(pair.cert.read_bytes())
 
 
-def files(wacz: bytes) -> dict[str, bytes]:
+def zip_contents(wacz: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(wacz)) as container:
         return {name: container.read(name) for name in container.namelist()}
 
 
-def records(wacz: bytes) -> list[tuple[dict[str, str], bytes]]:
+def warc_records(wacz: bytes) -> list[tuple[dict[str, str], bytes]]:
     """Return the headers and the unparsed block of each WARC record."""
-    warc = files(wacz)["archive/data.warc.gz"]
+    warc = zip_contents(wacz)["archive/data.warc.gz"]
     found = ArchiveIterator(io.BytesIO(warc), no_record_parse=True)
     return [(dict(one.rec_headers.headers), one.raw_stream.read()) for one in found]
 
 
-def facts(wacz: bytes) -> dict[str, Any]:
-    headers, block = records(wacz)[-1]
+def capture_facts(wacz: bytes) -> dict[str, Any]:
+    headers, block = warc_records(wacz)[-1]
     assert headers["WARC-Type"] == "metadata"
     parsed: dict[str, Any] = json.loads(block)
     return parsed
 
 
-def test_wacz_finds_a_changed_byte(owner: CaseOwner, site: Site, tmp_path: Path) -> None:
+def test_wacz_program_detects_a_changed_byte(owner: CaseOwner, site: Site, tmp_path: Path) -> None:
     from entrenous.respond.capture.web_archive import uncompressed_zip
 
-    parts = files(capture(owner, f"{site.url}/post"))
+    parts = zip_contents(capture_in_new_case(owner, f"{site.url}/post"))
     parts["pages/pages.jsonl"] = parts["pages/pages.jsonl"].replace(b"post", b"past")
     file = tmp_path / "capture.wacz"
     file.write_bytes(uncompressed_zip(parts, datetime(2026, 11, 30, tzinfo=UTC)))
-    command = [str(WACZ), "validate", "-f", str(file)]
+    command = [str(WACZ_PROGRAM), "validate", "-f", str(file)]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
 
 
@@ -119,7 +119,9 @@ def test_warcio_agrees_with_every_digest(
     owner: CaseOwner, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "data.warc.gz"
-    file.write_bytes(files(capture(owner, f"{site.url}/post"))["archive/data.warc.gz"])
+    file.write_bytes(
+        zip_contents(capture_in_new_case(owner, f"{site.url}/post"))["archive/data.warc.gz"]
+    )
     command = type("Command", (), {"inputs": [str(file)], "verbose": True})()
     checker = Checker(command)
     checker.process_all()
@@ -130,7 +132,7 @@ def test_warcio_agrees_with_every_digest(
 
 
 def test_requests_and_answers_are_stored_byte_for_byte(owner: CaseOwner, site: Site) -> None:
-    stored = records(capture(owner, f"{site.url}/post"))
+    stored = warc_records(capture_in_new_case(owner, f"{site.url}/post"))
     kinds = [(headers["WARC-Type"], headers.get("WARC-Target-URI", "")) for headers, _ in stored]
     page, shown = f"{site.url}/post", f"{site.url}/p.jpg"
     pairs = [("response", page), ("request", page), ("response", shown), ("request", shown)]
@@ -138,7 +140,7 @@ def test_requests_and_answers_are_stored_byte_for_byte(owner: CaseOwner, site: S
     response, request = stored[1][1], stored[2][1]
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"X-Odd: a  b\r\n" in response
-    assert response.endswith(BODY.encode())
+    assert response.endswith(PAGE_HTML.encode())
     assert request.startswith(b"GET /post HTTP/1.1\r\nHost: 127.0.0.1:")
     assert stored[3][1].endswith(photo("astronaut", 75, 400))
     assert stored[2][0]["WARC-Concurrent-To"] == stored[1][0]["WARC-Record-ID"]
@@ -152,7 +154,7 @@ def test_irregular_header_is_stored_unchanged(owner: CaseOwner, site: Site) -> N
         request.wfile.write(raw)
 
     site.pages["/odd"] = answer
-    assert records(capture(owner, f"{site.url}/odd"))[1][1] == raw
+    assert warc_records(capture_in_new_case(owner, f"{site.url}/odd"))[1][1] == raw
 
 
 def test_chunked_answer_is_stored_unchanged(owner: CaseOwner, site: Site) -> None:
@@ -162,7 +164,7 @@ def test_chunked_answer_is_stored_unchanged(owner: CaseOwner, site: Site) -> Non
         request.wfile.write(raw)
 
     site.pages["/chunks"] = answer
-    assert records(capture(owner, f"{site.url}/chunks"))[1][1] == raw
+    assert warc_records(capture_in_new_case(owner, f"{site.url}/chunks"))[1][1] == raw
 
 
 def test_interim_answers_are_left_out(owner: CaseOwner, site: Site) -> None:
@@ -171,7 +173,7 @@ def test_interim_answers_are_left_out(owner: CaseOwner, site: Site) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
 
     site.pages["/hints"] = answer
-    stored = records(capture(owner, f"{site.url}/hints"))[1][1]
+    stored = warc_records(capture_in_new_case(owner, f"{site.url}/hints"))[1][1]
     assert stored == b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
 
 
@@ -179,18 +181,20 @@ def test_redirects_are_stored_and_the_final_address_is_recorded(
     owner: CaseOwner, site: Site
 ) -> None:
     site.pages["/short"] = redirect_reply("/post")
-    wacz = capture(owner, f"{site.url}/short")
-    saved = facts(wacz)
+    wacz = capture_in_new_case(owner, f"{site.url}/short")
+    saved = capture_facts(wacz)
     assert (saved["url_typed"], saved["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
-    assert site.requested_paths == ["/short", "/post", "/p.jpg"]  # no robots.txt: a person asks
-    responses = [h["WARC-Target-URI"] for h, _ in records(wacz) if h["WARC-Type"] == "response"]
+    assert site.requested_paths == ["/short", "/post", "/p.jpg"]  # robots.txt is not for people
+    responses = [
+        h["WARC-Target-URI"] for h, _ in warc_records(wacz) if h["WARC-Type"] == "response"
+    ]
     assert responses == [f"{site.url}{path}" for path in site.requested_paths]
-    page = json.loads(files(wacz)["pages/pages.jsonl"].splitlines()[1])
+    page = json.loads(zip_contents(wacz)["pages/pages.jsonl"].splitlines()[1])
     assert page["url"] == f"{site.url}/post"
 
 
-def test_facts_of_the_capture(owner: CaseOwner, site: Site) -> None:
-    saved = facts(capture(owner, f"{site.url}/post"))
+def test_capture_records_time_reason_and_program(owner: CaseOwner, site: Site) -> None:
+    saved = capture_facts(capture_in_new_case(owner, f"{site.url}/post"))
     assert saved["schema"] == "entrenous/capture/1"
     assert saved["started_at"] == "2026-11-25T12:00:00.000000Z"
     assert saved["local_time"] == "2026-11-25T17:30:00+05:30"
@@ -205,7 +209,7 @@ def test_index_equals_that_of_the_reference_indexer(owner: CaseOwner, site: Site
     from cdxj_indexer.main import CDXJIndexer
 
     site.pages["/short"] = redirect_reply("/post")
-    parts = files(capture(owner, f"{site.url}/short"))
+    parts = zip_contents(capture_in_new_case(owner, f"{site.url}/short"))
     with tempfile.TemporaryDirectory() as folder:
         warc = Path(folder) / "data.warc.gz"
         warc.write_bytes(parts["archive/data.warc.gz"])
@@ -242,14 +246,14 @@ def test_certificate_chain_is_stored(owner: CaseOwner, tmp_path: Path) -> None:
     server, client, certificates = tls_contexts(tmp_path)
     with serve_site(server) as served:
         served.pages["/post"] = reply("words")
-        wacz = capture(owner, f"{served.url}/post", client)
+        wacz = capture_in_new_case(owner, f"{served.url}/post", client)
     (pem,) = [
         block
-        for headers, block in records(wacz)
+        for headers, block in warc_records(wacz)
         if headers.get("Content-Type") == "application/pem-certificate-chain"
     ]
     assert x509.load_pem_x509_certificates(pem) == certificates
-    response = records(wacz)[1][1]
+    response = warc_records(wacz)[1][1]
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
     assert response.endswith(b"words")
 
@@ -260,15 +264,15 @@ def test_site_with_an_untrusted_certificate_is_not_captured(
     server, _, _ = tls_contexts(tmp_path)
     refused = pytest.raises(SiteDidNotAnswer, match="certificate")
     with serve_site(server) as served, refused:
-        capture(owner, f"{served.url}/post")
+        capture_in_new_case(owner, f"{served.url}/post")
     assert find_case(owner.vault.keys("cases")[0], owner.device).evidence == ()
 
 
 @pytest.mark.parametrize("status", [404, 410, 500, 403])
-def test_error_page_is_a_capture_too(owner: CaseOwner, site: Site, status: int) -> None:
+def test_error_page_is_captured(owner: CaseOwner, site: Site, status: int) -> None:
     site.pages["/post"] = reply("it is gone", status=status)
-    wacz = capture(owner, f"{site.url}/post")
-    assert records(wacz)[1][1].startswith(b"HTTP/1.1 %d " % status)
+    wacz = capture_in_new_case(owner, f"{site.url}/post")
+    assert warc_records(wacz)[1][1].startswith(b"HTTP/1.1 %d " % status)
     case = find_case(owner.vault.keys("cases")[0], owner.device)
     assert case.evidence[0].what == f"capture of sighting 1, HTTP status {status}"
 
@@ -277,33 +281,33 @@ def test_pictures_at_local_addresses_are_counted_but_not_requested(
     owner: CaseOwner, site: Site
 ) -> None:
     site.pages["/post"] = reply('<img src="http://10.0.0.1/a"><img src="/p.jpg">')
-    saved = facts(capture(owner, f"{site.url}/post"))
+    saved = capture_facts(capture_in_new_case(owner, f"{site.url}/post"))
     assert saved["pictures_missing"] == 1
 
 
 def test_endless_page_is_truncated_and_marked(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = endless_reply("text/plain")
-    wacz = capture(owner, f"{site.url}/post")
-    assert facts(wacz)["whole"] is False
-    assert records(wacz)[1][0]["WARC-Truncated"] == "length"
+    wacz = capture_in_new_case(owner, f"{site.url}/post")
+    assert capture_facts(wacz)["whole"] is False
+    assert warc_records(wacz)[1][0]["WARC-Truncated"] == "length"
     assert len(wacz) < 2 * 16 * 1024 * 1024
 
 
 def test_slow_page_is_not_captured(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = slow_reply()
     with pytest.raises(SiteDidNotAnswer, match="too long"):
-        capture(owner, f"{site.url}/post", time_max_s=1.0)
+        capture_in_new_case(owner, f"{site.url}/post", time_max_s=1.0)
 
 
 def test_redirect_to_a_local_address_is_not_captured(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = redirect_reply("http://10.0.0.1/")
     with pytest.raises(NotOnTheWeb):
-        capture(owner, f"{site.url}/post")
+        capture_in_new_case(owner, f"{site.url}/post")
     assert find_case(owner.vault.keys("cases")[0], owner.device).evidence == ()
 
 
 def test_capture_is_in_the_chain_and_in_the_manifest(owner: CaseOwner, site: Site) -> None:
-    capture(owner, f"{site.url}/post")
+    capture_in_new_case(owner, f"{site.url}/post")
     case = find_case(owner.vault.keys("cases")[0], owner.device)
     assert verify_chain(case.name, owner.device)[-1].item == 1
     (line,) = make_manifest(case, owner.device).items
@@ -334,18 +338,18 @@ def test_nothing_is_written_to_disk_while_capturing(owner: CaseOwner, site: Site
     opened = list[str]()
 
     def record_open(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open" and recording and _writes(arguments):
+        if event == "open" and recording and _opens_for_writing(arguments):
             opened.append(str(arguments[0]))
 
     recording = True
     sys.addaudithook(record_open)
     try:
-        capture(owner, f"{site.url}/post")
+        capture_in_new_case(owner, f"{site.url}/post")
     finally:
         recording = False
     assert opened == []
 
 
-def _writes(arguments: tuple[Any, ...]) -> bool:
+def _opens_for_writing(arguments: tuple[Any, ...]) -> bool:
     _, mode, flags = arguments
     return bool(mode and set(mode) & set("wax+")) or bool((flags or 0) & 0o3)

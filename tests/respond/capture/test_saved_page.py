@@ -15,13 +15,13 @@ from entrenous.respond.commands.add import read_file_or_saved_page
 from entrenous.respond.open_case import TooLargeToKeep
 
 
-def picture(kind: str) -> bytes:
+def image_file(kind: str) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, kind)
     return file.getvalue()
 
 
-def container(*names: str) -> bytes:
+def zip_with_files(*names: str) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as made:
         for name in names:
@@ -54,12 +54,12 @@ Content-Type: multipart/related;
         (MHTML, "a saved page (MHTML)"),
         (MHTML.replace(b"\n", b"\r\n"), "a saved page (MHTML)"),
         (b"%PDF-1.7\n", "a PDF"),
-        (picture("PNG"), "a screenshot or picture (PNG)"),
-        (picture("JPEG"), "a screenshot or picture (JPEG)"),
+        (image_file("PNG"), "a screenshot or picture (PNG)"),
+        (image_file("JPEG"), "a screenshot or picture (JPEG)"),
         (b"WARC/1.1\r\nWARC-Type: warcinfo\r\n", "a web archive (WARC)"),
         (gzip.compress(b"WARC/1.0\r\n" * 50, mtime=0), "a web archive (WARC)"),
-        (container("datapackage.json", "archive/data.warc.gz"), "a web archive (WACZ)"),
-        (container("a.txt"), "a file"),
+        (zip_with_files("datapackage.json", "archive/data.warc.gz"), "a web archive (WACZ)"),
+        (zip_with_files("a.txt"), "a file"),
         (b"PK\x03\x04 broken", "a file"),
         (b"\x1f\x8b broken", "a file"),
         (b"plain words about <html>", "a file"),
@@ -117,7 +117,8 @@ def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("written", "named"), [("a&amp;b_files/x", True), ("a%26b_files/x", True), ("a&b_files", False)]
+    ("reference", "is_found"),
+    [("a&amp;b_files/x", True), ("a%26b_files/x", True), ("a&b_files", False)],
 )
-def test_folder_is_found_however_its_name_is_encoded(*, written: str, named: bool) -> None:
-    assert refers_to_folder(f'<img src="{written}">'.encode(), "a&b_files") is named
+def test_folder_is_found_in_each_encoding_of_its_name(*, reference: str, is_found: bool) -> None:
+    assert refers_to_folder(f'<img src="{reference}">'.encode(), "a&b_files") is is_found

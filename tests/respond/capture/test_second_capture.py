@@ -25,18 +25,18 @@ from entrenous.respond.open_case import add_sighting
 from tests.respond.room import CaseOwner, make_sighting
 from tests.respond.watch.site import Site, picture_reply, reply, serve_site
 
-PAGE = '<html>{}<img src="/p.jpg"></html>'
+PAGE_TEMPLATE = '<html>{}<img src="/p.jpg"></html>'
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve_site() as served:
-        served.pages |= {"/post": reply(PAGE.format("one")), "/p.jpg": picture_reply()}
+        served.pages |= {"/post": reply(PAGE_TEMPLATE.format("one")), "/p.jpg": picture_reply()}
         yield served
 
 
-def captured_case(owner: CaseOwner, site: Site) -> tuple[str, bytes]:
-    """Return the name of a new case with a capture of the page, and that capture (WACZ)."""
+def open_captured_case(owner: CaseOwner, site: Site) -> tuple[str, bytes]:
+    """Capture the page for a new case, and return the name of the case and the WACZ."""
     name = owner.open_case().name
     add_sighting(name, make_sighting(f"{site.url}/post"), owner.device)
     env = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
@@ -46,9 +46,9 @@ def captured_case(owner: CaseOwner, site: Site) -> tuple[str, bytes]:
 
 @pytest.mark.real
 def test_same_content_is_level_a3(owner: CaseOwner, site: Site) -> None:
-    name, _ = captured_case(owner, site)
-    site.pages["/post"] = reply(PAGE.format("another token"))  # but the same picture
-    _, theirs = captured_case(CaseOwner(), site)
+    name, _ = open_captured_case(owner, site)
+    site.pages["/post"] = reply(PAGE_TEMPLATE.format("another token"))  # the picture stays the same
+    _, theirs = open_captured_case(CaseOwner(), site)
     item = add_second_capture(name, theirs, " a  helper ", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A3
     assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
@@ -57,9 +57,9 @@ def test_same_content_is_level_a3(owner: CaseOwner, site: Site) -> None:
 
 @pytest.mark.real
 def test_other_content_is_level_a1(owner: CaseOwner, site: Site) -> None:
-    name, _ = captured_case(owner, site)
-    site.pages |= {"/post": reply(PAGE.format("two")), "/p.jpg": picture_reply("coffee")}
-    _, theirs = captured_case(CaseOwner(), site)
+    name, _ = open_captured_case(owner, site)
+    site.pages |= {"/post": reply(PAGE_TEMPLATE.format("two")), "/p.jpg": picture_reply("coffee")}
+    _, theirs = open_captured_case(CaseOwner(), site)
     item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
     assert "no content in it is the same" in item.what
@@ -67,17 +67,17 @@ def test_other_content_is_level_a1(owner: CaseOwner, site: Site) -> None:
 
 @pytest.mark.real
 def test_same_content_at_another_address_is_not_the_same_page(owner: CaseOwner, site: Site) -> None:
-    name, _ = captured_case(owner, site)
+    name, _ = open_captured_case(owner, site)
     with serve_site() as other:
         other.pages = site.pages
-        _, theirs = captured_case(CaseOwner(), other)
+        _, theirs = open_captured_case(CaseOwner(), other)
     item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
 
 
 @pytest.mark.real
 def test_without_a_first_capture_the_level_is_a1(owner: CaseOwner, site: Site) -> None:
-    _, theirs = captured_case(CaseOwner(), site)
+    _, theirs = open_captured_case(CaseOwner(), site)
     name = owner.open_case().name
     item = add_second_capture(name, theirs, "a helper", owner.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
@@ -85,7 +85,7 @@ def test_without_a_first_capture_the_level_is_a1(owner: CaseOwner, site: Site) -
 
 @pytest.mark.real
 def test_damaged_archive_stores_nothing(owner: CaseOwner, site: Site) -> None:
-    name, theirs = captured_case(owner, site)
+    name, theirs = open_captured_case(owner, site)
     before = find_case(name, owner.device)
     for broken in (theirs[:-200], b"PK\x03\x04", b"", theirs[:300] + bytes(500) + theirs[800:]):
         with pytest.raises(NotAWebArchive):
@@ -93,14 +93,14 @@ def test_damaged_archive_stores_nothing(owner: CaseOwner, site: Site) -> None:
     assert find_case(name, owner.device) == replace(before)
 
 
-def wacz(warc: bytes) -> bytes:
+def wacz_file(warc: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("archive/data.warc", warc)
     return file.getvalue()
 
 
-def record(content: bytes, encoding: str = "identity") -> bytes:
+def warc_record(content: bytes, encoding: str = "identity") -> bytes:
     http = b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\n\r\n" % encoding.encode() + content
     head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\n"
     head += b"WARC-Date: 2026-11-30T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
@@ -113,13 +113,13 @@ def test_decompression_bombs_are_refused(times: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("entrenous.respond.capture.second_capture.UNPACKED_BYTES_MAX", 1_000_000)
     bomb = zlib.compress(bytes(10_000_000 // times))
     with pytest.raises(NotAWebArchive):
-        content_hashes_by_address(wacz(record(bomb, "deflate") * times))
+        content_hashes_by_address(wacz_file(warc_record(bomb, "deflate") * times))
     with pytest.raises(NotAWebArchive):
-        content_hashes_by_address(wacz(bytes(2_000_000)))
+        content_hashes_by_address(wacz_file(bytes(2_000_000)))
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
 def test_any_bytes_are_read_or_refused(data: bytes, at: int) -> None:
-    good = record(b"words")
+    good = warc_record(b"words")
     with contextlib.suppress(NotAWebArchive):
-        content_hashes_by_address(wacz(good[:at] + data + good[at:]))
+        content_hashes_by_address(wacz_file(good[:at] + data + good[at:]))

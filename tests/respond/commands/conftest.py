@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.respond.commands import evidence
-from tests.respond.room import stamp_authority
+from tests.respond.room import create_stamp_authority
 from tests.vaults import make_vaults_open_quickly
 
 Cli = Callable[..., Any]
@@ -22,13 +22,13 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
 
-    def command(*arguments: str, status: int = 0) -> Any:
+    def run_command(*arguments: str, status: int = 0) -> Any:
         capsys.readouterr()
         assert run([*arguments, "--json"], {}) == status
         return json.loads(capsys.readouterr().out or "null")
 
-    command("setup", "--name", "ana", "--offline")
-    return command
+    run_command("setup", "--name", "ana", "--offline")
+    return run_command
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def stamp(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     """Return a function that stamps a case with openssl, and returns the path of the CA."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt install openssl")
-    authority = stamp_authority(tmp_path / "tsa")
+    authority = create_stamp_authority(tmp_path / "tsa")
     monkeypatch.setattr(evidence, "open_timestamp_authority", lambda *_: nullcontext(authority))
     ca = tmp_path / "tsa" / "ca.pem"
 
-    def stamped(case: str) -> Path:
+    def stamp_case(case: str) -> Path:
         where = ("--authority", "http://stamps.test", "--ca", str(ca))
         cli("evidence", "stamp", case, *where)
         return ca
 
-    return stamped
+    return stamp_case

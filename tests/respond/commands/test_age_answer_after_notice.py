@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 Cli = Callable[..., Any]
-FULL = Path("/dev/full")
+FULL_DEVICE = Path("/dev/full")
 
 
 @contextmanager
-def pipe_without_reader() -> Iterator[int]:
+def open_pipe_without_reader() -> Iterator[int]:
     """Yield the writing end of a pipe without a reader, as in ``entrenous ... | true``."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -24,16 +24,16 @@ def pipe_without_reader() -> Iterator[int]:
 
 
 @contextmanager
-def full_disk() -> Iterator[int]:
-    writing = os.open(FULL, os.O_WRONLY)
+def open_full_device() -> Iterator[int]:
+    writing = os.open(FULL_DEVICE, os.O_WRONLY)
     yield writing
     os.close(writing)
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("open_output", [pipe_without_reader, full_disk])
-@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
-def test_evidence_is_stored_although_the_output_is_lost(
+@pytest.mark.parametrize("open_output", [open_pipe_without_reader, open_full_device])
+@pytest.mark.skipif(not FULL_DEVICE.exists(), reason="no /dev/full here")
+def test_evidence_is_stored_even_if_the_output_is_lost(
     open_output: Callable[[], Any], cli: Cli, tmp_path: Path
 ) -> None:
     case = str(cli("case", "open", "--adults")["case"])

@@ -1,4 +1,4 @@
-"""Tests that after the answer "under 18", at any step, help is named and nothing is stored."""
+"""Tests that the answer "under 18" names help and stores nothing more, at any step."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from entrenous.cli import run
 pytestmark = pytest.mark.slow
 
 Cli = Callable[..., Any]
-HANDED_OVER = 3
+REFERRAL_STATUS = 3
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def case(cli: Cli) -> str:
     [
         [["case", "about", "NAME", "--under-18"]],
         [["case", "close", "NAME"], ["case", "open", "NAME", "--under-18"]],
-        [["case", "open", "NAME", "--adults", "--under-18"]],  # while it is open
+        [["case", "open", "NAME", "--adults", "--under-18"]],  # while the case is open
     ],
 )
 def test_answer_under_18_at_any_step_closes_the_case(
@@ -36,7 +36,7 @@ def test_answer_under_18_at_any_step_closes_the_case(
 ) -> None:
     for command in commands:
         status = run([case if word == "NAME" else word for word in command], {})
-    assert status == HANDED_OVER
+    assert status == REFERRAL_STATUS
     before = cli("case", "show", case)
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"a picture")
@@ -50,16 +50,18 @@ def test_answer_under_18_at_any_step_closes_the_case(
         ("case", "about", case, "--intimate"),
         ("law", "routes", case),
     ):
-        cli(*refused, status=HANDED_OVER)
+        cli(*refused, status=REFERRAL_STATUS)
     assert cli("case", "show", case) == before
     assert (before["state"], before["age"], before["evidence"]) == ("closed", "child", [])
     cli("evidence", "verify", case)
 
 
-def test_help_is_for_the_place_that_is_named_with_the_answer(
+def test_help_is_for_the_place_given_with_the_answer(
     cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["case", "about", case, "--under-18", "--place", "GB", "--json"], {}) == HANDED_OVER
+    assert (
+        run(["case", "about", case, "--under-18", "--place", "GB", "--json"], {}) == REFERRAL_STATUS
+    )
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Childline" in captured.err
@@ -73,7 +75,7 @@ def test_help_is_named_without_vault_trace_or_passphrase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "none"))
-    assert run(["case", "open", "--under-18", "--from-trace", "9"], {}) == HANDED_OVER
+    assert run(["case", "open", "--under-18", "--from-trace", "9"], {}) == REFERRAL_STATUS
     assert "takeitdown.ncmec.org" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 

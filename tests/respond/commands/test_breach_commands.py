@@ -10,11 +10,11 @@ from entrenous.cli import run
 
 pytestmark = pytest.mark.slow
 Cli = Callable[..., Any]
-OPEN = ("case", "open", "--breach", "--adults", "--place", "DE")
+OPEN_BREACH_CASE = ("case", "open", "--breach", "--adults", "--place", "DE")
 
 
 def test_a_breach_is_opened_shown_and_noted_as_notified(cli: Cli) -> None:
-    case = cli(*OPEN, "--aware-at", "2026-01-05T09:00+01:00")
+    case = cli(*OPEN_BREACH_CASE, "--aware-at", "2026-01-05T09:00+01:00")
     assert case["breach"] == {
         "route": "eu-gdpr-33",
         "aware_at": "2026-01-05T08:00:00Z",
@@ -36,7 +36,7 @@ def test_a_breach_is_noted_for_a_case_that_is_open_already(cli: Cli) -> None:
     assert noted["breach"]["told_at"] is not None
 
 
-def test_without_a_known_law_no_case_is_left_behind(
+def test_without_a_known_law_no_case_is_opened(
     cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = cli("case", "list")["cases"]
@@ -57,7 +57,7 @@ def test_under_18_the_deadline_is_shown_and_nothing_is_stored(
     assert cli("case", "list")["cases"] == before
 
 
-def test_under_18_help_is_named_also_where_no_law_is_known(
+def test_under_18_help_is_named_even_if_no_law_is_known(
     cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli("case", "list")
@@ -90,7 +90,7 @@ def test_invalid_breach_command_is_refused(
 
 
 def test_json_and_text_say_the_same_time(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
-    name = str(cli(*OPEN, "--aware-at", "2026-01-05T09:00+01:00")["case"])
+    name = str(cli(*OPEN_BREACH_CASE, "--aware-at", "2026-01-05T09:00+01:00")["case"])
     capsys.readouterr()
     assert run(["case", "breach", name], {}) == 0
     output = capsys.readouterr().out

@@ -16,15 +16,15 @@ from tests.respond.watch.site import Site, photo, picture_reply, reply, serve_si
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 Cli = Callable[..., Any]
-SECRET = "a-path-that-nobody-may-read"
+SECRET_PATH = "a-path-that-nobody-may-read"
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve_site() as served:
         served.pages |= {
-            f"/{SECRET}": reply(f'<html><img src="/{SECRET}.jpg">{SECRET}'),
-            f"/{SECRET}.jpg": picture_reply(),
+            f"/{SECRET_PATH}": reply(f'<html><img src="/{SECRET_PATH}.jpg">{SECRET_PATH}'),
+            f"/{SECRET_PATH}.jpg": picture_reply(),
         }
         yield served
 
@@ -32,7 +32,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture
 def case(cli: Cli, site: Site) -> str:
     name: str = cli("case", "open", "--adults")["case"]
-    cli("case", "add", name, "--url", f"{site.url}/{SECRET}")
+    cli("case", "add", name, "--url", f"{site.url}/{SECRET_PATH}")
     return name
 
 
@@ -47,7 +47,7 @@ def test_capture_asks_first_and_becomes_an_item_of_level_a2(
     assert (item["level"], item["what"]) == ("A2", "capture of sighting 1, HTTP status 200")
 
 
-def test_exported_capture_is_what_wacz_calls_valid(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_wacz_program_accepts_an_exported_capture(cli: Cli, case: str, tmp_path: Path) -> None:
     cli("evidence", "capture", case, "--sighting", "1", "--yes")
     out = tmp_path / "out"
     written = cli("evidence", "export", case, "1", "--out", str(out))
@@ -81,15 +81,15 @@ def test_no_address_and_no_picture_is_in_output_or_files(
         cwd=tmp_path,
     )
     assert ended.returncode == 0
-    assert f"/{SECRET}.jpg" in site.requested_paths
+    assert f"/{SECRET_PATH}.jpg" in site.requested_paths
     assert list(temporary.iterdir()) == []
     shown = photo("astronaut", 75, 400)
     windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
-    assert SECRET.encode() not in ended.stderr
+    assert SECRET_PATH.encode() not in ended.stderr
     for file in tmp_path.rglob("*"):
         if file.is_file():
             data = file.read_bytes()
-            assert SECRET.encode() not in data
+            assert SECRET_PATH.encode() not in data
             assert not any(window in data for window in windows)
 
 
@@ -103,7 +103,9 @@ def test_saved_page_is_stored_with_its_description(cli: Cli, case: str, tmp_path
     assert shown["evidence"][1]["what"] == "the post"
 
 
-def test_second_capture_is_compared(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_second_capture_with_the_same_content_has_level_a3(
+    cli: Cli, case: str, tmp_path: Path
+) -> None:
     cli("evidence", "capture", case, "--sighting", "1", "--yes")
     file = cli("evidence", "export", case, "1", "--out", str(tmp_path / "out"))["file"]
     shown = cli("case", "add", case, file, "--captured-by", "a helper")
@@ -114,13 +116,13 @@ def test_second_capture_is_compared(cli: Cli, case: str, tmp_path: Path) -> None
     cli("case", "add", case, "--captured-by", "a helper", status=2)
 
 
-def test_error_of_a_capture_names_no_address(
+def test_error_of_a_capture_contains_no_address(
     case: str, site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(["evidence", "capture", case, "--sighting", "1", "--yes"], {})
     capsys.readouterr()
-    site.pages[f"/{SECRET}"] = reply(status=302, Location=f"http://10.0.0.1/{SECRET}")
+    site.pages[f"/{SECRET_PATH}"] = reply(status=302, Location=f"http://10.0.0.1/{SECRET_PATH}")
     assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 3
     captured = capsys.readouterr()
-    assert SECRET not in captured.out + captured.err
+    assert SECRET_PATH not in captured.out + captured.err
     assert "127.0.0.1" not in captured.out + captured.err

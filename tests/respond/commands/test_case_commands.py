@@ -20,8 +20,8 @@ Cli = Callable[..., Any]
 SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
 
 
-def after(hours: float) -> str:
-    """Return the time ``hours`` after the notice was sent, as a person types it."""
+def typed_time(hours: float) -> str:
+    """Return the time ``hours`` after sending the notice, as a person types it."""
     return (SENT_AT + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
@@ -31,18 +31,18 @@ def case(cli: Cli) -> str:
     name = str(cli("case", "open", "--adults", "--intimate", "--place", "US")["case"])
     cli("case", "add", name, "--url", "https://pictures.example/p/123")
     cli("case", "notice", name, "--route", "us-tida-removal")
-    cli("case", "notice", name, "--sent", "1", "--at", after(0))
+    cli("case", "notice", name, "--sent", "1", "--at", typed_time(0))
     return name
 
 
-def state(shown: Any) -> str:
+def notice_state(shown: Any) -> str:
     return str(shown["notices"][0]["state"])
 
 
 def test_removal_in_time_meets_the_deadline(cli: Cli, case: str) -> None:
     assert cli("case", "show", case)["deadlines"][0]["state"] == "missed"
-    removed = cli("case", "notice", case, "--removed", "1", "--at", after(24))
-    assert state(removed) == "removed"
+    removed = cli("case", "notice", case, "--removed", "1", "--at", typed_time(24))
+    assert notice_state(removed) == "removed"
     deadline = cli("case", "show", case)["deadlines"][0]
     assert deadline["state"] == "met"
     assert "ran out" not in deadline["in_words"]
@@ -50,27 +50,27 @@ def test_removal_in_time_meets_the_deadline(cli: Cli, case: str) -> None:
 
 
 def test_receipt_restarts_the_deadline_and_refusal_names_a_next_step(cli: Cli, case: str) -> None:
-    received = cli("case", "notice", case, "--received", "1", "--at", after(2))
-    assert state(received) == "received"
-    assert received["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+    received = cli("case", "notice", case, "--received", "1", "--at", typed_time(2))
+    assert notice_state(received) == "received"
+    assert received["deadlines"][0]["due_at"] == typed_time(2 + 48) + "Z"
     refused = cli("case", "notice", case, "--refused", "1")
-    assert state(refused) == "refused"
+    assert notice_state(refused) == "refused"
     assert refused["next"].startswith("Next you could go to: ")
 
 
-def test_asking_for_more_supplying_and_withdrawing(cli: Cli, case: str) -> None:
+def test_options_asked_supplied_and_withdrawn_change_the_state(cli: Cli, case: str) -> None:
     for option, becomes in (
         ("--asked", "asked for more"),
         ("--supplied", "received"),
         ("--withdrawn", "withdrawn"),
     ):
-        assert state(cli("case", "notice", case, option, "1")) == becomes
+        assert notice_state(cli("case", "notice", case, option, "1")) == becomes
     cli("case", "notice", case, "--removed", "1", status=3)
 
 
 def test_time_with_a_zone_is_converted_to_utc(cli: Cli, case: str) -> None:
-    shown = cli("case", "notice", case, "--received", "1", "--at", after(2 + 2) + "+0200")
-    assert shown["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
+    shown = cli("case", "notice", case, "--received", "1", "--at", typed_time(2 + 2) + "+0200")
+    assert shown["deadlines"][0]["due_at"] == typed_time(2 + 48) + "Z"
 
 
 INVALID_TIMES = (
@@ -86,7 +86,7 @@ def test_invalid_time_is_refused_with_the_expected_form(
 ) -> None:
     def stored() -> dict[str, object]:
         shown = cli("case", "show", case)
-        return {name: value for name, value in shown.items() if name != "next"}  # it counts minutes
+        return {name: value for name, value in shown.items() if name != "next"}  # counts minutes
 
     before = stored()
     commands = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
@@ -132,7 +132,7 @@ def test_notice_command_takes_one_event_at_a_time(cli: Cli, case: str) -> None:
 def test_questions_go_to_standard_error(
     cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a terminal ``--json`` still prints one object: a question goes to standard error."""
+    """With ``--json`` at a terminal, standard output has only the JSON object."""
     asked: list[str] = []
 
     def answer(text: str, *, err: bool = False, **_: object) -> str:
@@ -146,7 +146,7 @@ def test_questions_go_to_standard_error(
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
-    # safe, watched, go on, age; how far, three times ("yes" is no answer); adults; erase
+    # safe, watched, go on, age; spread, three times ("yes" is no answer); adults; erase
     assert len(asked) == 4 + 3 + 1 + 1
 
 
@@ -157,7 +157,7 @@ def test_empty_file_is_refused(cli: Cli, case: str, tmp_path: Path) -> None:
     assert cli("case", "show", case)["evidence"] == []
 
 
-def test_erasing_asks_only_about_an_existing_case_and_at_a_terminal(
+def test_erasing_asks_only_at_a_terminal_and_about_an_existing_case(
     cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
@@ -177,7 +177,7 @@ def test_facts_can_be_added_to_an_open_case(cli: Cli) -> None:
     afterwards = {one["route"] for one in cli("law", "routes", name)["routes"]}
     assert "uk-osa-20a" not in before
     assert "uk-osa-20a" in afterwards
-    cli("case", "about", name, "--place", "US")  # added, not replaced
+    cli("case", "about", name, "--place", "US")  # adds a place and replaces none
     assert {"uk-osa-20a", "us-tida-removal"} <= {
         one["route"] for one in cli("law", "routes", name)["routes"]
     }

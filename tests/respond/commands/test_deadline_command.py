@@ -1,4 +1,4 @@
-"""Tests that ``law deadline`` needs no vault, and ``case calendar`` reveals nothing."""
+"""Tests of ``law deadline``, which needs no vault, and of ``case calendar``."""
 
 import json
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from icalendar import Calendar
 from entrenous.cli import run
 
 Cli = Callable[..., Any]
-RECEIVED = ("--event", "received=2026-02-20T00:10:00+05:30")
+RECEIVED_EVENT = ("--event", "received=2026-02-20T00:10:00+05:30")
 
 
 @pytest.fixture
-def law(
+def run_law_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Return a function that runs ``law deadline`` without a vault: its status and its output."""
+    """Return a function that runs ``law deadline`` without a vault: status and output."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
 
@@ -33,8 +33,10 @@ def law(
     return command
 
 
-def test_law_of_the_day_in_its_own_time_zone_counts(law: Callable[..., tuple[int, str]]) -> None:
-    status, out = law("in-it-3-2-b", *RECEIVED, "--country", "IN", "--json")
+def test_day_in_the_laws_time_zone_decides_its_version(
+    run_law_deadline: Callable[..., tuple[int, str]],
+) -> None:
+    status, out = run_law_deadline("in-it-3-2-b", *RECEIVED_EVENT, "--country", "IN", "--json")
     answer = json.loads(out)
     assert (status, answer["schema"]) == (0, "entrenous/deadline/1")
     assert (answer["route"], answer["in_force"]) == ("in-it-3-2-b", True)
@@ -44,23 +46,31 @@ def test_law_of_the_day_in_its_own_time_zone_counts(law: Callable[..., tuple[int
     assert answer["source"].startswith("https://")
 
 
-def test_a_law_that_was_not_in_force_has_no_deadline(law: Callable[..., tuple[int, str]]) -> None:
+def test_a_law_that_was_not_in_force_has_no_deadline(
+    run_law_deadline: Callable[..., tuple[int, str]],
+) -> None:
     early = ("us-tida-removal", "--event", "received=2026-05-18T12:00:00-04:00")
-    status, out = law(*early, "--country", "US", "--region", "CA", "--json")
+    status, out = run_law_deadline(*early, "--country", "US", "--region", "CA", "--json")
     answer = json.loads(out)
     assert (status, answer["due_at"], answer["in_force"]) == (1, None, False)
     assert "It began on 19 May 2026." in answer["working"][-1]
 
 
-def test_a_law_without_a_number_gives_no_date(law: Callable[..., tuple[int, str]]) -> None:
-    status, out = law("eu-dsa-16", *RECEIVED, "--country", "Germany")
+def test_a_law_without_a_number_gives_no_date(
+    run_law_deadline: Callable[..., tuple[int, str]],
+) -> None:
+    status, out = run_law_deadline("eu-dsa-16", *RECEIVED_EVENT, "--country", "Germany")
     assert status == 1
     assert out.splitlines()[-1] == "No date: this law names none that can be counted."
 
 
-def test_text_output_ends_with_the_deadline(law: Callable[..., tuple[int, str]]) -> None:
+def test_text_output_ends_with_the_deadline(
+    run_law_deadline: Callable[..., tuple[int, str]],
+) -> None:
     sent = ("--event", "sent=2026-03-05T10:00+01:00", "--event", "answered=2026-04-09T10:00+02:00")
-    status, out = law("eu-gdpr-17", *sent, "--country", "Deutschland", "--region", "BY")
+    status, out = run_law_deadline(
+        "eu-gdpr-17", *sent, "--country", "Deutschland", "--region", "BY"
+    )
     assert status == 0
     assert "When it was received is not known" in out
     assert "Sunday 5 April 2026 (Sunday), Monday 6 April 2026 (Easter Monday)" in out
@@ -70,8 +80,10 @@ def test_text_output_ends_with_the_deadline(law: Callable[..., tuple[int, str]])
     )
 
 
-def test_deadline_follows_the_clocks_of_its_country(law: Callable[..., tuple[int, str]]) -> None:
-    _, out = law("in-it-3-2-b", *RECEIVED, "--country", "DE")
+def test_deadline_is_in_the_time_zone_of_the_laws_country(
+    run_law_deadline: Callable[..., tuple[int, str]],
+) -> None:
+    _, out = run_law_deadline("in-it-3-2-b", *RECEIVED_EVENT, "--country", "DE")
     assert out.splitlines()[0].strip() == (
         "The clocks and holidays of India count, whose law it is, not those of Germany."
     )
@@ -80,7 +92,7 @@ def test_deadline_follows_the_clocks_of_its_country(law: Callable[..., tuple[int
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("no-such-route", *RECEIVED), 4, "There is no legal route called no-such-route"),
+        (("no-such-route", *RECEIVED_EVENT), 4, "There is no legal route called no-such-route"),
         (
             ("uk-osa-20a", "--event", "asked=2026-07-01T10:00Z"),
             3,
@@ -97,17 +109,22 @@ def test_deadline_follows_the_clocks_of_its_country(law: Callable[..., tuple[int
     ],
 )
 def test_deadline_that_cannot_be_counted_says_why(
-    law: Callable[..., tuple[int, str]], arguments: tuple[str, ...], status: int, message: str
+    run_law_deadline: Callable[..., tuple[int, str]],
+    arguments: tuple[str, ...],
+    status: int,
+    message: str,
 ) -> None:
-    found, out = law(*arguments, "--country", "IN")
+    found, out = run_law_deadline(*arguments, "--country", "IN")
     assert (found, message in " ".join(out.split())) == (status, True), out
 
 
 def test_deadline_is_written_to_a_calendar_file(
-    law: Callable[..., tuple[int, str]], tmp_path: Path
+    run_law_deadline: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     ics = tmp_path / "a.ics"
-    status, _ = law("in-it-3-2-b", *RECEIVED, "--country", "IN", "--ics", str(ics), "--alarm", "1")
+    status, _ = run_law_deadline(
+        "in-it-3-2-b", *RECEIVED_EVENT, "--country", "IN", "--ics", str(ics), "--alarm", "1"
+    )
     (event,) = Calendar.from_ical(ics.read_bytes()).walk("VEVENT")
     assert (status, event["SUMMARY"]) == (0, "Reminder 1")
     assert event["DTSTART"].dt == datetime(2026, 2, 19, 20, 40, tzinfo=UTC)

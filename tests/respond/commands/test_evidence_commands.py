@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from tests.respond.room import stamp_authority
+from tests.respond.room import create_stamp_authority
 
 pytestmark = pytest.mark.slow
 
 Cli = Callable[..., Any]
-Stamped = Callable[[str], Path]
+StampCase = Callable[[str], Path]
 
 
 @pytest.fixture
@@ -27,17 +27,17 @@ def case(cli: Cli, tmp_path: Path) -> str:
     return name
 
 
-def openssl(*arguments: str) -> str:
+def run_openssl(*arguments: str) -> str:
     done = subprocess.run(["openssl", *arguments], capture_output=True, check=False, text=True)
     return done.stdout + done.stderr
 
 
 @pytest.mark.real
 def test_verify_shows_the_ca_of_each_stamp_and_accepts_a_given_ca(
-    cli: Cli, case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case: str, stamp: StampCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca = stamp(case)
-    fingerprint = openssl("x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256")
+    fingerprint = run_openssl("x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256")
     verified = cli("evidence", "verify", case)
     (stamped,) = verified["stamped"]
     assert stamped["ca_sha256"] == [fingerprint.strip().partition("=")[2].replace(":", "").lower()]
@@ -47,7 +47,7 @@ def test_verify_shows_the_ca_of_each_stamp_and_accepts_a_given_ca(
         "http://stamps.test",
     )
     assert cli("evidence", "verify", case, "--ca", str(ca))["ca"] == "given"
-    stamp_authority(tmp_path / "another")
+    create_stamp_authority(tmp_path / "another")
     another = str(tmp_path / "another" / "ca.pem")
     cli("evidence", "verify", case, "--ca", another, status=5)
     assert run(["evidence", "verify", case], {}) == 0
@@ -60,7 +60,7 @@ def test_verify_shows_the_ca_of_each_stamp_and_accepts_a_given_ca(
 def test_verify_says_whether_the_root_is_in_the_systems_bundle(
     cli: Cli,
     case: str,
-    stamp: Stamped,
+    stamp: StampCase,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -84,8 +84,8 @@ def test_exported_item_equals_the_stored_one(cli: Cli, case: str, tmp_path: Path
 
 
 @pytest.mark.real
-def test_openssl_proves_the_time_of_an_exported_item_after_the_case_was_erased(
-    case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_openssl_verifies_an_exported_item_after_its_case_was_erased(
+    case: str, stamp: StampCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stamp(case)
     out = tmp_path / "out for the police"
@@ -103,7 +103,7 @@ def test_openssl_proves_the_time_of_an_exported_item_after_the_case_was_erased(
 
 @pytest.mark.real
 def test_item_is_exported_with_exactly_the_stamps_over_it(
-    cli: Cli, case: str, stamp: Stamped, tmp_path: Path
+    cli: Cli, case: str, stamp: StampCase, tmp_path: Path
 ) -> None:
     stamp(case)
     cli("case", "add", case, "--statement", "seen on Monday")
@@ -121,7 +121,7 @@ def test_item_is_exported_with_exactly_the_stamps_over_it(
 
 @pytest.mark.real
 def test_failed_export_leaves_no_file_and_no_custody_link(
-    cli: Cli, case: str, stamp: Stamped, tmp_path: Path
+    cli: Cli, case: str, stamp: StampCase, tmp_path: Path
 ) -> None:
     stamp(case)
     before = cli("evidence", "verify", case)["links"]

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous law routes`` without a case: from options or a file, before any set-up."""
+"""Tests of ``entrenous law routes`` without a case or a vault: from options or from a file."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
-def routes(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+def run_law_routes(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert run(["law", "routes", *arguments, "--json"], {}) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -26,7 +26,7 @@ def test_routes_are_shown_before_any_set_up_and_nothing_is_stored(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     given = ("--place", "Nigeria", "--what", "public", "--platform", "instagram", "--intimate")
-    shown = routes(capsys, *given)
+    shown = run_law_routes(capsys, *given)
     assert shown["schema"] == "entrenous/routes/2"
     assert shown["first"] == shown["routes"][0]["route"] == "platform-instagram"
     assert set(shown["routes"][0]) == {"route", "kind", "why", "to", "expected", "verified"}
@@ -48,15 +48,15 @@ def test_a_scenario_is_read_as_json_or_toml_by_its_content(
 ) -> None:
     file = tmp_path / "scenario"
     file.write_text(text)
-    shown = routes(capsys, "--scenario", str(file))
+    shown = run_law_routes(capsys, "--scenario", str(file))
     assert shown["first"] == "uk-osa-20a"
     assert "48 hours" in shown["routes"][0]["expected"]
 
 
-def test_under_18_is_handed_over_to_people_and_hash_banks_only(
+def test_under_18_gets_only_helpers_and_hash_banks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = routes(capsys, "--place", "GB", "--what", "public", "--under-18")
+    shown = run_law_routes(capsys, "--place", "GB", "--what", "public", "--under-18")
     assert {one["route"] for one in shown["routes"]} == {"uk-report-remove", "hash-takeitdown"}
     assert {one["kind"] for one in shown["routes"]} == {"hash bank"}
     assert any("takeitdown" in one["web"] for one in shown["hand_over"]["contacts"])
@@ -107,7 +107,7 @@ def test_missing_or_conflicting_arguments_are_a_usage_error(
     assert capsys.readouterr().out == ""
 
 
-def test_the_first_steps_are_shown_in_full_and_the_others_by_name(
+def test_option_all_shows_every_step_in_full(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = ["law", "routes", "--place", "DE", "--what", "group", "--platform", "whatsapp"]
@@ -126,7 +126,7 @@ def test_the_first_steps_are_shown_in_full_and_the_others_by_name(
 def test_risks_of_asking_come_before_the_suggested_words(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = routes(capsys, "--what", "group")
+    shown = run_law_routes(capsys, "--what", "group")
     asking = next(one for one in shown["routes"] if one["route"] == "ladder-chat-step_02")["why"]
     assert 0 < asking.index("risks") < asking.index("Words that you may use")
 
@@ -135,15 +135,15 @@ def test_unknown_site_is_accepted_with_its_kind(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = ("--place", "DE", "--what", "public", "--platform", "mybook")
-    shown = routes(capsys, *given, "--platform-kind", "forum", "--intimate")
+    shown = run_law_routes(capsys, *given, "--platform-kind", "forum", "--intimate")
     assert shown["first"] == "eu-dsa-16"
     assert "platform-generic_site" in [one["route"] for one in shown["routes"]]
 
 
-def test_under_a_threat_the_account_is_reported_and_no_picture(
+def test_after_a_threat_the_account_is_reported_and_no_picture(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = routes(capsys, "--place", "US", "--what", "threat", "--platform", "instagram")
+    shown = run_law_routes(capsys, "--place", "US", "--what", "threat", "--platform", "instagram")
     report = next(one for one in shown["routes"] if one["route"] == "platform-instagram")
     assert report["why"].startswith("Report the account that threatens")
     assert "Copy the link of each post" not in report["why"]

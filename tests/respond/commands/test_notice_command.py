@@ -10,13 +10,13 @@ import pytest
 pytestmark = pytest.mark.slow
 
 Cli = Callable[..., Any]
-PAGE = "https://pictures.example/p/1"
+PAGE_URL = "https://pictures.example/p/1"
 
 
 @pytest.fixture
 def case(cli: Cli) -> str:
     opened = cli("case", "open", "--adults", "--place", "US", "--intimate", "--taken-by-me")
-    cli("case", "add", opened["case"], "--url", PAGE)
+    cli("case", "add", opened["case"], "--url", PAGE_URL)
     return str(opened["case"])
 
 
@@ -35,7 +35,7 @@ def test_without_options_the_notices_are_listed(cli: Cli, case: str) -> None:
     ]
 
 
-def test_a_draft_is_shown_again_as_it_was(cli: Cli, case: str) -> None:
+def test_sent_notice_is_shown_again_unchanged(cli: Cli, case: str) -> None:
     drafted = cli("case", "notice", case, "--route", "us-tida-removal", "--language", "de")
     cli("case", "notice", case, "--sent", "1")
     again = cli("case", "notice", case, "--show", "1")

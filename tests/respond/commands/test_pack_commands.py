@@ -1,4 +1,4 @@
-"""Tests of the commands for packs: made, opened by the recipient, checked without a device."""
+"""Tests of the commands that make a pack, and that check it without a vault."""
 
 import json
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from entrenous.cli import run
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 Cli = Callable[..., Any]
-Stamped = Callable[[str], Path]
+StampCase = Callable[[str], Path]
 
 
 @pytest.fixture
-def case(cli: Cli, stamp: Stamped, tmp_path: Path) -> str:
+def case(cli: Cli, stamp: StampCase, tmp_path: Path) -> str:
     """Return the name of a stamped case with a letter."""
     name = str(cli("case", "open", "--adults", "--place", "US", "--intimate")["case"])
     shot = tmp_path / "screenshot.png"
@@ -28,7 +28,7 @@ def case(cli: Cli, stamp: Stamped, tmp_path: Path) -> str:
     return name
 
 
-def test_a_court_opens_its_pack_with_its_own_key_and_no_device(
+def test_court_checks_its_pack_with_its_own_key_and_without_a_vault(
     cli: Cli, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = pyrage.x25519.Identity.generate()

@@ -1,4 +1,4 @@
-"""Tests of ``case platform``: it needs no vault; with a case, it fills the form in."""
+"""Tests of ``case platform``, which needs no vault, and can fill in a form from a case."""
 
 import io
 import json
@@ -13,65 +13,69 @@ from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER, run_rdap_serv
 
 
 @pytest.fixture
-def no_vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def missing_vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("ENTRENOUS_HOME", str(home))
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
     return home
 
 
-def platform_output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+def run_platform_command(
+    capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
+) -> str:
     capsys.readouterr()
     assert run(["case", "platform", *arguments], {}) == status
     return capsys.readouterr().out
 
 
 def test_platform_is_shown_without_vault_or_passphrase(
-    no_vault: Path, capsys: pytest.CaptureFixture[str]
+    missing_vault: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = platform_output(capsys, "Whats App")
+    output = run_platform_command(capsys, "Whats App")
     assert output.startswith("WhatsApp")
     assert "read on 2026-11-29" in output
-    assert not no_vault.exists()
+    assert not missing_vault.exists()
 
 
 def test_json_has_the_record_and_its_source(
-    no_vault: Path, capsys: pytest.CaptureFixture[str]
+    missing_vault: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = json.loads(platform_output(capsys, "https://x.com/a/status/1", "--json"))
+    record = json.loads(run_platform_command(capsys, "https://x.com/a/status/1", "--json"))
     assert record["schema"] == "entrenous/platform/1"
     assert (record["known"], record["id"]) == (True, "x")
     assert record["account_needed"] is False
     assert record["source"].startswith("https://help.x.com/")
     assert record["read_on"] == "2026-11-30"
     assert record["steps"]["answers"]
-    assert not no_vault.exists()
+    assert not missing_vault.exists()
 
 
-@pytest.mark.usefixtures("no_vault")
+@pytest.mark.usefixtures("missing_vault")
 def test_list_names_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = json.loads(platform_output(capsys, "--json"))
+    listed = json.loads(run_platform_command(capsys, "--json"))
     assert listed["schema"] == "entrenous/platforms/1"
     assert len(listed["platforms"]) >= 40
-    assert "instagram: Instagram" in platform_output(capsys)
+    assert "instagram: Instagram" in run_platform_command(capsys)
 
 
-@pytest.mark.usefixtures("no_vault")
+@pytest.mark.usefixtures("missing_vault")
 def test_unknown_site_gets_general_advice(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output = platform_output(capsys, "https://instagram.com.evil.example/p/1")
+    output = run_platform_command(capsys, "https://instagram.com.evil.example/p/1")
     assert output.startswith("There is no record of this site here.")
-    assert json.loads(platform_output(capsys, "https://pics.example", "--json"))["known"] is False
-    platform_output(capsys, "nonesuch", status=4)
+    assert (
+        json.loads(run_platform_command(capsys, "https://pics.example", "--json"))["known"] is False
+    )
+    run_platform_command(capsys, "nonesuch", status=4)
 
 
-@pytest.mark.usefixtures("no_vault")
+@pytest.mark.usefixtures("missing_vault")
 def test_address_can_be_kept_off_the_command_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("https://t.me/channel/5\n"))
-    assert platform_output(capsys, "-").startswith("Telegram")
+    assert run_platform_command(capsys, "-").startswith("Telegram")
 
 
 def test_case_names_the_platform_and_fills_the_form_in(
@@ -90,30 +94,32 @@ def test_case_names_the_platform_and_fills_the_form_in(
     assert output.rstrip().splitlines()[-1].startswith("next: ")
 
 
-@pytest.mark.usefixtures("no_vault")
+@pytest.mark.usefixtures("missing_vault")
 def test_pasted_whois_gives_the_abuse_address(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whois = "Registrar Abuse Contact Email: abuse@registrar.example\n"
     monkeypatch.setattr(sys, "stdin", io.StringIO(whois))
-    output = platform_output(capsys, "https://pics.example/1", "--pasted", "-")
+    output = run_platform_command(capsys, "https://pics.example/1", "--pasted", "-")
     assert "Registrar, who can only take away the whole name: abuse@registrar.example" in output
-    record = json.loads(platform_output(capsys, "pics.example", "--pasted", "no address", "--json"))
+    record = json.loads(
+        run_platform_command(capsys, "pics.example", "--pasted", "no address", "--json")
+    )
     assert record["looked_up"]["contacts"] == []
     assert "no abuse address" in record["looked_up"]["notes"][0]
 
 
-@pytest.mark.usefixtures("no_vault")
+@pytest.mark.usefixtures("missing_vault")
 def test_nothing_is_looked_up_without_the_option(capsys: pytest.CaptureFixture[str]) -> None:
     """Sockets are disabled in this test, and a look-up would need one."""
-    output = platform_output(capsys, "https://pics.example/1")
+    output = run_platform_command(capsys, "https://pics.example/1")
     assert "entrenous case platform https://pics.example/1 --look-up" in output
-    assert json.loads(platform_output(capsys, "pics.example", "--json"))["looked_up"] is None
+    assert json.loads(run_platform_command(capsys, "pics.example", "--json"))["looked_up"] is None
 
 
 @pytest.mark.real
-@pytest.mark.usefixtures("no_vault")
-def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("missing_vault")
+def test_look_up_says_what_the_registries_see(capsys: pytest.CaptureFixture[str]) -> None:
     with run_rdap_server() as server:
         server.set_server_lists()
         server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
@@ -131,11 +137,11 @@ def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]
     assert "your network address" in captured.err
     assert not any("maria" in path for path in server.requested_paths)
     with run_rdap_server() as server:
-        platform_output(capsys, *site, "--lists", server.url, status=6)
+        run_platform_command(capsys, *site, "--lists", server.url, status=6)
 
 
-@pytest.mark.usefixtures("no_vault")
-def test_every_step_to_a_platform_says_how_to_see_what_its_form_asks(
+@pytest.mark.usefixtures("missing_vault")
+def test_steps_name_the_command_that_shows_a_platforms_form(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = ("--place", "GB", "--what", "public", "--platform", "tiktok", "--intimate", "--all")
@@ -158,9 +164,7 @@ def test_routes_of_a_case_begin_with_the_platform(
     assert line.endswith(f"entrenous case platform tiktok --case {name}")
 
 
-def test_case_about_somebody_under_18_is_handed_over_and_shows_no_form(
-    cli: Cli, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_under_18_case_shows_no_form(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
     name = cli("case", "open", "--adults", "--place", "GB")["case"]
     cli("case", "add", name, "--url", "https://www.instagram.com/p/1")
     cli("case", "about", name, "--under-18", status=3)

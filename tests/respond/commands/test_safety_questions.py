@@ -1,4 +1,4 @@
-"""Tests of opening a case at a terminal: questions about safety come first, and may be skipped."""
+"""Tests of the questions about safety that come first when a person opens a case."""
 
 import io
 import json
@@ -18,20 +18,20 @@ from entrenous.cli import run
 Cli = Callable[..., Any]
 
 
-class Terminal(io.StringIO):
+class FakeTerminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 @pytest.fixture
-def at_terminal(
+def run_at_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs a command with typed answers: its status, output and errors."""
+    """Return a function that runs a command with typed answers: status, output and errors."""
 
     def command(*arguments: str, answers: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()
-        monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{one}\n" for one in answers)))
+        monkeypatch.setattr(sys, "stdin", FakeTerminal("".join(f"{one}\n" for one in answers)))
         status = run(list(arguments), {})
         captured = capsys.readouterr()
         return status, captured.out, captured.err
@@ -43,8 +43,8 @@ RunAtTerminal = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-def test_every_question_may_be_skipped(cli: Cli, at_terminal: RunAtTerminal) -> None:
-    status, out, err = at_terminal("case", "open", answers=["", "skip", "yes", ""])
+def test_every_question_may_be_skipped(cli: Cli, run_at_terminal: RunAtTerminal) -> None:
+    status, out, err = run_at_terminal("case", "open", answers=["", "skip", "yes", ""])
     assert status == 0
     assert "opened on" in out
     asked = [
@@ -57,23 +57,23 @@ def test_every_question_may_be_skipped(cli: Cli, at_terminal: RunAtTerminal) -> 
     assert len(cli("case", "list")["cases"]) == 1
 
 
-def test_stop_ends_it_before_the_vault_is_touched(
-    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_stop_ends_the_command_before_a_vault_exists(
+    run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     for answers in (["stop"], ["yes", "stop"], ["yes", "no", "yes", "stop"]):
-        status, out, err = at_terminal("case", "open", answers=answers)
+        status, out, err = run_at_terminal("case", "open", answers=answers)
         assert (status, out.strip()) == (0, "")
         assert "Nothing was requested or stored" in err
     assert not (tmp_path / "home").exists()
 
 
 def test_unsure_counts_as_yes_and_a_typo_is_asked_again(
-    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     answers = ["yess", "yes", "maybe", "yes", "ye", "stop"]
-    status, _, err = at_terminal("case", "open", answers=answers)
+    status, _, err = run_at_terminal("case", "open", answers=answers)
     assert status == 0
     assert err.count("This answer was not understood") == 2
     assert "Your phone or accounts may be watched" in err
@@ -81,31 +81,35 @@ def test_unsure_counts_as_yes_and_a_typo_is_asked_again(
 
 
 def test_unsafe_person_sees_help_of_the_place_first(
-    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    status, _, err = at_terminal("case", "open", answers=["no", "Deutschland", "stop"])
+    status, _, err = run_at_terminal("case", "open", answers=["no", "Deutschland", "stop"])
     assert status == 0
     assert "In danger (Germany): call 112 (police: 110)" in err
     assert "Hilfetelefon Gewalt gegen Frauen" in err
     assert err.index("call 112") < err.index("Go on with the case now?")
 
 
-def test_under_18_hands_over_and_stores_nothing(
-    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_under_18_names_help_and_stores_nothing(
+    run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    status, _, err = at_terminal("case", "open", "--place", "UK", answers=["yes", "no", "unsure"])
+    status, _, err = run_at_terminal(
+        "case", "open", "--place", "UK", answers=["yes", "no", "unsure"]
+    )
     assert status == 3
     assert "Report Remove" in err
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.slow
-def test_only_the_answer_about_the_spread_is_stored(
-    cli: Cli, at_terminal: RunAtTerminal, capsys: pytest.CaptureFixture[str]
+def test_answer_about_being_watched_is_not_stored(
+    cli: Cli, run_at_terminal: RunAtTerminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, out, err = at_terminal("case", "open", answers=["yes", "yes", "yes", "yes", "threat"])
+    status, out, err = run_at_terminal(
+        "case", "open", answers=["yes", "yes", "yes", "yes", "threat"]
+    )
     assert status == 0
     assert "on a safer device" in err
     assert "Save the demand before anything else" in out
@@ -116,7 +120,7 @@ def test_only_the_answer_about_the_spread_is_stored(
 
 
 @pytest.mark.slow
-def test_script_is_asked_nothing_and_answers_with_options(
+def test_options_replace_the_questions_without_a_terminal(
     cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened = cli(
@@ -135,15 +139,15 @@ def test_at_a_real_terminal_the_questions_come_before_the_passphrase(tmp_path: P
     if child == 0:
         os.environ["ENTRENOUS_HOME"] = str(tmp_path / "home")
         os.execv(sys.executable, [sys.executable, "-m", "entrenous", "case", "open"])
-    shown = _until(terminal, b"stop)")
+    shown = _read_until(terminal, b"stop)")
     assert b"Are you safe right now?" in shown
     os.write(terminal, b"stop\n")
-    shown += _until(terminal, b"entrenous help")
+    shown += _read_until(terminal, b"entrenous help")
     assert b"assphrase" not in shown
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def _until(terminal: int, expected: bytes) -> bytes:
+def _read_until(terminal: int, expected: bytes) -> bytes:
     shown, ends = b"", time.monotonic() + 20
     while expected not in shown and time.monotonic() < ends:
         if select.select([terminal], [], [], 0.2)[0]:

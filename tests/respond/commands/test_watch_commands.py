@@ -1,4 +1,4 @@
-"""Tests of ``case watch``: it asks first, prints only numbers, and leaves no trace of the page."""
+"""Tests of ``case watch``: consent, checks of all cases, and secrecy of the watched page."""
 
 import json
 import os
@@ -16,15 +16,15 @@ from tests.respond.watch.site import Site, photo, picture_reply, reply, serve_si
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 Cli = Callable[..., Any]
-SECRET = "a-path-that-nobody-may-read"
+SECRET_PATH = "a-path-that-nobody-may-read"
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
     with serve_site() as served:
         served.pages |= {
-            f"/{SECRET}": reply(f'<img src="/{SECRET}.jpg">{SECRET}'),
-            f"/{SECRET}.jpg": picture_reply(),
+            f"/{SECRET_PATH}": reply(f'<img src="/{SECRET_PATH}.jpg">{SECRET_PATH}'),
+            f"/{SECRET_PATH}.jpg": picture_reply(),
         }
         yield served
 
@@ -35,7 +35,7 @@ def case(cli: Cli, site: Site, tmp_path: Path) -> str:
     name: str = cli("case", "open", "--adults")["case"]
     file = tmp_path / "picture.jpg"
     file.write_bytes(photo())
-    cli("case", "add", name, str(file), "--url", f"{site.url}/{SECRET}")
+    cli("case", "add", name, str(file), "--url", f"{site.url}/{SECRET_PATH}")
     return name
 
 
@@ -48,7 +48,7 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert "if you agree, say --yes" in " ".join(errors.split())
     assert run(["case", "watch", case, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
-    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # agreed above
+    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # the person has agreed above
     assert "IP address" not in capsys.readouterr().err
     assert site.requests == []  # switching on sends no request
 
@@ -93,22 +93,24 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
     )
     assert ended.returncode == 0
     assert f"{case}, sighting 1: still there" in ended.stdout.decode()
-    assert f"/{SECRET}.jpg" in site.requested_paths
+    assert f"/{SECRET_PATH}.jpg" in site.requested_paths
     assert list(temporary.iterdir()) == []
     written = [ended.stdout, ended.stderr]
     written += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
-    shown = photo("astronaut", 75, 400)  # the site's file; the person's own differs
+    shown = photo("astronaut", 75, 400)  # the picture as the site sends it
     windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
     for data in written:
-        assert SECRET.encode() not in data
+        assert SECRET_PATH.encode() not in data
         assert site.url.encode() not in data
         assert not any(window in data for window in windows)
 
 
-def test_errors_of_once_name_no_address(case: str, cli: Cli, site: Site) -> None:
+def test_output_about_an_unreachable_page_contains_no_address(
+    case: str, cli: Cli, site: Site
+) -> None:
     cli("case", "watch", case, "--on", "1", "--yes")
-    site.pages[f"/{SECRET}"] = reply(status=500)
+    site.pages[f"/{SECRET_PATH}"] = reply(status=500)
     answer = json.dumps(cli("case", "watch", "--once"))
     assert "unreachable" in answer
-    assert SECRET not in answer
+    assert SECRET_PATH not in answer
     assert site.url not in answer

@@ -12,7 +12,7 @@ from pathlib import Path
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 
-PATTERNS: Mapping[str, list[str]] = tomllib.loads(
+PATTERNS_BY_WORDING: Mapping[str, list[str]] = tomllib.loads(
     Path(__file__).with_name("checklist.toml").read_text()
 )
 
@@ -24,10 +24,11 @@ def missing_elements(route: Route, text: str, language: str) -> list[int]:
         index
         for index, keys in enumerate(shipped_document_plans().route[route.family].says)
         if not all(
-            re.search(pattern(key, language), flat, re.IGNORECASE) for key in keys.split("+")
+            re.search(wording_pattern(key, language), flat, re.IGNORECASE)
+            for key in keys.split("+")
         )
     ]
 
 
-def pattern(key: str, language: str) -> str:
-    return PATTERNS[key][LETTER_LANGUAGES.index(language)]
+def wording_pattern(key: str, language: str) -> str:
+    return PATTERNS_BY_WORDING[key][LETTER_LANGUAGES.index(language)]

@@ -12,34 +12,34 @@ from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import wording_keys_for
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, NoticeState, Sighting
 from entrenous.respond.situation import PictureMaker, Spread
-from tests.respond.room import PAGE, START, make_sighting, situation_in
+from tests.respond.room import PAGE_URL, START, make_sighting, situation_in
 
 ROUTES: Final = {route.id: route for route in (*shipped_routes(), *builtin_letter_routes())}
-FILED: Final = tuple(
+FILED_ROUTES: Final = tuple(
     route
     for route in ROUTES.values()
     if not route.for_children or route.family == "hash-takeitdown"
     if route.kind is not RouteKind.DUTY
 )
-_SAID: Final = replace(
+_SITUATION: Final = replace(
     situation_in("US", "DE"), posted=Spread.PUBLIC, recipient_known=True, platform="instagram"
 )
-_SHOT: Final = EvidenceItem(
+_SCREENSHOT: Final = EvidenceItem(
     1, EvidenceLevel.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
 )
-#: Without evidence and notices; who took the picture and whether it is intimate are unknown.
-BARE: Final = Case(
+#: A case without evidence or notices, and without the picture's maker and intimacy.
+BARE_CASE: Final = Case(
     CaseName("case-2-quiet-heron"),
     START,
-    replace(_SAID, intimate=None, taken_by=PictureMaker.UNSAID),
+    replace(_SITUATION, intimate=None, taken_by=PictureMaker.UNSAID),
     sightings=(replace(make_sighting(), number=1, handle="@shadow"),),
 )
 
 
 def full_case() -> Case:
     """Return a case with a sighting, evidence, and refused notices under three laws."""
-    page: Sighting = replace(make_sighting(PAGE), number=1, handle="@shadow")
-    case = replace(BARE, situation=_SAID, sightings=(page,), evidence=(_SHOT,))
+    page: Sighting = replace(make_sighting(PAGE_URL), number=1, handle="@shadow")
+    case = replace(BARE_CASE, situation=_SITUATION, sightings=(page,), evidence=(_SCREENSHOT,))
     for id_ in ("us-tida-removal", "eu-dsa-16", "eu-gdpr-17"):
         drafted = draft_notice(case, ROUTES[RouteId(id_)], START, language="en")
         sent, answered = START + timedelta(hours=1), START + timedelta(days=3)
@@ -59,8 +59,8 @@ def full_case() -> Case:
     return case
 
 
-LATER: Final = START + timedelta(days=40)
+DRAFTED_AT: Final = START + timedelta(days=40)
 
 
-def is_worded(route: Route) -> bool:
+def has_wordings(route: Route) -> bool:
     return wording_keys_for(route) is not None

@@ -1,4 +1,4 @@
-"""Tests that every letter has every element of its law, and that a missing one is noticed."""
+"""Tests that every letter has every element of its law, and that missing ones are detected."""
 
 from dataclasses import replace
 
@@ -8,16 +8,22 @@ from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 from entrenous.respond.nouns import Case, Notice, Representative, RepresentativeRole
-from tests.respond.letters.checklist import PATTERNS, missing_elements
-from tests.respond.letters.letter_cases import BARE, FILED, LATER, full_case, is_worded
+from tests.respond.letters.checklist import PATTERNS_BY_WORDING, missing_elements
+from tests.respond.letters.letter_cases import (
+    BARE_CASE,
+    DRAFTED_AT,
+    FILED_ROUTES,
+    full_case,
+    has_wordings,
+)
 from tests.respond.room import START
 
-CASES = {"full": full_case(), "bare": BARE}
+CASES = {"full": full_case(), "bare": BARE_CASE}
 
 
-def test_every_route_that_is_filed_has_its_wordings() -> None:
-    assert [route.id for route in FILED if not is_worded(route)] == []
-    assert len({route.family for route in FILED}) >= 82
+def test_every_filed_route_has_its_wordings() -> None:
+    assert [route.id for route in FILED_ROUTES if not has_wordings(route)] == []
+    assert len({route.family for route in FILED_ROUTES}) >= 82
 
 
 def test_checklist_has_a_pattern_for_every_wording_of_an_element() -> None:
@@ -27,38 +33,38 @@ def test_checklist_has_a_pattern_for_every_wording_of_an_element() -> None:
         for one in row.says
         for key in one.split("+")
     }
-    assert set(PATTERNS) == used
-    assert all(len(one) == len(LETTER_LANGUAGES) for one in PATTERNS.values())
+    assert set(PATTERNS_BY_WORDING) == used
+    assert all(len(one) == len(LETTER_LANGUAGES) for one in PATTERNS_BY_WORDING.values())
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_letter_passes_its_checklist(case: Case, language: str) -> None:
-    for route in FILED:
-        letter = draft(case, route, language).letter
+    for route in FILED_ROUTES:
+        letter = draft_letter(case, route, language).letter
         assert missing_elements(route, letter, language) == [], (route.id, letter)
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
-def test_letter_by_a_representative_passes_too(language: str) -> None:
+def test_every_letter_by_a_representative_passes_its_checklist(language: str) -> None:
     representative = Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START)
     situation = replace(CASES["full"].situation, on_behalf=True)
     case = replace(CASES["full"], representative=representative, situation=situation)
-    routes = [route for route in FILED if route.representative.value != "no"]
+    routes = [route for route in FILED_ROUTES if route.representative.value != "no"]
     assert len(routes) > 20
     for route in routes:
-        assert missing_elements(route, draft(case, route, language).letter, language) == []
+        assert missing_elements(route, draft_letter(case, route, language).letter, language) == []
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_removed_element_is_reported(case: Case, language: str) -> None:
     """Remove each element of each letter in turn, with and without its heading."""
-    caught = dict.fromkeys((route.id for route in FILED), 0)
-    for route in FILED:
-        notice = draft(case, route, language)
+    caught = dict.fromkeys((route.id for route in FILED_ROUTES), 0)
+    for route in FILED_ROUTES:
+        notice = draft_letter(case, route, language)
         for index, element in enumerate(notice.elements):
-            for cut in (element.text, f"{heading(notice, element.text)}\n{element.text}"):
+            for cut in (element.text, f"{heading_above(notice, element.text)}\n{element.text}"):
                 rest = notice.letter.replace(cut, "")
                 assert rest != notice.letter, (route.id, index)
                 assert index in missing_elements(route, rest, language), (route.id, index, rest)
@@ -68,11 +74,11 @@ def test_every_removed_element_is_reported(case: Case, language: str) -> None:
     print(f"{language}: {total} deletions in {len(caught)} letters, all caught")  # noqa: T201
 
 
-def draft(case: Case, route: Route, language: str) -> Notice:
-    return draft_notice(case, route, LATER, language=language)
+def draft_letter(case: Case, route: Route, language: str) -> Notice:
+    return draft_notice(case, route, DRAFTED_AT, language=language)
 
 
-def heading(notice: Notice, text: str) -> str:
+def heading_above(notice: Notice, text: str) -> str:
     """Return the line above an element's text."""
     before = notice.letter[: notice.letter.index(text)]
     return before.rstrip("\n").rpartition("\n")[2]

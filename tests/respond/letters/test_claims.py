@@ -1,4 +1,4 @@
-"""Tests of claims: the person confirms a whole sentence, and no letter claims it unasked."""
+"""Tests of claims, which are in a letter only after the person has confirmed each sentence."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ import pytest
 from entrenous.respond.letters.drafted_notices import with_gaps_filled
 from entrenous.respond.letters.elements import claim_sentences_by_gap
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES, words_in_language
-from tests.respond.letters.letter_cases import BARE
-from tests.respond.letters.test_kinds import drafted
+from tests.respond.letters.letter_cases import BARE_CASE
+from tests.respond.letters.test_kinds import draft_document
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
@@ -22,8 +22,8 @@ def test_every_claim_is_a_sentence_without_placeholders(language: str) -> None:
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_claim_replaces_its_gap(language: str) -> None:
-    case = replace(BARE, situation=replace(BARE.situation, intimate=None))
-    letter = drafted(case, "us-tida-removal", language)
+    case = replace(BARE_CASE, situation=replace(BARE_CASE.situation, intimate=None))
+    letter = draft_document(case, "us-tida-removal", language)
     claims = claim_sentences_by_gap(letter, case)
     (gap,) = claims
     assert gap in letter.letter
@@ -34,8 +34,8 @@ def test_claim_replaces_its_gap(language: str) -> None:
 
 
 def test_claim_in_statutory_words_has_a_translation_beside_it() -> None:
-    case = replace(BARE, situation=replace(BARE.situation, intimate=None))
-    letter = drafted(case, "us-dmca-512c", "de")
+    case = replace(BARE_CASE, situation=replace(BARE_CASE.situation, intimate=None))
+    letter = draft_document(case, "us-dmca-512c", "de")
     sentences = " ".join(claim_sentences_by_gap(letter, case).values())
     assert "I have a good-faith belief that this use is not authorised" in sentences
     assert words_in_language("de").element["copyright_belief"].says in sentences

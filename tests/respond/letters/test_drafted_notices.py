@@ -1,4 +1,4 @@
-"""Tests of stored drafts: they are listed and compared, and their gaps are filled."""
+"""Tests of listing and comparing stored drafts, and of filling their gaps."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ def test_drafting_again_keeps_the_old_version(case: Case) -> None:
     assert "p/124" in find_notice(case, 2).letter
 
 
-def test_the_list_says_number_route_addressee_state_and_days(case: Case) -> None:
+def test_list_has_number_route_addressee_state_and_date(case: Case) -> None:
     lines = list(notice_list_lines(case))
     assert lines[2].startswith("2  us-tida-removal to pictures.example: drafted, version 2")
     assert lines[3] == "   drafted 26 November 2026"
@@ -72,7 +72,7 @@ def test_reference_number_is_stored_with_the_notice(case: Case, owner: CaseOwner
     assert "4711" not in "".join(step.what for step in stored.steps)
 
 
-def test_a_gap_is_replaced_everywhere_and_no_longer_missing() -> None:
+def test_filled_gap_is_replaced_everywhere_and_no_longer_missing() -> None:
     owner = CaseOwner()
     case = owner.open_case(situation_in("US"))
     add_sighting(case.name, make_sighting(), owner.device)

@@ -11,15 +11,18 @@ from entrenous.respond.letters.case_lines import HistoryEvent, HistoryLine, noti
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.nouns import NoticeState
 from entrenous.respond.open_case import add_sighting
-from tests.respond.room import PAGE, START, CaseOwner, make_sighting
+from tests.respond.room import PAGE_URL, START, CaseOwner, make_sighting
 
 HOUR = timedelta(hours=1)
 
 
-def history(
+def record_history(
     owner: CaseOwner, *events: tuple[NoticeEvent, float], hours: float
 ) -> tuple[HistoryLine, ...]:
-    """Return a 48-hour notice's history, ``hours`` after sending; the events have hours, too."""
+    """Send a notice with a 48-hour limit, record the events, and return the history.
+
+    ``hours``, and the hours of the events, count from sending.
+    """
     case = owner.open_case()
     add_sighting(case.name, make_sighting(), owner.device)
     draft_and_store_notice(case.name, "us-tida-removal", owner.device)
@@ -42,23 +45,25 @@ def test_a_draft_has_no_history() -> None:
 
 
 def test_missed_deadline_is_in_the_history_with_its_delay() -> None:
-    lines = history(CaseOwner(), (NoticeEvent.RECEIPT, 1), hours=52.5)
+    lines = record_history(CaseOwner(), (NoticeEvent.RECEIPT, 1), hours=52.5)
     assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.CONFIRMED, 1),
         (HistoryEvent.DUE, 49),
         (HistoryEvent.MISSED, 52.5),
     ]
-    assert lines[0].places == (PAGE,)
+    assert lines[0].places == (PAGE_URL,)
     assert (lines[-1].late, lines[-1].open) == (3.5 * HOUR, True)
 
 
 def test_before_the_deadline_nothing_is_called_late() -> None:
-    assert event_hours(history(CaseOwner(), hours=48 - 1 / 60)) == [(HistoryEvent.REQUESTED, 0)]
+    assert event_hours(record_history(CaseOwner(), hours=48 - 1 / 60)) == [
+        (HistoryEvent.REQUESTED, 0)
+    ]
 
 
 def test_late_removal_is_in_the_history_with_its_delay() -> None:
-    lines = history(CaseOwner(), (NoticeEvent.REMOVAL, 74), hours=200)
+    lines = record_history(CaseOwner(), (NoticeEvent.REMOVAL, 74), hours=200)
     assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.DUE, 48),
@@ -70,7 +75,7 @@ def test_late_removal_is_in_the_history_with_its_delay() -> None:
 
 def test_questions_partial_removals_and_refusals_each_have_a_line() -> None:
     steps = (NoticeEvent.ASK, 2), (NoticeEvent.SUPPLY, 3), (NoticeEvent.PARTIAL, 4)
-    lines = history(CaseOwner(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
+    lines = record_history(CaseOwner(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
     assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.ASKED, 2),
@@ -89,12 +94,12 @@ def test_questions_partial_removals_and_refusals_each_have_a_line() -> None:
         (timedelta(days=3, minutes=5), "3 days and 5 minutes"),
     ],
 )
-def test_durations_are_said_in_their_two_largest_units(late: timedelta, words: str) -> None:
+def test_duration_is_shown_in_at_most_two_units(late: timedelta, words: str) -> None:
     assert duration_in_words(late) == words
 
 
-def test_partial_removal_may_become_a_removal() -> None:
+def test_removal_may_follow_a_partial_removal() -> None:
     owner = CaseOwner()
-    lines = history(owner, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
+    lines = record_history(owner, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
     assert [event for event, _ in event_hours(lines)][-1] is HistoryEvent.REMOVED
     assert NoticeState.PARTLY == "partly removed"

@@ -19,17 +19,23 @@ from entrenous.respond.nouns import (
     SightingReach,
 )
 from entrenous.respond.situation import Demand, Spread
-from tests.respond.letters.letter_cases import BARE, FILED, LATER, ROUTES, full_case
+from tests.respond.letters.letter_cases import (
+    BARE_CASE,
+    DRAFTED_AT,
+    FILED_ROUTES,
+    ROUTES,
+    full_case,
+)
 from tests.respond.room import START, make_sighting, situation_in
 
-FULL = full_case()
-ACTING = replace(
-    FULL,
+FULL_CASE = full_case()
+REPRESENTED_CASE = replace(
+    FULL_CASE,
     representative=Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START),
-    situation=replace(FULL.situation, on_behalf=True),
+    situation=replace(FULL_CASE.situation, on_behalf=True),
 )
-THREAT = replace(
-    BARE,
+THREAT_CASE = replace(
+    BARE_CASE,
     situation=replace(
         situation_in("US"), posted=Spread.THREAT, demand=Demand.MONEY, platform="instagram"
     ),
@@ -41,8 +47,8 @@ THREAT = replace(
 )
 
 
-def drafted(case: Case, id_: str, language: str = "en", *picked: int) -> Notice:
-    return draft_notice(case, ROUTES[id_], LATER, picked, language)  # type: ignore[index]
+def draft_document(case: Case, id_: str, language: str = "en", *picked: int) -> Notice:
+    return draft_notice(case, ROUTES[id_], DRAFTED_AT, picked, language)  # type: ignore[index]
 
 
 def headings(notice: Notice) -> list[str]:
@@ -50,7 +56,7 @@ def headings(notice: Notice) -> list[str]:
 
 
 def test_police_sheet_is_filled_from_the_case() -> None:
-    sheet = drafted(FULL, "uk-soa-66b")
+    sheet = draft_document(FULL_CASE, "uk-soa-66b")
     assert headings(sheet) == [
         "Report to the police: Sexual Offences Act 2003, s.66B(1)-(4)",
         "Who reports",
@@ -70,8 +76,8 @@ def test_police_sheet_is_filled_from_the_case() -> None:
         assert request in sheet.letter
 
 
-def test_the_time_line_of_a_sheet_is_in_order() -> None:
-    sheet = drafted(FULL, "us-tida-crime")
+def test_events_in_a_police_sheet_are_in_order() -> None:
+    sheet = draft_document(FULL_CASE, "us-tida-crime")
     lines = next(part for part in sheet.parts if part.heading == "What happened, in order").lines
     days = [line[2:18] for line in lines if line.startswith("- 20")]
     assert len(days) >= 6
@@ -80,8 +86,8 @@ def test_the_time_line_of_a_sheet_is_in_order() -> None:
     assert any("was refused" in line for line in lines)
 
 
-def test_what_the_case_does_not_say_is_a_gap_on_the_sheet() -> None:
-    sheet = drafted(replace(BARE, sightings=()), "us-tida-crime")
+def test_missing_facts_are_gaps_in_a_police_sheet() -> None:
+    sheet = draft_document(replace(BARE_CASE, sightings=()), "us-tida-crime")
     assert [gap.split()[0] for gap in sheet.missing] == [
         "[what",
         "[where",
@@ -93,20 +99,20 @@ def test_what_the_case_does_not_say_is_a_gap_on_the_sheet() -> None:
 
 def test_unverified_penalty_is_not_in_a_police_sheet() -> None:
     assert "re-verify" in ROUTES["uk-soa-66b"].penalty  # type: ignore[index]
-    assert "re-verify" not in drafted(FULL, "uk-soa-66b").letter
-    assert "up to 5 years" in drafted(FULL, "gb-sct-asbh-2").letter
+    assert "re-verify" not in draft_document(FULL_CASE, "uk-soa-66b").letter
+    assert "up to 5 years" in draft_document(FULL_CASE, "gb-sct-asbh-2").letter
 
 
 def test_letter_about_a_threat_names_no_evidence_and_no_other_notice() -> None:
-    case = replace(THREAT, evidence=FULL.evidence, notices=FULL.notices)
-    letter = drafted(case, "account-threat").letter
+    case = replace(THREAT_CASE, evidence=FULL_CASE.evidence, notices=FULL_CASE.notices)
+    letter = draft_document(case, "account-threat").letter
     assert "@shadow" in letter
     assert "item 1 kept" not in letter
     assert "notice 1" not in letter
 
 
 def test_a_court_sheet_says_against_whom_and_what_is_asked() -> None:
-    sheet = drafted(FULL, "za-cybercrimes-16-20")
+    sheet = draft_document(FULL_CASE, "za-cybercrimes-16-20")
     assert "Against whom" in headings(sheet)
     assert "without hearing the other side" in sheet.letter
     assert "an order that the sharing stops" in sheet.letter
@@ -114,7 +120,7 @@ def test_a_court_sheet_says_against_whom_and_what_is_asked() -> None:
 
 @pytest.mark.parametrize("id_", ["hash-stopncii", "hash-takeitdown"])
 def test_a_hash_bank_has_its_own_steps_and_no_letter(id_: str) -> None:
-    steps = drafted(FULL, id_)
+    steps = draft_document(FULL_CASE, id_)
     address = "/".join(ROUTES[id_].source.split("/")[:3])  # type: ignore[index]
     assert f"Open {address}" in steps.letter
     assert "only its fingerprint is sent" in steps.letter
@@ -124,7 +130,7 @@ def test_a_hash_bank_has_its_own_steps_and_no_letter(id_: str) -> None:
 
 
 def test_complaint_contains_request_answer_and_missed_deadline() -> None:
-    complaint = drafted(FULL, "us-tida-ftc")
+    complaint = draft_document(FULL_CASE, "us-tida-ftc")
     for line in (
         "notice 1 was sent to pictures.example under TAKE IT DOWN Act",
         "notice 1 was refused",
@@ -137,77 +143,77 @@ def test_complaint_contains_request_answer_and_missed_deadline() -> None:
 
 
 def test_a_complaint_without_an_answer_says_so() -> None:
-    asked = replace(FULL.notices[0], refused_at=None, answered_at=None, state=NoticeState.SENT)
-    case = replace(FULL, notices=(asked,))
-    assert "no answer to notice 1 so far" in drafted(case, "us-tida-ftc").letter
-    assert "has not been done so far" in drafted(case, "us-tida-ftc").letter
-    nothing = drafted(replace(FULL, notices=()), "us-tida-ftc")
+    asked = replace(FULL_CASE.notices[0], refused_at=None, answered_at=None, state=NoticeState.SENT)
+    case = replace(FULL_CASE, notices=(asked,))
+    assert "no answer to notice 1 so far" in draft_document(case, "us-tida-ftc").letter
+    assert "has not been done so far" in draft_document(case, "us-tida-ftc").letter
+    nothing = draft_document(replace(FULL_CASE, notices=()), "us-tida-ftc")
     assert [gap for gap in nothing.missing if "no notice that you sent" in gap]
 
 
 def test_each_complaint_is_about_one_addressee() -> None:
-    first = FULL.notices[0]
+    first = FULL_CASE.notices[0]
     other = replace(
         first,
         number=4,
         to="b.example",
         told=(replace(make_sighting("https://b.example/2"), number=2),),
     )
-    case = replace(FULL, notices=(*FULL.notices, other))
-    complaint = drafted(case, "us-tida-ftc")
+    case = replace(FULL_CASE, notices=(*FULL_CASE.notices, other))
+    complaint = draft_document(case, "us-tida-ftc")
     assert "b.example" not in complaint.letter
-    sent = replace(complaint, state=NoticeState.SENT, sent_at=LATER)
-    following = drafted(replace(case, notices=(*case.notices, sent)), "us-tida-ftc")
+    sent = replace(complaint, state=NoticeState.SENT, sent_at=DRAFTED_AT)
+    following = draft_document(replace(case, notices=(*case.notices, sent)), "us-tida-ftc")
     assert "b.example" in following.letter
     assert "pictures.example" not in following.letter
 
 
-def test_a_form_has_its_fields_in_the_forms_order_with_what_to_paste() -> None:
+def test_form_lists_its_fields_in_order_with_text_to_paste() -> None:
     page = replace(make_sighting("https://www.bing.com/images/1"), number=1)
-    notice = drafted(replace(FULL, sightings=(page,)), "search-bing")
+    notice = draft_document(replace(FULL_CASE, sightings=(page,)), "search-bing")
     fields = notice.parts[1]
     assert notice.to == "Bing (Microsoft)"
     assert fields.heading == "Fields of the form, in its order"
     numbered = [line for line in fields.lines if line[:2] in ("1.", "2.", "3.")]
     assert [line[:2] for line in numbered] == ["1.", "2.", "3."]
     assert "https://www.bing.com/images/1" in fields.lines
-    german = drafted(replace(FULL, sightings=(page,)), "search-bing", "de")
+    german = draft_document(replace(FULL_CASE, sightings=(page,)), "search-bing", "de")
     assert german.parts[1].heading == "Felder des Formulars, in seiner Reihenfolge"
 
 
-def test_the_head_names_the_platform_and_its_form() -> None:
+def test_head_of_a_letter_names_the_platform_and_its_form() -> None:
     page = replace(make_sighting("https://x.com/a/status/1"), number=1)
-    notice = drafted(replace(FULL, sightings=(page,)), "us-tida-removal")
+    notice = draft_document(replace(FULL_CASE, sightings=(page,)), "us-tida-removal")
     assert "To: X (Twitter)\n" in notice.letter
     assert "Form: https://help.x.com/" in notice.letter
 
 
 def test_letters_contain_no_notes_for_maintainers() -> None:
-    for route in FILED:
+    for route in FILED_ROUTES:
         for language in ("en", "de"):
-            letter = draft_notice(FULL, route, LATER, language=language).letter
+            letter = draft_notice(FULL_CASE, route, DRAFTED_AT, language=language).letter
             assert "re-verify" not in letter, route.id
             assert "datenanfragen" not in letter, route.id
             head = next((line for line in letter.splitlines() if line[:3] in {"To:", "An:"}), "")
             assert len(head) < 90, head
 
 
-def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> None:
-    letter = drafted(THREAT, "account-threat").letter
+def test_letter_about_a_threat_names_the_account_and_not_the_message() -> None:
+    letter = draft_document(THREAT_CASE, "account-threat").letter
     assert "To: Instagram" in letter
     assert "- account @shadow" in letter
     assert "money was demanded" in letter
     assert "message of Monday" not in letter
-    nobody = replace(THREAT, sightings=(replace(THREAT.sightings[0], handle=""),))
+    nobody = replace(THREAT_CASE, sightings=(replace(THREAT_CASE.sightings[0], handle=""),))
     with pytest.raises(NoThreateningAccount, match="account that makes threats"):
-        drafted(nobody, "account-threat")
+        draft_document(nobody, "account-threat")
 
 
-def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
+def test_cautions_come_before_a_letter_to_the_sender() -> None:
     chat = replace(make_sighting("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
-    case = replace(BARE, sightings=(chat,))
-    notice = drafted(case, "civil-letter", "en", 1)
-    text = format_notice_preview(notice, case, LATER.date())
+    case = replace(BARE_CASE, sightings=(chat,))
+    notice = draft_document(case, "civil-letter", "en", 1)
+    text = format_notice_preview(notice, case, DRAFTED_AT.date())
     assert "To: @tom" in notice.letter
     assert "differs from country" not in notice.letter
     assert "Send me a signed undertaking" in notice.letter
@@ -218,21 +224,21 @@ def test_the_letter_to_the_sender_comes_with_its_cautions_first() -> None:
         situation=replace(case.situation, recipient_known=None),
     )
     with pytest.raises(NoAddressee):
-        drafted(unknown, "civil-letter")
+        draft_document(unknown, "civil-letter")
 
 
-def test_each_sender_gets_a_letter_of_their_own() -> None:
+def test_each_sender_gets_a_separate_letter() -> None:
     chats = [
         replace(
             make_sighting(f"chat {number}", SightingReach.PRIVATE), number=number, handle=handle
         )
         for number, handle in ((1, "@tom"), (2, "@ida"))
     ]
-    case = replace(BARE, sightings=tuple(chats))
-    first = drafted(case, "civil-letter")
+    case = replace(BARE_CASE, sightings=tuple(chats))
+    first = draft_document(case, "civil-letter")
     assert "To: @tom" in first.letter
     assert "@ida" not in first.letter
-    second = drafted(replace(case, notices=(first,)), "civil-letter")
+    second = draft_document(replace(case, notices=(first,)), "civil-letter")
     assert "To: @ida" in second.letter
     assert "@tom" not in second.letter
 
@@ -246,48 +252,52 @@ def excludes_representatives(route: Route) -> bool:
 
 
 def test_representative_may_act_only_where_the_law_allows_it() -> None:
-    letter = drafted(ACTING, "uk-osa-20a").letter
+    letter = draft_document(REPRESENTED_CASE, "uk-osa-20a").letter
     assert "I act for the person shown, as a friend, with that person's consent." in letter
     assert "on behalf of the subject of the content" in letter
     assert "I am the subject" not in letter
     assert "she asked me by telephone" not in letter
-    refused = [route for route in FILED if excludes_representatives(route)]
+    refused = [route for route in FILED_ROUTES if excludes_representatives(route)]
     assert refused
     for route in refused:
         with pytest.raises(NotYoursToFile, match="only the person in the picture"):
-            draft_notice(ACTING, route, LATER)
+            draft_notice(REPRESENTED_CASE, route, DRAFTED_AT)
 
 
 def test_document_that_only_the_person_can_file_names_no_representative() -> None:
-    sheet = drafted(ACTING, "uk-soa-66b")
+    sheet = draft_document(REPRESENTED_CASE, "uk-soa-66b")
     assert "I act for" not in sheet.letter
-    assert "only the person shown can file it" in format_notice_preview(sheet, ACTING, LATER.date())
+    assert "only the person shown can file it" in format_notice_preview(
+        sheet, REPRESENTED_CASE, DRAFTED_AT.date()
+    )
 
 
 def test_letter_does_not_claim_to_show_the_person_if_it_shows_somebody_else() -> None:
-    situation = replace(FULL.situation, depicts_me=False)
-    notice = drafted(replace(FULL, situation=situation), "eu-dsa-16")
+    situation = replace(FULL_CASE.situation, depicts_me=False)
+    notice = draft_document(replace(FULL_CASE, situation=situation), "eu-dsa-16")
     assert "This is an image of me. It was" not in notice.letter.replace("[", "\n[").splitlines()
     assert any(gap.startswith("[only if it shows you") for gap in notice.missing)
 
 
 def test_letters_contain_neither_hash_nor_description_of_an_item() -> None:
-    for route in FILED:
-        letter = draft_notice(FULL, route, LATER + timedelta(days=1), language="en").letter
+    for route in FILED_ROUTES:
+        letter = draft_notice(
+            FULL_CASE, route, DRAFTED_AT + timedelta(days=1), language="en"
+        ).letter
         assert (b"h" * 32).hex() not in letter
         assert "the kitchen wall" not in letter
 
 
 def test_letter_to_the_sender_names_a_chat_only_if_it_is_the_only_sighting() -> None:
     chat = replace(make_sighting("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
-    alone = drafted(replace(BARE, sightings=(chat,)), "civil-letter")
+    alone = draft_document(replace(BARE_CASE, sightings=(chat,)), "civil-letter")
     assert [one.number for one in alone.told] == [1]
     page = replace(make_sighting("https://pictures.example/1"), number=2)
-    assert drafted(replace(BARE, sightings=(chat, page)), "civil-letter").told == ()
+    assert draft_document(replace(BARE_CASE, sightings=(chat, page)), "civil-letter").told == ()
 
 
 def test_steps_for_a_hash_bank_explain_the_service() -> None:
-    steps = drafted(FULL, "hash-stopncii")
+    steps = draft_document(FULL_CASE, "hash-stopncii")
     assert "This free service makes a fingerprint of the picture" in steps.letter
     assert "The law asks" not in steps.letter
 
@@ -295,18 +305,20 @@ def test_steps_for_a_hash_bank_explain_the_service() -> None:
 @pytest.mark.parametrize("words", ["removed, and back on", "answering again since"])
 def test_letter_after_a_reappearance_says_so(words: str) -> None:
     page = replace(make_sighting("https://pictures.example/1"), number=1)
-    back = Reappearance(1, LATER, compared=words.startswith("removed"))
-    case = replace(BARE, sightings=(page,), returned=(back,))
-    assert words in drafted(case, "us-tida-removal").letter
-    assert words not in drafted(replace(case, returned=()), "us-tida-removal").letter
+    back = Reappearance(1, DRAFTED_AT, compared=words.startswith("removed"))
+    case = replace(BARE_CASE, sightings=(page,), returned=(back,))
+    assert words in draft_document(case, "us-tida-removal").letter
+    assert words not in draft_document(replace(case, returned=()), "us-tida-removal").letter
 
 
-def test_a_letter_to_an_unknown_site_names_the_look_up() -> None:
+def test_preview_of_a_letter_to_an_unknown_site_names_the_look_up() -> None:
     page = replace(make_sighting("https://pictures.example/1"), number=1)
-    case = replace(BARE, sightings=(page,))
-    preview = format_notice_preview(drafted(case, "us-tida-removal"), case, LATER.date())
+    case = replace(BARE_CASE, sightings=(page,))
+    preview = format_notice_preview(
+        draft_document(case, "us-tida-removal"), case, DRAFTED_AT.date()
+    )
     assert "--look-up" in preview
     known = replace(case, sightings=(replace(page, where="https://www.instagram.com/p/1"),))
     assert "--look-up" not in format_notice_preview(
-        drafted(known, "us-tida-removal"), known, LATER.date()
+        draft_document(known, "us-tida-removal"), known, DRAFTED_AT.date()
     )

@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.respond.letters.draft import draft_notice, render_notice_pdf
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES
-from tests.respond.letters.letter_cases import FILED, LATER, full_case
+from tests.respond.letters.letter_cases import DRAFTED_AT, FILED_ROUTES, full_case
 from tests.sizes import size
 
 pytestmark = [
@@ -30,8 +30,8 @@ def text_of_pdf(pdf: Path) -> str:
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
     found, offset, case = 0, LETTER_LANGUAGES.index(language), full_case()
-    for route in size(FILED[offset :: 3 * len(LETTER_LANGUAGES)], FILED):
-        notice = draft_notice(case, route, LATER, language=language)
+    for route in size(FILED_ROUTES[offset :: 3 * len(LETTER_LANGUAGES)], FILED_ROUTES):
+        notice = draft_notice(case, route, DRAFTED_AT, language=language)
         file = tmp_path / f"{route.id}.pdf"
         file.write_bytes(render_notice_pdf(notice))
         text = text_of_pdf(file)
@@ -44,9 +44,9 @@ def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
 
 
 def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
-    route = next(route for route in FILED if route.id == "de-stgb-201a")
+    route = next(route for route in FILED_ROUTES if route.id == "de-stgb-201a")
     file = tmp_path / "anzeige.pdf"
-    file.write_bytes(render_notice_pdf(draft_notice(full_case(), route, LATER)))
+    file.write_bytes(render_notice_pdf(draft_notice(full_case(), route, DRAFTED_AT)))
     info = subprocess.run(["pdfinfo", file], capture_output=True, check=True).stdout.decode()
     assert "Title:           Anzeige bei der Polizei: § 201a" in info
     assert "Tagged:          yes" in info

@@ -1,4 +1,4 @@
-"""Tests of letters' wordings: all keys in all languages, and statutory text unchanged."""
+"""Tests of the wordings of letters: complete in all languages, with unchanged statutory text."""
 
 import re
 from dataclasses import replace
@@ -20,14 +20,14 @@ from entrenous.respond.letters.wordings import (
     words_in_language,
 )
 from entrenous.respond.situation import PictureMaker
-from tests.respond.letters.letter_cases import BARE, LATER, ROUTES, full_case
+from tests.respond.letters.letter_cases import BARE_CASE, DRAFTED_AT, ROUTES, full_case
 
-WORDINGS = resources.files("entrenous.respond").joinpath("facts", "wordings")
-COLUMNS = tuple(name for name in Wording.__struct_fields__ if name != "title")
-OTHERS = [language for language in LETTER_LANGUAGES if language != "en"]
+WORDINGS_FOLDER = resources.files("entrenous.respond").joinpath("facts", "wordings")
+WORDING_COLUMNS = tuple(name for name in Wording.__struct_fields__ if name != "title")
+TRANSLATED_LANGUAGES = [language for language in LETTER_LANGUAGES if language != "en"]
 
 
-@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("language", TRANSLATED_LANGUAGES)
 def test_every_key_and_placeholder_is_in_every_language(language: str) -> None:
     english, words = words_in_language("en"), words_in_language(language)
     assert set(words.frame) == set(english.frame)
@@ -35,7 +35,7 @@ def test_every_key_and_placeholder_is_in_every_language(language: str) -> None:
     for key, sentence in english.frame.items():
         assert placeholders_in(words.frame[key]) == placeholders_in(sentence), key
     for key, wording in english.element.items():
-        for column in COLUMNS:
+        for column in WORDING_COLUMNS:
             ours, theirs = getattr(wording, column), getattr(words.element[key], column)
             assert bool(ours) == bool(theirs), (key, column)
             assert placeholders_in(ours) == placeholders_in(theirs), (key, column)
@@ -52,7 +52,7 @@ def test_every_gap_is_one_line_in_brackets(language: str) -> None:
         assert re.fullmatch(r"\[[^\n]+\]", gap), gap
 
 
-@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("language", TRANSLATED_LANGUAGES)
 def test_no_sentence_was_left_in_english(language: str) -> None:
     english, words = words_in_language("en"), words_in_language(language)
     same = [key for key, sentence in english.frame.items() if words.frame[key] == sentence]
@@ -65,11 +65,11 @@ def test_no_sentence_was_left_in_english(language: str) -> None:
     assert says == []
 
 
-@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("language", TRANSLATED_LANGUAGES)
 @pytest.mark.parametrize("id_", ["us-tida-removal", "us-dmca-512c", "uk-osa-20a"])
-def test_statutory_words_stay_with_a_translation_beside_them(id_: str, language: str) -> None:
+def test_statutory_words_are_quoted_with_a_translation(id_: str, language: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
-    letter = draft_notice(full_case(), route, LATER, language=language).letter
+    letter = draft_notice(full_case(), route, DRAFTED_AT, language=language).letter
     translation_note = words_in_language(language).frame["not_my_language"].partition(":")[0]
     keys = [key for one in shipped_document_plans().route[id_].says for key in one.split("+")]
     statutory = [
@@ -86,9 +86,9 @@ def test_statutory_words_stay_with_a_translation_beside_them(id_: str, language:
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_no_language_contains_an_oath_that_the_person_did_not_state(language: str) -> None:
     route = ROUTES["us-dmca-512c"]  # type: ignore[index]
-    stated = draft_notice(full_case(), route, LATER, language=language)
-    unstated = draft_notice(BARE, route, LATER, language=language)
-    assert BARE.situation.taken_by is PictureMaker.UNSAID
+    stated = draft_notice(full_case(), route, DRAFTED_AT, language=language)
+    unstated = draft_notice(BARE_CASE, route, DRAFTED_AT, language=language)
+    assert BARE_CASE.situation.taken_by is PictureMaker.UNSAID
     assert "under penalty of perjury, I am" in stated.letter
     assert "under penalty of perjury, I am" not in unstated.letter
     assert len(unstated.missing) == len(stated.missing) + 3
@@ -107,7 +107,7 @@ def test_no_language_contains_an_oath_that_the_person_did_not_state(language: st
         ("eu-dsa-16", "pl", "pt-BR", "pt"),
     ],
 )
-def test_language_is_the_requested_one_or_that_of_the_law(
+def test_letter_is_in_the_requested_language_or_that_of_the_law(
     id_: str, spoken: str, requested: str, expected: str
 ) -> None:
     assert letter_language_for(ROUTES[id_], spoken, requested) == expected  # type: ignore[index]
@@ -115,11 +115,11 @@ def test_language_is_the_requested_one_or_that_of_the_law(
 
 def test_unknown_language_is_refused_with_the_list_of_languages() -> None:
     with pytest.raises(NoSuchLanguage, match=r"(?s)in the language .pl.\..*de\s\(Deutsch\)"):
-        draft_notice(full_case(), ROUTES["eu-dsa-16"], LATER, language="pl")  # type: ignore[index]
+        draft_notice(full_case(), ROUTES["eu-dsa-16"], DRAFTED_AT, language="pl")  # type: ignore[index]
 
 
 def test_letter_in_german_cites_german_law_in_german_style() -> None:
-    letter = draft_notice(full_case(), ROUTES["de-stgb-201a"], LATER).letter  # type: ignore[index]
+    letter = draft_notice(full_case(), ROUTES["de-stgb-201a"], DRAFTED_AT).letter  # type: ignore[index]
     assert "§ 201a Absatz 1" in letter
     assert "stelle Strafantrag" in letter
     assert "Criminal Code" not in letter
@@ -135,7 +135,7 @@ def test_letter_in_german_cites_german_law_in_german_style() -> None:
     ],
 )
 def test_invalid_wordings_table_is_refused(name: str, old: bytes, new: bytes) -> None:
-    table = WORDINGS.joinpath(name).read_bytes()
+    table = WORDINGS_FOLDER.joinpath(name).read_bytes()
     assert old in table
     read = (
         parse_document_plans
@@ -147,7 +147,7 @@ def test_invalid_wordings_table_is_refused(name: str, old: bytes, new: bytes) ->
 
 
 def test_braces_in_an_address_are_printed_as_they_are() -> None:
-    page = replace(BARE.sightings[0], where="https://a.example/{places}/{0}/{sender}")
-    case = replace(BARE, sightings=(page,))
-    letter = draft_notice(case, ROUTES["us-tida-removal"], LATER).letter  # type: ignore[index]
+    page = replace(BARE_CASE.sightings[0], where="https://a.example/{places}/{0}/{sender}")
+    case = replace(BARE_CASE, sightings=(page,))
+    letter = draft_notice(case, ROUTES["us-tida-removal"], DRAFTED_AT).letter  # type: ignore[index]
     assert "https://a.example/{places}/{0}/{sender}" in letter

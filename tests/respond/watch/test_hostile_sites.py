@@ -51,7 +51,7 @@ def test_local_address_is_never_requested(host: str) -> None:
 
 
 @pytest.mark.threat("site-leads-inside")
-def test_name_that_resolves_to_this_machine_is_never_asked(
+def test_name_that_resolves_to_this_machine_is_never_contacted(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import socket
@@ -73,7 +73,7 @@ def test_redirect_to_a_local_address_is_not_followed(watcher: PageWatcher, to: s
 
 
 @pytest.mark.threat("site-leads-inside")
-def test_pictures_inside_are_not_asked_for(watcher: PageWatcher) -> None:
+def test_pictures_at_local_addresses_are_not_requested(watcher: PageWatcher) -> None:
     inside = "".join(f'<img src="http://10.0.0.{n}/p.jpg">' for n in range(5))
     watcher.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture_reply()}
     assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
@@ -123,12 +123,12 @@ def test_compressed_answer_is_not_unpacked(watcher: PageWatcher) -> None:
 def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watcher: PageWatcher) -> None:
     watcher.site.pages |= {
         "/post": reply('<img src="/b.png">'),
-        "/b.png": reply(bomb(), "image/png"),
+        "/b.png": reply(picture_bomb(), "image/png"),
     }
     assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
 
-def bomb() -> bytes:
+def picture_bomb() -> bytes:
     """Return a small PNG file of 60,000 by 60,000 pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
@@ -148,7 +148,9 @@ def test_type_is_detected_by_the_bytes_not_by_the_header(watcher: PageWatcher, k
 
 
 @pytest.mark.parametrize("body", [b"%PDF-1.7", b"\0" * 100, b"PK\3\4", b"\xff\xd8\xff cut", b""])
-def test_other_bytes_give_state_unknown(watcher: PageWatcher, body: bytes) -> None:
+def test_file_that_is_no_picture_or_page_gives_state_unknown(
+    watcher: PageWatcher, body: bytes
+) -> None:
     watcher.site.pages["/p"] = reply(body, "application/octet-stream")
     state, why = watcher.watch_pages("/p").check_state()
     assert state == "unknown"
@@ -162,7 +164,7 @@ def test_at_most_sixteen_of_ten_thousand_pictures_are_requested(watcher: PageWat
     assert len(watcher.site.requested_paths) == 2 + PAGE_PICTURES_MAX
 
 
-def test_data_addresses_are_passed_over(watcher: PageWatcher) -> None:
+def test_data_urls_are_ignored(watcher: PageWatcher) -> None:
     inline = '<img src="data:image/png;base64,' + "A" * 100_000 + '">'
     watcher.site.pages |= {
         "/post": reply(inline * 10 + '<img src="/p.jpg">'),
@@ -172,15 +174,15 @@ def test_data_addresses_are_passed_over(watcher: PageWatcher) -> None:
 
 
 def test_answer_that_is_not_http_means_unreachable(watcher: PageWatcher) -> None:
-    def nonsense(request: object) -> None:
+    def send_nonsense(request: object) -> None:
         request.wfile.write(b"\x16\x03\x01 nonsense\r\n\r\n")  # type: ignore[attr-defined]
 
-    watcher.site.pages["/post"] = nonsense
+    watcher.site.pages["/post"] = send_nonsense
     assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
 
 
 def test_million_headers_mean_unreachable(watcher: PageWatcher) -> None:
-    def headers(request: object) -> None:
+    def send_headers(request: object) -> None:
         try:
             request.wfile.write(b"HTTP/1.1 200 OK\r\n")  # type: ignore[attr-defined]
             for number in range(1_000_000):
@@ -188,7 +190,7 @@ def test_million_headers_mean_unreachable(watcher: PageWatcher) -> None:
         except OSError:
             pass
 
-    watcher.site.pages["/post"] = headers
+    watcher.site.pages["/post"] = send_headers
     assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
 
 
@@ -214,7 +216,7 @@ def test_errors_contain_no_address(site: Site) -> None:
 
 
 @pytest.mark.threat("watching-betrays")
-def test_no_log_holds_an_address(watcher: PageWatcher, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_contain_no_address(watcher: PageWatcher, caplog: pytest.LogCaptureFixture) -> None:
     watcher.site.pages |= {"/secret-path": reply('<img src="/p.jpg">'), "/p.jpg": picture_reply()}
     watcher.watch_pages("/secret-path", "http://127.0.0.1:9/secret-path")
     with caplog.at_level(logging.DEBUG):

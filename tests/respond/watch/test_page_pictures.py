@@ -1,4 +1,4 @@
-"""Tests of finding the pictures of a page, also of hostile pages."""
+"""Tests of finding the URLs of pictures in ordinary and hostile pages."""
 
 import time
 
@@ -12,11 +12,13 @@ from entrenous.respond.watch.page_pictures import (
     picture_urls,
 )
 
-PAGE = "https://site.example/posts/1"
+PAGE_URL = "https://site.example/posts/1"
 
 
 def picture_paths(page: str) -> list[str]:
-    return [url.removeprefix("https://site.example") for url in picture_urls(page.encode(), PAGE)]
+    return [
+        url.removeprefix("https://site.example") for url in picture_urls(page.encode(), PAGE_URL)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,17 +45,17 @@ def picture_paths(page: str) -> list[str]:
         ("<imgsrc='/a.jpg'><image src='/b.jpg'>", []),
     ],
 )
-def test_pictures_of_a_page(page: str, pictures: list[str]) -> None:
+def test_picture_urls_of_a_page_are_found(page: str, pictures: list[str]) -> None:
     assert picture_paths(page) == pictures
 
 
 def test_encoding_that_the_page_names_is_used() -> None:
     page = '<meta charset="utf-16-le">' + "x"
-    assert picture_urls(page.encode(), PAGE) == ()
+    assert picture_urls(page.encode(), PAGE_URL) == ()
     named = '<meta charset="cp1252"><img src="/é.jpg">'.encode("cp1252")
-    assert picture_urls(named, PAGE) == ("https://site.example/é.jpg",)
-    assert picture_urls(b'<meta charset="rot13"><img src="/a.jpg">', PAGE)
-    assert picture_urls(b'<meta charset="nonsense"><img src="/a.jpg">', PAGE)
+    assert picture_urls(named, PAGE_URL) == ("https://site.example/é.jpg",)
+    assert picture_urls(b'<meta charset="rot13"><img src="/a.jpg">', PAGE_URL)
+    assert picture_urls(b'<meta charset="nonsense"><img src="/a.jpg">', PAGE_URL)
 
 
 @pytest.mark.parametrize(
@@ -74,16 +76,16 @@ def test_encoding_that_the_page_names_is_used() -> None:
 )
 def test_hostile_page_takes_little_time(page: str) -> None:
     start = time.process_time()
-    assert len(picture_urls(page.encode(), PAGE)) <= PAGE_PICTURES_MAX
+    assert len(picture_urls(page.encode(), PAGE_URL)) <= PAGE_PICTURES_MAX
     assert time.process_time() - start < 3.0
 
 
 def test_only_the_first_part_of_a_page_is_read() -> None:
     page = b" " * SEARCHED_PAGE_BYTES_MAX + b'<img src="/a.jpg">'
-    assert picture_urls(page, PAGE) == ()
+    assert picture_urls(page, PAGE_URL) == ()
 
 
 @given(st.binary(max_size=500))
-def test_any_bytes_are_read(data: bytes) -> None:
-    for url in picture_urls(b"<img src='" + data + b"'>" + data, PAGE):
+def test_any_bytes_give_only_http_urls(data: bytes) -> None:
+    for url in picture_urls(b"<img src='" + data + b"'>" + data, PAGE_URL):
         assert url.startswith(("http://", "https://"))

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from entrenous.respond.watch.robots import read_robots
 
-SITE = "https://site.example"
+SITE_URL = "https://site.example"
 
 
-def allows(text: str, path: str) -> bool:
-    return read_robots(text.encode()).allows(SITE + path)
+def is_allowed(text: str, path: str) -> bool:
+    return read_robots(text.encode()).allows(SITE_URL + path)
 
 
-def rules(*lines: str) -> str:
+def robots_txt(*lines: str) -> str:
     return "\n".join(("User-agent: *", *lines))
 
 
@@ -27,17 +27,17 @@ def rules(*lines: str) -> str:
         ("/elsewhere", True),
     ],
 )
-def test_longest_match_decides(path: str, *, allowed: bool) -> None:  # RFC 9309 section 5.2
+def test_longest_matching_rule_decides(path: str, *, allowed: bool) -> None:  # RFC 9309 section 5.2
     lines = ("Allow: /example/page/", "Disallow: /example/page/disallowed.gif")
-    assert allows(rules(*lines), path) is allowed
-    assert allows(rules(*lines[::-1]), path) is allowed
+    assert is_allowed(robots_txt(*lines), path) is allowed
+    assert is_allowed(robots_txt(*lines[::-1]), path) is allowed
 
 
-def test_of_two_equally_long_matches_the_one_that_allows_decides() -> None:
-    assert allows(rules("Disallow: /page", "Allow: /page"), "/page")
+def test_allow_wins_over_an_equally_long_disallow() -> None:
+    assert is_allowed(robots_txt("Disallow: /page", "Allow: /page"), "/page")
 
 
-SIMPLE = """\
+SEVERAL_GROUPS = """\
 User-Agent: *
 Disallow: *.gif$
 Disallow: /example/
@@ -56,29 +56,29 @@ User-Agent: entrenous
 """
 
 
-def test_empty_group_of_our_own_allows_everything() -> None:  # RFC 9309 section 5.1, "quxbot"
-    assert allows(SIMPLE, "/example/page.html")
-    assert allows(SIMPLE, "/a.gif")
+def test_empty_group_with_our_name_allows_everything() -> None:  # RFC 9309 section 5.1, "quxbot"
+    assert is_allowed(SEVERAL_GROUPS, "/example/page.html")
+    assert is_allowed(SEVERAL_GROUPS, "/a.gif")
 
 
 @pytest.mark.parametrize("path", ["/a.gif", "/example/page.html"])
-def test_other_programs_rules_are_not_ours(path: str) -> None:
-    text = SIMPLE.replace("User-Agent: entrenous\n", "")
-    assert not allows(text, path)
-    assert allows(text, "/publications/a")
+def test_rules_for_other_programs_are_ignored(path: str) -> None:
+    text = SEVERAL_GROUPS.replace("User-Agent: entrenous\n", "")
+    assert not is_allowed(text, path)
+    assert is_allowed(text, "/publications/a")
 
 
-def test_groups_with_our_name_are_one_and_its_case_does_not_matter() -> None:
+def test_groups_with_our_name_in_any_case_are_merged() -> None:
     text = (
         "User-agent: Entrenous/1.0 # ours\nDisallow: /a\n\n"
         "User-agent: other\nDisallow: /\n\n"
         "USER-AGENT: ENTRENOUS\ndisallow: /b\n"
     )
-    assert [allows(text, path) for path in ("/a", "/b", "/c")] == [False, False, True]
+    assert [is_allowed(text, path) for path in ("/a", "/b", "/c")] == [False, False, True]
 
 
-def test_name_that_only_begins_like_ours_is_another() -> None:
-    assert allows("User-agent: entrenousbot\nDisallow: /", "/a")
+def test_longer_name_that_begins_with_ours_is_ignored() -> None:
+    assert is_allowed("User-agent: entrenousbot\nDisallow: /", "/a")
 
 
 @pytest.mark.parametrize(
@@ -110,40 +110,40 @@ def test_name_that_only_begins_like_ours_is_another() -> None:
         ("", "/a", True),
     ],
 )
-def test_pattern(pattern: str, path: str, *, allowed: bool) -> None:
-    assert allows(rules(f"Disallow: {pattern}"), path) is allowed
+def test_pattern_matches_paths(pattern: str, path: str, *, allowed: bool) -> None:
+    assert is_allowed(robots_txt(f"Disallow: {pattern}"), path) is allowed
 
 
 def test_robots_txt_itself_is_always_allowed() -> None:
-    assert allows(rules("Disallow: /"), "/robots.txt")
+    assert is_allowed(robots_txt("Disallow: /"), "/robots.txt")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_line_ends(end: str) -> None:
-    assert not allows(rules("Disallow: /a").replace("\n", end), "/a")
+def test_lines_may_end_as_on_any_system(end: str) -> None:
+    assert not is_allowed(robots_txt("Disallow: /a").replace("\n", end), "/a")
 
 
-def test_byte_order_mark_and_unknown_lines_are_passed_over() -> None:
+def test_byte_order_mark_and_unknown_lines_are_ignored() -> None:
     text = "\ufeffUser-agent: *\nSitemap: https://x/\nCrawl-delay: 5\nnonsense\nDisallow: /a"
-    assert not allows(text, "/a")
+    assert not is_allowed(text, "/a")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        rules("Disallow: /" + "*a" * 100_000),
-        rules(*["Disallow: /" + "a*" * 50] * 4000),
+        robots_txt("Disallow: /" + "*a" * 100_000),
+        robots_txt(*["Disallow: /" + "a*" * 50] * 4000),
         "User-agent: *\n" * 40_000,
         "x" * 600_000,
-        rules("Disallow: /" + "%41" * 150_000),
+        robots_txt("Disallow: /" + "%41" * 150_000),
     ],
 )
 def test_hostile_file_takes_little_time(text: str) -> None:
     start = time.process_time()
-    read_robots(text.encode()).allows(SITE + "/" + "a" * 4000)
+    read_robots(text.encode()).allows(SITE_URL + "/" + "a" * 4000)
     assert time.process_time() - start < 2.0
 
 
 @given(st.binary(max_size=300), st.text(max_size=40))
-def test_any_bytes_are_read(data: bytes, path: str) -> None:
-    assert read_robots(b"User-agent: *\n" + data).allows(f"{SITE}/{path}") in {True, False}
+def test_any_bytes_give_an_answer(data: bytes, path: str) -> None:
+    assert read_robots(b"User-agent: *\n" + data).allows(f"{SITE_URL}/{path}") in {True, False}

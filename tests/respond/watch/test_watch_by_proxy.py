@@ -1,4 +1,4 @@
-"""Tests that all requests go through a proxy, with unresolved names, and none to local hosts."""
+"""Tests that all requests go through a proxy, which resolves the names of hosts."""
 
 import socket
 from contextlib import ExitStack
@@ -14,14 +14,14 @@ from tests.respond.watch.site import PauseClock, Site, picture_reply, redirect_r
 pytestmark = pytest.mark.real
 
 
-def polite(proxy: Proxy) -> PoliteWeb:
+def polite_web(proxy: Proxy) -> PoliteWeb:
     pauses = PauseClock()
     web = PublicWeb(proxy, records=True, time_max_s=10.0)
     return PoliteWeb(web, lambda: pauses.now_s, pauses.sleep)
 
 
 def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_lookup(host: str, *rest: object, **more: object) -> object:
+    def refuse_lookup(host: str, *rest: object, **more: object) -> object:
         assert host == "127.0.0.1", "a name was looked up here"
         return real(host, *rest, **more)  # type: ignore[arg-type]
 
@@ -29,8 +29,10 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
     site.pages |= {"/p": redirect_reply("http://cdn.example/q"), "/q": picture_reply()}
     with ExitStack() as stack:
         proxy = stack.enter_context(socks_proxy(int(site.url.rpartition(":")[2])))
-        monkeypatch.setattr(socket, "getaddrinfo", no_lookup)
-        fetched = polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 10**6)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse_lookup)
+        fetched = polite_web(Proxy("127.0.0.1", proxy.port)).fetch(
+            "http://pictures.example/p", 10**6
+        )
     assert fetched.answer.status == 200
     assert [one.name for one in proxy.requests] == ["pictures.example"] * 2 + ["cdn.example"] * 2
     assert all(one.by_name for one in proxy.requests)
@@ -46,12 +48,12 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
 def test_redirect_to_a_local_address_is_refused_behind_a_proxy(site: Site, to: str) -> None:
     site.pages["/p"] = redirect_reply(to)
     with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
-        polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
+        polite_web(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
     assert {one.name for one in proxy.requests} == {"pictures.example"}
 
 
 def test_no_request_is_sent_if_the_proxy_is_unreachable(site: Site) -> None:
     site.pages["/p"] = reply("a page")
     with pytest.raises(SiteDidNotAnswer, match="proxy"):
-        polite(Proxy("127.0.0.1", 9)).fetch("http://pictures.example/p", 1000)
+        polite_web(Proxy("127.0.0.1", 9)).fetch("http://pictures.example/p", 1000)
     assert site.requests == []

@@ -31,7 +31,7 @@ from tests.respond.room import START, CaseOwner, make_sighting
 
 
 @pytest.fixture
-def name(owner: CaseOwner) -> str:
+def case_name(owner: CaseOwner) -> str:
     case = owner.open_case()
     add_sighting(case.name, make_sighting(), owner.device)
     add_sighting(
@@ -40,15 +40,15 @@ def name(owner: CaseOwner) -> str:
     return case.name
 
 
-def test_watching_is_off_until_she_agrees(owner: CaseOwner, name: str) -> None:
+def test_watching_is_off_until_the_person_agrees(owner: CaseOwner, case_name: str) -> None:
     with pytest.raises(WatchingNotAgreed):
-        start_watching(name, 1, owner.device, by_proxy=False)
+        start_watching(case_name, 1, owner.device, by_proxy=False)
     assert owner.vault.keys(WATCHED_TABLE.name) == ()
     store_watching_agreement(owner.device, by_proxy=False)
-    assert start_watching(name, 1, owner.device, by_proxy=False).due_at == START
+    assert start_watching(case_name, 1, owner.device, by_proxy=False).due_at == START
 
 
-def test_what_the_site_sees_is_said_with_and_without_a_proxy() -> None:
+def test_description_of_what_the_site_sees_depends_on_the_proxy() -> None:
     plain, hidden = (" ".join(describe_what_site_sees(by_proxy=by)) for by in (False, True))
     assert "your IP address" in plain
     assert "not yours" in hidden
@@ -56,51 +56,51 @@ def test_what_the_site_sees_is_said_with_and_without_a_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreed", "by_proxy", "holds"),
+    ("agreed", "by_proxy", "is_valid"),
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
 )
-def test_agreement_covers_what_is_seen(
-    owner: CaseOwner, *, agreed: bool, by_proxy: bool, holds: bool
+def test_agreement_is_valid_with_no_more_visible_than_agreed(
+    owner: CaseOwner, *, agreed: bool, by_proxy: bool, is_valid: bool
 ) -> None:
     store_watching_agreement(owner.device, by_proxy=agreed)
-    assert has_agreed_to_watching(owner.device, by_proxy=by_proxy) is holds
+    assert has_agreed_to_watching(owner.device, by_proxy=by_proxy) is is_valid
 
 
-def test_chats_and_missing_sightings_cannot_be_watched(owner: CaseOwner, name: str) -> None:
+def test_chats_and_missing_sightings_cannot_be_watched(owner: CaseOwner, case_name: str) -> None:
     store_watching_agreement(owner.device, by_proxy=False)
     with pytest.raises(NotWatchable):
-        start_watching(name, 2, owner.device, by_proxy=False)
+        start_watching(case_name, 2, owner.device, by_proxy=False)
     with pytest.raises(NoSuchCaseEntry):
-        start_watching(name, 3, owner.device, by_proxy=False)
-    close_case(name, owner.device)
+        start_watching(case_name, 3, owner.device, by_proxy=False)
+    close_case(case_name, owner.device)
     with pytest.raises(CaseClosed):
-        start_watching(name, 1, owner.device, by_proxy=False)
+        start_watching(case_name, 1, owner.device, by_proxy=False)
 
 
-def test_watching_adds_nothing_to_the_case(owner: CaseOwner, name: str) -> None:
-    before = find_case(name, owner.device)
+def test_watching_adds_nothing_to_the_case(owner: CaseOwner, case_name: str) -> None:
+    before = find_case(case_name, owner.device)
     store_watching_agreement(owner.device, by_proxy=False)
-    start_watching(name, 1, owner.device, by_proxy=False)
-    assert find_case(name, owner.device) == before
+    start_watching(case_name, 1, owner.device, by_proxy=False)
+    assert find_case(case_name, owner.device) == before
     assert len(custody_chain(before.name, owner.device)) == before.links
 
 
-def test_switching_on_twice_keeps_what_is_known(owner: CaseOwner, name: str) -> None:
+def test_switching_on_twice_keeps_the_record(owner: CaseOwner, case_name: str) -> None:
     store_watching_agreement(owner.device, by_proxy=False)
-    first = replace(start_watching(name, 1, owner.device, by_proxy=False), etag='"1"')
+    first = replace(start_watching(case_name, 1, owner.device, by_proxy=False), etag='"1"')
     save_watched(first, owner.device)
-    assert start_watching(name, 1, owner.device, by_proxy=False) == first
+    assert start_watching(case_name, 1, owner.device, by_proxy=False) == first
 
 
-def test_switching_off_and_erasing_leave_nothing(owner: CaseOwner, name: str) -> None:
+def test_switching_off_and_erasing_leave_no_records(owner: CaseOwner, case_name: str) -> None:
     store_watching_agreement(owner.device, by_proxy=False)
-    for leave in (
-        lambda: stop_watching(name, 1, owner.device),
-        lambda: erase_case(name, owner.device),
+    for remove in (
+        lambda: stop_watching(case_name, 1, owner.device),
+        lambda: erase_case(case_name, owner.device),
     ):
-        start_watching(name, 1, owner.device, by_proxy=False)
-        owner.vault.put(CASE_HASHES_TABLE, name, b"x")
-        leave()
+        start_watching(case_name, 1, owner.device, by_proxy=False)
+        owner.vault.put(CASE_HASHES_TABLE, case_name, b"x")
+        remove()
         assert owner.vault.keys(WATCHED_TABLE.name) == owner.vault.keys(WATCH_DUE_TABLE) == ()
     assert owner.vault.keys(CASE_HASHES_TABLE) == ()
 
@@ -110,9 +110,9 @@ def test_case_whose_name_begins_like_another_is_not_touched(owner: CaseOwner) ->
     assert watched_in_case("case-a", owner.device) == ()
 
 
-def test_due_sightings_among_20_000_are_found_at_once(owner: CaseOwner, name: str) -> None:
-    case = find_case(name, owner.device)
-    with owner.vault.transaction():  # one for all, because each copies the vault
+def test_due_sightings_among_20_000_are_found_at_once(owner: CaseOwner, case_name: str) -> None:
+    case = find_case(case_name, owner.device)
+    with owner.vault.transaction():  # a single one, because each copies the vault
         for number in range(1, 20_001):
             at = START + timedelta(minutes=number)
             save_watched(WatchedSighting(case.name, number, since=START, due_at=at), owner.device)

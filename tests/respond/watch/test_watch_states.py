@@ -28,19 +28,19 @@ from entrenous.respond.watch.states import (
     watched_after_check,
 )
 
-MACHINE = Path(__file__).parents[3] / "docs" / "machines" / "watch.md"
+STATE_MACHINE_DOCUMENT = Path(__file__).parents[3] / "docs" / "machines" / "watch.md"
 NOW = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
 RECORD = WatchedSighting(CaseName("case-a"), 2, since=NOW, due_at=NOW)
-FAILED = (WatchEvent.BUSY, WatchEvent.SILENT)
-MOST = b"\xff\xff"
-LEAST = b"\0\0"
+FAILURE_EVENTS = (WatchEvent.BUSY, WatchEvent.SILENT)
+RANDOM_MAX = b"\xff\xff"
+RANDOM_MIN = b"\0\0"
 
 
-def expected_drawing() -> str:
-    """Return the drawing and the table that docs/machines/watch.md must contain."""
+def expected_diagram() -> str:
+    """Return the diagram and the table that docs/machines/watch.md must contain."""
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> unknown: watch"]
     lines += [
-        f"    {_plain(state)} --> {_plain(after)}: {event}"
+        f"    {_diagram_name(state)} --> {_diagram_name(after)}: {event}"
         for (state, event), after in WATCH_TRANSITIONS.items()
     ]
     lines += ["```", "", f"| | {' | '.join(WatchEvent)} |", f"| --- |{' --- |' * len(WatchEvent)}"]
@@ -50,15 +50,15 @@ def expected_drawing() -> str:
     return "\n".join(lines)
 
 
-def _plain(state: WatchState) -> str:
+def _diagram_name(state: WatchState) -> str:
     return {"still there": "there"}.get(state, state)
 
 
 def test_documented_diagram_matches_the_table() -> None:
-    assert expected_drawing() in MACHINE.read_text()
+    assert expected_diagram() in STATE_MACHINE_DOCUMENT.read_text()
 
 
-def test_every_state_has_an_answer_to_every_event() -> None:
+def test_every_state_has_a_transition_for_every_event() -> None:
     assert set(WATCH_TRANSITIONS) == set(product(WatchState, WatchEvent))
 
 
@@ -87,38 +87,38 @@ def test_next_check_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
     before = replace(RECORD, failures=failures)
     after = watched_after_check(before, WatchCheckOutcome(event, why, wait=wait), NOW, random)
     assert timedelta(hours=1) <= after.due_at - NOW <= LONGEST_RETRY_WAIT * 9 / 8
-    if event in FAILED and wait is not None:
+    if event in FAILURE_EVENTS and wait is not None:
         assert after.due_at - NOW >= min(wait, LONGEST_RETRY_WAIT)
     assert unpack(WatchedSighting, pack(after)) == after
 
 
-def test_failed_check_keeps_what_is_known_of_the_page() -> None:
+def test_failed_check_keeps_etag_and_picture_url() -> None:
     before = replace(RECORD, etag='"1"', picture_url="http://a/p", state=WatchState.THERE)
-    for event in FAILED:
+    for event in FAILURE_EVENTS:
         after = watched_after_check(
-            before, WatchCheckOutcome(event, WatchReason.SILENT), NOW, LEAST
+            before, WatchCheckOutcome(event, WatchReason.SILENT), NOW, RANDOM_MIN
         )
         assert (after.etag, after.picture_url, after.failures) == ('"1"', "http://a/p", 1)
     outcome = watched_after_check(
-        after, WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ODD), NOW, LEAST
+        after, WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ODD), NOW, RANDOM_MIN
     )
     assert (outcome.etag, outcome.picture_url, outcome.failures) == ("", "", 0)
 
 
 def test_page_that_stays_gone_is_checked_weekly() -> None:
     gone = WatchCheckOutcome(WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND)
-    first = watched_after_check(RECORD, gone, NOW, LEAST)
+    first = watched_after_check(RECORD, gone, NOW, RANDOM_MIN)
     assert first.due_at == NOW + CHECK_INTERVAL
-    later = watched_after_check(first, gone, NOW + RARE_CHECKS_AFTER, LEAST)
+    later = watched_after_check(first, gone, NOW + RARE_CHECKS_AFTER, RANDOM_MIN)
     assert later.due_at == NOW + RARE_CHECKS_AFTER + RARE_CHECK_INTERVAL
     assert later.gone_at == NOW
 
 
-def test_random_part_is_at_most_an_eighth() -> None:
+def test_random_part_of_the_interval_is_at_most_an_eighth() -> None:
     outcome = WatchCheckOutcome(WatchEvent.SEEN, WatchReason.PICTURE)
-    assert watched_after_check(RECORD, outcome, NOW, LEAST).due_at == NOW + CHECK_INTERVAL
+    assert watched_after_check(RECORD, outcome, NOW, RANDOM_MIN).due_at == NOW + CHECK_INTERVAL
     assert NOW + CHECK_INTERVAL * 9 / 8 - watched_after_check(
-        RECORD, outcome, NOW, MOST
+        RECORD, outcome, NOW, RANDOM_MAX
     ).due_at < timedelta(seconds=2)
 
 
@@ -138,7 +138,7 @@ def test_random_part_is_at_most_an_eighth() -> None:
         ("\u0662", None),
     ],
 )
-def test_retry_after_is_read_as_rfc_9110_has_it(value: str, wait: timedelta | None) -> None:
+def test_retry_after_is_parsed_as_in_rfc_9110(value: str, wait: timedelta | None) -> None:
     assert parse_retry_after(value, NOW) == wait
 
 

@@ -1,4 +1,4 @@
-"""Tests of watching pages on loopback: the requests, the states, and pages that come back."""
+"""Tests of watching pages on loopback: requests, states, and reappearing pictures."""
 
 from datetime import timedelta
 
@@ -19,10 +19,10 @@ from tests.respond.watch.site import PageWatcher, photo, picture_reply, redirect
 
 pytestmark = pytest.mark.real
 
-PAGE = '<html><meta property="og:image" content="/p.jpg"><img src="/other.png"></html>'
+POST_HTML = '<html><meta property="og:image" content="/p.jpg"><img src="/other.png"></html>'
 
 
-def serve_post(watcher: PageWatcher, page: str = PAGE, **headers: str) -> None:
+def serve_post(watcher: PageWatcher, page: str = POST_HTML, **headers: str) -> None:
     watcher.site.pages |= {"/post": reply(page, **headers), "/p.jpg": picture_reply()}
 
 
@@ -36,7 +36,7 @@ def test_picture_on_a_page_is_found_although_it_was_saved_again(watcher: PageWat
     ]  # other.png is not needed
 
 
-def test_address_of_the_picture_itself_is_compared(watcher: PageWatcher) -> None:
+def test_picture_at_the_watched_address_is_compared(watcher: PageWatcher) -> None:
     watcher.site.pages["/p.jpg"] = picture_reply()
     assert watcher.watch_pages("/p.jpg").check_state() == ("still there", "picture")
 
@@ -58,11 +58,11 @@ def test_mirrored_or_framed_picture_is_found(watcher: PageWatcher, change: str) 
 
 
 def test_page_with_another_picture_is_not_called_gone(watcher: PageWatcher) -> None:
-    watcher.site.pages |= {"/post": reply(PAGE), "/p.jpg": picture_reply("coffee")}
+    watcher.site.pages |= {"/post": reply(POST_HTML), "/p.jpg": picture_reply("coffee")}
     assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
 
-def test_case_without_a_picture_watches_whether_the_page_answers(watcher: PageWatcher) -> None:
+def test_case_without_a_picture_only_checks_that_the_page_answers(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.watch_pages("/post", with_picture=False)
     assert watcher.check_state() == ("still there", "answers")
@@ -92,7 +92,7 @@ def test_http_status_decides_the_state(
     assert watcher.watch_pages("/post").check_state() == expected
 
 
-def test_page_that_leads_elsewhere_has_moved(watcher: PageWatcher) -> None:
+def test_redirected_page_has_moved(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.site.pages["/old"] = redirect_reply("/post", 301)
     assert watcher.watch_pages("/old").check_state() == ("moved", "picture-elsewhere")
@@ -100,7 +100,7 @@ def test_page_that_leads_elsewhere_has_moved(watcher: PageWatcher) -> None:
     assert watcher.check_state(days=2) == ("moved", "elsewhere")
 
 
-def test_slash_at_the_end_is_no_move(watcher: PageWatcher) -> None:
+def test_redirect_that_only_removes_a_slash_is_no_move(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.site.pages |= {"/post/": redirect_reply("/post")}
     assert watcher.watch_pages("/post/").check_state() == ("still there", "picture")
@@ -128,7 +128,7 @@ def test_picture_gone_from_an_unchanged_page_is_unknown(watcher: PageWatcher) ->
 
 
 @pytest.mark.threat("watching-betrays")
-def test_requests_say_nothing_about_the_person(watcher: PageWatcher) -> None:
+def test_requests_reveal_nothing_about_the_person(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.watch_pages("/post").check_due()
     for _, headers in watcher.site.requests:
@@ -149,7 +149,7 @@ def test_robots_txt_is_obeyed(watcher: PageWatcher) -> None:
     )
 
 
-def test_robots_txt_that_fails_forbids_for_now(watcher: PageWatcher) -> None:
+def test_failing_robots_txt_prevents_the_check(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.site.pages["/robots.txt"] = reply(status=500)
     assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
@@ -252,7 +252,7 @@ def test_removed_picture_whose_page_stays_is_no_reappearance(watcher: PageWatche
 
 
 def test_downloaded_content_is_not_stored(watcher: PageWatcher) -> None:
-    serve_post(watcher, PAGE + "words of the page")
+    serve_post(watcher, POST_HTML + "words of the page")
     watcher.watch_pages("/post").check_due()
     stored = b"".join(
         record for table in watcher.owner.vault._tables.values() for record in table.values()
@@ -273,7 +273,7 @@ def test_closed_case_is_not_checked(watcher: PageWatcher) -> None:
 
 
 @pytest.mark.threat("under-eighteen")
-def test_nothing_is_asked_about_anybody_under_18(watcher: PageWatcher) -> None:
+def test_no_request_is_sent_for_a_case_about_somebody_under_18(watcher: PageWatcher) -> None:
     serve_post(watcher)
     watcher.watch_pages("/post")
     with pytest.raises(NotAllAdults):
@@ -283,7 +283,7 @@ def test_nothing_is_asked_about_anybody_under_18(watcher: PageWatcher) -> None:
     assert watched_in_case(watcher.case, watcher.owner.device) == ()
 
 
-def test_agreement_with_a_proxy_does_not_hold_without_one(watcher: PageWatcher) -> None:
+def test_agreement_with_a_proxy_is_not_valid_without_a_proxy(watcher: PageWatcher) -> None:
     from entrenous.respond.watch.records import AGREEMENT_TABLE, WatchingAgreement
 
     serve_post(watcher)
