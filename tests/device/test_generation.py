@@ -63,7 +63,7 @@ def unlock(device: Device) -> None:
 
 
 def copy_device(who: Person) -> Device:
-    """Return a device with a copy of this vault, like a folder restored from a backup."""
+    """Return a device with a copy of the person's vault, as after restoring a backup."""
     vault = copy.deepcopy(who.vault)
     random_source = replace(who.device.random_source, seed="the copy's chance")  # type: ignore[type-var]
     return replace(who.device, vault=vault, ledger=VaultLedger(vault), random_source=random_source)
@@ -100,7 +100,7 @@ def test_copy_unlocked_second_cannot_continue(network: Network, first: str) -> N
 
 
 @pytest.mark.slow
-def test_rolled_back_copy_deletes_its_ratchets_only(network: Network) -> None:
+def test_rolled_back_copy_deletes_only_its_ratchets(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     sent = send_from(ana.device, ben)
     send_from(ben.device, ana)

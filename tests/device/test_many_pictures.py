@@ -11,7 +11,7 @@ from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from tests.stop.platform_for_tests import png
 from tests.trace.offline_device import offline_device
 
-_SERVER = "entrenous.media.sandbox.fork_server"
+_FORK_SERVER_MODULE = "entrenous.media.sandbox.fork_server"
 
 
 def server_process_ids() -> list[int]:
@@ -19,7 +19,9 @@ def server_process_ids() -> list[int]:
     tasks = Path("/proc/self/task").iterdir()
     children = " ".join((task / "children").read_text() for task in tasks).split()
     commands = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
-    return [process for process, words in commands.items() if _SERVER.encode() in words]
+    return [
+        process for process, command in commands.items() if _FORK_SERVER_MODULE.encode() in command
+    ]
 
 
 @pytest.mark.real

@@ -135,7 +135,7 @@ def test_damaged_record_is_refused_or_read_without_crash(tree: Tree, data: st.Da
 
 
 @given(trees, st.data())
-def test_a_record_cut_short_or_with_a_tail_is_refused(tree: Tree, data: st.DataObject) -> None:
+def test_truncated_or_extended_record_is_refused(tree: Tree, data: st.DataObject) -> None:
     whole = pack(tree)
     for bad in (whole[: data.draw(st.integers(0, len(whole) - 1))], whole + b"\xc0"):
         with pytest.raises(BadRecord):

@@ -18,12 +18,12 @@ from tests.in_memory.courier import InProcessTransport
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 from tests.village.relay import relay_with_courier
 
-BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
+BENS_TOKEN, CAROS_TOKEN, OWN_TOKEN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
 
 @dataclass
 class FakeClockAndRandomSource:
-    """A clock that advances only in pauses, and a random source that always returns ``share``."""
+    """A clock that advances only in pauses, and a random source with a constant value."""
 
     share: float = 0.5
     now_s: float = 0.0
@@ -47,7 +47,7 @@ class FakeClockAndRandomSource:
         )
 
 
-def send_request(pauses: UnlinkingPauses, subject: TokenSubject, token: Secret = OWN) -> None:
+def send_request(pauses: UnlinkingPauses, subject: TokenSubject, token: Secret = OWN_TOKEN) -> None:
     with pauses.pausing_before(RelayCall("GET", "", token, token_subject=subject)):
         pass
 
@@ -56,9 +56,9 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
     fake = FakeClockAndRandomSource()
     pauses = fake.make_pauses()
     for subject, token in (
-        (TokenSubject.OWN, OWN),
-        (TokenSubject.LETTER, BEN),
-        (TokenSubject.OWN, OWN),
+        (TokenSubject.OWN, OWN_TOKEN),
+        (TokenSubject.LETTER, BENS_TOKEN),
+        (TokenSubject.OWN, OWN_TOKEN),
     ):
         for _ in range(2):  # the second request of the same kind follows at once
             send_request(pauses, subject, token)
@@ -71,7 +71,7 @@ def test_pause_is_a_random_part_of_the_maximum(share: float, pause: list[float])
     fake = FakeClockAndRandomSource(share)
     pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
-    send_request(pauses, TokenSubject.LETTER, BEN)
+    send_request(pauses, TokenSubject.LETTER, BENS_TOKEN)
     assert fake.pauses == pause
 
 
@@ -80,7 +80,7 @@ def test_work_in_between_is_part_of_the_pause() -> None:
     pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     fake.now_s += 1.5
-    send_request(pauses, TokenSubject.LETTER, BEN)
+    send_request(pauses, TokenSubject.LETTER, BENS_TOKEN)
     assert fake.pauses == [0.5]
 
 
@@ -98,16 +98,16 @@ def test_status_queries_share_one_pause_and_recalls_need_none() -> None:
     fake = FakeClockAndRandomSource()
     pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
-    send_request(pauses, TokenSubject.NOBODY, BEN)
+    send_request(pauses, TokenSubject.NOBODY, BENS_TOKEN)
     assert fake.pauses == []
-    send_request(pauses, TokenSubject.LETTER_STATE, BEN)
-    send_request(pauses, TokenSubject.LETTER_STATE, CARO)
+    send_request(pauses, TokenSubject.LETTER_STATE, BENS_TOKEN)
+    send_request(pauses, TokenSubject.LETTER_STATE, CAROS_TOKEN)
     assert fake.pauses == [2.0]
 
 
 def test_first_request_is_not_delayed() -> None:
     fake = FakeClockAndRandomSource()
-    send_request(fake.make_pauses(), TokenSubject.LETTER, BEN)
+    send_request(fake.make_pauses(), TokenSubject.LETTER, BENS_TOKEN)
     assert fake.pauses == []
 
 
@@ -168,7 +168,7 @@ def test_device_uses_the_pause_length_from_its_settings(
     monkeypatch.setattr(http_courier, "UnlinkingPauses", record_longest)
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
     with create_device(settings, lambda: words) as ana:
-        ana.vault.put("drawer", "key", b"")
+        ana.vault.put("example", "key", b"")
         assert callable(ana.courier.status)  # the courier is created on first use
     with open_device(settings, lambda: words) as ana:
         assert callable(ana.courier.status)

@@ -88,7 +88,7 @@ class RelayTestbed:
         self.courier.register_token(self.url, post.mailbox, post.owner, granted)
         return post
 
-    def state(self, post: SampleMessage) -> EnvelopeState:
+    def envelope_state(self, post: SampleMessage) -> EnvelopeState:
         return self.courier.envelope_status(self.url, post.id, post.withdraw).state
 
 
@@ -115,13 +115,13 @@ def testbed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayTes
 def test_message_travels_and_relay_keeps_no_share(testbed: RelayTestbed) -> None:
     post = testbed.create_mailbox_with_message(opens=1)
     courier, url = testbed.courier, testbed.url
-    assert testbed.state(post) is EnvelopeState.WAITING
+    assert testbed.envelope_state(post) is EnvelopeState.WAITING
     (waiting,) = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
     assert (waiting.id, waiting.sealed) == (post.id, post.sealed)
     assert waiting.expires_at == post.until
     courier.acknowledge(url, post.mailbox, post.owner, post.id)
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
-    assert testbed.state(post) is EnvelopeState.DELIVERED
+    assert testbed.envelope_state(post) is EnvelopeState.DELIVERED
     attempt = post.new_attempt()
     assert courier.open_share(url, post.id, post.open, attempt) == post.share
     assert download_bytes(courier, url, post.blob_id, post.fetch) == post.blob
@@ -239,7 +239,7 @@ def test_new_prekey_set_replaces_the_previous_one(testbed: RelayTestbed) -> None
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_claims_are_limited_for_an_hour(testbed: RelayTestbed) -> None:
+def test_prekey_claims_are_limited_per_hour(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     with pytest.raises(NoPrekeys):
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
@@ -255,7 +255,7 @@ def test_claims_are_limited_for_an_hour(testbed: RelayTestbed) -> None:
     courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
 
 
-def test_a_token_admits_as_many_letters_as_it_says(testbed: RelayTestbed) -> None:
+def test_send_token_admits_the_registered_number_of_letters(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token(uses=2)
     first, second = post.new_envelope(), post.new_envelope()
     for letter in (first, first, second):
@@ -319,7 +319,7 @@ def test_requests_with_the_token_of_another_role_are_refused(testbed: RelayTestb
     ):
         with pytest.raises(WrongToken):
             refused()
-    assert testbed.state(post) is EnvelopeState.WAITING
+    assert testbed.envelope_state(post) is EnvelopeState.WAITING
 
 
 def test_another_mailbox_cannot_acknowledge(testbed: RelayTestbed) -> None:
@@ -433,7 +433,7 @@ def test_a_letter_has_no_share(testbed: RelayTestbed) -> None:
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_two_openings_end_with_the_second_finish(testbed: RelayTestbed) -> None:
+def test_blob_is_deleted_when_the_last_opening_finishes(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message(opens=2)
     one, two = post.new_attempt(), post.new_attempt()
     courier.open_share(url, post.id, post.open, one)
@@ -473,7 +473,7 @@ def test_letter_without_limit_opens_until_it_expires(testbed: RelayTestbed) -> N
 
 
 @pytest.mark.threat("hostile-network")
-def test_plain_http_stays_on_this_machine(testbed: RelayTestbed) -> None:
+def test_plain_http_is_refused_for_remote_relays(testbed: RelayTestbed) -> None:
     for far in ("http://relay.example", "http://192.0.2.1:80", "HTTP://relay.example"):
         with pytest.raises(NotEncrypted, match="https"):
             testbed.courier.envelope_status(far, EnvelopeId(b"E" * 16), Secret(b"t" * 32))

@@ -1,4 +1,4 @@
-"""Only requests with the same token share a transport; nothing here opens a socket."""
+"""Only requests with the same token share a connection; these tests open no socket."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from entrenous.device.client.connections import PerTokenTransport
 from entrenous.device.client.http_courier import RelayClient
 
 RELAY, OTHER_RELAY = "https://relay.test", "https://other.test"
-BEN, CARO = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
+BENS_TOKEN, CAROS_TOKEN = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
 
 
 @dataclass
@@ -40,18 +40,18 @@ def transports() -> list[RecordingTransport]:
 
 @pytest.fixture
 def client(transports: list[RecordingTransport]) -> Iterator[RelayClient]:
-    def make(_: httpx.URL) -> RecordingTransport:
+    def make_transport(_: httpx.URL) -> RecordingTransport:
         transports.append(RecordingTransport())
         return transports[-1]
 
-    with RelayClient(PerTokenTransport(make)) as client:
+    with RelayClient(PerTokenTransport(make_transport)) as client:
         yield client
 
 
 def test_another_token_closes_an_idle_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    for token in (BEN, BEN, CARO, BEN):
+    for token in (BENS_TOKEN, BENS_TOKEN, CAROS_TOKEN, BENS_TOKEN):
         assert client.get(RELAY, headers=token).content == b"answer"
     assert [(len(one.requests), one.closed) for one in transports] == [
         (2, True),
@@ -63,8 +63,8 @@ def test_another_token_closes_an_idle_connection(
 def test_same_token_at_another_relay_uses_another_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    client.get(RELAY, headers=BEN)
-    client.get(OTHER_RELAY, headers=BEN)
+    client.get(RELAY, headers=BENS_TOKEN)
+    client.get(OTHER_RELAY, headers=BENS_TOKEN)
     assert [len(one.requests) for one in transports] == [1, 1]
 
 
@@ -73,7 +73,7 @@ def test_requests_without_token_share_no_connection(
 ) -> None:
     client.get(RELAY)
     client.get(RELAY)
-    client.get(RELAY, headers=BEN)
+    client.get(RELAY, headers=BENS_TOKEN)
     assert [(len(one.requests), one.closed) for one in transports] == [
         (1, True),
         (1, True),
@@ -85,8 +85,8 @@ def test_busy_connection_is_not_closed(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     """A connection may be busy while several relays are queried at the same time."""
-    with client.stream("GET", RELAY, headers=BEN) as answer:
-        client.get(RELAY, headers=CARO)
+    with client.stream("GET", RELAY, headers=BENS_TOKEN) as answer:
+        client.get(RELAY, headers=CAROS_TOKEN)
         client.close_idle_connections()
         assert [one.closed for one in transports] == [False, True]
         assert answer.read() == b"answer"
@@ -98,7 +98,7 @@ def test_failed_request_frees_its_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     with pytest.raises(httpx.ReadError):
-        client.get(f"{RELAY}/lost", headers=BEN)
+        client.get(f"{RELAY}/lost", headers=BENS_TOKEN)
     client.close_idle_connections()
     assert [one.closed for one in transports] == [True]
 
@@ -107,13 +107,13 @@ def test_cookies_are_never_sent_back(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     for _ in range(2):
-        client.get(RELAY, headers=BEN)
+        client.get(RELAY, headers=BENS_TOKEN)
     assert not any("cookie" in request.headers for one in transports for request in one.requests)
     assert list(client.cookies.jar) == []
 
 
 def test_header_order_is_fixed(client: RelayClient, transports: list[RecordingTransport]) -> None:
-    all_headers = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BEN}
+    all_headers = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BENS_TOKEN}
     for headers in (all_headers, dict(reversed(all_headers.items()))):
         client.get(RELAY, headers=headers)
     first, second = (

@@ -207,7 +207,7 @@ def test_slow_file_transfer_does_not_block_short_requests() -> None:
     assert [path.split("/")[2] for path in requests] == ["blobs", "envelopes"]
 
 
-def courier_answering(body: bytes, patience_s: float, clock: FakeClock) -> HttpCourier:
+def make_courier_answering(body: bytes, patience_s: float, clock: FakeClock) -> HttpCourier:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(
             200, headers={PROTOCOL_VERSION_HEADER: "1"}, stream=httpx.ByteStream(body)
@@ -222,7 +222,7 @@ def test_early_answer_to_waiting_is_followed_by_a_pause(
     patience_s: float, pauses: list[float]
 ) -> None:
     clock = FakeClock()
-    courier = courier_answering(b"", patience_s, clock)
+    courier = make_courier_answering(b"", patience_s, clock)
     assert not courier.wait_for_letter(
         "http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20
     )
@@ -231,7 +231,7 @@ def test_early_answer_to_waiting_is_followed_by_a_pause(
 
 def test_no_pause_follows_the_arrival_of_a_letter() -> None:
     clock = FakeClock()
-    courier = courier_answering(b"{}", 20.0, clock)
+    courier = make_courier_answering(b"{}", 20.0, clock)
     assert courier.wait_for_letter(
         "http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20
     )

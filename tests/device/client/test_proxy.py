@@ -19,8 +19,8 @@ from tests.real.stage import Shell
 from tests.serving.certificates import CertificateFiles, write_certificate_files
 from tests.village.relay import relay_with_courier
 
-RELAY = "https://relay.test"
-ONION = f"https://{'a' * 55}d.onion"
+RELAY_URL = "https://relay.test"
+ONION_URL = f"https://{'a' * 55}d.onion"
 
 pytestmark = pytest.mark.real
 
@@ -45,13 +45,15 @@ def resolved_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def certificate_pair(tmp_path: Path) -> CertificateFiles:
-    return write_certificate_files(tmp_path, names=("relay.test", ONION.removeprefix("https://")))
+    return write_certificate_files(
+        tmp_path, names=("relay.test", ONION_URL.removeprefix("https://"))
+    )
 
 
 @pytest.fixture
 def relay(certificate_pair: CertificateFiles) -> Iterator[HostileRelay]:
     with run_hostile_relay(certificate_pair) as relay:
-        real, _ = relay_with_courier(RELAY, SettableClock(), SeededRandomSource("relay"))
+        real, _ = relay_with_courier(RELAY_URL, SettableClock(), SeededRandomSource("relay"))
         relay.app = relay_app(real)
         yield relay
 
@@ -76,8 +78,8 @@ def proxy_setting(proxy: SocksProxy) -> Proxy:
 
 
 @pytest.mark.threat("sender-linked")
-@pytest.mark.parametrize("url", [RELAY, ONION])
-def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
+@pytest.mark.parametrize("url", [RELAY_URL, ONION_URL])
+def test_only_the_proxy_resolves_names_and_each_token_has_its_own_credentials(
     url: str,
     certificate_pair: CertificateFiles,
     proxy: SocksProxy,
@@ -108,11 +110,13 @@ def test_commands_use_the_proxy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The program uses the proxy in ``setup`` and in ``inbox``."""
-    relay.app = relay_app(relay_with_courier(RELAY, SystemClock(), SeededRandomSource("relay"))[0])
+    relay.app = relay_app(
+        relay_with_courier(RELAY_URL, SystemClock(), SeededRandomSource("relay"))[0]
+    )
     monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{proxy_setting(proxy)}")
     monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(certificate_pair.cert))
     ana = Shell("ana", tmp_path / "ana")
-    ana.run("setup", "--name", "ana", "--relay", RELAY)
+    ana.run("setup", "--name", "ana", "--relay", RELAY_URL)
     before = len(proxy.requests)
     ana.run("inbox")
     assert len(proxy.requests) > before > 0
@@ -133,7 +137,7 @@ def test_local_relay_is_reached_without_proxy(
         with pytest.raises(NotEncrypted):
             HttpCourier(web).status("http://relay.test")
         with pytest.raises(NotEncrypted):
-            HttpCourier(web).status(ONION.replace("https", "http"))
+            HttpCourier(web).status(ONION_URL.replace("https", "http"))
     assert proxy.requests == []
 
 
@@ -145,11 +149,11 @@ def test_missing_proxy_is_not_bypassed(
     with new_relay_client(certificate_pair.cert, Proxy("127.0.0.1", port)) as web:
         courier = HttpCourier(web, patience_s=60)
         with pytest.raises(ProxyUnreachable, match=f"127.0.0.1:{port}"):
-            courier.status(RELAY)
+            courier.status(RELAY_URL)
     assert set(resolved_names) == {"127.0.0.1"}
 
 
-def test_relay_unreachable_by_proxy_is_unreachable(
+def test_relay_that_the_proxy_cannot_reach_counts_as_unreachable(
     certificate_pair: CertificateFiles, proxy: SocksProxy
 ) -> None:
     proxy.target_port = 0
@@ -157,7 +161,7 @@ def test_relay_unreachable_by_proxy_is_unreachable(
         new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web,
         pytest.raises(RelayUnreachable, match=r"relay\."),
     ):
-        HttpCourier(web).status(RELAY)
+        HttpCourier(web).status(RELAY_URL)
 
 
 def test_non_socks_proxy_is_refused(certificate_pair: CertificateFiles) -> None:
@@ -168,29 +172,29 @@ def test_non_socks_proxy_is_refused(certificate_pair: CertificateFiles) -> None:
             new_relay_client(certificate_pair.cert, there) as web,
             pytest.raises(RelayUnreachable, match="relay"),
         ):
-            HttpCourier(web).status(RELAY)
+            HttpCourier(web).status(RELAY_URL)
 
 
 def test_onion_name_is_never_looked_up_without_proxy(resolved_names: list[str]) -> None:
     with new_relay_client() as web, pytest.raises(OnionNeedsProxy, match="ENTRENOUS_PROXY"):
-        HttpCourier(web, patience_s=60).status(ONION)
+        HttpCourier(web, patience_s=60).status(ONION_URL)
     assert resolved_names == []
 
 
 @pytest.mark.parametrize(
-    ("written", "proxy"),
+    ("setting", "proxy"),
     [
         ("socks5h://127.0.0.1:9050", Proxy("127.0.0.1", 9050)),
         ("socks5h://[::1]:9050", Proxy("::1", 9050)),
         ("", None),
     ],
 )
-def test_proxy_setting_is_parsed(written: str, proxy: Proxy | None) -> None:
-    assert read_settings({"ENTRENOUS_PROXY": written}).proxy == proxy
+def test_proxy_setting_is_parsed(setting: str, proxy: Proxy | None) -> None:
+    assert read_settings({"ENTRENOUS_PROXY": setting}).proxy == proxy
 
 
 @pytest.mark.parametrize(
-    "written",
+    "setting",
     [
         "socks5://127.0.0.1:9050",
         "socks4a://127.0.0.1:9050",
@@ -204,6 +208,6 @@ def test_proxy_setting_is_parsed(written: str, proxy: Proxy | None) -> None:
         "socks5h://[::1:9050",
     ],
 )
-def test_invalid_proxy_setting_is_refused_at_once(written: str) -> None:
+def test_invalid_proxy_setting_is_refused_at_once(setting: str) -> None:
     with pytest.raises(BadSetting, match="socks5h://HOST:PORT"):
-        read_settings({"ENTRENOUS_PROXY": written})
+        read_settings({"ENTRENOUS_PROXY": setting})

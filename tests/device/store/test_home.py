@@ -39,9 +39,9 @@ DEVICE_SECRET = b"d" * 32
 
 def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
     """Create a vault and write its head at once, without waiting for the first change."""
-    made = create_vault_in_folder(home, passphrase)
-    write_vault_head(home, VaultHead(made.terms))
-    return made.vault
+    unlocked = create_vault_in_folder(home, passphrase)
+    write_vault_head(home, VaultHead(unlocked.terms))
+    return unlocked.vault
 
 
 @pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
@@ -65,7 +65,7 @@ def shared_vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         else vault_key(stretched, NO_RELAY_SHARE, DEVICE_SECRET, SALT)
     )
     vault = SqlcipherVault(home, key)
-    vault.put("drawer", "key", b"value")
+    vault.put("example", "key", b"value")
     vault.close()
     return home
 
@@ -87,10 +87,10 @@ def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path)
     home = tmp_path / "some" / "where"
     assert not has_vault(home)
     with contextlib.closing(create_vault(home, PASSPHRASE)) as vault:
-        vault.put("drawer", "key", b"value")
+        vault.put("example", "key", b"value")
     assert has_vault(home)
     with contextlib.closing(unlock_vault(home, PASSPHRASE)) as vault:
-        assert vault.get("drawer", "key") == b"value"
+        assert vault.get("example", "key") == b"value"
     with pytest.raises(WrongPassphrase):
         unlock_vault(home, Secret(PASSPHRASE.reveal() + b" "))
     assert {place.name: place.stat().st_mode & 0o777 for place in home.iterdir()} == {
@@ -110,16 +110,16 @@ def test_empty_vault_is_no_device_and_is_created_again(
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
     with contextlib.closing(create_vault_in_folder(tmp_path, PASSPHRASE).vault) as vault:
-        assert vault.get("drawer", "key") is None
+        assert vault.get("example", "key") is None
     assert not has_vault(tmp_path)
     with (
         contextlib.closing(create_vault_in_folder(tmp_path, PASSPHRASE).vault) as vault,
         vault.transaction(),
     ):
         assert has_vault(tmp_path)  # before the first change is on disk
-        vault.put("drawer", "key", b"value")
+        vault.put("example", "key", b"value")
     with contextlib.closing(unlock_vault(tmp_path, PASSPHRASE)) as vault:
-        assert vault.get("drawer", "key") == b"value"
+        assert vault.get("example", "key") == b"value"
     with pytest.raises(VaultExists):
         create_vault_in_folder(tmp_path, PASSPHRASE)
 
@@ -235,7 +235,7 @@ def test_another_cost_or_salt_opens_nothing(home: Path, fields: dict[str, object
 
 def test_cost_named_in_the_head_is_used(home: Path) -> None:
     with contextlib.closing(unlock_vault(home, PASSPHRASE)) as vault:
-        assert vault.get("drawer", "key") == b"value"
+        assert vault.get("example", "key") == b"value"
 
 
 def test_interrupted_set_up_starts_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_interrupted_set_up_starts_over(home: Path, monkeypatch: pytest.MonkeyPa
     (home / "vault.db-wal").write_bytes(b"left over")
     assert not has_vault(home)
     with contextlib.closing(create_vault(home, PASSPHRASE)) as vault:
-        assert list(vault.items("drawer")) == []
+        assert list(vault.items("example")) == []
     assert (home / "device.key").read_bytes() != DEVICE_SECRET
     unlock_vault(home, PASSPHRASE).close()
 
@@ -262,7 +262,7 @@ def test_discarded_vault_leaves_no_key_and_no_database(
 
 
 @pytest.mark.slow
-def test_one_of_two_concurrent_set_ups_wins_intact(tmp_path: Path) -> None:
+def test_exactly_one_of_two_concurrent_set_ups_succeeds(tmp_path: Path) -> None:
     def set_up(passphrase: Secret) -> str:
         try:
             create_vault(tmp_path, passphrase).close()

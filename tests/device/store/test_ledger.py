@@ -101,7 +101,7 @@ def test_messages_come_back_whole_and_oldest_first(ledger: VaultLedger) -> None:
     assert list(ledger.messages()) == [old, new]
 
 
-def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> None:
+def test_messages_with_clips_omits_messages_without_clips(ledger: VaultLedger) -> None:
     clip = SentClip(BlobId(b"o" * 16), BlobId(b"v" * 16), Secret(b"d" * 32), (), 320, 240, 3.0)
     copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
     new, old = (
@@ -214,7 +214,7 @@ def mirror_and_crop(whole: Picture) -> Picture:
 
 PHOTO_NAMES = ("astronaut", "coffee", "cat")
 #: A picture search takes half a second, so ``make test`` runs it only on the vault of real devices.
-EACH_VAULT = pytest.mark.parametrize(
+PICTURE_SEARCH_VAULTS = pytest.mark.parametrize(
     "vault", [pytest.param("memory", marks=pytest.mark.nightly), "sqlcipher"], indirect=True
 )
 
@@ -228,7 +228,7 @@ def store_three_pictures(ledger: VaultLedger) -> list[Message]:
     return messages
 
 
-@EACH_VAULT
+@PICTURE_SEARCH_VAULTS
 def test_mirrored_crop_is_nearest_to_its_original(ledger: VaultLedger) -> None:
     messages = store_three_pictures(ledger)
     assert ledger.pictures_without_record() == ()
@@ -240,7 +240,7 @@ def test_mirrored_crop_is_nearest_to_its_original(ledger: VaultLedger) -> None:
         assert {one.message for one in others} == {m.id for m in messages} - {message.id}
 
 
-@EACH_VAULT
+@PICTURE_SEARCH_VAULTS
 def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) -> None:
     store_three_pictures(ledger)
     again = make_message(9, make_picture(3), make_picture(4))
@@ -255,7 +255,7 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
     assert first.look not in {one.look for one in others}
 
 
-@EACH_VAULT
+@PICTURE_SEARCH_VAULTS
 def test_existing_picture_record_works_like_a_computed_one(ledger: VaultLedger) -> None:
     ledger.store_message(make_message(1))
     assert ledger.pictures_without_record() == ((make_message(1).id, 0),)
@@ -267,11 +267,11 @@ def test_existing_picture_record_works_like_a_computed_one(ledger: VaultLedger) 
         sample_photo("coffee")
     )
     assert ledger.pictures_without_record() == ()
-    (near,) = ledger.pictures_to_compare(mirror_and_crop(sample_photo("coffee")))
-    assert near.is_likely
+    (similar_picture,) = ledger.pictures_to_compare(mirror_and_crop(sample_photo("coffee")))
+    assert similar_picture.is_likely
 
 
-@EACH_VAULT
+@PICTURE_SEARCH_VAULTS
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = store_three_pictures(ledger)
     ledger.delete_message(coffee.id)
@@ -287,8 +287,8 @@ def test_pictures_without_a_record_are_found_by_fingerprint(
 ) -> None:
     found = sample_photo("astronaut")
     turned = Picture(300, 300, np.rot90(np.asarray(found)).tobytes(), found.encoding)
-    near = replace(make_picture(3), fingerprint=fingerprint(found))
-    ledger.store_message(make_message(1, make_picture(128), near))
+    similar_picture = replace(make_picture(3), fingerprint=fingerprint(found))
+    ledger.store_message(make_message(1, make_picture(128), similar_picture))
     (place, far_place) = ledger.pictures_without_record()[::-1]
     assert (place, far_place) == ((make_message(1).id, 1), (make_message(1).id, 0))
     for one in (found, turned):
@@ -302,7 +302,7 @@ def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
     assert ledger.pictures_to_compare(sample_photo("cat")) == ()
 
 
-@EACH_VAULT
+@PICTURE_SEARCH_VAULTS
 def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) -> None:
     ledger = VaultLedger(vault)
     _, coffee, _ = store_three_pictures(ledger)
@@ -335,7 +335,7 @@ def test_one_message_is_read_with_the_copies_that_were_added(ledger: VaultLedger
         ledger.message(make_message(3).id)
 
 
-def test_traces_come_back_whole_and_oldest_first_beyond_nine(ledger: VaultLedger) -> None:
+def test_traces_come_back_whole_and_in_numeric_order(ledger: VaultLedger) -> None:
     for number in (2, 10, 1, 9):
         ledger.record_trace(make_trace(number))
     assert [trace.number for trace in ledger.traces()] == [1, 2, 9, 10]

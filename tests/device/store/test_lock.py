@@ -87,9 +87,9 @@ def relay() -> FakeRelay:
 def home(tmp_path: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Set up a vault with a lock at the relay and cheap key derivation; return its folder."""
     make_vaults_open_quickly(monkeypatch)
-    made = create_vault_in_folder(tmp_path / "home", PASSPHRASE)
-    made.vault.put("drawer", "key", b"value")
-    lock_vault(made, relay, PASSPHRASE).vault.close()
+    unlocked = create_vault_in_folder(tmp_path / "home", PASSPHRASE)
+    unlocked.vault.put("example", "key", b"value")
+    lock_vault(unlocked, relay, PASSPHRASE).vault.close()
     relay.tries = 10
     return tmp_path / "home"
 
@@ -104,7 +104,7 @@ def lock_vault(
 
 def read_value(home: Path, passphrase: Secret, relay: FakeRelay) -> bytes | None:
     with contextlib.closing(unlock_vault_in_folder(home, passphrase, relay).vault) as vault:
-        return vault.get("drawer", "key")
+        return vault.get("example", "key")
 
 
 def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: FakeRelay) -> None:
@@ -149,7 +149,7 @@ def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
     assert head["next"] is None
 
 
-def test_newest_earlier_unlock_tokens_are_kept() -> None:
+def test_eight_newest_earlier_unlock_tokens_are_kept() -> None:
     lock = RELAY_LOCK
     for number in range(9):
         lock = lock.with_new_unlock_token(Secret(bytes([number]) * 32))
@@ -201,7 +201,7 @@ def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "cut_at", "valid_passphrase"),
+    ("interrupted_call", "cut_at", "valid_passphrase"),
     [
         ("write_vault_head", 0, PASSPHRASE),
         ("write_vault_head", 0.5, PASSPHRASE),
@@ -216,14 +216,16 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
     relay: FakeRelay,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    what: str,
+    interrupted_call: str,
     cut_at: float,
     valid_passphrase: Secret,
 ) -> None:
     """The folder is copied while the database is open, as a power failure would leave it."""
     opened, image = unlock_vault_in_folder(home, PASSPHRASE, relay), tmp_path / "image"
-    owner = vault_folder if what == "write_vault_head" else SqlcipherVault
-    monkeypatch.setattr(owner, what, fail_at_call(getattr(owner, what), cut_at))
+    owner = vault_folder if interrupted_call == "write_vault_head" else SqlcipherVault
+    monkeypatch.setattr(
+        owner, interrupted_call, fail_at_call(getattr(owner, interrupted_call), cut_at)
+    )
     with contextlib.closing(opened.vault):
         with pytest.raises(PowerFailure):
             lock_vault(opened, relay, OTHER_PASSPHRASE, b"n" * 16)
@@ -242,10 +244,10 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
     tmp_path: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
-    made = create_vault_in_folder(tmp_path, PASSPHRASE)
-    begun = KeyDerivationTerms(made.terms.salt, CHEAP_COST, RELAY_LOCK)
-    write_vault_head(tmp_path, VaultHead(made.terms, begun))
-    made.vault.close()
+    unlocked = create_vault_in_folder(tmp_path, PASSPHRASE)
+    begun = KeyDerivationTerms(unlocked.terms.salt, CHEAP_COST, RELAY_LOCK)
+    write_vault_head(tmp_path, VaultHead(unlocked.terms, begun))
+    unlocked.vault.close()
     opened = unlock_vault_in_folder(tmp_path, PASSPHRASE, relay)
     assert opened.pending == begun
     assert relay.tries == 10
@@ -280,20 +282,24 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     assert not has_offline_window(tmp_path)
 
 
-def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path) -> None:
+def test_wrong_passphrase_in_an_offline_window_is_refused_without_retries(tmp_path: Path) -> None:
     """The relay is asked once more, because the window's file may be damaged."""
-    asked = list[str]()
+    relays_asked = list[str]()
 
-    def unreachable(name: str) -> Any:
+    def make_unreachable_relay(name: str) -> Any:
         def unlock(*_: object) -> NoReturn:
-            asked.append(name)
+            relays_asked.append(name)
             raise RelayUnreachable(host="relay.test")
 
         return SimpleNamespace(unlock=unlock)
 
     clock = SimpleNamespace(now=lambda: WINDOW_END - timedelta(hours=1))
     ask = RelayShareClient(
-        tmp_path, unreachable("patient"), clock, SystemRandomSource(), unreachable("at once")
+        tmp_path,
+        make_unreachable_relay("patient"),
+        clock,
+        SystemRandomSource(),
+        make_unreachable_relay("at once"),
     )
     right, wrong = (
         stretch_passphrase(passphrase, b"s" * 16, CHEAP_COST)
@@ -305,7 +311,7 @@ def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path
     assert ask(RELAY_LOCK, right).kept_here
     with pytest.raises(WrongPassphrase):
         ask(RELAY_LOCK, wrong)
-    assert asked == ["patient", "at once"]
+    assert relays_asked == ["patient", "at once"]
 
 
 _KILLED_PROCESS_SCRIPT = """
@@ -347,7 +353,7 @@ def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
 
 
 @pytest.mark.real
-def test_nothing_is_deleted_while_another_process_may_be_writing(
+def test_unfinished_window_file_is_kept_while_another_process_may_be_writing(
     home: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vault_folder, "LOCK_WAIT_S", 0)

@@ -8,7 +8,7 @@ from entrenous.device.store.database import lock_folder
 from entrenous.device.store.vault_folder import delete_failed_set_up
 
 
-def test_waiter_for_a_deleted_folder_lock_gets_the_new_one(tmp_path: Path) -> None:
+def test_waiting_for_a_deleted_lock_file_ends_with_the_new_lock(tmp_path: Path) -> None:
     lock, locks = lock_folder(tmp_path, 0), list[int]()
     waiter = threading.Thread(target=lambda: locks.append(lock_folder(tmp_path, 5)))
     waiter.start()

@@ -94,95 +94,95 @@ def test_new_file_with_a_deleted_files_id_stays(vault: Vault) -> None:
 
 
 def test_record_is_returned_until_replaced_or_dropped(vault: Vault) -> None:
-    assert vault.get("drawer", "key") is None
-    vault.put("drawer", "key", b"one")
-    assert vault.get("drawer", "key") == b"one"
-    vault.put("drawer", "key", b"")
-    assert vault.get("drawer", "key") == b""
+    assert vault.get("example", "key") is None
+    vault.put("example", "key", b"one")
+    assert vault.get("example", "key") == b"one"
+    vault.put("example", "key", b"")
+    assert vault.get("example", "key") == b""
     assert vault.get("other", "key") is None
     for _ in range(2):
-        vault.drop("drawer", "key")
-        assert vault.get("drawer", "key") is None
+        vault.drop("example", "key")
+        assert vault.get("example", "key") is None
 
 
 def test_items_are_sorted_and_unaffected_by_later_changes(vault: Vault) -> None:
     keys = ["b", "a", "Z", "10", "9", "é", ""]
     for key in keys:
-        vault.put("drawer", key, key.encode())
+        vault.put("example", key, key.encode())
     vault.put("other", "c", b"")
-    items = vault.items("drawer")
-    vault.drop("drawer", "a")
-    vault.put("drawer", "zz", b"")
+    items = vault.items("example")
+    vault.drop("example", "a")
+    vault.put("example", "zz", b"")
     assert list(items) == [(key, key.encode()) for key in sorted(keys)]
 
 
 def test_keys_are_sorted_and_filtered_by_prefix(vault: Vault) -> None:
     keys = ["ab 2", "ab 1", "a", "abc", "b", "ab\U0010ffff", "aB 1", ""]
     for key in keys:
-        vault.put("drawer", key, b"")
+        vault.put("example", key, b"")
     vault.put("other", "ab 3", b"")
-    assert vault.keys("drawer") == tuple(sorted(keys))
-    assert vault.keys("drawer", "ab ") == ("ab 1", "ab 2")
-    assert vault.keys("drawer", "x") == ()
+    assert vault.keys("example") == tuple(sorted(keys))
+    assert vault.keys("example", "ab ") == ("ab 1", "ab 2")
+    assert vault.keys("example", "x") == ()
 
 
 def test_transaction_is_all_or_nothing(vault: Vault) -> None:
     def fail() -> None:
         with vault.transaction():
-            vault.put("drawer", "kept", b"after")
-            vault.put("drawer", "new", b"")
-            vault.drop("drawer", "kept")
-            assert vault.get("drawer", "kept") is None
+            vault.put("example", "kept", b"after")
+            vault.put("example", "new", b"")
+            vault.drop("example", "kept")
+            assert vault.get("example", "kept") is None
             raise PlannedError
 
-    vault.put("drawer", "kept", b"before")
+    vault.put("example", "kept", b"before")
     with pytest.raises(PlannedError):
         fail()
-    assert list(vault.items("drawer")) == [("kept", b"before")]
+    assert list(vault.items("example")) == [("kept", b"before")]
     with vault.transaction():
-        vault.put("drawer", "new", b"")
-        vault.drop("drawer", "kept")
-    assert list(vault.items("drawer")) == [("new", b"")]
+        vault.put("example", "new", b"")
+        vault.drop("example", "kept")
+    assert list(vault.items("example")) == [("new", b"")]
 
 
 def test_nested_transaction_joins_the_outer_one(vault: Vault) -> None:
     def fail_after_inner() -> None:
         with vault.transaction():
             with vault.transaction():
-                vault.put("drawer", "inner", b"")
-            assert vault.get("drawer", "inner") == b""
+                vault.put("example", "inner", b"")
+            assert vault.get("example", "inner") == b""
             raise PlannedError
 
     def fail_in_inner() -> None:
         with vault.transaction():
-            vault.put("drawer", "outer", b"")
+            vault.put("example", "outer", b"")
             with vault.transaction():
-                vault.put("drawer", "inner", b"")
+                vault.put("example", "inner", b"")
                 raise PlannedError
 
     for fail in (fail_after_inner, fail_in_inner):
         with pytest.raises(PlannedError):
             fail()
-        assert list(vault.items("drawer")) == []
+        assert list(vault.items("example")) == []
 
 
 def test_outer_transaction_may_catch_a_nested_failure(vault: Vault) -> None:
     with vault.transaction():
-        vault.put("drawer", "outer", b"")
+        vault.put("example", "outer", b"")
         with contextlib.suppress(PlannedError), vault.transaction():
-            vault.put("drawer", "inner", b"")
+            vault.put("example", "inner", b"")
             raise PlannedError
-    assert [key for key, _ in vault.items("drawer")] == ["inner", "outer"]
+    assert [key for key, _ in vault.items("example")] == ["inner", "outer"]
 
 
 def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
     for _ in range(3):
         with contextlib.suppress(PlannedError), vault.transaction(), vault.transaction():
             raise PlannedError
-    vault.put("drawer", "alone", b"")
+    vault.put("example", "alone", b"")
     with pytest.raises(PlannedError), vault.transaction():
         raise PlannedError
-    assert vault.get("drawer", "alone") == b""
+    assert vault.get("example", "alone") == b""
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 200_001])
@@ -301,25 +301,25 @@ def test_vault_content_survives_closing_and_opening(
     open_vault: Callable[[], SqlcipherVault],
 ) -> None:
     vault = open_vault()
-    vault.put("drawer", "alone", b"1")
+    vault.put("example", "alone", b"1")
     with vault.transaction():
-        vault.put("drawer", "together", b"2")
+        vault.put("example", "together", b"2")
     blob = vault.store_file(PLAINTEXT)
     vault = open_vault()
-    assert list(vault.items("drawer")) == [("alone", b"1"), ("together", b"2")]
+    assert list(vault.items("example")) == [("alone", b"1"), ("together", b"2")]
     assert vault.read_stored_file(blob) == PLAINTEXT
 
 
 def test_vault_content_survives_without_closing(tmp_path: Path) -> None:
     """The folder is copied while the vault is open, as a crash would leave it."""
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
-        vault.put("drawer", "key", b"value")
+        vault.put("example", "key", b"value")
         blob = vault.store_file(PLAINTEXT)
         with vault.transaction():
-            vault.put("drawer", "half", b"")
+            vault.put("example", "half", b"")
             shutil.copytree(tmp_path / "one", tmp_path / "two")
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
-        assert list(vault.items("drawer")) == [("key", b"value")]
+        assert list(vault.items("example")) == [("key", b"value")]
         assert vault.read_stored_file(blob) == PLAINTEXT
 
 
@@ -327,7 +327,7 @@ def test_another_key_opens_nothing_and_changes_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        vault.put("drawer", "key", b"value")
+        vault.put("example", "key", b"value")
     before = (tmp_path / "vault.db").read_bytes()
     for other in (bytes(32), KEY.reveal()[:-1] + b"\xff"):
         with pytest.raises(WrongPassphrase):
@@ -335,10 +335,10 @@ def test_another_key_opens_nothing_and_changes_nothing(
     assert (tmp_path / "vault.db").read_bytes() == before
     assert capfd.readouterr() == ("", "")
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
-        assert vault.get("drawer", "key") == b"value"
+        assert vault.get("example", "key") == b"value"
 
 
-def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
+def test_vault_can_be_open_only_once_at_a_time(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)), pytest.raises(VaultInUse):
         SqlcipherVault(tmp_path, KEY, wait_s=0.1)
     with pytest.raises(WrongPassphrase):
@@ -348,7 +348,7 @@ def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
 
 def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "new" / "home", KEY)) as vault:
-        vault.put("drawer", "key", b"value")
+        vault.put("example", "key", b"value")
         vault.store_file(PLAINTEXT)
         home = tmp_path / "new" / "home"
         modes = {place.name: place.stat().st_mode & 0o777 for place in (home, *home.rglob("*"))}
@@ -362,12 +362,12 @@ def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
 def test_folder_contains_no_plaintext(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         for number in range(50):
-            vault.put("drawer", f"planted key {number}", PLAINTEXT * (number + 1))
+            vault.put("example", f"planted key {number}", PLAINTEXT * (number + 1))
         vault.store_file(PLAINTEXT * 3000)
         while_open = read_all_bytes(tmp_path)
-        vault.drop("drawer", "planted key 7")
+        vault.drop("example", "planted key 7")
     for seen in (while_open, read_all_bytes(tmp_path)):
-        for planted in (PLAINTEXT, b"planted key", b"drawer", KEY.reveal(), KEY.reveal().hex()):
+        for planted in (PLAINTEXT, b"planted key", b"example", KEY.reveal(), KEY.reveal().hex()):
             needle = planted if isinstance(planted, bytes) else planted.encode()
             assert needle not in seen
             assert needle.decode("latin-1").encode("utf-16-le") not in seen
@@ -378,7 +378,7 @@ def read_all_bytes(folder: Path) -> bytes:
     return b"\0".join(place.name.encode() + place.read_bytes() for place in files)
 
 
-def test_encrypted_file_in_anothers_place_does_not_decrypt(tmp_path: Path) -> None:
+def test_encrypted_file_moved_to_another_id_does_not_decrypt(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         one, two = vault.store_file(b"one"), vault.store_file(b"two")
         (tmp_path / "files" / one.hex()).replace(tmp_path / "files" / two.hex())
@@ -415,7 +415,7 @@ def test_damaged_page_is_reported_and_not_read(
 ) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         for number in range(200):
-            vault.put("drawer", f"{number:03d}", bytes(500))
+            vault.put("example", f"{number:03d}", bytes(500))
     data = bytearray((tmp_path / "vault.db").read_bytes())
     data[-3000] ^= 1
     (tmp_path / "vault.db").write_bytes(data)
@@ -426,22 +426,22 @@ def test_damaged_page_is_reported_and_not_read(
 
 def test_full_disk_leaves_no_partial_change(open_vault: Callable[[], SqlcipherVault]) -> None:
     vault = open_vault()
-    vault.put("drawer", "before", b"")
+    vault.put("example", "before", b"")
     pages = vault._database.execute("PRAGMA page_count").fetchone()[0]
     vault._database.execute(f"PRAGMA max_page_count = {pages + 4}")
     large = {"small": b"", "large": bytes(1_000_000)}
     with pytest.raises(DiskFull), vault.transaction():
         put_all(vault, large)
-    assert list(vault.items("drawer")) == [("before", b"")]
+    assert list(vault.items("example")) == [("before", b"")]
     with vault.transaction():
-        vault.put("drawer", "after", b"")
+        vault.put("example", "after", b"")
     vault = open_vault()
-    assert [key for key, _ in vault.items("drawer")] == ["after", "before"]
+    assert [key for key, _ in vault.items("example")] == ["after", "before"]
 
 
 def put_all(vault: Vault, records: dict[str, bytes]) -> None:
     for key, record in records.items():
-        vault.put("drawer", key, record)
+        vault.put("example", key, record)
 
 
 KEYS = st.sampled_from(["a", "b", "ä"])
@@ -455,7 +455,7 @@ class VaultComparison(RuleBasedStateMachine):
     blobs = Bundle("blobs")
 
     @initialize()
-    def make(self) -> None:
+    def create_vaults(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.disk = SqlcipherVault(self.folder, KEY)
         self.memory = MemoryVault()
@@ -487,16 +487,16 @@ class VaultComparison(RuleBasedStateMachine):
                         raise PlannedError
 
     @rule(target=blobs, data=st.binary(max_size=40))
-    def keep(self, data: bytes) -> tuple[BlobId, BlobId]:
+    def store_file_in_both(self, data: bytes) -> tuple[BlobId, BlobId]:
         return self.disk.store_file(data), self.memory.store_file(data)
 
     @rule(names=blobs)
-    def forget(self, names: tuple[BlobId, BlobId]) -> None:
+    def delete_file_in_both(self, names: tuple[BlobId, BlobId]) -> None:
         self.disk.delete_file(names[0])
         self.memory.delete_file(names[1])
 
     @rule(names=blobs)
-    def read(self, names: tuple[BlobId, BlobId]) -> None:
+    def compare_files(self, names: tuple[BlobId, BlobId]) -> None:
         assert read_file_or_none(self.disk, names[0]) == read_file_or_none(self.memory, names[1])
 
     @rule()

@@ -1,4 +1,4 @@
-"""A malicious sender, whose modified program seals any bytes."""
+"""A malicious sender whose modified program seals arbitrary bytes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -43,18 +43,18 @@ def zip_archive() -> bytes:
 
 @cache
 def valid_copies() -> dict[str, bytes]:
-    """Return one copy of each media type, made by our writers, by media type."""
+    """Return one valid copy for each media type, copies by our writers."""
     picture = Image.open(io.BytesIO(photo(width_px=100)))
-    made = {
+    copies = {
         f"image/{kind.lower()}": write_picture(read_picture(_encode_picture(picture, kind)))
         for kind in ("JPEG", "PNG", "WEBP")
     }
-    made["video/mp4"] = _make_clip()
+    copies["video/mp4"] = _make_clip()
     wave = np.sin(np.arange(24_000) * 0.17)[:, None].astype(np.float32) * 0.4
     for kind, media_type in SOUND_MEDIA_TYPES.items():
         sound = Sound(16_000, 1, wave.tobytes(), SoundEncoding(kind, 32_000))
-        made[media_type] = write_sound(sound, wave)
-    return made
+        copies[media_type] = write_sound(sound, wave)
+    return copies
 
 
 def make_hostile_files(count_min: int) -> LabelledFiles:
@@ -383,10 +383,10 @@ def _mutate_copy(rng: Random) -> tuple[str, str, bytes]:
     at, length = rng.randrange(1, len(data)), rng.randrange(33, 200)
     ways = ("put in", "doubled", "cut off", "taken out")
     way = rng.choice(ways[:3] if media_type == "image/jpeg" else ways)
-    made = {
+    mutated = {
         "put in": data[:at] + rng.randbytes(length) + data[at:],
         "taken out": data[:at] + data[at + length :],
         "doubled": data[: at + length] + data[at:],
         "cut off": data[:at],
     }[way]
-    return f"{media_type} at {at}, {length} {way}", media_type, made
+    return f"{media_type} at {at}, {length} {way}", media_type, mutated

@@ -166,7 +166,7 @@ def test_sent_reads_per_message_are_constant(cli: CommandLine, read_tables: list
     assert max(increases) <= 6 * 30, increases
 
 
-def names_in(output: str) -> list[str]:
+def listed_names(output: str) -> list[str]:
     """Return the names of the listed messages, in order."""
     return [line.split()[0] for line in output.splitlines() if "-" in line.split(" ")[0]]
 
@@ -178,13 +178,13 @@ def test_inbox_lists_waiting_and_newest_messages_but_all_in_json(cli: CommandLin
     every = [one["message"] for one in cli.run_json("ben", "inbox")["messages"]]
     assert len(every) == 42
     output = cli.run("ben", "inbox").out
-    assert names_in(output) == [waits["message"], *every[-20:]]
+    assert listed_names(output) == [waits["message"], *every[-20:]]
     assert output.splitlines()[-2:] == ["21 older: entrenous inbox --all", MESSAGES_DISCLAIMER]
     whole = cli.run("ben", "inbox", "--all").out
-    assert names_in(whole) == every
+    assert listed_names(whole) == every
     assert " older" not in whole
     output = cli.run("ben", "inbox", "--last", "3").out
-    assert names_in(output) == every[-3:]
+    assert listed_names(output) == every[-3:]
     assert "39 older: entrenous inbox --all" in output.splitlines()
     shown = cli.run_json("ben", "inbox", "--last", "3")["messages"]
     assert [one["message"] for one in shown] == every[-3:]
@@ -199,10 +199,10 @@ def test_sent_lists_waiting_and_newest_messages_but_all_in_json(cli: CommandLine
     every = [one["message"] for one in cli.run_json("ana", "sent")["messages"]]
     assert every[:2] == [first, waits["message"]]
     output = cli.run("ana", "sent").out
-    assert names_in(output) == [waits["message"], *every[-20:]]
+    assert listed_names(output) == [waits["message"], *every[-20:]]
     assert output.splitlines()[-2:] == ["21 older: entrenous sent --all", COPIES_DISCLAIMER]
-    assert names_in(cli.run("ana", "sent", "--all").out) == every
-    assert names_in(cli.run("ana", "sent", "--last", "2").out) == every[-2:]
+    assert listed_names(cli.run("ana", "sent", "--all").out) == every
+    assert listed_names(cli.run("ana", "sent", "--last", "2").out) == every[-2:]
     assert len(cli.run_json("ana", "sent", "--last", "2")["messages"]) == 2
     assert cli.run("ana", "sent", "--last", "3", "--all").status == EXIT_USAGE
 
@@ -216,21 +216,23 @@ def test_inbox_is_filtered_by_people_and_circles(cli: CommandLine) -> None:
     }
     assert message_by_sender["caro"] == caros["message"]
 
-    def received_from(*words: str) -> list[str]:
-        asked = [word for name in words for word in ("--from", name)]
-        return [one["message"] for one in cli.run_json("ben", "inbox", *asked)["messages"]]
+    def message_names_from(*words: str) -> list[str]:
+        options = [word for name in words for word in ("--from", name)]
+        return [one["message"] for one in cli.run_json("ben", "inbox", *options)["messages"]]
 
-    assert received_from("caro") == received_from("CARO") == [message_by_sender["caro"]]
-    assert set(received_from("caro", "ana")) == set(message_by_sender.values())
+    assert message_names_from("caro") == message_names_from("CARO") == [message_by_sender["caro"]]
+    assert set(message_names_from("caro", "ana")) == set(message_by_sender.values())
     cli.run("ben", "circle", "add", "choir", "--person", "ana")
-    assert received_from("choir") == [message_by_sender["ana"]]
+    assert message_names_from("choir") == [message_by_sender["ana"]]
     assert cli.run("ben", "inbox", "--from", "dora").status == EXIT_STATUS_BY_FAMILY["not-found"]
     cli.run("ben", "person", "block", "ana")
-    assert received_from("ana") == received_from("choir") == [message_by_sender["ana"]]
+    assert message_names_from("ana") == message_names_from("choir") == [message_by_sender["ana"]]
     cli.run("ben", "person", "forget", "caro")
-    assert received_from("caro") == [message_by_sender["caro"]]  # the list still shows this name
+    assert message_names_from("caro") == [
+        message_by_sender["caro"]
+    ]  # the list still shows this name
     assert cli.run("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(
-        received_from("ana")[0]
+        message_names_from("ana")[0]
     )
     grow_inbox(cli, 25, template_name=caros["message"])
     output = cli.run("ben", "inbox", "--from", "caro").out
@@ -245,16 +247,16 @@ def test_sent_is_filtered_by_people_and_circles(cli: CommandLine) -> None:
     second = cli.run_json("ana", "send", "--text", "both", *both)["message"]
     marked = cli.run_json("ana", "mark", "beach.jpg", "--to", "dora", "--out", "copies")["message"]
 
-    def sent_to(*words: str) -> list[str]:
-        asked = [word for name in words for word in ("--to", name)]
-        return [one["message"] for one in cli.run_json("ana", "sent", *asked)["messages"]]
+    def message_names_to(*words: str) -> list[str]:
+        options = [word for name in words for word in ("--to", name)]
+        return [one["message"] for one in cli.run_json("ana", "sent", *options)["messages"]]
 
-    assert sent_to("ben") == [first, second]
-    assert sent_to("caro") == [second]
-    assert sent_to("dora") == [marked]  # dora is no contact; only this copy names her
-    assert sent_to("caro", "dora") == [second, marked]
+    assert message_names_to("ben") == [first, second]
+    assert message_names_to("caro") == [second]
+    assert message_names_to("dora") == [marked]  # dora is no contact; only this copy names her
+    assert message_names_to("caro", "dora") == [second, marked]
     cli.run("ana", "circle", "add", "our choir", "--person", "caro")
-    assert sent_to("our choir") == [second]
+    assert message_names_to("our choir") == [second]
     assert cli.run("ana", "sent", "--to", "erin").status == EXIT_STATUS_BY_FAMILY["not-found"]
     cli.set_up_person("fay")
     cli.add_contact("ana", "fay")

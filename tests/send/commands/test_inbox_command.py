@@ -33,7 +33,7 @@ def test_both_sides_see_a_text_its_reply_and_reaction(cli: CommandLine) -> None:
     assert listed == f"{first}  from ana, waiting\n{MESSAGES_DISCLAIMER}\n"  # no content yet
     result = cli.run("ben", "open", first)
     assert result.out == "Two lines\nof words\n"
-    assert result.err.startswith("You know ana by a link only, ")  # shown only once
+    assert result.err.startswith("You know ana by a link only, ")  # this warning is shown only once
     assert cli.run("ben", "open", first).err == ""
     assert cli.run("ben", "react", first, "!!").status == 0
     answer = cli.run_json("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
@@ -147,9 +147,9 @@ def test_other_recipients_are_shown(cli: CommandLine) -> None:
     assert "    also to caro" in cli.run("ben", "inbox").out.splitlines()
     assert "also to caro" in cli.run("ben", "open", name).out.splitlines()
     yes = ("send", "--text", "yes", "--reply", name)
-    asked = cli.run("ben", *yes)
-    assert asked.status == 3
-    assert f"this message also goes to caro: according to ana, {name} went there too" in asked.err
+    refused = cli.run("ben", *yes)
+    assert refused.status == 3
+    assert f"this message also goes to caro: according to ana, {name} went there too" in refused.err
     confirmed = cli.run("ben", *yes, "--confirm", "ana", "--confirm", "caro")
     assert " to ana, caro; take it back with: " in confirmed.out
 

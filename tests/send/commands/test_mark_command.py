@@ -195,7 +195,7 @@ def test_memory_does_not_grow_with_the_number_of_copies(
 ) -> None:
     """Memory use is about the same when the 58th copy is written as at the 8th.
 
-    The peak memory would show nothing, because opening the vault takes more than fifty copies do.
+    The peak memory would show nothing: opening the vault needs more memory than fifty copies.
     """
     in_memory = list[int]()
 

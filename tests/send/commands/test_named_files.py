@@ -7,12 +7,12 @@ from tests.send.commands.test_letters import CommandLine
 pytestmark = pytest.mark.slow
 
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-NOT_SUPPORTED = "Entrenous found no picture, clip or sound in in/{} that it can read."
-UNSUPPORTED = {
+UNSUPPORTED_FILE_ERROR = "Entrenous found no picture, clip or sound in in/{} that it can read."
+UNSUPPORTED_FILES = {
     "text.jpg": b"only words",
     "form.pdf": b"%PDF-1.7\n",
 }
-DAMAGED = {
+DAMAGED_FILES = {
     "clip.mp4": b"\0\0\0\x18ftypisom\0\0\0\0isomavc1" + b"broken" * 50,
     "note.m4a": b"\0\0\0\x18ftypM4A \0\0\0\0M4A isom" + b"broken" * 50,
 }
@@ -23,21 +23,26 @@ def cli(cli: CommandLine) -> CommandLine:
     """Add a folder of unsupported, damaged, truncated and empty files."""
     (cli.folder / "in").mkdir()
     beach = (cli.folder / "beach.jpg").read_bytes()
-    files = {**UNSUPPORTED, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
+    files = {
+        **UNSUPPORTED_FILES,
+        **DAMAGED_FILES,
+        "cut.jpg": beach[: len(beach) // 2],
+        "empty.jpg": b"",
+    }
     for name, data in files.items():
         (cli.folder / "in" / name).write_bytes(data)
     return cli
 
 
-@pytest.mark.parametrize("name", UNSUPPORTED)
+@pytest.mark.parametrize("name", UNSUPPORTED_FILES)
 def test_unsupported_file_is_named(cli: CommandLine, name: str) -> None:
     result = cli.run("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
     assert (result.status, result.out) == (7, "")
-    assert result.err.startswith(NOT_SUPPORTED.format(name))
+    assert result.err.startswith(UNSUPPORTED_FILE_ERROR.format(name))
     assert "beach" not in result.err
     result = cli.run("ana", "mark", f"in/{name}", "--to", "ben")
     assert (result.status, result.out) == (7, "")
-    assert result.err.startswith(NOT_SUPPORTED.format(name))
+    assert result.err.startswith(UNSUPPORTED_FILE_ERROR.format(name))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,10 @@ def test_guard_names_the_unsupported_file(cli: CommandLine) -> None:
     cli.set_up_person("caro")
     cli.add_contact("ana", "caro")
     result = cli.run("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
-    assert (result.status, result.err.startswith(NOT_SUPPORTED.format("text.jpg"))) == (7, True)
+    assert (result.status, result.err.startswith(UNSUPPORTED_FILE_ERROR.format("text.jpg"))) == (
+        7,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

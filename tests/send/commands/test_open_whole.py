@@ -129,7 +129,7 @@ def test_conflict_with_an_existing_file_removes_the_files_already_written(cli: C
 
 
 def test_files_of_a_used_up_message_are_never_removed(cli: CommandLine) -> None:
-    """Ctrl-C interrupts the report to the relay, so the message cannot be opened again."""
+    """Ctrl-C arrives while the device reports the opening to the relay; the files are kept."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_circle_is_created_used_and_deleted(cli: CommandLine) -> None:
-    made = cli.run_json("ana", "circle", "add", "family", "--person", "ben")
-    assert made == {"schema": "entrenous/circle/1", "name": "family", "people": ["ben"]}
+    circle = cli.run_json("ana", "circle", "add", "family", "--person", "ben")
+    assert circle == {"schema": "entrenous/circle/1", "name": "family", "people": ["ben"]}
     sending = ("send", "beach.jpg", "--to", "family")
     for words in ((), ("--yes",), ("--yes", "--confirm", "y")):
         stopped = cli.run("ana", *sending, *words)
@@ -73,8 +73,8 @@ def test_blocked_circle_member_is_named(cli: CommandLine) -> None:
     assert cli.run("ana", "person", "block", "caro").status == 0
     sent = cli.run(*("ana", "send", "beach.jpg", "--to", "all friends", "--confirm", "all friends"))
     assert (sent.status, "caro is in the circle too, but you blocked caro" in sent.err) == (0, True)
-    gone = cli.run("ana", "person", "forget", "caro")
-    assert "They are no longer in your circle all friends." in gone.out
+    forgotten = cli.run("ana", "person", "forget", "caro")
+    assert "They are no longer in your circle all friends." in forgotten.out
 
 
 def test_invite_states_its_limits_and_last_use_is_reported(
@@ -87,9 +87,9 @@ def test_invite_states_its_limits_and_last_use_is_reported(
     assert cli.run("ben", "invite", "--for", "ana").status == 3
     assert cli.run("ben", "invite", "--for", "eva", "--uses", "2").status == 2
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    made = cli.run_json("ben", "invite", "--uses", "2")
-    assert (made["for"], made["uses"]) == (None, 2)
-    link = made["link"]
+    invite = cli.run_json("ben", "invite", "--uses", "2")
+    assert (invite["for"], invite["uses"]) == (None, 2)
+    link = invite["link"]
     for who, last in (("caro", False), ("dora", True)):
         cli.set_up_person(who)
         added = cli.run(who, "person", "add", link, "--as", "Ben Okri")
@@ -107,7 +107,7 @@ def test_refused_setup_leaves_the_folder_unchanged(cli: CommandLine) -> None:
     assert [one.name for one in (cli.folder / "dora").iterdir()] == ["mine"]
 
 
-def test_two_people_compare_seven_pictures(cli: CommandLine) -> None:
+def test_comparing_seven_pictures_verifies_both_people(cli: CommandLine) -> None:
     compare = ("person", "verify")
     assert "Asked." in cli.run("ana", *compare, "ben", "--sas").out
     assert "Answered." in cli.run("ben", *compare, "ana", "--sas").out
@@ -163,7 +163,7 @@ def test_first_and_later_users_of_a_link_are_reported(
     assert (stopped.status, "dora's keys are unknown" in stopped.err) == (3, True)
 
 
-def test_two_people_compare_face_to_face(cli: CommandLine) -> None:
+def test_scanning_qr_codes_verifies_both_people(cli: CommandLine) -> None:
     """Each person scans the other person's QR code, read from the generated picture."""
     assert cli.run("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
     assert cli.run("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0
@@ -199,15 +199,15 @@ def test_receipts_for_contacts_by_link_stay_off_without_consent(
     assert "To let that program be told: entrenous person receipts ana --on" in hints[0]
     assert "receipts" not in hints[1]
 
-    def gets_receipts() -> bool:
+    def has_receipts() -> bool:
         people = cli.run_json("ben", "person", "list")["people"]
         return bool(next(one for one in people if one["name"] == "ana")["receipts"])
 
-    assert not gets_receipts()
+    assert not has_receipts()
     assert cli.run("ben", "person", "receipts", "ana", "--on").status == 0
-    assert gets_receipts()
+    assert has_receipts()
     assert "ana is not told" in cli.run("ben", "person", "receipts", "ana", "--off").out
-    assert not gets_receipts()
+    assert not has_receipts()
 
 
 @pytest.mark.threat("receipt-probing")
@@ -215,10 +215,10 @@ def test_receipts_for_contacts_by_link_stay_off_without_consent(
 def test_receipt_consent_is_asked_once_at_a_terminal(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch, typed: str, *, answer: bool
 ) -> None:
-    asked = list[str]()
+    questions = list[str]()
 
     def prompt(question: str, **_: object) -> str:
-        asked.append(question)
+        questions.append(question)
         return typed
 
     monkeypatch.setattr("typer.prompt", prompt)
@@ -228,6 +228,6 @@ def test_receipt_consent_is_asked_once_at_a_terminal(
         monkeypatch.setattr("sys.stdin.isatty", lambda: True)
         cli.run("ben", "open", sent["message"], "--out", f"got {number}")
         monkeypatch.setattr("sys.stdin.isatty", lambda: False)
-    assert asked == ["Tell ana when you open what they send? [y/N]"]
+    assert questions == ["Tell ana when you open what they send? [y/N]"]
     people = cli.run_json("ben", "person", "list")["people"]
     assert next(one for one in people if one["name"] == "ana")["receipts"] is answer

@@ -27,7 +27,7 @@ from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-TIMEOUT_S: Final = 2.0  # instead of 30 s, while a relay does not respond
+TIMEOUT_S: Final = 2.0  # in place of the usual 30 s
 UNANSWERED, GIVEN_UP, WITHDRAWN = "unanswered", "given up", "withdrawn"
 
 
@@ -168,7 +168,7 @@ def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(
 def test_recall_before_the_first_view_deletes_the_shares_within_a_second(
     cli: WatchedCommandLine,
 ) -> None:
-    """The time includes unlocking the vault. The fastest of three runs counts on a busy machine."""
+    """The time includes unlocking the vault. Only the fastest of three runs counts."""
     cli.monkeypatch.setattr(
         vault_folder, "stretch_passphrase", stretch_passphrase
     )  # derive the key at each unlock, without a cache

@@ -7,16 +7,16 @@ import pytest
 from entrenous.device.sent_copies import CopyState
 from entrenous.send.commands.recall import describe_copy_state
 
-MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
+RECEIPT_TIME = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
         (CopyState("waiting", None, signed=False), "waiting"),
-        (CopyState("delivered", MINUTE, signed=False), "delivered 2026-11-28T04:11:00Z"),
+        (CopyState("delivered", RECEIPT_TIME, signed=False), "delivered 2026-11-28T04:11:00Z"),
         (
-            CopyState("delivered", MINUTE, signed=True),
+            CopyState("delivered", RECEIPT_TIME, signed=True),
             "delivered in the minute 2026-11-28T04:11Z, signed by their device",
         ),
     ],

@@ -30,13 +30,13 @@ FRAME_SIZE = (160, 120)  # pixels
 @pytest.mark.parametrize("written_count", [0, 1])
 def test_unwritten_copy_is_removed_from_the_ledger(written_count: int) -> None:
     device = offline_device()
-    made = mark_clip_copies(
+    marked_copies = mark_clip_copies(
         encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0)), PEOPLE, device
     )
     for _ in range(written_count + 1):
-        next(made)
+        next(marked_copies)
     with pytest.raises(CopyNotWritten):
-        made.throw(CopyNotWritten())
+        marked_copies.throw(CopyNotWritten())
     known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
     assert known == [PEOPLE[:1]][:written_count]
 

@@ -19,7 +19,7 @@ from tests.trace.test_clip import PEOPLE, offline_device
 pytestmark = pytest.mark.slow
 
 FRAME_SIZE = (160, 120)  # pixels
-LOST_PACKETS = range(20, 67)  # lost packets of 188: one second of sound, before the flash
+LOST_PACKETS = range(20, 67)  # of 188 packets; one second of sound before the flash
 
 
 @cache

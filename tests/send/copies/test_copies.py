@@ -47,8 +47,8 @@ def test_copies_differ_from_each_other_and_resemble_the_original(network: Networ
     assert one != other
     for copy in (one, other):
         assert 0 < np.abs(decode_samples(copy) - decode_samples(SMALL_PICTURE)).mean() < 4
-        near = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
-        assert near <= 31
+        difference = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
+        assert difference <= 31
         assert copy != SMALL_PICTURE
 
 
@@ -125,7 +125,7 @@ def test_two_pictures_of_a_message_keep_their_order(friends: Network) -> None:
     ("data", "error"),
     [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL_PICTURE[:500], Malformed)],
 )
-def test_non_picture_is_not_sent(friends: Network, data: bytes, error: type[Exception]) -> None:
+def test_invalid_picture_is_not_sent(friends: Network, data: bytes, error: type[Exception]) -> None:
     ana = friends["ana"]
     before = {table: dict(records) for table, records in ana.vault._tables.items()}
     with pytest.raises(error):

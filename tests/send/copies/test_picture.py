@@ -24,12 +24,12 @@ RECIPIENTS = [RecipientId(label) for label in ("ben", "caro", "dan")]
 
 def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
     ana = network["ana"]
-    made = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
+    marked_copies = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
     calls = ana.device.random_source.calls  # type: ignore[attr-defined]
-    copies = [next(made)]
+    copies = [next(marked_copies)]
     assert ana.device.random_source.calls > calls  # type: ignore[attr-defined]
-    copies.append(next(made))
-    copies.extend(made)
+    copies.append(next(marked_copies))
+    copies.extend(marked_copies)
     (message,) = ana.device.ledger.messages()
     assert {name for name, _ in copies} == {message.name}
     assert [copy.to for _, copy in copies] == RECIPIENTS
@@ -45,9 +45,9 @@ def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_copies_yielded_before_a_stop_can_be_traced(network: Network, count: int) -> None:
     ana = network["ana"]
-    made = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
-    copies = [next(made)[1] for _ in range(count)]
-    made.close()  # type: ignore[attr-defined]
+    marked_copies = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
+    copies = [next(marked_copies)[1] for _ in range(count)]
+    marked_copies.close()  # type: ignore[attr-defined]
     (message,) = ana.device.ledger.messages()
     (picture,) = message.pictures
     assert [copy.sha256 for copy in picture.copies] == [sha256(copy.data) for copy in copies]
@@ -57,12 +57,12 @@ def test_copies_yielded_before_a_stop_can_be_traced(network: Network, count: int
 
 def test_original_features_are_stored_with_the_first_copy(network: Network) -> None:
     device = network["ana"].device
-    made = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, device)
-    next(made)
+    marked_copies = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, device)
+    next(marked_copies)
     assert device.ledger.pictures_without_record() == ()
     (candidate,) = device.ledger.pictures_to_compare(device.read_picture(SMALL_PICTURE))
     assert candidate.is_likely
-    made.close()  # type: ignore[attr-defined]
+    marked_copies.close()  # type: ignore[attr-defined]
 
 
 def test_every_message_gets_its_own_name(network: Network) -> None:
@@ -88,12 +88,14 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(network: Network) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ana.vault, "put", record_put)
-        made = [copy for _, copy in mark_picture_copies(SMALL_PICTURE, to, None, ana.device)]
-    assert [copy.to for copy in made] == to
+        marked_copies = [
+            copy for _, copy in mark_picture_copies(SMALL_PICTURE, to, None, ana.device)
+        ]
+    assert [copy.to for copy in marked_copies] == to
     (message,) = ana.device.ledger.messages()
     recorded = message.pictures[0].copies
     assert [(copy.to, copy.sha256) for copy in recorded] == [
-        (copy.to, sha256(copy.data)) for copy in made
+        (copy.to, sha256(copy.data)) for copy in marked_copies
     ]
     assert written.count("message") == 1
     assert len(written) <= 100 + 3
@@ -103,16 +105,16 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(network: Network) ->
 def test_ledger_names_only_yielded_copies(network: Network, count: int) -> None:
     ana = network["ana"]
     to = [RecipientId(f"person {number}") for number in range(60)]
-    made = mark_picture_copies(SMALL_PICTURE, to, None, ana.device)
+    marked_copies = mark_picture_copies(SMALL_PICTURE, to, None, ana.device)
     for _ in range(count):
-        next(made)
+        next(marked_copies)
     with pytest.raises(KeyboardInterrupt):
-        made.throw(KeyboardInterrupt)
+        marked_copies.throw(KeyboardInterrupt)
     (message,) = ana.device.ledger.messages()
     assert [copy.to for copy in message.pictures[0].copies] == to[:count]
 
 
-def test_stop_before_the_first_copy_leaves_nothing(network: Network) -> None:
+def test_interruption_before_the_first_copy_stores_nothing(network: Network) -> None:
     ana = network["ana"]
 
     def interrupt(*_: object) -> None:
@@ -131,7 +133,7 @@ def test_stop_before_the_first_copy_leaves_nothing(network: Network) -> None:
 def test_copies_can_be_made_again_bit_for_bit(network: Network) -> None:
     """An expert needs only the stored original and the secrets to check a verdict."""
     ana = network["ana"]
-    made = [
+    marked_copies = [
         copy.data for _, copy in mark_picture_copies(SMALL_PICTURE, RECIPIENTS * 4, 120, ana.device)
     ]
     (message,) = ana.device.ledger.messages()
@@ -143,7 +145,7 @@ def test_copies_can_be_made_again_bit_for_bit(network: Network) -> None:
     size = (picture.width_px, picture.height_px)
     dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_stream_bytes(*size))
     assert sent.finer > 0  # a JPEG that was scaled down
-    for copy, data in zip(sent.copies, made, strict=True):
+    for copy, data in zip(sent.copies, marked_copies, strict=True):
         marked = embed_mark(
             prepared,
             derive_key_stream(copy.seed, COPY_MARK_KEY_CONTEXT, key_stream_bytes(*size)),

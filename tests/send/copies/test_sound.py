@@ -29,15 +29,15 @@ def encode_voice_note() -> bytes:
 
 def test_every_yielded_copy_is_in_the_ledger() -> None:
     device = device_for_sounds()
-    made = list(mark_sound_copies(encode_voice_note(), RECIPIENTS, device))
+    marked_copies = list(mark_sound_copies(encode_voice_note(), RECIPIENTS, device))
     (message,) = device.ledger.messages()
     (sent,) = message.sounds
     assert message.pictures == ()
-    assert {name for name, _ in made} == {message.name}
-    assert [file.to for _, file in made] == [copy.to for copy in sent.copies] == RECIPIENTS
-    assert [sha256(file.data) for _, file in made] == [copy.sha256 for copy in sent.copies]
-    assert len({file.data for _, file in made}) == 3
-    assert {file.suffix for _, file in made} == {".ogg"}
+    assert {name for name, _ in marked_copies} == {message.name}
+    assert [file.to for _, file in marked_copies] == [copy.to for copy in sent.copies] == RECIPIENTS
+    assert [sha256(file.data) for _, file in marked_copies] == [copy.sha256 for copy in sent.copies]
+    assert len({file.data for _, file in marked_copies}) == 3
+    assert {file.suffix for _, file in marked_copies} == {".ogg"}
     assert device.vault.read_stored_file(sent.original) == encode_voice_note()
     sound = read_sound(encode_voice_note())
     kept = compute_contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
@@ -47,26 +47,26 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
 
 def test_copies_yielded_before_a_stop_can_be_traced() -> None:
     device = device_for_sounds()
-    made = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
-    first = next(made)[1]
-    made.close()
+    marked_copies = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
+    first = next(marked_copies)[1]
+    marked_copies.close()
     (message,) = device.ledger.messages()
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
 
 
 def test_unwritten_copy_is_removed_from_the_ledger() -> None:
     device = device_for_sounds()
-    made = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
-    first = next(made)[1]
-    next(made)
+    marked_copies = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
+    first = next(marked_copies)[1]
+    next(marked_copies)
     with pytest.raises(CopyNotWritten):
-        made.throw(CopyNotWritten())
+        marked_copies.throw(CopyNotWritten())
     (message,) = device.ledger.messages()
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
-    made = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
-    next(made)
+    marked_copies = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
+    next(marked_copies)
     with pytest.raises(CopyNotWritten):
-        made.throw(CopyNotWritten())
+        marked_copies.throw(CopyNotWritten())
     assert len(list(device.ledger.messages())) == 1
 
 
@@ -79,7 +79,7 @@ def test_copies_sound_like_the_original() -> None:
     assert 20.0 < 10 * np.log10(np.sum(own**2) / np.sum(change**2)) < 32.0
 
 
-def test_unmarkable_sound_leaves_nothing() -> None:
+def test_unmarkable_sound_is_refused_and_not_recorded() -> None:
     device = device_for_sounds()
     short = coded(voice(0.4, 48_000), 48_000, "pcm_s16le", "wav", 0)
     for data, error in ((b"no sound", NoSoundFound), (short, SoundTooShortToMark)):

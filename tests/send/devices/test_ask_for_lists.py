@@ -1,4 +1,4 @@
-"""Relays are asked for device lists that letters name; only that person's own key bundle counts."""
+"""A device asks relays for device lists that letters name, and checks whose bundle it gets."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def three_people() -> Network:
+def network() -> Network:
     """Ana at one relay, Ben and Cleo at another; all are contacts of each other."""
     network = Network()
     ana, ben, cleo = (
@@ -39,58 +39,58 @@ def three_people() -> Network:
     return network
 
 
-def publish_bundle(who: Person, card: bytes) -> None:
+def publish_bundle(who: Person, bundle: bytes) -> None:
     """Publish this key bundle at the person's own mailbox."""
     me = own_device(who.device)
-    shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
-    who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
+    sealed = seal_key_bundle(bundle, me.person.id, me.home.mailbox)
+    who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, sealed)
 
 
-def failed_queries(about: Person, by: Person) -> int:
-    """Return how often ``by`` has asked for the list of ``about`` without success."""
+def failed_query_count(about: Person, by: Person) -> int:
+    """Return how often ``by`` has asked without success for the device list of ``about``."""
     waiting = DEVICE_LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
 
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("whose", ["cleo", "ana"])
-def test_another_persons_key_bundle_freezes_nobody(three_people: Network, whose: str) -> None:
+def test_another_persons_key_bundle_freezes_no_contact(network: Network, whose: str) -> None:
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
-    ana, ben = three_people["ana"], three_people["ben"]
+    ana, ben = network["ana"], network["ben"]
     issue_key_bundle(ben)
-    publish_bundle(ben, own_device(three_people[whose].device).card)
+    publish_bundle(ben, own_device(network[whose].device).card)
     ben.send(SMALL_PICTURE, ana)
     take_contact_changes(ana.device)
     known = contacts(ana.device)
     fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()
     assert contacts(ana.device) == known
-    assert failed_queries(ben, ana) == 1
+    assert failed_query_count(ben, ana) == 1
 
 
 @pytest.mark.threat("server-adds-device")
-def test_key_bundle_of_another_identity_stops_no_fetch(three_people: Network) -> None:
-    """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing known."""
+def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None:
+    """The other identity's lists begin after Ben's known epoch, so no known list contradicts."""
     ana, ben, other = (
-        three_people["ana"],
-        three_people["ben"],
-        three_people.set_up_person("mallory", OTHER_RELAY_URL),
+        network["ana"],
+        network["ben"],
+        network.set_up_person("mallory", OTHER_RELAY_URL),
     )
     for _ in range(4):
         issue_key_bundle(other)
-    card = read_key_bundle(own_device(other.device).card)
-    publish_bundle(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
+    bundle = read_key_bundle(own_device(other.device).card)
+    publish_bundle(ben, write_key_bundle(replace(bundle, lists=bundle.lists[3:])))
     record_named_list_if_unknown(ben.id, DeviceListHead(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
-        three_people.clock.advance(hours=9)
+        network.clock.advance(hours=9)
     assert contact_named("ben", ana.device).person.id == ben.id
-    assert failed_queries(ben, ana) == 2
+    assert failed_query_count(ben, ana) == 2
 
 
-def test_blocked_persons_relay_is_queried_only_after_unblocking(three_people: Network) -> None:
-    """Cleo's message names Ben's newer list; asking his relay would reveal when Ana read it."""
-    ana, ben, cleo = three_people["ana"], three_people["ben"], three_people["cleo"]
+def test_blocked_persons_relay_is_queried_only_after_unblocking(network: Network) -> None:
+    """Cleo's message names Ben's newer list; asking Ben's relay would reveal that Ana read it."""
+    ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
     issue_key_bundle(ben)
@@ -102,7 +102,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three_people: Ne
     before = ana.courier.calls["key_bundle"]
     for _ in range(2):
         fetch_messages(ana.device)
-        three_people.clock.advance(hours=9)
+        network.clock.advance(hours=9)
     assert ana.courier.calls["key_bundle"] == before
     unblock_contact("ben", ana.device)
     fetch_messages(ana.device)
@@ -111,11 +111,11 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three_people: Ne
 
 @pytest.mark.threat("server-adds-device")
 def test_foreign_key_bundle_at_own_mailbox_is_no_contradiction(
-    three_people: Network,
+    network: Network,
 ) -> None:
-    """The relay learned the mailbox's owner from a contact, and serves that contact's bundle."""
-    ana, ben = three_people["ana"], three_people["ben"]
-    phone = add_linked_device(three_people, ana, "phone", "phone")
+    """The relay serves the key bundle of Ana's contact Ben at Ana's own mailbox."""
+    ana, ben = network["ana"], network["ben"]
+    phone = add_linked_device(network, ana, "phone", "phone")
     take_contact_changes(ana.device)
     me = own_device(phone.device)
     record_named_list_if_unknown(
@@ -125,4 +125,4 @@ def test_foreign_key_bundle_at_own_mailbox_is_no_contradiction(
     with ana.courier.replace_calls(key_bundle=changed_answer_trick(lambda _: forged)):
         fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()
-    assert failed_queries(ana, ana) == 1
+    assert failed_query_count(ana, ana) == 1

@@ -19,7 +19,7 @@ from tests.village.malicious_relay import error_trick
 
 @pytest.mark.slow
 def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
-    """Its mailbox still exists, so a thief could read it. The copy is not reported as refused,
+    """The phone's mailbox still exists. The unsent copy counts as tried and not as refused,
     because the relay did not answer the first attempt.
     """
     network = Network()

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from entrenous.send.devices.link_steps import NEXT_LINK_STATE, LinkEvent, LinkState, next_link_state
 
-MACHINE = Path(__file__).parents[3] / "docs/machines/link.md"
-IN_TURN = {
+LINK_DIAGRAM_FILE = Path(__file__).parents[3] / "docs/machines/link.md"
+REQUIRED_EVENTS = {
     LinkState.OFFERED: [LinkEvent.ASK, LinkEvent.SHOW, LinkEvent.SAME, LinkEvent.HELLO],
     LinkState.ASKED: [LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT],
 }
 
 
-def arrows() -> set[str]:
+def expected_arrows() -> set[str]:
     """Return the arrows that the diagram should have."""
     changes = {
         f"{state.value} --> {after.value}: {event.value}"
@@ -30,7 +30,7 @@ def arrows() -> set[str]:
     return changes | ends | {"[*] --> offered: code", "[*] --> asked: code"}
 
 
-def rows() -> list[str]:
+def expected_rows() -> list[str]:
     """Return the rows that the documented table should have."""
     return [
         f"| **{state.value}** | "
@@ -41,27 +41,29 @@ def rows() -> list[str]:
 
 
 def test_documented_diagram_matches_the_table() -> None:
-    lines = [line.strip() for line in MACHINE.read_text().splitlines()]
-    assert {line for line in lines if "-->" in line} == arrows()
-    assert [line for line in lines if line.startswith("| **")] == rows()
+    lines = [line.strip() for line in LINK_DIAGRAM_FILE.read_text().splitlines()]
+    assert {line for line in lines if "-->" in line} == expected_arrows()
+    assert [line for line in lines if line.startswith("| **")] == expected_rows()
 
 
-@given(st.sampled_from(sorted(IN_TURN)), st.lists(st.sampled_from(list(LinkEvent)), max_size=6))
-def test_only_the_right_order_links(begin: LinkState, events: list[LinkEvent]) -> None:
-    state = begin
+@given(
+    st.sampled_from(sorted(REQUIRED_EVENTS)), st.lists(st.sampled_from(list(LinkEvent)), max_size=6)
+)
+def test_only_the_required_order_links(start: LinkState, events: list[LinkEvent]) -> None:
+    state = start
     for event in events:
         state = next_link_state(state, event)
-    *first, last = IN_TURN[begin]
-    in_turn = events[: len(first)] == first and last in events[len(first) :]
+    *first, last = REQUIRED_EVENTS[start]
+    is_in_order = events[: len(first)] == first and last in events[len(first) :]
     if state is LinkState.LINKED:
-        assert in_turn
-    elif begin is LinkState.OFFERED:
-        assert not in_turn  # once granted, only a revocation undoes it
+        assert is_in_order
+    elif start is LinkState.OFFERED:
+        assert not is_in_order  # after a grant, only a revocation removes the device
 
 
-def test_every_valid_order_links() -> None:
-    for begin, turn in IN_TURN.items():
-        state = begin
-        for event in turn:
+def test_the_required_order_links() -> None:
+    for start, required in REQUIRED_EVENTS.items():
+        state = start
+        for event in required:
             state = next_link_state(state, event)
         assert state is LinkState.LINKED

@@ -1,4 +1,4 @@
-"""A contact who is added again, whether or not forgotten before, can reach every device."""
+"""A person who is added again as a contact can reach every device of the other person."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def home() -> Network:
+def network() -> Network:
     """Ana with a laptop ("ana") and a phone, and Ben; all can write to each other."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
@@ -49,8 +49,8 @@ def fetch_rounds(network: Network) -> None:
         catch_up(network["ana"], network["phone"], network["ben"])
 
 
-def all_can_write(network: Network) -> bool:
-    """Return whether all can write to each other, by their records and in fact."""
+def is_everybody_reachable(network: Network) -> bool:
+    """Return whether Ben and Ana's two devices have tokens and receive each other's texts."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     if not (can_all_write(ana, ben) and can_all_write(phone, ben)):
         return False
@@ -64,53 +64,52 @@ def all_can_write(network: Network) -> bool:
     return received == [1, 1, 2]
 
 
-def add_by_his_link(by: Person, ben: Person) -> None:
-    add_person(make_invite_link(ben.device), "ben", by.device)
+def add_by_bens_invite(adder: Person, ben: Person) -> None:
+    add_person(make_invite_link(ben.device), "ben", adder.device)
 
 
-def add_by_her_link(by: Person, ben: Person) -> None:
-    add_person(make_invite_link(by.device), "ana", ben.device)
+def add_by_her_own_invite(adder: Person, ben: Person) -> None:
+    add_person(make_invite_link(adder.device), "ana", ben.device)
 
 
-Add = Callable[[Person, Person], None]
+AddContact = Callable[[Person, Person], None]
 
 
-@pytest.mark.parametrize("add", [add_by_his_link, add_by_her_link])
-@pytest.mark.parametrize("by", ["ana", "phone"])
-@pytest.mark.parametrize("who", ["she", "he", "nobody"])
+@pytest.mark.parametrize("add", [add_by_bens_invite, add_by_her_own_invite])
+@pytest.mark.parametrize("adder", ["ana", "phone"])
+@pytest.mark.parametrize("forgotten_by", ["ana", "ben", "nobody"])
 def test_person_added_again_reaches_both_devices(
-    home: Network, who: str, by: str, add: Add
+    network: Network, forgotten_by: str, adder: str, add: AddContact
 ) -> None:
-    """It does not matter who forgot whom before, and on which device Ben is added."""
-    if who == "she":
-        forget_contact("ben", home["ana"].device)
-        fetch_rounds(home)
-        assert contacts(home["phone"].device) == ()
-    elif who == "he":
-        forget_contact("ana", home["ben"].device)
-        fetch_rounds(home)
-    add(home[by], home["ben"])
-    fetch_rounds(home)
-    fetch_rounds(home)
-    assert all_can_write(home)
+    if forgotten_by == "ana":
+        forget_contact("ben", network["ana"].device)
+        fetch_rounds(network)
+        assert contacts(network["phone"].device) == ()
+    elif forgotten_by == "ben":
+        forget_contact("ana", network["ben"].device)
+        fetch_rounds(network)
+    add(network[adder], network["ben"])
+    fetch_rounds(network)
+    fetch_rounds(network)
+    assert is_everybody_reachable(network)
 
 
-def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
-    home: Network,
+def test_contact_forgotten_on_one_device_and_renamed_later_on_another_is_kept(
+    network: Network,
 ) -> None:
-    forget_contact("ben", home["ana"].device)
-    home.clock.advance(hours=1)
-    rename_contact("ben", "Benedict", home["phone"].device)
-    fetch_rounds(home)
-    fetch_rounds(home)
-    assert contact_named("Benedict", home["ana"].device)
-    assert can_all_write(home["ana"], home["ben"])
-    assert can_all_write(home["phone"], home["ben"])
+    forget_contact("ben", network["ana"].device)
+    network.clock.advance(hours=1)
+    rename_contact("ben", "Benedict", network["phone"].device)
+    fetch_rounds(network)
+    fetch_rounds(network)
+    assert contact_named("Benedict", network["ana"].device)
+    assert can_all_write(network["ana"], network["ben"])
+    assert can_all_write(network["phone"], network["ben"])
 
 
-def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
-    """Ana's laptop adds Ben again, although neither of them has forgotten the other."""
-    phone, ben = home["phone"], home["ben"]
+def test_valid_token_range_outranks_lent_tokens(network: Network) -> None:
+    """Ana's laptop adds Ben again, although Ana and Ben are still contacts."""
+    phone, ben = network["phone"], network["ben"]
     asked, refused = list[bool](), list[bool]()
 
     def record_request(honest: HonestCall, *arguments: Any) -> Any:
@@ -121,24 +120,24 @@ def test_valid_token_range_outranks_lent_tokens(home: Network) -> None:
             refused.append(True)
             raise
 
-    add_by_his_link(home["ana"], ben)
+    add_by_bens_invite(network["ana"], ben)
     with phone.courier.replace_calls(claim_prekeys=record_request, post=record_request):
-        fetch_rounds(home)
+        fetch_rounds(network)
     assert (bool(asked), refused) == (True, [])
     assert tokens_for_peer(phone, ben).lent == ()
     assert phone.device.vault.keys(DEVICE_TO_GREET) == ()
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_repeated_session_restarts_get_no_extra_tokens(home: Network) -> None:
+def test_repeated_session_restarts_get_no_extra_tokens(network: Network) -> None:
     """Each hello that starts a session is answered with tokens, but the total is limited."""
-    ana, ben = home["ana"], home["ben"]
+    ana, ben = network["ana"], network["ben"]
     whose = peer_key(*owner_and_device_ids(ben))
     for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):
         repair_sessions("ana", ben.device)
         flush_outbox(ben.device)
-        home.clock.advance(minutes=1)
+        network.clock.advance(minutes=1)
         fetch_messages(ana.device)
     assert len(ana.device.vault.keys(RETIRED_TOKEN_RANGE, whose)) == REPLACED_TOKEN_RANGES_MAX
-    fetch_rounds(home)
-    assert all_can_write(home)
+    fetch_rounds(network)
+    assert is_everybody_reachable(network)

@@ -1,4 +1,4 @@
-"""Ana moves to another relay with several devices: each follows, and no contact is lost."""
+"""Ana moves several devices to another relay: every device follows, and no contact is lost."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import NoLock
-from tests.send.devices.test_link import sheet_of
+from tests.send.devices.test_link import recovery_sheet_of
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -47,13 +47,13 @@ from tests.village.households import add_linked_device, catch_up, prepare_move
 
 pytestmark = pytest.mark.slow
 
-ELSEWHERE = "https://relay.example"
+THIRD_RELAY_URL = "https://relay.example"
 
 
 @pytest.fixture
 @cached_network
-def town() -> Network:
-    """Ana with a laptop and a phone, Ben at her relay, Cleo at the other one."""
+def network() -> Network:
+    """Ana with a laptop and a phone, and Ben at one relay; Cleo at the other relay."""
     network = network_of_three()
     ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     add_linked_device(network, ana, "phone", "phone")
@@ -62,7 +62,7 @@ def town() -> Network:
 
 
 def move_and_unlock(ana: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
-    """Move all devices, and then each vault's lock, as its next unlock would."""
+    """Move all devices, and record that each vault uses the new lock, as its next unlock would."""
     prepare_move(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
@@ -75,12 +75,12 @@ def pending_keys(*people: Person) -> Sequence[Sequence[str]]:
     return [key for one in people for name in tables for key in one.device.vault.keys(name)]
 
 
-def all_decrypted(*people: Person) -> bool:
+def is_everything_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_all_devices_receive_at_the_new_relay(town: Network) -> None:
-    ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
+def test_all_devices_receive_at_the_new_relay(network: Network) -> None:
+    ana, phone, ben, cleo = (network[name] for name in ("ana", "phone", "ben", "cleo"))
     for one in (phone, ben):
         take_contact_changes(one.device)
     move_and_unlock(ana, phone)
@@ -91,36 +91,36 @@ def test_all_devices_receive_at_the_new_relay(town: Network) -> None:
     moving_states = [one.moving for one in take_contact_changes(phone.device)]
     assert moving_states == [FollowedMoveState.READY, FollowedMoveState.MOVED]
     assert take_contact_changes(ana.device) == take_contact_changes(ben.device) == ()
-    town.disconnect(RELAY_URL)
+    network.disconnect(RELAY_URL)
     cleo.send(SMALL_PICTURE, ana)
     for one in (ana, phone):
         assert one.open_newest().files
         one.send(SMALL_PICTURE, cleo)
         assert cleo.open_newest().files
-    town.reconnect(RELAY_URL)
+    network.reconnect(RELAY_URL)
     ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana, phone, ben, cleo)
     assert pending_keys(ana, phone, ben, cleo) == []
-    assert all_decrypted(ana, phone, ben, cleo)
+    assert is_everything_decrypted(ana, phone, ben, cleo)
 
 
-def test_sync_works_after_a_move(town: Network) -> None:
-    ana, phone = town["ana"], town["phone"]
-    third = add_linked_device(town, phone, "tablet", "tablet")
+def test_sync_works_after_a_move(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
+    third = add_linked_device(network, phone, "tablet", "tablet")
     catch_up(ana, phone, third, ana, phone, third)
     move_and_unlock(ana, phone, third)
     catch_up(ana, phone, third, ana, phone, third)
-    town.disconnect(RELAY_URL)
-    town.set_up_person("dora", OTHER_RELAY_URL).add_contact(phone)
+    network.disconnect(RELAY_URL)
+    network.set_up_person("dora", OTHER_RELAY_URL).add_contact(phone)
     catch_up(phone, ana, third)
     assert [contact_named("dora", one.device).name for one in (ana, third)] == ["dora"] * 2
-    town.reconnect(RELAY_URL)
-    assert all_decrypted(ana, phone, third)
+    network.reconnect(RELAY_URL)
+    assert is_everything_decrypted(ana, phone, third)
 
 
-def test_nothing_changes_until_all_devices_are_ready(town: Network) -> None:
-    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+def test_nothing_changes_until_all_devices_are_ready(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     before = own_device(ana.device)
     with pytest.raises(WaitsForDevices, match="phone") as error:
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -136,17 +136,17 @@ def test_nothing_changes_until_all_devices_are_ready(town: Network) -> None:
     assert ana.home[0] == OTHER_RELAY_URL
 
 
-def test_late_device_gets_what_was_sent_meanwhile(town: Network) -> None:
-    ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
+def test_late_device_gets_what_was_sent_meanwhile(network: Network) -> None:
+    ana, phone, ben, cleo = (network[name] for name in ("ana", "phone", "ben", "cleo"))
     prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, cleo, ana)
     ben.send(SMALL_PICTURE, ana)  # not reported as waiting: one of Ana's devices has received it
-    gone = cleo.send(SMALL_PICTURE, ana).name
+    recalled = cleo.send(SMALL_PICTURE, ana).name
     assert ana.received_count() == 2
-    assert recall_message(gone, cleo.device)
+    assert recall_message(recalled, cleo.device)
     catch_up(ana)
-    town.clock.advance(days=3)
+    network.clock.advance(days=3)
     ben.send(SMALL_PICTURE, ana)
     catch_up(phone, ana, ben, cleo, phone)
     assert phone.home[0] == OTHER_RELAY_URL
@@ -155,11 +155,11 @@ def test_late_device_gets_what_was_sent_meanwhile(town: Network) -> None:
     assert phone.open_newest().files
     catch_up(ana, phone, ben, cleo, ana, phone)
     assert pending_keys(ana, phone, ben, cleo) == []
-    assert all_decrypted(ana, phone, ben, cleo)
+    assert is_everything_decrypted(ana, phone, ben, cleo)
 
 
-def test_old_mailbox_is_read_by_each_device_then_deleted(town: Network) -> None:
-    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+def test_old_mailbox_is_read_by_each_device_then_deleted(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     ben.send(SMALL_PICTURE, ana)
     prepare_move(ana, phone)
     before = {one.name: one.home for one in (ana, phone)}
@@ -169,7 +169,7 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Network) -> None:
         assert one.open_newest().files
         assert next_relay_lock(one.device)
         clear_next_relay_lock(one.device)
-    town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
+    network.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, phone, ben)
     for one in (ana, phone):
         assert former_addresses(one.device) == ()
@@ -180,18 +180,18 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Network) -> None:
     assert homes == [MailboxUse.PRESENT]
 
 
-def test_move_can_be_cancelled(town: Network) -> None:
-    ana, phone = town["ana"], town["phone"]
+def test_move_can_be_cancelled(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
-    made = [new.home for one in (ana, phone) for new in prepared_mailboxes(one.device)]
+    prepared = [new.home for one in (ana, phone) for new in prepared_mailboxes(one.device)]
     assert cancel_move(ana.device) == OTHER_RELAY_URL
     assert cancel_move(ana.device) is None
     catch_up(ana, phone, ana)
     for _ in range(2):
-        town.clock.advance(days=PREPARED_MAILBOX_DAYS // 2)
+        network.clock.advance(days=PREPARED_MAILBOX_DAYS // 2)
         catch_up(ana, phone, ana)
     assert [prepared_mailboxes(one.device) for one in (ana, phone)] == [(), ()]
-    for home in made:
+    for home in prepared:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting_envelopes(OTHER_RELAY_URL, home.mailbox, home.owner, 0)
     prepare_move(ana, phone)  # start another move
@@ -200,9 +200,9 @@ def test_move_can_be_cancelled(town: Network) -> None:
     assert phone.home[0] == OTHER_RELAY_URL
 
 
-def test_move_is_cancelled_on_one_device_while_another_moves(town: Network) -> None:
+def test_move_is_cancelled_on_one_device_while_another_moves(network: Network) -> None:
     """Both devices lead a move; the laptop cancels before it has received the phone's list."""
-    ana, phone = town["ana"], town["phone"]
+    ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     take_contact_changes(ana.device)
     move_all_devices(OTHER_RELAY_URL, None, phone.device)
@@ -210,16 +210,16 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Network) -> N
     catch_up(ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {OTHER_RELAY_URL}
     assert [one.moving for one in take_contact_changes(ana.device)] == [FollowedMoveState.MOVED]
-    assert all_decrypted(ana, phone)
+    assert is_everything_decrypted(ana, phone)
 
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("phone_followed", [False, True])
 def test_device_lost_during_a_move_is_revoked_at_both_relays(
-    town: Network, *, phone_followed: bool
+    network: Network, *, phone_followed: bool
 ) -> None:
-    """The lock of its vault is still at the old relay; its listed mailbox is at the new one."""
-    ana, phone = town["ana"], town["phone"]
+    """The lock of the phone's vault is still at the old relay; the list names the new mailbox."""
+    ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -237,9 +237,9 @@ def test_device_lost_during_a_move_is_revoked_at_both_relays(
         phone.device.courier.allow_more_tries(old[0], old[1], new.home.close)
 
 
-def test_previously_lost_device_knows_no_new_close_token(town: Network) -> None:
-    ana, phone = town["ana"], town["phone"]
-    tablet = add_linked_device(town, ana, "tablet", "tablet")
+def test_previously_lost_device_knows_no_new_close_token(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
+    tablet = add_linked_device(network, ana, "tablet", "tablet")
     catch_up(phone, ana, tablet)
     prepare_move(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
@@ -253,8 +253,8 @@ def test_previously_lost_device_knows_no_new_close_token(town: Network) -> None:
     assert known.isdisjoint(one.home[1] for one in (ana, tablet))
 
 
-def test_list_with_an_unknown_mailbox_is_not_accepted(town: Network) -> None:
-    ana, phone = town["ana"], town["phone"]
+def test_list_with_an_unknown_mailbox_is_not_accepted(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     before, ready = (
         own_device(phone.device),
@@ -267,33 +267,33 @@ def test_list_with_an_unknown_mailbox_is_not_accepted(town: Network) -> None:
     assert ready is not None
 
 
-def test_unreachable_new_relay_only_delays_the_move(town: Network) -> None:
-    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+def test_unreachable_new_relay_only_delays_the_move(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     with pytest.raises(WaitsForDevices):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
-    town.disconnect(OTHER_RELAY_URL)
+    network.disconnect(OTHER_RELAY_URL)
     catch_up(phone)
     assert not any(new.made for new in prepared_mailboxes(phone.device))
     ben.send(SMALL_PICTURE, ana)
     assert phone.open_newest().files
-    town.reconnect(OTHER_RELAY_URL)
+    network.reconnect(OTHER_RELAY_URL)
     catch_up(phone, ana)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
-    town.disconnect(OTHER_RELAY_URL)
+    network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(RelayUnreachable):  # the phone already has its new mailbox
         catch_up(phone)
     assert phone.home[0] == OTHER_RELAY_URL
-    town.reconnect(OTHER_RELAY_URL)
+    network.reconnect(OTHER_RELAY_URL)
     catch_up(phone, ana, ben)
     ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
-    assert all_decrypted(ana, phone, ben)
+    assert is_everything_decrypted(ana, phone, ben)
 
 
 def test_local_relay_is_not_followed() -> None:
     network = Network()
-    network.apps[ELSEWHERE] = network.apps[RELAY_URL]
-    ana = network.set_up_person("ana", ELSEWHERE)
+    network.apps[THIRD_RELAY_URL] = network.apps[RELAY_URL]
+    ana = network.set_up_person("ana", THIRD_RELAY_URL)
     phone = add_linked_device(network, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -301,18 +301,18 @@ def test_local_relay_is_not_followed() -> None:
     assert prepared_mailboxes(phone.device) == ()
 
 
-def test_move_with_other_devices_needs_the_old_relay(town: Network) -> None:
-    ana, phone = town["ana"], town["phone"]
-    sheet = sheet_of(ana)
+def test_move_with_other_devices_needs_the_old_relay(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
+    sheet = recovery_sheet_of(ana)
     prepare_move(ana, phone)
-    town.disconnect(RELAY_URL)
+    network.disconnect(RELAY_URL)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(OtherDevicesMustMoveFirst, match="phone"):
         move_all_devices(OTHER_RELAY_URL, sheet, ana.device)
 
 
-def test_two_moves_in_a_row(town: Network) -> None:
-    ana, phone, ben = town["ana"], town["phone"], town["ben"]
+def test_devices_follow_two_moves_in_a_row(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     move_and_unlock(ana, phone)
     catch_up(ana, phone, ben)
     move_and_unlock(phone, ana, url=RELAY_URL)
@@ -323,4 +323,4 @@ def test_two_moves_in_a_row(town: Network) -> None:
     assert pending_keys(ana, phone, ben) == []
     with pytest.raises(UnknownDevice):
         revoke_device("tablet", lost=False, sheet=None, device=ana.device)
-    assert all_decrypted(ana, phone, ben)
+    assert is_everything_decrypted(ana, phone, ben)

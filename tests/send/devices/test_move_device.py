@@ -1,4 +1,4 @@
-"""Ana moves to another relay: no contact is lost, whatever the old relay does."""
+"""Ana moves to another relay without losing a contact, even if the old relay misbehaves."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ from entrenous.send.tokens.issue import issued_ranges
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack, SendTokenChanges, VaultUnlock
-from tests.send.devices.test_link import sheet_of
+from tests.send.devices.test_link import recovery_sheet_of
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -62,38 +62,38 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def town() -> Network:
+def network() -> Network:
     """Ana and Ben at one relay, Cleo at another; both are contacts of Ana."""
     return network_of_three()
 
 
 def move_and_unlock(who: Person, url: str = OTHER_RELAY_URL) -> MoveResult:
-    """Move, and then the vault's lock as the next unlock would (device/relay_lock_client.py)."""
+    """Move the device, and record that the vault uses the new lock, as the next unlock would."""
     moved = move_all_devices(url, None, who.device)
     clear_next_relay_lock(who.device)
     return moved
 
 
-def home_of(who: Person) -> MailboxAddress:
+def mailbox_address_of(who: Person) -> MailboxAddress:
     return own_device(who.device).home
 
 
-def all_decrypted(*people: Person) -> bool:
+def is_everything_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_everybody_writes_to_the_new_relay_from_then_on(town: Network) -> None:
-    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
-    before, (came_from, *_) = home_of(ana), ana.home
+def test_contacts_write_to_the_new_relay_after_a_move(network: Network) -> None:
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
+    before, (came_from, *_) = mailbox_address_of(ana), ana.home
     moved = move_and_unlock(ana)
     assert (moved.before, moved.relay_url, moved.letters) == (came_from, OTHER_RELAY_URL, 0)
     catch_up(ben, cleo, ana)
-    town.disconnect(RELAY_URL)
+    network.disconnect(RELAY_URL)
     cleo.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     ana.send(SMALL_PICTURE, cleo)
     assert cleo.open_newest().files
-    town.reconnect(RELAY_URL)
+    network.reconnect(RELAY_URL)
     ben.send(SMALL_PICTURE, ana)
     assert not ana.device.courier.waiting_envelopes(RELAY_URL, before.mailbox, before.owner, 0)
     assert ana.open_newest().files
@@ -103,88 +103,88 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Network) -> None:
         assert known.person.head == own_device(ana.device).person.head
     assert contact_named("ana", cleo.device).compared
     assert take_contact_changes(ben.device) == ()
-    assert all_decrypted(ana, ben, cleo)
+    assert is_everything_decrypted(ana, ben, cleo)
 
 
-def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Network) -> None:
-    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+def test_messages_at_the_old_relay_open_and_can_be_recalled(network: Network) -> None:
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     kept = ben.send(SMALL_PICTURE, ana).name
-    gone = ben.send(SMALL_PICTURE, ana).name
+    recalled = ben.send(SMALL_PICTURE, ana).name
     sent = ana.send(SMALL_PICTURE, cleo).name
     catch_up(cleo)
     move_and_unlock(ana)
     assert ana.received_count() == 2
-    recall_message(gone, ben.device)
+    recall_message(recalled, ben.device)
     catch_up(ana)
     states = {one.name: one.state for one in received_messages(ana.device)}
-    assert states == {kept: InboxState.WAITING, gone: InboxState.TAKEN_BACK}
+    assert states == {kept: InboxState.WAITING, recalled: InboxState.TAKEN_BACK}
     assert open_message(kept, ana.device).files
     recall_message(sent, ana.device)
     catch_up(cleo)
     assert [one.state for one in received_messages(cleo.device)] == [InboxState.TAKEN_BACK]
 
 
-def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Network) -> None:
-    ana, ben = town["ana"], town["ben"]
-    before = home_of(ana)
+def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
+    before = mailbox_address_of(ana)
     move_and_unlock(ana)
     with ben.courier.replace_calls(
         waiting_envelopes=lambda *_: []
-    ):  # his relay withholds his letters
+    ):  # Ben's relay withholds his letters
         for day in range(3):
             ben.send(SMALL_PICTURE, ana)
             assert ana.received_count() == day + 1
             assert ana.open_newest().files
-            town.clock.advance(days=9)
+            network.clock.advance(days=9)
     ben.send(SMALL_PICTURE, ana)
     catch_up(ben)
     ben.send(SMALL_PICTURE, ana)
     assert ana.received_count() == 5
-    town.clock.advance(days=4)
+    network.clock.advance(days=4)
     catch_up(ana)
     assert former_addresses(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         ana.device.courier.waiting_envelopes(RELAY_URL, before.mailbox, before.owner, 0)
     ben.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
-    assert all_decrypted(ana, ben)
+    assert is_everything_decrypted(ana, ben)
 
 
-def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Network) -> None:
-    ana, cleo = town["ana"], town["cleo"]
-    town.disconnect(RELAY_URL)
+def test_queued_letters_go_to_the_old_relay_with_their_tokens(network: Network) -> None:
+    ana, cleo = network["ana"], network["cleo"]
+    network.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         cleo.send(SMALL_PICTURE, ana, days=20)
     move_and_unlock(ana)
     catch_up(cleo, ana, cleo)
-    cleo.send(SMALL_PICTURE, ana)  # later letters do not wait for the queued one
+    cleo.send(SMALL_PICTURE, ana)  # later letters do not wait for the queued letter
     assert ana.open_newest().files
-    town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS + 1)
-    town.reconnect(RELAY_URL)
+    network.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS + 1)
+    network.reconnect(RELAY_URL)
     catch_up(cleo)
     assert ana.received_count() == 2
     for one in received_messages(ana.device):
         if one.state is InboxState.WAITING:
             assert open_message(one.name, ana.device).files
-    assert all_decrypted(ana, cleo)
+    assert is_everything_decrypted(ana, cleo)
 
 
-def test_lying_old_relay_delays_nobody(town: Network) -> None:
+def test_lying_old_relay_delays_nobody(network: Network) -> None:
     """The old relay serves the old key bundle, and claims that no letter has arrived."""
-    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     shown = ana.device.courier.key_bundle(*ana.home)
-    ana_before = home_of(ana)
+    ana_before = mailbox_address_of(ana)
 
-    def old_card(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+    def serve_old_bundle(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return shown if url == RELAY_URL else honest(url, *rest)
 
-    def no_letters(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+    def hide_letters(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return [] if rest[0] == ana_before.mailbox else honest(url, *rest)
 
     with (
-        ben.courier.replace_calls(key_bundle=old_card),
-        cleo.courier.replace_calls(key_bundle=old_card),
-        ana.courier.replace_calls(key_bundle=old_card, waiting_envelopes=no_letters),
+        ben.courier.replace_calls(key_bundle=serve_old_bundle),
+        cleo.courier.replace_calls(key_bundle=serve_old_bundle),
+        ana.courier.replace_calls(key_bundle=serve_old_bundle, waiting_envelopes=hide_letters),
     ):
         move_and_unlock(ana)
         catch_up(ben, cleo, ana, ben, cleo)
@@ -192,11 +192,11 @@ def test_lying_old_relay_delays_nobody(town: Network) -> None:
             one.send(SMALL_PICTURE, ana)
             assert ana.open_newest().files
         assert [take_contact_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
-    assert all_decrypted(ana, ben, cleo)
+    assert is_everything_decrypted(ana, ben, cleo)
 
 
-def test_earlier_link_works_through_the_old_relay(town: Network) -> None:
-    ana, dora = town["ana"], town.set_up_person("dora", OTHER_RELAY_URL)
+def test_earlier_link_works_through_the_old_relay(network: Network) -> None:
+    ana, dora = network["ana"], network.set_up_person("dora", OTHER_RELAY_URL)
     link = make_invite_link(ana.device)
     move_and_unlock(ana)
     add_person(link, "ana", dora.device)
@@ -204,35 +204,35 @@ def test_earlier_link_works_through_the_old_relay(town: Network) -> None:
     assert fetch_messages(dora.device).came == 1
     catch_up(ana)
     assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
-    town.disconnect(RELAY_URL)
+    network.disconnect(RELAY_URL)
     dora.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
 
 
-def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Network) -> None:
-    """Ana's hello used a revoked token; Ben's letter arrives at her old mailbox."""
-    ana, ben = town["ana"], town["ben"]
+def test_contact_who_unblocks_later_learns_of_the_move(network: Network) -> None:
+    """Ana's announcement was refused while Ben blocked her; Ben writes to her old mailbox."""
+    ana, ben = network["ana"], network["ben"]
     block_contact("ana", ben.device)
     catch_up(ben, ana)
     move_and_unlock(ana)
     catch_up(ana, ben)
-    town.clock.advance(hours=1)
+    network.clock.advance(hours=1)
     unblock_contact("ana", ben.device)
     flush_outbox(ben.device)
     catch_up(ana)
     assert not ana.device.vault.keys(DEVICE_TO_GREET)
     catch_up(ben, ana)
     assert contact_named("ana", ben.device).person.relay_url == OTHER_RELAY_URL
-    town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
+    network.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, ben)
     ben.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     assert [one.lists for one in take_contact_changes(ben.device)] == []
 
 
-def test_uninformed_contact_is_told_again_once_a_day(town: Network) -> None:
-    """A letter from the contact may have crossed the announcement of the move."""
-    ana, cleo = town["ana"], town["cleo"]
+def test_uninformed_contact_is_informed_again_once_a_day(network: Network) -> None:
+    """Ana waits for a day, because Cleo's letter may have crossed the announcement of the move."""
+    ana, cleo = network["ana"], network["cleo"]
     with ana.courier.replace_calls(post=error_trick(WrongToken())):
         move_and_unlock(ana)
     seen = []
@@ -242,15 +242,15 @@ def test_uninformed_contact_is_told_again_once_a_day(town: Network) -> None:
             before = ana.courier.calls["post"]
             catch_up(ana)
             seen.append(ana.courier.calls["post"] > before)
-        town.clock.advance(hours=13)
+        network.clock.advance(hours=13)
     assert seen == [False, False, True, False]
     cleo.send(SMALL_PICTURE, ana)
     catch_up(ana, cleo)
     assert contact_named("ana", cleo.device).person.relay_url == OTHER_RELAY_URL
 
 
-def test_queued_hello_is_repeated_with_its_invite(town: Network) -> None:
-    ana, dora = town["ana"], town.set_up_person("dora", OTHER_RELAY_URL)
+def test_queued_hello_is_repeated_with_its_invite(network: Network) -> None:
+    ana, dora = network["ana"], network.set_up_person("dora", OTHER_RELAY_URL)
     link = make_invite_link(dora.device)
     silent = error_trick(RelayUnreachable(relay=OTHER_RELAY_URL))
     with ana.courier.replace_calls(post=silent), pytest.raises(RelayUnreachable):
@@ -260,11 +260,11 @@ def test_queued_hello_is_repeated_with_its_invite(town: Network) -> None:
     dora.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
     assert contact_named("ana", dora.device).person.relay_url == OTHER_RELAY_URL
-    assert all_decrypted(ana, dora)
+    assert is_everything_decrypted(ana, dora)
 
 
-def test_old_tokens_are_not_registered_at_the_new_relay(town: Network) -> None:
-    ana, cleo = town["ana"], town["cleo"]
+def test_old_tokens_are_not_registered_at_the_new_relay(network: Network) -> None:
+    ana, cleo = network["ana"], network["cleo"]
     old = dict(issued_ranges(ana.device))
     changes = list[SendTokenChanges]()
 
@@ -273,67 +273,67 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Network) -> None:
         return honest(*rest)
 
     with ana.courier.replace_calls(change_tokens=error_trick(RelayUnreachable(relay=RELAY_URL))):
-        block_contact("ben", ana.device)  # his tokens must be withdrawn, not registered anew
+        block_contact("ben", ana.device)  # Ben's tokens must be withdrawn, not registered anew
         catch_up(ana)
     with ana.courier.replace_calls(change_tokens=record_changes):
         move_and_unlock(ana)
         for _ in range(3):
-            town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS)
+            network.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS)
             catch_up(ana, cleo, ana)
     (now,) = (token_range for _, token_range in issued_ranges(ana.device))
     known = {lock for one in old.values() for lock in _token_hashes(one.seed, 0, one.until)}
     assert not known & {lock for batch in changes for lock in (*batch.add, *batch.drop)}
     whose = peer_key(cleo.id, own_device(cleo.device).key.device)
     assert now.first == old[whose].until  # no two token ranges have an index in common
-    assert contact_named("ana", town["ben"].device).person.relay_url == RELAY_URL
+    assert contact_named("ana", network["ben"].device).person.relay_url == RELAY_URL
 
 
 def _token_hashes(seed: Secret, first: int, until: int) -> set[bytes]:
     return {token_hash(derive_send_token(seed, index)) for index in range(first, until)}
 
 
-def test_late_tokens_for_the_old_mailbox_are_ignored(town: Network) -> None:
+def test_late_tokens_for_the_old_mailbox_are_ignored(network: Network) -> None:
     """Cleo replaces her token range twice, and Ana receives the second replacement first."""
-    ana, cleo = town["ana"], town["cleo"]
+    ana, cleo = network["ana"], network["cleo"]
     peer = peer_key(ana.id, own_device(ana.device).key.device)
     theirs = peer_key(cleo.id, own_device(cleo.device).key.device)
-    town.clock.advance(days=TOKEN_RANGE_DAYS)
+    network.clock.advance(days=TOKEN_RANGE_DAYS)
     catch_up(cleo)  # this replacement waits at the old mailbox
     with ana.courier.replace_calls(waiting_envelopes=lambda *_: []):
         move_and_unlock(ana)
     catch_up(cleo)  # another replacement, since Ana's list changed
     newest = dict(issued_ranges(cleo.device))[peer]
 
-    def only_new_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+    def hide_old_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return honest(url, *rest) if url == OTHER_RELAY_URL else []
 
-    with ana.courier.replace_calls(waiting_envelopes=only_new_relay):
+    with ana.courier.replace_calls(waiting_envelopes=hide_old_relay):
         catch_up(ana)
     catch_up(ana)
     tokens = HELD_TOKEN_RANGE_TABLE.load(theirs, ana.device.vault)
     assert tokens is not None
     assert tokens.seed == newest.seed
-    assert all_decrypted(ana, cleo)
+    assert is_everything_decrypted(ana, cleo)
 
 
-def test_unreachable_new_relay_changes_nothing(town: Network) -> None:
-    ana, ben = town["ana"], town["ben"]
-    before = home_of(ana), own_device(ana.device).person
-    town.disconnect(OTHER_RELAY_URL)
+def test_unreachable_new_relay_changes_nothing(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
+    before = mailbox_address_of(ana), own_device(ana.device).person
+    network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(RelayUnreachable):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
-    assert (home_of(ana), own_device(ana.device).person) == before
+    assert (mailbox_address_of(ana), own_device(ana.device).person) == before
     ben.send(SMALL_PICTURE, ana)
     assert ana.open_newest().files
-    town.reconnect(OTHER_RELAY_URL)
+    network.reconnect(OTHER_RELAY_URL)
     assert move_and_unlock(ana).relay_url == OTHER_RELAY_URL
 
 
-def test_moving_there_and_back_again(town: Network) -> None:
-    ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
+def test_device_moves_to_another_relay_and_back(network: Network) -> None:
+    ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     move_and_unlock(ana)
     catch_up(ben, cleo, ana)
-    town.clock.advance(seconds=1)
+    network.clock.advance(seconds=1)
     move_and_unlock(ana, RELAY_URL)
     catch_up(ben, cleo, ana)
     for one in (ben, cleo):
@@ -342,16 +342,16 @@ def test_moving_there_and_back_again(town: Network) -> None:
     assert len({one.home.mailbox for one in former_addresses(ana.device)}) == 2
     statement = read_key_bundle(own_device(ana.device).card).newest.said
     assert (statement.epoch, statement.relay_url) == (3, RELAY_URL)
-    assert all_decrypted(ana, ben, cleo)
+    assert is_everything_decrypted(ana, ben, cleo)
 
 
-def test_invalid_moves_are_refused(town: Network) -> None:
-    ana = town["ana"]
+def test_invalid_moves_are_refused(network: Network) -> None:
+    ana = network["ana"]
     with pytest.raises(AlreadyAtRelay):
         move_all_devices(f"{RELAY_URL}/", None, ana.device)
     with pytest.raises(BadRelayAddress):
         move_all_devices("relay", None, ana.device)
-    sheet = sheet_of(ana)
+    sheet = recovery_sheet_of(ana)
     delete_master_key(ana.device)
     with pytest.raises(MasterKeyNotHere):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -361,11 +361,11 @@ def test_invalid_moves_are_refused(town: Network) -> None:
     )  # repeated: the same result
 
 
-def test_sheet_moves_away_from_a_vanished_relay(town: Network) -> None:
-    """The vault was unlocked without the old relay, so the new one has to confirm its state."""
-    ana, cleo = town["ana"], town["cleo"]
-    sheet = sheet_of(ana)
-    town.disconnect(RELAY_URL)
+def test_recovery_sheet_allows_a_move_from_a_vanished_relay(network: Network) -> None:
+    """The old relay did not confirm the unlock, so a move without the sheet is refused."""
+    ana, cleo = network["ana"], network["cleo"]
+    sheet = recovery_sheet_of(ana)
+    network.disconnect(RELAY_URL)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(UnlockNotConfirmed):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -376,37 +376,37 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Network) -> None:
     assert ana.open_newest().files
 
 
-def test_unreachable_old_relay_is_asked_once_an_hour(town: Network) -> None:
-    ana = town["ana"]
+def test_unreachable_old_relay_is_asked_once_an_hour(network: Network) -> None:
+    ana = network["ana"]
     move_and_unlock(ana)
     clear_next_relay_lock(ana.device)
-    asked = list[str]()
+    urls = list[str]()
 
     def record_url(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
-        asked.append(url)
+        urls.append(url)
         return honest(url, *rest)
 
-    town.disconnect(RELAY_URL)
+    network.disconnect(RELAY_URL)
     with ana.courier.replace_calls(waiting_envelopes=record_url):
         for _ in range(4):
             catch_up(ana)
-            town.clock.advance(minutes=20)
-        assert asked.count(RELAY_URL) == 2
-        town.clock.advance(days=2 * FORMER_MAILBOX_DAYS)
+            network.clock.advance(minutes=20)
+        assert urls.count(RELAY_URL) == 2
+        network.clock.advance(days=2 * FORMER_MAILBOX_DAYS)
         catch_up(ana, ana)
-        town.clock.advance(hours=1)  # until then her clock is implausible
+        network.clock.advance(hours=1)  # before that, Ana's clock counts as implausible
         catch_up(ana, ana)
         assert former_addresses(ana.device) == ()  # the old relay is given up
-        asked.clear()
-        town.clock.advance(days=1)
+        urls.clear()
+        network.clock.advance(days=1)
         catch_up(ana)
-        assert RELAY_URL not in asked
+        assert RELAY_URL not in urls
 
 
 @pytest.mark.threat("backups-revive")
-def test_no_copy_from_before_goes_on_at_the_old_relay(town: Network) -> None:
-    ana = town["ana"]
-    old = home_of(ana)
+def test_old_relay_refuses_unlocks_of_backups_after_the_move(network: Network) -> None:
+    ana = network["ana"]
+    old = mailbox_address_of(ana)
     at_old = RelayLock(RELAY_URL, old.mailbox, old.owner)
     ana.device.courier.create_lock(at_old, old.owner)
     ana.device.courier.report_vault_unlock(
@@ -428,11 +428,11 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Network) -> None:
             )
 
 
-def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Network) -> None:
-    ana = town["ana"]
-    old = home_of(ana)
+def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(network: Network) -> None:
+    ana = network["ana"]
+    old = mailbox_address_of(ana)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
-    town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
+    network.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana)
     assert ana.device.courier.waiting_envelopes(RELAY_URL, old.mailbox, old.owner, 0) == []
     clear_next_relay_lock(ana.device)
@@ -441,14 +441,14 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Network) -
         ana.device.courier.waiting_envelopes(RELAY_URL, old.mailbox, old.owner, 0)
 
 
-def test_vault_lock_moves_to_the_new_relay(town: Network) -> None:
-    ana = town["ana"]
+def test_vault_lock_moves_to_the_new_relay(network: Network) -> None:
+    ana = network["ana"]
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     lock = next_relay_lock(ana.device)
     assert lock is not None
-    assert (lock.relay_url, lock.mailbox) == (OTHER_RELAY_URL, home_of(ana).mailbox)
-    asked = blind(
+    assert (lock.relay_url, lock.mailbox) == (OTHER_RELAY_URL, mailbox_address_of(ana).mailbox)
+    blinded = blind(
         Secret(b"a passphrase"),
         scalar_from_random(ana.device.random_source.token(SCALAR_RANDOM_BYTES)),
     )
-    assert ana.device.courier.unlock(lock, asked).tries_left == 9
+    assert ana.device.courier.unlock(lock, blinded).tries_left == 9

@@ -1,4 +1,4 @@
-"""A recovery sheet contains the current tokens of its device, not ones about to be replaced."""
+"""A recovery sheet is not written while a close token or a lock is about to be replaced."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from entrenous.send.fetch import fetch_messages
 from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, Network, Person
 from tests.village.households import add_linked_device
 
-OUTPUT = Secret(bytes(64))
+RELAY_SHARE = Secret(bytes(64))
 
 
 @pytest.fixture
@@ -21,27 +21,27 @@ def ana() -> Person:
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
-    """The sheet is not written before the relay has the new close token."""
+def test_sheet_written_after_a_revocation_revokes_its_own_device() -> None:
+    """No sheet is written until the relay has the new close token."""
     network = Network()
     ana = network.set_up_person("ana")
     add_linked_device(network, ana, "phone", "phone")
     network.disconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(CloseTokenNotReplacedYet):
-        make_recovery_sheet(OUTPUT, None, ana.device)
+        make_recovery_sheet(RELAY_SHARE, None, ana.device)
     network.reconnect(RELAY_URL)
     fetch_messages(ana.device)
-    sheet = make_recovery_sheet(OUTPUT, None, ana.device)
+    sheet = make_recovery_sheet(RELAY_SHARE, None, ana.device)
     fetch_messages(ana.device)
     ana.device.courier.close_mailbox(sheet.relay_url, sheet.mailbox, sheet.close)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(ana.device)
 
 
-def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
+def test_no_sheet_is_written_until_the_lock_has_moved(ana: Person) -> None:
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     with pytest.raises(LockNotMovedYet):
-        make_recovery_sheet(OUTPUT, None, ana.device)
+        make_recovery_sheet(RELAY_SHARE, None, ana.device)
     clear_next_relay_lock(ana.device)
-    assert make_recovery_sheet(OUTPUT, None, ana.device).relay_url == OTHER_RELAY_URL
+    assert make_recovery_sheet(RELAY_SHARE, None, ana.device).relay_url == OTHER_RELAY_URL

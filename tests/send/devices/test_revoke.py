@@ -1,4 +1,4 @@
-"""Revoking a device makes its keys and tokens useless to a thief and informs all contacts."""
+"""Revoking a device makes its keys and tokens useless, and informs the contacts."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.wire.key_bundle import read_key_bundle
-from tests.send.devices.test_link import sheet_of
+from tests.send.devices.test_link import recovery_sheet_of
 from tests.send.send_device import (
     OTHER_RELAY_URL,
     RELAY_URL,
@@ -55,7 +55,7 @@ from tests.village.malicious_relay import error_trick
 
 @pytest.fixture
 @cached_network
-def home() -> Network:
+def network() -> Network:
     """Ana with a laptop ("ana"), a phone and a tablet; Ben with one device at another relay."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
@@ -68,14 +68,14 @@ def home() -> Network:
     return network
 
 
-def everybody(home: Network) -> tuple[Person, ...]:
-    return home["ana"], home["tablet"], home["ben"]
+def remaining_devices(network: Network) -> tuple[Person, ...]:
+    return network["ana"], network["tablet"], network["ben"]
 
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_a_revoked_device_gets_no_share_and_nothing_new(home: Network) -> None:
-    ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
+def test_a_revoked_device_gets_no_share_and_nothing_new(network: Network) -> None:
+    ana, phone, tablet, ben = (network[name] for name in ("ana", "phone", "tablet", "ben"))
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 3}
     fetch_messages(phone.device)
     (received,) = received_messages(phone.device)
@@ -92,21 +92,21 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Network) -> None:
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
     for one in (ana, tablet):
         assert one.open_newest().files
-    assert [take_undecryptable_count(one.device) for one in everybody(home)] == [0, 0, 0]
+    assert [take_undecryptable_count(one.device) for one in remaining_devices(network)] == [0, 0, 0]
 
 
 @pytest.mark.slow
-def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Network) -> None:
-    ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
+def test_contacts_forget_a_revoked_devices_keys_and_tokens(network: Network) -> None:
+    ana, phone, tablet, ben = (network[name] for name in ("ana", "phone", "tablet", "ben"))
     take_contact_changes(ben.device)
-    gone = own_device(phone.device)
-    whose = peer_key(gone.person.id, gone.key.device)
+    revoked = own_device(phone.device)
+    whose = peer_key(revoked.person.id, revoked.key.device)
     assert ben.device.vault.get(PEER, whose) is not None
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     catch_up(ben, tablet, ben)
     (change,) = take_contact_changes(ben.device)
     assert (change.name, change.came, change.went) == ("ana", 0, 1)
-    for one in everybody(home):
+    for one in remaining_devices(network):
         stored = [
             one.device.vault.get(table, whose)
             for table in (PEER, HELD_TOKEN_RANGE, FIRST_LETTER_TOKEN)
@@ -116,14 +116,14 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Network) -> Non
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1"]
     statement = read_key_bundle(own_device(tablet.device).card).newest.said
     assert [(one.device, one.kind) for one in statement.revoked] == [
-        (gone.key.device, RevocationReason.RETIRED)
+        (revoked.key.device, RevocationReason.RETIRED)
     ]
 
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_the_thief_knows_no_close_token_any_more(home: Network) -> None:
-    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
+def test_revoked_device_knows_no_current_close_token(network: Network) -> None:
+    ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
     known = {one.name: one.close for one in own_linked_devices(phone.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(tablet, ana, tablet, ana)
@@ -139,22 +139,22 @@ def test_the_thief_knows_no_close_token_any_more(home: Network) -> None:
 
 
 @pytest.mark.slow
-def test_any_device_can_revoke_any_other(home: Network) -> None:
-    revoke_device("device 1", lost=True, sheet=None, device=home["tablet"].device)
+def test_any_device_can_revoke_any_other(network: Network) -> None:
+    revoke_device("device 1", lost=True, sheet=None, device=network["tablet"].device)
     with pytest.raises((NoSuchMailbox, WrongToken)):
-        fetch_messages(home["ana"].device)
-    catch_up(home["ben"], home["phone"])
-    assert home["ben"].send(SMALL_PICTURE, home["ana"]).devices == {"ana": 2}
+        fetch_messages(network["ana"].device)
+    catch_up(network["ben"], network["phone"])
+    assert network["ben"].send(SMALL_PICTURE, network["ana"]).devices == {"ana": 2}
 
 
 @pytest.mark.slow
-def test_deletion_is_retried_until_the_relay_answers(home: Network) -> None:
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    home.disconnect(RELAY_URL)
+def test_deletion_is_retried_until_the_relay_answers(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
+    network.disconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     assert device_overview(ana.device).to_close == ("phone",)
     assert device_overview(ana.device).letters > 0
-    home.reconnect(RELAY_URL)
+    network.reconnect(RELAY_URL)
     catch_up(ana, ben)
     assert device_overview(ana.device).to_close == ()
     assert device_overview(ana.device).letters == 0
@@ -164,26 +164,26 @@ def test_deletion_is_retried_until_the_relay_answers(home: Network) -> None:
 
 
 @pytest.mark.slow
-def test_reported_vault_state_is_true(home: Network) -> None:
-    ana = home["ana"]
+def test_revocation_reports_whether_the_vault_is_locked_yet(network: Network) -> None:
+    ana = network["ana"]
     result = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
     assert result == RevocationResult("phone", RevocationState.DONE)
-    home.disconnect(RELAY_URL)
+    network.disconnect(RELAY_URL)
     result = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
     assert result == RevocationResult("tablet", RevocationState.WAITS)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("database-changed")
-def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Network) -> None:
-    """It may run on another database for a while; on the first, the device would unlock again."""
-    ana, phone = home["ana"], home["phone"]
+def test_revocation_waits_if_the_relay_does_not_know_the_device(network: Network) -> None:
+    """The relay may run on another database for a while, so the deletion has to be repeated."""
+    ana, phone = network["ana"], network["phone"]
     with ana.device.courier.replace_calls(close_mailbox=error_trick(NoSuchMailbox())):
         result = revoke_device("phone", lost=True, sheet=None, device=ana.device)
         assert result == RevocationResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
     assert [one.name for one in pending_device_mailbox_deletions(ana.device)] == ["phone"]
-    home.clock.advance(hours=2)
+    network.clock.advance(hours=2)
     fetch_messages(ana.device)
     assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -192,12 +192,12 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Network) -> N
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(
-    home: Network,
+def test_device_with_an_unknown_close_token_is_revoked_by_the_device_that_linked_it(
+    network: Network,
 ) -> None:
-    """The watch was lost before it had sent its close token to the laptop."""
-    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
-    watch = add_blank_device(home, "watch")
+    """The watch is lost before it sends its close token to the laptop; the phone linked it."""
+    ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
+    watch = add_blank_device(network, "watch")
     link_devices(phone.device, watch.device, "watch")
     fetch_messages(ana.device)
     (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
@@ -216,9 +216,9 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(
 
 
 @pytest.mark.slow
-def test_lost_devices_own_sheet_shuts_it(home: Network) -> None:
-    ana, phone = home["ana"], home["phone"]
-    sheet = sheet_of(phone)
+def test_lost_device_is_revoked_with_its_own_sheet(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
+    sheet = recovery_sheet_of(phone)
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     store_linked_device(replace(known, close=None), ana.device)
     revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
@@ -227,9 +227,9 @@ def test_lost_devices_own_sheet_shuts_it(home: Network) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_device_lost_after_replacing_its_close_token_is_revoked(home: Network) -> None:
+def test_device_lost_after_replacing_its_close_token_is_revoked(network: Network) -> None:
     """The phone replaces its close token at its next command, and is lost right after that."""
-    ana, phone = home["ana"], home["phone"]
+    ana, phone = network["ana"], network["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
     known = {one.name: one.close for one in own_linked_devices(ana.device)}
     fetch_messages(phone.device)
@@ -243,9 +243,9 @@ def test_device_lost_after_replacing_its_close_token_is_revoked(home: Network) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("newer", ["the sheet", "the stored token"])
-def test_either_valid_close_token_shuts_the_device(home: Network, newer: str) -> None:
-    ana, phone = home["ana"], home["phone"]
-    right, before = sheet_of(phone), Secret(bytes(TOKEN_BYTES))
+def test_either_valid_close_token_revokes_the_device(network: Network, newer: str) -> None:
+    ana, phone = network["ana"], network["phone"]
+    right, before = recovery_sheet_of(phone), Secret(bytes(TOKEN_BYTES))
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     if newer == "the sheet":
         store_linked_device(replace(known, close=before), ana.device)
@@ -259,9 +259,9 @@ def test_either_valid_close_token_shuts_the_device(home: Network, newer: str) ->
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_refused_revocation_is_reported_and_retried(home: Network) -> None:
-    """The phone's close token was replaced, and the other devices do not know the new one."""
-    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
+def test_refused_revocation_is_reported_and_retried(network: Network) -> None:
+    """Ana's other devices know only an outdated close token of the phone."""
+    ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     for one in (ana, tablet):
         store_linked_device(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
@@ -270,23 +270,23 @@ def test_refused_revocation_is_reported_and_retried(home: Network) -> None:
     assert device_overview(ana.device).refused == device_overview(ana.device).to_close == ("phone",)
     problems = [fetch_messages(tablet.device).problems for _ in range(2)]
     assert [[type(error) for error in each] for each in problems] == [[RevocationTokenOutdated], []]
-    home.clock.advance(hours=2)
-    assert fetch_messages(tablet.device).problems == (), "it was told"
+    network.clock.advance(hours=2)
+    assert fetch_messages(tablet.device).problems == (), "the problem is reported only once"
     mail = own_device(phone.device).home
     assert mail.close is not None
     phone.device.courier.close_mailbox(
         RELAY_URL, mail.mailbox, mail.close
     )  # as revoking with the sheet does
-    home.clock.advance(hours=2)
+    network.clock.advance(hours=2)
     catch_up(ana, tablet)
     assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()
 
 
 @pytest.mark.slow
-def test_every_other_device_can_shut_one_that_was_linked_last(home: Network) -> None:
-    """The phone links the watch; the others receive its close token from the watch itself."""
-    ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
-    watch = add_linked_device(home, phone, "watch", "watch")
+def test_every_device_can_revoke_the_device_linked_last(network: Network) -> None:
+    """The phone links the watch, which sends its own close token to the other devices."""
+    ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
+    watch = add_linked_device(network, phone, "watch", "watch")
     for _ in range(2):
         catch_up(phone, ana, tablet, watch)
     close = own_device(watch.device).home.close
@@ -302,9 +302,9 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Network) -> 
 
 
 @pytest.mark.slow
-def test_revoking_needs_the_sheet_with_the_master_key(home: Network) -> None:
-    ana = home["ana"]
-    sheet = sheet_of(ana)
+def test_revoking_needs_the_sheet_with_the_master_key(network: Network) -> None:
+    ana = network["ana"]
+    sheet = recovery_sheet_of(ana)
     delete_master_key(ana.device)
     with pytest.raises(MasterKeyNotHere):
         revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -315,21 +315,21 @@ def test_revoking_needs_the_sheet_with_the_master_key(home: Network) -> None:
 
 
 @pytest.mark.slow
-def test_own_or_unknown_device_cannot_be_revoked(home: Network) -> None:
+def test_own_or_unknown_device_cannot_be_revoked(network: Network) -> None:
     with pytest.raises(CannotRevokeThisDevice):
-        revoke_device("Device 1", lost=False, sheet=None, device=home["ana"].device)
+        revoke_device("Device 1", lost=False, sheet=None, device=network["ana"].device)
     with pytest.raises(UnknownDevice, match="phone, tablet"):
-        revoke_device("watch", lost=False, sheet=None, device=home["ana"].device)
+        revoke_device("watch", lost=False, sheet=None, device=network["ana"].device)
 
 
 @pytest.mark.slow
-def test_queued_letters_for_a_revoked_device_block_nothing(home: Network) -> None:
-    """Ben sealed a copy for the phone while its relay was unreachable; it is revoked meanwhile."""
-    ana, tablet, ben = home["ana"], home["tablet"], home["ben"]
-    home.disconnect(RELAY_URL)
+def test_queued_letters_for_a_revoked_device_block_nothing(network: Network) -> None:
+    """Ben's copy for the phone is still queued when Ana revokes the phone."""
+    ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
+    network.disconnect(RELAY_URL)
     with pytest.raises(WaitsInOutbox):
         ben.send(SMALL_PICTURE, ana)
-    home.reconnect(RELAY_URL)
+    network.reconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ben, tablet, ana)
     assert {one.state for one in received_messages(tablet.device)} == {InboxState.WAITING}

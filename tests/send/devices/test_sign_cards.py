@@ -1,4 +1,4 @@
-"""A published key bundle has one of a few lengths, whatever its content."""
+"""A published key bundle is padded to one of a few lengths."""
 
 import pytest
 from hypothesis import given
@@ -20,35 +20,34 @@ from tests.send.send_device import RELAY_URL, Network
 from tests.village.households import add_linked_device
 from tests.village.malicious_relay import changed_answer_trick
 
-WHO, WHERE = PersonId(bytes(range(32))), MailboxId(bytes(16))
-KEY = Secret(WHO)
+PERSON, MAILBOX = PersonId(bytes(range(32))), MailboxId(bytes(16))
+BUNDLE_KEY = Secret(PERSON)
 
 
-def padded_size(card: bytes) -> int:
+def padded_size(bundle: bytes) -> int:
     """Return the length of the padded plaintext in bytes; age adds a part of random length."""
-    return len(unseal_file(KEY, seal_key_bundle(card, WHO, WHERE), WHERE))
+    return len(unseal_file(BUNDLE_KEY, seal_key_bundle(bundle, PERSON, MAILBOX), MAILBOX))
 
 
 @given(st.integers(0, PLAIN_KEY_BUNDLE_BYTES_MAX))
 def test_published_bundle_is_padded_and_read_back(size: int) -> None:
-    card = b"\xa7" + bytes(size - 1) if size else b""
-    shown = seal_key_bundle(card, WHO, WHERE)
-    assert open_key_bundle(shown, WHO, WHERE) == card
-    assert padded_size(card) in PADDED_KEY_BUNDLE_SIZES_BYTES
-    assert len(shown) <= ENCRYPTED_KEY_BUNDLE_BYTES_MAX
+    bundle = b"\xa7" + bytes(size - 1) if size else b""
+    published = seal_key_bundle(bundle, PERSON, MAILBOX)
+    assert open_key_bundle(published, PERSON, MAILBOX) == bundle
+    assert padded_size(bundle) in PADDED_KEY_BUNDLE_SIZES_BYTES
+    assert len(published) <= ENCRYPTED_KEY_BUNDLE_BYTES_MAX
 
 
 @pytest.mark.threat("hostile-network")
-def test_neither_a_name_nor_a_second_device_shows(network: Network) -> None:
-    """Only a bundle with many devices or changes needs the next length."""
+def test_bundle_size_reveals_neither_the_name_nor_a_second_device(network: Network) -> None:
     people = [
         network.set_up_person(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")
     ]
     add_linked_device(network, people[-1], "phone", "phone")
-    cards = [own_device(one.device).card for one in people]
-    assert len({len(card) for card in cards}) == 3
-    assert [len(read_key_bundle(card).certificates) for card in cards] == [1, 1, 2]
-    assert {padded_size(card) for card in cards} == {PADDED_KEY_BUNDLE_SIZES_BYTES[0]}
+    bundles = [own_device(one.device).card for one in people]
+    assert len({len(bundle) for bundle in bundles}) == 3
+    assert [len(read_key_bundle(bundle).certificates) for bundle in bundles] == [1, 1, 2]
+    assert {padded_size(bundle) for bundle in bundles} == {PADDED_KEY_BUNDLE_SIZES_BYTES[0]}
 
 
 def test_unpadded_bundle_is_still_read(network: Network) -> None:
@@ -62,7 +61,7 @@ def test_unpadded_bundle_is_still_read(network: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    "opened",
+    "plaintext",
     [
         b"",
         b"\0\0",
@@ -73,8 +72,15 @@ def test_unpadded_bundle_is_still_read(network: Network) -> None:
         .ljust(PADDED_KEY_BUNDLE_SIZES_BYTES[0], b"\0"),
         ((5).to_bytes(4, "big") + b"\xa7card").ljust(PADDED_KEY_BUNDLE_SIZES_BYTES[0] + 1, b"\0"),
     ],
-    ids=["nothing", "half a length", "no padding", "a word behind it", "too long", "another size"],
+    ids=[
+        "nothing",
+        "half a length",
+        "no padding",
+        "a character too many",
+        "too long",
+        "another size",
+    ],
 )
-def test_wrongly_padded_bundle_is_refused(opened: bytes) -> None:
+def test_wrongly_padded_bundle_is_refused(plaintext: bytes) -> None:
     with pytest.raises(InviteKeysDiffer):
-        open_key_bundle(seal_file(KEY, opened, WHERE), WHO, WHERE)
+        open_key_bundle(seal_file(BUNDLE_KEY, plaintext, MAILBOX), PERSON, MAILBOX)

@@ -52,8 +52,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 @cached_network
-def home() -> Network:
-    """Ana with a laptop ("ana") and a phone; Ben, who is her contact; and Caro, who has none."""
+def network() -> Network:
+    """Ana with a laptop ("ana") and a phone; her contact Ben; and Caro, who has no contacts."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     network.set_up_person("caro")
@@ -69,15 +69,15 @@ def fetch_rounds(*people: Person) -> None:
         catch_up(*people)
 
 
-def names(who: Person) -> list[str]:
+def contact_names(who: Person) -> list[str]:
     return [one.name for one in contacts(who.device)]
 
 
-def test_contact_added_on_one_device_is_reachable_from_both(home: Network) -> None:
-    ana, phone, caro = home["ana"], home["phone"], home["caro"]
+def test_contact_added_on_one_device_is_reachable_from_both(network: Network) -> None:
+    ana, phone, caro = network["ana"], network["phone"], network["caro"]
     phone.add_contact(caro)
     fetch_rounds(phone, ana, caro)
-    assert names(ana) == names(phone) == ["ben", "caro"]
+    assert contact_names(ana) == contact_names(phone) == ["ben", "caro"]
     assert contact_named("caro", ana.device).compared
     assert ana.send(SMALL_PICTURE, caro).devices == {"caro": 1}
     assert caro.open_newest().files
@@ -87,51 +87,51 @@ def test_contact_added_on_one_device_is_reachable_from_both(home: Network) -> No
     assert [take_undecryptable_count(one.device) for one in (ana, phone, caro)] == [0, 0, 0]
 
 
-def test_names_circles_blocks_and_forgetting_are_synced(home: Network) -> None:
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    home.clock.advance(seconds=1)
+def test_names_circles_blocks_and_forgetting_are_synced(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
+    network.clock.advance(seconds=1)
     rename_contact("ben", "Benedict", phone.device)
     create_or_extend_circle("friends", ["Benedict"], phone.device)
     fetch_rounds(phone, ana)
-    assert names(ana) == ["Benedict"]
+    assert contact_names(ana) == ["Benedict"]
     assert [circle.name for circle in circles(ana.device.vault)] == ["friends"]
-    home.clock.advance(seconds=1)
+    network.clock.advance(seconds=1)
     block_contact("Benedict", ana.device)
     fetch_rounds(ana, phone)
     assert contact_named("Benedict", phone.device).blocked
-    home.clock.advance(seconds=1)
+    network.clock.advance(seconds=1)
     unblock_contact("Benedict", phone.device)
     remove_from_circle_or_delete("friends", [], phone.device)
     fetch_rounds(phone, ana, ben, phone, ana)
     assert not contact_named("Benedict", ana.device).blocked
     assert circles(ana.device.vault) == ()
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
-    home.clock.advance(seconds=1)
+    network.clock.advance(seconds=1)
     forget_contact("Benedict", ana.device)
     fetch_rounds(ana, phone)
-    assert names(ana) == names(phone) == []
+    assert contact_names(ana) == contact_names(phone) == []
 
 
-def test_concurrent_changes_converge(home: Network) -> None:
-    ana, phone = home["ana"], home["phone"]
+def test_concurrent_changes_converge(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     rename_contact("ben", "Benno", ana.device)
     rename_contact("ben", "Benji", phone.device)
     fetch_rounds(ana, phone)
-    assert names(ana) == names(phone)
-    home.clock.advance(seconds=1)
-    rename_contact(names(phone)[0], "Ben", phone.device)
+    assert contact_names(ana) == contact_names(phone)
+    network.clock.advance(seconds=1)
+    rename_contact(contact_names(phone)[0], "Ben", phone.device)
     fetch_rounds(ana, phone)
-    assert names(ana) == ["Ben"]
+    assert contact_names(ana) == ["Ben"]
 
 
 def test_frozen_contact_is_not_verified_by_another_device(
-    home: Network,
+    network: Network,
 ) -> None:
-    """The other device does not know the conflicting list, and renames the contact."""
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    """The phone, which does not know of the conflicting list, renames the contact."""
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     catch_up(ana)
-    home.clock.advance(hours=1)
+    network.clock.advance(hours=1)
     rename_contact("ben", "Benjamin", phone.device)
     catch_up(phone, ana)
     (frozen,) = contacts(ana.device)
@@ -139,40 +139,42 @@ def test_frozen_contact_is_not_verified_by_another_device(
     assert (frozen.name, frozen.forked, frozen.compared) == ("Benjamin", True, False)
 
 
-def test_sync_sends_nothing_when_all_is_known(home: Network) -> None:
-    ana, phone = home["ana"], home["phone"]
+def test_sync_sends_nothing_when_all_is_known(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     fetch_rounds(ana, phone)
     before = ana.courier.calls["post"], phone.courier.calls["post"]
     fetch_rounds(ana, phone)
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
-def test_own_devices_are_not_listed_as_people(home: Network) -> None:
-    assert names(home["ana"]) == ["ben"]
+def test_own_devices_are_not_listed_as_people(network: Network) -> None:
+    assert contact_names(network["ana"]) == ["ben"]
     with pytest.raises(UnknownPerson):
-        contact_named("ana", home["ana"].device)
+        contact_named("ana", network["ana"].device)
 
 
-@pytest.mark.parametrize("what", ["block", "gone", "broken"])
-def test_sync_record_from_another_person_is_refused(home: Network, what: str) -> None:
-    ana, ben = home["ana"], home["ben"]
-    caro, now = home["caro"].id, home.clock.now()
+@pytest.mark.parametrize("record_kind", ["block", "gone", "broken"])
+def test_sync_record_from_another_person_is_refused(network: Network, record_kind: str) -> None:
+    ana, ben = network["ana"], network["ben"]
+    caro, now = network["caro"].id, network.clock.now()
     notes = {
         "block": write_sync_note(SharedBlock(ben.id, now, True)),
         "gone": write_sync_note(SharedForgottenContact(caro, now)),
         "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
     }
     for to in addressees(contact_named("ana", ben.device), ben.device):
-        seal_and_queue_letter(notes[what], to, outer_parts_without_content(ben.device), ben.device)
+        seal_and_queue_letter(
+            notes[record_kind], to, outer_parts_without_content(ben.device), ben.device
+        )
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
     assert not contact_named("ben", ana.device).blocked
 
 
-def test_three_devices_know_each_other(home: Network) -> None:
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    tablet = add_linked_device(home, phone, "tablet", "tablet")
+def test_three_devices_know_each_other(network: Network) -> None:
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
+    tablet = add_linked_device(network, phone, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet)
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone", "tablet"]
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1", "phone"]
@@ -185,11 +187,11 @@ def test_three_devices_know_each_other(home: Network) -> None:
     assert [take_undecryptable_count(one.device) for one in everybody] == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("held_back", [None, 1])
+@pytest.mark.parametrize("withheld_index", [None, 1])
 def test_earlier_block_holds_on_a_new_device(
-    held_back: int | None,
+    withheld_index: int | None,
 ) -> None:
-    """This holds even if the letter about the block arrives after the one about the contact."""
+    """The relay at first withholds the waiting letter at ``withheld_index``, if not None."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -200,11 +202,13 @@ def test_earlier_block_holds_on_a_new_device(
     phone = add_blank_device(network, "phone")
     link_devices(ana.device, phone.device, "phone")
     seen, withheld = set[bool](), list[Any]()
-    if held_back is not None:
+    if withheld_index is not None:
         fetch_messages(phone.device)
         network.clock.advance(seconds=2)
         fetch_messages(ana.device)
-        withheld = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
+        withheld = phone.device.courier.waiting_envelopes(*phone.home, 0)[
+            withheld_index : withheld_index + 1
+        ]
 
     def withhold(honest: HonestCall, *arguments: Any) -> Any:
         return [one for one in honest(*arguments) if one not in withheld]
@@ -219,69 +223,69 @@ def test_earlier_block_holds_on_a_new_device(
             network.clock.advance(seconds=2)
             fetch_messages(who.device)
         seen |= {one.blocked for who in (ana, phone) for one in contacts(who.device)}
-    assert (names(ana), names(phone), seen) == (["ben"], ["ben"], {True})
+    assert (contact_names(ana), contact_names(phone), seen) == (["ben"], ["ben"], {True})
 
 
-def test_block_reaches_a_new_device_before_its_contact(home: Network) -> None:
+def test_block_reaches_a_new_device_before_the_contact(network: Network) -> None:
     """The relay delivers only one letter per fetch."""
-    ana = home["ana"]
+    ana = network["ana"]
     block_contact("ben", ana.device)
-    tablet = add_blank_device(home, "tablet")
+    tablet = add_blank_device(network, "tablet")
     link_devices(ana.device, tablet.device, "tablet")
     catch_up(tablet, ana)
 
-    def first_letter_only(honest: HonestCall, *arguments: Any) -> Any:
+    def deliver_first_letter(honest: HonestCall, *arguments: Any) -> Any:
         return honest(*arguments)[:1] if arguments[-1] == 0 else []
 
     seen = list[tuple[str, bool]]()
-    with tablet.courier.replace_calls(waiting_envelopes=first_letter_only):
+    with tablet.courier.replace_calls(waiting_envelopes=deliver_first_letter):
         while tablet.device.courier.waiting_envelopes(*tablet.home, 0):
-            home.clock.advance(seconds=5)
+            network.clock.advance(seconds=5)
             fetch_messages(tablet.device)
             seen += [(who.name, who.blocked) for who in contacts(tablet.device)]
     assert seen
     assert set(seen) == {("ben", True)}
 
 
-def test_unencodable_record_blocks_no_other(home: Network) -> None:
-    """A name that is too long for a record is not synced; everything else is."""
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+def test_unencodable_record_does_not_block_other_records(network: Network) -> None:
+    """A contact's name is too long for a sync record; another contact is still synced."""
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     known = contact_named("ben", ana.device)
     CONTACT_TABLE.store(replace(known, name="b" * 65), ben.id.hex(), ana.device.vault)
-    ana.add_contact(home["caro"])
-    fetch_rounds(home["caro"], ana, phone)
-    assert names(phone) == ["ben", "caro"]
+    ana.add_contact(network["caro"])
+    fetch_rounds(network["caro"], ana, phone)
+    assert contact_names(phone) == ["ben", "caro"]
 
 
-def test_strangers_with_the_longest_name_are_synced(home: Network) -> None:
-    ana, phone = home["ana"], home["phone"]
+def test_strangers_with_the_longest_name_are_synced(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     longest = "n" * 64
-    strangers = [home.set_up_person(longest) for _ in range(2)]
+    strangers = [network.set_up_person(longest) for _ in range(2)]
     for one in strangers:
         one.add_contact(ana)
         fetch_messages(one.device)
     fetch_rounds(ana, phone, *strangers)
-    assert names(ana) == names(phone) == ["ben", "n" * 62 + " 2", longest]
+    assert contact_names(ana) == contact_names(phone) == ["ben", "n" * 62 + " 2", longest]
 
 
-def test_names_are_unique_on_all_devices(home: Network) -> None:
-    """Two contacts are both named Kim, on one device each; the one with the lower id keeps it."""
-    ana, phone = home["ana"], home["phone"]
-    caro, dan = home["caro"], home.set_up_person("dan")
+def test_names_are_unique_on_all_devices(network: Network) -> None:
+    """Two contacts are named Kim on different devices; the contact with the lower ID keeps it."""
+    ana, phone = network["ana"], network["phone"]
+    caro, dan = network["caro"], network.set_up_person("dan")
     ana.add_contact(caro)
     phone.add_contact(dan)
     rename_contact("caro", "Kim", ana.device)
     rename_contact("dan", "kim", phone.device)
     for _ in range(4):
-        home.clock.advance(seconds=1)
+        network.clock.advance(seconds=1)
         catch_up(phone, ana, caro, dan)
     first, second = sorted([caro.id, dan.id])
     kept = {caro.id: "Kim", dan.id: "kim"}
     for one in (ana, phone):
         assert contact_named("kim", one.device).person.id == first
         assert contact_named("kim 2", one.device).person.id == second
-    assert names(ana) == names(phone)
-    assert kept[first] in names(ana)
+    assert contact_names(ana) == contact_names(phone)
+    assert kept[first] in contact_names(ana)
     renamed = [one for who in (ana, phone) for one in take_contact_changes(who.device) if one.was]
     assert renamed
     assert {(one.name.casefold(), one.was.casefold()) for one in renamed if one.was} == {
@@ -292,138 +296,138 @@ def test_names_are_unique_on_all_devices(home: Network) -> None:
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
-def test_change_of_case_in_a_name_is_synced(home: Network) -> None:
-    ana, phone = home["ana"], home["phone"]
+def test_change_of_case_in_a_name_is_synced(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     rename_contact("ben", "Ben", ana.device)
     fetch_rounds(ana, phone)
-    assert names(ana) == names(phone) == ["Ben"]
+    assert contact_names(ana) == contact_names(phone) == ["Ben"]
 
 
-def test_later_change_wins_despite_a_wrong_clock(home: Network) -> None:
+def test_later_change_wins_despite_a_wrong_clock(network: Network) -> None:
     """The phone's clock is an hour ahead; a later change on the laptop still counts as newer."""
-    ana, phone = home["ana"], home["phone"]
+    ana, phone = network["ana"], network["phone"]
     ahead = SettableClock()
-    ahead.advance(seconds=int((home.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
+    ahead.advance(seconds=int((network.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
     rename_contact("ben", "Benno", phone.device)
-    home.people["phone"] = phone = replace(phone, device=replace(phone.device, clock=ahead))
+    network.people["phone"] = phone = replace(phone, device=replace(phone.device, clock=ahead))
     fetch_rounds(phone, ana)
-    assert names(ana) == ["Benno"]
-    home.clock.advance(seconds=5)
+    assert contact_names(ana) == ["Benno"]
+    network.clock.advance(seconds=5)
     rename_contact("Benno", "Benji", ana.device)
     fetch_rounds(ana, phone)
-    assert names(ana) == names(phone) == ["Benji"]
+    assert contact_names(ana) == contact_names(phone) == ["Benji"]
 
 
 def family_members(who: Person) -> list[str]:
     return [one.name for one in members_of(circle_named("family", who.device), who.device)]
 
 
-def test_earlier_change_sent_late_undoes_nothing(home: Network) -> None:
-    """The laptop's change is two days older than the phone's, but is sent two days later."""
-    ana, phone = home["ana"], home["phone"]
+def test_earlier_change_sent_late_undoes_nothing(network: Network) -> None:
+    """The laptop's change is older than the phone's change, but is sent later."""
+    ana, phone = network["ana"], network["phone"]
     for name in ("cleo", "dan"):
-        ana.add_contact(home.set_up_person(name, OTHER_RELAY_URL))
+        ana.add_contact(network.set_up_person(name, OTHER_RELAY_URL))
     create_or_extend_circle("family", ["ben", "cleo"], ana.device)
     fetch_rounds(ana, phone)
     assert family_members(phone) == ["ben", "cleo"]
     create_or_extend_circle("family", ["dan"], ana.device)
-    home.clock.advance(days=2)
+    network.clock.advance(days=2)
     remove_from_circle_or_delete("family", ["cleo"], phone.device)
     catch_up(phone)
-    home.clock.advance(days=2)
+    network.clock.advance(days=2)
     fetch_rounds(ana, phone)
     assert family_members(ana) == family_members(phone) == ["ben"]
 
 
-def add_again(who: Person, network: Network) -> None:
+def add_ben_again(who: Person, network: Network) -> None:
     add_person(make_invite_link(network["ben"].device), "Benno", who.device)
 
 
-CHANGES: list[Callable[[Person, Network], object]] = [
+CONTACT_CHANGES: list[Callable[[Person, Network], object]] = [
     lambda who, _: forget_contact("ben", who.device),
     lambda who, _: rename_contact("ben", "Benno", who.device),
     lambda who, _: mark_keys_compared("ben", who.device),
-    add_again,
+    add_ben_again,
 ]
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=["forget", "rename", "verify", "add"])
+@pytest.mark.parametrize("change", CONTACT_CHANGES, ids=["forget", "rename", "verify", "add"])
 def test_every_change_is_dated_when_it_is_made(
-    home: Network, change: Callable[[Person, Network], object]
+    network: Network, change: Callable[[Person, Network], object]
 ) -> None:
-    ana, phone = home["ana"], home["phone"]
+    ana, phone = network["ana"], network["phone"]
     known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(known, known.person.id.hex(), ana.device.vault)
     fetch_rounds(ana, phone)
-    change(ana, home)
-    home.clock.advance(days=2)
+    change(ana, network)
+    network.clock.advance(days=2)
     rename_contact("ben", "Benji", phone.device)
     catch_up(phone)
-    home.clock.advance(days=2)
+    network.clock.advance(days=2)
     fetch_rounds(ana, phone)
-    assert names(ana) == names(phone) == ["Benji"]
+    assert contact_names(ana) == contact_names(phone) == ["Benji"]
 
 
-def test_blocks_are_dated_when_they_are_made(home: Network) -> None:
-    ana, phone = home["ana"], home["phone"]
+def test_blocks_are_dated_when_they_are_made(network: Network) -> None:
+    ana, phone = network["ana"], network["phone"]
     block_contact("ben", ana.device)
-    home.clock.advance(days=2)
+    network.clock.advance(days=2)
     block_contact("ben", phone.device)
     unblock_contact("ben", phone.device)
-    home.clock.advance(days=2)
+    network.clock.advance(days=2)
     fetch_rounds(phone, ana)
     assert not contact_named("ben", ana.device).blocked
     unblock_contact("ben", ana.device)
     block_contact("ben", ana.device)
     unblock_contact("ben", ana.device)
-    home.clock.advance(days=2)
+    network.clock.advance(days=2)
     block_contact("ben", phone.device)
     fetch_rounds(ana, phone)
     assert contact_named("ben", ana.device).blocked
 
 
-def test_imported_records_are_dated_at_import(home: Network) -> None:
-    ana, ben = home["ana"], home["ben"]
+def test_imported_records_are_dated_at_import(network: Network) -> None:
+    ana, ben = network["ana"], network["ben"]
     archive = export_tar(ana.device)
     forget_contact("ben", ana.device)
     fetch_rounds(ana)
-    home.clock.advance(days=1)
+    network.clock.advance(days=1)
     import_tar(archive, ana.device)
-    at = home.clock.now()
-    home.clock.advance(days=2)
+    at = network.clock.now()
+    network.clock.advance(days=2)
     fetch_rounds(ana)
     known = change_stamp_of(f"contact {ben.id.hex()}", ana.device)
     assert known is not None
     assert known.at == at
 
 
-def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Network) -> None:
-    ana, caro = home["ana"], home["caro"]
+def test_changes_by_letters_are_dated_even_if_the_relay_fails(network: Network) -> None:
+    ana, caro = network["ana"], network["caro"]
     add_person(make_invite_link(ana.device), "ana", caro.device)
     silent = error_trick(RelayUnreachable(host=RELAY_URL))
     with ana.courier.replace_calls(acknowledge=silent), pytest.raises(RelayUnreachable):
         fetch_messages(ana.device)
-    at = home.clock.now()
-    assert names(ana) == ["ben", "caro"]
-    home.clock.advance(days=2)
+    at = network.clock.now()
+    assert contact_names(ana) == ["ben", "caro"]
+    network.clock.advance(days=2)
     fetch_rounds(ana)
     known = change_stamp_of(f"contact {caro.id.hex()}", ana.device)
     assert known is not None
     assert known.at == at
 
 
-def test_a_circle_never_gets_the_name_of_a_person(home: Network) -> None:
+def test_a_circle_never_gets_the_name_of_a_person(network: Network) -> None:
     """A circle and a contact get the same name on different devices; letters still arrive."""
-    ana, phone, ben = home["ana"], home["phone"], home["ben"]
+    ana, phone, ben = network["ana"], network["phone"], network["ben"]
     create_or_extend_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)
     for _ in range(3):
-        home.clock.advance(seconds=1)
+        network.clock.advance(seconds=1)
         catch_up(phone, ana)
     for one in (ana, phone):
-        assert names(one) == ["Family"]
+        assert contact_names(one) == ["Family"]
         assert [circle.name for circle in circles(one.device.vault)] == ["Family 2"]
-    add_linked_device(home, ben, "bens tablet", "tablet")
+    add_linked_device(network, ben, "bens tablet", "tablet")
     for one in (ana, phone):
         fetch_messages(one.device)
         assert len(contact_named("Family", one.device).person.devices) == 2

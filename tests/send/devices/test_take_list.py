@@ -1,4 +1,4 @@
-"""A published key bundle is checked against the known device lists of its person."""
+"""A contact's key bundle is checked against the device lists already known of that contact."""
 
 from dataclasses import replace
 
@@ -46,26 +46,26 @@ from tests.village.households import add_linked_device, catch_up
 
 pytestmark = pytest.mark.slow
 
-FAR = "https://far.test"
+REMOTE_RELAY_URL = "https://far.test"
 
 
-def newest(household: Person) -> KeyBundle:
-    return read_key_bundle(own_device(household.device).card)
+def newest_bundle(person: Person) -> KeyBundle:
+    return read_key_bundle(own_device(person.device).card)
 
 
-def signed(by: Person, statement: DeviceListStatement, card: KeyBundle) -> bytes:
-    """Return a key bundle with only this list, signed with the person's master key."""
-    master = identity_of(by).master
+def sign_single_list(signer: Person, statement: DeviceListStatement, bundle: KeyBundle) -> bytes:
+    """Sign a key bundle that contains only this list, with the master key of ``signer``."""
+    master = identity_of(signer).master
     assert master is not None
-    return write_key_bundle(sign_bundle(master, (statement,), card.certificates))
+    return write_key_bundle(sign_bundle(master, (statement,), bundle.certificates))
 
 
-def test_fork_is_found_without_its_history(friends: Network) -> None:
+def test_forked_list_is_refused_without_its_history(friends: Network) -> None:
     """A thief with the master key signs lists that contain the revoked device again."""
     ana, ben = friends["ana"], friends["ben"]
     phone = add_linked_device(friends, ana, "phone", "phone")
     catch_up(ben, ana, phone, ben, ana)
-    stolen = newest(phone)
+    stolen = newest_bundle(phone)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ana, ben, ana, ben)
     known = contact_named("ana", ben.device)
@@ -75,26 +75,24 @@ def test_fork_is_found_without_its_history(friends: Network) -> None:
         ({"epoch": epoch, "previous": known.person.head}, BadSignature),
         ({"epoch": epoch + 7}, BadSignature),
     ):
-        card = signed(phone, changed_device_list(stolen.newest, **fields), stolen)
+        bundle = sign_single_list(phone, changed_device_list(stolen.newest, **fields), stolen)
         with pytest.raises(error):
-            accept_contact_bundle(known, card, ben.device)
+            accept_contact_bundle(known, bundle, ben.device)
     assert contact_named("ana", ben.device) == known
 
 
 @pytest.mark.threat("stolen-device")
-def test_nobody_takes_the_place_of_a_listed_device(friends: Network) -> None:
-    """An attacker with Ben's master key lists her device under his device's id. She sends all
-    earlier lists, none of them, or a list of a much later epoch.
-    """
+def test_listed_device_id_cannot_be_given_to_another_device(friends: Network) -> None:
+    """An attacker with Ben's master key lists another device under the ID of Ben's device."""
     ana, ben = friends["ana"], friends["ben"]
-    known, card = contact_named("ben", ana.device), newest(ben)
-    (listed,), master = card.newest.said.devices, identity_of(ben).master
+    known, bundle = contact_named("ben", ana.device), newest_bundle(ben)
+    (listed,), master = bundle.newest.said.devices, identity_of(ben).master
     assert master is not None
     theirs = certify_device(master, new_device_signer(bytes(32)), listed.device, NOON)
     place = ListedDevice(listed.device, certificate_hash(theirs), MailboxId(bytes(16)))
-    following = next_device_list(card.newest, devices=(place,))
+    following = next_device_list(bundle.newest, devices=(place,))
     later = changed_device_list(following, epoch=following.said.epoch + 7, previous=bytes(32))
-    for lists in ((*card.lists, following), (following,), (later,)):
+    for lists in ((*bundle.lists, following), (following,), (later,)):
         with pytest.raises(BadSignature):
             accept_contact_bundle(
                 known, write_key_bundle(sign_bundle(master, lists, (theirs,))), ana.device
@@ -108,13 +106,13 @@ def test_older_protocol_version_in_a_list_is_refused(friends: Network) -> None:
     known = accept_contact_bundle(
         contact_named("ana", ben.device), own_device(ana.device).card, ben.device
     )
-    card = newest(ana)
+    bundle = newest_bundle(ana)
     for epoch, previous in ((known.person.epoch + 1, known.person.head), (99, bytes(32))):
         old = changed_device_list(
-            card.newest, epoch=epoch, previous=previous, speaks=ProtocolRange(1, 1)
+            bundle.newest, epoch=epoch, previous=previous, speaks=ProtocolRange(1, 1)
         )
         with pytest.raises(BadSignature):
-            accept_contact_bundle(known, signed(ana, old, card), ben.device)
+            accept_contact_bundle(known, sign_single_list(ana, old, bundle), ben.device)
 
 
 def test_direct_successor_list_needs_no_history(friends: Network) -> None:
@@ -122,9 +120,11 @@ def test_direct_successor_list_needs_no_history(friends: Network) -> None:
     known = contact_named("ana", ben.device)
     store_contact(replace(known, trust=Trust.COMPARED), ben.device)
     issue_key_bundle(ana)
-    card = newest(ana)
+    bundle = newest_bundle(ana)
     taken = accept_contact_bundle(
-        replace(known, trust=Trust.COMPARED), signed(ana, card.newest, card), ben.device
+        replace(known, trust=Trust.COMPARED),
+        sign_single_list(ana, bundle.newest, bundle),
+        ben.device,
     )
     assert taken.compared
     assert taken.person.epoch == known.person.epoch + 1
@@ -132,9 +132,12 @@ def test_direct_successor_list_needs_no_history(friends: Network) -> None:
 
 def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Our own relay is remote, so a contact's relay cannot be on this machine."""
-    monkeypatch.setattr("tests.send.send_device.RELAY_URL", FAR)
+    monkeypatch.setattr("tests.send.send_device.RELAY_URL", REMOTE_RELAY_URL)
     network = Network()
-    ana, ben = network.set_up_person("ana", FAR), network.set_up_person("ben", FAR)
+    ana, ben = (
+        network.set_up_person("ana", REMOTE_RELAY_URL),
+        network.set_up_person("ben", REMOTE_RELAY_URL),
+    )
     ana.add_contact(ben)
     catch_up(ben, ana, ben)
     known = contact_named("ana", ben.device)
@@ -150,11 +153,10 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     )
     flush_outbox(ana.device)
     fetch_messages(ben.device)
-    assert contact_named("ana", ben.device).person.relay_url == FAR
+    assert contact_named("ana", ben.device).person.relay_url == REMOTE_RELAY_URL
 
 
 def test_another_persons_key_bundle_is_refused(friends: Network) -> None:
-    """This also holds for a frozen contact."""
     ben = friends["ben"]
     known = contact_named("ana", ben.device)
     for one in (known, replace(known, forked=True)):

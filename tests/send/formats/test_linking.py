@@ -164,10 +164,10 @@ def test_random_bytes_are_refused(noise: bytes) -> None:
 
 
 @given(st.integers(0, 400), st.integers(1, 255))
-def test_a_changed_byte_gives_another_message_or_an_error(place: int, by: int) -> None:
+def test_a_changed_byte_gives_another_message_or_an_error(position: int, difference: int) -> None:
     for message in LINK_MESSAGES[:2]:
         encoded = bytearray(write_link_message(message))
-        encoded[place % len(encoded)] ^= by
+        encoded[position % len(encoded)] ^= difference
         try:
             assert read_link_message(bytes(encoded)) != message
         except BadLink:

@@ -10,18 +10,18 @@ from entrenous.device.recovery_sheet import NotARecoverySheet, RecoverySheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 
 
-def bytes_of_length(size: int) -> st.SearchStrategy[bytes]:
+def bytes_strategy(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
 recovery_sheets = st.builds(
     RecoverySheet,
-    bytes_of_length(32).map(PersonId),
-    bytes_of_length(64).map(Secret),
+    bytes_strategy(32).map(PersonId),
+    bytes_strategy(64).map(Secret),
     st.just("https://relay.example"),
-    bytes_of_length(16).map(MailboxId),
-    bytes_of_length(32).map(Secret),
-    bytes_of_length(64).map(Secret),
+    bytes_strategy(16).map(MailboxId),
+    bytes_strategy(32).map(Secret),
+    bytes_strategy(64).map(Secret),
 )
 SHEET = RecoverySheet(
     PersonId(b"p" * 32),
@@ -43,11 +43,11 @@ def test_a_recovery_sheet_is_read_back(sheet: RecoverySheet) -> None:
 
 
 @given(st.integers(21, len(SHEET_TEXT) - 2), st.sampled_from("AQgw0-_"))
-def test_one_wrong_character_in_a_sheet_is_detected(place: int, wrong: str) -> None:
-    if SHEET_TEXT[place] in ("\n", wrong):
+def test_one_wrong_character_in_a_sheet_is_detected(position: int, wrong: str) -> None:
+    if SHEET_TEXT[position] in ("\n", wrong):
         return
     with pytest.raises(NotARecoverySheet, match="character"):
-        read_sheet(SHEET_TEXT[:place] + wrong + SHEET_TEXT[place + 1 :])
+        read_sheet(SHEET_TEXT[:position] + wrong + SHEET_TEXT[position + 1 :])
 
 
 @given(st.integers(0, len(SHEET_TEXT) - 2))

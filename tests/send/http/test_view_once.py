@@ -34,14 +34,14 @@ MEDIA_TYPES = ("image/jpeg", "video/mp4", "audio/ogg")
 MESSAGE_TEXT = "only for your eyes, 7 o'clock"
 VEIL_COUNT_SCRIPT = "document.querySelectorAll('.veil').length"
 VISIBILITY_SCRIPT = (
-    "getComputedStyle(document.querySelectorAll('.veil')[{at}].firstElementChild).visibility"
+    "getComputedStyle(document.querySelectorAll('.veil')[{index}].firstElementChild).visibility"
 )
 MEDIA_LOADED_SCRIPT = (
     "[...document.images].every(one => one.complete && one.naturalWidth > 0) && "
     "[...document.querySelectorAll('video, audio')].every(one => one.readyState >= 2)"
 )
 VEIL_CENTRE_SCRIPT = (
-    "(() => {{ const veil = document.querySelectorAll('.veil')[{at}]; veil.scrollIntoView();"
+    "(() => {{ const veil = document.querySelectorAll('.veil')[{index}]; veil.scrollIntoView();"
     " const box = veil.getBoundingClientRect();"
     " return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
 )
@@ -62,7 +62,7 @@ def cli(
     return cli
 
 
-class OpenInBrowser:
+class OpenCommand:
     """Ben's command ``open``, with a thread in place of his browser."""
 
     def __init__(self, cli: CommandLine, name: str) -> None:
@@ -103,7 +103,9 @@ def message_fragments() -> list[bytes]:
     ]
     for media_type in MEDIA_TYPES:
         data = valid_copies()[media_type]
-        fragments += [data[at : at + 32] for at in range(600, len(data) - 40, len(data) // 12)]
+        fragments += [
+            data[index : index + 32] for index in range(600, len(data) - 40, len(data) // 12)
+        ]
         fragments += [base64.b64encode(data[600 + shift : 696 + shift]) for shift in range(3)]
     with Image.open(io.BytesIO(valid_copies()["image/jpeg"])) as image:
         for mode in ("RGB", "RGBA"):
@@ -124,12 +126,12 @@ def files_with_fragments(*folders: Path) -> list[Path]:
     ]
 
 
-def visibility(browser: Browser, at: int) -> str:
-    return str(browser.evaluate(VISIBILITY_SCRIPT.format(at=at)))
+def veil_visibility(browser: Browser, index: int) -> str:
+    return str(browser.evaluate(VISIBILITY_SCRIPT.format(index=index)))
 
 
 @pytest.mark.threat("view-once-left-behind")
-def test_view_is_veiled_until_held_and_leaves_no_file(
+def test_view_once_content_is_veiled_and_leaves_no_file(
     cli: CommandLine, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The first view ends by a button, the second by a key; the third page runs no scripts."""
@@ -137,7 +139,7 @@ def test_view_is_veiled_until_held_and_leaves_no_file(
     with start_chromium(profile) as browser:
         for view in (_unveil_each_and_leave, _leave_by_keyboard, _view_without_scripts):
             name = send_view_once(cli)
-            result = OpenInBrowser(cli, name).run(partial(view, browser))
+            result = OpenCommand(cli, name).run(partial(view, browser))
             assert (result.status, MESSAGE_TEXT in result.out + result.err) == (0, False)
             assert f"{name}  from ana, used up" in cli.run("ben", "inbox").out
             assert cli.run("ben", "open", name).status == 3
@@ -146,25 +148,25 @@ def test_view_is_veiled_until_held_and_leaves_no_file(
 
 def _unveil_each_and_leave(browser: Browser, address: str) -> None:
     _show_message(browser, address)
-    for at in range(4):
-        middle = browser.evaluate(VEIL_CENTRE_SCRIPT.format(at=at))
+    for index in range(4):
+        middle = browser.evaluate(VEIL_CENTRE_SCRIPT.format(index=index))
         veiled = browser.screenshot()
         browser.send_mouse_event("mousePressed", middle)
-        assert [visibility(browser, other) for other in range(4)] == [
-            "visible" if other == at else "hidden" for other in range(4)
+        assert [veil_visibility(browser, other) for other in range(4)] == [
+            "visible" if other == index else "hidden" for other in range(4)
         ]
         assert browser.screenshot() != veiled
         browser.send_mouse_event("mouseReleased", middle)
-        assert visibility(browser, at) == "hidden"
+        assert veil_visibility(browser, index) == "hidden"
     browser.evaluate("document.getElementById('leave').click()")
-    _check_blank(browser)
+    _assert_blank_page(browser)
 
 
 def _leave_by_keyboard(browser: Browser, address: str) -> None:
     _show_message(browser, address)
     for _ in range(3):
         browser.press_key("Shift")
-    _check_blank(browser)
+    _assert_blank_page(browser)
 
 
 def _view_without_scripts(browser: Browser, address: str) -> None:
@@ -185,10 +187,10 @@ def _show_message(browser: Browser, address: str) -> None:
     assert browser.evaluate("document.title") == "Page"
     browser.evaluate("document.getElementById('show').click()")
     browser.wait_until(f"{VEIL_COUNT_SCRIPT} === 4 && {MEDIA_LOADED_SCRIPT}")
-    assert [visibility(browser, at) for at in range(4)] == ["hidden"] * 4
+    assert [veil_visibility(browser, index) for index in range(4)] == ["hidden"] * 4
 
 
-def _check_blank(browser: Browser) -> None:
+def _assert_blank_page(browser: Browser) -> None:
     browser.wait_until("location.href === 'about:blank'")
     assert browser.evaluate("document.body.innerText") == ""
 
@@ -202,16 +204,16 @@ def test_fragment_search_finds_exported_files(cli: CommandLine) -> None:
 
 @pytest.mark.threat("view-once-left-behind")
 def test_the_relay_is_not_asked_before_show_is_pressed(cli: CommandLine) -> None:
-    name, asked = send_view_once(cli), list[str]()
+    name, openings = send_view_once(cli), list[str]()
 
-    def taken_back(*_: object) -> None:
-        asked.append(name)
+    def raise_taken_back(*_: object) -> None:
+        openings.append(name)
         raise TakenBack
 
     def visit(address: str) -> None:
         with httpx.Client() as client:
             show = _show_target(client.get(address))
-            assert asked == []
+            assert openings == []
             answer = client.post(httpx.URL(address).join(show))
             assert (answer.status_code, "took" in answer.text, MESSAGE_TEXT in answer.text) == (
                 409,
@@ -219,9 +221,9 @@ def test_the_relay_is_not_asked_before_show_is_pressed(cli: CommandLine) -> None
                 False,
             )
 
-    with cli.courier.replace_calls(open_share=taken_back):
-        result = OpenInBrowser(cli, name).run(visit)
-    assert (result.status, asked) == (3, [name])
+    with cli.courier.replace_calls(open_share=raise_taken_back):
+        result = OpenCommand(cli, name).run(visit)
+    assert (result.status, openings) == (3, [name])
 
 
 def test_message_stays_unopened_without_pressing_show(cli: CommandLine) -> None:
@@ -232,7 +234,7 @@ def test_message_stays_unopened_without_pressing_show(cli: CommandLine) -> None:
             end = _show_target(client.get(address)).replace("/show", "/end")
             client.post(httpx.URL(address).join(end))
 
-    result = OpenInBrowser(cli, name).run(leave)
+    result = OpenCommand(cli, name).run(leave)
     assert (result.status, "was not opened" in result.err) == (3, True)
     assert "waiting, opens once" in cli.run("ben", "inbox").out
 
@@ -242,10 +244,10 @@ def test_view_that_did_not_load_may_be_repeated(
 ) -> None:
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 0.1)
     name = send_view_once(cli)
-    result = OpenInBrowser(cli, name).run(lambda address: _load_files(address, files=0))
+    result = OpenCommand(cli, name).run(lambda address: _load_files(address, files=0))
     assert (result.status, "does not count as opened" in " ".join(result.err.split())) == (3, True)
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 60)
-    assert OpenInBrowser(cli, name).run(lambda address: _load_files(address, files=3)).status == 0
+    assert OpenCommand(cli, name).run(lambda address: _load_files(address, files=3)).status == 0
     assert "used up" in cli.run("ben", "inbox").out
 
 
@@ -287,7 +289,7 @@ def test_strangers_get_nothing_from_the_address(cli: CommandLine) -> None:
             client.post(f"{inside}/end")
 
     address = []
-    result = OpenInBrowser(cli, name).run(lambda one: (address.append(one), try_as_strangers(one)))
+    result = OpenCommand(cli, name).run(lambda one: (address.append(one), try_as_strangers(one)))
     assert result.status == 0
     with socket.socket() as late, pytest.raises(ConnectionRefusedError):
         late.connect(("127.0.0.1", urlsplit(address[0]).port))
@@ -303,7 +305,7 @@ def test_unsupported_file_is_not_shown(cli: CommandLine) -> None:
             answer = client.post(httpx.URL(address).join(_show_target(client.get(address))))
             assert (answer.status_code, "script" in answer.text.split("</head>")[1]) == (409, False)
 
-    result = OpenInBrowser(cli, name).run(visit)
+    result = OpenCommand(cli, name).run(visit)
     assert (result.status, "no part of the message was shown" in " ".join(result.err.split())) == (
         7,
         True,

@@ -40,7 +40,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST_PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    with disk_relay(tmp_path / "relay", SettableClock()) as relay, serve_app(relay_app(relay)) as url:
+    with (
+        disk_relay(tmp_path / "relay", SettableClock()) as relay,
+        serve_app(relay_app(relay)) as url,
+    ):
         assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 

@@ -47,7 +47,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    with disk_relay(tmp_path / "relay", SettableClock()) as relay, serve_app(relay_app(relay)) as url:
+    with (
+        disk_relay(tmp_path / "relay", SettableClock()) as relay,
+        serve_app(relay_app(relay)) as url,
+    ):
         assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 
@@ -175,12 +178,12 @@ def test_linking_can_be_repeated_after_a_kill_before_the_grant(
 def test_link_code_is_read_from_standard_input(
     home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[str]()
-    monkeypatch.setattr(setup, "link_on_new_device", lambda code, *_, **__: asked.append(code))
+    link_codes = list[str]()
+    monkeypatch.setattr(setup, "link_on_new_device", lambda code, *_, **__: link_codes.append(code))
     monkeypatch.setattr("sys.stdin", io.StringIO("entrenous-link:2:AAAA\nyes\n"))
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     run_command("setup", "--link", "-")
-    assert asked == ["entrenous-link:2:AAAA"]
+    assert link_codes == ["entrenous-link:2:AAAA"]
 
 
 @pytest.mark.parametrize("state", list(RevocationState))
@@ -213,11 +216,15 @@ def test_setup_refuses_conflicting_options(
     assert not (home / "../other/vault.json").exists()
 
 
-@pytest.mark.parametrize("lists", list(DeviceListContradiction))
-def test_contradictory_lists_are_reported(lists: DeviceListContradiction) -> None:
+@pytest.mark.parametrize("contradiction", list(DeviceListContradiction))
+def test_contradictory_lists_are_reported(contradiction: DeviceListContradiction) -> None:
     now = SettableClock().now()
-    others = describe_contact_change(ContactChange("Ben", now, 0, 0, in_doubt=False, lists=lists))
-    ours = describe_contact_change(ContactChange("", now, 0, 0, in_doubt=False, lists=lists))
+    others = describe_contact_change(
+        ContactChange("Ben", now, 0, 0, in_doubt=False, lists=contradiction)
+    )
+    ours = describe_contact_change(
+        ContactChange("", now, 0, 0, in_doubt=False, lists=contradiction)
+    )
     assert "Ben" in others
     assert "your" in ours
     assert "{" not in others + ours

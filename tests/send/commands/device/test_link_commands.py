@@ -1,4 +1,4 @@
-"""``entrenous device add`` reports the true state of the new device after the user confirmed."""
+"""``entrenous device add`` reports the true state of the new device."""
 
 import io
 import json
@@ -87,7 +87,7 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
 def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -> None:
     """If the relay creates no lock, the linking ends on both devices without a grant."""
     ana, phone = network["ana"], add_blank_device(network, "phone")
-    here = start_on_old_device(None, ana.device)
+    old_progress = start_on_old_device(None, ana.device)
 
     def fail_to_create_lock(home: MailboxAddress) -> None:
         assert home.relay_url == RELAY_URL
@@ -95,9 +95,11 @@ def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -
         raise RelayUnreachable(host=RELAY_URL)
 
     with pytest.raises(RelayUnreachable):
-        setup.link_on_new_device(here.code, None, phone.device, fail_to_create_lock, as_json=False)
+        setup.link_on_new_device(
+            old_progress.code, None, phone.device, fail_to_create_lock, as_json=False
+        )
     with pytest.raises(LinkEnded):
-        poll_old_device(here, ana.device)
+        poll_old_device(old_progress, ana.device)
     assert own_linked_devices(ana.device) == ()
 
 

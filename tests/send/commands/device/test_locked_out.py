@@ -94,7 +94,7 @@ def test_sheet_on_another_machine_unlocks_its_device_until_a_revocation(
     assert json.loads(cli.run_elsewhere(*unlock_command(cli)[1:], "--json"))["here"] is False
     cli.run("ana", "inbox")
     cli.run_elsewhere(*cli.revoke_by_sheet_command)
-    gone = cli.run_elsewhere(*unlock_command(cli)[1:], status=REFUSED)
-    assert "no longer knows the device for which the sheet was made" in gone
+    refused = cli.run_elsewhere(*unlock_command(cli)[1:], status=REFUSED)
+    assert "no longer knows the device for which the sheet was made" in refused
     shut = cli.run(*unlock_command(cli), status=REFUSED)
     assert "This device's vault can no longer be unlocked" in shut
