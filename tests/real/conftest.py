@@ -8,5 +8,5 @@ from tests.real.evening import Evening, run_evening
 @pytest.fixture(scope="session")
 def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
     """Run an evening of real traffic, and yield it while its servers are still running."""
-    with run_evening(tmp_path_factory.mktemp("evening")) as one:
-        yield one
+    with run_evening(tmp_path_factory.mktemp("evening")) as running_evening:
+        yield running_evening

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a relay that counts bytes, and can cut a connection in the middle."""
+"""A TCP proxy in front of a relay that counts bytes, and can cut a connection during a transfer."""
 
 import socket
 import threading
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class CountingProxy:
-    """A proxy that counts the bytes sent to the relay, and those received from it.
+    """A proxy that counts the bytes that clients send to the relay and receive from it.
 
-    After ``sent_bytes_max`` or ``received_bytes_max`` bytes it sets ``limit_reached``, and forwards
-    no more in that direction until ``cut`` is set; then it closes that connection.
+    After ``sent_bytes_max`` or ``received_bytes_max`` bytes, the proxy sets ``limit_reached`` and
+    stops forwarding in that direction. When ``cut`` is set, it closes the connection.
     """
 
     relay: tuple[str, int]

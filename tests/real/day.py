@@ -1,4 +1,4 @@
-"""A day of five people at one relay: what they do, and what their programs do by themselves.
+"""Real traffic of a day on which five people use one relay.
 
 The names and texts are so unusual that they cannot appear anywhere by chance.
 """
@@ -35,7 +35,7 @@ from entrenous.wire.relay_nouns import EnvelopeState
 from tests.in_memory.vault import MemoryVault
 from tests.media.test_no_metadata_left import MARKER, exif_with_everything
 from tests.real.stage import Server, Shell
-from tests.real.wire import Wire
+from tests.real.wire import RecordedTraffic
 from tests.send.message.talkers import voice_note
 
 PHOTO_FILE_NAME = "quillfeather-at-the-lighthouse.jpg"
@@ -64,41 +64,41 @@ class DayClock:
 
 @dataclass
 class Day:
-    """A relay, the devices of people at it, the recorded traffic, and in ``private_parts`` bytes
-    that nobody else may see.
+    """A relay, the devices of its users, and their recorded traffic. ``private_parts`` has bytes
+    that nobody but the users may see.
     """
 
-    wire: Wire
+    wire: RecordedTraffic
     relay: Server
     clock: DayClock
     folder: Path
     devices: dict[str, Device] = field(default_factory=dict)
     private_parts: list[bytes] = field(default_factory=list)
 
-    def send(self, who: str, *to: str, **content: Any) -> str:
-        """Send a message to these people, one hour after the last one, and return its name."""
+    def send(self, sender: str, *recipients: str, **content: Any) -> str:
+        """Skip an hour, send a message, and return the message's name."""
         self.clock.skipped_time += timedelta(hours=1)
-        device = self.devices[who]
+        device = self.devices[sender]
         policy = MessagePolicy(device.clock.now() + timedelta(days=2), content.pop("opens", None))
-        names, files = tuple(map(RecipientId, to)), content.pop("files", ())
-        draft = Draft(files, names, policy, confirmed=frozenset(to), **content)
+        names, files = tuple(map(RecipientId, recipients)), content.pop("files", ())
+        draft = Draft(files, names, policy, confirmed=frozenset(recipients), **content)
         return str(send_message(draft, device).name)
 
-    def fetch(self, *who: str) -> None:
-        for one in who or tuple(self.devices):
-            fetch_messages(self.devices[one])
+    def fetch(self, *people: str) -> None:
+        """Fetch the messages of these people, or of everybody."""
+        for person in people or tuple(self.devices):
+            fetch_messages(self.devices[person])
 
-    def open_newest(self, who: str) -> str:
-        """Fetch and open the newest message; keep its secret and parts of its files.
+    def open_newest(self, person: str) -> str:
+        """Fetch and open a person's newest message; return its name.
 
-        Returns:
-            the name of the message.
+        The secret of the message and parts of its files are added to ``private_parts``.
         """
-        self.fetch(who)
-        newest = received_messages(self.devices[who])[-1]
+        self.fetch(person)
+        newest = received_messages(self.devices[person])[-1]
         assert newest.manifest is not None
         self.private_parts.append(newest.manifest.secret.reveal())
-        content = open_message(newest.name, self.devices[who])
+        content = open_message(newest.name, self.devices[person])
         for file in content.files:
             starts = range(600, len(file.data) - 24, 499)
             self.private_parts += [file.data[at : at + 24] for at in starts]
@@ -118,9 +118,9 @@ def set_up_device(name: str, courier: HttpCourier, day: Day) -> Device:
 
 
 def run_day(day: Day) -> None:
-    """Do everything that people do on this day, and what their programs do by themselves."""
-    for one, other in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
-        make_contacts(one, other, day)
+    """Let the people send, open, recall and answer messages, and their programs send receipts."""
+    for name, contact in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
+        make_contacts(name, contact, day)
     photo = save_photo_with_metadata(day.folder / PHOTO_FILE_NAME)
     send_by_commands(photo, day)
     day.send(BEN, CARO, DAN, text=TEXTS[1])
@@ -141,16 +141,16 @@ def run_day(day: Day) -> None:
     assert sent_state(day, BEN, recalled) is EnvelopeState.TAKEN_BACK
 
 
-def make_contacts(one: str, other: str, day: Day) -> None:
-    first, second = day.devices[one], day.devices[other]
-    add_person(make_invite_link(second), other, first)
-    day.fetch(other, one)
-    mark_keys_compared(one, second)
-    mark_keys_compared(other, first)
+def make_contacts(name: str, contact: str, day: Day) -> None:
+    first, second = day.devices[name], day.devices[contact]
+    add_person(make_invite_link(second), contact, first)
+    day.fetch(contact, name)
+    mark_keys_compared(name, second)
+    mark_keys_compared(contact, first)
 
 
 def send_by_commands(photo: Path, day: Day) -> None:
-    """Let Ana send a file with a telling name, by commands in their own processes."""
+    """Let Ana send a file with a revealing name, by commands in processes of their own."""
     ana = Shell(ANA, day.folder / "ana")
     ana.run("setup", "--name", ANA, "--relay", day.wire.url)
     ana.run("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
@@ -161,18 +161,19 @@ def send_by_commands(photo: Path, day: Day) -> None:
     day.private_parts.append(ana.passphrase.encode())
 
 
-def inbox_state(day: Day, who: str, name: str) -> InboxState:
-    (found,) = [one for one in received_messages(day.devices[who]) if one.name == name]
+def inbox_state(day: Day, person: str, message: str) -> InboxState:
+    (found,) = [one for one in received_messages(day.devices[person]) if one.name == message]
     return found.state
 
 
-def sent_state(day: Day, who: str, name: str) -> EnvelopeState | None:
-    (sent,) = [one for one in query_sent_messages(day.devices[who]) if one.message.name == name]
+def sent_state(day: Day, person: str, message: str) -> EnvelopeState | None:
+    sent_messages = query_sent_messages(day.devices[person])
+    (sent,) = [one for one in sent_messages if one.message.name == message]
     return sent.copies[0].state
 
 
 def save_photo_with_metadata(path: Path) -> Path:
-    """Save a photograph with recognisable words all over its metadata, and return its path."""
+    """Save a photograph with recognisable words throughout its metadata, and return its path."""
     import skimage.data
 
     picture = Image.fromarray(np.asarray(skimage.data.astronaut())[0:200, 100:360])

@@ -1,5 +1,6 @@
-"""An evening of real traffic: three photographs full of metadata are sent and opened. Of two more
-messages one is recalled, and one stays unopened. A photograph is registered at a gate.
+"""An evening of real traffic. Three photographs full of metadata are sent and opened. Two more
+messages are sent: the first is recalled, the second stays unopened. A photograph is registered at
+a gate.
 
 The names and texts are so unusual that they cannot appear anywhere by chance.
 """
@@ -27,7 +28,7 @@ PHOTO_KINDS = ("jpg", "png", "webp")
 
 @dataclass(frozen=True)
 class Evening:
-    """The servers, the people, and the files, message names and invite link of an evening."""
+    """The servers and people of an evening, and their files, message names and invite link."""
 
     relay: Server
     gate: Server

@@ -20,7 +20,7 @@ _LOOK_BACK_S_MAX: Final = 10  # longer than a lease of a killed gate
 
 @dataclass(frozen=True)
 class ImportedList:
-    """A list that was imported; if not ``is_sure``, the import was killed and may have failed."""
+    """An imported list of hashes. If ``is_sure`` is false, the import may have failed."""
 
     hashes: tuple[bytes, ...]
     is_sure: bool
@@ -29,10 +29,12 @@ class ImportedList:
 def store_faults(
     stories: Sequence[Story], lists: Sequence[ImportedList], platform: Platform
 ) -> list[str]:
-    """Return what is wrong in the store; a gate may still be doing work that was due."""
+    """Return the faults in the store. A gate may run meanwhile."""
     verify_audit_log(platform.bank)
     logged = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
-    claims = {name: active for story in stories for name, active in story.claims.items()}
+    claims = {
+        name: active for story in stories for name, active in story.registered_by_claim.items()
+    }
     faults = [f"a claim is not in the log: {name}" for name in claims.keys() - logged]
     matching = {claim.id for _, claim in platform.bank.claims_on_pictures(_entry_numbers(platform))}
     faults += [
@@ -46,9 +48,7 @@ def store_faults(
 
 
 def look_back_faults(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
-    """Do the look-backs that a killed gate left undone, as any process can; yield a fault if some
-    were lost.
-    """
+    """Do the look-backs that a killed gate left undone, and yield a fault if some were lost."""
     due = [case for story in stories if (case := story.case_to_look_back_at) is not None]
     for _ in range(_LOOK_BACK_S_MAX):
         while look_back_for_due_claims(platform):
@@ -65,9 +65,9 @@ def _entry_numbers(platform: Platform) -> list[int]:
 
 
 def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
-    """Yield a fault for each case that is missing, or differs from what the client was told."""
+    """Yield a fault for each case that is missing, or differs from the gate's answers."""
     decided = {"confirm", "release"} & {*story.answered_steps, story.step_in_doubt}
-    for case, decision in story.cases.items():
+    for case, decision in story.decision_by_case.items():
         try:
             review = platform.reviews.review(case)
         except NoSuchReview:
@@ -82,11 +82,13 @@ def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
 def index_faults(
     stories: Sequence[Story], platform: Platform, folders: Sequence[Path]
 ) -> Iterator[str]:
-    """Yield a fault if a gate's index differs from brute force, or still contains a withdrawn hash
-    after a rebuild.
+    """Yield a fault if a gate's index differs from a brute-force search, or if a withdrawn hash is
+    in its files after a rebuild.
     """
     withdrawn_hashes = [
-        story.bits for story in stories if story.claims and not any(story.claims.values())
+        story.bits
+        for story in stories
+        if story.registered_by_claim and not any(story.registered_by_claim.values())
     ]
     registered_hashes = {entry.bits for entry in platform.bank.entries(0)}
     for folder in folders:
@@ -94,7 +96,7 @@ def index_faults(
         try:
             assert_index_equals_brute_force(index, platform.bank)
         except AssertionError:
-            yield "the index does not equal counting bits"
+            yield "the index differs from a brute-force search"
         index.rebuild()
         index_bytes = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
         if any(bits in index_bytes for bits in withdrawn_hashes if bits not in registered_hashes):

@@ -4,8 +4,8 @@
     python -m tests.real.gate_kills --kills 50 --postgresql    two gates on one PostgreSQL
 
 Clients upload, register, withdraw and review (tests/real/gate_stories.py) while the index writes
-base after base, and another process, which may be killed too, imports lists. A real `gate run` is
-killed (SIGKILL); the next one must continue as if nothing had happened. At the end every picture is
+new base files, and another process, which may be killed too, imports lists. Each gate is killed
+with SIGKILL, and the next gate must continue without losing anything. At the end every picture is
 uploaded once more, and the store, the index, the log and the cases are checked.
 """
 
@@ -34,12 +34,12 @@ from tests.real.gate_checks import (
     store_faults,
 )
 from tests.real.gate_stories import Client, StepNotDone
-from tests.real.trial import first_line, folder_and_database, killed_at_end
+from tests.real.trial import folder_and_database, read_first_line, run_and_kill_at_end
 from tests.stop.index.index_banks import random_hashes
 
-# Like `gate run`, but the index writes a base after ten hashes instead of thirty thousand, and
-# another gate takes over the work of a killed one after two seconds instead of two minutes.
-RUN: Final = """
+# Like `gate run`, but the index writes a base file after ten hashes instead of thirty thousand, and
+# another gate takes over the work of a killed gate after two seconds instead of two minutes.
+GATE_PROGRAM: Final = """
 import sys
 from datetime import timedelta
 from functools import partial
@@ -57,27 +57,29 @@ words = ["--data", sys.argv[1], "--listen", "127.0.0.1:0", "--json", sys.argv[2]
 sys.argv = ["entrenous", "gate", "run", *words]
 main()
 """
-LIMITS: Final = "claims_per_hour = 1000000\nclaims_of_all = 1000000\n"
+GATE_SETTINGS: Final = "claims_per_hour = 1000000\nclaims_of_all = 1000000\n"
 _STEPS_MAX: Final = 12  # of all clients together, before a kill
 _WORK_S_MAX: Final = 60
-_TRIES: Final = 10  # a busy gate answers so after ten seconds
+_UPLOAD_TRIES_MAX: Final = 10  # because a gate may answer that it is busy
 
 
 @contextmanager
-def running(
+def run_gate(
     folder: Path, slow_look: str = "--no-slow-look"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run a gate; yield its process and the JSON object that it prints once it serves."""
-    with killed_at_end([sys.executable, "-c", RUN, str(folder), slow_look]) as process:
-        yield process, json.loads(first_line(process))
+    with run_and_kill_at_end(
+        [sys.executable, "-c", GATE_PROGRAM, str(folder), slow_look]
+    ) as process:
+        yield process, json.loads(read_first_line(process))
 
 
-def importing(folder: Path, seed: int) -> AbstractContextManager[subprocess.Popen[str]]:
-    """Start to import a list into a bank, in another process."""
+def start_import(folder: Path, seed: int) -> AbstractContextManager[subprocess.Popen[str]]:
+    """Start to import a list of hashes into a bank, in another process."""
     path = folder / f"list-{seed}.csv"
     path.write_text("\n".join(bits.hex() for bits in random_hashes(LIST_LENGTH, seed)))
     words = ("gate", "bank", "import", str(path), "--bank", "listed", "--data", str(folder))
-    return killed_at_end([sys.executable, "-m", "entrenous", *words])
+    return run_and_kill_at_end([sys.executable, "-m", "entrenous", *words])
 
 
 def kill_round(
@@ -86,22 +88,22 @@ def kill_round(
     rng: random.Random,
     slow_look: str,
 ) -> ImportedList | None:
-    """Start gates, let all clients use them, perhaps import a list, and kill one gate after the
-    other; return the list, if there was one.
+    """Start gates, let all clients use them, perhaps import a list, and kill the gates one after
+    the other. Return the imported list, or None.
     """
-    ended, listing = threading.Event(), None
+    stop_requested, listing = threading.Event(), None
     seed = rng.randrange(1 << 30) if rng.random() < 0.5 else None
     with ExitStack() as stack:
-        started = [stack.enter_context(running(folder, slow_look)) for folder in folders]
-        threads = [_started_client(client, started, ended) for client in clients]
+        gates = [stack.enter_context(run_gate(folder, slow_look)) for folder in folders]
+        threads = [_start_client(client, gates, stop_requested) for client in clients]
         if seed is not None:
-            listing = stack.enter_context(importing(folders[0], seed))
-        for process, _ in started:
+            listing = stack.enter_context(start_import(folders[0], seed))
+        for process, _ in gates:
             _wait_for_steps(clients, rng)
             process.kill()
         if listing is not None and rng.random() < 0.5:
             listing.kill()
-        ended.set()
+        stop_requested.set()
         for thread in threads:
             thread.join()
         is_sure = listing is not None and listing.wait() == 0
@@ -117,20 +119,20 @@ def _wait_for_steps(clients: Sequence[Client], rng: random.Random) -> None:
     time.sleep(rng.uniform(0, 0.3))
 
 
-def _started_client(
-    client: Client, started: Sequence[tuple[Any, dict[str, Any]]], ended: threading.Event
+def _start_client(
+    client: Client, gates: Sequence[tuple[Any, dict[str, Any]]], stop_requested: threading.Event
 ) -> threading.Thread:
-    """Start a thread in which the client uses its gate, with the operator token of that gate."""
-    _, printed = started[client.number % len(started)]
+    """Start a thread in which the client uses its gate, with the token of that gate's operator."""
+    _, printed = gates[client.number % len(gates)]
     client.operator = Path(printed["operator_token_file"]).read_text()
-    thread = threading.Thread(target=client.run, args=(printed["url"], ended))
+    thread = threading.Thread(target=client.run, args=(printed["url"], stop_requested))
     thread.start()
     return thread
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How many kills to do, at most in how many seconds, while how many clients are active."""
+    """The parameters of a trial. No gate is killed after ``seconds``."""
 
     kills: int
     clients: int
@@ -140,13 +142,13 @@ class Trial:
 
 
 def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
-    """Run a trial; return its counts, and in ``faults`` everything that was wrong."""
-    folders = _folders(folder, database)
+    """Run a trial; return its counts, and the faults under the key ``faults``."""
+    folders = _create_gate_folders(folder, database)
     clients = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.clients)]
-    imports = list(_rounds(trial, clients, folders))
+    imports = list(_run_rounds(trial, clients, folders))
     acknowledged = sum(client.answered_count for client in clients)
     faults = [
-        *_faults(clients, imports, folders),
+        *_find_faults(clients, imports, folders),
         *(one for who in clients for one in who.faults),
     ]
     stories = [story for client in clients for story in client.stories]
@@ -162,7 +164,7 @@ def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
     }
 
 
-def _rounds(
+def _run_rounds(
     trial: Trial, clients: Sequence[Client], folders: Sequence[Path]
 ) -> Iterator[ImportedList | None]:
     rng, until = random.Random(trial.seed), time.monotonic() + trial.seconds
@@ -171,15 +173,17 @@ def _rounds(
             yield kill_round(clients, folders, rng, trial.slow_look)
 
 
-def _faults(
+def _find_faults(
     clients: Sequence[Client],
     imports: Sequence[ImportedList | None],
     folders: Sequence[Path],
 ) -> list[str]:
-    """Return what is wrong, first while one more gate runs, then while none runs."""
+    """Check uploads and the store while a gate runs, then the look-backs and the index without a
+    running gate. Return the faults.
+    """
     stories = [story for client in clients for story in client.stories]
     lists = [one for one in imports if one is not None]
-    with running(folders[-1]) as (_, printed):
+    with run_gate(folders[-1]) as (_, printed):
         for client in clients:
             client.operator = Path(printed["operator_token_file"]).read_text()
             _upload_all(client, printed["url"])
@@ -193,20 +197,20 @@ def _faults(
         ]
 
 
-def _folders(folder: Path, database: str) -> list[Path]:
+def _create_gate_folders(folder: Path, database: str) -> list[Path]:
     folders = [folder / name for name in (("one", "two") if database else ("one",))]
     database_setting = f'database = "{database}"\n' if database else ""
     for one in folders:
         one.mkdir()
-        (one / "gate.toml").write_text(database_setting + LIMITS)
+        (one / "gate.toml").write_text(database_setting + GATE_SETTINGS)
     return folders
 
 
 def _upload_all(client: Client, url: str) -> None:
-    """Upload every picture once more; the client records a fault for each wrong decision."""
+    """Upload every picture once more, and record each wrong decision as a fault of the client."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
         for story in client.stories:
-            for _ in range(_TRIES):
+            for _ in range(_UPLOAD_TRIES_MAX):
                 with suppress(StepNotDone):
                     client.upload(story, web)
                     break

@@ -1,9 +1,10 @@
-"""What clients do at a gate that is killed, and how it must decide about each picture afterwards.
+"""Clients of a gate that is killed, and the right decisions about their pictures.
 
-A story is about one picture: the steps that a person, an uploader or a reviewer takes, one after
-the other. A step that was answered is sure. A step without an answer is in doubt: it may have
-happened or not. The client repeats it, as a device does, or gives the story up. So at any time
-there are one or two right decisions about an upload of that picture.
+A story is about one picture. It consists of the steps that a person, an uploader or a reviewer
+takes, one after the other. If the gate answered a step, the step is sure. A step without an answer
+is in doubt: the gate may have done it or not. The client repeats such a step, as a device does, or
+gives the story up. So at any time there are one or two right decisions about an upload of the
+picture.
 """
 
 import random
@@ -37,20 +38,20 @@ PLOTS: Final[tuple[tuple[str, ...], ...]] = (
     ("upload", "claim 0", "upload"),
     ("upload", "claim 0", "withdraw 0", "upload"),
 )
-SIDE: Final = 256
-_GRID: Final = 12  # blobs on a side: enough detail to be registered
-_BUSY: Final = (429, 503)
+IMAGE_SIDE_PX: Final = 256
+_BLOBS_PER_SIDE: Final = 12  # enough detail to be registered
+_BUSY_STATUSES: Final = (429, 503)
 
 
 def expected_decision(steps: Sequence[str]) -> str:
-    """Return the right decision about an upload of a story's picture after these steps."""
+    """Return the right decision about an upload of a story's picture after ``steps``."""
     live = set[str]()
     for step in steps:
         match step.split():
-            case ["claim", which, *_]:
-                live.add(which)
-            case ["withdraw", which]:
-                live.discard(which)
+            case ["claim", holder, *_]:
+                live.add(holder)
+            case ["withdraw", holder]:
+                live.discard(holder)
             case _:
                 pass
     if not live or "release" in steps:
@@ -60,14 +61,14 @@ def expected_decision(steps: Sequence[str]) -> str:
 
 @dataclass
 class Story:
-    """A picture, the steps that are sure to have happened, and the one that may have."""
+    """A picture, its plot, the number of answered steps, and the step in doubt, if there is one."""
 
     seed: int
     plot: tuple[str, ...]
-    done: int = 0
+    answered_step_count: int = 0
     step_in_doubt: str | None = None
-    over: bool = False
-    cases: dict[str, str] = field(default_factory=dict)  # decisions by case
+    is_over: bool = False
+    decision_by_case: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def tokens(self) -> tuple[Secret, Secret]:
@@ -78,8 +79,12 @@ class Story:
     @cached_property
     def jpeg(self) -> bytes:
         """The picture, which differs from those of all other stories."""
-        blobs = np.random.default_rng(self.seed).integers(0, 255, (_GRID, _GRID, 3), np.uint8)
-        return _jpeg(cv2.resize(blobs, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+        blobs = np.random.default_rng(self.seed).integers(
+            0, 255, (_BLOBS_PER_SIDE, _BLOBS_PER_SIDE, 3), np.uint8
+        )
+        return _encode_jpeg(
+            cv2.resize(blobs, (IMAGE_SIDE_PX, IMAGE_SIDE_PX), interpolation=cv2.INTER_CUBIC)
+        )
 
     @property
     def upload(self) -> bytes:
@@ -87,7 +92,7 @@ class Story:
         if "claim 0 with windows" not in self.plot:
             return self.jpeg
         whole = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        return _jpeg(whole[20:236, 14:240])
+        return _encode_jpeg(whole[20:236, 14:240])
 
     @cached_property
     def bits(self) -> bytes:
@@ -96,26 +101,26 @@ class Story:
 
     @property
     def answered_steps(self) -> tuple[str, ...]:
-        """The steps that were answered."""
-        return self.plot[: self.done]
+        """The steps that the gate has answered."""
+        return self.plot[: self.answered_step_count]
 
     @property
-    def allowed(self) -> set[str]:
-        """The right decisions about an upload of the picture now."""
+    def allowed_decisions(self) -> set[str]:
+        """The decisions about an upload of the picture that are right now."""
         steps = self.answered_steps
         doubtful = (*steps, self.step_in_doubt) if self.step_in_doubt else steps
         return {expected_decision(steps), expected_decision(doubtful)}
 
     @property
-    def claims(self) -> dict[str, bool]:
-        """Whether each acknowledged claim is still registered, by name; without claims in doubt."""
+    def registered_by_claim(self) -> dict[str, bool]:
+        """Whether a claim is still registered, by its name. Claims in doubt are left out."""
         found = dict[str, bool]()
         for step in self.answered_steps:
             match step.split():
-                case ["claim", which, *_]:
-                    found[self.claim_name(which)] = True
-                case ["withdraw", which]:
-                    found[self.claim_name(which)] = False
+                case ["claim", holder, *_]:
+                    found[self.claim_name(holder)] = True
+                case ["withdraw", holder]:
+                    found[self.claim_name(holder)] = False
                 case _:
                     pass
         if self.step_in_doubt and self.step_in_doubt.startswith("withdraw"):
@@ -124,28 +129,32 @@ class Story:
 
     @property
     def case_to_look_back_at(self) -> str | None:
-        """The case that was let through before a claim that is still registered, if any. A
-        look-back must find it.
+        """The case of an upload that was let through before a claim that is still registered, or
+        None. A look-back must find this case.
         """
-        before = self.plot[0] == "upload" and self.done >= 2
-        return next(iter(self.cases)) if before and any(self.claims.values()) else None
+        before = self.plot[0] == "upload" and self.answered_step_count >= 2
+        return (
+            next(iter(self.decision_by_case))
+            if before and any(self.registered_by_claim.values())
+            else None
+        )
 
-    def claim_name(self, which: str) -> str:
+    def claim_name(self, holder: str) -> str:
         """Return the name of a claim."""
-        return claim_id_of(holder_token_hash(self.tokens[int(which)]))
+        return claim_id_of(holder_token_hash(self.tokens[int(holder)]))
 
-    def request(self, which: str, *, windows: bool) -> bytes:
-        """Return the request by which a device registers the picture."""
+    def registration_request(self, holder: str, *, windows: bool) -> bytes:
+        """Return the body of the request with which a device registers the picture."""
         picture = read_picture(self.jpeg)
         parts = tuple(window_hashes(picture)) if windows else ()
-        holder = holder_token_hash(self.tokens[int(which)])
+        token_hash = holder_token_hash(self.tokens[int(holder)])
         return write_registration_request(
-            ClaimRequest(PicturePrint(fingerprint(picture), parts), holder)
+            ClaimRequest(PicturePrint(fingerprint(picture), parts), token_hash)
         )
 
 
 class StepNotDone(Exception):
-    """The step was not done, for example because the gate was too busy."""
+    """Raised if the gate did not do a step, for example because it was busy."""
 
 
 @dataclass
@@ -159,18 +168,18 @@ class Client:
     faults: list[str] = field(default_factory=list)
     answered_count: int = 0
 
-    def run(self, url: str, ended: threading.Event) -> None:
-        """Take steps until the gate dies, or ``ended`` is set."""
+    def run(self, url: str, stop_requested: threading.Event) -> None:
+        """Take steps until the gate dies, or ``stop_requested`` is set."""
         with (
             httpx.Client(base_url=url, timeout=60, trust_env=False) as web,
             suppress(httpx.HTTPError),
         ):
-            while not ended.is_set():
+            while not stop_requested.is_set():
                 self.continue_story(self.choose_story(), web)
 
     def choose_story(self) -> Story:
-        """Return a story that is not over, or a new one."""
-        unfinished = [story for story in self.stories if not story.over]
+        """Return an unfinished story, or a new one."""
+        unfinished = [story for story in self.stories if not story.is_over]
         if unfinished and self.rng.random() < 0.75:
             return self.rng.choice(unfinished)
         seed = 100_000 * self.number + len(self.stories)
@@ -178,42 +187,42 @@ class Client:
         return self.stories[-1]
 
     def continue_story(self, story: Story, web: httpx.Client) -> None:
-        """Take the next step of a story, or repeat the one in doubt, or give the story up."""
+        """Take the next step of a story, repeat the step in doubt, or give the story up."""
         if story.step_in_doubt is not None and self.rng.random() < 0.5:
-            story.over = True
+            story.is_over = True
             return
-        step, is_repeated = story.plot[story.done], story.step_in_doubt is not None
+        step, is_repeated = story.plot[story.answered_step_count], story.step_in_doubt is not None
         story.step_in_doubt = step
         with suppress(StepNotDone):
             self.take_step(story, step, web, is_repeated=is_repeated)
-            story.step_in_doubt, story.done = None, story.done + 1
+            story.step_in_doubt, story.answered_step_count = None, story.answered_step_count + 1
             self.answered_count += 1
-        story.over = story.over or story.done == len(story.plot)
+        story.is_over = story.is_over or story.answered_step_count == len(story.plot)
 
     def take_step(self, story: Story, step: str, web: httpx.Client, *, is_repeated: bool) -> None:
-        """Take a step; raises httpx.HTTPError if the gate dies."""
+        """Take a step. Raises httpx.HTTPError if the gate dies."""
         match step.split():
             case ["upload"]:
                 self.upload(story, web)
-            case ["claim", which, *more]:
-                body = story.request(which, windows=bool(more))
+            case ["claim", holder, *more]:
+                body = story.registration_request(holder, windows=bool(more))
                 kind = {"Content-Type": "application/json"}
                 self.json_answer(web.post("/v1/claims", content=body, headers=kind), {201})
-            case ["withdraw", which]:
+            case ["withdraw", holder]:
                 token = {
-                    "Authorization": f"Bearer {to_base64url(story.tokens[int(which)].reveal())}"
+                    "Authorization": f"Bearer {to_base64url(story.tokens[int(holder)].reveal())}"
                 }
                 self.json_answer(
-                    web.delete(f"/v1/claims/{story.claim_name(which)}", headers=token), {200}
+                    web.delete(f"/v1/claims/{story.claim_name(holder)}", headers=token), {200}
                 )
             case [decision]:
                 self.decide(story, decision, web, is_repeated=is_repeated)
 
     def decide(self, story: Story, decision: str, web: httpx.Client, *, is_repeated: bool) -> None:
         """Decide, as a reviewer, about the upload that was held last."""
-        held_cases = [case for case, found in story.cases.items() if found == HOLD]
-        if not held_cases:  # nothing was held, which is already recorded as a fault
-            story.over = True
+        held_cases = [case for case, found in story.decision_by_case.items() if found == HOLD]
+        if not held_cases:  # a fault that the upload has already recorded
+            story.is_over = True
             raise StepNotDone
         url, body = f"/v1/reviews/{held_cases[-1]}", {"decision": decision}
         answer = web.post(url, json=body, headers=self.operator_headers)
@@ -225,10 +234,12 @@ class Client:
         answer = web.post("/v1/uploads", content=story.upload, headers=self.operator_headers | kind)
         decided = self.json_answer(answer, {200})
         decision = decided["decision"]
-        if decision not in story.allowed:
+        if decision not in story.allowed_decisions:
             steps = f"{story.answered_steps}, {story.step_in_doubt}"
-            self.faults.append(f"{steps}: {decision}, not {' or '.join(sorted(story.allowed))}")
-        story.cases[decided["case"]] = decision
+            self.faults.append(
+                f"{steps}: {decision}, not {' or '.join(sorted(story.allowed_decisions))}"
+            )
+        story.decision_by_case[decided["case"]] = decision
 
     @property
     def operator_headers(self) -> dict[str, str]:
@@ -236,8 +247,8 @@ class Client:
         return {"Authorization": f"Bearer {self.operator}"}
 
     def json_answer(self, answer: httpx.Response, wanted: set[int]) -> dict[str, Any]:
-        """Return the answer's JSON object; record a fault if the status is not a wanted one."""
-        if answer.status_code in _BUSY:
+        """Return the answer's JSON object; record a fault if its status is not in ``wanted``."""
+        if answer.status_code in _BUSY_STATUSES:
             raise StepNotDone
         if answer.status_code not in wanted:
             self.faults.append(f"{answer.request.url.path}: {answer.status_code}: {answer.text}")
@@ -246,6 +257,6 @@ class Client:
         return decided
 
 
-def _jpeg(pixels: Any) -> bytes:
+def _encode_jpeg(pixels: Any) -> bytes:
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(pixels), [cv2.IMWRITE_JPEG_QUALITY, 90])
     return data.tobytes()

@@ -1,7 +1,7 @@
 """A relay that follows the protocol, but records everything that could link two requests.
 
 It serves the real relay application over TLS on the loopback interface, issues session tickets, and
-sets a new cookie for each request that has none. ``seen`` contains what it recorded.
+sets a new cookie for each request that has none.
 """
 
 import socket
@@ -19,7 +19,7 @@ from tests.serving.certificates import CertificateFiles
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
-#: Headers that differ between requests of one client anyway; all others belong to its style.
+#: Headers that may differ between the requests of one client.
 _HEADERS_OF_ONE_REQUEST: Final = (b"authorization", b"content-length", b"range")
 
 
@@ -42,8 +42,8 @@ class RecordedRequest:
 
     @property
     def style(self) -> tuple[tuple[bytes, bytes], ...]:
-        """How the client writes requests: the spelling, order and values of its headers, without
-        those that differ between its requests.
+        """The headers of the request as the client spells and orders them, without the headers that
+        may differ between its requests.
         """
         return tuple(
             one
@@ -123,7 +123,7 @@ class HostileRelay:
 
 @contextmanager
 def run_hostile_relay(pair: CertificateFiles) -> Iterator[HostileRelay]:
-    """Run a hostile relay, which has no application yet: set its ``app``."""
+    """Run a hostile relay without an application. The caller has to set its ``app``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
     assert context.num_tickets == 2  # OpenSSL's default
@@ -143,7 +143,7 @@ async def _no_application(*_: Any) -> None:
 
 
 def _read_request(http: h11.Connection, tls: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
-    """Return the next request and its body, or None if the client has closed the connection."""
+    """Return the next request and its body, or None if the connection is closed."""
     head, body = None, bytearray()
     while True:
         event = http.next_event()
@@ -200,8 +200,8 @@ def _peek_client_hello(connection: socket.socket) -> bytes:
 
 
 def parse_client_hello(received: bytes) -> tuple[bytes, bytes | None]:
-    """Return a ClientHello without its random parts (RFC 8446 section 4.1.2), and the ticket of
-    the session that it wants to resume.
+    """Return a ClientHello without its random parts (RFC 8446 section 4.1.2), and the ticket of the
+    session that the client wants to resume, or None.
     """
     at = 5 + 4 + 2 + 32  # record, message, version, random
     at += 1 + received[at]  # the session id of older versions: random

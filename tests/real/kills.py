@@ -1,4 +1,4 @@
-"""Kill relays at random moments under load, and compare what they acknowledged with what arrives.
+"""Kill relays at random moments under load, and check that each acknowledged message arrives.
 
     python -m tests.real.kills --kills 50                 on SQLite
     python -m tests.real.kills --kills 50 --postgresql    two relays on one PostgreSQL
@@ -30,9 +30,9 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
 from entrenous.wire.relay_nouns import Envelope
-from tests.real.trial import first_line, folder_and_database, killed_at_end
+from tests.real.trial import folder_and_database, read_first_line, run_and_kill_at_end
 
-RUN = """
+RELAY_PROGRAM = """
 import sys
 from pathlib import Path
 from entrenous.serving.http_server import serve
@@ -48,7 +48,7 @@ with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
 
 @dataclass
 class Device:
-    """A mailbox with its owner and one sender, and everything that relays told them."""
+    """A mailbox with its owner and one sender, and the results of their requests."""
 
     rng: random.Random
     posted: dict[str, bytes] = field(default_factory=dict)
@@ -75,9 +75,9 @@ class Device:
         )
 
     def send(self, connection: "RelayConnection") -> None:
-        """Post a new message, or one again that may not have been accepted."""
+        """Post a new message, or repeat the post of a message that may not have been accepted."""
         unanswered = [one for one in self.posted if one not in self.accepted]
-        name = unanswered[0] if unanswered else self.new_message()
+        name = unanswered[0] if unanswered else self.create_message()
         status, _ = connection.request(
             "PUT", f"{self.path}/envelopes/{name}", self.sender, self.posted[name]
         )
@@ -87,7 +87,7 @@ class Device:
             self.faults.append(f"a message was answered with {status}")
 
     def fetch(self, connection: "RelayConnection") -> bool:
-        """Fetch and delete the waiting messages; return whether the relay said that none waits."""
+        """Fetch and delete the waiting messages; return whether the relay listed none."""
         status, body = connection.request("GET", f"{self.path}/envelopes", self.owner)
         page = json.loads(body)["envelopes"] if status == 200 else []
         names = [one["envelope"] for one in page]
@@ -105,15 +105,15 @@ class Device:
     def finish(self, connection: "RelayConnection") -> None:
         """Repeat the posts that were not answered, as a device does; fetch until no message waits.
 
-        A message may be deleted even if the deletion was not answered. So ``received`` shows what
-        arrived, and ``deleted`` does not.
+        A relay may delete a message without answering, so ``deleted`` may lack messages that
+        arrived; ``received`` has all of them.
         """
         while len(self.accepted) < len(self.posted):
             self.send(connection)
         while not self.fetch(connection):
             pass
 
-    def new_message(self) -> str:
+    def create_message(self) -> str:
         envelope = Envelope(
             *(EnvelopeId(self.rng.randbytes(16)), self.id, self.rng.randbytes(self.message_bytes)),
             *(datetime.now(UTC) + timedelta(days=3), self.rng.randbytes(32)),
@@ -124,7 +124,7 @@ class Device:
 
 
 class RelayConnection:
-    """A connection to a relay; raises OSError or HTTPException when the relay is killed."""
+    """A connection to a relay. It raises OSError or HTTPException if the relay is killed."""
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
@@ -145,22 +145,22 @@ class RelayConnection:
 
 
 @contextmanager
-def running(
-    folder: Path, database: str = "", *more: str
+def run_relay(
+    folder: Path, database: str = "", *database_wait_s: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a relay; yield its process and its URL. ``more`` may be the number of seconds for which
-    it waits for its database.
+    """Run a relay; yield its process and its URL. ``database_wait_s`` replaces the time for which
+    the relay waits for an unreachable database.
     """
-    command = [sys.executable, "-c", RUN, str(folder), database, *more]
-    with killed_at_end(command) as process:
-        yield process, first_line(process).strip()
+    command = [sys.executable, "-c", RELAY_PROGRAM, str(folder), database, *database_wait_s]
+    with run_and_kill_at_end(command) as process:
+        yield process, read_first_line(process).strip()
 
 
-def send_and_fetch(device: Device, url: str, ended: threading.Event) -> None:
-    """Send and fetch until the relay dies, or ``ended`` is set."""
+def send_and_fetch(device: Device, url: str, stop_requested: threading.Event) -> None:
+    """Send and fetch until the relay dies, or ``stop_requested`` is set."""
     connection = RelayConnection(url)
     with suppress(OSError, http.client.HTTPException):
-        while not ended.is_set():
+        while not stop_requested.is_set():
             device.send(connection)
             if device.rng.random() < 0.5:
                 device.fetch(connection)
@@ -170,29 +170,33 @@ def send_and_fetch(device: Device, url: str, ended: threading.Event) -> None:
 def kill_round(
     devices: list[Device], folder: Path, database: str, rng: random.Random, relays: int = 1
 ) -> None:
-    """Start relays, let all devices use them, and kill one relay after the other."""
-    ended = threading.Event()
+    """Start relays, let all devices use them, and kill the relays one after the other."""
+    stop_requested = threading.Event()
     with ExitStack() as stack:
-        started = [stack.enter_context(running(folder, database)) for _ in range(relays)]
+        relays_running = [stack.enter_context(run_relay(folder, database)) for _ in range(relays)]
         threads = [
-            threading.Thread(target=send_and_fetch, args=(device, started[n % relays][1], ended))
+            threading.Thread(
+                target=send_and_fetch, args=(device, relays_running[n % relays][1], stop_requested)
+            )
             for n, device in enumerate(devices)
         ]
         for thread in threads:
             thread.start()
-        for process, _ in started:
+        for process, _ in relays_running:
             time.sleep(rng.uniform(0.05, 0.6))
             process.send_signal(signal.SIGKILL)
-        ended.set()
+        stop_requested.set()
         for thread in threads:
             thread.join()
 
 
-def run_trial(kills: int, folder: Path, database: str, seed: int, lines: int) -> dict[str, Any]:
-    """Do so many kills; return how many messages were lost, and everything else that was wrong."""
+def run_trial(
+    kills: int, folder: Path, database: str, seed: int, device_count: int
+) -> dict[str, Any]:
+    """Kill relays ``kills`` times; return the number of lost messages and all other faults."""
     rng, relays = random.Random(seed), 2 if database else 1
-    devices = [Device(random.Random(f"{seed} {n}")) for n in range(lines)]
-    with running(folder, database) as (_, url):
+    devices = [Device(random.Random(f"{seed} {n}")) for n in range(device_count)]
+    with run_relay(folder, database) as (_, url):
         connection = RelayConnection(url)
         for device in devices:
             device.create_mailbox(connection)
@@ -200,7 +204,7 @@ def run_trial(kills: int, folder: Path, database: str, seed: int, lines: int) ->
     for _ in range(-(-kills // relays)):
         kill_round(devices, folder, database, rng, relays)
     acknowledged = sum(len(device.accepted) for device in devices)
-    with running(folder, database) as (_, url):
+    with run_relay(folder, database) as (_, url):
         connection = RelayConnection(url)
         for device in devices:
             device.finish(connection)
@@ -218,11 +222,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lines", type=int, default=64)
+    parser.add_argument("--devices", type=int, default=64)
     parser.add_argument("--postgresql", action="store_true")
     arguments = parser.parse_args()
     with folder_and_database(postgresql=arguments.postgresql) as (folder, database):
-        done = run_trial(arguments.kills, folder, database, arguments.seed, arguments.lines)
+        done = run_trial(arguments.kills, folder, database, arguments.seed, arguments.devices)
         print(json.dumps(done))  # noqa: T201
 
 

@@ -1,9 +1,10 @@
-"""Archives and other people's programs: age, tar, and the npm packages of age-encryption and rage.
+"""Archives work with other programs: age, rage, tar, and the npm packages age-encryption and
+@kanru/rage-wasm.
 
-Each program opens what we export, and we import what it makes of the same content. Missing tools
-are skipped by name; npm packages are installed into a temporary folder. Debian 13 has no ``rage``,
-so @kanru/rage-wasm, its library in WebAssembly, takes its place. The program itself is tested as
-well, if it is installed.
+Each program opens an archive that we exported, and we import the archive that the program makes of
+the same content. A test is skipped if its program is missing. The npm packages are installed into a
+temporary folder. Debian 13 has no ``rage``, so @kanru/rage-wasm, which is rage's library in
+WebAssembly, is tested too.
 """
 
 import shlex
@@ -50,9 +51,8 @@ if (way === "open") {
   writeFileSync(tar, await second.encrypt(readFileSync(`${folder}/plain.tar`)));
 }
 """
-#: The package is made for browsers: it needs a window, and measures by a clock how much work it may
-#: be asked to do. A slow machine would refuse what a faster one made, so here the clock stands
-#: still.
+#: The package is made for browsers. It needs a window, and measures with a clock how much work it
+#: accepts. A slow machine would refuse archives from a faster one, so the clock stands still here.
 RAGE_PROGRAM = """
 import { readFileSync, writeFileSync } from "node:fs";
 globalThis.self = globalThis.window = globalThis;
@@ -73,35 +73,35 @@ if (way === "open") {
   writeFileSync(tar, await rage.encrypt_with_x25519(recipient, plain, false));
 }
 """
-LOCKED_PACKAGES = Path(__file__).parents[2] / "locks" / "npm"  # pins every package by its hash
-PACKAGES = {"age-encryption": TYPAGE_PROGRAM, "@kanru/rage-wasm": RAGE_PROGRAM}
+NPM_LOCK_FOLDER = Path(__file__).parents[2] / "locks" / "npm"  # pins every package by its hash
+PROGRAM_BY_NPM_PACKAGE = {"age-encryption": TYPAGE_PROGRAM, "@kanru/rage-wasm": RAGE_PROGRAM}
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A device that marked a picture, and the folder with its exported archive."""
+class ExportedArchive:
+    """A device that has marked copies of a picture, and the folder with the device's archive."""
 
     device: Device
     folder: Path
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported_archive(tmp_path_factory: pytest.TempPathFactory) -> ExportedArchive:
     device = set_up_offline_device(Network(), "ana")
     list(mark_picture_copies(SMALL_PICTURE, [RecipientId("mum"), RecipientId("dad")], None, device))
     folder = tmp_path_factory.mktemp("archives") / "ours"
     export_archive(folder, Secret(PASSPHRASE.encode()), device, ignore_progress)
-    return Exported(device, folder)
+    return ExportedArchive(device, folder)
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install both packages, and return the folder with them and a program for each."""
+def npm_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install both packages; return the folder with the packages and a program for each."""
     require_programs("node")
     require_programs("npm")
     workspace = tmp_path_factory.mktemp("node")
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(LOCKED_PACKAGES / name, workspace)
+        shutil.copy(NPM_LOCK_FOLDER / name, workspace)
     installed = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
         cwd=workspace,
@@ -110,26 +110,28 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert b"EINTEGRITY" not in installed.stderr, installed.stderr
     if installed.returncode:
-        pytest.skip(f"npm cannot get {', '.join(PACKAGES)}")
-    for number, program in enumerate(PACKAGES.values()):
+        pytest.skip(f"npm cannot get {', '.join(PROGRAM_BY_NPM_PACKAGE)}")
+    for number, program in enumerate(PROGRAM_BY_NPM_PACKAGE.values()):
         (workspace / f"{number}.mjs").write_text(program)
     return workspace
 
 
-@pytest.fixture(scope="module", params=PACKAGES)
-def node(request: pytest.FixtureRequest, packages: Path) -> Callable[[str, Path], None]:
+@pytest.fixture(scope="module", params=PROGRAM_BY_NPM_PACKAGE)
+def run_node_package(
+    request: pytest.FixtureRequest, npm_programs: Path
+) -> Callable[[str, Path], None]:
     """Return a function that opens or makes the archive in a folder with an npm package."""
-    program = packages / f"{list(PACKAGES).index(request.param)}.mjs"
+    program = npm_programs / f"{list(PROGRAM_BY_NPM_PACKAGE).index(request.param)}.mjs"
 
-    def run(way: str, folder: Path) -> None:
-        command = ["node", str(program), way, PASSPHRASE, str(folder)]
-        subprocess.run(command, cwd=packages, check=True, capture_output=True)
+    def run_program(action: str, folder: Path) -> None:
+        command = ["node", str(program), action, PASSPHRASE, str(folder)]
+        subprocess.run(command, cwd=npm_programs, check=True, capture_output=True)
 
-    return run
+    return run_program
 
 
 def require_programs(*names: str) -> str:
-    """Return the first of these programs; skip the test if one of them is missing."""
+    """Return the first name; skip the test if one of these programs is missing."""
     for name in names:
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
@@ -160,9 +162,9 @@ def check_content(tar: Path, device: Device) -> None:
     assert messages < set(names)
 
 
-def repack(exported: Exported, folder: Path, program: str) -> Path:
+def repack(exported_archive: ExportedArchive, folder: Path, program: str) -> Path:
     """Open our archive with a program, and return its content as a tar made by GNU tar."""
-    _decrypt_with(program, exported.folder, folder / "ours.tar")
+    _decrypt_with(program, exported_archive.folder, folder / "ours.tar")
     (folder / "things").mkdir()
     subprocess.run(["tar", "xf", "ours.tar", "-C", "things"], cwd=folder, check=True)
     with tarfile.open(folder / "ours.tar") as opened:
@@ -177,27 +179,30 @@ def _decrypt_with(program: str, archive: Path, tar: Path) -> None:
     run_on_terminal([program, "-d", "-i", key, "-o", str(tar), str(archive / TAR_FILE_NAME)])
 
 
-def check_import(folder: Path, exported: Exported) -> None:
-    """Import the archive into a new device, which must then have what the exported one has."""
+def check_import(folder: Path, exported_archive: ExportedArchive) -> None:
+    """Check that a new device that imports the archive has the content of the exporting device."""
     device = set_up_offline_device(Network(), "ana")
     assert import_archive(folder, Secret(PASSPHRASE.encode()), device, ignore_progress).sent == 1
-    assert list(device.ledger.messages()) == list(exported.device.ledger.messages())
-    assert stored_contents(device)[1] == stored_contents(exported.device)[1]
+    assert list(device.ledger.messages()) == list(exported_archive.device.ledger.messages())
+    assert stored_contents(device)[1] == stored_contents(exported_archive.device)[1]
 
 
-def test_export_can_be_imported(exported: Exported) -> None:
-    assert sorted(file.name for file in exported.folder.iterdir()) == [KEY_FILE_NAME, TAR_FILE_NAME]
-    assert {file.stat().st_mode & 0o777 for file in exported.folder.iterdir()} == {0o600}
-    check_import(exported.folder, exported)
+def test_export_can_be_imported(exported_archive: ExportedArchive) -> None:
+    assert sorted(file.name for file in exported_archive.folder.iterdir()) == [
+        KEY_FILE_NAME,
+        TAR_FILE_NAME,
+    ]
+    assert {file.stat().st_mode & 0o777 for file in exported_archive.folder.iterdir()} == {0o600}
+    check_import(exported_archive.folder, exported_archive)
 
 
 @pytest.mark.parametrize("program", ["age", "rage"])
 def test_public_program_opens_our_archive_and_we_import_its_archive(
-    program: str, exported: Exported, tmp_path: Path
+    program: str, exported_archive: ExportedArchive, tmp_path: Path
 ) -> None:
     require_programs(program, f"{program}-keygen", "tar")
-    tar = repack(exported, tmp_path, program)
-    check_content(tmp_path / "ours.tar", exported.device)
+    tar = repack(exported_archive, tmp_path, program)
+    check_content(tmp_path / "ours.tar", exported_archive.device)
     subprocess.run(
         [f"{program}-keygen", "-o", "key"], cwd=tmp_path, check=True, capture_output=True
     )
@@ -210,16 +215,16 @@ def test_public_program_opens_our_archive_and_we_import_its_archive(
     recipient = key_text.split("public key: ")[1].split()[0]
     out = ["-o", str(tmp_path / "theirs" / TAR_FILE_NAME)]
     subprocess.run([program, "-r", recipient, *out, str(tar)], check=True)
-    check_import(tmp_path / "theirs", exported)
+    check_import(tmp_path / "theirs", exported_archive)
 
 
 def test_npm_package_opens_our_archive_and_we_import_its_archive(
-    node: Callable[[str, Path], None], exported: Exported, tmp_path: Path
+    run_node_package: Callable[[str, Path], None], exported_archive: ExportedArchive, tmp_path: Path
 ) -> None:
-    shutil.copytree(exported.folder, tmp_path / "ours")
-    node("open", tmp_path / "ours")
-    check_content(tmp_path / "ours" / "opened.tar", exported.device)
+    shutil.copytree(exported_archive.folder, tmp_path / "ours")
+    run_node_package("open", tmp_path / "ours")
+    check_content(tmp_path / "ours" / "opened.tar", exported_archive.device)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "ours" / "opened.tar").rename(tmp_path / "theirs" / "plain.tar")
-    node("make", tmp_path / "theirs")
-    check_import(tmp_path / "theirs", exported)
+    run_node_package("make", tmp_path / "theirs")
+    check_import(tmp_path / "theirs", exported_archive)

@@ -1,7 +1,7 @@
-"""``entrenous demo`` from start to end, in its own process, and what it leaves behind.
+"""``entrenous demo`` runs from start to end, and leaves no process behind.
 
-Here its thirty commands are forked from a prepared process (tests/ready.py). ``make demo`` and
-``make nightly`` start each of them anew.
+In these tests, the demo's commands are forked from a prepared process (tests/ready.py). ``make
+demo`` and ``make nightly`` start each command anew.
 """
 
 import html
@@ -32,7 +32,7 @@ stage.subprocess = SimpleNamespace(**vars(subprocess) | {"Popen": start_program,
 main()
 """
 ROOT = Path(__file__).parents[2]
-STEPS = ["carry", "setup", "send", "stop", "leak", "trace", "recall", "respond", "summary"]
+STEP_NAMES = ["carry", "setup", "send", "stop", "leak", "trace", "recall", "respond", "summary"]
 
 
 class DemoRun(NamedTuple):
@@ -41,10 +41,10 @@ class DemoRun(NamedTuple):
     status: int
     out: str
     err: str
-    session: int
+    session_id: int
 
 
-def demo(*arguments: str, cwd: Path) -> DemoRun:
+def run_demo(*arguments: str, cwd: Path) -> DemoRun:
     program = ["-m", "entrenous"] if NIGHTLY else ["-c", FORKED_COMMANDS]
     with subprocess.Popen(
         [sys.executable, *program, "demo", *arguments],
@@ -63,23 +63,23 @@ def demo(*arguments: str, cwd: Path) -> DemoRun:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoRun]:
+def folder_and_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoRun]:
     folder = tmp_path_factory.mktemp("demo")
-    run = demo(cwd=folder)
+    run = run_demo(cwd=folder)
     assert run.status == 0, run.out + run.err
     return folder / "demo-out", run
 
 
 @pytest.fixture
-def folder_and_output(run: tuple[Path, DemoRun]) -> tuple[Path, str]:
-    return run[0], run[1].out
+def folder_and_output(folder_and_run: tuple[Path, DemoRun]) -> tuple[Path, str]:
+    return folder_and_run[0], folder_and_run[1].out
 
 
 def test_every_step_succeeds(folder_and_output: tuple[Path, str]) -> None:
     summary = json.loads((folder_and_output[0] / "summary.json").read_text())
     assert summary["schema"] == "entrenous/demo/1"
     assert summary["ok"] is True
-    assert [step["name"] for step in summary["steps"]] == STEPS
+    assert [step["name"] for step in summary["steps"]] == STEP_NAMES
     assert all(step["ok"] and step["outcome"] and step["seconds"] >= 0 for step in summary["steps"])
 
 
@@ -95,7 +95,7 @@ def test_summary_has_the_expected_figures(folder_and_output: tuple[Path, str]) -
     assert steps["respond"]["law"].startswith("TAKE IT DOWN Act")
 
 
-def test_the_page_runs_and_loads_nothing(folder_and_output: tuple[Path, str]) -> None:
+def test_the_page_runs_no_script_and_loads_nothing(folder_and_output: tuple[Path, str]) -> None:
     page = html.unescape((folder_and_output[0] / "index.html").read_text())
     assert "default-src 'none'" in page
     assert not re.search(r"<script|javascript:|\son\w+=|@import|url\(", page)
@@ -106,40 +106,40 @@ def test_the_page_runs_and_loads_nothing(folder_and_output: tuple[Path, str]) ->
 
 def test_terminal_output_lists_all_steps_calmly(folder_and_output: tuple[Path, str]) -> None:
     lines = folder_and_output[1].splitlines()
-    assert sum(bool(re.match(r"\d  .+ \(\d+\.\d s\)$", line)) for line in lines) == len(STEPS)
+    assert sum(bool(re.match(r"\d  .+ \(\d+\.\d s\)$", line)) for line in lines) == len(STEP_NAMES)
     assert "!" not in folder_and_output[1]
     assert lines[-1].startswith("Look at it: ")
 
 
-def test_no_process_is_left_behind(run: tuple[Path, DemoRun]) -> None:
-    """Neither one of the demo's session, nor one with its folder among its arguments."""
-    folder, session = str(run[0]).encode(), str(run[1].session).encode()
+def test_no_process_is_left_behind(folder_and_run: tuple[Path, DemoRun]) -> None:
+    """No process belongs to the demo's session or has the demo's folder among its arguments."""
+    folder, session = str(folder_and_run[0]).encode(), str(folder_and_run[1].session_id).encode()
     processes = list(Path("/proc").glob("[0-9]*"))
-    assert [one for one in processes if folder in _read(one / "cmdline")] == []
-    assert [one for one in processes if _session(_read(one / "stat")) == session] == []
+    assert [one for one in processes if folder in _read_or_empty(one / "cmdline")] == []
+    assert [one for one in processes if _session_id(_read_or_empty(one / "stat")) == session] == []
 
 
-def _session(stat: bytes) -> bytes:
-    """Return the session id, field 6; field 2, a name in brackets, may be anything (proc(5))."""
+def _session_id(stat: bytes) -> bytes:
+    """Return the session id, which is field 6. Field 2, in brackets, may have spaces (proc(5))."""
     return b"".join(stat.rpartition(b")")[2].split()[3:4])
 
 
 def test_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "demo-out").mkdir()
     (tmp_path / "demo-out" / "diary.txt").write_text("mine")
-    run = demo(cwd=tmp_path)
+    run = run_demo(cwd=tmp_path)
     assert run.status == 3
     assert (tmp_path / "demo-out" / "diary.txt").read_text() == "mine"
 
 
 def test_missing_photo_is_reported(tmp_path: Path) -> None:
-    run = demo("--photo", "nowhere.jpg", cwd=tmp_path)
+    run = run_demo("--photo", "nowhere.jpg", cwd=tmp_path)
     assert run.status == 4
     assert "nowhere.jpg" in run.err
 
 
-def _read(place: Path) -> bytes:
+def _read_or_empty(path: Path) -> bytes:
     try:
-        return place.read_bytes()
+        return path.read_bytes()
     except OSError:
         return b""

@@ -29,7 +29,7 @@ from tests.village.sealed import send_unmarked
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-SIZE = size(32, 100) * 1024 * 1024
+CLIP_BYTES = size(32, 100) * 1024 * 1024
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def proxy(tmp_path: Path) -> Iterator[CountingProxy]:
 
 
 @contextmanager
-def created_ana(url: str, folder: Path) -> Iterator[Device]:
+def set_up_ana(url: str, folder: Path) -> Iterator[Device]:
     """Set up Ana's device in this process, with a vault on disk."""
     folder.mkdir()
     vault = SqlcipherVault(folder, Secret(b"k" * 32))
@@ -66,10 +66,10 @@ def stored_bytes(home: Path) -> int:
 
 
 def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Path) -> None:
-    """After SIGKILL at 50 %, at most 52 % of the size is downloaded."""
-    ben, data = Shell("ben", tmp_path / "ben"), secrets.token_bytes(SIZE)
+    """After SIGKILL at 50 %, the next command downloads at most 52 % of the file."""
+    ben, data = Shell("ben", tmp_path / "ben"), secrets.token_bytes(CLIP_BYTES)
     ben.run("setup", "--name", "ben", "--relay", proxy.url)
-    with created_ana(proxy.url, tmp_path / "ana") as ana:
+    with set_up_ana(proxy.url, tmp_path / "ana") as ana:
         add_person(str(ben.run("invite", "--json").answer["link"]), "ben", ana)
         ben.run("person", "list", "--json")  # receives the greeting, and answers it
         fetch_messages(ana)
@@ -79,13 +79,13 @@ def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Pa
     ((name, inbox_state),) = ben.inbox().items()
     assert inbox_state == "waiting"
 
-    proxy.received_bytes_max = proxy.received_bytes + 51 * SIZE // 100
+    proxy.received_bytes_max = proxy.received_bytes + 51 * CLIP_BYTES // 100
     opening = ben.start("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json")
     assert proxy.limit_reached.wait(180)
-    assert wait_until(lambda: stored_bytes(ben.home) >= SIZE // 2, 180)
+    assert wait_until(lambda: stored_bytes(ben.home) >= CLIP_BYTES // 2, 180)
     opening.send_signal(signal.SIGKILL)
     opening.communicate()
-    assert SIZE // 2 <= stored_bytes(ben.home) < SIZE, "it was killed too late"
+    assert CLIP_BYTES // 2 <= stored_bytes(ben.home) < CLIP_BYTES, "it was killed too late"
 
     proxy.cut.set()
     proxy.received_bytes, proxy.received_bytes_max = 0, None
@@ -93,4 +93,4 @@ def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Pa
         "files"
     ]
     assert Path(file).read_bytes() == data
-    assert proxy.received_bytes <= 0.52 * SIZE
+    assert proxy.received_bytes <= 0.52 * CLIP_BYTES

@@ -1,8 +1,8 @@
 """A relay stores data durably before it answers: strace shows its system calls.
 
 Messages on SQLite are tested in test_fifty_kills.py. With PostgreSQL, only our part is tested: no
-answer leaves before PostgreSQL has acknowledged a synchronous commit. That its log is on the disk
-by then is a promise of PostgreSQL (``fsync`` and ``synchronous_commit`` are on) and of the disk.
+answer is sent before PostgreSQL has acknowledged a synchronous commit. PostgreSQL, with ``fsync``
+and ``synchronous_commit`` on, then guarantees that its log is on the disk.
 """
 
 import random
@@ -23,46 +23,53 @@ from tests.real.test_relays_together import Upload
 
 pytestmark = pytest.mark.real
 
-_CALL = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
+_TRACE_LINE = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
 #: The statement that flushes a write; a read adds a condition to it.
 FLUSH_STATEMENT = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
-_RESUMED = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
+_RESUMED_CALL = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 
 
 @contextmanager
-def traced_relay(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
-    """Run a relay under strace, and yield its URL; at the end ``calls`` has its system calls."""
+def run_traced_relay(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
+    """Run a relay under strace; yield its URL. At the end, add its system calls to ``calls``."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace: apt-get install strace")
     which = "trace=fsync,fdatasync,rename,write,writev,sendto,sendmsg,recvfrom,read"
     command = [strace, "-f", "-y", "--kill-on-exit", "-qq", "-s", "400", "-e", which]
-    command += ["-o", str(folder / "trace"), sys.executable, "-c", RELAY_PROGRAM, str(folder / "relay")]
+    command += [
+        "-o",
+        str(folder / "trace"),
+        sys.executable,
+        "-c",
+        RELAY_PROGRAM,
+        str(folder / "relay"),
+    ]
     with subprocess.Popen([*command, database], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.kill()
-    calls += joined_calls((folder / "trace").read_text().splitlines())
+    calls += join_split_calls((folder / "trace").read_text().splitlines())
 
 
-def joined_calls(lines: Sequence[str]) -> Iterator[str]:
+def join_split_calls(lines: Sequence[str]) -> Iterator[str]:
     """Yield system calls in the order in which they ended; join those that strace had to split."""
     unfinished: dict[str, str] = {}
     for line in lines:
-        found = _CALL.match(line)
+        found = _TRACE_LINE.match(line)
         assert found is not None, line
         pid, call = found["pid"], found["call"]
         if call.endswith("<unfinished ...>"):
             unfinished[pid] = call.removesuffix("<unfinished ...>").rstrip()
             continue
-        resumed = _RESUMED.match(call)
+        resumed = _RESUMED_CALL.match(call)
         yield unfinished.pop(pid, "") + resumed["rest"] if resumed else call
 
 
 def test_blob_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
-    """The order is: its bytes, its name, the folder, then the row that says whose it is."""
+    """The relay syncs the blob's file, renames it, and syncs the folder and the database."""
     calls, device = list[str](), Device(random.Random(6))
-    with traced_relay(tmp_path, calls) as url:
+    with run_traced_relay(tmp_path, calls) as url:
         with closing(RelayConnection(url)) as connection:
             device.create_mailbox(connection)
         for number in range(3):
@@ -90,14 +97,14 @@ def test_blob_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
 
 
 def test_no_success_is_sent_before_postgresql_acknowledges_a_commit(tmp_path: Path) -> None:
-    """The relay answers a post only after its flushing connection has got an answer."""
+    """The relay answers a post only after PostgreSQL has answered on the flushing connection."""
     calls, device = list[str](), Device(random.Random(7))
     with run_cluster() as own_cluster:
         url = own_cluster.create_database()
         with connect_postgres(url) as database:
             for name in ("fsync", "synchronous_commit"):
                 assert database.execute(f"SHOW {name}").fetchone() == ("on",)
-        traced = traced_relay(tmp_path, calls, url)
+        traced = run_traced_relay(tmp_path, calls, url)
         with traced as relay, closing(RelayConnection(relay)) as connection:
             device.create_mailbox(connection)
             for _ in range(20):
@@ -118,11 +125,11 @@ def test_no_success_is_sent_before_postgresql_acknowledges_a_commit(tmp_path: Pa
 
 
 def file_descriptor(call: str) -> str | None:
-    """Return the file descriptor that a call is about."""
+    """Return the file descriptor in a system call's first argument, if there is one."""
     found = re.match(r"\w+\((\d+)<", call)
     return found and found[1]
 
 
 def is_commit_acknowledged(call: str) -> bool:
-    """Return whether PostgreSQL says that it is idle, so that the transaction is committed."""
+    """Return whether PostgreSQL says that it is idle: the transaction is then committed."""
     return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call

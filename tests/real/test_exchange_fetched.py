@@ -1,4 +1,4 @@
-"""Two gates with real databases: one fetches from the other, and is killed while it does."""
+"""A gate that is killed while it fetches from another gate loses no claim and no withdrawal."""
 
 import subprocess
 import sys
@@ -31,8 +31,8 @@ from tests.stop.exchange.exchange_for_tests import fake_hash
 
 pytestmark = pytest.mark.real
 
-COUNT = 2500
-COMMAND = """
+HASH_COUNT = 2500
+EXCHANGE_COMMAND_PROGRAM = """
 import sys
 import typer
 from entrenous.connectors.exchange.commands import add_commands
@@ -52,9 +52,17 @@ def run_exchange_command(data: Path, *words: str) -> None:
 
 
 @contextmanager
-def running_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
+def run_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a fetch in its own process, and kill it at the end."""
-    program = [sys.executable, "-c", COMMAND, "exchange", "fetch", "--data", str(data)]
+    program = [
+        sys.executable,
+        "-c",
+        EXCHANGE_COMMAND_PROGRAM,
+        "exchange",
+        "fetch",
+        "--data",
+        str(data),
+    ]
     with start_program(program) as process:
         try:
             yield process
@@ -63,7 +71,7 @@ def running_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 class PageCounter:
-    """An ASGI application that sets ``pages_reached`` when so many pages were requested."""
+    """An ASGI application that sets ``pages_reached`` when the counted pages were requested."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.pages_left, self.pages_reached = app, 0, Event()
@@ -81,8 +89,8 @@ class PageCounter:
 
 @dataclass(frozen=True)
 class ServingGate:
-    """A gate from which others fetch. Its clock is some seconds behind, because the NCMEC interface
-    only shows what is five seconds old.
+    """A gate that serves its claims to other gates. Its clock is some seconds behind, because the
+    NCMEC interface shows only changes that are at least five seconds old.
     """
 
     platform: Platform
@@ -93,12 +101,12 @@ class ServingGate:
 
 
 @contextmanager
-def serving_gate(folder: Path) -> Iterator[ServingGate]:
+def run_serving_gate(folder: Path) -> Iterator[ServingGate]:
     with open_platform(folder) as (opened, _):
         platform = replace(opened, clock=DelayedClock(20))
         exchange = open_exchange(platform)
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
-        lines = "\n".join(fake_hash(number).hex() for number in range(COUNT))
+        lines = "\n".join(fake_hash(number).hex() for number in range(HASH_COUNT))
         import_hashes(lines, PEOPLE_BANK, platform)
         update_exchange_state(exchange)
         platform.clock.advance(seconds=15)  # type: ignore[attr-defined]
@@ -116,7 +124,7 @@ def stored_hashes(folder: Path, bank: str) -> set[bytes]:
 
 
 def withdraw(platform: Platform, count: int) -> set[bytes]:
-    """Withdraw so many claims, and return the hashes that are left."""
+    """Withdraw ``count`` claims, and return the remaining hashes."""
     known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
     claims = dict[ClaimId, bytes]()
     for number, claim in platform.bank.claims_on_pictures(known):
@@ -135,7 +143,7 @@ def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, path: str, form: str
 ) -> None:
     rng, data = Random(kind), tmp_path / "ours"
-    with serving_gate(tmp_path / "theirs") as their_gate:
+    with run_serving_gate(tmp_path / "theirs") as their_gate:
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=their_gate.key))
         url = f"http://127.0.0.1:{their_gate.port}/{path}"
         with open_platform(data):
@@ -143,11 +151,11 @@ def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
         run_exchange_command(data, "add", "theirs", "--kind", kind, "--from", url, "--bank", "got")
         for pages in (1, 2, 2):
             their_gate.pages.start_counting(pages)
-            with running_fetch(data):
+            with run_fetch(data):
                 assert their_gate.pages.pages_reached.wait(120)
-                time.sleep(rng.random() / 10)  # in the middle of the page, or after it
+                time.sleep(rng.random() / 10)  # during the page, or after it
         run_exchange_command(data, "fetch")
-        assert stored_hashes(data, "got") == {fake_hash(number) for number in range(COUNT)}
+        assert stored_hashes(data, "got") == {fake_hash(number) for number in range(HASH_COUNT)}
         remaining_hashes = withdraw(their_gate.platform, 10)
         update_exchange_state(their_gate.exchange)
         time.sleep(2)

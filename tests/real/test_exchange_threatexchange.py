@@ -1,10 +1,11 @@
 """Our fetcher and the unmodified public client ``tx`` get the same hashes from a ThreatExchange.
 
-Meta's own server is not available, and the client's package has none. So the server here is written
-after what that client reads (``threat_updates.py`` in ``fb_threatexchange``): the fields that it
-asks for, pages whose address of the next page contains the token, ``should_delete``, and a deleted
-update that only lacks its descriptors (ThreatExchange's issue 834). ``tx`` fetches from it, matches
-and sees deletions, which shows that it behaves as clients of ThreatExchange expect.
+Meta's own server is not available, and the client's package contains no server. The server in this
+file is modelled on the code of the client (``threat_updates.py`` in ``fb_threatexchange``). It
+returns the requested fields, puts the token into the address of the next page, and sets
+``should_delete``. A deleted update may also just lack its descriptors (ThreatExchange's issue 834).
+``tx`` fetches from this server, matches hashes and sees deletions, so the server behaves as clients
+of ThreatExchange expect.
 """
 
 import time
@@ -31,14 +32,14 @@ from tests.stop.exchange.exchange_for_tests import fake_hash
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
 pytestmark = pytest.mark.real
 
-HOST, GROUP, COUNT = "graph.facebook.com", 424242424242, 1200
-TOKEN = "123456789012|" + "s" * 27
-ALL = {fake_hash(number) for number in range(COUNT)}
+META_HOST, PRIVACY_GROUP, HASH_COUNT = "graph.facebook.com", 424242424242, 1200
+ACCESS_TOKEN = "123456789012|" + "s" * 27
+ALL_HASHES = {fake_hash(number) for number in range(HASH_COUNT)}
 
 
 @dataclass
-class Graph:
-    """A server of one privacy group's updates, as ``/threat_updates`` returns them."""
+class GraphApiServer:
+    """A server that returns the updates of one privacy group at ``/threat_updates``."""
 
     updates: dict[int, dict[str, Any]] = field(default_factory=dict)
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -61,14 +62,14 @@ class Graph:
 
     @property
     def app(self) -> Starlette:
-        route = Route(f"/v26.0/{GROUP}/threat_updates/", self.threat_updates)
+        route = Route(f"/v26.0/{PRIVACY_GROUP}/threat_updates/", self.threat_updates)
         return Starlette(routes=[route])
 
     async def threat_updates(self, request: Request) -> Response:
         query = dict(request.query_params)
         self.queries.append(query)
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if TOKEN not in (query.get("access_token"), bearer):
+        if ACCESS_TOKEN not in (query.get("access_token"), bearer):
             return JSONResponse({"error": {"type": "OAuthException", "code": 190}}, 400)
         types = query["types"].split(",") if "types" in query else None
         found = [
@@ -84,7 +85,7 @@ class Graph:
             ]
         }
         if begin + limit < len(found):
-            following = query | {"after": str(begin + limit), "access_token": TOKEN}
+            following = query | {"after": str(begin + limit), "access_token": ACCESS_TOKEN}
             where = request.url.replace(query=urlencode(following))
             answer["paging"] = {"next": str(where)}
         return JSONResponse(answer)
@@ -100,20 +101,22 @@ def _requested_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
 
 
 @contextmanager
-def served_to_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
-    """Serve the graph; yield the environment in which ``tx`` finds it instead of Meta's server."""
-    ca, pair = write_authority_and_certificate(folder, HOST)
+def serve_to_tx(graph: GraphApiServer, folder: Path) -> Iterator[dict[str, str]]:
+    """Serve the updates; yield the environment in which ``tx`` fetches them from this server."""
+    ca, pair = write_authority_and_certificate(folder, META_HOST)
     with serve_app(graph.app, pair) as port, run_connect_proxy(port) as proxy:
-        yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
+        yield {"TX_ACCESS_TOKEN": ACCESS_TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 
 @contextmanager
-def served_to_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", TOKEN)
+def serve_to_our_fetcher(
+    graph: GraphApiServer, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", ACCESS_TOKEN)
     with open_platform(data):
         pass  # creates the gate
     with serve_app(graph.app) as port:
-        where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(GROUP))
+        where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(PRIVACY_GROUP))
         run_exchange_command(
             data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got"
         )
@@ -123,18 +126,21 @@ def served_to_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> I
 def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_vectors: Any
 ) -> None:
-    home, data, graph = tmp_path / "home", tmp_path / "ours", Graph()
+    home, data, graph = tmp_path / "home", tmp_path / "ours", GraphApiServer()
     home.mkdir()
-    for number in range(COUNT):
+    for number in range(HASH_COUNT):
         graph.put(number, fake_hash(number).hex())
-    graph.put(COUNT, "0" * 32, "HASH_MD5")
-    with served_to_tx(graph, tmp_path) as environment, served_to_us(graph, data, monkeypatch):
+    graph.put(HASH_COUNT, "0" * 32, "HASH_MD5")
+    with (
+        serve_to_tx(graph, tmp_path) as environment,
+        serve_to_our_fetcher(graph, data, monkeypatch),
+    ):
         edit = ("config", "collab", "edit", "fb_threatexchange", "-C", "TE")
-        run_tx(home, environment, *edit, "--privacy-group", str(GROUP))
+        run_tx(home, environment, *edit, "--privacy-group", str(PRIVACY_GROUP))
         run_tx(home, environment, "fetch")
         run_exchange_command(data, "fetch")
-        assert f"pdq: {COUNT}" in run_tx(home, environment, "dataset")
-        assert stored_hashes(data, "got") == ALL
+        assert f"pdq: {HASH_COUNT}" in run_tx(home, environment, "dataset")
+        assert stored_hashes(data, "got") == ALL_HASHES
         first_requests = [query for query in graph.queries if "after" not in query]
         assert [query.get("types") for query in first_requests] == [None, "HASH_PDQ"]
 
@@ -142,22 +148,24 @@ def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
         assert printed.startswith("pdq 0 (TE) POSITIVE_CLASS")
         for number in range(10):
             graph.delete(number, is_flagged=number % 2 == 0)
-        graph.put(COUNT + 1, fake_hash(COUNT + 1).hex())
+        graph.put(HASH_COUNT + 1, fake_hash(HASH_COUNT + 1).hex())
         run_tx(home, environment, "fetch")
         run_exchange_command(data, "fetch")
-        assert f"pdq: {COUNT - 10 + 1}" in run_tx(home, environment, "dataset")
-        remaining = ALL - {fake_hash(number) for number in range(10)} | {fake_hash(COUNT + 1)}
+        assert f"pdq: {HASH_COUNT - 10 + 1}" in run_tx(home, environment, "dataset")
+        remaining = ALL_HASHES - {fake_hash(number) for number in range(10)} | {
+            fake_hash(HASH_COUNT + 1)
+        }
         assert stored_hashes(data, "got") == remaining
         assert run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(7).hex()) == ""
-    record_vectors("threatexchange at ThreatExchange", COUNT)
+    record_vectors("threatexchange at ThreatExchange", HASH_COUNT)
 
 
 def test_rejected_token_is_reported_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, data = Graph(), tmp_path / "ours"
+    graph, data = GraphApiServer(), tmp_path / "ours"
     graph.put(1, fake_hash(1).hex())
-    with served_to_us(graph, data, monkeypatch):
+    with serve_to_our_fetcher(graph, data, monkeypatch):
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", "123456789012|wrong")
         with pytest.raises(AssertionError, match="SourceRefused"):
             run_exchange_command(data, "fetch")

@@ -68,7 +68,7 @@ def run_tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
 def fill_feed(exchange_setup: ExchangeSetup) -> None:
     for number in range(HASH_COUNT):
         state = ClaimState.CONFIRMED if number % 2 else ClaimState.WAITING
-        exchange_setup.feed.put(f"c{number:04}", fake_hash(number), state=state)
+        exchange_setup.feed.put_claim(f"c{number:04}", fake_hash(number), state=state)
 
 
 def run_client_program(environment: Mapping[str, str], program: str, *words: str) -> list[str]:
@@ -235,4 +235,4 @@ def register_claim(exchange_setup: ExchangeSetup, name: str, hash_bits: bytes) -
     claim = ClaimId(name)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
     exchange_setup.bank.register(Registration(made, (hash_bits,)))
-    exchange_setup.feed.put(name, hash_bits)
+    exchange_setup.feed.put_claim(name, hash_bits)

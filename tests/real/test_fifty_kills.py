@@ -1,6 +1,6 @@
-"""A few kills by tests/real/kills.py, a full disk, and a database that becomes unreachable.
+"""A relay that is killed, whose disk is full, or whose database is unreachable loses no message.
 
-``python -m tests.real.kills --kills 50`` does fifty kills.
+``python -m tests.real.kills --kills 50`` kills relays fifty times.
 """
 
 import json
@@ -17,7 +17,15 @@ import pytest
 
 from entrenous.carry.store import postgres as relay_postgres
 from tests.postgres import Cluster, run_cluster
-from tests.real.kills import RELAY_PROGRAM, Device, RelayConnection, run_trial, run_relay, send_and_fetch
+from tests.real.kills import (
+    RELAY_PROGRAM,
+    Device,
+    RelayConnection,
+    run_relay,
+    run_trial,
+    send_and_fetch,
+)
+from tests.real.stage import wait_until
 from tests.sizes import size
 
 pytestmark = pytest.mark.real
@@ -27,7 +35,7 @@ NO_FAULTS = {"lost": 0, "invented": 0, "faults": []}
 
 
 @pytest.mark.threat("relay-killed")
-def test_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+def test_kills_lose_and_duplicate_no_message(tmp_path: Path) -> None:
     done = run_trial(4, tmp_path, "", seed=1, device_count=12)
     assert done.pop("acknowledged") > 50
     assert done == {"kills": 4, **NO_FAULTS}
@@ -41,7 +49,7 @@ def test_kills_of_two_relays_on_one_database(tmp_path: Path, postgres: Cluster) 
 
 
 def test_full_disk_refuses_messages_and_loses_none(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a full disk; messages are posted beyond it."""
+    """A limit on the size of files simulates a full disk."""
     device = Device(random.Random(3), message_bytes=LARGE_MESSAGE_BYTES)
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({6 << 20},) * 2)\n"
     ignore = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -77,22 +85,21 @@ def _post_message(device: Device, connection: RelayConnection) -> int:
 
 @pytest.fixture(scope="module")
 def stoppable_postgres() -> Iterator[Cluster]:
-    """Run a PostgreSQL server that a test may stop, if it starts it again."""
+    """Run a PostgreSQL server that a test may stop, and must then start again."""
     with run_cluster() as made:
         yield made
 
 
-def test_a_database_that_goes_away_is_waited_for(
-    tmp_path: Path, stoppable_postgres: Cluster
-) -> None:
-    """It stops under load: requests wait, or are told when to retry, and nothing is lost."""
+def test_stopped_database_loses_no_message(tmp_path: Path, stoppable_postgres: Cluster) -> None:
+    """The database stops under load. Requests wait, or are answered with 503."""
     devices = [Device(random.Random(f"away {n}")) for n in range(6)]
     with run_relay(tmp_path, stoppable_postgres.create_database()) as (_, url):
         connection, stop_requested = RelayConnection(url), threading.Event()
         for device in devices:
             device.create_mailbox(connection)
         threads = [
-            threading.Thread(target=send_and_fetch, args=(one, url, stop_requested)) for one in devices
+            threading.Thread(target=send_and_fetch, args=(one, url, stop_requested))
+            for one in devices
         ]
         for thread in threads:
             thread.start()
@@ -101,7 +108,9 @@ def test_a_database_that_goes_away_is_waited_for(
         before = sum(len(device.accepted) for device in devices)
         time.sleep(size(1.5, 10))
         stoppable_postgres.start()
-        _wait_until(lambda: sum(len(device.accepted) for device in devices) > before + 20)
+        assert wait_until(
+            lambda: sum(len(device.accepted) for device in devices) > before + 20, 180
+        )
         stop_requested.set()
         for thread in threads:
             thread.join()
@@ -115,7 +124,7 @@ def test_a_database_that_goes_away_is_waited_for(
 def test_unreachable_database_is_reported_with_the_time_to_retry(
     tmp_path: Path, stoppable_postgres: Cluster
 ) -> None:
-    """The relay waits for it for some seconds, here for one."""
+    """In this test, the relay waits one second for its database."""
     assert relay_postgres._DATABASE_WAIT_S_MAX < 20
     with run_relay(tmp_path, stoppable_postgres.create_database(), "1") as (_, url):
         device, connection = Device(random.Random(4)), RelayConnection(url)
@@ -134,15 +143,8 @@ def test_unreachable_database_is_reported_with_the_time_to_retry(
         stoppable_postgres.start()
 
 
-def _wait_until(condition: object, seconds: float = 180) -> None:
-    until = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def test_no_success_is_sent_before_an_fdatasync(tmp_path: Path) -> None:
-    """strace shows an fdatasync between each post and the answer that it is stored."""
+    """strace shows an fdatasync between each post and its answer."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace: apt-get install strace")

@@ -1,4 +1,4 @@
-"""A relay on a full disk (ENOSPC) answers that the disk is full, and keeps what it acknowledged.
+"""A relay on a full disk (ENOSPC) answers that the disk is full, and loses no acknowledged data.
 
 The disk is a tmpfs of a few MB. The relay is killed while the disk is full, and starts again when
 there is space.
@@ -34,12 +34,12 @@ from entrenous.carry.store import postgres as relay_postgres
 relay_postgres._DATABASE_WAIT_S_MAX = 1.0
 main()
 """
-LARGE_BYTES = 32 * 1024  # so that few messages fill a disk
+LARGE_MESSAGE_BYTES = 32 * 1024  # so that few messages fill a disk
 
 
 @contextmanager
-def running_relay(inside: tuple[str, ...], folder: Path, database: str = "") -> Iterator[str]:
-    """Run a relay that stores its data on the small disk until it is full; yield its URL."""
+def run_relay(inside: tuple[str, ...], folder: Path, database: str = "") -> Iterator[str]:
+    """Run a relay that may use up all space on its disk, and yield the relay's URL."""
     settings = folder.parent.with_suffix(".toml")  # not on the small disk
     lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
@@ -63,7 +63,7 @@ def post_message(device: Device, connection: RelayConnection) -> tuple[int, str]
 def post_until_full(
     device: Device, connection: RelayConnection, refusals_min: int = 10
 ) -> set[tuple[int, str]]:
-    """Post until so many messages were refused; return the different refusals."""
+    """Post until ``refusals_min`` messages were refused; return the different refusals."""
     refused = list[tuple[int, str]]()
     while len(refused) < refusals_min:
         answer = post_message(device, connection)
@@ -72,9 +72,9 @@ def post_until_full(
 
 
 def upload_blob(blob: Upload, url: str) -> tuple[int, bytes]:
-    """Upload a blob; return the status and the body, or 0 and b"" if the relay hung up.
+    """Upload a blob; return the status and the body, or 0 and b"" if the connection was closed.
 
-    A relay may answer before all of the blob was sent, and then hangs up.
+    A relay may answer before all of the blob was sent, and then closes the connection.
     """
     with closing(blob.start_upload(url)) as web:
         with suppress(OSError):
@@ -93,12 +93,12 @@ def new_upload(device: Device, size: int) -> Upload:
 DISK_FULL = (507, "urn:entrenous:unreachable:disk-full")
 
 
-def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
-    device = Device(random.Random("full"), message_bytes=LARGE_BYTES)
+def test_full_disk_loses_no_acknowledged_message_or_blob(tmp_path: Path) -> None:
+    device = Device(random.Random("full"), message_bytes=LARGE_MESSAGE_BYTES)
     with mount_small_disk(tmp_path / "disk", 10) as disk:
         folder = disk.folder / "relay"
         with (
-            running_relay(disk.command_prefix, folder) as url,
+            run_relay(disk.command_prefix, folder) as url,
             closing(RelayConnection(url)) as connection,
         ):
             device.create_mailbox(connection)
@@ -113,7 +113,7 @@ def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
             assert stored.fetch_blob(url) == stored.data
         disk.resize(60)
         with (
-            running_relay(disk.command_prefix, folder) as url,
+            run_relay(disk.command_prefix, folder) as url,
             closing(RelayConnection(url)) as connection,
         ):
             assert stored.fetch_blob(url) == stored.data
@@ -124,10 +124,10 @@ def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_freed_space_is_used_at_once(tmp_path: Path) -> None:
-    device = Device(random.Random("room"), message_bytes=LARGE_BYTES)
+    device = Device(random.Random("room"), message_bytes=LARGE_MESSAGE_BYTES)
     with (
         mount_small_disk(tmp_path / "disk", 6) as disk,
-        running_relay(disk.command_prefix, disk.folder / "relay") as url,
+        run_relay(disk.command_prefix, disk.folder / "relay") as url,
         closing(RelayConnection(url)) as connection,
     ):
         device.create_mailbox(connection)
@@ -137,28 +137,30 @@ def test_freed_space_is_used_at_once(tmp_path: Path) -> None:
         check_all_arrive(device, connection)
 
 
-def test_a_postgresql_whose_disk_is_full(tmp_path: Path) -> None:
-    """A PostgreSQL that cannot write its log restarts by itself, and is unreachable meanwhile."""
+def test_full_postgresql_disk_loses_no_acknowledged_message(tmp_path: Path) -> None:
+    """A PostgreSQL server that cannot write its log is unreachable until it has restarted."""
     if os.geteuid() != 0:
         pytest.skip("needs root: PostgreSQL runs as an account of its own on a disk of its own")
-    device = Device(random.Random("postgresql"), message_bytes=LARGE_BYTES)
+    device = Device(random.Random("postgresql"), message_bytes=LARGE_MESSAGE_BYTES)
     with run_cluster(disk_mb=400) as own_cluster:
         assert own_cluster.disk is not None
-        started = running_relay((), tmp_path / "relays" / "own", own_cluster.create_database())
+        started = run_relay((), tmp_path / "relays" / "own", own_cluster.create_database())
         with started as url, closing(RelayConnection(url)) as connection:
             device.create_mailbox(connection)
             own_cluster.disk.resize(own_cluster.disk.used_mb() + 4)
             assert post_until_full(device, connection) <= {DISK_FULL, (503, DATABASE_UNREACHABLE)}
             own_cluster.disk.resize(400)
-            assert wait_until(lambda: accepts_again(own_cluster, device, connection), 180)
+            assert wait_until(lambda: try_post_after_restart(own_cluster, device, connection), 180)
             check_all_arrive(device, connection)
 
 
 DATABASE_UNREACHABLE = "urn:entrenous:unreachable:database-away"
 
 
-def accepts_again(own_cluster: Cluster, device: Device, connection: RelayConnection) -> bool:
-    """Start the database server if it has given up; return whether a message is accepted again."""
+def try_post_after_restart(
+    own_cluster: Cluster, device: Device, connection: RelayConnection
+) -> bool:
+    """Start the database server if it has stopped; return whether the relay accepts a message."""
     try:
         own_cluster.control("status")
     except subprocess.CalledProcessError:

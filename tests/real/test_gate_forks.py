@@ -1,4 +1,4 @@
-"""A gate starts no process by vfork: if it were killed meanwhile, its child would wait forever."""
+"""A gate uses no vfork: if a gate is killed during vfork, the child process may wait forever."""
 
 import re
 import shutil
@@ -17,19 +17,31 @@ from tests.stop.commands.gates import TIMEOUT_S, start_gate
 
 pytestmark = pytest.mark.real
 
-CALLS = "trace=vfork,clone,clone3,fork,execve"
-ROUNDS = 20  # at most, until two uploads at once need a judge process
+TRACED_CALLS = "trace=vfork,clone,clone3,fork,execve"
+ROUNDS_MAX = 20  # at most, until two uploads at once need a judge process
 
 
-def strace(into: Path) -> list[str]:
+def strace_command(trace_file: Path) -> list[str]:
     program = shutil.which("strace")
     if program is None:
         pytest.skip("needs strace: apt-get install strace")
     # -D: strace runs as a grandchild, so that the process to stop is the program itself.
-    return [program, "-D", "-f", "--seccomp-bpf", "-q", "-s", "200", "-e", CALLS, "-o", str(into)]
+    return [
+        program,
+        "-D",
+        "-f",
+        "--seccomp-bpf",
+        "-q",
+        "-s",
+        "200",
+        "-e",
+        TRACED_CALLS,
+        "-o",
+        str(trace_file),
+    ]
 
 
-def vfork_calls(trace: str) -> list[str]:
+def vfork_lines(trace: str) -> list[str]:
     return [
         call
         for call in trace.splitlines()
@@ -39,19 +51,19 @@ def vfork_calls(trace: str) -> list[str]:
 
 @pytest.mark.parametrize("is_disabled", [True, False])
 def test_disable_vfork_changes_how_python_forks(tmp_path: Path, *, is_disabled: bool) -> None:
-    """By default Python uses vfork; otherwise the next test would prove nothing."""
+    """Python uses vfork by default, so the next test can fail."""
     from_module = "from entrenous.stop.judge.judge_pool import disable_vfork"
     disable = f"{from_module}; disable_vfork()" if is_disabled else ""
     program = f"{disable}\nimport subprocess; subprocess.run(['true'], check=True)"
     trace = tmp_path / "trace"
-    with subprocess.Popen([*strace(trace), sys.executable, "-c", program]) as process:
-        calls = finished_trace(trace, process.pid)
+    with subprocess.Popen([*strace_command(trace), sys.executable, "-c", program]) as process:
+        calls = wait_for_trace(trace, process.pid)
     assert '"true"]' in calls
-    assert bool(vfork_calls(calls)) is not is_disabled
+    assert bool(vfork_lines(calls)) is not is_disabled
 
 
-def finished_trace(trace: Path, pid: int) -> str:
-    """Wait until the trace has the end of this process, and return the trace."""
+def wait_for_trace(trace: Path, pid: int) -> str:
+    """Wait until the trace contains the end of the process ``pid``, and return the trace."""
     until = time.monotonic() + TIMEOUT_S
     calls = ""
     while not re.search(rf"^{pid} +\+\+\+", calls, re.MULTILINE):
@@ -61,21 +73,21 @@ def finished_trace(trace: Path, pid: int) -> str:
     return calls
 
 
-def jpeg(pixels: Any) -> bytes:
+def encode_jpeg(pixels: Any) -> bytes:
     return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
 def test_gate_judges_and_their_children_use_no_vfork(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    first, second = jpeg(skimage.data.astronaut()), jpeg(skimage.data.coffee())
-    started_by = start_gate(tmp_path / "gate", "--judges", "2", launcher=strace(trace))
+    first, second = encode_jpeg(skimage.data.astronaut()), encode_jpeg(skimage.data.coffee())
+    started_by = start_gate(tmp_path / "gate", "--judges", "2", launcher=strace_command(trace))
     with started_by as gate, ThreadPoolExecutor(2) as both:
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS_MAX):
             answers = list(both.map(gate.upload, (first, second)))
             assert [answer.status_code for answer in answers] == [200, 200]
             if "judge" in trace.read_text():
                 break
-    calls = finished_trace(trace, gate.pid)
+    calls = wait_for_trace(trace, gate.pid)
     for name in ("judge", "slow-look", "sandbox.fork_server"):
         assert any("execve" in call and name in call for call in calls.splitlines()), name
-    assert vfork_calls(calls) == []
+    assert vfork_lines(calls) == []

@@ -1,6 +1,6 @@
-"""A few kills by tests/real/gate_kills.py.
+"""Gates that are killed a few times lose nothing. The trial is in tests/real/gate_kills.py.
 
-``python -m tests.real.gate_kills --kills 50`` does fifty kills.
+``python -m tests.real.gate_kills --kills 50`` kills gates fifty times.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real
 
 
 @pytest.mark.threat("gate-killed")
-def test_kills_lose_no_claim_and_no_withdrawn_one_matches(tmp_path: Path) -> None:
+def test_kills_lose_no_claim_and_no_withdrawn_claim_matches(tmp_path: Path) -> None:
     done = run_trial(Trial(kills=3, clients=3, seed=1), tmp_path)
     assert done["faults"] == []
     assert done["acknowledged"] > 5
@@ -47,8 +47,10 @@ def test_expected_decision_after_steps(steps: tuple[str, ...], expected: str) ->
 
 
 def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:
-    """This gate never got a request, so everything in the story counts as lost."""
-    story = Story(1, ("claim 0", "upload"), done=2, cases={"1919-8952-571b": HOLD})
+    """The gate never got a request, so everything in the story counts as lost."""
+    story = Story(
+        1, ("claim 0", "upload"), answered_step_count=2, decision_by_case={"1919-8952-571b": HOLD}
+    )
     listed = ImportedList(random_hashes(LIST_LENGTH, 1), is_sure=True)
     with open_platform(tmp_path) as (platform, _):
         faults = store_faults([story], [listed], platform)
@@ -58,9 +60,9 @@ def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:
 
 
 def test_a_step_in_doubt_may_have_happened_or_not() -> None:
-    story = Story(1, ("claim 0", "withdraw 0"), done=1, step_in_doubt="withdraw 0")
-    assert story.allowed == {HOLD, LET_THROUGH}
-    assert story.claims == {}  # the claim is in doubt
-    story.done, story.step_in_doubt = 2, None
-    assert story.allowed == {LET_THROUGH}
-    assert story.claims == {story.claim_name("0"): False}
+    story = Story(1, ("claim 0", "withdraw 0"), answered_step_count=1, step_in_doubt="withdraw 0")
+    assert story.allowed_decisions == {HOLD, LET_THROUGH}
+    assert story.registered_by_claim == {}  # the claim is in doubt
+    story.answered_step_count, story.step_in_doubt = 2, None
+    assert story.allowed_decisions == {LET_THROUGH}
+    assert story.registered_by_claim == {story.claim_name("0"): False}

@@ -5,7 +5,6 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -26,7 +25,7 @@ SEALED_PREFIX = b"entrenous/1 held\1"
 
 
 def import_listed_hash(data: Path) -> None:
-    """Import the hash of the picture into a bank of the gate, so that its uploads are held."""
+    """Import the hash of LISTED_PICTURE into a bank, so that the gate holds its uploads."""
     (data.parent / "hers.jpg").write_bytes(LISTED_PICTURE)
     printed = run_entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
     hashes = httpx.Response(200, text=printed).json()
@@ -63,12 +62,12 @@ def all_file_bytes(folder: Path) -> bytes:
 
 
 def picture_parts(picture: bytes) -> list[bytes]:
-    """Return short parts from all over the picture, because a database may split it into pages."""
+    """Return short parts of the picture, because a database may split the picture into pages."""
     return [picture[at : at + 64] for at in range(0, len(picture) - 64, 512)]
 
 
 @pytest.mark.threat("gate-stolen")
-def test_nothing_of_it_is_on_the_disk_and_a_lost_key_loses_only_the_picture(
+def test_held_upload_is_sealed_on_disk_and_a_lost_key_loses_only_the_picture(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "gate"
@@ -91,7 +90,7 @@ def test_nothing_of_it_is_on_the_disk_and_a_lost_key_loses_only_the_picture(
 
 
 def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> None:
-    """The second process has the same key; the sealed bytes stay until it has scanned them."""
+    """Another process with the gate's key can read the upload until the upload was scanned."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("slow_looks = 5\n")
@@ -112,7 +111,7 @@ def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-c", program, str(data)], check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() in {"none", str(len(OTHER_PICTURE))}  # it may have been quicker
+    assert done.stdout.strip() in {"none", str(len(OTHER_PICTURE))}  # "none" if already scanned
 
 
 @pytest.mark.threat("gate-stolen")
@@ -131,7 +130,7 @@ def test_two_gates_on_one_postgresql_share_a_key(tmp_path: Path, postgres: Clust
     ):
         case = upload_and_hold(one)
         assert get_upload(two, case).content == LISTED_PICTURE
-    assert are_uploads_sealed(url) == [True]
+    assert upload_sealed_flags(url) == [True]
     assert not (folders[0] / "held.key").exists()
 
 
@@ -144,7 +143,7 @@ def test_postgresql_without_a_key_is_reported_as_unsealed(
     import_listed_hash(data)
     with start_gate(data, "--no-slow-look") as gate:
         assert get_upload(gate, upload_and_hold(gate)).content == LISTED_PICTURE
-    assert are_uploads_sealed(url) == [False]
+    assert upload_sealed_flags(url) == [False]
     wrong = httpx.Response(200, text=run_entrenous("gate", "status", "--data", str(data), "--json"))
     assert any("held_key" in line for line in wrong.json()["wrong"])
 
@@ -152,7 +151,7 @@ def test_postgresql_without_a_key_is_reported_as_unsealed(
 def test_gate_does_not_start_without_its_key_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Their disk may not be mounted; a new key in their place would be known to this gate alone."""
+    """The key file's disk may not be mounted. Other gates would not know a new key."""
     key_file = tmp_path / "away" / "gate"
     (tmp_path / "gate.toml").write_text(f'held_key = "{key_file}"\n')
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 3
@@ -162,8 +161,8 @@ def test_gate_does_not_start_without_its_key_file(
     assert not (tmp_path / "bank.db").exists()
 
 
-def are_uploads_sealed(url: str) -> list[Any]:
-    """Return for each upload with stored bytes whether they are sealed."""
+def upload_sealed_flags(url: str) -> list[bool]:
+    """Return, for each upload with stored bytes, whether the bytes are sealed."""
     with psycopg.connect(url) as db:
         found = db.execute("SELECT untrusted_upload FROM upload WHERE untrusted_upload IS NOT NULL")
         return [bytes(row[0]).startswith(SEALED_PREFIX) for row in found]

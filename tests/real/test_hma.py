@@ -5,8 +5,8 @@
 :mod:`bench.stopping.hma_server` says how to make DIR. The tests do what HMA's operator does: POST
 the credentials to /c/exchanges/api/NAME and the exchange to /c/exchanges, then run its commands
 ``flask fetch`` and ``flask build_indices``. StopNCII's base address is a part of the credentials.
-NCMEC's hosts are fixed, so a proxy leads to us instead, with the certificate of a test authority
-that HMA trusts.
+The hosts of NCMEC are fixed, so a proxy connects HMA to our gate, with the certificate of a test
+authority that HMA trusts.
 """
 
 import os
@@ -43,24 +43,26 @@ from tests.real.exchange_server import DelayedClock, run_connect_proxy, serve_ap
 from tests.serving.certificates import write_authority_and_certificate
 from tests.stop.exchange.exchange_for_tests import fake_hash
 
-TREE, PYTHON = (os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON"))
+HMA_CHECKOUT, HMA_PYTHON = (
+    os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON")
+)
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(
-        not (TREE and PYTHON),
+        not (HMA_CHECKOUT and HMA_PYTHON),
         reason="needs a checkout of facebook/ThreatExchange in ENTRENOUS_HMA, and in "
         "ENTRENOUS_HMA_PYTHON an interpreter that runs it: bench/stopping/hma_server.py",
     ),
 ]
-HOST = "hashsharing-test.ncmec.org"
+NCMEC_HOST = "hashsharing-test.ncmec.org"
 # Enough hashes: an index of only a few matches nothing after it was saved (HMA's issue 1318).
-CONFIRMED, COUNT = 200, 300
-OTHER_CONTENTS = 210  # contents of another bank, before the first one of the fetched bank
+CONFIRMED_COUNT, HASH_COUNT = 200, 300
+OTHER_BANK_CONTENT_COUNT = 210  # contents of another bank, before the first one of the fetched bank
 
 
 @dataclass(frozen=True)
 class RunningHma:
-    """A running HMA that is used by HTTP, and whose tasks are started by its commands."""
+    """A running HMA, with an HTTP client and the commands that start its tasks."""
 
     hma: Hma
     url: str
@@ -72,7 +74,7 @@ class RunningHma:
         return answer.json()
 
     def fetch(self, name: str, **environment: str) -> Mapping[str, Any]:
-        """Run its fetcher, then its indexer; return the status of the exchange."""
+        """Run HMA's fetcher, then its indexer; return the status of the exchange."""
         self.hma.flask("fetch", **environment)
         status = self.http.get(f"/c/exchange/{name}/status").json()
         assert status["last_fetch_succeeded"], (self.hma.folder / "flask.log").read_text()
@@ -81,9 +83,9 @@ class RunningHma:
         return dict(status)
 
     def contents(self, bank: str) -> dict[int, bytes]:
-        """Return a bank's hashes by content number; HMA can only be asked for one at a time."""
+        """Return a bank's hashes by content number. HMA returns one content per request."""
         found = dict[int, bytes]()
-        for number in range(1, COUNT + 1):
+        for number in range(1, HASH_COUNT + 1):
             answer = self.http.get(
                 f"/c/bank/{bank}/content/{number}", params={"include_signals": "true"}
             )
@@ -91,7 +93,7 @@ class RunningHma:
                 found[number] = bytes.fromhex(answer.json()["signals"]["pdq"])
         return found
 
-    def distance(self, bank: str, hash_bits: bytes) -> str | None:
+    def nearest_distance(self, bank: str, hash_bits: bytes) -> str | None:
         """Return the distance of the nearest match in the bank, or None."""
         answer = self.http.get(
             "/m/lookup", params={"signal": hash_bits.hex(), "signal_type": "pdq"}
@@ -110,7 +112,9 @@ def hma_server(tmp_path: Path, postgres: Cluster) -> Iterator[RunningHma]:
     folder = tmp_path / "hma"
     folder.mkdir()
     settings = {"OMM_TASK_INDEX_CACHE": "false"}
-    hma = Hma(Path(TREE or ""), Path(PYTHON or ""), postgres.url(name), folder, settings)
+    hma = Hma(
+        Path(HMA_CHECKOUT or ""), Path(HMA_PYTHON or ""), postgres.url(name), folder, settings
+    )
     assert hma.missing() is None
     hma.migrate()
     with hma.running(1) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
@@ -126,7 +130,7 @@ class OurGate:
     key: str
 
     def withdraw(self, count: int) -> set[bytes]:
-        """Withdraw so many claims, and return their hashes."""
+        """Withdraw ``count`` claims, and return their hashes."""
         known = {entry.number: entry.bits for entry in self.platform.bank.entries(0)}
         withdrawn = dict[ClaimId, bytes]()
         for number, claim in self.platform.bank.claims_on_pictures(known):
@@ -146,11 +150,14 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
         platform = replace(opened, clock=clock)
         exchange = open_exchange(platform)
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
-        for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
+        for numbers, confirmed in (
+            (range(CONFIRMED_COUNT), True),
+            (range(CONFIRMED_COUNT, HASH_COUNT), False),
+        ):
             lines = "\n".join(fake_hash(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
-        clock.advance(seconds=15)  # five seconds behind, as far as the client asks
+        clock.advance(seconds=15)  # now five seconds behind, as the client requires
         yield OurGate(platform, exchange, key)
 
 
@@ -166,36 +173,36 @@ def test_hma_imports_as_from_stopncii(our_gate: OurGate, hma_server: RunningHma)
         )
         assert credentials_answer["has_set_authentification"]
         hma_server.post("/c/exchanges", {"bank": "OUR_GATE", "api": "stop_ncii", "api_json": {}})
-        assert hma_server.fetch("OUR_GATE")["fetched_items"] == COUNT
+        assert hma_server.fetch("OUR_GATE")["fetched_items"] == HASH_COUNT
         assert set(hma_server.contents("OUR_GATE").values()) == all_hashes()
         # HMA does not distinguish confirmed hashes from those that wait for review.
-        assert hma_server.distance("OUR_GATE", fake_hash(0)) == "0"
-        assert hma_server.distance("OUR_GATE", fake_hash(CONFIRMED)) == "0"
+        assert hma_server.nearest_distance("OUR_GATE", fake_hash(0)) == "0"
+        assert hma_server.nearest_distance("OUR_GATE", fake_hash(CONFIRMED_COUNT)) == "0"
         [withdrawn] = our_gate.withdraw(1)
-        assert hma_server.fetch("OUR_GATE")["fetched_items"] == COUNT
-        # Its client compares the hash, not the status, with "Withdrawn". So the hash matches for
-        # ever, and nothing in HMA's answer says that it was withdrawn.
-        assert hma_server.distance("OUR_GATE", withdrawn) == "0"
+        assert hma_server.fetch("OUR_GATE")["fetched_items"] == HASH_COUNT
+        # HMA's client compares the hash, not the status, with "Withdrawn". So the hash matches for
+        # ever, and HMA's answer does not say that the hash was withdrawn.
+        assert hma_server.nearest_distance("OUR_GATE", withdrawn) == "0"
 
 
 def test_hma_imports_and_deletes_as_from_ncmec(
     our_gate: OurGate, hma_server: RunningHma, tmp_path: Path
 ) -> None:
-    with serving_ncmec(our_gate, tmp_path) as environment:
+    with serve_as_ncmec(our_gate, tmp_path) as environment:
         credentials = {"user": "friends", "password": our_gate.key}
         hma_server.post("/c/exchanges/api/ncmec", {"credential_json": credentials})
-        api_settings = {"environment": f"https://{HOST}/npo"}
+        api_settings = {"environment": f"https://{NCMEC_HOST}/npo"}
         hma_server.post(
             "/c/exchanges", {"bank": "OUR_GATE", "api": "ncmec", "api_json": api_settings}
         )
-        assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT
+        assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == HASH_COUNT
         assert set(hma_server.contents("OUR_GATE").values()) == all_hashes()
-        assert hma_server.distance("OUR_GATE", fake_hash(1)) == "0"
+        assert hma_server.nearest_distance("OUR_GATE", fake_hash(1)) == "0"
         withdrawn = our_gate.withdraw(10)
-        assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT - 10
+        assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == HASH_COUNT - 10
         assert set(hma_server.contents("OUR_GATE").values()) == all_hashes() - withdrawn
-        assert {hma_server.distance("OUR_GATE", one) for one in withdrawn} == {None}
-        assert hma_server.distance("OUR_GATE", min(all_hashes() - withdrawn)) == "0"
+        assert {hma_server.nearest_distance("OUR_GATE", one) for one in withdrawn} == {None}
+        assert hma_server.nearest_distance("OUR_GATE", min(all_hashes() - withdrawn)) == "0"
 
 
 def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
@@ -204,8 +211,8 @@ def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
     data = tmp_path / "ours"
     for bank in ("THEIRS", "OTHER"):
         hma_server.post("/c/banks", {"name": bank})
-    for number in range(OTHER_CONTENTS + 20):
-        bank = "OTHER" if number < OTHER_CONTENTS else "THEIRS"
+    for number in range(OTHER_BANK_CONTENT_COUNT + 20):
+        bank = "OTHER" if number < OTHER_BANK_CONTENT_COUNT else "THEIRS"
         hma_server.post(f"/c/bank/{bank}/signal", {"pdq": fake_hash(number).hex()})
     listed = hma_server.contents("THEIRS")
     assert len(listed) == 20
@@ -225,9 +232,9 @@ def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
 
 
 @contextmanager
-def serving_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
-    """Serve the exchange; yield the environment in which HMA finds it instead of NCMEC."""
-    ca, pair = write_authority_and_certificate(folder, HOST)
+def serve_as_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
+    """Serve the exchange; yield the environment in which HMA uses it in place of NCMEC."""
+    ca, pair = write_authority_and_certificate(folder, NCMEC_HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(our_gate.exchange)))])
     with serve_app(app, pair) as port, run_connect_proxy(port) as proxy:
         yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
@@ -235,7 +242,7 @@ def serving_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
 
 def all_hashes() -> set[bytes]:
     """Return all hashes that our gate had at first."""
-    return {fake_hash(number) for number in range(COUNT)}
+    return {fake_hash(number) for number in range(HASH_COUNT)}
 
 
 def run_exchange_command(data: Path, command: str, *words: str) -> None:

@@ -1,7 +1,7 @@
-"""Every hook in a real server, with a real gate: one unreviewed claim stops no upload of a famous
-picture, a confirmed claim does, and in shadow mode nothing is stopped.
+"""Each hook in a real server, with a real gate. An unreviewed claim stops no upload of a famous
+picture, a confirmed claim stops uploads, and in shadow mode nothing is stopped.
 
-Synapse, which has its own environment, is tested in test_hooks_synapse.py.
+Synapse is tested in test_hooks_synapse.py.
 """
 
 import json
@@ -27,8 +27,8 @@ from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
 
-UPLOADS = 26  # as many as in decision 0035
-WSGI = """
+UPLOAD_COUNT = 26  # as many as in decision 0035
+WSGI_PROGRAM = """
 import json, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from entrenous.connectors.wsgi import GateMiddleware
@@ -49,7 +49,7 @@ with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
     print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}), flush=True)
     server.serve_forever()
 """
-ASGI = """
+ASGI_PROGRAM = """
 import json, sys
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -70,7 +70,7 @@ app = GateMiddleware(app, json.loads(sys.argv[1]), account=who)
 serve(app, "127.0.0.1", 0, lambda url: print(json.dumps({"url": url}), flush=True))
 """
 # /handler uses the upload handler for every form, /validator the validator of one field.
-DJANGO = """
+DJANGO_PROGRAM = """
 import json, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 import django
@@ -124,14 +124,14 @@ HOOKS = ["wsgi", "asgi", "proxy", "django handler", "django validator"]
 
 @dataclass
 class Gate:
-    """A real gate, and the number of pictures that tests have used at it."""
+    """A running gate, and the number of pictures that tests have used with it."""
 
     running: RunningGate
     token_file: Path
     pictures: int = 0
 
     def unregistered_picture(self, number: int | None = None) -> Any:
-        """Return a picture that was not registered before: an enlarged part of a photograph."""
+        """Return an enlarged part of a photograph that no test has registered yet."""
         at, self.pictures = self.pictures if number is None else number, self.pictures + 1
         photo = (skimage.data.astronaut, skimage.data.coffee, skimage.data.chelsea)[at % 3]()
         row, column = divmod(at // 3, 3)
@@ -140,7 +140,7 @@ class Gate:
         return cv2.resize(np.ascontiguousarray(piece), (512, 512), interpolation=cv2.INTER_CUBIC)
 
     def register(self, pixels: Any) -> None:
-        """Register a picture, as anybody can without an account."""
+        """Register a picture without an account."""
         with httpx.Client(timeout=60, trust_env=False) as web:
             client = RegistrationClient(self.running.url, web)
             protect_picture(
@@ -148,7 +148,7 @@ class Gate:
             )
 
     def confirm_next(self) -> list[str]:
-        """Confirm the first waiting case as a reviewer; return all cases that this decides."""
+        """Confirm the first waiting case as a reviewer; return all cases that this confirms."""
         case = self.running.get_json("/v1/reviews")["next"]["case"]
         answer = httpx.post(
             f"{self.running.url}/v1/reviews/{case}",
@@ -163,7 +163,7 @@ class Gate:
         while self.running.get_json("/v1/reviews")["next"]:
             self.confirm_next()
 
-    def published(self) -> dict[str, str]:
+    def published_states(self) -> dict[str, str]:
         answer = self.running.get_json("/v1/reviews/published")
         assert not answer["more"]
         return {one["case"]: one["state"] for one in answer["cases"]}
@@ -178,7 +178,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 
 
 @contextmanager
-def running_program(*command: str) -> Iterator[str]:
+def run_server_program(*command: str) -> Iterator[str]:
     """Run a Python program, and yield the URL that it prints."""
     with start_program(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -192,7 +192,7 @@ def running_program(*command: str) -> Iterator[str]:
 
 
 @contextmanager
-def site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
+def run_site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
     """Run a server with this hook in its default settings, and yield a client for /upload."""
     settings = {
         "gate": gate.running.url,
@@ -202,21 +202,23 @@ def site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
     }
     with ExitStack() as opened:
         if hook == "proxy":
-            behind = opened.enter_context(running_program("-c", WSGI, "null"))
+            behind = opened.enter_context(run_server_program("-c", WSGI_PROGRAM, "null"))
             words = ["--gate", gate.running.url, "--token-file", str(gate.token_file)]
             words += ["--upstream", behind, "--listen", "127.0.0.1:0", "--budget", "30", "--json"]
             words += ["--account-header", "X-User", *(["--shadow"] if more.get("shadow") else [])]
-            url = opened.enter_context(running_program("-m", "entrenous", "gate", "proxy", *words))
+            url = opened.enter_context(
+                run_server_program("-m", "entrenous", "gate", "proxy", *words)
+            )
         else:
             kind, _, path = hook.partition(" ")
-            program = {"wsgi": WSGI, "asgi": ASGI, "django": DJANGO}[kind]
-            url = opened.enter_context(running_program("-c", program, json.dumps(settings)))
+            program = {"wsgi": WSGI_PROGRAM, "asgi": ASGI_PROGRAM, "django": DJANGO_PROGRAM}[kind]
+            url = opened.enter_context(run_server_program("-c", program, json.dumps(settings)))
             url += f"/{path}" if path else ""
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
             yield web
 
 
-def post(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana") -> httpx.Response:
+def upload(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana") -> httpx.Response:
     files = {"file": ("x.jpg", jpeg(pixels, quality), "image/jpeg")}
     return web.post("/upload", files=files, headers={"X-User": user})
 
@@ -227,15 +229,15 @@ def post(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana") -
 def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
     hook: str, gate: Gate
 ) -> None:
-    """A confirmed picture is refused, and each account gets only some refusals in an hour."""
+    """A confirmed picture is refused, and the refusals per account and hour are limited."""
     wait_if_hour_ends_within(90)
     famous, other = gate.unregistered_picture(), gate.unregistered_picture()
-    before = set(gate.published())
-    with site(hook, gate) as web:
-        unclaimed = post(web, famous)
+    before = set(gate.published_states())
+    with run_site(hook, gate) as web:
+        unclaimed = upload(web, famous)
         gate.register(famous)
-        answers = [post(web, famous, 60 + number) for number in range(UPLOADS)]
-        assert [one.status_code for one in answers] == [200] * UPLOADS
+        answers = [upload(web, famous, 60 + number) for number in range(UPLOAD_COUNT)]
+        assert [one.status_code for one in answers] == [200] * UPLOAD_COUNT
         varying_headers = (
             ("date", "content-length") if hook in ("wsgi", "asgi", "proxy") else ("date",)
         )
@@ -245,61 +247,62 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
         assert headers[0] == {
             n: v for n, v in unclaimed.headers.items() if n not in varying_headers
         }
-        listed = {case: state for case, state in gate.published().items() if case not in before}
-        assert len(listed) >= UPLOADS  # and the earlier upload, if a look-back found it
+        listed = {
+            case: state for case, state in gate.published_states().items() if case not in before
+        }
+        assert len(listed) >= UPLOAD_COUNT  # and the earlier upload, if a look-back found it
         assert set(listed.values()) == {"waiting"}
         confirmed = set(gate.confirm_next())
-        removed = {case for case, state in gate.published().items() if state == "confirmed"}
+        removed = {case for case, state in gate.published_states().items() if state == "confirmed"}
         assert confirmed <= removed
         statuses = [
-            post(web, famous, 40 + number, user=f"ben of {hook}").status_code for number in range(3)
+            upload(web, famous, 40 + number, user=f"ben of {hook}").status_code
+            for number in range(3)
         ]
         assert statuses == [422] * 3
         probed = {
-            post(web, pixels, user=f"ben of {hook}").status_code for pixels in (famous, other)
+            upload(web, pixels, user=f"ben of {hook}").status_code for pixels in (famous, other)
         }
         assert probed == ({429} if hook in ("wsgi", "asgi", "proxy") else {422})
-        assert post(web, other, user=f"carla of {hook}").status_code == 200
+        assert upload(web, other, user=f"carla of {hook}").status_code == 200
     gate.confirm_all()
 
 
 @pytest.mark.threat("shadow-acts")
 @pytest.mark.parametrize("hook", HOOKS)
-def test_what_a_hook_in_shadow_let_through_is_listed_and_to_be_removed(
-    hook: str, gate: Gate
-) -> None:
+def test_uploads_passed_by_a_hook_in_shadow_are_listed_for_removal(hook: str, gate: Gate) -> None:
     famous = gate.unregistered_picture()
-    before = set(gate.published())
-    with site(hook, gate, shadow=True) as web:
+    before = set(gate.published_states())
+    with run_site(hook, gate, shadow=True) as web:
         gate.register(famous)
-        assert post(web, famous).status_code == 200
-        (held,) = set(gate.published()) - before
+        assert upload(web, famous).status_code == 200
+        (held,) = set(gate.published_states()) - before
         assert gate.confirm_next() == [held]
-        assert gate.published()[held] == "confirmed"
-        assert [post(web, famous, quality).status_code for quality in range(50, 55)] == [200] * 5
-    refused = set(gate.published()) - before - {held}
+        assert gate.published_states()[held] == "confirmed"
+        assert [upload(web, famous, quality).status_code for quality in range(50, 55)] == [200] * 5
+    refused = set(gate.published_states()) - before - {held}
     assert len(refused) == 5
-    assert {gate.published()[case] for case in refused} == {"waiting"}
+    assert {gate.published_states()[case] for case in refused} == {"waiting"}
     gate.confirm_all()
-    assert {gate.published()[case] for case in refused} == {"confirmed"}
+    assert {gate.published_states()[case] for case in refused} == {"confirmed"}
 
 
 @pytest.mark.threat("shadow-acts")
-def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
-    """The hook is not in shadow; registered and confirmed pictures pass, and are listed."""
+def test_one_setting_puts_a_whole_gate_into_shadow_mode(tmp_path: Path) -> None:
+    """The hook is not in shadow mode. Registered and confirmed pictures pass, and are listed."""
     (tmp_path / "gate.toml").write_text("shadow = true\n")
     with start_gate(tmp_path, "--judges", "2", "--no-slow-look") as one:
         gate = Gate(one, tmp_path / "operator.token")
         famous = gate.unregistered_picture()
         gate.register(famous)
-        with site("asgi", gate) as web:
-            answers = [post(web, famous, 60 + number) for number in range(4)]
+        with run_site("asgi", gate) as web:
+            answers = [upload(web, famous, 60 + number) for number in range(4)]
             assert [answer.status_code for answer in answers] == [200] * 4
             assert answers[0].text.startswith("let through; case=")
             gate.confirm_all()
-            assert set(gate.published().values()) == {"confirmed"}
-            assert post(web, famous).status_code == 200
-        assert sorted(gate.published().values()) == ["confirmed"] * 4 + ["waiting"]
+            assert set(gate.published_states().values()) == {"confirmed"}
+            assert upload(web, famous).status_code == 200
+        assert sorted(gate.published_states().values()) == ["confirmed"] * 4 + ["waiting"]
         assert one.get_json("/v1/status")["in_shadow"] is True
     answer = run_entrenous("gate", "status", "--data", str(tmp_path))
     assert "This gate is in shadow" in answer

@@ -1,4 +1,4 @@
-"""``entrenous gate drop`` and ``gate proxy``, as a mail server or a file drop calls them."""
+"""Tests of ``entrenous gate drop`` and ``gate proxy``, which mail servers and file drops call."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ from tests.ready import start_program
 
 pytestmark = pytest.mark.real
 
-LINE = (
+LOG_LINE_PATTERN = (
     r"INFO entrenous\.hooks upload decision=refuse why=gate"
     r" case=[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4} would=- shadow=False"
 )
@@ -45,22 +45,22 @@ class DropResult:
     output: str
 
 
-Drop = Callable[..., DropResult]
+RunDrop = Callable[..., DropResult]
 
 
 @pytest.fixture
-def drop(
+def run_drop(
     gate: tuple[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Drop:
+) -> RunDrop:
     """Return a function that runs ``gate drop`` in this process."""
 
-    def call(*words: str, stdin: bytes = b"", url: str = gate[0]) -> DropResult:
+    def run_gate_drop(*words: str, stdin: bytes = b"", url: str = gate[0]) -> DropResult:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         where = ["--gate", url, "--token-file", str(gate[1])]
         status = run(["gate", "drop", *where, *words], {})
         return DropResult(status, capsys.readouterr().out)
 
-    return call
+    return run_gate_drop
 
 
 def write_files(folder: Path, **files: bytes) -> list[str]:
@@ -69,12 +69,12 @@ def write_files(folder: Path, **files: bytes) -> list[str]:
     return [str(folder / f"{name}.jpg") for name in files]
 
 
-def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -> None:
+def test_stopped_and_held_files_move_to_quarantine(run_drop: RunDrop, tmp_path: Path) -> None:
     fine, stopped, held = write_files(
         tmp_path, fine=other_picture(), stopped=her_picture(), held=waiting_picture()
     )
-    assert drop(fine).status == 0
-    done = drop(fine, stopped, held, "--quarantine", str(tmp_path / "kept"))
+    assert run_drop(fine).status == 0
+    done = run_drop(fine, stopped, held, "--quarantine", str(tmp_path / "kept"))
     assert done.status == 3
     first, second, third = done.output.splitlines()
     assert first.startswith(f"{fine}: let through  gate  case ")
@@ -83,41 +83,43 @@ def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -
     assert [Path(file).exists() for file in (fine, stopped, held)] == [True, False, False]
     assert (tmp_path / "kept/stopped.jpg").read_bytes() == her_picture()
     write_files(tmp_path, stopped=her_picture_mirrored())
-    assert drop(stopped, "--quarantine", str(tmp_path / "kept")).status == 3
+    assert run_drop(stopped, "--quarantine", str(tmp_path / "kept")).status == 3
     assert (tmp_path / "kept/stopped.jpg").read_bytes() == her_picture()  # not overwritten
     assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == her_picture_mirrored()
 
 
-def test_exit_status_of_held_unreachable_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
+def test_exit_status_for_held_and_missing_files_an_unreachable_gate_and_shadow_mode(
+    run_drop: RunDrop, tmp_path: Path
+) -> None:
     (held,) = write_files(tmp_path, held=waiting_picture())
-    assert drop(held).status == 6
-    away = drop(held, "--json", url="http://127.0.0.1:9")
+    assert run_drop(held).status == 6
+    away = run_drop(held, "--json", url="http://127.0.0.1:9")
     assert away.status == 6
     assert json.loads(away.output)["uploads"] == [
         {"name": held, "decision": "hold", "why": "gate away", "case": ""}
         | {"would": None, "shadow": False}
     ]
-    assert drop(str(tmp_path / "nothing.jpg")).status == 4
-    shadow = drop(held, "--shadow", "--quarantine", str(tmp_path / "kept"))
+    assert run_drop(str(tmp_path / "nothing.jpg")).status == 4
+    shadow = run_drop(held, "--shadow", "--quarantine", str(tmp_path / "kept"))
     assert (shadow.status, Path(held).exists()) == (0, True)
-    assert drop().status == 2
+    assert run_drop().status == 2
 
 
-def test_attachments_of_a_mail_are_checked(drop: Drop) -> None:
+def test_attachments_of_a_mail_are_checked(run_drop: RunDrop) -> None:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "Hello"
     mail.set_content("words")
-    assert drop("--mail", stdin=mail.as_bytes()).status == 0
+    assert run_drop("--mail", stdin=mail.as_bytes()).status == 0
     mail.add_attachment(other_picture(), maintype="image", subtype="jpeg", filename="a.jpg")
-    assert drop("--mail", stdin=mail.as_bytes()).status == 0
+    assert run_drop("--mail", stdin=mail.as_bytes()).status == 0
     mail.add_attachment(her_picture(), maintype="application", subtype="octet-stream")
-    done = drop("--mail", stdin=mail.as_bytes())
+    done = run_drop("--mail", stdin=mail.as_bytes())
     assert done.status == 3
     assert [line.split()[2] for line in done.output.splitlines()] == ["let", "refuse"]
-    assert drop("--mail", stdin=b"\0no mail").status == 6
+    assert run_drop("--mail", stdin=b"\0no mail").status == 6
 
 
-def test_malformed_mail_that_programs_would_repair_is_held(drop: Drop) -> None:
+def test_malformed_mail_that_programs_would_repair_is_held(run_drop: RunDrop) -> None:
     head = b"From: a@example.org\r\nContent-Type: image/jpeg; name=a.jpg\r\n"
     coded = base64.encodebytes(her_picture())
     for coding in (
@@ -127,14 +129,14 @@ def test_malformed_mail_that_programs_would_repair_is_held(drop: Drop) -> None:
         b"7bit\r\nContent-Transfer-Encoding: base64",
     ):
         mail = head + b"Content-Transfer-Encoding: " + coding + b"\r\n\r\n" + coded
-        done = drop("--mail", stdin=mail)
+        done = run_drop("--mail", stdin=mail)
         assert (done.status, done.output) == (6, "part 1: hold  not readable\n")
-    done = drop("--mail", stdin=head + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + coded)
+    done = run_drop("--mail", stdin=head + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + coded)
     assert (done.status, done.output) == (6, "part 1: hold  not a picture\n")
 
 
 def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
-    """A mail server passes a mail to the command in this way."""
+    """Mail servers pass a mail to the command through a pipe."""
     mail = b"From: a@example.org\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64"
     mail += b"\r\n\r\n" + base64.encodebytes(her_picture_mirrored())
     where = ["--gate", gate[0], "--token-file", str(gate[1])]
@@ -145,7 +147,7 @@ def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
 
 
 def test_proxy_forwards_and_refuses(gate: tuple[str, Path], tmp_path: Path) -> None:
-    """The server behind the proxy is the gate, as any will do. The log is as in docs/gate.md."""
+    """The gate itself is the server behind the proxy. The log line is as in docs/gate.md."""
     where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
     program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]
     environment = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}
@@ -166,4 +168,4 @@ def test_proxy_forwards_and_refuses(gate: tuple[str, Path], tmp_path: Path) -> N
             process.terminate()
             assert process.wait(60) == 0
     (line,) = log_file.read_text().splitlines()
-    assert re.fullmatch(LINE, line)
+    assert re.fullmatch(LOG_LINE_PATTERN, line)

@@ -1,8 +1,8 @@
-"""The steps of docs/gate.md, typed literally and in order into one real shell.
+"""The steps of docs/gate.md work if they are typed literally and in order into one real shell.
 
-tests/transcripts/gate/shadow_mode.txt records what is typed and printed. It has to contain the
-lines of the page, and the commands have to print what it says. Only the packages of step 1 are not
-downloaded again: the folder for them exists before `make` runs.
+tests/transcripts/gate/shadow_mode.txt records the typed commands and their output. The recorded
+session has to contain the commands on the page, and the commands have to print the recorded output.
+The packages of step 1 are not downloaded again: their folder exists before `make` runs.
 """
 
 import os
@@ -24,12 +24,12 @@ from tests.transcripts.terminal import OutputMatcher, Step, matcher_with_words, 
 pytestmark = pytest.mark.real
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/gate.md"
-SESSION = ROOT / "tests/transcripts/gate/shadow_mode.txt"
+GATE_PAGE = ROOT / "docs/gate.md"
+RECORDED_SESSION = ROOT / "tests/transcripts/gate/shadow_mode.txt"
 RANDOM_VALUE = re.compile(r"\b[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}\b|(?<=\"secret\": \")[\w-]+")
-BACKGROUND = re.compile(r"( 2?> \S+)?( 2>&1)? &$")
-PROMPT = "-- typed"
-SITE = """LOG
+BACKGROUND_SUFFIX = re.compile(r"( 2?> \S+)?( 2>&1)? &$")
+END_OF_OUTPUT = "-- typed"
+SITE_SOURCE = """LOG
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -46,14 +46,14 @@ HOOK"""
 
 def code_blocks(section: str, language: str = "") -> list[str]:
     """Return the code blocks below a heading of the page."""
-    section_text = PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
+    section_text = GATE_PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
     blocks = [block.partition("\n") for block in section_text.split("```")[1::2]]
     return [code for kind, _, code in blocks if kind == language]
 
 
 def recorded_steps() -> list[Step]:
-    """Return the recorded steps, without the head of the file and the numbers of the steps."""
-    typed = SESSION.read_text().partition("\n# 1\n")[2].splitlines()
+    """Return the recorded steps, without the file's head and without the lines of step numbers."""
+    typed = RECORDED_SESSION.read_text().partition("\n# 1\n")[2].splitlines()
     return parse_steps(line for line in typed if not line.startswith("# "))
 
 
@@ -68,14 +68,14 @@ class Shell:
 
     process: "subprocess.Popen[str]"
 
-    def types(self, line: str) -> list[str]:
+    def run_line(self, line: str) -> list[str]:
         keyboard, screen = self.process.stdin, self.process.stdout
         assert keyboard is not None
         assert screen is not None
-        keyboard.write(f"{line}\necho; echo {PROMPT}\n")
+        keyboard.write(f"{line}\necho; echo {END_OF_OUTPUT}\n")
         keyboard.flush()
         printed: list[str] = []
-        while (output_line := screen.readline()) and output_line.strip() != PROMPT:
+        while (output_line := screen.readline()) and output_line.strip() != END_OF_OUTPUT:
             printed.append(output_line.rstrip("\n"))
         while printed and not printed[-1]:
             printed.pop()
@@ -83,7 +83,7 @@ class Shell:
 
 
 @contextmanager
-def shell(folder: Path) -> Iterator[Shell]:
+def run_shell(folder: Path) -> Iterator[Shell]:
     environment = {name: text for name, text in os.environ.items() if "ENTRENOUS" not in name}
     with subprocess.Popen(
         ["bash", "--noprofile", "--norc"],
@@ -94,16 +94,16 @@ def shell(folder: Path) -> Iterator[Shell]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        started = Shell(process)
+        started_shell = Shell(process)
         try:
-            yield started
+            yield started_shell
         finally:
-            started.types("kill $(jobs -p); wait")
+            started_shell.run_line("kill $(jobs -p); wait")
             process.terminate()
 
 
 def create_environment(clone: Path) -> None:
-    """Create the environment of the clone, newer than its sources, so that `make` does not."""
+    """Create the clone's environment, newer than its sources, so that `make` does not create it."""
     programs = clone / ".venv/bin"
     programs.mkdir(parents=True)
     for name in ("entrenous", "uvicorn"):
@@ -127,11 +127,11 @@ def wait_for_port(line: str) -> None:
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="step 1 clones: needs the repository")
 def test_steps_to_shadow_mode_print_what_is_recorded(tmp_path: Path) -> None:
-    reader = prepare(tmp_path)
-    with shell(tmp_path) as running_shell:
+    reader = prepare_files(tmp_path)
+    with run_shell(tmp_path) as running_shell:
         for step in recorded_steps():
             line = reader.says(step.typed)
-            printed = "\n".join(mask_random_values(one) for one in running_shell.types(line))
+            printed = "\n".join(mask_random_values(one) for one in running_shell.run_line(line))
             if line.startswith("git clone"):
                 create_environment(tmp_path / "entrenous")
             elif line.startswith("make"):
@@ -143,9 +143,9 @@ def test_steps_to_shadow_mode_print_what_is_recorded(tmp_path: Path) -> None:
                 assert reader.differences(expected, printed) == "", step.typed
 
 
-def prepare(folder: Path) -> OutputMatcher:
-    """Create the files that the session needs; return a reader that replaces its addresses and
-    paths.
+def prepare_files(folder: Path) -> OutputMatcher:
+    """Create the files that the session needs. Return a reader that replaces addresses and paths in
+    the session.
     """
     (folder / "test.jpg").write_bytes(her_picture())
     (folder / "site").mkdir()
@@ -161,27 +161,31 @@ def prepare(folder: Path) -> OutputMatcher:
         }
     )
     log, hook = code_blocks("From nothing", "python")[0], code_blocks("WSGI", "python")[0]
-    (folder / "shop.py").write_text(reader.says(SITE.replace("LOG", log).replace("HOOK", hook)))
+    (folder / "shop.py").write_text(
+        reader.says(SITE_SOURCE.replace("LOG", log).replace("HOOK", hook))
+    )
     return reader
 
 
 def mask_random_values(line: str) -> str:
-    """Replace cases and secrets, which are random in each run, by a fixed word."""
+    """Replace case numbers and secrets, which are random in each run, by a fixed word."""
     return RANDOM_VALUE.sub("DRAWN", line)
 
 
 def test_recorded_session_types_every_command_of_the_page() -> None:
-    typed = [BACKGROUND.sub("", step.typed) for step in recorded_steps()]
+    typed = [BACKGROUND_SUFFIX.sub("", step.typed) for step in recorded_steps()]
     blocks = [block for block in code_blocks("From nothing") if not block.startswith("INFO ")]
     commands = [line for block in blocks for line in block.splitlines()]
     assert [line for line in typed if line in commands] == commands
     assert len(commands) >= 8
-    page = PAGE.read_text().partition("## From nothing")[2].partition("\n## ")[0]
+    page = GATE_PAGE.read_text().partition("## From nothing")[2].partition("\n## ")[0]
     numbers = re.findall(r"\*\*(\d)\. ", page)
-    assert re.findall(r"^# (\d)$", SESSION.read_text(), re.MULTILINE) == numbers
+    assert re.findall(r"^# (\d)$", RECORDED_SESSION.read_text(), re.MULTILINE) == numbers
 
 
 def test_log_line_on_the_page_is_in_the_recorded_session() -> None:
-    shown = re.search(r"```\n(INFO entrenous\.hooks .*)\n```", PAGE.read_text())
+    shown = re.search(r"```\n(INFO entrenous\.hooks .*)\n```", GATE_PAGE.read_text())
     assert shown is not None
-    assert mask_random_values(shown[1]) in map(mask_random_values, SESSION.read_text().splitlines())
+    assert mask_random_values(shown[1]) in map(
+        mask_random_values, RECORDED_SESSION.read_text().splitlines()
+    )

@@ -1,6 +1,7 @@
 """The WSGI and ASGI middleware in real servers, with a real gate and real photographs."""
 
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -27,8 +28,8 @@ from tests.stop.platform_for_tests import png
 pytestmark = pytest.mark.real
 
 LIMIT_BYTES = 300_000
-# Each stores the SHA-256 of the bodies that reached the application, and returns them at GET /.
-WSGI = """
+# Each program stores the SHA-256 of the bodies that reach its application. GET / returns them.
+WSGI_PROGRAM = """
 import hashlib, json, sys
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -54,7 +55,7 @@ with make_server("127.0.0.1", 0, app, Server, Silent) as server:
     print(server.server_port, flush=True)
     server.serve_forever()
 """
-ASGI = """
+ASGI_PROGRAM = """
 import hashlib, json, socket, sys
 import uvicorn
 from starlette.applications import Starlette
@@ -79,24 +80,24 @@ with socket.create_server(("127.0.0.1", 0)) as taken:
     print(taken.getsockname()[1], flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="critical")).run([taken])
 """
-PROGRAMS = {"wsgi": WSGI, "asgi": ASGI}
+PROGRAM_BY_INTERFACE = {"wsgi": WSGI_PROGRAM, "asgi": ASGI_PROGRAM}
 
 
 @dataclass(frozen=True)
 class Site:
-    """A server with the middleware, and an application that records what reaches it."""
+    """A server with the middleware, and an application that records the received uploads."""
 
     port: int
     web: httpx.Client
 
-    def post(self, picture: bytes, *, form: bool = False) -> httpx.Response:
-        own = {"content": picture, "headers": {"Content-Type": "image/jpeg"}}
-        given = {"files": {"file": ("x.jpg", picture, "image/jpeg")}} if form else own
-        request = self.web.build_request("POST", "/upload", **given)
+    def post(self, picture: bytes, *, as_form: bool = False) -> httpx.Response:
+        raw: dict[str, Any] = {"content": picture, "headers": {"Content-Type": "image/jpeg"}}
+        form: dict[str, Any] = {"files": {"file": ("x.jpg", picture, "image/jpeg")}}
+        request = self.web.build_request("POST", "/upload", **(form if as_form else raw))
         request.read()
         return self.web.send(request)
 
-    def seen(self) -> list[list[str]]:
+    def received_uploads(self) -> list[list[str]]:
         """Return the SHA-256 and the decision of each body that reached the application."""
         return list(self.web.get("/").json())
 
@@ -110,10 +111,10 @@ class Site:
 
 
 @contextmanager
-def running_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Site]:
-    given = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
-    words = (json_of(given | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
-    command = [sys.executable, "-c", PROGRAMS[kind], *words]
+def run_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Site]:
+    settings = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
+    words = (json.dumps(settings | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
+    command = [sys.executable, "-c", PROGRAM_BY_INTERFACE[kind], *words]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -124,15 +125,11 @@ def running_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterat
             process.kill()
 
 
-def json_of(given: dict[str, Any]) -> str:
-    return httpx.Request("POST", "http://x", json=given).content.decode()
-
-
-def sha256(body: bytes) -> str:
+def sha256_hex(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def status_of(connection: socket.socket) -> int:
+def read_status(connection: socket.socket) -> int:
     with connection, connection.makefile("rb") as answer:
         return int(answer.readline().split()[1])
 
@@ -147,58 +144,60 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 def sites(gate: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
     with ExitStack() as stack:
         yield {
-            (kind, on_hold): stack.enter_context(running_site(kind, on_hold, *gate))
-            for kind in PROGRAMS
+            (kind, on_hold): stack.enter_context(run_site(kind, on_hold, *gate))
+            for kind in PROGRAM_BY_INTERFACE
             for on_hold in ("publish", "header")
         }
 
 
-@pytest.fixture(params=PROGRAMS)
+@pytest.fixture(params=PROGRAM_BY_INTERFACE)
 def site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
     return sites[request.param, "publish"]
 
 
-@pytest.fixture(params=PROGRAMS)
+@pytest.fixture(params=PROGRAM_BY_INTERFACE)
 def marking_site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
     """Return a site whose application also gets held uploads, marked by a header."""
     return sites[request.param, "header"]
 
 
-@pytest.mark.parametrize("form", [False, True])
-def test_upload_without_match_reaches_the_application_unchanged(site: Site, *, form: bool) -> None:
-    before = len(site.seen())
-    answer = site.post(other_picture(), form=form)
+@pytest.mark.parametrize("as_form", [False, True])
+def test_upload_without_match_reaches_the_application_unchanged(
+    site: Site, *, as_form: bool
+) -> None:
+    before = len(site.received_uploads())
+    answer = site.post(other_picture(), as_form=as_form)
     assert answer.status_code == 200, answer.text
-    [[digest, decision]] = site.seen()[before:]
-    assert digest == sha256(answer.request.content)
+    [[digest, decision]] = site.received_uploads()[before:]
+    assert digest == sha256_hex(answer.request.content)
     assert decision.startswith("let through; case=")
     assert decision.endswith("; why=gate")
 
 
-@pytest.mark.parametrize("form", [False, True])
+@pytest.mark.parametrize("as_form", [False, True])
 def test_refused_or_unreadable_upload_does_not_reach_the_application(
-    site: Site, *, form: bool
+    site: Site, *, as_form: bool
 ) -> None:
-    before = site.seen()
+    before = site.received_uploads()
     broken = her_picture_mirrored()[:9000]
     for picture, kind in ((broken, "held-upload"), (her_picture_mirrored(), "stopped-upload")):
-        answer = site.post(picture, form=form)
+        answer = site.post(picture, as_form=as_form)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["type"].endswith(kind)
         assert answer.json()["case"] in answer.json()["detail"]
-    assert site.seen() == before
+    assert site.received_uploads() == before
 
 
-@pytest.mark.parametrize("form", [False, True])
+@pytest.mark.parametrize("as_form", [False, True])
 def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
-    site: Site, gate: tuple[str, Path], *, form: bool
+    site: Site, gate: tuple[str, Path], *, as_form: bool
 ) -> None:
-    before = len(site.seen())
-    answer = site.post(waiting_picture(), form=form)
+    before = len(site.received_uploads())
+    answer = site.post(waiting_picture(), as_form=as_form)
     assert answer.status_code == 200, answer.text
-    [[digest, decision]] = site.seen()[before:]
-    assert digest == sha256(answer.request.content)
+    [[digest, decision]] = site.received_uploads()[before:]
+    assert digest == sha256_hex(answer.request.content)
     assert decision.startswith("hold; case=")
     assert decision.endswith("; why=gate; published")
     who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
@@ -207,61 +206,65 @@ def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
 
 
 def test_held_upload_is_marked_if_the_application_holds_it(marking_site: Site) -> None:
-    before = len(marking_site.seen())
+    before = len(marking_site.received_uploads())
     assert marking_site.post(waiting_picture()).status_code == 200
     assert marking_site.post(her_picture()).status_code == 422
-    [[digest, decision]] = marking_site.seen()[before:]
-    assert digest == sha256(waiting_picture())
+    [[digest, decision]] = marking_site.received_uploads()[before:]
+    assert digest == sha256_hex(waiting_picture())
     assert decision.startswith("hold; case=")
 
 
-def test_too_large_upload_is_never_let_through_unseen(site: Site, marking_site: Site) -> None:
+def test_too_large_upload_is_refused_or_marked_as_held(site: Site, marking_site: Site) -> None:
     large = png(skimage.data.astronaut())
     assert len(large) > LIMIT_BYTES + 64 * 1024
-    before, marked = site.seen(), len(marking_site.seen())
+    before, marked = site.received_uploads(), len(marking_site.received_uploads())
     assert site.post(large).status_code == 413
-    assert site.seen() == before
+    assert site.received_uploads() == before
     assert marking_site.post(large).status_code == 200
-    assert marking_site.seen()[marked:] == [[sha256(large), "hold; why=too-large"]]
+    assert marking_site.received_uploads()[marked:] == [[sha256_hex(large), "hold; why=too-large"]]
 
 
 def test_slow_body_is_judged_when_complete_and_delays_nobody(site: Site) -> None:
-    before = len(site.seen())
+    before = len(site.received_uploads())
     stopped, passed = site.start_upload(her_picture_mirrored()), site.start_upload(other_picture())
     assert site.post(her_picture()).status_code == 422  # others are answered meanwhile
-    assert len(site.seen()) == before
+    assert len(site.received_uploads()) == before
     stopped.sendall(her_picture_mirrored()[-5000:])
     passed.sendall(other_picture()[-5000:])
-    assert (status_of(stopped), status_of(passed)) == (422, 200)
-    assert [digest for digest, _ in site.seen()[before:]] == [sha256(other_picture())]
+    assert (read_status(stopped), read_status(passed)) == (422, 200)
+    assert [digest for digest, _ in site.received_uploads()[before:]] == [
+        sha256_hex(other_picture())
+    ]
 
 
 def test_half_a_body_reaches_no_application(site: Site) -> None:
-    before = site.seen()
+    before = site.received_uploads()
     with site.start_upload(other_picture()) as connection:
         connection.shutdown(socket.SHUT_WR)
         connection.makefile("rb").read()  # until the server closes the connection
-    assert site.seen() == before
+    assert site.received_uploads() == before
 
 
 def test_unfinished_body_times_out(sites: dict[tuple[str, str], Site]) -> None:
-    """This is about ASGI; under WSGI, the server itself limits the time for a body."""
+    """Only ASGI is tested, because a WSGI server itself limits the time for a body."""
     site = sites["asgi", "publish"]
-    before = site.seen()
-    assert status_of(site.start_upload(other_picture())) == 408
-    assert site.seen() == before
+    before = site.received_uploads()
+    assert read_status(site.start_upload(other_picture())) == 408
+    assert site.received_uploads() == before
 
 
-@pytest.mark.parametrize("kind", PROGRAMS)
+@pytest.mark.parametrize("kind", PROGRAM_BY_INTERFACE)
 def test_unreachable_gate_lets_nothing_through(kind: str, tmp_path: Path) -> None:
     with ExitStack() as sites:
         with running_gate(tmp_path, "--no-slow-look") as gate:
-            refusing = sites.enter_context(running_site(kind, "publish", *gate))
-            marking_site = sites.enter_context(running_site(kind, "header", *gate))
+            refusing = sites.enter_context(run_site(kind, "publish", *gate))
+            marking_site = sites.enter_context(run_site(kind, "header", *gate))
             assert refusing.post(other_picture()).status_code == 200
-        before = refusing.seen()
+        before = refusing.received_uploads()
         unreachable = refusing.post(other_picture())
         assert (unreachable.status_code, unreachable.headers["retry-after"]) == (503, "30")
-        assert refusing.seen() == before
+        assert refusing.received_uploads() == before
         assert marking_site.post(other_picture()).status_code == 200
-        assert marking_site.seen() == [[sha256(other_picture()), "hold; why=gate-away"]]
+        assert marking_site.received_uploads() == [
+            [sha256_hex(other_picture()), "hold; why=gate-away"]
+        ]

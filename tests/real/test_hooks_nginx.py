@@ -1,4 +1,4 @@
-"""A server without plug-ins, such as Mastodon: a real nginx, our proxy, and a small server."""
+"""Our proxy checks uploads to a server without plug-ins, such as Mastodon, behind a real nginx."""
 
 import json
 import os
@@ -26,10 +26,10 @@ from tests.stop.commands.gates import wait_if_hour_ends_within
 
 pytestmark = pytest.mark.real
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+NGINX_PROGRAM = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 UPLOADS_PER_HOUR = 2
-# As in docs/gate.md, with additions that only the test needs.
-CONF = """
+# The configuration of docs/gate.md, with additions for the tests.
+NGINX_CONFIG = """
 daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
 http {{
@@ -48,7 +48,7 @@ http {{
   }}
 }}
 """
-UPSTREAM = """
+UPSTREAM_PROGRAM = """
 import sys
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -73,7 +73,7 @@ serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=Tru
 
 
 @contextmanager
-def running_program(program: str, *words: str) -> Iterator[str]:
+def run_upstream(program: str, *words: str) -> Iterator[str]:
     command = [sys.executable, "-c", program, *words]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -85,7 +85,7 @@ def running_program(program: str, *words: str) -> Iterator[str]:
 
 
 @contextmanager
-def proxy_to(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
+def run_proxy(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
     words = ["--upstream", upstream, "--gate", gate, "--token-file", str(token_file)]
     words += ["--paths", "/api/v1/media,/api/v2/media", "--listen", "127.0.0.1:0"]
     words += ["--budget", "20", "--account-header", "X-User", "--json"]
@@ -100,14 +100,14 @@ def proxy_to(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
 
 
 @contextmanager
-def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
-    assert NGINX is not None
+def run_nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
+    assert NGINX_PROGRAM is not None
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     user = "user root;" if os.geteuid() == 0 else ""
-    conf = CONF.format(user=user, folder=folder, port=port, upstream=upstream, proxy=proxy)
+    conf = NGINX_CONFIG.format(user=user, folder=folder, port=port, upstream=upstream, proxy=proxy)
     (folder / "nginx.conf").write_text(conf)
-    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    command = [NGINX_PROGRAM, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     with subprocess.Popen(command) as process:
         try:
             for _ in range(1200):
@@ -128,27 +128,29 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (folder / "gate/gate.toml").write_text(f"uploads_per_account = {UPLOADS_PER_HOUR}\n")
     with (
         running_gate(folder, "--no-slow-look") as (gate, token_file),
-        running_program(UPSTREAM) as upstream,
-        proxy_to(upstream, gate, token_file) as proxy,
-        nginx(folder, upstream, proxy) as url,
+        run_upstream(UPSTREAM_PROGRAM) as upstream,
+        run_proxy(upstream, gate, token_file) as proxy,
+        run_nginx(folder, upstream, proxy) as url,
         httpx.Client(base_url=url, timeout=60) as web,
     ):
         yield web
 
 
-def post(web: httpx.Client, data: bytes, path: str = "/api/v2/media") -> httpx.Response:
+def upload(web: httpx.Client, data: bytes, path: str = "/api/v2/media") -> httpx.Response:
     files = {"file": ("x.jpg", data, "image/jpeg")}
     return web.post(
         f"{str(web.base_url).rstrip('/')}{path}", data={"description": "words"}, files=files
     )
 
 
-needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get install nginx-light")
+needs_nginx = pytest.mark.skipif(
+    NGINX_PROGRAM is None, reason="no nginx: apt-get install nginx-light"
+)
 
 
 @needs_nginx
 def test_picture_without_match_passes(site: httpx.Client) -> None:
-    answer = post(site, other_picture())
+    answer = upload(site, other_picture())
     assert answer.status_code == 200, answer.text
     media = answer.json()
     assert (media["id"], media["bytes"], media["words"]) == (
@@ -164,7 +166,7 @@ def test_picture_without_match_passes(site: httpx.Client) -> None:
 @pytest.mark.parametrize("path", ["/api/v2/media", "/api/v2/media/", "//api/v2/media"])
 def test_refused_picture_does_not_pass(site: httpx.Client, path: str) -> None:
     for data in (her_picture(), her_picture_mirrored()):
-        answer = post(site, data, path)
+        answer = upload(site, data, path)
         assert (answer.status_code, answer.headers["content-type"]) == (
             422,
             "application/problem+json",
@@ -178,7 +180,7 @@ def test_refused_picture_does_not_pass(site: httpx.Client, path: str) -> None:
     "path", ["/api;x/v2/media", "/x/..;/api/v2/media", "/api%2fv2/media", "/%2561pi/v2/media"]
 )
 def test_upload_by_an_unnormalised_path_is_refused(site: httpx.Client, path: str) -> None:
-    """The server behind may normalise such a path to a covered one."""
+    """The server behind the proxy may normalise such a path to a path that the proxy checks."""
     files = {"file": ("x.jpg", her_picture(), "image/jpeg")}
     url = httpx.URL(site.base_url).copy_with(raw_path=path.encode())
     assert site.post(url, files=files).status_code == 422
@@ -186,12 +188,12 @@ def test_upload_by_an_unnormalised_path_is_refused(site: httpx.Client, path: str
 
 @needs_nginx
 def test_post_to_another_path_passes(site: httpx.Client) -> None:
-    assert post(site, her_picture(), "/api/v1/statuses").json()["path"] == "/api/v1/statuses"
+    assert upload(site, her_picture(), "/api/v1/statuses").json()["path"] == "/api/v1/statuses"
 
 
 @needs_nginx
 def test_picture_held_for_a_claim_passes(site: httpx.Client) -> None:
-    answer = post(site, waiting_picture())
+    answer = upload(site, waiting_picture())
     assert answer.status_code == 200, answer.text
     assert answer.json()["seen"][0].startswith("hold; case=")
     assert answer.json()["seen"][0].endswith("; published")
@@ -199,7 +201,7 @@ def test_picture_held_for_a_claim_passes(site: httpx.Client) -> None:
 
 @needs_nginx
 def test_unreadable_picture_does_not_pass(site: httpx.Client) -> None:
-    answer = post(site, waiting_picture()[:9000])
+    answer = upload(site, waiting_picture()[:9000])
     assert (answer.status_code, json.loads(answer.text)["title"]) == (422, "Held upload")
 
 
@@ -211,11 +213,11 @@ def test_other_requests_pass(site: httpx.Client) -> None:
 
 @needs_nginx
 @pytest.mark.threat("probing-registered")
-def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
-    """nginx sets the account, whatever headers the client sends."""
+def test_uploads_are_limited_per_account_and_hour(site: httpx.Client) -> None:
+    """nginx sets the account header, so clients cannot choose their account."""
     wait_if_hour_ends_within(60)
 
-    def posted(name: str, **headers: str) -> int:
+    def upload_status(name: str, **headers: str) -> int:
         url, files = (
             f"{site.base_url}/api/v2/media",
             {"file": ("x.jpg", other_picture(), "image/jpeg")},
@@ -226,6 +228,8 @@ def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
         )  # fmt: skip
         return answer.status_code
 
-    assert [posted("ana") for _ in range(UPLOADS_PER_HOUR + 1)] == [200] * UPLOADS_PER_HOUR + [429]
-    assert posted("ana", **{"X-User": "carla", "Entrenous-Account": "carla"}) == 429
-    assert posted("ben") == 200
+    assert [upload_status("ana") for _ in range(UPLOADS_PER_HOUR + 1)] == [
+        200
+    ] * UPLOADS_PER_HOUR + [429]
+    assert upload_status("ana", **{"X-User": "carla", "Entrenous-Account": "carla"}) == 429
+    assert upload_status("ben") == 200

@@ -1,11 +1,11 @@
-"""A real Synapse on SQLite with our module, which checks uploads.
+"""Our module for Synapse checks uploads to a real Synapse on SQLite.
 
-As in production, Synapse has its own environment, in which there are only our source and httpx. To
+As in production, Synapse has its own environment, to which only our source and httpx are added. To
 create it, run:
 
     make .venv-synapse/.done
 
-Or let ENTRENOUS_TEST_SYNAPSE name the Python of another environment.
+The variable ENTRENOUS_TEST_SYNAPSE can name the Python of another environment.
 """
 
 import base64
@@ -33,26 +33,26 @@ from tests.connectors.running_gates import (
     running_gate,
     waiting_picture,
 )
-from tests.real.test_hooks_claims import UPLOADS, Gate
+from tests.real.test_hooks_claims import UPLOAD_COUNT, Gate
 from tests.stop.commands.gates import RunningGate, wait_if_hour_ends_within
 
 ROOT = Path(__file__).parents[2]
-PYTHON = Path(os.environ.get("ENTRENOUS_TEST_SYNAPSE", ROOT / ".venv-synapse/bin/python"))
+SYNAPSE_PYTHON = Path(os.environ.get("ENTRENOUS_TEST_SYNAPSE", ROOT / ".venv-synapse/bin/python"))
 pytestmark = [
     pytest.mark.real,
-    pytest.mark.skipif(not PYTHON.exists(), reason="no Synapse in .venv-synapse"),
+    pytest.mark.skipif(not SYNAPSE_PYTHON.exists(), reason="no Synapse in .venv-synapse"),
 ]
-ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")}
-SECRET = "only for this test"
-CONFIG = """
-server_name: house.example
+SYNAPSE_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")}
+REGISTRATION_SECRET = "only for this test"
+HOMESERVER_CONFIG = """
+server_name: homeserver.example
 pid_file: {folder}/pid
 report_stats: false
 suppress_key_server_warning: true
 signing_key_path: {folder}/signing.key
 log_config: {folder}/log.yaml
 media_store_path: {folder}/media
-database: {{name: sqlite3, args: {{database: "{folder}/house.db"}}}}
+database: {{name: sqlite3, args: {{database: "{folder}/homeserver.db"}}}}
 registration_shared_secret: "{secret}"
 enable_authenticated_media: true
 trusted_key_servers: []
@@ -61,9 +61,9 @@ listeners:
      resources: [{{names: [client]}}]}}
 modules: {modules}
 """
-MODULE = "entrenous.connectors.synapse.GateModule"
-TOKENS = "tokens.json"
-LOG = """
+MODULE_CLASS = "entrenous.connectors.synapse.GateModule"
+TOKENS_FILE_NAME = "tokens.json"
+LOG_CONFIG = """
 version: 1
 formatters: {plain: {format: "%(levelname)s %(name)s %(message)s"}}
 handlers: {out: {class: logging.StreamHandler, formatter: plain, stream: ext://sys.stdout}}
@@ -83,17 +83,17 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 def default_homeserver(
     gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[httpx.Client, Path]]:
-    """Run a homeserver with the module's default settings, and register Ana and Ben there; yield
-    Ana's client, and the homeserver's folder.
+    """Run a homeserver with the module's default settings, and register Ana and Ben there. Yield
+    Ana's client and the homeserver's folder.
     """
     folder = tmp_path_factory.mktemp("live")
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     (folder / "signing.key").write_text(f"ed25519 a_test {seed}\n")
     settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
-    program, url = write_config(folder, f"[{{module: {MODULE}, config: {settings}}}]")
-    with running(folder, program, url):
+    program, url = write_config(folder, f"[{{module: {MODULE_CLASS}, config: {settings}}}]")
+    with run_synapse(folder, program, url):
         tokens = {name: _register(url, name) for name in ("ana", "ben")}
-        (folder / TOKENS).write_text(json.dumps(tokens))
+        (folder / TOKENS_FILE_NAME).write_text(json.dumps(tokens))
         with client_of_ana(url, folder) as web:
             yield web, folder
 
@@ -102,15 +102,15 @@ def default_homeserver(
 def initial_data(
     default_homeserver: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Return a folder with that homeserver's data. The other homeservers start with a copy of it,
-    because creating tables and accounts takes as long as several starts.
+    """Return a folder with the data of the default homeserver. The other homeservers start with a
+    copy of this folder, because creating tables and accounts takes as long as several starts.
     """
-    folder = tmp_path_factory.mktemp("house")
-    for name in ("signing.key", TOKENS):
+    folder = tmp_path_factory.mktemp("initial")
+    for name in ("signing.key", TOKENS_FILE_NAME):
         shutil.copy(default_homeserver[1] / name, folder)
     with (
-        closing(sqlite3.connect(default_homeserver[1] / "house.db")) as original,
-        closing(sqlite3.connect(folder / "house.db")) as copy,
+        closing(sqlite3.connect(default_homeserver[1] / "homeserver.db")) as original,
+        closing(sqlite3.connect(folder / "homeserver.db")) as copy,
     ):
         original.backup(copy)
     return folder
@@ -121,24 +121,31 @@ def write_config(folder: Path, modules: str) -> tuple[list[str], str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "homeserver.yaml"
-    config.write_text(CONFIG.format(folder=folder, port=port, modules=modules, secret=SECRET))
-    (folder / "log.yaml").write_text(LOG)
-    program = [str(PYTHON), "-m", "synapse.app.homeserver", "--config-path", str(config)]
+    config.write_text(
+        HOMESERVER_CONFIG.format(
+            folder=folder, port=port, modules=modules, secret=REGISTRATION_SECRET
+        )
+    )
+    (folder / "log.yaml").write_text(LOG_CONFIG)
+    program = [str(SYNAPSE_PYTHON), "-m", "synapse.app.homeserver", "--config-path", str(config)]
     return program, f"http://127.0.0.1:{port}"
 
 
 @contextmanager
-def homeserver(
+def run_homeserver(
     folder: Path,
     initial_data: Path,
     settings: str,
-    module: str = MODULE,
-    also_from: str = "",
+    module: str = MODULE_CLASS,
+    extra_source_folder: str = "",
 ) -> Iterator[httpx.Client]:
     """Run a homeserver with our module, and yield a client that is logged in as Ana."""
     shutil.copytree(initial_data, folder, dirs_exist_ok=True)
     program, url = write_config(folder, f"[{{module: {module}, config: {settings}}}]")
-    with running(folder, program, url, also_from), client_of_ana(url, initial_data) as web:
+    with (
+        run_synapse(folder, program, url, extra_source_folder),
+        client_of_ana(url, initial_data) as web,
+    ):
         yield web
 
 
@@ -147,16 +154,18 @@ def client_of_ana(url: str, initial_data: Path) -> httpx.Client:
 
 
 @contextmanager
-def running(folder: Path, program: list[str], url: str, also_from: str = "") -> Iterator[None]:
-    """Run a homeserver, and wait until it answers; its output goes to out.log."""
-    path = ":".join(filter(None, (ENVIRONMENT["PYTHONPATH"], also_from)))
-    environment = ENVIRONMENT | {"PYTHONPATH": path}
+def run_synapse(
+    folder: Path, program: list[str], url: str, extra_source_folder: str = ""
+) -> Iterator[None]:
+    """Run a homeserver whose output goes to out.log, and wait until it answers."""
+    path = ":".join(filter(None, (SYNAPSE_ENVIRONMENT["PYTHONPATH"], extra_source_folder)))
+    environment = SYNAPSE_ENVIRONMENT | {"PYTHONPATH": path}
     with (
         (folder / "out.log").open("wb") as log,
         subprocess.Popen(program, stdout=log, stderr=log, env=environment) as process,
     ):
         try:
-            _wait_for(url, process)
+            _wait_until_serving(url, process)
             yield
         finally:
             process.terminate()
@@ -165,12 +174,16 @@ def running(folder: Path, program: list[str], url: str, also_from: str = "") -> 
 
 def headers_of(name: str, initial_data: Path) -> dict[str, str]:
     """Return the headers with which a registered person sends requests."""
-    return {"Authorization": f"Bearer {json.loads((initial_data / TOKENS).read_text())[name]}"}
+    return {
+        "Authorization": f"Bearer {json.loads((initial_data / TOKENS_FILE_NAME).read_text())[name]}"
+    }
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_serving(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 180
-    with httpx.Client() as web:  # one for all tries: creating one takes as long as a try
+    with (
+        httpx.Client() as web
+    ):  # one client for all tries, because creating a client takes as long as a try
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 web.get(f"{url}/_matrix/client/versions")
@@ -186,7 +199,7 @@ def _register(url: str, name: str) -> str:
     with httpx.Client(base_url=f"{url}/_synapse/admin/v1", timeout=120) as web:
         nonce = web.get("/register").json()["nonce"]
         words = f"{nonce}\0{name}\0a long word\0notadmin"
-        mac = hmac.new(SECRET.encode(), words.encode(), "sha1").hexdigest()
+        mac = hmac.new(REGISTRATION_SECRET.encode(), words.encode(), "sha1").hexdigest()
         account = {"nonce": nonce, "username": name, "password": "a long word", "mac": mac}
         answer = web.post("/register", json=account | {"admin": False})
         assert answer.status_code == 200, answer.text
@@ -234,11 +247,11 @@ def test_uploads_are_stored_refused_and_listed(
 def test_in_shadow_mode_all_passes_and_is_listed(
     gate: tuple[str, Path], initial_data: Path, tmp_path: Path
 ) -> None:
-    """Files that passed are listed by media id, as to be removed once a reviewer confirms them."""
+    """The gate lists files that passed by media id. Confirmed files are listed for removal."""
     settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
-    famous = as_gate(gate).unregistered_picture(3)
-    with homeserver(tmp_path, initial_data, settings) as web:
-        as_gate(gate).register(famous)
+    famous = gate_handle(gate).unregistered_picture(3)
+    with run_homeserver(tmp_path, initial_data, settings) as web:
+        gate_handle(gate).register(famous)
         for data in (her_picture(), jpeg(famous)):
             answer = upload(web, data)
             assert answer.status_code == 200
@@ -250,15 +263,15 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
     gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
-    """Accepted files are listed by media id, as to be removed once a reviewer confirms them."""
-    at, famous, (web, _) = (
-        as_gate(gate),
-        as_gate(gate).unregistered_picture(),
+    """The gate lists accepted files by media id. Confirmed files are listed for removal."""
+    gate_client, famous, (web, _) = (
+        gate_handle(gate),
+        gate_handle(gate).unregistered_picture(),
         default_homeserver,
     )
-    at.register(famous)
-    answers = [upload(web, jpeg(famous, 60 + number)) for number in range(UPLOADS)]
-    assert [answer.status_code for answer in answers] == [200] * UPLOADS
+    gate_client.register(famous)
+    answers = [upload(web, jpeg(famous, 60 + number)) for number in range(UPLOAD_COUNT)]
+    assert [answer.status_code for answer in answers] == [200] * UPLOAD_COUNT
     assert {published_states(gate)[media_id(one)] for one in answers} == {"waiting"}
     confirm_all(gate, *answers)
     refused = upload(web, jpeg(famous, 50))
@@ -266,25 +279,25 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
 
 
 @pytest.mark.threat("claim-censors")
-def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
+def test_quarantine_hides_a_held_file_but_no_earlier_copy(
     initial_data: Path, tmp_path: Path
 ) -> None:
     """A copy that was uploaded before anybody registered the picture stays visible."""
-    (tmp_path / "often.py").write_text(QUICK_POLLING)
+    (tmp_path / "often.py").write_text(QUICK_POLLING_MODULE)
     with running_gate(tmp_path, "--no-slow-look") as gate:
-        at, famous, confirmed = (
-            as_gate(gate),
-            as_gate(gate).unregistered_picture(1),
-            as_gate(gate).unregistered_picture(2),
+        gate_client, famous, confirmed = (
+            gate_handle(gate),
+            gate_handle(gate).unregistered_picture(1),
+            gate_handle(gate).unregistered_picture(2),
         )
         settings = (
             f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, on_hold: quarantine}}"
         )
-        folder, data = tmp_path / "house", jpeg(famous)
-        with homeserver(folder, initial_data, settings, "often.Often", str(tmp_path)) as web:
+        folder, data = tmp_path / "homeserver", jpeg(famous)
+        with run_homeserver(folder, initial_data, settings, "often.Often", str(tmp_path)) as web:
             before = upload(web, data)
-            at.register(famous)
-            at.register(confirmed)
+            gate_client.register(famous)
+            gate_client.register(confirmed)
             held, other = upload(web, data), upload(web, jpeg(confirmed))
             assert (held.status_code, other.status_code) == (200, 200)
             wait_until(lambda: download(web, held).status_code == 404)
@@ -302,9 +315,9 @@ def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
 
 
 @pytest.mark.threat("probing-registered")
-def test_each_person_has_her_uploads_of_an_hour(initial_data: Path, tmp_path: Path) -> None:
-    """The account is that of the request which Synapse answers. While the gate is unreachable, no
-    upload passes.
+def test_uploads_are_limited_per_person_and_hour(initial_data: Path, tmp_path: Path) -> None:
+    """The account is the sender of the request to Synapse. No upload passes while the gate is
+    unreachable.
     """
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
@@ -312,7 +325,9 @@ def test_each_person_has_her_uploads_of_an_hour(initial_data: Path, tmp_path: Pa
     with ExitStack() as opened:
         with running_gate(tmp_path, "--no-slow-look") as (gate, token_file):
             settings = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
-            web = opened.enter_context(homeserver(tmp_path / "house", initial_data, settings))
+            web = opened.enter_context(
+                run_homeserver(tmp_path / "homeserver", initial_data, settings)
+            )
             wait_if_hour_ends_within(60)
             assert [upload(web, other_picture()).status_code for _ in range(3)] == [200, 200, 400]
             answer = web.post(
@@ -323,14 +338,14 @@ def test_each_person_has_her_uploads_of_an_hour(initial_data: Path, tmp_path: Pa
             "/_matrix/media/v3/upload", content=other_picture(), headers=headers_of_ben
         )
         assert answer.status_code == 400
-    log = (tmp_path / "house/out.log").read_text()
+    log = (tmp_path / "homeserver/out.log").read_text()
     assert log.count("why=too-many-of-one-account") == 1
     assert log.count("why=gate-away") == 1
-    assert "house.example" not in "".join(line for line in log.splitlines() if "hooks" in line)
+    assert "homeserver.example" not in "".join(line for line in log.splitlines() if "hooks" in line)
 
 
-# The module itself, but it asks the gate about hidden files twice a second.
-QUICK_POLLING = """
+# Our module, changed to ask the gate about hidden files twice a second.
+QUICK_POLLING_MODULE = """
 from entrenous.connectors import synapse
 
 synapse._POLL_INTERVAL_MS = 500
@@ -338,7 +353,7 @@ Often = synapse.GateModule
 """
 
 
-def as_gate(gate: tuple[str, Path]) -> Gate:
+def gate_handle(gate: tuple[str, Path]) -> Gate:
     who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
     return Gate(RunningGate(0, gate[0], who), gate[1])
 
@@ -348,14 +363,14 @@ def media_id(answer: httpx.Response) -> str:
 
 
 def published_states(gate: tuple[str, Path]) -> dict[str, str]:
-    """Return the state of each file that the gate lists as published, by media id."""
-    listed = as_gate(gate).running.get_json("/v1/reviews/published")
+    """Return the states of the files that the gate lists as published, by their media ids."""
+    listed = gate_handle(gate).running.get_json("/v1/reviews/published")
     return {one["reference"]: one["state"] for one in listed["cases"]}
 
 
 def case_of(gate: tuple[str, Path], media: str) -> str:
     """Return the case of a file that waits for review."""
-    after, ask = "", as_gate(gate).running.get_json
+    after, ask = "", gate_handle(gate).running.get_json
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] == media:
@@ -364,14 +379,14 @@ def case_of(gate: tuple[str, Path], media: str) -> str:
 
 
 def decide(gate: tuple[str, Path], case: str, decision: str) -> None:
-    url, who = f"{gate[0]}/v1/reviews/{case}", as_gate(gate).running.operator_headers
+    url, who = f"{gate[0]}/v1/reviews/{case}", gate_handle(gate).running.operator_headers
     answer = httpx.post(url, json={"decision": decision}, headers=who, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
 def confirm_all(gate: tuple[str, Path], *uploads: httpx.Response) -> None:
     """Confirm the cases of these uploads, and check that they are then listed as confirmed."""
-    media, after, ask = {media_id(one) for one in uploads}, "", as_gate(gate).running.get_json
+    media, after, ask = {media_id(one) for one in uploads}, "", gate_handle(gate).running.get_json
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] in media:
@@ -388,7 +403,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-PARSE = """
+PARSE_PROGRAM = """
 import json, sys
 from synapse.module_api.errors import ConfigError
 from entrenous.connectors.synapse import GateModule
@@ -410,11 +425,11 @@ def test_wrong_setting_is_reported(gate: tuple[str, Path]) -> None:
         *[good | {name: wrong[name]} for name in wrong],
     ]
     done = subprocess.run(
-        [str(PYTHON), "-c", PARSE, json.dumps(given)],
+        [str(SYNAPSE_PYTHON), "-c", PARSE_PROGRAM, json.dumps(given)],
         check=True,
         capture_output=True,
         text=True,
-        env=ENVIRONMENT,
+        env=SYNAPSE_ENVIRONMENT,
     )
     lines = done.stdout.splitlines()
     assert lines[:2] == ["publish", "quarantine"]

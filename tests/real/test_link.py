@@ -42,11 +42,11 @@ class InteractiveCommand:
         return CommandResult(self.process.returncode, out.encode(), err.encode())
 
 
-def start_interactive(who: Shell, *arguments: str) -> InteractiveCommand:
+def start_interactive(shell: Shell, *arguments: str) -> InteractiveCommand:
     environment = {
         **os.environ,
-        "ENTRENOUS_HOME": str(who.home),
-        "ENTRENOUS_PASSPHRASE": who.passphrase,
+        "ENTRENOUS_HOME": str(shell.home),
+        "ENTRENOUS_PASSPHRASE": shell.passphrase,
         "PYTHONUNBUFFERED": "1",
     }
     pipe = subprocess.PIPE
@@ -88,7 +88,7 @@ def start_linking(
     return laptop, phone, *start_comparison(laptop, phone)
 
 
-def link(laptop: Shell, phone: Shell, *answers: str) -> tuple[CommandResult, CommandResult]:
+def link_devices(laptop: Shell, phone: Shell, *answers: str) -> tuple[CommandResult, CommandResult]:
     old, new = start_comparison(laptop, phone)
     for one, answer in zip((old, new), answers, strict=True):
         one.type_line(answer)
@@ -96,13 +96,13 @@ def link(laptop: Shell, phone: Shell, *answers: str) -> tuple[CommandResult, Com
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_path: Path) -> None:
+def test_a_linked_and_lost_device_cannot_be_unlocked_again(relay: Server, tmp_path: Path) -> None:
     laptop, ben = Shell("ana", tmp_path / "laptop"), Shell("ben", tmp_path / "ben")
     phone = Shell("phone", tmp_path / "phone")
     for one in (laptop, ben):
         one.run("setup", "--name", one.name.title(), "--relay", relay.url)
     laptop.add_contact(ben)
-    old, new = link(laptop, phone, "yes", "yes")
+    old, new = link_devices(laptop, phone, "yes", "yes")
     assert (old.status, new.status) == (0, 0), (old.err, new.err)
     people = phone.run("person", "list", "--json").answer["people"]
     assert [(one["name"], one["trust"]) for one in people] == [("ben", "by link")]
@@ -132,7 +132,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
     for one in (laptop, ben):
         one.run("setup", "--name", one.name.title(), "--relay", relay.url)
     laptop.add_contact(ben)
-    assert [done.status for done in link(laptop, phone, "yes", "yes")] == [0, 0]
+    assert [done.status for done in link_devices(laptop, phone, "yes", "yes")] == [0, 0]
     new.start()
     try:
         moving = ("device", "move", "--relay", new.url)
@@ -181,16 +181,16 @@ def test_interrupted_linking_leaves_no_device_and_can_be_repeated(
     old.wait_for_end()
     assert b"There is no Entrenous device" in phone.run("inbox", status=4).err
     assert (phone.home / "vault.db").exists() == (ending_signal is signal.SIGKILL)
-    both = link(laptop, phone, "yes", "yes")
+    both = link_devices(laptop, phone, "yes", "yes")
     assert [done.status for done in both] == [0, 0], [done.err for done in both]
     assert len(phone.run("device", "list", "--json").answer["devices"]) == 2
 
 
 @pytest.mark.threat("linking-phish")
-def test_different_pictures_and_a_no_link_no_device(relay: Server, tmp_path: Path) -> None:
+def test_answering_no_to_different_pictures_links_no_device(relay: Server, tmp_path: Path) -> None:
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.run("setup", "--name", "Ana", "--relay", relay.url)
-    old, new = link(laptop, phone, "no", "no")
+    old, new = link_devices(laptop, phone, "no", "no")
     assert b"different pictures" in old.err
     assert b"different pictures" in new.err
     assert not (phone.home / "vault.json").exists()
@@ -214,11 +214,13 @@ def test_late_no_on_the_new_device_is_reported_on_the_old_one(
 
 
 @pytest.mark.threat("linking-phish")
-@pytest.mark.parametrize("who", ["laptop", "phone"])
-def test_first_no_ends_linking_for_both_devices(relay: Server, tmp_path: Path, who: str) -> None:
+@pytest.mark.parametrize("refusing_device", ["laptop", "phone"])
+def test_first_no_ends_linking_for_both_devices(
+    relay: Server, tmp_path: Path, refusing_device: str
+) -> None:
     """Neither command waits for the ten minutes after which linking times out."""
     laptop, phone, old, new = start_linking(relay, tmp_path)
-    first, second = (old, new) if who == "laptop" else (new, old)
+    first, second = (old, new) if refusing_device == "laptop" else (new, old)
     first.type_line("no")
     assert b"different pictures" in first.wait_for_end().err
     second.type_line("yes")

@@ -1,6 +1,7 @@
-"""What unlocks a device's vault when the device is lost, copied, attacked by guesses, or offline.
+"""Unlock the vault of a device that is lost, copied, attacked by guessing, or offline.
 
-Real vaults and a real relay over HTTP; argon2id has its least cost, except where time is measured.
+The tests use real vaults and a real relay over HTTP. argon2id has its least cost, except where the
+time is measured.
 """
 
 import shutil
@@ -82,7 +83,7 @@ OTHER_PASSPHRASE = Secret(b"some other unrelated words")
 
 @dataclass
 class DeviceAtRelay:
-    """A relay, and Ana's device at it."""
+    """A relay, and Ana's device, which has its mailbox at this relay."""
 
     folder: Path
     url: str
@@ -97,17 +98,21 @@ class DeviceAtRelay:
         return Settings(self.home, 0.0, pause_s=0)
 
     @contextmanager
-    def opened(self, passphrase: Secret = PASSPHRASE, home: Path | None = None) -> Iterator[Device]:
+    def open_device(
+        self, passphrase: Secret = PASSPHRASE, home: Path | None = None
+    ) -> Iterator[Device]:
         with open_device(Settings(home or self.home, 0.0, pause_s=0), lambda: passphrase) as device:
             yield device
 
     @contextmanager
-    def unlocked(self, passphrase: Secret = PASSPHRASE) -> Iterator[tuple[Device, UnlockedVault]]:
+    def unlock_device(
+        self, passphrase: Secret = PASSPHRASE
+    ) -> Iterator[tuple[Device, UnlockedVault]]:
         with open_unlocked(self.settings, lambda: passphrase) as both:
             yield both
 
-    def address(self) -> MailboxAddress:
-        with self.opened() as device:
+    def find_address(self) -> MailboxAddress:
+        with self.open_device() as device:
             home = mailbox_address(device.vault)
         assert home is not None
         return home
@@ -118,7 +123,7 @@ class DeviceAtRelay:
 
 
 @contextmanager
-def created_ana(folder: Path) -> Iterator[DeviceAtRelay]:
+def set_up_ana(folder: Path) -> Iterator[DeviceAtRelay]:
     with (
         disk_relay(folder / "relay", SettableClock()) as relay,
         serve_app(relay_app(relay)) as url,
@@ -138,24 +143,24 @@ def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ana(tmp_path: Path, cheap_argon2: None) -> Iterator[DeviceAtRelay]:  # noqa: ARG001
-    with created_ana(tmp_path) as ana:
+    with set_up_ana(tmp_path) as ana:
         yield ana
 
 
 @pytest.fixture
 def ana_offline(tmp_path: Path, cheap_argon2: None) -> DeviceAtRelay:  # noqa: ARG001
-    """Let Ana allow offline unlocking for one hour; then the relay is stopped for good."""
-    with created_ana(tmp_path) as ana, ana.unlocked() as (device, unlocked):
+    """Let Ana allow offline unlocking for one hour, and stop the relay for good."""
+    with set_up_ana(tmp_path) as ana, ana.unlock_device() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
     return ana
 
 
 def test_unlocking_takes_less_than_two_seconds(tmp_path: Path) -> None:
     taken = []
-    with created_ana(tmp_path) as ana:
+    with set_up_ana(tmp_path) as ana:
         for _ in range(3):
             started = time.process_time()
-            with ana.opened():
+            with ana.open_device():
                 taken.append(time.process_time() - started)
     assert read_vault_head(ana.home).now.cost == Argon2Cost(65_536, 3, 4)
     print(f"unlocking: {min(taken):.2f} s, with argon2id at 64 MiB")  # noqa: T201
@@ -165,38 +170,41 @@ def test_unlocking_takes_less_than_two_seconds(tmp_path: Path) -> None:
 def test_set_up_at_a_relay_creates_a_lock(ana: DeviceAtRelay) -> None:
     lock = read_vault_head(ana.home).now.lock
     assert lock is not None
-    assert (lock.relay_url, lock.mailbox) == (ana.url, ana.address().mailbox)
+    assert (lock.relay_url, lock.mailbox) == (ana.url, ana.find_address().mailbox)
     with pytest.raises(WrongPassphrase):
         unlock_vault_in_folder(ana.home, PASSPHRASE, lambda _, __: RelayShare())
 
 
 @pytest.mark.threat("stolen-device")
-def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(ana: DeviceAtRelay) -> None:
-    with ana.unlocked() as (device, unlocked):
+def test_ten_wrong_guesses_lock_the_device_and_the_sheet_unlocks_it(ana: DeviceAtRelay) -> None:
+    with ana.unlock_device() as (device, unlocked):
         sheet = read_sheet(write_sheet(make_recovery_sheet(unlocked.part.output, None, device)))
     errors = []
     for guess in range(11):
         try:
-            with ana.opened(Secret(b"guess number %d" % guess)):
+            with ana.open_device(Secret(b"guess number %d" % guess)):
                 pass
         except (WrongPassphrase, Locked) as error:
             errors.append(type(error))
     assert errors == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, *[RelayLockedOut] * 2]
-    with pytest.raises(Locked), ana.opened():
+    with pytest.raises(Locked), ana.open_device():
         pass
     allow_more_tries(ana.settings, sheet)
-    with ana.opened() as device:
+    with ana.open_device() as device:
         fetch_messages(device)
 
 
 def guess_wrongly(ana: DeviceAtRelay, times: int, home: Path | None = None) -> None:
     for guess in range(times):
-        with pytest.raises(WrongPassphrase), ana.opened(Secret(b"guess number %d" % guess), home):
+        with (
+            pytest.raises(WrongPassphrase),
+            ana.open_device(Secret(b"guess number %d" % guess), home),
+        ):
             pass
 
 
 def failed_tries(ana: DeviceAtRelay) -> int:
-    with ana.unlocked() as (_, unlocked):
+    with ana.unlock_device() as (_, unlocked):
         return unlocked.missed
 
 
@@ -211,16 +219,18 @@ def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtR
         assert failed_tries(ana) == 0
 
 
-def test_own_requests_are_not_counted_as_guesses(
+def test_requests_of_the_device_are_not_counted_as_guesses(
     ana: DeviceAtRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         changed = change_passphrase(unlocked, OTHER_PASSPHRASE, device)
         changed = change_passphrase(changed, PASSPHRASE, device)
     assert changed.missed == failed_tries(ana) == 0
     with monkeypatch.context() as patch:  # the relay is unreachable after it has computed its share
         patch.setattr(
-            HttpCourier, "_send_request", failing_request("/opened", RelayUnreachable(host="relay"))
+            HttpCourier,
+            "_send_request",
+            make_failing_sender("/opened", RelayUnreachable(host="relay")),
         )
         for _ in range(3):
             assert failed_tries(ana) == 0
@@ -228,39 +238,39 @@ def test_own_requests_are_not_counted_as_guesses(
     assert [failed_tries(ana), failed_tries(ana)] == [1, 0]
 
 
-def failing_request(path: str, error: Exception) -> Callable[..., bytes]:
+def make_failing_sender(path: str, error: Exception) -> Callable[..., bytes]:
     """Return a replacement for ``_send_request`` that raises ``error`` for requests to one path."""
     honest = HttpCourier._send_request
 
-    def asks(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
+    def send_or_fail(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
         if what.path.endswith(path):
             raise error
         return honest(courier, url, what)
 
-    return asks
+    return send_or_fail
 
 
 def check_locked_out(ana: DeviceAtRelay, folder_copy: Path) -> None:
     """Check that no passphrase opens an older copy of the folder."""
     for passphrase in (PASSPHRASE, OTHER_PASSPHRASE, Secret(b"a guess at it")):
-        with pytest.raises(OutdatedCopy), ana.opened(passphrase, folder_copy):
+        with pytest.raises(OutdatedCopy), ana.open_device(passphrase, folder_copy):
             pass
 
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.threat("backups-revive")
-def test_another_passphrase_shuts_every_copy_from_before(ana: DeviceAtRelay) -> None:
+def test_changed_passphrase_locks_every_earlier_copy(ana: DeviceAtRelay) -> None:
     folder_copy = ana.copy_folder("thief")
     guess_wrongly(ana, 9, folder_copy)
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         assert not change_passphrase(unlocked, OTHER_PASSPHRASE, device).part.outdated
     check_locked_out(ana, folder_copy)
     guess_wrongly(ana, 8)  # at the original folder; change_passphrase used one try itself
-    with ana.unlocked(OTHER_PASSPHRASE) as (device, unlocked):
+    with ana.unlock_device(OTHER_PASSPHRASE) as (device, unlocked):
         assert unlocked.missed == 8
         fetch_messages(device)
     check_locked_out(ana, folder_copy)
-    with pytest.raises(WrongPassphrase), ana.opened(PASSPHRASE):
+    with pytest.raises(WrongPassphrase), ana.open_device(PASSPHRASE):
         pass
 
 
@@ -268,18 +278,18 @@ def test_another_passphrase_shuts_every_copy_from_before(ana: DeviceAtRelay) -> 
 def test_relay_is_told_of_the_new_passphrase_at_the_next_unlock(
     ana: DeviceAtRelay, error: RelayUnreachable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This includes an older relay, which answers that the address does not exist."""
+    """The relay is unreachable, or too old to know the request."""
     folder_copy = ana.copy_folder("thief")
     with monkeypatch.context() as patch:
-        patch.setattr(HttpCourier, "_send_request", failing_request("/renew", error))
-        with ana.unlocked() as (device, unlocked):
+        patch.setattr(HttpCourier, "_send_request", make_failing_sender("/renew", error))
+        with ana.unlock_device() as (device, unlocked):
             assert change_passphrase(unlocked, OTHER_PASSPHRASE, device).part.outdated
         for _ in range(2):
-            with ana.unlocked(OTHER_PASSPHRASE) as (device, unlocked):
+            with ana.unlock_device(OTHER_PASSPHRASE) as (device, unlocked):
                 assert unlocked.part.outdated
                 assert unlocked.missed == 0
                 fetch_messages(device)
-    with ana.unlocked(OTHER_PASSPHRASE) as (_, unlocked):
+    with ana.unlock_device(OTHER_PASSPHRASE) as (_, unlocked):
         assert not unlocked.part.outdated
     check_locked_out(ana, folder_copy)
 
@@ -288,15 +298,18 @@ def test_relay_is_told_of_the_new_passphrase_at_the_next_unlock(
 def test_interrupted_passphrase_change_still_unlocks_and_locks_copies(
     ana: DeviceAtRelay, cut_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The power fails before or after the vault is encrypted anew; the relay was not told."""
+    """The power fails before or after the vault is encrypted again. The relay is not told."""
     folder_copy, heads = ana.copy_folder("thief"), iter((write_vault_head, fail_power))
-    with monkeypatch.context() as patch, ana.unlocked() as (device, unlocked):
+    with monkeypatch.context() as patch, ana.unlock_device() as (device, unlocked):
         patch.setattr(vault_folder, "write_vault_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
         if cut_in == "rekey":
             patch.setattr(SqlcipherVault, "rekey", fail_power)
         with pytest.raises(PowerFailure):
             change_passphrase(unlocked, OTHER_PASSPHRASE, device)
-    with ana.unlocked(PASSPHRASE if cut_in == "rekey" else OTHER_PASSPHRASE) as (device, unlocked):
+    with ana.unlock_device(PASSPHRASE if cut_in == "rekey" else OTHER_PASSPHRASE) as (
+        device,
+        unlocked,
+    ):
         fetch_messages(device)
         if cut_in == "rekey":
             change_passphrase(unlocked, OTHER_PASSPHRASE, device)
@@ -304,7 +317,7 @@ def test_interrupted_passphrase_change_still_unlocks_and_locks_copies(
 
 
 class PowerFailure(Exception):
-    """The power fails."""
+    """Raised in place of a power failure."""
 
 
 def fail_power(*_: object) -> None:
@@ -312,55 +325,55 @@ def fail_power(*_: object) -> None:
 
 
 def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: DeviceAtRelay) -> None:
-    folder_copy, address = ana.copy_folder("thief"), ana.address()
+    folder_copy, address = ana.copy_folder("thief"), ana.find_address()
     first = read_vault_head(ana.home).now.lock
     assert first is not None
     for passphrase, other in ((PASSPHRASE, OTHER_PASSPHRASE), (OTHER_PASSPHRASE, PASSPHRASE)):
-        with ana.unlocked(passphrase) as (device, unlocked):
+        with ana.unlock_device(passphrase) as (device, unlocked):
             change_passphrase(unlocked, other, device)
     ana.courier.replace_unlock_token(first, address.owner)  # as it stood in the relay's backup
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         assert not unlocked.part.outdated
         fetch_messages(device)
     check_locked_out(ana, folder_copy)
 
 
 @pytest.mark.threat("database-changed")
-def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(
+def test_device_missing_from_a_restored_relay_is_unknown_but_not_locked(
     ana: DeviceAtRelay,
 ) -> None:
-    """The backup lacks the relay's part of the lock. The sheet has it, and nothing is lost."""
-    with ana.unlocked() as (device, unlocked):
+    """The relay's backup lacks the lock of the device. The recovery sheet opens the vault."""
+    with ana.unlock_device() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")  # as the backup has them
         database.commit()
     for _ in range(2):
-        with pytest.raises(MailboxUnknown), ana.opened():
+        with pytest.raises(MailboxUnknown), ana.open_device():
             pass
     with pytest.raises(MailboxUnknown):
         allow_more_tries(ana.settings, sheet)
-    opened = open_unlocked(ana.settings, lambda: PASSPHRASE, sheet)
-    with opened as (device, _), pytest.raises(UnlockNotConfirmed):
+    unlocking = open_unlocked(ana.settings, lambda: PASSPHRASE, sheet)
+    with unlocking as (device, _), pytest.raises(UnlockNotConfirmed):
         fetch_messages(device)
 
 
 def test_right_passphrases_use_up_no_tries(ana: DeviceAtRelay) -> None:
     for _ in range(11):
-        with ana.opened():
+        with ana.open_device():
             pass
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_revoked_device_stays_shut_with_the_right_passphrase(ana: DeviceAtRelay) -> None:
-    """This includes an earlier copy of the folder, whatever share a relay returns."""
-    folder_copy, address = ana.copy_folder("thief"), ana.address()
+def test_right_passphrase_does_not_unlock_a_revoked_device(ana: DeviceAtRelay) -> None:
+    """An earlier copy of the folder is not unlocked either, and a made-up share unlocks neither."""
+    folder_copy, address = ana.copy_folder("thief"), ana.find_address()
     assert address.close is not None
     ana.courier.close_mailbox(ana.url, address.mailbox, address.close)
     for home in (ana.home, folder_copy):
         for _ in range(2):
-            with pytest.raises(RevokedDeviceLocked), ana.opened(home=home):
+            with pytest.raises(RevokedDeviceLocked), ana.open_device(home=home):
                 pass
         with pytest.raises(WrongPassphrase):
             unlock_vault_in_folder(home, PASSPHRASE, lambda _, __: RelayShare(Secret(bytes(64))))
@@ -368,8 +381,8 @@ def test_a_revoked_device_stays_shut_with_the_right_passphrase(ana: DeviceAtRela
 
 @pytest.mark.threat("account-takeover")
 def test_a_dump_of_the_relay_opens_no_vault(ana: DeviceAtRelay) -> None:
-    """Whoever takes over the relay gets its key, but lacks the folder and the passphrase."""
-    with ana.unlocked() as (device, unlocked):
+    """An attacker with the relay's data has the relay's key, but no folder and no passphrase."""
+    with ana.unlock_device() as (device, unlocked):
         address, output = mailbox_address(device.vault), unlocked.part.output
     lock = read_vault_head(ana.home).now.lock
     assert address is not None
@@ -383,7 +396,7 @@ def test_a_dump_of_the_relay_opens_no_vault(ana: DeviceAtRelay) -> None:
     assert [one for one in (secret, *secrets) if one in dump] == []
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         ((key,),) = database.execute("SELECT key FROM stored_lock").fetchall()
-    # Even with the folder, the passphrase has to be guessed.
+    # An attacker who has the folder, too, still has to guess the passphrase.
     for passphrase in (OTHER_PASSPHRASE, PASSPHRASE):
         opens = passphrase is PASSPHRASE
         share = RelayShare(
@@ -396,7 +409,7 @@ def test_a_dump_of_the_relay_opens_no_vault(ana: DeviceAtRelay) -> None:
 
 
 def oprf_output(key: Secret, stretched: Secret) -> Secret:
-    """Return the OPRF output that somebody with the relay's key can compute alone."""
+    """Return the OPRF output that an attacker with the relay's key can compute alone."""
     private_input, scalar = oprf_input(stretched), scalar_from_random(bytes(range(64)))
     return finalize(private_input, scalar, evaluate(key, blind(private_input, scalar)))
 
@@ -404,14 +417,14 @@ def oprf_output(key: Secret, stretched: Secret) -> Secret:
 @pytest.mark.threat("backups-revive")
 def test_only_one_of_a_copied_folder_and_its_original_continues(ana: DeviceAtRelay) -> None:
     folder_copy = ana.copy_folder("backup")
-    with ana.opened() as device:
+    with ana.open_device() as device:
         fetch_messages(device)
     for _ in range(2):
-        with ana.opened(home=folder_copy) as copy:
+        with ana.open_device(home=folder_copy) as copy:
             with pytest.raises(RolledBack):
                 fetch_messages(copy)
             assert tuple(copy.ledger.messages()) == ()
-    with ana.opened() as device:
+    with ana.open_device() as device:
         fetch_messages(device)
 
 
@@ -419,13 +432,13 @@ def test_offline_window_unlocks_without_the_relay_but_fetches_nothing(
     ana_offline: DeviceAtRelay,
 ) -> None:
     for _ in range(2):
-        with ana_offline.unlocked() as (device, unlocked):
+        with ana_offline.unlock_device() as (device, unlocked):
             assert unlocked.part.kept_here
             with pytest.raises(UnlockNotConfirmed):
                 fetch_messages(device)
             with pytest.raises(UnlockNotConfirmed):
                 allow_offline_unlock(unlocked, 1, device.clock)
-    with pytest.raises(WrongPassphrase), ana_offline.opened(OTHER_PASSPHRASE):
+    with pytest.raises(WrongPassphrase), ana_offline.open_device(OTHER_PASSPHRASE):
         pass
 
 
@@ -446,7 +459,7 @@ def test_clock_ahead_while_the_relay_is_unreachable_ends_no_window(
         ask = RelayShareClient(ana_offline.home, HttpCourier(client), clock, SystemRandomSource())
         with pytest.raises(OfflineWindowExpired):
             unlock_vault_in_folder(ana_offline.home, PASSPHRASE, ask)
-    with ana_offline.unlocked() as (_, unlocked):
+    with ana_offline.unlock_device() as (_, unlocked):
         assert unlocked.part.kept_here
 
 
@@ -454,10 +467,10 @@ def test_clock_ahead_while_the_relay_is_unreachable_ends_no_window(
 def test_expired_window_is_closed_once_the_relay_has_answered(
     ana: DeviceAtRelay, *, is_revoked: bool
 ) -> None:
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
     if is_revoked:
-        address = ana.address()
+        address = ana.find_address()
         ana.courier.close_mailbox(ana.url, address.mailbox, address.owner)
     clock = SettableClock(SystemClock().now() + timedelta(hours=2))
     ask = RelayShareClient(ana.home, ana.courier, clock, SystemRandomSource())
@@ -468,7 +481,7 @@ def test_expired_window_is_closed_once_the_relay_has_answered(
 
 def test_window_is_closed_by_command_and_by_a_new_passphrase(ana: DeviceAtRelay) -> None:
     for close_window in (forbid_offline, change_to_other_passphrase):
-        with ana.unlocked() as (device, unlocked):
+        with ana.unlock_device() as (device, unlocked):
             allow_offline_unlock(unlocked, 168, device.clock)
             assert has_offline_window(ana.home)
             close_window(unlocked, device)
@@ -484,42 +497,42 @@ def change_to_other_passphrase(unlocked: UnlockedVault, device: Device) -> None:
 
 
 def test_answering_relay_confirms_an_unlock_in_a_window(ana: DeviceAtRelay) -> None:
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
     folder_copy = ana.copy_folder("backup")
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         assert unlocked.part.kept_here
         fetch_messages(device)
-    with ana.opened(home=folder_copy) as copy, pytest.raises(RolledBack):
+    with ana.open_device(home=folder_copy) as copy, pytest.raises(RolledBack):
         fetch_messages(copy)
 
 
 def test_a_window_ends_when_the_device_is_revoked(ana: DeviceAtRelay) -> None:
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
-    address = ana.address()
+    address = ana.find_address()
     ana.courier.close_mailbox(ana.url, address.mailbox, address.owner)
     for _ in range(2):
-        with pytest.raises(RevokedDeviceLocked), ana.opened():
+        with pytest.raises(RevokedDeviceLocked), ana.open_device():
             pass
         assert not has_offline_window(ana.home)
 
 
 def test_new_passphrase_replaces_the_first(ana: DeviceAtRelay) -> None:
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         with pytest.raises(WeakPassphrase):
             change_passphrase(unlocked, Secret(b"short"), device)
         change_passphrase(unlocked, OTHER_PASSPHRASE, device)
         fetch_messages(device)
-    with pytest.raises(WrongPassphrase), ana.opened():
+    with pytest.raises(WrongPassphrase), ana.open_device():
         pass
-    with ana.opened(OTHER_PASSPHRASE) as device:
+    with ana.open_device(OTHER_PASSPHRASE) as device:
         fetch_messages(device)
     assert read_vault_head(ana.home).next is None
 
 
 def test_deleted_master_key_is_only_on_the_sheet(ana: DeviceAtRelay) -> None:
-    with ana.unlocked() as (device, unlocked):
+    with ana.unlock_device() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
         delete_master_key(device)
         delete_master_key(device)
@@ -538,11 +551,11 @@ def test_a_sheet_of_somebody_else_is_refused(ana: DeviceAtRelay, tmp_path: Path)
         unlocked,
     ):
         others = make_recovery_sheet(unlocked.part.output, None, ben)
-    with ana.unlocked() as (device, mine), pytest.raises(SheetOfAnotherPerson):
+    with ana.unlock_device() as (device, mine), pytest.raises(SheetOfAnotherPerson):
         make_recovery_sheet(mine.part.output, others, device)
 
 
-def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
+def test_device_without_a_relay_opens_and_changes_its_passphrase(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "home", 0.0, pause_s=0)
     with create_device(settings, lambda: PASSPHRASE) as device:
         set_up("Ana", None, device)
@@ -559,18 +572,18 @@ def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
 def test_next_command_locks_a_device_whose_set_up_was_interrupted(
     ana: DeviceAtRelay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command dies after the relay has the lock, before the vault is encrypted with it."""
+    """The set-up is interrupted after the relay has the lock, and before the vault uses it."""
     settings = Settings(tmp_path / "ben", 0.0, pause_s=0)
 
-    def killed(_: Path) -> None:
-        """Do nothing, since a process that is killed cannot clean up."""
+    def skip_clean_up(_: Path) -> None:
+        """Do nothing, because a killed process cannot clean up."""
 
-    def no_answer(*_: object) -> RelayShare:
+    def interrupt(*_: object) -> RelayShare:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(wiring, "discard_vault", killed)
-        patch.setattr("entrenous.device.relay_lock_client.evaluate_at_relay", no_answer)
+        patch.setattr(wiring, "discard_vault", skip_clean_up)
+        patch.setattr("entrenous.device.relay_lock_client.evaluate_at_relay", interrupt)
         with pytest.raises(KeyboardInterrupt), create_device(settings, lambda: PASSPHRASE) as ben:
             set_up("Ben", ana.url, ben)
     head = read_vault_head(settings.home)

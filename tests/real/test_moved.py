@@ -1,5 +1,5 @@
-"""A command moves a device to another relay: its lock follows, and a recovery sheet moves it away
-from a relay that is gone for good. Real vaults, and real relays over HTTP.
+"""Commands move a device and its lock to another relay. With a recovery sheet, they move a device
+away from a relay that is gone for good. The tests use real vaults, and real relays over HTTP.
 """
 
 import json
@@ -39,7 +39,7 @@ class TwoRelays:
 
     folder: Path
     urls: dict[str, str] = field(default_factory=dict)
-    running: dict[str, ExitStack] = field(default_factory=dict)
+    relay_stacks: dict[str, ExitStack] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -57,11 +57,11 @@ class TwoRelays:
         stack = ExitStack()
         relay = stack.enter_context(disk_relay(self.folder / name, SettableClock()))
         self.urls[name] = stack.enter_context(serve_app(relay_app(relay)))
-        self.running[name] = stack
+        self.relay_stacks[name] = stack
         return self.urls[name]
 
     def stop(self, name: str) -> None:
-        self.running.pop(name).close()
+        self.relay_stacks.pop(name).close()
 
     def lock_relay_url(self) -> str:
         head = read_vault_head(self.home)
@@ -85,7 +85,7 @@ def relays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoRelay
         relays.start(name)
     assert run(["setup", "--name", "ana", "--relay", relays.urls["old"]], {}) == EXIT_YES
     yield relays
-    for stack in relays.running.values():
+    for stack in relays.relay_stacks.values():
         stack.close()
 
 
@@ -151,7 +151,7 @@ def test_no_tries_are_used_up_while_the_new_relay_is_unreachable(
         assert unlocked.part.tries_left == 9
 
 
-def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(
+def test_sheet_moves_a_device_away_from_a_relay_that_is_gone(
     relays: TwoRelays, run_command: RunCommand
 ) -> None:
     new = relays.urls["new"]
@@ -175,7 +175,7 @@ def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(
 def test_interrupted_move_continues_with_the_sheet(
     relays: TwoRelays, run_command: RunCommand
 ) -> None:
-    """The lock had not followed yet when the old relay went away for good."""
+    """The old relay is stopped for good before the lock has moved."""
     new = relays.urls["new"]
     run_command("device", "recovery", "--out", str(relays.sheet))
     with open_device(relays.settings, read_passphrase) as device:

@@ -1,7 +1,8 @@
-"""What other processes on the same machine can read of our programs, and what a crash leaves.
+"""Other processes on the same machine cannot read our programs' secrets, and a crash leaves no core
+dump.
 
-A neighbour is a process of another account, which reads arguments and logs, or one of the same
-account without root's right to trace, which tries everything in /proc.
+A process of another account may read arguments and logs. A process of the same account, without
+root's right to trace, tries to read every secret in /proc.
 """
 
 import json
@@ -33,17 +34,17 @@ TEXT = "meet me where the heron nests"
 REACTION = "\U0001f9a9"
 POLL_INTERVAL_S = 0.002
 
-# Root may trace everybody; without capabilities(7) it is an account like any other.
-WITHOUT_CAPABILITIES = """
+# Root may trace every process. Without capabilities(7), root is an account like any other.
+DROP_CAPABILITIES_PROGRAM = """
 import ctypes, os, sys
 
 for capability in range(64):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-PYTHON = (sys.executable, "-c", WITHOUT_CAPABILITIES)
-PROGRAM = (*PYTHON, "-m", "entrenous")
-NEIGHBOUR = """
+UNPRIVILEGED_PYTHON = (sys.executable, "-c", DROP_CAPABILITIES_PROGRAM)
+UNPRIVILEGED_PROGRAM = (*UNPRIVILEGED_PYTHON, "-m", "entrenous")
+PROBE_PROGRAM = """
 import json, os, sys
 
 place = f"/proc/{sys.argv[1]}"
@@ -70,7 +71,7 @@ print(json.dumps([what for what, try_it in tries.items() if succeeds(try_it)]))
 
 @dataclass
 class RelayAndPeople:
-    """A relay, and two people at it who are not contacts yet."""
+    """A relay, and two of its users, who are not contacts yet."""
 
     folder: Path
     relay: Server
@@ -80,7 +81,7 @@ class RelayAndPeople:
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]:
-    folder = tmp_path_factory.mktemp("street")
+    folder = tmp_path_factory.mktemp("people")
     people = RelayAndPeople(
         folder,
         Server(folder / "relay", ("relay", "run"), fresh_process=True),
@@ -91,15 +92,15 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]
     for one in (people.ana, people.ben):
         one.run("setup", "--name", one.name, "--relay", people.relay.url)
         one.fresh_process = True  # the tests read its arguments and its environment
-    people.ben.program = PROGRAM
+    people.ben.program = UNPRIVILEGED_PROGRAM
     yield people
     people.relay.stop()
 
 
 @dataclass
 class ProcessObserver(threading.Thread):
-    """Reads the arguments of this process's children and grandchildren, and the environments of
-    the grandchildren, which our programs started.
+    """A thread that records the arguments of this process's children and grandchildren, and the
+    environments of the grandchildren, which our programs started.
     """
 
     arguments: set[bytes] = field(default_factory=set)
@@ -113,9 +114,9 @@ class ProcessObserver(threading.Thread):
 
     def run(self) -> None:
         while not self.ended.wait(POLL_INTERVAL_S):
-            for program in children(os.getpid()):
+            for program in child_pids(os.getpid()):
                 self.arguments.add(read_proc(program, "cmdline"))
-                for child in children(program):
+                for child in child_pids(program):
                     self.record_child(child, read_proc(program, "cmdline"))
 
     def record_child(self, child: int, parent: bytes) -> None:
@@ -128,7 +129,7 @@ class ProcessObserver(threading.Thread):
             self.environments.add(read_proc(child, "environ"))
 
 
-def children(pid: int) -> list[int]:
+def child_pids(pid: int) -> list[int]:
     found = list[int]()
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -136,14 +137,14 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def read_proc(pid: int, what: str) -> bytes:
+def read_proc(pid: int, name: str) -> bytes:
     with suppress(OSError):
-        return Path(f"/proc/{pid}/{what}").read_bytes()
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     return b""
 
 
 @contextmanager
-def observed_processes() -> Iterator[ProcessObserver]:
+def observe_processes() -> Iterator[ProcessObserver]:
     observer = ProcessObserver()
     observer.start()
     try:
@@ -154,12 +155,12 @@ def observed_processes() -> Iterator[ProcessObserver]:
 
 
 @pytest.mark.threat("neighbours")
-def test_what_is_typed_stands_in_no_arguments_environment_or_log(people: RelayAndPeople) -> None:
-    """An invite link, a text with a photo, and a reaction are typed; each of them arrives."""
+def test_typed_secrets_appear_in_no_arguments_environment_or_log(people: RelayAndPeople) -> None:
+    """An invite link, a text with a photo, and a reaction are typed, and each of them arrives."""
     ana, ben, beach = people.ana, people.ben, people.folder / "beach.jpg"
     beach.write_bytes(photo(width_px=160))
     link = str(ben.run("invite", "--json").answer["link"])
-    with observed_processes() as observer:
+    with observe_processes() as observer:
         ana.run_with_input(link + "\n", "person", "add", "-", "--as", "ben", "--json")
         to = ("--to", "ben", "--confirm", "ben", "--text", "-", "--json")
         message = ana.run_with_input(TEXT + "\n", "send", str(beach), *to).answer["message"]
@@ -175,16 +176,16 @@ def test_what_is_typed_stands_in_no_arguments_environment_or_log(people: RelayAn
         assert secret.encode() not in log
 
 
-def neighbour_reads(pid: int) -> list[str]:
-    """Return what another process of this account can read of a process."""
-    program = (*PYTHON, "-c", NEIGHBOUR, str(pid))
+def parts_readable_by_another_process(pid: int) -> list[str]:
+    """Return the names of the parts of a process that another process of this account can read."""
+    program = (*UNPRIVILEGED_PYTHON, "-c", PROBE_PROGRAM, str(pid))
     found: list[str] = json.loads(subprocess.run(program, check=True, capture_output=True).stdout)
     return found
 
 
 @contextmanager
-def dumps_allowed() -> Iterator[None]:
-    """Let programs that start meanwhile leave a core dump as large as this account may have."""
+def allow_core_dumps() -> Iterator[None]:
+    """Let programs that are started in this context leave the largest allowed core dump."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
@@ -194,8 +195,8 @@ def dumps_allowed() -> Iterator[None]:
 
 
 @contextmanager
-def opened_vault(people: RelayAndPeople) -> Iterator[int]:
-    """Run a command that keeps Ben's vault open, and yield its process id."""
+def run_command_with_open_vault(people: RelayAndPeople) -> Iterator[int]:
+    """Run a command that keeps Ben's vault open, and yield the command's process id."""
     command = people.ben.start("inbox", "--wait", "60", "--json")
     try:
         assert wait_until(lambda: is_locked(people.ben.home), 120)
@@ -215,8 +216,8 @@ def is_locked(home: Path) -> bool:
 
 
 @contextmanager
-def running_server(folder: Path, what: str) -> Iterator[int]:
-    server = Server(folder / what, (what, "run"), program=PROGRAM)
+def run_server(folder: Path, kind: str) -> Iterator[int]:
+    server = Server(folder / kind, (kind, "run"), program=UNPRIVILEGED_PROGRAM)
     server.start()
     try:
         yield server.pid
@@ -224,31 +225,35 @@ def running_server(folder: Path, what: str) -> Iterator[int]:
         server.stop(signal.SIGKILL)
 
 
-def check_unreadable(pid: int) -> None:
+def check_process_is_unreadable(pid: int) -> None:
     limits = read_proc(pid, "limits").decode().splitlines()
     (core,) = (line.split() for line in limits if line.startswith("Max core file size"))
     assert core[4:6] == ["0", "0"]
-    assert neighbour_reads(pid) == []
+    assert parts_readable_by_another_process(pid) == []
     if os.getuid() != 0:
         assert Path(f"/proc/{pid}").stat().st_uid == 0
 
 
 @pytest.mark.threat("neighbours")
-@pytest.mark.parametrize("what", ["device", "relay", "gate"])
-def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
-    people: RelayAndPeople, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["device", "relay", "gate"])
+def test_other_processes_read_nothing_and_a_crash_leaves_no_dump(
+    people: RelayAndPeople, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a core dump would be
     with (
-        dumps_allowed(),
-        opened_vault(people) if what == "device" else running_server(tmp_path, what) as pid,
+        allow_core_dumps(),
+        run_command_with_open_vault(people)
+        if kind == "device"
+        else run_server(tmp_path, kind) as pid,
     ):
-        check_unreadable(pid)
-        children_of_server = children(pid)
-        for child in children_of_server:  # a gate has one, for deferred scans
-            assert wait_until(lambda child=child: neighbour_reads(child) == [], 120)
-            check_unreadable(child)
-        assert bool(children_of_server) == (what == "gate")
+        check_process_is_unreadable(pid)
+        server_children = child_pids(pid)
+        for child in server_children:  # a gate has one, for deferred scans
+            assert wait_until(
+                lambda child=child: parts_readable_by_another_process(child) == [], 120
+            )
+            check_process_is_unreadable(child)
+        assert bool(server_children) == (kind == "gate")
         os.kill(pid, signal.SIGSEGV)
         _, status = os.waitpid(pid, 0)
         assert os.WTERMSIG(status) == signal.SIGSEGV
@@ -256,11 +261,13 @@ def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
     assert not list(tmp_path.glob("*core*"))
 
 
-def test_neighbour_can_read_an_unprotected_process() -> None:
-    """Otherwise the test above could pass because it can read nothing anywhere."""
-    program = (*PYTHON, "-c", "print(flush=True); input()")
+def test_unprotected_process_can_be_read_by_another_process() -> None:
+    """The test above proves something only if the probe can read other processes."""
+    program = (*UNPRIVILEGED_PYTHON, "-c", "print(flush=True); input()")
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as unprotected:
         assert unprotected.stdout is not None
         unprotected.stdout.readline()
-        assert {"its environment", "its open files"} <= set(neighbour_reads(unprotected.pid))
+        assert {"its environment", "its open files"} <= set(
+            parts_readable_by_another_process(unprotected.pid)
+        )
         unprotected.communicate(b"\n")

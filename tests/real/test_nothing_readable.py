@@ -1,4 +1,4 @@
-"""After real traffic, what a server stores and logs has no readable content and no usable key."""
+"""After real traffic, a server's data and logs contain no readable content and no usable key."""
 
 import base64
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
 
-PART_BYTES = 24  # bytes of a picture, which cannot be elsewhere by chance
+PART_BYTES = 24  # a part of a picture of this length appears nowhere else by chance
 RECORD_TYPES_BY_TABLE: dict[str, type] = {
     CONTACT: Contact,
     INBOX: ReceivedMessage,
@@ -84,25 +84,25 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
 
 
 @contextmanager
-def vault_of(who: Shell) -> Iterator[Vault]:
+def open_vault_of(who: Shell) -> Iterator[Vault]:
     passphrase = Secret(who.passphrase.encode())
     with open_device(Settings(who.home, pause_s=0), lambda: passphrase) as device:
         yield device.vault
 
 
 def secrets_in_vault_of(who: Shell) -> set[bytes]:
-    with vault_of(who) as vault:
+    with open_vault_of(who) as vault:
         return set(secrets_of(vault))
 
 
 @pytest.fixture(scope="module")
-def keys(evening: Evening) -> set[bytes]:
+def known_keys(evening: Evening) -> set[bytes]:
     """Return all keys and tokens that Ana and Ben have."""
-    keys = secrets_in_vault_of(evening.ana) | secrets_in_vault_of(evening.ben)
-    keys |= {read_invite_link(evening.link).token.reveal()}
-    assert len(keys) > 40
-    assert all(len(key) >= 16 for key in keys)
-    return keys
+    known_keys = secrets_in_vault_of(evening.ana) | secrets_in_vault_of(evening.ben)
+    known_keys |= {read_invite_link(evening.link).token.reveal()}
+    assert len(known_keys) > 40
+    assert all(len(key) >= 16 for key in known_keys)
+    return known_keys
 
 
 def encodings_of(key: bytes) -> list[bytes]:
@@ -112,15 +112,15 @@ def encodings_of(key: bytes) -> list[bytes]:
 
 
 def private_texts(evening: Evening) -> list[bytes]:
-    """Return what people wrote, typed or named, and every spelling of the planted metadata."""
+    """Return people's names, texts and passphrases, and every spelling of the planted metadata."""
     texts = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
     texts += [evening.ana.passphrase, evening.ben.passphrase, *evening.messages]
     return [*(word.encode() for word in texts), *spellings(MARKER)]
 
 
 def public_identity(who: Shell) -> list[bytes]:
-    """Return a person's id and public master keys: not secret, but hidden from the relay."""
-    with vault_of(who) as vault:
+    """Return a person's id and public master keys, which are hidden from the relay."""
+    with open_vault_of(who) as vault:
         person = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"").person
     assert person is not None
     return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
@@ -145,50 +145,50 @@ def needles_in(needles: list[bytes], *data: bytes) -> list[bytes]:
     return [needle for needle in needles if any(needle in one for one in data)]
 
 
-def test_relay_stores_nothing_readable(evening: Evening, keys: set[bytes]) -> None:
+def test_relay_stores_nothing_readable(evening: Evening, known_keys: set[bytes]) -> None:
     stored = names_and_contents(evening.relay.folder)
-    assert b"age-encryption.org/v1" in stored  # the file that still waits is really searched
-    with vault_of(evening.ana) as vault:
+    assert b"age-encryption.org/v1" in stored  # the search covers the files that still wait
+    with open_vault_of(evening.ana) as vault:
         (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
-    assert token_hash(sealed.withdraw_token) in stored  # and so is its database
+    assert token_hash(sealed.withdraw_token) in stored  # the search covers the database
     assert needles_in(private_texts(evening), stored) == []
     assert needles_in([*public_identity(evening.ana), *public_identity(evening.ben)], stored) == []
     assert needles_in(picture_parts(evening), stored) == []
-    assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []
+    assert needles_in([form for key in known_keys for form in encodings_of(key)], stored) == []
 
 
-def test_gate_stores_only_fingerprints(evening: Evening, keys: set[bytes]) -> None:
+def test_gate_stores_only_fingerprints(evening: Evening, known_keys: set[bytes]) -> None:
     stored = names_and_contents(evening.gate.folder)
     assert b"SQLite format 3" in stored
     assert needles_in(private_texts(evening), stored) == []
     assert needles_in(picture_parts(evening), stored) == []
-    assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []
+    assert needles_in([form for key in known_keys for form in encodings_of(key)], stored) == []
 
 
-def test_server_logs_reveal_nothing(evening: Evening, keys: set[bytes]) -> None:
+def test_server_logs_reveal_nothing(evening: Evening, known_keys: set[bytes]) -> None:
     logs = evening.relay.log.read_bytes() + evening.gate.log.read_bytes()
-    needles = [form for key in keys for form in encodings_of(key)]
+    needles = [form for key in known_keys for form in encodings_of(key)]
     needles += [*private_texts(evening), b"Bearer"]
     assert needles_in(needles, logs) == []
     assert b"Traceback" not in logs
 
 
 def test_commands_leave_no_secret_on_the_terminal_and_no_temporary_file(
-    evening: Evening, keys: set[bytes]
+    evening: Evening, known_keys: set[bytes]
 ) -> None:
     for who in (evening.ana, evening.ben):
         printed = b"".join(who.errors)
         secret = [who.passphrase.encode(), CAPTION.encode(), *spellings(MARKER)]
-        secret += [form for key in keys for form in encodings_of(key)]
+        secret += [form for key in known_keys for form in encodings_of(key)]
         assert needles_in(secret, printed) == []
         assert list(who.temporary.iterdir()) == []
 
 
 def test_stolen_disk_reveals_nothing_without_the_passphrase(
-    evening: Evening, keys: set[bytes]
+    evening: Evening, known_keys: set[bytes]
 ) -> None:
     for who in (evening.ana, evening.ben):
         stored = names_and_contents(who.home)
         assert needles_in(private_texts(evening), stored) == []
         assert needles_in(picture_parts(evening), stored) == []
-        assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []
+        assert needles_in([form for key in known_keys for form in encodings_of(key)], stored) == []

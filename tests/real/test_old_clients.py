@@ -1,6 +1,4 @@
-"""Programs of other versions at a real relay: each says how to update, and nothing is sent by an
-old protocol.
-"""
+"""Programs of incompatible versions at a real relay say how to update, and send nothing."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 REFUSED = EXIT_STATUS_BY_FAMILY["refused"]
 
 
-PROGRAM_WITH = """
+PATCHED_PROGRAM = """
 import sys
 from entrenous.__main__ import main
 from entrenous.base.identity import ProtocolRange
@@ -31,18 +29,18 @@ main()
 """
 
 
-def program_with(**constants: str) -> tuple[str, ...]:
-    """Return the command of our program with constants changed to another version's, in every
-    module that has imported them.
+def patched_program(**constants: str) -> tuple[str, ...]:
+    """Return the command of our program with the constants of another version, in every module
+    that has imported the constants.
     """
     changed = ", ".join(f"{name!r}: {value}" for name, value in constants.items())
-    return (sys.executable, "-c", PROGRAM_WITH.format(constants=changed))
+    return (sys.executable, "-c", PATCHED_PROGRAM.format(constants=changed))
 
 
-# Older than the first released version; it tells the relay so in every request.
-OLD_PROGRAM = program_with(PROTOCOL_VERSION="1", PROTOCOLS_SPOKEN="ProtocolRange(1, 1)")
-# A newer version, which no longer supports ours, at a relay that it can still use.
-NEW_PROGRAM = program_with(PROTOCOLS_SPOKEN="ProtocolRange(3, 4)")
+# A program older than the first release. It sends its protocol version in every request.
+OLD_PROGRAM = patched_program(PROTOCOL_VERSION="1", PROTOCOLS_SPOKEN="ProtocolRange(1, 1)")
+# A newer program that no longer supports our protocol, but can still use our relay.
+NEW_PROGRAM = patched_program(PROTOCOLS_SPOKEN="ProtocolRange(3, 4)")
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def set_up_person(
     return shell
 
 
-def one_line(output: bytes) -> str:
+def joined_lines(output: bytes) -> str:
     return " ".join(output.decode().split())
 
 
@@ -73,16 +71,16 @@ def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.run(*send, status=REFUSED)
     ranges = "supports protocol versions 2 to 2; this version of Entrenous uses 1"
-    assert ranges in one_line(done.err)
-    assert HOW_TO_UPDATE in one_line(done.err)
+    assert ranges in joined_lines(done.err)
+    assert HOW_TO_UPDATE in joined_lines(done.err)
     assert ben.inbox() == {}
-    newcomer = Shell("caro", tmp_path / "caro", program=OLD_PROGRAM)
-    done = newcomer.run("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
-    assert HOW_TO_UPDATE in one_line(done.err)
+    caro = Shell("caro", tmp_path / "caro", program=OLD_PROGRAM)
+    done = caro.run("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
+    assert HOW_TO_UPDATE in joined_lines(done.err)
 
 
 @pytest.mark.threat("downgrade")
-def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
+def test_nothing_is_sent_to_a_contact_with_an_incompatible_newer_program(
     relay: Server, tmp_path: Path
 ) -> None:
     ana = set_up_person("ana", relay, tmp_path)
@@ -91,12 +89,12 @@ def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
     ana.run("person", "add", link, "--as", "ben", "--json")
     (contact,) = ana.run("person", "list", "--json").answer["people"]
     assert contact["protocol"] == "newer"
-    assert HOW_TO_UPDATE in one_line(ana.run("person", "list").out)
+    assert HOW_TO_UPDATE in joined_lines(ana.run("person", "list").out)
     done = ana.run("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
     assert (
         "ben's program supports protocol versions 3 to 4; Entrenous on this device is older and "
-        "uses 2." in one_line(done.err)
+        "uses 2." in joined_lines(done.err)
     )
-    assert HOW_TO_UPDATE in one_line(done.err)
+    assert HOW_TO_UPDATE in joined_lines(done.err)
     assert ana.run("sent", "--json").answer["messages"] == []
     assert ben.inbox() == {}

@@ -1,4 +1,4 @@
-"""A relay that is started with another database, and one whose PostgreSQL was restored."""
+"""A relay refuses another database, and a command declares that its PostgreSQL was restored."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ UNREACHABLE = EXIT_STATUS_BY_FAMILY["unreachable"]
 
 @dataclass
 class RelayWithPeople:
-    """A relay whose settings change but not its address, and people with a device each."""
+    """A relay with changing settings and a fixed address, and people with a device each."""
 
     folder: Path
     port: int
@@ -53,16 +53,16 @@ class RelayWithPeople:
         listen = f'listen = "127.0.0.1:{self.port}"\n'
         self.settings.write_text(f"{line}{listen}free_mb_min = 0\n")
 
-    def start(self, *more: str) -> "subprocess.Popen[str]":
-        program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *more]
+    def start(self, *options: str) -> "subprocess.Popen[str]":
+        program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *options]
         command = [*program, "--settings", str(self.settings)]
         return start_program(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
         )
 
     @contextmanager
-    def serving(self, *more: str) -> Iterator[None]:
-        with self.start(*more) as process:
+    def run(self, *options: str) -> Iterator[None]:
+        with self.start(*options) as process:
             try:
                 assert process.stdout is not None
                 assert json.loads(process.stdout.readline())["url"] == self.url
@@ -72,7 +72,7 @@ class RelayWithPeople:
             finally:
                 process.kill()
 
-    def refusal(self) -> str:
+    def start_and_read_refusal(self) -> str:
         """Start a relay that must refuse to run, and return its message."""
         with self.start() as process:
             try:
@@ -83,7 +83,7 @@ class RelayWithPeople:
         return " ".join(message.split())
 
     def run_command(self, name: str, *words: str, status: int = 0) -> str:
-        """Run a command of a person, or a relay command of the operator; return its output."""
+        """Run a command of a person or of the relay's operator, and return its output."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / name))
         self.capsys.readouterr()
         done = run(list(words), {})
@@ -96,19 +96,19 @@ class RelayWithPeople:
             "relay", "relay", *words, "--settings", str(self.settings), status=status
         )
 
-    def open_waiting(self, name: str) -> list[str]:
+    def open_waiting_messages(self, name: str) -> list[str]:
         """Open the waiting messages, and return their texts."""
-        received = self.json_answer(name, "inbox")["messages"]
+        received = self.run_json_command(name, "inbox")["messages"]
         waiting = [one["message"] for one in received if one["state"] == "waiting"]
-        return [self.json_answer(name, "open", one)["text"] for one in waiting]
+        return [self.run_json_command(name, "open", one)["text"] for one in waiting]
 
-    def json_answer(self, name: str, *words: str) -> dict[str, Any]:
-        """Return the JSON object that a command prints; other output of it follows the object."""
+    def run_json_command(self, name: str, *words: str) -> dict[str, Any]:
+        """Run a command, and return the JSON object at the start of its output."""
         answer, _ = json.JSONDecoder().raw_decode(self.run_command(name, *words, "--json"))
         assert isinstance(answer, dict)
         return answer
 
-    def introduce(self) -> None:
+    def make_contacts(self) -> None:
         """Set up Ana and Ben, who become contacts."""
         for name in ("ana", "ben"):
             self.run_command(name, "setup", "--name", name, "--relay", self.url)
@@ -133,45 +133,45 @@ def relay(
 
 @pytest.mark.threat("database-changed")
 @pytest.mark.parametrize("to_postgresql", [True, False])
-def test_another_database_is_refused_and_costs_nothing_where_it_is_served(
+def test_another_database_is_refused_and_serving_it_loses_nothing(
     relay: RelayWithPeople, postgres: Cluster, *, to_postgresql: bool
 ) -> None:
-    """In both directions. If the other database is served all the same, no device is locked for
-    good, and nothing is lost when the first one is back.
+    """The relay changes from SQLite to PostgreSQL, or back. If it serves the other database because
+    of ``--other-database``, no device is locked for good, and no message is lost.
     """
     url = postgres.create_database().replace("entrenous@", f"entrenous:{PASSWORD}@")
     before, after = (None, url) if to_postgresql else (url, None)
     relay.use_database(before)
-    with relay.serving():
-        relay.introduce()
+    with relay.run():
+        relay.make_contacts()
         relay.run_command("ana", "send", "--to", "ben", "--confirm", "ben", "--text", "before")
     relay.use_database(after)
     checked = relay.run_relay_command("check", status=1)
-    for message in (relay.refusal(), checked):
+    for message in (relay.start_and_read_refusal(), checked):
         assert "relay-data/mail.db" in message
         assert f"postgresql:///relay{url.partition('/relay')[2].partition('?')[0]}" in message
         assert "is empty" in message
         assert PASSWORD not in message
-    with relay.serving("--other-database"):
+    with relay.run("--other-database"):
         for name in ("ana", "ben"):
             message = relay.run_command(name, "inbox", status=UNREACHABLE)
             assert "does not know this device" in message
             assert "can no longer be unlocked" not in message
     relay.use_database(before)
-    assert "mail.db" in relay.refusal()
-    with relay.serving("--other-database"):
-        assert relay.open_waiting("ben") == ["before"]
+    assert "mail.db" in relay.start_and_read_refusal()
+    with relay.run("--other-database"):
+        assert relay.open_waiting_messages("ben") == ["before"]
         relay.run_command("ana", "send", "--to", "ben", "--confirm", "ben", "--text", "afterwards")
-    with relay.serving():
-        assert relay.open_waiting("ben") == ["afterwards"]
+    with relay.run():
+        assert relay.open_waiting_messages("ben") == ["afterwards"]
 
 
-def test_folder_with_a_missing_database_is_not_started_anew(relay: RelayWithPeople) -> None:
+def test_relay_does_not_replace_a_missing_database(relay: RelayWithPeople) -> None:
     relay.use_database(None)
-    with relay.serving():
+    with relay.run():
         pass
     (relay.folder / "relay-data" / "mail.db").unlink()
-    assert "is empty" in relay.refusal()
+    assert "is empty" in relay.start_and_read_refusal()
     assert not (relay.folder / "relay-data" / "mail.db").exists()
     assert "is empty" in relay.run_relay_command("check", status=1)
 
@@ -180,12 +180,12 @@ def test_folder_with_a_missing_database_is_not_started_anew(relay: RelayWithPeop
 def test_one_command_declares_a_restored_postgresql(
     relay: RelayWithPeople, postgres: Cluster
 ) -> None:
-    """A recalled, an opened and a waiting message; a plain pg_restore would let all be opened."""
+    """After the restore, a recalled, an opened and a waiting message cannot be opened any more."""
     url = postgres.create_database()
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     dump, where = postgres.folder / f"{name}.dump", ("-h", str(postgres.folder), "-U", "entrenous")
     relay.use_database(url)
-    with relay.serving(), new_relay_client() as web:
+    with relay.run(), new_relay_client() as web:
         courier = HttpCourier(web)
         waits, recalled, opened = (send_message(courier, relay.url, number) for number in range(3))
         postgres.run("pg_dump", "-Fc", "-f", str(dump), *where, str(name))
@@ -200,7 +200,7 @@ def test_one_command_declares_a_restored_postgresql(
     relay.use_database(url)
     restored = json.loads(relay.run_relay_command("restored", "--json"))
     assert (restored["lost"], restored["missing"]) == (3, 2)
-    with relay.serving(), new_relay_client() as web:
+    with relay.run(), new_relay_client() as web:
         courier = HttpCourier(web)
         status = httpx.get(f"{relay.url}/v1/status", trust_env=False).json()
         assert status["restored_at"] is not None

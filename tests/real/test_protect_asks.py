@@ -14,27 +14,27 @@ import skimage.data
 
 from tests.ready import start_program
 from tests.real.stage import PROGRAM, Server, Shell
-from tests.real.wire import Wire, recorded
+from tests.real.wire import RecordedTraffic, record_traffic
 from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
 WARNING = "a likeness of it, not the picture, can be guessed"
-OF_AGE, SEND = "18 or older when it was made?", "Send this to http://127.0.0.1:"
-PATIENCE_S = 60
+AGE_QUESTION, SEND_QUESTION = "18 or older when it was made?", "Send this to http://127.0.0.1:"
+TIMEOUT_S = 60
 
 
 @dataclass
 class TerminalCommand:
-    """A command on its own terminal, whose questions are awaited and answered."""
+    """A command on its own terminal, with methods that wait for its questions and answer them."""
 
     process: subprocess.Popen[bytes]
     master: int
     shown: str = ""
 
-    def wait_for(self, words: str) -> str:
-        """Wait for these words, and return all that was shown since the last answer."""
-        while words not in " ".join(self.shown.split()):
+    def wait_for(self, question: str) -> str:
+        """Wait for a question, and return all output since the last question."""
+        while question not in " ".join(self.shown.split()):
             assert self._read_more(), self.shown
         shown, self.shown = " ".join(self.shown.split()), ""
         return shown
@@ -46,10 +46,10 @@ class TerminalCommand:
         """Wait until the command ends; return its exit status and the rest of its output."""
         while self._read_more():
             pass
-        return self.process.wait(PATIENCE_S), " ".join(self.shown.split())
+        return self.process.wait(TIMEOUT_S), " ".join(self.shown.split())
 
     def _read_more(self) -> bool:
-        assert select.select([self.master], [], [], PATIENCE_S)[0], self.shown
+        assert select.select([self.master], [], [], TIMEOUT_S)[0], self.shown
         try:
             read = os.read(self.master, 4096)
         except OSError:  # on Linux, because the other end is closed
@@ -79,17 +79,17 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def wire(gate: Server) -> Iterator[Wire]:
-    with recorded(gate.url) as wire:
-        yield wire
+def traffic(gate: Server) -> Iterator[RecordedTraffic]:
+    with record_traffic(gate.url) as traffic:
+        yield traffic
 
 
-def photograph(ana: Shell) -> str:
+def photograph_path(ana: Shell) -> str:
     return str(ana.home.with_name("beach.jpg"))
 
 
 @contextmanager
-def protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
+def run_protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
     master, slave = os.openpty()
     environment = {
         **os.environ,
@@ -98,7 +98,7 @@ def protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
         "TERM": "dumb",
     }
     with start_program(
-        (*PROGRAM, "protect", photograph(ana), *words),
+        (*PROGRAM, "protect", photograph_path(ana), *words),
         env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
     ) as process:  # fmt: skip
         os.close(slave)
@@ -115,55 +115,61 @@ def registered_claims(ana: Shell) -> list[str]:
 
 
 @pytest.mark.threat("hash-inversion")
-def test_on_a_terminal_each_no_sends_nothing_and_keeps_nothing(ana: Shell, wire: Wire) -> None:
+def test_answering_no_on_a_terminal_sends_and_stores_nothing(
+    ana: Shell, traffic: RecordedTraffic
+) -> None:
     before = registered_claims(ana)
     for answers in (("n",), ("y", "n"), ("y", "")):
-        with protect_on_terminal(ana, "--gate", wire.url) as screen:
-            for question, answer in zip((OF_AGE, SEND), answers, strict=False):
+        with run_protect_on_terminal(ana, "--gate", traffic.url) as screen:
+            for question, answer in zip((AGE_QUESTION, SEND_QUESTION), answers, strict=False):
                 shown = screen.wait_for(question)
-                assert (WARNING in shown) == (question == OF_AGE)  # read before the first question
+                assert (WARNING in shown) == (
+                    question == AGE_QUESTION
+                )  # read before the first question
                 screen.type_line(answer)
             status, rest = screen.wait()
         assert status == 3
         why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint was sent"
         assert why in rest
-    assert wire.connections == []
+    assert traffic.connections == []
     assert registered_claims(ana) == before
 
 
-def test_on_a_terminal_fingerprints_are_sent_after_the_second_yes(ana: Shell, wire: Wire) -> None:
+def test_on_a_terminal_fingerprints_are_sent_after_the_second_yes(
+    ana: Shell, traffic: RecordedTraffic
+) -> None:
     before = registered_claims(ana)
-    with protect_on_terminal(ana, "--gate", wire.url, "--whole-only") as screen:
-        assert "--whole-only" not in screen.wait_for(OF_AGE)
+    with run_protect_on_terminal(ana, "--gate", traffic.url, "--whole-only") as screen:
+        assert "--whole-only" not in screen.wait_for(AGE_QUESTION)
         screen.type_line("y")
-        screen.wait_for(SEND)
-        assert wire.connections == []
+        screen.wait_for(SEND_QUESTION)
+        assert traffic.connections == []
         screen.type_line("y")
         status, rest = screen.wait()
     assert (status, "take it back at any time" in rest) == (0, True)
-    (exchange,) = wire.exchanges()
+    (exchange,) = traffic.exchanges()
     assert (exchange.method, exchange.path, exchange.status) == ("POST", "/v1/claims", 201)
     (claim,) = set(registered_claims(ana)) - set(before)
     assert ana.run("unprotect", claim, "--json").answer["state"] == "withdrawn"
 
 
-def test_option_yes_answers_only_the_second_question(ana: Shell, wire: Wire) -> None:
-    with protect_on_terminal(ana, "--gate", wire.url, "--yes") as screen:
-        assert WARNING in screen.wait_for(OF_AGE)
-        assert wire.connections == []
+def test_option_yes_answers_only_the_second_question(ana: Shell, traffic: RecordedTraffic) -> None:
+    with run_protect_on_terminal(ana, "--gate", traffic.url, "--yes") as screen:
+        assert WARNING in screen.wait_for(AGE_QUESTION)
+        assert traffic.connections == []
         screen.type_line("y")
         status, rest = screen.wait()
-    assert (status, SEND in rest) == (0, False)
-    assert len(wire.exchanges()) == 1
+    assert (status, SEND_QUESTION in rest) == (0, False)
+    assert len(traffic.exchanges()) == 1
 
 
 @pytest.mark.threat("hash-inversion")
-def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Shell) -> None:
-    """This platform does not answer: as soon as it is called, the warning must be on stderr."""
+def test_script_gets_the_warning_before_anything_is_sent(ana: Shell) -> None:
+    """The platform never answers. The warning must be on stderr when the command connects."""
     with socket.create_server(("127.0.0.1", 0)) as platform:
-        platform.settimeout(PATIENCE_S)
+        platform.settimeout(TIMEOUT_S)
         url = f"http://127.0.0.1:{platform.getsockname()[1]}"
-        command = ana.start("protect", photograph(ana), "--gate", url, "--json")
+        command = ana.start("protect", photograph_path(ana), "--gate", url, "--json")
         connection, _ = platform.accept()
         assert command.stderr is not None
         os.set_blocking(command.stderr.fileno(), False)
@@ -173,7 +179,7 @@ def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Sh
 
 
 def test_script_gets_one_json_object(ana: Shell, gate: Server) -> None:
-    done = ana.run("protect", photograph(ana), "--gate", gate.url, "--json")
+    done = ana.run("protect", photograph_path(ana), "--gate", gate.url, "--json")
     claim = done.answer["claim"]
     assert json.loads(done.out) == {
         "schema": "entrenous/claim/1",

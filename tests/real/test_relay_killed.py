@@ -1,4 +1,4 @@
-"""A relay is killed in the middle of requests: all that it acknowledged arrives, exactly once."""
+"""A relay that is killed during requests delivers each acknowledged message exactly once."""
 
 import signal
 import sqlite3
@@ -15,7 +15,7 @@ from tests.village.world import photo
 
 pytestmark = pytest.mark.real
 
-JPEG = b"\xff\xd8"
+JPEG_START = b"\xff\xd8"
 SEND_OPTIONS = ("--to", "ben", "--confirm", "ben", "--once", "--allow-export", "--json")
 
 
@@ -28,8 +28,10 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def people(relay: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Shell, Path]:
-    """Set up Ana and Ben, who know each other, and save a photograph."""
+def people_and_picture(
+    relay: Server, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Shell, Shell, Path]:
+    """Set up Ana and Ben as contacts, and save a photograph; return all three."""
     folder = tmp_path_factory.mktemp("people")
     ana, ben = (Shell(name, folder / name) for name in ("ana", "ben"))
     for one in (ana, ben):
@@ -44,48 +46,48 @@ def blob_file_count(relay: Server) -> int:
     return sum(place.is_file() for place in (relay.folder / "blobs").rglob("*"))
 
 
-def rows(relay: Server, query: str) -> list[object]:
+def query_rows(relay: Server, query: str) -> list[object]:
     """Query the relay's database from outside, read-only."""
     path = f"file:{relay.folder / 'mail.db'}?mode=ro"
     with closing(sqlite3.connect(path, uri=True)) as database:
         return database.execute(query).fetchall()
 
 
-def blob_file_appears(relay: Server) -> Callable[[], bool]:
+def watch_for_blob_file(relay: Server) -> Callable[[], bool]:
     before = blob_file_count(relay)
     return lambda: blob_file_count(relay) > before
 
 
-def unlock_is_counted(relay: Server) -> Callable[[], bool]:
-    """Return a check whether the relay has counted another unlock try; it may not have answered."""
+def watch_for_unlock_count(relay: Server) -> Callable[[], bool]:
+    """Return a check whether the relay has counted a new unlock try, answered or not."""
     unlock_counts = "SELECT asked FROM stored_lock ORDER BY mailbox"
-    before = rows(relay, unlock_counts)
-    return lambda: rows(relay, unlock_counts) != before
+    before = query_rows(relay, unlock_counts)
+    return lambda: query_rows(relay, unlock_counts) != before
 
 
-def key_is_released(relay: Server) -> Callable[[], bool]:
+def watch_for_key_release(relay: Server) -> Callable[[], bool]:
     attempts = "SELECT attempt FROM stored_attempt"
-    before = rows(relay, attempts)
-    return lambda: rows(relay, attempts) != before
+    before = query_rows(relay, attempts)
+    return lambda: query_rows(relay, attempts) != before
 
 
-def kill_and_restart(relay: Server, away_s: float = 0.3) -> None:
+def kill_and_restart(relay: Server, pause_s: float = 0.3) -> None:
     relay.stop(signal.SIGKILL)
-    time.sleep(away_s)
+    time.sleep(pause_s)
     relay.start()
 
 
 def test_message_being_sent_arrives_once_whenever_the_relay_is_killed(
-    relay: Server, people: tuple[Shell, Shell, Path]
+    relay: Server, people_and_picture: tuple[Shell, Shell, Path]
 ) -> None:
-    ana, ben, picture = people
+    ana, ben, picture = people_and_picture
     sent = []
     conditions: list[Callable[[Server], Callable[[], bool]]] = [
-        blob_file_appears,
-        unlock_is_counted,
+        watch_for_blob_file,
+        watch_for_unlock_count,
     ]
-    for condition in size(conditions, [*conditions, *conditions]):
-        has_happened = condition(relay)
+    for watch_for in size(conditions, [*conditions, *conditions]):
+        has_happened = watch_for(relay)
         sending = ana.start("send", str(picture), *SEND_OPTIONS)
         assert wait_until(has_happened, 60)
         kill_and_restart(relay)
@@ -104,10 +106,10 @@ def other_relay(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_failed_message_is_resumed_later_and_opened_once(
-    other_relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
+    other_relay: Server, people_and_picture: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
     """Caro's relay is unreachable. Ana's own relay answers, so that her device can be unlocked."""
-    ana, _, picture = people
+    ana, _, picture = people_and_picture
     caro = Shell("caro", tmp_path / "caro")
     caro.run("setup", "--name", "caro", "--relay", other_relay.url)
     ana.add_contact(caro)
@@ -120,15 +122,15 @@ def test_failed_message_is_resumed_later_and_opened_once(
     assert ana.run("send", "--resume", "--json").answer["left"] == 1
     (name,) = caro.inbox()
     (file,) = caro.run("open", name, "--out", str(tmp_path), "--json").answer["files"]
-    assert Path(file).read_bytes().startswith(JPEG)
+    assert Path(file).read_bytes().startswith(JPEG_START)
 
 
 def test_relay_killed_during_an_opening_loses_neither_key_nor_count(
-    relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
+    relay: Server, people_and_picture: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
-    ana, ben, picture = people
+    ana, ben, picture = people_and_picture
     name = ana.run("send", str(picture), *SEND_OPTIONS).answer["message"]
-    has_happened = key_is_released(relay)
+    has_happened = watch_for_key_release(relay)
     opening = ben.start("open", name, "--export", "--out", str(tmp_path), "--json")
     assert wait_until(has_happened, 60)
     kill_and_restart(relay)
@@ -145,12 +147,12 @@ def check_each_arrives_once(names: list[str], ana: Shell, ben: Shell) -> None:
     for name in names:
         out = ben.home.parent / "received"
         (file,) = ben.run("open", name, "--export", "--out", str(out), "--json").answer["files"]
-        assert Path(file).read_bytes().startswith(JPEG)
+        assert Path(file).read_bytes().startswith(JPEG_START)
     seen = sent_states(ana)
     assert {seen[name] for name in names} == {"opened"}
 
 
-def sent_states(who: Shell) -> dict[str, str]:
-    """Return the states of the sent copies, with a short timeout: Caro's relay may be stopped."""
-    messages = who.run("sent", "--json", patience_s=1).answer["messages"]
+def sent_states(person: Shell) -> dict[str, str]:
+    """Return the state of each message's last copy; Caro's relay may be stopped meanwhile."""
+    messages = person.run("sent", "--json", patience_s=1).answer["messages"]
     return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

@@ -1,4 +1,4 @@
-"""Two relays at once, as an operator runs them: one PostgreSQL, one bucket, nothing else shared."""
+"""Two relays run at once and share one PostgreSQL database and one bucket, but nothing else."""
 
 import contextlib
 import hashlib
@@ -29,7 +29,7 @@ from tests.swift import ACCESS_KEY, REGION, SECRET_KEY, run_swift
 pytestmark = pytest.mark.real
 
 BLOB_BYTES = 20 << 20  # more than the 16 MiB of one piece in the bucket
-FIRST_PART = 18 << 20
+FIRST_PART_BYTES = 18 << 20
 
 
 @dataclass
@@ -46,8 +46,8 @@ class Upload:
         self.path = f"{self.device.path}/blobs/{to_base64url(self.id)}"
 
     def start_upload(self, url: str, start: int = 0) -> http.client.HTTPConnection:
-        """Send everything but the body, which has to be ``data`` from ``start`` on."""
-        web = new_connection(url)
+        """Send the request without its body. The caller sends ``data`` from ``start`` on."""
+        web = open_connection(url)
         web.putrequest("PUT", self.path)
         until = datetime.now(UTC) + timedelta(days=3)
         for name, value in (
@@ -80,13 +80,13 @@ class Upload:
         return body
 
 
-def new_connection(url: str) -> http.client.HTTPConnection:
+def open_connection(url: str) -> http.client.HTTPConnection:
     address = urlsplit(url)
     return http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
 
 
 @contextmanager
-def running_relay(settings: Path, database: str) -> Iterator[str]:
+def run_relay(settings: Path, database: str) -> Iterator[str]:
     data = settings.with_suffix("")
     lines = [f'data = "{data}"', f'database = "{database}"', 'blobs = "s3://blobs1/relay"']
     settings.write_text("\n".join([*lines, 'listen = "127.0.0.1:0"', "free_mb_min = 0"]))
@@ -115,7 +115,7 @@ def relay_urls(
             patch.setenv(name, value)
         folder, database = tmp_path_factory.mktemp("together"), postgres.create_database()
         first, second = (
-            stack.enter_context(running_relay(folder / f"{name}.toml", database)) for name in "ab"
+            stack.enter_context(run_relay(folder / f"{name}.toml", database)) for name in "ab"
         )
         yield first, second
 
@@ -133,20 +133,20 @@ def test_upload_interrupted_at_one_relay_continues_at_the_other(
 ) -> None:
     first, second = relay_urls
     web = upload.start_upload(first)
-    web.send(upload.data[:FIRST_PART])
+    web.send(upload.data[:FIRST_PART_BYTES])
     web.close()
-    assert wait_until(lambda: upload.received_bytes(second) == FIRST_PART, 60)
-    rest = upload.start_upload(second, FIRST_PART)
-    rest.send(upload.data[FIRST_PART:])
+    assert wait_until(lambda: upload.received_bytes(second) == FIRST_PART_BYTES, 60)
+    rest = upload.start_upload(second, FIRST_PART_BYTES)
+    rest.send(upload.data[FIRST_PART_BYTES:])
     assert rest.getresponse().status == 201
     rest.close()
     assert upload.fetch_blob(first) == upload.fetch_blob(second) == upload.data
 
 
-def test_two_that_write_the_same_upload_at_once_leave_it_whole(
+def test_concurrent_writes_of_one_upload_leave_it_undamaged(
     relay_urls: tuple[str, str], upload: Upload
 ) -> None:
-    """One uploads other bytes than announced: it is refused, and the stored blob stays right."""
+    """One client sends bytes that differ from the announced hash. Its upload is refused."""
     first, second = relay_urls
     evil = upload.start_upload(second)
     evil.send(b"evil" * (BLOB_BYTES // 8))  # less than a piece, so nothing is stored yet

@@ -1,7 +1,7 @@
 """A command is killed in the middle of an upload; the next one continues the upload.
 
-Real commands with a real vault send to a real relay. A proxy between them stops at half, so that
-the command is killed just there.
+Real commands with a real vault send to a real relay. A proxy between them stops forwarding at half
+of the upload, and the command is killed then.
 """
 
 import io

@@ -15,13 +15,13 @@ from tests.real.stage import PROGRAM, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-SECONDS, FPS = 3.0, 8
+CLIP_SECONDS, FRAMES_PER_SECOND = 3.0, 8
 UNDO_S = 2
-HINT = "Undo: Ctrl-C"
+UNDO_HINT = "Undo: Ctrl-C"
 # To redraw itself, a display first erases its lines, from the last one upwards.
-REDRAW = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
-COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
-BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
+REDRAW_START = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
+COLOUR_CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+PROGRESS_IN_BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
 
 
 @pytest.fixture
@@ -67,34 +67,37 @@ def read_terminal(terminal: int) -> Iterator[bytes]:
             yield part
 
 
-def redraws(output: str) -> list[list[str]]:
+def split_into_redraws(output: str) -> list[list[str]]:
     """Return the lines of each drawing of the display, in order."""
-    plain_redraws = (COLOURS.sub("", one) for one in REDRAW.split(output))
+    plain_redraws = (COLOUR_CODES.sub("", one) for one in REDRAW_START.split(output))
     return [[line.strip() for line in one.splitlines() if line.strip()] for one in plain_redraws]
 
 
 def bar_shares(redrawn: list[list[str]], label: str) -> list[float]:
     """Return the share of a bar that was done, from 0 to 1, in each drawing that has the bar."""
     lines = [line for one in redrawn for line in one if line.startswith(label)]
-    found = [BYTES.search(line) for line in lines]
+    found = [PROGRESS_IN_BYTES.search(line) for line in lines]
     return [float(one[1]) / float(one[2]) for one in found if one is not None]
 
 
 def test_every_long_step_shows_progress_and_the_undo_hint_stays(ana: Shell, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(
-        encode_clip(hand_held_frames(size=(640, 360), seconds=SECONDS, fps=FPS), fps=FPS)
+        encode_clip(
+            hand_held_frames(size=(640, 360), seconds=CLIP_SECONDS, fps=FRAMES_PER_SECOND),
+            fps=FRAMES_PER_SECOND,
+        )
     )
     send = ("send", str(clip), "--to", "ben", "--confirm", "ben", "--undo", str(UNDO_S))
-    redrawn = redraws(run_on_terminal(ana, *send))
+    redrawn = split_into_redraws(run_on_terminal(ana, *send))
     for label in ("Preparing", "Marking"):
         seen = bar_shares(redrawn, label)
         assert seen == sorted(seen), label
         assert seen[0] < 0.5, label
         assert any(0.0 < one < 1.0 for one in seen), (label, seen)  # drawn ten times a second
         assert seen[-1] == 1.0, label
-    window = [at for at, one in enumerate(redrawn) if any(HINT in line for line in one)]
+    window = [at for at, one in enumerate(redrawn) if any(UNDO_HINT in line for line in one)]
     assert len(window) > UNDO_S * 5
     for one in redrawn[window[0] : window[-1] + 1]:
-        assert any(HINT in line for line in one), "another display has erased it"
+        assert any(UNDO_HINT in line for line in one), "another display has erased it"
         assert any(line.startswith("Sealing") for line in one)

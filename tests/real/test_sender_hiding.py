@@ -1,9 +1,9 @@
 """A relay cannot tell who sent a message from how the message arrived (issue 24, relay.md 14).
 
 Fifty people send 1,000 messages (in ``make test``, 20 people send 300) through a relay that records
-every connection, session ticket, cookie and header. The owners' tokens tell it who reads which
-mailbox; for each message it guesses the sender. Network addresses and times are left out, because a
-device cannot hide them by itself.
+every connection, session ticket, cookie and header. The owners' tokens tell the relay who reads
+which mailbox. For each message, the sender is guessed from the relay's records. Network addresses
+and times are left out, because a device cannot hide them by itself.
 """
 
 import json
@@ -43,7 +43,7 @@ from entrenous.wire.relay_nouns import RelayLock, VaultUnlock
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
-from tests.real.hostile import HostileRelay, RecordedRequest, hostile_relay
+from tests.real.hostile import HostileRelay, RecordedRequest, run_hostile_relay
 from tests.serving.certificates import write_certificate_files
 from tests.sizes import size
 from tests.village.relay import relay_with_courier
@@ -51,14 +51,19 @@ from tests.village.world import Participant
 
 pytestmark = pytest.mark.real
 
-PEOPLE: Final = size(20, 50)
-MESSAGES: Final = size(300, 1000)
-CHANCE: Final = 1 / (PEOPLE - 1)  # of a right guess among all but the recipient
+PEOPLE_COUNT: Final = size(20, 50)
+MESSAGE_COUNT: Final = size(300, 1000)
+RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # of a right guess among all but the recipient
 #: A share of right guesses that chance exceeds once in some million runs.
-SHARE_BY_CHANCE_MAX: Final = CHANCE + 5.5 * (CHANCE * (1 - CHANCE) / MESSAGES) ** 0.5
-_LONG: Final = re.compile(r"[A-Za-z0-9_-]{16,}")  # an id, a token, a lock or a key
-_OWN: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/(?:envelopes\?|lock/opened|tokens$)")
-_POST: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/envelopes/")
+RIGHT_GUESS_SHARE_MAX: Final = (
+    RIGHT_GUESS_CHANCE
+    + 5.5 * (RIGHT_GUESS_CHANCE * (1 - RIGHT_GUESS_CHANCE) / MESSAGE_COUNT) ** 0.5
+)
+_LONG_VALUE: Final = re.compile(r"[A-Za-z0-9_-]{16,}")  # an id, a token, a lock or a key
+_OWNER_REQUEST_PATH: Final = re.compile(
+    r"/v1/mailboxes/([A-Za-z0-9_-]{22})/(?:envelopes\?|lock/opened|tokens$)"
+)
+_POST_PATH: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/envelopes/")
 
 
 @dataclass
@@ -69,7 +74,7 @@ class Person(Participant):
     def run_command(self, courier: Courier, work: Callable[[Device], object]) -> None:
         """Run one command: unlock the vault, report that to the relay, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
-        if self.generation % 5 == 0:  # in reality each time; here some are enough
+        if self.generation % 5 == 0:  # a real command always unlocks; some unlocks are enough here
             scalar = scalar_from_random(device.random_source.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
@@ -80,8 +85,8 @@ class Person(Participant):
 
 @dataclass(frozen=True)
 class SentMessage:
-    """All requests with one send token (the post, its blobs, and a request for keys before it), and
-    the sender, whom only the people know.
+    """All requests with one send token: the post, its blobs, and the earlier request for keys. The
+    relay does not know ``sender``.
     """
 
     requests: tuple[RecordedRequest, ...]
@@ -90,42 +95,42 @@ class SentMessage:
 
 
 @dataclass
-class Log:
-    """What the relay recorded; ``names`` are the people's names, by their mailboxes."""
+class RelayLog:
+    """The relay's records, with the sent messages, and people's names by their mailboxes."""
 
-    seen: list[RecordedRequest]
+    recorded_requests: list[RecordedRequest]
     messages: list[SentMessage]
     names: dict[str, str]
 
     def own_requests(self) -> Iterator[tuple[str, RecordedRequest]]:
-        """Yield the requests by which people show which mailbox is theirs, with their names."""
-        for one in self.seen:
-            own = _OWN.match(one.target)
+        """Yield each request that an owner sends to their own mailbox, with the owner's name."""
+        for one in self.recorded_requests:
+            own = _OWNER_REQUEST_PATH.match(one.target)
             if own is not None and one.method in {"GET", "POST"}:
                 yield self.names[own[1]], one
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayLog]:
     patch = pytest.MonkeyPatch()
     patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating fifty each takes longer than all else
     pair = write_certificate_files(tmp_path_factory.mktemp("tls"))
-    with hostile_relay(pair) as relay:
+    with run_hostile_relay(pair) as relay:
         people = set_up_people(relay)
         yield run_commands(people, relay, lambda: new_relay_client(pair.cert))
     patch.undo()
 
 
 def set_up_people(relay: HostileRelay) -> list[Person]:
-    """Set up the people, each with four contacts; how they became contacts is not recorded."""
+    """Set up the people, each with four contacts. This traffic is not recorded."""
     clock, url = SettableClock(), f"https://127.0.0.1:{relay.port}"
     real, _ = relay_with_courier(url, clock, SeededRandomSource("relay"))
     relay.app = relay_app(real)
     near = memory_courier({url: relay.app})
-    people = [set_up_person(f"person {number}", url, near, clock) for number in range(PEOPLE)]
+    people = [set_up_person(f"person {number}", url, near, clock) for number in range(PEOPLE_COUNT)]
     for place, one in enumerate(people):
         for far in (1, 7):
-            one.add_contact(people[(place + far) % PEOPLE])
+            one.add_contact(people[(place + far) % PEOPLE_COUNT])
     return people
 
 
@@ -141,33 +146,33 @@ def set_up_person(name: str, url: str, courier: Courier, clock: SettableClock) -
 
 def run_commands(
     people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]
-) -> Log:
+) -> RelayLog:
     """Run the commands that send all messages, and return what the relay recorded."""
     rng, posts = random.Random(24), list[tuple[RecordedRequest, str, str]]()
     names = {to_base64url(own_device(one.device).home.mailbox): one.name for one in people}
-    for number in range(MESSAGES):
-        place = rng.randrange(PEOPLE)
-        one, other = people[place], people[(place + rng.choice((1, 7, -1, -7))) % PEOPLE]
-        begun = len(relay.seen)
+    for number in range(MESSAGE_COUNT):
+        place = rng.randrange(PEOPLE_COUNT)
+        one, other = people[place], people[(place + rng.choice((1, 7, -1, -7))) % PEOPLE_COUNT]
+        begun = len(relay.recorded_requests)
         with client() as web:
             one.run_command(HttpCourier(web), partial(send_and_fetch, other=other, number=number))
-        for seen in relay.seen[begun:]:
-            post = _POST.match(seen.target)
-            if seen.method == "PUT" and post is not None:
-                posts.append((seen, one.name, names[post[1]]))
+        for request in relay.recorded_requests[begun:]:
+            post = _POST_PATH.match(request.target)
+            if request.method == "PUT" and post is not None:
+                posts.append((request, one.name, names[post[1]]))
         one.device.clock.advance(seconds=61)  # type: ignore[attr-defined]
     by_token = dict[bytes | None, list[RecordedRequest]]()
-    for seen in relay.seen:
-        by_token.setdefault(seen.header(b"authorization"), []).append(seen)
+    for request in relay.recorded_requests:
+        by_token.setdefault(request.header(b"authorization"), []).append(request)
     messages = [
-        SentMessage(tuple(by_token[seen.header(b"authorization")]), sender, recipient)
-        for seen, sender, recipient in posts
+        SentMessage(tuple(by_token[request.header(b"authorization")]), sender, recipient)
+        for request, sender, recipient in posts
     ]
-    return Log(relay.seen, messages, names)
+    return RelayLog(relay.recorded_requests, messages, names)
 
 
 def send_and_fetch(device: Device, other: Person, number: int) -> None:
-    """Send a message; sometimes fetch before it, or fetch, open and query states after it."""
+    """Send a message. Sometimes fetch before, or fetch, open and query states afterwards."""
     if number % 5 == 0:
         fetch_messages(device)
     until = device.clock.now() + timedelta(days=7)
@@ -181,31 +186,31 @@ def send_and_fetch(device: Device, other: Person, number: int) -> None:
         query_sent_messages(device)
 
 
-def values(seen: RecordedRequest) -> frozenset[str]:
+def long_values(request: RecordedRequest) -> frozenset[str]:
     """Return every long value in a request: ids, tokens, locks, keys, cookies."""
-    texts = [seen.target, *(value.decode() for _, value in seen.headers)]
-    if seen.body[:1] == b"{":
-        texts.append(json.dumps(json.loads(seen.body)))
-    return frozenset(match for text in texts for match in _LONG.findall(text))
+    texts = [request.target, *(value.decode() for _, value in request.headers)]
+    if request.body[:1] == b"{":
+        texts.append(json.dumps(json.loads(request.body)))
+    return frozenset(match for text in texts for match in _LONG_VALUE.findall(text))
 
 
 #: Features that may link two requests, each a function from a request to a set of values.
 FEATURES: Final[dict[str, Callable[[RecordedRequest], frozenset[object]]]] = {
-    "connection": lambda seen: frozenset({seen.connection}),
-    "session ticket": lambda seen: frozenset({seen.ticket} - {None}),
-    "cookie": lambda seen: frozenset({seen.cookie}),
-    "greeting in TLS": lambda seen: frozenset({seen.hello}),
-    "user agent": lambda seen: frozenset({seen.header(b"user-agent")}),
-    "headers, their order and spelling": lambda seen: frozenset({seen.style}),
-    "any id, token, lock or key": lambda seen: frozenset(values(seen)),
+    "connection": lambda request: frozenset({request.connection}),
+    "session ticket": lambda request: frozenset({request.ticket} - {None}),
+    "cookie": lambda request: frozenset({request.cookie}),
+    "greeting in TLS": lambda request: frozenset({request.client_hello}),
+    "user agent": lambda request: frozenset({request.header(b"user-agent")}),
+    "headers, their order and spelling": lambda request: frozenset({request.style}),
+    "any id, token, lock or key": lambda request: frozenset(long_values(request)),
 }
 
 
-def right_guess_share(log: Log, *features: str) -> float:
+def right_guess_share(log: RelayLog, *features: str) -> float:
     """Return the share of messages whose sender is guessed right.
 
-    Each feature narrows the candidates to those whose own requests share a value with the message,
-    unless there are none. The guess is a random one of the candidates that are left.
+    Each feature narrows the candidates to people whose own requests share a value with the message,
+    unless there are no such people. The guess is a random one of the remaining candidates.
     """
     people = sorted(set(log.names.values()))
     known = {name: people_by_value(log, name) for name in features}
@@ -215,8 +220,8 @@ def right_guess_share(log: Log, *features: str) -> float:
         for name in features:
             shared = {
                 one
-                for seen in message.requests
-                for value in FEATURES[name](seen)
+                for request in message.requests
+                for value in FEATURES[name](request)
                 for one in known[name].get(value, ())
             }
             left = left & shared or left
@@ -224,64 +229,64 @@ def right_guess_share(log: Log, *features: str) -> float:
     return right / len(log.messages)
 
 
-def people_by_value(log: Log, feature: str) -> dict[object, set[str]]:
+def people_by_value(log: RelayLog, feature: str) -> dict[object, set[str]]:
     """Return, for each value of the feature, the people whose own requests had it."""
     found = dict[object, set[str]]()
-    for owner, seen in log.own_requests():
-        for value in FEATURES[feature](seen):
+    for owner, request in log.own_requests():
+        for value in FEATURES[feature](request):
             found.setdefault(value, set()).add(owner)
     return found
 
 
-def test_log_is_complete(log: Log) -> None:
-    """All messages were recorded, and everybody's own requests are known."""
-    assert len(log.messages) >= MESSAGES  # some more carry new tokens
+def test_log_is_complete(log: RelayLog) -> None:
+    """The relay recorded all messages, and requests of every owner."""
+    assert len(log.messages) >= MESSAGE_COUNT  # some more carry new tokens
     assert {owner for owner, _ in log.own_requests()} == set(log.names.values())
     assert all(one.sender != one.recipient for one in log.messages)
 
 
 @pytest.mark.threat("sender-linked")
 def test_no_feature_names_a_sender_more_often_than_chance(
-    log: Log, record_property: Callable[[str, object], None]
+    log: RelayLog, record_property: Callable[[str, object], None]
 ) -> None:
-    """Nor do all features together. By chance, 2 of 100 guesses among fifty people are right."""
+    """The combination of all features is tested, too. By chance, 2 % of guesses are right."""
     linked = {feature: right_guess_share(log, feature) for feature in FEATURES}
     linked["all together"] = right_guess_share(log, *FEATURES)
     record_property("linked", linked)
-    assert {name: share for name, share in linked.items() if share > SHARE_BY_CHANCE_MAX} == {}
+    assert {name: share for name, share in linked.items() if share > RIGHT_GUESS_SHARE_MAX} == {}
 
 
-def test_no_connection_has_two_tokens_and_no_session_is_resumed(log: Log) -> None:
-    """This includes opening messages, querying states, and blobs. A request without a token has its
-    own connection.
-    """
+def test_no_connection_has_two_tokens_and_no_session_is_resumed(log: RelayLog) -> None:
+    """Each request without a token has a connection of its own."""
     tokens = dict[int, set[bytes | None]]()
     count = dict[int, int]()
-    for seen in log.seen:
-        tokens.setdefault(seen.connection, set()).add(seen.header(b"authorization"))
-        count[seen.connection] = count.get(seen.connection, 0) + 1
+    for request in log.recorded_requests:
+        tokens.setdefault(request.connection, set()).add(request.header(b"authorization"))
+        count[request.connection] = count.get(request.connection, 0) + 1
     assert max(map(len, tokens.values())) == 1
     assert all(count[one] == 1 for one, tokens_shown in tokens.items() if None in tokens_shown)
     assert max(count.values()) > 1  # a connection is used again for the same token
-    assert not any(seen.resumed or seen.ticket is not None for seen in log.seen)
-    assert not any(seen.header(b"cookie") for seen in log.seen)
+    assert not any(
+        request.resumed or request.ticket is not None for request in log.recorded_requests
+    )
+    assert not any(request.header(b"cookie") for request in log.recorded_requests)
 
 
-def test_requests_of_a_kind_have_the_same_headers_in_the_same_order(log: Log) -> None:
+def test_requests_of_a_kind_have_the_same_headers_in_the_same_order(log: RelayLog) -> None:
     kinds = dict[tuple[str, str], set[tuple[bytes, ...]]]()
-    for seen in log.seen:
-        kind = (seen.method, _LONG.sub("*", seen.target.partition("?")[0]))
-        kinds.setdefault(kind, set()).add(tuple(name for name, _ in seen.headers))
+    for request in log.recorded_requests:
+        kind = (request.method, _LONG_VALUE.sub("*", request.target.partition("?")[0]))
+        kinds.setdefault(kind, set()).add(tuple(name for name, _ in request.headers))
     assert len(kinds) > 8
     assert {kind: orders for kind, orders in kinds.items() if len(orders) > 1} == {}
-    assert {seen.header(b"user-agent") for seen in log.seen} == {b"Entrenous"}
+    assert {request.header(b"user-agent") for request in log.recorded_requests} == {b"Entrenous"}
 
 
 def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
-    """The hostile relay detects that another client of this Python resumes a session."""
+    """The hostile relay detects a client that resumes a session."""
     pair = write_certificate_files(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
-    with hostile_relay(pair) as relay:
+    with run_hostile_relay(pair) as relay:
         relay.app = relay_app(
             relay_with_courier("", SettableClock(), SeededRandomSource("relay"))[0]
         )
@@ -295,7 +300,7 @@ def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
                 tls.sendall(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert tls.recv(1 << 16).startswith(b"HTTP/1.1 200")
                 session = tls.session
-        first, second = relay.seen
+        first, second = relay.recorded_requests
     assert (first.ticket, first.resumed) == (None, False)
     assert second.ticket is not None
     assert second.resumed

@@ -1,4 +1,4 @@
-"""systemd accepts the units that we ship, and finds little exposure in that of the relay."""
+"""systemd accepts the units that we ship, and rates the exposure of the relay's unit as low."""
 
 import os
 import re
@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 
-SHARE = Path(__file__).parents[2] / "share"
-UNIT = "entrenous-relay.service"
+UNITS_FOLDER = Path(__file__).parents[2] / "share"
+RELAY_UNIT = "entrenous-relay.service"
 PROGRAM = "/opt/entrenous/.venv/bin/entrenous"
 EXPOSURE_MAX = 2.0  # of 10, by systemd's own score
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(
-        shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here"
+        shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
     ),
 ]
 
 
 @pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """Copy the unit, with a program that exists on this machine in place of ours."""
-    text = (SHARE / UNIT).read_text()
+def relay_unit(tmp_path: Path) -> Path:
+    """Copy the relay's unit, with a program that exists on this machine in place of our program."""
+    text = (UNITS_FOLDER / RELAY_UNIT).read_text()
     assert text.count(PROGRAM) == 2
-    (tmp_path / UNIT).write_text(text.replace(PROGRAM, sys.executable))
-    return tmp_path / UNIT
+    (tmp_path / RELAY_UNIT).write_text(text.replace(PROGRAM, sys.executable))
+    return tmp_path / RELAY_UNIT
 
 
 def run_systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,25 +37,25 @@ def run_systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_systemd_accepts_the_unit(unit: Path) -> None:
-    done = run_systemd_analyze("verify", "--man=no", str(unit))
+def test_systemd_accepts_the_unit(relay_unit: Path) -> None:
+    done = run_systemd_analyze("verify", "--man=no", str(relay_unit))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_unknown_setting_would_be_found(unit: Path) -> None:
-    unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
-    assert "ProtectHouse" in run_systemd_analyze("verify", "--man=no", str(unit)).stderr
+def test_unknown_setting_would_be_found(relay_unit: Path) -> None:
+    relay_unit.write_text(relay_unit.read_text().replace("ProtectHome=", "ProtectHouse="))
+    assert "ProtectHouse" in run_systemd_analyze("verify", "--man=no", str(relay_unit)).stderr
 
 
-def test_systemd_rates_the_exposure_as_low(unit: Path) -> None:
-    text = run_systemd_analyze("security", "--offline=yes", str(unit)).stdout
+def test_systemd_rates_the_exposure_as_low(relay_unit: Path) -> None:
+    text = run_systemd_analyze("security", "--offline=yes", str(relay_unit)).stdout
     found = re.search(r"exposure level for \S+: ([\d.]+)", text)
     assert found is not None, text
     assert float(found[1]) <= EXPOSURE_MAX
 
 
 def test_unit_starts_the_documented_commands() -> None:
-    lines = re.findall(r"ExecStart(?:Pre)?=-?\S+ (.*)", (SHARE / UNIT).read_text())
+    lines = re.findall(r"ExecStart(?:Pre)?=-?\S+ (.*)", (UNITS_FOLDER / RELAY_UNIT).read_text())
     assert lines == [
         "relay check --settings /etc/entrenous/relay.toml",
         "relay run --settings /etc/entrenous/relay.toml",
@@ -65,7 +65,7 @@ def test_unit_starts_the_documented_commands() -> None:
 @pytest.mark.parametrize("name", ["entrenous-watch.service", "entrenous-watch.timer"])
 def test_systemd_accepts_the_watching_units(tmp_path: Path, name: str) -> None:
     for one in ("entrenous-watch.service", "entrenous-watch.timer"):
-        (tmp_path / one).write_text((SHARE / one).read_text())
+        (tmp_path / one).write_text((UNITS_FOLDER / one).read_text())
     done = subprocess.run(
         ["systemd-analyze", "--no-pager", "verify", "--man=no", "--user", str(tmp_path / name)],
         env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
@@ -80,8 +80,8 @@ def test_watching_unit_passes_the_passphrase_by_a_descriptor(
     tmp_path: Path,
 ) -> None:
     """Run the unit's command line with a program that prints its arguments and descriptor 3."""
-    unit = (SHARE / "entrenous-watch.service").read_text()
-    (line,) = re.findall(r"ExecStart=(.*)", unit)
+    relay_unit = (UNITS_FOLDER / "entrenous-watch.service").read_text()
+    (line,) = re.findall(r"ExecStart=(.*)", relay_unit)
     printing_program = tmp_path / "entrenous"
     printing_program.write_text('#!/bin/sh\necho "$*"; cat <&3\n')
     printing_program.chmod(0o700)

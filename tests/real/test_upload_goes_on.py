@@ -1,4 +1,4 @@
-"""A relay is killed in the middle of a large upload and comes back: only the rest is sent."""
+"""After a relay is killed during a large upload and restarted, only the rest is sent."""
 
 import secrets
 import threading
@@ -33,8 +33,8 @@ from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
 from tests.real.stage import Server, wait_until
 
-SIZE = 96 * 1024 * 1024
-IN_FLIGHT = 16 * 1024 * 1024  # buffered between two programs, and lost if one is killed
+FILE_BYTES = 96 * 1024 * 1024
+BUFFERED_BYTES_MAX = 16 * 1024 * 1024  # buffered between two programs, and lost if one is killed
 
 pytestmark = pytest.mark.real
 
@@ -52,12 +52,12 @@ class CountingCourier:
     def upload_blob(self, url: str, token: Any, deposit: Any, data: Any, start: int = 0) -> None:
         read = data.read
 
-        def counted(size: int = -1) -> bytes:
+        def read_and_count(size: int = -1) -> bytes:
             part: bytes = read(size)
             self.sent_bytes += len(part)
             return part
 
-        data.read = counted
+        data.read = read_and_count
         try:
             self._courier.upload_blob(url, token, deposit, data, start)
         finally:
@@ -72,7 +72,7 @@ def relay(tmp_path: Path) -> Iterator[Server]:
     relay.stop()
 
 
-def create_device(courier: HttpCourier) -> Device:
+def create_memory_device(courier: HttpCourier) -> Device:
     clock, random_source, vault = SystemClock(), SystemRandomSource(), MemoryVault()
     return Device(clock, random_source, vault, VaultLedger(vault), courier, read_picture)
 
@@ -90,7 +90,7 @@ def queue_large_message(ana: Device) -> None:
         heads=(PersonDeviceListHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
-    file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
+    file = ContentFile("video/mp4", secrets.token_bytes(FILE_BYTES), FileRole.CLIP)
     made = seal_content((FileForDevice(file, bytes(32)),), None, to, sending, ana)
     seal_and_queue_letter(made.manifest, to, made.outer, ana)
     copy = CopyDelivery(
@@ -114,7 +114,7 @@ def largest_file_bytes(relay: Server) -> int:
 def test_relay_killed_halfway_only_gets_the_rest(relay: Server) -> None:
     with closing(new_relay_client()) as client:
         courier = HttpCourier(client, 60.0)
-        ana, ben = create_device(courier), create_device(courier)
+        ana, ben = create_memory_device(courier), create_memory_device(courier)
         for name, one in (("ana", ana), ("ben", ben)):
             set_up(name, relay.url, one)
         add_person(make_invite_link(ben), "ben", ana)
@@ -127,12 +127,12 @@ def test_relay_killed_halfway_only_gets_the_rest(relay: Server) -> None:
             target=lambda: done.append(flush_outbox(replace(ana, courier=counting)))
         )
         sending.start()
-        assert wait_until(lambda: largest_file_bytes(relay) > SIZE // 2, 120)
+        assert wait_until(lambda: largest_file_bytes(relay) > FILE_BYTES // 2, 120)
         relay.stop(SIGKILL)
         before, stored_bytes = counting.sent_bytes, largest_file_bytes(relay)
-        assert SIZE // 2 < stored_bytes < SIZE
+        assert FILE_BYTES // 2 < stored_bytes < FILE_BYTES
         relay.start()
         sending.join(120)
     assert [flushed.posted_count for flushed in done] == [1]
-    assert counting.sent_bytes - before <= 0.52 * SIZE
-    assert counting.sent_bytes <= SIZE + IN_FLIGHT
+    assert counting.sent_bytes - before <= 0.52 * FILE_BYTES
+    assert counting.sent_bytes <= FILE_BYTES + BUFFERED_BYTES_MAX

@@ -1,4 +1,4 @@
-"""A hundred openers of a view-once message race at two relay processes on one PostgreSQL."""
+"""A hundred requests to open a view-once message race at two relays on one PostgreSQL."""
 
 import asyncio
 import json
@@ -23,10 +23,10 @@ from tests.postgres import Cluster
 
 pytestmark = pytest.mark.real
 
-ROUNDS = 12
-DEVICES = 3
+ROUND_COUNT = 12
+DEVICE_COUNT = 3
 
-RACING_RELAY = """
+RACING_RELAY_PROGRAM = """
 import asyncio, json, os, sys
 from tests.in_memory.blobs import MemoryBlobs
 from entrenous.carry.store.postgres import open_postgres
@@ -59,10 +59,12 @@ mail.close()
 
 
 def _post_messages(url: str) -> list[list[tuple[str, str]]]:
-    """Post a message for each round; return the envelope and open token of each device's copy."""
+    """Post a message for each round; return the envelope id and open token of each copy."""
 
     async def post_all(relay: Relay) -> list[list[tuple[str, str]]]:
-        return [[await _post_copy(relay, n) for _ in range(DEVICES)] for n in range(ROUNDS)]
+        return [
+            [await _post_copy(relay, n) for _ in range(DEVICE_COUNT)] for n in range(ROUND_COUNT)
+        ]
 
     with closing(open_postgres(url)) as mail:
         return asyncio.run(
@@ -85,14 +87,14 @@ async def _post_copy(relay: Relay, number: int) -> tuple[str, str]:
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Cluster) -> None:
+def test_one_of_a_hundred_openers_at_two_relays_gets_the_key_share(postgres: Cluster) -> None:
     url = postgres.create_database()
     messages = _post_messages(url)
     with ExitStack() as running:
         relays = [
             running.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", RACING_RELAY, url],
+                    [sys.executable, "-c", RACING_RELAY_PROGRAM, url],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -103,16 +105,18 @@ def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Clus
         for relay in relays:
             assert relay.stdout is not None
             assert relay.stdout.readline() == "ready\n"
-        opened = [_race(relays, copies) for copies in messages]
+        opened = [_race_for_key_share(relays, copies) for copies in messages]
         for relay in relays:
             assert relay.stdin is not None
             relay.stdin.close()
-    assert opened == [1] * ROUNDS
+    assert opened == [1] * ROUND_COUNT
 
 
-def _race(relays: list["subprocess.Popen[str]"], copies: list[tuple[str, str]]) -> int:
-    """Let fifty openers at each relay try at once; return how many got the key share."""
-    openers = [copies[n % DEVICES] for n in range(50)]
+def _race_for_key_share(
+    relays: list["subprocess.Popen[str]"], copies: list[tuple[str, str]]
+) -> int:
+    """Send fifty requests to each relay at once; return how many got the key share."""
+    openers = [copies[n % DEVICE_COUNT] for n in range(50)]
     for relay in relays:
         assert relay.stdin is not None
         relay.stdin.write(json.dumps(openers) + "\n")

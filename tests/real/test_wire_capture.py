@@ -1,7 +1,7 @@
-"""Every byte that an operator's proxy sees, without TLS, of a day of five people.
+"""A proxy that records a day's traffic of five people, without TLS, learns no private content.
 
-There is no text, name, picture or file name in it, nor in what the relay stores and logs. What is
-sealed has one of the padded sizes, whatever is in it.
+The traffic and the relay's data and log contain no text, name, picture or file name. Sealed data
+has one of the padded sizes.
 """
 
 import base64
@@ -38,22 +38,22 @@ from tests.real.day import (
     set_up_device,
 )
 from tests.real.stage import Server, names_and_contents
-from tests.real.wire import recorded
+from tests.real.wire import record_traffic
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-VERSION_AND_KEY = 9
-# Sizes in bytes of members that have neither 16 nor 32: messages, and public prekeys.
-LENGTHS = {
-    "sealed": {size + SEAL_OVERHEAD_BYTES + VERSION_AND_KEY for size in PADDED_SIZES_BYTES},
+VERSION_AND_KEY_BYTES = 9
+# Sizes in bytes of the JSON members that have neither 16 nor 32 bytes.
+LENGTHS_BY_MEMBER = {
+    "sealed": {size + SEAL_OVERHEAD_BYTES + VERSION_AND_KEY_BYTES for size in PADDED_SIZES_BYTES},
     "one_time": {313},
     "fallback": {313},
     "xwing": {6905},
 }
 PROGRAM = this_program_version()
-WORDS_OF_RELAYS = {"entrenous/relay-status/1", PROGRAM.version, PROGRAM.commit}
-WORDS_OF_RELAYS |= set(map(str, EnvelopeState))
-AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
+PUBLIC_RELAY_STRINGS = {"entrenous/relay-status/1", PROGRAM.version, PROGRAM.commit}
+PUBLIC_RELAY_STRINGS |= set(map(str, EnvelopeState))
+AGE_NONCE_BYTES, AGE_CHUNK_BYTES, AGE_TAG_BYTES = 16, 65_536, 16
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     with ExitStack() as servers_and_clients:
         relay.start()
         servers_and_clients.callback(relay.stop)
-        with recorded(relay.url) as wire:
+        with record_traffic(relay.url) as wire:
             day = Day(wire, relay, DayClock(), folder)
             for name in NAMES[1:]:
                 client = servers_and_clients.enter_context(new_relay_client())
@@ -73,8 +73,8 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         yield day
 
 
-def needles(day: Day) -> list[bytes]:
-    """Return all private content, as it is and in base64, as JSON may contain it."""
+def private_byte_strings(day: Day) -> list[bytes]:
+    """Return all private content as plain bytes, and in the forms that base64 may give it."""
     data = (day.folder / PHOTO_FILE_NAME).read_bytes()
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
     words = [*NAMES, *(part for name in NAMES for part in name.split()), *TEXTS, REACTION_TEXT]
@@ -87,7 +87,7 @@ def needles(day: Day) -> list[bytes]:
         b"OggS\0\2",
     ]
     plain += [*pieces, *day.private_parts]
-    return [*plain, *(form for one in plain if len(one) >= 8 for form in base64_forms_of(one))]
+    return [*plain, *(form for one in plain if len(one) >= 8 for form in base64_fragments(one))]
 
 
 def message_names(day: Day) -> set[str]:
@@ -95,8 +95,8 @@ def message_names(day: Day) -> set[str]:
     return {str(one.name) for one in every}
 
 
-def base64_forms_of(data: bytes) -> Iterator[bytes]:
-    """Yield the base64 characters that these bytes determine inside longer data, for each of three
+def base64_fragments(data: bytes) -> Iterator[bytes]:
+    """Yield the base64 characters that ``data`` determines inside longer data, for each of three
     alignments and in both alphabets.
     """
     for before in range(3):
@@ -106,8 +106,8 @@ def base64_forms_of(data: bytes) -> Iterator[bytes]:
         yield determined.replace(b"+", b"-").replace(b"/", b"_")
 
 
-def needles_in(day: Day, *data: bytes) -> list[bytes]:
-    return [needle for needle in needles(day) if any(needle in one for one in data)]
+def find_private_bytes(day: Day, *data: bytes) -> list[bytes]:
+    return [needle for needle in private_byte_strings(day) if any(needle in one for one in data)]
 
 
 @pytest.mark.threat("hostile-network")
@@ -117,19 +117,19 @@ def test_nothing_on_the_wire_can_be_read(day: Day) -> None:
     assert any(b"PUT /v1/mailboxes/" in flow for flow in flows)
     assert any(b"age-encryption.org/v1" in flow for flow in flows)
     assert not any(b"content-encoding" in flow.lower() for flow in flows)  # it would hide text
-    assert needles_in(day, *flows) == []
+    assert find_private_bytes(day, *flows) == []
 
 
-def test_the_search_finds_what_is_there(day: Day) -> None:
+def test_search_finds_planted_texts(day: Day) -> None:
     for text in (NAMES[0], TEXTS[1], PHOTO_FILE_NAME):
         for before in range(3):
             data = base64.urlsafe_b64encode(b"x" * before + text.encode() + b"yz")
-            assert needles_in(day, data)
-    assert needles_in(day, (day.folder / PHOTO_FILE_NAME).read_bytes())
+            assert find_private_bytes(day, data)
+    assert find_private_bytes(day, (day.folder / PHOTO_FILE_NAME).read_bytes())
 
 
 @pytest.mark.threat("hostile-network")
-def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
+def test_sealed_messages_have_padded_sizes(day: Day) -> None:
     sealed = []
     for one in day.wire.exchanges():
         if one.method == "PUT" and "/envelopes/" in one.path:
@@ -140,14 +140,14 @@ def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
                 for each in json.loads(one.response_body)["envelopes"]
             ]
     assert len(sealed) > 30
-    sizes = {len(one) - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY for one in sealed}
+    sizes = {len(one) - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY_BYTES for one in sealed}
     assert sizes <= set(PADDED_SIZES_BYTES)
     assert len(sizes) > 1
 
 
 @pytest.mark.threat("hostile-network")
 def test_blobs_have_padded_sizes(day: Day) -> None:
-    """The content of each age file is padded; its header has a part of random length."""
+    """The content of each age file is padded. Headers are left out, since their lengths vary."""
     blobs = []
     for one in day.wire.exchanges():
         if "/blobs/" in one.path and one.method == "PUT":
@@ -155,22 +155,20 @@ def test_blobs_have_padded_sizes(day: Day) -> None:
         if "/blobs/" in one.path and one.method == "GET" and one.status == 200:
             blobs += [one.response_body] if one.response_body.startswith(b"age-") else []
     assert len(blobs) > 12
-    sizes = {plain_size(one) for one in blobs}
+    sizes = {age_plaintext_bytes(one) for one in blobs}
     assert all(size == padded_length(size) for size in sizes)
     assert len(sizes) > 1
 
 
 @pytest.mark.threat("hostile-network")
-def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day) -> None:
-    """Every body is an age file of a padded size, or JSON with members of fixed lengths, whoever
-    sends it and whatever the person has to say.
-    """
+def test_lengths_of_requests_and_answers_reveal_nothing(day: Day) -> None:
+    """Every body is an age file of a padded size, or JSON with members of fixed lengths."""
     kinds = set()
     for one in day.wire.exchanges():
         for body in filter(None, (one.request_body, one.response_body)):
             kinds.add(kind := one.path.split("?")[0].split("/")[-1 if "/card" in one.path else 2])
             if body.startswith(b"age-"):
-                size = plain_size(body)
+                size = age_plaintext_bytes(body)
                 assert (
                     size in PADDED_KEY_BUNDLE_SIZES_BYTES
                     if kind == "card"
@@ -178,41 +176,42 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
                 )
             else:
                 assert one.path.split("/")[-1] not in {"card", "blobs"}
-                for name, text in strings_in(json.loads(body)):
-                    lengths = LENGTHS.get(name, {16, 32})  # ids; tokens, locks, shares, points
-                    assert text in WORDS_OF_RELAYS or len(from_base64url(text)) in lengths, (
+                for name, text in json_strings(json.loads(body)):
+                    # 16 bytes: ids; 32 bytes: tokens, locks, shares, points
+                    lengths = LENGTHS_BY_MEMBER.get(name, {16, 32})
+                    assert text in PUBLIC_RELAY_STRINGS or len(from_base64url(text)) in lengths, (
                         one.path,
                         name,
                     )
     assert kinds == {"blobs", "card", "envelopes", "mailboxes", "shares", "status"}
 
 
-def strings_in(json_value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def json_strings(json_value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield every string in a JSON value, with the name of the member that contains it."""
     if isinstance(json_value, str):
         yield name, json_value
     for key, value in json_value.items() if isinstance(json_value, dict) else ():
-        yield from strings_in(value, key)
+        yield from json_strings(value, key)
     for value in json_value if isinstance(json_value, list) else ():
-        yield from strings_in(value, name)
+        yield from json_strings(value, name)
 
 
-def plain_size(blob: bytes) -> int:
+def age_plaintext_bytes(blob: bytes) -> int:
     """Return how many bytes an age file contains (https://age-encryption.org/v1)."""
     header = blob.index(b"\n", blob.index(b"\n--- ") + 1) + 1
-    sealed = len(blob) - header - AGE_NONCE
-    return sealed - math.ceil(sealed / (AGE_CHUNK + AGE_TAG)) * AGE_TAG
+    sealed = len(blob) - header - AGE_NONCE_BYTES
+    return sealed - math.ceil(sealed / (AGE_CHUNK_BYTES + AGE_TAG_BYTES)) * AGE_TAG_BYTES
 
 
 @pytest.mark.threat("hostile-network")
 def test_relay_stores_and_logs_nothing_readable(day: Day) -> None:
     stored, log = names_and_contents(day.relay.folder), day.relay.log.read_bytes()
     assert b"age-encryption.org/v1" in stored  # the last message still waits
-    assert needles_in(day, stored, log) == []
+    assert find_private_bytes(day, stored, log) == []
     with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:
         letters = database.execute("SELECT length(sealed) FROM stored_letter").fetchall()
     assert letters
-    assert {size - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY for (size,) in letters} <= set(
+    assert {size - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY_BYTES for (size,) in letters} <= set(
         PADDED_SIZES_BYTES
     )
     blobs = [
@@ -220,7 +219,9 @@ def test_relay_stores_and_logs_nothing_readable(day: Day) -> None:
     ]
     sealed = [one for one in blobs if one.startswith(b"age-encryption.org/v1")]
     assert sealed
-    assert all(plain_size(one) == padded_length(plain_size(one)) for one in sealed)
+    assert all(
+        age_plaintext_bytes(one) == padded_length(age_plaintext_bytes(one)) for one in sealed
+    )
 
 
 def test_the_day_had_receipts_a_reaction_and_a_recall(day: Day) -> None:

@@ -1,4 +1,4 @@
-"""A withdrawal at one real gate reaches the gates that fetch from it, without any command."""
+"""A withdrawal at a real gate automatically reaches the gates that fetch from this gate."""
 
 import time
 from collections.abc import Callable
@@ -22,14 +22,14 @@ from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_pic
 
 pytestmark = pytest.mark.real
 
-INTERFACES = {
+PATH_AND_CREDENTIALS_BY_SOURCE = {
     SourceKind.NCMEC: ("/exchange/ncmec", "friends:{key}"),
     SourceKind.STOPNCII: ("/exchange/stopncii/v1", "{key},{key}"),
 }
 
 
 def wait_until_true(condition: Callable[[], bool]) -> None:
-    """Wait up to 180 s until this is true: the NCMEC interface only shows what is 5 s old."""
+    """Poll for up to 180 s, because the NCMEC interface shows only changes that are 5 s old."""
     until = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < until
@@ -39,8 +39,8 @@ def wait_until_true(condition: Callable[[], bool]) -> None:
 def create_fetching_gate(
     source_gate: RunningGate, kind: SourceKind, key: str, folder: Path
 ) -> Path:
-    """Create the data folder of a gate that fetches from ``source_gate`` by this interface."""
-    path, credentials = INTERFACES[kind]
+    """Create the data folder of a gate that fetches from ``source_gate`` by one interface."""
+    path, credentials = PATH_AND_CREDENTIALS_BY_SOURCE[kind]
     folder.mkdir(mode=0o700)
     (folder / "gate.toml").write_text("fetch_minutes = 0.05\n")
     file = folder.with_suffix(".credentials")
@@ -54,8 +54,8 @@ def create_fetching_gate(
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
-    """One gate fetches by each interface."""
+def test_withdrawal_reaches_the_fetching_gates(tmp_path: Path) -> None:
+    """One gate fetches by the NCMEC interface, and another by the StopNCII interface."""
     theirs, pixels = tmp_path / "theirs", skimage.data.astronaut()
     options = ("--judges", "0", "--no-slow-look")
     with open_platform(theirs) as (platform, _):
@@ -64,24 +64,25 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
             .reveal()
             .decode()
         )
-    with ExitStack() as opened:
-        source_gate = opened.enter_context(start_gate(theirs, *options))
+    with ExitStack() as stack:
+        source_gate = stack.enter_context(start_gate(theirs, *options))
         data = [
-            create_fetching_gate(source_gate, kind, key, tmp_path / kind) for kind in INTERFACES
+            create_fetching_gate(source_gate, kind, key, tmp_path / kind)
+            for kind in PATH_AND_CREDENTIALS_BY_SOURCE
         ]
-        fetching_gates = [opened.enter_context(start_gate(one, *options)) for one in data]
+        fetching_gates = [stack.enter_context(start_gate(one, *options)) for one in data]
 
-        def all_decide(decision: str) -> bool:
+        def do_all_decide(decision: str) -> bool:
             return all(
                 one.upload(jpeg(pixels)).json()["decision"] == decision for one in fetching_gates
             )
 
-        assert all_decide("let through")
+        assert do_all_decide("let through")
         device = new_device()
-        gate = RegistrationClient(source_gate.url, opened.enter_context(new_relay_client()))
+        gate = RegistrationClient(source_gate.url, stack.enter_context(new_relay_client()))
         protection = protect_picture(
             picture(pixels), adult=True, parts=False, gate=gate, device=device
         )
-        wait_until_true(lambda: all_decide("hold"))
+        wait_until_true(lambda: do_all_decide("hold"))
         withdraw_protection(protection, gate, device)
-        wait_until_true(lambda: all_decide("let through"))
+        wait_until_true(lambda: do_all_decide("let through"))

@@ -1,4 +1,4 @@
-"""What each trial that kills programs needs: a folder, a database, and a program to kill."""
+"""Helpers for trials that kill programs: a folder, a database, and a program to be killed."""
 
 import subprocess
 import tempfile
@@ -24,7 +24,7 @@ def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
 
 @contextmanager
 def run_and_kill_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program whose standard output can be read, and kill it at the end."""
+    """Run a program with a readable standard output, and kill the program at the end."""
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -33,6 +33,6 @@ def run_and_kill_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str
 
 
 def read_first_line(process: subprocess.Popen[str]) -> str:
-    """Return the first line that the process prints, once it serves."""
+    """Wait for the first line that the process prints, and return the line."""
     assert process.stdout is not None
     return process.stdout.readline()

@@ -1,4 +1,4 @@
-"""A proxy in front of a relay, as operators have one, which records every byte that passes."""
+"""A proxy in front of a relay that records every byte, as an operator's proxy could."""
 
 import socket
 import threading
@@ -23,40 +23,48 @@ class RecordedExchange:
 
 @dataclass
 class Connection:
-    """The bytes that the client sent, and those that the relay answered."""
+    """The bytes that a client sent to the relay, and the bytes that it received."""
 
-    up: bytearray = field(default_factory=bytearray)
-    down: bytearray = field(default_factory=bytearray)
+    sent: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
 
     def exchanges(self) -> Iterator[RecordedExchange]:
-        requests = _messages(httptools.HttpRequestParser, self.up)
-        responses = _messages(httptools.HttpResponseParser, self.down)
+        requests = _parse_messages(httptools.HttpRequestParser, self.sent)
+        responses = _parse_messages(httptools.HttpResponseParser, self.received)
         for request, response in zip(requests, responses, strict=True):
             yield RecordedExchange(
-                str(request.start), request.path, request.body, int(response.start), response.body
+                str(request.method_or_status),
+                request.path,
+                request.body,
+                int(response.method_or_status),
+                response.body,
             )
 
 
 @dataclass
-class Wire:
-    """All recorded traffic; ``url`` is the proxy's, which clients use as that of their relay."""
+class RecordedTraffic:
+    """All recorded traffic. Clients use the proxy's ``url`` as the URL of their relay."""
 
     url: str = ""
     connections: list[Connection] = field(default_factory=list)
 
     def flows(self) -> list[bytes]:
         """Return the bytes of each direction of each connection."""
-        return [bytes(one) for talk in self.connections for one in (talk.up, talk.down)]
+        return [
+            bytes(one)
+            for connection in self.connections
+            for one in (connection.sent, connection.received)
+        ]
 
     def exchanges(self) -> list[RecordedExchange]:
         return [one for connection in self.connections for one in connection.exchanges()]
 
 
 @contextmanager
-def recorded(relay_url: str) -> Iterator[Wire]:
+def record_traffic(relay_url: str) -> Iterator[RecordedTraffic]:
     """Run a recording proxy in front of the relay at this URL until the context ends."""
     host, _, port = relay_url.removeprefix("http://").partition(":")
-    wire = Wire()
+    wire = RecordedTraffic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         wire.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         accepting = threading.Thread(target=_accept, args=(listener, (host, int(port)), wire))
@@ -68,46 +76,46 @@ def recorded(relay_url: str) -> Iterator[Wire]:
             accepting.join(10)
 
 
-def _accept(listener: socket.socket, relay: tuple[str, int], wire: Wire) -> None:
+def _accept(listener: socket.socket, relay: tuple[str, int], wire: RecordedTraffic) -> None:
     threads = []
     with suppress(OSError):  # the listener was shut down
         while True:
             client, _ = listener.accept()
             connection = Connection()
             wire.connections.append(connection)
-            threads.append(threading.Thread(target=_carry, args=(client, relay, connection)))
+            threads.append(threading.Thread(target=_forward, args=(client, relay, connection)))
             threads[-1].start()
     for one in threads:
         one.join(10)
 
 
-def _carry(client: socket.socket, relay: tuple[str, int], connection: Connection) -> None:
+def _forward(client: socket.socket, relay: tuple[str, int], connection: Connection) -> None:
     with client, socket.create_connection(relay) as server:
-        up = threading.Thread(target=_pass_on, args=(client, server, connection.up))
-        up.start()
-        _pass_on(server, client, connection.down)
-        up.join()
+        sent = threading.Thread(target=_forward_and_record, args=(client, server, connection.sent))
+        sent.start()
+        _forward_and_record(server, client, connection.received)
+        sent.join()
 
 
-def _pass_on(one: socket.socket, other: socket.socket, record: bytearray) -> None:
-    """Forward and record bytes until one end closes; then close the other end for writing."""
+def _forward_and_record(source: socket.socket, target: socket.socket, record: bytearray) -> None:
+    """Forward and record bytes until ``source`` closes; then close ``target`` for writing."""
     with suppress(OSError):
-        while data := one.recv(65_536):
+        while data := source.recv(65_536):
             record += data
-            other.sendall(data)
+            target.sendall(data)
     with suppress(OSError):
-        other.shutdown(socket.SHUT_WR)
+        target.shutdown(socket.SHUT_WR)
 
 
 @dataclass
 class _Message:
     path: str = ""
-    start: str | int = ""
+    method_or_status: str | int = ""
     body: bytes = b""
 
 
-class _Reader:
-    """Collects what httptools finds in one direction of a connection."""
+class _MessageCollector:
+    """Collects the messages that httptools parses in one direction of a connection."""
 
     def __init__(self) -> None:
         self.found: list[_Message] = []
@@ -124,14 +132,14 @@ class _Reader:
         start_line = (
             self.parser.get_method().decode() if is_request else self.parser.get_status_code()
         )
-        self.found[-1].start = start_line
+        self.found[-1].method_or_status = start_line
 
     def on_body(self, body: bytes) -> None:
         self.found[-1].body += body
 
 
-def _messages(parser: Callable[[_Reader], Any], flow: bytearray) -> list[_Message]:
-    reader = _Reader()
+def _parse_messages(parser: Callable[[_MessageCollector], Any], flow: bytearray) -> list[_Message]:
+    reader = _MessageCollector()
     reader.parser = parser(reader)
     reader.parser.feed_data(bytes(flow))
     return reader.found
