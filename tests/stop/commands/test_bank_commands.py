@@ -166,7 +166,9 @@ def test_import_of_a_file_that_is_no_list_is_refused(
 
 
 @pytest.mark.parametrize("bank", ["people", "released", "", "two\nlines"])
-def test_import_needs_its_own_bank(gate_cli: Any, tmp_path: Path, bank: str) -> None:
+def test_import_into_a_built_in_or_invalid_bank_is_refused(
+    gate_cli: Any, tmp_path: Path, bank: str
+) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32)
     before = gate_cli("bank", "list", "--json")

@@ -329,7 +329,7 @@ def snapshot_of_three_hashes() -> IndexSnapshot:
     return IndexSnapshot.empty_snapshot().with_added_entries(entries)
 
 
-def test_second_look_up_is_cached_and_the_third_is_not() -> None:
+def test_cached_result_is_returned_only_once() -> None:
     one = snapshot_of_three_hashes()
     first = one.find_near_hashes(SNAPSHOT_HASHES[:2], part=False)
     assert [(near.query, near.entry) for near in first] == [(0, 1), (1, 2)]

@@ -42,7 +42,7 @@ EDITS = {
 
 
 def protect_and_look_back(gate_setup: GateSetup, pixels: Any) -> Any:
-    """Register a picture and look back for it, as the gate does after its answer."""
+    """Register a picture and make the look-back that follows the gate's answer."""
     protection = gate_setup.protect(pixels, parts=False)
     look_back([protection.claim], gate_setup.platform)
     return protection
@@ -282,7 +282,7 @@ def test_waiting_upload_gets_a_later_claim(gate_setup: GateSetup, her_picture: A
 def test_confirmed_cut_out_is_found_among_accepted_uploads(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """A look-back finds a cut-out only after a reviewer confirmed another copy of it."""
+    """A look-back finds a cut-out only after a reviewer confirmed another copy of the cut-out."""
     gate_setup.platform.bank.set_bank(Bank(PEOPLE_BANK))
     piece = her_picture[: her_picture.shape[0] * 4 // 5, : her_picture.shape[1] * 4 // 5]
     earlier = judge_upload(jpeg(piece), gate_setup.platform, "post 1")

@@ -67,7 +67,7 @@ def judge_during(
 
 
 def protect_and_look_back(gate_setup: GateSetup, pixels: Any) -> None:
-    """Register a picture and look back for it, as the gate does after its answer."""
+    """Register a picture and make the look-back that follows the gate's answer."""
     claim = gate_setup.protect(pixels, parts=False).claim
     look_back([claim], gate_setup.platform)
 

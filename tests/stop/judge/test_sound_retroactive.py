@@ -52,7 +52,7 @@ def random_words(rng: np.random.Generator, count: int) -> SoundWords:
 
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from([0.0, 0.05, 0.12]))
 @settings(max_examples=30)
-def test_retroactive_sounds_match_as_uploads_would_have(
+def test_retroactive_matches_equal_matches_at_upload_time(
     seed: int, upload_count: int, share: float
 ) -> None:
     """Every second upload contains 60 words of a registered sound, with some bits flipped."""

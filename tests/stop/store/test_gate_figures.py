@@ -103,7 +103,7 @@ def test_wait_of_a_retroactive_match_begins_when_found(gate: DatabaseGate) -> No
     assert gate.count_figures().review_s == 3 * 3600
 
 
-def test_review_median_is_over_decisions(gate: DatabaseGate) -> None:
+def test_median_review_time_is_over_all_decisions(gate: DatabaseGate) -> None:
     for hours, case in ((1, "one"), (2, "two"), (30, "three")):
         gate.record_upload(case, Outcome.HOLD)
         gate.clock.advance(hours=hours)

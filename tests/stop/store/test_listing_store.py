@@ -61,7 +61,7 @@ def test_listing_is_stored_and_replaced(listing_stores: ListingStores) -> None:
     }
 
 
-def test_listing_is_due_from_its_time(listing_stores: ListingStores) -> None:
+def test_listing_is_due_from_its_relisting_time(listing_stores: ListingStores) -> None:
     listing_stores.listings.set_listing([CLAIM_A], ClaimListing("", RELIST_TIME))
     listing_stores.listings.set_listing([CLAIM_B], ClaimListing("8"))
     assert listing_stores.listings.claims_to_relist(RELIST_TIME - timedelta(microseconds=1)) == ()

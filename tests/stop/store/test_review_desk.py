@@ -145,7 +145,7 @@ def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) ->
     assert [queue.review(case).first_confirmer for case in "ab"] == ["", "ben"]
 
 
-def test_concurrent_confirmations_have_one_first(gate: Stores) -> None:
+def test_only_one_of_several_concurrent_confirmations_is_the_first(gate: Stores) -> None:
     gate.reviews.record_upload(waiting_review("a"), None)
     names, first = [f"person-{number}" for number in range(4)], list[bool]()
     threads = [
