@@ -42,6 +42,6 @@ def _resolve_dots(path: str) -> str:
 
 
 def is_covered(path: str) -> bool:
-    """Return whether a server would accept the upload at this path."""
+    """Return whether a server would route this path to the covered one."""
     plain = path.casefold()
     return re.match(re.escape(COVERED_PATH) + r"(?=[/.;:,?#]|$)", plain) is not None

@@ -95,12 +95,12 @@ class ScriptedGate:
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.received_headers.append(request.headers)
         self.received_bodies.append(request.read())
-        return _as_from_network(self._answer(request))
+        return _with_unread_body(self._answer(request))
 
     async def _handle_async(self, request: httpx.Request) -> httpx.Response:
         self.received_headers.append(request.headers)
         self.received_bodies.append(await request.aread())
-        return _as_from_network(self._answer(request))
+        return _with_unread_body(self._answer(request))
 
     def client(self) -> GateClient:
         return GateClient(self.settings, httpx.MockTransport(self._handle))
@@ -109,7 +109,7 @@ class ScriptedGate:
         return AsyncGateClient(self.settings, httpx.MockTransport(self._handle_async))
 
 
-def _as_from_network(answer: httpx.Response) -> httpx.Response:
+def _with_unread_body(answer: httpx.Response) -> httpx.Response:
     """Return a copy of the response whose body has not been read yet."""
     stream = httpx.ByteStream(answer.content)
     return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)

@@ -40,9 +40,9 @@ class RecordingApplication:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.headers: list[str] = []
-        self.app = Starlette(routes=[Route("/{path:path}", self._take, methods=["POST", "GET"])])
+        self.app = Starlette(routes=[Route("/{path:path}", self._record, methods=["POST", "GET"])])
 
-    async def _take(self, request: Request) -> Response:
+    async def _record(self, request: Request) -> Response:
         self.headers.append(request.headers.get("entrenous-decision", ""))
         self.bodies.append(await request.body())
         return JSONResponse({"done": True})
@@ -77,12 +77,14 @@ def test_account_is_found_in_the_scope() -> None:
         account=lambda scope: scope.get("user"),
     )
 
-    async def signed_in(scope: Any, receive: Any, send: Any) -> None:
+    async def send_signed_in(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "user": "ana"}, receive, send)
 
-    send_request(signed_in, ACCEPTED_FILE)
+    send_request(send_signed_in, ACCEPTED_FILE)
     send_request(
-        signed_in, build_form((FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, ACCEPTED_FILE)), FORM_TYPE
+        send_signed_in,
+        build_form((FILE_HEADER, ACCEPTED_FILE), (FILE_HEADER, ACCEPTED_FILE)),
+        FORM_TYPE,
     )
     send_request(app, ACCEPTED_FILE, headers={"Entrenous-Account": "ana", "User": "ana"})
     send_request(
@@ -361,9 +363,9 @@ def test_slot_is_kept_until_the_application_reads_the_body() -> None:
     assert concurrent[1] == asgi.LARGE_BODIES_MAX
 
 
-async def _wait_until(holds: Any) -> None:
+async def _wait_until(condition: Any) -> None:
     with anyio.fail_after(5):
-        while not holds():  # noqa: ASYNC110 -- the condition has no event
+        while not condition():  # noqa: ASYNC110 -- the condition has no event
             await anyio.sleep(0.01)
 
 

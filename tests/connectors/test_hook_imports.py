@@ -1,4 +1,4 @@
-"""Hooks run in other people's servers, so they import nothing heavy."""
+"""Hooks run in other people's servers and must not import heavy packages."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ SETUP_CODE_BY_HOOK = {
 
 @pytest.mark.real
 @pytest.mark.parametrize("hook", ["django", "synapse", "wsgi", "asgi", "reverse_proxy"])
-def test_hooks_import_nothing_heavy(hook: str) -> None:
+def test_hooks_import_no_heavy_packages(hook: str) -> None:
     program = (
         f"import sys; {SETUP_CODE_BY_HOOK.get(hook, '')}"
         "before = set(sys.modules);"

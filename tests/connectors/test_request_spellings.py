@@ -192,13 +192,13 @@ def run_wsgi_site(gate: ScriptedGate) -> Iterator[int]:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"decided" if wsgi.DECISION_ENVIRON_KEY in environ else b"undecided"]
 
-    class Silent(WSGIRequestHandler):
+    class SilentRequestHandler(WSGIRequestHandler):
         def log_message(self, *_: Any) -> None: ...
 
     app = wsgi.GateMiddleware(
         answer_with_decision, gate.settings, paths=[COVERED_PATH], client=gate.client()
     )
-    with make_server("127.0.0.1", 0, app, handler_class=Silent) as server:
+    with make_server("127.0.0.1", 0, app, handler_class=SilentRequestHandler) as server:
         running = threading.Thread(target=server.serve_forever, args=(0.05,))
         running.start()
         try:

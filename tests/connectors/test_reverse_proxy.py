@@ -30,18 +30,20 @@ class RecordingServer:
     def __init__(self) -> None:
         self.requests: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []
         methods = ["GET", "POST", "DELETE", "PATCH", "HEAD"]
-        self.app = Starlette(routes=[Route("/{path:path}", self._take, methods=methods)])
+        self.app = Starlette(routes=[Route("/{path:path}", self._record, methods=methods)])
 
-    async def _take(self, request: Request) -> Response:
+    async def _record(self, request: Request) -> Response:
         target = request.scope["raw_path"] + b"?" + request.scope["query_string"]
         body = await request.body()
         self.requests.append((request.method, target, request.headers.raw, body))
-        answer = StreamingResponse(self._pieces(), 201, {"Connection": "X-Own", "X-Own": "hop"})
+        answer = StreamingResponse(
+            self._answer_pieces(), 201, {"Connection": "X-Own", "X-Own": "hop"}
+        )
         answer.headers.append("Set-Cookie", "a=1")
         answer.headers.append("Set-Cookie", "b=2")
         return answer
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _answer_pieces(self) -> AsyncIterator[bytes]:
         yield b"\0raw"
         yield b"\xff"
 
@@ -164,7 +166,7 @@ def test_proxy_answers_502_or_504_without_an_answer_from_upstream(
 
 
 def test_endless_answer_ends_when_the_client_disconnects() -> None:
-    class Endless(httpx.AsyncByteStream):
+    class EndlessStream(httpx.AsyncByteStream):
         closed = False
 
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -175,9 +177,9 @@ def test_endless_answer_ends_when_the_client_disconnects() -> None:
         async def aclose(self) -> None:
             self.closed = True
 
-    stream = Endless()
+    stream = EndlessStream()
 
-    async def server(_: httpx.Request) -> httpx.Response:
+    async def answer_endlessly(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, stream=stream)
 
     sent: list[Any] = []
@@ -193,7 +195,9 @@ def test_endless_answer_ends_when_the_client_disconnects() -> None:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    anyio.run(build_proxy(httpx.MockTransport(server), ScriptedGate()), scope, receive, send)
+    anyio.run(
+        build_proxy(httpx.MockTransport(answer_endlessly), ScriptedGate()), scope, receive, send
+    )
     assert stream.closed
     assert sent[1]["body"] == b"data: 1\n\n"
 

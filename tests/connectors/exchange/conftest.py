@@ -42,6 +42,7 @@ class AsgiTransport(httpx.BaseTransport):
 
 @pytest.fixture
 def web(exchange_setup: ExchangeSetup) -> Iterator[httpx.Client]:
+    """Yield an HTTP client of the exchange, without a key."""
     with httpx.Client(
         transport=AsgiTransport(exchange_app(exchange_setup.exchange)), base_url=URL
     ) as client:

@@ -134,14 +134,14 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(
     source = Source("charity", SourceKind.NCMEC, BASE_URL, SOURCE_BANK)
     exchange_setup.exchange.sources.add(source)
     for number in range(2100):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=20)
     done = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
     assert (done.made, done.refused) == (2100, 0)
     for number in range(10):
         exchange_setup.feed.withdraw(f"c{number}")
-    exchange_setup.feed.put("new", fake_hash(5000))
+    exchange_setup.feed.put_claim("new", fake_hash(5000))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=20)
     done = fetch_source(source, fetcher, exchange_setup.exchange, exchange_setup.platform)
@@ -156,7 +156,7 @@ def test_fetch_resumes_after_its_first_page(
 ) -> None:
     exchange_setup, fetcher = own_server_and_fetcher
     for number in range(2100):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=20)
     pages = fetcher.pages("")

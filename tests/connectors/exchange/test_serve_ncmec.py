@@ -66,7 +66,7 @@ def test_pages_contain_every_entry_once(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
     for number in range(1010):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     found = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()), size=3)
@@ -80,7 +80,7 @@ def test_adjacent_ranges_neither_miss_nor_repeat_entries(
 ) -> None:
     edges = [iso_time(exchange_setup.clock.now())]
     for number in range(9):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(seconds=number % 3)
         edges.append(iso_time(exchange_setup.clock.now()))
@@ -98,8 +98,8 @@ def test_adjacent_ranges_neither_miss_nor_repeat_entries(
 def test_withdrawn_or_suspended_claim_is_served_as_a_deleted_image(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    exchange_setup.feed.put("hers", fake_hash(1))
-    exchange_setup.feed.put("disputed", fake_hash(2))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("disputed", fake_hash(2))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     since = iso_time(exchange_setup.clock.now())
@@ -116,8 +116,8 @@ def test_withdrawn_or_suspended_claim_is_served_as_a_deleted_image(
 def test_ncmec_serves_only_banks_of_the_partner(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    exchange_setup.feed.put("hers", fake_hash(1))
-    exchange_setup.feed.put("listed", fake_hash(2), bank=BankName("other"))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("listed", fake_hash(2), bank=BankName("other"))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     assert kinds_and_ids(
@@ -128,7 +128,7 @@ def test_ncmec_serves_only_banks_of_the_partner(
 def test_registered_hash_is_the_last_of_an_entry(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    exchange_setup.feed.put("hers", fake_hash(1), fake_hash(2), state=ClaimState.CONFIRMED)
+    exchange_setup.feed.put_claim("hers", fake_hash(1), fake_hash(2), state=ClaimState.CONFIRMED)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     [entry] = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))
@@ -157,7 +157,7 @@ def test_range_in_the_future_is_refused(
 def test_range_slightly_ahead_waits_and_misses_nothing(
     exchange_setup: ExchangeSetup, web: httpx.Client, partner_key: str
 ) -> None:
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     to = iso_time(exchange_setup.clock.now() + timedelta(seconds=65))
@@ -183,7 +183,7 @@ def test_slow_clock_adds_nothing_to_a_served_range(
         exchange_setup.exchange,
         clock=SettableClock(exchange_setup.clock.now() + timedelta(seconds=64)),
     )
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=2)
     to = iso_time(ahead.clock.now())
@@ -234,7 +234,7 @@ def test_members_are_the_partners_known_to_the_caller(
     _, partner_key = exchange_setup.add_partner("friends", PEOPLE_BANK, giver.submission_bank)
     known = {one.text for one in get_xml(web, partner_key, "/v2/members").children}
     assert known == {"our-gate", "giver", "friends"}
-    exchange_setup.feed.put("brought", fake_hash(1), bank=giver.submission_bank)
+    exchange_setup.feed.put_claim("brought", fake_hash(1), bank=giver.submission_bank)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     [entry] = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))

@@ -63,7 +63,7 @@ def fetch_all(
 def test_pages_contain_every_hash_once(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
     _, key = exchange_setup.add_partner()
     for number in range(25):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     found, next_start = fetch_all(web, key)
     assert found == {fake_hash(number).hex(): "Active" for number in range(25)}
     assert next_start >= unix_seconds(exchange_setup.clock.now())
@@ -74,7 +74,7 @@ def test_next_start_time_misses_nothing(exchange_setup: ExchangeSetup, web: http
     _, key = exchange_setup.add_partner()
     start, found = 10, dict[str, str]()
     for number in range(12):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
         exchange_setup.clock.advance(seconds=number % 3 * 0.4)  # several changes within a second
         more, start = fetch_all(web, key, start)
         found |= more
@@ -88,7 +88,7 @@ def test_client_killed_after_a_page_resumes_from_its_start_time(
 ) -> None:
     _, key = exchange_setup.add_partner()
     for number in range(20):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(seconds=1)
     page = fetch_page(web, key, startTimestamp=10, pageSize=6)
@@ -103,7 +103,7 @@ def test_withdrawal_is_served_once_and_then_deleted(
 ) -> None:
     _, key = exchange_setup.add_partner()
     _, late = exchange_setup.add_partner("latecomer")
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     _, start = fetch_all(web, key)
     assert exchange_setup.is_on_disk(fake_hash(1))
     exchange_setup.clock.advance(seconds=5)
@@ -129,12 +129,12 @@ def test_killed_client_still_gets_the_withdrawal(
 ) -> None:
     _, key = exchange_setup.add_partner()
     for number in range(3):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     _, start = fetch_all(web, key)
     exchange_setup.clock.advance(minutes=10)
     exchange_setup.feed.withdraw("c1")
     for number in range(3, 6):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     exchange_setup.clock.advance(minutes=10)
     page = fetch_page(web, key, startTimestamp=start, pageSize=1)
     for _ in range(2):  # the client is killed before it stores any page
@@ -154,7 +154,7 @@ def test_clock_ahead_hides_no_withdrawal(exchange_setup: ExchangeSetup) -> None:
         exchange_setup.exchange,
         clock=SettableClock(exchange_setup.clock.now() + timedelta(seconds=64)),
     )
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=60)
     with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
@@ -174,7 +174,7 @@ def test_unfetched_hash_leaves_no_tombstone(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     exchange_setup.feed.withdraw("hers")
     assert fetch_all(web, key)[0] == {}
     assert not exchange_setup.is_on_disk(fake_hash(1))
@@ -182,7 +182,7 @@ def test_unfetched_hash_leaves_no_tombstone(
 
 def test_tombstones_expire_after_35_days(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     fetch_all(web, key)
     exchange_setup.clock.advance(seconds=5)
     exchange_setup.feed.withdraw("hers")
@@ -200,7 +200,7 @@ def test_other_partners_requests_expire_tombstones(
 ) -> None:
     _, key = exchange_setup.add_partner()
     _, other = exchange_setup.add_partner("others")
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     fetch_all(web, key)
     exchange_setup.clock.advance(seconds=5)
     exchange_setup.feed.withdraw("hers")
@@ -216,12 +216,12 @@ def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
 ) -> None:
     _, key = exchange_setup.add_partner()
     _, other = exchange_setup.add_partner("others")
-    exchange_setup.feed.put("hers", fake_hash(1))
-    exchange_setup.feed.put("shared", fake_hash(2))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("shared", fake_hash(2))
     fetch_all(web, key)
     fetch_all(web, other, 10)
     exchange_setup.exchange.partners.remove("friends")
-    exchange_setup.feed.put("only theirs", fake_hash(3), bank=OTHER_BANK)
+    exchange_setup.feed.put_claim("only theirs", fake_hash(3), bank=OTHER_BANK)
     assert exchange_setup.is_on_disk(fake_hash(2))
     exchange_setup.exchange.partners.remove("others")
     assert not exchange_setup.is_on_disk(fake_hash(1))
@@ -233,7 +233,7 @@ def test_withdrawal_deletes_a_hash_at_once_if_no_record_says_it_was_served(
 ) -> None:
     partner, key = exchange_setup.add_partner()
     exchange_setup.add_partner("others")
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     fetch_all(web, key)
     with exclusive_write(exchange_setup.exchange.served.engine) as db:  # type: ignore[attr-defined]
         db.execute(SERVED_TO_TABLE.delete())
@@ -249,7 +249,7 @@ def test_record_names_at_most_a_hundred_cases(
 ) -> None:
     _, key = exchange_setup.add_partner()
     for number in range(150):
-        exchange_setup.feed.put(f"c{number}", fake_hash(1))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(1))
     [record] = fetch_page(web, key, startTimestamp=10)["hashRecords"]
     assert (len(record["caseNumbers"]), record["hashStatus"]) == (100, "Active")
 
@@ -258,7 +258,7 @@ def test_removed_partner_delays_no_deletion(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     fetch_all(web, key)
     exchange_setup.clock.advance(seconds=5)
     exchange_setup.feed.withdraw("hers")
@@ -272,8 +272,8 @@ def test_hash_stays_active_while_a_claim_remains(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("hers", fake_hash(1))
-    exchange_setup.feed.put("also hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("also hers", fake_hash(1))
     assert fetch_all(web, key)[0] == {fake_hash(1).hex(): "Active"}
     for claim, status in (("hers", "Active"), ("also hers", "Withdrawn")):
         exchange_setup.clock.advance(seconds=5)
@@ -287,8 +287,8 @@ def test_withdrawal_during_a_page_is_still_served(
     """One process reads a page, another applies a withdrawal, then the first records the page."""
     partner, key = exchange_setup.add_partner()
     other, _ = exchange_setup.add_partner("others")
-    exchange_setup.feed.put("another", fake_hash(2))
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("another", fake_hash(2))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     seen = update_exchange_state(exchange_setup.exchange)
     page = exchange_setup.feed.changes(0, 10)
     exchange_setup.exchange.served.record_served(other, page[:1], seen.number)
@@ -305,11 +305,11 @@ def test_tombstone_of_another_partner_is_hidden(
 ) -> None:
     _, other = exchange_setup.add_partner("others")
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("theirs to forget", fake_hash(1))
+    exchange_setup.feed.put_claim("theirs to forget", fake_hash(1))
     fetch_all(web, other)
     exchange_setup.clock.advance(seconds=5)
     exchange_setup.feed.withdraw("theirs to forget")
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     [record] = fetch_page(web, key, startTimestamp=10)["hashRecords"]
     assert record["caseNumbers"] == {"hers": "Active"}
 
@@ -321,13 +321,13 @@ def test_concurrent_serving_and_applying_miss_no_withdrawal(
     partner, _ = exchange_setup.add_partner()
     served, changes = exchange_setup.exchange.served, exchange_setup.feed.changes
     her_picture, filler = (
-        exchange_setup.feed.put("hers", fake_hash(1)),
-        exchange_setup.feed.put("filler", fake_hash(2)),
+        exchange_setup.feed.put_claim("hers", fake_hash(1)),
+        exchange_setup.feed.put_claim("filler", fake_hash(2)),
     )
     page = changes(0, 9)
     served.record_served(partner, [one for one in page if one.claim == filler], 2)
     exchange_setup.feed.withdraw("hers")
-    exchange_setup.feed.put("more", fake_hash(3))
+    exchange_setup.feed.put_claim("more", fake_hash(3))
 
     def changes_while_serving(after: int, limit: int) -> tuple[ClaimChange, ...]:
         if after == 3:  # the withdrawal was just applied to the served claims
@@ -345,7 +345,7 @@ def test_suspended_hash_is_served_as_deleted_and_as_active_once_confirmed(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     fetch_all(web, key)
     for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
         exchange_setup.clock.advance(seconds=5)
@@ -357,15 +357,15 @@ def test_stopncii_serves_only_banks_of_the_partner(
     exchange_setup: ExchangeSetup, web: httpx.Client
 ) -> None:
     _, key = exchange_setup.add_partner("friends", OTHER_BANK)
-    exchange_setup.feed.put("hers", fake_hash(1), bank=PEOPLE_BANK)
-    exchange_setup.feed.put("listed", fake_hash(2), bank=OTHER_BANK)
-    exchange_setup.feed.put("clip", fake_hash(3), bank=OTHER_BANK, kind="pdq-video")
+    exchange_setup.feed.put_claim("hers", fake_hash(1), bank=PEOPLE_BANK)
+    exchange_setup.feed.put_claim("listed", fake_hash(2), bank=OTHER_BANK)
+    exchange_setup.feed.put_claim("clip", fake_hash(3), bank=OTHER_BANK, kind="pdq-video")
     assert fetch_all(web, key)[0] == {fake_hash(2).hex(): "Active"}
 
 
 def test_stopncii_needs_a_key(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
     _, key = exchange_setup.add_partner()
-    exchange_setup.feed.put("hers", fake_hash(1))
+    exchange_setup.feed.put_claim("hers", fake_hash(1))
     wrong = (
         {},
         auth_headers("guess"),
@@ -428,8 +428,8 @@ def test_malformed_queries_are_refused(
     assert web.get(FETCH_PATH, params=query, headers=auth_headers(key)).status_code == 400
 
 
-def post_json(web: httpx.Client, what: str, key: str, body: object) -> httpx.Response:
-    return web.post(f"/stopncii/v1/{what}", json=body, headers=auth_headers(key))
+def post_json(web: httpx.Client, route: str, key: str, body: object) -> httpx.Response:
+    return web.post(f"/stopncii/v1/{route}", json=body, headers=auth_headers(key))
 
 
 def test_feedback_becomes_an_opinion_and_is_shown_to_others(
@@ -502,7 +502,7 @@ def test_old_opinions_do_not_undo_a_later_confirmation(exchange_setup: ExchangeS
 def test_opinion_and_suspension_are_written_in_one_transaction(
     exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If only the opinion were stored, no later opinion would trigger the suspension."""
+    """If only the opinion were stored, repeating the request would not suspend the claim."""
     partners = [exchange_setup.add_partner(name)[0] for name in ("one", "two", "three")]
     claim, opinions = (
         register(exchange_setup, "hers", fake_hash(1)),
@@ -618,21 +618,21 @@ def test_long_body_is_not_read(exchange_setup: ExchangeSetup, web: httpx.Client)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.sampled_from(["SubmitHashes", "SubmitFeedback"]))
 def test_random_bytes_are_refused(
-    exchange_setup: ExchangeSetup, web: httpx.Client, noise: bytes, what: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, noise: bytes, route: str
 ) -> None:
     key = exchange_setup.keys.get("noisy") or exchange_setup.add_partner("noisy", submits=True)[1]
     exchange_setup.keys["noisy"] = key
-    answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=auth_headers(key))
+    answer = web.post(f"/stopncii/v1/{route}", content=noise, headers=auth_headers(key))
     assert answer.status_code in (400, 429)
 
 
-def register(exchange_setup: ExchangeSetup, name: str, of: bytes) -> Any:
+def register(exchange_setup: ExchangeSetup, name: str, hash_bytes: bytes) -> Any:
     """Register a claim and put it into the feed; return its id."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration
 
     claim = ClaimId(name)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
-    exchange_setup.bank.register(Registration(made, (of,)))
-    exchange_setup.feed.put(name, of)
+    exchange_setup.bank.register(Registration(made, (hash_bytes,)))
+    exchange_setup.feed.put_claim(name, hash_bytes)
     return claim

@@ -32,8 +32,8 @@ from tests.stop.http.conftest import (  # noqa: F401 - fixtures
     web,
 )
 
-HMA = "http://127.0.0.1:7802/hma"
-OPERATOR = {"Authorization": "Bearer operator-token"}
+HMA_URL = "http://127.0.0.1:7802/hma"
+OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def open_hma_client(
 ) -> Iterator[httpx.Client]:
     """Yield an HTTP client of HMA's API, without a token."""
     app = Starlette(routes=[Mount("/hma", new_hma_app(platform, access, listings_platform))])
-    with httpx.Client(transport=AsgiTransport(app), base_url=HMA) as client:
+    with httpx.Client(transport=AsgiTransport(app), base_url=HMA_URL) as client:
         yield client
 
 
@@ -78,5 +78,5 @@ def hma_without_token(platform: Platform, access: GateAccess) -> Iterator[httpx.
 @pytest.fixture
 def hma(hma_without_token: httpx.Client) -> httpx.Client:
     """Return an HTTP client of HMA's API, with the operator's token."""
-    hma_without_token.headers.update(OPERATOR)
+    hma_without_token.headers.update(OPERATOR_HEADERS)
     return hma_without_token

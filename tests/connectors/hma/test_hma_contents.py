@@ -19,7 +19,7 @@ from entrenous.stop.nouns import PEOPLE_BANK, RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
-from tests.connectors.hma.conftest import OPERATOR, open_hma_client, open_platform_at
+from tests.connectors.hma.conftest import OPERATOR_HEADERS, open_hma_client, open_platform_at
 from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_picture
 
@@ -53,7 +53,7 @@ def test_small_banks_match_also_after_a_restart(
         with open_platform_at(tmp_path / "gate.sqlite", clock) as platform:
             create_built_in_banks(platform.bank)
             with open_hma_client(platform, access) as hma:
-                hma.headers.update(OPERATOR)
+                hma.headers.update(OPERATOR_HEADERS)
                 if first:
                     ids = [add_hash(hma, f"BANK_{copy}") for copy in range(copies)]
                 assert set(get_raw_matches(hma)) == set(ids)
@@ -114,7 +114,7 @@ def test_claim_of_a_person_is_found_but_cannot_be_changed(
     assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
 
 
-def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform) -> None:
+def test_lookup_leaves_out_a_released_picture(hma: httpx.Client, platform: Platform) -> None:
     number = add_hash(hma)
     ((_, claim),) = platform.bank.claims_on_pictures({number})
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
@@ -207,17 +207,19 @@ def test_released_bank_is_hidden(
     file = {"photo": ("x", jpeg(her_picture))}
     assert list(hma.post("/m/lookup", files=file).json()["pdq"]) == ["TEST"]
     held = web.post(
-        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR_HEADERS
     ).json()
     assert held["decision"] == "hold"
     clock.advance(minutes=1)
-    done = web.post(f"/v1/reviews/{held['case']}", json={"decision": "release"}, headers=OPERATOR)
+    done = web.post(
+        f"/v1/reviews/{held['case']}", json={"decision": "release"}, headers=OPERATOR_HEADERS
+    )
     assert done.status_code == 200
     assert hma.post("/m/lookup", files=file).json() == {"pdq": {}}
     assert (
-        web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR).json()[
-            "decision"
-        ]
+        web.post(
+            "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR_HEADERS
+        ).json()["decision"]
         == "let through"
     )
     signal = hma.post("/h/hash", files=file).json()["pdq"]
@@ -228,11 +230,13 @@ def test_released_bank_is_hidden(
 def test_adding_a_hash_triggers_a_look_back(
     web: httpx.Client, hma: httpx.Client, her_picture: Any
 ) -> None:
-    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
+    upload = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR_HEADERS
+    )
     assert upload.json()["decision"] == "let through"
     hma.post("/c/banks", json={"name": "TEST"})
     assert hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture))}).json()["id"]
-    assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
+    assert web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["waiting"] == 1
 
 
 def test_gate_holds_uploads_that_match_an_added_hash(
@@ -244,6 +248,6 @@ def test_gate_holds_uploads_that_match_an_added_hash(
     )
     assert hma.get("/c/bank/TEST/content/1").json()["note"] == "from HMA"
     held = web.post(
-        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR_HEADERS
     ).json()
     assert (held["decision"], held["matches"][0]["bank"]) == ("hold", "test")

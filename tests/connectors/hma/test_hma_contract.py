@@ -21,7 +21,12 @@ from entrenous.stop.exchange_nouns import Source, SourceKind
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import open_exchange
-from tests.connectors.hma.conftest import OPERATOR, new_hma_app, open_hma_client, open_platform_at
+from tests.connectors.hma.conftest import (
+    OPERATOR_HEADERS,
+    new_hma_app,
+    open_hma_client,
+    open_platform_at,
+)
 from tests.deterministic import SettableClock
 from tests.stop.platform_for_tests import jpeg, png
 
@@ -338,9 +343,12 @@ def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_platform_at(path, SettableClock()) as platform:
         create_built_in_banks(platform.bank)
         with open_hma_client(platform, OPERATOR_ACCESS) as hma:
-            assert hma.post("/c/banks", json={"name": "TEST"}, headers=OPERATOR).status_code == 201
+            assert (
+                hma.post("/c/banks", json={"name": "TEST"}, headers=OPERATOR_HEADERS).status_code
+                == 201
+            )
             words = {"pdq": HASH, "note": "a note"}
-            added = hma.post("/c/bank/TEST/signal", json=words, headers=OPERATOR)
+            added = hma.post("/c/bank/TEST/signal", json=words, headers=OPERATOR_HEADERS)
             assert added.json() == {"id": 1, "signals": {"pdq": HASH}}
         add_sources_and_fetch_first(platform, path.with_name("ally.csv"))
     return path
@@ -368,7 +376,7 @@ def hma_client(
         open_platform_at(path, clock) as platform,
         open_hma_client(platform, OPERATOR_ACCESS) as hma,
     ):
-        hma.headers.update(OPERATOR)
+        hma.headers.update(OPERATOR_HEADERS)
         yield hma
 
 

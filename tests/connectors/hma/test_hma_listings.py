@@ -11,7 +11,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.register import relist_due_claims
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.open_gate import claim_listing_store
-from tests.connectors.hma.conftest import OPERATOR
+from tests.connectors.hma.conftest import OPERATOR_HEADERS
 from tests.connectors.hma.test_hma_contents import (
     FAR_HASH,
     HASH,
@@ -146,9 +146,9 @@ def test_changed_note_is_shown_to_reviewers(
         == "new"
     )
     held = web.post(
-        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR_HEADERS
     ).json()
-    review = web.get(f"/v1/reviews/{held['case']}", headers=OPERATOR)
+    review = web.get(f"/v1/reviews/{held['case']}", headers=OPERATOR_HEADERS)
     assert review.json()["matches"][0]["reason"] == "new"
 
 

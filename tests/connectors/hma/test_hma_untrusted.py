@@ -22,7 +22,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from tests.connectors.hma.conftest import OPERATOR, new_hma_app, open_hma_client
+from tests.connectors.hma.conftest import OPERATOR_HEADERS, new_hma_app, open_hma_client
 from tests.stop.platform_for_tests import jpeg, png, screenshot_crop
 
 
@@ -115,16 +115,16 @@ def test_every_bank_has_an_hma_name(name: str) -> None:
 
 @pytest.mark.parametrize("noise", [b"", b"[]", b"\xff", b"[" * 60_000, b"{", b"7", b'{"a"'])
 @pytest.mark.parametrize(
-    "asked",
+    "request_line",
     [
         "POST /m/compare", "POST /c/banks", "PUT /c/bank/PEOPLE", "POST /c/bank/PEOPLE/signal",
         "PUT /c/bank/PEOPLE/content/1",
     ],
 )  # fmt: skip
 def test_body_that_is_no_json_object_is_refused(
-    hma: httpx.Client, asked: str, noise: bytes
+    hma: httpx.Client, request_line: str, noise: bytes
 ) -> None:
-    answer = hma.request(*asked.split(), content=noise)
+    answer = hma.request(*request_line.split(), content=noise)
     assert (answer.status_code, set(answer.json())) == (400, {"message"})
 
 
@@ -150,7 +150,7 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
         status = client.get("/status")
         assert (status.status_code, status.text) == (503, "INDEX-NOT-LOADED")
         assert client.get("/status/live").text == "I-AM-ALIVE"
-        banks = client.get("/c/banks", headers=OPERATOR)
+        banks = client.get("/c/banks", headers=OPERATOR_HEADERS)
         assert (banks.status_code, set(banks.json())) == (503, {"message"})
         assert banks.headers["retry-after"] == "5"
 

@@ -120,7 +120,7 @@ def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
     assert FileInMail(None) in files_in_mail(b"From: a\r\n" + mail)
 
 
-def test_ambiguous_mail_part_hides_no_other() -> None:
+def test_ambiguous_mail_part_does_not_hide_another_part() -> None:
     mail = b"From: a\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n"
     mail += (
         mail_part(b"base64;", BASE64_BODY)

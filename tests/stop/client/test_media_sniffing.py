@@ -57,12 +57,12 @@ PILLOW_MODES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PILLOW_FORMATS)
-def test_every_format_that_pillow_writes_is_media(kind: str) -> None:
-    picture = Image.effect_noise((48, 32), 60).convert(PILLOW_MODES.get(kind, "RGB"))
-    options = {"compression": "tga_rle"} if kind == "TGA rle" else {}
+@pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
+def test_every_format_that_pillow_writes_is_media(pillow_format: str) -> None:
+    picture = Image.effect_noise((48, 32), 60).convert(PILLOW_MODES.get(pillow_format, "RGB"))
+    options = {"compression": "tga_rle"} if pillow_format == "TGA rle" else {}
     file = io.BytesIO()
-    picture.save(file, kind.partition(" ")[0], **options)
+    picture.save(file, pillow_format.partition(" ")[0], **options)
     assert is_media(file.getvalue())
 
 

@@ -20,15 +20,15 @@ from entrenous.stop.nouns import (
 CLAIM_ID = ClaimId("c" * 32)
 
 
-def client_answered_with(answer: httpx.Response) -> RegistrationClient:
+def client_with_response(answer: httpx.Response) -> RegistrationClient:
     transport = httpx.MockTransport(lambda _request: answer)
     return RegistrationClient("https://gate.example", httpx.Client(transport=transport))
 
 
-def client_answered_with_bytes(
+def client_with_response_bytes(
     status: int, content: bytes, kind: str = "application/json"
 ) -> RegistrationClient:
-    return client_answered_with(
+    return client_with_response(
         httpx.Response(status, content=content, headers={"content-type": kind})
     )
 
@@ -99,7 +99,7 @@ def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_malformed_answer_of_a_gate_raises(content: bytes) -> None:
     with pytest.raises(BadAnswer, match=r"https://gate\.example"):
-        client_answered_with_bytes(200, content).status(CLAIM_ID)
+        client_with_response_bytes(200, content).status(CLAIM_ID)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_malformed_answer_of_a_gate_raises(content: bytes) -> None:
     ],
 )
 def test_gate_names_its_embedding_model(content: bytes, model: str | None) -> None:
-    assert client_answered_with_bytes(200, content).accepted_embedding_model() == model
+    assert client_with_response_bytes(200, content).accepted_embedding_model() == model
 
 
 def test_asking_a_failing_gate_for_its_embedding_model_raises() -> None:
     with pytest.raises(GateUnreachable):
-        client_answered_with_bytes(500, b'{"embedding":"a-network"}').accepted_embedding_model()
+        client_with_response_bytes(500, b'{"embedding":"a-network"}').accepted_embedding_model()
 
 
 def test_endless_answer_is_cut_off() -> None:
@@ -134,7 +134,7 @@ def test_endless_answer_is_cut_off() -> None:
             yield bytes(16_000)
 
     with pytest.raises(BadAnswer):
-        client_answered_with(httpx.Response(200, content=endless_body())).status(CLAIM_ID)
+        client_with_response(httpx.Response(200, content=endless_body())).status(CLAIM_ID)
     assert sent < 200_000
 
 
@@ -154,18 +154,18 @@ def test_a_redirect_is_not_followed() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_gate_raises(status: int) -> None:
     with pytest.raises(GateBusy):
-        client_answered_with_bytes(status, b"").status(CLAIM_ID)
+        client_with_response_bytes(status, b"").status(CLAIM_ID)
 
 
 def test_a_refusal_is_passed_on_without_control_characters() -> None:
     problem = b'{"type":"urn:x:y","detail":"no\\u001b[31m thanks"}'
     with pytest.raises(GateRefused, match=r"no\[31m thanks"):
-        client_answered_with_bytes(409, problem, "application/problem+json").status(CLAIM_ID)
+        client_with_response_bytes(409, problem, "application/problem+json").status(CLAIM_ID)
 
 
 def test_failing_gate_raises_unreachable() -> None:
     with pytest.raises(GateUnreachable):
-        client_answered_with_bytes(500, b"").status(CLAIM_ID)
+        client_with_response_bytes(500, b"").status(CLAIM_ID)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +189,6 @@ def test_failed_connection_differs_from_a_lost_answer(
     assert type(caught.value) is error
 
 
-def test_server_without_the_method_refuses() -> None:
+def test_status_501_raises_gate_refused() -> None:
     with pytest.raises(GateRefused, match="status 501"):
-        client_answered_with_bytes(501, b"").status(CLAIM_ID)
+        client_with_response_bytes(501, b"").status(CLAIM_ID)

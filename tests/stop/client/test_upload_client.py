@@ -41,8 +41,8 @@ MP4_FILE = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
 PDF_FILE = b"%PDF-1.7\n" + bytes(64)
 
 
-def ask_both(gate: ScriptedGate, data: bytes) -> GateAnswer:
-    """Return the synchronous client's answer; check that the asynchronous one gets the same."""
+def ask_with_both_clients(gate: ScriptedGate, data: bytes) -> GateAnswer:
+    """Return the answer of the synchronous and the asynchronous client, which must be equal."""
     answer = gate.client().ask(data)
     assert anyio.run(gate.async_client().ask, data) == answer
     return answer
@@ -58,7 +58,7 @@ def ask_both(gate: ScriptedGate, data: bytes) -> GateAnswer:
 )
 def test_answer_has_decision_and_case(data: bytes, verdict: GateVerdict) -> None:
     gate = ScriptedGate()
-    assert ask_both(gate, data) == GateAnswer(verdict, GateReason.GATE, CASE)
+    assert ask_with_both_clients(gate, data) == GateAnswer(verdict, GateReason.GATE, CASE)
     assert gate.received_bodies == [data, data]
     for head in gate.received_headers:
         assert head["authorization"] == "Bearer operator-token"
@@ -115,7 +115,7 @@ def test_other_statuses_hold_the_upload(status: int, reason: GateReason) -> None
     gate = ScriptedGate(
         lambda _: httpx.Response(status, headers={"Location": "https://x.example/"})
     )
-    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, reason)
+    assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, reason)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_account_limit_is_not_a_gate_failure(
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
     gate = ScriptedGate(lambda _: httpx.Response(429, json=problem))
     with caplog.at_level("INFO", "entrenous.hooks"):
-        assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(
+        assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(
             GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=retry_after_s
         )
     assert {record.levelname for record in caplog.records} == {"INFO"}
@@ -143,7 +143,9 @@ def test_account_limit_is_not_a_gate_failure(
 def test_account_limit_with_malformed_facts_counts_as_busy() -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
     gate = ScriptedGate(lambda _: httpx.Response(429, json=problem))
-    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
+    assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(
+        GateVerdict.HOLD, GateReason.BUSY
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,9 @@ def test_missing_answer_holds_the_upload(problem: Exception, reason: GateReason)
     def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    assert ask_both(ScriptedGate(fail), ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, reason)
+    assert ask_with_both_clients(ScriptedGate(fail), ACCEPTED_FILE) == GateAnswer(
+        GateVerdict.HOLD, reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,9 @@ def test_missing_answer_holds_the_upload(problem: Exception, reason: GateReason)
 )
 def test_malformed_answer_holds_the_upload(body: bytes) -> None:
     gate = ScriptedGate(lambda _: httpx.Response(200, content=body))
-    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+    assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(
+        GateVerdict.HOLD, GateReason.MALFORMED
+    )
 
 
 @given(st.integers(100, 999), st.binary(max_size=300))
@@ -188,7 +194,9 @@ def test_uploader_token_is_detected() -> None:
     gate = ScriptedGate(
         lambda _: decision_response("let through", appeal="This picture was received. ...")
     )
-    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
+    assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(
+        GateVerdict.HOLD, GateReason.WRONG_TOKEN
+    )
 
 
 def test_large_upload_is_held_without_asking() -> None:
@@ -220,7 +228,7 @@ def test_large_upload_is_held_without_asking() -> None:
 def test_settings_decide_about_files_that_the_gate_cannot_read(
     data: bytes, choices: dict[str, Any], expected: GateAnswer
 ) -> None:
-    assert ask_both(ScriptedGate(**choices), data) == expected
+    assert ask_with_both_clients(ScriptedGate(**choices), data) == expected
 
 
 @pytest.mark.parametrize("shadow", [False, True])
@@ -289,7 +297,7 @@ def test_client_in_shadow_mode_logs_the_answer_and_lets_the_upload_through(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
-    answer = ask_both(ScriptedGate(shadow=True), REFUSED_FILE)
+    answer = ask_with_both_clients(ScriptedGate(shadow=True), REFUSED_FILE)
     assert (answer.verdict, answer.action) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
     expected = f"upload decision=refuse why=gate case={CASE} would=- shadow=True"
     assert caplog.messages == [expected, expected]
@@ -299,7 +307,7 @@ def test_outcome_of_a_shadow_bank_is_logged(caplog: pytest.LogCaptureFixture) ->
     caplog.set_level(logging.INFO, "entrenous.hooks")
     secret = "AAECAwQFBgcICQoLDA0ODw"
     gate = ScriptedGate(lambda _: decision_response("let through", shadow="refuse", secret=secret))
-    answer = ask_both(gate, ACCEPTED_FILE)
+    answer = ask_with_both_clients(gate, ACCEPTED_FILE)
     assert (answer.action, answer.would, answer.secret) == (
         GateVerdict.LET_THROUGH,
         GateVerdict.REFUSE,
@@ -312,7 +320,9 @@ def test_outcome_of_a_shadow_bank_is_logged(caplog: pytest.LogCaptureFixture) ->
 @pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
 def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
     gate = ScriptedGate(lambda _: decision_response("let through", **more))
-    assert ask_both(gate, ACCEPTED_FILE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+    assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(
+        GateVerdict.HOLD, GateReason.MALFORMED
+    )
 
 
 @pytest.mark.parametrize(
@@ -329,7 +339,9 @@ def test_failure_is_logged_without_the_text_of_the_answer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
-    ask_both(ScriptedGate(lambda _: httpx.Response(503, text="secret words")), ACCEPTED_FILE)
+    ask_with_both_clients(
+        ScriptedGate(lambda _: httpx.Response(503, text="secret words")), ACCEPTED_FILE
+    )
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert set(caplog.messages) == {
         "upload decision=hold why=gate-away case=- would=- shadow=False"
@@ -370,17 +382,17 @@ def run_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join()
 
 
-def _read_without_answering(line: socket.socket) -> None:
-    while line.recv(65536):
+def _read_without_answering(connection: socket.socket) -> None:
+    while connection.recv(65536):
         pass
 
 
-def _answer_slowly(line: socket.socket) -> None:
-    line.recv(65536)
+def _answer_slowly(connection: socket.socket) -> None:
+    connection.recv(65536)
     try:
-        line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         for _ in range(100):
-            line.sendall(b" ")
+            connection.sendall(b" ")
             time.sleep(0.05)
     except OSError:
         pass

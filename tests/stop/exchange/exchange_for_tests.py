@@ -45,7 +45,7 @@ class MemoryFeed:
         found = [change for change in self.newest.values() if change.number > after]
         return tuple(found[:limit])
 
-    def put(
+    def put_claim(
         self,
         claim: str,
         *hashes: bytes,
@@ -63,7 +63,7 @@ class MemoryFeed:
     def set_state(self, claim: str, state: ClaimState) -> None:
         known = self.newest[ClaimId(claim)]
         hashes = () if state is ClaimState.WITHDRAWN else known.hashes
-        self.put(claim, *hashes, bank=known.bank, state=state)
+        self.put_claim(claim, *hashes, bank=known.bank, state=state)
 
     def withdraw(self, claim: str) -> None:
         self.set_state(claim, ClaimState.WITHDRAWN)

@@ -12,21 +12,21 @@ HOUR = timedelta(hours=1)
 NEVER_FETCHED = Checkpoint()
 
 
-def checkpoint_fetched(ago: timedelta) -> Checkpoint:
+def checkpoint_after_fetch(ago: timedelta) -> Checkpoint:
     return Checkpoint(1, whole_at=NOW - ago)
 
 
 def test_source_is_due_after_the_interval() -> None:
     schedule = FetchSchedule(HOUR)
     assert schedule.is_due("new", NEVER_FETCHED, NOW)
-    assert not schedule.is_due("fresh", checkpoint_fetched(HOUR * 0.9), NOW)
-    assert schedule.is_due("old", checkpoint_fetched(HOUR), NOW)
+    assert not schedule.is_due("fresh", checkpoint_after_fetch(HOUR * 0.9), NOW)
+    assert schedule.is_due("old", checkpoint_after_fetch(HOUR), NOW)
 
 
 def test_fetch_schedule_tolerates_clock_jumps() -> None:
     schedule = FetchSchedule(HOUR)
-    assert not schedule.is_due("a little ahead", checkpoint_fetched(-HOUR * 0.1), NOW)
-    assert schedule.is_due("from next year", checkpoint_fetched(-timedelta(days=365)), NOW)
+    assert not schedule.is_due("a little ahead", checkpoint_after_fetch(-HOUR * 0.1), NOW)
+    assert schedule.is_due("from next year", checkpoint_after_fetch(-timedelta(days=365)), NOW)
 
 
 def test_repeated_failures_back_off_per_source() -> None:

@@ -26,12 +26,12 @@ def test_newest_change_number_is_found_from_any_known_number(
     feed = MemoryFeed(SettableClock())
     for number in sorted(numbers):
         feed.last = number - 1
-        feed.put(f"c{number}", fake_hash(number))
+        feed.put_claim(f"c{number}", fake_hash(number))
     assert newest_change_number(feed, known) == max([known, *numbers])
 
 
 def test_search_without_new_changes_takes_one_query(exchange_setup: ExchangeSetup) -> None:
-    exchange_setup.feed.put("a", fake_hash(1))
+    exchange_setup.feed.put_claim("a", fake_hash(1))
     start_numbers = list[int]()
     changes = exchange_setup.feed.changes
     exchange_setup.feed.changes = lambda after, limit: (
@@ -43,7 +43,7 @@ def test_search_without_new_changes_takes_one_query(exchange_setup: ExchangeSetu
 
 
 def test_first_change_time_is_that_of_the_newest_change(exchange_setup: ExchangeSetup) -> None:
-    exchange_setup.feed.put("a", fake_hash(1))
+    exchange_setup.feed.put_claim("a", fake_hash(1))
     made_s = unix_seconds(exchange_setup.clock.now())
     exchange_setup.clock.advance(hours=3)
     assert update_exchange_state(exchange_setup.exchange) == ChangeTime(made_s, 1)
@@ -52,23 +52,25 @@ def test_first_change_time_is_that_of_the_newest_change(exchange_setup: Exchange
 def test_change_in_a_second_already_dated_gets_the_next_second(
     exchange_setup: ExchangeSetup,
 ) -> None:
-    exchange_setup.feed.put("a", fake_hash(1))
+    exchange_setup.feed.put_claim("a", fake_hash(1))
     first = update_exchange_state(exchange_setup.exchange)
-    exchange_setup.feed.put("b", fake_hash(2))
+    exchange_setup.feed.put_claim("b", fake_hash(2))
     assert update_exchange_state(exchange_setup.exchange) == first
     exchange_setup.clock.advance(seconds=1)
     assert update_exchange_state(exchange_setup.exchange) == ChangeTime(first.at_s + 1, 2)
 
 
 def test_late_commit_is_dated_after_queried_times(exchange_setup: ExchangeSetup) -> None:
-    exchange_setup.feed.put("a", fake_hash(1))
+    exchange_setup.feed.put_claim("a", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     asked_s = unix_seconds(exchange_setup.clock.now())
     update_exchange_state(exchange_setup.exchange)
     assert change_number_before(asked_s, exchange_setup.exchange) == 1
     exchange_setup.clock.advance(seconds=-9)
-    exchange_setup.feed.put("late", fake_hash(2))  # written by a process whose clock is behind
+    exchange_setup.feed.put_claim(
+        "late", fake_hash(2)
+    )  # written by a process whose clock is behind
     exchange_setup.clock.advance(seconds=20)
     update_exchange_state(exchange_setup.exchange)
     assert change_number_before(asked_s, exchange_setup.exchange) == 1
@@ -78,7 +80,7 @@ def test_late_commit_is_dated_after_queried_times(exchange_setup: ExchangeSetup)
 def test_start_time_in_the_future_starts_from_the_first_change(
     exchange_setup: ExchangeSetup,
 ) -> None:
-    exchange_setup.feed.put("a", fake_hash(1))
+    exchange_setup.feed.put_claim("a", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=5)
     now_s = unix_seconds(exchange_setup.clock.now())
@@ -90,7 +92,7 @@ def test_old_change_times_are_dropped_without_skipping_changes(
     exchange_setup: ExchangeSetup,
 ) -> None:
     for number in range(1, 6):
-        exchange_setup.feed.put(f"c{number}", fake_hash(number))
+        exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
         update_exchange_state(exchange_setup.exchange)
         exchange_setup.clock.advance(days=60)
     oldest = exchange_setup.exchange.served.change_times_over(0, 5)[0]
@@ -102,10 +104,10 @@ def test_old_change_times_are_dropped_without_skipping_changes(
 def test_change_time_of_a_concurrent_process_wins(
     exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange_setup.feed.put("a", fake_hash(1))
+    exchange_setup.feed.put_claim("a", fake_hash(1))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=5)
-    exchange_setup.feed.put("b", fake_hash(2))
+    exchange_setup.feed.put_claim("b", fake_hash(2))
     store = type(exchange_setup.exchange.served)
     add_change_time = store.add_change_time
 
@@ -116,7 +118,7 @@ def test_change_time_of_a_concurrent_process_wins(
         add_change_time(self, replace(change_time, number=3), drop_before_s)
 
     newest = newest_change_number(exchange_setup.feed, 1)
-    exchange_setup.feed.put("c", fake_hash(3))
+    exchange_setup.feed.put_claim("c", fake_hash(3))
     monkeypatch.setattr(
         store,
         "add_change_time",

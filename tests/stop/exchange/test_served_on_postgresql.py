@@ -41,7 +41,7 @@ def _check_tombstones(engine: sa.Engine) -> None:
     partners.add("friends", [PEOPLE_BANK], submits=False, key_sha256=bytes(32))
     partner = partners.partner_with_key_hash(bytes(32))
     assert partner is not None
-    claim = feed.put("hers", fake_hash(1))
+    claim = feed.put_claim("hers", fake_hash(1))
     for change_time in (ChangeTime(5, 1), ChangeTime(5, 9), ChangeTime(9, 2)):
         served.add_change_time(change_time, 0)
     assert [change_time.number for change_time in served.change_times_over(0, 2)] == [1, 2]

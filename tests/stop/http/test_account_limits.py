@@ -130,7 +130,7 @@ def test_uploads_without_an_account_have_a_higher_limit(
 def test_refusals_without_an_account_are_limited(
     web: httpx.Client, refused_upload: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only refusals count for uploads without an account, because many people share it."""
+    """For uploads without an account, only refusals count, because many people share one limit."""
     monkeypatch.setattr(access_module, "_ANONYMOUS_LIMIT_FACTOR", 2)
     assert {
         send_upload(web, jpeg(other_picture), OPERATOR_HEADERS).status_code for _ in range(6)
