@@ -243,13 +243,13 @@ class ManyMessages:
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
         self.random_source = SeededRandomSource()
-        self.messages = [self.post(n) for n in range(60)]
+        self.messages = [self.make_message(n) for n in range(60)]
 
-    def message(self, number: int) -> SampleMessage:
+    def make_message(self, number: int) -> SampleMessage:
         sealed = self.random_source.token(300 + number * 97)
         return SampleMessage(random_source=self.random_source, sealed=sealed)
 
-    async def create_mailbox_and_post(self) -> None:
+    async def post_all(self) -> None:
         await asyncio.gather(
             *(create_mailbox_and_post(self.relay, message, opens=1) for message in self.messages)
         )
@@ -263,13 +263,8 @@ class ManyMessages:
                 await withdraw(message.id, message.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
-        """Return sixteen bytes of each part of every message."""
-        parts = [
-            part
-            for message in self.messages
-            for part in (message.sealed[:16], message.sealed[-16:], message.share.reveal()[:16])
-        ]
-        return [*parts, *(message.blob[2000:2016] for message in self.messages)]
+        """Return sixteen bytes of each secret of every message."""
+        return [part for message in self.messages for part in secret_parts(message)]
 
 
 def count_found(folder: Path, planted: list[bytes]) -> int:
@@ -285,7 +280,7 @@ def test_ended_messages_leave_no_bytes_on_the_disk(tmp_path: Path) -> None:
     with disk_relay(tmp_path, clock) as relay:
         messages = ManyMessages(relay)
         planted = messages.secrets()
-        asyncio.run(messages.arrive())
+        asyncio.run(messages.post_all())
         assert count_found(tmp_path, planted) == len(planted)
         asyncio.run(messages.open_and_withdraw())
         asyncio.run(expire(relay))
@@ -307,7 +302,7 @@ def test_ended_messages_leave_no_bytes_on_the_disk(tmp_path: Path) -> None:
 
 
 def secret_parts(message: SampleMessage) -> list[bytes]:
-    """Return sixteen bytes of each part of a message: both ends of its text, share and blob."""
+    """Return sixteen bytes of each secret: both ends of the sealed bytes, the share, the blob."""
     return [
         message.sealed[:16],
         message.sealed[-16:],

@@ -19,34 +19,36 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class CertificateFiles:
+    """The paths of a certificate and of its private key."""
+
     cert: Path
     key: Path
 
 
 def write_certificate_files(
-    folder: Path, begins_days: float = -1, lasts_days: float = 90, names: Iterable[str] = ()
+    folder: Path, starts_in_days: float = -1, days_valid: float = 90, names: Iterable[str] = ()
 ) -> CertificateFiles:
     """Write a self-signed certificate for localhost, 127.0.0.1 and ``names``, and its key.
 
-    It is valid for ``lasts_days``, beginning in ``begins_days`` (which may be negative).
+    The certificate becomes valid in ``starts_in_days`` (-1 is yesterday), for ``days_valid``.
     """
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     hosts += [x509.DNSName(one) for one in names]
-    valid_days = (begins_days, begins_days + lasts_days)
-    signed = (
-        _issued(name, name, key, key, valid_days)
+    valid_days = (starts_in_days, starts_in_days + days_valid)
+    self_signed = (
+        _certificate_builder(name, name, key, key, valid_days)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return _write_pair(folder, key, signed)
+    return _write_files(folder, key, self_signed)
 
 
 def write_authority_and_certificate(folder: Path, host: str) -> tuple[Path, CertificateFiles]:
-    """Write the certificate of a test authority, and one that it issued for ``host`` and 127.0.0.1.
+    """Write a test authority's certificate, and one that it issued for ``host`` and 127.0.0.1.
 
     The server's file contains both, so that clients get the whole chain. From Python 3.13 on,
     clients reject an authority without the extensions that RFC 5280 requires.
@@ -54,23 +56,25 @@ def write_authority_and_certificate(folder: Path, host: str) -> tuple[Path, Cert
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
     ca = (
-        _issued(ca_name, ca_name, ca_key, ca_key)
+        _certificate_builder(ca_name, ca_name, ca_key, ca_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .add_extension(_CERTIFICATE_SIGNING_ONLY, critical=True)
         .sign(ca_key, hashes.SHA256())
     )
     names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
-    own = (
-        _issued(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), ca_name, key, ca_key)
+    server_certificate = (
+        _certificate_builder(
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), ca_name, key, ca_key
+        )
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    trusted = folder / "ca.pem"
-    trusted.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    return trusted, _write_pair(folder, key, own, ca)
+    ca_file = folder / "ca.pem"
+    ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    return ca_file, _write_files(folder, key, server_certificate, ca)
 
 
-_SIGNS_CERTIFICATES = x509.KeyUsage(
+_CERTIFICATE_SIGNING_ONLY = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
     key_encipherment=False,
@@ -83,7 +87,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 )
 
 
-def _issued(
+def _certificate_builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
@@ -92,7 +96,7 @@ def _issued(
 ) -> x509.CertificateBuilder:
     """Return a builder for a certificate of ``key``; ``valid_days`` are counted from now."""
     now = datetime.now(UTC)
-    by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    authority_key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -101,52 +105,54 @@ def _issued(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + timedelta(days=valid_days[0]))
         .not_valid_after(now + timedelta(days=valid_days[1]))
-        .add_extension(by, critical=False)
+        .add_extension(authority_key_id, critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
-def _write_pair(
-    folder: Path, key: ec.EllipticCurvePrivateKey, *shown: x509.Certificate
+def _write_files(
+    folder: Path, key: ec.EllipticCurvePrivateKey, *certificates: x509.Certificate
 ) -> CertificateFiles:
-    pair = CertificateFiles(folder / "cert.pem", folder / "key.pem")
-    pair.cert.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in shown))
-    pair.key.touch(0o600)
-    pair.key.write_bytes(
+    certificate = CertificateFiles(folder / "cert.pem", folder / "key.pem")
+    certificate.cert.write_bytes(
+        b"".join(one.public_bytes(serialization.Encoding.PEM) for one in certificates)
+    )
+    certificate.key.touch(0o600)
+    certificate.key.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
     )
-    return pair
+    return certificate
 
 
 def negotiated_tls_version(
-    url: str, pair: CertificateFiles, newest: ssl.TLSVersion | None = None
+    url: str, certificate: CertificateFiles, newest: ssl.TLSVersion | None = None
 ) -> str | None:
     """Return the TLS version negotiated with a client that trusts only this certificate."""
-    context = ssl.create_default_context(cafile=str(pair.cert))
+    context = ssl.create_default_context(cafile=str(certificate.cert))
     if newest is not None:
         context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, newest
     port = int(url.rpartition(":")[2])
     with (
-        socket.create_connection(("127.0.0.1", port)) as line,
-        context.wrap_socket(line, server_hostname="localhost") as secure,
+        socket.create_connection(("127.0.0.1", port)) as connection,
+        context.wrap_socket(connection, server_hostname="localhost") as tls_connection,
     ):
-        return secure.version()
+        return tls_connection.version()
 
 
-def renew_certificate(folder: Path, process: int, url: str) -> CertificateFiles:
+def renew_certificate(folder: Path, pid: int, url: str) -> CertificateFiles:
     """Replace the certificate, and send SIGHUP until the running server presents the new one."""
-    new = write_certificate_files(folder)
+    renewed = write_certificate_files(folder)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        os.kill(process, signal.SIGHUP)
+        os.kill(pid, signal.SIGHUP)
         try:
-            assert negotiated_tls_version(url, new) == "TLSv1.3"
+            assert negotiated_tls_version(url, renewed) == "TLSv1.3"
         except ssl.SSLCertVerificationError:
             time.sleep(0.05)
         else:
-            return new
+            return renewed
     raise AssertionError("the old certificate is still shown")

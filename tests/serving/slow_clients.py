@@ -9,8 +9,8 @@ import httpx
 
 from tests.serving.certificates import CertificateFiles
 
-#: Each costs a stranger one packet, so a server that logged them would fill its disk.
-MALFORMED = (
+#: Requests of one packet each. A server that logged them could be made to fill its disk.
+MALFORMED_REQUESTS = (
     b"rubbish\r\n\r\n",
     b"GET /\xff HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
@@ -23,48 +23,49 @@ _ENDLESS_HEADS = (  # the start of each, and the piece that is repeated
     (b"GET /", b"a" * 60_000),
     (b"", b"\r\n" * 30_000),
 )
-_SOCKETS_BYTES = 16 << 20  # the most that both sockets' buffers hold
+_SOCKET_BUFFERS_BYTES_MAX = 16 << 20  # the most that both sockets' buffers hold
 
 
 def open_connection(
-    url: str, pair: CertificateFiles | None, receive_buffer: int = 0
+    url: str, certificate: CertificateFiles | None, receive_buffer: int = 0
 ) -> socket.socket:
     """Connect, with TLS if a certificate is given; ``receive_buffer`` is in bytes."""
-    raw = socket.socket()
+    connection = socket.socket()
     if receive_buffer:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    raw.settimeout(60)
-    raw.connect(("127.0.0.1", httpx.URL(url).port or 0))
-    if pair is None:
-        return raw
-    context = ssl.create_default_context(cafile=str(pair.cert))
-    return context.wrap_socket(raw, server_hostname="localhost")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(60)
+    connection.connect(("127.0.0.1", httpx.URL(url).port or 0))
+    if certificate is None:
+        return connection
+    context = ssl.create_default_context(cafile=str(certificate.cert))
+    return context.wrap_socket(connection, server_hostname="localhost")
 
 
-def assert_refuses_endless_heads(url: str, pair: CertificateFiles | None) -> None:
-    """Check that each endless head gets a 431, and that the rest of it is not read."""
+def assert_refuses_endless_heads(url: str, certificate: CertificateFiles | None) -> None:
+    """Check that each endless request head gets a 431, and that its rest is not read."""
 
-    def refused_after(head: tuple[bytes, bytes]) -> int:
+    def sent_after_refusal(head: tuple[bytes, bytes]) -> int:
         start, piece = head
-        with open_connection(url, pair) as client:
+        with open_connection(url, certificate) as client:
             client.sendall(start + piece[:40_000])
             assert client.recv(100).startswith(b"HTTP/1.1 431 ")
-            return sum(map(len, _pieces_sent(client, piece)))
+            return sum(map(len, _send_until_closed(client, piece)))
 
     # In parallel, since the server waits a second for each client to read the refusal.
     with ThreadPoolExecutor(len(_ENDLESS_HEADS)) as clients:
-        assert max(clients.map(refused_after, _ENDLESS_HEADS)) < _SOCKETS_BYTES
+        assert max(clients.map(sent_after_refusal, _ENDLESS_HEADS)) < _SOCKET_BUFFERS_BYTES_MAX
 
 
 def send_malformed(url: str) -> None:
     """Send each malformed request, and check that it is refused."""
-    for request in MALFORMED:
+    for request in MALFORMED_REQUESTS:
         with open_connection(url, None) as client:
             client.sendall(request)
             assert client.recv(1000).startswith(b"HTTP/1.1 4")
 
 
-def _pieces_sent(client: socket.socket, piece: bytes) -> Iterator[bytes]:
+def _send_until_closed(client: socket.socket, piece: bytes) -> Iterator[bytes]:
+    """Send the piece until the server closes the connection; yield it each time."""
     try:
         while True:
             client.sendall(piece)

@@ -1,4 +1,4 @@
-"""Buffered requests are read as the parser would read them; all others are left to it."""
+"""Buffered requests are read as the parser reads them; the parser gets all other requests."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,14 +18,14 @@ from entrenous.serving.buffered_requests import (
     SendAnswer,
     parse_buffered_request,
 )
-from tests.fuzz.targets.web import reads_like_the_parser
+from tests.fuzz.targets.web import is_read_like_the_parser
 
 GET_REQUEST = b"GET /held?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n"
 PUT_REQUEST = b"PUT /held HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 UNBUFFERED_REQUEST = b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-FRAGMENTS = st.lists(
+REQUEST_FRAGMENTS = st.lists(
     st.sampled_from(
         [
             *(
@@ -71,14 +71,14 @@ SIMPLE_REQUESTS = st.builds(
 )
 
 
-@given(FRAGMENTS | SIMPLE_REQUESTS)
+@given(REQUEST_FRAGMENTS | SIMPLE_REQUESTS)
 @example(GET_REQUEST)
 @example(PUT_REQUEST)
 @example(GET_REQUEST + GET_REQUEST)
 @example(PUT_REQUEST[:-1])
 @example(GET_REQUEST.replace(b"Host", b"Content-Length: 9999999999\r\nHost"))
 def test_buffered_requests_match_the_real_parser(data: bytes) -> None:
-    assert reads_like_the_parser(data)
+    assert is_read_like_the_parser(data)
 
 
 def test_simple_requests_are_buffered() -> None:
@@ -91,7 +91,7 @@ def test_simple_requests_are_buffered() -> None:
 
 
 class FakeTransport(asyncio.Transport):
-    """Records what a protocol writes."""
+    """A transport that records the bytes that a protocol writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class FakeTransport(asyncio.Transport):
 
 
 class BufferingApp:
-    """Accepts requests for ``/held``, and answers them when allowed."""
+    """An application that buffers requests for ``/held``, and answers them when a test says so."""
 
     def __init__(self) -> None:
         self.unanswered: list[tuple[BufferedRequest, SendAnswer]] = []
@@ -141,7 +141,8 @@ class Connection:
         self.protocol = BufferedProtocol(config, ServerState(), {})
         self.protocol.connection_made(self.transport)
 
-    async def settle(self) -> bytes:
+    async def bytes_sent_after_tasks(self) -> bytes:
+        """Let pending tasks run; return all bytes sent so far."""
         for _ in range(20):
             await asyncio.sleep(0)
         return self.transport.sent
@@ -158,17 +159,17 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         connection.protocol.data_received(
             UNBUFFERED_REQUEST + GET_REQUEST
         )  # arrives before the first is answered
-        assert await connection.settle() == b""
+        assert await connection.bytes_sent_after_tasks() == b""
         connection.app.answer_next()
-        assert (await connection.settle()).startswith(
+        assert (await connection.bytes_sent_after_tasks()).startswith(
             b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n"
         )
-        answers = await connection.settle()
+        answers = await connection.bytes_sent_after_tasks()
         assert answers.count(b"HTTP/1.1") == 3  # the parser got both, as they came in one piece
         assert answers.count(b"by the parser") == 2
         connection.protocol.data_received(GET_REQUEST)
         connection.app.answer_next()
-        assert (await connection.settle()).endswith(b"\r\n\r\nok")
+        assert (await connection.bytes_sent_after_tasks()).endswith(b"\r\n\r\nok")
 
     run_scenario(scenario)
 
@@ -178,10 +179,10 @@ def test_request_in_pieces_is_left_to_the_parser() -> None:
         connection = Connection()
         connection.protocol.data_received(PUT_REQUEST[:20])
         connection.protocol.data_received(PUT_REQUEST[20:])
-        assert b"by the parser" in await connection.settle()
+        assert b"by the parser" in await connection.bytes_sent_after_tasks()
         connection.protocol.data_received(PUT_REQUEST[:-1])
         connection.protocol.data_received(b"y")
-        assert (await connection.settle()).count(b"by the parser") == 2
+        assert (await connection.bytes_sent_after_tasks()).count(b"by the parser") == 2
         assert not connection.app.unanswered
 
     run_scenario(scenario)
@@ -191,7 +192,7 @@ def test_malformed_request_is_refused_by_the_parser() -> None:
     async def scenario() -> None:
         connection = Connection()
         connection.protocol.data_received(b"\x16\x03\x01 nonsense\r\n\r\n")
-        assert (await connection.settle()).startswith(b"HTTP/1.1 400 ")
+        assert (await connection.bytes_sent_after_tasks()).startswith(b"HTTP/1.1 400 ")
         assert connection.transport.closed
 
     run_scenario(scenario)
@@ -211,14 +212,14 @@ def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
     run_scenario(scenario)
 
 
-def test_pipelined_flood_stops_reading_until_the_answer() -> None:
+def test_flood_of_pipelined_requests_pauses_reading() -> None:
     async def scenario() -> None:
         connection = Connection()
         connection.protocol.data_received(PUT_REQUEST)
         connection.protocol.data_received(UNBUFFERED_REQUEST * 2200)
         assert connection.transport.paused
         connection.app.answer_next()
-        assert (await connection.settle()).count(b"HTTP/1.1") > 1
+        assert (await connection.bytes_sent_after_tasks()).count(b"HTTP/1.1") > 1
 
     run_scenario(scenario)
 
@@ -245,7 +246,7 @@ def test_keep_alive_timeout_closes_only_idle_connections(second: bytes) -> None:
         connection.protocol.data_received(second)
         if connection.app.unanswered:
             connection.app.answer_next()
-        await connection.settle()
+        await connection.bytes_sent_after_tasks()
         await asyncio.sleep(0.01)
         connection.protocol.timeout_keep_alive_handler()
         assert connection.transport.closed

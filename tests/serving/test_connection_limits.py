@@ -1,4 +1,4 @@
-"""Silent or slow clients hold no connection for long, and never the last one."""
+"""Silent or slow clients hold no connection for long, and new clients can still connect."""
 
 import asyncio
 import json
@@ -15,8 +15,8 @@ from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import LimitedConnections, raise_file_limit_for_connections
 from tests.serving.test_buffered_requests import (
     GET_REQUEST,
-    UNBUFFERED_REQUEST,
     PUT_REQUEST,
+    UNBUFFERED_REQUEST,
     BufferingApp,
     FakeTransport,
 )
@@ -24,7 +24,7 @@ from tests.serving.test_buffered_requests import (
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-HALF = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
+PUT_HEAD = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
 
 
 class FakeTransportWithBuffer(FakeTransport):
@@ -40,7 +40,7 @@ class FakeTransportWithBuffer(FakeTransport):
 
 
 class BodyReadingApp(BufferingApp):
-    """Reads the whole body before it answers, unless ``answers_early`` is set."""
+    """An application that reads the whole body before it answers, unless ``answers_early``."""
 
     answers_early = False
 
@@ -66,12 +66,12 @@ class LimitedServer:
         loop.time = lambda: self.began + self.elapsed_s  # type: ignore[method-assign]
 
     def connect(self, *chunks: bytes) -> BufferedProtocol:
-        one = BufferedProtocol(self.config, self.limits, {})
-        self.protocols.append(one)
-        one.connection_made(FakeTransportWithBuffer())
+        connection = BufferedProtocol(self.config, self.limits, {})
+        self.protocols.append(connection)
+        connection.connection_made(FakeTransportWithBuffer())
         for data in chunks:
-            one.data_received(data)
-        return one
+            connection.data_received(data)
+        return connection
 
     async def wait(self, seconds: float) -> None:
         """Let time pass, and check all connections each second."""
@@ -82,8 +82,8 @@ class LimitedServer:
 
     async def abort_all(self) -> None:
         """Abort all connections, so that nothing waits for them."""
-        for one in self.protocols:
-            one.connection_lost(ConnectionResetError())
+        for connection in self.protocols:
+            connection.connection_lost(ConnectionResetError())
         await let_tasks_run()
 
 
@@ -92,19 +92,19 @@ async def let_tasks_run() -> None:
         await asyncio.sleep(0)
 
 
-def closed(*some: BufferedProtocol) -> list[bool]:
-    return [one.transport.is_closing() for one in some]
+def are_closed(*connections: BufferedProtocol) -> list[bool]:
+    return [connection.transport.is_closing() for connection in connections]
 
 
 def run_scenario(scenario: Callable[[LimitedServer], Any], max_connections: int = 100) -> None:
-    async def whole() -> None:
+    async def run_on_server() -> None:
         server = LimitedServer(max_connections)
         try:
             await scenario(server)
         finally:
             await server.abort_all()
 
-    asyncio.run(whole())
+    asyncio.run(run_on_server())
 
 
 def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
@@ -112,9 +112,9 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
         silent, slow = server.connect(), server.connect(b"GET /held HT")
         await server.wait(9)
         slow.data_received(b"TP/1.1\r\nX: ")
-        assert closed(silent, slow) == [False, False]
+        assert are_closed(silent, slow) == [False, False]
         await server.wait(3)
-        assert closed(silent, slow) == [True, True]
+        assert are_closed(silent, slow) == [True, True]
         assert not server.limits.connections
 
     run_scenario(scenario)
@@ -122,31 +122,31 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
 
 @pytest.mark.parametrize("first", [PUT_REQUEST, UNBUFFERED_REQUEST])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
-    """After that, the next head has ten seconds of its own. ``first`` is buffered or parsed."""
+    """Afterwards, the next head has ten seconds of its own. ``first`` is buffered or parsed."""
 
     async def scenario(server: LimitedServer) -> None:
         idle, blank, next_ = (server.connect(first) for _ in range(3))
         while server.app.unanswered:
             server.app.answer_next()
         await server.wait(25)
-        assert closed(idle, blank, next_) == [False, False, False]
-        blank.data_received(b"\r\n")  # which stops uvicorn's timer, and begins no request
+        assert are_closed(idle, blank, next_) == [False, False, False]
+        blank.data_received(b"\r\n")  # a blank line stops uvicorn's timer, and begins no request
         next_.data_received(GET_REQUEST[:9])
         await server.wait(9)
-        assert closed(idle, blank, next_) == [True, True, False]
+        assert are_closed(idle, blank, next_) == [True, True, False]
         await server.wait(3)
-        assert closed(next_) == [True]
+        assert are_closed(next_) == [True]
 
     run_scenario(scenario)
 
 
 def test_connection_being_answered_is_not_closed() -> None:
-    """A device may wait a minute for a letter."""
+    """A device may wait a minute for a message."""
 
     async def scenario(server: LimitedServer) -> None:
-        waiting, uploading = server.connect(PUT_REQUEST), server.connect(HALF)
+        waiting, uploading = server.connect(PUT_REQUEST), server.connect(PUT_HEAD)
         await server.wait(300)
-        assert closed(waiting, uploading) == [False, False]
+        assert are_closed(waiting, uploading) == [False, False]
 
     run_scenario(scenario)
 
@@ -154,26 +154,26 @@ def test_connection_being_answered_is_not_closed() -> None:
 def test_rest_of_an_answered_body_times_out_after_a_minute() -> None:
     async def scenario(server: LimitedServer) -> None:
         server.app.answers_early = True
-        one = server.connect(HALF)
+        connection = server.connect(PUT_HEAD)
         await server.wait(50)
-        one.data_received(b"x")
-        assert closed(one) == [False]
+        connection.data_received(b"x")
+        assert are_closed(connection) == [False]
         await server.wait(12)
-        assert closed(one) == [True]
+        assert are_closed(connection) == [True]
 
     run_scenario(scenario)
 
 
 def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
     async def scenario(server: LimitedServer) -> None:
-        stuck, slow = server.connect(HALF), server.connect(HALF)
-        for one in (stuck, slow):
-            one.pause_writing()
-            one.transport.unread = 100_000
+        stuck, slow = server.connect(PUT_HEAD), server.connect(PUT_HEAD)
+        for connection in (stuck, slow):
+            connection.pause_writing()
+            connection.transport.unread = 100_000
         await server.wait(50)
         slow.transport.unread = 90_000
         await server.wait(12)
-        assert closed(stuck, slow) == [True, False]
+        assert are_closed(stuck, slow) == [True, False]
 
     run_scenario(scenario)
 
@@ -181,18 +181,22 @@ def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
 def test_connections_with_most_unread_bytes_are_closed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """This includes connections being answered, and closing ones with unread bytes."""
+    """Connections that are being answered, and closing ones with unread bytes, count as well."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 1000)
 
     async def scenario(server: LimitedServer) -> None:
-        few, many, most, none = (server.connect(HALF) for _ in range(4))
-        few.transport.unread, many.transport.unread, most.transport.unread = 300, 400, 500
+        few, many, connections_max, none = (server.connect(PUT_HEAD) for _ in range(4))
+        few.transport.unread, many.transport.unread, connections_max.transport.unread = (
+            300,
+            400,
+            500,
+        )
         await server.wait(1)
-        assert closed(few, many, most, none) == [False, False, True, False]
+        assert are_closed(few, many, connections_max, none) == [False, False, True, False]
         few.transport.unread = 601
         many.shutdown()
         await server.wait(1)
-        assert closed(few, none) == [True, False]
+        assert are_closed(few, none) == [True, False]
         assert server.limits.connections == {many, none}
 
     run_scenario(scenario)
@@ -200,7 +204,7 @@ def test_connections_with_most_unread_bytes_are_closed_first(
 
 PIECE = b"a" * 2000
 HEAD_START = b"GET /other HTTP/1.1\r\nHost: a\r\n"
-CHUNKED = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED_PUT_HEAD = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -216,29 +220,29 @@ CHUNKED = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n
     ids=["lines", "a line", "a name", "an address", "nothing", "nothing behind a request"],
 )
 @pytest.mark.parametrize("at_once", [True, False])
-def test_a_head_without_end_is_refused_after_32_kib(
+def test_endless_request_head_is_refused_after_32_kib(
     start: bytes, piece: bytes, *, at_once: bool
 ) -> None:
     async def scenario(server: LimitedServer) -> None:
-        one = server.connect(start)
+        connection = server.connect(start)
         await let_tasks_run()
         for _ in range(15):
-            one.data_received(piece)
-        assert closed(one) == [False]
+            connection.data_received(piece)
+        assert are_closed(connection) == [False]
         if at_once:
-            one.data_received(piece * 100)
+            connection.data_received(piece * 100)
         for _ in range(3):
-            one.data_received(piece)
-        assert one.transport.paused
-        head, _, body = one.transport.sent.rpartition(b"\r\n\r\n")
+            connection.data_received(piece)
+        assert connection.transport.paused
+        head, _, body = connection.transport.sent.rpartition(b"\r\n\r\n")
         assert b"HTTP/1.1 431 " in head
         assert f"content-length: {len(body)}\r\n".encode() in head
         assert json.loads(body)["status"] == 431
-        assert one.transport.sent.count(b" 431 ") == 1
+        assert connection.transport.sent.count(b" 431 ") == 1
         server.elapsed_s += 2
         await asyncio.sleep(0)
         await let_tasks_run()
-        assert closed(one) == [True]
+        assert are_closed(connection) == [True]
 
     run_scenario(scenario)
 
@@ -246,41 +250,45 @@ def test_a_head_without_end_is_refused_after_32_kib(
 @pytest.mark.parametrize(
     ("start", "piece"),
     [
-        (CHUNKED + b"4\r\nbody\r\n0\r\n", b"X: a\r\n" * 330),
-        (CHUNKED + b"4\r\nbody\r\n0\r\nX: ", PIECE),
-        (CHUNKED + b"4;", PIECE),
+        (CHUNKED_PUT_HEAD + b"4\r\nbody\r\n0\r\n", b"X: a\r\n" * 330),
+        (CHUNKED_PUT_HEAD + b"4\r\nbody\r\n0\r\nX: ", PIECE),
+        (CHUNKED_PUT_HEAD + b"4;", PIECE),
     ],
     ids=["trailers", "a trailer", "an extension"],
 )
-def test_endless_chunk_head_is_refused(start: bytes, piece: bytes) -> None:
+def test_endless_chunk_head_or_trailer_closes_the_connection(start: bytes, piece: bytes) -> None:
     async def scenario(server: LimitedServer) -> None:
-        one = server.connect(start)
+        connection = server.connect(start)
         for _ in range(15):
-            one.data_received(piece)
-        assert closed(one) == [False]
+            connection.data_received(piece)
+        assert are_closed(connection) == [False]
         for _ in range(3):
-            one.data_received(piece)
-        assert closed(one) == [True]
+            connection.data_received(piece)
+        assert are_closed(connection) == [True]
 
     run_scenario(scenario)
 
 
 def test_endless_head_during_an_answer_closes_the_connection() -> None:
     async def scenario(server: LimitedServer) -> None:
-        one = server.connect(HALF, b"x" * 200_000 + HEAD_START, PIECE * 20)
-        assert (closed(one), one.transport.sent) == ([True], b"")
+        connection = server.connect(PUT_HEAD, b"x" * 200_000 + HEAD_START, PIECE * 20)
+        assert (are_closed(connection), connection.transport.sent) == ([True], b"")
 
     run_scenario(scenario)
 
 
 def test_a_long_head_and_a_long_body_are_read_whole() -> None:
-    """In one piece or in many; many short requests in one piece are read, too."""
+    """They may come in one piece or in many. Many short requests in one piece are read, too."""
 
     async def scenario(server: LimitedServer) -> None:
         lines = b"".join(b"X-%d: %b\r\n" % (at, PIECE) for at in range(15))
         body = b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000
         long = HEAD_START.replace(b"GET", b"PUT") + lines + body
-        whole, slow, chunky = server.connect(long), server.connect(), server.connect(CHUNKED)
+        run_on_server, slow, chunky = (
+            server.connect(long),
+            server.connect(),
+            server.connect(CHUNKED_PUT_HEAD),
+        )
         for at in range(0, len(long), 999):
             slow.data_received(long[at : at + 999])
         for _ in range(9000):
@@ -288,26 +296,26 @@ def test_a_long_head_and_a_long_body_are_read_whole() -> None:
         chunky.data_received(b"0\r\n\r\n")
         many = server.connect((HEAD_START + b"\r\n") * 2200)
         await server.wait(1)
-        for one in (whole, slow, chunky):
-            assert one.transport.sent.count(b"by the parser") == 1
-        assert closed(whole, slow, chunky, many) == [False] * 4
+        for connection in (run_on_server, slow, chunky):
+            assert connection.transport.sent.count(b"by the parser") == 1
+        assert are_closed(run_on_server, slow, chunky, many) == [False] * 4
 
     run_scenario(scenario)
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """It may be silent, or have sent half a head or little of a body."""
+    """This connection may have sent nothing, or little of a body."""
 
     async def scenario(server: LimitedServer) -> None:
-        busy, large = server.connect(PUT_REQUEST), server.connect(HALF, b"x" * 70_000)
-        body = server.connect(HALF, b"x")
+        busy, large = server.connect(PUT_REQUEST), server.connect(PUT_HEAD, b"x" * 70_000)
+        body = server.connect(PUT_HEAD, b"x")
         await server.wait(2)
         silent = server.connect()
         newer = server.connect(GET_REQUEST)
-        server.app.unanswered.pop()  # it is never answered
-        assert closed(busy, large, body, silent, newer) == [False, False, True, False, False]
+        server.app.unanswered.pop()  # this request is never answered
+        assert are_closed(busy, large, body, silent, newer) == [False, False, True, False, False]
         newest = server.connect()
-        assert closed(busy, large, silent, newer, newest) == [False, False, True, False, False]
+        assert are_closed(busy, large, silent, newer, newest) == [False, False, True, False, False]
         assert len(server.limits.connections) == 4
 
     run_scenario(scenario, max_connections=4)
@@ -316,29 +324,29 @@ def test_longest_waiting_connection_is_closed_when_full() -> None:
 def test_new_connection_is_refused_when_none_can_be_closed() -> None:
     async def scenario(server: LimitedServer) -> None:
         busy = [server.connect(PUT_REQUEST), server.connect(PUT_REQUEST)]
-        assert closed(*busy, server.connect()) == [False, False, True]
+        assert are_closed(*busy, server.connect()) == [False, False, True]
         server.app.answer_next()
         await let_tasks_run()
-        assert closed(server.connect(), *busy) == [False, True, False]
+        assert are_closed(server.connect(), *busy) == [False, True, False]
 
     run_scenario(scenario, max_connections=2)
 
 
 @pytest.fixture
-def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
-    """Simulate a limit of open files; requests to raise it are recorded and not carried out."""
-    asked: list[tuple[int, int]] = []
+def set_file_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
+    """Return a function that simulates a limit of open files, and records requests to raise it."""
+    requested_limits: list[tuple[int, int]] = []
 
-    def given(soft: int, hard: int) -> list[tuple[int, int]]:
+    def simulate_file_limit(soft: int, hard: int) -> list[tuple[int, int]]:
         monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
-        monkeypatch.setattr(resource, "setrlimit", lambda _, both: asked.append(both))
-        return asked
+        monkeypatch.setattr(resource, "setrlimit", lambda _, both: requested_limits.append(both))
+        return requested_limits
 
-    return given
+    return simulate_file_limit
 
 
 @pytest.mark.parametrize(
-    ("soft", "hard", "most", "raised"),
+    ("soft", "hard", "connections_max", "expected_limits"),
     [
         (256, 256, 112, []),
         (1024, 4096, 2032, [(4096, 4096)]),
@@ -349,12 +357,12 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]
     ],
 )
 def test_half_of_the_open_file_limit_is_for_connections(
-    files: Callable[..., list[tuple[int, int]]],
+    set_file_limit: Callable[..., list[tuple[int, int]]],
     soft: int,
     hard: int,
-    most: int,
-    raised: list[tuple[int, int]],
+    connections_max: int,
+    expected_limits: list[tuple[int, int]],
 ) -> None:
-    asked = files(soft, hard)
-    assert raise_file_limit_for_connections() == most
-    assert asked == raised
+    requested_limits = set_file_limit(soft, hard)
+    assert raise_file_limit_for_connections() == connections_max
+    assert requested_limits == expected_limits

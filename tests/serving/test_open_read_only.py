@@ -15,7 +15,7 @@ from tests.deterministic import SettableClock
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def count(mail: Path) -> int:
+def count_mailboxes(mail: Path) -> int:
     with open_read_only(mail) as rows:
         found: int = rows.execute("SELECT count(*) FROM stored_mailbox").fetchone()[0]
         return found
@@ -27,11 +27,11 @@ def test_running_relays_database_is_read(tmp_path: Path) -> None:
         for number in range(3):
             box = MailboxId(message.random_source.token(16))
             asyncio.run(create_mailbox(box, bytes(32), relay))
-            assert count(tmp_path / "mail.db") == number + 1
+            assert count_mailboxes(tmp_path / "mail.db") == number + 1
 
 
 def test_stopped_relays_database_is_read_without_new_files(tmp_path: Path) -> None:
     with disk_relay(tmp_path, SettableClock()):
         pass
-    assert count(tmp_path / "mail.db") == 0
+    assert count_mailboxes(tmp_path / "mail.db") == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blobs", "mail.db"]

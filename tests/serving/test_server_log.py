@@ -1,4 +1,4 @@
-"""What a relay logs: events, statuses, size classes; never an address."""
+"""A relay's log contains events, statuses and size classes, but no address."""
 
 import io
 import json
@@ -21,7 +21,7 @@ def log_response(log: logging.Logger) -> None:
 
 
 def log_library_error() -> None:
-    """Log as asyncio and uvicorn do: with a peer in the message, and an error."""
+    """Log an error with a peer's address in the message, as asyncio and uvicorn do."""
     why = ConnectionResetError("peer 203.0.113.7 went away")
     logging.getLogger("asyncio").error("lost %s", "203.0.113.7:4711", exc_info=why)
 
@@ -48,7 +48,7 @@ def test_text_log_line_starts_with_its_level() -> None:
     assert second == "error library from=asyncio kind=ConnectionResetError"
 
 
-def test_errors_log_omits_answers() -> None:
+def test_errors_log_omits_responses() -> None:
     assert logged_lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
 
 

@@ -16,8 +16,8 @@ from entrenous.serving.tls import TlsCertificate
 from tests.deterministic import SeededRandomSource
 from tests.serving.certificates import CertificateFiles, write_certificate_files
 
-DATA = SeededRandomSource().token(3_000_000)
-NOT_COUNTED_BYTES = 1 << 20  # a portion or two, and both sockets' buffers
+PAYLOAD = SeededRandomSource().token(3_000_000)
+UNCOUNTED_BYTES_MAX = 1 << 20  # a portion or two, and both sockets' buffers
 
 
 class FakeTlsTransport:
@@ -51,44 +51,44 @@ class FakeTlsTransport:
 
 def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
     transport = FakeTlsTransport(3)
-    one = PortionedWriter(transport, lambda: transport.room <= 0)
-    one.write(DATA[:10])
-    one.write(DATA[10:200_000])
-    one.write(DATA[200_000:300_000])
-    assert transport.written == DATA[: 10 + 2 * WRITE_PORTION_BYTES]
-    assert one.get_write_buffer_size() == 300_000 - len(transport.written) + 7
-    one.close()
-    assert (one.is_closing(), transport.closed) == (True, False)
+    writer = PortionedWriter(transport, lambda: transport.room <= 0)
+    writer.write(PAYLOAD[:10])
+    writer.write(PAYLOAD[10:200_000])
+    writer.write(PAYLOAD[200_000:300_000])
+    assert transport.written == PAYLOAD[: 10 + 2 * WRITE_PORTION_BYTES]
+    assert writer.get_write_buffer_size() == 300_000 - len(transport.written) + 7
+    writer.close()
+    assert (writer.is_closing(), transport.closed) == (True, False)
     transport.room = 99
-    one.resume_writing()
-    assert (transport.written, transport.closed) == (DATA[:300_000], True)
-    assert one.get_write_buffer_size() == 7
+    writer.resume_writing()
+    assert (transport.written, transport.closed) == (PAYLOAD[:300_000], True)
+    assert writer.get_write_buffer_size() == 7
 
 
 def test_aborted_writer_writes_nothing_more() -> None:
     transport = FakeTlsTransport(1)
-    one = PortionedWriter(transport, lambda: transport.room <= 0)
-    one.write(DATA)
-    one.abort()
+    writer = PortionedWriter(transport, lambda: transport.room <= 0)
+    writer.write(PAYLOAD)
+    writer.abort()
     transport.room = 99
-    one.resume_writing()
-    assert (len(transport.written), one.get_write_buffer_size(), one.is_closing()) == (
+    writer.resume_writing()
+    assert (len(transport.written), writer.get_write_buffer_size(), writer.is_closing()) == (
         65536,
         7,
         True,
     )
 
 
-class Server(asyncio.Protocol):
-    """Writes all of DATA to each client, and closes."""
+class PayloadServer(asyncio.Protocol):
+    """A server that writes all of PAYLOAD to a client, and closes the connection."""
 
     def __init__(self) -> None:
         self.full, self.lost = False, asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
         self.portions = PortionedWriter(transport, lambda: self.full)
-        self.portions.write(DATA[:1_000_000])
-        self.portions.write(DATA[1_000_000:])
+        self.portions.write(PAYLOAD[:1_000_000])
+        self.portions.write(PAYLOAD[1_000_000:])
         self.portions.close()
 
     def pause_writing(self) -> None:
@@ -103,45 +103,47 @@ class Server(asyncio.Protocol):
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_tls_connection_reports_its_unread_bytes(
-    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    pair = write_certificate_files(tmp_path)
+    certificate = write_certificate_files(tmp_path)
 
-    async def story() -> None:
-        server = Server()
-        with listening_socket("127.0.0.1", 0) as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-            context = TlsCertificate(pair.cert, pair.key).context
+    async def run_scenario() -> None:
+        server = PayloadServer()
+        with listening_socket("127.0.0.1", 0) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            context = TlsCertificate(certificate.cert, certificate.key).context
             serving = await asyncio.get_running_loop().create_server(
-                lambda: server, sock=taken, ssl=context
+                lambda: server, sock=listener, ssl=context
             )
-            with await asyncio.to_thread(connect, taken.getsockname()[1], pair) as reader:
+            with await asyncio.to_thread(
+                connect_and_read_one_byte, listener.getsockname()[1], certificate
+            ) as reader:
                 await asyncio.sleep(0)
-                assert server.portions.get_write_buffer_size() > len(DATA) - NOT_COUNTED_BYTES
-                assert await asyncio.to_thread(read_all, reader) == DATA
+                assert server.portions.get_write_buffer_size() > len(PAYLOAD) - UNCOUNTED_BYTES_MAX
+                assert await asyncio.to_thread(read_rest, reader) == PAYLOAD
             await asyncio.wait_for(server.lost.wait(), 20)
             assert server.portions.get_write_buffer_size() == 0
             serving.close()
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(story())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(run_scenario())
 
 
-def connect(port: int, pair: CertificateFiles) -> ssl.SSLSocket:
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.settimeout(20)
-    raw.connect(("127.0.0.1", port))
-    context = ssl.create_default_context(cafile=str(pair.cert))
-    reader = context.wrap_socket(raw, server_hostname="localhost")
-    assert reader.recv(1) == DATA[:1]
+def connect_and_read_one_byte(port: int, certificate: CertificateFiles) -> ssl.SSLSocket:
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", port))
+    context = ssl.create_default_context(cafile=str(certificate.cert))
+    reader = context.wrap_socket(connection, server_hostname="localhost")
+    assert reader.recv(1) == PAYLOAD[:1]
     return reader
 
 
-def read_all(reader: ssl.SSLSocket) -> bytes:
-    received = DATA[:1]
+def read_rest(reader: ssl.SSLSocket) -> bytes:
+    received = PAYLOAD[:1]
     while chunk := reader.recv(1 << 16):
         received += chunk
     return received

@@ -118,16 +118,16 @@ def use_key_of_another_certificate(settings: RelaySettings, folder: Path) -> Rel
 
 def use_expired_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
     return _with_certificate(
-        settings, write_certificate_files(folder / "other", begins_days=-9, lasts_days=8)
+        settings, write_certificate_files(folder / "other", starts_in_days=-9, days_valid=8)
     )
 
 
 def use_future_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _with_certificate(settings, write_certificate_files(folder / "other", begins_days=1))
+    return _with_certificate(settings, write_certificate_files(folder / "other", starts_in_days=1))
 
 
 def use_expiring_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
-    return _with_certificate(settings, write_certificate_files(folder / "other", lasts_days=10))
+    return _with_certificate(settings, write_certificate_files(folder / "other", days_valid=10))
 
 
 def _with_certificate(settings: RelaySettings, certificate: CertificateFiles) -> RelaySettings:

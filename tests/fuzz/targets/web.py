@@ -35,7 +35,7 @@ class Parsed:
         self.ended += 1
 
 
-def reads_like_the_parser(untrusted: bytes) -> bool:
+def is_read_like_the_parser(untrusted: bytes) -> bool:
     """Return whether a buffered request, if it was taken, is what the parser reads."""
     whole = parse_buffered_request(untrusted)
     return whole is None or _equals(whole, Parsed(untrusted))
@@ -53,7 +53,7 @@ def _equals(whole: BufferedRequest, parsed: Parsed) -> bool:
 TARGETS: Final = (
     Target(
         "whole-request",
-        satisfies(reads_like_the_parser, lambda same: same is True),
+        satisfies(is_read_like_the_parser, lambda same: same is True),
         lambda: [
             b"GET /v1/a?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n",
             b"PUT /a HTTP/1.1\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody",
