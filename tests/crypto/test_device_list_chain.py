@@ -46,7 +46,7 @@ from entrenous.wire.key_bundle import newest_lists_that_fit, read_device_list, w
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MASTER = master_keys_from_seed(bytes(range(64)))
-KEYS = public_master_keys(MASTER)
+PUBLIC_KEYS = public_master_keys(MASTER)
 
 
 def listed_device(number: int) -> ListedDevice:
@@ -93,7 +93,7 @@ def with_device_revoked(newest: DeviceListStatement, number: int) -> DeviceListS
 
 
 def verified_heads(lists: tuple[DeviceListStatement, ...]) -> tuple[DeviceListHead, ...]:
-    return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), KEYS)
+    return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), PUBLIC_KEYS)
 
 
 SECOND = with_device(FIRST, 2)
@@ -148,7 +148,7 @@ def test_a_history_that_is_broken_is_refused(broken: str) -> None:
     lists = BROKEN_HISTORIES[broken] or CHAIN
     master = master_keys_from_seed(bytes(64)) if BROKEN_HISTORIES[broken] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
-        verify_device_lists(lists, sign_device_list(master, lists[-1].statement), KEYS)
+        verify_device_lists(lists, sign_device_list(master, lists[-1].statement), PUBLIC_KEYS)
 
 
 @pytest.mark.threat("stolen-device")
@@ -319,7 +319,7 @@ class DeviceListMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_honest_history_is_proven(self) -> None:
-        if len(self.lists) in {1, 5, 12}:  # a signature takes milliseconds
+        if len(self.lists) in {1, 5, 12}:  # not at every step, since signing takes milliseconds
             verified_heads(newest_lists_that_fit(self.lists))
 
 

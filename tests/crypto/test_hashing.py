@@ -35,7 +35,7 @@ def test_master_keys_of_other_lengths_are_refused(sizes: tuple[int, int]) -> Non
         person_id(MasterPublicKeys(bytes(sizes[0]), bytes(sizes[1])))
 
 
-def test_equal_in_constant_time_compares() -> None:
+def test_equal_in_constant_time_detects_differences() -> None:
     assert equal_in_constant_time(b"abc", b"abc")
     assert not equal_in_constant_time(b"abc", b"abd")
     assert not equal_in_constant_time(b"abc", b"abcd")

@@ -236,7 +236,7 @@ def test_another_sender_cannot_pose_as_ana() -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_a_letter_to_mallory_does_not_open_for_ben() -> None:
-    account, prekey = account_with_prekey()  # Mallory's
+    account, prekey = account_with_prekey()  # the account of Mallory
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), prekey)
     to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
     with pytest.raises(NotForThisMailbox):
@@ -364,7 +364,7 @@ def test_letters_open_out_of_order() -> None:
 
 def test_letter_that_is_too_late_is_refused_and_later_ones_open() -> None:
     sent = half_opened_letters(50)
-    session = open_letter(open_first(sent[0]).session, sent[48]).session  # 47 are overtaken
+    session = open_letter(open_first(sent[0]).session, sent[48]).session  # skips 47 letters
     with pytest.raises(NotForThisMailbox):
         open_letter(session, sent[7])
     assert open_letter(session, sent[8]).body == b"8"

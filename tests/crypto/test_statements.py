@@ -123,13 +123,16 @@ def statement_of(devices: DeviceList) -> DeviceListStatement:
 def signed_key_bundle(
     devices: DeviceList,
     *certificates: SignedDeviceCertificate,
-    by: Secret = MASTER,
-    keys: Secret = MASTER,
+    signing_master: Secret = MASTER,
+    named_master: Secret = MASTER,
 ) -> KeyBundle:
-    """Return a key bundle with a list signed by ``by``, and the public keys of ``keys``."""
+    """Return a key bundle that names one master key, and whose list may be signed by another."""
     one = statement_of(devices)
     bundle = KeyBundle(
-        public_master_keys(keys), (one,), sign_device_list(by, one.statement), certificates
+        public_master_keys(named_master),
+        (one,),
+        sign_device_list(signing_master, one.statement),
+        certificates,
     )
     return read_key_bundle(write_key_bundle(bundle))
 
@@ -151,7 +154,9 @@ def test_key_bundle_is_read_back_and_verifies() -> None:
 
 def test_signature_by_other_master_keys_is_refused() -> None:
     with pytest.raises(BadSignature, match="device list"):
-        verify_key_bundle(signed_key_bundle(DEVICE_LIST, SIGNED_CERTIFICATE, by=OTHER_MASTER))
+        verify_key_bundle(
+            signed_key_bundle(DEVICE_LIST, SIGNED_CERTIFICATE, signing_master=OTHER_MASTER)
+        )
 
 
 @pytest.mark.parametrize(
@@ -190,8 +195,8 @@ def test_master_keys_of_another_person_are_refused() -> None:
             signed_key_bundle(
                 device_list_of(posing, person=person_of(MASTER)),
                 posing,
-                by=OTHER_MASTER,
-                keys=OTHER_MASTER,
+                signing_master=OTHER_MASTER,
+                named_master=OTHER_MASTER,
             )
         )
 

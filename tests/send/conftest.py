@@ -1,3 +1,5 @@
+"""Simulated networks and command lines that the tests of sending share."""
+
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from tests.village.world import Participant
 
 
 def send_text(
-    who: Participant,
+    sender: Participant,
     *to: str,
     text: str = "hello",
     opens: int | None = None,
@@ -17,6 +17,6 @@ def send_text(
 ) -> PostedMessage:
     """Send a text, with every recipient confirmed to the guard."""
     names = tuple(RecipientId(name) for name in to)
-    policy = MessagePolicy(who.device.clock.now() + timedelta(days=7), opens, may_export)
+    policy = MessagePolicy(sender.device.clock.now() + timedelta(days=7), opens, may_export)
     confirmed = frozenset(str(name) for name in names)
-    return send_message(Draft((), names, policy, text=text, confirmed=confirmed), who.device)
+    return send_message(Draft((), names, policy, text=text, confirmed=confirmed), sender.device)

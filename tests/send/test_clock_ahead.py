@@ -83,10 +83,12 @@ FAR_AHEAD = timedelta(days=400)
 
 
 @contextmanager
-def clock_ahead(network: Network, who: Person, by: timedelta = FAR_AHEAD) -> Iterator[None]:
+def clock_ahead(
+    network: Network, who: Person, clock_error: timedelta = FAR_AHEAD
+) -> Iterator[None]:
     """Set one person's clock ahead within the block."""
     right = who.device
-    who.device = replace(right, clock=SettableClock(network.clock.moment + by))
+    who.device = replace(right, clock=SettableClock(network.clock.moment + clock_error))
     yield
     who.device = right
 
@@ -112,7 +114,7 @@ def copy_state(ana: Person) -> EnvelopeState:
 
 
 def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network) -> None:
-    """Unlike other commands, removing a message does not fetch first."""
+    """Removing a message does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
     fetch_messages(ben.device)
@@ -217,13 +219,13 @@ def public_keys(who: Person) -> list[OwnXWingKey]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("by", [timedelta(days=20), FAR_AHEAD])
+@pytest.mark.parametrize("clock_error", [timedelta(days=20), FAR_AHEAD])
 def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
-    friends: Network, by: timedelta
+    friends: Network, clock_error: timedelta
 ) -> None:
     ben = friends["ben"]
     friends.clock.advance(days=8)
-    with clock_ahead(friends, ben, by):
+    with clock_ahead(friends, ben, clock_error):
         fetch_messages(ben.device)
     new_keys = {key.id for key in public_keys(ben)}
     fetch_messages(ben.device)

@@ -1,4 +1,4 @@
-"""Wrong clocks, and messages with implausible dates."""
+"""Messages survive wrong clocks and implausible dates, and still expire in time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -138,7 +138,7 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
 ) -> None:
     """Caro's relay refuses one item; later items for Ben leave, and fetching continues."""
     ana, ben, caro = (people_at_two_relays[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.replace_calls(upload_blob=failing_at(OTHER_RELAY_URL, error)):
+    with ana.courier.replace_calls(upload_blob=failure_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, caro)
         assert ana.send(SMALL_PICTURE, ben).devices == {"ben": 1}
@@ -149,13 +149,13 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     assert (ana.received_count(), ben.received_count(), caro.received_count()) == (1, 1, 1)
 
 
-def failing_at(url: str, error: EntrenousError) -> Trick:
-    def trick(honest: HonestCall, where: str, *arguments: Any) -> Any:
-        if where == url:
+def failure_at(url: str, error: EntrenousError) -> Trick:
+    def fail_at_url(honest: HonestCall, called_url: str, *arguments: Any) -> Any:
+        if called_url == url:
             raise error
-        return honest(where, *arguments)
+        return honest(called_url, *arguments)
 
-    return trick
+    return fail_at_url
 
 
 @pytest.mark.slow

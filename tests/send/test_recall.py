@@ -81,7 +81,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
     with ana.courier.replace_calls(**{call: unreachable}), pytest.raises(WaitsInOutbox):
         ana.send(SMALL_PICTURE, ben)
     (sent,) = query_sent_messages(ana.device)
-    # If the unanswered post still arrives, its relay refuses it.
+    # If the unanswered post still arrives, the relay refuses the copy.
     assert recall_message(sent.message.name, ana.device) == (
         RecallResult("ben", opened=False, asked=asked),
     )

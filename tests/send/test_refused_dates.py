@@ -60,9 +60,9 @@ pytestmark = pytest.mark.slow
 CLOCK_ERRORS = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
-def set_clock_off(who: Person, network: Network, by: timedelta) -> SettableClock:
+def set_clock_off(who: Person, network: Network, clock_error: timedelta) -> SettableClock:
     """Give a person a separate clock that is wrong by this much, and return the clock."""
-    clock = SettableClock(network.clock.moment + by)
+    clock = SettableClock(network.clock.moment + clock_error)
     who.device = replace(who.device, clock=clock)
     return clock
 
@@ -80,11 +80,11 @@ def outbox_size(who: Person) -> int:
 
 
 def record_envelopes(tried: list[Envelope]) -> Trick:
-    def trick(honest: HonestCall, url: str, token: Any, envelope: Envelope) -> Any:
+    def record_envelope(honest: HonestCall, url: str, token: Any, envelope: Envelope) -> Any:
         tried.append(envelope)
         return honest(url, token, envelope)
 
-    return trick
+    return record_envelope
 
 
 def text_draft(who: Person, days: int) -> Draft:
@@ -94,12 +94,12 @@ def text_draft(who: Person, days: int) -> Draft:
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
 
 
-@pytest.mark.parametrize("by", CLOCK_ERRORS)
+@pytest.mark.parametrize("clock_error", CLOCK_ERRORS)
 def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
-    network: Network, by: timedelta
+    network: Network, clock_error: timedelta
 ) -> None:
     ana, ben = network["ana"], network["ben"]
-    clock = set_clock_off(ana, network, by)
+    clock = set_clock_off(ana, network, clock_error)
     with pytest.raises(PostponedUntilClockIsRight, match="Check"):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     clock.moment = network.clock.moment
@@ -111,11 +111,14 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
 
 
 @pytest.mark.parametrize(
-    "by",
-    [CLOCK_ERRORS[0], *(pytest.param(by, marks=pytest.mark.nightly) for by in CLOCK_ERRORS[1:])],
+    "clock_error",
+    [
+        CLOCK_ERRORS[0],
+        *(pytest.param(clock_error, marks=pytest.mark.nightly) for clock_error in CLOCK_ERRORS[1:]),
+    ],
 )
 def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
-    friends: Network, by: timedelta
+    friends: Network, clock_error: timedelta
 ) -> None:
     """The fetch with the wrong clock would have sent Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
@@ -125,10 +128,10 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
         catch_up(ana, ben)
     send_text(ben, "ana")
     send_text(ben, "ana")
-    clock.moment += by
+    clock.moment += clock_error
     (problem, *_) = fetch_messages(ana.device).problems
     assert isinstance(problem, PostponedUntilClockIsRight)
-    clock.moment -= by
+    clock.moment -= clock_error
     for _ in range(3 * TOKENS_LEFT_MIN):
         catch_up(ana, ben)
         send_text(ben, "ana")
@@ -139,13 +142,13 @@ def _unused_tokens(who: Person) -> int:
     return issued_range.handed_out - issued_range.next_unused
 
 
-@pytest.mark.parametrize("by", CLOCK_ERRORS)
-def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
+@pytest.mark.parametrize("clock_error", CLOCK_ERRORS)
+def test_sync_notes_refused_for_their_date_wait(clock_error: timedelta) -> None:
     network = network_of_three()
     ana, ben = network["ana"], network["ben"]
     phone = add_linked_device(network, ana, "phone", "phone")
     catch_up(ana, phone, ben, ana, phone)
-    clock = set_clock_off(phone, network, by)
+    clock = set_clock_off(phone, network, clock_error)
     block_contact("ben", phone.device)
     for _ in range(2):
         catch_up(phone, ana)
@@ -155,14 +158,14 @@ def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
     assert {one.name for one in contacts(ana.device) if one.blocked} == {"ben"}
 
 
-@pytest.mark.parametrize("by", CLOCK_ERRORS)
+@pytest.mark.parametrize("clock_error", CLOCK_ERRORS)
 def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
-    friends: Network, by: timedelta
+    friends: Network, clock_error: timedelta
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
-    clock = set_clock_off(ana, friends, by)
+    clock = set_clock_off(ana, friends, clock_error)
     (recall,) = recall_message(name, ana.device)
     assert recall.asked
     clock.moment = friends.clock.moment
@@ -342,7 +345,7 @@ def test_a_date_refusal_names_too_many_days(friends: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    ("by", "waited", "kind", "words"),
+    ("clock_error", "waited", "kind", "expected_text"),
     [
         (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until it expired"),
         (
@@ -355,21 +358,25 @@ def test_a_date_refusal_names_too_many_days(friends: Network) -> None:
     ],
 )
 def test_a_waiting_copy_that_is_refused_reports_the_reason(
-    friends: Network, by: timedelta, waited: timedelta, kind: type[Exception], words: str
+    friends: Network,
+    clock_error: timedelta,
+    waited: timedelta,
+    kind: type[Exception],
+    expected_text: str,
 ) -> None:
     ana = friends["ana"]
-    clock = set_clock_off(ana, friends, by)
+    clock = set_clock_off(ana, friends, clock_error)
     with (
         ana.courier.replace_calls(upload_blob=error_trick(RelayUnreachable(host="x"))),
         pytest.raises(Exception, match="has not been sent yet"),
     ):
-        send_message(text_draft(ana, 2 if by else 7), ana.device)
+        send_message(text_draft(ana, 2 if clock_error else 7), ana.device)
     friends.clock.advance(days=waited.days)
-    clock.moment = friends.clock.moment + min(by, timedelta(0))
+    clock.moment = friends.clock.moment + min(clock_error, timedelta(0))
     (problem,) = flush_outbox(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert type(problem.facts["why"]) is kind
-    assert words in join_wrapped_lines(str(problem))
+    assert expected_text in join_wrapped_lines(str(problem))
 
 
 def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Network) -> None:

@@ -22,10 +22,10 @@ def test_decodable_text_is_encoded_back(untrusted_text: str) -> None:
     assert to_base64url(data) == untrusted_text
 
 
-@pytest.mark.parametrize("odd", ["A", "AB", "AA==", "A+/A", "AAA\n", " AAA", "AAé"])
-def test_other_spellings_are_refused(odd: str) -> None:
+@pytest.mark.parametrize("spelling", ["A", "AB", "AA==", "A+/A", "AAA\n", " AAA", "AAé"])
+def test_other_spellings_are_refused(spelling: str) -> None:
     with pytest.raises(NotUnderstood):
-        from_base64url(odd)
+        from_base64url(spelling)
 
 
 def test_another_size_is_refused() -> None:

@@ -29,12 +29,12 @@ def test_canonical_json_is_read_back_and_matches_plain_json(value: object) -> No
 
 
 @given(values, st.sampled_from([b" ", b"\n", b"\xef\xbb\xbf", b"0"]))
-def test_any_other_form_of_the_same_value_is_refused(value: object, more: bytes) -> None:
-    for odd in (more + canonical_json(value), canonical_json(value) + more):
-        if value == 0 or (isinstance(value, int) and more == b"0"):
+def test_any_other_form_of_the_same_value_is_refused(value: object, extra: bytes) -> None:
+    for other_form in (extra + canonical_json(value), canonical_json(value) + extra):
+        if value == 0 or (isinstance(value, int) and extra == b"0"):
             continue  # another digit may make another canonical number
         with pytest.raises(ValueError):
-            read_canonical_json(odd)
+            read_canonical_json(other_form)
 
 
 @given(st.binary(max_size=40))

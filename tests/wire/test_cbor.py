@@ -85,10 +85,10 @@ def test_rfc_8949_examples_are_decoded(octets: str, value: object) -> None:
     assert encode(value) == bytes.fromhex(octets)
 
 
-@pytest.mark.parametrize("why", MALFORMED)
-def test_malformed_cbor_is_refused(why: str) -> None:
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_cbor_is_refused(case: str) -> None:
     with pytest.raises(BadCbor):
-        decode(bytes.fromhex(MALFORMED[why]))
+        decode(bytes.fromhex(MALFORMED[case]))
 
 
 @given(st.binary(max_size=100))

@@ -202,15 +202,15 @@ def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    tap = RecordingTransport(network.apps, run_sync)
-    courier = HttpCourier(httpx.Client(transport=tap))
+    transport = RecordingTransport(network.apps, run_sync)
+    courier = HttpCourier(httpx.Client(transport=transport))
     fetch_messages(replace(ben.device, courier=courier))  # Ben receives Ana's hello and answers
     kinds = [
         (one.method, "prekeys" if "/prekeys/" in one.path else "letter")
-        for one in tap.asked
+        for one in transport.requests
         if "/prekeys/" in one.path or (one.method == "PUT" and "/envelopes/" in one.path)
     ]
-    own, last = ben.home[1], tap.asked[-1]
+    own, last = ben.home[1], transport.requests[-1]
     assert ("PUT", "letter") in kinds
     assert max(at for at, (_, what) in enumerate(kinds) if what == "prekeys") < min(
         at for at, (_, what) in enumerate(kinds) if what == "letter"

@@ -143,7 +143,7 @@ def network_before_letter(request: pytest.FixtureRequest, two_friends: Network) 
 
 @pytest.fixture
 def forge(network_before_letter: Network) -> LetterForge:
-    """Return a forge of Caro's first letter to Ben, or of a later one."""
+    """Return a LetterForge for Caro's first letter to Ben, or for a later one."""
     network = network_before_letter.copy()
     return LetterForge(network["caro"], network["ben"])
 

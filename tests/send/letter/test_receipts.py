@@ -135,7 +135,7 @@ def mark_keys_unknown(who: Person) -> None:
     CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
 
 
-def make_receipt_with(**fields: Any) -> Any:
+def receipt_maker_with(**fields: Any) -> Any:
     """Return a ``_make_receipt`` that changes these fields after signing the receipt's leaf."""
     honest = receipts._make_receipt
 
@@ -161,7 +161,7 @@ def test_receipt_that_differs_from_its_signed_leaf_is_refused(
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     send_text(ana, "ben")
     fetch_messages(ben.device)
-    monkeypatch.setattr(receipts, "_make_receipt", make_receipt_with(**fields))
+    monkeypatch.setattr(receipts, "_make_receipt", receipt_maker_with(**fields))
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -229,11 +229,11 @@ def test_receipt_counts_after_the_recipients_device_list_changed(
     assert [shown.signed for shown in copy_states(ana)] == [True]
 
 
-def accept_newest_list(who: Person, of: Person) -> None:
+def accept_newest_list(who: Person, contact: Person) -> None:
     """Accept a contact's newest key bundle, as if the relay had just returned it."""
     with who.device.vault.transaction():
         accept_contact_bundle(
-            contact_named(of.name, who.device), own_device(of.device).card, who.device
+            contact_named(contact.name, who.device), own_device(contact.device).card, who.device
         )
 
 

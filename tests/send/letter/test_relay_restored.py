@@ -53,59 +53,61 @@ class RestorableNetwork:
 
 @pytest.mark.threat("backups-revive")
 def test_a_revoked_device_is_revoked_again() -> None:
-    town = RestorableNetwork()
-    ana = town.network.set_up_person("ana")
-    phone = add_linked_device(town.network, ana, "phone", "phone")
+    restorable = RestorableNetwork()
+    ana = restorable.network.set_up_person("ana")
+    phone = add_linked_device(restorable.network, ana, "phone", "phone")
     known = own_device(ana.device).home.close
     assert known is not None
-    town.back_up()
+    restorable.back_up()
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
-    town.restore()
+    restorable.restore()
     assert (
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0) == []
-    )  # the mailbox is back
+    )  # the restore brought the mailbox back
     fetch_messages(ana.device)
     assert device_overview(ana.device).to_close == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
     with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
         phone.device.courier.close_mailbox(url, ana.home[1], known)
-    town.network.clock.advance(hours=7)
+    restorable.network.clock.advance(hours=7)
     fetch_messages(ana.device)
 
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
     """A restore is detected only once, and must not be missed because of a wrong clock."""
-    town = RestorableNetwork()
-    ana, ben = town.network.set_up_person("ana"), town.network.set_up_person("ben")
+    restorable = RestorableNetwork()
+    ana, ben = restorable.network.set_up_person("ana"), restorable.network.set_up_person("ben")
     ana.add_contact(ben)
     name = ana.send(SMALL_PICTURE, ben).name
-    town.back_up()
+    restorable.back_up()
     recall_message(name, ana.device)
-    town.restore()
+    restorable.restore()
     right, before = ana.device, ana.courier.calls["withdraw"]
-    ahead = replace(right, clock=SettableClock(town.network.clock.moment + timedelta(days=400)))
+    ahead = replace(
+        right, clock=SettableClock(restorable.network.clock.moment + timedelta(days=400))
+    )
     fetch_messages(ahead)
     fetch_messages(right)
     assert ana.courier.calls["withdraw"] == before + 1
 
 
 def test_old_recalls_are_not_repeated_after_a_restore() -> None:
-    town = RestorableNetwork()
-    ana = town.network.set_up_person("ana")
-    phone = add_linked_device(town.network, ana, "phone", "phone")
+    restorable = RestorableNetwork()
+    ana = restorable.network.set_up_person("ana")
+    phone = add_linked_device(restorable.network, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
     repeat_requests_after_restore(ana.device)
-    town.back_up()
-    town.network.clock.advance(days=EXPIRY_DAYS_MAX)
-    town.restore()
+    restorable.back_up()
+    restorable.network.clock.advance(days=EXPIRY_DAYS_MAX)
+    restorable.restore()
     fetch_messages(ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == ()
 
 
-def queried_other_relays(town: Network, who: Person, days: int = 2) -> list[str]:
+def queried_other_relays(network: Network, who: Person, days: int = 2) -> list[str]:
     """Return the relays of others whose status a person's device requests within some days."""
     urls = list[str]()
 
@@ -115,7 +117,7 @@ def queried_other_relays(town: Network, who: Person, days: int = 2) -> list[str]
 
     with who.courier.replace_calls(status=record_url):
         for _ in range(days):
-            town.clock.advance(hours=24)
+            network.clock.advance(hours=24)
             fetch_messages(who.device)
     assert urls.count(RELAY_URL) == days
     return [url for url in urls if url != RELAY_URL]
@@ -124,65 +126,65 @@ def queried_other_relays(town: Network, who: Person, days: int = 2) -> list[str]
 @pytest.fixture
 def contacts_at_two_relays() -> tuple[Network, Person, Person]:
     """Return a network, Ana, and her contact Eve at another relay."""
-    town = Network()
-    ana, eve = town.set_up_person("ana"), town.set_up_person("eve", OTHER_RELAY_URL)
+    network = Network()
+    ana, eve = network.set_up_person("ana"), network.set_up_person("eve", OTHER_RELAY_URL)
     ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
-    return town, ana, eve
+    return network, ana, eve
 
 
 def test_other_peoples_relays_are_not_queried_daily_for_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
-    town, ana, eve = contacts_at_two_relays
+    network, ana, eve = contacts_at_two_relays
     ana.send(SMALL_PICTURE, eve)
-    assert queried_other_relays(town, ana) == []
+    assert queried_other_relays(network, ana) == []
     block_contact("eve", ana.device)
-    assert queried_other_relays(town, ana) == []
+    assert queried_other_relays(network, ana) == []
 
 
 def test_relays_with_recent_recalls_are_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     """Relays of blocked recipients are asked, too: a recalled picture must stay recalled."""
-    town, ana, eve = contacts_at_two_relays
+    network, ana, eve = contacts_at_two_relays
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     block_contact("eve", ana.device)
-    assert queried_other_relays(town, ana) == [OTHER_RELAY_URL] * 2
-    town.clock.advance(days=EXPIRY_DAYS_MAX)
-    assert queried_other_relays(town, ana) == []
+    assert queried_other_relays(network, ana) == [OTHER_RELAY_URL] * 2
+    network.clock.advance(days=EXPIRY_DAYS_MAX)
+    assert queried_other_relays(network, ana) == []
     assert ana.device.vault.keys(RELAY_RESTORE) == (RELAY_URL,)
 
 
 def test_a_relay_that_claims_a_recall_is_not_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
-    town, ana, eve = contacts_at_two_relays
+    network, ana, eve = contacts_at_two_relays
     ana.send(SMALL_PICTURE, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     claimed = replace(copy_, state=EnvelopeState.TAKEN_BACK)
     COPY_DELIVERY_TABLE.store(claimed, copy_.envelope.hex(), ana.device.vault)
-    assert queried_other_relays(town, ana) == []
+    assert queried_other_relays(network, ana) == []
 
 
 def test_the_relay_of_a_copy_that_never_left_is_not_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
-    town, ana, eve = contacts_at_two_relays
-    town.disconnect(OTHER_RELAY_URL)
+    network, ana, eve = contacts_at_two_relays
+    network.disconnect(OTHER_RELAY_URL)
     with pytest.raises(WaitsInOutbox) as waits:
         ana.send(SMALL_PICTURE, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
-    town.reconnect(OTHER_RELAY_URL)
-    assert queried_other_relays(town, ana) == []
+    network.reconnect(OTHER_RELAY_URL)
+    assert queried_other_relays(network, ana) == []
 
 
 def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
-    town, ana, eve = contacts_at_two_relays
+    network, ana, eve = contacts_at_two_relays
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     calls = list[str]()
 
@@ -192,13 +194,13 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
         calls.append(url)
         raise RelayUnreachable(host=url)
 
-    town.clock.advance(hours=7)
+    network.clock.advance(hours=7)
     with ana.courier.replace_calls(status=fail_at_other_relay):
         for _ in range(3):
             fetch_messages(ana.device)
         assert len(calls) == 1
-        town.clock.advance(hours=1)
+        network.clock.advance(hours=1)
         fetch_messages(ana.device)
     assert len(calls) == 2
-    town.clock.advance(hours=1)
-    assert queried_other_relays(town, ana, days=1) == [OTHER_RELAY_URL]
+    network.clock.advance(hours=1)
+    assert queried_other_relays(network, ana, days=1) == [OTHER_RELAY_URL]

@@ -165,8 +165,8 @@ def _issued_ranges(who: Person) -> list[tuple[str, IssuedRange]]:
     return list(zip(keys, ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault), strict=True))
 
 
-def _next_token(ranges: dict[str, IssuedRange], of: Person) -> Any:
-    key = next(key for key in ranges if key.startswith(of.id.hex()))
+def _next_token(ranges: dict[str, IssuedRange], person: Person) -> Any:
+    key = next(key for key in ranges if key.startswith(person.id.hex()))
     return derive_send_token(ranges[key].seed, ranges[key].next_unused)
 
 

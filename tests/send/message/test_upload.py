@@ -36,10 +36,11 @@ class ConnectionCut(Exception):
 
 @dataclass
 class BreakingCourier:
-    """A courier that counts the bytes of request bodies, and breaks off on request.
+    """A courier that counts the bytes of request bodies and can interrupt uploads.
 
-    Each entry of ``breaks`` breaks off a large body: the share of the rest that still arrives, and
-    the error that the device sees, or ``None`` if the courier retries by itself.
+    Each entry of ``interruptions`` interrupts the upload of a large body. An entry has the share of
+    the remaining bytes that still arrives, and the error that the device sees, or ``None`` if the
+    courier retries by itself.
     """
 
     courier: Any

@@ -68,14 +68,14 @@ def link_from_bytes(data: bytes) -> str:
     return "entrenous:1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def changed_key_bundle(of: Person, change: Callable[[bytes], bytes]) -> Trick:
+def changed_key_bundle(owner: Person, change: Callable[[bytes], bytes]) -> Trick:
     """Return a trick of a relay that knows an invite: it opens a key bundle and seals a changed
     one.
     """
-    mailbox = own_device(of.device).home.mailbox
+    mailbox = own_device(owner.device).home.mailbox
     return changed_answer_trick(
         lambda shown: seal_key_bundle(
-            change(open_key_bundle(shown, of.id, mailbox)), of.id, mailbox
+            change(open_key_bundle(shown, owner.id, mailbox)), owner.id, mailbox
         )
     )
 
@@ -173,9 +173,9 @@ def test_key_bundle_with_a_flipped_bit_is_refused(network: Network, place: int) 
     ana, ben = network["ana"], network["ben"]
     inside = changed_key_bundle(ben, lambda card: flip_bit(card, place))
     outside = changed_answer_trick(lambda shown: flip_bit(shown, place))
-    for trick in (inside, outside):
+    for record_and_call in (inside, outside):
         with (
-            ana.courier.replace_calls(key_bundle=trick),
+            ana.courier.replace_calls(key_bundle=record_and_call),
             pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -611,11 +611,11 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(network:
     order: list[str] = []
 
     def record_call(call: str) -> Any:
-        def trick(honest: HonestCall, *arguments: Any) -> Any:
+        def record_and_call(honest: HonestCall, *arguments: Any) -> Any:
             order.append(call)
             return honest(*arguments)
 
-        return trick
+        return record_and_call
 
     with ana.courier.replace_calls(change_tokens=record_call("token"), post=record_call("letter")):
         add_person(make_invite_link(ben.device), "ben", ana.device)

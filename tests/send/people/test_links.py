@@ -1,4 +1,4 @@
-"""Strangers who use an invite link: everybody who joins is reported, and no keys count as compared.
+"""Strangers who use an invite link are reported, and no link counts as a comparison of keys.
 
 The stranger is Mallory. She has seen a link that Ana made for Ben, or replaces Ben's link by hers.
 """
@@ -68,7 +68,7 @@ class InviteScenario:
         add_person(link, "ana", joiner.device)
         return joiner
 
-    def new_notices(self) -> list[InviteNotice]:
+    def fetch_notices(self) -> list[InviteNotice]:
         """Fetch on Ana's device and return her new invite notices."""
         fetch_messages(self.ana.device)
         return list(take_invite_notices(self.ana.device))
@@ -108,9 +108,9 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_notified(
 ) -> None:
     link = make_invite_link(scenario.ana.device, name="Ben")
     first = scenario.join(order[0], link)
-    notices = [] if at_once else scenario.new_notices()
+    notices = [] if at_once else scenario.fetch_notices()
     second = scenario.join(order[1], link)
-    notices += scenario.new_notices()
+    notices += scenario.fetch_notices()
 
     joined, refused = notices
     assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "Ben", order[0])
@@ -142,13 +142,13 @@ def test_guard_keeps_asking_about_a_doubly_used_link(
 ) -> None:
     link = make_invite_link(scenario.ana.device, name="ben")
     first = scenario.join(order[0], link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     for _ in range(5):
         scenario.ana.send(SMALL_PICTURE, Person("ben", first.device, first.vault, first.courier))
         scenario.network.clock.advance(minutes=1)
     assert guard_reasons("ben", scenario.ana) == "", "only one person has used the link so far"
     scenario.join(order[1], link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     for _ in range(5):
         assert "ben's keys are unknown" in guard_reasons("ben", scenario.ana)
         with pytest.raises(GuardHasDoubts):
@@ -162,7 +162,7 @@ def test_guard_asks_about_a_link_that_only_a_stranger_used(
 ) -> None:
     """Only the stranger uses the link."""
     scenario.join("mallory", make_invite_link(scenario.ana.device, name="ben"))
-    (joined,) = scenario.new_notices()
+    (joined,) = scenario.fetch_notices()
     assert (joined.name, joined.called) == ("ben", "mallory")
     assert "you know ben by link only" in guard_reasons("ben", scenario.ana)
     assert contact_named("ben", scenario.ana.device).trust is Trust.BY_LINK
@@ -179,7 +179,7 @@ def test_link_for_several_admits_and_reports_each(
     joiners.insert(place, "mallory")
     for name in joiners:
         scenario.join(name, link)
-    notices = scenario.new_notices()
+    notices = scenario.fetch_notices()
     came, too_late = joiners[:people], joiners[people:]
     assert [one.called for one in notices if one.event is InviteEvent.JOINED] == came
     assert [one.called for one in notices if one.event is InviteEvent.REFUSED] == too_late
@@ -203,7 +203,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
         joiner = scenario.network.set_up_person("Ben")
         scenario.joiners[joiner_key] = joiner
         add_person(link, "ana", joiner.device)
-    first, second = scenario.new_notices()
+    first, second = scenario.fetch_notices()
     assert (first.name, first.alike) == ("Ben", ())
     assert (second.name, second.alike) == ("Ben 2", ("Ben",))
     for name, other in (("Ben", "Ben 2"), ("Ben 2", "Ben")):
@@ -218,7 +218,7 @@ def test_linked_device_reports_joins_and_doubts(
     scenario.network.clock.advance(minutes=1)
     link = make_invite_link(scenario.ana.device, name="ben")
     first = scenario.join(order[0], link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     catch_up(phone, scenario.ana, phone)
     (elsewhere,) = take_invite_notices(phone.device)
     assert (elsewhere.event, elsewhere.name, elsewhere.called) == (
@@ -229,7 +229,7 @@ def test_linked_device_reports_joins_and_doubts(
     assert contact_named("ben", phone.device).trust is Trust.BY_LINK
     assert "by link only" in guard_reasons("ben", phone)
     scenario.join(order[1], link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     catch_up(phone, scenario.ana, phone)
     assert contact_named("ben", phone.device).trust is Trust.UNKNOWN
     assert "ben's keys are unknown" in guard_reasons("ben", phone)
@@ -238,7 +238,7 @@ def test_linked_device_reports_joins_and_doubts(
 
 def test_newly_linked_device_does_not_report_old_contacts(scenario: InviteScenario) -> None:
     scenario.join("ben", make_invite_link(scenario.ana.device))
-    scenario.new_notices()
+    scenario.fetch_notices()
     scenario.network.clock.advance(minutes=1)
     phone = add_linked_device(scenario.network, scenario.ana, "phone")
     catch_up(scenario.ana, phone, scenario.ana, phone)
@@ -299,7 +299,7 @@ def test_late_notice_about_another_link_forgets_nobody(
     """Ben ignores a notice about a link that he did not use, or from a person who greeted him."""
     ben = scenario.join("ben", make_invite_link(scenario.ana.device))
     if greeted:
-        scenario.new_notices()
+        scenario.fetch_notices()
         fetch_messages(ben.device)
     known = contact_named("ana", ben.device)
     token = known.send_token if greeted else Secret(bytes(32))
@@ -312,10 +312,10 @@ def test_late_notice_about_another_link_forgets_nobody(
 def test_repeated_refused_stranger_is_reported_once(scenario: InviteScenario) -> None:
     link = make_invite_link(scenario.ana.device, name="ben")
     scenario.join("ben", link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     for _ in range(3):
         mallory = scenario.join("mallory", link)
-        assert len(scenario.new_notices()) in {0, 1}
+        assert len(scenario.fetch_notices()) in {0, 1}
         fetch_messages(mallory.device)
     assert [one.event for one in take_invite_notices(mallory.device)] == [InviteEvent.TOO_LATE]
     assert [one.name for one in contacts(scenario.ana.device)] == ["ben"]
@@ -326,15 +326,15 @@ def test_forgotten_person_cannot_reuse_the_link(scenario: InviteScenario) -> Non
     link = make_invite_link(scenario.ana.device, name="ben")
     mallory = scenario.join("mallory", link)
     ben = scenario.join("ben", link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     fetch_messages(ben.device)
     forget_contact("ben", scenario.ana.device)
     forget_contact("ana", mallory.device)
     scenario.join("mallory", link)
-    assert InviteEvent.JOINED not in {one.event for one in scenario.new_notices()}
+    assert InviteEvent.JOINED not in {one.event for one in scenario.fetch_notices()}
     assert contacts(scenario.ana.device) == ()
     scenario.join("ben", make_invite_link(scenario.ana.device, name="ben"))
-    (joined,) = scenario.new_notices()
+    (joined,) = scenario.fetch_notices()
     assert (joined.event, joined.called) == (InviteEvent.JOINED, "ben")
     fetch_messages(ben.device)
     scenario.ana.send(SMALL_PICTURE, ben)
@@ -344,17 +344,17 @@ def test_forgotten_person_cannot_reuse_the_link(scenario: InviteScenario) -> Non
 def test_compared_keys_stay_compared_when_the_link_is_reused(scenario: InviteScenario) -> None:
     link = make_invite_link(scenario.ana.device, name="ben")
     scenario.join("ben", link)
-    scenario.new_notices()
+    scenario.fetch_notices()
     mark_keys_compared("ben", scenario.ana.device)
     scenario.join("mallory", link)
-    (refused,) = scenario.new_notices()
+    (refused,) = scenario.fetch_notices()
     assert refused.event is InviteEvent.REFUSED
     assert contact_named("ben", scenario.ana.device).compared
 
 
 def test_link_for_a_taken_name_is_refused(scenario: InviteScenario) -> None:
     scenario.join("ben", make_invite_link(scenario.ana.device))
-    scenario.new_notices()
+    scenario.fetch_notices()
     for name in ("ben", "BEN"):
         with pytest.raises(NameTaken):
             make_invite_link(scenario.ana.device, name=name)
@@ -365,9 +365,9 @@ def test_name_taken_meanwhile_is_numbered_and_reported_as_similar(
 ) -> None:
     link = make_invite_link(scenario.ana.device, name="ben")
     scenario.join("ben", make_invite_link(scenario.ana.device))
-    scenario.new_notices()
+    scenario.fetch_notices()
     scenario.join("mallory", link)
-    (joined,) = scenario.new_notices()
+    (joined,) = scenario.fetch_notices()
     assert (joined.name, joined.meant_for, joined.alike) == ("ben 2", "ben", ("ben",))
 
 

@@ -67,30 +67,30 @@ def held_tokens(who: Person) -> HeldTokens:
 
 
 def token_recorder() -> tuple[list[Secret], Any]:
-    """Return a list, and a trick that adds the token of each posted letter to it."""
+    """Return a list, and a trick that appends the token of each posted letter to the list."""
     tokens: list[Secret] = []
 
-    def trick(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
+    def record(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
         tokens.append(token)
         return honest(url, token, envelope)
 
-    return tokens, trick
+    return tokens, record
 
 
 def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
     batches: list[SendTokenChanges] = []
 
-    def trick(honest: HonestCall, *arguments: Any) -> Any:
+    def record(honest: HonestCall, *arguments: Any) -> Any:
         batches.append(arguments[-1])
         return honest(*arguments)
 
-    return batches, trick
+    return batches, record
 
 
 def test_each_letter_uses_the_next_token_and_names_its_index(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    tokens, trick = token_recorder()
-    with ana.courier.replace_calls(post=trick):
+    tokens, record = token_recorder()
+    with ana.courier.replace_calls(post=record):
         for _ in range(3):
             send_text(ana, "ben")
     seed = held_tokens(ana).seed
@@ -106,8 +106,8 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Network) -
 
 def test_ranges_are_extended_before_they_run_out(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    batches, trick = batch_recorder()
-    with ben.courier.replace_calls(change_tokens=trick):
+    batches, record = batch_recorder()
+    with ben.courier.replace_calls(change_tokens=record):
         for _ in range(3):
             for _ in range(TOKEN_RANGE_SIZE - 1):
                 send_text(ana, "ben")
@@ -181,8 +181,8 @@ def test_an_item_with_an_expired_token_leaves_with_a_token_of_the_new_range(
     )
     friends.clock.advance(days=8)
     fetch_messages(ben.device)
-    tokens, trick = token_recorder()
-    with ana.courier.replace_calls(post=trick):
+    tokens, record = token_recorder()
+    with ana.courier.replace_calls(post=record):
         flush_outbox(ana.device)
     seed = held_tokens(ana).seed
     assert seed is not None
@@ -226,12 +226,12 @@ def test_an_unacknowledged_batch_is_sent_again_unchanged(network: Network) -> No
 def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     before = issued_range(ben)
-    batches, trick = batch_recorder()
-    with ben.courier.replace_calls(change_tokens=trick):
+    batches, record = batch_recorder()
+    with ben.courier.replace_calls(change_tokens=record):
         caro.add_contact(ben)
     (batch,) = batches
     assert len(batch.add) == 128
-    assert list(batch.add) == sorted(batch.add)  # the order reveals nothing
+    assert list(batch.add) == sorted(batch.add)  # sorted, so that the order reveals nothing
     next_hashes = [
         token_hash(derive_send_token(before.seed, before.until + place)) for place in range(4)
     ]
@@ -258,7 +258,7 @@ def test_an_unissued_index_has_no_effect(friends: Network) -> None:
         note_token_used(ana.id, key, index, ben.device)
     assert issued_range(ben).next_unused == 0
     note_token_used(ana.id, key, 5, ben.device)
-    note_token_used(ana.id, key, 3, ben.device)  # out of order, or cancelled
+    note_token_used(ana.id, key, 3, ben.device)  # used out of order
     assert issued_range(ben).next_unused == 6
 
 

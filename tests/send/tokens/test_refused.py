@@ -51,10 +51,10 @@ def skip_to_last_token(who: Person) -> None:
     HELD_TOKEN_RANGE_TABLE.store(replace(tokens, next=tokens.until - 1), key, who.device.vault)
 
 
-def is_accepted(seed: Secret, index: int, at: Person, network: Network) -> bool:
+def is_accepted(seed: Secret, index: int, owner: Person, network: Network) -> bool:
     """Return whether the relay still accepts a token."""
     try:
-        network.honest.key_bundle(*at.home[:2], derive_send_token(seed, index))
+        network.honest.key_bundle(*owner.home[:2], derive_send_token(seed, index))
     except WrongToken:
         return False
     return True
@@ -63,19 +63,19 @@ def is_accepted(seed: Secret, index: int, at: Person, network: Network) -> bool:
 def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
     batches: list[SendTokenChanges] = []
 
-    def trick(honest: HonestCall, *arguments: Any) -> Any:
+    def record_batch(honest: HonestCall, *arguments: Any) -> Any:
         batches.append(arguments[-1])
         return honest(*arguments)
 
-    return batches, trick
+    return batches, record_batch
 
 
 @pytest.mark.threat("tokens-used-up")
 def test_skipping_tokens_does_not_increase_registrations(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     seed = issued_range(ben).seed
-    batches, trick = batch_recorder()
-    with ben.courier.replace_calls(change_tokens=trick):
+    batches, record_batch = batch_recorder()
+    with ben.courier.replace_calls(change_tokens=record_batch):
         for _ in range(3):
             for _ in range(4):  # Ben issues more tokens only once a day
                 skip_to_last_token(ana)
@@ -137,7 +137,9 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     seed = issued_range(ben).seed
-    monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 100)  # as after years, or an attack
+    monkeypatch.setattr(
+        relay_room, "TOKENS_PER_MAILBOX_MAX", 100
+    )  # a limit that years of use, or an attack, would reach
     for _ in range(TOKEN_RANGE_SIZE - 1):
         send_text(ana, "ben")
     problems = fetch_messages(ben.device).problems
@@ -161,11 +163,11 @@ def test_a_refused_batch_is_split_and_resent_with_the_same_padding(
     ben, caro = friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     fetch_messages(ben.device)
-    batches, trick = batch_recorder()
+    batches, record_batch = batch_recorder()
     block_contact("ana", ben.device)
     queue_registration(range_issued_to(caro, ben), range(5000, 5010), caro.id, ben.device)
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
-    with ben.courier.replace_calls(change_tokens=trick), pytest.raises(TooManyRegistered):
+    with ben.courier.replace_calls(change_tokens=record_batch), pytest.raises(TooManyRegistered):
         send_token_changes(ben.device)
     both, dropped, added = batches
     assert both.drop == dropped.drop != ()
@@ -173,15 +175,15 @@ def test_a_refused_batch_is_split_and_resent_with_the_same_padding(
     assert both.add == added.add != ()
     assert added.drop == ()
     monkeypatch.undo()
-    with ben.courier.replace_calls(change_tokens=trick):
+    with ben.courier.replace_calls(change_tokens=record_batch):
         send_token_changes(ben.device)
     assert batches[3].add == added.add
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
 
 
-def range_issued_to(who: Person, by: Person) -> IssuedRange:
-    (key,) = by.device.vault.keys(ISSUED_TOKEN_RANGE, PersonId(who.id).hex())
-    token_range = ISSUED_TOKEN_RANGE_TABLE.load(key, by.device.vault)
+def range_issued_to(who: Person, issuer: Person) -> IssuedRange:
+    (key,) = issuer.device.vault.keys(ISSUED_TOKEN_RANGE, PersonId(who.id).hex())
+    token_range = ISSUED_TOKEN_RANGE_TABLE.load(key, issuer.device.vault)
     assert token_range is not None
     return token_range
 
@@ -209,8 +211,8 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
 
 def test_all_batches_of_a_day_expire_at_the_same_time(friends: Network) -> None:
     ben = friends["ben"]
-    batches, trick = batch_recorder()
-    with ben.courier.replace_calls(change_tokens=trick):
+    batches, record_batch = batch_recorder()
+    with ben.courier.replace_calls(change_tokens=record_batch):
         for hour in (1, 5):
             queue_registration(
                 issued_range(ben),

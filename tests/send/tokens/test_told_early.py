@@ -53,30 +53,30 @@ def hold_back_letters(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]
     """Hold back the letters that a person posts, without an error; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
-    def trick(_: HonestCall, *posted: object) -> None:
+    def keep_letter(_: HonestCall, *posted: object) -> None:
         url, token, envelope = posted
         assert isinstance(url, str)
         assert isinstance(token, Secret)
         assert isinstance(envelope, Envelope)
         kept.append((url, token, envelope))
 
-    with who.courier.replace_calls(post=trick):
+    with who.courier.replace_calls(post=keep_letter):
         yield kept
 
 
-def send_new_range(giver: Person, to: Person) -> Secret:
+def send_new_range(issuer: Person, receiver: Person) -> Secret:
     """Send a new token range in a letter of its own; return the range's seed."""
-    addressee = addressee_of(*owner_and_device_ids(to), giver.device)
+    addressee = addressee_of(*owner_and_device_ids(receiver), issuer.device)
     assert addressee is not None
-    with giver.device.vault.transaction():
-        token_range = issue_range(addressee.contact.person, addressee.key.device, giver.device)
+    with issuer.device.vault.transaction():
+        token_range = issue_range(addressee.contact.person, addressee.key.device, issuer.device)
         seal_and_queue_letter(
             TokenRangeNote(token_range.seed, token_range.first),
             addressee,
-            outer_parts_without_content(giver.device),
-            giver.device,
+            outer_parts_without_content(issuer.device),
+            issuer.device,
         )
-    flush_outbox(giver.device)
+    flush_outbox(issuer.device)
     return token_range.seed
 
 

@@ -61,30 +61,32 @@ def network() -> Network:
     return network
 
 
-def drop_tokens(writer: Person, to: Person) -> HeldTokens:
+def drop_tokens(writer: Person, recipient: Person) -> HeldTokens:
     """Delete the tokens that a writer has for another device, and return them."""
-    had = tokens_for_peer(writer, to)
+    had = tokens_for_peer(writer, recipient)
     HELD_TOKEN_RANGE_TABLE.store(
-        HeldTokens(), peer_key(*owner_and_device_ids(to)), writer.device.vault
+        HeldTokens(), peer_key(*owner_and_device_ids(recipient)), writer.device.vault
     )
     return had
 
 
-def give_tokens(writer: Person, to: Person, tokens: HeldTokens) -> None:
-    HELD_TOKEN_RANGE_TABLE.store(tokens, peer_key(*owner_and_device_ids(to)), writer.device.vault)
-
-
-def lend(lender: Person, to: Person, of: Person, count: int = 2) -> None:
-    receive_lent_tokens(
-        *owner_and_device_ids(of),
-        lend_tokens(*owner_and_device_ids(of), count, lender.device),
-        to.device,
+def give_tokens(writer: Person, recipient: Person, tokens: HeldTokens) -> None:
+    HELD_TOKEN_RANGE_TABLE.store(
+        tokens, peer_key(*owner_and_device_ids(recipient)), writer.device.vault
     )
 
 
-def queue_small_letter(writer: Person, to: Person) -> None:
+def lend(lender: Person, recipient: Person, owner: Person, count: int = 2) -> None:
+    receive_lent_tokens(
+        *owner_and_device_ids(owner),
+        lend_tokens(*owner_and_device_ids(owner), count, lender.device),
+        recipient.device,
+    )
+
+
+def queue_small_letter(writer: Person, recipient: Person) -> None:
     """Put a letter without files into the outbox."""
-    addressee = addressee_of(*owner_and_device_ids(to), writer.device)
+    addressee = addressee_of(*owner_and_device_ids(recipient), writer.device)
     assert addressee is not None
     note = RecallNote(MessageId(writer.device.random_source.token(ID_BYTES)))
     seal_and_queue_letter(
@@ -96,14 +98,14 @@ def outbox_size(who: Person) -> int:
     return len(who.device.vault.keys(OUTBOX))
 
 
-def record_posts(to: list[tuple[str, Secret]]) -> Any:
+def record_posts(recipient: list[tuple[str, Secret]]) -> Any:
     """Return a trick that records the relay and the token of each posted letter."""
 
-    def trick(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
-        to.append((url, token))
+    def record_post(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
+        recipient.append((url, token))
         return honest(url, token, envelope)
 
-    return trick
+    return record_post
 
 
 def test_a_message_waits_until_there_is_a_token(network: Network) -> None:
