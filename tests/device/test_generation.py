@@ -62,11 +62,13 @@ def unlock(device: Device) -> None:
     confirm_unlock_at_relay(device)
 
 
-def copy_device(who: Person) -> Device:
+def copy_device(person: Person) -> Device:
     """Return a device with a copy of the person's vault, as after restoring a backup."""
-    vault = copy.deepcopy(who.vault)
-    random_source = replace(who.device.random_source, seed="the copy's chance")  # type: ignore[type-var]
-    return replace(who.device, vault=vault, ledger=VaultLedger(vault), random_source=random_source)
+    vault = copy.deepcopy(person.vault)
+    random_source = replace(person.device.random_source, seed="the copy's chance")  # type: ignore[type-var]
+    return replace(
+        person.device, vault=vault, ledger=VaultLedger(vault), random_source=random_source
+    )
 
 
 def send_from(device: Device, to: Person) -> str:

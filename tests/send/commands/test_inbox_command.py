@@ -23,8 +23,8 @@ def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     return cli
 
 
-def sealed_file_count(cli: CommandLine, who: str) -> int:
-    return len(list((cli.folder / who / "files").iterdir()))
+def sealed_file_count(cli: CommandLine, person: str) -> int:
+    return len(list((cli.folder / person / "files").iterdir()))
 
 
 def test_both_sides_see_a_text_its_reply_and_reaction(cli: CommandLine) -> None:
@@ -160,10 +160,10 @@ def test_equal_reactions_share_one_line(cli: CommandLine) -> None:
     both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
     name = cli.run_json("ana", "send", "--text", "dinner?", *both)["message"]
     cli.add_contact("ben", "caro")
-    for who, sign in (("ben", "!"), ("caro", "!"), ("ana", "?")):
-        if who != "ana":
-            cli.run_json(who, "inbox")
-        cli.run_json(who, "react", name, sign)
+    for person, sign in (("ben", "!"), ("caro", "!"), ("ana", "?")):
+        if person != "ana":
+            cli.run_json(person, "inbox")
+        cli.run_json(person, "react", name, sign)
     cli.run_json("ben", "inbox")
     listed = cli.run("ben", "inbox").out.splitlines()
     assert {"    ! you, caro", "    ? ana"} <= set(listed)

@@ -110,26 +110,26 @@ class CommandLine:
     def _memory_courier(self, *_: object, **__: object) -> Courier:
         return self.courier
 
-    def run(self, who: str, *words: str) -> CommandResult:
-        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+    def run(self, person: str, *arguments: str) -> CommandResult:
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / person))
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            status = run(list(words), FEATURE_FUNCTIONS)
+            status = run(list(arguments), FEATURE_FUNCTIONS)
         return CommandResult(status, out.getvalue(), err.getvalue())
 
-    def run_json(self, who: str, *words: str) -> Any:
-        result = self.run(who, *words, "--json")
+    def run_json(self, person: str, *arguments: str) -> Any:
+        result = self.run(person, *arguments, "--json")
         assert result.status == 0, result
         return json.loads(result.out)
 
-    def set_up_person(self, who: str, relay: str = RELAY_URL) -> None:
-        self.run_json(who, "setup", "--name", who, "--relay", relay)
+    def set_up_person(self, person: str, relay: str = RELAY_URL) -> None:
+        self.run_json(person, "setup", "--name", person, "--relay", relay)
 
-    def add_contact(self, who: str, other: str) -> None:
-        link = self.run_json(other, "invite")["link"]
-        self.run_json(who, "person", "add", link, "--as", other)
-        for person in (other, who):
-            self.run_json(person, "inbox")
+    def add_contact(self, person: str, contact: str) -> None:
+        link = self.run_json(contact, "invite")["link"]
+        self.run_json(person, "person", "add", link, "--as", contact)
+        for name in (contact, person):
+            self.run_json(name, "inbox")
 
 
 @pytest.fixture

@@ -129,11 +129,11 @@ def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913,
 ) -> None:
     written_paths = list[Path]()
 
-    def write(place: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes) -> None:
         if len(written_paths) == 2:
             raise error
-        write_new(place, data)
-        written_paths.append(place)
+        write_new(path, data)
+        written_paths.append(path)
 
     monkeypatch.setattr(mark_command, "write_new", write)
     capsys.readouterr()
@@ -141,8 +141,8 @@ def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913,
     assert run_mark(tmp_path, *people, "--json") == status
     out, err = capsys.readouterr()
     assert json.loads(out)["copies"] == [
-        {"to": who, "path": str(place)}
-        for who, place in zip(("ben", "caro"), written_paths, strict=True)
+        {"to": who, "path": str(path)}
+        for who, path in zip(("ben", "caro"), written_paths, strict=True)
     ]
     assert expected in err
     assert "nothing was stored" not in err
@@ -199,9 +199,9 @@ def test_memory_does_not_grow_with_the_number_of_copies(
     """
     in_memory = list[int]()
 
-    def write_and_measure(place: Path, data: bytes) -> None:
+    def write_and_measure(path: Path, data: bytes) -> None:
         in_memory.append(tracemalloc.get_traced_memory()[0])
-        write_new(place, data)
+        write_new(path, data)
 
     noise = np.random.default_rng(1).integers(0, 256, (400, 600, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "beach.jpg")  # copies of noise are large

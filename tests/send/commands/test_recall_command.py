@@ -75,26 +75,32 @@ class WatchedCommandLine:
     events: list[tuple[str, float]] = field(default_factory=list)
     far_relay: WatchedRelay | None = None
 
-    def run(self, who: str, *words: str, status: int = EXIT_YES) -> str:
-        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+    def run(self, person: str, *arguments: str, status: int = EXIT_YES) -> str:
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / person))
         self.capsys.readouterr()
-        exit_status = run(list(words), {})
+        exit_status = run(list(arguments), {})
         output, err = self.capsys.readouterr()
         assert exit_status == status, err
         return output if exit_status == EXIT_YES else " ".join(err.split())
 
-    def run_json(self, who: str, *words: str) -> Any:
-        return json.loads(self.run(who, *words, "--json"))
+    def run_json(self, person: str, *arguments: str) -> Any:
+        return json.loads(self.run(person, *arguments, "--json"))
 
-    def set_up_person(self, who: str, url: str) -> None:
-        self.run(who, "setup", "--name", who, "--relay", url)
-        if who != "ana":
-            self.run("ana", "person", "add", self.run_json(who, "invite")["link"], "--as", who)
-            self.run(who, "inbox")
+    def set_up_person(self, person: str, url: str) -> None:
+        self.run(person, "setup", "--name", person, "--relay", url)
+        if person != "ana":
+            self.run(
+                "ana", "person", "add", self.run_json(person, "invite")["link"], "--as", person
+            )
+            self.run(person, "inbox")
             self.run("ana", "inbox")
 
     def send_to_all(self) -> str:
-        to = [word for who in ("ben", "caro", "dora") for word in ("--to", who, "--confirm", who)]
+        to = [
+            word
+            for person in ("ben", "caro", "dora")
+            for word in ("--to", person, "--confirm", person)
+        ]
         return str(self.run_json("ana", "send", "--text", "at six", *to)["message"])
 
     def event_names(self) -> list[str]:
@@ -129,12 +135,12 @@ def cli(
             serve_app(WatchedRelay(relay_app(here), cli.events)) as here_url,
             serve_app(cli.far_relay) as there_url,
         ):
-            for who, url in zip(
+            for person, url in zip(
                 ("ana", "ben", "caro", "dora"),
                 (here_url, here_url, there_url, there_url),
                 strict=True,
             ):
-                cli.set_up_person(who, url)
+                cli.set_up_person(person, url)
             yield cli
 
 

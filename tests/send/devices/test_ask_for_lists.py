@@ -39,16 +39,18 @@ def network() -> Network:
     return network
 
 
-def publish_bundle(who: Person, bundle: bytes) -> None:
+def publish_bundle(person: Person, bundle: bytes) -> None:
     """Publish this key bundle at the person's own mailbox."""
-    me = own_device(who.device)
+    me = own_device(person.device)
     sealed = seal_key_bundle(bundle, me.person.id, me.home.mailbox)
-    who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, sealed)
+    person.device.courier.publish_key_bundle(
+        me.home.relay_url, me.home.mailbox, me.home.owner, sealed
+    )
 
 
-def failed_query_count(about: Person, by: Person) -> int:
-    """Return how often ``by`` has asked without success for the device list of ``about``."""
-    waiting = DEVICE_LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
+def failed_query_count(owner: Person, asker: Person) -> int:
+    """Return how often ``asker`` has asked in vain for the device list of ``owner``."""
+    waiting = DEVICE_LIST_TO_FETCH_TABLE.load(owner.id.hex(), asker.device.vault)
     return 0 if waiting is None else waiting.tries
 
 
@@ -70,7 +72,7 @@ def test_another_persons_key_bundle_freezes_no_contact(network: Network, whose: 
 
 @pytest.mark.threat("server-adds-device")
 def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None:
-    """The other identity's lists begin after Ben's known epoch, so no known list contradicts."""
+    """Mallory's lists begin after Ben's known epoch, so they contradict no list that Ana knows."""
     ana, ben, other = (
         network["ana"],
         network["ben"],

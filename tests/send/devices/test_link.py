@@ -86,12 +86,12 @@ def phone(network: Network) -> Person:
     return add_blank_device(network, "phone")
 
 
-def device_count(who: Person) -> int:
-    return len(own_device(who.device).person.devices)
+def device_count(person: Person) -> int:
+    return len(own_device(person.device).person.devices)
 
 
-def is_vault_empty(who: Person) -> bool:
-    return not list(who.device.vault.items(OWN_RECORDS))
+def is_vault_empty(person: Person) -> bool:
+    return not list(person.device.vault.items(OWN_RECORDS))
 
 
 def make_post_changer(change: Callable[[Message], Message]) -> Callable[..., Any]:
@@ -205,15 +205,15 @@ def test_attacker_in_between_makes_the_pictures_differ(
     """The attacker poses as each device to the other device."""
     thief, boss = add_blank_device(network, "thief"), network.set_up_person("boss")
     old_progress = start_on_old_device(None, ana.device)
-    facing_the_old = start_on_new_device(old_progress.code, None, thief.device)
-    facing_the_new = start_on_old_device(None, boss.device)
-    new_progress = start_on_new_device(facing_the_new.code, None, phone.device)
+    attacker_as_new = start_on_new_device(old_progress.code, None, thief.device)
+    attacker_as_old = start_on_old_device(None, boss.device)
+    new_progress = start_on_new_device(attacker_as_old.code, None, phone.device)
     old_progress = poll_old_device(old_progress, ana.device)
-    facing_the_old = poll_new_device(facing_the_old, thief.device)
-    poll_old_device(facing_the_new, boss.device)
+    attacker_as_new = poll_new_device(attacker_as_new, thief.device)
+    poll_old_device(attacker_as_old, boss.device)
     old_progress = poll_old_device(old_progress, ana.device)
     new_progress = poll_new_device(new_progress, phone.device)
-    assert old_progress.short_string == facing_the_old.short_string
+    assert old_progress.short_string == attacker_as_new.short_string
     assert old_progress.short_string != new_progress.short_string
     with pytest.raises(LinkPicturesDiffer):
         reject_on_old_device(old_progress, ana.device)
@@ -315,17 +315,21 @@ def test_new_device_that_confirms_too_late_says_how_to_revoke_it(
 
 
 @pytest.mark.threat("linking-phish")
-@pytest.mark.parametrize("key", ["public", "seal_to"])
-def test_keys_swapped_in_transit_end_the_linking(ana: Person, phone: Person, key: str) -> None:
+@pytest.mark.parametrize("swapped_key", ["public", "seal_to"])
+def test_keys_swapped_in_transit_end_the_linking(
+    ana: Person, phone: Person, swapped_key: str
+) -> None:
     """With either key swapped, the old device cannot open the offer that the new device sealed."""
     other = (
         x25519_public_key(Secret(b"m" * 32))
-        if key == "public"
+        if swapped_key == "public"
         else xwing_public_key(xwing_private_key_from_seed(b"m" * 32))
     )
 
     def change(message: Message) -> Message:
-        return replace(message, **{key: other}) if isinstance(message, LinkAnswer) else message
+        return (
+            replace(message, **{swapped_key: other}) if isinstance(message, LinkAnswer) else message
+        )
 
     old_progress = start_on_old_device(None, ana.device)
     new_progress = start_on_new_device(old_progress.code, None, phone.device)
@@ -485,8 +489,8 @@ def test_invalid_link_code_is_refused(phone: Person, code: str) -> None:
         start_on_new_device(code, None, phone.device)
 
 
-def recovery_sheet_of(who: Person) -> RecoverySheet:
-    identity, me = identity_of(who), own_device(who.device)
+def recovery_sheet_of(person: Person) -> RecoverySheet:
+    identity, me = identity_of(person), own_device(person.device)
     assert identity.master is not None
     assert me.home.close is not None
     return RecoverySheet(

@@ -67,15 +67,15 @@ def network() -> Network:
     return network_of_three()
 
 
-def move_and_unlock(who: Person, url: str = OTHER_RELAY_URL) -> MoveResult:
+def move_and_unlock(person: Person, url: str = OTHER_RELAY_URL) -> MoveResult:
     """Move the device, and record that the vault uses the new lock, as the next unlock would."""
-    moved = move_all_devices(url, None, who.device)
-    clear_next_relay_lock(who.device)
+    moved = move_all_devices(url, None, person.device)
+    clear_next_relay_lock(person.device)
     return moved
 
 
-def mailbox_address_of(who: Person) -> MailboxAddress:
-    return own_device(who.device).home
+def mailbox_address_of(person: Person) -> MailboxAddress:
+    return own_device(person.device).home
 
 
 def is_everything_decrypted(*people: Person) -> bool:

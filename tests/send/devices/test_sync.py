@@ -69,8 +69,8 @@ def fetch_rounds(*people: Person) -> None:
         catch_up(*people)
 
 
-def contact_names(who: Person) -> list[str]:
-    return [one.name for one in contacts(who.device)]
+def contact_names(person: Person) -> list[str]:
+    return [one.name for one in contacts(person.device)]
 
 
 def test_contact_added_on_one_device_is_reachable_from_both(network: Network) -> None:
@@ -191,7 +191,7 @@ def test_three_devices_know_each_other(network: Network) -> None:
 def test_earlier_block_holds_on_a_new_device(
     withheld_index: int | None,
 ) -> None:
-    """The relay at first withholds the waiting letter at ``withheld_index``, if not None."""
+    """The relay at first withholds one waiting letter, unless ``withheld_index`` is None."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -215,14 +215,14 @@ def test_earlier_block_holds_on_a_new_device(
 
     with phone.courier.replace_calls(waiting_envelopes=withhold):
         for _ in range(3):
-            for who in (phone, ana, ben):
+            for person in (phone, ana, ben):
                 network.clock.advance(seconds=2)
-                fetch_messages(who.device)
+                fetch_messages(person.device)
     for _ in range(3):
-        for who in (phone, ana, ben):
+        for person in (phone, ana, ben):
             network.clock.advance(seconds=2)
-            fetch_messages(who.device)
-        seen |= {one.blocked for who in (ana, phone) for one in contacts(who.device)}
+            fetch_messages(person.device)
+        seen |= {one.blocked for person in (ana, phone) for one in contacts(person.device)}
     assert (contact_names(ana), contact_names(phone), seen) == (["ben"], ["ben"], {True})
 
 
@@ -242,7 +242,7 @@ def test_block_reaches_a_new_device_before_the_contact(network: Network) -> None
         while tablet.device.courier.waiting_envelopes(*tablet.home, 0):
             network.clock.advance(seconds=5)
             fetch_messages(tablet.device)
-            seen += [(who.name, who.blocked) for who in contacts(tablet.device)]
+            seen += [(person.name, person.blocked) for person in contacts(tablet.device)]
     assert seen
     assert set(seen) == {("ben", True)}
 
@@ -286,7 +286,9 @@ def test_names_are_unique_on_all_devices(network: Network) -> None:
         assert contact_named("kim 2", one.device).person.id == second
     assert contact_names(ana) == contact_names(phone)
     assert kept[first] in contact_names(ana)
-    renamed = [one for who in (ana, phone) for one in take_contact_changes(who.device) if one.was]
+    renamed = [
+        one for person in (ana, phone) for one in take_contact_changes(person.device) if one.was
+    ]
     assert renamed
     assert {(one.name.casefold(), one.was.casefold()) for one in renamed if one.was} == {
         ("kim 2", "kim")
@@ -318,8 +320,8 @@ def test_later_change_wins_despite_a_wrong_clock(network: Network) -> None:
     assert contact_names(ana) == contact_names(phone) == ["Benji"]
 
 
-def family_members(who: Person) -> list[str]:
-    return [one.name for one in members_of(circle_named("family", who.device), who.device)]
+def family_members(person: Person) -> list[str]:
+    return [one.name for one in members_of(circle_named("family", person.device), person.device)]
 
 
 def test_earlier_change_sent_late_undoes_nothing(network: Network) -> None:
@@ -339,14 +341,14 @@ def test_earlier_change_sent_late_undoes_nothing(network: Network) -> None:
     assert family_members(ana) == family_members(phone) == ["ben"]
 
 
-def add_ben_again(who: Person, network: Network) -> None:
-    add_person(make_invite_link(network["ben"].device), "Benno", who.device)
+def add_ben_again(person: Person, network: Network) -> None:
+    add_person(make_invite_link(network["ben"].device), "Benno", person.device)
 
 
 CONTACT_CHANGES: list[Callable[[Person, Network], object]] = [
-    lambda who, _: forget_contact("ben", who.device),
-    lambda who, _: rename_contact("ben", "Benno", who.device),
-    lambda who, _: mark_keys_compared("ben", who.device),
+    lambda person, _: forget_contact("ben", person.device),
+    lambda person, _: rename_contact("ben", "Benno", person.device),
+    lambda person, _: mark_keys_compared("ben", person.device),
     add_ben_again,
 ]
 

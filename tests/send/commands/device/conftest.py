@@ -39,30 +39,32 @@ class RelayCommandLine:
     def revoke_by_sheet_command(self) -> tuple[str, ...]:
         return ("device", "revoke", "--lost", "--recovery", str(self.sheet_path))
 
-    def run(self, who: str, *words: str, status: int = EXIT_YES) -> str:
+    def run(self, person: str, *arguments: str, status: int = EXIT_YES) -> str:
         """Run a command as somebody, check its exit status, and return its output on one line."""
-        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
+        self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / person))
         self.capsys.readouterr()
-        exit_status = run(list(words), {})
+        exit_status = run(list(arguments), {})
         captured = self.capsys.readouterr()
         assert exit_status == status, captured.err
         return " ".join((captured.out + captured.err).split())
 
-    def replace_close_token(self, who: str) -> None:
+    def replace_close_token(self, person: str) -> None:
         """Replace a device's close token at the relay; older recovery sheets become outdated."""
-        words = Secret(PASSPHRASE.encode())
-        with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
+        passphrase = Secret(PASSPHRASE.encode())
+        with open_device(
+            Settings(self.folder / person, 0.0, pause_s=0), lambda: passphrase
+        ) as device:
             home = mailbox_address(device.vault)
         assert home is not None
         with new_relay_client() as client:
             close = Secret(bytes(32))
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
-    def run_elsewhere(self, *words: str, status: int = EXIT_YES) -> str:
+    def run_elsewhere(self, *arguments: str, status: int = EXIT_YES) -> str:
         """Run a command as on another machine, without Ana's folder and passphrase."""
         with self.monkeypatch.context() as patch:
             patch.delenv("ENTRENOUS_PASSPHRASE")
-            output = self.run("nothing", *words, status=status)
+            output = self.run("nothing", *arguments, status=status)
         assert not (self.folder / "nothing").exists()
         return output
 

@@ -12,20 +12,20 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 REFUSED, UNPROVEN = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unproven"]
 
 
-def try_wrong_passphrases(cli: RelayCommandLine, who: str, times: int = 10) -> str:
+def try_wrong_passphrases(cli: RelayCommandLine, person: str, times: int = 10) -> str:
     """Try wrong passphrases on this person's device, and return the last output."""
     output = ""
     with cli.monkeypatch.context() as patch:
         for number in range(times):
             patch.setenv("ENTRENOUS_PASSPHRASE", f"guess number {number}")
-            output = cli.run(who, "sent", status=REFUSED)
+            output = cli.run(person, "sent", status=REFUSED)
     return output
 
 
 def unlock_command(
-    cli: RelayCommandLine, who: str = "ana", sheet: str = "sheet.txt"
+    cli: RelayCommandLine, person: str = "ana", sheet: str = "sheet.txt"
 ) -> tuple[str, ...]:
-    return (who, "device", "unlock", "--recovery", str(cli.folder / sheet))
+    return (person, "device", "unlock", "--recovery", str(cli.folder / sheet))
 
 
 def set_up_bens_device(cli: RelayCommandLine) -> None:
