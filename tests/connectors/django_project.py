@@ -108,10 +108,12 @@ urlpatterns = [
 ]
 
 
-def send_file(where: str, name: str, client: Client | None = None) -> Any:
-    file = SimpleUploadedFile(f"{name}.jpg", (UPLOAD_FOLDER / name).read_bytes(), "image/jpeg")
+def send_file(route: str, file_name: str, client: Client | None = None) -> Any:
+    file = SimpleUploadedFile(
+        f"{file_name}.jpg", (UPLOAD_FOLDER / file_name).read_bytes(), "image/jpeg"
+    )
     sent = {"file": file, "words": "hello"}
-    return (client or Client()).post(f"/{where}?name={name}", sent).json()
+    return (client or Client()).post(f"/{route}?name={file_name}", sent).json()
 
 
 class RequestInEventLoop:

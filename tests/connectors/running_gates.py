@@ -51,14 +51,14 @@ def other_picture() -> bytes:
     return jpeg(skimage.data.coffee())
 
 
-def client_settings(url: str = URL, **more: Any) -> ClientSettings:
-    token = more.pop("token", Secret(b"operator-token"))
-    return ClientSettings(url, token, **more)
+def client_settings(url: str = URL, **other_settings: Any) -> ClientSettings:
+    token = other_settings.pop("token", Secret(b"operator-token"))
+    return ClientSettings(url, token, **other_settings)
 
 
-def decision_response(decision: str, **more: Any) -> httpx.Response:
+def decision_response(decision: str, **other_members: Any) -> httpx.Response:
     said = {"schema": "entrenous/decision/1", "case": CASE, "decision": decision, "matches": []}
-    return httpx.Response(200, json=said | more)
+    return httpx.Response(200, json=said | other_members)
 
 
 def _answer_by_content(request: httpx.Request) -> httpx.Response:
@@ -85,12 +85,14 @@ class ScriptedGate:
     """A gate that records requests and answers them with a function."""
 
     def __init__(
-        self, answer: Callable[[httpx.Request], httpx.Response] = _answer_by_content, **more: Any
+        self,
+        answer: Callable[[httpx.Request], httpx.Response] = _answer_by_content,
+        **settings: Any,
     ) -> None:
         self.received_bodies: list[bytes] = []
         self.received_headers: list[httpx.Headers] = []
         self._answer = answer
-        self.settings = client_settings(**more)
+        self.settings = client_settings(**settings)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.received_headers.append(request.headers)
@@ -116,8 +118,8 @@ def _with_unread_body(answer: httpx.Response) -> httpx.Response:
 
 
 @contextmanager
-def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
-    """Run a gate that knows a confirmed and a waiting picture, with the options ``more``.
+def running_gate(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:
+    """Run a gate that knows a confirmed and a waiting picture, with these options of the command.
 
     Yields the gate's URL and the path of the operator's token.
     """
@@ -130,7 +132,7 @@ def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
             listed = f"{fingerprint(read_picture(picture)).hex}\n"
             import_hashes(listed, BankName(name), platform, confirmed=confirmed)
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--data", str(data)]
-    command += ["--listen", "127.0.0.1:0", "--json", *more]
+    command += ["--listen", "127.0.0.1:0", "--json", *options]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -140,7 +142,7 @@ def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
             process.wait(60)
 
 
-def run_entrenous(*words: str) -> str:
-    ended = run_program([sys.executable, "-m", "entrenous", *words], text=True)
+def run_entrenous(*arguments: str) -> str:
+    ended = run_program([sys.executable, "-m", "entrenous", *arguments], text=True)
     ended.check_returncode()
     return str(ended.stdout)

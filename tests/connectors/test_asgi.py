@@ -48,7 +48,9 @@ class RecordingApplication:
         return JSONResponse({"done": True})
 
 
-def send_request(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
+def send_request(
+    app: Any, body: bytes | list[bytes], content_type: str = "image/jpeg", **request_options: Any
+) -> Any:
     """Send one request, whose body is one piece or a list of pieces."""
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -59,9 +61,12 @@ def send_request(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", 
     async def send_once() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://site") as web:
-            headers = {"Content-Type": kind, **more.pop("headers", {})}
+            headers = {"Content-Type": content_type, **request_options.pop("headers", {})}
             content = body if isinstance(body, bytes) else pieces()
-            method, path = more.pop("method", "POST"), more.pop("path", "/upload")
+            method, path = (
+                request_options.pop("method", "POST"),
+                request_options.pop("path", "/upload"),
+            )
             return await web.request(method, path, content=content, headers=headers)
 
     return anyio.run(send_once)
@@ -96,7 +101,7 @@ def test_account_is_found_in_the_scope() -> None:
     assert said == [ana, ana, ana, None, None]
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", FORM_TYPE])
+@pytest.mark.parametrize("content_type", ["image/jpeg", FORM_TYPE])
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
@@ -110,14 +115,14 @@ def test_account_is_found_in_the_scope() -> None:
     ],
 )
 def test_picture_is_checked_before_the_application(
-    kind: str, picture: bytes, on_hold: str, status: int
+    content_type: str, picture: bytes, on_hold: str, status: int
 ) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(
         application.app, gate.settings, on_hold=on_hold, client=gate.async_client()
     )
-    body = build_form((FILE_HEADER, picture)) if kind == FORM_TYPE else picture
-    answer = send_request(app, [body[:7], b"", body[7:]], kind)
+    body = build_form((FILE_HEADER, picture)) if content_type == FORM_TYPE else picture
+    answer = send_request(app, [body[:7], b"", body[7:]], content_type)
     assert (answer.status_code, gate.received_bodies) == (status, [picture])
     if status == 200:
         decision = "let through" if picture is ACCEPTED_FILE else "hold"
@@ -309,7 +314,7 @@ def test_idle_senders_do_not_delay_other_senders() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on_hold", "shadow", "status", "said"),
+    ("on_hold", "shadow", "status", "decision_headers"),
     [
         ("publish", False, 503, []),
         ("header", False, 200, ["hold; why=gate-busy"]),
@@ -317,7 +322,12 @@ def test_idle_senders_do_not_delay_other_senders() -> None:
     ],
 )
 def test_large_body_without_a_free_slot_is_held(
-    monkeypatch: pytest.MonkeyPatch, *, on_hold: str, shadow: bool, status: int, said: list[str]
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    on_hold: str,
+    shadow: bool,
+    status: int,
+    decision_headers: list[str],
 ) -> None:
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     application, gate = RecordingApplication(), ScriptedGate(shadow=shadow)
@@ -327,8 +337,8 @@ def test_large_body_without_a_free_slot_is_held(
     large = make_receive(LARGE_BODY[:-7], LARGE_BODY[-7:])
     idle_receives = [make_receive(LARGE_BODY, ends=False) for _ in range(asgi.LARGE_BODIES_MAX)]
     assert anyio.run(statuses_beside_idle_senders, app, idle_receives, large) == [status]
-    assert (application.headers, gate.received_bodies) == (said, [])
-    assert application.bodies == [LARGE_BODY] * len(said)
+    assert (application.headers, gate.received_bodies) == (decision_headers, [])
+    assert application.bodies == [LARGE_BODY] * len(decision_headers)
 
 
 def test_slot_is_kept_until_the_application_reads_the_body() -> None:
@@ -438,10 +448,10 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
 @given(
     st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM_TYPE])
 )
-def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
+def test_passed_request_is_unchanged(pieces: list[bytes], content_type: str) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(
         application.app, gate.settings, on_hold="header", client=gate.async_client()
     )
-    assert send_request(app, pieces, kind).status_code == 200
+    assert send_request(app, pieces, content_type).status_code == 200
     assert application.bodies == [b"".join(pieces)]

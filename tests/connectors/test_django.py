@@ -21,7 +21,10 @@ REQUESTS_WITH_HER_PICTURE = ("validator hers", "handler hers")
 
 
 def run_project(
-    gate_url_and_token_file: tuple[str, Path], folder: Path, *request_names: str, **more: Any
+    gate_url_and_token_file: tuple[str, Path],
+    folder: Path,
+    *request_names: str,
+    **other_settings: Any,
 ) -> dict[str, Any]:
     """Return the project's answers to the requests with these names, or to all requests."""
     for name, data in (
@@ -36,7 +39,7 @@ def run_project(
     ):
         (folder / name).write_bytes(data)
     url, token_file = gate_url_and_token_file
-    given = {"gate": url, "token_file": str(token_file), "budget_s": 60, **more}
+    given = {"gate": url, "token_file": str(token_file), "budget_s": 60, **other_settings}
     done = subprocess.run(
         [sys.executable, str(PROJECT_FILE), str(folder), json.dumps(given), *request_names],
         check=False,

@@ -213,8 +213,8 @@ RUN_SITE_BY_KIND = {"asgi": run_asgi_site, "wsgi": run_wsgi_site}
 
 @pytest.mark.threat("hook-walked-around")
 @needs_nginx
-@pytest.mark.parametrize("kind", RUN_SITE_BY_KIND)
-def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx_port: int) -> None:
+@pytest.mark.parametrize("site_kind", RUN_SITE_BY_KIND)
+def test_no_spelling_of_a_covered_path_passes_undecided(site_kind: str, nginx_port: int) -> None:
     leads_to_covered_path: dict[str, Callable[[str], bool]] = {
         "nginx": lambda target: send_upload(nginx_port, target, "merged") == (200, "covered"),
         "nginx without merging": lambda target: (
@@ -234,17 +234,17 @@ def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx_port: i
     assert all(len(found) >= 50 for found in leading.values()), {
         k: len(v) for k, v in leading.items()
     }
-    with RUN_SITE_BY_KIND[kind](ScriptedGate()) as port:
+    with RUN_SITE_BY_KIND[site_kind](ScriptedGate()) as port:
         answers = {target: send_upload(port, target) for target in covered_spellings}
     passed = [target for target, (_, body) in answers.items() if body == "undecided"]
     assert passed == []
     assert sum(body == "decided" for _, body in answers.values()) >= 200
 
 
-@pytest.mark.parametrize("kind", RUN_SITE_BY_KIND)
-def test_ordinary_paths_pass_without_asking_the_gate(kind: str) -> None:
+@pytest.mark.parametrize("site_kind", RUN_SITE_BY_KIND)
+def test_ordinary_paths_pass_without_asking_the_gate(site_kind: str) -> None:
     gate = ScriptedGate()
-    with RUN_SITE_BY_KIND[kind](gate) as port:
+    with RUN_SITE_BY_KIND[site_kind](gate) as port:
         answers = {target: send_upload(port, target) for target in ORDINARY_PATHS}
         assert set(answers.values()) == {(200, "undecided")}, answers
         assert gate.received_bodies == []

@@ -54,11 +54,11 @@ def build_proxy(server: Any, gate: ScriptedGate, url: str = "http://127.0.0.1:30
     return GateMiddleware(upstream, gate.settings, client=gate.async_client())
 
 
-def send_request(app: Any, method: str, path: str, **more: Any) -> httpx.Response:
+def send_request(app: Any, method: str, path: str, **request_options: Any) -> httpx.Response:
     async def send_once() -> httpx.Response:
         transport = httpx.ASGITransport(app, client=("192.0.2.7", 4711))
         async with httpx.AsyncClient(transport=transport, base_url="http://site.example") as web:
-            return await web.request(method, path, **more)
+            return await web.request(method, path, **request_options)
 
     return anyio.run(send_once)
 
@@ -96,12 +96,14 @@ def test_proxy_forwards_request_and_answer() -> None:
     assert "x-own" not in answer.headers
 
 
-@pytest.mark.parametrize("name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"])
-def test_connection_header_cannot_remove_the_decision(name: str) -> None:
+@pytest.mark.parametrize(
+    "header_name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"]
+)
+def test_connection_header_cannot_remove_the_decision(header_name: str) -> None:
     server, gate = RecordingServer(), ScriptedGate()
     upstream = UpstreamServer("http://127.0.0.1:3000", httpx.ASGITransport(server.app))
     app = GateMiddleware(upstream, gate.settings, on_hold="header", client=gate.async_client())
-    for line in (f"close, {name}", f"{name}", f"X-Hop,{name} ,"):
+    for line in (f"close, {header_name}", f"{header_name}", f"X-Hop,{header_name} ,"):
         assert (
             send_request(
                 app, "POST", "/", content=HELD_FILE, headers={"Connection": line}
@@ -148,21 +150,21 @@ def test_proxy_forwards_a_request_without_body(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "status", "kind"),
+    ("problem", "status", "problem_type"),
     [
         (httpx.ConnectError("no"), 502, "upstream-unreachable"),
         (httpx.ReadTimeout("when"), 504, "upstream-slow"),
     ],
 )
 def test_proxy_answers_502_or_504_without_an_answer_from_upstream(
-    problem: Exception, status: int, kind: str
+    problem: Exception, status: int, problem_type: str
 ) -> None:
     async def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
     answer = send_request(build_proxy(httpx.MockTransport(fail), ScriptedGate()), "GET", "/")
     assert answer.status_code == status
-    assert answer.json()["type"] == f"urn:entrenous:unreachable:{kind}"
+    assert answer.json()["type"] == f"urn:entrenous:unreachable:{problem_type}"
 
 
 def test_endless_answer_ends_when_the_client_disconnects() -> None:

@@ -104,7 +104,7 @@ HELD_ANSWER = GateAnswer(
 
 
 @pytest.mark.parametrize(
-    ("answer", "on_hold", "status", "kind"),
+    ("answer", "on_hold", "status", "problem_type"),
     [
         (
             GateAnswer(GateVerdict.REFUSE, GateReason.GATE, CASE),
@@ -153,14 +153,14 @@ HELD_ANSWER = GateAnswer(
     ],
 )
 def test_reply_to_an_uploader_has_status_type_and_appeal_address(
-    answer: GateAnswer, on_hold: str, status: int, kind: str
+    answer: GateAnswer, on_hold: str, status: int, problem_type: str
 ) -> None:
     reply = reply_to(answer, on_hold, "https://site.example/appeal")
     assert reply is not None
     problem = json.loads(reply.body)
     assert reply.status == status
     assert problem.get("case", "") == answer.case
-    assert problem.get("type", "") == (f"urn:entrenous:{kind}" if kind else "")
+    assert problem.get("type", "") == (f"urn:entrenous:{problem_type}" if problem_type else "")
     assert ("https://site.example/appeal" in problem["detail"]) is bool(answer.case)
     assert (("Retry-After", "30") in reply_headers(reply)) is (status == 503)
 

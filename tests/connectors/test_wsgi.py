@@ -43,23 +43,25 @@ class RecordingApplication:
         return [b"done"]
 
 
-def send_request(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[int, bytes]:
+def send_request(
+    app: Any, body: bytes, content_type: str = "image/jpeg", **environ_changes: Any
+) -> tuple[int, bytes]:
     environ: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/upload",
-        "CONTENT_TYPE": kind,
+        "CONTENT_TYPE": content_type,
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body + b"the next request"),
     }
     setup_testing_defaults(environ)
-    environ |= more
+    environ |= environ_changes
     status: list[str] = []
     answer = app(environ, lambda line, _headers, _info=None: status.append(line))
     data = b"".join(answer)
     return int(status[0][:3]), data
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", FORM_TYPE])
+@pytest.mark.parametrize("content_type", ["image/jpeg", FORM_TYPE])
 @pytest.mark.parametrize(
     ("picture", "on_hold", "status"),
     [
@@ -73,12 +75,12 @@ def send_request(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -
     ],
 )
 def test_picture_is_checked_before_the_application(
-    kind: str, picture: bytes, on_hold: str, status: int
+    content_type: str, picture: bytes, on_hold: str, status: int
 ) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(application, gate.settings, on_hold=on_hold, client=gate.client())
-    body = build_form((FILE_HEADER, picture)) if kind == FORM_TYPE else picture
-    answered, said = send_request(app, body, kind)
+    body = build_form((FILE_HEADER, picture)) if content_type == FORM_TYPE else picture
+    answered, said = send_request(app, body, content_type)
     assert (answered, gate.received_bodies) == (status, [picture])
     if status == 200:
         decision = "let through" if picture is ACCEPTED_FILE else "hold"
@@ -183,7 +185,7 @@ def test_body_without_a_length_is_read_only_if_terminated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "more", "status"),
+    ("body", "content_type", "environ_changes", "status"),
     [
         (build_form((FILE_HEADER, ACCEPTED_FILE))[:-9], FORM_TYPE, {}, 400),
         (ACCEPTED_FILE, "image/jpeg", {"HTTP_CONTENT_ENCODING": "gzip"}, 400),
@@ -191,11 +193,11 @@ def test_body_without_a_length_is_read_only_if_terminated() -> None:
     ],
 )
 def test_uncheckable_bodies_are_held(
-    body: bytes, kind: str, more: dict[str, str], status: int
+    body: bytes, content_type: str, environ_changes: dict[str, str], status: int
 ) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(application, gate.settings, client=gate.client())
-    assert send_request(app, body, kind, **more)[0] == status
+    assert send_request(app, body, content_type, **environ_changes)[0] == status
     assert (application.bodies, gate.received_bodies) == ([], [])
 
 

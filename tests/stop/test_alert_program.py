@@ -30,16 +30,18 @@ def test_alert_program_gets_its_arguments_and_the_kind_and_count(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("commands", "why"),
+    ("commands", "reason"),
     [("exit 3", "reported that it failed"), ("kill -9 $$", "reported that it failed"),
      ("exec sleep 60", "takes longer than 0.2 seconds")],
 )  # fmt: skip
 def test_failed_alert_program_is_reported_without_its_output(
-    tmp_path: Path, commands: str, why: str, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, commands: str, reason: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     script = write_script(tmp_path, f"echo hunter2; echo hunter2 >&2; {commands}")
-    with pytest.raises(AlertProgramFailed, match=rf'\(about "flood"\) {why}') as caught:
-        run_alert_program([script, "hunter2"], FLOOD_ALERT, wait_s=0.2 if "longer" in why else 30)
+    with pytest.raises(AlertProgramFailed, match=rf'\(about "flood"\) {reason}') as caught:
+        run_alert_program(
+            [script, "hunter2"], FLOOD_ALERT, wait_s=0.2 if "longer" in reason else 30
+        )
     assert "hunter2" not in str(caught.value) + "".join(capfd.readouterr())
 
 

@@ -40,11 +40,11 @@ def test_list_is_imported_and_bad_lines_are_reported(
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lists_with_any_line_end_and_odd_lines_are_read(end: str) -> None:
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_lists_with_any_line_end_and_odd_lines_are_read(line_end: str) -> None:
     good = "0f" * 32
     odd = ('"' + good, "x" * 200_000, "a\0b", '"no end')
-    hashes, refused = read_hashes(end.join(("hex", good, *odd, f'"{good}",note', good)))
+    hashes, refused = read_hashes(line_end.join(("hex", good, *odd, f'"{good}",note', good)))
     assert hashes == [bytes.fromhex(good)] * 4
     assert [line for line, _ in refused] == [4, 5, 6]
 

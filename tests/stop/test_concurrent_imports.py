@@ -37,12 +37,12 @@ class BankStoreAtBarrier(BankStore):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", DATABASE_KINDS)
+@pytest.mark.parametrize("database_kind", DATABASE_KINDS)
 def test_concurrent_imports_add_each_hash_once(
-    kind: str, gate_setup: GateSetup, request: pytest.FixtureRequest, tmp_path: Path
+    database_kind: str, gate_setup: GateSetup, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     open_database: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")
-    if kind == "postgres":
+    if database_kind == "postgres":
         open_database = partial(
             open_postgres_engine, request.getfixturevalue("postgres").create_database()
         )

@@ -47,9 +47,9 @@ def black_video() -> bytes:
     return encode_clip(np.zeros((12, 96, 128, 3), np.uint8))
 
 
-def make_fingerprint(data: bytes, consent: Consent = FULL_CONSENT) -> MediaFingerprint:
+def make_fingerprint(file_bytes: bytes, consent: Consent = FULL_CONSENT) -> MediaFingerprint:
     return fingerprint_file(
-        data, consent, replace(new_device(), read_clip=read_clip, read_sound=read_sound)
+        file_bytes, consent, replace(new_device(), read_clip=read_clip, read_sound=read_sound)
     )
 
 

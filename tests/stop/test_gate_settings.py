@@ -168,7 +168,7 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "kind", "text"),
+    ("toml", "error_class", "expected_text"),
     [
         (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is not a gate setting."),
         (
@@ -191,11 +191,13 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
         (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
     ],
 )
-def test_errors_name_the_setting_and_its_valid_values(toml: bytes, kind: type, text: str) -> None:
+def test_errors_name_the_setting_and_its_valid_values(
+    toml: bytes, error_class: type, expected_text: str
+) -> None:
     with pytest.raises(BadGateSettings) as caught:
         parse_gate_settings(toml)
-    assert type(caught.value) is kind
-    assert text in " ".join(str(caught.value).split())
+    assert type(caught.value) is error_class
+    assert expected_text in " ".join(str(caught.value).split())
 
 
 def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def test_view_of_a_broken_clip_shows_its_decoded_frames(
     read_clip = gate_setup.platform.read_clip
 
     @contextmanager
-    def read_clip_that_breaks(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
-        with read_clip(data, cut) as clip:
+    def read_clip_that_breaks(data: bytes, selection: FrameSelection) -> Iterator[Clip]:
+        with read_clip(data, selection) as clip:
             yield replace(
                 clip,
                 frames=itertools.chain(itertools.islice(clip.frames, 3), damaged_frames()),
@@ -76,8 +76,8 @@ def test_view_of_a_broken_clip_shows_its_decoded_frames(
     )
 
     @contextmanager
-    def read_clip_without_frames(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
-        with read_clip(data, cut) as clip:
+    def read_clip_without_frames(data: bytes, selection: FrameSelection) -> Iterator[Clip]:
+        with read_clip(data, selection) as clip:
             yield replace(clip, frames=damaged_frames())
 
     gate_setup.platform = replace(gate_setup.platform, read_clip=read_clip_without_frames)

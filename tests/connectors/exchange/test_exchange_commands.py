@@ -142,7 +142,7 @@ def test_credentials_file_must_be_private(
 
 
 @pytest.mark.parametrize(
-    "place",
+    "address",
     [
         "http://charity.example",
         "ftp://charity.example",
@@ -153,11 +153,11 @@ def test_credentials_file_must_be_private(
     ],
 )
 def test_source_address_must_use_https_and_contain_no_secret(
-    command_line: ExchangeCommandLine, place: str
+    command_line: ExchangeCommandLine, address: str
 ) -> None:
     with pytest.raises(EntrenousError):
         command_line.run_json(
-            "add", "charity", "--kind", "stopncii", "--from", place, "--bank", "theirs"
+            "add", "charity", "--kind", "stopncii", "--from", address, "--bank", "theirs"
         )
 
 

@@ -55,9 +55,9 @@ def test_removed_source_can_be_added_again(run_command: RunCommand) -> None:
     assert run_command(*mistyped, "https://exchange.example")[0] == 0
 
 
-@pytest.mark.parametrize(("choice", "word"), [("--withdraw", "withdrawn"), ("--keep", "kept")])
+@pytest.mark.parametrize(("option", "count_key"), [("--withdraw", "withdrawn"), ("--keep", "kept")])
 def test_removing_a_source_needs_keep_or_withdraw(
-    run_command: RunCommand, hash_list: Path, tmp_path: Path, choice: str, word: str
+    run_command: RunCommand, hash_list: Path, tmp_path: Path, option: str, count_key: str
 ) -> None:
     assert (
         run_command("add", "ours", "--kind", "file", "--from", hash_list, "--bank", "lists")[0] == 0
@@ -66,10 +66,10 @@ def test_removing_a_source_needs_keep_or_withdraw(
     status, _, stderr = run_command("remove", "ours")
     assert (status, stderr.startswith("Registrations from ours are stored here (3)")) == (3, True)
     assert source_names(run_command) == ["ours"]
-    removed = json.loads(run_command("remove", "ours", choice, "--json")[1])
-    assert (removed["removed"], removed[word]) == (True, 3)
+    removed = json.loads(run_command("remove", "ours", option, "--json")[1])
+    assert (removed["removed"], removed[count_key]) == (True, 3)
     with open_platform(tmp_path / "gate") as (platform, _):
-        assert platform.bank.count_claims_and_hashes().hashes == (3 if choice == "--keep" else 0)
+        assert platform.bank.count_claims_and_hashes().hashes == (3 if option == "--keep" else 0)
     assert (
         run_command("add", "ours", "--kind", "file", "--from", hash_list, "--bank", "lists")[0] == 0
     )
@@ -79,11 +79,11 @@ def test_removing_a_source_needs_keep_or_withdraw(
         for number in range(3):
             near = platform.index.find_near_hashes([fake_hash(number)], part=False)
             brought = platform.bank.claims_on_pictures({one.entry for one in near})
-            assert len(brought) == (2 if choice == "--keep" else 1)
+            assert len(brought) == (2 if option == "--keep" else 1)
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "says"),
+    ("credentials", "mode", "expected_error"),
     [
         ("onlyone", 0o600, "user:password"),
         ("user:secret", 0o644, "chmod 600"),
@@ -92,15 +92,19 @@ def test_removing_a_source_needs_keep_or_withdraw(
     ],
 )
 def test_unusable_credentials_are_refused_when_adding(
-    run_command: RunCommand, tmp_path: Path, text: str | None, mode: int, says: str
+    run_command: RunCommand, tmp_path: Path, credentials: str | None, mode: int, expected_error: str
 ) -> None:
     path = tmp_path / "credentials"
-    if text is not None:
-        path.write_text(text)
+    if credentials is not None:
+        path.write_text(credentials)
         path.chmod(mode)
     location = ("--from", "https://exchange.example", "--bank", "lists", "--credentials", path)
     status, _, stderr = run_command("add", "src", "--kind", "ncmec", *location)
-    assert (status, says in " ".join(stderr.split()), "secret" in stderr) == (3, True, False)
+    assert (status, expected_error in " ".join(stderr.split()), "secret" in stderr) == (
+        3,
+        True,
+        False,
+    )
     assert source_names(run_command) == []
 
 

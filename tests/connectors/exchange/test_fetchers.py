@@ -236,7 +236,9 @@ GOOD_RECORD = {
 }
 
 
-def stopncii_page(*found: Any, more: bool = False, token: str | None = None, **other: Any) -> bytes:
+def stopncii_page(
+    *found: Any, more: bool = False, token: str | None = None, **changed_members: Any
+) -> bytes:
     page = {
         "count": len(found),
         "nextPageToken": token,
@@ -244,7 +246,7 @@ def stopncii_page(*found: Any, more: bool = False, token: str | None = None, **o
         "hasMoreRecords": more,
         "hashRecords": list(found),
     }
-    return json.dumps(page | other).encode()
+    return json.dumps(page | changed_members).encode()
 
 
 def test_bad_record_does_not_stop_a_fetch() -> None:
@@ -291,9 +293,12 @@ def test_malformed_page_ends_the_fetch(body: bytes) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
-def test_any_record_is_parsed_or_refused(noise: object) -> None:
+def test_any_record_is_parsed_or_refused(random_value: object) -> None:
     for read in (parse_stopncii_record, parse_threatexchange_update):
-        for one in (noise, dict.fromkeys((*GOOD_RECORD, "id", "type", "last_updated"), noise)):
+        for one in (
+            random_value,
+            dict.fromkeys((*GOOD_RECORD, "id", "type", "last_updated"), random_value),
+        ):
             with suppress(BadSourceRecord):
                 read(one)
 
@@ -380,9 +385,13 @@ def test_ncmec_next_page_address_expires_after_twelve_hours() -> None:
 # --- ThreatExchange -------------------------------------------------------------------------------
 
 
-def threat_update(number: int, at: int, **other: Any) -> dict[str, Any]:
+def threat_update(number: int, updated_at_s: int, **changed_members: Any) -> dict[str, Any]:
     known = {"id": str(number), "indicator": fake_hash(number).hex(), "type": "HASH_PDQ"}
-    return known | {"last_updated": at, "should_delete": False, "descriptors": {}} | other
+    return (
+        known
+        | {"last_updated": updated_at_s, "should_delete": False, "descriptors": {}}
+        | changed_members
+    )
 
 
 def test_updates_dated_in_the_future_are_refused() -> None:
@@ -505,10 +514,10 @@ def hma_server(contents: dict[int, Any], name: str = "B") -> AnswerFunction:
     return answer
 
 
-def hma_content(number: int, **other: Any) -> dict[str, Any]:
+def hma_content(number: int, **changed_members: Any) -> dict[str, Any]:
     bank = {"name": "B", "matching_enabled_ratio": 1.0}
     known = {"id": number, "bank": bank, "disable_until_ts": 1}
-    return known | {"signals": {"pdq": fake_hash(number).hex()}} | other
+    return known | {"signals": {"pdq": fake_hash(number).hex()}} | changed_members
 
 
 def test_hma_bank_is_read_by_number_across_gaps() -> None:
@@ -569,12 +578,14 @@ def test_hinted_next_number_is_used() -> None:
     assert list(fetcher.pages(page.checkpoint)) == []
 
 
-@pytest.mark.parametrize("said", ['{"next": 1}', '{"next": "7"}', '{"next": -1}', "[", '{"a": 1}'])
-def test_invalid_next_number_is_ignored(said: str) -> None:
+@pytest.mark.parametrize(
+    "answer_body", ['{"next": 1}', '{"next": "7"}', '{"next": -1}', "[", '{"a": 1}']
+)
+def test_invalid_next_number_is_ignored(answer_body: str) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.count("/") == 3:
             return httpx.Response(200, json={"name": "B"})
-        return httpx.Response(404, text=said)
+        return httpx.Response(404, text=answer_body)
 
     pages = list(HmaFetcher(exchange_http(answer), "B", SettableClock()).pages(""))
     assert pages[-1].checkpoint == "1001 1000"

@@ -31,8 +31,8 @@ def file_source(name: str, file: Path) -> Source:
 
 
 @contextmanager
-def open_gate(data: Path) -> Iterator[tuple[Platform, ExchangeServices]]:
-    with open_platform(data) as (platform, _):
+def open_gate(data_folder: Path) -> Iterator[tuple[Platform, ExchangeServices]]:
+    with open_platform(data_folder) as (platform, _):
         yield platform, open_exchange(platform)
 
 
@@ -87,13 +87,18 @@ def test_unreadable_records_are_logged(tmp_path: Path, caplog: pytest.LogCapture
     assert [one.said["unreadable"] for one in records] == [1]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+@pytest.mark.parametrize(
+    "database_kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+)
 def test_automatic_fetch_skips_a_source_that_is_being_fetched(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+    database_kind: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     data = tmp_path / "gate"
     data.mkdir(mode=0o700)
-    if kind == "postgres":
+    if database_kind == "postgres":
         cluster: Cluster = request.getfixturevalue("postgres")
         (data / "gate.toml").write_text(f'database = "{cluster.create_database()}"\n')
     file = tmp_path / "list.csv"

@@ -553,9 +553,9 @@ def test_concurrent_submissions_of_the_same_hashes_succeed(exchange_setup: Excha
     submissions.submit(partner, [fake_hash(0)])
     barrier = Barrier(4)
 
-    def submit_hundred(first: int) -> None:
+    def submit_hundred(first_number: int) -> None:
         barrier.wait()
-        submissions.submit(partner, [fake_hash(first + number) for number in range(100)])
+        submissions.submit(partner, [fake_hash(first_number + number) for number in range(100)])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(submit_hundred, (0, 10, 20, 0)))
@@ -618,21 +618,21 @@ def test_long_body_is_not_read(exchange_setup: ExchangeSetup, web: httpx.Client)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.sampled_from(["SubmitHashes", "SubmitFeedback"]))
 def test_random_bytes_are_refused(
-    exchange_setup: ExchangeSetup, web: httpx.Client, noise: bytes, route: str
+    exchange_setup: ExchangeSetup, web: httpx.Client, random_bytes: bytes, route: str
 ) -> None:
     key = exchange_setup.keys.get("noisy") or exchange_setup.add_partner("noisy", submits=True)[1]
     exchange_setup.keys["noisy"] = key
-    answer = web.post(f"/stopncii/v1/{route}", content=noise, headers=auth_headers(key))
+    answer = web.post(f"/stopncii/v1/{route}", content=random_bytes, headers=auth_headers(key))
     assert answer.status_code in (400, 429)
 
 
-def register(exchange_setup: ExchangeSetup, name: str, hash_bytes: bytes) -> Any:
+def register(exchange_setup: ExchangeSetup, claim_name: str, hash_bytes: bytes) -> Any:
     """Register a claim and put it into the feed; return its id."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration
 
-    claim = ClaimId(name)
+    claim = ClaimId(claim_name)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
     exchange_setup.bank.register(Registration(made, (hash_bytes,)))
-    exchange_setup.feed.put_claim(name, hash_bytes)
+    exchange_setup.feed.put_claim(claim_name, hash_bytes)
     return claim

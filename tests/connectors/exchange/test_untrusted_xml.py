@@ -23,7 +23,7 @@ def test_xml_names_have_no_namespace() -> None:
 
 
 @pytest.mark.parametrize(
-    "data",
+    "xml",
     [
         BILLION_LAUGHS,
         b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>',
@@ -37,9 +37,9 @@ def test_xml_names_have_no_namespace() -> None:
         b"<a>" * (XML_DEPTH_MAX + 1) + b"</a>" * (XML_DEPTH_MAX + 1),
     ],
 )
-def test_malformed_xml_is_refused(data: bytes) -> None:
+def test_malformed_xml_is_refused(xml: bytes) -> None:
     with pytest.raises(BadXml):
-        read_xml(data, 10_000)
+        read_xml(xml, 10_000)
 
 
 def test_xml_of_the_maximum_depth_is_accepted() -> None:
@@ -52,6 +52,6 @@ def test_long_xml_is_not_parsed() -> None:
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="<>/a&;!=\"' [", max_size=60).map(str.encode))
-def test_random_bytes_as_xml_raise_only_malformed(noise: bytes) -> None:
+def test_random_bytes_as_xml_raise_only_malformed(random_bytes: bytes) -> None:
     with suppress(Malformed):
-        read_xml(noise, 1000)
+        read_xml(random_bytes, 1000)

@@ -37,13 +37,13 @@ def get_content_id(hma: httpx.Client, address: str = CONTENT_ADDRESS) -> Any:
     return hma.get(address, params=METADATA_QUERY).json()["metadata"]["content_id"]
 
 
-@pytest.mark.parametrize("where", ["form", "query"])
+@pytest.mark.parametrize("metadata_place", ["form", "query"])
 def test_content_is_added_with_metadata_in_the_form_or_the_query(
-    hma: httpx.Client, her_picture: Any, where: str
+    hma: httpx.Client, her_picture: Any, metadata_place: str
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     words = {"metadata": json.dumps(METADATA), "note": "a note"}
-    given: Any = {"data": words} if where == "form" else {"params": words}
+    given: Any = {"data": words} if metadata_place == "form" else {"params": words}
     made = hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture))}, **given)
     assert made.status_code == 200, made.text
     address = f"/c/bank/TEST/content/{made.json()['id']}"

@@ -33,8 +33,8 @@ def hma_with_picture(hma: httpx.Client, her_picture: Any) -> httpx.Client:
     return hma
 
 
-def find_banks(hma: httpx.Client, data: bytes) -> list[str]:
-    answer = hma.post("/m/lookup", files={"photo": ("x", data)})
+def find_banks(hma: httpx.Client, photo: bytes) -> list[str]:
+    answer = hma.post("/m/lookup", files={"photo": ("x", photo)})
     assert answer.status_code == 200, answer.text
     return list(answer.json()["pdq"])
 
@@ -58,18 +58,20 @@ def test_crops_are_not_matched_by_hma(hma_with_picture: httpx.Client, her_pictur
     assert find_banks(hma_with_picture, screenshot_crop(her_picture)) == []
 
 
-@pytest.mark.parametrize("cut", [9000, 200, 20])
-def test_broken_picture_is_a_client_error(hma: httpx.Client, her_picture: Any, cut: int) -> None:
+@pytest.mark.parametrize("kept_bytes", [9000, 200, 20])
+def test_broken_picture_is_a_client_error(
+    hma: httpx.Client, her_picture: Any, kept_bytes: int
+) -> None:
     for address in ("/h/hash", "/m/lookup"):
-        answer = hma.post(address, files={"photo": ("x", jpeg(her_picture)[:cut])})
+        answer = hma.post(address, files={"photo": ("x", jpeg(her_picture)[:kept_bytes])})
         assert answer.status_code == 400
         assert set(answer.json()) == {"message"}
 
 
 @given(st.binary(max_size=400))
-def test_random_bytes_are_not_accepted_as_a_photo_form(noise: bytes) -> None:
+def test_random_bytes_are_not_accepted_as_a_photo_form(random_bytes: bytes) -> None:
     with pytest.raises(NoPhoto):
-        parse_photo_form(noise, b"never-in-it-------")
+        parse_photo_form(random_bytes, b"never-in-it-------")
 
 
 @given(st.data())
@@ -93,9 +95,9 @@ def test_first_of_two_fields_with_the_same_name_counts() -> None:
 
 @pytest.mark.slow
 @given(st.text(max_size=70) | st.integers() | st.none() | st.binary())
-def test_invalid_hash_is_refused(noise: object) -> None:
+def test_invalid_hash_is_refused(random_value: object) -> None:
     with pytest.raises(BadFingerprint):
-        parse_pdq_signal(noise)
+        parse_pdq_signal(random_value)
 
 
 @given(st.binary(min_size=32, max_size=32))
@@ -104,8 +106,8 @@ def test_hash_is_read_in_either_letter_case(bits: bytes) -> None:
 
 
 @given(st.text(max_size=40))
-def test_every_bank_has_an_hma_name(name: str) -> None:
-    said = hma_name(BankName(name))
+def test_every_bank_has_an_hma_name(bank_name: str) -> None:
+    said = hma_name(BankName(bank_name))
     assert said.isascii()
     assert said.replace("_", "A").isalnum()
     assert said == said.upper()
@@ -113,7 +115,7 @@ def test_every_bank_has_an_hma_name(name: str) -> None:
     assert hma_name(BankName(said)) == said
 
 
-@pytest.mark.parametrize("noise", [b"", b"[]", b"\xff", b"[" * 60_000, b"{", b"7", b'{"a"'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"[" * 60_000, b"{", b"7", b'{"a"'])
 @pytest.mark.parametrize(
     "request_line",
     [
@@ -122,9 +124,9 @@ def test_every_bank_has_an_hma_name(name: str) -> None:
     ],
 )  # fmt: skip
 def test_body_that_is_no_json_object_is_refused(
-    hma: httpx.Client, request_line: str, noise: bytes
+    hma: httpx.Client, request_line: str, body: bytes
 ) -> None:
-    answer = hma.request(*request_line.split(), content=noise)
+    answer = hma.request(*request_line.split(), content=body)
     assert (answer.status_code, set(answer.json())) == (400, {"message"})
 
 

@@ -12,7 +12,7 @@ from entrenous.stop.client.uploaded_files import is_media
 
 
 @pytest.mark.parametrize(
-    "start",
+    "first_bytes",
     [
         b"\xff\xd8\xff\xe0",
         b"\x89PNG\r\n\x1a\n",
@@ -34,8 +34,8 @@ from entrenous.stop.client.uploaded_files import is_media
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
     ],
 )
-def test_known_media_are_recognized(start: bytes) -> None:
-    assert is_media(start)
+def test_known_media_are_recognized(first_bytes: bytes) -> None:
+    assert is_media(first_bytes)
 
 
 #: Every format that Pillow writes, except PDF, which is a document. A second word names a variant.
@@ -67,7 +67,7 @@ def test_every_format_that_pillow_writes_is_media(pillow_format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "start",
+    "first_bytes",
     [
         b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n",
         b"v/1\1\2\0\0\0",
@@ -86,8 +86,8 @@ def test_every_format_that_pillow_writes_is_media(pillow_format: str) -> None:
         bytes(128) + b"DICM",
     ],
 )
-def test_media_that_pillow_does_not_write_are_recognized(start: bytes) -> None:
-    assert is_media(start)
+def test_media_that_pillow_does_not_write_are_recognized(first_bytes: bytes) -> None:
+    assert is_media(first_bytes)
 
 
 SVG_DRAWING = (
@@ -125,7 +125,7 @@ def test_compressed_svg_with_unclear_start_counts_as_drawing() -> None:
 
 
 @pytest.mark.parametrize(
-    "start",
+    "first_bytes",
     [
         b'<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom">' + b"x" * 2000,
         b"<!DOCTYPE html><!-- words --><html><body>" + b"x" * 2000,
@@ -147,17 +147,17 @@ def test_compressed_svg_with_unclear_start_counts_as_drawing() -> None:
         b"\n\n",
     ],
 )
-def test_documents_are_not_media(start: bytes) -> None:
-    assert not is_media(start)
+def test_documents_are_not_media(first_bytes: bytes) -> None:
+    assert not is_media(first_bytes)
 
 
 @pytest.mark.parametrize(
-    "start", [b"", b"%PDF-1.7", b"PK\3\4", b"hello", b'{"a": 1}', b"<html><body>"]
+    "first_bytes", [b"", b"%PDF-1.7", b"PK\3\4", b"hello", b'{"a": 1}', b"<html><body>"]
 )
-def test_text_is_not_media(start: bytes) -> None:
-    assert not is_media(start)
+def test_text_is_not_media(first_bytes: bytes) -> None:
+    assert not is_media(first_bytes)
 
 
 @given(st.binary(max_size=2000))
-def test_only_the_first_kilobyte_decides_about_media(start: bytes) -> None:
-    assert is_media(start) is is_media(start[:1024])
+def test_only_the_first_kilobyte_decides_about_media(random_bytes: bytes) -> None:
+    assert is_media(random_bytes) is is_media(random_bytes[:1024])

@@ -34,7 +34,7 @@ def test_form_files_are_found_among_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "data"),
+    ("part_headers", "content"),
     [
         (FIELD_HEADER, ACCEPTED_FILE),  # a picture in a text field
         (FIELD_HEADER + b"Content-Type: application/octet-stream\r\n", b"anything"),
@@ -43,8 +43,10 @@ def test_form_files_are_found_among_fields() -> None:
         (b"X-Own: 1\r\n", ACCEPTED_FILE),
     ],
 )
-def test_form_part_with_any_sign_of_a_file_is_extracted(head: bytes, data: bytes) -> None:
-    assert extract_uploads(build_form((head, data)), FORM_TYPE) == [data]
+def test_form_part_with_any_sign_of_a_file_is_extracted(
+    part_headers: bytes, content: bytes
+) -> None:
+    assert extract_uploads(build_form((part_headers, content)), FORM_TYPE) == [content]
 
 
 def test_empty_file_field_has_no_upload() -> None:

@@ -26,10 +26,10 @@ def client_with_response(answer: httpx.Response) -> RegistrationClient:
 
 
 def client_with_response_bytes(
-    status: int, content: bytes, kind: str = "application/json"
+    status: int, content: bytes, content_type: str = "application/json"
 ) -> RegistrationClient:
     return client_with_response(
-        httpx.Response(status, content=content, headers={"content-type": kind})
+        httpx.Response(status, content=content, headers={"content-type": content_type})
     )
 
 

@@ -41,28 +41,28 @@ MP4_FILE = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
 PDF_FILE = b"%PDF-1.7\n" + bytes(64)
 
 
-def ask_with_both_clients(gate: ScriptedGate, data: bytes) -> GateAnswer:
+def ask_with_both_clients(gate: ScriptedGate, upload: bytes) -> GateAnswer:
     """Return the answer of the synchronous and the asynchronous client, which must be equal."""
-    answer = gate.client().ask(data)
-    assert anyio.run(gate.async_client().ask, data) == answer
+    answer = gate.client().ask(upload)
+    assert anyio.run(gate.async_client().ask, upload) == answer
     return answer
 
 
 @pytest.mark.parametrize(
-    ("data", "verdict"),
+    ("upload", "verdict"),
     [
         (ACCEPTED_FILE, GateVerdict.LET_THROUGH),
         (HELD_FILE, GateVerdict.HOLD),
         (REFUSED_FILE, GateVerdict.REFUSE),
     ],
 )
-def test_answer_has_decision_and_case(data: bytes, verdict: GateVerdict) -> None:
+def test_answer_has_decision_and_case(upload: bytes, verdict: GateVerdict) -> None:
     gate = ScriptedGate()
-    assert ask_with_both_clients(gate, data) == GateAnswer(verdict, GateReason.GATE, CASE)
-    assert gate.received_bodies == [data, data]
+    assert ask_with_both_clients(gate, upload) == GateAnswer(verdict, GateReason.GATE, CASE)
+    assert gate.received_bodies == [upload, upload]
     for head in gate.received_headers:
         assert head["authorization"] == "Bearer operator-token"
-        assert head["content-length"] == str(len(data))
+        assert head["content-length"] == str(len(upload))
 
 
 def test_account_is_sent_as_a_hash() -> None:
@@ -212,7 +212,7 @@ def test_large_upload_is_held_without_asking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "choices", "expected"),
+    ("upload", "choices", "expected"),
     [
         (MP4_FILE, {}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_MEDIA)),
         (
@@ -226,9 +226,9 @@ def test_large_upload_is_held_without_asking() -> None:
     ],
 )
 def test_settings_decide_about_files_that_the_gate_cannot_read(
-    data: bytes, choices: dict[str, Any], expected: GateAnswer
+    upload: bytes, choices: dict[str, Any], expected: GateAnswer
 ) -> None:
-    assert ask_with_both_clients(ScriptedGate(**choices), data) == expected
+    assert ask_with_both_clients(ScriptedGate(**choices), upload) == expected
 
 
 @pytest.mark.parametrize("shadow", [False, True])
@@ -244,10 +244,14 @@ def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixt
     assert caplog.text.count("published=True") == 2 + shadow
 
 
-@pytest.mark.parametrize("more", [{"published": 1}, {"published": "true"}, {"published": None}])
-def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "published_member", [{"published": 1}, {"published": "true"}, {"published": None}]
+)
+def test_held_upload_passes_only_if_listed_as_published(
+    published_member: dict[str, object],
+) -> None:
     answer = (
-        ScriptedGate(lambda _: decision_response("hold", **more))
+        ScriptedGate(lambda _: decision_response("hold", **published_member))
         .client()
         .ask(ACCEPTED_FILE, publishes_held=True)
     )
@@ -255,7 +259,7 @@ def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object])
 
 
 @pytest.mark.parametrize(
-    ("name", "address", "account"),
+    ("account_name", "address", "account"),
     [
         ("ana", "8.8.8.8", "ana"),
         ("", "8.8.8.8", "network\0008.8.8.8/32"),
@@ -266,10 +270,10 @@ def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object])
     ],
 )
 def test_unknown_account_counts_by_address(
-    name: str | None, address: str | None, account: str
+    account_name: str | None, address: str | None, account: str
 ) -> None:
     """Private addresses are ignored, since they belong to a proxy that everybody shares."""
-    assert account_of_user_or_network(name, address) == account
+    assert account_of_user_or_network(account_name, address) == account
 
 
 def test_review_state_is_empty_if_unknown() -> None:
@@ -317,9 +321,11 @@ def test_outcome_of_a_shadow_bank_is_logged(caplog: pytest.LogCaptureFixture) ->
     assert secret not in caplog.text + repr(answer)
 
 
-@pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
-def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
-    gate = ScriptedGate(lambda _: decision_response("let through", **more))
+@pytest.mark.parametrize(
+    "malformed_member", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}]
+)
+def test_malformed_members_hold_the_upload(malformed_member: dict[str, object]) -> None:
+    gate = ScriptedGate(lambda _: decision_response("let through", **malformed_member))
     assert ask_with_both_clients(gate, ACCEPTED_FILE) == GateAnswer(
         GateVerdict.HOLD, GateReason.MALFORMED
     )

@@ -49,9 +49,11 @@ class ScriptedSource:
             yield page
 
 
-def scripted_source(*source_records: tuple[SourceRecord, ...], **more: object) -> ScriptedSource:
-    pages = [SourcePage(one, str(number)) for number, one in enumerate(source_records, start=1)]
-    return ScriptedSource(pages, **more)  # type: ignore[arg-type]
+def scripted_source(
+    *pages_of_records: tuple[SourceRecord, ...], **options: object
+) -> ScriptedSource:
+    pages = [SourcePage(one, str(number)) for number, one in enumerate(pages_of_records, start=1)]
+    return ScriptedSource(pages, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -66,8 +68,10 @@ def protected_hashes(exchange_setup: ExchangeSetup) -> set[bytes]:
     return {numbers[number] for number, claim in found if claim.bank == SOURCE_BANK}
 
 
-def fetch(exchange_setup: ExchangeSetup, fetcher: ScriptedSource, **more: bool) -> object:
-    return fetch_source(SOURCE, fetcher, exchange_setup.exchange, exchange_setup.platform, **more)
+def fetch(exchange_setup: ExchangeSetup, fetcher: ScriptedSource, **options: bool) -> object:
+    return fetch_source(
+        SOURCE, fetcher, exchange_setup.exchange, exchange_setup.platform, **options
+    )
 
 
 def test_records_become_waiting_claims_in_the_bank_of_the_source(
@@ -130,11 +134,11 @@ class KillAfterChanges:
             monkeypatch.setattr(owner, name, self._kill_at_limit(getattr(owner, name)))
 
     def _kill_at_limit(self, change: Callable[..., Any]) -> Callable[..., Any]:
-        def change_or_kill(*given: Any) -> Any:
+        def change_or_kill(*arguments: Any) -> Any:
             if self.changes_left == 0:
                 raise Killed
             self.changes_left -= 1
-            return change(*given)
+            return change(*arguments)
 
         return change_or_kill
 

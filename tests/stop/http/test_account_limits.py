@@ -59,8 +59,8 @@ def refused_upload(device_gate: RegistrationClient, platform: Platform, her_pict
     return jpeg(her_picture)
 
 
-def send_upload(web: httpx.Client, data: bytes, headers: dict[str, str]) -> httpx.Response:
-    return web.post("/v1/uploads", files={"file": ("x", data)}, headers=headers)
+def send_upload(web: httpx.Client, upload: bytes, headers: dict[str, str]) -> httpx.Response:
+    return web.post("/v1/uploads", files={"file": ("x", upload)}, headers=headers)
 
 
 def comparable_parts(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:

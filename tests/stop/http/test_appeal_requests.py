@@ -23,10 +23,10 @@ def register_picture(pixels: Any, gate: RegistrationClient) -> ClaimId:
 
 
 def send_upload(
-    web: httpx.Client, data: bytes, role: dict[str, str] = OPERATOR_HEADERS, reference: str = ""
+    web: httpx.Client, upload: bytes, role: dict[str, str] = OPERATOR_HEADERS, reference: str = ""
 ) -> Any:
     named = {"reference": reference} if reference else {}
-    answer = web.post("/v1/uploads", files={"file": ("x", data)}, data=named, headers=role)
+    answer = web.post("/v1/uploads", files={"file": ("x", upload)}, data=named, headers=role)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

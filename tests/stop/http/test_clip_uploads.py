@@ -114,11 +114,11 @@ def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: G
     judging, may_finish = anyio.Event(), threading.Event()
 
     def read_clip_when_released(
-        untrusted_data: bytes, cut: FrameSelection
+        untrusted_data: bytes, selection: FrameSelection
     ) -> AbstractContextManager[Clip]:
         anyio.from_thread.run_sync(judging.set)
         assert may_finish.wait(60)
-        return read_clip(untrusted_data, cut)
+        return read_clip(untrusted_data, selection)
 
     app = gate_app(
         replace(platform_for_all_media, read_clip=read_clip_when_released),
@@ -127,10 +127,10 @@ def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: G
     answers = {}
 
     async def send_upload(
-        web: httpx.AsyncClient, name: str, data: bytes, role: dict[str, str]
+        web: httpx.AsyncClient, name: str, upload: bytes, role: dict[str, str]
     ) -> None:
         sent = {**role, "Content-Type": "application/octet-stream"}
-        answers[name] = await web.post("/v1/uploads", content=data, headers=sent)
+        answers[name] = await web.post("/v1/uploads", content=upload, headers=sent)
 
     async def send_clip_and_picture() -> None:
         transport = httpx.ASGITransport(app)

@@ -37,8 +37,8 @@ def register_picture(gate: RegistrationClient, pixels: Any) -> Any:
     ).claim
 
 
-def send_upload(web: httpx.Client, data: bytes, headers: dict[str, str]) -> Any:
-    form = {"files": {"file": ("x", data)}, "data": {"reference": "post 17"}}
+def send_upload(web: httpx.Client, upload: bytes, headers: dict[str, str]) -> Any:
+    form = {"files": {"file": ("x", upload)}, "data": {"reference": "post 17"}}
     return web.post("/v1/uploads", headers=headers, **form).json()  # type: ignore[arg-type]
 
 

@@ -35,14 +35,18 @@ def form_field(name: bytes, value: bytes) -> bytes:
 
 
 @given(st.binary(max_size=200_000).filter(lambda data: data and b"\r\n--b" not in data))
-def test_file_and_reference_of_a_form_are_returned(data: bytes) -> None:
-    form = form_field(b"reference", b"post 17") + form_field(b"file", data) + FORM_END
-    assert parse_upload_form(form, b"b") == ReceivedUpload(data, "post 17")
+def test_file_and_reference_of_a_form_are_returned(file_bytes: bytes) -> None:
+    form = form_field(b"reference", b"post 17") + form_field(b"file", file_bytes) + FORM_END
+    assert parse_upload_form(form, b"b") == ReceivedUpload(file_bytes, "post 17")
 
 
 @given(st.binary(max_size=400))
-def test_random_bytes_are_not_accepted_as_a_form(noise: bytes) -> None:
-    for form in (noise, form_field(b"other", noise), form_field(b"file", noise)):
+def test_random_bytes_are_not_accepted_as_a_form(random_bytes: bytes) -> None:
+    for form in (
+        random_bytes,
+        form_field(b"other", random_bytes),
+        form_field(b"file", random_bytes),
+    ):
         with pytest.raises(NoFile):
             parse_upload_form(form, b"b")
 
@@ -59,18 +63,18 @@ def test_number_of_form_parts_is_limited() -> None:
         parse_upload_form(EMPTY_PART * UPLOAD_FORM_PARTS_MAX + file + FORM_END, b"b")
 
 
-@pytest.mark.parametrize("large", [100_000, 1_000_000])
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
 @pytest.mark.parametrize(
-    "form",
+    "make_form",
     [
         lambda large: form_field(b"other", bytes(large)) + form_field(b"file", b"x") + FORM_END,
         lambda large: form_field(b"file", b"x") + FORM_END + bytes(large),
         lambda large: form_field(b"file", b"x") + FORM_END + b"\r\n" * large,
     ],
 )
-def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
+def test_form_bytes_besides_the_file_are_limited(make_form: Any, size: int) -> None:
     with pytest.raises(LongForm):
-        parse_upload_form(form(large), b"b")
+        parse_upload_form(make_form(size), b"b")
     assert parse_upload_form(
         form_field(b"other", bytes(FORM_BYTES_BESIDE_FILE_MAX // 2))
         + form_field(b"file", b"x")
@@ -79,30 +83,31 @@ def test_form_bytes_besides_the_file_are_limited(form: Any, large: int) -> None:
     )
 
 
-@pytest.mark.parametrize("first", [b"", b"x", bytes(1_000_000)])
-def test_second_file_in_a_form_is_refused(first: bytes) -> None:
+@pytest.mark.parametrize("first_file", [b"", b"x", bytes(1_000_000)])
+def test_second_file_in_a_form_is_refused(first_file: bytes) -> None:
     between = form_field(b"reference", b"post 17")
     with pytest.raises(TwoFiles):
         parse_upload_form(
-            form_field(b"file", first) + between + form_field(b"file", b"hers") + FORM_END, b"b"
+            form_field(b"file", first_file) + between + form_field(b"file", b"hers") + FORM_END,
+            b"b",
         )
 
 
 @pytest.mark.parametrize(
-    ("path", "name", "member"),
+    ("path", "field_name", "answer_member"),
     [("/v1/uploads", "file", "detail"), ("/hma/m/lookup", "photo", "message")],
 )
 def test_two_files_error_asks_for_separate_uploads(
-    platform: Platform, access: GateAccess, path: str, name: str, member: str
+    platform: Platform, access: GateAccess, path: str, field_name: str, answer_member: str
 ) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
     who = {"authorization": "Bearer operator-token"}
-    files = [(name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
+    files = [(field_name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=who) as web:
         answer = web.post(path, files=files)
     assert answer.status_code == 400
-    assert "as an upload of its own" in " ".join(answer.json()[member].split())
+    assert "as an upload of its own" in " ".join(answer.json()[answer_member].split())
     assert platform.reviews.count_waiting_items() == 0
 
 

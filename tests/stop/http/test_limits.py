@@ -60,9 +60,9 @@ def test_addresses_of_one_ipv6_network_count_as_one_client() -> None:
 @pytest.mark.slow
 @pytest.mark.threat("claims-flood")
 @pytest.mark.parametrize(
-    ("network", "most"), [("2001:db8:aa:bb00::/56", 40), ("2001:db8:aa::/48", 200)]
+    ("network", "expected_count"), [("2001:db8:aa:bb00::/56", 40), ("2001:db8:aa::/48", 200)]
 )
-def test_many_networks_do_not_exhaust_the_total_limit(network: str, most: int) -> None:
+def test_many_networks_do_not_exhaust_the_total_limit(network: str, expected_count: int) -> None:
     limit = HourlyLimit(20, 2000)
     networks = itertools.islice(ipaddress.ip_network(network).subnets(new_prefix=64), 2000)
     assert (
@@ -71,21 +71,21 @@ def test_many_networks_do_not_exhaust_the_total_limit(network: str, most: int) -
             for network_64 in networks
             for _ in range(20)
         )
-        == most
+        == expected_count
     )
     assert count_if_allowed(limit, "203.0.113.5")
     assert count_if_allowed(limit, "2001:db8:ab::1")
     assert len(limit.counts) <= 3 * 2000
 
 
-@pytest.mark.parametrize(("minute", "second", "wait"), [(0, 0, 3600), (59, 59, 1), (30, 1, 1799)])
-def test_limit_error_says_how_long_to_wait(minute: int, second: int, wait: int) -> None:
+@pytest.mark.parametrize(("minute", "second", "wait_s"), [(0, 0, 3600), (59, 59, 1), (30, 1, 1799)])
+def test_limit_error_says_how_long_to_wait(minute: int, second: int, wait_s: int) -> None:
     limit = HourlyLimit(1, 2000)
     now = NOON.replace(minute=minute, second=second, microsecond=999_999)
     limit.count_or_refuse("192.0.2.1", now)
     with pytest.raises(GateBusy) as refused:
         limit.count_or_refuse("192.0.2.1", now)
-    assert refused.value.facts == {"retry_after_s": wait}
+    assert refused.value.facts == {"retry_after_s": wait_s}
 
 
 def test_limit_answer_has_retry_after(web: httpx.Client, clock: SettableClock) -> None:

@@ -78,9 +78,9 @@ def metric_value(metrics: MetricValues, name: str, **labels: str) -> float:
     return metrics[f"entrenous_gate_{name}", tuple(sorted(labels.items()))]
 
 
-def send_upload(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
+def send_upload(web: httpx.Client, pixels: Any, **form_fields: str) -> dict[str, Any]:
     sent = {"file": ("x.jpg", jpeg(pixels), "image/jpeg")}
-    answer = web.post("/v1/uploads", files=sent, data=more, headers=OPERATOR_HEADERS)
+    answer = web.post("/v1/uploads", files=sent, data=form_fields, headers=OPERATOR_HEADERS)
     assert answer.status_code == 200
     decision: dict[str, Any] = answer.json()
     return decision

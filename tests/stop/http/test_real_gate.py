@@ -46,8 +46,8 @@ with open_platform(Path(sys.argv[1])) as (platform, _):
 
 
 @contextmanager
-def run_gate(data: Path) -> Iterator[str]:
-    command = [sys.executable, "-c", GATE_PROGRAM, str(data)]
+def run_gate(data_folder: Path) -> Iterator[str]:
+    command = [sys.executable, "-c", GATE_PROGRAM, str(data_folder)]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -63,9 +63,9 @@ def device_client() -> Iterator[httpx.Client]:
         yield client
 
 
-def upload_and_get_decision(url: str, data: bytes) -> str:
+def upload_and_get_decision(url: str, upload: bytes) -> str:
     answer = httpx.post(
-        f"{url}/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR_HEADERS, timeout=60
+        f"{url}/v1/uploads", files={"file": ("x", upload)}, headers=OPERATOR_HEADERS, timeout=60
     )
     return str(answer.json()["decision"])
 

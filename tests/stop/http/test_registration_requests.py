@@ -46,8 +46,8 @@ def register_picture(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
-def upload_and_get_decision(web: httpx.Client, data: bytes) -> str:
-    answer = web.post("/v1/uploads", files={"file": ("x", data)}, headers=OPERATOR_HEADERS)
+def upload_and_get_decision(web: httpx.Client, upload: bytes) -> str:
+    answer = web.post("/v1/uploads", files={"file": ("x", upload)}, headers=OPERATOR_HEADERS)
     return str(answer.json()["decision"])
 
 

@@ -28,8 +28,8 @@ def register_picture(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
-def send_upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
-    answer = web.post("/v1/uploads", files={"file": ("x.jpg", data)}, headers=role)
+def send_upload(web: httpx.Client, upload: bytes, role: dict[str, str]) -> Any:
+    answer = web.post("/v1/uploads", files={"file": ("x.jpg", upload)}, headers=role)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     return answer.json()
@@ -141,7 +141,7 @@ def test_large_file_in_a_form_is_refused(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "data", "status"),
+    ("content_type", "body", "status"),
     [
         ("text/html", b"<p>", 415),
         ("image/jpeg", b"<p>this is no picture", 415),
@@ -156,10 +156,10 @@ def test_large_file_in_a_form_is_refused(web: httpx.Client) -> None:
     ],
 )
 def test_upload_that_is_not_media_is_refused(
-    web: httpx.Client, kind: str, data: bytes, status: int
+    web: httpx.Client, content_type: str, body: bytes, status: int
 ) -> None:
     answer = web.post(
-        "/v1/uploads", content=data, headers={**OPERATOR_HEADERS, "Content-Type": kind}
+        "/v1/uploads", content=body, headers={**OPERATOR_HEADERS, "Content-Type": content_type}
     )
     assert answer.status_code == status
     assert answer.json()["status"] == status
