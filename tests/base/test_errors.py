@@ -11,7 +11,7 @@ from entrenous.send.people.people_nouns import ContactIsBlocked
 
 
 @pytest.mark.parametrize(
-    ("name", "typed"),
+    ("name", "quoted"),
     [
         ("ben", "ben"),
         ("Zoë", "Zoë"),
@@ -24,8 +24,8 @@ from entrenous.send.people.people_nouns import ContactIsBlocked
         ("", "''"),
     ],
 )
-def test_words_with_shell_characters_are_quoted(name: str, typed: str) -> None:
-    assert quote_for_shell(name) == typed
+def test_words_with_shell_characters_are_quoted(name: str, quoted: str) -> None:
+    assert quote_for_shell(name) == quoted
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
@@ -40,7 +40,7 @@ def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
 
 
 def test_quoting_ends_with_the_suggested_command() -> None:
-    words = "First: entrenous person\nverify {name} --sas. Then {name}: entrenous recall {what}"
-    assert fill_message(words, name="Al B", what="1 2") == (
+    text = "First: entrenous person\nverify {name} --sas. Then {name}: entrenous recall {what}"
+    assert fill_message(text, name="Al B", what="1 2") == (
         "First: entrenous person\nverify 'Al B' --sas. Then Al B: entrenous recall '1 2'"
     )

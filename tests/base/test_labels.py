@@ -17,7 +17,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.limits import LABEL_CHARS_MAX, LABELS_MAX
 
-names = st.text(
+label_texts = st.text(
     st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1, max_size=30
 ).filter(lambda name: name.strip() != "")
 
@@ -36,9 +36,9 @@ def test_a_list_is_read_the_same_from_every_editor(text: bytes) -> None:
     assert parse_label_file(text) == ("ana", "ben", "caro")
 
 
-@given(st.lists(names, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
-def test_typed_labels_can_also_be_read_from_a_file(typed: list[str], end: str) -> None:
-    labels = parse_labels(typed)
+@given(st.lists(label_texts, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
+def test_typed_labels_can_also_be_read_from_a_file(labels_given: list[str], end: str) -> None:
+    labels = parse_labels(labels_given)
     assert parse_label_file(end.join(labels).encode()) == labels
 
 

@@ -1,4 +1,4 @@
-"""How the language is chosen, and how catalogues of translations are read."""
+"""The choice of the language, and the reading of catalogues of translations."""
 
 import io
 from datetime import UTC, date, datetime
@@ -20,7 +20,7 @@ from entrenous.base.language import (
     translated,
 )
 
-PO = r"""# A comment
+CATALOGUE_TEXT = r"""# A comment
 msgid ""
 msgstr ""
 "Language: es\n"
@@ -61,8 +61,8 @@ def test_environment_decides_the_language(environment: dict[str, str], language:
 
 
 def test_catalogue_is_read_as_babel_reads_it() -> None:
-    babel_catalogue = read_po(io.BytesIO(PO.encode()))
-    assert parse_po(PO) == {
+    babel_catalogue = read_po(io.BytesIO(CATALOGUE_TEXT.encode()))
+    assert parse_po(CATALOGUE_TEXT) == {
         'Say "hello",\non two lines': (babel_catalogue['Say "hello",\non two lines'].string,),
         "a way\x04Open": (babel_catalogue.get("Open", "a way").string,),
         "{count} day": babel_catalogue["{count} day"].string,
@@ -72,7 +72,7 @@ def test_catalogue_is_read_as_babel_reads_it() -> None:
 @pytest.mark.parametrize("damage", ["msgstr[2]", "msgid_plural2", '"loose"', "msgid x"])
 def test_damaged_catalogue_is_refused(damage: str) -> None:
     with pytest.raises(ValueError, match="not the text of a catalogue"):
-        parse_po(f'{PO}\n{damage} "y"\n')
+        parse_po(f'{CATALOGUE_TEXT}\n{damage} "y"\n')
 
 
 def test_sentences_errors_and_counts_are_in_the_language_chosen() -> None:

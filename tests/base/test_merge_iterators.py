@@ -1,4 +1,4 @@
-"""Merged iterators: a stalled one delays no other."""
+"""Merged iterators: a stalled iterator delays no other."""
 
 import threading
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ def test_more_iterators_than_threads_are_all_consumed() -> None:
 
 
 def test_iterator_error_is_raised_to_the_caller() -> None:
-    def fails() -> Iterator[int]:
+    def yield_then_fail() -> Iterator[int]:
         yield 1
         raise LookupError
 
     with pytest.raises(LookupError):
-        list(merge_iterators([fails(), [2]]))
+        list(merge_iterators([yield_then_fail(), [2]]))
 
 
 def test_single_iterator_needs_no_thread() -> None:
-    here = threading.get_ident()
-    assert list(merge_iterators([(threading.get_ident() for _ in range(2))])) == [here] * 2
+    this_thread = threading.get_ident()
+    assert list(merge_iterators([(threading.get_ident() for _ in range(2))])) == [this_thread] * 2

@@ -1,4 +1,4 @@
-"""Private files: complete or absent, readable by one account, and never written through a link."""
+"""Private files are complete or absent, readable by one account, and not written through links."""
 
 import errno
 import os
@@ -17,22 +17,24 @@ from entrenous.base.files import (
 from entrenous.stop.nouns import BadTokenFile
 from entrenous.stop.store.open_gate import read_or_create_token
 
-Write = Callable[[Path, bytes], None]
-both = pytest.mark.parametrize("write", [write_private_file, create_private_file])
+FileWriter = Callable[[Path, bytes], None]
+each_writer = pytest.mark.parametrize("write", [write_private_file, create_private_file])
 
 
-@both
-def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path, write: Write) -> None:
-    place = tmp_path / "file"
-    write(place, b"data")
-    assert place.read_bytes() == b"data"
-    assert place.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [place]
+@each_writer
+def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path, write: FileWriter) -> None:
+    path = tmp_path / "file"
+    write(path, b"data")
+    assert path.read_bytes() == b"data"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
 
 
-@both
-def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Write) -> None:
-    """In a shared folder, somebody may plant links under names that we are known to use."""
+@each_writer
+def test_link_at_a_guessed_temporary_name_is_not_followed(
+    tmp_path: Path, write: FileWriter
+) -> None:
+    """In a shared folder, somebody may plant links under names that the program may use."""
     victim, shared = tmp_path / "victim", tmp_path / "shared"
     victim.write_bytes(b"theirs")
     shared.mkdir()
@@ -43,22 +45,22 @@ def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Writ
 
 
 def test_temporary_name_differs_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[str, int]] = []
+    opened_files: list[tuple[str, int]] = []
     real_open = os.open
 
-    def watched(path: os.PathLike[str], flags: int, mode: int = 0o777) -> int:
-        seen.append((Path(path).name, flags))
+    def record_open(path: os.PathLike[str], flags: int, mode: int = 0o777) -> int:
+        opened_files.append((Path(path).name, flags))
         return real_open(path, flags, mode)
 
-    monkeypatch.setattr(os, "open", watched)
+    monkeypatch.setattr(os, "open", record_open)
     for _ in range(2):
         write_private_file(tmp_path / "file", b"data")
-    made = [(name, flags) for name, flags in seen if flags & os.O_CREAT]
-    assert len({name for name, _ in made}) == len(made) == 2
-    assert all(flags & os.O_EXCL and flags & os.O_NOFOLLOW for _, flags in made)
+    created_files = [(name, flags) for name, flags in opened_files if flags & os.O_CREAT]
+    assert len({name for name, _ in created_files}) == len(created_files) == 2
+    assert all(flags & os.O_EXCL and flags & os.O_NOFOLLOW for _, flags in created_files)
 
 
-def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> None:
+def test_link_at_the_path_is_replaced_and_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_bytes(b"theirs")
     (tmp_path / "file").symlink_to(victim)
@@ -72,33 +74,33 @@ def test_existing_file_is_not_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: str
 ) -> None:
     if hard_links == "unsupported":
-        monkeypatch.setattr(os, "link", no_links)
+        monkeypatch.setattr(os, "link", refuse_hard_link)
     (tmp_path / "file").write_bytes(b"theirs")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link"):
         with pytest.raises(FileExistsError):
             create_private_file(tmp_path / name, b"data")
     assert (tmp_path / "file").read_bytes() == b"theirs"
-    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "link"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_file_is_added_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(os, "link", refuse_hard_link)
     create_private_file(tmp_path / "file", b"data")
-    assert [place.name for place in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
-def no_links(*_: object) -> None:
+def refuse_hard_link(*_: object) -> None:
     raise OSError(errno.EPERM, "no hard links here")
 
 
-@both
-def test_failed_write_leaves_nothing(tmp_path: Path, write: Write) -> None:
+@each_writer
+def test_failed_write_leaves_nothing(tmp_path: Path, write: FileWriter) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="file"):
         write(tmp_path / "file", b"data")
-    assert [place.name for place in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_stored_token_is_created_once(tmp_path: Path) -> None:
@@ -108,34 +110,34 @@ def test_stored_token_is_created_once(tmp_path: Path) -> None:
     assert read_or_create_token(tmp_path / "uploader.token") != token
 
 
-@pytest.mark.parametrize("found", [b"", b"\n", b"short", b"A" * 42, b"A" * 44, b"\xff" * 43])
-def test_file_without_a_token_opens_nothing(tmp_path: Path, found: bytes) -> None:
-    place = tmp_path / "operator.token"
-    place.write_bytes(found)
+@pytest.mark.parametrize("content", [b"", b"\n", b"short", b"A" * 42, b"A" * 44, b"\xff" * 43])
+def test_file_without_a_token_opens_nothing(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "operator.token"
+    path.write_bytes(content)
     with pytest.raises(BadTokenFile, match=r"operator\.token does not contain a token"):
-        read_or_create_token(place)
-    assert place.read_bytes() == found
+        read_or_create_token(path)
+    assert path.read_bytes() == content
 
 
-def test_interrupted_file_is_removed_and_equal_one_is_kept(tmp_path: Path) -> None:
-    place = tmp_path / "file"
+def test_unfinished_file_is_removed_and_an_equal_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "file"
 
     def interrupted_write(file: BinaryIO) -> None:
         file.write(b"da")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        create_private_file_unless_same(place, interrupted_write)
+        create_private_file_unless_same(path, interrupted_write)
     assert list(tmp_path.iterdir()) == []
     for _ in range(2):
-        create_private_file_unless_same(place, lambda file: file.write(b"data"))
+        create_private_file_unless_same(path, lambda file: file.write(b"data"))
     with pytest.raises(FileExistsError):
-        create_private_file_unless_same(place, lambda file: file.write(b"date"))
+        create_private_file_unless_same(path, lambda file: file.write(b"date"))
     link = tmp_path / "link"
-    link.symlink_to(place)
+    link.symlink_to(path)
     with pytest.raises(FileExistsError):
         create_private_file_unless_same(link, lambda file: file.write(b"data"))
-    assert place.read_bytes() == b"data"
+    assert path.read_bytes() == b"data"
     assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
 
 
@@ -144,28 +146,28 @@ def test_file_is_removed_after_a_late_failure(
 ) -> None:
     """An error leaves no new file, and does not remove an existing one."""
 
-    def full(_folder: Path) -> None:
+    def fail_to_sync(_folder: Path) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    place = tmp_path / "file"
-    monkeypatch.setattr(files, "sync_folder", full)
+    path = tmp_path / "file"
+    monkeypatch.setattr(files, "sync_folder", fail_to_sync)
     with pytest.raises(OSError, match="full"):
-        create_private_file_unless_same(place, lambda file: file.write(b"data"))
+        create_private_file_unless_same(path, lambda file: file.write(b"data"))
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
-    assert create_private_file_unless_same(place, lambda file: file.write(b"data"))
-    assert not create_private_file_unless_same(place, lambda file: file.write(b"data"))
-    monkeypatch.setattr(files, "sync_folder", full)
+    assert create_private_file_unless_same(path, lambda file: file.write(b"data"))
+    assert not create_private_file_unless_same(path, lambda file: file.write(b"data"))
+    monkeypatch.setattr(files, "sync_folder", fail_to_sync)
     with pytest.raises(OSError, match="full"):
-        create_private_file_unless_same(place, lambda file: file.write(b"data"))
-    assert place.read_bytes() == b"data"
+        create_private_file_unless_same(path, lambda file: file.write(b"data"))
+    assert path.read_bytes() == b"data"
 
 
 @pytest.mark.parametrize("moment", ["open", "unlink"])
 def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """Right after the file was created, and just before it is removed."""
+    """The interrupt comes right after the file's creation, or just before its removal."""
     real_open, real_unlink, interrupts_left = os.open, Path.unlink, ["once"]
 
     def interrupted_open(*given: Any) -> int:
@@ -173,11 +175,11 @@ def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
         os.close(handle)
         raise KeyboardInterrupt
 
-    def interrupted_unlink(place: Path, *, missing_ok: bool = False) -> None:
+    def interrupted_unlink(path: Path, *, missing_ok: bool = False) -> None:
         if interrupts_left:
             interrupts_left.clear()
             raise KeyboardInterrupt
-        real_unlink(place, missing_ok=missing_ok)
+        real_unlink(path, missing_ok=missing_ok)
 
     with monkeypatch.context() as patch:
         if moment == "open":
@@ -186,4 +188,4 @@ def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
             patch.setattr(Path, "unlink", interrupted_unlink)
         with pytest.raises(KeyboardInterrupt):
             create_private_file(tmp_path / "photo.jpg", b"whole")
-    assert [place.name for place in tmp_path.iterdir() if place.name != "photo.jpg"] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name != "photo.jpg"] == []

@@ -1,4 +1,4 @@
-"""The program's version and commit: from git in a checkout, from a file in a built package."""
+"""The program's version and commit are read from git in a checkout, or from a file in a package."""
 
 import os
 import subprocess
@@ -16,14 +16,15 @@ IDENTITY_FIELDS = ("NAME", "EMAIL")
 Git = Callable[..., str]
 
 
-def git_in(folder: Path) -> Git:
-    who = {
+def git_runner(folder: Path) -> Git:
+    """Return a function that runs git in the folder and returns its output."""
+    identity = {
         f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in IDENTITY_FIELDS
     }
-    environment = {"PATH": os.environ["PATH"], **who}
+    environment = {"PATH": os.environ["PATH"], **identity}
 
-    def git(*words: str) -> str:
-        command = ["git", "-c", "safe.directory=*", "-C", str(folder), *words]
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments]
         process = subprocess.run(
             command, env=environment, check=True, capture_output=True, text=True
         )
@@ -38,28 +39,28 @@ def checkout(tmp_path: Path) -> Path:
     package = tmp_path / "clone" / "src" / "program"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("# one\n")
-    git = git_in(tmp_path / "clone")
+    git = git_runner(tmp_path / "clone")
     git("init", "-q")
     git("add", ".")
     git("commit", "-q", "-m", "One")
     return package
 
 
-def head(checkout: Path) -> str:
-    return git_in(checkout)("rev-parse", "HEAD")[:12]
+def head_commit(checkout: Path) -> str:
+    return git_runner(checkout)("rev-parse", "HEAD")[:12]
 
 
 @pytest.mark.real
 def test_commit_of_a_checkout_is_its_git_head(checkout: Path) -> None:
-    assert commit_of(checkout) == head(checkout)
+    assert commit_of(checkout) == head_commit(checkout)
     (checkout / "__init__.py").write_text("# changed\n")
-    assert commit_of(checkout) == f"{head(checkout)}-dirty"
+    assert commit_of(checkout) == f"{head_commit(checkout)}-dirty"
 
 
 @pytest.mark.real
 def test_tag_does_not_replace_the_commit(checkout: Path) -> None:
-    git_in(checkout)("tag", "v9")
-    assert commit_of(checkout) == head(checkout)
+    git_runner(checkout)("tag", "v9")
+    assert commit_of(checkout) == head_commit(checkout)
 
 
 @pytest.mark.real
@@ -68,16 +69,16 @@ def test_commit_is_read_from_a_checkout_of_another_account(checkout: Path) -> No
     """A relay's account runs what root cloned (docs/operate.md)."""
     for path in (checkout.parents[1], checkout.parents[1] / ".git"):
         os.chown(path, 65534, 65534)
-    assert commit_of(checkout) == head(checkout)
+    assert commit_of(checkout) == head_commit(checkout)
 
 
 @pytest.mark.real
 def test_git_starts_no_program_from_the_checkouts_settings(checkout: Path, tmp_path: Path) -> None:
-    planted = tmp_path / "planted"
-    planted.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    planted.chmod(0o755)
-    git_in(checkout)("config", "core.fsmonitor", str(planted))
-    assert commit_of(checkout) == head(checkout)
+    planted_program = tmp_path / "planted"
+    planted_program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    planted_program.chmod(0o755)
+    git_runner(checkout)("config", "core.fsmonitor", str(planted_program))
+    assert commit_of(checkout) == head_commit(checkout)
     assert not (tmp_path / "ran").exists()
 
 
@@ -102,13 +103,15 @@ def test_built_package_has_its_commit_in_a_file(tmp_path: Path) -> None:
     assert commit_of(package) == UNKNOWN_VERSION
 
 
-@pytest.mark.parametrize("words", [["--version"], ["relay", "--version"], ["--version", "relay"]])
-def test_version_command_prints_version_and_commit(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["relay", "--version"], ["--version", "relay"]]
+)
+def test_version_option_prints_version_and_commit(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = run(words, {})
+    status = run(arguments, {})
     printed = capsys.readouterr()
-    if words[0] == "relay":  # an option of the program, not of a command
+    if arguments[0] == "relay":  # an option of the program, not of a command
         assert (status, printed.out) == (2, "")
         return
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

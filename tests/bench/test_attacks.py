@@ -14,33 +14,33 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def small() -> Rgb:
+def small_picture() -> Rgb:
     return np.ascontiguousarray(skimage.data.astronaut()[40:240, 100:340])
 
 
 @pytest.fixture(scope="module")
-def copies(small: Rgb) -> list[Rgb]:
+def copies(small_picture: Rgb) -> list[Rgb]:
     rng = np.random.default_rng(3)
-    steps = rng.integers(-3, 4, (4, *small.shape[:2], 1))
-    return [np.clip(small + step, 0, 255).astype(np.uint8) for step in steps]
+    steps = rng.integers(-3, 4, (4, *small_picture.shape[:2], 1))
+    return [np.clip(small_picture + step, 0, 255).astype(np.uint8) for step in steps]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_leak_is_readable_and_the_same_for_the_same_seed(name: str, small: Rgb) -> None:
-    before = small.copy()
-    first, again = (leak(name, small, np.random.default_rng(5)) for _ in range(2))
+def test_leak_is_readable_and_the_same_for_the_same_seed(name: str, small_picture: Rgb) -> None:
+    before = small_picture.copy()
+    first, again = (leak(name, small_picture, np.random.default_rng(5)) for _ in range(2))
     assert first == again
     found = decoded(first)
     assert found.shape[2] == 3
     assert min(found.shape[:2]) >= 25
-    assert (small == before).all()
+    assert (small_picture == before).all()
 
 
 @pytest.mark.parametrize(
     "name", ["crop30+q70", "rot10+q70", "noise15", "wobble", "screen-photo", "caption+q70"]
 )
-def test_another_seed_makes_another_file(name: str, small: Rgb) -> None:
-    one, other = (leak(name, small, np.random.default_rng(seed)) for seed in (5, 6))
+def test_another_seed_makes_another_file(name: str, small_picture: Rgb) -> None:
+    one, other = (leak(name, small_picture, np.random.default_rng(seed)) for seed in (5, 6))
     assert one != other
 
 
@@ -50,17 +50,17 @@ def test_each_attack_is_in_one_set() -> None:
 
 @pytest.mark.parametrize(("share", "name"), [(0.5, "crop50+q70"), (0.1, "crop10+q70")])
 def test_a_crop_keeps_the_share_of_the_area_in_its_name(
-    share: float, name: str, small: Rgb
+    share: float, name: str, small_picture: Rgb
 ) -> None:
     for seed in range(5):
-        found = load(leak(name, small, np.random.default_rng(seed)))
-        kept = found.shape[0] * found.shape[1] / (small.shape[0] * small.shape[1])
+        found = load(leak(name, small_picture, np.random.default_rng(seed)))
+        kept = found.shape[0] * found.shape[1] / (small_picture.shape[0] * small_picture.shape[1])
         assert kept == pytest.approx(share, rel=0.06)
 
 
-def test_a_mirrored_copy_is_mirrored(small: Rgb) -> None:
-    found = load(leak("mirror+q70", small, np.random.default_rng(0)))
-    assert np.corrcoef(found.ravel(), small[:, ::-1].ravel())[0, 1] > 0.98
+def test_a_mirrored_copy_is_mirrored(small_picture: Rgb) -> None:
+    found = load(leak("mirror+q70", small_picture, np.random.default_rng(0)))
+    assert np.corrcoef(found.ravel(), small_picture[:, ::-1].ravel())[0, 1] > 0.98
 
 
 def test_rotated_picture_is_cropped_without_background() -> None:
@@ -72,21 +72,21 @@ def test_rotated_picture_is_cropped_without_background() -> None:
 
 @pytest.mark.parametrize("name", MERGE_NAMES)
 def test_merged_pixels_are_between_those_of_the_copies(name: str, copies: list[Rgb]) -> None:
-    made = merge(name, copies, np.random.default_rng(1))
-    assert made.shape == copies[0].shape
+    merged = merge(name, copies, np.random.default_rng(1))
+    assert merged.shape == copies[0].shape
     if name != "min+max-median":
         stack = np.stack(copies)
-        assert (made >= stack.min(axis=0)).all()
-        assert (made <= stack.max(axis=0)).all()
+        assert (merged >= stack.min(axis=0)).all()
+        assert (merged <= stack.max(axis=0)).all()
     assert collude(name, copies, np.random.default_rng(1)) == collude(
         name, copies, np.random.default_rng(1)
     )
 
 
-def test_a_merge_in_strips_is_the_same_as_at_once(copies: list[Rgb]) -> None:
+def test_tall_pictures_are_merged_completely(copies: list[Rgb]) -> None:
     tall = [np.concatenate([copy] * 3) for copy in copies]
-    made = merge("median", tall, np.random.default_rng(1))
-    assert (made == np.rint(np.median(np.stack(tall), axis=0))).all()
+    merged = merge("median", tall, np.random.default_rng(1))
+    assert (merged == np.rint(np.median(np.stack(tall), axis=0))).all()
 
 
 def test_reposted_merge_is_at_most_1080_px(copies: list[Rgb]) -> None:

@@ -11,13 +11,13 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-ENTRIES = sorted(
-    str(file.relative_to(ROOT))
-    for file in (ROOT / "bench").rglob("*.py")
-    if "argparse.ArgumentParser(" in file.read_text()
+BENCH_FILES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "bench").rglob("*.py")
+    if "argparse.ArgumentParser(" in path.read_text()
 )
 #: Runs each file as ``python FILE --help`` would, in one process that keeps only the libraries.
-_RUN_EACH = """
+_PRINT_HELP_OF_EACH = """
 import contextlib, io, json, os, runpy, sys
 path, said = [*sys.path], {}
 for entry in sys.argv[1:]:
@@ -34,31 +34,35 @@ print(json.dumps(said))
 
 
 def test_benchmarks_are_found() -> None:
-    assert {"bench/stop.py", "bench/trace.py", "bench/relay.py", "bench/send.py"} < set(ENTRIES)
+    assert {"bench/stop.py", "bench/trace.py", "bench/relay.py", "bench/send.py"} < set(BENCH_FILES)
 
 
 def test_every_bench_prints_its_help_as_a_file(tmp_path: Path) -> None:
-    """They run in one process, since importing their shared libraries takes most of the time."""
+    """All files run in one process, since importing their shared libraries takes most time."""
     results = json.loads(
-        run_python(["-c", _RUN_EACH, *(str(ROOT / entry) for entry in ENTRIES)], tmp_path)
+        run_python(
+            ["-c", _PRINT_HELP_OF_EACH, *(str(ROOT / entry) for entry in BENCH_FILES)], tmp_path
+        )
     )
     assert {entry: code for entry, (code, _) in results.items() if code} == {}
     prints_usage = {entry: text.startswith("usage: ") for entry, (_, text) in results.items()}
-    assert prints_usage == {str(ROOT / entry): True for entry in ENTRIES}
+    assert prints_usage == {str(ROOT / entry): True for entry in BENCH_FILES}
 
 
-@pytest.mark.parametrize("words", [[str(ROOT / "bench/stop.py")], ["-m", "bench.stop"]])
-def test_bench_can_be_started_as_a_file_and_as_a_module(words: list[str], tmp_path: Path) -> None:
-    where = ROOT if words[0] == "-m" else tmp_path
-    assert run_python([*words, "--help"], where).startswith("usage: ")
+@pytest.mark.parametrize("arguments", [[str(ROOT / "bench/stop.py")], ["-m", "bench.stop"]])
+def test_bench_can_be_started_as_a_file_and_as_a_module(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    folder = ROOT if arguments[0] == "-m" else tmp_path
+    assert run_python([*arguments, "--help"], folder).startswith("usage: ")
 
 
-def run_python(words: list[str], where: Path) -> str:
-    """Run Python with only the program's source on its path; return the output."""
+def run_python(arguments: list[str], folder: Path) -> str:
+    """Run Python with only the program's source on its path; return its output."""
     source = {"PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(
-        [sys.executable, *words],
-        cwd=where,
+        [sys.executable, *arguments],
+        cwd=folder,
         env=os.environ | source,
         check=True,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The recall benchmark: what it counts as a match and as a false match, on few photographs."""
+"""The recall benchmark counts matches and false matches correctly, on few photographs."""
 
 import json
 from dataclasses import replace
@@ -19,55 +19,58 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def bank() -> list[Registered]:
+def registered_pictures() -> list[Registered]:
     registered = [register(subject) for subject in islice(subjects(), 3)]
     assert all(registered)
     return [one for one in registered if one is not None]
 
 
 @pytest.fixture(scope="module")
-def cut_out(bank: list[Registered]) -> UploadHashes:
+def crop_hashes(registered_pictures: list[Registered]) -> UploadHashes:
     """Return the hashes of the middle of the last photograph, in grey."""
-    rgb = bank[2].subject.rgb
+    rgb = registered_pictures[2].subject.rgb
     high, wide = rgb.shape[:2]
     part = rgb[high // 8 : high - high // 8, wide // 8 : wide - wide // 8]
     return hash_upload(EDITS["grey"](part, np.random.default_rng(1)))
 
 
-def test_match_with_anothers_photograph_counts_as_false(
-    bank: list[Registered], cut_out: UploadHashes, capsys: pytest.CaptureFixture[str]
+def test_match_with_another_photograph_counts_as_false(
+    registered_pictures: list[Registered],
+    crop_hashes: UploadHashes,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The part of photograph 2 counts as an upload of photograph 0, so its match is false."""
+    """The crop of photograph 2 is counted as an upload of photograph 0, so its match is false."""
     bits = [
-        min(nearest(cut_out.deep, other.whole), nearest(cut_out.deep_parts, other.parts))
-        for other in bank[1:]
+        min(nearest(crop_hashes.deep, other.whole), nearest(crop_hashes.deep_parts, other.parts))
+        for other in registered_pictures[1:]
     ]
     expected = Counted(sum(one <= PDQ_RADIUS_BITS for one in bits), 2)
     assert expected.false == 1
-    strangers = Strangers(bank, 1)
-    strangers.count_upload("cut out", 0, cut_out)
+    strangers = Strangers(registered_pictures, 1)
+    strangers.count_upload("cut out", 0, crop_hashes)
     assert strangers.count == expected
-    assert f"FALSE cut out: {bank[0].subject.name} as {bank[2].subject.name}\n" in (
-        capsys.readouterr().err
+    assert (
+        f"FALSE cut out: {registered_pictures[0].subject.name} as {registered_pictures[2].subject.name}\n"
+        in (capsys.readouterr().err)
     )
-    strangers.count_upload("cut out", 2, cut_out)  # as an upload of its own photograph
+    strangers.count_upload("cut out", 2, crop_hashes)  # as an upload of its own photograph
     assert strangers.count == Counted(1, 4)
 
 
 @pytest.mark.nightly
 def test_pieces_are_registered_with_windows_of_their_own(
-    bank: list[Registered], cut_out: UploadHashes
+    registered_pictures: list[Registered], crop_hashes: UploadHashes
 ) -> None:
-    known = Pieces.of(bank[1:], tiles)
+    known = Pieces.of(registered_pictures[1:], tiles)
     assert len(known.hashes) == len(known.owner) > 26
     assert len(known.window_of) > 50 * len(known.owner)
-    of = set(known.window_of.tolist())  # a piece of less than 64 pixels has none
-    assert of <= set(range(len(known.owner)))
-    assert len(of) > 26
-    counted, whose = known.count_matches_with_windows(0, cut_out)
+    owners_of_windows = set(known.window_of.tolist())  # a piece of less than 64 pixels has none
+    assert owners_of_windows <= set(range(len(known.owner)))
+    assert len(owners_of_windows) > 26
+    counted, whose = known.count_matches_with_windows(0, crop_hashes)
     assert counted.pairs == (known.owner != 0).sum()
     assert whose == {1}
-    assert known.count_matches_with_windows(1, cut_out)[0].false == 0
+    assert known.count_matches_with_windows(1, crop_hashes)[0].false == 0
 
 
 @pytest.mark.nightly
@@ -87,8 +90,8 @@ def test_document_has_recall_and_false_pairs_of_each_scan() -> None:
 def test_command_line_options_choose_the_plan(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = replace(SOME, edits=("jpeg 10",), false_edits=(), photographs=1)
-    monkeypatch.setattr(recall, "SOME", few)
+    small_plan = replace(SOME, edits=("jpeg 10",), false_edits=(), photographs=1)
+    monkeypatch.setattr(recall, "SOME", small_plan)
     recall.main(["--quick", "--seed", "3"])
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert document["recall"]["fast"] == {"jpeg 10": 1.0}

@@ -12,7 +12,7 @@ from tests.postgres import Cluster
 
 pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
-AGREED = {
+AGREED_FIGURES = {
     "schema",
     "durable_cycles_per_s",
     "p99_ms",
@@ -25,11 +25,11 @@ AGREED = {
     "scan_of_disk_mb_s",
 }
 
-OF_PEER = {"peer_cycles_per_s", "peer_load_cpu_us_per_cycle", "ratio"}
+PEER_FIGURES = {"peer_cycles_per_s", "peer_load_cpu_us_per_cycle", "ratio"}
 
 
 @pytest.fixture(autouse=True)
-def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _shrink_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench.relay, "_BLOB", 4 << 20)
     monkeypatch.setattr(bench.relay, "_GB2", 64 << 20)
@@ -38,21 +38,26 @@ def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_round_reports_every_agreed_figure(postgres: Cluster) -> None:
-    one = bench.relay.one_round(0.4, postgres.create_database(), (1, 2))
+    round_result = bench.relay.one_round(0.4, postgres.create_database(), (1, 2))
     rss_mb = bench.relay.rss_of_two_gb()
-    document = bench.relay._answer([one], rss_mb)
-    assert document.keys() >= AGREED
+    document = bench.relay._answer([round_result], rss_mb)
+    assert document.keys() >= AGREED_FIGURES
     assert json.loads(json.dumps(document))["schema"] == "entrenous/bench-relay/1"
-    only_with_a_peer = {"peer", *OF_PEER} if ejabberd.version() is None else set()
+    only_with_a_peer = {"peer", *PEER_FIGURES} if ejabberd.version() is None else set()
     for name in document.keys() - only_with_a_peer - {"schema", "peer", "postgresql_by_relays"}:
         assert float(str(document[name])) >= 0, name
-    assert set(one.postgres) == {1, 2}
-    assert min(one.postgres.values()) > 0
-    assert one.relay.count > 0
+    assert set(round_result.postgres) == {1, 2}
+    assert min(round_result.postgres.values()) > 0
+    assert round_result.relay.count > 0
     assert rss_mb <= 150  # the same bound as with 2 GB: blobs are not held in memory
-    assert f"{one.relay.count / one.relay.seconds:,.0f} cycles/s" in bench.relay._summary(one)
-    document_without_peer = bench.relay._answer([one._replace(peer=None, postgres={})], None)
+    assert (
+        f"{round_result.relay.count / round_result.relay.seconds:,.0f} cycles/s"
+        in bench.relay._summary(round_result)
+    )
+    document_without_peer = bench.relay._answer(
+        [round_result._replace(peer=None, postgres={})], None
+    )
     assert document_without_peer.keys() == document.keys()
     missing = {name for name, value in document_without_peer.items() if value is None}
     postgresql = {"postgresql_cycles_per_s", "postgresql_of_sqlite"}
-    assert missing - {"peer"} == OF_PEER | {"rss_mb_2gb"} | postgresql
+    assert missing - {"peer"} == PEER_FIGURES | {"rss_mb_2gb"} | postgresql

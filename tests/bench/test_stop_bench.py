@@ -27,13 +27,13 @@ from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import matches_by_brute_force
 
 # Fields that docs/benchmarks.md promises; others may change.
-AGREED = {
+AGREED_FIGURES = {
     *("schema", "hash_12mp_per_s", "pdqhash_per_s", "hash_ratio", "index_n", "lookup_p50_ms"),
     *("lookup_p99_ms", "faiss_flat_ratio", "faiss_multihash_ratio", "missing", "extra"),
     *("bytes_per_hash", "add_to_match_ms", "gate_post_per_s", "gate_p99_ms", "recall"),
     "false_pairs",
 }
-SMALL = bench.stop.Sizes(
+SMALL_SIZES = bench.stop.Sizes(
     hashes=12_000,
     clustered=12_000,
     each=1,
@@ -43,7 +43,7 @@ SMALL = bench.stop.Sizes(
     gate_s=0.6,
     recall=replace(SOME, jobs=1, edits=("mirror",), photographs=2, tried=1),
 )
-KEYS = {
+INDEX_FIGURES = {
     "index_n",
     "lookup_p50_ms",
     "lookup_p99_ms",
@@ -61,12 +61,12 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _prepare_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(lookups, "_SPENT_S", 0.01)
 
 
-def index_of(bank: Words) -> IndexSegment:
+def build_index(bank: Words) -> IndexSegment:
     return IndexSegment.built(substring_plan(16), np.arange(1, len(bank) + 1), bank)
 
 
@@ -81,13 +81,13 @@ def test_clustered_bank_has_more_matches_than_a_random_one(rng: np.random.Genera
     assert len(counted(bank, bank[:100])) > 10 * len(counted(random_hashes(2_000, rng), bank[:100]))
 
 
-def test_half_of_the_queries_have_a_match(rng: np.random.Generator) -> None:
+def test_up_to_half_of_the_queries_have_a_match(rng: np.random.Generator) -> None:
     bank = random_hashes(500, rng)
     found = {int(query) for query, _, _ in counted(bank, queries(bank, 200, rng))}
     assert 60 < len(found) <= 100
 
 
-def test_dot_products_find_the_same_as_brute_force(rng: np.random.Generator) -> None:
+def test_dot_products_find_the_same_matches_as_brute_force(rng: np.random.Generator) -> None:
     bank = random_hashes(300, rng)
     wanted = queries_at_every_distance(bank, 2, rng)
     known = [(row, one.tobytes()) for row, one in enumerate(bank)]
@@ -95,7 +95,7 @@ def test_dot_products_find_the_same_as_brute_force(rng: np.random.Generator) -> 
     assert {tuple(one) for one in counted(bank, wanted).tolist()} == expected
 
 
-def test_faiss_finds_the_same(rng: np.random.Generator) -> None:
+def test_faiss_finds_the_same_matches_as_dot_products(rng: np.random.Generator) -> None:
     bank = random_hashes(300, rng)
     wanted = queries_at_every_distance(bank, 2, rng)
     for peer in (peers.flat(bank), peers.multi_hash(bank)):
@@ -114,12 +114,12 @@ def test_comparison_counts_missing_and_extra_matches(
     bank = random_hashes(400, rng)
     wanted = queries_at_every_distance(bank, 3, rng)
     there = len(counted(bank, wanted))
-    assert compared([index_of(bank)], bank, wanted) == Differences(there, 0, 0)
+    assert compared([build_index(bank)], bank, wanted) == Differences(there, 0, 0)
     damaged = bank.copy()
     damaged[: len(bank) // 2] = random_hashes(len(bank) // 2, rng)
-    found = compared([index_of(damaged)], bank, wanted)
+    found = compared([build_index(damaged)], bank, wanted)
     assert found.missing > 10
-    reverse = compared([index_of(bank)], damaged, wanted)
+    reverse = compared([build_index(bank)], damaged, wanted)
     assert (reverse.missing, reverse.extra > 10) == (0, True)
 
 
@@ -145,7 +145,7 @@ def test_lookup_times_are_measured_in_rounds(rng: np.random.Generator) -> None:
 def test_index_figures_have_the_agreed_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda *_: 1.0)
     figures = bench.stop.index_measured(12_000, each=2, rounds=1)
-    assert set(figures) >= KEYS
+    assert set(figures) >= INDEX_FIGURES
     assert (figures["missing"], figures["extra"]) == (0, 0)
     assert 40 < float(str(figures["bytes_per_hash"])) < 500
     assert json.loads(json.dumps(figures)) == figures
@@ -159,10 +159,10 @@ def test_a_small_bank_is_scanned(rng: np.random.Generator) -> None:
 
 
 def test_interrupted_bench_reports_the_figures_so_far() -> None:
-    def stopped() -> bench.stop.Answer:
+    def interrupt() -> bench.stop.Answer:
         raise KeyboardInterrupt
 
-    figures = bench.stop.measured([lambda: {"first": 1}, stopped, lambda: {"third": 3}])
+    figures = bench.stop.measured([lambda: {"first": 1}, interrupt, lambda: {"third": 3}])
     assert figures == {"schema": "entrenous/bench-stop/1", "first": 1, "stopped": True}
 
 
@@ -172,32 +172,32 @@ def test_last_line_has_every_agreed_figure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda *_: 1.0)
-    monkeypatch.setattr(bench.stop, "QUICK", SMALL)
+    monkeypatch.setattr(bench.stop, "QUICK", SMALL_SIZES)
     bench.stop.main(["--quick"])
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     faiss = set() if peers.version() else {"faiss_flat_ratio", "faiss_multihash_ratio"}
-    assert set(figures) >= AGREED - faiss
+    assert set(figures) >= AGREED_FIGURES - faiss
     assert figures["schema"] == "entrenous/bench-stop/1"
     assert figures["index_n"] == 12_000
     assert (figures["missing"], figures["extra"], figures["false_pairs"]) == (0, 0, 0)
     assert figures["recall"]["fast"] == figures["recall"]["deep"] == {"mirror": 1.0}
     assert figures["fast_false"]["pairs"] > 100
-    for name in AGREED - faiss - {"schema", "recall", "missing", "extra", "false_pairs"}:
+    for name in AGREED_FIGURES - faiss - {"schema", "recall", "missing", "extra", "false_pairs"}:
         assert figures[name] > 0, name
-    assert_gate(figures, "", deferred_scans=False)
-    assert_gate(figures, "with_slow_looks_", deferred_scans=True)
+    assert_gate_figures(figures, "", deferred_scans=False)
+    assert_gate_figures(figures, "with_slow_looks_", deferred_scans=True)
     assert figures["parts_gate_post_per_s"] > 0
 
 
-def assert_gate(figures: dict[str, float], name: str, *, deferred_scans: bool) -> None:
+def assert_gate_figures(figures: dict[str, float], prefix: str, *, deferred_scans: bool) -> None:
     """Check the figures of concurrent uploads, and of single uploads of each size."""
-    times = [figures[f"{name}gate_p{share}_ms"] for share in (50, 95, 99)]
+    times = [figures[f"{prefix}gate_p{share}_ms"] for share in (50, 95, 99)]
     assert 0 < times[0] <= times[1] <= times[2]
-    assert figures[f"{name}gate_cpu_ms"] > figures[f"{name}load_cpu_ms"] > 0
+    assert figures[f"{prefix}gate_cpu_ms"] > figures[f"{prefix}load_cpu_ms"] > 0
     for size in ("1mp", "12mp"):
-        alone = f"{name}gate_alone_{size}"
+        alone = f"{prefix}gate_alone_{size}"
         assert 0 < figures[f"{alone}_p50_ms"] <= figures[f"{alone}_p95_ms"]
-    names = [f"{name}{what}" for what in ("made", "waiting", "skipped", "share_made")]
+    names = [f"{prefix}{what}" for what in ("made", "waiting", "skipped", "share_made")]
     assert [one in figures for one in names] == [deferred_scans] * 4
 
 
@@ -207,7 +207,7 @@ def test_deferred_scans_account_for_every_upload(tmp_path: Path) -> None:
     gates.fill(tmp_path, 500)
     bodies = forms(gates.pictures()[:8])
     with gates.gate(tmp_path, slow_look=True) as running:
-        count = drive(running, bodies, 1, 1.0).count + 1  # and the last, not yet answered one
+        count = drive(running, bodies, 1, 1.0).count + 1  # the last upload was not answered in time
         until = time.monotonic() + 60
         while (scans := gates.DeferredScanCounts.of(tmp_path)).made < min(count, 2):
             assert time.monotonic() < until

@@ -25,21 +25,21 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.picture_copies import new_mark_seed
 from entrenous.trace.originals import OriginalsCache
 
-FIELDS = (
+AGREED_FIELDS = (
     "schema photos attacks named_right named_wrong nobody psnr_db_min ssim_min mark_over_encode "
     "trace_s_p50 peers"
 )
 
 
 @pytest.fixture(scope="module")
-def sent() -> Sent:
+def sent_copies() -> Sent:
     return send(PHOTOGRAPHS["coffee"].file_at(Size.XS), people(4), "a small bench")
 
 
 @pytest.fixture(scope="module")
-def rows(sent: Sent) -> list[Row]:
+def rows(sent_copies: Sent) -> list[Row]:
     attacks = ("q50", "mirror+q70", "crop50+q70")
-    return [traced(Cell("coffee", Size.XS, attack, 1), sent) for attack in attacks]
+    return [traced(Cell("coffee", Size.XS, attack, 1), sent_copies) for attack in attacks]
 
 
 def test_sets_of_attacks_have_names() -> None:
@@ -50,15 +50,15 @@ def test_sets_of_attacks_have_names() -> None:
 
 
 @pytest.mark.slow
-def test_ordinary_leaks_of_a_small_grid_are_named(rows: list[Row]) -> None:
+def test_recipients_of_ordinary_leaks_are_named(rows: list[Row]) -> None:
     assert all(row.right and not row.wrong for row in rows)
     assert all(len(row.others) == 3 for row in rows)
     assert all(row.score > 10 > row.innocent for row in rows)
 
 
 @pytest.mark.slow
-def test_cell_does_not_depend_on_other_cells(sent: Sent, rows: list[Row]) -> None:
-    again = traced(Cell("coffee", Size.XS, "crop50+q70", 1), sent)
+def test_cell_does_not_depend_on_other_cells(sent_copies: Sent, rows: list[Row]) -> None:
+    again = traced(Cell("coffee", Size.XS, "crop50+q70", 1), sent_copies)
     assert (again.score, again.others) == (rows[2].score, rows[2].others)
 
 
@@ -66,7 +66,7 @@ def test_cell_does_not_depend_on_other_cells(sent: Sent, rows: list[Row]) -> Non
 def test_last_line_has_the_promised_fields(rows: list[Row]) -> None:
     cost = Cost("coffee", "L", 12.0, 24, 3.0, 2.0, 5.0, 2.0, 1.0, 300.0)
     last = summary.line(rows, [], [cost], [])
-    assert " ".join(last) == FIELDS
+    assert " ".join(last) == AGREED_FIELDS
     assert last["schema"] == "entrenous/bench-trace/1"
     assert (last["named_right"], last["named_wrong"], last["nobody"]) == (3, 0, 0)
     assert last["mark_over_encode"] == 1.5
@@ -87,7 +87,7 @@ def test_attacks_that_ruin_the_picture_are_not_counted() -> None:
 
 
 @pytest.mark.slow
-def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
+def test_page_is_generated_from_the_documents(tmp_path: Path, rows: list[Row]) -> None:
     write_document(tmp_path, "grid", summary.grid(rows, 1, ["nowhere M"]))
     page = (tmp_path / "README.md").read_text()
     assert "| `q50` | 1/1; " in page
@@ -132,24 +132,26 @@ def test_pooled_shares_are_of_all_scores() -> None:
 
 
 def test_packed_rows_are_reused_by_the_same_code_only(tmp_path: Path) -> None:
-    some = (0.25, -1.5) * 12
-    row = NullRow(7, "k", "p", "a", True, 9, 1 / 3, 2.5, 3.1, (1,) * 6, (0,) * 6, 0.1, 0, some)
+    scores = (0.25, -1.5) * 12
+    row = NullRow(7, "k", "p", "a", True, 9, 1 / 3, 2.5, 3.1, (1,) * 6, (0,) * 6, 0.1, 0, scores)
     file = tmp_path / "rows.xz"
     assert packed_rows(file, 1, "c0de") == []
     pack_rows(file, 1, "c0de", [row])
     (found,) = packed_rows(file, 1, "c0de")
-    assert found == replace(row, total=0.333333, some=some[:8])
+    assert found == replace(row, total=0.333333, some=scores[:8])
     assert packed_rows(file, 2, "c0de") == packed_rows(file, 1, "0ther") == []
 
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.MonkeyPatch) -> None:
-    some = {way: LEAKS[way] for way in ("average+q70", "tiles of 1/8+q75")}
+def test_merged_copies_name_colluders_alone(
+    sent_copies: Sent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaks = {way: LEAKS[way] for way in ("average+q70", "tiles of 1/8+q75")}
     monkeypatch.setattr("bench.tracing.collusion.COUNTS", (2,))
-    monkeypatch.setattr("bench.tracing.collusion.LEAKS", some)
+    monkeypatch.setattr("bench.tracing.collusion.LEAKS", leaks)
     monkeypatch.setattr("bench.tracing.collusion.people", lambda: people(4))
-    found = list(merged("coffee", Size.XS, sent, 1))
+    found = list(merged("coffee", Size.XS, sent_copies, 1))
     assert len(found) == 2
     assert all(isinstance(one, Merged) and one.wrong == 0 for one in found)
     assert all(one.named == 2 for one in found)
@@ -168,11 +170,11 @@ def test_ratios_of_a_known_distribution_are_calibrated() -> None:
     rng = np.random.default_rng(2)
     shift = 2.0
 
-    def log10(x: np.ndarray) -> np.ndarray:
+    def log10_ratio(x: np.ndarray) -> np.ndarray:
         return (shift * x - shift**2 / 2) / np.log(10)
 
     true, innocent = rng.normal(shift, 1, 4_000), rng.normal(0, 1, 4_000)
-    found = Calibration(log10(true), log10(innocent))
+    found = Calibration(log10_ratio(true), log10_ratio(innocent))
     assert found.cllr - found.cllr_min < 0.01
     assert found.cllr < 0.6
     assert Calibration(found.true + 1, found.innocent + 1).cllr > found.cllr + 0.3

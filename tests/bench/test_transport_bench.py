@@ -9,7 +9,7 @@ import bench.transport
 pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
 
-def test_it_measures_both_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_source_trees_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[2]
     monkeypatch.chdir(root)
     figures = bench.transport.measure(root, None, people=1, pairs=1)

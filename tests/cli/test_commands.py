@@ -34,66 +34,65 @@ from tests.village.world import photo as small_photo
 
 pytestmark = pytest.mark.slow
 
-WORDS = "four or five unrelated words"
-Command = Callable[..., int]
+PASSPHRASE = "four or five unrelated words"
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)
     return tmp_path / "home"
 
 
-def command(*arguments: str) -> int:
+def run_command(*arguments: str) -> int:
     return run(list(arguments), {})
 
 
 @pytest.fixture
 def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """Create a device without a relay; return its folder."""
-    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
+    assert run_command("setup", "--name", "ana", "--offline") == EXIT_YES
     capsys.readouterr()
     return home
 
 
 @pytest.fixture
-def pipe() -> Iterator[Callable[[str], str]]:
-    """Make file descriptors from which a passphrase can be read."""
-    opened: list[int] = []
+def passphrase_pipe() -> Iterator[Callable[[str], str]]:
+    """Yield a function that writes a passphrase to a pipe, and returns the pipe's descriptor."""
+    descriptors: list[int] = []
 
-    def with_words(words: str) -> str:
+    def write_to_pipe(passphrase: str) -> str:
         reading, writing = os.pipe()
-        os.write(writing, words.encode())
+        os.write(writing, passphrase.encode())
         os.close(writing)
-        opened.append(reading)
+        descriptors.append(reading)
         return str(reading)
 
-    yield with_words
-    for descriptor in opened:
+    yield write_to_pipe
+    for descriptor in descriptors:
         os.close(descriptor)
 
 
-def every_error(family: type[EntrenousError]) -> set[type[EntrenousError]]:
-    return {family}.union(*(every_error(kind) for kind in family.__subclasses__()))
+def error_types(family: type[EntrenousError]) -> set[type[EntrenousError]]:
+    return {family}.union(*(error_types(kind) for kind in family.__subclasses__()))
 
 
 def test_every_error_family_has_its_own_exit_status() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed)
     assert [exit_status_of(family()) for family in families] == [3, 4, 5, 6, 7]
-    others = {EXIT_YES, EXIT_NO, EXIT_USAGE_ERROR, EXIT_BUG, EXIT_INTERRUPTED}
-    assert others == {0, 1, 2, 70, 130}
-    assert not others & set(EXIT_STATUS_BY_FAMILY.values())
+    other_statuses = {EXIT_YES, EXIT_NO, EXIT_USAGE_ERROR, EXIT_BUG, EXIT_INTERRUPTED}
+    assert other_statuses == {0, 1, 2, 70, 130}
+    assert not other_statuses & set(EXIT_STATUS_BY_FAMILY.values())
     for family in families:
-        for error in every_error(family):
+        for error in error_types(family):
             assert exit_status_of(error()) == EXIT_STATUS_BY_FAMILY[family.family]
     assert exit_status_of(EntrenousError()) == EXIT_BUG
 
 
 def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = [
+    usage_errors = [
         ["nonsense"],
         ["setup"],
         ["setup", "--name", "ana"],
@@ -103,8 +102,8 @@ def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixt
         ["--passphrase-fd"],
         ["setup", "--passphrase-fd", "x"],
     ]
-    for arguments in wrong:
-        assert (arguments, command(*arguments)) == (arguments, EXIT_USAGE_ERROR)
+    for arguments in usage_errors:
+        assert (arguments, run_command(*arguments)) == (arguments, EXIT_USAGE_ERROR)
         out, err = capsys.readouterr()
         assert out == ""
         assert err != ""
@@ -113,7 +112,7 @@ def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(name, "--help") == EXIT_YES
+    assert run_command(name, "--help") == EXIT_YES
     assert f"entrenous {name}" in capsys.readouterr().out
 
 
@@ -121,7 +120,7 @@ def test_commands_without_a_device_suggest_setup(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments in (["inbox"], ["sent", "--json"], ["recall", "x"], ["person", "list"]):
-        assert command(*arguments) == 4
+        assert run_command(*arguments) == 4
         out, err = capsys.readouterr()
         assert out == ""
         assert "entrenous setup" in err
@@ -129,11 +128,11 @@ def test_commands_without_a_device_suggest_setup(
 
 
 @pytest.mark.usefixtures("device")
-def test_a_wrong_passphrase_is_refused_in_one_calm_line(
+def test_wrong_passphrase_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "another passphrase")
-    assert command("sent", "--json") == 3
+    assert run_command("sent", "--json") == 3
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
@@ -144,21 +143,21 @@ def test_setup_does_not_replace_an_existing_device(
     device: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (device / "vault.json").read_bytes()
-    assert command("setup", "--name", "eve", "--offline") == 3
+    assert run_command("setup", "--name", "eve", "--offline") == 3
     assert (device / "vault.json").read_bytes() == before
     assert "ENTRENOUS_HOME" in capsys.readouterr().err
 
 
 def test_failed_setup_leaves_nothing_behind(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command("setup", "--name", " ana", "--offline") == 3
+    assert run_command("setup", "--name", " ana", "--offline") == 3
     for odd in ("ftp://relay.test", "relay.test", "", "https://a@b", "http://relay.example"):
-        assert command("setup", "--name", "ana", "--relay", odd) == 3
+        assert run_command("setup", "--name", "ana", "--relay", odd) == 3
     assert not (home / "vault.json").exists()
     assert "fault" not in capsys.readouterr().err
-    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
+    assert run_command("setup", "--name", "ana", "--offline") == EXIT_YES
 
 
-JSON = [
+JSON_COMMANDS = [
     (["sent", "--json"], EXIT_YES, "entrenous/sent/1"),
     (["case", "list", "--json"], EXIT_YES, "entrenous/cases/1"),
     (["protect", "--list", "--json"], EXIT_YES, "entrenous/claims/1"),
@@ -167,25 +166,25 @@ JSON = [
 
 
 @pytest.mark.usefixtures("device")
-@pytest.mark.parametrize(("arguments", "status", "schema"), JSON)
+@pytest.mark.parametrize(("arguments", "status", "schema"), JSON_COMMANDS)
 def test_json_output_is_exactly_one_object(
     arguments: list[str],
     status: int,
     schema: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command(*arguments) == status
+    assert run_command(*arguments) == status
     out, err = capsys.readouterr()
     assert out.count("\n") == 1
     assert json.loads(out)["schema"] == schema
     assert err == ""
-    assert WORDS not in out
+    assert PASSPHRASE not in out
 
 
 def test_a_new_device_answers_in_json_without_a_secret(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("setup", "--name", "ana", "--offline", "--json") == EXIT_YES
+    assert run_command("setup", "--name", "ana", "--offline", "--json") == EXIT_YES
     out, err = capsys.readouterr()
     expected = {"schema": "entrenous/setup/1", "name": "ana", "home": str(home)}
     assert (json.loads(out), err) == (expected, "")
@@ -193,15 +192,15 @@ def test_a_new_device_answers_in_json_without_a_secret(
 
 @pytest.mark.usefixtures("device")
 def test_check_up_exit_status_reflects_the_result(capsys: pytest.CaptureFixture[str]) -> None:
-    status = command("check-up", "--json")
+    status = run_command("check-up", "--json")
     out, err = capsys.readouterr()
     advice = json.loads(out)["advice"]
     assert err == ""
     assert status == (EXIT_YES if any(one["next"] for one in advice) else EXIT_NO)
-    assert WORDS not in out
+    assert PASSPHRASE not in out
 
 
-ERRORS = [
+FAILING_COMMANDS = [
     (["recall", "7-lunar-otter", "--json"], 4),
     (["invite", "--json"], 3),
     (["inbox", "--json"], 3),
@@ -215,13 +214,13 @@ ERRORS = [
 
 
 @pytest.mark.usefixtures("device")
-@pytest.mark.parametrize(("arguments", "status"), ERRORS)
-def test_an_error_is_a_sentence_on_stderr_and_nothing_on_stdout(
+@pytest.mark.parametrize(("arguments", "status"), FAILING_COMMANDS)
+def test_errors_are_sentences_on_stderr_only(
     arguments: list[str], status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    named = [str(tmp_path / "empty") if word == "EMPTY" else word for word in arguments]
-    assert command(*named) == status
+    real_arguments = [str(tmp_path / "empty") if word == "EMPTY" else word for word in arguments]
+    assert run_command(*real_arguments) == status
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err
@@ -240,30 +239,32 @@ def test_an_error_is_a_sentence_on_stderr_and_nothing_on_stdout(
     ],
 )
 def test_passphrase_fd_is_accepted_before_or_after_the_command(
-    pipe: Callable[[str], str],
+    passphrase_pipe: Callable[[str], str],
     arguments: list[str],
     end: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
-    number = pipe(WORDS + end)
-    assert command(*(word.replace("FD", number) for word in arguments)) == EXIT_YES
+    number = passphrase_pipe(PASSPHRASE + end)
+    assert run_command(*(word.replace("FD", number) for word in arguments)) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["messages"] == []
 
 
 @pytest.mark.usefixtures("device")
 def test_passphrase_fd_is_read_from_the_environment(
-    pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    passphrase_pipe: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe(WORDS))
-    assert command("sent", "--json") == EXIT_YES
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", pipe("not this one either"))
-    assert command("sent", "--json", "--passphrase-fd", pipe(WORDS)) == EXIT_YES
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", passphrase_pipe(PASSPHRASE))
+    assert run_command("sent", "--json") == EXIT_YES
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", passphrase_pipe("not this one either"))
+    assert run_command("sent", "--json", "--passphrase-fd", passphrase_pipe(PASSPHRASE)) == EXIT_YES
     capsys.readouterr()
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE_FD", "three")
-    assert command("sent", "--json") == 3
+    assert run_command("sent", "--json") == 3
     assert "ENTRENOUS_PASSPHRASE_FD" in capsys.readouterr().err
 
 
@@ -272,7 +273,7 @@ def test_passphrase_fd_is_read_from_the_environment(
 def test_closed_passphrase_fd_is_a_user_error(
     number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("sent", "--passphrase-fd", number) == 3
+    assert run_command("sent", "--passphrase-fd", number) == 3
     error = capsys.readouterr().err
     assert "--passphrase-fd" in error
     assert f"file descriptor {number}" in " ".join(error.split())
@@ -282,18 +283,18 @@ def test_closed_passphrase_fd_is_a_user_error(
 def test_empty_message_name_is_a_usage_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command("recall", "") == EXIT_USAGE_ERROR
+    assert run_command("recall", "") == EXIT_USAGE_ERROR
     assert "say which message" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("device")
-def test_no_prompt_without_a_terminal_or_a_passphrase(
+def test_missing_passphrase_without_a_terminal_is_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
     with Path(os.devnull).open() as no_terminal:
         monkeypatch.setattr("sys.stdin", no_terminal)
-        assert command("sent", "--json") == 3
+        assert run_command("sent", "--json") == 3
         with pytest.raises(NoPassphrase):
             ask_passphrase(None)
     assert "ENTRENOUS_PASSPHRASE" in capsys.readouterr().err
@@ -301,14 +302,14 @@ def test_no_prompt_without_a_terminal_or_a_passphrase(
 
 @pytest.mark.usefixtures("home")
 def test_passphrase_is_unicode_normalized(
-    pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    passphrase_pipe: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     composed, decomposed = "Zo\u00eb und die \u00c4pfel", "Zoe\u0308 und die A\u0308pfel"
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", decomposed)
-    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
+    assert run_command("setup", "--name", "ana", "--offline") == EXIT_YES
     for typed in (composed, decomposed):
-        assert ask_passphrase(int(pipe(typed))) == Secret(composed.encode())
-        assert command("sent", "--passphrase-fd", pipe(typed)) == EXIT_YES
+        assert ask_passphrase(int(passphrase_pipe(typed))) == Secret(composed.encode())
+        assert run_command("sent", "--passphrase-fd", passphrase_pipe(typed)) == EXIT_YES
 
 
 def test_non_text_bytes_are_a_valid_passphrase() -> None:
@@ -319,19 +320,19 @@ def test_non_text_bytes_are_a_valid_passphrase() -> None:
     os.close(reading)
 
 
-def broken(*_: Any) -> None:
-    raise RuntimeError(f"{WORDS} in /home/ana/beach.jpg with key 00ff")
+def raise_error_with_secrets(*_: Any) -> None:
+    raise RuntimeError(f"{PASSPHRASE} in /home/ana/beach.jpg with key 00ff")
 
 
 def test_bug_report_contains_no_user_data(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(setup_command, "set_up", broken)
-    assert command("setup", "--name", "ana", "--offline", "--json") == EXIT_BUG
+    monkeypatch.setattr(setup_command, "set_up", raise_error_with_secrets)
+    assert run_command("setup", "--name", "ana", "--offline", "--json") == EXIT_BUG
     out, err = capsys.readouterr()
     assert out == ""
     assert "RuntimeError" in err
-    for secret in (WORDS, "beach", "00ff", "/home/ana", "Traceback"):
+    for secret in (PASSPHRASE, "beach", "00ff", "/home/ana", "Traceback"):
         assert secret not in err
     assert not (home / "vault.json").exists()
 
@@ -339,9 +340,9 @@ def test_bug_report_contains_no_user_data(
 @pytest.mark.usefixtures("home")
 def test_debug_setting_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENTRENOUS_DEBUG", "1")
-    monkeypatch.setattr(setup_command, "set_up", broken)
+    monkeypatch.setattr(setup_command, "set_up", raise_error_with_secrets)
     with pytest.raises(RuntimeError):
-        command("setup", "--name", "ana", "--offline")
+        run_command("setup", "--name", "ana", "--offline")
 
 
 def test_interruption_has_its_own_exit_status(
@@ -351,7 +352,7 @@ def test_interruption_has_its_own_exit_status(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(setup_command, "set_up", interrupted)
-    assert command("setup", "--name", "ana", "--offline") == EXIT_INTERRUPTED
+    assert run_command("setup", "--name", "ana", "--offline") == EXIT_INTERRUPTED
     assert capsys.readouterr() == ("", "Stopped. Nothing is half done.\n")
     assert not (home / "vault.json").exists()
 
@@ -371,7 +372,7 @@ def test_invalid_setting_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert command("setup", "--name", "ana", "--offline") == 3
+    assert run_command("setup", "--name", "ana", "--offline") == 3
     assert name in capsys.readouterr().err
     assert not home.exists()
 
@@ -380,7 +381,10 @@ def test_invalid_setting_is_named(
 def test_unwritable_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = tmp_path / "beach.jpg"
     photo.write_bytes(small_photo(width_px=160))
-    in_the_way = tmp_path / "a-file"
-    in_the_way.write_text("not a folder")
-    assert command("mark", str(photo), "--to", "ben", "--out", str(in_the_way / "copies")) == 3
+    file_in_the_way = tmp_path / "a-file"
+    file_in_the_way.write_text("not a folder")
+    assert (
+        run_command("mark", str(photo), "--to", "ben", "--out", str(file_in_the_way / "copies"))
+        == 3
+    )
     assert "Nothing could be written" in capsys.readouterr().err

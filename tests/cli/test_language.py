@@ -12,7 +12,7 @@ from entrenous.learn.lesson import all_lessons
 from entrenous.terminal.lazy_commands import load_command
 from tests.house.brackets import kept_names, names_of_facts, outside
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 COMMANDS_TO_SHOW = (
     ("help", "--place", "Germany"),
     ("help", "--place", "US", "--under-18"),
@@ -65,7 +65,7 @@ def test_every_translatable_word_is_in_brackets(
 ) -> None:
     with speaking(PSEUDO_LANGUAGE):
         run(list(command), {})
-    assert unmarked(capsys.readouterr().out) == []
+    assert untranslated_words(capsys.readouterr().out) == []
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_every_translatable_word_about_a_case_is_in_brackets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     assert run(["setup", "--name", "ana", "--offline"], {}) == 0
     run(["case", "open", "--adults", "--place", "USA", "--posted", "public", "--intimate"], {})
     case = capsys.readouterr().out.split(", opened")[0].split()[-1]
@@ -89,17 +89,17 @@ def test_every_translatable_word_about_a_case_is_in_brackets(
             run(["case", *command], {})
         run(["evidence", "verify", case], {})
         run(["law", "routes", case], {})
-    assert unmarked(capsys.readouterr().out) == []
+    assert untranslated_words(capsys.readouterr().out) == []
 
 
-def unmarked(printed: str) -> list[str]:
-    """Return the words outside of brackets that are neither names nor what was typed."""
+def untranslated_words(printed: str) -> list[str]:
+    """Return the words outside brackets, other than names and values that were typed."""
     lessons = [text for one in all_lessons() for text in (one.name, one.title, one.closes)]
     commands = [f"  {name} " for name in names_of_commands(build_command_line())]
     return outside(printed, kept_names((*names_of_facts(), *lessons, *commands, *UNTRANSLATED)))
 
 
 def names_of_commands(group: Any) -> Iterator[str]:
-    """Yield the names of the commands that a help lists."""
+    """Yield the names of commands that a help text lists."""
     yield from group.commands
     yield from load_command("case", COMMANDS["case"]).commands

@@ -1,5 +1,5 @@
-"""Common mistakes with folders and addresses get an error with a reason and a next step, never exit
-status 70. Those of the relay and the gate are here too, since the same command line serves them.
+"""Common mistakes with folders and addresses are errors with a reason and a next step, not exit
+status 70. Mistakes with relays and gates are included, as the same command line serves them.
 """
 
 from pathlib import Path
@@ -10,57 +10,58 @@ from entrenous.cli import run
 
 pytestmark = pytest.mark.slow
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 
 
 @pytest.fixture
-def in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def file_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a file at a path where commands expect a folder."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
-    place = tmp_path / "a-file"
-    place.write_text("mine")
-    return place
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
+    path = tmp_path / "a-file"
+    path.write_text("mine")
+    return path
 
 
-def command(*arguments: str) -> int:
-    return run(list(arguments), {"relay": _never, "gate": _never})
+def run_command(*arguments: str) -> int:
+    return run(list(arguments), {"relay": _refuse_to_serve, "gate": _refuse_to_serve})
 
 
-def _never(*_: object) -> None:
+def _refuse_to_serve(*_: object) -> None:
     raise AssertionError("nothing may be served")
 
 
-@pytest.mark.parametrize("below", ["", "deeper"])
+@pytest.mark.parametrize("subfolder", ["", "deeper"])
 def test_file_in_place_of_a_folder_is_reported(
-    in_the_way: Path,
-    below: str,
+    file_in_the_way: Path,
+    subfolder: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = str(in_the_way / below)
-    listed = tmp_path / "list.csv"
-    listed.write_text("00" * 32)
-    free = ("--listen", "127.0.0.1:0")
+    folder = str(file_in_the_way / subfolder)
+    hash_list = tmp_path / "list.csv"
+    hash_list.write_text("00" * 32)
+    listen_option = ("--listen", "127.0.0.1:0")
     monkeypatch.setenv("ENTRENOUS_HOME", folder)
     for arguments in (
         ("setup", "--name", "ana", "--offline"),
-        ("relay", "run", "--data", folder, *free),
-        ("gate", "run", "--data", folder, *free),
-        ("gate", "bank", "import", str(listed), "--bank", "lists", "--data", folder),
+        ("relay", "run", "--data", folder, *listen_option),
+        ("gate", "run", "--data", folder, *listen_option),
+        ("gate", "bank", "import", str(hash_list), "--bank", "lists", "--data", folder),
     ):
-        assert (arguments, command(*arguments)) == (arguments, 3)
+        assert (arguments, run_command(*arguments)) == (arguments, 3)
         assert f"{folder} cannot be used as a folder" in capsys.readouterr().err
-    assert in_the_way.read_text() == "mine"
-    assert command("sent") == 4
+    assert file_in_the_way.read_text() == "mine"
+    assert run_command("sent") == 4
 
 
 @pytest.mark.parametrize("url", ["https://x:abc/", "https://a..b", "gate.example", "https://"])
 def test_invalid_gate_address_is_refused(
-    in_the_way: Path, url: str, capsys: pytest.CaptureFixture[str]
+    file_in_the_way: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("setup", "--name", "ana", "--offline") == 0
-    assert command("protect", str(in_the_way), "--gate", url) == 3
+    assert run_command("setup", "--name", "ana", "--offline") == 0
+    assert run_command("protect", str(file_in_the_way), "--gate", url) == 3
     assert f"{url} is not the address of a platform" in capsys.readouterr().err
 
 

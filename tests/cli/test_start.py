@@ -1,4 +1,4 @@
-"""The modules that a command imports at its start, which delay every use of it."""
+"""Command tables match the commands, and commands import few modules at their start."""
 
 import subprocess
 import sys
@@ -14,32 +14,32 @@ from entrenous.cli import COMMANDS
 from entrenous.stop.commands import gate
 from entrenous.terminal.lazy_commands import ListedCommand, load_command
 
-TABLES: Mapping[str, Mapping[str, ListedCommand]] = {
+COMMAND_TABLES: Mapping[str, Mapping[str, ListedCommand]] = {
     "": COMMANDS,
     "gate": gate.GATE_COMMANDS,
     "relay": commands.COMMANDS,
 }
-NO_DECODERS_OR_PRINTERS = {"av", "fpdf", "jinja2", "sklearn", "skimage", "matplotlib"}
-NO_LIBRARIES = {
+DECODERS_AND_PRINTERS = {"av", "fpdf", "jinja2", "sklearn", "skimage", "matplotlib"}
+HEAVY_LIBRARIES = {
     *{"PIL", "av", "cryptography", "cv2", "fpdf", "httpcore", "httpx", "jinja2", "msgspec"},
     *{"numpy", "rich", "scipy", "sqlalchemy", "sqlcipher3", "starlette", "uvicorn"},
 }
 
 
-@pytest.mark.parametrize("group", TABLES)
+@pytest.mark.parametrize("group", COMMAND_TABLES)
 def test_command_table_matches_the_commands_own_help(group: str) -> None:
-    for name, known in TABLES[group].items():
-        command = load_command(name, known)
+    for name, listed in COMMAND_TABLES[group].items():
+        command = load_command(name, listed)
         first_paragraph = command.help.partition("\n\n")[0]
-        assert known.help == " ".join(first_paragraph.split()), name
-        assert known.hidden == command.hidden, name
+        assert listed.help == " ".join(first_paragraph.split()), name
+        assert listed.hidden == command.hidden, name
 
 
-@pytest.mark.parametrize("group", TABLES)
+@pytest.mark.parametrize("group", COMMAND_TABLES)
 def test_command_table_lists_every_command(group: str) -> None:
     by_module = defaultdict[str, set[str]](set)
-    for name, known in TABLES[group].items():
-        by_module[known.module].add(name)
+    for name, listed in COMMAND_TABLES[group].items():
+        by_module[listed.module].add(name)
     for module, names in by_module.items():
         app = typer.Typer()
         app.callback()(lambda: None)
@@ -49,18 +49,18 @@ def test_command_table_lists_every_command(group: str) -> None:
 
 @pytest.mark.real
 def test_help_imports_no_heavy_libraries() -> None:
-    assert not NO_LIBRARIES & loaded_by_help_of("", "gate", "relay")
+    assert not HEAVY_LIBRARIES & modules_loaded_by_help("", "gate", "relay")
 
 
 @pytest.mark.real
 def test_message_commands_import_neither_web_nor_picture_libraries() -> None:
-    loaded = loaded_by_help_of("send", "inbox", "sent", "react", "case", "person")
-    assert not (NO_LIBRARIES - {"cryptography", "msgspec", "sqlcipher3"}) & loaded
+    loaded = modules_loaded_by_help("send", "inbox", "sent", "react", "case", "person")
+    assert not (HEAVY_LIBRARIES - {"cryptography", "msgspec", "sqlcipher3"}) & loaded
 
 
 @pytest.mark.real
 def test_no_command_imports_decoders_early() -> None:
-    assert not NO_DECODERS_OR_PRINTERS & loaded_by_help_of("trace", "mark", "inbox")
+    assert not DECODERS_AND_PRINTERS & modules_loaded_by_help("trace", "mark", "inbox")
 
 
 _PRINT_HELP_OF_EACH = """
@@ -76,8 +76,8 @@ print(*sys.modules, file=sys.stderr)
 """
 
 
-def loaded_by_help_of(*commands: str) -> set[str]:
-    """Return the modules that are imported after the help of all these commands is shown."""
+def modules_loaded_by_help(*commands: str) -> set[str]:
+    """Return the modules that are loaded after these commands have printed their help."""
     process = subprocess.run(
         [sys.executable, "-c", _PRINT_HELP_OF_EACH, *commands],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Mutations of an input: of its bytes anywhere, or of one node of the value that it encodes.
+"""Mutations of an input's bytes, or of one node of the value that the input encodes.
 
 A parser that checks lengths and order refuses nearly all blindly changed bytes at its first line. A
 value that is changed and encoded again gets past these checks.
@@ -17,15 +17,39 @@ from entrenous.wire.encodings import from_base64url, to_base64url
 
 Change = Callable[[bytes, Random], bytes]
 
-_BLIND: Final = 4  # one in this many mutations changes bytes, whatever they encode
-_NUMBERS: Final = (0, 1, 2, 3, 5, 23, 24, 255, 256, 65_535, 2**31, 2**53, 2**63 - 1, 2**64 - 1)
-_SIZES: Final = (0, 1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 96, 256)
-_TEXTS: Final = ("", "a", "\u202e", "\x1b[2J", "\u2764", "a" * 65, "https://r.example/", "\x00")
-_JSON: Final[tuple[Any, ...]] = (
-    *(None, True, 1.5, -1, [], {}, [[]], {"a": 0}, 1e308, "2026-11-25T12:00:00.000000Z"),
-    *(*_NUMBERS, *_TEXTS),
+_BLIND_CHANGE_ONE_IN: Final = 4  # one in this many mutations changes bytes, whatever they encode
+_BOUNDARY_NUMBERS: Final = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    23,
+    24,
+    255,
+    256,
+    65_535,
+    2**31,
+    2**53,
+    2**63 - 1,
+    2**64 - 1,
 )
-_JSON_SIZES: Final = (0, 1, 16, 31, 32, 33, 64)
+_BOUNDARY_SIZES: Final = (0, 1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 96, 256)
+_UNUSUAL_TEXTS: Final = (
+    "",
+    "a",
+    "\u202e",
+    "\x1b[2J",
+    "\u2764",
+    "a" * 65,
+    "https://r.example/",
+    "\x00",
+)
+_JSON_VALUES: Final[tuple[Any, ...]] = (
+    *(None, True, 1.5, -1, [], {}, [[]], {"a": 0}, 1e308, "2026-11-25T12:00:00.000000Z"),
+    *(*_BOUNDARY_NUMBERS, *_UNUSUAL_TEXTS),
+)
+_ENCODED_SIZES: Final = (0, 1, 16, 31, 32, 33, 64)
 
 
 def change_bytes(data: bytes, rng: Random) -> bytes:
@@ -50,22 +74,22 @@ def change_bytes(data: bytes, rng: Random) -> bytes:
 
 
 def change_cbor(data: bytes, rng: Random) -> bytes:
-    """Change one node of a CBOR value, or of one that is encoded in a byte string."""
-    if rng.randrange(_BLIND) == 0:
+    """Change one node of a CBOR value, or of a CBOR value in one of its byte strings."""
+    if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
-        value = _decoded(data)
+        value = _decode_cbor(data)
     except Malformed:
         return change_bytes(data, rng)
-    return _encoded(changed_value(value, rng), data, rng)
+    return _encode_cbor(change_value(value, rng), data, rng)
 
 
 def change_json(data: bytes, rng: Random) -> bytes:
     """Change one node of a JSON value, or the bytes that one of its strings encodes."""
-    if rng.randrange(_BLIND) == 0:
+    if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
-        changed = _changed_json(json.loads(data), rng)
+        changed = _change_json_node(json.loads(data), rng)
         kept = json.dumps(changed, ensure_ascii=False, separators=(",", ":"))
     except (ValueError, RecursionError):
         return change_bytes(data, rng)
@@ -75,10 +99,10 @@ def change_json(data: bytes, rng: Random) -> bytes:
 def mutation_inside(
     unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
 ) -> Change:
-    """Return a mutation of the wrapped data; it changes bytes if nothing can be unwrapped."""
+    """Return a mutation of the wrapped data, or of all bytes if nothing can be unwrapped."""
 
     def changed(data: bytes, rng: Random) -> bytes:
-        if rng.randrange(_BLIND) == 0:
+        if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
             return change_bytes(data, rng)
         try:
             return wrap(change(unwrap(data), rng))
@@ -95,15 +119,15 @@ def mutation_after_prefix(prefix: bytes) -> Change:
         return from_base64url(data.removeprefix(prefix).decode())
 
     return mutation_inside(
-        unwrap, lambda encoded: prefix + to_base64url(encoded).encode(), change_cbor
+        unwrap, lambda vector_bytes: prefix + to_base64url(vector_bytes).encode(), change_cbor
     )
 
 
-def _decoded(data: bytes) -> Any:
+def _decode_cbor(data: bytes) -> Any:
     """Decode with cbor2, since our own reader is instrumented here and thus four times as slow.
 
     Raises:
-        Malformed: this is not canonical CBOR.
+        Malformed: the bytes are not canonical CBOR.
     """
     try:
         value = cbor2.loads(data)
@@ -115,46 +139,56 @@ def _decoded(data: bytes) -> Any:
     return value
 
 
-def _encoded(value: Any, data: bytes, rng: Random) -> bytes:
+def _encode_cbor(value: Any, data: bytes, rng: Random) -> bytes:
     try:
         return cbor2.dumps(value, canonical=True)
     except (ValueError, OverflowError, TypeError, cbor2.CBORError):
         return change_bytes(data, rng)
 
 
-def changed_value(value: Any, rng: Random) -> Any:
+def change_value(value: Any, rng: Random) -> Any:
     """Return the value with one node changed, which is chosen at random on the way down."""
     if isinstance(value, list) and value and rng.randrange(5):
         at = rng.randrange(len(value))
-        return [*value[:at], changed_value(value[at], rng), *value[at + 1 :]]
+        return [*value[:at], change_value(value[at], rng), *value[at + 1 :]]
     if isinstance(value, dict) and value and rng.randrange(5):
         key = rng.choice(list(value))
-        return {**value, key: changed_value(value[key], rng)}
+        return {**value, key: change_value(value[key], rng)}
     if isinstance(value, bytes) and len(value) > 64 and rng.randrange(2):
         with contextlib.suppress(Malformed):
-            return _encoded(changed_value(_decoded(value), rng), value, rng)
+            return _encode_cbor(change_value(_decode_cbor(value), rng), value, rng)
     return _replacement(value, rng)
 
 
 def _replacement(value: Any, rng: Random) -> Any:
     if rng.randrange(6) == 0:
         return _random_value(rng)
-    some = _random_value(rng)
+    replacement = _random_value(rng)
     match value:
         case list():
-            some = _changed_list(value, some, rng)
+            replacement = _change_list(value, replacement, rng)
         case dict():
-            some = _changed_map(value, rng)
+            replacement = _change_map(value, rng)
         case bytes():
-            some = change_bytes(value, rng) if rng.randrange(2) else rng.randbytes(len(value))
+            replacement = (
+                change_bytes(value, rng) if rng.randrange(2) else rng.randbytes(len(value))
+            )
         case str():
-            some = value + rng.choice(_TEXTS) if rng.randrange(2) else value[: rng.randrange(9)]
+            replacement = (
+                value + rng.choice(_UNUSUAL_TEXTS)
+                if rng.randrange(2)
+                else value[: rng.randrange(9)]
+            )
         case int():
-            some = max(0, value + rng.randint(-2, 2)) if rng.randrange(2) else rng.choice(_NUMBERS)
-    return some
+            replacement = (
+                max(0, value + rng.randint(-2, 2))
+                if rng.randrange(2)
+                else rng.choice(_BOUNDARY_NUMBERS)
+            )
+    return replacement
 
 
-def _changed_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
+def _change_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
     at = rng.randint(0, len(value))
     match rng.randrange(4):
         case 0:
@@ -167,7 +201,7 @@ def _changed_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
             return value[at:] + value[:at]
 
 
-def _changed_map(value: dict[Any, Any], rng: Random) -> dict[Any, Any]:
+def _change_map(value: dict[Any, Any], rng: Random) -> dict[Any, Any]:
     kept = dict(value)
     if kept and rng.randrange(2):
         del kept[rng.choice(list(kept))]
@@ -181,24 +215,26 @@ def _random_value(rng: Random) -> Any:
         case 0:
             return None
         case 1:
-            return rng.choice(_NUMBERS)
+            return rng.choice(_BOUNDARY_NUMBERS)
         case 2:
-            return rng.randbytes(rng.choice(_SIZES))
+            return rng.randbytes(rng.choice(_BOUNDARY_SIZES))
         case 3:
-            return rng.choice(_TEXTS)
+            return rng.choice(_UNUSUAL_TEXTS)
         case 4:
-            return [rng.choice(_NUMBERS), rng.randbytes(16)][: rng.randrange(3)]
+            return [rng.choice(_BOUNDARY_NUMBERS), rng.randbytes(16)][: rng.randrange(3)]
         case _:
-            return {1: rng.choice(_NUMBERS), 2: rng.randbytes(32)} if rng.randrange(2) else {}
+            return (
+                {1: rng.choice(_BOUNDARY_NUMBERS), 2: rng.randbytes(32)} if rng.randrange(2) else {}
+            )
 
 
-def _changed_json(value: Any, rng: Random) -> Any:
+def _change_json_node(value: Any, rng: Random) -> Any:
     if isinstance(value, list) and value and rng.randrange(5):
         at = rng.randrange(len(value))
-        return [*value[:at], _changed_json(value[at], rng), *value[at + 1 :]]
+        return [*value[:at], _change_json_node(value[at], rng), *value[at + 1 :]]
     if isinstance(value, dict) and value and rng.randrange(6):
         key = rng.choice(list(value))
-        return {**value, key: _changed_json(value[key], rng)}
+        return {**value, key: _change_json_node(value[key], rng)}
     return _json_replacement(value, rng)
 
 
@@ -206,14 +242,14 @@ def _json_replacement(value: Any, rng: Random) -> Any:
     if isinstance(value, str) and rng.randrange(2):
         return _text_replacement(value, rng)
     if isinstance(value, list) and rng.randrange(2):
-        return _changed_list(value, rng.choice(_JSON), rng)
+        return _change_list(value, rng.choice(_JSON_VALUES), rng)
     if isinstance(value, dict) and rng.randrange(2):
         return {name: one for name, one in value.items() if rng.randrange(4)}
     if isinstance(value, int) and rng.randrange(2):
         return value + rng.randint(-2, 2)
     if rng.randrange(3) == 0:
-        return to_base64url(rng.randbytes(rng.choice(_JSON_SIZES)))
-    return rng.choice(_JSON)
+        return to_base64url(rng.randbytes(rng.choice(_ENCODED_SIZES)))
+    return rng.choice(_JSON_VALUES)
 
 
 def _text_replacement(value: str, rng: Random) -> str:
@@ -221,8 +257,8 @@ def _text_replacement(value: str, rng: Random) -> str:
     with contextlib.suppress(Malformed):
         if rng.randrange(3):
             return to_base64url(
-                change_bytes(from_base64url(value), rng)[: rng.choice(_SIZES) or None]
+                change_bytes(from_base64url(value), rng)[: rng.choice(_BOUNDARY_SIZES) or None]
             )
     if value and set(value) <= set("0123456789abcdef") and rng.randrange(2):
         return rng.randbytes(len(value) // 2).hex()
-    return value + rng.choice(_TEXTS)
+    return value + rng.choice(_UNUSUAL_TEXTS)

@@ -11,23 +11,25 @@ from random import Random
 
 import atheris
 
-_PARSERS = ["entrenous", "python_multipart", "tomllib"]
-_BLIND = 4  # one in this many mutations is libFuzzer's own, which knows its corpus
+_INSTRUMENTED_PACKAGES = ["entrenous", "python_multipart", "tomllib"]
+_LIBFUZZER_CHANGE_ONE_IN = (
+    4  # one in this many mutations is libFuzzer's own, which knows its corpus
+)
 
 
 def main(arguments: list[str]) -> None:
     """Fuzz a target until libFuzzer ends the process."""
     logging.disable(logging.CRITICAL)
     program, module, name, *options = arguments
-    # None of our modules is imported before this, or it would not be instrumented.
-    with atheris.instrument_imports(include=_PARSERS, enable_loader_override=False):
+    # Modules of ours that were imported before this would not be instrumented.
+    with atheris.instrument_imports(include=_INSTRUMENTED_PACKAGES, enable_loader_override=False):
         targets_module = importlib.import_module(module)
     target = {one.name: one for one in targets_module.TARGETS}[name]
 
-    rng = Random()  # made once: seeding one for each input takes as long as some readers
+    rng = Random()  # created once, since seeding takes as long as some readers
 
     def change(data: bytes, longest: int, _seed: int) -> bytes:
-        if rng.randrange(_BLIND) == 0:
+        if rng.randrange(_LIBFUZZER_CHANGE_ONE_IN) == 0:
             return bytes(atheris.Mutate(data, longest))
         return target.change(data, rng)[:longest]
 

@@ -1,4 +1,4 @@
-"""Which functions of the package a fuzz target reaches, and a hash of their code."""
+"""The functions of the package that a fuzz target reaches, and a hash of their code."""
 
 import ast
 import hashlib
@@ -11,12 +11,14 @@ from typing import Any, Final
 from tests.fuzz.target import Target
 
 PACKAGE: Final = Path(__file__).parents[2] / "src" / "entrenous"
-_LIMITS: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
+_LIMITS_FILE: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
 _LIMITS_MODULE: Final = "entrenous.base.limits"
-_ERRORS: Final = PACKAGE / "base/errors.py"  # formats the messages of errors; it reads no input
+_ERRORS_FILE: Final = (
+    PACKAGE / "base/errors.py"
+)  # formats the messages of errors; it reads no input
 
 
-def reached(target: Target) -> frozenset[CodeType]:
+def reached_code(target: Target) -> frozenset[CodeType]:
     """Return the package's code objects that ran while the target read its seeds."""
     found = set[CodeType]()
 
@@ -32,21 +34,22 @@ def reached(target: Target) -> frozenset[CodeType]:
             target.read_and_check(seed)
     finally:
         sys.setprofile(before)
-    return frozenset(code for code in found if is_ours(code))
+    return frozenset(code for code in found if is_in_package(code))
 
 
-def is_ours(code: CodeType) -> bool:
-    """Return whether the code belongs to the package."""
+def is_in_package(code: CodeType) -> bool:
     return Path(code.co_filename).is_relative_to(PACKAGE)
 
 
-def code_of(target: Target) -> str:
+def code_hash(target: Target) -> str:
     """Return a hash of the files that the target reaches, and of the limits that they import.
 
-    Comments, docstrings and blanks do not count, nor ``base/errors.py``, nor errors that none of
+    Comments, docstrings and blanks do not count, nor do ``base/errors.py`` and errors that none of
     these files uses.
     """
-    files = sorted({Path(code.co_filename) for code in reached(target)} - {_LIMITS, _ERRORS})
+    files = sorted(
+        {Path(code.co_filename) for code in reached_code(target)} - {_LIMITS_FILE, _ERRORS_FILE}
+    )
     trees = [_without_docstrings(ast.parse(path.read_bytes())) for path in files]
     used = {name for tree in trees for name in _names_used(tree)}
     for tree in trees:
@@ -62,7 +65,7 @@ def code_of(target: Target) -> str:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """Remove all docstrings, also those of errors, which are messages; return the tree."""
+    """Remove all docstrings, including those that are errors' messages; return the tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -80,16 +83,16 @@ def _names_used(tree: ast.Module) -> Iterator[str]:
 
 
 def _drop_unused(tree: ast.Module, used: set[str]) -> None:
-    """Remove errors (classes without a body) that no file uses, and imports without a use."""
+    """Remove errors (classes without a body) that no file uses, and unused imports."""
     tree.body = [
         node
         for node in tree.body
         if not isinstance(node, ast.ClassDef) or node.body or node.name in used
     ]
-    used_here = set(_names_used(tree))
+    used_in_tree = set(_names_used(tree))
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
-            node.names = [one for one in node.names if (one.asname or one.name) in used_here]
+            node.names = [one for one in node.names if (one.asname or one.name) in used_in_tree]
     tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom) or node.names]
 
 
@@ -104,7 +107,7 @@ def _assignments_of_limits(names: set[str]) -> list[ast.stmt]:
     """Return the assignments of these limits, and of those that they depend on, in file order."""
     lines = {
         name: line
-        for line in ast.parse(_LIMITS.read_bytes()).body
+        for line in ast.parse(_LIMITS_FILE.read_bytes()).body
         for name in _names_assigned(line)
     }
     wanted: set[str] = set()
@@ -120,23 +123,23 @@ def _names_assigned(line: ast.stmt) -> Iterator[str]:
     yield from (one.id for one in targets if isinstance(one, ast.Name))
 
 
-def readers() -> Iterator[tuple[str, str]]:
+def untrusted_readers() -> Iterator[tuple[str, str]]:
     """Yield the file (in the package) and name of each public function with ``untrusted`` input."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).as_posix()
-        yield from ((place, name) for name in _readers_in(ast.parse(path.read_bytes()), ""))
+        file_name = path.relative_to(PACKAGE).as_posix()
+        yield from ((file_name, name) for name in _readers_in(ast.parse(path.read_bytes()), ""))
 
 
-def _readers_in(body: Any, inside: str) -> Iterator[str]:
+def _readers_in(body: Any, prefix: str) -> Iterator[str]:
     for node in body.body:
         if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         if node.name.startswith("_"):
             continue
         if isinstance(node, ast.ClassDef):
-            yield from _readers_in(node, f"{inside}{node.name}.")
+            yield from _readers_in(node, f"{prefix}{node.name}.")
         elif any(_is_untrusted(one) for one in ast.walk(node.args)):
-            yield inside + node.name
+            yield prefix + node.name
 
 
 def _is_untrusted(node: ast.AST) -> bool:

@@ -1,6 +1,6 @@
 """Fuzz every reader: ``python -m tests.fuzz.run --target all --runs 10000000 --hours 2``.
 
-Each target runs until it has read that many inputs or for that long, counted over all runs since
+Each target runs until it has read ``--runs`` inputs or for ``--hours``, counted over all runs since
 its code last changed. Name a target twice, with ``--jobs 2``, and two processes share its corpus.
 You can stop the program at any time (Ctrl-C); the next run continues. The inputs that it found are
 in ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
@@ -22,24 +22,29 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.reach import code_of
+from tests.fuzz.reach import code_hash
 from tests.fuzz.tally import Tally, read_tallies, tally_of, write_tallies
 from tests.fuzz.target import Target
-from tests.fuzz.targets.every import PLANTED, TARGETS, module_of, target_of
+from tests.fuzz.targets.every import PLANTED, TARGETS, find_target, module_name_of
 
-OUT: Final = Path("docs/benchmarks/fuzz.json")
-ROOM: Final = Path("bench-out/fuzz")
+RESULTS_FILE: Final = Path("docs/benchmarks/fuzz.json")
+WORK_FOLDER: Final = Path("bench-out/fuzz")
 _EXECUTED_LINE: Final = re.compile(rb"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
 _PROGRESS_LINE: Final = re.compile(rb"^#(\d+)\s", re.MULTILINE)
-_EDGES: Final = re.compile(rb"\bcov: (\d+)")
-_BOUNDS: Final = ("-timeout=20", "-rss_limit_mb=2048", "-len_control=0", "-print_final_stats=1")
+_EDGES_FIELD: Final = re.compile(rb"\bcov: (\d+)")
+_LIBFUZZER_OPTIONS: Final = (
+    "-timeout=20",
+    "-rss_limit_mb=2048",
+    "-len_control=0",
+    "-print_final_stats=1",
+)
 _PATIENCE_S: Final = 60
-_FOLDERS: Final = ("corpus", "seeds", "finds")
-_LOG: Final = "log-{}.txt"  # of one process
+_SUBFOLDERS: Final = ("corpus", "seeds", "finds")
+_LOG_NAME: Final = "log-{}.txt"  # of one process
 
 
 class NoAtheris(SystemExit):
-    """Atheris is not installed. tests/fuzz/test_targets.py changes inputs at random without it."""
+    """Atheris is not installed; tests/fuzz/test_targets.py needs only Python's random module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class SharedTallies:
     """The tallies, which all fuzzing threads share; they are written whenever one changes."""
 
     out: Path
-    room: Path
+    work_folder: Path
     tallies: dict[str, Tally]
     stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,12 +69,16 @@ class SharedTallies:
     def current(self, target: Target) -> Tally:
         """Return the target's tally, which is empty if its code has changed."""
         with self._lock:  # code_of() runs the target, in one thread at a time
-            return tally_of(target.name, code_of(target), self.tallies)
+            return tally_of(target.name, code_hash(target), self.tallies)
 
-    def add(self, began: Tally, more: tuple[int, float, int], finds: tuple[str, ...]) -> None:
-        """Add the counts and finds of a run that began with ``began``; write and print them."""
+    def add_run(
+        self, tally_before: Tally, counts: tuple[int, float, int], finds: tuple[str, ...]
+    ) -> None:
+        """Add a run's counts and finds to the tally with which it began; write and print them."""
         with self._lock:
-            tally = tally_of(began.target, began.code, self.tallies).with_run(*more, finds)
+            tally = tally_of(tally_before.target, tally_before.code, self.tallies).with_run(
+                *counts, finds
+            )
             self.tallies[tally.target] = tally
             write_tallies(self.out, self.tallies)
             found = ", ".join(tally.finds) or "nothing found"
@@ -87,10 +96,10 @@ def main() -> int:
     names = list(TARGETS) if "all" in arguments.target else arguments.target
     limits = Limits(arguments.runs, arguments.hours * 3600, arguments.slice)
     shared = SharedTallies(arguments.out, arguments.room, read_tallies(arguments.out))
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, lambda _number, _frame: shared.stop.set())
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda _number, _frame: shared.stop.set())
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        list(pool.map(lambda name: fuzz(target_of(name), limits, shared), names))
+        list(pool.map(lambda name: fuzz(find_target(name), limits, shared), names))
     return int(any(shared.tallies[name].finds for name in names if name in shared.tallies))
 
 
@@ -104,11 +113,11 @@ def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
         tally, before = shared.current(target), time.monotonic()
         if tally.is_done(limits.runs, limits.seconds):
             return
-        output, failed = _slice(target, tally, limits, shared)
-        finds = _finds(shared.room / target.name) if failed else ()
+        output, failed = _run_slice(target, tally, limits, shared)
+        finds = _find_names(shared.work_folder / target.name) if failed else ()
         if failed and not finds:
-            raise RuntimeError(f"see {shared.room / target.name}")
-        shared.add(tally, parse_output(output, time.monotonic() - before), finds)
+            raise RuntimeError(f"see {shared.work_folder / target.name}")
+        shared.add_run(tally, parse_output(output, time.monotonic() - before), finds)
         if finds:
             return
 
@@ -116,23 +125,30 @@ def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
 def parse_output(output: bytes, seconds: float) -> tuple[int, float, int]:
     """Return inputs, seconds and edges from libFuzzer's output, even if it was killed."""
     executed = _EXECUTED_LINE.findall(output) or _PROGRESS_LINE.findall(output) or [b"0"]
-    return int(executed[-1]), seconds, int((_EDGES.findall(output) or [b"0"])[-1])
+    return int(executed[-1]), seconds, int((_EDGES_FIELD.findall(output) or [b"0"])[-1])
 
 
-def _slice(
+def _run_slice(
     target: Target, tally: Tally, limits: Limits, shared: SharedTallies
 ) -> tuple[bytes, bool]:
     """Run libFuzzer for one slice; return its output, and whether it ended with an error."""
-    room = _prepare_folder(shared.room / target.name, target)
+    work_folder = _prepare_folder(shared.work_folder / target.name, target)
     seconds = max(1, int(min(limits.slice_s, limits.seconds - tally.seconds)))
     command = [
-        *(sys.executable, "-m", "tests.fuzz.one", module_of(target.name), target.name, *_BOUNDS),
+        *(
+            sys.executable,
+            "-m",
+            "tests.fuzz.one",
+            module_name_of(target.name),
+            target.name,
+            *_LIBFUZZER_OPTIONS,
+        ),
         *(f"-runs={limits.runs - tally.inputs}", f"-max_total_time={seconds}"),
-        *(f"-max_len={target.longest}", f"-artifact_prefix={room}/finds/"),
-        *(str(room / folder) for folder in _FOLDERS),
+        *(f"-max_len={target.longest}", f"-artifact_prefix={work_folder}/finds/"),
+        *(str(work_folder / folder) for folder in _SUBFOLDERS),
     ]
-    log = room / _LOG.format(threading.get_ident())
-    with log.open("wb") as log_file, _running(command, log_file) as process:
+    log = work_folder / _LOG_NAME.format(threading.get_ident())
+    with log.open("wb") as log_file, _run_process(command, log_file) as process:
         while process.poll() is None and not shared.stop.wait(0.2):
             pass
         failed = bool(process.poll())
@@ -143,7 +159,7 @@ def _slice(
 
 
 @contextlib.contextmanager
-def _running(command: list[str], log_file: object) -> Iterator[subprocess.Popen[bytes]]:
+def _run_process(command: list[str], log_file: object) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process in a session of its own; at the end, interrupt it, then kill it."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -161,18 +177,18 @@ def _running(command: list[str], log_file: object) -> Iterator[subprocess.Popen[
             process.wait()
 
 
-def _prepare_folder(room: Path, target: Target) -> Path:
+def _prepare_folder(work_folder: Path, target: Target) -> Path:
     """Create the target's folders (corpus, seeds, finds), write its seeds, return the parent."""
-    for folder in _FOLDERS:
-        (room / folder).mkdir(parents=True, exist_ok=True)
+    for folder in _SUBFOLDERS:
+        (work_folder / folder).mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
-        (room / "seeds" / f"{number:03d}").write_bytes(seed)
-    return room
+        (work_folder / "seeds" / f"{number:03d}").write_bytes(seed)
+    return work_folder
 
 
-def _finds(room: Path) -> tuple[str, ...]:
+def _find_names(work_folder: Path) -> tuple[str, ...]:
     """Return the names of stored inputs that made the process fail, without merely slow ones."""
-    names = sorted(path.name for path in (room / "finds").iterdir())
+    names = sorted(path.name for path in (work_folder / "finds").iterdir())
     return tuple(name for name in names if not name.startswith("slow-unit"))
 
 
@@ -188,10 +204,10 @@ def _parse_arguments() -> argparse.Namespace:
     add(
         "--out",
         type=Path,
-        default=OUT,
+        default=RESULTS_FILE,
         help="The table (JSON); a Markdown page is written beside it.",
     )
-    add("--room", type=Path, default=ROOM, help="The folder for inputs.")
+    add("--room", type=Path, default=WORK_FOLDER, help="The folder for inputs.")
     arguments = parser.parse_args()
     arguments.target = arguments.target or ["all"]
     return arguments

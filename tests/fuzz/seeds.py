@@ -1,4 +1,4 @@
-"""Seeds for fuzzing: the test vectors, and small objects for our own writers to write."""
+"""Seeds for fuzzing: the test vectors, and small objects that our own writers encode."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -38,17 +38,17 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.people.people_nouns import Invite
 from entrenous.wire.key_bundle import write_batch
 
-VECTORS: Final = Path(__file__).parents[1] / "vectors"
+VECTORS_FOLDER: Final = Path(__file__).parents[1] / "vectors"
 NOON: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URL: Final = "https://relay.example"
-BOX: Final = MailboxId(b"M" * 16)
+MAILBOX: Final = MailboxId(b"M" * 16)
 ENVELOPE: Final = EnvelopeId(b"E" * 16)
 DEVICE: Final = DeviceId(b"D" * 16)
 PERSON: Final = PersonId(b"p" * 32)
-LOCK: Final = b"L" * 32
-INVITE: Final = Invite("Ana", URL, BOX, PERSON, Secret(bytes(32)))
-SHEET: Final = RecoverySheet(
-    PERSON, Secret(b"m" * 64), URL, BOX, Secret(b"c" * 32), Secret(b"o" * 64)
+DIGEST: Final = b"L" * 32
+INVITE: Final = Invite("Ana", URL, MAILBOX, PERSON, Secret(bytes(32)))
+RECOVERY_SHEET: Final = RecoverySheet(
+    PERSON, Secret(b"m" * 64), URL, MAILBOX, Secret(b"c" * 32), Secret(b"o" * 64)
 )
 HEADER: Final = Header(
     *(PERSON, DEVICE, PersonId(b"q" * 32), DEVICE, 1, 2, b"k" * 8, MessageId(b"m" * 16), 1),
@@ -69,12 +69,13 @@ MANIFEST: Final = Manifest(
     marks=(b"k" * 32,),
 )
 _BATCH: Final = BatchRoot(DEVICE, None, 1, b"r" * 32)
-SIGNED: Final = SignedBatch(_BATCH, write_batch(_BATCH), bytes(1952), bytes(3373))
-BODIES: Final = (
+SIGNED_BATCH: Final = SignedBatch(_BATCH, write_batch(_BATCH), bytes(1952), bytes(3373))
+MESSAGE_BODIES: Final = (
     MANIFEST,
     Hello(b"card", Secret(bytes(32)), 64, b"i" * 32),
     Receipts(
-        (Receipt(ReceiptEvent.OPENED, MessageId(bytes(16)), ENVELOPE, NOON, LOCK, LOCK),), SIGNED
+        (Receipt(ReceiptEvent.OPENED, MessageId(bytes(16)), ENVELOPE, NOON, DIGEST, DIGEST),),
+        SIGNED_BATCH,
     ),
     Reaction(PERSON, MessageId(bytes(16)), "\u2764"),
     ComparisonStep(bytes(16), 2, b"x" * 32),
@@ -95,21 +96,21 @@ MESSAGE: Final = Message(
 
 @cache
 def vectors(name: str, folder: str = "wire") -> tuple[dict[str, str], ...]:
-    """Return all vectors about one function, good and bad, each as a map of its lines."""
-    found = (_facts(path) for path in sorted((VECTORS / folder).glob("*.txt")))
-    return tuple(facts for facts in found if facts["what"] == name)
+    """Return all test vectors of one format, valid and invalid, each as a map of its fields."""
+    found = (_read_fields(path) for path in sorted((VECTORS_FOLDER / folder).glob("*.txt")))
+    return tuple(fields for fields in found if fields["what"] == name)
 
 
-def encoded(name: str) -> Iterable[bytes]:
-    """Return the bytes of all vectors of one format, good and bad."""
-    return [bytes.fromhex(facts["bytes"]) for facts in vectors(name)]
+def vector_bytes(name: str) -> Iterable[bytes]:
+    """Return the bytes of all vectors of one format, valid and invalid."""
+    return [bytes.fromhex(fields["bytes"]) for fields in vectors(name)]
 
 
-def good(name: str) -> bytes:
-    """Return the bytes of the first good vector of a format."""
-    facts = next(one for one in vectors(name) if one["expect"] == "success")
-    return bytes.fromhex(facts["bytes"])
+def first_valid_vector(name: str) -> bytes:
+    """Return the bytes of the first valid vector of a format."""
+    fields = next(one for one in vectors(name) if one["expect"] == "success")
+    return bytes.fromhex(fields["bytes"])
 
 
-def _facts(path: Path) -> dict[str, str]:
+def _read_fields(path: Path) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in path.read_text().splitlines())

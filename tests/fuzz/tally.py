@@ -56,9 +56,9 @@ def read_tallies(path: Path) -> dict[str, Tally]:
     return {row["target"]: Tally(**{**row, "finds": tuple(row["finds"])}) for row in rows}
 
 
-def tally_of(name: str, code: str, kept: dict[str, Tally]) -> Tally:
+def tally_of(name: str, code: str, stored: dict[str, Tally]) -> Tally:
     """Return a target's stored tally, or an empty one if its code has changed."""
-    known = kept.get(name)
+    known = stored.get(name)
     return known if known is not None and known.code == code else Tally(name, code)
 
 
@@ -66,9 +66,9 @@ def write_tallies(path: Path, tallies: dict[str, Tally]) -> None:
     """Write the tallies, and beside them the same as a Markdown page."""
     rows = [asdict(tallies[name]) for name in sorted(tallies)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"schema": SCHEMA, "targets": rows}, indent=1) + "\n")
-    fresh.replace(path)
+    new_file = path.with_suffix(".new")
+    new_file.write_text(json.dumps({"schema": SCHEMA, "targets": rows}, indent=1) + "\n")
+    new_file.replace(path)
     path.with_suffix(".md").write_text(HEADING + "".join(map(_row, tallies.values())))
 
 

@@ -50,16 +50,18 @@ def round_trip(
     return _property_checker(read, lambda result, _: read(write(result)) == result, refusals)
 
 
-def satisfies(
+def property_check(
     read: Callable[[bytes], Any], check: Callable[[Any], bool], refusals: ErrorTypes = MALFORMED
 ) -> ReadAndCheck:
-    """Require that each result satisfies ``check``."""
+    """Require that ``check`` is true of each result."""
     return _property_checker(read, lambda result, _: check(result), refusals)
 
 
 def _property_checker(
     read: Callable[[bytes], Any], is_right: Callable[[Any, bytes], bool], refusals: ErrorTypes
 ) -> ReadAndCheck:
+    """Return a check that permits these refusals, and raises if a result is not right."""
+
     def read_and_check(untrusted: bytes) -> bool:
         try:
             result = read(untrusted)

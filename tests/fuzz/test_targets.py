@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import Malformed
-from tests.fuzz.reach import PACKAGE, code_of, reached, readers
-from tests.fuzz.target import PropertyViolated, Target, canonical_round_trip, round_trip, satisfies
+from tests.fuzz.reach import PACKAGE, code_hash, reached_code, untrusted_readers
+from tests.fuzz.target import (
+    PropertyViolated,
+    Target,
+    canonical_round_trip,
+    property_check,
+    round_trip,
+)
 from tests.fuzz.targets.every import TARGETS
 from tests.sizes import size
 
-INPUTS = size(1000, 3000)
+INPUTS_PER_TARGET = size(1000, 3000)
 INPUTS_OF_SLOW_TARGETS = {
     "copy-form": size(200, 600),
     "link-sealed": size(100, 300),
@@ -107,15 +113,15 @@ NOT_FUZZED = {
     ("stop/store/due_work.py", "DueWorkStore.store_for_deferred_scan"): "stores bytes unread",
     ("stop/judge/scan.py", "decode_for_hashing"): "hands the bytes to the decoder",
 }
-#: Functions in these places pass untrusted bytes to readers elsewhere, which are fuzzed.
-VERBS = ("carry/", "learn/", "respond/", "send/", "stop/judge/decide.py", "trace/")
+#: Functions in these places pass untrusted bytes to readers elsewhere that are fuzzed.
+DELEGATING_PLACES = ("carry/", "learn/", "respond/", "send/", "stop/judge/decide.py", "trace/")
 
 
 def seed_of(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def inputs(target: Target, count: int) -> list[bytes]:
+def make_inputs(target: Target, count: int) -> list[bytes]:
     """Return the seeds, and mutations of them or of earlier mutations, ``count`` in all."""
     rng = Random(seed_of(target.name))
     found = list(target.seeds())
@@ -129,12 +135,12 @@ def inputs(target: Target, count: int) -> list[bytes]:
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_is_found_in_a_short_run(name: str) -> None:
     target = TARGETS[name]
-    for untrusted in inputs(target, INPUTS_OF_SLOW_TARGETS.get(name, INPUTS)):
+    for untrusted in make_inputs(target, INPUTS_OF_SLOW_TARGETS.get(name, INPUTS_PER_TARGET)):
         target.read_and_check(untrusted)
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_target_reads_what_our_writers_write(name: str) -> None:
+def test_target_reads_at_least_one_of_its_seeds(name: str) -> None:
     target = TARGETS[name]
     seeds = list(target.seeds())
     assert any(target.read_and_check(seed) for seed in seeds)
@@ -142,76 +148,80 @@ def test_a_target_reads_what_our_writers_write(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def reach() -> frozenset[CodeType]:
-    return frozenset().union(*(reached(target) for target in TARGETS.values()))
+def all_reached_code() -> frozenset[CodeType]:
+    return frozenset().union(*(reached_code(target) for target in TARGETS.values()))
 
 
-def test_every_reader_is_fuzzed_or_named(reach: frozenset[CodeType]) -> None:
-    fuzzed = {(_place(code), code.co_qualname) for code in reach}
-    every = set(readers())
-    missing = {one for one in every - fuzzed - NOT_FUZZED.keys() if not one[0].startswith(VERBS)}
+def test_every_reader_is_fuzzed_or_named(all_reached_code: frozenset[CodeType]) -> None:
+    fuzzed = {(_path_in_package(code), code.co_qualname) for code in all_reached_code}
+    all_readers = set(untrusted_readers())
+    missing = {
+        one
+        for one in all_readers - fuzzed - NOT_FUZZED.keys()
+        if not one[0].startswith(DELEGATING_PLACES)
+    }
     assert not missing, "give each a target, or say in NOT_FUZZED why it has none"
-    assert not NOT_FUZZED.keys() - every, "no such function any more"
+    assert not NOT_FUZZED.keys() - all_readers, "no such function any more"
     assert not NOT_FUZZED.keys() & fuzzed, "these are fuzzed"
 
 
-def test_every_reader_of_wire_is_fuzzed(reach: frozenset[CodeType]) -> None:
-    """This includes readers whose parameter has another name."""
-    fuzzed = {(_place(code), code.co_qualname) for code in reach}
-    every = {
+def test_every_reader_of_a_wire_format_is_fuzzed(all_reached_code: frozenset[CodeType]) -> None:
+    """Readers whose parameter is not called ``untrusted`` are included."""
+    fuzzed = {(_path_in_package(code), code.co_qualname) for code in all_reached_code}
+    all_readers = {
         (path.relative_to(PACKAGE).as_posix(), line.split("(")[0].removeprefix("def "))
         for path in PACKAGE.rglob("*.py")
         if path.parent.name in {"wire", "formats"} or path.stem.endswith("_format")
         for line in path.read_text().splitlines()
         if line.startswith(("def read_", "def decode", "def unb64u", "def unpa"))
     }
-    assert len(every) > 45
-    assert every <= fuzzed
+    assert len(all_readers) > 45
+    assert all_readers <= fuzzed
 
 
-def _place(code: CodeType) -> str:
+def _path_in_package(code: CodeType) -> str:
     return code.co_filename.removeprefix(f"{PACKAGE}/")
 
 
 # --- the checks can fail -------------------------------------------------------------------------
 
 
-def careless(untrusted: bytes) -> bytes:
-    """Look up an untrusted key without checking it."""
+def look_up_unchecked(untrusted: bytes) -> bytes:
+    """Look up an untrusted key without a check."""
     return {0: b"a", 1: b"b"}[untrusted[0]]
 
 
-def forgiving(untrusted: bytes) -> bytes:
-    """Accept blanks around a text."""
+def strip_blanks(untrusted: bytes) -> bytes:
+    """Accept blanks around a text, so that one value has several encodings."""
     if not untrusted.strip():
         raise Malformed
     return untrusted.strip()
 
 
-def lossy(untrusted: bytes) -> int:
+def input_length(untrusted: bytes) -> int:
     return len(untrusted)
 
 
-PLANTED: dict[str, tuple[Callable[[bytes], Any], type[Exception]]] = {
-    "a KeyError": (canonical_round_trip(careless, lambda _: b"\x00"), KeyError),
-    "an IndexError": (canonical_round_trip(careless, lambda _: b"\x00"), IndexError),
-    "a second form": (canonical_round_trip(forgiving, bytes), PropertyViolated),
-    "another noun": (round_trip(lossy, lambda size: bytes(size + 1)), PropertyViolated),
-    "a broken promise": (satisfies(lossy, lambda size: size != 3), PropertyViolated),
+PLANTED_BUGS: dict[str, tuple[Callable[[bytes], Any], type[Exception]]] = {
+    "a KeyError": (canonical_round_trip(look_up_unchecked, lambda _: b"\x00"), KeyError),
+    "an IndexError": (canonical_round_trip(look_up_unchecked, lambda _: b"\x00"), IndexError),
+    "a second form": (canonical_round_trip(strip_blanks, bytes), PropertyViolated),
+    "another noun": (round_trip(input_length, lambda size: bytes(size + 1)), PropertyViolated),
+    "a broken promise": (property_check(input_length, lambda size: size != 3), PropertyViolated),
 }
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("name", PLANTED_BUGS)
 def test_a_planted_bug_is_found(name: str) -> None:
-    read_and_check, kind = PLANTED[name]
+    read_and_check, error_type = PLANTED_BUGS[name]
     target = Target("planted", read_and_check, lambda: [b"\x00", b"\x00 ", b"ab"])
     found = set[type[Exception]]()
-    for untrusted in inputs(target, 500):
+    for untrusted in make_inputs(target, 500):
         try:
             target.read_and_check(untrusted)
         except Exception as bug:  # noqa: BLE001 -- the table names the expected one
             found.add(type(bug))
-    assert kind in found
+    assert error_type in found
 
 
 def test_error_message_must_be_formattable() -> None:
@@ -226,5 +236,5 @@ def test_error_message_must_be_formattable() -> None:
 
 
 def test_targets_that_reach_other_code_have_other_hashes() -> None:
-    assert code_of(TARGETS["header"]) == code_of(TARGETS["header"])
-    assert code_of(TARGETS["header"]) != code_of(TARGETS["range"])
+    assert code_hash(TARGETS["header"]) == code_hash(TARGETS["header"])
+    assert code_hash(TARGETS["header"]) != code_hash(TARGETS["range"])

@@ -1,4 +1,4 @@
-"""Targets for archives: the index, the tar, and the identity that opens them."""
+"""Targets for archives: the index, the tar, and the encrypted key."""
 
 import io
 from random import Random
@@ -25,15 +25,15 @@ from entrenous.crypto.encryption_at_rest import (
 )
 from tests.fuzz.mutate import change_bytes, change_json
 from tests.fuzz.seeds import NOON, PERSON
-from tests.fuzz.target import Target, round_trip, satisfies
+from tests.fuzz.target import Target, property_check, round_trip
 
-_BLOCK: Final = 512
-_WORDS: Final = Secret(b"four unrelated words")
-_CHECKSUM: Final = slice(148, 156)  # the checksum in a tar header
+_TAR_BLOCK_BYTES: Final = 512
+_PASSPHRASE: Final = Secret(b"four unrelated words")
+_CHECKSUM_FIELD: Final = slice(148, 156)
 
 
-def _files(untrusted: bytes) -> list[tuple[str, int]]:
-    """Return the names and sizes in a tar; every second file is skipped without reading it."""
+def _read_tar_entries(untrusted: bytes) -> list[tuple[str, int]]:
+    """Return the names and sizes in a tar; skip every second file without reading it."""
     found = list[tuple[str, int]]()
     for entry in tar_entries(io.BytesIO(untrusted)):
         if len(found) % 2 == 0 and len(entry.content.read()) > entry.size:
@@ -46,22 +46,22 @@ def _sizes_are_valid(untrusted_files: list[tuple[str, int]]) -> bool:
     return all(size >= 0 for _, size in untrusted_files)
 
 
-def _tar(*files: tuple[str, bytes]) -> bytes:
+def _write_tar(*files: tuple[str, bytes]) -> bytes:
     parts = (tar_header(name, len(data)) + data + tar_padding(len(data)) for name, data in files)
     return b"".join(parts) + tar_end()
 
 
 def _change_tar(data: bytes, rng: Random) -> bytes:
     """Change a few bytes, mostly in the first blocks, and usually correct the first checksum."""
-    split = min(len(data), rng.choice((_BLOCK, 2 * _BLOCK, len(data))))
+    split = min(len(data), rng.choice((_TAR_BLOCK_BYTES, 2 * _TAR_BLOCK_BYTES, len(data))))
     changed = bytearray(change_bytes(data[:split], rng) + data[split:])
-    if rng.randrange(4) and len(changed) >= _BLOCK:
-        changed[_CHECKSUM] = b" " * 8
-        changed[_CHECKSUM] = b"%06o\0 " % sum(changed[:_BLOCK])
+    if rng.randrange(4) and len(changed) >= _TAR_BLOCK_BYTES:
+        changed[_CHECKSUM_FIELD] = b" " * 8
+        changed[_CHECKSUM_FIELD] = b"%06o\0 " % sum(changed[:_TAR_BLOCK_BYTES])
     return bytes(changed)
 
 
-def _index() -> bytes:
+def _index_bytes() -> bytes:
     parts = (ArchivePart("contacts/a.cbor", 7, b"h" * 32), ArchivePart("files/0f", 9, b"i" * 32))
     return write_index(ArchiveIndex(NOON, PERSON, parts))
 
@@ -70,7 +70,7 @@ def _encrypt_cheaply(key: Secret) -> bytes:
     """Encrypt the key of an archive with scrypt's lowest work factor."""
     identity = age_identity(key).reveal()
     return encrypt_with_passphrase(
-        _WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), work_factor=1
+        _PASSPHRASE, b"# created: today\n" + identity + b"\n", bytes(range(48)), work_factor=1
     )
 
 
@@ -78,23 +78,23 @@ def _decrypt_cheap_key(untrusted: bytes) -> Secret:
     """Decrypt a key; refuse other work factors, which would take seconds and up to 1 GiB."""
     if b" 1\n" not in untrusted[:64]:
         raise BadArchive
-    return decrypt_key(untrusted, _WORDS)
+    return decrypt_key(untrusted, _PASSPHRASE)
 
 
 TARGETS: Final = (
     Target(
         "archive-index",
         round_trip(read_index, write_index),
-        lambda: [_index(), write_index(ArchiveIndex(NOON, None, ()))],
+        lambda: [_index_bytes(), write_index(ArchiveIndex(NOON, None, ()))],
         change_json,
         longest=2048,
     ),
     Target(
         "archive-tar",
-        satisfies(_files, _sizes_are_valid),
+        property_check(_read_tar_entries, _sizes_are_valid),
         lambda: [
-            _tar(("index.json", b"{}"), ("files/0f", b"f" * 600)),
-            *(_tar(("a/b", b"")), _tar()),
+            _write_tar(("index.json", b"{}"), ("files/0f", b"f" * 600)),
+            *(_write_tar(("a/b", b"")), _write_tar()),
         ],
         _change_tar,
     ),

@@ -28,27 +28,27 @@ from entrenous.crypto.short_auth_string import agreement_proof, short_auth_strin
 from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
 from entrenous.send.people.people_nouns import ComparisonSide
-from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
-from tests.fuzz.target import Target, satisfies
+from tests.fuzz.seeds import DEVICE, DIGEST, PERSON, vector_bytes
+from tests.fuzz.target import Target, property_check
 
 _KEY: Final = Secret(bytes(range(32)))
 _TIMESTAMP_FILE: Final = Path(__file__).parents[1] / "stamp.txt"
-_OPENS: Final = (Malformed, Unproven)
+_REFUSALS: Final = (Malformed, Unproven)
 
 
-def _decrypted_both_ways(
-    untrusted: bytes, open_: Callable[..., bytes], stream: Callable[..., None]
+def _decrypt_both_ways(
+    untrusted: bytes, decrypt_whole: Callable[..., bytes], decrypt_chunks: Callable[..., None]
 ) -> bytes:
     """Decrypt an age file whole and in chunks; both must give the same, or both refuse it."""
     streamed_file = io.BytesIO()
     try:
-        stream(_KEY, io.BytesIO(untrusted), streamed_file)
+        decrypt_chunks(_KEY, io.BytesIO(untrusted), streamed_file)
     except DecryptionFailed:
         streamed = None
     else:
         streamed = streamed_file.getvalue()
     try:
-        whole = open_(_KEY, untrusted)
+        whole = decrypt_whole(_KEY, untrusted)
     except DecryptionFailed:
         whole = None
     if whole != streamed:
@@ -58,15 +58,15 @@ def _decrypted_both_ways(
     return whole
 
 
-def _blob(untrusted: bytes) -> bytes:
-    return _decrypted_both_ways(untrusted, decrypt_blob, decrypt_stream)
+def _decrypt_age_file(untrusted: bytes) -> bytes:
+    return _decrypt_both_ways(untrusted, decrypt_blob, decrypt_stream)
 
 
-def _sealed(untrusted: bytes) -> bytes:
-    return _decrypted_both_ways(untrusted, unseal_file, unseal_stream)
+def _unseal_both_ways(untrusted: bytes) -> bytes:
+    return _decrypt_both_ways(untrusted, unseal_file, unseal_stream)
 
 
-def _age_files() -> Iterable[bytes]:
+def _age_file_seeds() -> Iterable[bytes]:
     whole = encrypt_blob(_KEY, b"picture" * 30)
     return [whole, whole[:-1], whole.replace(b"X25519", b"x25519"), encrypt_blob(_KEY, b"")]
 
@@ -77,7 +77,7 @@ def _check_blob_hash(untrusted: bytes) -> bool:
 
 
 def _use_element(untrusted: bytes) -> bool:
-    """Evaluate and finalize an untrusted group element, each of which may refuse it."""
+    """Evaluate and finalize an untrusted group element; both may refuse it."""
     finalized = finalize(Secret(b"input"), _scalar(), untrusted)
     return len(evaluate(_scalar(), untrusted)) == 32 and len(finalized) == 64
 
@@ -87,7 +87,7 @@ def _scalar() -> Secret:
     return scalar_from_random(bytes(range(64)))
 
 
-def _elements() -> Iterable[bytes]:
+def _element_seeds() -> Iterable[bytes]:
     blinded = blind(Secret(b"input"), _scalar())
     identity_with_unused_bit = bytes(31) + b"\x80"  # the identity again, with the unused bit set
     return [
@@ -103,14 +103,14 @@ def _elements() -> Iterable[bytes]:
 def _compare_keys(untrusted: bytes) -> bool:
     """Compare keys with up to 96 bytes in place of a public key."""
     mine, theirs = (
-        ComparisonSide(DEVICE, LOCK, shown) for shown in (x25519_public_key(_KEY), untrusted)
+        ComparisonSide(DEVICE, DIGEST, shown) for shown in (x25519_public_key(_KEY), untrusted)
     )
     seen = write_comparison_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
     agreement_proof(_KEY, untrusted, seen, PERSON)
     return len(short_auth_string(_KEY, untrusted, seen).named_emoji) == 7
 
 
-def _public_keys() -> Iterable[bytes]:
+def _public_key_seeds() -> Iterable[bytes]:
     return [
         x25519_public_key(Secret(bytes([7] * 32))),
         bytes(32),
@@ -125,21 +125,21 @@ def _seal_to_public_key(untrusted: bytes) -> bool:
 
 
 @cache
-def _xwing() -> tuple[Secret, bytes]:
+def _xwing_key_pair() -> tuple[Secret, bytes]:
     key = xwing_private_key_from_seed(bytes(32))
     return key, xwing_public_key(key)
 
 
 def _open_link_message(untrusted: bytes) -> bool:
-    key, _ = _xwing()
+    key, _ = _xwing_key_pair()
     try:
         return open_offer(key, b"ask", b"answer", untrusted) == b"offer"
     except NotForThisMailbox:
         return open_grant(key, b"transcript", untrusted) == b"grant"
 
 
-def _link_messages() -> Iterable[bytes]:
-    _, public = _xwing()
+def _link_message_seeds() -> Iterable[bytes]:
+    _, public = _xwing_key_pair()
     return [
         seal_offer(public, b"ask", b"answer", b"offer"),
         *(seal_grant(public, b"transcript", b"grant"), bytes(1136), b""),
@@ -148,51 +148,59 @@ def _link_messages() -> Iterable[bytes]:
 
 @cache
 def _timestamp_vector() -> dict[str, bytes]:
-    """Return the timestamp of a test authority from tests/fuzz/stamp.txt, with what it covers."""
+    """Return a test authority's timestamp and the manifest that it covers (stamp.txt)."""
     lines = (line.split(": ", 1) for line in _TIMESTAMP_FILE.read_text().splitlines())
     return {name: bytes.fromhex(value) for name, value in lines}
 
 
-def _stated_time(untrusted: bytes) -> Any:
-    """Return the time that an untrusted timestamp states about the known manifest."""
+def _read_timestamp(untrusted: bytes) -> Any:
+    """Return the time that an untrusted timestamp proves for the known manifest."""
     vector = _timestamp_vector()
     _ = decode_response(untrusted).status
     return verify_timestamp(untrusted, vector["manifest"], vector["authority"])
 
 
-def _is_stated_time(at: Any) -> bool:
+def _is_known_time(at: Any) -> bool:
     vector = _timestamp_vector()
     return bool(at == verify_timestamp(vector["token"], vector["manifest"], vector["authority"]))
 
 
 TARGETS: Final = (
-    Target("age", satisfies(_blob, lambda _: True, _OPENS), _age_files, longest=2048),
+    Target(
+        "age",
+        property_check(_decrypt_age_file, lambda _: True, _REFUSALS),
+        _age_file_seeds,
+        longest=2048,
+    ),
     Target(
         "sealed-file",
-        satisfies(_sealed, lambda _: True, _OPENS),
+        property_check(_unseal_both_ways, lambda _: True, _REFUSALS),
         lambda: [seal_file(_KEY, b"kept"), seal_file(_KEY, b"")],
         longest=1024,
     ),
     Target(
         "blob-hash",
-        satisfies(_check_blob_hash, bool, (BlobChanged,)),
+        property_check(_check_blob_hash, bool, (BlobChanged,)),
         lambda: [b"bytes", b""],
         longest=16,
     ),
-    Target("oprf-element", satisfies(_use_element, bool), _elements, longest=40),
-    Target("compare-key", satisfies(_compare_keys, bool), _public_keys, longest=96),
+    Target("oprf-element", property_check(_use_element, bool), _element_seeds, longest=40),
+    Target("compare-key", property_check(_compare_keys, bool), _public_key_seeds, longest=96),
     Target(
         "xwing-public",
-        satisfies(_seal_to_public_key, bool),
-        lambda: [_xwing()[1], bytes(1216), *encoded("prekey")],
+        property_check(_seal_to_public_key, bool),
+        lambda: [_xwing_key_pair()[1], bytes(1216), *vector_bytes("prekey")],
         longest=PREKEY_BYTES_MAX,
     ),
     Target(
-        "link-sealed", satisfies(_open_link_message, bool, _OPENS), _link_messages, longest=1300
+        "link-sealed",
+        property_check(_open_link_message, bool, _REFUSALS),
+        _link_message_seeds,
+        longest=1300,
     ),
     Target(
         "stamp",
-        satisfies(_stated_time, _is_stated_time, (InvalidTimestamp,)),
+        property_check(_read_timestamp, _is_known_time, (InvalidTimestamp,)),
         lambda: [_timestamp_vector()["token"], b"\x30\x03\x02\x01\x02", b""],
     ),
 )

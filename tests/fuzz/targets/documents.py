@@ -67,15 +67,21 @@ from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
 from entrenous.wire.relay_nouns import RelayLock
 from tests.fuzz.mutate import change_json, mutation_inside
-from tests.fuzz.seeds import BOX, NOON, URL
-from tests.fuzz.target import PropertyViolated, Target, canonical_round_trip, round_trip, satisfies
+from tests.fuzz.seeds import MAILBOX, NOON, URL
+from tests.fuzz.target import (
+    PropertyViolated,
+    Target,
+    canonical_round_trip,
+    property_check,
+    round_trip,
+)
 
-_FOLDER: Final = "relay.toml"
-_REPORT_SEAL: Final = ("digest", "device", "signature")
+_FAKE_PATH: Final = "relay.toml"
+_REPORT_SEAL_FIELDS: Final = ("digest", "device", "signature")
 
 
 class FakePath:
-    """A fake path whose file has these bytes, so that fuzzing needs no disk."""
+    """A stand-in for a path, whose file has these bytes, so that fuzzing needs no disk."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
@@ -84,11 +90,11 @@ class FakePath:
         return self
 
     def __str__(self) -> str:
-        return _FOLDER
+        return _FAKE_PATH
 
     @property
     def parent(self) -> "FakePath":
-        """Return this object, since only the folder's name is used."""
+        """Return this object, since only the name of the folder is used."""
         return self
 
     def read_bytes(self) -> bytes:
@@ -100,7 +106,7 @@ class FakePath:
         return io.TextIOWrapper(io.BytesIO(self.data), encoding).read()
 
 
-def _from_file(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+def _reader_of_file(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
     return lambda untrusted: read(FakePath(untrusted))
 
 
@@ -109,7 +115,7 @@ def _sha256(data: bytes) -> bytes:
 
 
 def _read_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
-    """Read a report, none of whose texts may contain a line end or an escape character."""
+    """Read a report; none of its texts may contain a line end or an escape character."""
     read = read_report(untrusted, _sha256)
     texts = [copy.to for copy in read[0].copies]
     for pair in read[0].made_with.items():
@@ -125,17 +131,17 @@ def _write_report(read: tuple[Report, bytes, ReportSignature | None]) -> bytes:
     return write_report(plain, digest, signed)
 
 
-def _report() -> bytes:
+def _report_bytes() -> bytes:
     copies = tuple(
         DisclosedCopy(name, Secret(seed * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7)
         for name, seed in (("ben", b"s"), ("caro", b"t"))
     )
-    given = CommonReportFacts(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
+    common_facts = CommonReportFacts(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
     examined = ExaminedEvidence(
         (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32
     )
     report = Report(
-        *(NOON, {"numpy": "2"}, 1, "7-otter", given, examined),
+        *(NOON, {"numpy": "2"}, 1, "7-otter", common_facts, examined),
         *(1e-6, copies, Finding.ONE, ("ben",)),
     )
     return _write_report((report, b"", ReportSignature(b"d" * 32, b"s" * 64)))
@@ -146,47 +152,51 @@ def _correct_digest(changed: bytes) -> bytes:
     whole = json.loads(changed)
     if not isinstance(whole, dict):
         raise ValueError("no report at all")  # noqa: TRY004 -- as for text that is no JSON
-    plain = {name: value for name, value in whole.items() if name not in _REPORT_SEAL}
+    plain = {name: value for name, value in whole.items() if name not in _REPORT_SEAL_FIELDS}
     whole["digest"] = _sha256(canonical_json(plain)).hex()
     return json.dumps(whole).encode()
 
 
-def _evidence() -> bytes:
+def _manifest_bytes() -> bytes:
     item = ManifestItem(1, EvidenceLevel.A1, datetime(2026, 11, 25, 12, tzinfo=UTC), b"\x02" * 32)
     return write_manifest(EvidenceManifest(NOON, b"\x01" * 32, (item,)))
 
 
-def _file_in_form(untrusted: bytes) -> bytes:
-    """Return the file in a multipart form, which comes after a line with its Content-Type."""
+def _read_form_file(untrusted: bytes) -> bytes:
+    """Return the file in a multipart form; the input's first line is the form's Content-Type."""
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
     return parse_upload_form(form, options.get(b"boundary", b"")).untrusted_data
 
 
-_FORM: Final = (
+_UPLOAD_FORM: Final = (
     b"multipart/form-data; boundary=x\n"
     b'--x\r\nContent-Disposition: form-data; name="note"\r\n\r\nhers\r\n'
     b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
     b"Content-Type: image/jpeg\r\n\r\nbytes\r\n--x--\r\n"
 )
-_LIST: Final = b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F" * 32 + b'"\rno\n'
+_HASH_LIST: Final = (
+    b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F" * 32 + b'"\rno\n'
+)
 
 
-def _gate_error_detail(untrusted: bytes) -> str:
-    """Return the detail of a gate's error as it is shown to people."""
+def _read_error_detail(untrusted: bytes) -> str:
+    """Return the detail of a gate's error, in the form that is shown to people."""
     answer = _HttpAnswer(422, "application/problem+json", untrusted)
     _is_problem(answer, GateRefused)
     return _problem_detail(answer)
 
 
-def _head_round_trips(head: VaultHead) -> bool:
+def _do_terms_round_trip(head: VaultHead) -> bool:
     """Return whether the terms of a vault head are equal after they are written and read."""
-    every = [terms for terms in (head.now, head.next) if terms is not None]
-    return all(_decode_terms(_encode_terms(terms), first=terms.first) == terms for terms in every)
+    all_terms = [terms for terms in (head.now, head.next) if terms is not None]
+    return all(
+        _decode_terms(_encode_terms(terms), first=terms.first) == terms for terms in all_terms
+    )
 
 
-def _heads() -> list[bytes]:
-    lock = RelayLock(URL, BOX, Secret(b"u" * 32))
+def _vault_head_seeds() -> list[bytes]:
+    lock = RelayLock(URL, MAILBOX, Secret(b"u" * 32))
     now, after = (
         KeyDerivationTerms(b"s" * 16, Argon2Cost(), lock),
         KeyDerivationTerms(b"n" * 16, Argon2Cost()),
@@ -205,23 +215,23 @@ def _heads() -> list[bytes]:
     return [msgspec.json.encode(one) for one in (old, new, renewed)]
 
 
-def _settings(untrusted: bytes) -> bool:
+def _read_settings(untrusted: bytes) -> bool:
     return isinstance(read_relay_settings(FakePath(untrusted)), RelaySettings)
 
 
-def _verdict(untrusted: bytes) -> bool:
+def _is_valid_verdict(untrusted: bytes) -> bool:
     verb, _, shown = parse_verdict(untrusted)
     return verb in (confirm_case, release_case) and (
         shown is None or all(isinstance(c, str) for c in shown)
     )
 
 
-def _is_hash_list_read(untrusted: bytes) -> bool:
+def _has_valid_hashes(untrusted: bytes) -> bool:
     hashes, refused = read_hashes(untrusted.decode("utf-8", errors="replace"))
     return all(len(bits) == 32 for bits in hashes) and len(dict(refused)) == len(refused)
 
 
-_TOML: Final = b"""data = "relay"
+_SETTINGS_TOML: Final = b"""data = "relay"
 listen = "[::]:8443"
 tls_cert = "cert.pem"
 tls_key = 'key.pem'
@@ -267,8 +277,8 @@ TARGETS: Final = (
     ),
     Target(
         "gate-words",
-        satisfies(
-            _gate_error_detail,
+        property_check(
+            _read_error_detail,
             lambda detail: len(detail) <= 300 and (not detail or detail.isprintable()),
         ),
         lambda: [b'{"type":"urn:entrenous:refused:gate-refused","detail":"no"}', b"[]", b"{}"],
@@ -277,7 +287,7 @@ TARGETS: Final = (
     ),
     Target(
         "verdict",
-        satisfies(_verdict, bool),
+        property_check(_is_valid_verdict, bool),
         lambda: [
             b'{"decision":"confirm"}',
             b'{"decision":"release","shown":["a"]}',
@@ -289,37 +299,43 @@ TARGETS: Final = (
     Target(
         "evidence",
         canonical_round_trip(read_manifest, write_manifest),
-        lambda: [_evidence()],
+        lambda: [_manifest_bytes()],
         change_json,
     ),
     Target(
         "report",
         round_trip(_read_report, _write_report),
-        lambda: [_report()],
+        lambda: [_report_bytes()],
         mutation_inside(lambda report: report, _correct_digest, change_json),
     ),
     Target(
         "upload-form",
-        satisfies(_file_in_form, bool),
-        lambda: [_FORM, _FORM.replace(b"x", b"boundary"), b"multipart/form-data\n\r\n"],
+        property_check(_read_form_file, bool),
+        lambda: [
+            _UPLOAD_FORM,
+            _UPLOAD_FORM.replace(b"x", b"boundary"),
+            b"multipart/form-data\n\r\n",
+        ],
         longest=1024,
     ),
-    Target("hash-list", satisfies(_is_hash_list_read, bool), lambda: [_LIST], longest=2048),
+    Target(
+        "hash-list", property_check(_has_valid_hashes, bool), lambda: [_HASH_LIST], longest=2048
+    ),
     Target(
         "vault-head",
-        satisfies(_from_file(read_vault_head), _head_round_trips),
-        _heads,
+        property_check(_reader_of_file(read_vault_head), _do_terms_round_trip),
+        _vault_head_seeds,
         change_json,
         longest=2048,
     ),
     Target(
         "relay-settings",
-        satisfies(_settings, bool, (Malformed, Refused)),
-        lambda: [_TOML, b"# none"],
+        property_check(_read_settings, bool, (Malformed, Refused)),
+        lambda: [_SETTINGS_TOML, b"# none"],
     ),
     Target(
         "relay-backup",
-        round_trip(_from_file(read_backup), _encode_contents, (Unproven,)),
+        round_trip(_reader_of_file(read_backup), _encode_contents, (Unproven,)),
         lambda: [
             _encode_contents(
                 BackupContents(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",))

@@ -1,4 +1,4 @@
-"""All targets by name, and the module of each."""
+"""All fuzz targets by name, and the module of each."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,25 +22,25 @@ from tests.fuzz.targets import (
     wire,
 )
 
-_ROOMS: Final = (
+_TARGET_MODULES: Final = (
     *(wire, web, identity, letter, relay, documents),
     *(gate, exchange, hooks, archive, media, crypto, registries, pages),
 )
 TARGETS: Final[Mapping[str, Target]] = {
-    target.name: target for room in _ROOMS for target in room.TARGETS
+    target.name: target for module in _TARGET_MODULES for target in module.TARGETS
 }
 PLANTED: Final = planted.TARGETS[0]
 
 
-def target_of(name: str) -> Target:
-    """Return the target of that name, which may be the planted one; raise KeyError without one."""
+def find_target(name: str) -> Target:
+    """Return the target with that name, even the planted one; raise KeyError if there is none."""
     return PLANTED if name == PLANTED.name else TARGETS[name]
 
 
-def module_of(name: str) -> str:
-    """Return the module of that target, the only one that a process for it imports."""
+def module_name_of(name: str) -> str:
+    """Return the name of the module that defines the target."""
     return next(
-        room.__name__
-        for room in (*_ROOMS, planted)
-        if name in {target.name for target in room.TARGETS}
+        module.__name__
+        for module in (*_TARGET_MODULES, planted)
+        if name in {target.name for target in module.TARGETS}
     )

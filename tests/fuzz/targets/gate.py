@@ -1,4 +1,4 @@
-"""Targets for a gate's input: opinions, upload forms, references, the head of an audit log."""
+"""Targets for a gate's input: opinions, upload forms, references, heads of audit logs."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -12,19 +12,19 @@ from entrenous.stop.http.registration_requests import parse_opinion
 from entrenous.stop.http.request_body import ReceivedUpload, check_reference, parse_upload_form
 from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
-from tests.fuzz.target import Target, round_trip, satisfies
+from tests.fuzz.target import Target, property_check, round_trip
 from tests.stop.platform_for_tests import write_opinion
 
-_CLAIM: Final = ClaimId("c" * 32)
-_AT: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
-_FORM: Final = (
+_CLAIM_ID: Final = ClaimId("c" * 32)
+_SIGNED_AT: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_UPLOAD_FORM: Final = (
     b"multipart/form-data; boundary=x\n"
     b'--x\r\nContent-Disposition: form-data; name="reference"\r\n\r\npost 17\r\n'
     b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nbytes\r\n--x--\r\n'
 )
 
 
-_PHOTO: Final = _FORM.replace(b'"file"', b'"photo"')
+_HMA_FORM: Final = _UPLOAD_FORM.replace(b'"file"', b'"photo"')
 
 
 def _read_hma_form(untrusted: bytes) -> PhotoForm:
@@ -36,22 +36,22 @@ def _read_hma_form(untrusted: bytes) -> PhotoForm:
 def _read_upload(untrusted: bytes) -> ReceivedUpload:
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
-    sent = parse_upload_form(form, options.get(b"boundary", b""))
-    return ReceivedUpload(sent.untrusted_data, check_reference(sent.reference))
+    upload = parse_upload_form(form, options.get(b"boundary", b""))
+    return ReceivedUpload(upload.untrusted_data, check_reference(upload.reference))
 
 
-def _is_valid_reference(sent: ReceivedUpload) -> bool:
-    return len(sent.reference) <= 200 and sent.reference.isprintable()
+def _has_valid_reference(upload: ReceivedUpload) -> bool:
+    return len(upload.reference) <= 200 and upload.reference.isprintable()
 
 
 TARGETS: Final = (
     Target(
         "opinion",
         round_trip(
-            lambda untrusted: parse_opinion(untrusted, _CLAIM), lambda read: write_opinion(*read)
+            lambda untrusted: parse_opinion(untrusted, _CLAIM_ID), lambda read: write_opinion(*read)
         ),
         lambda: [
-            write_opinion(Opinion(_CLAIM, stance, _AT, b"\x07" * 32), b"\x08" * 64)
+            write_opinion(Opinion(_CLAIM_ID, stance, _SIGNED_AT, b"\x07" * 32), b"\x08" * 64)
             for stance in Stance
         ],
         change_json,
@@ -59,17 +59,21 @@ TARGETS: Final = (
     ),
     Target(
         "upload-reference",
-        satisfies(_read_upload, _is_valid_reference),
-        lambda: [_FORM, _FORM.replace(b"post 17", b"x" * 200), _FORM.replace(b"x", b"boundary")],
+        property_check(_read_upload, _has_valid_reference),
+        lambda: [
+            _UPLOAD_FORM,
+            _UPLOAD_FORM.replace(b"post 17", b"x" * 200),
+            _UPLOAD_FORM.replace(b"x", b"boundary"),
+        ],
         longest=1024,
     ),
     Target(
         "hma-form",
-        satisfies(
+        property_check(
             _read_hma_form,
             lambda form: bool(form.untrusted_photo) and len(form.untrusted_fields) <= 20,
         ),
-        lambda: [_PHOTO, _PHOTO.replace(b"post 17", b"x" * 200)],
+        lambda: [_HMA_FORM, _HMA_FORM.replace(b"post 17", b"x" * 200)],
         longest=1024,
     ),
     Target(

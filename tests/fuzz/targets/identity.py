@@ -74,18 +74,29 @@ from entrenous.wire.key_bundle import (
     write_key_bundle,
 )
 from tests.fuzz.mutate import change_bytes, change_cbor, mutation_after_prefix
-from tests.fuzz.seeds import BOX, DEVICE, INVITE, LOCK, NOON, PERSON, SHEET, URL, encoded, good
+from tests.fuzz.seeds import (
+    DEVICE,
+    DIGEST,
+    INVITE,
+    MAILBOX,
+    NOON,
+    PERSON,
+    RECOVERY_SHEET,
+    URL,
+    first_valid_vector,
+    vector_bytes,
+)
 from tests.fuzz.target import Target, canonical_round_trip, round_trip
 
 _TOKEN: Final = Secret(b"t" * 32)
 _SHEET_PREFIX: Final = b"entrenous-recovery:2:"
-_TOPICS: Final = tuple(SyncTopic)
+_SYNC_TOPICS: Final = tuple(SyncTopic)
 _OFFER: Final = NewDeviceOffer(
     *(b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2), b"x" * 1216),
-    *(BOX, Secret(b"c" * 32), "Tablet"),
+    *(MAILBOX, Secret(b"c" * 32), "Tablet"),
 )
-_MESSAGES: Final = (
-    LinkRequest(BOX, _TOKEN, b"p" * 32),
+_LINK_MESSAGES: Final = (
+    LinkRequest(MAILBOX, _TOKEN, b"p" * 32),
     LinkAnswer(b"k" * 32, b"x" * 1216),
     LinkReveal(b"k" * 32, b"sealed"),
     LinkGrant(b"sealed"),
@@ -93,21 +104,29 @@ _MESSAGES: Final = (
 )
 
 
-def _grant() -> bytes:
-    sibling = IntroducedDevice(LinkedDevice(DEVICE, "Phone", _TOKEN), (LentToken(3, _TOKEN),))
-    bare = IntroducedDevice(LinkedDevice(DEVICE, "Phone", None), ())
+def _grant_bytes() -> bytes:
+    device_with_token = IntroducedDevice(
+        LinkedDevice(DEVICE, "Phone", _TOKEN), (LentToken(3, _TOKEN),)
+    )
+    device_without_token = IntroducedDevice(LinkedDevice(DEVICE, "Phone", None), ())
     return write_grant(
-        NewDeviceGrant(good("card"), Secret(b"m" * 64), "Tablet", (sibling, bare), LOCK)
+        NewDeviceGrant(
+            first_valid_vector("card"),
+            Secret(b"m" * 64),
+            "Tablet",
+            (device_with_token, device_without_token),
+            DIGEST,
+        )
     )
 
 
-def _from_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
-    """Return a reader of bytes, which decodes any of them as Latin-1."""
+def _reader_of_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    """Return a reader of bytes that decodes them as Latin-1, which every byte allows."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
 
 def _change_sheet(data: bytes, rng: Random) -> bytes:
-    """Change a field and correct the checksum, or change the text itself."""
+    """Change a field and correct the checksum, or change bytes of the text."""
     if rng.randrange(2):
         return change_bytes(data, rng)
     code = b"".join(data.removeprefix(_SHEET_PREFIX).split())
@@ -120,37 +139,39 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
 
 
 def _read_note(untrusted: bytes) -> SharedRecord:
-    """Read a note whose topic is given by the first byte."""
-    topic = _TOPICS[untrusted[0] % len(_TOPICS)] if untrusted else SyncTopic.CONTACT
+    """Read a note; the first byte gives its topic."""
+    topic = _SYNC_TOPICS[untrusted[0] % len(_SYNC_TOPICS)] if untrusted else SyncTopic.CONTACT
     return read_sync_note(SyncNote(topic, untrusted[1:]))
 
 
 def _write_note(shared: SharedRecord) -> bytes:
     note = write_sync_note(shared)
-    return bytes([_TOPICS.index(note.topic)]) + note.data
+    return bytes([_SYNC_TOPICS.index(note.topic)]) + note.data
 
 
 def _write_note_with_topic(read: tuple[bytes, SharedRecord]) -> bytes:
-    """Return the original first byte, and the note written again."""
+    """Write the note again, after the first byte of the input."""
     comparable_form(read[1])
     return read[0] + _write_note(read[1])[1:]
 
 
-def _notes() -> list[bytes]:
+def _note_seeds() -> list[bytes]:
     lent = ((DEVICE, (LentToken(3, _TOKEN),)),)
-    homes = tuple(
+    mailboxes = tuple(
         LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), _TOKEN, what)
         for what in MailboxUse
     )
-    every: tuple[SharedRecord, ...] = (
-        SharedContact(PERSON, NOON, "Ben", Trust.BY_LINK, NOON, good("card"), True, lent),
+    shared_records: tuple[SharedRecord, ...] = (
+        SharedContact(
+            PERSON, NOON, "Ben", Trust.BY_LINK, NOON, first_valid_vector("card"), True, lent
+        ),
         SharedForgottenContact(PERSON, NOON),
         SharedCircle(CircleId(b"o" * 16), NOON, "Friends", (PERSON,), NOON),
         SharedCloseToken(DEVICE, NOON, "Tablet", _TOKEN),
         SharedBlock(PERSON, NOON, True),
-        SharedMailboxes(DEVICE, NOON, homes),
+        SharedMailboxes(DEVICE, NOON, mailboxes),
     )
-    return list(map(_write_note, every))
+    return list(map(_write_note, shared_records))
 
 
 def _change_note(data: bytes, rng: Random) -> bytes:
@@ -161,20 +182,20 @@ TARGETS: Final = (
     Target(
         "certificate",
         canonical_round_trip(read_certificate, write_certificate),
-        lambda: encoded("certificate"),
+        lambda: vector_bytes("certificate"),
         change_cbor,
         longest=1024,
     ),
     Target(
         "device-list",
         canonical_round_trip(lambda untrusted: read_device_list(untrusted).said, write_device_list),
-        lambda: encoded("list"),
+        lambda: vector_bytes("list"),
         change_cbor,
     ),
     Target(
         "card",
         canonical_round_trip(read_key_bundle, write_key_bundle),
-        lambda: encoded("card"),
+        lambda: vector_bytes("card"),
         change_cbor,
         longest=32 * 1024,
     ),
@@ -183,38 +204,41 @@ TARGETS: Final = (
         canonical_round_trip(
             read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)
         ),
-        lambda: encoded("prekey"),
+        lambda: vector_bytes("prekey"),
         change_cbor,
         longest=PREKEY_BYTES_MAX,
     ),
     Target(
         "invite",
         canonical_round_trip(
-            _from_latin1(read_invite_link), lambda invite: write_invite_link(invite).encode()
+            _reader_of_latin1(read_invite_link), lambda invite: write_invite_link(invite).encode()
         ),
-        lambda: [*encoded("invite"), write_invite_link(INVITE).encode()],
+        lambda: [*vector_bytes("invite"), write_invite_link(INVITE).encode()],
         mutation_after_prefix(INVITE_PREFIX.encode()),
         longest=1100,
     ),
     Target(
         "recovery-sheet",
-        round_trip(_from_latin1(read_sheet), lambda sheet: write_sheet(sheet).encode()),
-        lambda: [write_sheet(SHEET).encode(), b"Keep this.\n\n" + write_sheet(SHEET).encode()],
+        round_trip(_reader_of_latin1(read_sheet), lambda sheet: write_sheet(sheet).encode()),
+        lambda: [
+            write_sheet(RECOVERY_SHEET).encode(),
+            b"Keep this.\n\n" + write_sheet(RECOVERY_SHEET).encode(),
+        ],
         _change_sheet,
     ),
     Target(
         "link-code",
         canonical_round_trip(
-            _from_latin1(read_link_code), lambda code: write_link_code(code).encode()
+            _reader_of_latin1(read_link_code), lambda code: write_link_code(code).encode()
         ),
-        lambda: [write_link_code(LinkCode(URL, BOX, _TOKEN)).encode()],
+        lambda: [write_link_code(LinkCode(URL, MAILBOX, _TOKEN)).encode()],
         mutation_after_prefix(LINK_PREFIX.encode()),
         longest=1100,
     ),
     Target(
         "link-message",
         canonical_round_trip(read_link_message, write_link_message),
-        lambda: list(map(write_link_message, _MESSAGES)),
+        lambda: list(map(write_link_message, _LINK_MESSAGES)),
         change_cbor,
     ),
     Target(
@@ -231,7 +255,7 @@ TARGETS: Final = (
     Target(
         "link-grant",
         canonical_round_trip(read_grant, write_grant),
-        lambda: [_grant()],
+        lambda: [_grant_bytes()],
         change_cbor,
         longest=32 * 1024,
     ),
@@ -240,7 +264,7 @@ TARGETS: Final = (
         canonical_round_trip(
             lambda untrusted: (untrusted[:1], _read_note(untrusted)), _write_note_with_topic
         ),
-        _notes,
+        _note_seeds,
         _change_note,
         longest=32 * 1024,
     ),

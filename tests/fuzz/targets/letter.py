@@ -1,4 +1,4 @@
-"""Targets for letters: outer seal, Olm message, header, bodies, receipts, files."""
+"""Targets for encrypted messages: outer seal, Olm message, header, bodies, receipts, files."""
 
 import io
 from collections.abc import Callable
@@ -45,15 +45,15 @@ from entrenous.wire.receipt import (
     write_receipt_statement,
 )
 from tests.fuzz.mutate import change_cbor, mutation_inside
-from tests.fuzz.seeds import BODIES, HEADER, encoded, vectors
-from tests.fuzz.target import Target, canonical_round_trip, satisfies
+from tests.fuzz.seeds import HEADER, MESSAGE_BODIES, vector_bytes, vectors
+from tests.fuzz.target import Target, canonical_round_trip, property_check
 
-_REFUSED: Final = (Malformed, NotForThisMailbox)
-_LENGTH: Final = 8
+_REFUSALS: Final = (Malformed, NotForThisMailbox)
+_LENGTH_BYTES: Final = 8
 
 
 def _pad_frame(encoded_frame: bytes) -> bytes:
-    whole = len(encoded_frame).to_bytes(_LENGTH, "big") + encoded_frame
+    whole = len(encoded_frame).to_bytes(_LENGTH_BYTES, "big") + encoded_frame
     return whole.ljust(padded_length(len(whole)), b"\0")
 
 
@@ -68,23 +68,23 @@ def _unpad_file(untrusted: bytes) -> tuple[int, bytes]:
 
 
 def _parse_inner(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Parse an inner letter, which is padded with zeros to the smallest of its fixed sizes."""
+    """Parse the inner part of a message, padded with zeros to the smallest fixed size."""
     return _parse_inner_letter(untrusted.ljust(PADDED_SIZES_BYTES[0], b"\0"))
 
 
-def _letter() -> dict[str, str]:
+def _sealed_letter_vector() -> dict[str, str]:
     return next(one for one in vectors("letter", "crypto") if one["expect"] == "success")
 
 
 def _open_outer(untrusted: bytes) -> HalfOpenedLetter:
-    """Open the outer seal of a letter, which hardly any changed bytes can pass."""
-    known = _letter()
-    key, info = bytes.fromhex(known["private"]), bytes.fromhex(known["info"])
+    """Open the outer seal of a message; hardly any changed bytes pass this check."""
+    vector = _sealed_letter_vector()
+    key, info = bytes.fromhex(vector["private"]), bytes.fromhex(vector["info"])
     return open_outer_seal(Secret(key), info, untrusted)
 
 
-class Olm:
-    """An Olm account, and a session of another account."""
+class OlmReader:
+    """An Olm account, and a session that another account began."""
 
     def __init__(self) -> None:
         self._account = new_olm_account()
@@ -101,12 +101,12 @@ class Olm:
         ed25519_public_key(self._account)
 
     def read_and_check(self, untrusted: bytes) -> bool:
-        """Open it in a session and as a first letter; return whether either parsed a message."""
-        around = HalfOpenedLetter(bytes(32), b"header", *_kind_and_message(untrusted))
-        letter_began_session(self._session, around)
+        """Open the input in a session and as a first message; return whether either parsed it."""
+        half_opened = HalfOpenedLetter(bytes(32), b"header", *_kind_and_message(untrusted))
+        letter_began_session(self._session, half_opened)
         refused = [
-            _refusal_of(lambda: open_letter(self._session, around)),
-            _refusal_of(lambda: open_first_letter(self._account, self._identity, around)),
+            _refusal_of(lambda: open_letter(self._session, half_opened)),
+            _refusal_of(lambda: open_first_letter(self._account, self._identity, half_opened)),
         ]
         return not all(isinstance(one, Malformed) for one in refused)
 
@@ -117,10 +117,10 @@ class Olm:
         return [bytes([kind]) + message, b"\x01" + message[-60:], b"\x01\x03\x0a\x20" + bytes(60)]
 
 
-def _refusal_of(offer: Callable[[], object]) -> Exception | None:
+def _refusal_of(open_message: Callable[[], object]) -> Exception | None:
     try:
-        offer()
-    except _REFUSED as refusal:
+        open_message()
+    except _REFUSALS as refusal:
         str(refusal)
         return refusal
     return None
@@ -130,13 +130,13 @@ def _kind_and_message(untrusted: bytes) -> tuple[int, bytes]:
     return (untrusted[0] & 1, untrusted[1:]) if untrusted else (0, b"")
 
 
-_OLM: Final = list[Olm]()
+_SHARED_READER: Final = list[OlmReader]()
 
 
-def _olm() -> Olm:
-    if not _OLM:
-        _OLM.append(Olm())
-    return _OLM[0]
+def _shared_reader() -> OlmReader:
+    if not _SHARED_READER:
+        _SHARED_READER.append(OlmReader())
+    return _SHARED_READER[0]
 
 
 TARGETS: Final = (
@@ -147,13 +147,17 @@ TARGETS: Final = (
     ),
     Target(
         "letter-around",
-        satisfies(_open_outer, lambda _: True, _REFUSED),
-        lambda: [bytes.fromhex(_letter()["bytes"]), bytes(PADDED_SIZES_BYTES[0] + 1136), bytes(99)],
+        property_check(_open_outer, lambda _: True, _REFUSALS),
+        lambda: [
+            bytes.fromhex(_sealed_letter_vector()["bytes"]),
+            bytes(PADDED_SIZES_BYTES[0] + 1136),
+            bytes(99),
+        ],
         longest=8192,
     ),
     Target(
         "letter-inside",
-        satisfies(
+        property_check(
             _parse_inner, lambda parts: len(b"".join((parts[0], parts[2]))) <= PADDED_SIZES_BYTES[0]
         ),
         lambda: [
@@ -161,17 +165,25 @@ TARGETS: Final = (
             _write_inner_letter(b"", 0, b"olm").rstrip(b"\0"),
         ],
     ),
-    Target("olm", lambda untrusted: _olm().read_and_check(untrusted), lambda: _olm().seeds()),
+    Target(
+        "olm",
+        lambda untrusted: _shared_reader().read_and_check(untrusted),
+        lambda: _shared_reader().seeds(),
+    ),
     Target(
         "header",
         canonical_round_trip(read_header, write_header),
-        lambda: [*encoded("header"), write_header(HEADER)],
+        lambda: [*vector_bytes("header"), write_header(HEADER)],
         change_cbor,
     ),
     Target(
         "body",
         canonical_round_trip(read_body, write_body),
-        lambda: [*encoded("body"), *map(write_body, BODIES), encode([11, [1, "later"]])],
+        lambda: [
+            *vector_bytes("body"),
+            *map(write_body, MESSAGE_BODIES),
+            encode([11, [1, "later"]]),
+        ],
         change_cbor,
         longest=8 * 1024,  # receipts carry two signatures and a key
     ),
@@ -192,7 +204,7 @@ TARGETS: Final = (
     Target(
         "frame",
         canonical_round_trip(read_frame, write_frame),
-        lambda: encoded("frame"),
+        lambda: vector_bytes("frame"),
         mutation_inside(_remove_padding, _pad_frame, change_cbor),
         longest=8192,
     ),

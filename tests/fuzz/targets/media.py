@@ -1,7 +1,7 @@
-"""Targets for our own parsers of media files, and for answers of decoder processes.
+"""Targets for our own parsers of media files, and for the answers of decoder processes.
 
-Pixels, frames and samples are decoded by third-party code in sandboxed processes
-(docs/spec/pictures.md section 7); here, only the answers of these processes are read.
+Third-party code decodes pixels, frames and samples in sandboxed processes (docs/spec/pictures.md
+section 7). These targets read only the answers of the processes.
 """
 
 import io
@@ -50,15 +50,15 @@ from entrenous.media.sandbox.decoder_messages import (
     write_sound_answer,
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of as sound_container
-from tests.fuzz.target import Target, satisfies
+from tests.fuzz.target import Target, property_check
 from tests.send.commands.hostile_files import valid_copies
 
-_UNSOUND: Final = (Malformed, ValueError)
-_FORMATS: Final = tuple(PictureFormat)
+_REFUSALS: Final = (Malformed, ValueError)
+_PICTURE_FORMATS: Final = tuple(PictureFormat)
 
 
-def _reader(data: bytes) -> Callable[[int], bytes]:
-    """Return a function that reads exactly that many bytes, like a pipe to a process."""
+def _exact_reader(data: bytes) -> Callable[[int], bytes]:
+    """Return a function that reads the next ``size`` bytes of the data, as from a pipe."""
     at = 0
 
     def read(size: int) -> bytes:
@@ -73,7 +73,7 @@ def _reader(data: bytes) -> Callable[[int], bytes]:
 
 
 def _check_file(untrusted: bytes) -> None:
-    """Detect the file's kind by its first bytes, then check its structure."""
+    """Detect a picture's format by its first bytes, then check its structure."""
     media_kind_of(untrusted)
     kind = picture_format_of(untrusted)
     if kind is PictureFormat.JPEG:
@@ -94,7 +94,7 @@ def _check_copy(untrusted: bytes) -> None:
     )
 
 
-def _copies() -> Iterable[bytes]:
+def _copy_seeds() -> Iterable[bytes]:
     return [
         bytes([list(STRUCTURE_CHECKS_AND_DECODERS).index(kind)]) + data
         for kind, data in valid_copies().items()
@@ -106,7 +106,7 @@ def _has_jpeg_end(untrusted: bytes) -> bool:
     return untrusted[outline.end : outline.end + 2] == b"\xff\xd9"
 
 
-def _profile_round_trips(untrusted: bytes) -> bool:
+def _does_profile_round_trip(untrusted: bytes) -> bool:
     """Return whether a colour profile is the same after it is written and parsed again."""
     numbers = parse_profile(untrusted)
     if numbers is None:
@@ -115,19 +115,21 @@ def _profile_round_trips(untrusted: bytes) -> bool:
     return parse_profile(write_profile(numbers)) == numbers
 
 
-def _picture_answer(untrusted: bytes) -> bytes:
-    """Read the answer about a picture; the first byte gives its format. Return it written again."""
-    kind = _FORMATS[untrusted[0] % len(_FORMATS)] if untrusted else PictureFormat.JPEG
-    picture = read_picture_answer(_reader(untrusted[1:]), kind, luma=True)
+def _rewrite_picture_answer(untrusted: bytes) -> bytes:
+    """Read the answer about a picture in the format of the first byte; return it written again."""
+    kind = (
+        _PICTURE_FORMATS[untrusted[0] % len(_PICTURE_FORMATS)] if untrusted else PictureFormat.JPEG
+    )
+    picture = read_picture_answer(_exact_reader(untrusted[1:]), kind, luma=True)
     return untrusted[:1] + b"".join(write_picture_answer(picture))
 
 
-def _clip_answer(untrusted: bytes) -> int:
-    return sum(len(frame.planes) for frame in read_clip_answer(_reader(untrusted)).frames)
+def _clip_answer_size(untrusted: bytes) -> int:
+    return sum(len(frame.planes) for frame in read_clip_answer(_exact_reader(untrusted)).frames)
 
 
-def _sound_answer(untrusted: bytes) -> bytes:
-    return b"".join(write_sound_answer(read_sound_answer(_reader(untrusted))))
+def _rewrite_sound_answer(untrusted: bytes) -> bytes:
+    return b"".join(write_sound_answer(read_sound_answer(_exact_reader(untrusted))))
 
 
 def _starts_with_result(untrusted: bytes, read: Callable[[bytes], bytes]) -> bool:
@@ -135,17 +137,17 @@ def _starts_with_result(untrusted: bytes, read: Callable[[bytes], bytes]) -> boo
 
 
 def _round_trip_of_prefix(read: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
-    """Require that the result, written again, is what the input begins with."""
-    return satisfies(lambda untrusted: _starts_with_result(untrusted, read), bool, _UNSOUND)
+    """Require that the input begins with the result, written again."""
+    return property_check(lambda untrusted: _starts_with_result(untrusted, read), bool, _REFUSALS)
 
 
-def _encode_picture(kind: str, **how: Any) -> bytes:
+def _encode_picture(kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (16, 16), (200, 30, 90)).save(out, kind, **how)
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(out, kind, **options)
     return out.getvalue()
 
 
-def _pictures() -> Iterable[bytes]:
+def _picture_seeds() -> Iterable[bytes]:
     return [
         _encode_picture("JPEG"),
         *(
@@ -160,27 +162,29 @@ def _pictures() -> Iterable[bytes]:
             _encode_picture("TIFF"),
             _encode_picture("AVIF"),
         ),
-        _box(b"ftyp", b"heic\0\0\0\0mif1heic") + _box(b"meta") + _box(b"mdat", b"pixels"),
+        _mp4_box(b"ftyp", b"heic\0\0\0\0mif1heic")
+        + _mp4_box(b"meta")
+        + _mp4_box(b"mdat", b"pixels"),
     ]
 
 
-def _box(name: bytes, body: bytes = b"") -> bytes:
+def _mp4_box(name: bytes, body: bytes = b"") -> bytes:
     return struct.pack(">I", 8 + len(body)) + name + body
 
 
-def _animations() -> Iterable[bytes]:
+def _animation_seeds() -> Iterable[bytes]:
     frames = [Image.new("RGB", (2, 2), colour) for colour in ("teal", "plum")]
     for kind in ("GIF", "PNG", "WEBP", "AVIF"):
         file = io.BytesIO()
         frames[0].save(file, kind, save_all=True, append_images=frames[1:])
         yield file.getvalue()
-    yield from _pictures()
+    yield from _picture_seeds()
 
 
-def _clips() -> Iterable[bytes]:
-    mp4 = _box(b"ftyp", b"isom\0\0\2\0isommp42") + _box(b"mdat", b"frames")
+def _clip_seeds() -> Iterable[bytes]:
+    mp4 = _mp4_box(b"ftyp", b"isom\0\0\2\0isommp42") + _mp4_box(b"mdat", b"frames")
     return [
-        mp4 + _box(b"moov", _box(b"mvhd", bytes(20)) + _box(b"udta", b"name")),
+        mp4 + _mp4_box(b"moov", _mp4_box(b"mvhd", bytes(20)) + _mp4_box(b"udta", b"name")),
         b"\x1aE\xdf\xa3\x84webm\x18S\x80g\x84data",
         b"\x1aE\xdf\xa3\x84webm\x18S\x80g\x01\xff\xff\xff\xff\xff\xff\xffdata",
         b"RIFF\x08\0\0\0AVI LIST",
@@ -188,88 +192,96 @@ def _clips() -> Iterable[bytes]:
     ]
 
 
-def _picture_answers() -> Iterable[bytes]:
+def _picture_answer_seeds() -> Iterable[bytes]:
     table = (tuple(range(1, 65)), (1,) * 64)
     jpeg = PictureEncoding(PictureFormat.JPEG, tables=dict(enumerate(table)), subsampling="4:2:0")
-    profile = write_profile(_numbers())
+    profile = write_profile(_srgb_numbers())
     png, jpg = PictureFormat.PNG, PictureFormat.JPEG
     for kind, alpha, icc in ((png, bytes(4), profile), (jpg, None, None)):
         encoding = jpeg if kind is jpg else PictureEncoding(kind)
         picture = Picture(2, 2, bytes(12), encoding, alpha, icc)
-        yield bytes([_FORMATS.index(kind)]) + b"".join(write_picture_answer(picture))
+        yield bytes([_PICTURE_FORMATS.index(kind)]) + b"".join(write_picture_answer(picture))
     luma = Picture(2, 2, bytes(4), PictureEncoding(jpg, grey=True))
-    yield bytes([_FORMATS.index(jpg)]) + b"".join(write_picture_answer(luma))
+    yield bytes([_PICTURE_FORMATS.index(jpg)]) + b"".join(write_picture_answer(luma))
     yield from (b"\0N", b"\0M" + bytes(8), b"\0G")
 
 
-def _numbers() -> Any:
+def _srgb_numbers() -> Any:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return parse_profile(srgb)
 
 
-def _profiles() -> Iterable[bytes]:
+def _profile_seeds() -> Iterable[bytes]:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return [srgb, write_profile(_numbers())]
+    return [srgb, write_profile(_srgb_numbers())]
 
 
-def _clip_answers() -> Iterable[bytes]:
+def _clip_answer_seeds() -> Iterable[bytes]:
     frames = [Frame(place / 25, 4, 2, bytes(12), FramePrediction.FORWARD) for place in range(2)]
     clip = Clip(ClipFormat(4, 2, Fraction(25), 0.08), iter(frames))
     return [b"".join(write_clip_answer(clip)), b"L", b"M" + bytes(8), b"C"]
 
 
-def _sound_answers() -> Iterable[bytes]:
+def _sound_answer_seeds() -> Iterable[bytes]:
     sound = Sound(16_000, 1, bytes(16), SoundEncoding(SoundFormat.OPUS, 24_000))
-    apart = replace(sound, timing=SoundTiming(3, (Silence(0, 9), Silence(2, 1))))
-    whole = [b"".join(write_sound_answer(one)) for one in (sound, apart)]
+    with_timing = replace(sound, timing=SoundTiming(3, (Silence(0, 9), Silence(2, 1))))
+    whole = [b"".join(write_sound_answer(one)) for one in (sound, with_timing)]
     return [*whole, b"N", b"U", b"L", b"G"]
 
 
-def _pictures_with_places() -> Iterable[bytes]:
+def _place_seeds() -> Iterable[bytes]:
     """Yield pictures with a GPS position, in Exif or XMP, and some without one."""
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
         yield _encode_picture(kind, exif=exif.tobytes())
     yield _encode_picture("WEBP", xmp=b"<x exif:GPSLatitude='50'/>")
-    yield from _pictures()
+    yield from _picture_seeds()
 
 
 TARGETS: Final = (
     Target(
         "picture-place",
-        satisfies(has_gps_place, lambda told: told in (True, False, None)),
-        _pictures_with_places,
+        property_check(has_gps_place, lambda result: result in (True, False, None)),
+        _place_seeds,
     ),
     Target(
         "metadata",
-        satisfies(read_metadata, lambda told: isinstance(told, Metadata)),
+        property_check(read_metadata, lambda result: isinstance(result, Metadata)),
         lambda: [
-            *_pictures_with_places(),
-            *_clips(),
+            *_place_seeds(),
+            *_clip_seeds(),
             b"ID3\x04\0\0\0\0\0\x10TPE1\0\0\0\x04\0\0\x03Ana",
         ],
     ),
-    Target("picture-walk", satisfies(_check_file, lambda _: True), _pictures),
-    Target("copy-form", satisfies(_check_copy, lambda _: True), _copies, longest=100_000),
+    Target("picture-walk", property_check(_check_file, lambda _: True), _picture_seeds),
+    Target("copy-form", property_check(_check_copy, lambda _: True), _copy_seeds, longest=100_000),
     Target(
-        "picture-moves", satisfies(is_animated, lambda told: told in (True, False)), _animations
+        "picture-moves",
+        property_check(is_animated, lambda result: result in (True, False)),
+        _animation_seeds,
     ),
-    Target("jpeg-outline", satisfies(_has_jpeg_end, bool), lambda: list(_pictures())[:2]),
-    Target("colour-profile", satisfies(_profile_round_trips, bool), _profiles),
-    Target("clip-walk", satisfies(clip_container, bool), _clips, longest=1024),
+    Target("jpeg-outline", property_check(_has_jpeg_end, bool), lambda: list(_picture_seeds())[:2]),
+    Target("colour-profile", property_check(_does_profile_round_trip, bool), _profile_seeds),
+    Target("clip-walk", property_check(clip_container, bool), _clip_seeds, longest=1024),
     Target(
         "sound-start",
-        satisfies(sound_container, bool),
-        lambda: [b"OggS", b"RIFF\0\0\0\0WAVE", b"ID3", b"\xff\xf1", *_clips()],
+        property_check(sound_container, bool),
+        lambda: [b"OggS", b"RIFF\0\0\0\0WAVE", b"ID3", b"\xff\xf1", *_clip_seeds()],
         longest=128,
     ),
-    Target("picture-answer", _round_trip_of_prefix(_picture_answer), _picture_answers),
-    Target("clip-answer", satisfies(_clip_answer, lambda size: size >= 0, _UNSOUND), _clip_answers),
-    Target("sound-answer", _round_trip_of_prefix(_sound_answer), _sound_answers),
+    Target("picture-answer", _round_trip_of_prefix(_rewrite_picture_answer), _picture_answer_seeds),
+    Target(
+        "clip-answer",
+        property_check(_clip_answer_size, lambda size: size >= 0, _REFUSALS),
+        _clip_answer_seeds,
+    ),
+    Target("sound-answer", _round_trip_of_prefix(_rewrite_sound_answer), _sound_answer_seeds),
     Target(
         "child-ready",
-        _round_trip_of_prefix(lambda data: write_ready_message(read_ready_message(_reader(data)))),
+        _round_trip_of_prefix(
+            lambda data: write_ready_message(read_ready_message(_exact_reader(data)))
+        ),
         lambda: [write_ready_message(Confinement(0)), write_ready_message(Confinement(15))],
         longest=2,
     ),

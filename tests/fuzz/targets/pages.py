@@ -10,18 +10,20 @@ from entrenous.respond.capture.second_capture import content_hashes_by_address
 from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX, picture_urls
 from entrenous.respond.watch.polite_web import NotOnTheWeb, is_public_ip, normalize_web_address
 from entrenous.respond.watch.robots import RobotsRules, read_robots
-from tests.fuzz.target import Target, satisfies
+from tests.fuzz.target import Target, property_check
 
-_PAGE: Final = "https://site.example/posts/1"
+_PAGE_URL: Final = "https://site.example/posts/1"
 
 
-def _can_answer(robots: RobotsRules) -> bool:
-    return robots.allows(_PAGE) in {True, False} and robots.allows(
+def _has_valid_rules(rules: RobotsRules) -> bool:
+    """Return whether the rules answer for a page, and allow robots.txt itself."""
+    return rules.allows(_PAGE_URL) in {True, False} and rules.allows(
         "https://site.example/robots.txt"
     )
 
 
-def _on_the_web(urls: tuple[str, ...]) -> bool:
+def _has_valid_urls(urls: tuple[str, ...]) -> bool:
+    """Return whether the number of URLs is limited, and each has the scheme http or https."""
     for url in urls:
         try:
             normalize_web_address(url)
@@ -31,11 +33,10 @@ def _on_the_web(urls: tuple[str, ...]) -> bool:
 
 
 def _is_public_address(untrusted: bytes) -> bool:
-    """Return whether the text is a public IP address."""
     return is_public_ip(untrusted.decode("ascii"))
 
 
-def _warc() -> bytes:
+def _warc_bytes() -> bytes:
     http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nwords"
     head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\n"
     head += b"WARC-Date: 2026-11-30T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:1>\r\n"
@@ -43,18 +44,18 @@ def _warc() -> bytes:
     return head % len(http) + http + b"\r\n\r\n"
 
 
-def _wacz(warc: bytes, name: str = "data.warc") -> bytes:
+def _wacz_bytes(warc: bytes, name: str = "data.warc") -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as made:
-        made.writestr("datapackage.json", b"{}")
-        made.writestr(f"archive/{name}", warc)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("datapackage.json", b"{}")
+        archive.writestr(f"archive/{name}", warc)
     return file.getvalue()
 
 
 TARGETS: Final = (
     Target(
         "robots",
-        satisfies(read_robots, _can_answer),
+        property_check(read_robots, _has_valid_rules),
         lambda: [
             b"User-agent: *\nDisallow: /a*b$\nAllow: /\n",
             b"User-Agent: entrenous\r\nDisallow: /%41\r\n",
@@ -62,7 +63,7 @@ TARGETS: Final = (
     ),
     Target(
         "page-pictures",
-        satisfies(lambda untrusted: picture_urls(untrusted, _PAGE), _on_the_web),
+        property_check(lambda untrusted: picture_urls(untrusted, _PAGE_URL), _has_valid_urls),
         lambda: [
             b'<base href="/b/"><img src="a.jpg" srcset="/s 1x, /l 2x">',
             b'<meta charset=utf-8><meta property="og:image" content="//x/&amp;y">',
@@ -70,24 +71,27 @@ TARGETS: Final = (
     ),
     Target(
         "saved-page",
-        satisfies(describe_file, bool),
+        property_check(describe_file, bool),
         lambda: [
             b"<!DOCTYPE html><html>",
             b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n",
-            _wacz(b"WARC/1.0"),
+            _wacz_bytes(b"WARC/1.0"),
             gzip.compress(b"WARC/1.0"),
         ],
     ),
     Target(
         "second-capture",
-        satisfies(
+        property_check(
             content_hashes_by_address, lambda found: all(len(one) == 32 for one in found.values())
         ),
-        lambda: [_wacz(_warc()), _wacz(gzip.compress(_warc()), "data.warc.gz")],
+        lambda: [
+            _wacz_bytes(_warc_bytes()),
+            _wacz_bytes(gzip.compress(_warc_bytes()), "data.warc.gz"),
+        ],
     ),
     Target(
         "ip-address",
-        satisfies(_is_public_address, lambda told: told in {True, False}, (ValueError,)),
+        property_check(_is_public_address, lambda result: result in {True, False}, (ValueError,)),
         lambda: [b"127.0.0.1", b"::ffff:10.0.0.1", b"64:ff9b::a00:1", b"fe80::1%lo", b"8.8.8.8"],
         longest=64,
     ),

@@ -1,4 +1,4 @@
-"""Targets for what registries say about a site: RDAP answers, RDAP server lists, WHOIS text."""
+"""Targets for registry data about a site: RDAP answers, RDAP server lists, WHOIS text."""
 
 import json
 from typing import Final
@@ -19,44 +19,48 @@ from entrenous.respond.rdap_services import (
     rdap_server_for_name,
 )
 from tests.fuzz.mutate import change_json
-from tests.fuzz.target import Target, satisfies
+from tests.fuzz.target import Target, property_check
 from tests.respond.rdap_room import DOMAIN_ANSWER, NETWORK_ANSWER
 
-_WHOIS: Final = b"Registrar Abuse Contact Email: abuse@registrar.example\n% abuse: a@b.example\n"
-_LIST: Final = b'{"version":"1.0","services":[[["example","8.8.8.0/24"],["https://r.example/"]]]}'
+_WHOIS_TEXT: Final = (
+    b"Registrar Abuse Contact Email: abuse@registrar.example\n% abuse: a@b.example\n"
+)
+_SERVER_LIST: Final = (
+    b'{"version":"1.0","services":[[["example","8.8.8.0/24"],["https://r.example/"]]]}'
+)
 
 
-class _NoList(Malformed):
+class _NotAServerList(Malformed):
     """This is no list of servers."""
 
 
-def _answer(untrusted: bytes) -> tuple[AbuseContact, ...]:
+def _read_rdap_answer(untrusted: bytes) -> tuple[AbuseContact, ...]:
     return contacts_in_rdap(untrusted, ContactRole.HOST, "registry.example")
 
 
-def _pasted(untrusted: bytes) -> tuple[AbuseContact, ...]:
+def _read_pasted_text(untrusted: bytes) -> tuple[AbuseContact, ...]:
     return contacts_in_text(untrusted.decode(errors="replace"))
 
 
-def _list(untrusted: bytes) -> RdapServices:
+def _read_server_list(untrusted: bytes) -> RdapServices:
     services = parse_rdap_services(untrusted)
     if services is None:
-        raise _NoList
+        raise _NotAServerList
     return services
 
 
-def _can_be_shown(found: tuple[AbuseContact, ...]) -> bool:
-    texts = [one.text for one in found]
-    reached = all(one.emails or one.phones or one.web for one in found)
+def _are_displayable(contacts: tuple[AbuseContact, ...]) -> bool:
+    texts = [one.text for one in contacts]
+    are_reachable = all(one.emails or one.phones or one.web for one in contacts)
     return (
-        reached
-        and len(found) <= ABUSE_CONTACTS_MAX
+        are_reachable
+        and len(contacts) <= ABUSE_CONTACTS_MAX
         and not any(is_terminal_control(char) for text in texts for char in text)
     )
 
 
-def _names_servers(services: RdapServices) -> bool:
-    """Check that the server for a site is always a URL or None."""
+def _has_valid_servers(services: RdapServices) -> bool:
+    """Return whether the servers found for a site are URLs or None."""
     servers = (
         rdap_server_for_name("a.example", services),
         rdap_server_for_address("8.8.8.8", services),
@@ -67,12 +71,21 @@ def _names_servers(services: RdapServices) -> bool:
 TARGETS: Final = (
     Target(
         "rdap-answer",
-        satisfies(_answer, _can_be_shown),
+        property_check(_read_rdap_answer, _are_displayable),
         lambda: [json.dumps(one).encode() for one in (DOMAIN_ANSWER, NETWORK_ANSWER)],
         change_json,
     ),
-    Target("rdap-pasted", satisfies(_pasted, _can_be_shown), lambda: [_WHOIS], longest=2048),
     Target(
-        "rdap-list", satisfies(_list, _names_servers), lambda: [_LIST], change_json, longest=1024
+        "rdap-pasted",
+        property_check(_read_pasted_text, _are_displayable),
+        lambda: [_WHOIS_TEXT],
+        longest=2048,
+    ),
+    Target(
+        "rdap-list",
+        property_check(_read_server_list, _has_valid_servers),
+        lambda: [_SERVER_LIST],
+        change_json,
+        longest=1024,
     ),
 )

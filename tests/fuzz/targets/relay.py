@@ -30,48 +30,48 @@ from entrenous.wire.relay_nouns import (
     WaitingEnvelope,
 )
 from tests.fuzz.mutate import change_json
-from tests.fuzz.seeds import BOX, DEVICE, ENVELOPE, LOCK, NOON
-from tests.fuzz.target import Target, round_trip, satisfies
+from tests.fuzz.seeds import DEVICE, DIGEST, ENVELOPE, MAILBOX, NOON
+from tests.fuzz.target import Target, property_check, round_trip
 
-_SIZE: Final = 1000
+_BLOB_SIZE: Final = 1000
 _ETAG: Final = '"etag"'
-_SHARE: Final = ShareDeposit(Secret(b"s" * 32), b"o" * 32, 1, b"g" * 16)
+_SHARE_DEPOSIT: Final = ShareDeposit(Secret(b"s" * 32), b"o" * 32, 1, b"g" * 16)
 
 
 def _body_target(
-    name: str, read: Callable[[bytes], Any], write: Callable[[Any], bytes], *nouns: Any
+    name: str, read: Callable[[bytes], Any], write: Callable[[Any], bytes], *values: Any
 ) -> Target:
-    """Return the target of a JSON body; blanks and the order of members may differ."""
+    """Return the target of a JSON body; whitespace and the order of members may differ."""
     return Target(
         f"relay-{name}",
         round_trip(read, write),
-        lambda: [write(noun) for noun in nouns],
+        lambda: [write(value) for value in values],
         change_json,
         longest=2048,
     )
 
 
-_BODIES: Final = (
+_BODY_TARGETS: Final = (
     _body_target(
         "mailbox-locks",
         relay_json.read_mailbox_token_hashes,
         lambda locks: relay_json.write_mailbox_token_hashes(*locks),
-        *((LOCK, None), (LOCK, LOCK)),
+        *((DIGEST, None), (DIGEST, DIGEST)),
     ),
     _body_target(
-        "unlock-lock", relay_json.read_unlock_token_hash, relay_json.write_unlock_token_hash, LOCK
+        "unlock-lock", relay_json.read_unlock_token_hash, relay_json.write_unlock_token_hash, DIGEST
     ),
     _body_target(
-        "close-lock", relay_json.read_close_token_hash, relay_json.write_close_token_hash, LOCK
+        "close-lock", relay_json.read_close_token_hash, relay_json.write_close_token_hash, DIGEST
     ),
     _body_target(
-        "question", relay_json.read_blinded_element, relay_json.write_blinded_element, LOCK
+        "question", relay_json.read_blinded_element, relay_json.write_blinded_element, DIGEST
     ),
     _body_target(
         "answer",
         relay_json.read_unlock_answer,
         relay_json.write_unlock_answer,
-        UnlockAnswer(LOCK, 9),
+        UnlockAnswer(DIGEST, 9),
     ),
     _body_target(
         "opened",
@@ -96,15 +96,15 @@ _BODIES: Final = (
     ),
     _body_target(
         "send-token",
-        partial(relay_json.read_send_token, lock=LOCK),
+        partial(relay_json.read_send_token, lock=DIGEST),
         relay_json.write_send_token,
-        *(SendToken(LOCK, 1, NOON), SendToken(LOCK, None, None)),
+        *(SendToken(DIGEST, 1, NOON), SendToken(DIGEST, None, None)),
     ),
     _body_target(
         "token-batch",
         relay_json.read_send_token_changes,
         relay_json.write_send_token_changes,
-        SendTokenChanges((LOCK, b"M" * 32), (b"N" * 32,), NOON),
+        SendTokenChanges((DIGEST, b"M" * 32), (b"N" * 32,), NOON),
     ),
     _body_target(
         "tokens-held", relay_json.read_send_token_count, relay_json.write_send_token_count, 64
@@ -112,15 +112,15 @@ _BODIES: Final = (
     _body_target(
         "status",
         relay_json.read_relay_status,
-        lambda said: relay_json.write_relay_status(*said),
+        lambda status: relay_json.write_relay_status(*status),
         *((ProtocolVersions(2, 2), None), (ProtocolVersions(1, 2), NOON)),
     ),
     _body_target(
         "envelope",
-        partial(relay_json.read_envelope, envelope=ENVELOPE, mailbox=BOX),
+        partial(relay_json.read_envelope, envelope=ENVELOPE, mailbox=MAILBOX),
         relay_json.write_envelope,
-        Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, None, ()),
-        Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, _SHARE, (BlobId(b"0" * 16),)),
+        Envelope(ENVELOPE, MAILBOX, b"sealed", NOON, DIGEST, None, ()),
+        Envelope(ENVELOPE, MAILBOX, b"sealed", NOON, DIGEST, _SHARE_DEPOSIT, (BlobId(b"0" * 16),)),
     ),
     _body_target(
         "page",
@@ -143,25 +143,25 @@ _BODIES: Final = (
     _body_target(
         "upload",
         relay_json.read_upload_progress,
-        lambda said: relay_json.write_upload_progress(*said),
+        lambda status: relay_json.write_upload_progress(*status),
         (7, 4096),
     ),
 )
 
 
-def _range(untrusted: bytes) -> tuple[int, int] | None:
+def _parse_range(untrusted: bytes) -> tuple[int, int] | None:
     """Parse a ``Range`` header and, after a line end, an ``If-Range`` header."""
     asked, after, other = untrusted.decode("latin-1").partition("\n")
     headers = {"range": asked} | ({"if-range": other} if after else {})
-    return parse_byte_range(headers, _SIZE, _ETAG)
+    return parse_byte_range(headers, _BLOB_SIZE, _ETAG)
 
 
 def _is_valid_range(part: tuple[int, int] | None) -> bool:
-    return part is None or 0 <= part[0] < part[1] <= _SIZE
+    return part is None or 0 <= part[0] < part[1] <= _BLOB_SIZE
 
 
-def _parse_upload(untrusted: bytes) -> None:
-    """Parse the ``PUT`` of a blob: both ids in the first line, then one header per line."""
+def _parse_blob_put(untrusted: bytes) -> None:
+    """Parse the ``PUT`` of a blob: two ids in the first line, then one header per line."""
     lines = [line.partition(b":") for line in untrusted.split(b"\n")]
     box, blob = (lines[0][0], lines[0][2]) if lines else (b"", b"")
     names = {"mailbox": box.decode("latin-1"), "blob": blob.decode("latin-1")}
@@ -176,23 +176,23 @@ def _parse_upload(untrusted: bytes) -> None:
         raise AssertionError(names)
 
 
-def _reads_like_starlette(untrusted: bytes) -> bool:
+def _is_read_like_starlette(untrusted: bytes) -> bool:
     """Return whether FastPathRequest reads a query (first line) and headers as Starlette does."""
     query, *lines = untrusted.split(b"\n")
     pairs = (line.partition(b":") for line in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]
     scope = {"type": "http", "query_string": query, "headers": headers}
-    fast_request, usual_request = FastPathRequest(scope, _nothing, {}), Request(scope)
+    fast_request, usual_request = FastPathRequest(scope, _receive_disconnect, {}), Request(scope)
     names = {name.decode() for name, _ in headers if name.isascii()}  # servers let no others in
     same = all(fast_request.headers.get(name) == usual_request.headers.get(name) for name in names)
     return same and dict(fast_request.query_params) == dict(usual_request.query_params)
 
 
-async def _nothing() -> Message:
+async def _receive_disconnect() -> Message:
     return {"type": "http.disconnect"}
 
 
-_PUT: Final = b"""TU1NTU1NTU1NTU1NTU1NTQ:MDAwMDAwMDAwMDAwMDAwMA
+_BLOB_PUT: Final = b"""TU1NTU1NTU1NTU1NTU1NTQ:MDAwMDAwMDAwMDAwMDAwMA
 authorization: Bearer TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw
 content-length: 4096
 entrenous-offset: 0
@@ -202,10 +202,10 @@ entrenous-withdraw-lock: TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw
 entrenous-sha256: TExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTEw"""
 
 TARGETS: Final = (
-    *_BODIES,
+    *_BODY_TARGETS,
     Target(
         "range",
-        satisfies(_range, _is_valid_range, (RangeNotSatisfiable,)),
+        property_check(_parse_range, _is_valid_range, (RangeNotSatisfiable,)),
         lambda: [
             *(b"bytes=0-499", b"bytes=-1", b"bytes=500-", b"bytes=1-1", b"bytes=999-99999"),
             *(b'bytes=0-1\n"etag"', b'bytes=0-1\n"other"', b"bytes=-0", b"bytes=0-1,4-5"),
@@ -214,7 +214,7 @@ TARGETS: Final = (
     ),
     Target(
         "quick-request",
-        satisfies(_reads_like_starlette, bool),
+        property_check(_is_read_like_starlette, bool),
         lambda: [
             b"after=12&limit=5\nauthorization: Bearer A\nauthorization: Bearer B",
             *(b"a=%41&b=+&a=2", b"a&b==&&=c", b""),
@@ -223,8 +223,8 @@ TARGETS: Final = (
     ),
     Target(
         "upload-headers",
-        satisfies(_parse_upload, lambda _: True, (Malformed, WrongToken, TooLarge)),
-        lambda: [_PUT, _PUT.replace(b"offset: 0", b"offset: 4294967295")],
+        property_check(_parse_blob_put, lambda _: True, (Malformed, WrongToken, TooLarge)),
+        lambda: [_BLOB_PUT, _BLOB_PUT.replace(b"offset: 0", b"offset: 4294967295")],
         longest=1024,
     ),
 )

@@ -1,15 +1,15 @@
-"""Target for raw HTTP requests that are read without the parser."""
+"""A target for raw HTTP requests that are read without the parser."""
 
 from typing import Final
 
 import httptools
 
 from entrenous.serving.buffered_requests import BufferedRequest, parse_buffered_request
-from tests.fuzz.target import Target, satisfies
+from tests.fuzz.target import Target, property_check
 
 
-class Parsed:
-    """A request as the parser (httptools) reads it; raises the parser's errors."""
+class ParsedRequest:
+    """A request as the parser (httptools) reads it; the constructor raises the parser's errors."""
 
     def __init__(self, untrusted: bytes) -> None:
         self.url, self.body, self.begun, self.ended = b"", b"", 0, 0
@@ -17,7 +17,7 @@ class Parsed:
         parser = httptools.HttpRequestParser(self)
         parser.feed_data(untrusted)
         self.method = parser.get_method().decode()
-        self.keeps = parser.should_keep_alive()
+        self.keeps_alive = parser.should_keep_alive()
 
     def on_message_begin(self) -> None:
         self.begun += 1
@@ -36,24 +36,24 @@ class Parsed:
 
 
 def is_read_like_the_parser(untrusted: bytes) -> bool:
-    """Return whether a buffered request, if it was taken, is what the parser reads."""
-    whole = parse_buffered_request(untrusted)
-    return whole is None or _equals(whole, Parsed(untrusted))
+    """Return whether the request is left to the parser, or read exactly as the parser reads it."""
+    buffered = parse_buffered_request(untrusted)
+    return buffered is None or _is_equal(buffered, ParsedRequest(untrusted))
 
 
-def _equals(whole: BufferedRequest, parsed: Parsed) -> bool:
+def _is_equal(buffered: BufferedRequest, parsed: ParsedRequest) -> bool:
     url = httptools.parse_url(parsed.url)
     headers = {name: value.strip(" \t") for name, value in parsed.headers}
     expected = BufferedRequest(
         *(parsed.method, url.path.decode(), (url.query or b"").decode(), headers, parsed.body)
     )
-    return whole == expected and (parsed.begun, parsed.ended, parsed.keeps) == (1, 1, True)
+    return buffered == expected and (parsed.begun, parsed.ended, parsed.keeps_alive) == (1, 1, True)
 
 
 TARGETS: Final = (
     Target(
         "whole-request",
-        satisfies(is_read_like_the_parser, lambda same: same is True),
+        property_check(is_read_like_the_parser, lambda same: same is True),
         lambda: [
             b"GET /v1/a?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n",
             b"PUT /a HTTP/1.1\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody",

@@ -21,25 +21,27 @@ from entrenous.wire.encodings import (
     to_base64url,
 )
 from entrenous.wire.problem_details import read_problem, status_of, write_problem
-from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
-from tests.fuzz.seeds import MESSAGE, NOON, encoded
-from tests.fuzz.target import Target, canonical_round_trip, round_trip, satisfies
+from tests.fuzz.mutate import change_bytes, change_cbor, change_json, change_value
+from tests.fuzz.seeds import MESSAGE, NOON, vector_bytes
+from tests.fuzz.target import Target, canonical_round_trip, property_check, round_trip
 
-_NOUNS: Final = (Message, Contact, Circle)
+_RECORD_TYPES: Final = (Message, Contact, Circle)
 
 
 def _read_record(untrusted: bytes) -> object:
-    """Read a record whose kind is given by the first byte."""
-    return unpack(_NOUNS[untrusted[0] % len(_NOUNS)] if untrusted else Message, untrusted[1:])
+    """Read a record; the first byte gives its type."""
+    return unpack(
+        _RECORD_TYPES[untrusted[0] % len(_RECORD_TYPES)] if untrusted else Message, untrusted[1:]
+    )
 
 
-def _write_record(noun: object) -> bytes:
-    return bytes([_NOUNS.index(type(noun))]) + pack(noun)
+def _write_record(record: object) -> bytes:
+    return bytes([_RECORD_TYPES.index(type(record))]) + pack(record)
 
 
 def _change_record(record: bytes, rng: Random) -> bytes:
     try:
-        changed = changed_value(msgspec.msgpack.decode(record[1:]), rng)
+        changed = change_value(msgspec.msgpack.decode(record[1:]), rng)
         return record[:1] + msgspec.msgpack.encode(changed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return change_bytes(record, rng)
@@ -49,15 +51,15 @@ def _read_problem(untrusted: bytes) -> object:
     return read_problem(untrusted, _ERRORS_OF_RELAYS)
 
 
-def _problem_round_trips(error: Any) -> bool:
+def _does_problem_round_trip(error: Any) -> bool:
     if error is None:
         return True
     again = read_problem(write_problem(error, status_of(type(error))), _ERRORS_OF_RELAYS)
     return type(again) is type(error) and again.facts == error.facts and str(again) == str(error)
 
 
-def _from_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
-    """Return a reader of bytes, which decodes any of them as Latin-1."""
+def _reader_of_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    """Return a reader of bytes that decodes them as Latin-1, which every byte allows."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
 
@@ -65,7 +67,7 @@ TARGETS: Final = (
     Target(
         "cbor",
         canonical_round_trip(decode, encode),
-        lambda: [*encoded("prekey"), *encoded("header"), encode({1: [None, "a"], 2: {}})],
+        lambda: [*vector_bytes("prekey"), *vector_bytes("header"), encode({1: [None, "a"], 2: {}})],
         change_cbor,
         longest=PREKEY_BYTES_MAX,
     ),
@@ -78,7 +80,7 @@ TARGETS: Final = (
     Target(
         "base64url",
         canonical_round_trip(
-            _from_latin1(from_base64url), lambda data: to_base64url(data).encode()
+            _reader_of_latin1(from_base64url), lambda data: to_base64url(data).encode()
         ),
         lambda: [to_base64url(bytes(range(size))).encode() for size in (0, 1, 2, 3, 32)],
         longest=256,
@@ -91,7 +93,7 @@ TARGETS: Final = (
     ),
     Target(
         "problem",
-        satisfies(_read_problem, _problem_round_trips),
+        property_check(_read_problem, _does_problem_round_trip),
         lambda: [
             write_problem(Expired(when=NOON), 409),
             write_problem(TooMany(retry_after_s=7), 429),
