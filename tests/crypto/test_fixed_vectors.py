@@ -80,90 +80,92 @@ def test_master_key_vector_verifies() -> None:
 
 
 def test_content_key_matches_its_vector() -> None:
-    parts = read_vector("content_key")
+    fields = read_vector("content_key")
     key = content_key(
-        Secret(parts["secret"]),
-        Secret(parts["share"]),
-        MessageId(parts["message"]),
-        EnvelopeId(parts["envelope"]),
-        parts["manifest"],
+        Secret(fields["secret"]),
+        Secret(fields["share"]),
+        MessageId(fields["message"]),
+        EnvelopeId(fields["envelope"]),
+        fields["manifest"],
     )
-    assert key.reveal() == parts["key"]
-    assert [blob_key(key, place).reveal() for place in (0, 1)] == [parts["frame"], parts["file"]]
+    assert key.reveal() == fields["key"]
+    assert [blob_key(key, place).reveal() for place in (0, 1)] == [fields["frame"], fields["file"]]
 
 
 def test_send_tokens_match_their_vector() -> None:
-    parts = read_vector("send_token")
-    assert derive_send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
-    assert derive_send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
+    fields = read_vector("send_token")
+    assert derive_send_token(Secret(fields["seed"]), 0).reveal() == fields["token_0"]
+    assert derive_send_token(Secret(fields["seed"]), 64).reveal() == fields["token_64"]
 
 
 def test_mark_commitments_match_their_vector() -> None:
-    parts = read_vector("mark_commitment")
-    assert mark_commitment(parts["bytes"]) == parts["commitment"]
-    assert mark_commitments_hash(parts["marks"]) == parts["marks_hash"]
+    fields = read_vector("mark_commitment")
+    assert mark_commitment(fields["bytes"]) == fields["commitment"]
+    assert mark_commitments_hash(fields["marks"]) == fields["marks_hash"]
 
 
 def test_key_bundle_vector_of_three_lists_verifies() -> None:
-    parts = read_vector("card")
-    card = read_key_bundle(parts["bytes"])
+    fields = read_vector("card")
+    card = read_key_bundle(fields["bytes"])
     person = verify_key_bundle(card)
     (device,) = person.devices
     assert (person.id, bytes([person.epoch]), person.head) == (
-        parts["person"],
-        parts["epoch"],
-        parts["head"],
+        fields["person"],
+        fields["epoch"],
+        fields["head"],
     )
-    assert (device.device, device.mailbox) == (parts["device"], parts["mailbox"])
+    assert (device.device, device.mailbox) == (fields["device"], fields["mailbox"])
     heads = device_list_heads(card.lists)
-    assert [head.digest for head in heads[:2]] == [parts["head_1"], parts["head_2"]]
+    assert [head.digest for head in heads[:2]] == [fields["head_1"], fields["head_2"]]
 
 
 def test_receipt_vector_verifies() -> None:
     """The receipt's signer is the only device in the vector ``card``."""
-    parts, (by,) = (
+    fields, (signer,) = (
         read_vector("receipt"),
         verify_key_bundle(read_key_bundle(read_vector("card")["bytes"])).devices,
     )
-    assert by.ed25519 == parts["ed25519"]
-    proof = read_receipt_proof(parts["bytes"])
-    key = mldsa65_public_key(DeviceSigner(new_olm_account(), Secret(parts["mldsa65_seed"])))
-    assert (proof.batch.mldsa65, mldsa65_hash(key)) == (key, by.mldsa65_hash)
-    assert receipt_leaf(parts["statement"]) == parts["leaf"]
-    assert (proof.batch.statement, proof.batch.batch.root) == (parts["batch"], parts["root"])
-    verify_receipt(parts["statement"], proof, by)
+    assert signer.ed25519 == fields["ed25519"]
+    proof = read_receipt_proof(fields["bytes"])
+    key = mldsa65_public_key(DeviceSigner(new_olm_account(), Secret(fields["mldsa65_seed"])))
+    assert (proof.batch.mldsa65, mldsa65_hash(key)) == (key, signer.mldsa65_hash)
+    assert receipt_leaf(fields["statement"]) == fields["leaf"]
+    assert (proof.batch.statement, proof.batch.batch.root) == (fields["batch"], fields["root"])
+    verify_receipt(fields["statement"], proof, signer)
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipt(parts["statement"] + b"\0", proof, by)
+        verify_receipt(fields["statement"] + b"\0", proof, signer)
 
 
 def test_prekey_batch_vector_verifies() -> None:
     """The batch is signed by the only device in the vector ``card``, for that device's mailbox."""
-    parts, (by,) = (
+    fields, (signer,) = (
         read_vector("prekeys"),
         verify_key_bundle(read_key_bundle(read_vector("card")["bytes"])).devices,
     )
-    batch = read_prekey(parts["bytes"]).batch
+    batch = read_prekey(fields["bytes"]).batch
     assert batch is not None
-    assert (batch.statement, batch.batch.root) == (parts["batch"], parts["root"])
+    assert (batch.statement, batch.batch.root) == (fields["batch"], fields["root"])
     for name in ("one_time_1", "one_time_2", "one_time_3", "fallback", "bytes"):
-        verify_prekey(read_prekey(parts[name]), batch, by, MailboxId(parts["mailbox"]))
-    moved = replace(read_prekey(parts["fallback"]), place=read_prekey(parts["one_time_1"]).place)
+        verify_prekey(read_prekey(fields[name]), batch, signer, MailboxId(fields["mailbox"]))
+    moved = replace(read_prekey(fields["fallback"]), place=read_prekey(fields["one_time_1"]).place)
     with pytest.raises(BadSignature, match="message key"):
-        verify_prekey(moved, batch, by, by.mailbox)
+        verify_prekey(moved, batch, signer, signer.mailbox)
 
 
 def test_first_format_vault_key_matches_its_vector() -> None:
-    parts = read_vector("vault_key")
-    stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
-    key = first_format_vault_key(stretched, parts["device"], parts["salt"])
-    assert key.reveal() == parts["key"]
+    fields = read_vector("vault_key")
+    stretched = stretch_passphrase(Secret(fields["passphrase"]), fields["salt"])
+    key = first_format_vault_key(stretched, fields["device"], fields["salt"])
+    assert key.reveal() == fields["key"]
 
 
 def test_vault_key_with_a_relay_share_matches_its_vector() -> None:
-    parts = read_vector("vault_key_2")
-    stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
-    assert oprf_input(stretched).reveal() == parts["asked"]
-    assert offline_share_key(stretched).reveal() == parts["offline"]
+    fields = read_vector("vault_key_2")
+    stretched = stretch_passphrase(Secret(fields["passphrase"]), fields["salt"])
+    assert oprf_input(stretched).reveal() == fields["asked"]
+    assert offline_share_key(stretched).reveal() == fields["offline"]
     for output, key in (("output", "key"), ("none", "key_without_relay")):
-        made = vault_key(stretched, Secret(parts.get(output, b"")), parts["device"], parts["salt"])
-        assert made.reveal() == parts[key]
+        made = vault_key(
+            stretched, Secret(fields.get(output, b"")), fields["device"], fields["salt"]
+        )
+        assert made.reveal() == fields[key]

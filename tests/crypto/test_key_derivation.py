@@ -101,7 +101,7 @@ def test_share_group_id_depends_on_message_and_person() -> None:
     """The expected id is computed with HKDF step by step."""
     ana, ben = PersonId(b"A" * 32), PersonId(b"B" * 32)
     one, two = Secret(bytes(32)), Secret(bytes([1]) * 32)
-    groups = {share_group_id(secret, who) for secret in (one, two) for who in (ana, ben)}
+    groups = {share_group_id(secret, person) for secret in (one, two) for person in (ana, ben)}
     assert len(groups) == 4
     assert {len(group) for group in groups} == {16}
     pseudorandom = hmac.digest(bytes(32), bytes(32), "sha256")

@@ -24,10 +24,10 @@ def test_stored_value_opens(data: bytes) -> None:
     assert seal_stored_value(KEY, data, CASE) != sealed
 
 
-@pytest.mark.parametrize("at", [0, 11, 12, 20, -1])
-def test_changed_bit_in_stored_value_is_refused(at: int) -> None:
+@pytest.mark.parametrize("index", [0, 11, 12, 20, -1])
+def test_changed_bit_in_stored_value_is_refused(index: int) -> None:
     sealed = bytearray(seal_stored_value(KEY, b"a picture of somebody", CASE))
-    sealed[at] ^= 1
+    sealed[index] ^= 1
     with pytest.raises(DecryptionFailed):
         unseal_stored_value(KEY, bytes(sealed), CASE)
 

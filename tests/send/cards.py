@@ -21,15 +21,15 @@ from tests.send.send_device import Person
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def identity_of(who: Person) -> Identity:
-    identity = OWN_IDENTITY.load(who.device.vault)
+def identity_of(person: Person) -> Identity:
+    identity = OWN_IDENTITY.load(person.device.vault)
     assert identity is not None
     return identity
 
 
-def replace_identity(who: Person, identity: Identity) -> None:
+def replace_identity(person: Person, identity: Identity) -> None:
     """Overwrite the identity stored on a person's device."""
-    OWN_IDENTITY.store(identity, who.device.vault)
+    OWN_IDENTITY.store(identity, person.device.vault)
 
 
 def next_device_list(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
@@ -45,7 +45,7 @@ def changed_device_list(newest: DeviceListStatement, **fields: Any) -> DeviceLis
 
 
 def issue_key_bundle(
-    who: Person,
+    person: Person,
     *,
     same_epoch: bool = False,
     further: tuple[SignedDeviceCertificate, ...] = (),
@@ -54,7 +54,7 @@ def issue_key_bundle(
     """Issue a person's next device list, or a conflicting one of the same epoch. Store the new key
     bundle on the person's device and return it. ``further`` devices get mailboxes of their own.
     """
-    identity = identity_of(who)
+    identity = identity_of(person)
     assert identity.card is not None
     card = read_key_bundle(identity.card)
     further_places = [
@@ -71,16 +71,16 @@ def issue_key_bundle(
     assert identity.master is not None
     issued = sign_bundle(identity.master, lists, (*card.certificates, *further))
     replace_identity(
-        who, replace(identity, person=verify_key_bundle(issued), card=write_key_bundle(issued))
+        person, replace(identity, person=verify_key_bundle(issued), card=write_key_bundle(issued))
     )
     return write_key_bundle(issued)
 
 
 def certify_another_device(
-    who: Person, signer: DeviceSigner | None = None
+    person: Person, signer: DeviceSigner | None = None
 ) -> SignedDeviceCertificate:
     """Sign a certificate for a device that has no session, prekeys or mailbox."""
-    identity = identity_of(who)
+    identity = identity_of(person)
     assert identity.master is not None
     return certify_device(
         identity.master, signer or new_device_signer(bytes(32)), DeviceId(bytes(16)), NOON

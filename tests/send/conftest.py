@@ -68,8 +68,8 @@ def _set_up_command_line(folder: Path, **others: str) -> CommandLine:
     """Set up Ana and others at these relays; Ana adds each of them."""
     with pytest.MonkeyPatch.context() as patch:
         cli = CommandLine(folder, patch)
-        for who, relay in {"ana": RELAY_URL, **others}.items():
-            cli.set_up_person(who, relay)
+        for person, relay in {"ana": RELAY_URL, **others}.items():
+            cli.set_up_person(person, relay)
         for other in others:
             cli.add_contact("ana", other)
         return cli

@@ -84,28 +84,28 @@ FAR_AHEAD = timedelta(days=400)
 
 @contextmanager
 def clock_ahead(
-    network: Network, who: Person, clock_error: timedelta = FAR_AHEAD
+    network: Network, person: Person, clock_error: timedelta = FAR_AHEAD
 ) -> Iterator[None]:
     """Set one person's clock ahead within the block."""
-    right = who.device
-    who.device = replace(right, clock=SettableClock(network.clock.moment + clock_error))
+    right = person.device
+    person.device = replace(right, clock=SettableClock(network.clock.moment + clock_error))
     yield
-    who.device = right
+    person.device = right
 
 
-def fetch_with_clock_ahead(network: Network, who: Person) -> None:
+def fetch_with_clock_ahead(network: Network, person: Person) -> None:
     """Fetch once with a person's clock ahead, then once with the right clock."""
-    with clock_ahead(network, who), suppress(EntrenousError):
-        fetch_messages(who.device)
-    fetch_messages(who.device)
+    with clock_ahead(network, person), suppress(EntrenousError):
+        fetch_messages(person.device)
+    fetch_messages(person.device)
 
 
-def make_clock_ahead_trusted(network: Network, who: Person) -> None:
+def make_clock_ahead_trusted(network: Network, person: Person) -> None:
     """Keep a person's clock ahead for more than an hour, so that it is trusted."""
-    with clock_ahead(network, who):
-        fetch_messages(who.device)
-    with clock_ahead(network, who, FAR_AHEAD + timedelta(minutes=90)):
-        fetch_messages(who.device)
+    with clock_ahead(network, person):
+        fetch_messages(person.device)
+    with clock_ahead(network, person, FAR_AHEAD + timedelta(minutes=90)):
+        fetch_messages(person.device)
 
 
 def copy_state(ana: Person) -> EnvelopeState:
@@ -214,8 +214,8 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> 
     assert len(contacts(ben.device)) == 1
 
 
-def public_keys(who: Person) -> list[OwnXWingKey]:
-    return [key for key in OWN_XWING_KEY_TABLE.all(who.device.vault) if key.peer is None]
+def public_keys(person: Person) -> list[OwnXWingKey]:
+    return [key for key in OWN_XWING_KEY_TABLE.all(person.device.vault) if key.peer is None]
 
 
 @pytest.mark.slow
@@ -236,8 +236,8 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
     assert not {key.id for key in public_keys(ben)} & new_keys
 
 
-def issued_range(who: Person, to: Person) -> IssuedRange:
-    found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*owner_and_device_ids(to)), who.device.vault)
+def issued_range(person: Person, to: Person) -> IssuedRange:
+    found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*owner_and_device_ids(to)), person.device.vault)
     assert found is not None
     return found
 
@@ -283,8 +283,8 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Network) -> None:
     assert all(one.seed != old.seed for one in retired_ranges(ben))
 
 
-def retired_ranges(who: Person) -> list[RetiredIssuedRange]:
-    return list(RETIRED_TOKEN_RANGE_TABLE.all(who.device.vault))
+def retired_ranges(person: Person) -> list[RetiredIssuedRange]:
+    return list(RETIRED_TOKEN_RANGE_TABLE.all(person.device.vault))
 
 
 def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Network) -> None:
@@ -349,8 +349,8 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
     friends: Network, date_field: str
 ) -> None:
     ana = friends["ana"]
-    lost = friends.set_up_person("lost")
-    url, mailbox, owner = lost.home
+    lost_device = friends.set_up_person("lost")
+    url, mailbox, owner = lost_device.home
     moment = friends.clock.moment + (FAR_AHEAD if date_field == "not_before" else timedelta(days=7))
     schedule_mailbox_deletion(
         replace(MailboxDeletion(url, mailbox, owner), **{date_field: moment}), ana.device
@@ -378,8 +378,8 @@ def test_receipts_do_not_wait_for_a_future_date(friends: Network) -> None:
     assert owed_receipts(ben) == []
 
 
-def owed_receipts(who: Person) -> list[OwedReceipt]:
-    return list(OWED_RECEIPT_TABLE.all(who.device.vault))
+def owed_receipts(person: Person) -> list[OwedReceipt]:
+    return list(OWED_RECEIPT_TABLE.all(person.device.vault))
 
 
 def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Network) -> None:
@@ -412,15 +412,17 @@ def test_named_list_is_fetched_after_a_clock_error(friends: Network) -> None:
 def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
-    then = friends.clock.moment + FAR_AHEAD
+    future_date = friends.clock.moment + FAR_AHEAD
     LAST_HEARD_TABLE.store(
-        LastHeard(then, looked_at=then), peer_key(*owner_and_device_ids(ben)), ana.device.vault
+        LastHeard(future_date, looked_at=future_date),
+        peer_key(*owner_and_device_ids(ben)),
+        ana.device.vault,
     )
-    store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
+    store_contact(replace(contact_named("ben", ana.device), since=future_date), ana.device)
     (key,) = ana.device.vault.keys(SENT_RECORD, ben.id.hex())
-    talk = SENT_RECORD_TABLE.load(key, ana.device.vault)
-    assert talk is not None
-    SENT_RECORD_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
+    sent_record = SENT_RECORD_TABLE.load(key, ana.device.vault)
+    assert sent_record is not None
+    SENT_RECORD_TABLE.store(replace(sent_record, asked_at=future_date), key, ana.device.vault)
     friends.clock.advance(days=22)
     claims = ana.courier.calls["claim_prekeys"]
     assert "has been silent" in guard_reasons(ana, "ben")["ben"]

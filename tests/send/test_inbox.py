@@ -59,8 +59,8 @@ def ben(friends: Network) -> Person:
     return friends["ben"]
 
 
-def newest_message(who: Person) -> ReceivedMessage:
-    return received_messages(who.device)[-1]
+def newest_message(person: Person) -> ReceivedMessage:
+    return received_messages(person.device)[-1]
 
 
 @pytest.mark.parametrize("state", ENDED_STATES)
@@ -195,8 +195,8 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Network) ->
     assert newest_message(ben).state is InboxState.EXPIRED
 
 
-def key_and_vault(who: Person) -> tuple[str, Vault]:
-    return inbox_key(newest_message(who).sender, newest_message(who).id), who.device.vault
+def key_and_vault(person: Person) -> tuple[str, Vault]:
+    return inbox_key(newest_message(person).sender, newest_message(person).id), person.device.vault
 
 
 def test_a_message_lost_by_its_relay_opens_once_posted_again(

@@ -124,8 +124,8 @@ def test_the_name_index_agrees_with_all_messages(
     remove_received_message(removed, ben.device)
     friends.clock.advance(days=8)
     assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
-    for who in (ana, ben):
-        assert is_index_consistent(who.device)
+    for person in (ana, ben):
+        assert is_index_consistent(person.device)
     tar, other = export_tar(ben.device), set_up_offline_device(friends)
     for _ in range(2):
         import_tar(tar, other)

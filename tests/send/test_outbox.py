@@ -58,8 +58,8 @@ def error_name(error: EntrenousError) -> str:
     return type(error).__name__
 
 
-def record_count(who: Person, table: str = OUTBOX) -> int:
-    return len(list(who.device.vault.items(table)))
+def record_count(person: Person, table: str = OUTBOX) -> int:
+    return len(list(person.device.vault.items(table)))
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_a_refused_item_never_blocks_later_ones(
     assert ben.received_count() == 1
 
 
-def send_states(who: Person) -> list[SendState]:
-    return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(who.device.vault))
+def send_states(person: Person) -> list[SendState]:
+    return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(person.device.vault))
 
 
 def test_a_partly_refused_message_reports_who_has_it(three_people: Network) -> None:
@@ -304,8 +304,8 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     three_people: Network,
 ) -> None:
     ana, ben, dan = three_people["ana"], three_people["ben"], three_people.set_up_person("dan")
-    full = error_trick(RelayFull())
-    with ana.courier.replace_calls(change_tokens=full):
+    refuse_as_full = error_trick(RelayFull())
+    with ana.courier.replace_calls(change_tokens=refuse_as_full):
         with pytest.raises(RelayFull):
             add_person(make_invite_link(dan.device), "dan", ana.device)
         ana.send(SMALL_PICTURE, ben)

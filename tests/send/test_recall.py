@@ -56,18 +56,20 @@ def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_a_recalled_copy_known_as_opened_stays_opened(friends: Network, *, again: bool) -> None:
+@pytest.mark.parametrize("already_recalled", [False, True])
+def test_a_recalled_copy_known_as_opened_stays_opened(
+    friends: Network, *, already_recalled: bool
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
-    if again:
+    if already_recalled:
         recall_message(name, ana.device)
     else:
         query_sent_messages(ana.device)
     with ana.courier.replace_calls(envelope_status=FORGOTTEN_BY_RELAY, withdraw=FORGOTTEN_BY_RELAY):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == (
-            "opened, then taken back" if again else "opened"
+            "opened, then taken back" if already_recalled else "opened"
         )
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=True, asked=True),)
 

@@ -60,10 +60,10 @@ pytestmark = pytest.mark.slow
 CLOCK_ERRORS = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
-def set_clock_off(who: Person, network: Network, clock_error: timedelta) -> SettableClock:
+def set_clock_off(person: Person, network: Network, clock_error: timedelta) -> SettableClock:
     """Give a person a separate clock that is wrong by this much, and return the clock."""
     clock = SettableClock(network.clock.moment + clock_error)
-    who.device = replace(who.device, clock=clock)
+    person.device = replace(person.device, clock=clock)
     return clock
 
 
@@ -75,8 +75,8 @@ def limit_expiry(network: Network, days: int) -> Network:
     return network
 
 
-def outbox_size(who: Person) -> int:
-    return len(who.device.vault.keys(OUTBOX))
+def outbox_size(person: Person) -> int:
+    return len(person.device.vault.keys(OUTBOX))
 
 
 def record_envelopes(tried: list[Envelope]) -> Trick:
@@ -87,9 +87,9 @@ def record_envelopes(tried: list[Envelope]) -> Trick:
     return record_envelope
 
 
-def text_draft(who: Person, days: int) -> Draft:
+def text_draft(person: Person, days: int) -> Draft:
     """Return a text to Ben that expires in this many days, as the command line would make it."""
-    policy = MessagePolicy(rounded_expiry(days, who.device))
+    policy = MessagePolicy(rounded_expiry(days, person.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
 
@@ -137,8 +137,8 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
         send_text(ben, "ana")
 
 
-def _unused_tokens(who: Person) -> int:
-    (issued_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
+def _unused_tokens(person: Person) -> int:
+    (issued_range,) = ISSUED_TOKEN_RANGE_TABLE.all(person.device.vault)
     return issued_range.handed_out - issued_range.next_unused
 
 

@@ -34,9 +34,11 @@ def interrupt_after_answer(honest: HonestCall, *arguments: Any) -> None:
     raise KeyboardInterrupt
 
 
-def has_stored_nothing(who: Person) -> bool:
-    tables = [list(who.device.vault.items(table)) for table in (OUTBOX, COPY_DELIVERY)]
-    return not any(tables) and not list(who.device.ledger.messages()) and who.vault._files == {}
+def has_stored_nothing(person: Person) -> bool:
+    tables = [list(person.device.vault.items(table)) for table in (OUTBOX, COPY_DELIVERY)]
+    return (
+        not any(tables) and not list(person.device.ledger.messages()) and person.vault._files == {}
+    )
 
 
 @pytest.mark.slow

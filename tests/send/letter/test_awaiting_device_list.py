@@ -61,12 +61,12 @@ def network() -> Network:
     return network
 
 
-def make_lists_unavailable(who: Person) -> AbstractContextManager[None]:
-    return who.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay")))
+def make_lists_unavailable(person: Person) -> AbstractContextManager[None]:
+    return person.courier.replace_calls(key_bundle=error_trick(RelayUnreachable(host="relay")))
 
 
-def kept_letter_count(who: Person) -> int:
-    return len(who.device.vault.keys(LETTER_AWAITING_DEVICE_LIST))
+def kept_letter_count(person: Person) -> int:
+    return len(person.device.vault.keys(LETTER_AWAITING_DEVICE_LIST))
 
 
 def test_letter_opens_once_a_relay_shows_the_awaited_list(network: Network) -> None:

@@ -26,15 +26,15 @@ from tests.village.week import RecordingTransport
 pytestmark = pytest.mark.slow
 
 
-def published_one_time_key_count(who: Person) -> int:
-    home = own_device(who.device).home
-    return who.device.courier.prekey_count(
-        RELAY_URL, home.mailbox, home.owner, own_device(who.device).key.device
+def published_one_time_key_count(person: Person) -> int:
+    home = own_device(person.device).home
+    return person.device.courier.prekey_count(
+        RELAY_URL, home.mailbox, home.owner, own_device(person.device).key.device
     )
 
 
-def public_xwing_key_count(who: Person) -> int:
-    return sum(key.peer is None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
+def public_xwing_key_count(person: Person) -> int:
+    return sum(key.peer is None for key in OWN_XWING_KEY_TABLE.all(person.device.vault))
 
 
 def return_no_one_time_key(honest: HonestCall, *arguments: Any) -> Any:

@@ -40,21 +40,21 @@ def compared_friends(friends: Network) -> Network:
     return friends
 
 
-def copy_states(who: Person) -> list[CopyState]:
+def copy_states(person: Person) -> list[CopyState]:
     return [
-        copy_state(copy, one.message, who.device)
-        for one in query_sent_messages(who.device)
+        copy_state(copy, one.message, person.device)
+        for one in query_sent_messages(person.device)
         for copy in one.copies
     ]
 
 
-def fetch_and_open(who: Person, name: str) -> None:
-    fetch_messages(who.device)
-    open_message(name, who.device)
+def fetch_and_open(person: Person, name: str) -> None:
+    fetch_messages(person.device)
+    open_message(name, person.device)
 
 
-def owed_receipts(who: Person) -> list[OwedReceipt]:
-    return list(OWED_RECEIPT_TABLE.all(who.device.vault))
+def owed_receipts(person: Person) -> list[OwedReceipt]:
+    return list(OWED_RECEIPT_TABLE.all(person.device.vault))
 
 
 def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends: Network) -> None:
@@ -128,11 +128,11 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, rea
     assert {shown.signed for shown in copy_states(ana)} == {False}
 
 
-def mark_keys_unknown(who: Person) -> None:
+def mark_keys_unknown(person: Person) -> None:
     """Mark Ana's keys as unknown, as an unverifiable change of her device list would."""
-    contact = contact_named("ana", who.device)
+    contact = contact_named("ana", person.device)
     unknown = replace(contact, trust=Trust.UNKNOWN)
-    CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
+    CONTACT_TABLE.store(unknown, contact.person.id.hex(), person.device.vault)
 
 
 def receipt_maker_with(**fields: Any) -> Any:
@@ -229,11 +229,13 @@ def test_receipt_counts_after_the_recipients_device_list_changed(
     assert [shown.signed for shown in copy_states(ana)] == [True]
 
 
-def accept_newest_list(who: Person, contact: Person) -> None:
+def accept_newest_list(person: Person, contact: Person) -> None:
     """Accept a contact's newest key bundle, as if the relay had just returned it."""
-    with who.device.vault.transaction():
+    with person.device.vault.transaction():
         accept_contact_bundle(
-            contact_named(contact.name, who.device), own_device(contact.device).card, who.device
+            contact_named(contact.name, person.device),
+            own_device(contact.device).card,
+            person.device,
         )
 
 

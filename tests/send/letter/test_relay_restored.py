@@ -107,7 +107,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     assert ana.device.vault.keys(DELETED_MAILBOX) == ()
 
 
-def queried_other_relays(network: Network, who: Person, days: int = 2) -> list[str]:
+def queried_other_relays(network: Network, person: Person, days: int = 2) -> list[str]:
     """Return the relays of others whose status a person's device requests within some days."""
     urls = list[str]()
 
@@ -115,10 +115,10 @@ def queried_other_relays(network: Network, who: Person, days: int = 2) -> list[s
         urls.append(url)
         return honest(url)
 
-    with who.courier.replace_calls(status=record_url):
+    with person.courier.replace_calls(status=record_url):
         for _ in range(days):
             network.clock.advance(hours=24)
-            fetch_messages(who.device)
+            fetch_messages(person.device)
     assert urls.count(RELAY_URL) == days
     return [url for url in urls if url != RELAY_URL]
 

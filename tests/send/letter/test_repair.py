@@ -36,11 +36,11 @@ from tests.send.send_device import Network, Person
 from tests.village.malicious_relay import HonestCall, error_trick
 
 
-def delete_sessions(who: Person) -> None:
+def delete_sessions(person: Person) -> None:
     """Delete a device's sessions, as if its vault had been restored to an earlier state."""
-    for key in who.device.vault.keys(PEER):
-        (peer,) = PEER_TABLE.all(who.device.vault)
-        PEER_TABLE.store(replace(peer, sessions=peer.sessions[:0]), key, who.device.vault)
+    for key in person.device.vault.keys(PEER):
+        (peer,) = PEER_TABLE.all(person.device.vault)
+        PEER_TABLE.store(replace(peer, sessions=peer.sessions[:0]), key, person.device.vault)
 
 
 def test_after_a_session_repair_both_sides_read_letters_again(friends: Network) -> None:
@@ -160,9 +160,9 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     assert ben.received_count() == 1
 
 
-def _issued_ranges(who: Person) -> list[tuple[str, IssuedRange]]:
-    keys = who.device.vault.keys(ISSUED_TOKEN_RANGE)
-    return list(zip(keys, ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault), strict=True))
+def _issued_ranges(person: Person) -> list[tuple[str, IssuedRange]]:
+    keys = person.device.vault.keys(ISSUED_TOKEN_RANGE)
+    return list(zip(keys, ISSUED_TOKEN_RANGE_TABLE.all(person.device.vault), strict=True))
 
 
 def _next_token(ranges: dict[str, IssuedRange], person: Person) -> Any:
@@ -171,7 +171,7 @@ def _next_token(ranges: dict[str, IssuedRange], person: Person) -> Any:
 
 
 def _register_or_withdraw(
-    network: Network, who: Person, token_range: IssuedRange, *, registered: bool
+    network: Network, person: Person, token_range: IssuedRange, *, registered: bool
 ) -> None:
     """Register a range's tokens at the relay, or withdraw them."""
     hashes = tuple(
@@ -182,4 +182,4 @@ def _register_or_withdraw(
     batch = (
         SendTokenChanges(hashes, (), until) if registered else SendTokenChanges((), hashes, until)
     )
-    network.honest.change_tokens(*who.home, batch)
+    network.honest.change_tokens(*person.home, batch)

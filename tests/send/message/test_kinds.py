@@ -111,10 +111,10 @@ def test_the_letter_commits_to_the_mark_of_every_file(
     (received,) = received_messages(network["ben"].device)
     assert received.manifest is not None
     copies = copies_by_place(message)
-    mine = [next(copy for copy in copies[place] if copy.to == "ben") for place in (1, 2, 3)]
+    bens_copies = [next(copy for copy in copies[place] if copy.to == "ben") for place in (1, 2, 3)]
     assert received.manifest.marks == tuple(
         mark_commitment(write_committed_mark(message.id, place, copy))
-        for place, copy in enumerate(mine, 1)
+        for place, copy in enumerate(bens_copies, 1)
     )
 
 
@@ -235,11 +235,11 @@ def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     person = replace(old.person, devices=(replace(key, enforces=(2, 3)),))
     store_contact(replace(old, person=person), ana.device)
     draft = draft_to_friends(ana)
-    once = replace(draft, policy=replace(draft.policy, opens=1))
+    limited_draft = replace(draft, policy=replace(draft.policy, opens=1))
     with pytest.raises(
         LimitNotSupportedByRecipient, match="show a message only once: caro"
     ) as raised:
-        send_message(once, ana.device)
+        send_message(limited_draft, ana.device)
     assert "ben" not in str(raised.value)
     assert list(ana.device.ledger.messages()) == []
     assert send_message(draft, ana.device).devices == {"ben": 1, "caro": 1}

@@ -23,13 +23,13 @@ def three_people(three_people: Network) -> Network:
     return three_people
 
 
-def newest_message_name(who: Person) -> str:
-    return received_messages(who.device)[-1].name
+def newest_message_name(person: Person) -> str:
+    return received_messages(person.device)[-1].name
 
 
-def reactions_on(who: Person, name: str) -> list[tuple[bytes, str | None]]:
-    reference = reference_to_message(name, who.device)
-    reactions = reactions_to(reference.sender, reference.message, who.device)
+def reactions_on(person: Person, name: str) -> list[tuple[bytes, str | None]]:
+    reference = reference_to_message(name, person.device)
+    reactions = reactions_to(reference.sender, reference.message, person.device)
     return [(one.by, one.reaction.text) for one in reactions]
 
 

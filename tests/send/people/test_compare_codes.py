@@ -25,8 +25,8 @@ def contacts_by_link(network: Network) -> Network:
     return network
 
 
-def trust_in(name: str, who: Person) -> Trust:
-    return contact_named(name, who.device).trust
+def trust_in(name: str, person: Person) -> Trust:
+    return contact_named(name, person.device).trust
 
 
 def test_scanning_a_code_marks_keys_compared_on_the_scanning_device(
@@ -60,16 +60,16 @@ def test_unrelated_qr_code_is_refused(contacts_by_link: Network, text: str) -> N
     assert trust_in("ben", ana) is Trust.BY_LINK
 
 
-@pytest.mark.parametrize("before", [Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED])
+@pytest.mark.parametrize("trust_before", [Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED])
 def test_mismatching_code_resets_trust_unless_keys_were_compared(
-    contacts_by_link: Network, before: Trust
+    contacts_by_link: Network, trust_before: Trust
 ) -> None:
     """The code was made for Ana and Mallory, so it does not match Ben's keys."""
     ana, mallory = contacts_by_link["ana"], contacts_by_link.set_up_person("mallory")
     add_person(make_invite_link(ana.device), "ana", mallory.device)
-    shown = qr_code_text_for("ana", mallory.device)
-    store_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)
+    scanned_code = qr_code_text_for("ana", mallory.device)
+    store_contact(replace(contact_named("ben", ana.device), trust=trust_before), ana.device)
     with pytest.raises(CodeDoesNotMatch):
-        accept_qr_code("ben", shown, ana.device)
-    after = Trust.COMPARED if before is Trust.COMPARED else Trust.UNKNOWN
-    assert trust_in("ben", ana) is after
+        accept_qr_code("ben", scanned_code, ana.device)
+    trust_after = Trust.COMPARED if trust_before is Trust.COMPARED else Trust.UNKNOWN
+    assert trust_in("ben", ana) is trust_after

@@ -39,10 +39,10 @@ def fetch_all(*people: Person) -> None:
         fetch_messages(one.device)
 
 
-def take_next_step(who: Person, name: str) -> ComparisonStage:
+def take_next_step(person: Person, name: str) -> ComparisonStage:
     """Take a person's next step of a comparison with a contact; return the stage reached."""
-    comparison = begin_or_answer_comparison(name, who.device)
-    flush_outbox(who.device)
+    comparison = begin_or_answer_comparison(name, person.device)
+    flush_outbox(person.device)
     return comparison.stage
 
 
@@ -61,8 +61,8 @@ def run_comparison(
     )
 
 
-def are_keys_compared(who: Person, name: str) -> bool:
-    return contact_named(name, who.device).compared
+def are_keys_compared(person: Person, name: str) -> bool:
+    return contact_named(name, person.device).compared
 
 
 def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
@@ -121,12 +121,12 @@ def test_attacker_in_the_middle_is_detected(network: Network) -> None:
         confirm_match("ben", ana.device)
 
 
-def send_step(who: Person, name: str, step: ComparisonStep) -> None:
+def send_step(person: Person, name: str, step: ComparisonStep) -> None:
     """Send a comparison step that the person's program would not send."""
-    (to,) = addressees(contact_named(name, who.device), who.device)
-    ensure_session(to, who.device)
-    seal_and_queue_letter(step, to, outer_parts_without_content(who.device), who.device)
-    flush_outbox(who.device)
+    (to,) = addressees(contact_named(name, person.device), person.device)
+    ensure_session(to, person.device)
+    seal_and_queue_letter(step, to, outer_parts_without_content(person.device), person.device)
+    flush_outbox(person.device)
 
 
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Network) -> None:

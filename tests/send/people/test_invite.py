@@ -80,8 +80,8 @@ def changed_key_bundle(owner: Person, change: Callable[[bytes], bytes]) -> Trick
     )
 
 
-def has_no_contacts(who: Person) -> bool:
-    return contacts(who.device) == ()
+def has_no_contacts(owner: Person) -> bool:
+    return contacts(owner.device) == ()
 
 
 def test_invite_makes_both_known_by_link(network: Network) -> None:
@@ -99,8 +99,8 @@ def test_invite_makes_both_known_by_link(network: Network) -> None:
 def test_after_greeting_neither_uses_the_invite_token(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
-    for one, other in ((ana, "ben"), (ben, "ana")):
-        contact = contact_named(other, one.device)
+    for one, conflicting in ((ana, "ben"), (ben, "ana")):
+        contact = contact_named(conflicting, one.device)
         token = next_token_for(contact, contact.person.devices[0].device, one.device)
         assert token_hash(token).hex() != lock
 
@@ -382,13 +382,13 @@ LOOPBACK_URLS = [
 ]
 
 
-def set_relay_address(url: str, who: Person) -> None:
+def set_relay_address(url: str, owner: Person) -> None:
     """Change the relay address in a person's own identity."""
-    identity = identity_of(who)
+    identity = identity_of(owner)
     assert identity.home is not None
     assert identity.person is not None
     home, person = replace(identity.home, relay_url=url), replace(identity.person, relay_url=url)
-    replace_identity(who, replace(identity, home=home, person=person))
+    replace_identity(owner, replace(identity, home=home, person=person))
 
 
 @pytest.mark.threat("own-machine")
@@ -476,9 +476,9 @@ def test_only_a_newer_key_bundle_replaces_the_known_one(
 
 def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    other = issue_key_bundle(ben, same_epoch=True, name="Another")
-    further = issue_key_bundle(ben)
-    for forked in (other, further):
+    conflicting = issue_key_bundle(ben, same_epoch=True, name="Another")
+    successor = issue_key_bundle(ben)
+    for forked in (conflicting, successor):
         with (
             ana.courier.replace_calls(
                 key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)
@@ -575,7 +575,7 @@ def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
         network["ben"],
         network.set_up_person("mallory", OTHER_RELAY_URL),
     )
-    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, successor=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -591,7 +591,7 @@ def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
 
 def test_no_greeting_is_retried_for_a_device_with_invalid_keys(network: Network) -> None:
     ben, mallory = network["ben"], network.set_up_person("mallory", OTHER_RELAY_URL)
-    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, successor=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
 
@@ -624,8 +624,8 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(network:
 
 def test_unregistered_invite_is_not_shown(network: Network) -> None:
     ben = network["ben"]
-    down = error_trick(RelayUnreachable(host="x"))
-    with ben.courier.replace_calls(register_token=down), pytest.raises(RelayUnreachable):
+    unreachable = error_trick(RelayUnreachable(host="x"))
+    with ben.courier.replace_calls(register_token=unreachable), pytest.raises(RelayUnreachable):
         make_invite_link(ben.device)
     assert list(ben.device.vault.items(INVITE)) == []
 

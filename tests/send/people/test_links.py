@@ -87,18 +87,22 @@ def scenario() -> InviteScenario:
     return InviteScenario(three_strangers())
 
 
-def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
-    policy = MessagePolicy(who.device.clock.now() + timedelta(days=1))
-    return Draft((SMALL_PICTURE,), (RecipientId(to),), policy, confirmed=frozenset(confirmed))
+def draft(recipient: str, sender: Person, confirmed: Sequence[str] = ()) -> Draft:
+    policy = MessagePolicy(sender.device.clock.now() + timedelta(days=1))
+    return Draft(
+        (SMALL_PICTURE,), (RecipientId(recipient),), policy, confirmed=frozenset(confirmed)
+    )
 
 
-def guard_reasons(to: str, who: Person) -> str:
+def guard_reasons(recipient: str, sender: Person) -> str:
     """Return the guard's reasons to stop a picture to a person, or an empty string."""
-    return "; ".join(doubt.why for doubt in inspect_draft(draft(to, who), who.device).doubts)
+    return "; ".join(
+        doubt.why for doubt in inspect_draft(draft(recipient, sender), sender.device).doubts
+    )
 
 
-def is_nobody_compared(*who: Person) -> bool:
-    return not any(one.compared for person in who for one in contacts(person.device))
+def is_nobody_compared(*people: Person) -> bool:
+    return not any(one.compared for person in people for one in contacts(person.device))
 
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
@@ -269,8 +273,8 @@ def test_swapped_link_is_reported_and_asked_about(
     assert of_ana.trust is of_ben.trust is Trust.BY_LINK
     (joined,) = take_invite_notices(ben.device)
     assert (joined.event, joined.name, joined.called) == (InviteEvent.JOINED, "ana", "ben")
-    for who, name in ((scenario.ana, "ben"), (ben, "ana")):
-        assert f"you know {name} by link only" in guard_reasons(name, who)
+    for sender, name in ((scenario.ana, "ben"), (ben, "ana")):
+        assert f"you know {name} by link only" in guard_reasons(name, sender)
 
 
 def test_every_way_of_comparing_detects_a_swapped_link(scenario: InviteScenario) -> None:

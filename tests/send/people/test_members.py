@@ -195,10 +195,10 @@ def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Netwo
     assert not is_caro_reported()
 
 
-def forget_member(who: Person, name: str) -> None:
+def forget_member(owner: Person, name: str) -> None:
     """Delete a contact, as on a device that knows a circle but not yet all of its members."""
-    person = contact_named(name, who.device).person.id
-    who.device.vault.drop(CONTACT, person.hex())
+    person = contact_named(name, owner.device).person.id
+    owner.device.vault.drop(CONTACT, person.hex())
 
 
 def test_unknown_circle_members_are_counted(family: Network) -> None:

@@ -155,9 +155,9 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Network) -> None:
         forget_contact("ben", ana.device)
 
 
-def held_tokens_of(who: Person) -> HeldTokens:
+def held_tokens_of(person: Person) -> HeldTokens:
     """Return a person's send tokens for the only device known to that person."""
-    (tokens,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
+    (tokens,) = HELD_TOKEN_RANGE_TABLE.all(person.device.vault)
     return tokens
 
 

@@ -33,9 +33,9 @@ def test_nothing_is_sealed_for_a_person_with_only_newer_protocols(
         ana.add_contact(friends.set_up_person(name))
     set_protocols("ben", ProtocolRange(3, 4), friends)
     before = ana.vault._files.copy(), ana.device.vault.keys(OUTBOX)
-    with pytest.raises(OwnProgramTooOld) as why:
+    with pytest.raises(OwnProgramTooOld) as raised:
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
-    text = " ".join(str(why.value).split())
+    text = " ".join(str(raised.value).split())
     assert text.startswith(
         "ben's program supports protocol versions 3 to 4; Entrenous on this device is older and "
         "uses 2. "
@@ -51,14 +51,14 @@ def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device list cannot return to older versions, so the test makes our own program newer."""
-    ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
+    supported_versions = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
-    monkeypatch.setattr(ours, ProtocolRange(3, 4))
+    monkeypatch.setattr(supported_versions, ProtocolRange(3, 4))
     with pytest.raises(
         ContactProgramTooOld, match="ben's program supports protocol versions 2 to 2"
-    ) as why:
+    ) as raised:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
-    assert HOW_TO_UPDATE in str(why.value)
+    assert HOW_TO_UPDATE in str(raised.value)
     assert friends["ben"].received_count() == 0
 
 
@@ -73,9 +73,9 @@ def test_one_protocol_in_common_is_enough(friends: Network, versions: ProtocolRa
 def test_reaction_skips_contacts_without_a_common_protocol(friends: Network) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     ana.add_contact(caro)
-    both = ana.send(SMALL_PICTURE, ben, caro).name
-    alone = ana.send(SMALL_PICTURE, ben).name
+    to_both = ana.send(SMALL_PICTURE, ben, caro).name
+    to_ben = ana.send(SMALL_PICTURE, ben).name
     set_protocols("ben", ProtocolRange(3, 3), friends)
-    assert react(both, "!", ana.device).to == ("caro",)
+    assert react(to_both, "!", ana.device).to == ("caro",)
     with pytest.raises(OwnProgramTooOld):
-        react(alone, "!", ana.device)
+        react(to_ben, "!", ana.device)

@@ -78,14 +78,14 @@ def photo_of_code(code: str, seed: int) -> bytes:
     assert drawn is not None
     height, width = drawn.shape[:2]
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    to = corners * 1.6 + 300 + rng.uniform(-18, 18, (4, 2)).astype(np.float32)
+    target_corners = corners * 1.6 + 300 + rng.uniform(-18, 18, (4, 2)).astype(np.float32)
     turn = cv2.getRotationMatrix2D((450.0, 450.0), float(rng.uniform(-12, 12)), 1.0)
-    to = (to @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
+    target_corners = (target_corners @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
     scene = np.full((1100, 1100, 3), 90, np.uint8)
-    perspective = cv2.getPerspectiveTransform(corners, to)
+    perspective = cv2.getPerspectiveTransform(corners, target_corners)
     cv2.warpPerspective(drawn, perspective, (1100, 1100), scene, borderMode=cv2.BORDER_TRANSPARENT)
-    seen = cv2.GaussianBlur(scene, (0, 0), 1.2).astype(np.float64)
-    noisy = np.clip(seen + rng.normal(0, 6, seen.shape), 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(scene, (0, 0), 1.2).astype(np.float64)
+    noisy = np.clip(blurred + rng.normal(0, 6, blurred.shape), 0, 255).astype(np.uint8)
     return cv2.imencode(".jpg", noisy)[1].tobytes()
 
 

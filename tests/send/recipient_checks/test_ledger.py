@@ -17,10 +17,12 @@ SMALL_PICTURE = photo(width_px=160)  # square, since similar pictures of two siz
 LARGER_PICTURE = photo(width_px=200)
 
 
-def has_name_doubt(sender: Person, to: str, text: str, picture: bytes = LARGER_PICTURE) -> bool:
-    checked_draft = replace(draft(sender, to), files=(picture,), caption=text)
+def has_name_doubt(
+    sender: Person, recipient: str, text: str, picture: bytes = LARGER_PICTURE
+) -> bool:
+    checked_draft = replace(draft(sender, recipient), files=(picture,), caption=text)
     expected_reason = (
-        f"the text names ben, who already got this picture, but this message goes to {to}"
+        f"the text names ben, who already got this picture, but this message goes to {recipient}"
     )
     return any(
         expected_reason in one.why for one in inspect_draft(checked_draft, sender.device).doubts

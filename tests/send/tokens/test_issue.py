@@ -54,15 +54,15 @@ from tests.village.malicious_relay import HonestCall, error_trick
 pytestmark = pytest.mark.slow
 
 
-def issued_range(who: Person) -> IssuedRange:
+def issued_range(person: Person) -> IssuedRange:
     """Return the token range that a person issued to the only device known to that person."""
-    (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
+    (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(person.device.vault)
     return token_range
 
 
-def held_tokens(who: Person) -> HeldTokens:
+def held_tokens(person: Person) -> HeldTokens:
     """Return a person's tokens for the only device known to that person."""
-    (token_range,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
+    (token_range,) = HELD_TOKEN_RANGE_TABLE.all(person.device.vault)
     return token_range
 
 

@@ -37,18 +37,18 @@ from tests.send.send_device import Network, Person
 from tests.village.malicious_relay import HonestCall, error_trick
 
 
-def issued_range(who: Person) -> IssuedRange:
+def issued_range(person: Person) -> IssuedRange:
     """Return the token range that a person issued to the only device known to that person."""
-    (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
+    (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(person.device.vault)
     return token_range
 
 
-def skip_to_last_token(who: Person) -> None:
+def skip_to_last_token(person: Person) -> None:
     """Make a person's next letter use the last token of its range."""
-    (key,) = who.device.vault.keys(HELD_TOKEN_RANGE)
-    tokens = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
+    (key,) = person.device.vault.keys(HELD_TOKEN_RANGE)
+    tokens = HELD_TOKEN_RANGE_TABLE.load(key, person.device.vault)
     assert tokens is not None
-    HELD_TOKEN_RANGE_TABLE.store(replace(tokens, next=tokens.until - 1), key, who.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(replace(tokens, next=tokens.until - 1), key, person.device.vault)
 
 
 def is_accepted(seed: Secret, index: int, owner: Person, network: Network) -> bool:
@@ -114,8 +114,8 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Network) -> None:
     assert dropped == {0, 2, 4, *range(6, 136)}
 
 
-def withdrawn_ranges(who: Person) -> list[tuple[int, int]]:
-    return [(one.first, one.until) for one in TOKEN_WITHDRAWAL_TABLE.all(who.device.vault)]
+def withdrawn_ranges(person: Person) -> list[tuple[int, int]]:
+    return [(one.first, one.until) for one in TOKEN_WITHDRAWAL_TABLE.all(person.device.vault)]
 
 
 def test_a_long_token_range_is_replaced(friends: Network) -> None:
@@ -169,10 +169,10 @@ def test_a_refused_batch_is_split_and_resent_with_the_same_padding(
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
     with ben.courier.replace_calls(change_tokens=record_batch), pytest.raises(TooManyRegistered):
         send_token_changes(ben.device)
-    both, dropped, added = batches
-    assert both.drop == dropped.drop != ()
+    combined, dropped, added = batches
+    assert combined.drop == dropped.drop != ()
     assert dropped.add == ()
-    assert both.add == added.add != ()
+    assert combined.add == added.add != ()
     assert added.drop == ()
     monkeypatch.undo()
     with ben.courier.replace_calls(change_tokens=record_batch):
@@ -181,8 +181,8 @@ def test_a_refused_batch_is_split_and_resent_with_the_same_padding(
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
 
 
-def range_issued_to(who: Person, issuer: Person) -> IssuedRange:
-    (key,) = issuer.device.vault.keys(ISSUED_TOKEN_RANGE, PersonId(who.id).hex())
+def range_issued_to(person: Person, issuer: Person) -> IssuedRange:
+    (key,) = issuer.device.vault.keys(ISSUED_TOKEN_RANGE, PersonId(person.id).hex())
     token_range = ISSUED_TOKEN_RANGE_TABLE.load(key, issuer.device.vault)
     assert token_range is not None
     return token_range
@@ -203,8 +203,8 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     caro = friends.set_up_person("caro")
     caro.add_contact(ben)
-    for who in (ben, caro):
-        fetch_messages(who.device)
+    for person in (ben, caro):
+        fetch_messages(person.device)
     send_text(ben, "caro")
     assert caro.received_count() == 1
 

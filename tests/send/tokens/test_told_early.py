@@ -49,7 +49,7 @@ def network() -> Network:
 
 
 @contextmanager
-def hold_back_letters(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
+def hold_back_letters(person: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
     """Hold back the letters that a person posts, without an error; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
@@ -60,7 +60,7 @@ def hold_back_letters(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]
         assert isinstance(envelope, Envelope)
         kept.append((url, token, envelope))
 
-    with who.courier.replace_calls(post=keep_letter):
+    with person.courier.replace_calls(post=keep_letter):
         yield kept
 
 

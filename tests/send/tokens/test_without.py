@@ -63,11 +63,11 @@ def network() -> Network:
 
 def drop_tokens(writer: Person, recipient: Person) -> HeldTokens:
     """Delete the tokens that a writer has for another device, and return them."""
-    had = tokens_for_peer(writer, recipient)
+    removed_tokens = tokens_for_peer(writer, recipient)
     HELD_TOKEN_RANGE_TABLE.store(
         HeldTokens(), peer_key(*owner_and_device_ids(recipient)), writer.device.vault
     )
-    return had
+    return removed_tokens
 
 
 def give_tokens(writer: Person, recipient: Person, tokens: HeldTokens) -> None:
@@ -94,15 +94,15 @@ def queue_small_letter(writer: Person, recipient: Person) -> None:
     )
 
 
-def outbox_size(who: Person) -> int:
-    return len(who.device.vault.keys(OUTBOX))
+def outbox_size(person: Person) -> int:
+    return len(person.device.vault.keys(OUTBOX))
 
 
-def record_posts(recipient: list[tuple[str, Secret]]) -> Any:
+def record_posts(posts: list[tuple[str, Secret]]) -> Any:
     """Return a trick that records the relay and the token of each posted letter."""
 
     def record_post(honest: HonestCall, url: str, token: Secret, envelope: Any) -> Any:
-        recipient.append((url, token))
+        posts.append((url, token))
         return honest(url, token, envelope)
 
     return record_post
@@ -110,25 +110,25 @@ def record_posts(recipient: list[tuple[str, Secret]]) -> Any:
 
 def test_a_message_waits_until_there_is_a_token(network: Network) -> None:
     tablet, ben = network["tablet"], network["ben"]
-    had = drop_tokens(tablet, ben)
+    removed_tokens = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
     assert ben.received_count() == 0
-    give_tokens(tablet, ben, had)
+    give_tokens(tablet, ben, removed_tokens)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
-    assert tokens_for_peer(tablet, ben).next == had.next + 1
+    assert tokens_for_peer(tablet, ben).next == removed_tokens.next + 1
 
 
 def test_a_message_without_a_token_waits_while_the_clock_is_ahead(network: Network) -> None:
     tablet, ben = network["tablet"], network["ben"]
-    had = drop_tokens(tablet, ben)
+    removed_tokens = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
     flush_outbox(
         replace(tablet.device, clock=SettableClock(network.clock.moment + timedelta(days=400)))
     )
-    give_tokens(tablet, ben, had)
+    give_tokens(tablet, ben, removed_tokens)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
 
@@ -183,11 +183,11 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
 def test_waiting_messages_do_not_use_up_a_range(network: Network, count: int) -> None:
     """The issuer cannot count tokens that were used by letters without an index."""
     tablet, ben = network["tablet"], network["ben"]
-    had = drop_tokens(tablet, ben)
+    removed_tokens = drop_tokens(tablet, ben)
     for _ in range(count):
         queue_small_letter(tablet, ben)
     flush_outbox(tablet.device)
-    give_tokens(tablet, ben, had)
+    give_tokens(tablet, ben, removed_tokens)
     fetch_messages(tablet.device)
     assert outbox_size(tablet) > 0
     queue_small_letter(tablet, ben)
@@ -210,17 +210,17 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Networ
         contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device
     )
     lend(ana, tablet, ben)
-    seen: list[tuple[str, Secret]] = []
-    with tablet.courier.replace_calls(post=record_posts(seen)):
+    posts: list[tuple[str, Secret]] = []
+    with tablet.courier.replace_calls(post=record_posts(posts)):
         flush_outbox(tablet.device)
-    assert {url for url, _ in seen} == {OTHER_RELAY_URL}
+    assert {url for url, _ in posts} == {OTHER_RELAY_URL}
     assert outbox_size(tablet) == 0  # the message with files at the old relay was refused
 
 
 def test_an_expired_lent_token_loses_no_message(network: Network) -> None:
     """The relay refuses the lent token, as after the loss of the device that lent it."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
-    had = drop_tokens(tablet, ben)
+    removed_tokens = drop_tokens(tablet, ben)
     lend(ana, tablet, ben)
     invalid = tuple(
         replace(one, token=Secret(bytes(range(32)))) for one in tokens_for_peer(tablet, ben).lent
@@ -228,7 +228,7 @@ def test_an_expired_lent_token_loses_no_message(network: Network) -> None:
     give_tokens(tablet, ben, HeldTokens(lent=invalid))
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
-    give_tokens(tablet, ben, had)
+    give_tokens(tablet, ben, removed_tokens)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
 
@@ -266,7 +266,7 @@ def test_one_wrong_clock_reading_expires_no_waiting_letter(network: Network) -> 
     """No relay is asked, so the clock alone would expire the letter."""
     tablet, ben = network["tablet"], network["ben"]
     fetch_messages(tablet.device)
-    had = drop_tokens(tablet, ben)
+    removed_tokens = drop_tokens(tablet, ben)
     queue_small_letter(tablet, ben)
     (key,) = tablet.device.vault.keys(OUTBOX)
     right = network.clock.moment
@@ -274,7 +274,7 @@ def test_one_wrong_clock_reading_expires_no_waiting_letter(network: Network) -> 
     fetch_messages(tablet.device)
     network.clock.moment = right
     assert key in tablet.device.vault.keys(OUTBOX)
-    give_tokens(tablet, ben, had)
+    give_tokens(tablet, ben, removed_tokens)
     flush_outbox(tablet.device)
     assert key not in tablet.device.vault.keys(OUTBOX)
 
@@ -307,9 +307,9 @@ def test_a_devices_token_is_not_used_at_another_device() -> None:
     new = add_linked_device(network, ana, "new", "new")
     catch_up(ben, new, ana, ben)
     drop_tokens(ben, new)
-    seen: list[tuple[str, Secret]] = []
-    with ben.courier.replace_calls(post=record_posts(seen)), pytest.raises(WaitsInOutbox):
+    posts: list[tuple[str, Secret]] = []
+    with ben.courier.replace_calls(post=record_posts(posts)), pytest.raises(WaitsInOutbox):
         ben.send(SMALL_PICTURE, ana)
-    assert len(seen) == 1
-    assert seen[0][1] != NO_SEND_TOKEN
+    assert len(posts) == 1
+    assert posts[0][1] != NO_SEND_TOKEN
     assert ana.received_count() == 1
