@@ -575,7 +575,7 @@ def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
         network["ben"],
         network.set_up_person("mallory", OTHER_RELAY_URL),
     )
-    issue_key_bundle(mallory, same_epoch=True, successor=(certify_another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -591,7 +591,7 @@ def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
 
 def test_no_greeting_is_retried_for_a_device_with_invalid_keys(network: Network) -> None:
     ben, mallory = network["ben"], network.set_up_person("mallory", OTHER_RELAY_URL)
-    issue_key_bundle(mallory, same_epoch=True, successor=(certify_another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
 
