@@ -1,4 +1,4 @@
-"""A running gate that the tests of all hooks share."""
+"""A running gate for the tests of hooks, one for the whole test session."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -68,7 +68,7 @@ def _encode_and_decode(status: ClaimStatus) -> ClaimStatus:
 
 @dataclass
 class GateSetup:
-    """A person's device and a platform in memory, connected by an ``InProcessGate``."""
+    """A person's device and a platform in one process, connected by an ``InProcessGate``."""
 
     clock: SettableClock = field(default_factory=SettableClock)
     limits: GateLimits = field(default_factory=GateLimits)

@@ -71,7 +71,7 @@ class MemoryFeed:
 
 @dataclass
 class ExchangeSetup:
-    """An exchange with its clock, its feed of changes and the bank that it serves."""
+    """An exchange, its settable clock, the feed that it serves, and the bank that it changes."""
 
     clock: SettableClock
     feed: MemoryFeed

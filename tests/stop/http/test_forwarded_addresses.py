@@ -51,7 +51,7 @@ def make_gate_folder(tmp_path: Path, toml: str) -> Path:
 
 @contextmanager
 def open_client(url: str, pair: CertificateFiles | None, address: str) -> Iterator[httpx.Client]:
-    """Yield a client with a source address, which trusts the certificate of ``pair``, if given."""
+    """Yield a client with this source address that trusts only ``pair``'s certificate, if given."""
     context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
     transport = httpx.HTTPTransport(local_address=address, verify=context)
     with httpx.Client(transport=transport, base_url=url, timeout=60, trust_env=False) as web:
