@@ -106,8 +106,8 @@ def test_mark_commitments_match_their_vector() -> None:
 
 def test_key_bundle_vector_of_three_lists_verifies() -> None:
     fields = read_vector("card")
-    card = read_key_bundle(fields["bytes"])
-    person = verify_key_bundle(card)
+    bundle = read_key_bundle(fields["bytes"])
+    person = verify_key_bundle(bundle)
     (device,) = person.devices
     assert (person.id, bytes([person.epoch]), person.head) == (
         fields["person"],
@@ -115,7 +115,7 @@ def test_key_bundle_vector_of_three_lists_verifies() -> None:
         fields["head"],
     )
     assert (device.device, device.mailbox) == (fields["device"], fields["mailbox"])
-    heads = device_list_heads(card.lists)
+    heads = device_list_heads(bundle.lists)
     assert [head.digest for head in heads[:2]] == [fields["head_1"], fields["head_2"]]
 
 

@@ -48,28 +48,28 @@ def issue_key_bundle(
     person: Person,
     *,
     same_epoch: bool = False,
-    further: tuple[SignedDeviceCertificate, ...] = (),
+    further_devices: tuple[SignedDeviceCertificate, ...] = (),
     **fields: Any,
 ) -> bytes:
     """Issue a person's next device list, or a conflicting one of the same epoch. Store the new key
-    bundle on the person's device and return it. ``further`` devices get mailboxes of their own.
+    bundle on the person's device and return it. ``further_devices`` get mailboxes of their own.
     """
     identity = identity_of(person)
     assert identity.card is not None
-    card = read_key_bundle(identity.card)
-    further_places = [
+    bundle = read_key_bundle(identity.card)
+    further_entries = [
         ListedDevice(
             one.certificate.device, certificate_hash(one), MailboxId(one.certificate.device)
         )
-        for one in further
+        for one in further_devices
     ]
-    devices = sorted((*card.newest.said.devices, *further_places), key=lambda one: one.device)
+    devices = sorted((*bundle.newest.said.devices, *further_entries), key=lambda one: one.device)
     new = (changed_device_list if same_epoch else next_device_list)(
-        card.newest, devices=tuple(devices), **fields
+        bundle.newest, devices=tuple(devices), **fields
     )
-    lists = (*(card.lists[:-1] if same_epoch else card.lists), new)
+    lists = (*(bundle.lists[:-1] if same_epoch else bundle.lists), new)
     assert identity.master is not None
-    issued = sign_bundle(identity.master, lists, (*card.certificates, *further))
+    issued = sign_bundle(identity.master, lists, (*bundle.certificates, *further_devices))
     replace_identity(
         person, replace(identity, person=verify_key_bundle(issued), card=write_key_bundle(issued))
     )

@@ -403,6 +403,6 @@ def test_linking_reports_a_refusal_due_to_the_clock(network: Network) -> None:
         start_on_new_device(old_device_link.code, None, new.device)
 
 
-def test_times_in_messages_are_written_in_words() -> None:
+def test_times_in_error_messages_are_written_in_words() -> None:
     text = str(Expired(when=datetime(2026, 11, 25, 12, 30, tzinfo=UTC)))
     assert "25 November 2026, 12:30 UTC" in text

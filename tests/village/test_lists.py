@@ -51,32 +51,32 @@ def device_count(of: str, by: Person) -> int:
     return len(contact_named(of, by.device).person.devices)
 
 
-def contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | None]]:
+def take_contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | None]]:
     return [(one.name, one.lists) for one in take_contact_changes(who.device) if one.lists]
 
 
-def show_card(card: bytes, of: Person) -> Trick:
-    """Return a trick that shows this card, sealed like that of the person's mailbox."""
+def show_key_bundle(card: bytes, of: Person) -> Trick:
+    """Return a trick that answers with a key bundle, sealed for the mailbox of ``of``."""
     me = own_device(of.device)
     return changed_answer_trick(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_list_that_the_relay_made_is_not_taken(network: Network) -> None:
-    """The relay waits until somebody asks for a list, and shows one with a device of its own."""
+def test_device_list_forged_by_the_relay_is_rejected(network: Network) -> None:
+    """The relay shows two forged key bundles to a device that asks for a newer list."""
     ana, ben, thief = network["ana"], network["ben"], network.set_up_person("thief")
     before = identity_of(ana)
     issue_key_bundle(ana)
     mine = read_key_bundle(own_device(ana.device).card)
     others = read_key_bundle(own_device(thief.device).card)
     added = replace(mine, certificates=(*mine.certificates, *others.certificates))
-    signed_by_another = replace(mine, master=others.master, signature=others.signature)
-    forged = [write_key_bundle(signed_by_another), own_device(thief.device).card]
+    wrongly_signed = replace(mine, master=others.master, signature=others.signature)
+    forged = [write_key_bundle(wrongly_signed), own_device(thief.device).card]
     with pytest.raises(ValueError, match="not what the specification allows"):
-        write_key_bundle(added)  # the newest list does not name that certificate
+        write_key_bundle(added)  # the newest list does not contain the added certificate
     ana.send(SMALL_PICTURE, ben)
     for card in forged:
-        with ben.courier.replace_calls(key_bundle=show_card(card, ana)):
+        with ben.courier.replace_calls(key_bundle=show_key_bundle(card, ana)):
             fetch_messages(ben.device)
         network.clock.advance(hours=9)
     assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
@@ -100,29 +100,29 @@ def test_newer_list_named_by_a_letter_is_fetched(network: Network) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_withheld_list_is_reported_after_three_tries_in_a_day(network: Network) -> None:
-    """The relay keeps showing the earlier list."""
+    """The relay always shows the earlier list."""
     ana, ben = network["ana"], network["ben"]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
     ana.send(SMALL_PICTURE, ben)
     reports = []
-    with ben.courier.replace_calls(key_bundle=show_card(old, ana)):
+    with ben.courier.replace_calls(key_bundle=show_key_bundle(old, ana)):
         for _ in range(6):
             fetch_messages(ben.device)
-            reports.append(contradictions(ben))
+            reports.append(take_contradictions(ben))
             network.clock.advance(hours=4)
     assert reports == [[], [], [], [], [("ana", DeviceListContradiction.HELD_BACK)], []]
     assert contact_named("ana", ben.device).person.epoch == 1
 
 
 @pytest.mark.threat("server-adds-device")
-def test_two_lists_of_one_epoch_freeze_the_person(network: Network) -> None:
-    """Somebody with Ana's master key signs another list beside hers, and Ben knows one of them."""
+def test_two_device_lists_of_one_epoch_freeze_the_contact(network: Network) -> None:
+    """Ben knows a list that was signed with Ana's master key beside her own list."""
     ana, ben = network["ana"], network["ben"]
-    fork(ana, ben)
+    fork_device_list(ana, ben)
     ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
+    assert take_contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     frozen = contact_named("ana", ben.device)
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(ContradictoryLists):
@@ -132,13 +132,13 @@ def test_two_lists_of_one_epoch_freeze_the_person(network: Network) -> None:
     assert kept.other.digest == own_device(ana.device).person.head
     assert read_key_bundle(kept.known).newest.said.epoch == 2
     fetch_messages(ben.device)
-    assert contradictions(ben) == []
+    assert take_contradictions(ben) == []
 
 
-def fork(ana: Person, ben: Person) -> None:
-    """Let Ben take a list of Ana's, and Ana make another one of the same epoch instead."""
+def fork_device_list(ana: Person, ben: Person) -> None:
+    """Let Ben accept one list of Ana's, and give Ana a different list of the same epoch."""
     honest = identity_of(ana)
-    issue_key_bundle(ana, further=(certify_another_device(ana),))
+    issue_key_bundle(ana, further_devices=(certify_another_device(ana),))
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
@@ -151,28 +151,28 @@ def fork(ana: Person, ben: Person) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(
+def test_split_view_of_two_people_is_detected_from_their_messages(
     network: Network,
 ) -> None:
-    """Ben has one list of Ana's and Caro another; Caro's message to both names the one she has."""
+    """Ben and Caro have different lists of Ana's; Caro's message to both names her list."""
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
-    fork(ana, ben)
+    fork_device_list(ana, ben)
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.send(SMALL_PICTURE, caro)
     fetch_messages(caro.device)
     assert contact_named("ana", caro.device).person.head == me.person.head
-    assert contradictions(ben) == []
+    assert take_contradictions(ben) == []
     caro.send(SMALL_PICTURE, ana, ben)
     assert ben.received_count() == 2
-    assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
+    assert take_contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     assert contact_named("ana", ben.device).forked
 
 
 @pytest.mark.threat("server-adds-device")
-def test_who_only_claims_another_list_freezes_nobody(network: Network) -> None:
-    """Caro names a list that Ana's relay does not show: Ben is told that views differ, no more."""
+def test_unproven_claim_of_another_list_freezes_nobody(network: Network) -> None:
+    """Caro names a list that Ana's relay does not show; Ben's device only reports a split view."""
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
     known = contact_named("ana", caro.device)
     other = replace(known.person, head=b"f" * 32)
@@ -181,52 +181,53 @@ def test_who_only_claims_another_list_freezes_nobody(network: Network) -> None:
     for _ in range(3):
         fetch_messages(ben.device)
         network.clock.advance(hours=9)
-    assert contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
+    assert take_contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
     assert not contact_named("ana", ben.device).forked
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
 
 
-def make_believe(liar: Person, of: str, epoch: int) -> None:
-    """Make the liar's program believe that somebody has a list of this epoch."""
+def store_false_epoch(liar: Person, of: str, epoch: int) -> None:
+    """Store a false device list of this epoch for a contact in the liar's vault."""
     known = contact_named(of, liar.device)
     other = replace(known.person, epoch=epoch, head=b"f" * 32)
     store_contact(replace(known, person=other), liar.device)
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(network: Network) -> None:
-    """Caro names a list of Ana's that does not exist. Ana's next message to Ben names her real new
-    list, and he takes it once her relay shows it.
+def test_claim_of_a_distant_epoch_does_not_block_the_real_list(network: Network) -> None:
+    """Caro names a list of Ana's that does not exist.
+
+    Ana's next message to Ben names her real new list, and Ben accepts it once her relay shows it.
     """
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
-    make_believe(caro, "ana", 2**40)
+    store_false_epoch(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
         network.clock.advance(hours=9)
-    assert contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
+    assert take_contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
     old = own_device(ana.device).card
     issue_key_bundle(ana)
     ana.send(SMALL_PICTURE, ben)
-    with ben.courier.replace_calls(key_bundle=show_card(old, ana)):
+    with ben.courier.replace_calls(key_bundle=show_key_bundle(old, ana)):
         fetch_messages(ben.device)
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     network.clock.advance(hours=9)
-    publish_card(ana)
+    publish_key_bundle(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault) is None
 
 
 @pytest.mark.threat("server-adds-device")
-def test_newer_list_is_accepted_whatever_was_claimed_before(network: Network) -> None:
+def test_newer_list_is_accepted_after_a_false_claim(network: Network) -> None:
     ana, ben, caro = network["ana"], network["ben"], network["caro"]
-    make_believe(caro, "ana", 2**40)
+    store_false_epoch(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana, ben)
     issue_key_bundle(ana)
-    publish_card(ana)
+    publish_key_bundle(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
@@ -236,37 +237,37 @@ def test_newer_list_is_accepted_whatever_was_claimed_before(network: Network) ->
 
 @pytest.mark.threat("server-adds-device")
 def test_claimed_newer_own_list_is_reported_as_a_claim(network: Network) -> None:
-    """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
+    """Caro names a list of Ana's with a later epoch than Ana's own list."""
     ana, caro = network["ana"], network["caro"]
-    make_believe(caro, "ana", 2**40)
+    store_false_epoch(caro, "ana", 2**40)
     caro.send(SMALL_PICTURE, ana)
     for _ in range(4):
         fetch_messages(ana.device)
         network.clock.advance(hours=9)
-    assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
+    assert take_contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
-def publish_card(ana: Person) -> None:
-    """Publish Ana's newest card at her relay."""
+def publish_key_bundle(ana: Person) -> None:
+    """Publish Ana's newest key bundle at her relay."""
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
 @pytest.mark.threat("server-adds-device")
-def test_own_list_that_we_did_not_sign_is_reported(network: Network) -> None:
-    """Somebody with the master key gave Ben a list of Ana's; his next message to her names it."""
+def test_own_list_that_this_device_did_not_sign_is_reported(network: Network) -> None:
+    """Ben has a list of Ana's that her device did not sign; his message to her names it."""
     ana, ben = network["ana"], network["ben"]
-    fork(ana, ben)
+    fork_device_list(ana, ben)
     ben.send(SMALL_PICTURE, ana)
     for _ in range(2):
         fetch_messages(ana.device)
-    assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
+    assert take_contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_that_freezes_everything_delays_and_changes_nothing(network: Network) -> None:
-    """The relay delivers no letter about the new list for a while, and then all of them."""
+def test_withheld_letters_only_delay_a_new_device_list(network: Network) -> None:
+    """The relay withholds all letters from Ben for a while, and then delivers them."""
     ana, ben = network["ana"], network["ben"]
     with ben.courier.replace_calls(waiting_envelopes=lambda *_: []):
         add_linked_device(network, ana, "phone")
@@ -275,16 +276,16 @@ def test_a_relay_that_freezes_everything_delays_and_changes_nothing(network: Net
     catch_up(ben, ana, network["phone"], ben)
     assert device_count("ana", ben) == 2
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}
-    assert contradictions(ben) == []
+    assert take_contradictions(ben) == []
     for one in (ana, network["phone"]):
         assert one.open_newest().files
 
 
-def test_device_without_published_keys_stops_nobody(network: Network) -> None:
-    """The device is on the list, but died before it published a key."""
+def test_listed_device_without_published_keys_does_not_block_sending(network: Network) -> None:
+    """The new device is on the list, but never fetches messages and publishes no keys."""
     ana, ben = network["ana"], network["ben"]
-    dead = add_blank_device(network, "dead")
-    link_devices(ana.device, dead.device)
+    unpublished = add_blank_device(network, "unpublished")
+    link_devices(ana.device, unpublished.device)
     catch_up(ana, ben)
     assert device_count("ana", ben) == 2
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
@@ -292,21 +293,25 @@ def test_device_without_published_keys_stops_nobody(network: Network) -> None:
 
 
 def test_concurrent_list_changes_are_reported_as_a_fork(network: Network) -> None:
-    """Neither knows of the other's change: both report the fork, and keep their own lists."""
+    """Two devices change the list independently; both report the fork and keep their own lists."""
     ana, phone = network["ana"], add_linked_device(network, network["ana"], "phone", "phone")
     watch = add_linked_device(network, ana, "watch", "watch")
     catch_up(phone, watch, ana, phone, watch)
     revoke_device("watch", lost=False, sheet=None, device=phone.device)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ana, phone)
-    assert contradictions(ana) == contradictions(phone) == [("", DeviceListContradiction.FORKED)]
+    assert (
+        take_contradictions(ana)
+        == take_contradictions(phone)
+        == [("", DeviceListContradiction.FORKED)]
+    )
     assert own_device(ana.device).person.epoch == own_device(phone.device).person.epoch == 4
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_message_that_waits_for_somebody_frozen_does_not_leave(network: Network) -> None:
+def test_queued_message_to_a_frozen_contact_is_not_posted(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
-    fork(ana, ben)
+    fork_device_list(ana, ben)
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ben, "ana", confirmed=("ana",)), undo_s=60), ben.device)
     before = ana.received_count()

@@ -371,7 +371,7 @@ def test_prekey_statement_follows_the_specification() -> None:
             write_prekey(statement, BATCH_POSITION, replace(SIGNED_BATCH, signature=bytes(size)))
 
 
-def test_an_xwing_prekey_alone_carries_its_batch() -> None:
+def test_only_an_xwing_prekey_carries_its_batch() -> None:
     one_time = replace(PREKEY, kind=PrekeyKind.ONE_TIME, public=b"c" * 32)
     statement = write_prekey_statement(one_time)
     read = read_prekey(write_prekey(statement, BATCH_POSITION, None))

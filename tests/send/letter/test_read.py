@@ -243,9 +243,9 @@ def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
     store_contact(replace(contact, person=gone), reader)
     forge.assert_refused(forge.forge_letter())
-    card = forge.me.card
-    forge.assert_refused(forge.forge_letter(body=Hello(card, Secret(bytes(32)), 0, None)))
-    forge.assert_refused(forge.forge_letter(body=KeyBundleNote(card)))
+    bundle = forge.me.card
+    forge.assert_refused(forge.forge_letter(body=Hello(bundle, Secret(bytes(32)), 0, None)))
+    forge.assert_refused(forge.forge_letter(body=KeyBundleNote(bundle)))
 
 
 @pytest.mark.threat("server-adds-device")

@@ -118,7 +118,7 @@ def test_the_letter_commits_to_the_mark_of_every_file(
     )
 
 
-def test_a_text_alone_is_a_message() -> None:
+def test_a_message_may_consist_of_text_only() -> None:
     network = network_with_media_readers()
     text = "Tonight at eight.\n" + "a" * 16_000
     message, opened = send_and_open(network, files=(), text=text)

@@ -171,7 +171,7 @@ def test_a_relay_that_swaps_the_key_bundle_is_detected(network: Network) -> None
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
 def test_key_bundle_with_a_flipped_bit_is_refused(network: Network, place: int) -> None:
     ana, ben = network["ana"], network["ben"]
-    inside = changed_key_bundle(ben, lambda card: flip_bit(card, place))
+    inside = changed_key_bundle(ben, lambda bundle: flip_bit(bundle, place))
     outside = changed_answer_trick(lambda shown: flip_bit(shown, place))
     for record_and_call in (inside, outside):
         with (
@@ -192,11 +192,11 @@ def test_published_bundle_reveals_neither_name_nor_keys(network: Network) -> Non
 
 def test_key_bundle_with_one_bad_signature_is_refused(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
-    card = read_key_bundle(own_device(ben.device).card)
+    bundle = read_key_bundle(own_device(ben.device).card)
     for signature_part in (slice(0, 64), slice(64, None)):
-        signature = bytearray(card.signature)
+        signature = bytearray(bundle.signature)
         signature[signature_part] = bytes(len(signature[signature_part]))
-        forged = write_key_bundle(replace(card, signature=bytes(signature)))
+        forged = write_key_bundle(replace(bundle, signature=bytes(signature)))
         with (
             ana.courier.replace_calls(
                 key_bundle=changed_key_bundle(ben, lambda _, forged=forged: forged)
@@ -250,7 +250,7 @@ def test_new_invite_reaches_a_person_who_forgot_us(friends: Network) -> None:
     assert ana.received_count() == 1
 
 
-def test_last_user_of_an_invite_can_write_once_greeted(
+def test_last_user_of_an_invite_can_write_after_being_greeted(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
@@ -575,7 +575,7 @@ def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
         network["ben"],
         network.set_up_person("mallory", OTHER_RELAY_URL),
     )
-    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, further_devices=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -591,7 +591,7 @@ def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
 
 def test_no_greeting_is_retried_for_a_device_with_invalid_keys(network: Network) -> None:
     ben, mallory = network["ben"], network.set_up_person("mallory", OTHER_RELAY_URL)
-    issue_key_bundle(mallory, same_epoch=True, further=(certify_another_device(mallory),))
+    issue_key_bundle(mallory, same_epoch=True, further_devices=(certify_another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(certify_another_device(mallory).certificate.device, mallory, ben)
 

@@ -17,7 +17,7 @@ from tests.send.send_device import Network
 
 def test_key_bundle_with_a_new_device_is_reported(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    issue_key_bundle(ana, further=(certify_another_device(ana),))
+    issue_key_bundle(ana, further_devices=(certify_another_device(ana),))
     queue_hellos(contact_named("ben", ana.device), None, ana.device)
     flush_outbox(ana.device)
     fetch_messages(ben.device)

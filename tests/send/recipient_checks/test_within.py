@@ -147,7 +147,9 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three_people: Network
     ]
 
 
-def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three_people: Network) -> None:
+def test_the_guard_does_not_ask_about_claimed_recipients_in_one_circle(
+    three_people: Network,
+) -> None:
     ana, boss, cleo = three_people["ana"], three_people["boss"], three_people["cleo"]
     name = send_with_false_recipients(cleo, ana, boss)
     create_or_extend_circle("office", ["boss", "cleo"], ana.device)
