@@ -1,6 +1,4 @@
-"""The state tables of copies and messages are complete, match the diagrams in the docs, and never
-lead back to an earlier state.
-"""
+"""The state tables of copies and messages are complete and match the diagrams in the docs."""
 
 import itertools
 from collections.abc import Mapping
