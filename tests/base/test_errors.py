@@ -1,4 +1,4 @@
-"""Error messages: how names are quoted in the commands that they suggest."""
+"""Error messages quote names in the commands that they suggest."""
 
 import shlex
 

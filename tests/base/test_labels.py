@@ -95,7 +95,7 @@ def test_more_than_ten_thousand_labels_are_refused() -> None:
         parse_label_file(b"\n" * 10_000_000)
 
 
-def test_typed_label_counts_once() -> None:
+def test_repeated_typed_label_counts_once() -> None:
     assert parse_labels(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))
 
 

@@ -49,10 +49,8 @@ def test_match_with_another_photograph_counts_as_false(
     strangers = Strangers(registered_pictures, 1)
     strangers.count_upload("cut out", 0, crop_hashes)
     assert strangers.count == expected
-    assert (
-        f"FALSE cut out: {registered_pictures[0].subject.name} as {registered_pictures[2].subject.name}\n"
-        in (capsys.readouterr().err)
-    )
+    own_name, other_name = (registered_pictures[number].subject.name for number in (0, 2))
+    assert f"FALSE cut out: {own_name} as {other_name}\n" in capsys.readouterr().err
     strangers.count_upload("cut out", 2, crop_hashes)  # as an upload of its own photograph
     assert strangers.count == Counted(1, 4)
 

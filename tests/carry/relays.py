@@ -111,7 +111,7 @@ def memory_relay(clock: SettableClock | None = None) -> Relay:
 
 @contextmanager
 def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iterator[Relay]:
-    """Yield a relay on SQLite and files in ``folder``; its database has at most ``bytes_max``."""
+    """Yield a relay on SQLite and files in ``folder``; ``bytes_max`` limits the database."""
     mail = new_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
         yield Relay(mail, FileBlobs(folder / "blobs"), clock, SeededRandomSource())
@@ -171,11 +171,13 @@ def serve_app(
 
 
 def download_bytes(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
+    """Download a blob; return its bytes."""
     received = io.BytesIO()
     courier.download_blob(url, blob, fetch_token, received)
     return received.getvalue()
 
 
 async def stream(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
+    """Yield the data in chunks of ``size`` bytes."""
     for start in range(0, len(data), size):
         yield data[start : start + size]

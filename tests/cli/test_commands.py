@@ -39,6 +39,7 @@ PASSPHRASE = "four or five unrelated words"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Set the environment for commands of a new device; return the device's folder."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

@@ -101,7 +101,7 @@ def mutation_inside(
 ) -> Change:
     """Return a mutation of the wrapped data, or of all bytes if nothing can be unwrapped."""
 
-    def changed(data: bytes, rng: Random) -> bytes:
+    def mutate(data: bytes, rng: Random) -> bytes:
         if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
             return change_bytes(data, rng)
         try:
@@ -109,7 +109,7 @@ def mutation_inside(
         except (Malformed, ValueError):
             return change_bytes(data, rng)
 
-    return changed
+    return mutate
 
 
 def mutation_after_prefix(prefix: bytes) -> Change:

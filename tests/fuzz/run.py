@@ -68,7 +68,7 @@ class SharedTallies:
 
     def current(self, target: Target) -> Tally:
         """Return the target's tally, which is empty if its code has changed."""
-        with self._lock:  # code_of() runs the target, in one thread at a time
+        with self._lock:  # code_hash() runs the target, in one thread at a time
             return tally_of(target.name, code_hash(target), self.tallies)
 
     def add_run(

@@ -40,24 +40,24 @@ def canonical_round_trip(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: ErrorTypes = MALFORMED
 ) -> ReadAndCheck:
     """Require that each result, written again, gives the bytes that were read."""
-    return _property_checker(read, lambda result, untrusted: write(result) == untrusted, refusals)
+    return _make_check(read, lambda result, untrusted: write(result) == untrusted, refusals)
 
 
 def round_trip(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: ErrorTypes = MALFORMED
 ) -> ReadAndCheck:
     """Require that each result is equal after it is written and read; the bytes may differ."""
-    return _property_checker(read, lambda result, _: read(write(result)) == result, refusals)
+    return _make_check(read, lambda result, _: read(write(result)) == result, refusals)
 
 
 def property_check(
     read: Callable[[bytes], Any], check: Callable[[Any], bool], refusals: ErrorTypes = MALFORMED
 ) -> ReadAndCheck:
     """Require that ``check`` is true of each result."""
-    return _property_checker(read, lambda result, _: check(result), refusals)
+    return _make_check(read, lambda result, _: check(result), refusals)
 
 
-def _property_checker(
+def _make_check(
     read: Callable[[bytes], Any], is_right: Callable[[Any, bytes], bool], refusals: ErrorTypes
 ) -> ReadAndCheck:
     """Return a check that permits these refusals, and raises if a result is not right."""

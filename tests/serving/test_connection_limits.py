@@ -278,7 +278,7 @@ def test_endless_head_during_an_answer_closes_the_connection() -> None:
 
 
 def test_a_long_head_and_a_long_body_are_read_whole() -> None:
-    """They may come in one piece or in many. Many short requests in one piece are read, too."""
+    """A request may come in one piece or in many; many short ones in one piece are read, too."""
 
     async def scenario(server: LimitedServer) -> None:
         lines = b"".join(b"X-%d: %b\r\n" % (at, PIECE) for at in range(15))

@@ -1,4 +1,4 @@
-"""Whether a connection is from our own user, by the kernel's answer or its TCP tables."""
+"""Connections of our own user are recognized by the kernel's answer or its TCP tables."""
 
 import os
 import socket
@@ -41,6 +41,7 @@ def open_connection(host: str, *, of_another_user: bool) -> Iterator[tuple[Addre
 
 @pytest.fixture(params=["kernel", "tables"])
 def lookup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Disable one of both ways to find a connection's user; return the name of the other one."""
     if request.param == "tables":  # as if the kernel had no sock_diag
         monkeypatch.setattr(private_pages, "_NETLINK_SOCK_DIAG", 31)
     else:

@@ -21,7 +21,7 @@ UNCOUNTED_BYTES_MAX = 1 << 20  # a portion or two, and both sockets' buffers
 
 
 class FakeTlsTransport:
-    """A fake TLS transport with room for ``room`` writes."""
+    """A fake TLS transport that is full after ``room`` writes."""
 
     def __init__(self, room: int) -> None:
         self.room, self.written, self.closed = room, b"", False

@@ -1,4 +1,4 @@
-"""The relay commands when several relays share a PostgreSQL."""
+"""Relay commands for a relay whose rows are in PostgreSQL, or whose blobs are in a bucket."""
 
 import asyncio
 import sys

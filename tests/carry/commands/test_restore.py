@@ -61,7 +61,7 @@ def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> An
 def test_restore_does_not_revive_ended_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From a plain copy of the backup, the recalled and the used-up message could be opened."""
+    """If a restore copied all shares, the recalled and the used-up message could be opened."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
@@ -95,7 +95,7 @@ def test_restore_does_not_revive_ended_messages(
 def test_restore_prints_instructions_for_the_operator(
     options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Devices repeat their requests on their own (docs/spec/relay.md, section 12)."""
+    """Devices repeat withdrawals and deletions on their own (docs/spec/relay.md, section 12)."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)):
         run_relay_command(capsys, "backup", "--data", live, "--out", saved)

@@ -47,7 +47,7 @@ def relay_with_file_limit(folder: Path, files: int = OPEN_FILES_MAX) -> Iterator
 def open_file_count(pid: int) -> int:
     """Return the number of files that a process has open.
 
-    Since Linux 6.2, the size of the folder ``/proc/PID/fd`` is this number; before, it is 0.
+    Since Linux 6.2, the size of ``/proc/PID/fd`` is this number; earlier versions report 0.
     """
     folder = Path(f"/proc/{pid}/fd")
     return folder.stat().st_size or len(list(folder.iterdir()))
@@ -57,9 +57,7 @@ def open_file_count(pid: int) -> int:
     "sent_bytes", [b"", b"GET /v1/st", UNFINISHED_REQUEST], ids=["nothing", "a head", "a body"]
 )
 def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent_bytes: bytes) -> None:
-    """The relay answers a device while other clients open twice as many connections as it may
-    open files.
-    """
+    """Idle clients open twice as many connections as the relay may open files."""
     with (
         relay_with_file_limit(tmp_path) as (pid, port),
         ExitStack() as clients,

@@ -22,7 +22,7 @@ from tests.in_memory.courier import memory_courier
 
 
 async def count_passed_bytes(sizes: Sequence[int], arrival_s: float, storage_s: float) -> int:
-    """Count the bytes that pass if each piece takes so many seconds to arrive and to be stored."""
+    """Count the bytes that pass if each piece takes so long to arrive and so long to be stored."""
     clock, total = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -65,7 +65,7 @@ def test_early_bytes_do_not_allow_a_later_pause(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_stalled_uploads_free_their_bucket_slots() -> None:
+def test_uploads_to_a_bucket_are_limited_per_mailbox() -> None:
     relay, other, slow_post = (
         memory_relay(),
         SampleMessage(),

@@ -48,7 +48,9 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
     assert new.status_code == 409
     assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
     courier = memory_courier({URL: relay_app(relay)})
-    courier.create_mailbox(URL, message.mailbox, message.owner)  # a repeat, since it exists
+    courier.create_mailbox(
+        URL, message.mailbox, message.owner
+    )  # a repeat: the mailbox exists already
     courier.post(URL, message.token, message.new_envelope())
 
 

@@ -98,7 +98,7 @@ def test_incomplete_renewal_keeps_the_old_certificate(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         log = tmp_path / "log"
         assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
-        certificate.cert.write_bytes(old[0])  # which this client trusts
+        certificate.cert.write_bytes(old[0])  # this client trusts the old certificate
         assert negotiated_tls_version(url, certificate) == "TLSv1.3"
         renew_certificate(tmp_path, process.pid, url)
     assert str(tmp_path) not in log.read_text()
@@ -136,7 +136,9 @@ def test_client_sends_nothing_to_an_unauthenticated_relay(tmp_path: Path) -> Non
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
         for web in (new_relay_client(), new_relay_client(other.cert)):
             with web, pytest.raises(RelayNotAuthenticated, match="could not prove"):
-                HttpCourier(web, patience_s=60).status(url)  # at once, not after a minute
+                HttpCourier(web, patience_s=60).status(
+                    url
+                )  # fails at once, without retrying for a minute
     assert "status" not in (tmp_path / "log").read_text()
 
 
@@ -210,15 +212,15 @@ def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
             connection = waiting.enter_context(open_connection(url, certificate))
             connection.sendall(_request(f"{wake}60", message, f"2001:db8:0:1::{number}"))
 
-        def status(path: str, address: str) -> int:
+        def request_status(path: str, address: str) -> int:
             with open_connection(url, certificate) as other:
                 other.sendall(_request(path, message, address))
                 return int(other.recv(4096).split()[1])
 
-        assert wait_until(lambda: status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
-        assert status("/v1/status", "2001:db8:0:1::1") == 200
-        assert status(f"{wake}0", "2001:db8:0:2::1") == 204
-        assert status(f"{wake}0", "192.0.2.1") == 204
+        assert wait_until(lambda: request_status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
+        assert request_status("/v1/status", "2001:db8:0:1::1") == 200
+        assert request_status(f"{wake}0", "2001:db8:0:2::1") == 204
+        assert request_status(f"{wake}0", "192.0.2.1") == 204
 
 
 def _request(path: str, message: SampleMessage, address: str) -> bytes:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 
 def fill_mailbox(count: int, courier: HttpCourier, url: str, until: datetime) -> SampleMessage:
-    """Create a mailbox with ``count`` waiting messages of the largest size; return the sample."""
+    """Create a mailbox with ``count`` waiting messages of the largest size; return their sample."""
     message = SampleMessage(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
     courier.create_mailbox(url, message.mailbox, message.owner)
     courier.register_token(url, message.mailbox, message.owner, message.send_token())

@@ -32,7 +32,7 @@ WAITING_CLIENT_PROGRAM = Path(__file__).with_name("neighbour.py")
 
 
 def create_mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
-    """Create so many mailboxes at the relay; return their ids and owner tokens."""
+    """Create ``number`` mailboxes at the relay; return their ids and owner tokens."""
     random_source, url = SeededRandomSource(), f"http://127.0.0.1:{port}"
     mailboxes = [
         (MailboxId(random_source.token(16)), Secret(random_source.token(32))) for _ in range(number)
@@ -92,7 +92,7 @@ def response_times_s(port: int) -> Iterator[float]:
 def test_client_waiting_at_many_mailboxes_does_not_block_the_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:
-    """Eight requests at each of ``boxes`` mailboxes meet a relay that may open ``files`` files."""
+    """The relay may open ``files`` files; the client sends eight requests to each mailbox."""
     with (
         relay_with_file_limit(tmp_path, files) as (pid, port),
         run_waiting_client(port, create_mailboxes(port, boxes)),

@@ -58,7 +58,7 @@ CLOSE_TOKEN, UNLOCK_TOKEN = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
 async def fill_mailbox(relay: Relay, message: SampleMessage) -> None:
-    """Post one message to a mailbox with tokens, a lock, a key bundle and prekeys."""
+    """Create a mailbox with a token, a lock, a key bundle and prekeys; post a message to it."""
     await create_mailbox(message.mailbox, token_hash(message.owner), relay, token_hash(CLOSE_TOKEN))
     await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
     await create_lock(message.mailbox, message.owner, token_hash(UNLOCK_TOKEN), relay)

@@ -214,7 +214,7 @@ def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
         run_sync(replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(UNLOCK_TOKEN), relay))
 
 
-def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
+def test_unlock_token_of_a_missing_lock_cannot_be_replaced(relay: Relay) -> None:
     other = MailboxId(RANDOM_SOURCE.token(16))
     run_sync(create_mailbox(other, token_hash(OWNER_TOKEN), relay))
     with pytest.raises(NoSuchMailbox):

@@ -55,7 +55,7 @@ def set_limit(monkeypatch: pytest.MonkeyPatch) -> SetLimit:
     return lambda name, value: monkeypatch.setattr(f"entrenous.carry.send_tokens.{name}", value)
 
 
-def other_deposit(message: SampleMessage) -> BlobDeposit:
+def deposit_with_new_id(message: SampleMessage) -> BlobDeposit:
     return replace(message.blob_deposit(), id=BlobId(message.random_source.token(16)))
 
 
@@ -71,13 +71,13 @@ def test_unreferenced_blobs_count_against_a_mailboxs_limit(
 ) -> None:
     set_limit(name, value)
     assert upload(relay, message, message.blob_deposit())
-    assert upload(relay, message, other_deposit(message))
+    assert upload(relay, message, deposit_with_new_id(message))
     with pytest.raises(MailboxFull) as refused:
-        upload(relay, message, other_deposit(message))
+        upload(relay, message, deposit_with_new_id(message))
     assert refused.value.facts == {"retry_after_s": 3600}
     assert not upload(relay, message, message.blob_deposit())
     run(accept(message.envelope(), message.token, relay))
-    assert upload(relay, message, other_deposit(message))
+    assert upload(relay, message, deposit_with_new_id(message))
 
 
 def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
@@ -91,7 +91,7 @@ def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
     assert upload(relay, ben, ben.blob_deposit())
     clock.advance(days=1)
     run(expire(relay))
-    assert upload(relay, message, other_deposit(message))
+    assert upload(relay, message, deposit_with_new_id(message))
 
 
 def test_running_uploads_count_against_the_limit(
@@ -103,12 +103,14 @@ def test_running_uploads_count_against_the_limit(
     async def chunks_with_second_upload() -> AsyncIterator[bytes]:
         yield message.blob[:1]
         with pytest.raises(MailboxFull):
-            await upload_blob(other_deposit(message), message.token, stream(message.blob), relay)
+            await upload_blob(
+                deposit_with_new_id(message), message.token, stream(message.blob), relay
+            )
 
     with pytest.raises(DamagedBlob):
         run(upload_blob(message.blob_deposit(), message.token, chunks_with_second_upload(), relay))
     assert run(relay.mail.read(lambda view: view.count(StoredUpload))) == 0
-    assert upload(relay, message, other_deposit(message))
+    assert upload(relay, message, deposit_with_new_id(message))
 
 
 @pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
@@ -120,9 +122,9 @@ def test_blobs_of_envelopes_count_until_they_are_deleted(
     run(accept(message.envelope(), message.token, relay))
     run(acknowledge(message.mailbox, message.owner, message.id, relay))
     with pytest.raises(MailboxFull):
-        upload(relay, message, other_deposit(message))
+        upload(relay, message, deposit_with_new_id(message))
     run(withdraw(message.id, message.withdraw, relay))
-    assert upload(relay, message, other_deposit(message))
+    assert upload(relay, message, deposit_with_new_id(message))
 
 
 def test_messages_beyond_the_limit_are_refused(

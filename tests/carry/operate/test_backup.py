@@ -60,7 +60,7 @@ def test_no_byte_of_a_share_is_restored(
     assert message.sealed not in after
 
 
-def test_with_shares_envelopes_stay_open(
+def test_restore_with_shares_keeps_envelopes_open(
     backup: Path, tmp_path: Path, message: SampleMessage
 ) -> None:
     assert restore_relay(backup, tmp_path / "again", with_shares=True).lost == 0

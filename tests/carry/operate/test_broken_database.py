@@ -56,7 +56,7 @@ def test_failed_backup_leaves_an_empty_folder_for_the_next_one(
     assert len(back_up_relay(relay_folder, out).blobs) == 1
 
 
-def test_check_finds_a_damaged_page_that_was_never_read(
+def test_backup_finds_a_damaged_page_that_was_never_read(
     relay_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(sqlite3.connect(relay_folder / DATABASE_NAME)) as rows:
@@ -88,7 +88,7 @@ def test_backup_of_a_damaged_database_is_not_restored(
 
 @pytest.mark.parametrize("command", ["stats", "backup", "run"])
 @pytest.mark.parametrize("fault", ["it is damaged", "it cannot be read"])
-def test_damaged_database_is_reported_as_damaged(
+def test_unusable_database_is_reported_with_its_fault(
     relay_folder: Path, tmp_path: Path, command: str, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if fault == "it is damaged":

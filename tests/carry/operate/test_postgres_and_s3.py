@@ -32,8 +32,8 @@ async def download(relay: Relay, message: SampleMessage) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-def test_envelope_accepted_by_one_relay_is_delivered_by_another(
-    tmp_path: Path, postgres: Cluster, buckets: Swift, monkeypatch: pytest.MonkeyPatch
+def test_blob_uploaded_to_one_relay_is_downloaded_from_another(
+    tmp_path: Path, postgres: Cluster, swift_server: Swift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two relays with their own folders share nothing but database and bucket."""
     database, message = (
@@ -42,14 +42,14 @@ def test_envelope_accepted_by_one_relay_is_delivered_by_another(
     )
     message.mailbox = MailboxId(b"M" * 16)
     for name, value in (
-        ("AWS_ENDPOINT", f"http://127.0.0.1:{buckets.port}"),
+        ("AWS_ENDPOINT", f"http://127.0.0.1:{swift_server.port}"),
         ("AWS_ALLOW_HTTP", "true"),
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
         ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
     ):
         monkeypatch.setenv(name, value)
-    elsewhere = {"database": database, "blobs": f"s3://{buckets.bucket_name()}/relay"}
+    elsewhere = {"database": database, "blobs": f"s3://{swift_server.create_bucket()}/relay"}
     with open_relay(tmp_path / "first", **elsewhere) as relay:  # type: ignore[arg-type]
         asyncio.run(upload(relay, message))
     with open_relay(tmp_path / "second", **elsewhere) as relay:  # type: ignore[arg-type]

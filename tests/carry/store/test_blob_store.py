@@ -71,7 +71,7 @@ def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncB
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
         elif request.param == "s3":  # in parts of 1 MiB, so that a blob has several
-            store = S3Blobs(request.getfixturevalue("buckets").bucket(), 1 << 20)
+            store = S3Blobs(request.getfixturevalue("swift_server").create_bucket_client(), 1 << 20)
         yield SyncBlobStore(store, runner)
 
 
@@ -151,8 +151,8 @@ def test_second_upload_of_a_blob_is_refused_while_the_first_runs(sync_store: Syn
 
 
 @pytest.mark.real
-def test_bucket_limits_concurrent_uploads(buckets: Swift) -> None:
-    store = S3Blobs(buckets.bucket(), 1 << 20)
+def test_bucket_limits_concurrent_uploads(swift_server: Swift) -> None:
+    store = S3Blobs(swift_server.create_bucket_client(), 1 << 20)
 
     async def run_scenario() -> list[BaseException | None]:
         may_continue = asyncio.Event()
@@ -210,10 +210,10 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
     ("second_content", "error_type"), [(BLOB, NoneType), (b"evil" * 750_000, DamagedBlob)]
 )
 def test_concurrent_uploads_by_two_relays_leave_a_whole_blob(
-    buckets: Swift, second_content: bytes, error_type: type
+    swift_server: Swift, second_content: bytes, error_type: type
 ) -> None:
     """Each relay has its own store, and does not know that the other relay writes."""
-    bucket = buckets.bucket()
+    bucket = swift_server.create_bucket_client()
     first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
 
     async def slow_chunks(

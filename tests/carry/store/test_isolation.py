@@ -1,4 +1,4 @@
-"""A transaction that waited for the lock sees all earlier commits, at any default isolation."""
+"""A transaction that waited for the lock sees earlier commits, at any default isolation level."""
 
 import threading
 import time

@@ -260,12 +260,14 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
             await waiting
         return time.monotonic() - began
 
-    assert asyncio.run(run_scenario()) < 6  # a relay that is not stopping retries for twelve
+    assert (
+        asyncio.run(run_scenario()) < 6
+    )  # a relay that is not stopping retries for twelve seconds
 
 
 @pytest.mark.real
 def test_combined_pages_are_returned_in_the_order_requested(slow_flushing_server: Cluster) -> None:
-    """Each page has its own start and limits; one is empty, and two begin with the same letter."""
+    """Each page has its own start and limits; one is empty, and two begin with the same row."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     page_limits = [
         (3, 0, 9, 99),

@@ -76,7 +76,7 @@ def test_database_file_does_not_reveal_the_order_of_arrival(
             arrival_order.index(one) + 1 == arrival_order.index(other)
             for one, other in pairwise(order)
         )
-        assert successors < 10  # in the order of arrival it would be 39, in a random order about 1
+        assert successors < 10  # 39 in the order of arrival, about 1 in a random order
 
 
 def test_every_answer_waits_for_the_disk(
@@ -329,21 +329,21 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
         row = replace(LETTER, envelope=name, sealed=bytes(100_000))
         runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
 
-    def look() -> None:
+    def record_temporary_files() -> None:
         for descriptor in Path("/proc/self/fd").iterdir():
             with contextlib.suppress(OSError):
                 file = descriptor.readlink()
                 if file.name.startswith("etilqs_"):
                     copied_to.add(file.parent)
 
-    store._writing._connection.set_progress_handler(look, 10)
+    store._writing._connection.set_progress_handler(record_temporary_files, 10)
     runner.run(store.overwrite_deleted())
     store.close()
     assert copied_to == {folder}
 
 
 def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """The first call rewrites it, since an earlier process may have deleted rows."""
+    """The first call rewrites the database, since an earlier process may have deleted rows."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.overwrite_deleted())
@@ -364,14 +364,14 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
     store = open_sqlite(path)
     runner.run(store.transact(lambda tx: tx.put(LETTER)))
 
-    def look(view: RowView) -> int:
+    def count_slowly(view: RowView) -> int:
         found = view.count(StoredLetter)
         read_started.set()
         time.sleep(0.3)
         return found
 
     async def drop_and_overwrite_while_reading() -> int:
-        reader = asyncio.create_task(store.read(look))
+        reader = asyncio.create_task(store.read(count_slowly))
         await asyncio.to_thread(read_started.wait)
         await store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
         await store.overwrite_deleted()

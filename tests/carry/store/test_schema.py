@@ -86,7 +86,7 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     ids=["earlier", "not named", "newer"],
 )
 @pytest.mark.parametrize("create", [True, False])
-def test_another_version_is_refused_and_not_touched(
+def test_database_of_another_version_is_refused_and_unchanged(
     tmp_path: Path, number: int, refusal: type[Exception], *, create: bool
 ) -> None:
     mail = tmp_path / "mail.db"

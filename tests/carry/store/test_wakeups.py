@@ -125,8 +125,8 @@ def limited_wake_ups(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
     wake_ups.close()
 
 
-async def indices_that_yield(wake_ups: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
-    """Return the indices of the listeners (mailbox, network) that yield; wake the others."""
+async def displaced_listeners(wake_ups: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
+    """Return the indices of listeners (mailbox, network) that are displaced; wake the others."""
     with ExitStack() as listening:
         waiting = []
         for mailbox, network in listeners:
@@ -134,47 +134,51 @@ async def indices_that_yield(wake_ups: WakeUps, *listeners: tuple[int, bytes]) -
                 wake_ups.listen(MailboxId(bytes([mailbox]) * 16), network)
             )
             waiting.append(asyncio.create_task(wait(20)))
-        await asyncio.sleep(0)  # listeners that have to yield return at once
+        await asyncio.sleep(0)  # displaced listeners return at once
         wake_ups.stop_waiting()
         results = await asyncio.gather(*waiting)
     return [number for number, woken in enumerate(results) if not woken]
 
 
-def test_oldest_listener_yields_at_a_full_mailbox(limited_wake_ups: WakeUps, run: Run) -> None:
+def test_oldest_listener_at_a_full_mailbox_is_displaced(
+    limited_wake_ups: WakeUps, run: Run
+) -> None:
     assert run(
-        indices_that_yield(limited_wake_ups, (1, b"a"), (2, b"b"), (1, b"c"), (1, b"d"))
+        displaced_listeners(limited_wake_ups, (1, b"a"), (2, b"b"), (1, b"c"), (1, b"d"))
     ) == [0]
 
 
-def test_oldest_listener_yields_in_a_full_network(limited_wake_ups: WakeUps, run: Run) -> None:
+def test_oldest_listener_of_a_full_network_is_displaced(
+    limited_wake_ups: WakeUps, run: Run
+) -> None:
     same_network = [(number, b"crowd") for number in range(1, 5)]
-    assert run(indices_that_yield(limited_wake_ups, (9, b"home"), *same_network)) == [1]
+    assert run(displaced_listeners(limited_wake_ups, (9, b"home"), *same_network)) == [1]
 
 
-def test_oldest_listeners_of_the_largest_network_yield_when_all_is_full(
+def test_full_relay_displaces_listeners_of_the_largest_network(
     limited_wake_ups: WakeUps, run: Run
 ) -> None:
     """The oldest listener of all stays, so nobody can displace others by reconnecting."""
     one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
     more = [(number, b"more") for number in range(5, 8)]
-    assert run(indices_that_yield(limited_wake_ups, *one, *many, *more)) == [1, 2]
+    assert run(displaced_listeners(limited_wake_ups, *one, *many, *more)) == [1, 2]
 
 
-def test_without_networks_the_mailbox_with_most_listeners_yields(
+def test_full_relay_displaces_listeners_of_the_largest_mailbox(
     limited_wake_ups: WakeUps, run: Run
 ) -> None:
     assert run(
-        indices_that_yield(
+        displaced_listeners(
             limited_wake_ups, (1, b""), (2, b""), (2, b""), (3, b""), (4, b""), (5, b"")
         )
     ) == [1]
 
 
-def test_listener_that_yielded_frees_its_place(limited_wake_ups: WakeUps, run: Run) -> None:
+def test_displaced_listener_frees_its_place(limited_wake_ups: WakeUps, run: Run) -> None:
     async def run_scenario() -> list[int]:
         for _ in range(3):
-            await indices_that_yield(limited_wake_ups, *[(number, b"x") for number in range(9)])
-        return await indices_that_yield(
+            await displaced_listeners(limited_wake_ups, *[(number, b"x") for number in range(9)])
+        return await displaced_listeners(
             limited_wake_ups, *[(number, bytes([number])) for number in range(1, 6)]
         )
 

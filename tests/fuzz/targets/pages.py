@@ -27,7 +27,7 @@ def _has_valid_urls(urls: tuple[str, ...]) -> bool:
     for url in urls:
         try:
             normalize_web_address(url)
-        except NotOnTheWeb:  # a request for it would be refused, too
+        except NotOnTheWeb:  # a request for this URL would be refused, too
             continue
     return len(urls) <= PAGE_PICTURES_MAX and all(url.startswith("http") for url in urls)
 

@@ -183,7 +183,7 @@ def _is_read_like_starlette(untrusted: bytes) -> bool:
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]
     scope = {"type": "http", "query_string": query, "headers": headers}
     fast_request, usual_request = FastPathRequest(scope, _receive_disconnect, {}), Request(scope)
-    names = {name.decode() for name, _ in headers if name.isascii()}  # servers let no others in
+    names = {name.decode() for name, _ in headers if name.isascii()}  # servers reject other names
     same = all(fast_request.headers.get(name) == usual_request.headers.get(name) for name in names)
     return same and dict(fast_request.query_params) == dict(usual_request.query_params)
 
