@@ -45,7 +45,7 @@ from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.app.client import Client, open_client
 from tests.app.page_walker import route_of
-from tests.app.served import PASSPHRASE, PHONE, chromium, served_app
+from tests.app.served import PASSPHRASE, PHONE, run_app, run_chromium
 from tests.real.stage import Server
 from tests.vaults import create_device
 
@@ -152,7 +152,7 @@ def measure_paint(
 ) -> dict[str, tuple[float, int]]:
     """Return each page's first paint in milliseconds, and the bytes it loads without pictures."""
     found = {}
-    with chromium(whole=True) as browser, browser.new_context(viewport=PHONE) as context:
+    with run_chromium(whole=True) as browser, browser.new_context(viewport=PHONE) as context:
         context.add_cookies(
             [{"name": name, "value": value, "url": address} for name, value in cookies.items()]
         )
@@ -190,7 +190,7 @@ def measure(messages: int, cases: int, runs: int) -> dict[str, Any]:
             open_cases(ana, cases)
             fill(ana, ben, messages)
         built_s = time.perf_counter() - began_s
-        app = stack.enter_context(served_app(folder / "ana", ENTRENOUS_PAUSE="0"))
+        app = stack.enter_context(run_app(folder / "ana", ENTRENOUS_PAUSE="0"))
         with open_client(app) as client:
             unlock_ms = elapsed_ms(client.unlock)
             pages = crawl(client, "/")

@@ -59,7 +59,7 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.app.served import PASSPHRASE, served_app
+from tests.app.served import PASSPHRASE, run_app
 from tests.in_memory.vault import MemoryVault
 from tests.real.stage import wait_until
 from tests.vaults import create_device, open_device
@@ -184,7 +184,7 @@ def measure(runs: int, messages: int) -> dict[str, Any]:
         began = time.perf_counter()
         fill(home, url, messages)
         built_s = time.perf_counter() - began
-        with served_app(home) as app, httpx.Client(base_url=app.address, timeout=60) as browser:
+        with run_app(home) as app, httpx.Client(base_url=app.address, timeout=60) as browser:
             browser.get(app.link)
             _unlock(browser)
             addresses = _addresses(browser)
@@ -211,7 +211,7 @@ def measure_photo(runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, run_relay(Path(folder) / "relay") as url:
         home = Path(folder) / "ana"
         fill(home, url, messages=0, people=1)
-        with served_app(home) as app, httpx.Client(base_url=app.address, timeout=60) as browser:
+        with run_app(home) as app, httpx.Client(base_url=app.address, timeout=60) as browser:
             browser.get(app.link)
             _unlock(browser)
             photo = photograph(12.0)

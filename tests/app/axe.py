@@ -18,20 +18,20 @@ from playwright.sync_api import Browser, Page
 from entrenous.base.language import LANGUAGES, PSEUDO_LANGUAGE
 
 #: WCAG 2.2 AA, and axe's best practice.
-_TAGS: Final = (
+_RULE_TAGS: Final = (
     *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
 )
-#: The rules among them that check colours.
-_ABOUT_COLOURS: Final = ("color-contrast", "link-in-text-block")
-#: The rules among them that check sizes and positions.
-_ABOUT_PLACES: Final = (
+#: The rules that check colours.
+_COLOUR_RULES: Final = ("color-contrast", "link-in-text-block")
+#: The rules that check sizes and positions.
+_LAYOUT_RULES: Final = (
     *("target-size", "scrollable-region-focusable", "region", "bypass", "skip-link"),
 )
 _HASH_BYTES: Final = 32
 _AXE_AND_RULES: Final = sha256(
-    json.dumps([AXE_SCRIPT, _TAGS, _ABOUT_COLOURS, _ABOUT_PLACES]).encode()
+    json.dumps([AXE_SCRIPT, _RULE_TAGS, _COLOUR_RULES, _LAYOUT_RULES]).encode()
 ).hexdigest()
-_RUN: Final = """options => {
+_RUN_AXE: Final = """options => {
   if (!("axe" in window) && "loadAxe" in window) loadAxe();
   return "axe" in window && axe.run(options).then(found => found.violations);
 }"""
@@ -100,8 +100,8 @@ _CONTENT_AND_LOOKS: Final = """async () => {
 
 
 class CleanPages:
-    """Hashes of the pages on which axe found nothing: of a structure alone, and of a structure
-    with its colours or its layout.
+    """Hashes of the page structures on which axe found nothing: of the structure alone, and of the
+    structure with its colours or its layout.
     """
 
     def __init__(self) -> None:
@@ -139,15 +139,15 @@ CLEAN_PAGES: Final = CleanPages()
 
 
 def send_axe_with_each_page(page: Page) -> None:
-    """Send axe with each page, as a function that is called only if axe has to run there.
+    """Add axe to each page, as a function that is called only if axe has to run on the page.
 
-    Sending it on demand takes more time.
+    Sending axe on demand would take more time.
     """
     page.add_init_script(f"window.loadAxe = () => {{{AXE_SCRIPT}\n}}")
 
 
 def violations(page: Page) -> list[str]:
-    """Return what axe finds on the page, as the rule and the first characters of each element."""
+    """Return each violated rule, with the first characters of each element that violates it."""
     page.wait_for_load_state()  # a page looks different before its styles are loaded
     at, scale, content, *looks = page.evaluate(_CONTENT_AND_LOOKS)
     try:
@@ -160,18 +160,18 @@ def violations(page: Page) -> list[str]:
 def _violations(page: Page, scale: float, content: str, looks: list[str]) -> list[str]:
     content = f"{_AXE_AND_RULES} {_chromium_of(page).version} {content}"
     keys = {
-        rules: _hash(content, *rules, look)
-        for rules, look in zip((_ABOUT_COLOURS, _ABOUT_PLACES), looks, strict=True)
+        rules: _hash_of(content, *rules, look)
+        for rules, look in zip((_COLOUR_RULES, _LAYOUT_RULES), looks, strict=True)
     }
     new = [rules for rules, key in keys.items() if key not in CLEAN_PAGES]
     if not new:
         return []
-    is_known = _hash(content) in CLEAN_PAGES
-    found = _ask(page, ("rule", sum(new, ())) if is_known else ("tag", _TAGS))
+    is_known = _hash_of(content) in CLEAN_PAGES
+    found = _run_axe(page, ("rule", sum(new, ())) if is_known else ("tag", _RULE_TAGS))
     if not found:
         if scale != 1:
-            del keys[_ABOUT_COLOURS]  # larger text needs less contrast than text at 100 %
-        CLEAN_PAGES.add(_hash(content), *keys.values())
+            del keys[_COLOUR_RULES]  # larger text needs less contrast than text at 100 %
+        CLEAN_PAGES.add(_hash_of(content), *keys.values())
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
 
 
@@ -181,16 +181,16 @@ def _chromium_of(page: Page) -> Browser:
     return browser
 
 
-def _hash(*parts: str) -> bytes:
+def _hash_of(*parts: str) -> bytes:
     return sha256("\0".join(parts).encode()).digest()
 
 
-def _ask(page: Page, which: tuple[str, tuple[str, ...]]) -> list[dict[str, Any]]:
-    only = {"type": which[0], "values": list(which[1])}
+def _run_axe(page: Page, run_only: tuple[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    only = {"type": run_only[0], "values": list(run_only[1])}
     options = {"resultTypes": ["violations"], "runOnly": only}
-    found: list[dict[str, Any]] | bool = page.evaluate(_RUN, options)
+    found: list[dict[str, Any]] | bool = page.evaluate(_RUN_AXE, options)
     if isinstance(found, bool):
         page.evaluate(AXE_SCRIPT)
-        found = page.evaluate(_RUN, options)
+        found = page.evaluate(_RUN_AXE, options)
     assert isinstance(found, list)
     return found

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 import httpx
 
-from tests.app.served import PASSPHRASE, Served
+from tests.app.served import PASSPHRASE, RunningApp
 
 Files = list[tuple[str, tuple[str, bytes, str]]]
 
@@ -30,15 +30,15 @@ class Client:
     def set_up(self, relay: str = "") -> None:
         """Set the device up, and leave it unlocked."""
         where = {"where": "relay", "relay": relay} if relay else {"where": "none"}
-        words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
-        assert self.post("/0", words | where).url.path == "/"
+        fields = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
+        assert self.post("/0", fields | where).url.path == "/"
 
     def unlock(self) -> httpx.Response:
         return self.post("/1", {"passphrase": PASSPHRASE})
 
 
 @contextmanager
-def open_client(app: Served) -> Iterator[Client]:
+def open_client(app: RunningApp) -> Iterator[Client]:
     """Open the one-time link, and yield a client that has the app's cookie."""
     origin = {"origin": app.address}
     with httpx.Client(
@@ -49,7 +49,7 @@ def open_client(app: Served) -> Iterator[Client]:
 
 
 def wait_for_job(client: Client, answer: httpx.Response) -> httpx.Response:
-    """Poll the progress page of a job until it leads to a result or an error; return that."""
+    """Poll the progress page of a job until it leads to another page; return that page."""
     while answer.url.path.startswith("/5/") and answer.status_code == HTTPStatus.OK:
         time.sleep(0.1)
         answer = client.get(answer.url.path)

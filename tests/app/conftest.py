@@ -1,6 +1,6 @@
 """One Chromium for the tests of a module.
 
-While it runs, Playwright's event loop runs as well, and no test can start another event loop.
+While the browser runs, Playwright's event loop runs too, and no test can start another event loop.
 """
 
 import os
@@ -10,18 +10,18 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.app.axe import CLEAN_PAGES
-from tests.app.served import chromium
+from tests.app.served import run_chromium
 from tests.sizes import NIGHTLY
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as running:
+    with run_chromium() as running:
         yield running
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clean_pages_of_all_workers(
+def _share_clean_pages_among_workers(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> None:
     if not NIGHTLY:  # make nightly asks axe about every page again

@@ -14,13 +14,13 @@ from entrenous.device.device import Device
 from entrenous.send.flush import flush_outbox
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.set_up import set_up as set_up_device
-from tests.app.served import PASSPHRASE, PATIENCE_S, opened_page, served_app, set_up, unlock
+from tests.app.served import PASSPHRASE, TIMEOUT_S, open_page, run_app, set_up, unlock
 from tests.real.stage import Server
 from tests.vaults import create_device, make_vaults_open_quickly
 
 _NO_SETTINGS: Mapping[str, str] = {}
 _RELOAD_INTERVAL_MS = 400
-RELOADS_MAX = PATIENCE_S * 1000 // _RELOAD_INTERVAL_MS
+RELOADS_MAX = TIMEOUT_S * 1000 // _RELOAD_INTERVAL_MS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Friends:
 
 
 @contextmanager
-def running_relay(folder: Path) -> Iterator[Server]:
+def run_relay(folder: Path) -> Iterator[Server]:
     """Run a relay until the context ends."""
     folder.mkdir(exist_ok=True)
     relay = Server(folder / "relay", ("relay", "run"))
@@ -44,19 +44,19 @@ def running_relay(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def opened_app(
-    browser: Browser, home: Path, more: Mapping[str, str] = _NO_SETTINGS, *, script: bool = True
+def open_app(
+    browser: Browser, home: Path, settings: Mapping[str, str] = _NO_SETTINGS, *, script: bool = True
 ) -> Iterator[Page]:
-    """Run the app of a device in ``home``, with these settings, and open its first page."""
+    """Run the app of a device in ``home`` with ``settings``, and open its first page."""
     with (
-        served_app(home, ENTRENOUS_PAUSE="0", **more) as app,
-        opened_page(browser, app.link, script=script) as page,
+        run_app(home, ENTRENOUS_PAUSE="0", **settings) as app,
+        open_page(browser, app.link, script=script) as page,
     ):
         yield page
 
 
 @contextmanager
-def two_friends(
+def open_apps_of_two_friends(
     folder: Path,
     browser: Browser,
     *,
@@ -66,9 +66,9 @@ def two_friends(
 ) -> Iterator[Friends]:
     """Run a relay and two apps, and set both devices up through their pages."""
     with (
-        running_relay(folder) as relay,
-        opened_app(browser, folder / "ana", settings_of_ana, script=script) as ana,
-        opened_app(browser, folder / "ben", settings_of_ben, script=script) as ben,
+        run_relay(folder) as relay,
+        open_app(browser, folder / "ana", settings_of_ana, script=script) as ana,
+        open_app(browser, folder / "ben", settings_of_ben, script=script) as ben,
     ):
         set_up(ana, "Ana", relay.url)
         set_up(ben, "Ben", relay.url)
@@ -76,15 +76,15 @@ def two_friends(
 
 
 @contextmanager
-def contacts_by_link(
-    folder: Path, browser: Browser, more: Mapping[str, str] = _NO_SETTINGS
+def open_apps_of_contacts(
+    folder: Path, browser: Browser, settings: Mapping[str, str] = _NO_SETTINGS
 ) -> Iterator[Friends]:
     """Run a relay and the apps of two people who know each other by an invite link."""
-    with running_relay(folder) as relay:
+    with run_relay(folder) as relay:
         create_contacts(folder, relay.url, relay.url)
         with (
-            opened_app(browser, folder / "ana", more) as ana,
-            opened_app(browser, folder / "ben", more) as ben,
+            open_app(browser, folder / "ana", settings) as ana,
+            open_app(browser, folder / "ben", settings) as ben,
         ):
             for page in (ana, ben):
                 unlock_app(page)
@@ -97,15 +97,15 @@ def contacts_by_link(
 
 def create_contacts(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
     """Create both devices without a browser, and let Ben accept an invite link of Ana's."""
-    with created_device(folder / "ana", "Ana", relay_of_ana) as ana:
+    with create_device_without_browser(folder / "ana", "Ana", relay_of_ana) as ana:
         link = make_invite_link(ana, name="Ben")
-    with created_device(folder / "ben", "Ben", relay_of_ben) as ben:
+    with create_device_without_browser(folder / "ben", "Ben", relay_of_ben) as ben:
         add_person(link, "Ana", ben)
         flush_outbox(ben)
 
 
 @contextmanager
-def created_device(home: Path, name: str, relay: str | None) -> Iterator[Device]:
+def create_device_without_browser(home: Path, name: str, relay: str | None) -> Iterator[Device]:
     """Create a device without a browser, with the least allowed cost of a passphrase guess."""
     device_settings = Settings(home, pause_s=0)
     with ExitStack() as stack:
@@ -118,7 +118,7 @@ def created_device(home: Path, name: str, relay: str | None) -> Iterator[Device]
 
 
 def unlock_app(page: Page) -> None:
-    """Unlock a device that was made before its app was started."""
+    """Unlock a device that was created before its app was started."""
     page.get_by_role("link", name="Unlock").click()
     unlock(page)
     page.get_by_role("heading", name="What would you like to do?").wait_for()
@@ -131,10 +131,10 @@ def open_from_start(page: Page, section: str) -> None:
 
 
 def wait_for_link(page: Page, section: str, link: str) -> None:
-    """Open a page again and again until it lists a link that arrives over the relay."""
+    """Open the page of a section again and again until it has a certain link."""
     for _ in range(RELOADS_MAX):
         open_from_start(page, section)
         if page.get_by_role("link", name=link, exact=True).count():
             return
         page.wait_for_timeout(_RELOAD_INTERVAL_MS)
-    raise AssertionError(f"{link} did not come")
+    raise AssertionError(f"the link {link} did not appear")

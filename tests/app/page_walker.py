@@ -14,23 +14,23 @@ from starlette.routing import Match, Route, Router
 
 from entrenous.app import server
 
-#: Returns for each form its action, and whether it is posted and contains all given elements.
-_FORMS = """(forms, has) => forms.map((form) => [form.action,
+#: Returns for each form its action, and whether its method is POST and it has all given elements.
+_MATCH_FORMS = """(forms, has) => forms.map((form) => [form.action,
   form.method === "post" && has.every((one) => form.querySelector(one))])"""
-#: Returns what links and images lead to, as base64: long arrays of numbers take seconds to arrive.
-_FETCH = """(all) => Promise.all(all.map(async (one) => {
+#: Returns the targets of links and images as base64, since long arrays of numbers take seconds.
+_FETCH_TARGETS = """(all) => Promise.all(all.map(async (one) => {
   const reader = new FileReader(), done = new Promise((loaded) => { reader.onload = loaded; });
   reader.readAsDataURL(await (await fetch(one.href || one.src)).blob());
   await done;
   return reader.result.split(",")[1] || "";
 }))"""
 #: Presses a button, unless the page has replaced it meanwhile; returns whether it was pressed.
-_PRESS = """(button) => {
+_PRESS_BUTTON = """(button) => {
   const isThere = button.isConnected;
   if (isThere) button.click();
   return isThere;
 }"""
-_HERE = re.compile(r"https?://[^/]+(/[^?#]*)")
+_URL_PATH = re.compile(r"https?://[^/]+(/[^?#]*)")
 
 
 @cache
@@ -48,7 +48,7 @@ def get_paths_by_route() -> dict[str, str]:
 
 def route_of(address: str, method: str = "GET") -> str:
     """Return the name of the route that answers at ``address``, or ""."""
-    found = _HERE.match(address)
+    found = _URL_PATH.match(address)
     scope = {
         "type": "http",
         "method": method,
@@ -62,7 +62,7 @@ def route_of(address: str, method: str = "GET") -> str:
 
 
 def _page_route_name(route: Route) -> str:
-    """Return a route's name, or for a route that only accepts forms the name of its page."""
+    """Return the name of a route, or, if the route only accepts forms, the name of its page."""
     if "GET" in (route.methods or ()):
         return route.name
     return next(
@@ -85,7 +85,7 @@ class RouteWalker:
         self._open(self.address + self._router.url_path_for(name))
 
     def _open(self, address: str) -> None:
-        """Open an address, even if the current page reloads itself at that moment to show news."""
+        """Open an address, even if the current page reloads itself at that moment."""
         try:
             self.page.goto(address)
         except PageError as why:
@@ -122,15 +122,15 @@ class RouteWalker:
         for field_name, file in files.items():
             form.locator(f"input[type=file][name={field_name}]").set_input_files(file)
         button = f"button[value={css_string(press)}]" if press else "button:not([type=button])"
-        is_pressed: bool = form.locator(button).first.evaluate(_PRESS)
+        is_pressed: bool = form.locator(button).first.evaluate(_PRESS_BUTTON)
         return is_pressed
 
     def form(self, name: str, press: str = "", *names: str) -> Locator:
-        """Return the form that is posted to this route and has those fields and that button."""
+        """Return the form that is posted to this route and has these fields and this button."""
         required = [f"[name={css_string(one)}]" for one in names]
         required += [f"button[value={css_string(press)}]"] if press else []
         forms = self.page.locator("form")
-        for number, (at, is_match) in enumerate(forms.evaluate_all(_FORMS, required)):
+        for number, (at, is_match) in enumerate(forms.evaluate_all(_MATCH_FORMS, required)):
             if is_match and route_of(at, "POST") == name:
                 return forms.nth(number)
         raise AssertionError((name, press, names, self.page.url))
@@ -142,8 +142,8 @@ class RouteWalker:
 
 
 def fetch_targets(page: Page, links: str) -> list[bytes]:
-    """Let the page fetch what these links or images lead to, and return the bytes."""
-    found: list[str] = page.locator(links).evaluate_all(_FETCH)
+    """Let the page fetch the targets of these links or images, and return their bytes."""
+    found: list[str] = page.locator(links).evaluate_all(_FETCH_TARGETS)
     return [b64decode(one) for one in found]
 
 
@@ -163,8 +163,8 @@ def _fill(form: Locator, name: str, value: str) -> None:
         found.first.fill(value)
 
 
-def visited_states(states: Iterator[str], walker: RouteWalker) -> Iterator[tuple[str, str]]:
-    """Yield each state and the route that shows it, once its page has loaded."""
+def visit_states(states: Iterator[str], walker: RouteWalker) -> Iterator[tuple[str, str]]:
+    """Yield each state, and the route that shows this state, once the page has loaded."""
     for state in states:
         walker.page.wait_for_load_state()
         yield state, route_of(walker.page.url) or route_of(walker.page.url, "POST")

@@ -8,7 +8,7 @@ from playwright.sync_api import Page
 from tests.app.axe import violations
 from tests.app.served import PAGES_WITHOUT_SCRIPT
 
-_MEASURE: Final = """() => {
+_FIND_LAYOUT_FAULTS: Final = """() => {
   const faults = [], root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) faults.push(`${root.scrollWidth} px wide`);
   const headings = document.querySelectorAll("h1").length;
@@ -43,7 +43,7 @@ PRESENTATIONS: Final = {
 
 
 def apply_presentation(page: Page, presentation: Presentation) -> None:
-    """Wait until the page has loaded, then show it as these preferences and this system would."""
+    """Wait until the page has loaded, then show it in this presentation."""
     page.wait_for_load_state()  # after a click, the next page has only begun to load
     page.emulate_media(
         color_scheme=presentation.color_scheme,
@@ -58,7 +58,9 @@ def apply_presentation(page: Page, presentation: Presentation) -> None:
 
 
 def assert_accessible(page: Page) -> None:
-    """Fail if a page has faults in one of the presentations; axe cannot run without script."""
+    """Fail if the page has faults in one of the presentations. Skip pages without script, since axe
+    cannot run there.
+    """
     if page in PAGES_WITHOUT_SCRIPT:
         return
     for name, presentation in PRESENTATIONS.items():
@@ -69,7 +71,7 @@ def assert_accessible(page: Page) -> None:
 
 
 def accessibility_faults(page: Page) -> list[str]:
-    """Return what axe finds, and whether the page is too wide, a control is smaller than 44 px, or
-    there is not exactly one h1.
+    """Return axe's findings, and a fault if the page is too wide, a control is smaller than 44 px,
+    or there is not exactly one h1.
     """
-    return [*violations(page), *page.evaluate(_MEASURE)]
+    return [*violations(page), *page.evaluate(_FIND_LAYOUT_FAULTS)]

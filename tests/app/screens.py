@@ -14,15 +14,15 @@ from typing import Final
 
 from PIL import Image
 
-from tests.app.page_walker import visited_states
+from tests.app.page_walker import visit_states
 from tests.app.presentations import PRESENTATIONS, apply_presentation
-from tests.app.served import PHONE, chromium
-from tests.app.states import STATES, all_states, opened_world
+from tests.app.served import PHONE, run_chromium
+from tests.app.states import STATES, all_states, open_story
 
-FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
-SCHEMES: Final = ("light", "dark")
+SCREENSHOTS_FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
+COLOUR_SCHEMES: Final = ("light", "dark")
 BYTES_MAX: Final = 4_000_000  # of all pictures together
-_LONGEST_PX: Final = 3 * PHONE["height"] // 2
+_HEIGHT_MAX_PX: Final = 3 * PHONE["height"] // 2
 _README_HEAD: Final = """\
 # Every page, in every state
 
@@ -45,7 +45,7 @@ def readme_text() -> str:
         f"| {state.replace('-', ' ')} | "
         + " | ".join(
             f'<img src="{screenshot_name(state, scheme)}" width="260" alt="{state}, {scheme}">'
-            for scheme in SCHEMES
+            for scheme in COLOUR_SCHEMES
         )
         + " |"
         for state in STATES
@@ -58,12 +58,12 @@ def save_screenshots(chosen: Collection[str], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as workspace,
-        chromium(whole=True) as browser,
-        opened_world(browser, Path(workspace)) as world,
+        run_chromium(whole=True) as browser,
+        open_story(browser, Path(workspace)) as story,
     ):
-        page = world.ana.page
-        for state, _ in visited_states(all_states(world), world.ana):
-            for scheme in SCHEMES if state in chosen else ():
+        page = story.ana.page
+        for state, _ in visit_states(all_states(story), story.ana):
+            for scheme in COLOUR_SCHEMES if state in chosen else ():
                 apply_presentation(page, PRESENTATIONS[scheme])
                 page.evaluate("scrollTo(0, 0)")  # the bar stays at the top of what is in view
                 _save(page.screenshot(full_page=True), folder / screenshot_name(state, scheme))
@@ -72,18 +72,18 @@ def save_screenshots(chosen: Collection[str], folder: Path) -> None:
 
 def _save(png: bytes, to: Path) -> None:
     with Image.open(io.BytesIO(png)) as drawn:
-        shown = drawn.convert("RGB").crop((0, 0, drawn.width, min(drawn.height, _LONGEST_PX)))
+        shown = drawn.convert("RGB").crop((0, 0, drawn.width, min(drawn.height, _HEIGHT_MAX_PX)))
         shown.save(to, quality=20, method=6)
 
 
 def main(arguments: list[str]) -> None:
     chosen = arguments or list(STATES)
-    save_screenshots(chosen, FOLDER)
-    wanted = {screenshot_name(state, scheme) for state in STATES for scheme in SCHEMES}
-    for file in FOLDER.glob("*.webp"):
+    save_screenshots(chosen, SCREENSHOTS_FOLDER)
+    wanted = {screenshot_name(state, scheme) for state in STATES for scheme in COLOUR_SCHEMES}
+    for file in SCREENSHOTS_FOLDER.glob("*.webp"):
         if file.name not in wanted:
             file.unlink()
-    (FOLDER / "README.md").write_text(readme_text())
+    (SCREENSHOTS_FOLDER / "README.md").write_text(readme_text())
 
 
 if __name__ == "__main__":

@@ -30,13 +30,13 @@ _CHROMIUM_ARGUMENTS = [
 ]
 PAGES_WITHOUT_SCRIPT = WeakSet[Page]()
 #: A timeout in seconds that is long enough on a busy machine.
-PATIENCE_S = 90
-expect.set_options(timeout=PATIENCE_S * 1000)
+TIMEOUT_S = 90
+expect.set_options(timeout=TIMEOUT_S * 1000)
 
 
 @dataclass(frozen=True)
-class Served:
-    """A running app; ``link`` is its one-time link, ``address`` its origin."""
+class RunningApp:
+    """A running app. ``link`` is its one-time link, and ``address`` is its origin."""
 
     link: str
     home: Path
@@ -48,14 +48,18 @@ class Served:
 
 
 @contextmanager
-def served_app(home: Path, inside: tuple[str, ...] = (), **settings: str) -> Iterator[Served]:
-    """Run ``entrenous app`` for a device in ``home``, started by the command ``inside``, if any."""
-    with serving([*inside, sys.executable, "-m", "entrenous"], home, **settings) as app:
+def run_app(
+    home: Path, command_prefix: tuple[str, ...] = (), **settings: str
+) -> Iterator[RunningApp]:
+    """Run ``entrenous app`` for a device in ``home``, after ``command_prefix`` if there is one."""
+    with run_app_program(
+        [*command_prefix, sys.executable, "-m", "entrenous"], home, **settings
+    ) as app:
         yield app
 
 
 @contextmanager
-def serving(program: list[str], home: Path, **settings: str) -> Iterator[Served]:
+def run_app_program(program: list[str], home: Path, **settings: str) -> Iterator[RunningApp]:
     """Run the app of this program for a device in ``home``; fail if it prints a traceback."""
     defaults = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
     environment = {**os.environ, **defaults, **settings}
@@ -70,26 +74,26 @@ def serving(program: list[str], home: Path, **settings: str) -> Iterator[Served]
         answer = json.loads(process.stdout.readline())
         assert answer["schema"] == "entrenous/app/1"
         try:
-            yield Served(answer["url"], home, process)
+            yield RunningApp(answer["url"], home, process)
         finally:
             process.terminate()
-            assert process.wait(PATIENCE_S) == 0
+            assert process.wait(TIMEOUT_S) == 0
         errors.seek(0)
         assert "Traceback" not in (printed := errors.read()), printed
 
 
 def chromium_program(*, whole: bool = NIGHTLY) -> str:
-    """Return the path of the system's Chromium; skip where there is none.
+    """Return the path of the system's Chromium; skip the test if there is none.
 
-    Unless the ``whole`` browser is wanted, this is its headless shell, if that is installed: the
-    same engine without windows and profiles, which takes two thirds of the processor time.
+    Unless ``whole`` is set, the headless shell is preferred: the same engine without windows and
+    profiles, which takes two thirds of the processor time.
     """
     shell = None if whole else shutil.which("chromium-headless-shell")
     return shell or shutil.which("chromium") or pytest.skip("needs Debian's chromium")
 
 
 @contextmanager
-def chromium(*, whole: bool = NIGHTLY) -> Iterator[Browser]:
+def run_chromium(*, whole: bool = NIGHTLY) -> Iterator[Browser]:
     """Run the system's Chromium, or its headless shell."""
     program = chromium_program(whole=whole)
     with sync_playwright() as playwright:
@@ -101,19 +105,19 @@ def chromium(*, whole: bool = NIGHTLY) -> Iterator[Browser]:
 
 
 @contextmanager
-def opened_page(
+def open_page(
     browser: Browser, link: str, *, script: bool = True, after: Page | None = None
 ) -> Iterator[Page]:
     """Open the link in a phone-sized window; fail if a page breaks its security policy, has an
     error in a script, or requests anything from another origin.
 
-    A one-time link works only once. With ``after``, a page that was opened by it, ``link`` may be
-    any address of the same app; the new window gets the cookies of that page.
+    A one-time link works only once. If ``after`` is a page of the same app, the new window gets the
+    cookies of that page, and ``link`` may be any address of the app.
     """
     with browser.new_context(viewport=PHONE, java_script_enabled=script) as context:
         if after is not None:
             context.add_cookies(after.context.cookies())  # type: ignore[arg-type] - as they were given
-        context.set_default_timeout(PATIENCE_S * 1000)
+        context.set_default_timeout(TIMEOUT_S * 1000)
         page = context.new_page()
         faults: list[str] = []
         address = f"http://{urlsplit(link).netloc}"
@@ -158,7 +162,7 @@ def is_same_origin(url: str, address: str) -> bool:
 
 
 def assert_no_violations(page: Page) -> None:
-    """Fail if axe finds anything on the page; axe cannot run where scripts are disabled."""
+    """Fail if axe finds anything on the page. Without script, axe cannot run, so skip the page."""
     if page in PAGES_WITHOUT_SCRIPT:
         return
     found = violations(page)

@@ -30,7 +30,7 @@ from entrenous.send.people.invite import make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.app.page_walker import RouteWalker, fetch_targets
-from tests.app.served import PASSPHRASE, opened_page, served_app
+from tests.app.served import PASSPHRASE, open_page, run_app
 from tests.real.stage import Server, wait_until
 from tests.vaults import create_device
 
@@ -153,19 +153,19 @@ STATES: Final = {
 
 #: GET routes that show no page of their own, and why.
 NO_PAGE: Final = {
-    "enter": "leads on to the first page",
+    "enter": "redirects to the first page",
     "events": "server-sent events",
-    "opened": "leads on to the conversation",
+    "opened": "redirects to the conversation",
     "lesson_sheet": "a PDF to save",
     "draft_file": "a picture, clip or sound",
     "copy_picture": "a picture",
-    "older": "the page of the conversation, further back",
+    "older": "earlier messages on the page of the conversation",
     "save_file": "a file to save",
     "link_code": "a picture",
     "sheet_code": "a picture",
     "archive_file": "a file to save",
-    "legal": "leads on to the first question",
-    "more_cases": "the page of the cases, further on",
+    "legal": "redirects to the first question",
+    "more_cases": "further cases on the page of the cases",
     "calendar": "a file to save",
     "letter_pdf": "a file to save",
     "letter_text": "a file to save",
@@ -173,7 +173,7 @@ NO_PAGE: Final = {
     "invite_code": "a picture",
     "own_code": "a picture",
     "file": "a file in a conversation",
-    "seen_file": "a file that is seen once",
+    "seen_file": "a file of a view-once message",
     "save_copy": "a file to save",
     "overlay": "a picture",
     "paper": "a PDF to save",
@@ -203,40 +203,40 @@ CHECKED_ELSEWHERE: Final = {
 
 
 @dataclass(frozen=True)
-class Words:
-    """What people type in the story: names and texts."""
+class TypedTexts:
+    """The names and texts that people type in the story."""
 
     ana: str = "Ana"
     ben: str = "Ben"
     caro: str = "Caro"
-    ben_himself: str = "Ben"  # the name that Ben chose; ``ben`` is what Ana calls him
+    name_of_ben: str = "Ben"  # Ben's own name; ``ben`` is the name that Ana gave him
     circle: str = "Swimming"
-    sent: str = "From the beach"
-    received: str = "The view from our tent"
-    once: str = "Only for you"
-    file: str = "leak"
-    secret: str = "C0ffee"  # in the address where the picture was seen
+    sent_text: str = "From the beach"
+    received_text: str = "The view from our tent"
+    view_once_text: str = "Only for you"
+    leak_file_name: str = "leak"
+    secret_in_url: str = "C0ffee"  # in the address of the leaked picture
     account: str = "@somebody"
     chat: str = "Direct messages"
-    note: str = "A friend told me about it on Friday."
+    case_note: str = "A friend told me about it on Friday."
 
     @property
-    def seen(self) -> str:
-        return f"https://www.instagram.com/p/{self.secret}"
+    def leak_url(self) -> str:
+        return f"https://www.instagram.com/p/{self.secret_in_url}"
 
 
 @dataclass(frozen=True)
-class World:
-    """Ana's app in a browser, Ben's device without a browser, and what they type and send."""
+class Story:
+    """Ana's app in a browser, Ben's device without a browser, and the texts and photo of both."""
 
     ana: RouteWalker
     ben: Device
-    words: Words
+    texts: TypedTexts
     photo: Path
     folder: Path
 
-    def write(self, text: str, *, opens: int | None = None) -> None:
-        """Send Ana a photograph and a text from Ben, which she can open ``opens`` times."""
+    def send_from_ben(self, text: str, *, opens: int | None = None) -> None:
+        """Send Ana a photograph and a text from Ben. ``opens`` limits how often she can open it."""
         to = tuple(one.name for one in contacts(self.ben))
         until = self.ben.clock.now() + timedelta(days=7)
         photo = (self.photo.read_bytes(),)
@@ -247,61 +247,59 @@ class World:
 
 
 @contextmanager
-def opened_world(
-    browser: Browser, folder: Path, words: Words | None = None, language: str = ""
-) -> Iterator[World]:
+def open_story(
+    browser: Browser, folder: Path, texts: TypedTexts | None = None, language: str = ""
+) -> Iterator[Story]:
     """Run a relay and Ana's app, in this language or the browser's, and create Ben's device."""
-    words = words or Words()
+    texts = texts or TypedTexts()
     language_setting = {"ENTRENOUS_LANGUAGE": language} if language else {}
     with (
-        device_of_ben(folder, words) as (ben, relay),
-        served_app(
-            folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **language_setting
-        ) as app,
-        opened_page(browser, app.link) as page,
+        create_relay_and_ben(folder, texts) as (ben, relay),
+        run_app(folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **language_setting) as app,
+        open_page(browser, app.link) as page,
     ):
-        yield World(
-            RouteWalker(page, app.address, relay.url), ben, words, photograph(folder), folder
+        yield Story(
+            RouteWalker(page, app.address, relay.url), ben, texts, save_photograph(folder), folder
         )
 
 
 @contextmanager
-def device_of_ben(folder: Path, words: Words) -> Iterator[tuple[Device, Server]]:
+def create_relay_and_ben(folder: Path, texts: TypedTexts) -> Iterator[tuple[Device, Server]]:
     """Run a relay, and create Ben's device at it, without a browser."""
     relay = Server(folder / "relay", ("relay", "run"))
     relay.start()
     settings = read_settings({"ENTRENOUS_HOME": str(folder / "ben"), "ENTRENOUS_PAUSE": "0"})
     try:
         with create_device(settings, lambda: Secret(PASSPHRASE.encode())) as ben:
-            set_up(words.ben_himself, relay.url, ben)
+            set_up(texts.name_of_ben, relay.url, ben)
             yield ben, relay
     finally:
         relay.stop()
 
 
-def photograph(folder: Path) -> Path:
+def save_photograph(folder: Path) -> Path:
     """Save NASA's photograph of Eileen Collins (public domain), and return its path."""
     photo = folder / "photo.jpg"
     Image.fromarray(data.astronaut()).resize((700, 700)).save(photo, quality=90)
     return photo
 
 
-def all_states(world: World) -> Iterator[str]:
+def all_states(story: Story) -> Iterator[str]:
     """Walk through every state, and yield its name while its page is shown."""
-    yield from _without_a_vault(world.ana)
-    yield from _set_up(world.ana, world.words)
-    yield from _devices(world.ana)
-    yield from _people(world)
-    yield from _sending(world)
-    yield from _messages(world)
-    sent = _sent_again(world)
-    yield from _copies_and_found(world)
-    yield from _recalled(world, sent)
-    yield from _case(world)
-    yield from _locked(world.ana)
+    yield from _states_without_a_vault(story.ana)
+    yield from _set_up_states(story.ana, story.texts)
+    yield from _device_states(story.ana)
+    yield from _people_states(story)
+    yield from _sending_states(story)
+    yield from _message_states(story)
+    sent_page = _send_again(story)
+    yield from _copy_states(story)
+    yield from _recall_states(story, sent_page)
+    yield from _case_states(story)
+    yield from _locked_states(story.ana)
 
 
-def _without_a_vault(ana: RouteWalker) -> Iterator[str]:
+def _states_without_a_vault(ana: RouteWalker) -> Iterator[str]:
     yield "first-page"
     cookies = ana.page.context.cookies()
     ana.page.context.clear_cookies()
@@ -328,10 +326,10 @@ def _without_a_vault(ana: RouteWalker) -> Iterator[str]:
     while ana.page.locator('button[value="stop"]').count():
         ana.send("check_up", "yes")
     yield "check-up-threat"
-    yield from _help(ana)
+    yield from _help_states(ana)
 
 
-def _help(ana: RouteWalker) -> Iterator[str]:
+def _help_states(ana: RouteWalker) -> Iterator[str]:
     ana.go("help")
     yield "help"
     ana.send("help", place="Germany")
@@ -360,7 +358,7 @@ def _help(ana: RouteWalker) -> Iterator[str]:
     ana.send("stop")
 
 
-def _set_up(ana: RouteWalker, words: Words) -> Iterator[str]:
+def _set_up_states(ana: RouteWalker, texts: TypedTexts) -> Iterator[str]:
     ana.go("link_here")
     yield "link-here"
     ana.send("link_here", code="entrenous-link:2:nothing")
@@ -369,7 +367,7 @@ def _set_up(ana: RouteWalker, words: Words) -> Iterator[str]:
     yield "recovery-sheet-first"
     ana.go("setup")
     yield "set-up"
-    typed = {"name": words.ana, "where": "relay", "relay": ana.relay}
+    typed = {"name": texts.ana, "where": "relay", "relay": ana.relay}
     ana.send("setup", passphrase="beach", again="beach", **typed)
     yield "set-up-weak"
     ana.send("setup", passphrase=PASSPHRASE, again=PASSPHRASE, relay="")
@@ -379,7 +377,7 @@ def _set_up(ana: RouteWalker, words: Words) -> Iterator[str]:
     yield "home"
 
 
-def _devices(ana: RouteWalker) -> Iterator[str]:
+def _device_states(ana: RouteWalker) -> Iterator[str]:
     ana.go("devices")
     yield "devices"
     ana.send("linking")
@@ -402,28 +400,28 @@ def _devices(ana: RouteWalker) -> Iterator[str]:
         yield next(state for state, route in STATES.items() if route == name)
 
 
-def _people(world: World) -> Iterator[str]:
-    ana, ben, words = world.ana, world.ben, world.words
+def _people_states(story: Story) -> Iterator[str]:
+    ana, ben, texts = story.ana, story.ben, story.texts
     ana.go("people")
     yield "people-none"
-    ana.send("invite", **{"for": words.caro})
+    ana.send("invite", **{"for": texts.caro})
     ana.wait_for("invited")
     yield "invited"
     link = make_invite_link(ben)
     ana.go("people")
-    ana.send("add_person", link=link, name=words.ben)
+    ana.send("add_person", link=link, name=texts.ben)
     yield "person"
     assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
     ana.follow("compare")
     yield "compare"
     ana.send("compare")
     yield "compare-waiting"
-    _step_of_ben(ben, lambda: begin_or_answer_comparison(contacts(ben)[0].name, ben))
+    _let_ben_take_step(ben, lambda: begin_or_answer_comparison(contacts(ben)[0].name, ben))
     ana.page.locator('button[value="same"]').wait_for()
     yield "compare-signs"
     ana.send("compare", "same")
     yield "compare-agreed"
-    _step_of_ben(ben, lambda: confirm_match(contacts(ben)[0].name, ben))
+    _let_ben_take_step(ben, lambda: confirm_match(contacts(ben)[0].name, ben))
     ana.page.locator('button[value="same"]').wait_for(state="detached")
     ana.page.reload()
     yield "compared"
@@ -432,12 +430,12 @@ def _people(world: World) -> Iterator[str]:
     ana.follow("face_to_face")
     yield "face-to-face"
     ana.go("people")
-    ana.send("circle", circle=words.circle, person=words.ben)
+    ana.send("circle", circle=texts.circle, person=texts.ben)
     yield "people"
-    ana.send("add_person", link="entrenous:nothing", name=words.ben)
+    ana.send("add_person", link="entrenous:nothing", name=texts.ben)
     yield "people-refused"
     ana.go("people")
-    ana.send("circle", words.circle)
+    ana.send("circle", texts.circle)
     yield "circle-remove"
     for act in ("block", "forget"):
         ana.go("people")
@@ -446,8 +444,8 @@ def _people(world: World) -> Iterator[str]:
         yield f"person-{act}"
 
 
-def _step_of_ben(ben: Device, step: Callable[[], object]) -> None:
-    """Fetch Ben's messages until he has the one from Ana that his step needs, and take it."""
+def _let_ben_take_step(ben: Device, step: Callable[[], object]) -> None:
+    """Fetch Ben's messages until ``step`` succeeds, and send his messages."""
 
     def is_done() -> bool:
         fetch_messages(ben)
@@ -461,13 +459,13 @@ def _step_of_ben(ben: Device, step: Callable[[], object]) -> None:
     flush_outbox(ben)
 
 
-def _sending(world: World) -> Iterator[str]:
-    ana, words = world.ana, world.words
+def _sending_states(story: Story) -> Iterator[str]:
+    ana, texts = story.ana, story.texts
     ana.go("send")
     yield "send"
-    ana.send("send", to=words.ben)
+    ana.send("send", to=texts.ben)
     yield "send-refused"
-    ana.send("send", text=words.sent, to=words.ben, files={"file": world.photo})
+    ana.send("send", text=texts.sent_text, to=texts.ben, files={"file": story.photo})
     yield "review"
     ana.send("make_copy")
     ana.wait_for("their_copy")
@@ -479,7 +477,7 @@ def _sending(world: World) -> Iterator[str]:
     yield "home-draft"
     ana.follow("review")
     _block_events(ana)
-    ana.send("review", confirm=words.ben)
+    ana.send("review", confirm=texts.ben)
     yield "sealing"
     _unblock_events(ana)
     ana.wait_for("sealed")
@@ -487,7 +485,7 @@ def _sending(world: World) -> Iterator[str]:
     ana.send("sealed")
     yield "undone"
     ana.go("send")
-    ana.send("send", text=words.sent, to=words.ben)
+    ana.send("send", text=texts.sent_text, to=texts.ben)
     ana.send("discard")
     yield "draft-delete"
     ana.send("discard")
@@ -503,10 +501,10 @@ def _unblock_events(ana: RouteWalker) -> None:
     ana.page.reload()
 
 
-def _messages(world: World) -> Iterator[str]:
-    ana, words = world.ana, world.words
-    world.write(words.received)
-    world.write(words.once, opens=1)
+def _message_states(story: Story) -> Iterator[str]:
+    ana, texts = story.ana, story.texts
+    story.send_from_ben(texts.received_text)
+    story.send_from_ben(texts.view_once_text, opens=1)
     ana.go("inbox")
     ana.page.locator(".badge").wait_for()
     yield "inbox"
@@ -524,24 +522,22 @@ def _messages(world: World) -> Iterator[str]:
     ana.send("end_seen")
 
 
-def _sent_again(world: World) -> str:
-    """Send another message, and return the address of its page. The message leaves when the time
-    to undo it is over.
-    """
-    ana, words = world.ana, world.words
+def _send_again(story: Story) -> str:
+    """Send another message, and return the address of its page. The message can still be undone."""
+    ana, texts = story.ana, story.texts
     ana.go("send")
-    ana.send("send", text=words.sent, to=words.ben)
+    ana.send("send", text=texts.sent_text, to=texts.ben)
     if ana.page.locator('[name="confirm"]').count():
-        ana.send("review", confirm=words.ben)
+        ana.send("review", confirm=texts.ben)
     else:
         ana.send("review")
     ana.wait_for("sealed")
     return ana.page.url
 
 
-def _recalled(world: World, sent: str) -> Iterator[str]:
-    ana = world.ana
-    ana.page.goto(sent)
+def _recall_states(story: Story, sent_page: str) -> Iterator[str]:
+    ana = story.ana
+    ana.page.goto(sent_page)
     ana.page.locator("[data-live] form").wait_for(state="detached")
     yield "sealed-sent"
     ana.go("inbox")
@@ -558,12 +554,12 @@ def _recalled(world: World, sent: str) -> Iterator[str]:
     yield "person-blocked"
 
 
-def _copies_and_found(world: World) -> Iterator[str]:
-    ana, words = world.ana, world.words
-    leak = world.folder / f"{words.file}.jpg"
+def _copy_states(story: Story) -> Iterator[str]:
+    ana, texts = story.ana, story.texts
+    leak = story.folder / f"{texts.leak_file_name}.jpg"
     ana.go("copies")
     yield "copies"
-    ana.send("copies", names=f"{words.ben}\n{words.caro}", files={"file": world.photo})
+    ana.send("copies", names=f"{texts.ben}\n{texts.caro}", files={"file": story.photo})
     ana.wait_for("copies_made")
     yield "copies-made"
     saved = fetch_targets(ana.page, "a[download]")[1]
@@ -580,13 +576,13 @@ def _copies_and_found(world: World) -> Iterator[str]:
     ana.follow("how")
     yield "how-do-we-know"
     ana.go("found")
-    (world.folder / "empty.jpg").write_bytes(b"")
-    ana.send("found", files={"file": world.folder / "empty.jpg"})
+    (story.folder / "empty.jpg").write_bytes(b"")
+    ana.send("found", files={"file": story.folder / "empty.jpg"})
     yield "refused"
 
 
-def _case(world: World) -> Iterator[str]:
-    ana, words = world.ana, world.words
+def _case_states(story: Story) -> Iterator[str]:
+    ana, texts = story.ana, story.texts
     ana.go("cases")
     ana.send("begin_case", "me")
     yield "case-question"
@@ -597,7 +593,7 @@ def _case(world: World) -> Iterator[str]:
         ana.send("case_question", answer)
     ana.send("case_question", place="USA")
     yield "case-where"
-    ana.send("case_question", where=words.seen, account=words.account)
+    ana.send("case_question", where=texts.leak_url, account=texts.account)
     yield "case"
     case = ana.page.url
     ana.follow("case_routes")
@@ -616,7 +612,7 @@ def _case(world: World) -> Iterator[str]:
         ana.page.goto(case)
         ana.follow(name)
         yield "case-place" if name == "place_seen" else "case-evidence"
-    ana.send("evidence", note=words.note, files={"file": world.photo})
+    ana.send("evidence", note=texts.case_note, files={"file": story.photo})
     yield "case-evidence-kept"
     ana.send("show_small")
     ana.wait_for("evidence")
@@ -635,14 +631,14 @@ def _case(world: World) -> Iterator[str]:
     ana.page.goto(case)
     ana.follow("ending")
     yield "case-ending"
-    yield from _threat(world)
+    yield from _threat_states(story)
     ana.go("cases")
     yield "cases"
 
 
-def _threat(world: World) -> Iterator[str]:
-    """Walk through a case in which nothing was shared yet, but somebody threatens to."""
-    ana, words = world.ana, world.words
+def _threat_states(story: Story) -> Iterator[str]:
+    """Walk through a case in which somebody threatens to share a picture."""
+    ana, texts = story.ana, story.texts
     ana.go("cases")
     ana.send("begin_case", "me")
     for answer in ("yes", "no", "yes", "threat"):
@@ -650,12 +646,12 @@ def _threat(world: World) -> Iterator[str]:
     yield "threat-first-steps"
     ana.follow("case_question")
     yield "threat-where"
-    answers = {"told_platform": "Instagram", "where": words.chat, "account": words.account}
+    answers = {"told_platform": "Instagram", "where": texts.chat, "account": texts.account}
     ana.send("case_question", **answers)
     yield "threat-case"
     case = ana.page.url
     ana.follow("evidence")
-    ana.send("evidence", files={"file": world.photo})
+    ana.send("evidence", files={"file": story.photo})
     ana.page.goto(case)
     yield "threat-saved"
     ana.send("case_routes")
@@ -667,7 +663,7 @@ def _threat(world: World) -> Iterator[str]:
     yield "threat-letter"
 
 
-def _locked(ana: RouteWalker) -> Iterator[str]:
+def _locked_states(ana: RouteWalker) -> Iterator[str]:
     ana.send("lock")
     yield "home-locked"
     ana.go("unlock")

@@ -22,14 +22,14 @@ from playwright.sync_api import Browser, BrowserType, Page
 
 from entrenous.base.language import PSEUDO_LANGUAGE
 from tests.app.axe import send_axe_with_each_page
-from tests.app.page_walker import RouteWalker, fetch_targets, visited_states
+from tests.app.page_walker import RouteWalker, fetch_targets, visit_states
 from tests.app.presentations import PRESENTATIONS, accessibility_faults, apply_presentation
-from tests.app.served import PHONE, chromium_program, is_same_origin, served_app
-from tests.app.states import Words, World, all_states, device_of_ben, photograph
+from tests.app.served import PHONE, chromium_program, is_same_origin, run_app
+from tests.app.states import Story, TypedTexts, all_states, create_relay_and_ben, save_photograph
 from tests.house.brackets import kept_names, names_of_facts, outside
 from tests.real.stage import wait_until
 
-_MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
+_INJECTED_MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
 _REPORT_VIOLATIONS: Final = """
 addEventListener("securitypolicyviolation", (broken) => console.error(
   `Content Security Policy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
@@ -40,7 +40,7 @@ LEFT_BY_OTHER_SITE: Final = {name: secrets.token_hex(8) for name in ("title", "b
 
 #: Returns the visible text of each block, and the accessible names. Elements that declare another
 #: language, such as a letter, and literal texts, such as a code, are left out.
-_TEXTS: Final = """() => {
+_READ_TEXTS: Final = """() => {
   const apart = "[lang]:not(html), code, pre, textarea, script, style, noscript, .number, .words";
   const found = new Map();
   const words = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
@@ -57,23 +57,27 @@ _TEXTS: Final = """() => {
   return [...found.values(), ...names.filter(Boolean)];
 }"""
 #: States whose text is a lesson: lessons have files of their own in each language.
-_LESSONS: Final = frozenset({"lessons", "lesson", "lesson-answered"})
+_LESSON_STATES: Final = frozenset({"lessons", "lesson", "lesson-answered"})
 #: Words that are the same in every language.
-_PROGRAM: Final = ("Entrenous", "JPEG", "Page", "device 1")  # Page: the quiet title
-_CHARS_IN_PLOT: Final = 25  # longer names are cut
+_UNTRANSLATED_WORDS: Final = (
+    "Entrenous",
+    "JPEG",
+    "Page",
+    "device 1",
+)  # "Page" is the app's neutral title
+_PLOT_NAME_CHARS_MAX: Final = 25  # longer names are cut
 
 
 @dataclass(frozen=True)
 class StoryRecord:
     """What was recorded during the walk, and the browser's profile after it.
 
-    ``faults`` are violated policies, script errors and requests to other origins,
-    ``injected_states`` the states in which a typed text ran as a script, ``accessibility_faults``
-    what was found in one of the presentations, ``untranslated`` the texts with words outside of
-    brackets.
+    ``faults`` has violated policies, script errors and requests to other origins;
+    ``injected_states`` has the states in which a typed text ran as a script; ``untranslated`` has
+    the texts with words outside of brackets.
     """
 
-    words: list[str]
+    random_words: list[str]
     profile: Path
     states: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -86,53 +90,55 @@ class StoryRecord:
 
 def record_story(browser: Browser, folder: Path) -> StoryRecord:
     """Walk through every state and check each page; at the end visit a page of another site."""
-    random_words = {one.name: secrets.token_hex(8) for one in fields(Words)}
-    words = Words(**{name: _MARKUP.format(word) for name, word in random_words.items()})
+    random_words = {one.name: secrets.token_hex(8) for one in fields(TypedTexts)}
+    texts = TypedTexts(
+        **{name: _INJECTED_MARKUP.format(word) for name, word in random_words.items()}
+    )
     record = StoryRecord(list(random_words.values()), folder / "profile")
-    never_translated = _never_translated(words)
-    with _opened_world(browser, folder, words, record) as world:
-        page = world.ana.page
-        for state, route in visited_states(all_states(world), world.ana):
+    untranslated_pattern = _untranslated_pattern(texts)
+    with _open_story(browser, folder, texts, record) as story:
+        page = story.ana.page
+        for state, route in visit_states(all_states(story), story.ana):
             record.states.append((state, route))
-            _check_state(page, state, never_translated, record)
-        with _other_site() as address:
+            _check_state(page, state, untranslated_pattern, record)
+        with _run_other_site() as address:
             page.goto(address)
             page.wait_for_timeout(500)
     return record
 
 
-def _never_translated(words: Words) -> re.Pattern[str]:
-    """Return a pattern of what is never translated, such as what people typed."""
-    typed = (*astuple(words), words.seen, f"{words.file}.jpg")
-    shortened = (f"{one[:_CHARS_IN_PLOT]}\N{HORIZONTAL ELLIPSIS}" for one in typed)
-    return kept_names((*names_of_facts(), *typed, *shortened, *_PROGRAM))
+def _untranslated_pattern(texts: TypedTexts) -> re.Pattern[str]:
+    """Return a pattern of all texts that are never translated, such as typed texts."""
+    typed = (*astuple(texts), texts.leak_url, f"{texts.leak_file_name}.jpg")
+    shortened = (f"{one[:_PLOT_NAME_CHARS_MAX]}\N{HORIZONTAL ELLIPSIS}" for one in typed)
+    return kept_names((*names_of_facts(), *typed, *shortened, *_UNTRANSLATED_WORDS))
 
 
 @contextmanager
-def _opened_world(
-    browser: Browser, folder: Path, words: Words, record: StoryRecord
-) -> Iterator[World]:
+def _open_story(
+    browser: Browser, folder: Path, texts: TypedTexts, record: StoryRecord
+) -> Iterator[Story]:
     settings = {"ENTRENOUS_LANGUAGE": PSEUDO_LANGUAGE, "TMPDIR": str(record.profile / "tmp")}
     with (
-        device_of_ben(folder, words) as (ben, relay),
-        served_app(folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **settings) as app,
-        _chromium_with_profile(record.profile, browser.browser_type) as chromium,
+        create_relay_and_ben(folder, texts) as (ben, relay),
+        run_app(folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **settings) as app,
+        _run_chromium_with_profile(record.profile, browser.browser_type) as run_chromium,
     ):
-        page = _monitored_page(chromium, app.address, record)
+        page = _open_monitored_page(run_chromium, app.address, record)
         page.goto(app.link)
         ana = RouteWalker(page, app.address, relay.url)
-        yield World(ana, ben, words, photograph(folder), folder)
+        yield Story(ana, ben, texts, save_photograph(folder), folder)
 
 
 def _check_state(
-    page: Page, state: str, never_translated: re.Pattern[str], record: StoryRecord
+    page: Page, state: str, untranslated_pattern: re.Pattern[str], record: StoryRecord
 ) -> None:
     if page.evaluate("() => 'hit' in window || document.querySelector('[data-hit]')"):
         record.injected_states.append(state)
     record.directions.add(page.evaluate("() => getComputedStyle(document.body).direction"))
-    if state not in _LESSONS:
+    if state not in _LESSON_STATES:
         record.untranslated.extend(
-            f"{state}: {text}" for text in texts_outside_brackets(page, never_translated)
+            f"{state}: {text}" for text in texts_outside_brackets(page, untranslated_pattern)
         )
     record.pictures.extend(fetch_targets(page, "main img"))
     record.accessibility_faults.extend(
@@ -141,7 +147,7 @@ def _check_state(
 
 
 def faults_in_all_presentations(page: Page) -> list[str]:
-    """Return what is wrong with the page in each presentation; the last is from right to left."""
+    """Return the page's faults in each presentation. The last presentation is right to left."""
     found = list[str]()
     for name, presentation in PRESENTATIONS.items():
         apply_presentation(page, presentation)
@@ -149,10 +155,10 @@ def faults_in_all_presentations(page: Page) -> list[str]:
     return found
 
 
-def texts_outside_brackets(page: Page, never_translated: re.Pattern[str]) -> list[str]:
+def texts_outside_brackets(page: Page, untranslated_pattern: re.Pattern[str]) -> list[str]:
     """Return the texts of a page that have words outside of brackets."""
-    texts: list[str] = page.evaluate(_TEXTS)
-    return [text.strip() for text in texts if outside(text, never_translated)]
+    texts: list[str] = page.evaluate(_READ_TEXTS)
+    return [text.strip() for text in texts if outside(text, untranslated_pattern)]
 
 
 class _Site(BaseHTTPRequestHandler):
@@ -172,7 +178,7 @@ class _Site(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _other_site() -> Iterator[str]:
+def _run_other_site() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
@@ -182,8 +188,8 @@ def _other_site() -> Iterator[str]:
 
 
 @contextmanager
-def _chromium_with_profile(profile: Path, kind: BrowserType) -> Iterator[Browser]:
-    """Run Chromium with this profile, as a person does; when it closes, it writes all data."""
+def _run_chromium_with_profile(profile: Path, kind: BrowserType) -> Iterator[Browser]:
+    """Run Chromium with this profile. When the browser closes, it writes all its data."""
     program = chromium_program(whole=True)
     (profile / "tmp").mkdir(parents=True)
     arguments = [f"--user-data-dir={profile}", "--remote-debugging-port=0", "--headless=new"]
@@ -203,7 +209,7 @@ def _chromium_with_profile(profile: Path, kind: BrowserType) -> Iterator[Browser
             process.wait(90)
 
 
-def _monitored_page(browser: Browser, address: str, record: StoryRecord) -> Page:
+def _open_monitored_page(browser: Browser, address: str, record: StoryRecord) -> Page:
     browser.contexts[0].set_default_timeout(90_000)
     page = browser.contexts[0].new_page()
     page.set_viewport_size(PHONE)

@@ -1,5 +1,5 @@
-"""A person without a relay makes copies for two people, finds one of them, and writes a letter as
-PDF. Then somebody threatens her, and nothing was posted yet.
+"""A person without a relay makes copies for two people, traces a leaked copy, and saves a letter to
+a platform as PDF. Then she reports somebody who threatens to post a picture.
 """
 
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
-from tests.app.friends import created_device, opened_app, unlock_app
+from tests.app.friends import create_device_without_browser, open_app, unlock_app
 from tests.app.served import assert_no_violations
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
@@ -22,16 +22,16 @@ _PAGES_MAX = 10
 def test_found_copy_leads_to_letter_in_ten_pages_and_threat_to_report(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
-    with created_device(tmp_path / "device", "Ana", None):
+    with create_device_without_browser(tmp_path / "device", "Ana", None):
         pass
-    with opened_app(browser, tmp_path / "device", script=mode != "no-script") as page:
+    with open_app(browser, tmp_path / "device", script=mode != "no-script") as page:
         unlock_app(page)
         leak = _make_leaked_copy(page, tmp_path)
         page.get_by_role("link", name="Start", exact=True).click()
         ana = Walker(page, mode)
         _trace_found_copy(ana, leak)
         _write_to_platform(ana)
-        assert len(ana.pages) <= _PAGES_MAX, ana.pages
+        assert len(ana.headings) <= _PAGES_MAX, ana.headings
         ana.follow("Start")
         _report_threat(ana, tmp_path)
 
@@ -110,7 +110,7 @@ def _report_threat(ana: Walker, folder: Path) -> None:
     ana.press_exactly("No")
     ana.press_exactly("Yes")
     ana.press("Nothing was shared yet")
-    assert ana.pages[-1] == "Somebody threatens to share your pictures"
+    assert ana.headings[-1] == "Somebody threatens to share your pictures"
     assert page.get_by_text("Do not pay, and send nothing more").first.is_visible()
     ana.press("Go on with the case", "link")  # the country is known from the first case
     ana.fill("The app or site, for example WhatsApp", "Instagram")

@@ -10,18 +10,18 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.app.friends import created_device, opened_app, running_relay, unlock_app
-from tests.app.served import assert_no_violations, chromium_program, opened_page, served_app
+from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
+from tests.app.served import assert_no_violations, chromium_program, open_page, run_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-_HAS_A_PICTURE = """video => new Promise(done => {
+_WAIT_FOR_FIRST_FRAME = """video => new Promise(done => {
     if (video.videoWidth) done();
     else video.addEventListener("loadedmetadata", () => done());
 })"""
 
 
 @contextmanager
-def chromium_with_camera(browser: Browser, picture: Path) -> Iterator[Browser]:
+def run_chromium_with_camera(browser: Browser, picture: Path) -> Iterator[Browser]:
     """Run a Chromium whose simulated camera shows a picture."""
     clip = picture.with_suffix(".y4m")
     Image.open(picture).convert("RGB").resize((420, 420)).save(picture)
@@ -48,19 +48,19 @@ def chromium_with_camera(browser: Browser, picture: Path) -> Iterator[Browser]:
 
 def test_camera_reads_the_code_of_another_device(browser: Browser, tmp_path: Path) -> None:
     with (
-        running_relay(tmp_path) as relay,
-        served_app(tmp_path / "phone") as at_phone,
-        opened_page(browser, at_phone.link, script=False) as without_script,
+        run_relay(tmp_path) as relay,
+        run_app(tmp_path / "phone") as at_phone,
+        open_page(browser, at_phone.link, script=False) as without_script,
     ):
         _check_file_field_and_no_camera_button(without_script)
-        with created_device(tmp_path / "old", "Ana", relay.url):
+        with create_device_without_browser(tmp_path / "old", "Ana", relay.url):
             pass
-        with opened_app(browser, tmp_path / "old") as old:
+        with open_app(browser, tmp_path / "old") as old:
             unlock_app(old)
             code = _save_code_picture(old, tmp_path / "code.png")
             with (
-                chromium_with_camera(browser, code) as camera_browser,
-                opened_page(camera_browser, at_phone.address, after=without_script) as phone,
+                run_chromium_with_camera(browser, code) as camera_browser,
+                open_page(camera_browser, at_phone.address, after=without_script) as phone,
             ):
                 _read_code_by_camera(phone)
 
@@ -80,18 +80,18 @@ def _read_code_by_camera(phone: Page) -> None:
     phone.get_by_role("button", name="Use the camera").click()
     phone.get_by_role("button", name="Take the picture").wait_for()
     # page.wait_for_function would use eval in the page, which the page's policy forbids.
-    phone.locator("video").evaluate(_HAS_A_PICTURE)
+    phone.locator("video").evaluate(_WAIT_FOR_FIRST_FRAME)
     assert_no_violations(phone)
     phone.get_by_role("button", name="Take the picture").click()
     phone.get_by_role("heading", name="Lock this device").wait_for()
     assert_no_violations(phone)
 
 
-def _save_code_picture(page: Page, place: Path) -> Path:
+def _save_code_picture(page: Page, path: Path) -> Path:
     page.get_by_role("link", name="Your devices").click()
     page.get_by_role("button", name="Link another device").click()
     page.get_by_role("heading", name="Show this to your other device").wait_for()
     source = page.get_by_role("img", name="The code as a QR code").get_attribute("src")
     address = page.url.split("/61")[0]
-    place.write_bytes(page.request.get(f"{address}{source}").body())
-    return place
+    path.write_bytes(page.request.get(f"{address}{source}").body())
+    return path

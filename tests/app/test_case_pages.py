@@ -1,5 +1,5 @@
-"""The pages of a case: its letter and deadlines, stamps, packs, and erasure; and its evidence,
-which is shown small and blurred, verified, and saved with the proofs of its time.
+"""Tests of a case's pages: letters, deadlines, time stamps, evidence packs and erasure. Evidence is
+shown small and blurred, verified, and saved with the proofs of its time.
 """
 
 import io
@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
 from tests.app.presentations import assert_accessible
-from tests.app.served import PHONE, Served, opened_page, served_app, text_of_pdf
-from tests.app.states import photograph
+from tests.app.served import PHONE, RunningApp, open_page, run_app, text_of_pdf
+from tests.app.states import save_photograph
 from tests.app.walker import (
     MODE_PARAMETERS,
     Mode,
@@ -41,7 +41,7 @@ def _open_case(page: Page) -> Walker:
 
 
 def test_letter_is_filled_in_sent_and_its_deadlines_saved(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         ana = _open_case(page)
         ana.press("Write to")
         letter = page.get_by_role("region")
@@ -101,7 +101,7 @@ def _check_link_follows_button(page: Page, button: str, link: str) -> None:
 
 
 @needs_openssl
-def test_one_button_stamps_evidence_which_waits_for_a_silent_authority(
+def test_evidence_waits_for_a_stamp_from_an_unresponsive_authority(
     browser: Browser, tmp_path: Path
 ) -> None:
     with make_stamp_server(create_local_authority(tmp_path), "127.0.0.1", 0) as server:
@@ -112,8 +112,8 @@ def test_one_button_stamps_evidence_which_waits_for_a_silent_authority(
             "ENTRENOUS_CA_BUNDLE": str(authority_settings.ca_bundle),
         }
         with (
-            served_app(tmp_path / "device", **environment) as app,
-            opened_page(browser, app.link) as page,
+            run_app(tmp_path / "device", **environment) as app,
+            open_page(browser, app.link) as page,
         ):
             ana = _open_case(page)
             ana.press("Keep evidence", "link")
@@ -139,10 +139,8 @@ def test_one_button_stamps_evidence_which_waits_for_a_silent_authority(
         server.shutdown()
 
 
-def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
-    browser: Browser, tmp_path: Path
-) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+def test_case_is_watched_packed_and_erased(browser: Browser, tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         ana = _open_case(page)
         ana.press("Watch the pages", "link")
         ana.press("Watch page 1")
@@ -177,12 +175,12 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
 
 
 @contextmanager
-def _stamped_app(folder: Path) -> Iterator[Served]:
+def _run_app_with_stamp_authority(folder: Path) -> Iterator[RunningApp]:
     """Run the app with a working local stamp authority."""
     with make_stamp_server(create_local_authority(folder), "127.0.0.1", 0) as server:
         authority_settings = write_settings(folder, f"http://127.0.0.1:{server.server_address[1]}/")
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with served_app(
+        with run_app(
             folder / "device",
             ENTRENOUS_STAMP_AUTHORITIES=str(authority_settings.stamp_authorities),
             ENTRENOUS_CA_BUNDLE=str(authority_settings.ca_bundle),
@@ -197,14 +195,14 @@ def test_evidence_is_shown_blurred_verified_and_saved_with_its_proofs(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:
     with (
-        _stamped_app(tmp_path) as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
+        _run_app_with_stamp_authority(tmp_path) as app,
+        open_page(browser, app.link, script=mode != "no-script") as page,
     ):
         set_up_at_once(page)
         open_case_at_once(page)
         ana = Walker(page, mode)
         ana.press("Keep evidence", "link")
-        ana.choose_file("Screenshots, pictures, saved pages", photograph(tmp_path))
+        ana.choose_file("Screenshots, pictures, saved pages", save_photograph(tmp_path))
         ana.fill("Or note something in your own words", "I saw it on Monday")
         ana.press_exactly("Keep it")
         assert page.get_by_role("img").count() == 0

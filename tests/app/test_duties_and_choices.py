@@ -1,4 +1,4 @@
-"""The reports that an organisation owes, and the choice of the places that a letter names."""
+"""An organisation notes its mandatory reports, and a person chooses the places in a letter."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 
 from tests.app.client import open_client
 from tests.app.presentations import assert_accessible
-from tests.app.served import opened_page, served_app
+from tests.app.served import open_page, run_app
 from tests.app.test_poisoned_files import open_case
 from tests.app.walker import (
     MODE_PARAMETERS,
@@ -25,18 +25,18 @@ def test_letter_names_ticked_places_and_organisation_notes_its_reports(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:
     with (
-        served_app(tmp_path / "device") as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
+        run_app(tmp_path / "device") as app,
+        open_page(browser, app.link, script=mode != "no-script") as page,
     ):
         set_up_at_once(page)
         open_case_at_once(page)
         ana = Walker(page, mode)
-        _letter_names_ticked_places(ana)
+        _check_letter_names_ticked_places(ana)
         ana.press("Back to the case", "link")
-        _organisation_sees_deadlines_and_notes_its_reports(ana)
+        _note_reports_of_organisation(ana)
 
 
-def _letter_names_ticked_places(ana: Walker) -> None:
+def _check_letter_names_ticked_places(ana: Walker) -> None:
     ana.press("Add a place", "link")
     ana.fill("The address, or the chat", "www.instagram.com/p/456")
     ana.press_exactly("Keep it")
@@ -51,7 +51,7 @@ def _letter_names_ticked_places(ana: Walker) -> None:
     assert "/p/456" in letter.inner_text()
 
 
-def _organisation_sees_deadlines_and_notes_its_reports(ana: Walker) -> None:
+def _note_reports_of_organisation(ana: Walker) -> None:
     page = ana.page
     ana.press("Say more about it", "link")
     ana.press("Our own systems let it out", "link")
@@ -76,7 +76,7 @@ def _organisation_sees_deadlines_and_notes_its_reports(ana: Walker) -> None:
 
 
 def test_letter_that_needs_a_page_may_name_a_chat(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, open_client(app) as ana:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         case = open_case(ana)
         ana.post(f"/86/{case}", {"kind": "chat", "where": "the class group"})

@@ -1,4 +1,4 @@
-"""docs/app.md lists the page of every command that people use, or says why it has no page."""
+"""docs/app.md lists, for each command that people use, its page, or why there is none."""
 
 import re
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ import pytest
 from entrenous.app.server import all_routes
 from entrenous.cli import build_command_line
 
-TABLE = Path(__file__).parents[2] / "docs" / "app.md"
-OPERATORS: Final = {"relay", "gate"}
+COMMANDS_PAGE = Path(__file__).parents[2] / "docs" / "app.md"
+OPERATOR_COMMANDS: Final = {"relay", "gate"}
 _ROW: Final = re.compile(r"^\| `([a-z-]+(?: [a-z-]+)?)` \| ([^|]+) \| ([^|]*)\|$", re.MULTILINE)
 _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
-def commands(group: Any, *before: str) -> Iterator[str]:
+def command_names(group: Any, *before: str) -> Iterator[str]:
     """Yield every command with its groups; the lessons count as one command, ``learn``."""
     for name in group.list_commands(None):
         found = group.get_command(None, name)
@@ -24,20 +24,24 @@ def commands(group: Any, *before: str) -> Iterator[str]:
         if words == ("learn",):
             yield from ("learn", "learn export")
         elif hasattr(found, "list_commands"):
-            yield from commands(found, *words)
+            yield from command_names(found, *words)
         else:
             yield " ".join(words)
 
 
 @pytest.fixture(scope="module")
 def rows() -> dict[str, tuple[str, str]]:
-    found = _ROW.findall(TABLE.read_text())
+    found = _ROW.findall(COMMANDS_PAGE.read_text())
     assert len({name for name, _, _ in found}) == len(found)
     return {name: (page.strip(), why.strip()) for name, page, why in found}
 
 
 def test_every_command_has_its_row(rows: dict[str, tuple[str, str]]) -> None:
-    expected = {name for name in commands(build_command_line()) if name.split()[0] not in OPERATORS}
+    expected = {
+        name
+        for name in command_names(build_command_line())
+        if name.split()[0] not in OPERATOR_COMMANDS
+    }
     assert set(rows) == expected
 
 
@@ -49,5 +53,5 @@ def test_a_command_without_a_page_says_why(rows: dict[str, tuple[str, str]]) -> 
 def test_every_address_is_one_of_the_app() -> None:
     expected = {re.sub(r"/\{.*", "", route.path) for route in all_routes()} | {"/"}
     expected |= {route.path for route in all_routes()}
-    named = set(_ADDRESS.findall(TABLE.read_text()))
+    named = set(_ADDRESS.findall(COMMANDS_PAGE.read_text()))
     assert named - expected == set()

@@ -9,7 +9,13 @@ from playwright.sync_api import Browser, Page
 from tests.app.axe import violations
 from tests.app.page_walker import get_paths_by_route
 from tests.app.presentations import accessibility_faults
-from tests.app.screens import BYTES_MAX, FOLDER, SCHEMES, readme_text, screenshot_name
+from tests.app.screens import (
+    BYTES_MAX,
+    COLOUR_SCHEMES,
+    SCREENSHOTS_FOLDER,
+    readme_text,
+    screenshot_name,
+)
 from tests.app.served import PHONE
 from tests.app.states import CHECKED_ELSEWHERE, NO_PAGE, STATES
 
@@ -72,7 +78,9 @@ def _violations_in(page: Page, html: str) -> list[str]:
 
 
 def test_screenshots_and_their_list_are_complete() -> None:
-    drawn = {file.name for file in FOLDER.glob("*.webp")}
-    assert drawn == {screenshot_name(state, scheme) for state in STATES for scheme in SCHEMES}
-    assert (FOLDER / "README.md").read_text() == readme_text()
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < BYTES_MAX
+    drawn = {file.name for file in SCREENSHOTS_FOLDER.glob("*.webp")}
+    assert drawn == {
+        screenshot_name(state, scheme) for state in STATES for scheme in COLOUR_SCHEMES
+    }
+    assert (SCREENSHOTS_FOLDER / "README.md").read_text() == readme_text()
+    assert sum(file.stat().st_size for file in SCREENSHOTS_FOLDER.iterdir()) < BYTES_MAX

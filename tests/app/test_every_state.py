@@ -1,6 +1,6 @@
 """Every page in every state of the story is accessible, translated, safe, and leaves no trace.
 
-One walk serves all of these tests; see ``telling.py``.
+All tests but the nightly one use the record of one walk; see ``telling.py``.
 """
 
 import sys
@@ -13,9 +13,9 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.page_walker import visited_states
+from tests.app.page_walker import visit_states
 from tests.app.presentations import PRESENTATIONS
-from tests.app.states import STATES, all_states, opened_world
+from tests.app.states import STATES, all_states, open_story
 from tests.app.telling import (
     LEFT_BY_OTHER_SITE,
     StoryRecord,
@@ -25,7 +25,12 @@ from tests.app.telling import (
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-_COMPRESSED: Final = {b"\x1f\x8b\x08": 31, b"\x78\x9c": 15, b"\x78\xda": 15, b"\x78\x01": 15}
+_WINDOW_BITS_BY_MAGIC: Final = {
+    b"\x1f\x8b\x08": 31,
+    b"\x78\x9c": 15,
+    b"\x78\xda": 15,
+    b"\x78\x01": 15,
+}
 _PART_BYTES: Final = 24  # bytes of a picture that are searched for
 
 
@@ -46,10 +51,10 @@ def test_every_state_is_accessible_in_five_presentations(record: StoryRecord) ->
 @pytest.mark.nightly
 def test_every_state_is_accessible_in_english(browser: Browser, tmp_path: Path) -> None:
     faults, seen = list[str](), list[tuple[str, str]]()
-    with opened_world(browser, tmp_path) as world:
-        for state, route in visited_states(all_states(world), world.ana):
+    with open_story(browser, tmp_path) as story:
+        for state, route in visit_states(all_states(story), story.ana):
             seen.append((state, route))
-            faults += [f"{state}, {fault}" for fault in faults_in_all_presentations(world.ana.page)]
+            faults += [f"{state}, {fault}" for fault in faults_in_all_presentations(story.ana.page)]
     assert not faults, "\n".join(faults)
     assert seen == list(STATES.items())
 
@@ -61,25 +66,25 @@ def test_every_word_is_translatable_and_pages_are_right_to_left(record: StoryRec
 
 
 @pytest.mark.threat("page-stored-script")
-def test_what_strangers_write_is_text_alone(record: StoryRecord) -> None:
+def test_typed_texts_never_run_as_scripts(record: StoryRecord) -> None:
     assert record.states == list(STATES.items())
     assert record.injected_states == []
 
 
 @pytest.mark.threat("page-stored-script")
-def test_no_policy_is_broken_and_nothing_goes_elsewhere(record: StoryRecord) -> None:
+def test_pages_violate_no_policy_and_request_no_other_origin(record: StoryRecord) -> None:
     assert record.faults == []
 
 
 @pytest.mark.threat("page-kept-by-browser")
-def test_the_browsers_profile_has_nothing_of_it(record: StoryRecord) -> None:
+def test_browser_profile_contains_no_text_or_picture(record: StoryRecord) -> None:
     data = list(_profile_contents(record.profile))
     parts = {part for picture in record.pictures for part in _picture_parts(picture)}
     assert len(parts) > 12
     found = [
         (name, needle)
         for name, text in data
-        for needle in [*_encodings_of(record.words), *parts]
+        for needle in [*_encodings_of(record.random_words), *parts]
         if needle in text
     ]
     assert found == []
@@ -88,7 +93,7 @@ def test_the_browsers_profile_has_nothing_of_it(record: StoryRecord) -> None:
 
 
 def test_profile_search_finds_data_of_another_site(record: StoryRecord) -> None:
-    """Otherwise the test above could pass because the search finds nothing at all."""
+    """The test above proves something only if its search can find data in the profile."""
     files = {
         name
         for name, text in _profile_contents(record.profile)
@@ -117,18 +122,18 @@ def _encodings_of(words: list[str]) -> list[bytes]:
 
 
 def _profile_contents(profile: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield, with its path, each file's content, its name, and what is decompressed from it."""
+    """Yield each file's content, name and decompressed streams, each with the file's path."""
     for file in sorted(profile.rglob("*")):
         if file.is_file():
             text = file.read_bytes()
             yield str(file.relative_to(profile)), text
             yield str(file.relative_to(profile)), file.name.encode()
-            yield str(file.relative_to(profile)), b"".join(_inflated(text))
+            yield str(file.relative_to(profile)), b"".join(_decompress(text))
 
 
-def _inflated(text: bytes) -> Iterator[bytes]:
-    """Yield what can be decompressed as gzip or zlib; the app sends its pages uncompressed."""
-    for start, bits in _COMPRESSED.items():
+def _decompress(text: bytes) -> Iterator[bytes]:
+    """Yield the decompressed gzip and zlib streams in the text."""
+    for start, bits in _WINDOW_BITS_BY_MAGIC.items():
         at = text.find(start)
         while at >= 0:
             with suppress(zlib.error):

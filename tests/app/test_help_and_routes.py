@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from entrenous.app.pages.help_lines import suggest_places
 from entrenous.base.language import speaking
-from tests.app.served import PASSPHRASE, opened_page, served_app, unlock
+from tests.app.served import PASSPHRASE, open_page, run_app, unlock
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker, set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -20,8 +20,8 @@ def test_help_opens_without_a_vault_and_its_numbers_can_be_called(
 ) -> None:
     home = tmp_path / "device"
     with (
-        served_app(home) as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
+        run_app(home) as app,
+        open_page(browser, app.link, script=mode != "no-script") as page,
     ):
         ana = Walker(page, mode)
         ana.press("People who help, now", "link")
@@ -50,7 +50,7 @@ def test_help_opens_without_a_vault_and_its_numbers_can_be_called(
 def test_the_browsers_language_offers_a_country_and_assumes_none(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with served_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
+    with run_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
         page = context.new_page()
         page.goto(app.link)
         page.get_by_role("link", name="People who help, now").click()
@@ -62,7 +62,7 @@ def test_the_browsers_language_offers_a_country_and_assumes_none(
 def test_person_in_danger_can_call_at_once_and_choose_another_country(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with served_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
+    with run_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
         page = context.new_page()
         page.goto(app.link)
         page.goto(f"{app.address}/82/1")
@@ -76,7 +76,7 @@ def test_person_in_danger_can_call_at_once_and_choose_another_country(
 
 
 def test_threat_has_its_own_pages(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         for start in ("/", "/80"):
             page.goto(f"{app.address}{start}")
             page.get_by_role("button", name="Somebody threatens me").click()
@@ -87,13 +87,13 @@ def test_threat_has_its_own_pages(browser: Browser, tmp_path: Path) -> None:
             for answer in ("Yes", "No", "Yes"):
                 page.get_by_role("button", name=answer, exact=True).click()
             expect(page.get_by_role("heading", level=1)).to_have_text(
-                "Which country do you live in?"  # the question how far it has gone is skipped
+                "Which country do you live in?"  # no question about posting
             )
             page.get_by_role("button", name="Stop").click()
 
 
 def test_search_without_copies_says_where_to_begin(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         page.get_by_role("link", name="I found something of mine").click()
         page.get_by_text("this device has made none yet").wait_for()
         page.get_by_role("link", name="Begin here").click()
@@ -112,8 +112,8 @@ def test_routes_open_without_a_vault_and_show_the_first_step_first(
 ) -> None:
     home = tmp_path / "device"
     with (
-        served_app(home) as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
+        run_app(home) as app,
+        open_page(browser, app.link, script=mode != "no-script") as page,
     ):
         ana = Walker(page, mode)
         ana.press("Something happened", "link")
@@ -136,7 +136,7 @@ def test_routes_open_without_a_vault_and_show_the_first_step_first(
 
 def test_button_copies_words_to_paste(browser: Browser, tmp_path: Path) -> None:
     with (
-        served_app(tmp_path / "device") as app,
+        run_app(tmp_path / "device") as app,
         browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context,
     ):
         page = context.new_page()
@@ -158,8 +158,8 @@ def test_under_18_leads_to_other_help_and_nothing_is_stored(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     with (
-        served_app(tmp_path / "device") as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
+        run_app(tmp_path / "device") as app,
+        open_page(browser, app.link, script=mode != "no-script") as page,
     ):
         set_up_at_once(page)
         ana = Walker(page, mode)
@@ -172,7 +172,7 @@ def test_under_18_leads_to_other_help_and_nothing_is_stored(
         ana.press_exactly("Yes")
         ana.press_exactly("No")
         ana.press("I am not sure")
-        assert ana.pages[-1] == "It is good that you said so"
+        assert ana.headings[-1] == "It is good that you said so"
         assert page.get_by_text("Tell an adult you trust").first.is_visible()
         assert page.get_by_text("takeitdown.ncmec.org").first.is_visible()
         assert page.locator("a[href='tel:112']").is_visible()
@@ -193,7 +193,7 @@ def test_under_18_leads_to_other_help_and_nothing_is_stored(
 
 
 def test_locking_midway_loses_no_answers_and_shows_none(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         set_up_at_once(page)
         ana = Walker(page)
         ana.press("Something happened", "link")
@@ -208,7 +208,7 @@ def test_locking_midway_loses_no_answers_and_shows_none(browser: Browser, tmp_pa
             f"{app.address}/2", headers={"origin": app.address, "sec-fetch-site": "same-origin"}
         )
         ana.press("Open my case")
-        assert ana.pages[-1] == "Unlock"
+        assert ana.headings[-1] == "Unlock"
         page.goto(f"{app.address}/81/4")
         assert page.get_by_text("You said").count() == 0
         page.goto(f"{app.address}/90/x")  # leads to unlocking

@@ -1,4 +1,4 @@
-"""The wheel, installed by uv as a tool, has all that the pages need."""
+"""The wheel, installed as a tool by uv, contains all files that the pages need."""
 
 import os
 import subprocess
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.app.client import open_client
-from tests.app.served import serving
+from tests.app.served import run_app_program
 
 ROOT = Path(__file__).parents[2]
-BIN = ROOT / ".venv" / "bin"
+VENV_BIN = ROOT / ".venv" / "bin"
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
@@ -20,10 +20,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel, install it into a new folder, and return the path of its program."""
     folder = tmp_path_factory.mktemp("installed")
-    build = [str(BIN / "hatchling"), "build", "-t", "wheel", "-d", str(folder)]
+    build = [str(VENV_BIN / "hatchling"), "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     home = {
@@ -34,8 +34,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home.pop("VIRTUAL_ENV", None)
     locked = ["--constraints", str(folder / "constraints.txt")]
     (folder / "constraints.txt").write_text(_without_hashes(ROOT / "locks" / "run.txt"))
-    python = str((BIN / "python").resolve())
-    command = [str(BIN / "uv"), "tool", "install", "--python", python, *locked, str(wheel)]
+    python = str((VENV_BIN / "python").resolve())
+    command = [str(VENV_BIN / "uv"), "tool", "install", "--python", python, *locked, str(wheel)]
     subprocess.run(command, env=home, cwd=folder, check=True, capture_output=True)
     return folder / "bin" / "entrenous"
 
@@ -45,9 +45,14 @@ def _without_hashes(lock: Path) -> str:
     return "\n".join(line for line in lines if "==" in line and not line.startswith("--hash"))
 
 
-def test_an_installed_wheel_serves_pages_lessons_and_facts(program: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_serves_pages_lessons_and_facts(
+    installed_program: Path, tmp_path: Path
+) -> None:
     browsers = {"ENTRENOUS_LANGUAGE": ""}  # the browser's language counts
-    with serving([str(program)], tmp_path / "device", **browsers) as app, open_client(app) as ana:
+    with (
+        run_app_program([str(installed_program)], tmp_path / "device", **browsers) as app,
+        open_client(app) as ana,
+    ):
         for asset in ("house.css", "house.js", "icon.svg"):
             assert ana.get(f"/static/{asset}").status_code == 200
         assert "tel:112" in ana.post("/70", {"asked": "yes", "place": "Germany"}).text

@@ -16,9 +16,9 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.people.compare_keys import begin_or_answer_comparison, comparison_with
 from entrenous.send.people.invite import make_invite_link
 from entrenous.send.people.qr_codes import qr_picture
-from tests.app.friends import created_device, open_from_start, opened_app, running_relay
+from tests.app.friends import create_device_without_browser, open_app, open_from_start, run_relay
 from tests.app.presentations import assert_accessible
-from tests.app.served import PASSPHRASE, PATIENCE_S, set_up, unlock
+from tests.app.served import PASSPHRASE, TIMEOUT_S, set_up, unlock
 from tests.real.stage import Server, wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -35,7 +35,10 @@ class _BenAtRelay:
 @pytest.fixture(scope="module")
 def ben(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_BenAtRelay]:
     folder = tmp_path_factory.mktemp("ben")
-    with running_relay(folder) as relay, created_device(folder / "ben", "Ben", relay.url) as device:
+    with (
+        run_relay(folder) as relay,
+        create_device_without_browser(folder / "ben", "Ben", relay.url) as device,
+    ):
         yield _BenAtRelay(device, relay)
 
 
@@ -50,7 +53,7 @@ def _add_person(page: Page) -> None:
 def test_invite_link_connects_a_new_device_and_different_pictures_are_explained(
     browser: Browser, tmp_path: Path, ben: _BenAtRelay
 ) -> None:
-    with opened_app(browser, tmp_path / "ana") as page:
+    with open_app(browser, tmp_path / "ana") as page:
         page.get_by_role("link", name="Set up this device").click()
         page.get_by_label("Your name, as people will see it").fill("Ana")
         page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
@@ -80,7 +83,7 @@ def _answer_comparison(device: Device) -> None:
         ana = next((one for one in contacts(device) if one.name == "Ana"), None)
         return ana is not None and comparison_with(ana.person.id, device) is not None
 
-    assert wait_until(is_asked, PATIENCE_S)
+    assert wait_until(is_asked, TIMEOUT_S)
     begin_or_answer_comparison("Ana", device)
     flush_outbox(device)
 
@@ -88,7 +91,7 @@ def _answer_comparison(device: Device) -> None:
 def test_photographed_link_connects_a_device_without_relay(
     browser: Browser, tmp_path: Path, ben: _BenAtRelay
 ) -> None:
-    with opened_app(browser, tmp_path / "caro", script=False) as page:
+    with open_app(browser, tmp_path / "caro", script=False) as page:
         set_up(page, "Caro")
         page.get_by_role("link", name="Use it, and send from this app").click()
         assert_accessible(page)

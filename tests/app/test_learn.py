@@ -1,4 +1,4 @@
-"""The check-up, and the lessons as a teacher uses them; no vault is needed."""
+"""The check-up and the lessons work without a vault."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,34 +8,36 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.learn.facts import all_questions
-from tests.app.served import PHONE, assert_no_violations, opened_page, served_app, text_of_pdf
+from tests.app.served import PHONE, assert_no_violations, open_page, run_app, text_of_pdf
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """The first page of an app, and the folder of its device, which is never created."""
+class AppWithoutDevice:
+    """The first page of an app without a device, and the folder in which a device would be."""
 
     page: Page
     home: Path
 
 
 @pytest.fixture(scope="module")
-def entrance(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
+def app_without_device(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AppWithoutDevice]:
     """Open the first page of an app whose device is not set up."""
     home = tmp_path_factory.mktemp("teacher") / "device"
-    with served_app(home) as app, opened_page(browser, app.link) as page:
-        yield Entrance(page, home)
+    with run_app(home) as app, open_page(browser, app.link) as page:
+        yield AppWithoutDevice(page, home)
 
 
 @MODE_PARAMETERS
 def test_a_teacher_goes_from_a_lesson_to_its_sheet(
-    mode: Mode, browser: Browser, entrance: Entrance
+    mode: Mode, browser: Browser, app_without_device: AppWithoutDevice
 ) -> None:
-    first_page, script = entrance.page, mode != "no-script"
-    with opened_page(browser, first_page.url, script=script, after=first_page) as page:
+    first_page, script = app_without_device.page, mode != "no-script"
+    with open_page(browser, first_page.url, script=script, after=first_page) as page:
         teacher = Walker(page, mode)
         teacher.press("Check-up", "link")
         teacher.press("Lessons", "link")
@@ -48,14 +50,14 @@ def test_a_teacher_goes_from_a_lesson_to_its_sheet(
         name, sheet = teacher.save_file("Sheet as PDF, A4")
         assert name.endswith("-a4.pdf")
         assert "Being threatened" in text_of_pdf(sheet)
-        assert len(teacher.pages) <= 4
-        assert not entrance.home.exists()
+        assert len(teacher.headings) <= 4
+        assert not app_without_device.home.exists()
 
 
-def test_the_check_up_asks_one_question_a_page_keeps_nothing_and_leads_to_help(
+def test_check_up_asks_one_question_per_page_stores_nothing_and_leads_to_help(
     browser: Browser, tmp_path: Path
 ) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         _begin_check_up(page)
         first, *others = all_questions()
         page.get_by_role("heading", name=first.question).wait_for()

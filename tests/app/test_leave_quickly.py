@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, expect
 
 from tests.app.client import open_client
 from tests.app.page_walker import RouteWalker, get_paths_by_route
-from tests.app.served import PHONE, opened_page, served_app
-from tests.app.states import NO_PAGE, photograph
+from tests.app.served import PHONE, open_page, run_app
+from tests.app.states import NO_PAGE, save_photograph
 from tests.app.walker import set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -27,14 +27,14 @@ new MutationObserver(() => {
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["class"] });
 """
 _BLANKING_TIMES = "() => ({ ...sessionStorage })"
-_TRIES = 4  # other programs delay a press on a busy machine, but not each time
+_TRIES = 4  # other programs may delay some presses on a busy machine
 
 
 @pytest.mark.threat("page-seen-by-somebody")
-def test_three_shifts_blank_every_page(browser: Browser, tmp_path: Path) -> None:
+def test_pressing_shift_three_times_blanks_every_page(browser: Browser, tmp_path: Path) -> None:
     pages = {name for name, path in get_paths_by_route().items() if "{" not in path}
     with (
-        served_app(tmp_path / "device") as app,
+        run_app(tmp_path / "device") as app,
         browser.new_context(viewport=PHONE) as context,
     ):
         page = context.new_page()
@@ -72,10 +72,10 @@ def _too_slow_paths(walker: RouteWalker) -> dict[str, float]:
 
 
 @pytest.mark.threat("page-seen-by-somebody")
-def test_without_script_a_form_blanks_it(browser: Browser, tmp_path: Path) -> None:
+def test_without_script_a_form_blanks_the_page(browser: Browser, tmp_path: Path) -> None:
     with (
-        served_app(tmp_path / "device") as app,
-        opened_page(browser, app.link, script=False) as page,
+        run_app(tmp_path / "device") as app,
+        open_page(browser, app.link, script=False) as page,
     ):
         set_up_at_once(page)
         page.get_by_role("link", name="I found something of mine").click()
@@ -87,19 +87,19 @@ def test_without_script_a_form_blanks_it(browser: Browser, tmp_path: Path) -> No
         assert page.get_by_role("link", name="Unlock").is_visible()
 
 
-def test_the_server_does_not_wait_for_work_under_way(tmp_path: Path) -> None:
-    upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
-    with served_app(tmp_path / "device") as app, open_client(app) as ana:
+def test_leaving_quickly_does_not_wait_for_a_running_job(tmp_path: Path) -> None:
+    upload = [("file", ("photo.jpg", save_photograph(tmp_path).read_bytes(), "image/jpeg"))]
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         ana.post("/20", {"names": "\n".join(f"Person {number}" for number in range(30))}, upload)
-        usual_ms = max(_timed_ms(lambda: ana.get("/static/icon.svg"))[0] for _ in range(5))
-        took_ms, answer = _timed_ms(lambda: ana.post("/3"))
+        usual_ms = max(_measure_ms(lambda: ana.get("/static/icon.svg"))[0] for _ in range(5))
+        took_ms, answer = _measure_ms(lambda: ana.post("/3"))
         assert answer.text.startswith("<!doctype html>")
         assert "<body" not in answer.text
         assert took_ms < max(BLANK_MS_MAX, 5 * usual_ms), "more than a busy machine explains"
 
 
-def _timed_ms(ask: Callable[[], httpx.Response]) -> tuple[float, httpx.Response]:
+def _measure_ms(send_request: Callable[[], httpx.Response]) -> tuple[float, httpx.Response]:
     began = time.perf_counter()
-    answer = ask()
+    answer = send_request()
     return (time.perf_counter() - began) * 1000, answer

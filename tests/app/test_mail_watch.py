@@ -1,4 +1,4 @@
-"""The app watches for new messages until it is closed, whatever a relay answers."""
+"""The app continues to watch for new messages after the relay has refused the device's token."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -33,9 +33,7 @@ class StubVault:
 
 
 class ClosedMailbox:
-    """A relay that no longer accepts this device's token; the second request sets
-    ``second_request``.
-    """
+    """A relay that refuses this device's token, and sets ``second_request`` at a second request."""
 
     def __init__(self) -> None:
         self.request_count, self.second_request = 0, threading.Event()

@@ -26,7 +26,7 @@ def test_the_entry_is_valid_and_starts_the_app(
     text = add_to_menu(neutral_name=True).read_text()
     assert "Name=Page\n" in text
     assert "Entrenous" not in text
-    assert _arguments(text) == [f"/opt/{name}", "-m", "entrenous", "app"]
+    assert _parse_arguments(text) == [f"/opt/{name}", "-m", "entrenous", "app"]
     assert (data_home / "icons/hicolor/scalable/apps/entrenous.svg").is_file()
 
 
@@ -51,22 +51,22 @@ def test_removing_leaves_nothing(data_home: Path) -> None:
     assert not remove_from_menu()
 
 
-def _arguments(text: str) -> list[str]:
+def _parse_arguments(text: str) -> list[str]:
     """Undo the two levels of quoting as a desktop does (Desktop Entry 1.5, sections 4 and 7)."""
     (line,) = [line for line in text.splitlines() if line.startswith("Exec=")]
     value = line.removeprefix("Exec=").replace("\\\\", "\\")
-    found, word, at, inside = list[str](), "", 0, False
+    found, word, at, is_quoted = list[str](), "", 0, False
     while at < len(value):
         sign = value[at]
         if sign == '"':
-            inside = not inside
-            if not inside:
+            is_quoted = not is_quoted
+            if not is_quoted:
                 found.append(word)
                 word = ""
-        elif inside and sign == "\\":
+        elif is_quoted and sign == "\\":
             at += 1
             word += value[at]
-        elif inside:
+        elif is_quoted:
             word += sign
         at += 1
     return [one.replace("%%", "%") for one in found]

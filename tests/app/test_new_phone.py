@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.friends import created_device, opened_app, running_relay, unlock_app
+from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
 from tests.app.presentations import assert_accessible
 from tests.app.served import PASSPHRASE, unlock
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-_CODE = "Or, if there is no camera, type or paste this there:"
+_CODE_LABEL = "Or, if there is no camera, type or paste this there:"
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class TwoDevices:
 
 
 @contextmanager
-def two_devices(folder: Path, browser: Browser, mode: Mode) -> Iterator[TwoDevices]:
-    """Run both apps; the old device is at a relay, and the phone is not set up yet."""
+def open_two_devices(folder: Path, browser: Browser, mode: Mode) -> Iterator[TwoDevices]:
+    """Run both apps. The old device has a relay, and the phone is not set up yet."""
     script = mode != "no-script"
-    with running_relay(folder) as relay:
-        with created_device(folder / "old", "Ana", relay.url):
+    with run_relay(folder) as relay:
+        with create_device_without_browser(folder / "old", "Ana", relay.url):
             pass
         with (
-            opened_app(browser, folder / "old", script=script) as old,
-            opened_app(browser, folder / "phone", script=script) as phone,
+            open_app(browser, folder / "old", script=script) as old,
+            open_app(browser, folder / "phone", script=script) as phone,
         ):
             unlock_app(old)
             yield TwoDevices(Walker(old, mode), Walker(phone, mode), folder)
@@ -47,7 +47,7 @@ def two_devices(folder: Path, browser: Browser, mode: Mode) -> Iterator[TwoDevic
 def test_new_phone_is_linked_then_lost_and_revoked(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
-    with two_devices(tmp_path, browser, mode) as devices:
+    with open_two_devices(tmp_path, browser, mode) as devices:
         if mode != "no-script":
             _check_different_pictures_link_nothing(devices)
         _link_phone(devices)
@@ -62,7 +62,7 @@ def _start_linking(devices: TwoDevices) -> str:
     old.press("Your devices", "link")
     old.begin("Link another device")
     old.wait_for_page("Show this to your other device")
-    return old.page.get_by_label(_CODE).input_value()
+    return old.page.get_by_label(_CODE_LABEL).input_value()
 
 
 def _check_different_pictures_link_nothing(devices: TwoDevices) -> None:
@@ -89,7 +89,7 @@ def _check_different_pictures_link_nothing(devices: TwoDevices) -> None:
 
 
 def _link_phone(devices: TwoDevices) -> None:
-    """Link the phone by the code as text; both devices show the same pictures."""
+    """Link the phone by typing the code, and check that both devices show the same pictures."""
     old, phone = devices.old, devices.phone
     code = _start_linking(devices)
     phone.press("Set up this device", "link")
@@ -137,7 +137,7 @@ def _revoke_lost_phone(devices: TwoDevices) -> None:
 def _revoke_by_recovery_sheet(devices: TwoDevices, browser: Browser) -> None:
     """Make a recovery sheet on the old device, and revoke that device with it on a third."""
     text = _make_sheet(devices)
-    with opened_app(browser, devices.folder / "third") as page:
+    with open_app(browser, devices.folder / "third") as page:
         third = Walker(page)
         third.press("Set up this device", "link")
         third.press("I lost my only device", "link")

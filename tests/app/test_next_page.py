@@ -1,4 +1,4 @@
-"""Each next step of a case has a page, and the list of cases is sorted by what is due first."""
+"""Each next step of a case has a page, and the list of cases is sorted by deadline."""
 
 import pytest
 
@@ -11,14 +11,14 @@ from entrenous.respond.nouns import CaseName
 from entrenous.respond.open_case import add_sighting, add_statement
 from tests.respond.room import CaseOwner, make_sighting, situation_in
 
-CASE = CaseName("case-owl")
+CASE_NAME = CaseName("case-owl")
 
 
 def test_each_next_step_of_a_case_has_its_page() -> None:
     owner = CaseOwner()
     name = owner.open_case(situation_in("US")).name
 
-    def page() -> tuple[str, int, str]:
+    def next_page() -> tuple[str, int, str]:
         from entrenous.respond.case_file import find_case
 
         step = page_for_step(next_step(find_case(name, owner.device), owner.clock.now()), name)
@@ -27,19 +27,19 @@ def test_each_next_step_of_a_case_has_its_page() -> None:
         assert len(step.words.split()) > 3
         return step.page, step.number, step.route
 
-    assert page() == ("seen", 0, "")
+    assert next_page() == ("seen", 0, "")
     add_sighting(name, make_sighting(), owner.device)
-    assert page() == ("evidence", 0, "")
+    assert next_page() == ("evidence", 0, "")
     add_statement(name, "seen on Monday", owner.device)
-    assert page() == ("evidence", 0, "")  # to have it stamped
+    assert next_page() == ("evidence", 0, "")  # to have it stamped
     draft_and_store_notice(name, "us-tida-removal", owner.device)
-    assert page() == ("letter", 1, "")
+    assert next_page() == ("letter", 1, "")
     record_notice_event(name, 1, NoticeEvent.SEND, owner.clock.now(), owner.device)
-    assert page() == ("", 0, "")  # nothing to do now
+    assert next_page() == ("", 0, "")  # nothing to do now
     owner.clock.advance(days=3)
-    assert page() == ("case_routes", 0, "us-tida-ftc")
+    assert next_page() == ("case_routes", 0, "us-tida-ftc")
     close_case(name, owner.device)
-    assert page() == ("ending", 0, "")
+    assert next_page() == ("ending", 0, "")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_each_next_step_of_a_case_has_its_page() -> None:
     ],
 )
 def test_command_in_a_step_leads_to_its_page(step: str, page: str) -> None:
-    assert page_for_step(step, CASE).page == page
+    assert page_for_step(step, CASE_NAME).page == page
 
 
 def test_cases_are_sorted_by_deadline_and_read_again_after_changes() -> None:

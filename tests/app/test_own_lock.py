@@ -1,5 +1,5 @@
-"""The pages about a device's lock: change the passphrase, unlock without the relay, move to another
-relay, erase everything. And an unused app locks by itself, but loses nothing that was typed.
+"""Tests of the pages about a device's lock: new passphrase, unlocking without the relay, moving to
+another relay, erasing everything. An unused app locks automatically and loses no typed text.
 """
 
 from pathlib import Path
@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.friends import created_device, opened_app, running_relay, unlock_app
-from tests.app.served import PASSPHRASE, assert_no_violations, opened_page, served_app, unlock
+from tests.app.friends import create_device_without_browser, open_app, run_relay, unlock_app
+from tests.app.served import PASSPHRASE, assert_no_violations, open_page, run_app, unlock
 from tests.app.walker import Walker, set_up_at_once
 from tests.real.stage import wait_until
 
@@ -24,10 +24,10 @@ _LOCK_WHILE_NEWS_COMES = """() => {
 
 def test_change_passphrase_unlock_offline_move_and_erase(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "device"
-    with running_relay(tmp_path / "one") as relay, running_relay(tmp_path / "two") as other:
-        with created_device(home, "Ana", relay.url):
+    with run_relay(tmp_path / "one") as relay, run_relay(tmp_path / "two") as other:
+        with create_device_without_browser(home, "Ana", relay.url):
             pass
-        with opened_app(browser, home) as page:
+        with open_app(browser, home) as page:
             unlock_app(page)
             ana = Walker(page)
             ana.press("Your devices", "link")
@@ -92,8 +92,8 @@ def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
     *, script: bool, browser: Browser, tmp_path: Path
 ) -> None:
     with (
-        served_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
-        opened_page(browser, app.link, script=script) as page,
+        run_app(tmp_path / "device", ENTRENOUS_LOCKAFTER="3") as app,
+        open_page(browser, app.link, script=script) as page,
     ):
         set_up_at_once(page)
         page.get_by_role("link", name="Send something").click()
@@ -113,10 +113,10 @@ def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
 
 
 def test_news_does_not_interrupt_locking(browser: Browser, tmp_path: Path) -> None:
-    """Reloading a page cancels the form that it is sending."""
+    """A reload because of news would cancel the form that locks the app."""
     with (
-        served_app(tmp_path / "device") as app,
-        opened_page(browser, app.link) as page,
+        run_app(tmp_path / "device") as app,
+        open_page(browser, app.link) as page,
     ):
         set_up_at_once(page)
         page.goto(f"{app.address}/40")
@@ -125,7 +125,7 @@ def test_news_does_not_interrupt_locking(browser: Browser, tmp_path: Path) -> No
 
 
 def _is_locked(page: Page) -> bool:
-    """Ask for news, as an open messages page does by itself; return whether the app is locked."""
+    """Poll for news, as an open messages page does; return whether the app is locked."""
     page.wait_for_timeout(500)
     news = page.context.request.get(page.url.replace("/20", "/40"), headers={"x-live": "1"})
     return urlsplit(news.url).path == "/1"

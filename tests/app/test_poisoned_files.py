@@ -23,20 +23,20 @@ from entrenous.app import forms
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, open_client, wait_for_job
-from tests.app.served import served_app
-from tests.app.states import Words, device_of_ben
+from tests.app.served import run_app
+from tests.app.states import TypedTexts, create_relay_and_ben
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-def _picture(kind: str) -> bytes:
+def _encode_picture(kind: str) -> bytes:
     out = io.BytesIO()
     Image.fromarray(data.astronaut()).resize((256, 256)).save(out, kind)
     return out.getvalue()
 
 
-def _huge_png() -> bytes:
+def _make_huge_png() -> bytes:
     """Return a PNG of a few hundred bytes that claims to have 60,000 x 60,000 pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
@@ -51,31 +51,31 @@ def _huge_png() -> bytes:
 
 
 _SCRIPT: Final = b"<script>window.hit=1</script>"
-_POISONED: Final[dict[str, Callable[[], bytes]]] = {
+_MALICIOUS_FILES: Final[dict[str, Callable[[], bytes]]] = {
     "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" onload="hit=1">' + _SCRIPT + b"</svg>",
     "html": lambda: b"<!doctype html>" + _SCRIPT,
-    "half": lambda: _picture("JPEG")[:4000],
-    "behind": lambda: _picture("JPEG") + _SCRIPT,
-    "huge": _huge_png,
+    "half": lambda: _encode_picture("JPEG")[:4000],
+    "behind": lambda: _encode_picture("JPEG") + _SCRIPT,
+    "huge": _make_huge_png,
     "says-2-gb": lambda: b"\x89PNG\r\n\x1a\n" + b"\x7f\xff\xff\xff" + b"IHDR" + bytes(64),
     "clip-of-2-gb": lambda: b"\0\0\0\x18ftypisom\0\0\2\0isomiso2\x7f\xff\xff\xffmdat" + bytes(64),
     "gif-that-is-script": lambda: b"GIF89a/*" + bytes(20) + b"*/=1;hit=1//" + _SCRIPT,
 }
 
 
-#: Files that can be decoded: their pixels are kept, and nothing else of them.
-_READABLE: Final = {"behind"}
+#: Files that can be decoded. Only their pixels are kept.
+_DECODABLE: Final = {"behind"}
 _ANSWER_S_MAX: Final = 60
-_TYPED: Final = "words that stay"
+_TYPED_TEXT: Final = "words that stay"
 
 
 @pytest.fixture(scope="module")
 def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Return a client of Ana's app, who has Ben as a contact."""
+    """Run Ana's app with Ben as a contact, and yield a client of the app."""
     folder = tmp_path_factory.mktemp("poisoned")
     with (
-        device_of_ben(folder, Words()) as (ben, relay),
-        served_app(folder / "device", ENTRENOUS_PAUSE="0") as app,
+        create_relay_and_ben(folder, TypedTexts()) as (ben, relay),
+        run_app(folder / "device", ENTRENOUS_PAUSE="0") as app,
         open_client(app) as client,
     ):
         client.set_up(relay.url)
@@ -85,18 +85,20 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.mark.threat("page-poisoned-file")
-@pytest.mark.parametrize("name", sorted(_POISONED))
-def test_no_poisoned_file_is_shown_run_or_ends_the_app(name: str, ana: Client) -> None:
-    poison = ("file", (f"{name}.jpg", _POISONED[name](), "image/jpeg"))
+@pytest.mark.parametrize("name", sorted(_MALICIOUS_FILES))
+def test_malicious_files_are_neither_shown_nor_run_and_do_not_stop_the_app(
+    name: str, ana: Client
+) -> None:
+    malicious_file = ("file", (f"{name}.jpg", _MALICIOUS_FILES[name](), "image/jpeg"))
     for path, fields in (("/20", {"names": "Ben"}), ("/30", {})):
-        _check_answer(ana, ana.post(path, fields, [poison]))
-    _check_draft(ana, name, ana.post("/10", {"text": _TYPED, "to": "Ben"}, [poison]))
+        _check_answer(ana, ana.post(path, fields, [malicious_file]))
+    _check_draft(ana, name, ana.post("/10", {"text": _TYPED_TEXT, "to": "Ben"}, [malicious_file]))
     person = re.search('/53/[^"]+', ana.get("/50").text)
     assert person
-    compared = ana.post(person[0].replace("/53/", "/55/"), {}, [("photo", poison[1])])
+    compared = ana.post(person[0].replace("/53/", "/55/"), {}, [("photo", malicious_file[1])])
     assert compared.status_code in {400, 404, 409}
     _check_answer(ana, compared)
-    _check_evidence(ana, poison)
+    _check_evidence(ana, malicious_file)
     assert ana.get("/").status_code == 200
 
 
@@ -114,10 +116,10 @@ def _check_answer(ana: Client, answer: httpx.Response) -> httpx.Response:
 
 
 def _check_draft(ana: Client, name: str, answer: httpx.Response) -> None:
-    """Check that a draft only has a file that can be decoded, and that the typed text stays."""
+    """Check that a draft has only files that can be decoded, and keeps the typed text."""
     _check_answer(ana, answer)
-    assert _TYPED in answer.text
-    if name in _READABLE:
+    assert _TYPED_TEXT in answer.text
+    if name in _DECODABLE:
         small = ana.get(answer.url.path.replace("/11/", "/14/") + "/1")
         assert small.headers["content-type"] == "image/jpeg"
         assert _SCRIPT not in small.content
@@ -129,15 +131,15 @@ def _check_draft(ana: Client, name: str, answer: httpx.Response) -> None:
         assert "/11/" not in ana.get("/").text, "no draft was stored"
 
 
-def _check_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -> None:
-    """Check that evidence is stored and saved byte for byte, but never shown as it is."""
+def _check_evidence(ana: Client, malicious_file: tuple[str, tuple[str, bytes, str]]) -> None:
+    """Check that evidence is stored and saved byte for byte, but never shown unchanged."""
     case = f"/90/{open_case(ana)}"
-    kept = _check_answer(ana, ana.post(case, {"note": _TYPED}, [poison]))
+    kept = _check_answer(ana, ana.post(case, {"note": _TYPED_TEXT}, [malicious_file]))
     assert "A statement" in kept.text
     shown = _check_answer(ana, ana.post(f"{case}/pictures"))
     assert shown.url.path == case
     saved = ana.post(f"{case}/1")
-    assert saved.content == poison[1][1]
+    assert saved.content == malicious_file[1][1]
     assert saved.headers["content-disposition"].startswith("attachment")
     small = ana.get(f"{case}/1/picture")
     assert small.status_code == 404 or small.headers["content-type"] == "image/jpeg"
@@ -156,15 +158,14 @@ def open_case(ana: Client) -> str:
 
 
 def test_copy_does_not_contain_an_appended_script(tmp_path: Path) -> None:
-    """The copy of a file with an appended script does not contain the script."""
-    upload = [("file", ("photo.jpg", _POISONED["behind"](), "image/jpeg"))]
-    with served_app(tmp_path / "device") as app, open_client(app) as ana:
+    upload = [("file", ("photo.jpg", _MALICIOUS_FILES["behind"](), "image/jpeg"))]
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         answer = wait_for_job(ana, ana.post("/20", {"names": "Ben"}, upload))
-        if answer.url.path.startswith("/21/"):
-            saved = ana.get(f"{answer.url.path}/1")
-            assert saved.headers["content-disposition"].startswith("attachment")
-            assert _SCRIPT not in saved.content
+        assert answer.url.path.startswith("/21/")
+        saved = ana.get(f"{answer.url.path}/1")
+        assert saved.headers["content-disposition"].startswith("attachment")
+        assert _SCRIPT not in saved.content
 
 
 def test_too_large_upload_keeps_only_what_was_typed(
@@ -176,12 +177,12 @@ def test_too_large_upload_keeps_only_what_was_typed(
     with pytest.raises(forms.TooMuchAtOnce):
         asyncio.run(forms.read_form(request))
     kept: FormData = request.state.form
-    assert kept.multi_items() == [("text", _TYPED)]
+    assert kept.multi_items() == [("text", _TYPED_TEXT)]
 
 
 def _form_request(file: bytes) -> Request:
     request = httpx.Request(
-        "POST", "http://here/10", data={"text": _TYPED}, files={"file": ("a.jpg", file)}
+        "POST", "http://here/10", data={"text": _TYPED_TEXT}, files={"file": ("a.jpg", file)}
     )
     parts = [request.read()[at : at + 65536] for at in range(0, len(request.read()), 65536)]
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 from skimage import data
 
 from tests.app.presentations import assert_accessible
-from tests.app.served import opened_page, served_app
+from tests.app.served import open_page, run_app
 from tests.app.walker import set_up_at_once
 from tests.real.stage import Server
 
@@ -29,8 +29,8 @@ def test_a_found_picture_is_registered_and_withdrawn(
     gate.start()
     try:
         with (
-            served_app(tmp_path / "device") as app,
-            opened_page(browser, app.link, script=script) as page,
+            run_app(tmp_path / "device") as app,
+            open_page(browser, app.link, script=script) as page,
         ):
             set_up_at_once(page)
             _trace(page, photo)
@@ -72,10 +72,8 @@ def _trace(page: Page, photo: Path) -> None:
     assert_accessible(page)
 
 
-def test_person_under_18_is_led_elsewhere_and_nothing_is_asked_for(
-    browser: Browser, tmp_path: Path
-) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+def test_person_under_18_is_referred_to_take_it_down(browser: Browser, tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         set_up_at_once(page)
         page.get_by_role("link", name="I found something of mine").click()
         page.get_by_role("link", name="Ask a platform to stop something").click()

@@ -14,18 +14,18 @@ from skimage import data
 from entrenous.demo.sample_photos import add_position_if_jpeg
 from tests.app.friends import (
     Friends,
-    contacts_by_link,
     create_contacts,
+    open_app,
+    open_apps_of_contacts,
     open_from_start,
-    opened_app,
-    running_relay,
+    run_relay,
     unlock_app,
     wait_for_link,
 )
 from tests.app.served import assert_no_violations
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-#: A message leaves after a second, and a relay that does not answer is asked again each second.
+#: A message can be undone for one second, and the app waits one second for a silent relay.
 _QUICK_SETTINGS = {"ENTRENOUS_UNDO": "1", "ENTRENOUS_PATIENCE": "1"}
 
 
@@ -54,7 +54,7 @@ def _review(page: Page) -> None:
 
 def _seal(page: Page, to: str) -> None:
     send = page.get_by_role("button", name="Send", exact=True)
-    send.wait_for()  # the guard's question stands above it, so it has been loaded as well
+    send.wait_for()  # the guard's question is above this button, so it has been loaded too
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     send.click()
@@ -75,10 +75,10 @@ def _save_screenshot(page: Page, name: str) -> None:
 def test_photo_and_voice_are_sent_opened_and_answered(
     browser: Browser, tmp_path: Path, photo: Path
 ) -> None:
-    with contacts_by_link(tmp_path, browser, {"ENTRENOUS_UNDO": "0"}) as friends:
+    with open_apps_of_contacts(tmp_path, browser, {"ENTRENOUS_UNDO": "0"}) as friends:
         _check_notice_stays_until_read(friends.ana)
         _write(friends.ben, "Ana", photo, "from the lake")
-        _record_a_voice(friends.ben)
+        _record_voice(friends.ben)
         _review(friends.ben)
         _check_removed_metadata(friends.ben)
         _view_recipients_copy(friends.ben)
@@ -97,7 +97,7 @@ def _check_notice_stays_until_read(page: Page) -> None:
     expect(page.get_by_text("joined by")).to_have_count(0)
 
 
-def _record_a_voice(page: Page) -> None:
+def _record_voice(page: Page) -> None:
     page.get_by_role("button", name="Record your voice").click()
     page.get_by_role("button", name="Stop recording").wait_for()
     page.get_by_text("0:02").wait_for()
@@ -189,12 +189,12 @@ def _reply(friends: Friends) -> None:
 
 def test_drafts_and_sealed_messages_survive_a_restart(browser: Browser, tmp_path: Path) -> None:
     home_of_ana, home_of_ben = tmp_path / "ana", tmp_path / "ben"
-    with running_relay(tmp_path / "hers") as relay, running_relay(tmp_path / "his") as other:
+    with run_relay(tmp_path / "hers") as relay, run_relay(tmp_path / "his") as other:
         create_contacts(tmp_path, relay.url, other.url)
-        with opened_app(browser, home_of_ana, _QUICK_SETTINGS) as ana:
+        with open_app(browser, home_of_ana, _QUICK_SETTINGS) as ana:
             unlock_app(ana)
             wait_for_link(ana, "People", "Ben")
-            with opened_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
+            with open_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
                 unlock_app(ben)
                 _write(ben, "Ana", None, "never sent")
                 _review(ben)
@@ -205,7 +205,7 @@ def test_drafts_and_sealed_messages_survive_a_restart(browser: Browser, tmp_path
                 ben.get_by_role("heading", name="It waits to be sent").wait_for()
                 ben.get_by_text("It is sealed and safe on this device.").wait_for()
                 assert_no_violations(ben)
-            with opened_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
+            with open_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
                 unlock_app(ben)
                 _delete_draft(ben)
                 open_from_start(ben, "Messages")

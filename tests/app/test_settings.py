@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 from tests.app.presentations import assert_accessible
-from tests.app.served import opened_page, served_app
+from tests.app.served import open_page, run_app
 from tests.app.walker import set_up_at_once
 from tests.real.stage import wait_until
 
@@ -32,7 +32,7 @@ def open_settings(page: Page) -> None:
 
 def test_settings_made_without_script_persist(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "device"
-    with served_app(home) as app, opened_page(browser, app.link, script=False) as page:
+    with run_app(home) as app, open_page(browser, app.link, script=False) as page:
         open_settings(page)
         page.get_by_label("Text size").select_option("150 %")
         page.get_by_label("Name of the tab").fill("Recipes")
@@ -47,7 +47,7 @@ def test_settings_made_without_script_persist(browser: Browser, tmp_path: Path) 
         page.get_by_label("Address").fill("socks5h://127.0.0.1:9050")
         page.get_by_role("button", name="Use it").click()
         page.get_by_text("127.0.0.1:9050").wait_for()
-    with served_app(home) as app, opened_page(browser, app.link) as page:
+    with run_app(home) as app, open_page(browser, app.link) as page:
         open_settings(page)
         assert page.title() == "Recipes"
         assert page.get_by_label("Text size").input_value() == "150"
@@ -59,8 +59,8 @@ def test_settings_made_without_script_persist(browser: Browser, tmp_path: Path) 
 def test_archive_is_exported_and_imported(browser: Browser, tmp_path: Path, photo: Path) -> None:
     saved = tmp_path / "saved.zip"
     with (
-        served_app(tmp_path / "old") as app,
-        opened_page(browser, app.link) as page,
+        run_app(tmp_path / "old") as app,
+        open_page(browser, app.link) as page,
     ):
         set_up_at_once(page)
         _make_copies(page, photo)
@@ -80,7 +80,7 @@ def test_archive_is_exported_and_imported(browser: Browser, tmp_path: Path, phot
         page.get_by_role("button", name="Lock").click()
         page.get_by_role("link", name="Unlock").wait_for()
         assert wait_until(lambda: not (tmp_path / "old" / "archive.zip").exists(), 60)
-    with served_app(tmp_path / "new") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "new") as app, open_page(browser, app.link) as page:
         set_up_at_once(page)
         open_settings(page)
         page.get_by_role("link", name="Open an archive").click()
@@ -117,7 +117,7 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
     *, script: bool, browser: Browser, tmp_path: Path, photo: Path
 ) -> None:
     home = tmp_path / "device"
-    with served_app(home) as app, opened_page(browser, app.link, script=script) as page:
+    with run_app(home) as app, open_page(browser, app.link, script=script) as page:
         set_up_at_once(page, name=CANARY)
         _make_copies(page, photo)
         (home / "diary.txt").write_text("not of this app")

@@ -8,24 +8,28 @@ import pytest
 from tests.app.page_walker import page_routes
 
 APP = Path(__file__).parents[2] / "src" / "entrenous" / "app"
-SIZES = {"static/house.css": 500, "static/house.js": 200}
-TEMPLATE_MAX = 150
-_PART = re.compile(r'(?:include|import|from) "([^"]+)"')
+LINES_MAX_BY_ASSET = {"static/house.css": 500, "static/house.js": 200}
+TEMPLATE_LINES_MAX = 150
+_INCLUDED_TEMPLATE = re.compile(r'(?:include|import|from) "([^"]+)"')
 
 
-def _lines(file: Path) -> int:
+def _line_count(file: Path) -> int:
     return len(file.read_text(encoding="utf-8").splitlines())
 
 
 def test_the_sheet_and_the_script_are_small_and_the_only_ones() -> None:
-    for name, most in SIZES.items():
-        assert _lines(APP / name) < most
+    for name, lines_max in LINES_MAX_BY_ASSET.items():
+        assert _line_count(APP / name) < lines_max
     assets = {file.name for file in APP.rglob("*") if file.suffix in {".css", ".js"}}
     assert assets == {"house.css", "house.js"}
 
 
 def test_no_template_is_long() -> None:
-    long = {file.name: _lines(file) for file in APP.rglob("*.html") if _lines(file) > TEMPLATE_MAX}
+    long = {
+        file.name: _line_count(file)
+        for file in APP.rglob("*.html")
+        if _line_count(file) > TEMPLATE_LINES_MAX
+    }
     assert long == {}
 
 
@@ -37,18 +41,18 @@ def test_no_template_has_style_or_script_inside(word: str) -> None:
 
 
 def test_every_page_can_be_left_quickly() -> None:
-    """Each template extends the base page or is part of others; two have nothing to leave."""
+    """Each template extends base.html or is included in another, with five exceptions."""
     texts = {file.name: file.read_text() for file in APP.rglob("*.html")}
-    parts = {part for text in texts.values() for part in _PART.findall(text)}
+    parts = {part for text in texts.values() for part in _INCLUDED_TEMPLATE.findall(text)}
     bare = {
         name for name, text in texts.items() if not text.startswith('{% extends "base.html" %}')
     }
-    frames, wait_for_job = {"base.html", "bare.html"}, {"closed.html", "ended.html"}
-    assert bare - parts == {*frames, *wait_for_job, "strength.html"}
+    layouts, last_pages = {"base.html", "bare.html"}, {"closed.html", "ended.html"}
+    assert bare - parts == {*layouts, *last_pages, "strength.html"}
     assert all("<h1" not in texts[name] for name in parts)
 
 
-def test_a_page_is_one_route_in_one_file() -> None:
+def test_page_functions_have_unique_names() -> None:
     """The name of a page's function is unique, so that a search for it finds the page."""
     files = {route.endpoint.__module__ for route in page_routes()}
     assert all(name.startswith("entrenous.app.pages.") for name in files)

@@ -16,12 +16,12 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Error as PageError
 
 from tests.app.client import open_client
-from tests.app.served import chromium_program, served_app
+from tests.app.served import chromium_program, run_app
 from tests.app.walker import set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-_REQUEST: Final = """
+_REQUEST_PROGRAM: Final = """
 import http.client, sys
 web = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
 web.request("GET", sys.argv[2], headers={"cookie": sys.argv[3]} if sys.argv[3] else {})
@@ -45,8 +45,8 @@ _OTHER_PAGE: Final = """<!doctype html><title>Other</title>
 
 
 @contextmanager
-def another_site(app: str) -> Iterator[str]:
-    """Serve a page that tries everything that a page can do to another site; yield its URL."""
+def run_another_site(app: str) -> Iterator[str]:
+    """Serve a page that tries to frame, read, post to and load files of the app; yield its URL."""
 
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -68,11 +68,11 @@ def another_site(app: str) -> Iterator[str]:
 
 @pytest.mark.threat("page-other-site")
 def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_path: Path) -> None:
-    """For cookies it is the same site, because cookies ignore ports."""
+    """The other site gets the app's cookies from the browser, because cookies ignore ports."""
     with (
-        served_app(tmp_path / "device") as app,
+        run_app(tmp_path / "device") as app,
         browser.new_context() as context,
-        another_site(app.address) as other,
+        run_another_site(app.address) as other,
     ):
         page = context.new_page()
         page.goto(app.link)
@@ -93,11 +93,11 @@ def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_
 
 @pytest.mark.threat("page-other-site")
 def test_dns_rebinding_is_refused(browser: Browser, tmp_path: Path) -> None:
-    """DNS rebinding, in a browser that resolves a stranger's name to this machine."""
+    """The browser resolves the host name of a foreign site to this machine."""
     rules = "--host-resolver-rules=MAP pages.example 127.0.0.1"
     arguments = ["--no-sandbox", rules]
     with (
-        served_app(tmp_path / "device") as app,
+        run_app(tmp_path / "device") as app,
         closing(
             browser.browser_type.launch(executable_path=chromium_program(), args=arguments)
         ) as fooled,
@@ -122,19 +122,19 @@ def test_another_user_of_this_machine_gets_nothing(tmp_path: Path) -> None:
     if os.name != "posix" or os.geteuid() != 0:
         pytest.skip("only root can become somebody else")
     python = shutil.which("python3", path="/usr/bin:/usr/local/bin") or pytest.skip("no python3")
-    with served_app(tmp_path / "device") as app:
+    with run_app(tmp_path / "device") as app:
         address, port = app.address, app.address.rpartition(":")[2]
 
-        def ask(path: str, cookie: str = "") -> str:
+        def request_as_nobody(path: str, cookie: str = "") -> str:
             return subprocess.check_output(
-                [python, "-I", "-c", _REQUEST, port, path, cookie],
+                [python, "-I", "-c", _REQUEST_PROGRAM, port, path, cookie],
                 user="nobody",
                 cwd="/",
                 text=True,
             )
 
-        assert ask(app.link.removeprefix(address)) == "403 0\n"
+        assert request_as_nobody(app.link.removeprefix(address)) == "403 0\n"
         with open_client(app) as ana:  # the link was not used up by somebody else's try
             cookie = "; ".join(f"{name}={value}" for name, value in ana.web.cookies.items())
         assert cookie
-        assert ask("/", cookie) == "403 0\n"
+        assert request_as_nobody("/", cookie) == "403 0\n"

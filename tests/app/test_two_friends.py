@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 from skimage import data
 
-from tests.app.friends import RELOADS_MAX, two_friends
+from tests.app.friends import RELOADS_MAX, open_apps_of_two_friends
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -31,42 +31,42 @@ class _Friends:
 def test_two_friends_compare_send_open_and_take_back(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
-    photo, note = _photo(tmp_path), _note(tmp_path)
+    photo, note = _save_photo(tmp_path), _save_voice_note(tmp_path)
     settings_of_ana = {"ENTRENOUS_UNDO": "120"}  # she undoes the one message that she sends
     settings_of_ben = {"ENTRENOUS_UNDO": "1"}
     script = mode != "no-script"
-    with two_friends(
+    with open_apps_of_two_friends(
         tmp_path,
         browser,
         script=script,
         settings_of_ana=settings_of_ana,
         settings_of_ben=settings_of_ben,
-    ) as friends:
-        both = _Friends(Walker(friends.ana, mode), Walker(friends.ben, mode), photo, note)
-        _introduce(both)
-        _undo(both)
-        _open_picture(both)
-        _view_once(both)
-        _compare(both)
-        _listen_to_voice(both)
-        _take_back(both)
+    ) as apps:
+        friends = _Friends(Walker(apps.ana, mode), Walker(apps.ben, mode), photo, note)
+        _introduce(friends)
+        _undo(friends)
+        _open_picture(friends)
+        _view_once(friends)
+        _compare(friends)
+        _listen_to_voice(friends)
+        _take_back(friends)
 
 
-def _photo(folder: Path) -> Path:
+def _save_photo(folder: Path) -> Path:
     path = folder / "photo.jpg"
     Image.fromarray(data.astronaut()).resize((600, 600)).save(path, quality=90)
     return path
 
 
-def _note(folder: Path) -> Path:
+def _save_voice_note(folder: Path) -> Path:
     path = folder / "note.ogg"
     sound = ["-f", "lavfi", "-i", "sine=frequency=330:duration=4", "-c:a", "libopus", str(path)]
     subprocess.run(["ffmpeg", "-loglevel", "error", *sound], check=True)
     return path
 
 
-def _introduce(both: _Friends) -> None:
-    ana, ben = both.ana, both.ben
+def _introduce(friends: _Friends) -> None:
+    ana, ben = friends.ana, friends.ben
     _open_from_start(ana, "People")
     ana.fill("What you will call them", "Ben")
     ana.begin("Make a link")
@@ -81,44 +81,44 @@ def _introduce(both: _Friends) -> None:
         if ana.page.get_by_text("Ben", exact=True).count():
             return
         ana.page.wait_for_timeout(300)
-    raise AssertionError("Ben did not come")
+    raise AssertionError("Ben did not appear among Ana's people")
 
 
-def _undo(both: _Friends) -> None:
-    """Send a message and undo it: nobody gets it."""
-    ana = both.ana
+def _undo(friends: _Friends) -> None:
+    """Send a message, and undo it before it leaves the device."""
+    ana = friends.ana
     if ana.mode == "no-script":
-        _check_draft_without_recipient(ana, both.photo)
-    _write(ana, "Ben", "never sent", both.photo)
+        _check_draft_without_recipient(ana, friends.photo)
+    _write(ana, "Ben", "never sent", friends.photo)
     _send(ana, "Ben")
     ana.press("Undo")
     ana.page.get_by_text("Nothing was sent to anybody.").wait_for()
 
 
-def _check_draft_without_recipient(one: Walker, photo: Path) -> None:
+def _check_draft_without_recipient(walker: Walker, photo: Path) -> None:
     """Check that the text and the file stay if no recipient was chosen."""
-    page = one.page
-    _open_from_start(one, "Send something")
-    one.choose_file("Pictures, clips or recordings", photo)
-    one.fill("Your message", "to nobody yet")
-    one.press("Check it before sending")
+    page = walker.page
+    _open_from_start(walker, "Send something")
+    walker.choose_file("Pictures, clips or recordings", photo)
+    walker.fill("Your message", "to nobody yet")
+    walker.press("Check it before sending")
     page.get_by_role("alert").wait_for()
     page.get_by_text("1 file is in it already.").wait_for()
     assert page.get_by_label("Your message").input_value() == "to nobody yet"
-    one.follow("Start")
-    one.press("Look at it", "link")
+    walker.follow("Start")
+    walker.press("Look at it", "link")
     page.get_by_text("1 file is in it already.").wait_for()
-    one.follow("Start")
-    one.press("Delete it")
-    one.press("Keep it", "link")
-    one.press("Delete it")
-    one.press("Delete it")
+    walker.follow("Start")
+    walker.press("Delete it")
+    walker.press("Keep it", "link")
+    walker.press("Delete it")
+    walker.press("Delete it")
 
 
-def _open_picture(both: _Friends) -> None:
-    ana, ben = both.ana, both.ben
+def _open_picture(friends: _Friends) -> None:
+    ana, ben = friends.ana, friends.ben
     _open_from_start(ana, "Messages")
-    _write(ben, "Ana", "hello ana", both.photo)
+    _write(ben, "Ana", "hello ana", friends.photo)
     if ben.mode == "no-script":
         assert ben.page.get_by_role("button", name="Record your voice").count() == 0
         ben.tick("Show it")
@@ -143,8 +143,8 @@ def _open_picture(both: _Friends) -> None:
     ana.page.get_by_text("👍").first.wait_for()
 
 
-def _view_once(both: _Friends) -> None:
-    ana, ben = both.ana, both.ben
+def _view_once(friends: _Friends) -> None:
+    ana, ben = friends.ana, friends.ben
     _write(ben, "Ana", "look once", once=True)
     _send(ben, "Ana")
     _wait_for_text(ana, "See it once")
@@ -158,33 +158,33 @@ def _view_once(both: _Friends) -> None:
     assert ana.page.get_by_text("look once").count() == 0
 
 
-def _compare(both: _Friends) -> None:
-    """Compare keys by pictures, which appear by themselves where there is script."""
-    ana, ben = both.ana, both.ben
-    for one, other in ((ana, "Ben"), (ben, "Ana")):
-        _open_from_start(one, "People")
-        one.follow(other)
-        one.press("By seven pictures", "link")
+def _compare(friends: _Friends) -> None:
+    """Compare keys by pictures. With script, the pages show news without a reload."""
+    ana, ben = friends.ana, friends.ben
+    for walker, other in ((ana, "Ben"), (ben, "Ana")):
+        _open_from_start(walker, "People")
+        walker.follow(other)
+        walker.press("By seven pictures", "link")
     ana.press("Begin")
     _wait_for_text(ben, "They asked you to compare. Go on")
     ben.press("They asked you to compare. Go on")
-    for one in (ana, ben):
-        _wait_for_text(one, "They are the same")
-        one.check_page()
-    shown = [one.page.get_by_role("listitem").all_inner_texts() for one in (ana, ben)]
+    for walker in (ana, ben):
+        _wait_for_text(walker, "They are the same")
+        walker.check_page()
+    shown = [walker.page.get_by_role("listitem").all_inner_texts() for walker in (ana, ben)]
     assert shown[0] == shown[1]
     assert len(shown[0]) == 7
-    for one in (ana, ben):
-        one.press("They are the same")
-    for one in (ana, ben):
-        _wait_for_text(one, "Nobody sits between you and")
+    for walker in (ana, ben):
+        walker.press("They are the same")
+    for walker in (ana, ben):
+        _wait_for_text(walker, "Nobody sits between you and")
 
 
-def _listen_to_voice(both: _Friends) -> None:
+def _listen_to_voice(friends: _Friends) -> None:
     """Check that a message from a person with compared keys opens without a question."""
-    ana, ben = both.ana, both.ben
+    ana, ben = friends.ana, friends.ben
     _open_from_start(ana, "Messages")
-    _write(ben, "Ana", "listen", both.note)
+    _write(ben, "Ana", "listen", friends.note)
     _send(ben, "Ana")
     _wait_for_text(ana, "1 to open")
     ana.follow("Ben")
@@ -198,8 +198,8 @@ def _listen_to_voice(both: _Friends) -> None:
     assert len(voice.body()) > 1000
 
 
-def _take_back(both: _Friends) -> None:
-    ana, ben = both.ana, both.ben
+def _take_back(friends: _Friends) -> None:
+    ana, ben = friends.ana, friends.ben
     _open_from_start(ben, "Messages")
     ben.follow("Ana")
     assert ben.page.get_by_text("never sent").count() == 0
@@ -212,49 +212,49 @@ def _take_back(both: _Friends) -> None:
     _wait_for_text(ana, "Taken back")
 
 
-def _open_from_start(one: Walker, section: str) -> None:
-    one.follow("Start")
+def _open_from_start(walker: Walker, section: str) -> None:
+    walker.follow("Start")
     if section == "Send something":
-        one.press(section, "link")
+        walker.press(section, "link")
     else:
-        one.follow(section)
+        walker.follow(section)
 
 
 def _write(
-    one: Walker, to: str, text: str, file: Path | None = None, *, once: bool = False
+    walker: Walker, to: str, text: str, file: Path | None = None, *, once: bool = False
 ) -> None:
     """Write a message, and open the page where it is checked before sending."""
-    _open_from_start(one, "Send something")
+    _open_from_start(walker, "Send something")
     if file is not None:
-        one.choose_file("Pictures, clips or recordings", file)
-    one.fill("Your message", text)
-    one.tick(to)
+        walker.choose_file("Pictures, clips or recordings", file)
+    walker.fill("Your message", text)
+    walker.tick(to)
     if once:
-        one.tick("Once only: they see it one time")
-    one.press("Check it before sending")
-    one.page.get_by_role("heading", name="Check before you send").wait_for()
+        walker.tick("Once only: they see it one time")
+    walker.press("Check it before sending")
+    walker.page.get_by_role("heading", name="Check before you send").wait_for()
 
 
-def _send(one: Walker, to: str) -> None:
+def _send(walker: Walker, to: str) -> None:
     """Send the message, and type the recipient's name if the guard asks for it."""
-    # the guard's question stands above this button, so it has been loaded as well
-    one.page.get_by_role("button", name="Send", exact=True).wait_for()
-    if one.page.get_by_label("To confirm, type the name").count():
-        one.fill("To confirm, type the name", to)
-    one.begin("Send")
-    one.page.get_by_role("heading", name=_SENT_OR_ABOUT_TO_BE).wait_for()
-    one.check_page()
+    # The guard's question is above this button, so the question has been loaded too.
+    walker.page.get_by_role("button", name="Send", exact=True).wait_for()
+    if walker.page.get_by_label("To confirm, type the name").count():
+        walker.fill("To confirm, type the name", to)
+    walker.begin("Send")
+    walker.page.get_by_role("heading", name=_SENT_OR_ABOUT_TO_BE).wait_for()
+    walker.check_page()
 
 
-def _wait_for_text(one: Walker, words: str) -> None:
-    """Wait until the words are shown; without script, reload the page until then."""
-    shown = one.page.get_by_text(words).first
-    if one.mode != "no-script":
+def _wait_for_text(walker: Walker, text: str) -> None:
+    """Wait until the text is shown. Without script, reload the page again and again."""
+    shown = walker.page.get_by_text(text).first
+    if walker.mode != "no-script":
         shown.wait_for()
         return
     for _ in range(RELOADS_MAX):
         if shown.count():
             return
-        one.page.wait_for_timeout(300)
-        one.page.reload()
-    raise AssertionError(f"{words} did not come")
+        walker.page.wait_for_timeout(300)
+        walker.page.reload()
+    raise AssertionError(f"{text} did not appear")

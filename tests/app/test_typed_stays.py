@@ -1,4 +1,4 @@
-"""What somebody typed survives a lock, a refused form, a stopped relay and a full disk."""
+"""Typed text survives a lock, a refused form, a stopped relay and a full disk."""
 
 import subprocess
 from pathlib import Path
@@ -13,8 +13,8 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, open_client, wait_for_job
-from tests.app.served import PASSPHRASE, served_app
-from tests.app.states import Words, device_of_ben, photograph
+from tests.app.served import PASSPHRASE, run_app
+from tests.app.states import TypedTexts, create_relay_and_ben, save_photograph
 from tests.real.small_disk import mount_small_disk
 from tests.real.stage import wait_until
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, open_client(app) as ana:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         refused = ana.post("/20", {"names": "Zelda"})
         assert refused.status_code == 409
@@ -31,10 +31,10 @@ def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
 
 
 def test_a_pasted_link_is_not_dropped(tmp_path: Path) -> None:
-    """Somebody pastes a link, but does not choose the option that needs one."""
-    with served_app(tmp_path / "home") as app, open_client(app) as ana:
-        words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
-        refused = ana.post("/0", words | {"where": "none", "relay": "entrenous:1:abc"})
+    """A person pastes a link, but chooses the option that needs no link."""
+    with run_app(tmp_path / "home") as app, open_client(app) as ana:
+        fields = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
+        refused = ana.post("/0", fields | {"where": "none", "relay": "entrenous:1:abc"})
         assert refused.status_code == 409
         assert "You pasted a link, but chose a messenger." in refused.text
         assert 'value="entrenous:1:abc"' in refused.text
@@ -42,7 +42,7 @@ def test_a_pasted_link_is_not_dropped(tmp_path: Path) -> None:
 
 
 def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, open_client(app) as ana:
+    with run_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         upload = [("file", ("note.txt", b"not a picture", "text/plain"))]
         failed = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
@@ -51,11 +51,11 @@ def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
         assert "Zelda" in ana.get("/20").text
 
 
-def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
+def test_form_returns_after_unlock_on_the_page_that_had_it(tmp_path: Path) -> None:
     """Some forms are sent to an address that shows no page of its own."""
     with (
-        device_of_ben(tmp_path, Words()) as (_, relay),
-        served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
+        create_relay_and_ben(tmp_path, TypedTexts()) as (_, relay),
+        run_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
         open_client(app) as ana,
     ):
         ana.set_up(relay.url)
@@ -69,8 +69,8 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
 
 def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) -> None:
     with (
-        device_of_ben(tmp_path, Words()) as (ben, relay),
-        served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
+        create_relay_and_ben(tmp_path, TypedTexts()) as (ben, relay),
+        run_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
         open_client(app) as ana,
     ):
         ana.set_up(relay.url)
@@ -83,10 +83,10 @@ def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) 
 
 @pytest.mark.threat("page-loses-nothing")
 def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
-    words, quick = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}
+    texts, quick = TypedTexts(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}
     with (
-        device_of_ben(tmp_path, words) as (ben, relay),
-        served_app(tmp_path / "ana", **quick, ENTRENOUS_PATIENCE="2") as app,
+        create_relay_and_ben(tmp_path, texts) as (ben, relay),
+        run_app(tmp_path / "ana", **quick, ENTRENOUS_PATIENCE="2") as app,
         open_client(app) as ana,
     ):
         ana.set_up(relay.url)
@@ -94,7 +94,7 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
         assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
         flush_outbox(ben)
         relay.stop()
-        sealed = _send_text(ana, words.sent)
+        sealed = _send_text(ana, texts.sent_text)
         assert sealed.url.path.startswith("/13/")
         assert wait_until(lambda: "Waiting to be sent" in ana.get("/40").text, 120)
         relay.start()
@@ -103,11 +103,11 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
 
 @pytest.mark.threat("page-loses-nothing")
 def test_a_full_disk_loses_nothing_that_was_typed(tmp_path: Path) -> None:
-    upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
+    upload = [("file", ("photo.jpg", save_photograph(tmp_path).read_bytes(), "image/jpeg"))]
     with mount_small_disk(tmp_path / "disk", 12) as disk:
         filler = str(disk.folder / "filler")
         with (
-            served_app(disk.folder / "device", disk.command_prefix) as app,
+            run_app(disk.folder / "device", disk.command_prefix) as app,
             open_client(app) as ana,
         ):
             ana.set_up()

@@ -1,4 +1,4 @@
-"""The app finds out who hosts a page: it first says who learns what, and asks on request only."""
+"""The app looks up the host of a page only on request, and first says which servers learn what."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from tests.app.client import open_client, wait_for_job
 from tests.app.presentations import assert_accessible
-from tests.app.served import opened_page, served_app
+from tests.app.served import open_page, run_app
 from tests.app.walker import (
     MODE_PARAMETERS,
     Mode,
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture
-def rdap() -> Iterator[RdapServer]:
+def rdap_server() -> Iterator[RdapServer]:
     with run_rdap_server() as server:
         server.set_server_lists()
         server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
@@ -31,12 +31,12 @@ def rdap() -> Iterator[RdapServer]:
 
 
 @MODE_PARAMETERS
-def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
-    browser: Browser, tmp_path: Path, rdap: RdapServer, mode: Mode
+def test_letter_to_an_unknown_site_leads_to_the_lookup_of_its_host(
+    browser: Browser, tmp_path: Path, rdap_server: RdapServer, mode: Mode
 ) -> None:
     with (
-        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
-        opened_page(browser, app.link, script=mode != "no-script") as page,
+        run_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap_server.url) as app,
+        open_page(browser, app.link, script=mode != "no-script") as page,
     ):
         set_up_at_once(page)
         open_case_at_once(page, "https://pictures.example/p/1?name=ana")
@@ -45,24 +45,24 @@ def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
         ana.press("Look up who hosts the page", "link")
         assert page.get_by_text("127.0.0.1, which has the lists of servers").is_visible()
         assert page.get_by_text("pictures.example, and your network address").is_visible()
-        assert rdap.requested_paths == []
+        assert rdap_server.requested_paths == []
         ana.unfold("You know the site's network address")
         ana.fill("Network address, in numbers", "8.8.8.8")
         assert_accessible(page)
         ana.begin("Ask them now")
         ana.wait_for_page("Who hosts it")
         assert page.get_by_text("abuse@host.example").is_visible()
-        assert "/rdap/domain/pictures.example" in rdap.requested_paths
-        assert not any("name=ana" in path or "/p/1" in path for path in rdap.requested_paths)
+        assert "/rdap/domain/pictures.example" in rdap_server.requested_paths
+        assert not any("name=ana" in path or "/p/1" in path for path in rdap_server.requested_paths)
         ana.press("Note it in the case")
         assert page.get_by_text("1. a statement").is_visible()
 
 
-def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
-    tmp_path: Path, rdap: RdapServer
+def test_lookup_without_a_case_needs_no_vault_and_sends_no_pasted_text(
+    tmp_path: Path, rdap_server: RdapServer
 ) -> None:
     with (
-        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
+        run_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap_server.url) as app,
         open_client(app) as ana,
     ):
         refused = ana.post("/75", {"where": "no address"})
@@ -72,7 +72,7 @@ def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
         whois = "Registrar Abuse Contact Email: abuse@registrar.example"
         found = wait_for_job(ana, ana.post("/75", {"act": "read", "pasted": whois}))
         assert "abuse@registrar.example" in found.text
-        assert rdap.requested_paths == []
+        assert rdap_server.requested_paths == []
         wrong = ana.post("/75", {"act": "ask", "address": "somewhere"})
         assert wrong.status_code == 409
         ana.post("/3")  # leave quickly
@@ -80,10 +80,10 @@ def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
         assert "pictures.example" not in ana.get("/75").text
 
 
-def test_a_registry_that_does_not_answer_leads_back_to_what_was_typed(tmp_path: Path) -> None:
+def test_unreachable_registry_leads_back_to_the_typed_text(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9/"
     with (
-        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=nowhere) as app,
+        run_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=nowhere) as app,
         open_client(app) as ana,
     ):
         ana.post("/75", {"where": "pictures.example"})

@@ -1,4 +1,4 @@
-"""Another browser, page, name or user gets nothing, and a locked app keeps what was typed."""
+"""Other browsers, sites and host names are refused, and a locked app keeps typed text."""
 
 from contextlib import closing
 from http.client import HTTPConnection
@@ -8,40 +8,40 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.served import Served, opened_page, served_app, unlock
+from tests.app.served import RunningApp, open_page, run_app, unlock
 from tests.app.walker import set_up_at_once
 
 pytestmark = pytest.mark.real
 
 
-def _request(app: Served, method: str, path: str, **headers: str) -> tuple[int, str]:
-    given = {name.replace("_", "-"): to for name, to in headers.items()}
-    with closing(_connection(app)) as web:
-        web.request(method, path, headers=given)
+def _send_request(app: RunningApp, method: str, path: str, **headers: str) -> tuple[int, str]:
+    sent_headers = {name.replace("_", "-"): to for name, to in headers.items()}
+    with closing(_open_connection(app)) as web:
+        web.request(method, path, headers=sent_headers)
         answer = web.getresponse()
         return answer.status, answer.read().decode()
 
 
-def _new_cookie(app: Served) -> str:
-    with closing(_connection(app)) as web:
+def _get_cookie(app: RunningApp) -> str:
+    with closing(_open_connection(app)) as web:
         web.request("GET", urlsplit(app.link).path)
         return str(web.getresponse().headers["set-cookie"]).partition(";")[0]
 
 
-def _connection(app: Served) -> HTTPConnection:
+def _open_connection(app: RunningApp) -> HTTPConnection:
     address = urlsplit(app.address)
     return HTTPConnection(address.hostname or "", address.port or 0, timeout=60)
 
 
 @pytest.mark.threat("page-other-user")
 def test_only_the_first_browser_with_the_link_is_let_in(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app:
-        assert _request(app, "GET", "/")[0] == 403
-        assert _request(app, "GET", "/enter/" + "A" * 43)[0] == 403
-        cookie = _new_cookie(app)
-        assert _request(app, "GET", "/", cookie=cookie)[0] == 200
-        assert _request(app, "GET", urlsplit(app.link).path)[0] == 403
-        assert _request(app, "GET", "/", cookie=cookie + "x")[0] == 403
+    with run_app(tmp_path / "device") as app:
+        assert _send_request(app, "GET", "/")[0] == 403
+        assert _send_request(app, "GET", "/enter/" + "A" * 43)[0] == 403
+        cookie = _get_cookie(app)
+        assert _send_request(app, "GET", "/", cookie=cookie)[0] == 200
+        assert _send_request(app, "GET", urlsplit(app.link).path)[0] == 403
+        assert _send_request(app, "GET", "/", cookie=cookie + "x")[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -54,33 +54,35 @@ def test_only_the_first_browser_with_the_link_is_let_in(tmp_path: Path) -> None:
     ids=["rebound-name", "cross-site", "same-site"],
 )
 def test_other_host_name_or_other_site_is_refused(headers: dict[str, str], tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app:
-        cookie = _new_cookie(app)
-        assert _request(app, "GET", "/", cookie=cookie, **headers)[0] == 403
+    with run_app(tmp_path / "device") as app:
+        cookie = _get_cookie(app)
+        assert _send_request(app, "GET", "/", cookie=cookie, **headers)[0] == 403
 
 
 @pytest.mark.threat("page-other-site")
-def test_a_form_from_elsewhere_changes_nothing(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app:
-        cookie = _new_cookie(app)
-        assert _request(app, "POST", "/3", cookie=cookie)[0] == 403
-        assert _request(app, "POST", "/3", cookie=cookie, origin="http://127.0.0.1:1")[0] == 403
-        assert _request(app, "POST", "/3", cookie=cookie, origin=app.address)[0] == 200
+def test_form_from_another_origin_is_refused(tmp_path: Path) -> None:
+    with run_app(tmp_path / "device") as app:
+        cookie = _get_cookie(app)
+        assert _send_request(app, "POST", "/3", cookie=cookie)[0] == 403
+        assert (
+            _send_request(app, "POST", "/3", cookie=cookie, origin="http://127.0.0.1:1")[0] == 403
+        )
+        assert _send_request(app, "POST", "/3", cookie=cookie, origin=app.address)[0] == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/static/../server.py", "/static/%2e%2e/server.py", "/..%2f..%2fetc/passwd", "//etc"]
 )
 def test_no_path_leads_out_of_the_pages(path: str, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app:
-        status, text = _request(app, "GET", path, cookie=_new_cookie(app))
+    with run_app(tmp_path / "device") as app:
+        status, text = _send_request(app, "GET", path, cookie=_get_cookie(app))
         assert status == 404
         assert "import" not in text
 
 
 @pytest.mark.threat("page-loses-nothing")
 def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         set_up_at_once(page)
         page.get_by_role("link", name="Send something").click()
         page.get_by_label("Picture, clip or recording").set_input_files(
@@ -98,7 +100,7 @@ def test_what_was_typed_survives_a_lock(browser: Browser, tmp_path: Path) -> Non
 
 @pytest.mark.threat("page-seen-by-somebody")
 def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
+    with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         set_up_at_once(page)
         page.get_by_role("link", name="Send something").click()
         page.wait_for_load_state()
@@ -112,12 +114,12 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
 
 
 def test_policy_violation_is_detected(browser: Browser, tmp_path: Path) -> None:
-    """Otherwise the tests of all pages would pass whatever a page does."""
+    """The tests of all pages rely on this check."""
     add_script = """() => {
       const script = document.createElement("script");
       script.textContent = "hit = 1";
       document.body.append(script);
     }"""
-    with served_app(tmp_path) as app, pytest.raises(AssertionError, match="Content Security"):  # noqa: SIM117
-        with opened_page(browser, app.link) as page, page.expect_console_message():
+    with run_app(tmp_path) as app, pytest.raises(AssertionError, match="Content Security"):  # noqa: SIM117
+        with open_page(browser, app.link) as page, page.expect_console_message():
             page.evaluate(add_script)

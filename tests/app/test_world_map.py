@@ -1,4 +1,4 @@
-"""The small map of where a picture was taken."""
+"""Tests of the small map that shows where a picture was taken."""
 
 import re
 

@@ -1,5 +1,5 @@
 """Walk through pages as a person does, with the mouse or the keyboard alone, and count the pages.
-The functions ``..._at_once`` create what a test needs by requests, without opening each page.
+The functions ``..._at_once`` set up a device or open a case by requests, without opening each page.
 """
 
 from dataclasses import dataclass, field
@@ -25,9 +25,8 @@ MODE_PARAMETERS = pytest.mark.parametrize(
 )
 _ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
-#: Returns how often Tab can be pressed before the focus has to be checked. At least one focusable
-#: element, and the end of the page if it has to be passed, are left for presses with a check.
-_TABS_BEFORE = """target => {
+#: Returns how often Tab can be pressed without checking the focus after each press.
+_COUNT_TABS = """target => {
   const at = document.activeElement, follows = Node.DOCUMENT_POSITION_FOLLOWING;
   const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
     .filter(one => one.tabIndex >= 0 && !one.disabled && one.type !== "radio"
@@ -48,11 +47,11 @@ _NEXT_KEY = """target => {
 
 @dataclass
 class Walker:
-    """A person at a browser page; ``pages`` has the headings of the pages that were checked."""
+    """A person at a browser page. ``headings`` has the heading of each page that was checked."""
 
     page: Page
     mode: Mode = "mouse"
-    pages: list[str] = field(default_factory=list)
+    headings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         # Playwright intercepts file choosers only while there is a listener, and does not wait
@@ -111,8 +110,8 @@ class Walker:
             self.page.keyboard.press("Enter")
         chooser.value.set_files(file)
 
-    def unfold(self, words: str) -> None:
-        self._activate(self.page.locator("summary").filter(has_text=words).first)
+    def unfold(self, summary: str) -> None:
+        self._activate(self.page.locator("summary").filter(has_text=summary).first)
 
     def save_file(self, name: str) -> tuple[str, bytes]:
         """Press a link that saves a file; return the file's name and its bytes."""
@@ -130,22 +129,22 @@ class Walker:
         self.check_page()
 
     def check_page(self) -> None:
-        """Wait until the page has loaded, add it to ``pages``, and check that it is accessible."""
+        """Wait until the page has loaded, note its heading, and check that it is accessible."""
         self.page.wait_for_load_state()
         heading = self.page.get_by_role("heading", level=1)
         heading.wait_for()
-        if not self.pages or self.pages[-1] != heading.inner_text():
-            self.pages.append(heading.inner_text())
+        if not self.headings or self.headings[-1] != heading.inner_text():
+            self.headings.append(heading.inner_text())
         if route_of(self.page.url) in CHECKED_ELSEWHERE:
             assert_accessible(self.page)
         else:
             assert_no_violations(self.page)
 
     def _activate_and_wait(self, target: Locator) -> None:
-        """Press what leads to another page, and wait until that page has loaded.
+        """Press an element that leads to another page, and wait until that page has loaded.
 
-        A click waits for its navigation by itself. A key does not, and the script of the new page
-        would take the focus from the element that is used next.
+        A click waits for its navigation. A key press does not, and the script of the new page would
+        take the focus from the element that is used next.
         """
         if self.mode != "keyboard":
             target.click()
@@ -163,7 +162,7 @@ class Walker:
     def _tab_to(self, target: Locator) -> None:
         """Press Tab until the target has the focus; in its group of radio buttons, press arrows."""
         target.wait_for()
-        for _ in range(target.evaluate(_TABS_BEFORE)):
+        for _ in range(target.evaluate(_COUNT_TABS)):
             self.page.keyboard.press("Tab")
         for _ in range(_TABS_MAX):
             key = target.evaluate(_NEXT_KEY)
@@ -175,8 +174,8 @@ class Walker:
 
 def set_up_at_once(page: Page, name: str = "Ana") -> None:
     """Set the device up, without a relay, and show its first page."""
-    words = {"name": name, "passphrase": PASSPHRASE, "again": PASSPHRASE, "where": "none"}
-    assert _post(page, "/0", words) == "/"
+    fields = {"name": name, "passphrase": PASSPHRASE, "again": PASSPHRASE, "where": "none"}
+    assert _post_form(page, "/0", fields) == "/"
     page.goto(_address(page))
 
 
@@ -186,15 +185,17 @@ def open_case_at_once(
     """Open a case about public pictures of the person, and show its page."""
     answers = {**_ANSWERS, "place": place, "where": where}
     names = {number: name for name, number in QUESTION_NUMBERS.items()}
-    at = _post(page, "/81", {"for": "me"})
-    while not at.startswith("/83/"):
-        name = names[int(at.rpartition("/")[2])]
+    answer_path = _post_form(page, "/81", {"for": "me"})
+    while not answer_path.startswith("/83/"):
+        name = names[int(answer_path.rpartition("/")[2])]
         answered = "answer" if name in _ANSWERS or name not in answers else name
-        at = _post(page, f"/81/{QUESTION_NUMBERS[name]}", {answered: answers.get(name, "skip")})
-    page.goto(_address(page) + at)
+        answer_path = _post_form(
+            page, f"/81/{QUESTION_NUMBERS[name]}", {answered: answers.get(name, "skip")}
+        )
+    page.goto(_address(page) + answer_path)
 
 
-def _post(page: Page, path: str, fields: dict[str, str]) -> str:
+def _post_form(page: Page, path: str, fields: dict[str, str]) -> str:
     """Post a form as a page of the app does; return the path to which it leads."""
     address = _address(page)
     form: dict[str, str | float | bool] = {**fields}

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from entrenous.cli import run
 from entrenous.learn.export import LessonTooLong, PaperSize, render_lesson_sheet
 from entrenous.learn.lesson import Lesson, all_lessons, find_lesson
-from tests.app.served import chromium
+from tests.app.served import run_chromium
 from tests.sizes import size
 from tests.trace.explain.test_page import Elements
 
@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as running:
+    with run_chromium() as running:
         yield running
 
 
@@ -129,9 +129,9 @@ def test_pages_are_well_formed_and_their_internal_links_exist(site: Path) -> Non
         elements = Elements((site / f"{one.name}.html").read_text())
         assert elements.open == [], one.name
         links = [attributes["href"] or "" for tag, attributes in elements.found if tag == "a"]
-        inside = [link for link in links if not link.startswith(("https://", "#"))]
-        assert all((site / link).is_file() for link in inside), one.name
-        assert "index.html" in inside, one.name
+        local_links = [link for link in links if not link.startswith(("https://", "#"))]
+        assert all((site / link).is_file() for link in local_links), one.name
+        assert "index.html" in local_links, one.name
 
 
 def text_parts(lesson: Lesson) -> list[str]:

@@ -87,7 +87,7 @@ class Story:
         )
 
     @property
-    def upload(self) -> bytes:
+    def upload_file(self) -> bytes:
         """The file to upload: the picture, or a crop of it if hashes of windows are registered."""
         if "claim 0 with windows" not in self.plot:
             return self.jpeg
@@ -231,7 +231,9 @@ class Client:
     def upload(self, story: Story, web: httpx.Client) -> None:
         """Upload the picture, and record a fault if the decision is wrong."""
         kind = {"Content-Type": "image/jpeg"}
-        answer = web.post("/v1/uploads", content=story.upload, headers=self.operator_headers | kind)
+        answer = web.post(
+            "/v1/uploads", content=story.upload_file, headers=self.operator_headers | kind
+        )
         decided = self.json_answer(answer, {200})
         decision = decided["decision"]
         if decision not in story.allowed_decisions:

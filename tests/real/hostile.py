@@ -20,7 +20,7 @@ from tests.serving.certificates import CertificateFiles
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
 #: Headers that may differ between the requests of one client.
-_HEADERS_OF_ONE_REQUEST: Final = (b"authorization", b"content-length", b"range")
+_VARYING_HEADERS: Final = (b"authorization", b"content-length", b"range")
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class RecordedRequest:
 
     connection: int
     client_hello: bytes  # the TLS ClientHello without its random parts
-    ticket: bytes | None  # of the session that the client wants to resume
+    ticket: bytes | None  # the ticket of the session that the client wants to resume
     resumed: bool
     method: str
     target: str
     headers: tuple[tuple[bytes, bytes], ...]  # as received
     body: bytes
-    cookie: bytes  # of the request, or else the new one in the answer
+    cookie: bytes  # the request's cookie, or the new cookie in the answer
 
     def header(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
@@ -48,7 +48,7 @@ class RecordedRequest:
         return tuple(
             one
             for one in self.headers
-            if one[0].lower() not in _HEADERS_OF_ONE_REQUEST
+            if one[0].lower() not in _VARYING_HEADERS
             and not one[0].lower().startswith((b"entrenous-", b"cookie"))
         )
 

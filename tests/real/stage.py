@@ -25,7 +25,7 @@ class Server:
     arguments: tuple[str, ...]
     url: str = ""
     program: tuple[str, ...] = PROGRAM
-    fresh_process: bool = False  # by exec, as people start it
+    fresh_process: bool = False  # start programs by exec, as people do
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,10 +87,10 @@ class Shell:
     passphrase: str = field(default_factory=lambda: "words " + secrets.token_hex(12))
     errors: list[bytes] = field(default_factory=list)
     program: tuple[str, ...] = PROGRAM
-    fresh_process: bool = False  # by exec, as people start it
+    fresh_process: bool = False  # start programs by exec, as people do
 
     @property
-    def temporary(self) -> Path:
+    def temporary_folder(self) -> Path:
         """The folder for the commands' temporary files."""
         return self.home.with_suffix(".tmp")
 
@@ -98,10 +98,10 @@ class Shell:
         self, *arguments: str, patience_s: float = 20, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
         """Start a command without waiting for it."""
-        self.temporary.mkdir(exist_ok=True)
+        self.temporary_folder.mkdir(exist_ok=True)
         environment = {
             **os.environ,
-            "TMPDIR": str(self.temporary),
+            "TMPDIR": str(self.temporary_folder),
             "ENTRENOUS_HOME": str(self.home),
             "ENTRENOUS_UNDO": "0",
             "ENTRENOUS_PASSPHRASE": self.passphrase,

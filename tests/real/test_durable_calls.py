@@ -24,7 +24,7 @@ from tests.real.test_relays_together import Upload
 pytestmark = pytest.mark.real
 
 _TRACE_LINE = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
-#: The statement that flushes a write; a read adds a condition to it.
+#: The statement that flushes a write. For a read, the relay adds a condition.
 FLUSH_STATEMENT = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
 _RESUMED_CALL = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 

@@ -42,7 +42,9 @@ def test_kills_lose_and_duplicate_no_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("relay-killed")
-def test_kills_of_two_relays_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
+def test_kills_of_two_relays_on_one_database_lose_no_message(
+    tmp_path: Path, postgres: Cluster
+) -> None:
     done = run_trial(4, tmp_path, postgres.create_database(), seed=2, device_count=12)
     assert done.pop("acknowledged") > 20
     assert done == {"kills": 4, **NO_FAULTS}

@@ -38,14 +38,14 @@ LARGE_MESSAGE_BYTES = 32 * 1024  # so that few messages fill a disk
 
 
 @contextmanager
-def run_relay(inside: tuple[str, ...], folder: Path, database: str = "") -> Iterator[str]:
+def run_relay(command_prefix: tuple[str, ...], folder: Path, database: str = "") -> Iterator[str]:
     """Run a relay that may use up all space on its disk, and yield the relay's URL."""
     settings = folder.parent.with_suffix(".toml")  # not on the small disk
     lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
     program = ["-c", IMPATIENT_PROGRAM] if database else ["-m", "entrenous"]
     command = [sys.executable, *program, "relay", "run", "--json", "--settings", str(settings)]
-    with run_and_kill_at_end([*inside, *command]) as process:
+    with run_and_kill_at_end([*command_prefix, *command]) as process:
         yield str(json.loads(read_first_line(process))["url"])
 
 

@@ -51,7 +51,7 @@ def vfork_lines(trace: str) -> list[str]:
 
 @pytest.mark.parametrize("is_disabled", [True, False])
 def test_disable_vfork_changes_how_python_forks(tmp_path: Path, *, is_disabled: bool) -> None:
-    """Python uses vfork by default, so the next test can fail."""
+    """Python uses vfork by default, and not after ``disable_vfork``."""
     from_module = "from entrenous.stop.judge.judge_pool import disable_vfork"
     disable = f"{from_module}; disable_vfork()" if is_disabled else ""
     program = f"{disable}\nimport subprocess; subprocess.run(['true'], check=True)"

@@ -25,7 +25,9 @@ def test_kills_lose_no_claim_and_no_withdrawn_claim_matches(tmp_path: Path) -> N
 
 
 @pytest.mark.threat("gate-killed")
-def test_kills_of_two_gates_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
+def test_kills_of_two_gates_on_one_database_cause_no_faults(
+    tmp_path: Path, postgres: Cluster
+) -> None:
     done = run_trial(Trial(kills=2, clients=4, seed=2), tmp_path, postgres.create_database())
     assert done["faults"] == []
     assert done["kills"] == 2

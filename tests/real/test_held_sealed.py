@@ -1,4 +1,4 @@
-"""An upload that waits for review can only be read with the gate's key."""
+"""Without the gate's key, nobody can read an upload that waits for review."""
 
 import base64
 import secrets

@@ -1,9 +1,9 @@
-"""A real, unmodified Hasher-Matcher-Actioner fetches from our gate, and our gate from it.
+"""A real, unmodified Hasher-Matcher-Actioner fetches from our gate, and our gate fetches from HMA.
 
     ENTRENOUS_HMA=DIR ENTRENOUS_HMA_PYTHON=DIR/venv/bin/python pytest tests/real/test_hma.py
 
 :mod:`bench.stopping.hma_server` says how to make DIR. The tests do what HMA's operator does: POST
-the credentials to /c/exchanges/api/NAME and the exchange to /c/exchanges, then run its commands
+the credentials to /c/exchanges/api/NAME and the exchange to /c/exchanges, then run HMA's commands
 ``flask fetch`` and ``flask build_indices``. StopNCII's base address is a part of the credentials.
 The hosts of NCMEC are fixed, so a proxy connects HMA to our gate, with the certificate of a test
 authority that HMA trusts.

@@ -88,9 +88,7 @@ def test_stopped_and_held_files_move_to_quarantine(run_drop: RunDrop, tmp_path: 
     assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == her_picture_mirrored()
 
 
-def test_exit_status_for_held_and_missing_files_an_unreachable_gate_and_shadow_mode(
-    run_drop: RunDrop, tmp_path: Path
-) -> None:
+def test_exit_status_for_each_outcome(run_drop: RunDrop, tmp_path: Path) -> None:
     (held,) = write_files(tmp_path, held=waiting_picture())
     assert run_drop(held).status == 6
     away = run_drop(held, "--json", url="http://127.0.0.1:9")

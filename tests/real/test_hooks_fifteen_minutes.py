@@ -127,10 +127,10 @@ def wait_for_port(line: str) -> None:
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="step 1 clones: needs the repository")
 def test_steps_to_shadow_mode_print_what_is_recorded(tmp_path: Path) -> None:
-    reader = prepare_files(tmp_path)
+    matcher = prepare_files(tmp_path)
     with run_shell(tmp_path) as running_shell:
         for step in recorded_steps():
-            line = reader.says(step.typed)
+            line = matcher.substitute_words(step.command_line)
             printed = "\n".join(mask_random_values(one) for one in running_shell.run_line(line))
             if line.startswith("git clone"):
                 create_environment(tmp_path / "entrenous")
@@ -139,17 +139,17 @@ def test_steps_to_shadow_mode_print_what_is_recorded(tmp_path: Path) -> None:
             elif line.endswith("&"):
                 wait_for_port(line)
             elif not line.startswith("kill"):
-                expected = [mask_random_values(one) for one in step.prints]
-                assert reader.differences(expected, printed) == "", step.typed
+                expected = [mask_random_values(one) for one in step.output]
+                assert matcher.differences(expected, printed) == "", step.command_line
 
 
 def prepare_files(folder: Path) -> OutputMatcher:
-    """Create the files that the session needs. Return a reader that replaces addresses and paths in
-    the session.
+    """Create the files that the session needs. Return a matcher that replaces the addresses and
+    paths of the session.
     """
     (folder / "test.jpg").write_bytes(her_picture())
     (folder / "site").mkdir()
-    reader = matcher_with_words(
+    matcher = matcher_with_words(
         {
             "SOURCE": str(ROOT),
             "/opt/entrenous": str(folder / "entrenous"),
@@ -162,9 +162,9 @@ def prepare_files(folder: Path) -> OutputMatcher:
     )
     log, hook = code_blocks("From nothing", "python")[0], code_blocks("WSGI", "python")[0]
     (folder / "shop.py").write_text(
-        reader.says(SITE_SOURCE.replace("LOG", log).replace("HOOK", hook))
+        matcher.substitute_words(SITE_SOURCE.replace("LOG", log).replace("HOOK", hook))
     )
-    return reader
+    return matcher
 
 
 def mask_random_values(line: str) -> str:
@@ -173,7 +173,7 @@ def mask_random_values(line: str) -> str:
 
 
 def test_recorded_session_types_every_command_of_the_page() -> None:
-    typed = [BACKGROUND_SUFFIX.sub("", step.typed) for step in recorded_steps()]
+    typed = [BACKGROUND_SUFFIX.sub("", step.command_line) for step in recorded_steps()]
     blocks = [block for block in code_blocks("From nothing") if not block.startswith("INFO ")]
     commands = [line for block in blocks for line in block.splitlines()]
     assert [line for line in typed if line in commands] == commands

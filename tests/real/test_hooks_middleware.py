@@ -1,4 +1,4 @@
-"""The WSGI and ASGI middleware in real servers, with a real gate and real photographs."""
+"""The WSGI and ASGI middleware checks uploads to real servers, with a real gate."""
 
 import hashlib
 import json
@@ -254,7 +254,7 @@ def test_unfinished_body_times_out(sites: dict[tuple[str, str], Site]) -> None:
 
 
 @pytest.mark.parametrize("kind", PROGRAM_BY_INTERFACE)
-def test_unreachable_gate_lets_nothing_through(kind: str, tmp_path: Path) -> None:
+def test_unreachable_gate_refuses_or_marks_uploads(kind: str, tmp_path: Path) -> None:
     with ExitStack() as sites:
         with running_gate(tmp_path, "--no-slow-look") as gate:
             refusing = sites.enter_context(run_site(kind, "publish", *gate))

@@ -231,7 +231,7 @@ def test_uploads_are_stored_refused_and_listed(
     assert download(web, listed).content == waiting_picture()
     for data in (her_picture(), her_picture_mirrored(), b"OggS" + bytes(60)):
         refused = upload(web, data)
-        # Synapse's own words for every file that a module refuses, whatever code it returns
+        # Synapse answers so for every refused file, whatever code the module returns.
         assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
     cipher = upload(web, bytes(range(256)) * 9, "application/octet-stream")
     assert cipher.status_code == 200  # files from encrypted rooms cannot be checked
@@ -260,7 +260,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 
 
 @pytest.mark.threat("claim-censors")
-def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
+def test_unreviewed_claim_stops_no_upload_of_a_famous_picture(
     gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
     """The gate lists accepted files by media id. Confirmed files are listed for removal."""
@@ -303,7 +303,7 @@ def test_quarantine_hides_a_held_file_but_no_earlier_copy(
             wait_until(lambda: download(web, held).status_code == 404)
             wait_until(lambda: download(web, other).status_code == 404)
             assert download(web, before).content == data
-            # Only the earlier upload may be listed, by a look-back; the two held ones are not.
+            # A look-back may list the earlier upload. The two held uploads are not listed.
             assert set(published_states(gate)) <= {media_id(before)}
             case = case_of(gate, media_id(other))
             decide(gate, case, "confirm")

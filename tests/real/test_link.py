@@ -71,7 +71,7 @@ def relay(tmp_path: Path) -> Iterator[Server]:
 
 
 def start_comparison(laptop: Shell, phone: Shell) -> tuple[InteractiveCommand, InteractiveCommand]:
-    """Start linking on both, until each shows the same pictures; return both commands."""
+    """Start linking on both devices until both show the same pictures; return both commands."""
     old = start_interactive(laptop, "device", "add", "--json")
     code = str(old.read_json()["code"])
     new = start_interactive(phone, "setup", "--link", code, "--as", "phone", "--json")
@@ -82,7 +82,7 @@ def start_comparison(laptop: Shell, phone: Shell) -> tuple[InteractiveCommand, I
 def start_linking(
     relay: Server, tmp_path: Path
 ) -> tuple[Shell, Shell, InteractiveCommand, InteractiveCommand]:
-    """Set up Ana's laptop, and start to link a phone; return both, and both running commands."""
+    """Set up Ana's laptop, and start to link a phone; return both devices and their commands."""
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.run("setup", "--name", "Ana", "--relay", relay.url)
     return laptop, phone, *start_comparison(laptop, phone)

@@ -84,14 +84,14 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
 
 
 @contextmanager
-def open_vault_of(who: Shell) -> Iterator[Vault]:
-    passphrase = Secret(who.passphrase.encode())
-    with open_device(Settings(who.home, pause_s=0), lambda: passphrase) as device:
+def open_vault_of(person: Shell) -> Iterator[Vault]:
+    passphrase = Secret(person.passphrase.encode())
+    with open_device(Settings(person.home, pause_s=0), lambda: passphrase) as device:
         yield device.vault
 
 
-def secrets_in_vault_of(who: Shell) -> set[bytes]:
-    with open_vault_of(who) as vault:
+def secrets_in_vault_of(person: Shell) -> set[bytes]:
+    with open_vault_of(person) as vault:
         return set(secrets_of(vault))
 
 
@@ -118,12 +118,12 @@ def private_texts(evening: Evening) -> list[bytes]:
     return [*(word.encode() for word in texts), *spellings(MARKER)]
 
 
-def public_identity(who: Shell) -> list[bytes]:
+def public_identity(person: Shell) -> list[bytes]:
     """Return a person's id and public master keys, which are hidden from the relay."""
-    with open_vault_of(who) as vault:
-        person = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"").person
-    assert person is not None
-    return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
+    with open_vault_of(person) as vault:
+        public = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"").person
+    assert public is not None
+    return [public.id, public.master.ed25519, public.master.mldsa65[:32]]
 
 
 def picture_parts(evening: Evening) -> list[bytes]:
@@ -176,19 +176,19 @@ def test_server_logs_reveal_nothing(evening: Evening, known_keys: set[bytes]) ->
 def test_commands_leave_no_secret_on_the_terminal_and_no_temporary_file(
     evening: Evening, known_keys: set[bytes]
 ) -> None:
-    for who in (evening.ana, evening.ben):
-        printed = b"".join(who.errors)
-        secret = [who.passphrase.encode(), CAPTION.encode(), *spellings(MARKER)]
+    for person in (evening.ana, evening.ben):
+        printed = b"".join(person.errors)
+        secret = [person.passphrase.encode(), CAPTION.encode(), *spellings(MARKER)]
         secret += [form for key in known_keys for form in encodings_of(key)]
         assert needles_in(secret, printed) == []
-        assert list(who.temporary.iterdir()) == []
+        assert list(person.temporary_folder.iterdir()) == []
 
 
 def test_stolen_disk_reveals_nothing_without_the_passphrase(
     evening: Evening, known_keys: set[bytes]
 ) -> None:
-    for who in (evening.ana, evening.ben):
-        stored = names_and_contents(who.home)
+    for person in (evening.ana, evening.ben):
+        stored = names_and_contents(person.home)
         assert needles_in(private_texts(evening), stored) == []
         assert needles_in(picture_parts(evening), stored) == []
         assert needles_in([form for key in known_keys for form in encodings_of(key)], stored) == []

@@ -190,7 +190,7 @@ def test_one_command_declares_a_restored_postgresql(
         waits, recalled, opened = (send_message(courier, relay.url, number) for number in range(3))
         postgres.run("pg_dump", "-Fc", "-f", str(dump), *where, str(name))
         courier.withdraw(relay.url, recalled.id, recalled.withdraw)
-        attempt = opened.attempt()
+        attempt = opened.new_attempt()
         courier.open_share(relay.url, opened.id, opened.open, attempt)
         courier.finish_opening(relay.url, opened.id, opened.open, attempt)
         assert "still running" in relay.run_relay_command("restored", status=3)
@@ -208,5 +208,5 @@ def test_one_command_declares_a_restored_postgresql(
             state = courier.envelope_status(relay.url, post.id, post.withdraw).state
             assert state is EnvelopeState.LOST
             with pytest.raises(NoSuchEnvelope):
-                courier.open_share(relay.url, post.id, post.open, post.attempt())
+                courier.open_share(relay.url, post.id, post.open, post.new_attempt())
         send_message(courier, relay.url, 7)

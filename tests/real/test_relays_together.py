@@ -102,7 +102,7 @@ def relay_urls(
     """Run two relays, and yield their URLs."""
     with ExitStack() as stack:
         running = stack.enter_context(run_swift())
-        running.bucket()
+        running.create_bucket()
         patch = pytest.MonkeyPatch()
         stack.callback(patch.undo)
         for name, value in (

@@ -41,10 +41,10 @@ def ana(tmp_path: Path) -> Iterator[Shell]:
 def run_on_terminal(ana: Shell, *arguments: str) -> str:
     """Run a command in a terminal of 100 columns, and return everything that it printed."""
     ours, theirs = pty.openpty()
-    ana.temporary.mkdir(exist_ok=True)
+    ana.temporary_folder.mkdir(exist_ok=True)
     environment = {
         **{name: text for name, text in os.environ.items() if name != "NO_COLOR"},
-        "TMPDIR": str(ana.temporary),
+        "TMPDIR": str(ana.temporary_folder),
         "TERM": "xterm",
         "COLUMNS": "100",
         "LINES": "40",

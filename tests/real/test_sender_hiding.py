@@ -53,7 +53,7 @@ pytestmark = pytest.mark.real
 
 PEOPLE_COUNT: Final = size(20, 50)
 MESSAGE_COUNT: Final = size(300, 1000)
-RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # of a right guess among all but the recipient
+RIGHT_GUESS_CHANCE: Final = 1 / (PEOPLE_COUNT - 1)  # the recipient is never guessed
 #: A share of right guesses that chance exceeds once in some million runs.
 RIGHT_GUESS_SHARE_MAX: Final = (
     RIGHT_GUESS_CHANCE
@@ -113,7 +113,7 @@ class RelayLog:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayLog]:
     patch = pytest.MonkeyPatch()
-    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating fifty each takes longer than all else
+    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating more takes long
     pair = write_certificate_files(tmp_path_factory.mktemp("tls"))
     with run_hostile_relay(pair) as relay:
         people = set_up_people(relay)
@@ -249,7 +249,7 @@ def test_log_is_complete(log: RelayLog) -> None:
 def test_no_feature_names_a_sender_more_often_than_chance(
     log: RelayLog, record_property: Callable[[str, object], None]
 ) -> None:
-    """The combination of all features is tested, too. By chance, 2 % of guesses are right."""
+    """The combination of all features is tested, too."""
     linked = {feature: right_guess_share(log, feature) for feature in FEATURES}
     linked["all together"] = right_guess_share(log, *FEATURES)
     record_property("linked", linked)
