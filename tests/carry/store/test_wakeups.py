@@ -34,7 +34,7 @@ def wake_ups(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
         yield LocalWakeUps()
         return
     wake_ups = PostgresWakeUps(
-        partial(connect_postgres, request.getfixturevalue("postgres").url("ours"))
+        partial(connect_postgres, request.getfixturevalue("postgres").url("relay_template"))
     )
     yield wake_ups
     wake_ups.close()
@@ -119,7 +119,7 @@ def limited_wake_ups(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
     if request.param == "local":
         yield LocalWakeUps(limits)
         return
-    url = request.getfixturevalue("postgres").url("ours")
+    url = request.getfixturevalue("postgres").url("relay_template")
     wake_ups = PostgresWakeUps(partial(connect_postgres, url), limits)
     yield wake_ups
     wake_ups.close()
@@ -189,7 +189,7 @@ def test_displaced_listener_frees_its_place(limited_wake_ups: WakeUps, run: Run)
 def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
     """Two instances stand for two processes, since they share only the database."""
     sending_relay, listening_relay = (
-        PostgresWakeUps(partial(connect_postgres, postgres.url("ours"))) for _ in range(2)
+        PostgresWakeUps(partial(connect_postgres, postgres.url("relay_template"))) for _ in range(2)
     )
 
     async def run_scenario() -> list[bool]:
@@ -208,7 +208,7 @@ def test_wake_ups_survive_a_database_restart(run: Run) -> None:
     """Without the database, wake-ups work within a process; later they reach other processes."""
     with run_cluster("-c fsync=off") as own:
         sending_relay, listening_relay = (
-            PostgresWakeUps(partial(connect_postgres, own.url("ours"))) for _ in range(2)
+            PostgresWakeUps(partial(connect_postgres, own.url("relay_template"))) for _ in range(2)
         )
         assert listening_relay.wait_until_listening(20)
         own.stop()
