@@ -26,7 +26,7 @@ _FAST_OPTIONS = {
 }
 
 _MILLISECOND = Fraction(1, 1000)
-# The header that FFmpeg's subtitle encoders need
+# The header that FFmpeg's subtitle encoders require
 _SUBTITLE_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
@@ -46,7 +46,10 @@ def hand_held_frames(
     seconds: float = 4.0,
     fps: int = 12,
 ) -> list[Rgb]:
-    """Return RGB frames of a hand-held camera over a photograph, crossed by a small square."""
+    """Return RGB frames like those of a hand-held camera that films a photograph.
+
+    A small inverted square crosses the frames, and each frame has some noise.
+    """
     photo = np.asarray(getattr(skimage.data, name)())
     rng = np.random.default_rng(5)
     frames = []
@@ -55,9 +58,9 @@ def hand_held_frames(
         zoom = 1.25 * size[0] / photo.shape[1] * (1.0 + 0.05 * np.sin(1.3 * t))
         middle = np.array([0.5 + 0.06 * np.sin(0.9 * t), 0.5 + 0.05 * np.cos(1.7 * t + 0.5)])
         shift = np.array(size) / 2 - zoom * middle * photo.shape[1::-1]
-        way = np.array([[zoom, 0.0, shift[0]], [0.0, zoom, shift[1]]])
+        transform = np.array([[zoom, 0.0, shift[0]], [0.0, zoom, shift[1]]])
         frame = cv2.warpAffine(
-            photo, way, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
+            photo, transform, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
         )
         x = int(size[0] * (0.1 + 0.2 * t) % (size[0] - 30))
         frame[40:60, x : x + 20] = 255 - frame[40:60, x : x + 20]
@@ -75,7 +78,7 @@ def encode_clip(
     times: Sequence[float] | None = None,
     **options: str,
 ) -> bytes:
-    """Encode RGB frames with FFmpeg; ``times`` are their times in seconds, if ``fps`` varies."""
+    """Encode RGB frames as a clip; ``times`` are the frames' times in seconds, if they vary."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=fps)
@@ -96,7 +99,7 @@ def encode_clip(
 
 
 def sound_only_clip(*, container: str = "mp4") -> bytes:
-    """Return a file with about a second of a tone and no picture."""
+    """Return a file with a sound track of about one second (a tone) and no video."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream("aac", rate=48_000, layout="mono")
@@ -111,11 +114,11 @@ def sound_only_clip(*, container: str = "mp4") -> bytes:
 
 
 def merge_streams(clip: bytes, *others: bytes, container: str = "mp4") -> bytes:
-    """Return one file with the streams of all these files, not encoded again."""
+    """Return one file with the streams of all these files, without encoding them again."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out, ExitStack() as stack:
-        every = [stack.enter_context(av.open(io.BytesIO(one), "r")) for one in (clip, *others)]
-        for old, streams in [(old, _add_streams_like(old, out)) for old in every]:
+        inputs = [stack.enter_context(av.open(io.BytesIO(one), "r")) for one in (clip, *others)]
+        for old, streams in [(old, _add_streams_like(old, out)) for old in inputs]:
             _copy_packets(old, streams, out)
     return file.getvalue()
 
@@ -132,7 +135,7 @@ def _copy_packets(old: Any, streams: dict[int, Any], out: Any) -> None:
 
 
 def add_subtitles(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
-    """Return the same streams and a subtitle track in one file, as phones and downloads have it."""
+    """Return a file with the same streams and a subtitle track."""
     file = io.BytesIO()
     with av.open(io.BytesIO(data), "r") as old, av.open(file, "w", format=container) as out:
         streams = _add_streams_like(old, out)
@@ -155,6 +158,6 @@ def add_subtitles(data: bytes, *, container: str = "mp4", codec: str = "mov_text
 
 
 def decode_frames(data: bytes) -> list[Rgb]:
-    """Decode all RGB frames in this process: only for files that a test made."""
+    """Return all RGB frames, decoded in this process: only for files that a test created."""
     with av.open(io.BytesIO(data), "r") as clip:
         return [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]

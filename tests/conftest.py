@@ -1,15 +1,15 @@
-"""Rules for all tests: only those marked ``real`` open sockets, and OpenBLAS uses one thread.
+"""Rules for all tests: only tests with the mark ``real`` open sockets; OpenBLAS uses one thread.
 
-Three marks select tests. ``real`` tests start servers or programs, and ``slow`` ones take more than
-a second: ``make check`` leaves both out. ``nightly`` tests run only in ``make nightly``, which sets
-``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
+Three marks select tests. ``real`` tests start servers or programs, and ``slow`` tests take more
+than a second; ``make check`` leaves both out. ``nightly`` tests run only in ``make nightly``, which
+sets ``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
 
 Hypothesis tries the same fifty examples in every run, so that results are reproducible; with
 ``--hypothesis-profile=nightly`` it tries a hundred new ones. For the same reason, the order of the
 tests and their random numbers follow from one seed; ``--randomly-seed=default`` takes a new one.
 
 A test that uses public test vectors reports their number with the fixture ``record_vectors``. The
-line ``judges:`` at the end of a run lists the numbers of the tests that passed.
+line ``test vectors:`` at the end of a run lists the numbers of the tests that passed.
 """
 
 import gc
@@ -21,7 +21,7 @@ from collections.abc import Callable
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENTRENOUS_UNDO", "0")  # messages leave at once
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
-os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine's language is
+os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # in every locale of the machine
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Iterator
@@ -62,7 +62,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Enable sockets in ``real`` tests, drop ``nightly`` ones by day, and put long ones first."""
+    """Enable sockets in ``real`` tests, drop ``nightly`` tests if not wanted, order the tests."""
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
         if "real" in marks[item]:
@@ -74,9 +74,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Exclude everything that was imported and collected from later garbage collections.
+    """Exclude all existing objects from later garbage collections.
 
-    A garbage collection before that would free little and take each worker half a second.
+    A garbage collection before the exclusion would free little and take each worker half a second.
     """
     gc.freeze()
     gc.set_threshold(*_GARBAGE_COLLECTION_THRESHOLDS)
@@ -92,9 +92,9 @@ def _long_ones_first(
 ) -> list[pytest.Item]:
     """Order the tests so that all workers finish at about the same time.
 
-    Each worker begins with its part of the list and, when it is done, takes tests from the end of
-    another's. So each part begins with long tests: those of ``tests/app``, which share a browser,
-    those of ``tests/real``, which share servers, and all others.
+    Each worker begins with its part of the list. When it has finished, it takes tests from the end
+    of another worker's part. So each part begins with long tests: those in ``tests/app``, which
+    share a browser, those in ``tests/real``, which share servers, or all others.
     """
     long = defaultdict[str, list[pytest.Item]](list)
     short = list[pytest.Item]()
@@ -115,57 +115,57 @@ def _long_ones_first(
 
 @pytest.fixture
 def record_vectors(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
-    """Return a function that records whose test vectors a test used, and how many."""
-    return lambda judge, count: record_property("judged", (judge, count))
+    """Return a function that records the source and the number of test vectors that a test used."""
+    return lambda source, count: record_property("test_vectors", (source, count))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print one line with every source of test vectors and the number that passed."""
-    told = [
+    """Print one line with the sources of test vectors and the numbers of vectors that passed."""
+    records = [
         value
         for report in terminalreporter.stats.get("passed", [])
         for name, value in getattr(report, "user_properties", [])
-        if name == "judged"
+        if name == "test_vectors"
     ]
-    if told:
-        counts = ", ".join(f"{judge} {count:,}" for judge, count in sorted(map(tuple, told)))
-        terminalreporter.write_line(f"judges: {counts}")
+    if records:
+        counts = ", ".join(f"{source} {count:,}" for source, count in sorted(map(tuple, records)))
+        terminalreporter.write_line(f"test vectors: {counts}")
 
 
-#: These take about 200 MB.
-_PICTURES_REMEMBERED = 100
+#: The results for this many pictures take about 200 MB.
+_CACHED_PICTURES_MAX = 100
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _features_of_a_picture_are_found_once() -> Iterator[None]:
-    """Remember SIFT's results, the slowest part of a trace: tests trace the same photographs."""
+def _cache_sift_results() -> Iterator[None]:
+    """Cache the results of SIFT, the slowest part of a trace, since tests share photographs."""
     run_sift = features._run_sift
-    remembered = OrderedDict[tuple[object, ...], features.DetectedPoints]()
+    results = OrderedDict[tuple[object, ...], features.DetectedPoints]()
 
-    def run_or_remember(grey: features.Pixels, *how: float) -> features.DetectedPoints:
-        key = (sha256(np.ascontiguousarray(grey)).digest(), grey.shape, how)
-        if key not in remembered:
-            remembered[key] = run_sift(grey, *how)  # type: ignore[arg-type]
-            for array in remembered[key]:
-                array.setflags(write=False)  # other tests get the same arrays
-            if len(remembered) > _PICTURES_REMEMBERED:
-                remembered.popitem(last=False)
-        remembered.move_to_end(key)
-        return remembered[key]
+    def run_sift_once(grey: features.Pixels, *parameters: float) -> features.DetectedPoints:
+        key = (sha256(np.ascontiguousarray(grey)).digest(), grey.shape, parameters)
+        if key not in results:
+            results[key] = run_sift(grey, *parameters)  # type: ignore[arg-type]
+            for array in results[key]:
+                array.setflags(write=False)  # the tests share these arrays
+            if len(results) > _CACHED_PICTURES_MAX:
+                results.popitem(last=False)
+        results.move_to_end(key)
+        return results[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "_run_sift", run_or_remember)
+        patch.setattr(features, "_run_sift", run_sift_once)
         yield
 
 
-OWN_LOGS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
+OWN_LOGGERS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
 
 
 @pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
-    """Restore the loggers that a relay or a gate configures when a test starts one in-process."""
-    every = [logging.getLogger(name) for name in (None, *OWN_LOGS)]
-    before = [(one, one.level, one.propagate) for one in every]
+def _restore_own_loggers() -> Iterator[None]:
+    """Restore the loggers that a relay or a gate configures when it starts in this process."""
+    loggers = [logging.getLogger(name) for name in (None, *OWN_LOGGERS)]
+    before = [(one, one.level, one.propagate) for one in loggers]
     yield
     for one, level, propagate in before:
         one.setLevel(level)
@@ -175,7 +175,7 @@ def own_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> "Iterator[Cluster]":
-    """Start a PostgreSQL server for all tests; it does not wait for the disk."""
+    """Start a PostgreSQL server for all tests, which does not sync to disk."""
     from tests.postgres import run_cluster
 
     with run_cluster("-c fsync=off -c full_page_writes=off") as made:
@@ -183,8 +183,8 @@ def postgres() -> "Iterator[Cluster]":
 
 
 @pytest.fixture(scope="session")
-def buckets() -> "Iterator[Swift]":
-    """Start OpenStack Swift, an S3 server, for all tests."""
+def swift_server() -> "Iterator[Swift]":
+    """Start OpenStack Swift as an S3 server for all tests."""
     from tests.swift import run_swift
 
     with run_swift() as running:

@@ -1,4 +1,4 @@
-"""A clock that tests set, and a random source whose bytes follow from a seed."""
+"""A clock that tests set, and a random source with a seed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ class SettableClock:
     def now(self) -> datetime:
         return self.moment
 
-    def advance(self, **by: float) -> None:
-        """Advance by a duration, given as for ``timedelta``."""
-        self.moment += timedelta(**by)
+    def advance(self, **duration: float) -> None:
+        """Advance the clock by a duration, with the arguments of ``timedelta``."""
+        self.moment += timedelta(**duration)
 
 
 @dataclass
 class SeededRandomSource:
-    """A source of random bytes that are the same for the same seed and number of earlier calls."""
+    """A source of bytes that depend only on the seed and on the number of earlier calls."""
 
     seed: str = "test"
     calls: int = 0

@@ -1,6 +1,7 @@
-"""An Embedder without a neural network: it embeds the fine structure of a small grey picture.
+"""An embedder without a neural network, which embeds the fine structure of a small grey picture.
 
-It matches a picture that was resized or saved again, also in a window of a larger one; not a crop.
+Its embeddings match after a picture was resized, saved again or pasted into a larger one, but not
+after it was cropped.
 """
 
 from collections.abc import Sequence

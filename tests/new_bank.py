@@ -1,7 +1,7 @@
 """Bank stores for tests: the production code on temporary databases, deleted with their engines.
 
-The tables are created once per process and then copied. Nothing waits for the disk: a test cannot
-see what a power cut leaves of its own process (tests/stop/index/index_kills.py starts another one).
+Each process creates the tables once and then copies them. The databases do not sync to disk, since
+a test cannot cut its own power (tests/stop/index/index_kills.py kills another process).
 """
 
 import sqlite3
@@ -24,7 +24,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
 
-_opened: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
+_open_engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 def new_engine() -> sa.Engine:
@@ -33,12 +33,12 @@ def new_engine() -> sa.Engine:
 
 
 def engine_at(path: Path) -> sa.Engine:
-    """Open a database like ``open_engine``; if it is missing, copy an empty one there."""
+    """Open a database like ``open_engine``; if the file is missing, create an empty database."""
     if not path.exists():
         path.touch(0o600)
         path.write_bytes(_empty_database())
     engine = open_engine(path)
-    engine.dispose()  # close the connections that do not have the listener
+    engine.dispose()  # close connections without the listener
     sa.event.listen(engine, "connect", _do_not_wait_for_disk)
     return engine
 
@@ -49,12 +49,12 @@ def new_bank(clock: Clock | None = None) -> BankStore:
 
 
 def prepared_bank(clock: Clock) -> BankStore:
-    """Return a bank store with the built-in banks, created at the time of the clock."""
+    """Return a bank store with the built-in banks, which were created at the clock's time."""
     return BankStore(_temporary_engine(_prepared_database(clock.now())), clock)
 
 
 def copy_bank(bank: BankStore) -> BankStore:
-    """Return a copy of a bank store in another database, like one restored from a backup."""
+    """Return a copy of a bank store in another database, like a restored backup."""
     copied = new_bank(bank.clock)
     with _sqlite_connection(bank) as source, _sqlite_connection(copied) as target:
         source.backup(target)
@@ -67,7 +67,7 @@ def review_queue_of(bank: BankStore) -> ReviewQueue:
 
 
 def index_of(bank: BankStore) -> FileIndex:
-    """Return an index of the bank, with its files in the folder of the database."""
+    """Return an index of the bank, with its files in the database's folder."""
     database = _engine_of(bank).url.database
     assert database is not None
     return FileIndex(Path(database).with_name("index"), bank)
@@ -75,10 +75,10 @@ def index_of(bank: BankStore) -> FileIndex:
 
 @contextmanager
 def fail_statements(bank: BankStore, statement: str) -> Iterator[None]:
-    """Let each statement that begins with ``statement`` fail because the database is locked."""
+    """Fail each SQL statement that begins with ``statement``, as if the database was locked."""
 
-    def refuse(_db: object, _cursor: object, said: str, *_more: object) -> None:
-        if said.startswith(statement):
+    def refuse(_db: object, _cursor: object, sql: str, *_more: object) -> None:
+        if sql.startswith(statement):
             raise sqlite3.OperationalError("database is locked")
 
     sa.event.listen(_engine_of(bank), "before_cursor_execute", refuse)
@@ -90,7 +90,7 @@ def fail_statements(bank: BankStore, statement: str) -> Iterator[None]:
 
 def close_connections() -> None:
     """Close the idle connections of all temporary databases, which stay usable."""
-    for engine in list(_opened):
+    for engine in list(_open_engines):
         engine.dispose()
 
 
@@ -100,7 +100,7 @@ def _temporary_engine(contents: bytes) -> sa.Engine:
     path.write_bytes(contents)
     engine = engine_at(path)
     weakref.finalize(engine, folder.cleanup)
-    _opened.add(engine)
+    _open_engines.add(engine)
     return engine
 
 
@@ -116,9 +116,9 @@ def _engine_of(bank: BankStore) -> sa.Engine:
 @contextmanager
 def _sqlite_connection(bank: BankStore) -> Iterator[sqlite3.Connection]:
     with closing(_engine_of(bank).raw_connection()) as pooled:
-        file = pooled.driver_connection
-        assert isinstance(file, sqlite3.Connection)
-        yield file
+        connection = pooled.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        yield connection
 
 
 def _do_not_wait_for_disk(connection: sqlite3.Connection, _record: Any) -> None:
@@ -137,17 +137,17 @@ def _empty_database() -> bytes:
 class _FixedClock:
     """A clock that always shows the same time."""
 
-    moment: datetime
+    time: datetime
 
     def now(self) -> datetime:
-        return self.moment
+        return self.time
 
 
 @cache
-def _prepared_database(moment: datetime) -> bytes:
+def _prepared_database(time: datetime) -> bytes:
     with _temporary_folder() as folder:
         path = Path(folder) / "bank.db"
         engine = engine_at(path)
-        create_built_in_banks(BankStore(engine, _FixedClock(moment)))
+        create_built_in_banks(BankStore(engine, _FixedClock(time)))
         engine.dispose()
         return path.read_bytes()

@@ -13,37 +13,39 @@ import pytest
 
 from tests.serving.certificates import CertificateFiles
 
-SHARE = Path(__file__).parents[1] / "share"
+CONFIGURATIONS = Path(__file__).parents[1] / "share"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get install nginx-light")
 
 
 @contextmanager
-def run_nginx(folder: Path, conf: str, pair: CertificateFiles, here: Mapping[str, str]) -> Iterator[str]:
-    """Run nginx with the file ``conf`` of ``share/``, and yield its URL.
+def run_nginx(
+    folder: Path, conf_name: str, pair: CertificateFiles, replacements: Mapping[str, str]
+) -> Iterator[str]:
+    """Run nginx with the configuration ``conf_name`` of ``share/``, and yield its URL.
 
-    The port, the certificate's paths and each key of ``here`` are replaced by this test's values.
+    The port, the paths of the certificate and all keys of ``replacements`` are replaced.
     """
     assert NGINX is not None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    site = (SHARE / conf).read_text()
-    ours = {
+    site = (CONFIGURATIONS / conf_name).read_text()
+    own_replacements = {
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "/etc/entrenous/fullchain.pem": str(pair.cert),
         "/etc/entrenous/privkey.pem": str(pair.key),
     }
-    for told, instead in (ours | dict(here)).items():
-        assert told in site
-        site = site.replace(told, instead)
+    for old, new in (own_replacements | dict(replacements)).items():
+        assert old in site
+        site = site.replace(old, new)
     (folder / "site.conf").write_text(site)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    temporary = "".join(f"{kind}_temp_path {folder}/nginx-{kind};" for kind in kinds)
+    module_names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temp_paths = "".join(f"{name}_temp_path {folder}/nginx-{name};" for name in module_names)
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(
         f"daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/nginx.log;"
-        f"events {{}} http {{ {temporary} include {folder}/site.conf; }}"
+        f"events {{}} http {{ {temp_paths} include {folder}/site.conf; }}"
     )
     command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")]
     with subprocess.Popen([*command, "-e", str(folder / "nginx.log")]) as process:

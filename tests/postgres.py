@@ -1,4 +1,4 @@
-"""Start PostgreSQL servers for tests: Debian's, in a temporary folder, on a Unix socket."""
+"""Start Debian's PostgreSQL servers for tests, in a temporary folder and on a Unix socket."""
 
 import contextlib
 import os
@@ -26,10 +26,10 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 @dataclass
 class ReusedDatabase:
-    """A database that tests use one after the other, and that is reset for each of them."""
+    """A database that several tests use in turn, and that is reset for each of them."""
 
     url: str
-    first: Rows  # the initial rows of each table
+    initial_rows: Rows  # of each table
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -37,19 +37,23 @@ class ReusedDatabase:
             return cls(url, {name: _all_rows(db, name) for name in _table_names(db)})
 
     def try_to_empty(self) -> bool:
-        """Delete added rows; return False if anything else changed or the database is in use."""
+        """Reset the database; return False if that is impossible.
+
+        The function deletes all rows of tables that were empty, and resets sequences. If a table
+        was added or other rows changed, or if the database is in use, a reset is impossible.
+        """
         try:
             with psycopg.connect(self.url, options="-c lock_timeout=2s") as db:
-                if _table_names(db) != list(self.first):
+                if _table_names(db) != list(self.initial_rows):
                     return False
-                empty = [name for name, rows in self.first.items() if not rows]
-                asked = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in empty)
-                filled = [name for (name,) in db.execute(" UNION ALL ".join(asked)).fetchall()]  # type: ignore[arg-type]
+                empty = [name for name, rows in self.initial_rows.items() if not rows]
+                queries = (f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in empty)
+                filled = [name for (name,) in db.execute(" UNION ALL ".join(queries)).fetchall()]  # type: ignore[arg-type]
                 if filled:
                     db.execute(f"TRUNCATE {', '.join(filled)} CASCADE")  # type: ignore[arg-type]
                 db.execute(_RESET_SEQUENCES)
-                kept = {name: rows for name, rows in self.first.items() if rows}
-                return all(_all_rows(db, name) == rows for name, rows in kept.items())
+                filled_at_start = {name: rows for name, rows in self.initial_rows.items() if rows}
+                return all(_all_rows(db, name) == rows for name, rows in filled_at_start.items())
         except psycopg.Error:
             return False
 
@@ -61,8 +65,8 @@ _RESET_SEQUENCES = (
 
 
 def _table_names(db: psycopg.Connection[Any]) -> list[str]:
-    every = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
-    return [f'"{name}"' for (name,) in db.execute(every).fetchall()]
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+    return [f'"{name}"' for (name,) in db.execute(query).fetchall()]
 
 
 def _all_rows(db: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
@@ -71,13 +75,13 @@ def _all_rows(db: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
 
 @dataclass
 class Cluster:
-    """A running server; ``fresh`` creates a database with a relay's tables."""
+    """A running PostgreSQL server."""
 
     programs: Path
     folder: Path
     numbers: Iterator[int]
-    disk: SmallDisk | None = None  # that only the server sees
-    used: dict[str, ReusedDatabase] = field(default_factory=dict)
+    disk: SmallDisk | None = None  # mounted only for the server
+    reused: dict[str, ReusedDatabase] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
         return f"postgresql://entrenous@/{database}?host={self.folder}"
@@ -85,25 +89,25 @@ class Cluster:
     def create_database(self) -> str:
         """Create a database with a relay's tables, and return its URL."""
         name = f"relay{next(self.numbers)}"
-        with psycopg.connect(self.url("postgres"), autocommit=True) as server:
-            server.execute(f"CREATE DATABASE {name} TEMPLATE ours")
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE relay_template")
         return self.url(name)
 
     def reused_database(self, kind: str, create: Callable[[str], object] = bool) -> str:
-        """Return the URL of a database with a relay's tables and those that ``create`` makes.
+        """Return the URL of an empty database with a relay's tables and those that ``create`` adds.
 
-        It is as empty as a fresh one and takes less time, since all tests that ask for this kind
-        share one database. So each of them has to close its connections.
+        All tests that ask for this kind share one database, which takes less time than a new one.
+        So each of these tests has to close its connections.
         """
-        if kind not in self.used or not self.used[kind].try_to_empty():
+        if kind not in self.reused or not self.reused[kind].try_to_empty():
             url = self.create_database()
             create(url)
-            self.used[kind] = ReusedDatabase.of(url)
-        return self.used[kind].url
+            self.reused[kind] = ReusedDatabase.of(url)
+        return self.reused[kind].url
 
     def start(self, *options: str) -> None:
-        given = " ".join((f"-k {self.folder}", _OPTIONS, *options))
-        self.control("-o", given, "-l", str(self.folder / "log"), "start")
+        server_options = " ".join((f"-k {self.folder}", _OPTIONS, *options))
+        self.control("-o", server_options, "-l", str(self.folder / "log"), "start")
 
     def stop(self, mode: str = "immediate") -> None:
         self.control("-m", mode, "stop")
@@ -112,54 +116,61 @@ class Cluster:
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", *words)
 
     def run(self, program: str, *words: str) -> None:
-        """Run a program of PostgreSQL; if we are root, as ``postgres``, since it refuses root."""
-        who: dict[str, Any] = {}
-        around = (*self.disk.command_prefix, "runuser", "-u", "postgres", "--") if self.disk else ()
-        if os.geteuid() == 0 and not around:
+        """Run a program of PostgreSQL, which refuses root, and so runs as ``postgres`` for root."""
+        identity: dict[str, Any] = {}
+        wrapper = (
+            (*self.disk.command_prefix, "runuser", "-u", "postgres", "--") if self.disk else ()
+        )
+        if os.geteuid() == 0 and not wrapper:
             entry = pwd.getpwnam("postgres")
-            who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+            identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
         subprocess.run(
-            [*around, self.programs / program, *words],
+            [*wrapper, self.programs / program, *words],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self.folder,
-            **who,
+            **identity,
         )
 
 
 @contextlib.contextmanager
 def run_cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
-    """Start a server, on its own disk of ``disk_mb`` MB if given; skip if none is installed."""
+    """Start a server, optionally on its own small disk; skip the test if it is not installed."""
     programs = _programs_folder()
     if programs is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    # Only their owner may enter pytest's own folders.
+    # The user ``postgres`` may not enter the folders of pytest.
     folder = Path(tempfile.mkdtemp(prefix="entrenous-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
-    made, going = Cluster(programs, folder, count(1)), contextlib.ExitStack()
+    server, disks = Cluster(programs, folder, count(1)), contextlib.ExitStack()
     try:
         if disk_mb is not None:
-            made.disk = going.enter_context(mount_small_disk(folder / "data", disk_mb))
-            own = [*made.disk.command_prefix, "chown", "postgres:postgres", str(folder / "data")]
-            subprocess.run(own, check=True)
-        made.run(
+            server.disk = disks.enter_context(mount_small_disk(folder / "data", disk_mb))
+            chown = [
+                *server.disk.command_prefix,
+                "chown",
+                "postgres:postgres",
+                str(folder / "data"),
+            ]
+            subprocess.run(chown, check=True)
+        server.run(
             *("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "entrenous"),
             *("--no-locale", "-E", "UTF8", "--no-sync"),
         )
-        made.start(*options)
-        with psycopg.connect(made.url("postgres"), autocommit=True) as server:
-            server.execute("CREATE DATABASE ours")
-        open_postgres(made.url("ours")).close()
-        yield made
-        made.stop()
+        server.start(*options)
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE relay_template")
+        open_postgres(server.url("relay_template")).close()
+        yield server
+        server.stop()
     finally:
-        going.close()
+        disks.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _programs_folder() -> Path | None:
-    """Return the folder of PostgreSQL's programs: on Debian not in PATH, one for each version."""
+    """Return the folder of PostgreSQL's programs; Debian has one for each version, outside PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if found:

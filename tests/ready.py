@@ -1,17 +1,17 @@
 """Start Python programs quickly: fork them from a process that has already imported the code.
 
-The start of Python and its imports take half a second of each command, and more of a server. Here
-one process does that once, and forks each program that a test starts. Such a program is a separate
-process, a child of the test's, with its own arguments, environment, folder and files; it runs its
-module or its code from the first line.
+The start of Python and its imports take half a second of each command, and longer for a server.
+Here one process, the fork server, does that once, and forks each program that a test starts. A
+forked program is a child process of the test, with its own arguments, environment, folder and
+files; it runs its module or its code from the first line.
 
-It differs from a program that is started anew in three ways: its modules are already imported,
-``/proc`` shows the arguments and initial environment of the process that it was forked from, and a
-vault that it creates has the lowest Argon2 cost (tests/vaults.py). A test that is about one of
-these passes ``fresh_process``; ``make nightly`` starts every program anew, as people do.
+A forked program differs from a newly started one in three ways. Its modules are already imported.
+``/proc`` shows the arguments and the initial environment of the fork server. A vault that it
+creates has the lowest Argon2 cost (tests/vaults.py). A test of one of these properties passes
+``fresh_process``; ``make nightly`` starts every program anew, as people do.
 
-``python -m tests.ready NUMBER`` is the process that forks; NUMBER is the file descriptor of the
-socket on which it receives requests.
+``python -m tests.ready NUMBER`` is the fork server; NUMBER is the file descriptor of the socket on
+which it receives requests.
 """
 
 import atexit
@@ -44,7 +44,7 @@ import pytest
 
 from tests.sizes import NIGHTLY
 
-#: What commands and servers import. A missing module only costs its importers time.
+#: The modules that commands and servers import. A program imports modules that are missing here.
 MODULES: Final = (
     *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
     *("PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
@@ -73,101 +73,113 @@ _COMPILED_TEMPLATES: Final = _ROOT / ".pytest_cache" / "d" / "templates"
 _PYTHON_VARIABLES: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
 _UINT32: Final = struct.Struct("!I")
 _FORK_SERVER_LOCK: Final = threading.Lock()
-_CLONE_PARENT: Final = 0x8000  # of clone(2): the new process has the caller's parent
+_CLONE_PARENT: Final = 0x8000  # flag of clone(2): the new process gets the caller's parent
 #: The system call number of clone(2) on each architecture.
 _CLONE_CALL_NUMBERS: Final = {"x86_64": 56, "aarch64": 220}
 
 
 def start_program(
-    command: Sequence[str | Path], *, fresh_process: bool = False, **how: Any
+    command: Sequence[str | Path], *, fresh_process: bool = False, **popen_options: Any
 ) -> Popen[Any]:
     """Start a program like Popen.
 
-    It is forked if that is possible, but not in ``make nightly``, nor with ``fresh_process``.
+    The program is forked if possible, except in ``make nightly`` and with ``fresh_process``.
     """
-    words = [str(word) for word in command]
-    at_once = not (fresh_process or NIGHTLY) and _can_be_forked(words, how)
-    return (ForkedProgram if at_once else Popen)(words, **how)
+    arguments = [str(word) for word in command]
+    is_forked = not (fresh_process or NIGHTLY) and _can_be_forked(arguments, popen_options)
+    return (ForkedProgram if is_forked else Popen)(arguments, **popen_options)
 
 
 def run_program(
-    command: Sequence[str | Path], *, fresh_process: bool = False, typed: Any = None, **how: Any
+    command: Sequence[str | Path],
+    *,
+    fresh_process: bool = False,
+    typed: Any = None,
+    **popen_options: Any,
 ) -> CompletedProcess[Any]:
     """Run a program to its end and return its output; ``typed`` is its standard input."""
     stdin = None if typed is None else PIPE
     with start_program(
-        command, fresh_process=fresh_process, stdin=stdin, stdout=PIPE, stderr=PIPE, **how
+        command, fresh_process=fresh_process, stdin=stdin, stdout=PIPE, stderr=PIPE, **popen_options
     ) as process:
         out, err = process.communicate(typed)
     return CompletedProcess(process.args, process.returncode, out, err)
 
 
-def _can_be_forked(words: list[str], how: dict[str, Any]) -> bool:
-    around = how.get("env") or os.environ
-    python = [
+def _can_be_forked(arguments: list[str], popen_options: dict[str, Any]) -> bool:
+    environment = popen_options.get("env") or os.environ
+    python_settings = [
         {name: value for name, value in one.items() if name in _PYTHON_VARIABLES}
-        for one in (around, os.environ)
+        for one in (environment, os.environ)
     ]
-    is_python = words[0] == sys.executable and words[1] in ("-c", "-m") and python[0] == python[1]
+    is_python = (
+        arguments[0] == sys.executable
+        and arguments[1] in ("-c", "-m")
+        and python_settings[0] == python_settings[1]
+    )
     return is_python and sys.platform == "linux" and platform.machine() in _CLONE_CALL_NUMBERS
 
 
 class ForkedProgram(Popen[Any]):
-    """A Popen of ``python -m MODULE`` or ``python -c CODE`` that was forked by :class:`ForkServer`."""
+    """A Popen of ``python -m MODULE`` or ``python -c CODE`` that the fork server forks."""
 
     def _execute_child(self, *given: Any) -> None:
         """Replace Popen's own fork and exec."""
         popen: Any = Popen
-        asked = inspect.signature(popen._execute_child).bind(self, *given).arguments
-        assert not asked["pass_fds"]
-        assert asked["preexec_fn"] is None
+        arguments = inspect.signature(popen._execute_child).bind(self, *given).arguments
+        assert not arguments["pass_fds"]
+        assert arguments["preexec_fn"] is None
         self.pid = _fork_server().fork(
             {
-                "words": list(asked["args"])[1:],
-                "environment": dict(asked["env"] or os.environ),
-                "folder": str(asked["cwd"] or Path.cwd()),
-                "alone": asked["start_new_session"],
+                "arguments": list(arguments["args"])[1:],
+                "environment": dict(arguments["env"] or os.environ),
+                "folder": str(arguments["cwd"] or Path.cwd()),
+                "new_session": arguments["start_new_session"],
             },
-            [asked["p2cread"], asked["c2pwrite"], asked["errwrite"]],
+            [arguments["p2cread"], arguments["c2pwrite"], arguments["errwrite"]],
         )
         own: Any = self
         own._child_created = True
         own._close_pipe_fds(
-            *(asked[f"{way}{end}"] for way in ("p2c", "c2p", "err") for end in ("read", "write"))
+            *(
+                arguments[f"{way}{end}"]
+                for way in ("p2c", "c2p", "err")
+                for end in ("read", "write")
+            )
         )
 
 
 class ForkServer:
-    """The connection to the process that has imported everything and forks programs."""
+    """The connection to the fork server, the process that has imported everything."""
 
     def __init__(self) -> None:
-        self._line, theirs = socket.socketpair()
-        self._one_at_a_time = threading.Lock()
-        with theirs:
+        self._socket, server_socket = socket.socketpair()
+        self._lock = threading.Lock()
+        with server_socket:
             self._process = Popen(
-                (sys.executable, "-m", "tests.ready", str(theirs.fileno())),
+                (sys.executable, "-m", "tests.ready", str(server_socket.fileno())),
                 cwd=_ROOT,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(server_socket.fileno(),),
                 stdin=DEVNULL,
             )
         atexit.register(self.close)
 
     def close(self) -> None:
-        self._line.close()
+        self._socket.close()
         self._process.wait()
 
-    def fork(self, asked: dict[str, object], files: list[int]) -> int:
+    def fork(self, request: dict[str, object], files: list[int]) -> int:
         """Fork a program as a child of this process, and return its process ID."""
-        data = json.dumps(asked).encode()
-        with self._one_at_a_time:
-            given = [n if n != -1 else own for own, n in enumerate(files)]
-            socket.send_fds(self._line, [_UINT32.pack(len(data))], given)
-            self._line.sendall(data)
-            return int.from_bytes(_receive_exactly(self._line, _UINT32.size))
+        data = json.dumps(request).encode()
+        with self._lock:
+            file_descriptors = [n if n != -1 else own for own, n in enumerate(files)]
+            socket.send_fds(self._socket, [_UINT32.pack(len(data))], file_descriptors)
+            self._socket.sendall(data)
+            return int.from_bytes(_receive_exactly(self._socket, _UINT32.size))
 
 
 def _fork_server() -> ForkServer:
-    with _FORK_SERVER_LOCK:  # threads may ask at the same time
+    with _FORK_SERVER_LOCK:  # several threads may start programs at the same time
         return _start_fork_server_once()
 
 
@@ -176,46 +188,49 @@ def _start_fork_server_once() -> ForkServer:
     return ForkServer()
 
 
-def _receive_exactly(line: socket.socket, size: int) -> bytes:
+def _receive_exactly(connection: socket.socket, size: int) -> bytes:
     data = b""
     while len(data) < size:
-        more = line.recv(size - len(data))
+        more = connection.recv(size - len(data))
         if not more:
             raise EOFError
         data += more
     return data
 
 
-def _receive_request(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """Receive one request: the program and its three files; None when the socket is closed."""
-    head, files, _, _ = socket.recv_fds(line, _UINT32.size, 3)
+def _receive_request(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Receive one request: the program and its three files. Return None if the socket is closed."""
+    head, files, _, _ = socket.recv_fds(connection, _UINT32.size, 3)
     if not head:
         return None
     (size,) = _UINT32.unpack(head)
-    return json.loads(_receive_exactly(line, size)), files
+    return json.loads(_receive_exactly(connection, size)), files
 
 
-def _serve_requests(line: socket.socket) -> dict[str, Any] | None:
-    """Fork for each request. Return it in the new process; return None in this one, at the end."""
-    while (one := _receive_request(line)) is not None:
-        asked, files = one
+def _serve_requests(connection: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request.
+
+    Return the request in the new process. In this process, return None when the socket is closed.
+    """
+    while (request := _receive_request(connection)) is not None:
+        program, files = request
         process = _fork_sibling()
         if process == 0:
-            line.close()
+            connection.close()
             _replace_standard_files(files)
-            return asked
-        line.sendall(_UINT32.pack(process))
+            return program
+        connection.sendall(_UINT32.pack(process))
         for file in files:
             os.close(file)
     return None
 
 
 def _fork_sibling() -> int:
-    """Fork like os.fork, but as a child of this process's parent, which waits for its end.
+    """Fork like os.fork, but make the new process a child of this process's parent.
 
-    The C library does not know of the new process, and so resets nothing in it. Nothing needs to be
-    reset: this process has one thread, and the libraries that generate keys use other random
-    numbers in each new process (tested for OpenSSL, libsodium, vodozemac and age).
+    The C library does not know about the fork, and so resets nothing in the new process. A reset is
+    not necessary: this process has one thread, and the libraries that generate keys use different
+    random numbers in each new process (tested for OpenSSL, libsodium, vodozemac and age).
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
@@ -230,7 +245,7 @@ def _fork_sibling() -> int:
 
 
 def _replace_standard_files(files: list[int]) -> None:
-    """Make these the standard input, output and error, as a new Python finds them."""
+    """Make these files the standard input, output and error."""
     for number, file in enumerate(files):
         os.dup2(file, number)
     for file in files:
@@ -238,7 +253,7 @@ def _replace_standard_files(files: list[int]) -> None:
 
 
 def _open_standard_streams() -> None:
-    straight = bool(os.environ.get("PYTHONUNBUFFERED"))
+    is_unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         raw = io.FileIO(number, "rb" if number == 0 else "wb", closefd=False)
         buffered = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw)
@@ -247,35 +262,35 @@ def _open_standard_streams() -> None:
             encoding="utf-8",
             errors="backslashreplace" if number == 2 else "strict",
             line_buffering=number == 2 or raw.isatty(),
-            write_through=number > 0 and straight,
+            write_through=number > 0 and is_unbuffered,
         )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
 
-def _run_in_this_process(asked: dict[str, Any]) -> None:
-    """Run the program as this process, which was forked for it."""
+def _run_in_this_process(request: dict[str, Any]) -> None:
+    """Run the program in this process, which was forked for it."""
     os.environ.clear()
-    os.environ.update(asked["environment"])
-    os.chdir(asked["folder"])
-    if asked["alone"]:
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    if request["new_session"]:
         os.setsid()
     time.tzset()
     random.seed()
     _open_standard_streams()
-    sys.path[0] = asked["folder"]
-    kind, what, *arguments = asked["words"]
-    sys.argv[:] = [what if kind == "-m" else kind, *arguments]
+    sys.path[0] = request["folder"]
+    kind, program, *arguments = request["arguments"]
+    sys.argv[:] = [program if kind == "-m" else kind, *arguments]
     if kind == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
     else:
         main = sys.modules["__main__"] = ModuleType("__main__")
-        exec(compile(what, "<string>", "exec"), vars(main))
+        exec(compile(program, "<string>", "exec"), vars(main))
 
 
 def _import_programs() -> None:
-    """Import and load what programs need, without starting a thread or keeping a file open."""
-    gc.disable()  # it would take a quarter of the imports' time, and find nothing
+    """Import everything that programs need, without starting a thread or keeping a file open."""
+    gc.disable()  # a collection would take a quarter of the time and find nothing
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     for name in MODULES:
@@ -303,33 +318,33 @@ def _compile_templates_once() -> None:
 
     from entrenous.app import language
 
-    make = language._template_environment
+    create_environment = language._template_environment
 
     @cache
-    def make_with_shared_cache(of: language.Language) -> Environment:
-        environment = make(of)
+    def create_with_shared_cache(of: language.Language) -> Environment:
+        environment = create_environment(of)
         environment.bytecode_cache = FileSystemBytecodeCache(str(_COMPILED_TEMPLATES))
         return environment
 
     _COMPILED_TEMPLATES.mkdir(parents=True, exist_ok=True)
-    language._template_environment = make_with_shared_cache
+    language._template_environment = create_with_shared_cache
 
 
 def main() -> None:
     _import_programs()
-    asked = _serve_requests(socket.socket(fileno=int(sys.argv[1])))
-    if asked is not None:
-        os._exit(_run_to_exit_status(asked))
+    request = _serve_requests(socket.socket(fileno=int(sys.argv[1])))
+    if request is not None:
+        os._exit(_run_to_exit_status(request))
 
 
-def _run_to_exit_status(asked: dict[str, Any]) -> int:
-    """Run the program, finish it as Python does, and return its exit status.
+def _run_to_exit_status(request: dict[str, Any]) -> int:
+    """Run the program, finish it like Python, and return its exit status.
 
-    Only its objects are not freed: in a forked process that would first copy their memory.
+    Objects are not freed, since that would copy their memory in a forked process.
     """
     status = 0
     try:
-        _run_in_this_process(asked)
+        _run_in_this_process(request)
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         if isinstance(ended.code, str):

@@ -1,4 +1,4 @@
-"""The size of a run: ``make test`` tries enough to guard a change, ``make nightly`` everything.
+"""The size of a test run: a selection for ``make test``, and everything for ``make nightly``.
 
 The assertions are the same at both sizes; only counts, seeds and repetitions differ. A test or a
 parameter that only ``make nightly`` runs has the mark ``nightly``.

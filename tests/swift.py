@@ -1,4 +1,4 @@
-"""Start a third-party S3 server: OpenStack Swift's s3api, from Debian, in a temporary folder."""
+"""Start an S3 server of a third party for tests: Debian's OpenStack Swift with s3api."""
 
 import contextlib
 import hashlib
@@ -52,8 +52,8 @@ user_test_tester = testing .admin
 """
 
 
-#: This program creates the rings, which say where each server is, and forks the four servers, so
-#: that Swift is imported only once. It kills them when its standard input ends.
+#: A program that creates the rings (the addresses of the servers) and forks the four servers, so
+#: that Swift is imported only once. It kills the servers when its standard input ends.
 _SERVER_PROGRAM: Final = """
 import importlib, os, signal, sys
 from swift.common.ring import RingBuilder
@@ -83,21 +83,21 @@ for child in children:
 
 @dataclass
 class Swift:
-    """A running Swift."""
+    """A running Swift, as an S3 server."""
 
     port: int
     numbers: Iterator[int]
 
-    def bucket_name(self) -> str:
+    def create_bucket(self) -> str:
         """Create an empty bucket and return its name."""
         name = f"blobs{next(self.numbers)}"
         assert _signed_put(self.port, name) == 200
         return name
 
-    def bucket(self) -> S3Store:
+    def create_bucket_client(self) -> S3Store:
         """Create an empty bucket and return a client for it."""
         return S3Store(
-            self.bucket_name(),
+            self.create_bucket(),
             endpoint=f"http://127.0.0.1:{self.port}",
             access_key_id=ACCESS_KEY,
             secret_access_key=SECRET_KEY,
@@ -126,15 +126,21 @@ def run_swift() -> Iterator[Swift]:
 
 @contextlib.contextmanager
 def _run_servers(folder: Path, ports: dict[str, int]) -> Iterator[None]:
-    where = [word for name, port in ports.items() for word in (name, str(port))]
+    name_and_port_arguments = [word for name, port in ports.items() for word in (name, str(port))]
     with subprocess.Popen(
-        ["/usr/bin/python3", "-c", _SERVER_PROGRAM, folder, *where],  # the Python of Debian's Swift
-        env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # there are no names to look up
+        [
+            "/usr/bin/python3",
+            "-c",
+            _SERVER_PROGRAM,
+            folder,
+            *name_and_port_arguments,
+        ],  # the Python of Debian's Swift
+        env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # the servers look up no names
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ):
-        yield  # afterwards Popen closes the standard input, and waits
+        yield  # afterwards Popen closes the standard input and waits for the end
 
 
 def _write_settings(folder: Path, ports: dict[str, int]) -> None:
@@ -150,15 +156,15 @@ def _write_settings(folder: Path, ports: dict[str, int]) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port
 
 
 def _wait_for(port: int) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             if _signed_put(port, "first") == 200:
                 return
@@ -167,17 +173,17 @@ def _wait_for(port: int) -> None:
 
 
 def _signed_put(port: int, bucket: str) -> int:
-    """Create a bucket by a request signed for AWS (Signature Version 4); return the status."""
+    """Create a bucket with a request signed for AWS (Signature Version 4); return the status."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    nothing = hashlib.sha256(b"").hexdigest()
+    empty_hash = hashlib.sha256(b"").hexdigest()
     headers = {
         "host": f"127.0.0.1:{port}",
-        "x-amz-content-sha256": nothing,
+        "x-amz-content-sha256": empty_hash,
         "x-amz-date": stamp,
     }
     names = ";".join(headers)
     lines = [f"{name}:{value}" for name, value in headers.items()]
-    canonical = "\n".join(["PUT", f"/{bucket}", "", *lines, "", names, nothing])
+    canonical = "\n".join(["PUT", f"/{bucket}", "", *lines, "", names, empty_hash])
     scope = f"{stamp[:8]}/{REGION}/s3/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
@@ -186,9 +192,10 @@ def _signed_put(port: int, bucket: str) -> int:
         key = hmac.new(key, part.encode(), "sha256").digest()
     signature = hmac.new(key, text.encode(), "sha256").hexdigest()
     headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={names}, Signature={signature}"
+        f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={names}, "
+        f"Signature={signature}"
     )
-    web = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    with contextlib.closing(web):
-        web.request("PUT", f"/{bucket}", headers=headers)
-        return web.getresponse().status
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("PUT", f"/{bucket}", headers=headers)
+        return connection.getresponse().status

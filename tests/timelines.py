@@ -1,4 +1,4 @@
-"""Clips with a flash and a beep at the same time, and a function that shifts picture or sound."""
+"""Clips in which a flash and a beep are simultaneous, and a function that delays one of them."""
 
 import io
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from tests.clips import encode_clip, hand_held_frames
 FLASH_S = 2.0
 RATE_HZ = 48_000
 FPS = 6
-BEEP_S = 0.1  # of the beep; the flash is one frame
+BEEP_S = 0.1  # duration of the beep
 
 
 def flash_and_beep(
@@ -25,18 +25,20 @@ def flash_and_beep(
     codec: str = "aac",
     container: str = "mp4",
 ) -> bytes:
-    """Return a clip of a hand-held camera and a synthetic voice, with both at ``FLASH_S``."""
+    """Return a clip with a synthetic voice, and with a flash and a beep at ``FLASH_S``."""
     frames = hand_held_frames(size=size, seconds=seconds, fps=FPS)
     for number in range(round(FLASH_S * FPS), round((FLASH_S + 2 * BEEP_S) * FPS)):
         frames[number] = np.full_like(frames[number], 255)
     sound = 0.3 * voice(seconds, RATE_HZ)
-    when = np.arange(round(BEEP_S * RATE_HZ))
+    sample_numbers = np.arange(round(BEEP_S * RATE_HZ))
     start = round(FLASH_S * RATE_HZ)
-    sound[start : start + len(when)] = 0.9 * np.sin(2.0 * np.pi * 2000.0 * when / RATE_HZ)
+    sound[start : start + len(sample_numbers)] = 0.9 * np.sin(
+        2.0 * np.pi * 2000.0 * sample_numbers / RATE_HZ
+    )
     return _add_sound(encode_clip(frames, fps=FPS), sound.astype(np.float32), codec, container)
 
 
-def delay_streams(  # noqa: PLR0913 - each moves one thing
+def delay_streams(  # noqa: PLR0913 - each parameter changes one property
     data: bytes,
     *,
     container: str = "mp4",
@@ -49,8 +51,8 @@ def delay_streams(  # noqa: PLR0913 - each moves one thing
 ) -> bytes:
     """Return the same packets, with the picture delayed by ``picture_s``, the sound by ``sound_s``.
 
-    Sound packets whose number (from 1) is in ``lost`` are left out, and those from number ``late``
-    on are delayed by ``by_s`` more.
+    Sound packets are numbered from 1. Packets with a number in ``lost`` are left out; packets from
+    number ``late`` on are delayed by further ``by_s``.
     """
     file = io.BytesIO()
     with (
@@ -58,24 +60,24 @@ def delay_streams(  # noqa: PLR0913 - each moves one thing
         av.open(file, "w", format=container, options=options) as out,
     ):
         streams: Any = {one.index: out.add_stream_from_template(one) for one in old.streams}
-        heard = 0
+        sound_packet_number = 0
         for packet in old.demux():
             if packet.dts is None or packet.pts is None:
                 continue
             is_sound = packet.stream.type == "audio"
-            heard += is_sound
-            if is_sound and heard in lost:
+            sound_packet_number += is_sound
+            if is_sound and sound_packet_number in lost:
                 continue
-            later_s = sound_s + by_s * (heard >= late) if is_sound else picture_s
-            later = round(later_s / packet.time_base)
-            packet.pts, packet.dts = packet.pts + later, packet.dts + later
+            delay_s = sound_s + by_s * (sound_packet_number >= late) if is_sound else picture_s
+            delay = round(delay_s / packet.time_base)
+            packet.pts, packet.dts = packet.pts + delay, packet.dts + delay
             packet.stream = streams[packet.stream_index]
             out.mux(packet)
     return file.getvalue()
 
 
 def beep_after_flash_s(data: bytes) -> float:
-    """Return the seconds from the first white frame to the beginning of the beep."""
+    """Return the seconds from the first white frame to the start of the beep."""
     with av.open(io.BytesIO(data)) as clip:
         white = next(
             frame.time
@@ -95,16 +97,16 @@ def _add_sound(frames: bytes, sound: NDArray[np.float32], codec: str, container:
     file = io.BytesIO()
     with av.open(io.BytesIO(frames)) as old, av.open(file, "w", format=container) as out:
         picture: Any = out.add_stream_from_template(old.streams.video[0])
-        heard: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
+        sound_stream: Any = out.add_stream(codec, rate=RATE_HZ, layout="mono")
         for packet in old.demux(video=0):
             if packet.dts is not None:
                 packet.stream = picture
                 out.mux(packet)
-        part = heard.codec_context.frame_size or 1024
+        part = sound_stream.codec_context.frame_size or 1024
         for start in range(0, len(sound), part):
-            some = np.ascontiguousarray(sound[None, start : start + part])
-            frame = av.AudioFrame.from_ndarray(some, format="fltp", layout="mono")
+            samples = np.ascontiguousarray(sound[None, start : start + part])
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
             frame.rate, frame.pts, frame.time_base = RATE_HZ, start, Fraction(1, RATE_HZ)
-            out.mux(heard.encode(frame))
-        out.mux(heard.encode())
+            out.mux(sound_stream.encode(frame))
+        out.mux(sound_stream.encode())
     return file.getvalue()

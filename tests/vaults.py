@@ -24,7 +24,7 @@ LOWEST_COST: Final = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
 
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let new vaults have the lowest Argon2 cost, and stretch each passphrase only once."""
+    """Give new vaults the lowest Argon2 cost, and stretch each passphrase only once."""
     monkeypatch.setattr(
         vault_folder, "Argon2Cost", lambda *given: Argon2Cost(*given) if given else LOWEST_COST
     )
@@ -44,12 +44,12 @@ def _stretch_cached(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> Secret:
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Open a vault without a relay's lock."""
+    """Open a vault that has no lock at a relay."""
     return unlock_vault_in_folder(home, passphrase, return_no_share).vault
 
 
 def return_no_share(_: RelayLock, __: Secret) -> RelayShare:
-    """Return no share, so that only a vault without a relay's lock opens."""
+    """Return an empty share, so that only a vault without a lock at a relay can be opened."""
     return RelayShare()
 
 

@@ -1,4 +1,4 @@
-"""Archives in memory: the tar of a device, and a fresh device that reads one."""
+"""Export archives to memory, and import them into devices with vaults in memory."""
 
 import io
 from contextlib import nullcontext
@@ -22,19 +22,19 @@ def ignore_progress(_done: int, _total: int) -> None:
 
 
 def export_tar(device: Device) -> bytes:
-    """Return the tar that an export of the device writes."""
+    """Export an archive of the device, and return its tar."""
     out = io.BytesIO()
     write_archive_tar(out, device, ignore_progress)
     return out.getvalue()
 
 
 def import_tar(tar: bytes, device: Device) -> ImportReport:
-    """Import a tar into a device."""
+    """Import the tar of an archive into a device."""
     return import_opened_archive(nullcontext(io.BytesIO(tar)), device, ignore_progress)
 
 
 def set_up_offline_device(network: Network, name: str = "ana anew") -> Device:
-    """Return a device that was just set up without a relay."""
+    """Set up a device without a relay, with a vault in memory."""
     vault = MemoryVault()
     device = Device(
         network.clock,
@@ -49,7 +49,7 @@ def set_up_offline_device(network: Network, name: str = "ana anew") -> Device:
 
 
 def stored_contents(device: Device) -> StoredContents:
-    """Return everything that a device in memory stores."""
+    """Return all records by table, and all files, of a device with a vault in memory."""
     vault = device.vault
     assert isinstance(vault, MemoryVault)
     tables = {name: dict(records) for name, records in vault._tables.items() if records}

@@ -1,4 +1,4 @@
-"""What an archive contains, what it leaves out, and what a device imports from it.
+"""The contents of an archive, and the import of an archive into other devices.
 
 All tests share one exchange of messages and its archive; none changes that archive.
 """
@@ -77,9 +77,11 @@ from tests.send.send_device import OTHER_RELAY_URL, SMALL_PICTURE, Network
 
 @dataclass(frozen=True)
 class ArchivedExchange:
-    """Ana's device, and its archive. Ana sent Ben a message, marked copies for others and has a
-    circle. Of Ben's messages she opened ``kept``, one that opens twice, and ``taken_back`` before
-    he took it back; one more is unopened.
+    """An exchange of messages between Ana and Ben, and the archive of Ana's device.
+
+    Ana sent Ben a message, marked copies for others and has a circle. She opened three messages
+    from Ben: ``kept``, one that may be opened twice, and ``taken_back``, which Ben took back later.
+    A fourth message is unopened.
     """
 
     network: Network
@@ -93,7 +95,7 @@ class ArchivedExchange:
         return self.network["ana"].device
 
     @property
-    def fresh_device(self) -> Device:
+    def new_device(self) -> Device:
         return set_up_offline_device(self.network)
 
 
@@ -105,7 +107,7 @@ def exchange() -> ArchivedExchange:
     mark_keys_compared("ana", ben.device)
     sent = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
-    network.clock.advance(minutes=30)  # receipts take some minutes
+    network.clock.advance(minutes=30)  # receipts are sent some minutes later
     fetch_messages(ben.device)
     kept, back = ben.send(SMALL_PICTURE, ana).name, ben.send(SMALL_PICTURE, ana).name
     twice, _ = ben.send(SMALL_PICTURE, ana, opens=2).name, ben.send(SMALL_PICTURE, ana)
@@ -124,9 +126,7 @@ def exchange() -> ArchivedExchange:
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
-    """Return the secrets that would let somebody pose as the device's owner, or read queued
-    messages.
-    """
+    """Yield the secrets with which others could impersonate the owner or open unopened messages."""
     identity = OWN_IDENTITY.load(device.vault)
     assert identity is not None
     assert identity.home is not None
@@ -143,7 +143,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
 
 
 def test_import_restores_everything_on_a_new_device(exchange: ArchivedExchange) -> None:
-    ana, fresh = exchange.ana, exchange.fresh_device
+    ana, fresh = exchange.ana, exchange.new_device
     report = import_tar(exchange.tar, fresh)
     assert (report.people, report.circles, report.sent, report.received) == (1, 1, 2, 2)
     now = contact_named("ben", fresh)
@@ -164,22 +164,24 @@ def test_import_restores_everything_on_a_new_device(exchange: ArchivedExchange) 
 def test_import_into_a_vault_on_disk_restores_the_files(
     exchange: ArchivedExchange, tmp_path: Path
 ) -> None:
-    """Encrypted and plain files are stored in different ways."""
+    """The vault stores an encrypted file and a plain file in different ways."""
     with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
-        fresh = replace(exchange.fresh_device, vault=vault, ledger=VaultLedger(vault))
+        fresh = replace(exchange.new_device, vault=vault, ledger=VaultLedger(vault))
         import_tar(exchange.tar, fresh)
         assert open_message(exchange.kept, fresh) == open_message(exchange.kept, exchange.ana)
         before = {file.name for file in (tmp_path / "files").iterdir()}
-        assert sum(name.endswith(".age") for name in before) == 2  # a frame and a picture
+        assert (
+            sum(name.endswith(".age") for name in before) == 2
+        )  # the frame and the picture of ``kept``
         again = export_tar(fresh)
         assert import_tar(again, fresh).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before
-    assert import_tar(again, exchange.fresh_device).received == 2
+    assert import_tar(again, exchange.new_device).received == 2
 
 
 @pytest.mark.slow
 def test_second_import_adds_nothing(exchange: ArchivedExchange) -> None:
-    fresh = exchange.fresh_device
+    fresh = exchange.new_device
     import_tar(exchange.tar, fresh)
     before = stored_contents(fresh)
     assert import_tar(exchange.tar, fresh).has_nothing_new
@@ -193,20 +195,18 @@ def test_archive_holds_no_identity_keys(exchange: ArchivedExchange) -> None:
     withdraw_tokens = [
         copy.withdraw_token for one in query_sent_messages(exchange.ana) for copy in one.copies
     ]
-    assert (
-        withdraw_tokens[0].reveal() in exchange.tar
-    )  # the same search finds what the archive does hold
+    assert withdraw_tokens[0].reveal() in exchange.tar  # the archive contains withdraw tokens
 
 
 def test_unopened_messages_are_not_archived(exchange: ArchivedExchange) -> None:
     assert write_archive_tar(io.BytesIO(), exchange.ana, ignore_progress).unopened == 2
-    fresh = exchange.fresh_device
+    fresh = exchange.new_device
     import_tar(exchange.tar, fresh)
     assert {one.name for one in received_messages(fresh)} == {exchange.kept, exchange.taken_back}
 
 
 def test_signed_receipts_are_imported(exchange: ArchivedExchange) -> None:
-    fresh, ana = exchange.fresh_device, exchange.ana
+    fresh, ana = exchange.new_device, exchange.ana
     import_tar(exchange.tar, fresh)
     message = next(one for one in ana.ledger.messages() if one.name == exchange.sent)
     proofs = receipt_proofs(message.id, ana)
@@ -226,7 +226,7 @@ def test_received_files_open_with_age_alone(exchange: ArchivedExchange) -> None:
 
 
 def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
-    fresh = exchange.fresh_device
+    fresh = exchange.new_device
     import_tar(exchange.tar, fresh)
     kept = find_received_message(exchange.kept, fresh).kept
     later = replace(fresh, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
@@ -236,7 +236,7 @@ def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
 
 
 def test_expired_messages_are_archived_without_content(exchange: ArchivedExchange) -> None:
-    fresh, old = exchange.fresh_device, exchange.fresh_device
+    fresh, old = exchange.new_device, exchange.new_device
     import_tar(exchange.tar, old)
     later = replace(old, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
     import_tar(export_tar(later), fresh)
@@ -254,7 +254,7 @@ def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange
     assert copy.state is EnvelopeState.TAKEN_BACK
 
 
-def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedExchange) -> None:
+def test_imported_contacts_keep_their_keys_and_need_a_new_link(exchange: ArchivedExchange) -> None:
     ben, new = exchange.network["ben"], exchange.network.set_up_person("ana anew")
     import_tar(exchange.tar, new.device)
     with pytest.raises(WrongToken):
@@ -265,19 +265,19 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedE
     assert (after.since, after.person) == (
         before.since,
         before.person,
-    )  # he is known already, and not added again
+    )  # Ben is not added a second time
     name = new.send(SMALL_PICTURE, ben).name
-    fetch_messages(ben.device)  # the newest may be from another test
+    fetch_messages(ben.device)  # the newest message may be from another test
     assert open_message(name, ben.device).files
 
 
-def test_taken_names_are_numbered_on_import(exchange: ArchivedExchange) -> None:
+def test_imported_names_that_are_taken_get_a_number(exchange: ArchivedExchange) -> None:
     dan, other = exchange.network.set_up_person("dan"), exchange.network.set_up_person("other")
     add_person(make_invite_link(dan.device), "Ben", other.device)
     create_or_extend_circle("Family", ["Ben"], other.device)
     list(mark_picture_copies(SMALL_PICTURE, [RecipientId("x")], None, other.device))
-    (here,) = other.device.ledger.messages()
-    other.device.ledger.store_message(replace(here, name=exchange.sent))
+    (local_message,) = other.device.ledger.messages()
+    other.device.ledger.store_message(replace(local_message, name=exchange.sent))
     assert import_tar(exchange.tar, other.device).sent == 2
     assert [one.name for one in contacts(other.device)] == ["Ben", "ben 2"]
     assert circle_named("family 2", other.device).people != circle_named("Family", other.device)
@@ -290,7 +290,7 @@ def test_taken_names_are_numbered_on_import(exchange: ArchivedExchange) -> None:
 
 
 def test_import_keeps_local_changes(exchange: ArchivedExchange) -> None:
-    fresh = exchange.fresh_device
+    fresh = exchange.new_device
     import_tar(exchange.tar, fresh)
     rename_contact("ben", "Benedikt", fresh)
     assert import_tar(exchange.tar, fresh).has_nothing_new
@@ -298,18 +298,18 @@ def test_import_keeps_local_changes(exchange: ArchivedExchange) -> None:
 
 
 def test_blocked_people_stay_blocked_after_import(exchange: ArchivedExchange) -> None:
-    fresh, third = exchange.fresh_device, exchange.fresh_device
+    fresh, third = exchange.new_device, exchange.new_device
     import_tar(exchange.tar, fresh)
     block_contact("ben", fresh)
     import_tar(export_tar(fresh), third)
     assert contact_named("ben", third).blocked
 
 
-def test_import_reports_who_made_the_archive(exchange: ArchivedExchange) -> None:
+def test_import_reports_the_person_who_made_the_archive(exchange: ArchivedExchange) -> None:
     ana = exchange.network["ana"]
     assert (
-        import_tar(exchange.tar, exchange.fresh_device).person,
-        import_tar(exchange.tar, exchange.fresh_device).made_by,
+        import_tar(exchange.tar, exchange.new_device).person,
+        import_tar(exchange.tar, exchange.new_device).made_by,
     ) == (*(ana.id, None),)
     assert import_tar(exchange.tar, exchange.network["ben"].device).made_by == "ana"
 
@@ -317,14 +317,14 @@ def test_import_reports_who_made_the_archive(exchange: ArchivedExchange) -> None
 def test_own_identity_is_not_imported_as_a_contact(exchange: ArchivedExchange) -> None:
     ben = exchange.network["ben"].device
     before = {one.name for one in contacts(ben)}
-    fresh = exchange.fresh_device
+    fresh = exchange.new_device
     import_tar(exchange.tar, fresh)
     assert import_tar(export_tar(fresh), ben).people == 0
     assert {one.name for one in contacts(ben)} == before
 
 
 def test_export_leaves_out_missing_files(exchange: ArchivedExchange) -> None:
-    old, fresh = exchange.fresh_device, exchange.fresh_device
+    old, fresh = exchange.new_device, exchange.new_device
     import_tar(exchange.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
     old.vault.delete_file(gone)
@@ -333,14 +333,14 @@ def test_export_leaves_out_missing_files(exchange: ArchivedExchange) -> None:
 
 
 def test_tampered_archive_changes_nothing(exchange: ArchivedExchange) -> None:
-    before, fresh = stored_contents(exchange.fresh_device), exchange.fresh_device
+    before, fresh = stored_contents(exchange.new_device), exchange.new_device
     import_tar(exchange.tar, fresh)
     whole, refused = stored_contents(fresh), 0
     places = [*range(0, len(exchange.tar), len(exchange.tar) // 150), *range(0, 512, 16)]
     for at in places:
         changed = bytearray(exchange.tar)
         changed[at] ^= 1
-        fresh = exchange.fresh_device
+        fresh = exchange.new_device
         try:
             import_tar(bytes(changed), fresh)
         except (BadArchive, DamagedArchive):
@@ -358,7 +358,7 @@ def test_incomplete_archive_is_refused(exchange: ArchivedExchange) -> None:
     assert len(read_index(exchange.tar[512 : 512 + size]).parts) > 10
     index_only = exchange.tar[: 512 + size + -size % 512] + bytes(1024)
     for shorter in (exchange.tar[:-1024], exchange.tar[:-2048], index_only, bytes(1024), b""):
-        fresh = exchange.fresh_device
+        fresh = exchange.new_device
         before = stored_contents(fresh)
         with pytest.raises((BadArchive, DamagedArchive)):
             import_tar(shorter, fresh)
@@ -366,8 +366,8 @@ def test_incomplete_archive_is_refused(exchange: ArchivedExchange) -> None:
 
 
 def test_import_overwrites_no_local_file(exchange: ArchivedExchange) -> None:
-    """A stranger's archive that names a file of ours writes nothing under that name."""
-    fresh = exchange.fresh_device
+    """A file in the archive does not replace a local file with the same ID."""
+    fresh = exchange.new_device
     blob = next(iter(exchange.ana.ledger.messages())).pictures[0].original
     assert isinstance(fresh.vault, MemoryVault)
     fresh.vault._files[blob] = b"ours"
@@ -376,7 +376,7 @@ def test_import_overwrites_no_local_file(exchange: ArchivedExchange) -> None:
 
 
 @pytest.mark.parametrize("limit", ["INDEX_BYTES_MAX", "RECORD_BYTES_MAX", "FILE_BYTES_MAX"])
-def test_export_refuses_what_could_not_be_imported(
+def test_export_refuses_data_over_an_import_limit(
     exchange: ArchivedExchange, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.BytesIO()
@@ -387,15 +387,15 @@ def test_export_refuses_what_could_not_be_imported(
 
 
 def attackers_device(exchange: ArchivedExchange) -> Device:
-    """Return a device with Ana's data, from which a test makes a malicious archive."""
-    fresh = exchange.fresh_device
+    """Return a device with Ana's data, from which a test creates a malicious archive."""
+    fresh = exchange.new_device
     import_tar(exchange.tar, fresh)
     return fresh
 
 
 def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> None:
-    """Message names become file names, and all names are displayed."""
-    attackers, fresh = attackers_device(exchange), exchange.fresh_device
+    """Message names become file names, and the program displays all names."""
+    attackers, fresh = attackers_device(exchange), exchange.new_device
     received = find_received_message(exchange.kept, attackers)
     key = inbox_key(received.sender, received.id)
     odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
@@ -421,8 +421,8 @@ def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> Non
 
 
 def test_invalid_receipts_are_not_imported(exchange: ArchivedExchange) -> None:
-    attackers, fresh = attackers_device(exchange), exchange.fresh_device
-    whole = exchange.fresh_device
+    attackers, fresh = attackers_device(exchange), exchange.new_device
+    whole = exchange.new_device
     import_tar(exchange.tar, whole)
     kept = dict(whole.vault.items(RECEIPT))
     assert len(kept) == 2
@@ -430,8 +430,10 @@ def test_invalid_receipts_are_not_imported(exchange: ArchivedExchange) -> None:
     one = unpack(ProvenReceipt, first)
     forged = one.proof[:-1] + bytes([one.proof[-1] ^ 1])
     RECEIPT_TABLE.store(replace(one, proof=forged), key, attackers.vault)
-    said = unpack(ProvenReceipt, second)
-    RECEIPT_TABLE.store(replace(said, at=said.at + timedelta(days=1)), other, attackers.vault)
+    changed_receipt = unpack(ProvenReceipt, second)
+    RECEIPT_TABLE.store(
+        replace(changed_receipt, at=changed_receipt.at + timedelta(days=1)), other, attackers.vault
+    )
     import_tar(export_tar(attackers), fresh)
     assert dict(fresh.vault.items(RECEIPT)) == {}
     assert dict(fresh.vault.items(RECEIPT_KEY_BUNDLE)) == {}
@@ -446,8 +448,8 @@ def test_archive_tables_match_other_packages_table_names() -> None:
     assert Secret(bytes(32)) == PLACEHOLDER_SEND_TOKEN
 
 
-def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
-    """An archive made before a copy was sent lacks the tokens that recall it."""
+def test_later_archive_adds_missing_recall_tokens() -> None:
+    """An archive that was made before a copy was sent lacks the tokens that recall the copy."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)

@@ -1,4 +1,4 @@
-"""``entrenous archive``: from one home to another, and what goes wrong with archives."""
+"""``entrenous archive``: export, import into another home folder, and errors."""
 
 import errno
 import json
@@ -18,26 +18,26 @@ from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
 
-WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
+PASSPHRASE, ARCHIVE_PASSPHRASE = "four or five unrelated words", "words of the archive"
 
 
 @pytest.fixture(autouse=True)
-def quick_vaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def make_vaults_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     make_vaults_open_quickly(monkeypatch)
 
 
 def use_home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
-    """Let the commands that follow use this device; set it up if it is missing."""
+    """Let later commands use the device in ``folder / name``; set it up if it is missing."""
     patch.setenv("ENTRENOUS_HOME", str(folder / name))
-    patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    patch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     if not (folder / name).exists():
         assert run(["setup", "--name", name, "--offline"], {}) == EXIT_YES
 
 
-def archive(*arguments: str, words: str = ARCHIVES) -> int:
-    """Run one archive command, with its passphrase on a pipe."""
+def run_archive(*arguments: str, passphrase: str = ARCHIVE_PASSPHRASE) -> int:
+    """Run an archive command that reads the archive's passphrase from a pipe; return its status."""
     source, sink = os.pipe()
-    os.write(sink, words.encode() + b"\n")
+    os.write(sink, passphrase.encode() + b"\n")
     os.close(sink)
     try:
         return run(["archive", *arguments, "--archive-passphrase-fd", str(source)], {})
@@ -46,98 +46,98 @@ def archive(*arguments: str, words: str = ARCHIVES) -> int:
 
 
 @pytest.fixture
-def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the archive of a device that marked a picture, with a cheap key derivation."""
+def exported_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Export an archive of a device that marked a picture, with a cheap key derivation."""
     monkeypatch.setattr("entrenous.archive.archive_format.SCRYPT_WORK_FACTOR", 1)
     use_home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
     command = ["mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to", "ben"]
     assert run(command, {}) == EXIT_YES
-    assert archive("export", "--out", str(tmp_path / "archive")) == EXIT_YES
+    assert run_archive("export", "--out", str(tmp_path / "archive")) == EXIT_YES
     return tmp_path / "archive"
 
 
 def test_export_and_import_between_two_homes(
-    exported: Path,
+    exported_archive: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     use_home(tmp_path, "anew", monkeypatch)
     capsys.readouterr()
-    assert archive("import", str(exported), "--json") == EXIT_YES
+    assert run_archive("import", str(exported_archive), "--json") == EXIT_YES
     report = json.loads(capsys.readouterr().out)
     assert (report["schema"], report["sent"]) == ("entrenous/archive-import/1", 1)
     (copy,) = (tmp_path / "out").iterdir()
     assert run(["trace", str(copy), "--json"], {}) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["named"] == ["ben"]
-    assert archive("import", str(exported)) == EXIT_YES
+    assert run_archive("import", str(exported_archive)) == EXIT_YES
     assert "The archive contains nothing that is new here." in capsys.readouterr().out
 
 
 def test_crash_during_import_leaves_the_vault_unchanged(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk fills while the last file is written; the partial file has no record, and is
-    removed.
-    """
+    """The disk is full when the last file is written; the next command deletes that file."""
     use_home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
-    real = SqlcipherVault.store_file_as
+    store_file_as = SqlcipherVault.store_file_as
 
-    def full(vault: SqlcipherVault, blob: BlobId, reader: BinaryIO, *, sealed: bool) -> bool:
-        real(vault, blob, reader, sealed=sealed)
+    def store_and_fail(
+        vault: SqlcipherVault, blob: BlobId, reader: BinaryIO, *, sealed: bool
+    ) -> bool:
+        store_file_as(vault, blob, reader, sealed=sealed)
         raise OSError(errno.ENOSPC, "full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqlcipherVault, "store_file_as", full)
-        assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["unreachable"]
+        patch.setattr(SqlcipherVault, "store_file_as", store_and_fail)
+        assert run_archive("import", str(exported_archive)) == EXIT_STATUS_BY_FAMILY["unreachable"]
     assert run(["sent", "--json"], {}) == EXIT_YES
     assert list(files.iterdir()) == []
-    assert archive("import", str(exported)) == EXIT_YES
+    assert run_archive("import", str(exported_archive)) == EXIT_YES
     assert len(list(files.iterdir())) == 1
 
 
 def test_importing_a_non_archive_changes_nothing(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exported_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_home(tmp_path, "anew", monkeypatch)
     assert (
-        archive("import", str(exported), words="other words here")
+        run_archive("import", str(exported_archive), passphrase="other words here")
         == EXIT_STATUS_BY_FAMILY["refused"]
     )
-    assert archive("import", str(tmp_path)) == EXIT_STATUS_BY_FAMILY["not-found"]
-    assert archive("import", str(tmp_path / "beach.jpg")) == EXIT_STATUS_BY_FAMILY["not-found"]
-    whole = (exported / TAR_FILE_NAME).read_bytes()
+    assert run_archive("import", str(tmp_path)) == EXIT_STATUS_BY_FAMILY["not-found"]
+    assert run_archive("import", str(tmp_path / "beach.jpg")) == EXIT_STATUS_BY_FAMILY["not-found"]
+    whole = (exported_archive / TAR_FILE_NAME).read_bytes()
     for changed in (whole[:-1], b"", whole + b"\0"):
-        (exported / TAR_FILE_NAME).write_bytes(changed)
-        assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["unproven"]
-    (exported / TAR_FILE_NAME).unlink()
-    assert archive("import", str(exported)) == EXIT_STATUS_BY_FAMILY["not-found"]
+        (exported_archive / TAR_FILE_NAME).write_bytes(changed)
+        assert run_archive("import", str(exported_archive)) == EXIT_STATUS_BY_FAMILY["unproven"]
+    (exported_archive / TAR_FILE_NAME).unlink()
+    assert run_archive("import", str(exported_archive)) == EXIT_STATUS_BY_FAMILY["not-found"]
     assert list((tmp_path / "anew" / "files").iterdir()) == []
 
 
-def test_export_overwrites_nothing(exported: Path) -> None:
-    before = {file.name: file.read_bytes() for file in exported.iterdir()}
+def test_export_overwrites_nothing(exported_archive: Path) -> None:
+    before = {file.name: file.read_bytes() for file in exported_archive.iterdir()}
     assert set(before) == {KEY_FILE_NAME, TAR_FILE_NAME}
-    assert archive("export", "--out", str(exported)) == EXIT_STATUS_BY_FAMILY["refused"]
-    assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
+    assert run_archive("export", "--out", str(exported_archive)) == EXIT_STATUS_BY_FAMILY["refused"]
+    assert {file.name: file.read_bytes() for file in exported_archive.iterdir()} == before
     assert (
-        archive("export", "--out", str(exported / "new"), words="short")
+        run_archive("export", "--out", str(exported_archive / "new"), passphrase="short")
         == EXIT_STATUS_BY_FAMILY["refused"]
     )
-    assert not (exported / "new").exists()
+    assert not (exported_archive / "new").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "count", "said"),
+    ("name", "count", "text"),
     [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
 )
-def test_counts_of_one_are_singular(name: str, count: int, said: str) -> None:
-    assert count_in_words(name, count) == said
+def test_counts_of_one_are_singular(name: str, count: int, text: str) -> None:
+    assert count_in_words(name, count) == text
 
 
-@pytest.mark.usefixtures("exported")
+@pytest.mark.usefixtures("exported_archive")
 def test_export_and_import_report_what_is_left_out_of_cases_under_18(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,17 +147,17 @@ def test_export_and_import_report_what_is_left_out_of_cases_under_18(
     assert run(["case", "open", "--adults", "--json"], {}) == EXIT_YES
     name = json.loads(capsys.readouterr().out)["case"]
     assert run(["case", "add", name, str(tmp_path / "beach.jpg")], {}) == EXIT_YES
-    assert archive("export", "--out", str(tmp_path / "before")) == EXIT_YES
+    assert run_archive("export", "--out", str(tmp_path / "before")) == EXIT_YES
     assert run(["case", "about", name, "--under-18"], {}) == EXIT_STATUS_BY_FAMILY["refused"]
     capsys.readouterr()
-    assert archive("export", "--out", str(tmp_path / "after")) == EXIT_YES
+    assert run_archive("export", "--out", str(tmp_path / "after")) == EXIT_YES
     assert "1 file of cases in which somebody was, or may have been," in capsys.readouterr().err
     assert run(["case", "erase", name, "--yes"], {}) == EXIT_YES
-    for made in ("before", "after"):
-        assert archive("import", str(tmp_path / made)) == EXIT_YES
+    for archive_name in ("before", "after"):
+        assert run_archive("import", str(tmp_path / archive_name)) == EXIT_YES
         assert f"{name} was left out: you erased it here" in capsys.readouterr().err
-        assert archive("import", str(tmp_path / made), "--json") == EXIT_YES
+        assert run_archive("import", str(tmp_path / archive_name), "--json") == EXIT_YES
         assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
     use_home(tmp_path, "anew", monkeypatch)
-    assert archive("import", str(tmp_path / "after")) == EXIT_YES
+    assert run_archive("import", str(tmp_path / "after")) == EXIT_YES
     assert "Imported: 1 sent, 1 case." in capsys.readouterr().out

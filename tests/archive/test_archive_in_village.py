@@ -1,5 +1,6 @@
-"""Archives across packages: sent pictures are traced and cases verify on another device, and a
-crash during an import leaves all of it or nothing.
+"""Archives across packages: another device can trace sent pictures and verify cases.
+
+A crash during an import leaves the device with all of the archive or nothing of it.
 """
 
 import io
@@ -38,7 +39,7 @@ PEOPLE = [RecipientId("ben"), RecipientId("caro")]
 
 @dataclass(frozen=True)
 class ArchivedDevice:
-    """A device that marked a picture, a clip and a voice note, traced a leak and has a case."""
+    """A device that marked a picture, a clip and a voice note, traced a leak and opened a case."""
 
     network: Network
     device: Device
@@ -47,7 +48,7 @@ class ArchivedDevice:
     tar: bytes
 
 
-def with_readers_in_process(device: Device) -> Device:
+def use_readers_in_process(device: Device) -> Device:
     """Return the device with clip and sound readers that decode in this process."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
@@ -57,7 +58,7 @@ def mark_and_return_caros_copy(source: bytes, device: Device) -> bytes:
     return {file.to: file.data for _, file in mark_file(source, PEOPLE, None, device)}[PEOPLE[1]]
 
 
-def reencoded(picture: bytes) -> bytes:
+def reencode_jpeg(picture: bytes) -> bytes:
     file = io.BytesIO()
     Image.open(io.BytesIO(picture)).convert("RGB").save(file, "JPEG", quality=80)
     return file.getvalue()
@@ -66,21 +67,21 @@ def reencoded(picture: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def archived() -> ArchivedDevice:
     network = Network()
-    device = with_readers_in_process(set_up_offline_device(network, "ana"))
+    device = use_readers_in_process(set_up_offline_device(network, "ana"))
     sources = {
         "picture": photo(width_px=288),
         "clip": encode_clip(hand_held_frames(size=(160, 120), seconds=2.0)),
         "voice": coded(voice(12.0, 48_000, 1), 48_000, "libopus", "ogg", 32_000),
     }
     copies = {kind: mark_and_return_caros_copy(source, device) for kind, source in sources.items()}
-    trace = trace_file(reencoded(copies["picture"]), device).trace
+    trace = trace_file(reencode_jpeg(copies["picture"]), device).trace
     case = open_case(trace, Situation(()), AgeAnswer.ADULTS, device)
     add_file(case.name, b"a screenshot", "what I saw", device)
-    save_protection(_protection(device), device)
+    save_protection(_make_protection(device), device)
     return ArchivedDevice(network, device, copies, case.name, export_tar(device))
 
 
-def _protection(device: Device) -> Protection:
+def _make_protection(device: Device) -> Protection:
     claim, token = ClaimId("ab" * 16), Secret(bytes(32))
     return Protection(claim, "hash", None, "https://gate.example", token, device.clock.now())
 
@@ -89,10 +90,10 @@ def _protection(device: Device) -> Protection:
     "kind", ["picture", pytest.param("clip", marks=pytest.mark.nightly), "voice"]
 )
 def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: str) -> None:
-    fresh = with_readers_in_process(set_up_offline_device(archived.network))
+    fresh = use_readers_in_process(set_up_offline_device(archived.network))
     report = import_tar(archived.tar, fresh)
     assert (report.sent, report.traces, report.cases, report.protections) == (3, 1, 1, 1)
-    leak = reencoded(archived.copies[kind]) if kind == "picture" else archived.copies[kind]
+    leak = reencode_jpeg(archived.copies[kind]) if kind == "picture" else archived.copies[kind]
     trace = trace_file(leak, fresh).trace
     assert trace.verdict.named == ("caro",)
     assert trace.number == 2
@@ -100,7 +101,7 @@ def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: st
     assert trace.message in names
 
 
-def test_imported_case_verifies_and_can_be_continued(archived: ArchivedDevice) -> None:
+def test_imported_case_can_be_verified_and_read(archived: ArchivedDevice) -> None:
     fresh = set_up_offline_device(archived.network)
     import_tar(archived.tar, fresh)
     assert verify_case(archived.case, fresh) == find_case(archived.case, archived.device)
@@ -110,21 +111,21 @@ def test_imported_case_verifies_and_can_be_continued(archived: ArchivedDevice) -
     verify_case(archived.case, fresh)
 
 
-def note(case: str, device: Device, words: str) -> None:
-    edit_case(case, device, lambda same: same, words)
+def add_note(case: str, device: Device, text: str) -> None:
+    edit_case(case, device, lambda case_file: case_file, text)
 
 
 def test_more_advanced_case_replaces_its_earlier_state(archived: ArchivedDevice) -> None:
     ahead, behind = set_up_offline_device(archived.network), set_up_offline_device(archived.network)
     for device in (ahead, behind):
         import_tar(archived.tar, device)
-    note(archived.case, ahead, "asked for help")
+    add_note(archived.case, ahead, "asked for help")
     add_file(archived.case, b"another screenshot", "what I saw later", ahead)
     assert import_tar(export_tar(ahead), behind).cases == 1
     assert verify_case(archived.case, behind) == find_case(archived.case, ahead)
     assert read_evidence(archived.case, 2, "to look", behind) == b"another screenshot"
     before = stored_contents(behind)
-    assert import_tar(archived.tar, behind).has_nothing_new  # the local case is more advanced
+    assert import_tar(archived.tar, behind).has_nothing_new  # the local case has later entries
     assert stored_contents(behind) == before
 
 
@@ -133,10 +134,10 @@ def test_different_cases_with_one_name_are_not_merged(archived: ArchivedDevice) 
     for device in (one, other):
         import_tar(archived.tar, device)
     archived.network.clock.advance(seconds=1)
-    note(archived.case, one, "asked for help")
+    add_note(archived.case, one, "asked for help")
     archived.network.clock.advance(seconds=1)
-    note(archived.case, other, "waited")
-    note(archived.case, other, "and waited")
+    add_note(archived.case, other, "waited")
+    add_note(archived.case, other, "and waited")
     before = stored_contents(one)
     report = import_tar(export_tar(other), one)
     assert report.other_cases == (archived.case,)
@@ -151,10 +152,14 @@ def test_crash_while_importing_leaves_the_device_unchanged(archived: ArchivedDev
     def try_with_crash(crash_point: int) -> bool:
         device = set_up_offline_device(archived.network)
         before = stored_contents(device)[0]
-        has_finished = run_until_crash(lambda mortal: import_tar(archived.tar, mortal), device, crash_point)
+        has_finished = run_until_crash(
+            lambda crashing: import_tar(archived.tar, crashing), device, crash_point
+        )
         if not has_finished:
             after = stored_contents(device)[0]
-            assert after in (before, whole[0]), f"crash point {crash_point}"  # all of it, or nothing
+            assert after in (before, whole[0]), (
+                f"crash point {crash_point}"
+            )  # nothing or everything was imported
             assert import_tar(archived.tar, device).has_nothing_new == (after == whole[0])
         assert stored_contents(device) == whole, f"crash point {crash_point}"
         return has_finished

@@ -1,4 +1,4 @@
-"""The two age files of an archive: streams in threads, and a key under a passphrase."""
+"""The two age files of an archive: the encrypted tar, and the key file with a passphrase."""
 
 import errno
 import io
@@ -27,7 +27,7 @@ from entrenous.crypto.encryption_at_rest import (
 from entrenous.crypto.nouns import DecryptionFailed
 
 KEY = Secret(bytes(range(32)))
-WORDS = Secret(b"four unrelated words")
+PASSPHRASE = Secret(b"four unrelated words")
 
 
 def encrypt(data: bytes) -> bytes:
@@ -59,17 +59,17 @@ def test_unread_rest_is_still_authenticated() -> None:
 
 
 def test_decryption_error_takes_precedence_over_truncation() -> None:
-    def read_a_tar(data: bytes) -> None:
+    def read_tar(data: bytes) -> None:
         with decrypting_reader(KEY, io.BytesIO(data)) as pipe:
             if len(pipe.read(300_000)) < 300_000:
                 raise BadArchive
 
     whole = encrypt_blob(KEY, bytes(200_000))
     with pytest.raises(BadArchive):
-        read_a_tar(whole)
+        read_tar(whole)
     for changed in (whole[:-1], whole[:100_000], whole + b"\0", b"", whole[:-9] + bytes(9)):
         with pytest.raises(DecryptionFailed):
-            read_a_tar(changed)
+            read_tar(changed)
 
 
 def test_stopping_early_leaves_no_waiting_thread() -> None:
@@ -80,16 +80,16 @@ def test_stopping_early_leaves_no_waiting_thread() -> None:
         raise KeyError
 
 
-class _FullDisk(io.BytesIO):
+class _FullDiskFile(io.BytesIO):
     def write(self, _data: object) -> int:
         raise OSError(errno.ENOSPC, "full")
 
 
 def test_full_disk_is_reported_as_such() -> None:
-    for size in (10, 9_000_000):  # less than a pipe holds, and more
+    for size in (10, 9_000_000):  # less and more than the capacity of a pipe
         with (
             pytest.raises(OSError, match="full") as raised,
-            encrypting_writer(KEY, _FullDisk()) as pipe,
+            encrypting_writer(KEY, _FullDiskFile()) as pipe,
         ):
             pipe.write(bytes(size))
         assert raised.value.errno == errno.ENOSPC
@@ -102,19 +102,19 @@ def test_writer_errors_are_propagated() -> None:
 
 @pytest.mark.slow
 def test_key_is_recovered_with_its_passphrase() -> None:
-    locked = encrypt_key(KEY, WORDS, bytes(range(48)))
-    assert decrypt_key(locked, WORDS) == KEY
+    key_file = encrypt_key(KEY, PASSPHRASE, bytes(range(48)))
+    assert decrypt_key(key_file, PASSPHRASE) == KEY
     assert pyrage.passphrase.decrypt(encrypt_cheaply(b"hello", b"w"), "w") == b"hello"
 
 
 def test_wrong_passphrase_or_tampered_key_file_is_refused() -> None:
-    locked = encrypt_cheaply(age_identity(KEY).reveal(), WORDS.reveal())
-    assert decrypt_key(locked, WORDS) == KEY
+    key_file = encrypt_cheaply(age_identity(KEY).reveal(), PASSPHRASE.reveal())
+    assert decrypt_key(key_file, PASSPHRASE) == KEY
     with pytest.raises(WrongArchivePassphrase):
-        decrypt_key(locked, Secret(b"four unrelated word"))
-    for changed in (locked[:-1], locked + b"\0", locked[:40], b""):
+        decrypt_key(key_file, Secret(b"four unrelated word"))
+    for changed in (key_file[:-1], key_file + b"\0", key_file[:40], b""):
         with pytest.raises(BadArchive):
-            decrypt_key(changed, WORDS)
+            decrypt_key(changed, PASSPHRASE)
 
 
 def test_identity_files_match_the_age_format() -> None:
@@ -126,9 +126,9 @@ def test_identity_files_match_the_age_format() -> None:
             decrypt_key(encrypt_cheaply(other, b"w"), Secret(b"w"))
 
 
-def encrypt_cheaply(text: bytes, words: bytes) -> bytes:
-    """Encrypt like production, at the lowest cost."""
-    return encrypt_with_passphrase(Secret(words), text, bytes(range(48)), work_factor=1)
+def encrypt_cheaply(text: bytes, passphrase: bytes) -> bytes:
+    """Encrypt like the production code, but at the lowest cost."""
+    return encrypt_with_passphrase(Secret(passphrase), text, bytes(range(48)), work_factor=1)
 
 
 @given(st.binary(max_size=300))

@@ -1,4 +1,4 @@
-"""An archive restores what only one device has, after that device is revoked and linked again."""
+"""An archive restores the data of a device after the device was revoked and linked again."""
 
 import pytest
 

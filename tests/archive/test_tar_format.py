@@ -1,4 +1,4 @@
-"""The tar and the index of an archive: tarfile reads ours, and we read tarfile's."""
+"""The tar and the index of an archive: tarfile reads our tars, and our reader reads tarfile's."""
 
 import io
 import tarfile
@@ -28,13 +28,13 @@ OTHER_ENTRY_TYPES = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_SPARSE),
 )
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-FILES = {
+FILE_CONTENTS = {
     "index.json": b"{}",
     "ledger/" + "a" * 32: b"x" * 513,
     "files/" + "0" * 32: b"",
     "c/d/e": b"y" * 1024,
 }
-names = st.from_regex(r"(ledger|files)/[a-z0-9-]{1,80}", fullmatch=True)
+entry_names = st.from_regex(r"(ledger|files)/[a-z0-9-]{1,80}", fullmatch=True)
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:
@@ -44,16 +44,16 @@ def tar_of(files: dict[str, bytes]) -> bytes:
     return b"".join(parts) + tar_end()
 
 
-def read(tar: bytes) -> dict[str, bytes]:
+def read_tar(tar: bytes) -> dict[str, bytes]:
     return {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(tar))}
 
 
 def test_our_tar_is_read_by_tarfile() -> None:
-    with tarfile.open(fileobj=io.BytesIO(tar_of(FILES)), mode="r|") as tar:
+    with tarfile.open(fileobj=io.BytesIO(tar_of(FILE_CONTENTS)), mode="r|") as tar:
         for member in tar:
             file = tar.extractfile(member)
             assert file is not None
-            assert file.read() == FILES[member.name]
+            assert file.read() == FILE_CONTENTS[member.name]
             assert (member.mode, member.uid, member.mtime) == (0o600, 0, 0)
 
 
@@ -64,22 +64,24 @@ def test_tar_of_tarfile_is_read_by_our_reader(kind: int) -> None:
         folder = tarfile.TarInfo("ledger")
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
-        for name, data in FILES.items():
+        for name, data in FILE_CONTENTS.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    assert read(out.getvalue()) == FILES
+    assert read_tar(out.getvalue()) == FILE_CONTENTS
 
 
 def test_unread_entries_are_skipped() -> None:
-    assert [entry.name for entry in tar_entries(io.BytesIO(tar_of(FILES)))] == list(FILES)
+    assert [entry.name for entry in tar_entries(io.BytesIO(tar_of(FILE_CONTENTS)))] == list(
+        FILE_CONTENTS
+    )
 
 
 def test_a_tar_that_ends_too_early_is_refused() -> None:
-    whole = tar_of(FILES)
+    whole = tar_of(FILE_CONTENTS)
     for end in range(0, len(whole) - len(tar_end()), 256):
         with pytest.raises(BadArchive):
-            read(whole[:end])
+            read_tar(whole[:end])
 
 
 @pytest.mark.parametrize("kind", OTHER_ENTRY_TYPES)
@@ -87,7 +89,7 @@ def test_entries_other_than_files_are_refused(kind: bytes) -> None:
     info = tarfile.TarInfo("ledger/a")
     info.type, info.linkname, info.size = kind, "b", 10
     with pytest.raises(BadArchive):
-        read(info.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
+        read_tar(info.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
 
 
 @given(st.binary(min_size=512, max_size=512), st.integers(0, 511), st.integers(0, 255))
@@ -97,11 +99,11 @@ def test_invalid_tar_headers_are_refused(block: bytes, place: int, byte: int) ->
     for untrusted in (block, bytes(changed)):
         if any(untrusted):
             with pytest.raises(BadArchive):
-                read(untrusted + bytes(512))
+                read_tar(untrusted + bytes(512))
 
 
 @given(
-    st.dictionaries(names, st.binary(max_size=50), max_size=5),
+    st.dictionaries(entry_names, st.binary(max_size=50), max_size=5),
     st.none() | st.binary(min_size=32, max_size=32),
 )
 def test_index_round_trips(files: dict[str, bytes], person: bytes | None) -> None:
@@ -111,15 +113,15 @@ def test_index_round_trips(files: dict[str, bytes], person: bytes | None) -> Non
     assert read_index(write_index(index)) == index
 
 
-PART = ArchivePart("ledger/a", 1, bytes(32))
-FILE = ArchivePart("files/a", 1, bytes(32))
+LEDGER_PART = ArchivePart("ledger/a", 1, bytes(32))
+FILE_PART = ArchivePart("files/a", 1, bytes(32))
 
 
 @pytest.mark.parametrize(
     "parts",
     [
-        (PART, PART),
-        (FILE, PART),
+        (LEDGER_PART, LEDGER_PART),
+        (FILE_PART, LEDGER_PART),
         (ArchivePart("../a", 1, bytes(32)),),
         (ArchivePart("ledger/../a", 1, bytes(32)),),
         (ArchivePart("/ledger/a", 1, bytes(32)),),
@@ -139,12 +141,12 @@ def test_invalid_index_is_never_written(parts: tuple[ArchivePart, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("ledger/a", 128 * 1024**2), ("files/a", 8 * 1024**3 - 1)]
+    ("name", "max_size"), [("ledger/a", 128 * 1024**2), ("files/a", 8 * 1024**3 - 1)]
 )
-def test_oversized_part_is_never_written(name: str, most: int) -> None:
-    write_index(ArchiveIndex(NOON, None, (ArchivePart(name, most, bytes(32)),)))
+def test_oversized_part_is_never_written(name: str, max_size: int) -> None:
+    write_index(ArchiveIndex(NOON, None, (ArchivePart(name, max_size, bytes(32)),)))
     with pytest.raises(TooMuchForArchive):
-        write_index(ArchiveIndex(NOON, None, (ArchivePart(name, most + 1, bytes(32)),)))
+        write_index(ArchiveIndex(NOON, None, (ArchivePart(name, max_size + 1, bytes(32)),)))
 
 
 @given(st.binary(max_size=200))
@@ -167,7 +169,7 @@ def test_arbitrary_indexes_are_refused(untrusted: bytes) -> None:
 )
 def test_index_with_unknown_fields_is_refused(old: str, new: str) -> None:
     made_at = datetime.fromtimestamp(1764072000, UTC)
-    text = write_index(ArchiveIndex(made_at, None, (PART,))).decode()
+    text = write_index(ArchiveIndex(made_at, None, (LEDGER_PART,))).decode()
     assert old in text
     with pytest.raises(BadArchive):
         read_index(text.replace(old, new).encode())

@@ -1,4 +1,4 @@
-"""What an archive contains of cases in which somebody was, or may have been, under 18."""
+"""Archives of cases in which somebody was, or may have been, under 18."""
 
 import io
 
@@ -47,7 +47,7 @@ def stored_files(owner: CaseOwner) -> set[BlobId]:
     return {BlobId(blob) for blob in owner.vault._files}
 
 
-def test_cases_under_18_export_words_but_no_pictures(owner: CaseOwner) -> None:
+def test_cases_under_18_export_statements_but_no_pictures(owner: CaseOwner) -> None:
     case, fresh = record_under_18(case_with_evidence(owner), owner), CaseOwner()
     statement, picture = case.evidence
     report = write_archive_tar(io.BytesIO(), owner.device, ignore_progress)
@@ -59,7 +59,7 @@ def test_cases_under_18_export_words_but_no_pictures(owner: CaseOwner) -> None:
     assert picture.blob not in stored_files(fresh)
     assert find_case(case.name, fresh.device) == case
     assert len(verify_chain(case.name, fresh.device)) == case.links
-    with pytest.raises(NotAllAdults):  # another case does not bring it in either
+    with pytest.raises(NotAllAdults):  # another case cannot add the picture, either
         add_file(fresh.open_case().name, PICTURE, "a screenshot", fresh.device)
 
 
@@ -73,12 +73,12 @@ def test_all_files_of_adult_cases_are_exported(owner: CaseOwner) -> None:
 def test_pictures_of_cases_under_18_are_skipped_on_import(
     owner: CaseOwner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The archive is made without the filter that leaves out the pictures."""
+    """The archive is made without the export's filter, and so contains the picture."""
     case, fresh = record_under_18(case_with_evidence(owner), owner), CaseOwner()
-    with monkeypatch.context() as older:
-        older.setattr(
+    with monkeypatch.context() as patch:
+        patch.setattr(
             "entrenous.archive.write_archive.archived_files_of",
-            lambda noun: (item.blob for item in noun.evidence),
+            lambda case: (item.blob for item in case.evidence),
         )
         tar = export_tar(owner.device)
     assert PICTURE in tar
@@ -96,12 +96,14 @@ def test_erased_case_under_18_is_not_restored_by_an_older_archive(owner: CaseOwn
         report = import_tar(tar, owner.device)
         assert (report.cases, report.erased_cases) == (0, (case.name,))
     assert (all_cases(owner.device), stored_files(owner)) == ((), set())
-    ((_, record),) = owner.device.vault.items(ERASED_CASES_TABLE)  # its key is nothing but a hash
+    ((_, record),) = owner.device.vault.items(
+        ERASED_CASES_TABLE
+    )  # the record's key is a hash, and its value is empty
     assert record == b""
 
 
 def test_erased_adult_case_is_restored(owner: CaseOwner) -> None:
-    """It may have been erased by mistake, and an archive still has it."""
+    """The owner may have erased the case by mistake."""
     case = case_with_evidence(owner)
     tar = export_tar(owner.device)
     erase_case(case.name, owner.device)

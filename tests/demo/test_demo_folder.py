@@ -1,4 +1,4 @@
-"""The demo empties only folders that it made, whatever is in others."""
+"""The demo empties only folders that it created itself."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_demo_folder_is_emptied_and_stays_a_demo_folder(tmp_path: Path) -> None:
         (out / "photo.jpg").touch()
 
 
-def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
+def test_empty_folder_becomes_a_demo_folder(tmp_path: Path) -> None:
     prepare_empty_folder(tmp_path)
     assert (tmp_path / MARKER_FILE_NAME).is_file()
 

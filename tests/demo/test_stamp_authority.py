@@ -1,4 +1,4 @@
-"""The demo's timestamp authority: a separate process that uses openssl and serves loopback only."""
+"""The demo's timestamp authority, a separate process that uses openssl and serves only loopback."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def authority_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("tsa") / "new"
     program = [sys.executable, "-m", "entrenous.demo.stamp_authority"]
     with subprocess.Popen(
@@ -36,23 +36,25 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         assert process.stdout.read() == ""
 
 
-def test_stamp_authority_prints_one_line_when_ready(ready: dict[str, str]) -> None:
-    assert set(ready) == {"schema", "url", "ca"}
-    assert ready["schema"] == "entrenous/tsa/1"
-    assert ready["url"].startswith("http://127.0.0.1:")
-    assert "BEGIN CERTIFICATE" in Path(ready["ca"]).read_text()
+def test_stamp_authority_prints_one_line_when_ready(authority_settings: dict[str, str]) -> None:
+    assert set(authority_settings) == {"schema", "url", "ca"}
+    assert authority_settings["schema"] == "entrenous/tsa/1"
+    assert authority_settings["url"].startswith("http://127.0.0.1:")
+    assert "BEGIN CERTIFICATE" in Path(authority_settings["ca"]).read_text()
 
 
-def test_concurrent_timestamps_are_unique(ready: dict[str, str]) -> None:
+def test_concurrent_timestamps_are_unique(authority_settings: dict[str, str]) -> None:
     with httpx.Client() as client:
-        stamps = HttpTimestampAuthority(ready["url"], Path(ready["ca"]).read_bytes(), client)
+        stamps = HttpTimestampAuthority(
+            authority_settings["url"], Path(authority_settings["ca"]).read_bytes(), client
+        )
         with ThreadPoolExecutor(4) as crowd:
             got = list(crowd.map(stamps.stamp, [b"manifest %d" % n for n in range(8)]))
     assert len({stamp.token for stamp in got}) == 8
 
 
-def test_key_folder_is_private(ready: dict[str, str]) -> None:
-    folder = Path(ready["ca"]).parent
+def test_key_folder_is_private(authority_settings: dict[str, str]) -> None:
+    folder = Path(authority_settings["ca"]).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -65,20 +67,20 @@ def test_key_folder_is_private(ready: dict[str, str]) -> None:
     ],
 )
 def test_invalid_query_is_refused(
-    kind: str, body: bytes, status: int, ready: dict[str, str]
+    kind: str, body: bytes, status: int, authority_settings: dict[str, str]
 ) -> None:
-    answer = httpx.post(ready["url"], content=body, headers={"Content-Type": kind})
+    answer = httpx.post(authority_settings["url"], content=body, headers={"Content-Type": kind})
     assert answer.status_code == status
 
 
-def test_a_query_that_openssl_cannot_read_gets_no_stamp(ready: dict[str, str]) -> None:
+def test_a_query_that_openssl_cannot_read_gets_no_stamp(authority_settings: dict[str, str]) -> None:
     answer = httpx.post(
-        ready["url"], content=b"nonsense", headers={"Content-Type": QUERY_MEDIA_TYPE}
+        authority_settings["url"], content=b"nonsense", headers={"Content-Type": QUERY_MEDIA_TYPE}
     )
     assert answer.status_code == 500 or b"nonsense" not in answer.content
 
 
-def test_a_second_start_keeps_the_same_certificate(tmp_path: Path) -> None:
+def test_second_start_keeps_the_certificate(tmp_path: Path) -> None:
     first = LocalStampAuthority(tmp_path / "tsa")
     first.prepare()
     before = first.ca.read_bytes()

@@ -1,4 +1,4 @@
-"""Store blobs in memory, for simulations without an event loop."""
+"""A relay's blob store in memory, for simulations without an event loop."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -8,14 +8,14 @@ from entrenous.carry.store.file_blobs import ExclusiveUploads
 
 
 class MemoryBlobs:
-    """A :class:`entrenous.carry.relay.BlobStore` in dictionaries."""
+    """A :class:`entrenous.carry.relay.BlobStore` that keeps blobs in dictionaries."""
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
         self._parts: dict[str, bytearray] = {}
         self._writer = ExclusiveUploads()
 
-    def copied(self) -> "MemoryBlobs":
+    def copy(self) -> "MemoryBlobs":
         """Return an independent store with the same blobs."""
         other = MemoryBlobs()
         other._blobs = dict(self._blobs)
@@ -50,7 +50,7 @@ class MemoryBlobs:
         self._parts.pop(name, None)
 
     async def partial_size(self, name: str) -> int:
-        """Return how many bytes of an unfinished upload are stored."""
+        """Return the number of stored bytes of an unfinished upload."""
         return len(self._parts.get(name, b""))
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -60,7 +60,7 @@ class MemoryBlobs:
         return _chunks(self._blobs[name][start:stop])
 
     async def drop(self, name: str) -> None:
-        """Delete a blob and its unfinished upload; neither need exist."""
+        """Delete a blob and its unfinished upload, if they exist."""
         self._blobs.pop(name, None)
         self._parts.pop(name, None)
 

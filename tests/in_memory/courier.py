@@ -1,7 +1,7 @@
-"""Call relays in this process through their HTTP interface, with no network, loop or thread.
+"""Call relays in this process through their HTTP interface, without network, event loop or thread.
 
-A relay on stores in memory never waits for anything, so each request runs to its end at once, and
-events happen in the order of the calls.
+A relay with in-memory stores never waits. So each request is finished when the call returns, and
+all effects happen in the order of the calls.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
@@ -25,15 +25,16 @@ RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
-    """Return a courier to ASGI applications by their URLs, e.g. ``https://relay.test``.
+    """Return a courier to ASGI applications.
 
-    ``apps`` is looked up for each request: an application that was removed is unreachable.
+    ``apps`` maps URLs, such as ``https://relay.test``, to applications. The courier looks up each
+    request, so that a removed application is unreachable.
     """
     return HttpCourier(httpx.Client(transport=InProcessTransport(apps), trust_env=False))
 
 
 def run_sync(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run a coroutine that never waits, without an event loop.
+    """Run a coroutine that never waits, without an event loop, and return its result.
 
     Raises:
         RuntimeError: the coroutine waited.
@@ -44,13 +45,13 @@ def run_sync(work: Coroutine[Any, Any, Answer]) -> Answer:
         answer: Answer = done.value
         return answer
     work.close()
-    raise RuntimeError("this waits for something that only an event loop can bring")
+    raise RuntimeError("the coroutine waits, which needs an event loop")
 
 
 class InProcessTransport(httpx.BaseTransport):
     """An httpx transport that passes each request to an ASGI application.
 
-    ``run`` runs a coroutine; give another one if the relays' stores have to be awaited.
+    ``run`` runs the application's coroutine; the default is for applications that never wait.
     """
 
     def __init__(self, apps: Mapping[str, App], run: RunCoroutine = run_sync) -> None:

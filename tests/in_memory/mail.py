@@ -1,6 +1,6 @@
-"""Store a relay's rows in memory, for simulations: without an event loop, and easy to copy.
+"""A relay's row store in memory, for simulations without an event loop.
 
-A transaction runs without a pause, so that no other one runs meanwhile; it is undone if it raises.
+A transaction never pauses, so that transactions do not overlap. If it raises, it is rolled back.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ ReadAhead = Callable[[RowView], object]
 
 
 class MemoryRowStore:
-    """A :class:`entrenous.carry.relay.RowStore` in dictionaries."""
+    """A :class:`entrenous.carry.relay.RowStore` that keeps rows in dictionaries."""
 
     def __init__(self) -> None:
         self._transaction = _Transaction()
 
     def copy(self) -> "MemoryRowStore":
-        """Return an independent store with the same rows, which are immutable and so shared."""
+        """Return an independent store that shares the rows, which are immutable."""
         other = MemoryRowStore()
         other._transaction = self._transaction.copy()
         return other
@@ -33,7 +33,7 @@ class MemoryRowStore:
     async def transact(
         self, work: Callable[[RowTransaction], Answer], _: ReadAhead | None = None
     ) -> Answer:
-        """Run ``work``; undo all its changes if it raises."""
+        """Run ``work`` as a transaction, and roll it back if it raises."""
         self._transaction.changed_rows.clear()
         try:
             return work(self._transaction)
@@ -46,7 +46,7 @@ class MemoryRowStore:
         return work(self._transaction)
 
     async def overwrite_deleted(self) -> None:
-        """Do nothing: no deleted rows are on a disk."""
+        """Do nothing, since there is no disk with deleted rows."""
 
 
 class _Transaction:
@@ -76,7 +76,7 @@ class _Transaction:
     def _rows_with(
         self, kind: type[object], fields: dict[str, object]
     ) -> dict[tuple[object, ...], Any]:
-        """Return the rows whose fields have these values, by key."""
+        """Return the rows with these values of their fields, by key."""
         if not fields:
             return self._rows[kind]
         read, wanted = attrgetter("__class__", *fields), (kind, *fields.values())

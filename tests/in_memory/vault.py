@@ -1,4 +1,4 @@
-"""A vault in memory, for simulations: a vault on disk takes a hundred times as long."""
+"""A vault in memory, for simulations; a vault on disk is a hundred times slower."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from entrenous.device.lock_errors import VaultFileMissing
 
 
 class MemoryVault:
-    """The ``Vault`` port in dictionaries."""
+    """An implementation of the ``Vault`` protocol with dictionaries."""
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[str, bytes]] = {}
@@ -26,7 +26,7 @@ class MemoryVault:
         return other
 
     def get(self, table: str, key: str) -> bytes | None:
-        """Return a record, or None."""
+        """Return a record, or None if there is none."""
         return self._tables.get(table, {}).get(key)
 
     def put(self, table: str, key: str, record: bytes) -> None:
@@ -34,7 +34,7 @@ class MemoryVault:
         self._tables.setdefault(table, {})[key] = record
 
     def drop(self, table: str, key: str) -> None:
-        """Delete a record; it need not exist."""
+        """Delete a record, if it exists."""
         self._tables.get(table, {}).pop(key, None)
 
     def items(self, table: str) -> Iterator[tuple[str, bytes]]:
@@ -48,7 +48,10 @@ class MemoryVault:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make all changes inside or, after an error, none; a nested call joins the outer one."""
+        """Undo changes of records and deletions of files if the block raises.
+
+        A nested transaction joins the outer one.
+        """
         before, files = None, dict[BlobId, bytes]()
         if self._depth == 0:  # records are bytes, so that a shallow copy is enough
             before = {name: dict(records) for name, records in self._tables.items()}
@@ -77,14 +80,14 @@ class MemoryVault:
         return self._files[blob]
 
     def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
-        """Store a file under its name in another vault; return False if the name is taken."""
+        """Store a file under a given name; return False if the name is taken."""
         if blob in self._files:
             return False
         self._files[blob] = reader.read()
         return True
 
     def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
-        """Store ciphertext as it is."""
+        """Store ciphertext unchanged under a random name, and return the name."""
         return self.store_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
@@ -110,8 +113,8 @@ class MemoryVault:
         return len(self.read_stored_file(blob))
 
     def empty_journal(self) -> None:
-        """Do nothing: there is no journal."""
+        """Do nothing, since there is no journal."""
 
     def delete_file(self, blob: BlobId) -> None:
-        """Delete a file; it need not exist."""
+        """Delete a file, if it exists."""
         self._files.pop(blob, None)

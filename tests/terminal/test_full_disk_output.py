@@ -1,4 +1,4 @@
-"""An answer written to a full disk is not a bug, and never reported as "nothing was done"."""
+"""Output to a full disk is reported as such: not as a bug, and not as "nothing was done"."""
 
 import os
 import subprocess
@@ -18,10 +18,12 @@ from tests.village.world import photo
 pytestmark = pytest.mark.slow
 
 FULL_DEVICE = Path("/dev/full")
-needs_full = pytest.mark.skipif(not FULL_DEVICE.exists(), reason="no /dev/full here")
+needs_full_device = pytest.mark.skipif(
+    not FULL_DEVICE.exists(), reason="this machine has no /dev/full"
+)
 
 
-@needs_full
+@needs_full_device
 @pytest.mark.parametrize(
     "print_answer", [lambda: print_line("words"), lambda: print_json({"a": 1})]
 )
@@ -32,11 +34,13 @@ def test_answer_to_a_full_disk_is_reported(
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
             print_answer()
-        with Path(os.devnull).open("w") as nowhere:  # gets the unwritten rest
+        with Path(os.devnull).open(
+            "w"
+        ) as nowhere:  # receives the output that the full device refused
             os.dup2(nowhere.fileno(), full.fileno())
 
 
-@needs_full
+@needs_full_device
 @pytest.mark.real
 def test_program_exits_with_the_full_disk_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -55,26 +59,28 @@ def test_program_exits_with_the_full_disk_status(
             )
         assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
         assert "disk" in done.stderr
-        assert "Exception" not in done.stderr  # the interpreter does not fail at exit either
+        assert "Exception" not in done.stderr  # the interpreter prints no error at exit, either
 
 
 @pytest.mark.real
 def test_full_disk_under_the_vault_is_reported_and_reading_works(
     tmp_path: Path,
 ) -> None:
-    words = {"ENTRENOUS_PASSPHRASE": "four unrelated words x"}
+    passphrase = {"ENTRENOUS_PASSPHRASE": "four unrelated words x"}
 
     def run_on(disk: SmallDisk, *command: str) -> subprocess.CompletedProcess[str]:
-        own = {**os.environ, **words, "ENTRENOUS_HOME": str(disk.folder / "ana")}
-        whole = [*disk.command_prefix, *command]
-        return subprocess.run(whole, env=own, capture_output=True, text=True, check=False)
+        environment = {**os.environ, **passphrase, "ENTRENOUS_HOME": str(disk.folder / "ana")}
+        full_command = [*disk.command_prefix, *command]
+        return subprocess.run(
+            full_command, env=environment, capture_output=True, text=True, check=False
+        )
 
     program = (sys.executable, "-m", "entrenous")
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
     mark = ("mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to")
     with mount_small_disk(tmp_path / "small", 1) as disk:
-        for made in (("setup", "--offline", "--name", "ana"), (*mark, "ben")):
-            assert run_on(disk, *program, *made).returncode == 0
+        for command in (("setup", "--offline", "--name", "ana"), (*mark, "ben")):
+            assert run_on(disk, *program, *command).returncode == 0
         run_on(disk, "sh", "-c", 'head -c 2m /dev/zero > "$1"', "sh", str(disk.folder / "fill"))
         read, written = run_on(disk, *program, "sent"), run_on(disk, *program, *mark, "caro")
         assert (read.returncode, "ben" in read.stdout) == (0, True)

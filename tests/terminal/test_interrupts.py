@@ -1,4 +1,4 @@
-"""Ctrl-C works even where Python would drop it."""
+"""Ctrl-C interrupts the program even where Python would drop the interrupt."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from entrenous.terminal.interrupts import lost_interrupt_check
 
 
 class _InterruptedFinalizer:
-    """An object whose finalizer is interrupted."""
+    """An object whose finalizer raises SIGINT."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -36,10 +36,10 @@ def test_second_interrupt_does_not_stop_the_cleanup() -> None:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             signal.raise_signal(signal.SIGINT)
-            cleaned_up.append("whole")
+            cleaned_up.append("finished")
         with pytest.raises(KeyboardInterrupt):
             check()
-    assert cleaned_up == ["whole"]
+    assert cleaned_up == ["finished"]
 
 
 def test_previous_handler_is_restored() -> None:

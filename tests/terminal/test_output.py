@@ -1,4 +1,4 @@
-"""Commands write new files only, never over others, and read only files that end."""
+"""Commands never overwrite files, and read only regular files and pipes that are open already."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_rewriting_the_same_content_is_accepted(tmp_path: Path) -> None:
     assert (tmp_path / "copies" / "7-lunar-otter-1.jpg").read_bytes() == b"a copy"
 
 
-def test_other_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+def test_existing_file_with_other_content_is_kept(tmp_path: Path) -> None:
     place = tmp_path / "7-lunar-otter-1.jpg"
     place.write_bytes(b"mine")
     with pytest.raises(AlreadyThere, match=r"7-lunar-otter-1\.jpg"):
@@ -57,6 +57,6 @@ def test_open_file_descriptor_of_a_pipe_is_read() -> None:
     os.close(reading)
 
 
-def test_foreign_text_cannot_start_or_pad_a_line() -> None:
+def test_foreign_text_cannot_break_or_pad_a_line() -> None:
     assert single_line("ben.\nIt is signed") == "ben.\ufffdIt is signed"
     assert single_line(f"ben.{80 * chr(0xA0)}It is signed") == "ben. It is signed"

@@ -1,4 +1,4 @@
-"""The value ``-`` of an option is read from standard input, and the help says so first."""
+"""The value ``-`` of an option is read from standard input, and the help explains this."""
 
 import getpass
 import io
@@ -25,8 +25,8 @@ class FakeTerminal(io.StringIO):
         return True
 
 
-def run_typed(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) -> int:
-    monkeypatch.setattr("sys.stdin", typed)
+def run_with_stdin(monkeypatch: pytest.MonkeyPatch, stdin: io.TextIOBase, *words: str) -> int:
+    monkeypatch.setattr("sys.stdin", stdin)
     return run(list(words), {})
 
 
@@ -59,41 +59,41 @@ STDIN_COMMANDS = [
     ("react", "7-lunar-otter", "-"),
     ("person", "add", "-", "--as", "ben"),
 ]
-with_every_command = pytest.mark.parametrize("words", STDIN_COMMANDS, ids=lambda words: words[0])
+for_each_command = pytest.mark.parametrize("words", STDIN_COMMANDS, ids=lambda words: words[0])
 
 
-@with_every_command
+@for_each_command
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("given", "reason"),
     [("", "is empty"), ("\n", "is empty"), ("x" * (2 << 20), "is too long")],
     ids=["nothing", "an empty line", "too much"],
 )
 def test_empty_or_endless_input_is_refused(
     words: tuple[str, ...],
     given: str,
-    why: str,
+    reason: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_typed(monkeypatch, io.StringIO(given), *words) == USAGE_ERROR
-    assert why in capsys.readouterr().err
+    assert run_with_stdin(monkeypatch, io.StringIO(given), *words) == USAGE_ERROR
+    assert reason in capsys.readouterr().err
 
 
-@with_every_command
+@for_each_command
 def test_non_text_input_is_refused(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
-    assert run_typed(monkeypatch, given, *words) == USAGE_ERROR
+    assert run_with_stdin(monkeypatch, given, *words) == USAGE_ERROR
     assert "not text" in capsys.readouterr().err
 
 
-@with_every_command
+@for_each_command
 def test_passphrase_and_text_cannot_share_standard_input(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.StringIO("seven small otters swim\nhello\n")
-    assert run_typed(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE_ERROR
+    assert run_with_stdin(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE_ERROR
     assert "provides the passphrase" in capsys.readouterr().err
     assert given.tell() == 0
 
@@ -113,26 +113,28 @@ def case(
 def test_sighting_place_is_read_from_standard_input(
     case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run_json(typed: io.TextIOBase, *words: str) -> Any:
-        assert run_typed(monkeypatch, typed, "case", "add", case, *words, "--json") == 0
+    def add_to_case(stdin: io.TextIOBase, *words: str) -> Any:
+        assert run_with_stdin(monkeypatch, stdin, "case", "add", case, *words, "--json") == 0
         return json.loads(capsys.readouterr().out)
 
     prompts = list[str]()
     monkeypatch.setattr(getpass, "getpass", lambda prompt: prompts.append(prompt) or PAGE_URL)
-    run_json(FakeTerminal(), "--url", "-")
+    add_to_case(FakeTerminal(), "--url", "-")
     assert prompts == ["Address (it is not shown): "]
-    seen = run_json(io.StringIO(CHAT_NAME + "\n"), "--chat", "-")["sightings"]
+    seen = add_to_case(io.StringIO(CHAT_NAME + "\n"), "--chat", "-")["sightings"]
     assert [one["where"] for one in seen] == [PAGE_URL, CHAT_NAME]
     assert (
-        run_typed(monkeypatch, FakeTerminal("they did"), "case", "add", case, "--statement", "-")
+        run_with_stdin(
+            monkeypatch, FakeTerminal("they did"), "case", "add", case, "--statement", "-"
+        )
         == 0
     )
     assert "end it with Ctrl-D" in capsys.readouterr().err
     two = ("case", "add", case, "--url", "-", "--chat", "-")
-    assert run_typed(monkeypatch, io.StringIO(PAGE_URL), *two) == USAGE_ERROR
+    assert run_with_stdin(monkeypatch, io.StringIO(PAGE_URL), *two) == USAGE_ERROR
     assert "one of --url and --chat" in capsys.readouterr().err
     assert (
-        run_typed(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-")
+        run_with_stdin(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-")
         == USAGE_ERROR
     )
 

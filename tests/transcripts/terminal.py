@@ -3,8 +3,7 @@
 In a session, ``$ `` begins a command and ``< `` a line of its standard input. The lines after them
 are its output, up to ``[exit 4]``, its exit status; without that line the status is 0, and the next
 command ends the output. A line that begins with ``(aside) `` is on the other stream: standard error
-if the command succeeds. What varies between runs is compared by the rules of :class:`OutputMatcher`;
-everything else must be equal.
+if the command succeeds. :class:`OutputMatcher` says what may differ between two runs.
 """
 
 import io
@@ -37,15 +36,17 @@ TOLERANCE_PER_CENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command line, its expected output and exit status, its standard input (``given``), and
-    the expected output on the other stream (``aside``).
+    """One command line, its standard input, and its expected output and exit status.
+
+    ``output`` is the expected standard output or, if the command fails, standard error;
+    ``other_output`` is expected on the other stream.
     """
 
-    typed: str
-    prints: tuple[str, ...] = ()
+    command_line: str
+    output: tuple[str, ...] = ()
     status: int = 0
-    given: tuple[str, ...] = ()
-    aside: tuple[str, ...] = ()
+    input_lines: tuple[str, ...] = ()
+    other_output: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +69,20 @@ def parse_steps(lines: Iterable[str]) -> list[Step]:
             steps[-1] = replace(steps[-1], status=int(found[1]))
             ended = True
             continue
-        elif line.startswith("< ") and not steps[-1].prints:
-            steps[-1] = replace(steps[-1], given=(*steps[-1].given, line[2:]))
+        elif line.startswith("< ") and not steps[-1].output:
+            steps[-1] = replace(steps[-1], input_lines=(*steps[-1].input_lines, line[2:]))
         elif not ended and line.startswith(OTHER_STREAM_PREFIX):
             said = line.removeprefix(OTHER_STREAM_PREFIX)
-            steps[-1] = replace(steps[-1], aside=(*steps[-1].aside, said))
+            steps[-1] = replace(steps[-1], other_output=(*steps[-1].other_output, said))
         elif not ended:
-            steps[-1] = replace(steps[-1], prints=(*steps[-1].prints, line))
+            steps[-1] = replace(steps[-1], output=(*steps[-1].output, line))
         elif line:
             raise ValueError(f"nothing is printed after the end of a command: {line}")
         ended = ended and not line.startswith("$ ")
     return steps
 
 
-#: Runs a command (its words, folder, environment and standard input).
+#: Runs a command with its arguments, folder, environment and standard input.
 RunCommand = Callable[[Sequence[str], Path, Mapping[str, str], bytes], Printed]
 
 
@@ -97,7 +98,7 @@ def run_as_process(
 def run_in_process(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes
 ) -> Printed:
-    """Run a command in this process, which takes a fraction of the time of a program's start."""
+    """Run a command in this process, which saves the start of a program."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     with (
         patch.dict(os.environ, environment, clear=True),
@@ -117,7 +118,7 @@ def _read_all(stream: io.TextIOWrapper) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """A terminal in a folder of its own, with a device's home and its passphrase."""
+    """A terminal with its own folder, and a device's home and passphrase."""
 
     folder: Path
     home: Path
@@ -125,8 +126,8 @@ class Terminal:
     extra: Mapping[str, str] = field(default_factory=dict)
     run: RunCommand = run_as_process
 
-    def types(self, line: str, given: Sequence[str] = ()) -> Printed:
-        """Run ``[NAME=value ...] entrenous ...`` with the lines ``given`` as its standard input."""
+    def run_line(self, line: str, given: Sequence[str] = ()) -> Printed:
+        """Run ``[NAME=value ...] entrenous ...`` with these lines as its standard input."""
         words = shlex.split(line)
         settings: dict[str, str] = {}
         while "=" in words[0]:
@@ -153,29 +154,30 @@ class Terminal:
 
 @dataclass(slots=True)
 class OutputMatcher:
-    """Compares written with printed lines, and remembers what written words stand for.
+    """Compares the written lines of a session with printed lines.
 
-    The name of a message, an invite, a device and a word in ``words`` stand for the same printed
-    word throughout a session, from their first occurrence. A percentage may be off by
-    ``LATITUDE_PER_CENT``, and any time stands for any other. Nothing else may differ.
+    ``words`` maps written words to printed ones. A written message name, invite or device name gets
+    its printed word at its first occurrence, and must then stand for the same word in the whole
+    session. Percentages may differ by ``TOLERANCE_PER_CENT``, and times may differ; everything else
+    must be equal.
     """
 
     words: dict[str, str] = field(default_factory=dict)
 
-    def says(self, written: str) -> str:
-        """Return a written line with the printed words that its words stand for."""
+    def substitute_words(self, written: str) -> str:
+        """Return a written line in which known words are replaced by their printed words."""
         bound = re.compile("|".join(map(re.escape, sorted(self.words, key=len, reverse=True))))
         return bound.sub(lambda found: self.words[found[0]], written) if self.words else written
 
     def difference(self, written: str, printed: str) -> str:
-        """Return how a printed line differs from the written one, or ``""``."""
+        """Describe how a printed line differs from the written line, or return ``""``."""
         for pattern in (NAME, INVITE, DEVICE):
             for theirs, ours in zip(
                 pattern.findall(written), pattern.findall(printed), strict=False
             ):
                 if theirs not in self.words and ours not in self.words.values():
                     self.words[theirs] = ours
-        wanted = self.says(written)
+        wanted = self.substitute_words(written)
         if _without_numbers(wanted) == _without_numbers(printed) and _percentages_match(
             wanted, printed
         ):
@@ -183,7 +185,7 @@ class OutputMatcher:
         return f"written: {wanted}\nprinted: {printed}"
 
     def differences(self, written: Iterable[str], printed: str) -> str:
-        """Return how a whole output differs from the written lines, or ``""``."""
+        """Describe how an output differs from the written lines, or return ``""``."""
         theirs, ours = list(written), printed.splitlines()
         if len(theirs) != len(ours):
             return f"{len(theirs)} lines are written, {len(ours)} were printed:\n{printed}"
@@ -192,7 +194,7 @@ class OutputMatcher:
 
 
 def matcher_with_words(words: Mapping[str, str]) -> OutputMatcher:
-    """Return a reader that knows some words beforehand, such as folders and addresses."""
+    """Return a matcher that knows some words from the start, such as folders and addresses."""
     return OutputMatcher(dict(words))
 
 

@@ -10,7 +10,7 @@ from skimage import data
 from tests.transcripts.terminal import OutputMatcher, Terminal, matcher_with_words, parse_steps
 
 ROOT = Path(__file__).parents[2]
-README_HOME = "/home/ana/.local/share/entrenous"  # as the README writes it
+README_HOME = "/home/ana/.local/share/entrenous"  # the home folder in the README
 
 
 def readme_session() -> list[str]:
@@ -35,17 +35,17 @@ def save_leak(copy: Path, path: Path) -> None:
 @pytest.mark.real
 def test_program_prints_what_the_readme_shows(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, tmp_path / "home")
-    reader = matcher_with_words({README_HOME: str(terminal.home)})
+    matcher = matcher_with_words({README_HOME: str(terminal.home)})
     steps = parse_steps(readme_session())
     save_photo(tmp_path / "beach.jpg")
     for step in steps:
-        if "leaked.jpg" in step.typed:
+        if "leaked.jpg" in step.command_line:
             save_leak(next(tmp_path.glob("copies/*-2.jpg")), tmp_path / "leaked.jpg")
-        printed = terminal.types(reader.says(step.typed))
+        printed = terminal.run_line(matcher.substitute_words(step.command_line))
         assert printed.err == ""
-        assert reader.differences(step.prints, printed.out) == "", step.typed
-        assert printed.status == step.status, step.typed
-    assert {step.typed.split()[1] for step in steps} == {"setup", "mark", "trace"}
+        assert matcher.differences(step.output, printed.out) == "", step.command_line
+        assert printed.status == step.status, step.command_line
+    assert {step.command_line.split()[1] for step in steps} == {"setup", "mark", "trace"}
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_other_output_than_the_readme_shows_is_detected(written: str, printed: s
     assert OutputMatcher().difference(written, printed) != ""
 
 
-def test_name_stands_for_the_same_name_throughout() -> None:
-    reader = OutputMatcher()
-    assert reader.difference("message 7-lunar-otter", "message 3-calm-heron") == ""
-    assert reader.difference("your photo 7-lunar-otter", "your photo 3-calm-heron") == ""
-    assert reader.difference("your photo 7-lunar-otter", "your photo 4-deep-fjord") != ""
-    assert reader.difference("your photo 8-happy-lark", "your photo 3-calm-heron") != ""
+def test_written_name_stands_for_one_printed_name() -> None:
+    matcher = OutputMatcher()
+    assert matcher.difference("message 7-lunar-otter", "message 3-calm-heron") == ""
+    assert matcher.difference("your photo 7-lunar-otter", "your photo 3-calm-heron") == ""
+    assert matcher.difference("your photo 7-lunar-otter", "your photo 4-deep-fjord") != ""
+    assert matcher.difference("your photo 8-happy-lark", "your photo 3-calm-heron") != ""
 
 
 def test_extra_or_missing_line_is_detected() -> None:

@@ -1,9 +1,10 @@
-"""Run the transcripts in this folder: each is one scenario, most of them with a failure.
+"""Run the transcripts in this folder; each is one scenario, and most of them include a failure.
 
 The commands run in this process, against real relays; test_readme.py starts real programs.
 
-A file names what is set up (``given:``, see GIVENS), then the commands with their output and exit
-status. Errors are printed on standard error only, and answers (also "nobody") on standard output.
+A transcript names its set-up steps (``given:``, see SETUP_STEPS), and then contains the commands
+with their output and exit status. Errors are printed only on standard error, and answers (also
+"nobody") only on standard output.
 """
 
 import json
@@ -35,56 +36,61 @@ pytestmark = pytest.mark.real
 FOLDER = Path(__file__).parent
 START_DOCUMENT = Path(__file__).parents[2] / "docs/start.md"
 TRANSCRIPT_FILES = sorted(FOLDER.glob("*.txt"))
-RELAY = "127.0.0.1:7801"  # as the transcripts write it
+RELAY = "127.0.0.1:7801"  # the relay's address in the transcripts
 HOME = "/home/ana/.local/share/entrenous"
 BOMB_SIDE_PX = 50_000
 
 
 @dataclass(slots=True)
 class Scenario:
-    """A folder with a terminal, and relays if a scenario has any.
+    """A folder with a terminal and the relays of one transcript.
 
-    ``seeds`` is a folder of worlds that were set up once; each scenario gets copies of them.
+    ``prepared_folders`` contains the folders of set-ups that several scenarios copy.
     """
 
     terminal: Terminal
-    seeds: Path
-    serving: ExitStack = field(default_factory=ExitStack)
-    words: dict[str, str] = field(default_factory=dict)
+    prepared_folders: Path
+    running_relays: ExitStack = field(default_factory=ExitStack)
+    replacements: dict[str, str] = field(default_factory=dict)
 
-    def put(self, name: str, content: bytes) -> None:
+    def write_file(self, name: str, content: bytes) -> None:
         (self.terminal.folder / name).write_bytes(content)
 
-    def done(self, line: str) -> str:
-        printed = self.terminal.types(line)
+    def run_command(self, line: str) -> str:
+        printed = self.terminal.run_line(line)
         assert printed.status == 0, printed.err
         return printed.out
 
-    def copy_or_make(self, seed: str, make: Callable[["Scenario"], None]) -> None:
-        """Copy the world ``seed`` into this folder; let ``make`` set it up the first time."""
-        place = self.seeds / seed
-        if not place.exists():
-            place.mkdir()
-            made = Scenario(replace(self.terminal, folder=place, home=place / "ana"), self.seeds)
-            with made.serving:
-                make(made)
-        shutil.copytree(place, self.terminal.folder, dirs_exist_ok=True)
+    def copy_or_set_up(self, name: str, make: Callable[["Scenario"], None]) -> None:
+        """Copy the prepared set-up ``name`` into this folder; create it the first time."""
+        prepared = self.prepared_folders / name
+        if not prepared.exists():
+            prepared.mkdir()
+            source = Scenario(
+                replace(self.terminal, folder=prepared, home=prepared / "ana"),
+                self.prepared_folders,
+            )
+            with source.running_relays:
+                make(source)
+        shutil.copytree(prepared, self.terminal.folder, dirs_exist_ok=True)
 
     def start_relay(self, name: str = "relay") -> str:
-        """Start a relay, on its earlier port if it had one, and return its URL."""
-        known = self.terminal.folder / f"{name}.url"
-        port = int(known.read_text().rpartition(":")[2]) if known.exists() else 0
-        relay = self.serving.enter_context(disk_relay(self.terminal.folder / name, SystemClock()))
-        url = self.serving.enter_context(serve_app(relay_app(relay), port=port))
-        known.write_text(url)
+        """Start a relay, on its earlier port if it has run before, and return its URL."""
+        url_file = self.terminal.folder / f"{name}.url"
+        port = int(url_file.read_text().rpartition(":")[2]) if url_file.exists() else 0
+        relay = self.running_relays.enter_context(
+            disk_relay(self.terminal.folder / name, SystemClock())
+        )
+        url = self.running_relays.enter_context(serve_app(relay_app(relay), port=port))
+        url_file.write_text(url)
         return url
 
     def run_relay(self, *where: str) -> str:
         """Start a relay as a program, and return its URL."""
         command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *where]
         relay = start_program(command, stdout=subprocess.PIPE, cwd=self.terminal.folder)
-        self.serving.callback(relay.communicate)
-        self.serving.callback(relay.terminate)
+        self.running_relays.callback(relay.communicate)
+        self.running_relays.callback(relay.terminate)
         assert relay.stdout is not None
         return str(json.loads(relay.stdout.readline())["url"])
 
@@ -112,130 +118,139 @@ def decompression_bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
-def set_up_offline_ana(world: Scenario) -> None:
-    world.done("entrenous setup --offline --name ana")
+def set_up_offline_ana(scenario: Scenario) -> None:
+    scenario.run_command("entrenous setup --offline --name ana")
 
 
-def set_up_ana_and_ben(world: Scenario, bens_relay: str = "relay") -> None:
-    url = world.start_relay()
-    bens = url if bens_relay == "relay" else world.start_relay(bens_relay)
-    world.done(f"entrenous setup --name ana --relay {url}")
-    world.done(f"ENTRENOUS_HOME=ben entrenous setup --name ben --relay {bens}")
-    link = json.loads(world.done("ENTRENOUS_HOME=ben entrenous invite --json"))["link"]
-    world.done(f"entrenous person add {link} --as ben")
+def set_up_ana_and_ben(scenario: Scenario, bens_relay: str = "relay") -> None:
+    url = scenario.start_relay()
+    bens = url if bens_relay == "relay" else scenario.start_relay(bens_relay)
+    scenario.run_command(f"entrenous setup --name ana --relay {url}")
+    scenario.run_command(f"ENTRENOUS_HOME=ben entrenous setup --name ben --relay {bens}")
+    link = json.loads(scenario.run_command("ENTRENOUS_HOME=ben entrenous invite --json"))["link"]
+    scenario.run_command(f"entrenous person add {link} --as ben")
 
 
-def set_up_two_relays(world: Scenario) -> None:
-    set_up_ana_and_ben(world, "bens relay")
+def set_up_two_relays(scenario: Scenario) -> None:
+    set_up_ana_and_ben(scenario, "bens relay")
 
 
-def set_up_offline_window(world: Scenario) -> None:
-    set_up_ana_and_ben(world)
-    world.done("entrenous device offline --hours 168")
+def set_up_offline_window(scenario: Scenario) -> None:
+    set_up_ana_and_ben(scenario)
+    scenario.run_command("entrenous device offline --hours 168")
 
 
-def run_operated_relay(world: Scenario) -> None:
-    """Run a relay without a proxy, set up as docs/operate.md says."""
-    pair = write_certificate_files(world.terminal.folder)
-    world.done("entrenous relay init --out relay.toml")
-    with (world.terminal.folder / "relay.toml").open("a") as settings:
+def run_operated_relay(scenario: Scenario) -> None:
+    """Run a relay without a proxy, with the settings of docs/operate.md."""
+    pair = write_certificate_files(scenario.terminal.folder)
+    scenario.run_command("entrenous relay init --out relay.toml")
+    with (scenario.terminal.folder / "relay.toml").open("a") as settings:
         settings.write('data = "relay-data"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')
         settings.write(f'tls_cert = "{pair.cert.name}"\ntls_key = "{pair.key.name}"\n')
-    world.done("entrenous relay check --settings relay.toml")
-    port = world.run_relay("--settings", "relay.toml").rpartition(":")[2]
-    world.words["localhost:7801"] = f"localhost:{port}"
-    world.terminal = replace(world.terminal, extra={"ENTRENOUS_RELAY_CA": str(pair.cert)})
+    scenario.run_command("entrenous relay check --settings relay.toml")
+    port = scenario.run_relay("--settings", "relay.toml").rpartition(":")[2]
+    scenario.replacements["localhost:7801"] = f"localhost:{port}"
+    scenario.terminal = replace(scenario.terminal, extra={"ENTRENOUS_RELAY_CA": str(pair.cert)})
 
 
-def bind_relay_address(world: Scenario, relay: str = "relay") -> None:
-    """Let the transcript's address of a relay stand for the actual one."""
-    url = (world.terminal.folder / f"{relay}.url").read_text()
-    world.words[RELAY] = url.removeprefix("http://")
+def bind_relay_address(scenario: Scenario, relay: str = "relay") -> None:
+    """Replace the relay's address in the transcript by the actual address."""
+    url = (scenario.terminal.folder / f"{relay}.url").read_text()
+    scenario.replacements[RELAY] = url.removeprefix("http://")
 
 
-def start_with_relay(world: Scenario) -> None:
-    world.copy_or_make("two people", set_up_ana_and_ben)
-    bind_relay_address(world)
-    world.start_relay()
+def prepare_with_relay(scenario: Scenario) -> None:
+    scenario.copy_or_set_up("two people", set_up_ana_and_ben)
+    bind_relay_address(scenario)
+    scenario.start_relay()
 
 
-def start_without_relay(world: Scenario) -> None:
-    world.copy_or_make("two people", set_up_ana_and_ben)
-    bind_relay_address(world)
+def prepare_without_relay(scenario: Scenario) -> None:
+    scenario.copy_or_set_up("two people", set_up_ana_and_ben)
+    bind_relay_address(scenario)
 
 
-def start_without_bens_relay(world: Scenario) -> None:
-    world.copy_or_make("two relays", set_up_two_relays)
-    bind_relay_address(world, "bens relay")
-    world.start_relay()
+def prepare_without_bens_relay(scenario: Scenario) -> None:
+    scenario.copy_or_set_up("two relays", set_up_two_relays)
+    bind_relay_address(scenario, "bens relay")
+    scenario.start_relay()
 
 
-def start_in_offline_window(world: Scenario) -> None:
-    world.copy_or_make("a window", set_up_offline_window)
-    bind_relay_address(world)
+def prepare_offline_window(scenario: Scenario) -> None:
+    scenario.copy_or_set_up("a window", set_up_offline_window)
+    bind_relay_address(scenario)
 
 
-def set_up_mallory_and_dora(world: Scenario) -> None:
-    url = (world.terminal.folder / "relay.url").read_text()
+def set_up_mallory_and_dora(scenario: Scenario) -> None:
+    url = (scenario.terminal.folder / "relay.url").read_text()
     for name in ("mallory", "dora"):
-        world.done(f"ENTRENOUS_HOME={name} entrenous setup --name {name} --relay {url}")
+        scenario.run_command(f"ENTRENOUS_HOME={name} entrenous setup --name {name} --relay {url}")
 
 
-GIVENS: dict[str, Callable[[Scenario], object]] = {
+SETUP_STEPS: dict[str, Callable[[Scenario], object]] = {
     "a relay as docs/operate.md sets one up, with a certificate of its own": run_operated_relay,
-    "ana's device, set up offline": lambda w: w.copy_or_make("offline", set_up_offline_ana),
-    "ana and ben at one relay; ana has added ben": start_with_relay,
-    "ana and ben at one relay, which has stopped; ana has added ben": start_without_relay,
-    "ana and ben at two relays, of which ben's has stopped; ana has added ben": start_without_bens_relay,
-    "ana and ben at one relay, which has stopped; ana's device opens without it": start_in_offline_window,
+    "ana's device, set up offline": lambda s: s.copy_or_set_up("offline", set_up_offline_ana),
+    "ana and ben at one relay; ana has added ben": prepare_with_relay,
+    "ana and ben at one relay, which has stopped; ana has added ben": prepare_without_relay,
+    "ana and ben at two relays, of which ben's has stopped; ana has added ben": (
+        prepare_without_bens_relay
+    ),
+    "ana and ben at one relay, which has stopped; ana's device opens without it": (
+        prepare_offline_window
+    ),
     "mallory and dora at that relay": set_up_mallory_and_dora,
-    "beach.jpg, a photo": lambda w: w.put("beach.jpg", photo_jpeg("astronaut")),
-    "copies of beach.jpg, marked for ben and caro": lambda w: w.done(
+    "beach.jpg, a photo": lambda s: s.write_file("beach.jpg", photo_jpeg("astronaut")),
+    "copies of beach.jpg, marked for ben and caro": lambda s: s.run_command(
         "entrenous mark beach.jpg --to ben --to caro --out copies"
     ),
-    "other.jpg, another photo": lambda w: w.put("other.jpg", photo_jpeg("coffee")),
-    "letter.jpg, which is no picture": lambda w: w.put("letter.jpg", b"Dear Caro,\n"),
-    "cut.jpg, half of a photo": lambda w: w.put("cut.jpg", photo_jpeg("chelsea")[:6_000]),
-    "holiday.mp4, a clip": lambda w: w.put(
+    "other.jpg, another photo": lambda s: s.write_file("other.jpg", photo_jpeg("coffee")),
+    "letter.jpg, which is no picture": lambda s: s.write_file("letter.jpg", b"Dear Caro,\n"),
+    "cut.jpg, half of a photo": lambda s: s.write_file("cut.jpg", photo_jpeg("chelsea")[:6_000]),
+    "holiday.mp4, a clip": lambda s: s.write_file(
         "holiday.mp4", encode_clip(hand_held_frames(size=(160, 120), seconds=2.0))
     ),
-    "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", decompression_bomb()),
+    "bomb.png, 50,000 x 50,000 pixels": lambda s: s.write_file("bomb.png", decompression_bomb()),
 }
 
 
 @pytest.fixture(scope="session")
-def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("seeds")
 
 
 @pytest.fixture
-def world(tmp_path: Path, seeds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
+def scenario(
+    tmp_path: Path, prepared_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scenario]:
     make_vaults_open_quickly(monkeypatch)
-    world = Scenario(Terminal(tmp_path, tmp_path / "ana", run=run_in_process), seeds)
-    world.words[HOME] = str(world.terminal.home)
-    with world.serving:
-        yield world
+    scenario = Scenario(Terminal(tmp_path, tmp_path / "ana", run=run_in_process), prepared_folders)
+    scenario.replacements[HOME] = str(scenario.terminal.home)
+    with scenario.running_relays:
+        yield scenario
 
 
 @pytest.mark.parametrize("file", TRANSCRIPT_FILES, ids=lambda file: file.stem)
-def test_transcript(file: Path, world: Scenario) -> None:
+def test_transcript(file: Path, scenario: Scenario) -> None:
     head, _, session = file.read_text().partition("\n\n")
     for line in head.splitlines():
         if line.startswith("given: "):
-            GIVENS[line.removeprefix("given: ")](world)
-    reader = matcher_with_words(world.words)
+            SETUP_STEPS[line.removeprefix("given: ")](scenario)
+    matcher = matcher_with_words(scenario.replacements)
     steps = parse_steps(session.splitlines())
     assert steps
     for step in steps:
-        printed = world.terminal.types(reader.says(step.typed), [*map(reader.says, step.given)])
+        printed = scenario.terminal.run_line(
+            matcher.substitute_words(step.command_line),
+            [*map(matcher.substitute_words, step.input_lines)],
+        )
         assert printed.status == step.status, printed
         main, other = (printed.out, printed.err)[:: 1 if step.status in {0, 1} else -1]
-        assert reader.differences(step.aside, other) == "", step.typed
-        assert reader.differences(step.prints, main) == "", step.typed
+        assert matcher.differences(step.other_output, other) == "", step.command_line
+        assert matcher.differences(step.output, main) == "", step.command_line
 
 
 def test_first_steps_match_the_transcript_of_two_people() -> None:
-    """Only the relay's address differs, and the transcript also traces a copy."""
+    """docs/start.md has a different relay address, and its steps do not trace a copy."""
     section = (
         START_DOCUMENT.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
     )
@@ -246,7 +261,7 @@ def test_first_steps_match_the_transcript_of_two_people() -> None:
         elif line.startswith("entrenous ") and not line.startswith("entrenous relay"):
             documented.append(f"{home} {line}".replace("http://127.0.0.1", "https://localhost"))
     session = (FOLDER / "two_people.txt").read_text().partition("\n\n")[2]
-    typed = [step.typed for step in parse_steps(session.split("\n"))]
+    typed = [step.command_line for step in parse_steps(session.split("\n"))]
     assert [line for line in typed if " trace " not in line] == documented
     assert len(documented) > 8
 

@@ -1,4 +1,4 @@
-"""A message's life in the village: sent, opened, taken back, expired, used up."""
+"""The life of a message between simulated devices: sent, opened, taken back, expired, used up."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def network() -> SingleRelayNetwork:
 
 
 def newest_name(who: Participant) -> str:
-    """Fetch messages, and return the name of the newest one that somebody received."""
+    """Fetch messages, and return the name of the newest received message."""
     fetch_messages(who.device)
     return received_messages(who.device)[-1].name
 
@@ -134,13 +134,13 @@ def test_unopened_message_expires(network: SingleRelayNetwork) -> None:
 
 @pytest.mark.threat("backups-revive")
 @pytest.mark.threat("view-once-bypass")
-def test_view_once_hands_its_key_out_once(network: SingleRelayNetwork) -> None:
+def test_key_of_a_view_once_message_is_released_once(network: SingleRelayNetwork) -> None:
     ana, ben = network.people["ana"], network.people["ben"]
     ana.send(photo(), ben, opens=1)
     name = newest_name(ben)
     before = received_messages(ben.device)[-1]
     open_message(name, ben.device)
-    # A device that was restored from a copy of its disk has forgotten that it opened it.
+    # Restore the state before the opening, like a device restored from a backup.
     from entrenous.send.inbox import store_message_state
 
     store_message_state(before, InboxState.WAITING, ben.device)

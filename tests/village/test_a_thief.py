@@ -1,7 +1,6 @@
-"""The week of test_a_week.py with the relay's rows in PostgreSQL, and a thief who copies them.
+"""The week of test_a_week.py, with the relay's rows in PostgreSQL and a thief who reads them.
 
-The thief reads the rows every night, and what the database stores with them: the numbers of the
-transactions that wrote them.
+Every night the thief reads the rows and, for each row, the number of the transaction that wrote it.
 """
 
 import asyncio
@@ -18,41 +17,43 @@ from tests.postgres import Cluster
 from tests.village import test_a_week
 from tests.village.week import batch_numbers_by_lock, simulate_week
 
-# An event loop wakes itself through a pair of sockets.
+# An event loop needs a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-TESTS_OF_ROWS = (
+ROW_TESTS = (
     test_a_week.test_week_has_enough_traffic,
-    test_a_week.test_no_two_envelopes_share_anything_that_the_relay_was_told,
-    test_a_week.test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used,
-    test_a_week.test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came,
-    test_a_week.test_the_log_says_what_was_done_and_never_to_whom,
+    test_a_week.test_no_two_envelopes_share_a_value_that_the_relay_received,
+    test_a_week.test_stored_rows_link_no_envelopes_and_contain_no_used_token,
+    test_a_week.test_an_unused_token_reveals_only_the_day_of_its_registration,
+    test_a_week.test_the_log_names_requests_but_no_ids,
 )
 
 
 @pytest.mark.nightly
 @pytest.mark.real
-def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
-    """A known attack: PostgreSQL stores the number of the transaction with every row it wrote."""
+def test_stolen_postgresql_rows_reveal_each_batch(postgres: Cluster) -> None:
+    """The known attack works because PostgreSQL stores the writing transaction with every row."""
     url, nights = postgres.create_database(), list[list[set[bytes]]]()
     with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
 
         def steal(relay: Relay) -> None:
             runner.run(expire_due(relay))
-            nights.append(list(written_together(url)))
+            nights.append(list(locks_by_transaction(url)))
 
         week = simulate_week(mail, runner.run, steal)
-    for holds in TESTS_OF_ROWS:
-        holds(week)
-    batch = batch_numbers_by_lock(week)
-    together = [{batch.get(lock) for lock in locks} for night in nights for locks in night]
-    assert len(together) > 20
-    assert all(len(batches) == 1 for batches in together)
+    for check in ROW_TESTS:
+        check(week)
+    batch_numbers = batch_numbers_by_lock(week)
+    batch_sets = [
+        {batch_numbers.get(lock) for lock in locks} for night in nights for locks in night
+    ]
+    assert len(batch_sets) > 20
+    assert all(len(batches) == 1 for batches in batch_sets)
 
 
-def written_together(url: str) -> Iterator[set[bytes]]:
-    """Yield the locks of single-use tokens, one set for each transaction that wrote some."""
-    asked = "SELECT array_agg(lock) FROM stored_token WHERE uses = 1 GROUP BY xmin::text"
+def locks_by_transaction(url: str) -> Iterator[set[bytes]]:
+    """Yield the locks of single-use tokens, one set for each transaction that wrote such tokens."""
+    query = "SELECT array_agg(lock) FROM stored_token WHERE uses = 1 GROUP BY xmin::text"
     with psycopg.connect(url) as stolen:
-        for (locks,) in stolen.execute(asked):
+        for (locks,) in stolen.execute(query):
             yield set(map(bytes, locks))

@@ -1,6 +1,6 @@
-"""Everything that a relay receives and stores in a week does not show who wrote to whom.
+"""The data that a relay receives and stores in a week does not reveal who wrote to whom.
 
-The tests look for anything that links one envelope to another, or to a sender.
+The tests search for data that links one envelope to another envelope or to a sender.
 """
 
 import json
@@ -30,11 +30,21 @@ from tests.village.week import (
 )
 from tests.village.world import Participant
 
-# An event loop wakes itself through a pair of sockets.
+# An event loop needs a pair of sockets.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
-#: Fields that many envelopes share: their values are coarse, or only concern the recipient.
-SHARED = {"mailbox", "sequence", "expires_at", "due_at", "state", "opened", "opens", "used", "uses"}
+#: Fields that many envelopes share, since their values are coarse or concern only the recipient.
+COARSE_FIELDS = {
+    "mailbox",
+    "sequence",
+    "expires_at",
+    "due_at",
+    "state",
+    "opened",
+    "opens",
+    "used",
+    "uses",
+}
 
 
 @pytest.fixture
@@ -42,9 +52,10 @@ def week() -> RecordedWeek:
     return simulate_week_on_disk()[0]
 
 
-def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ...]) -> set[bytes]:
-    """Return everything that a sender told the relay about one envelope, except sizes and times:
-    the token, IDs, locks, hashes, sealed bytes and the relay's share of the key.
+def values_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ...]) -> set[bytes]:
+    """Return all values that the relay received for one envelope, except sizes and times.
+
+    These are the token, IDs, locks, hashes, sealed bytes and the relay's share of the key.
     """
     body = json.loads(post.body)
     share = body["share"] or {}
@@ -54,7 +65,7 @@ def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ..
     for one in requests:
         blob = one.path.rsplit("/", 1)[1] if "/blobs/" in one.path else None
         if one.method == "PUT" and blob in body["blobs"]:
-            assert one.token == post.token  # an envelope's uploads use its token
+            assert one.token == post.token  # uploads for an envelope use the envelope's token
             texts += [one.headers["entrenous-fetch-lock"], one.headers["entrenous-sha256"]]
     assert post.token is not None
     return {post.token, token_hash(Secret(post.token)), *map(decode_base64url, texts)}
@@ -66,23 +77,23 @@ def test_week_has_enough_traffic(week: RecordedWeek) -> None:
     registered = {
         lock for batch in week.token_batches() for lock in map(decode_base64url, batch["add"])
     }
-    shown = {
+    used = {
         token_hash(Secret(post.token)) for post in week.accepted_posts() if post.token is not None
     }
-    assert len(registered & shown) > 100
+    assert len(registered & used) > 100
     assert all(len(received_messages(one.device)) > 20 for one in week.people)
 
 
 @pytest.mark.threat("metadata")
-def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: RecordedWeek) -> None:
+def test_no_two_envelopes_share_a_value_that_the_relay_received(week: RecordedWeek) -> None:
     seen = Counter[bytes]()
     for post in week.accepted_posts():
-        seen.update(known_of_envelope(post, week.requests))
+        seen.update(values_of_envelope(post, week.requests))
     assert [value for value, times in seen.items() if times > 1] == []
 
 
 @pytest.mark.threat("metadata")
-def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used(
+def test_stored_rows_link_no_envelopes_and_contain_no_used_token(
     week: RecordedWeek,
 ) -> None:
     used = {
@@ -93,7 +104,7 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
         values = {
             name: getattr(row, name)
             for name in row.__struct_fields__
-            if name not in SHARED and not isinstance(getattr(row, name), datetime)
+            if name not in COARSE_FIELDS and not isinstance(getattr(row, name), datetime)
         }
         envelope = values.get("envelope")
         secrets = {
@@ -112,7 +123,7 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
 
 
 @pytest.mark.threat("metadata")
-def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: RecordedWeek) -> None:
+def test_an_unused_token_reveals_only_the_day_of_its_registration(week: RecordedWeek) -> None:
     groups = dict[tuple[bytes, datetime, datetime | None], set[bytes]]()
     for asked, rows in week.requests_and_tokens_by_day():
         used = {
@@ -128,19 +139,21 @@ def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Rec
                 groups.setdefault((row.mailbox, *times), set()).add(row.lock)
     batches = [frozenset(map(decode_base64url, batch["add"])) for batch in week.token_batches()]
     seen = all_locks(groups)
-    for locks in groups.values():  # whole batches, without used and dropped tokens
+    for (
+        locks
+    ) in groups.values():  # each group contains whole batches, except for used and dropped tokens
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
-    several = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]
-    assert max(several) >= 2  # two batches of one day cannot be told apart
+    batch_counts = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]
+    assert max(batch_counts) >= 2  # some group contains two batches, which cannot be distinguished
 
 
 def all_locks(groups: dict[Any, set[bytes]]) -> set[bytes]:
-    """Return all locks of all groups."""
+    """Return the union of all groups of locks."""
     return {lock for locks in groups.values() for lock in locks}
 
 
 @pytest.mark.threat("metadata")
-def test_the_log_says_what_was_done_and_never_to_whom(week: RecordedWeek) -> None:
+def test_the_log_names_requests_but_no_ids(week: RecordedWeek) -> None:
     assert "post_envelope" in week.log
     for one in week.requests:
         for part in one.path.split("/"):
@@ -149,8 +162,8 @@ def test_the_log_says_what_was_done_and_never_to_whom(week: RecordedWeek) -> Non
 
 
 def owner_and_recipient_of_locks(people: tuple[Participant, ...]) -> dict[bytes, tuple[str, str]]:
-    """Map each lock to the owner of its mailbox and the person who was given its token."""
-    whose = {}
+    """Map each lock to the owner of its mailbox and to the person who received its token."""
+    people_by_lock = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
             (ISSUED_TOKEN_RANGE, IssuedRange),
@@ -162,20 +175,24 @@ def owner_and_recipient_of_locks(people: tuple[Participant, ...]) -> dict[bytes,
                 assert token_range is not None
                 for index in range(token_range.first, token_range.until):
                     lock = token_hash(derive_send_token(token_range.seed, index))
-                    whose[lock] = (one.name, key.split()[0])
-    return whose
+                    people_by_lock[lock] = (one.name, key.split()[0])
+    return people_by_lock
 
 
 @pytest.mark.threat("metadata")
-def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(
+def test_every_batch_of_locks_is_for_several_people_and_has_a_listed_size(
     week: RecordedWeek,
 ) -> None:
-    whose = owner_and_recipient_of_locks(week.people)
+    people_by_lock = owner_and_recipient_of_locks(week.people)
     for batch in week.token_batches():
         for locks in (batch["add"], batch["drop"]):
             assert len(locks) in {0, 64, 128, 256, 512, 1024, 2048, 4096}
             assert locks == sorted(locks, key=decode_base64url)
-        given = {whose[lock] for lock in map(decode_base64url, batch["add"]) if lock in whose}
+        given = {
+            people_by_lock[lock]
+            for lock in map(decode_base64url, batch["add"])
+            if lock in people_by_lock
+        }
         assert len({person for _, person in given}) >= 2
         assert len({owner for owner, _ in given}) == 1
 
@@ -190,27 +207,34 @@ def test_sealed_letters_have_only_listed_sizes(week: RecordedWeek) -> None:
 
 
 def test_token_is_used_for_one_envelope_only(week: RecordedWeek) -> None:
-    shown = Counter(post.token for post in week.accepted_posts())
-    assert set(shown.values()) == {1}
+    use_counts = Counter(post.token for post in week.accepted_posts())
+    assert set(use_counts.values()) == {1}
     claims = [one.token for one in week.requests if one.path.endswith("/claim")]
     assert len(claims) == len(set(claims))
 
 
 @pytest.mark.threat("metadata")
-def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
-    """The file does not store rows in the order of their batches.
+def test_a_stolen_sqlite_file_does_not_reveal_batches() -> None:
+    """Rows of one mailbox and day are stored in random order.
 
-    Rows of one mailbox and day are mixed: if two batches have the same size, every second row is
-    followed by one of the other batch, on average.
+    If two batches have the same size, a row of one batch is followed by a row of the other batch in
+    half of the cases, on average.
     """
     week, nights = simulate_week_on_disk()
-    batch, mixed = batch_numbers_by_lock(week), 0
+    batch_numbers, mixed_groups = batch_numbers_by_lock(week), 0
     for night in nights:
         for _, rows in groupby(sorted(night.tokens), key=lambda row: row[:2]):
-            known = [lock for *_, lock in rows if lock in batch]
-            lying = [batch[lock] for lock in sorted(known, key=night.file.index)]
-            fewer = len(lying) - max(map(lying.count, lying), default=0)
-            if fewer > 40:
-                mixed += 1
-                assert sum(one != other for one, other in pairwise(lying)) > fewer / 2
-    assert mixed > 0
+            known = [lock for *_, lock in rows if lock in batch_numbers]
+            batches_in_file_order = [
+                batch_numbers[lock] for lock in sorted(known, key=night.file.index)
+            ]
+            minority_size = len(batches_in_file_order) - max(
+                map(batches_in_file_order.count, batches_in_file_order), default=0
+            )
+            if minority_size > 40:
+                mixed_groups += 1
+                assert (
+                    sum(one != other for one, other in pairwise(batches_in_file_order))
+                    > minority_size / 2
+                )
+    assert mixed_groups > 0

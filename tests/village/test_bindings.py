@@ -1,7 +1,7 @@
-"""What a message's key is bound to: after a change of any field, the message does not open.
+"""A message's key is bound to every field of its manifest: a changed message does not open.
 
-The letter's own bindings are tested in tests/send/letter/test_read.py and
-tests/crypto/test_seal.py; these tests change each field of the manifest that was in the letter.
+These tests change each field of the manifest, which a letter contains. The bindings of the letter
+itself are tested in tests/send/letter/test_read.py and tests/crypto/test_seal.py.
 """
 
 from collections.abc import Callable
@@ -25,25 +25,25 @@ from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_networ
 
 pytestmark = pytest.mark.slow
 
-OTHER_TOKEN = Secret(bytes(32))
-HEAD = PersonDeviceListHead(PersonId(bytes(32)), 1, bytes(32))
+WRONG_TOKEN = Secret(bytes(32))
+OTHER_LIST_HEAD = PersonDeviceListHead(PersonId(bytes(32)), 1, bytes(32))
 Change = Callable[[Manifest], dict[str, Any]]
 
-CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
+FIELD_CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
     "name": (lambda _: {"name": MessageName("1-other-name")}, DecryptionFailed),
     "sent_at": (lambda m: {"sent_at": m.sent_at + timedelta(seconds=1)}, DecryptionFailed),
     "expires_at": (lambda _: {"expires_at": None}, DecryptionFailed),
     "opens": (lambda _: {"opens": 7}, DecryptionFailed),
     "may_export": (lambda _: {"may_export": True}, DecryptionFailed),
     "audience": (lambda m: {"audience": m.audience[:1]}, DecryptionFailed),
-    "secret": (lambda _: {"secret": OTHER_TOKEN}, DecryptionFailed),
+    "secret": (lambda _: {"secret": WRONG_TOKEN}, DecryptionFailed),
     "blobs": (lambda m: {"blobs": (m.blobs[0], replace(m.blobs[1], size=9))}, BlobChanged),
-    "fetch_token": (lambda _: {"fetch_token": OTHER_TOKEN}, WrongToken),
-    "open_token": (lambda _: {"open_token": OTHER_TOKEN}, WrongToken),
-    "heads": (lambda m: {"heads": (HEAD, *m.heads[1:])}, DecryptionFailed),
+    "fetch_token": (lambda _: {"fetch_token": WRONG_TOKEN}, WrongToken),
+    "open_token": (lambda _: {"open_token": WRONG_TOKEN}, WrongToken),
+    "heads": (lambda m: {"heads": (OTHER_LIST_HEAD, *m.heads[1:])}, DecryptionFailed),
     "marks": (lambda _: {"marks": (bytes(32),)}, DecryptionFailed),
     "reply": (
-        lambda _: {"reply": MessageReference(HEAD.person, MessageId(bytes(16)))},
+        lambda _: {"reply": MessageReference(OTHER_LIST_HEAD.person, MessageId(bytes(16)))},
         DecryptionFailed,
     ),
     "circle": (lambda _: {"circle": bytes(16)}, DecryptionFailed),
@@ -63,7 +63,7 @@ def sent() -> Network:
 
 @pytest.fixture
 def ben() -> Person:
-    """Return Ben, who has an unopened message that Caro got too."""
+    """Return Ben, who has an unopened message that Caro received, too."""
     return sent()["ben"]
 
 
@@ -74,15 +74,15 @@ def waiting_message(who: Person) -> ReceivedMessage:
 
 
 def test_every_field_of_a_manifest_is_tested() -> None:
-    """The relay's address is not bound: it can only be that of a relay of ours."""
-    assert {*CHANGES, "relay_url"} == {field.name for field in fields(Manifest)}
+    """The relay's address is the only field that the key is not bound to."""
+    assert {*FIELD_CHANGES, "relay_url"} == {field.name for field in fields(Manifest)}
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("field", CHANGES)
+@pytest.mark.parametrize("field", FIELD_CHANGES)
 def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str) -> None:
     honest = waiting_message(ben)
-    change, error = CHANGES[field]
+    change, error = FIELD_CHANGES[field]
     assert honest.manifest is not None
     other = replace(honest.manifest, **change(honest.manifest))
     assert other != honest.manifest
@@ -95,8 +95,8 @@ def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str)
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ["id", "envelope"])
-def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> None:
-    """Under another ID nothing opens, even if the relay hands out the blobs and its share."""
+def test_a_key_opens_only_its_message_in_its_envelope(ben: Person, field: str) -> None:
+    """Under a wrong ID the message does not open, even if the relay releases blobs and share."""
     honest = waiting_message(ben)
     ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
     other = replace(honest, **{field: ids[field]})
@@ -104,8 +104,11 @@ def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> Non
     store_message_state(other, InboxState.WAITING, ben.device)
     index_message_name(other, ben.device)
 
-    def under_its_own(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
+    def release_by_right_envelope(answer: Any, url: str, _: bytes, *arguments: Any) -> Any:
         return answer(url, honest.envelope, *arguments)
 
-    with ben.courier.replace_calls(open_share=under_its_own), pytest.raises(DecryptionFailed):
+    with (
+        ben.courier.replace_calls(open_share=release_by_right_envelope),
+        pytest.raises(DecryptionFailed),
+    ):
         open_message(honest.name, ben.device)

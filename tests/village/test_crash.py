@@ -1,10 +1,10 @@
-"""A device dies at each moment of each command, one after the other, and goes on with its vault.
+"""A device crashes at each crash point of a command in turn, and continues with its vault.
 
-In ``make test`` it dies at every fifth moment: a request has two moments, before and after, and an
-odd step tests both kinds. ``make nightly`` leaves none out.
+``make test`` uses every fifth crash point: a request has two, before and after, and an odd step
+tests both kinds. ``make nightly`` uses all.
 
-All crashes of a command happen to the same people in a row, so that anything a crash leaves behind
-is still there at the next.
+All crashes of a command happen to the same people in turn, so that everything that one crash leaves
+behind still exists at the next crash.
 """
 
 import io
@@ -64,21 +64,23 @@ def friends() -> Network:
     return network
 
 
-MOMENT_STEP = size(5, 1)
+CRASH_POINT_STEP = size(5, 1)
 
 
-def deaths_until_survival(work: Callable[[int], bool]) -> int:
-    """Run work with 0, 1, 2 ... until it returns True; return that number: how often it died."""
+def count_crashes_until_success(work: Callable[[int], bool]) -> int:
+    """Call ``work`` with 0, 1, 2 ... until it returns True; return this number."""
     return next(crash_point for crash_point in count() if work(crash_point))
 
 
-def moments_until_survival(work: Callable[[int], bool]) -> int:
-    """Let work die after more and more moments, until it survives; return after how many."""
-    return MOMENT_STEP * deaths_until_survival(lambda turn: work(MOMENT_STEP * turn))
+def find_crash_free_point(work: Callable[[int], bool]) -> int:
+    """Call ``work`` with later and later crash points until it returns True; return this point."""
+    return CRASH_POINT_STEP * count_crashes_until_success(
+        lambda turn: work(CRASH_POINT_STEP * turn)
+    )
 
 
-def nothing_is_pending(*people: Person) -> bool:
-    """Return whether no letter is undecryptable and no task is pending."""
+def has_nothing_pending(*people: Person) -> bool:
+    """Return whether these people have no undecryptable letters and no pending tasks."""
     tables = (
         UNDECRYPTABLE_LETTER,
         OUTBOX,
@@ -90,8 +92,8 @@ def nothing_is_pending(*people: Person) -> bool:
     return not any(list(one.device.vault.items(name)) for one in people for name in tables)
 
 
-def draft(*, opens: int | None = None, after: Device) -> Draft:
-    policy = MessagePolicy(after.clock.now() + timedelta(days=7), opens)
+def make_draft(sender: Device) -> Draft:
+    policy = MessagePolicy(sender.clock.now() + timedelta(days=7))
     name = RecipientId("ben")
     return Draft((SMALL_PICTURE,), (name,), policy, confirmed=frozenset([name]))
 
@@ -100,60 +102,60 @@ def received_message(name: str, who: Person) -> ReceivedMessage:
     return find_received_message(name, who.device)
 
 
-def fetched_names(who: Person) -> list[str]:
+def fetch_message_names(who: Person) -> list[str]:
     fetch_messages(who.device)
     return [one.name for one in received_messages(who.device)]
 
 
-def both_can_write(ana: Person, ben: Person) -> bool:
-    """Return whether both can read what the other one sends.
+def can_write_to_each_other(ana: Person, ben: Person) -> bool:
+    """Return whether Ana and Ben receive each other's messages.
 
-    A ratchet that ran twice from one state would make one of the messages undecryptable.
+    If a ratchet had run twice from one state, a message would be undecryptable.
     """
-    before = len(fetched_names(ana)), len(fetched_names(ben))
+    before = len(fetch_message_names(ana)), len(fetch_message_names(ben))
     ana.send(SMALL_PICTURE, ben)
     ben.send(SMALL_PICTURE, ana)
-    after = len(fetched_names(ana)), len(fetched_names(ben))
-    return after == (before[0] + 1, before[1] + 1) and nothing_is_pending(ana, ben)
+    after = len(fetch_message_names(ana)), len(fetch_message_names(ben))
+    return after == (before[0] + 1, before[1] + 1) and has_nothing_pending(ana, ben)
 
 
 def test_crash_while_sending_loses_no_recorded_message(ana: Person, ben: Person) -> None:
     def try_with_crash(crash_point: int) -> bool:
         known = {message.name for message in ana.device.ledger.messages()}
-        known_before = set(fetched_names(ben))
+        known_before = set(fetch_message_names(ben))
         has_finished = run_until_crash(
-            lambda device: send_message(draft(after=device), device), ana.device, crash_point
+            lambda device: send_message(make_draft(device), device), ana.device, crash_point
         )
         recorded = {message.name for message in ana.device.ledger.messages()} - known
-        fetch_messages(ana.device)  # the next command sends what is in the outbox
-        arrived = set(fetched_names(ben)) - known_before
+        fetch_messages(ana.device)  # the next command sends the letters in the outbox
+        arrived = set(fetch_message_names(ben)) - known_before
         assert arrived == recorded, f"crash point {crash_point}"
         assert len(arrived) <= 1
         for name in arrived:
             assert open_message(name, ben.device).files
-        assert nothing_is_pending(ana, ben)
+        assert has_nothing_pending(ana, ben)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 15
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 15
+    assert can_write_to_each_other(ana, ben)
     for sent in query_sent_messages(ana.device):
         assert all(copy.is_confirmed_by_relay for copy in sent.copies)
 
 
 def test_crash_while_fetching_loses_no_message(ana: Person, ben: Person) -> None:
     def try_with_crash(crash_point: int) -> bool:
-        known_before = set(fetched_names(ben))
-        fetch_messages(ana.device)  # she may need new tokens of Ben's
+        known_before = set(fetch_message_names(ben))
+        fetch_messages(ana.device)  # Ana may need new tokens from Ben
         sent = {ana.send(SMALL_PICTURE, ben).name for _ in range(2)}
         has_finished = run_until_crash(fetch_messages, ben.device, crash_point)
-        assert set(fetched_names(ben)) - known_before == sent, f"crash point {crash_point}"
+        assert set(fetch_message_names(ben)) - known_before == sent, f"crash point {crash_point}"
         for name in sent:
             assert open_message(name, ben.device).files
-        assert nothing_is_pending(ana, ben)
+        assert has_nothing_pending(ana, ben)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 15
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 15
+    assert can_write_to_each_other(ana, ben)
 
 
 def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
@@ -164,17 +166,17 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
         fetch_messages(ben.device)
         before, shown = received_message(name, ben), list[int]()
 
-        def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
+        def record_size(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 
         has_finished = run_until_crash(
-            lambda device: show_received_message(name, show, device), ben.device, crash_point
+            lambda device: show_received_message(name, record_size, device), ben.device, crash_point
         )
         if received_message(name, ben).state is InboxState.USED_UP:
             assert shown, f"crash point {crash_point}"
         else:
-            show_received_message(name, show, ben.device)
+            show_received_message(name, record_size, ben.device)
         assert set(shown) == {shown[0]}, f"crash point {crash_point}"
         with pytest.raises(UsedUp):
             open_message(name, ben.device)
@@ -194,11 +196,11 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
             ben.device.courier.open_share(
                 copy.relay_url, copy.envelope, before.manifest.open_token, bytes(16)
             )
-        assert nothing_is_pending(ana, ben)
+        assert has_nothing_pending(ana, ben)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 8
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 8
+    assert can_write_to_each_other(ana, ben)
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
@@ -219,22 +221,22 @@ def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, op
             for copy in sent.copies
             if sent.message.name == name
         ):
-            # The relay has withdrawn it; a note that is due went out with the next command.
+            # The relay has withdrawn the message; the next command has sent a recall note, if due.
             fetch_messages(ben.device)
-            assert is_refused(name, ben) or opened, f"crash point {crash_point}"
+            assert is_taken_back(name, ben) or opened, f"crash point {crash_point}"
         recall_message(name, ana.device)
         fetch_messages(ben.device)
-        assert is_refused(name, ben), f"crash point {crash_point}"
+        assert is_taken_back(name, ben), f"crash point {crash_point}"
         assert received_message(name, ben).state is InboxState.TAKEN_BACK
         assert kept not in ben.vault._files
-        assert nothing_is_pending(ana, ben)
+        assert has_nothing_pending(ana, ben)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 10
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 10
+    assert can_write_to_each_other(ana, ben)
 
 
-def is_refused(name: str, who: Person) -> bool:
+def is_taken_back(name: str, who: Person) -> bool:
     try:
         open_message(name, who.device)
     except TakenBack:
@@ -245,7 +247,7 @@ def is_refused(name: str, who: Person) -> bool:
 def test_crash_while_processing_a_recall_still_deletes_the_message(
     ana: Person, ben: Person
 ) -> None:
-    """Ben's device dies while it processes a recall."""
+    """Ben's device crashes while it processes the recall note."""
 
     def try_with_crash(crash_point: int) -> bool:
         name = ana.send(SMALL_PICTURE, ben).name
@@ -255,13 +257,13 @@ def test_crash_while_processing_a_recall_still_deletes_the_message(
         recall_message(name, ana.device)
         has_finished = run_until_crash(fetch_messages, ben.device, crash_point)
         fetch_messages(ben.device)
-        assert is_refused(name, ben), f"crash point {crash_point}"
+        assert is_taken_back(name, ben), f"crash point {crash_point}"
         assert kept not in ben.vault._files
-        assert nothing_is_pending(ana, ben)
+        assert has_nothing_pending(ana, ben)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 8
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 8
+    assert can_write_to_each_other(ana, ben)
 
 
 def test_crash_while_adding_somebody_can_be_repeated(
@@ -283,17 +285,17 @@ def test_crash_while_adding_somebody_can_be_repeated(
         dan.send(SMALL_PICTURE, ana)
         assert dan.open_newest().files, f"crash point {crash_point}"
         assert ana.open_newest().files, f"crash point {crash_point}"
-        assert nothing_is_pending(ana, dan)
+        assert has_nothing_pending(ana, dan)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 15
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 15
+    assert can_write_to_each_other(ana, ben)
 
 
 def test_crash_while_being_added_is_completed_later(
     friends: Network, ana: Person, ben: Person
 ) -> None:
-    """Ben's device dies while it processes the use of his invite and answers it."""
+    """Ben's device crashes while it processes and answers the use of his invite."""
 
     def try_with_crash(crash_point: int) -> bool:
         dan = friends.set_up_person(f"dan {crash_point}")
@@ -305,8 +307,8 @@ def test_crash_while_being_added_is_completed_later(
         ben.send(SMALL_PICTURE, dan)
         assert ben.open_newest().files, f"crash point {crash_point}"
         assert dan.open_newest().files, f"crash point {crash_point}"
-        assert nothing_is_pending(ben, dan)
+        assert has_nothing_pending(ben, dan)
         return has_finished
 
-    assert moments_until_survival(try_with_crash) > 15
-    assert both_can_write(ana, ben)
+    assert find_crash_free_point(try_with_crash) > 15
+    assert can_write_to_each_other(ana, ben)

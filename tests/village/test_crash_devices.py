@@ -1,7 +1,7 @@
-"""A device dies during a linking or a revocation: lists never fork, and nobody is stuck.
+"""A device crashes during a linking or a revocation: lists never fork, and nobody is stuck.
 
-It dies before and after requests and commits, but not inside of transactions, since they are
-atomic. ``make nightly`` tests several times as many of these moments; each takes a new device.
+The device crashes before and after requests and commits, but not inside transactions, which are
+atomic. Each crash needs a new device; ``make nightly`` tests several times as many crashes.
 """
 
 from collections.abc import Callable
@@ -33,11 +33,11 @@ from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_networ
 from tests.sizes import size
 from tests.village.crashes import run_until_crash
 from tests.village.households import add_blank_device, catch_up, link_devices
-from tests.village.test_crash import deaths_until_survival
+from tests.village.test_crash import count_crashes_until_success
 
 pytestmark = pytest.mark.slow
 
-#: The number of moments from one death to the next: odd, so that both kinds of moment are tested.
+#: The distance between tested crash points: odd, so that both kinds of crash point are tested.
 OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7, 3)
 
 
@@ -53,7 +53,7 @@ def network() -> Network:
 def link_up_to_comparison(
     old: Device, new: Device, name: str
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Link two devices up to the comparison, which only the new one has confirmed yet."""
+    """Link two devices until only the new device has confirmed the comparison."""
     old_side = start_on_old_device(None, old)
     new_side = start_on_new_device(old_side.code, name, new)
     old_side = poll_old_device(old_side, old)
@@ -65,11 +65,11 @@ def device_count(who: Person) -> int:
     return len(own_device(who.device).person.devices)
 
 
-def dies(work: Callable[[Device], object], who: Person, crash_point: int) -> bool:
+def crashes_during(work: Callable[[Device], object], who: Person, crash_point: int) -> bool:
     return not run_until_crash(work, who.device, crash_point, changes=())
 
 
-def no_undecryptable_letters(*people: Person) -> bool:
+def has_no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
@@ -81,10 +81,12 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(network: Netw
         name = f"phone {crash_point}"
         new = add_blank_device(network, name)
         old_side, new_side = link_up_to_comparison(ana.device, new.device, name)
-        died = dies(lambda device: confirm_on_old_device(old_side, device), ana, crash_point)
-        fetch_messages(ana.device)  # the next command sends what is in the outbox
+        has_crashed = crashes_during(
+            lambda device: confirm_on_old_device(old_side, device), ana, crash_point
+        )
+        fetch_messages(ana.device)  # the next command sends the letters in the outbox
         if device_count(ana) == 1:
-            assert died
+            assert has_crashed
             return False
         assert poll_new_device(new_side, new.device).state is LinkState.LINKED, (
             f"crash point {crash_point}"
@@ -97,10 +99,10 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(network: Netw
             assert ana.open_newest().files
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
-        assert no_undecryptable_letters(ana, ben, new)
-        return not died
+        assert has_no_undecryptable_letters(ana, ben, new)
+        return not has_crashed
 
-    assert deaths_until_survival(try_with_crash) > size(3, 20)
+    assert count_crashes_until_success(try_with_crash) > size(3, 20)
 
 
 def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Network) -> None:
@@ -113,13 +115,15 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Netw
         old_side, new_side = link_up_to_comparison(ana.device, new.device, name)
         confirm_on_old_device(old_side, ana.device)
 
-        def become(device: Device) -> None:
+        def finish_linking(device: Device) -> None:
             poll_new_device(new_side, device)
             fetch_messages(device)
 
-        died = dies(become, new, crash_point)
+        has_crashed = crashes_during(finish_linking, new, crash_point)
         if new.device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None:
-            assert died  # the folder is discarded; the device stays on the list until it is revoked
+            assert (
+                has_crashed
+            )  # the new device's folder is useless; the old device still has to revoke it
             assert name in [one.name for one in device_overview(ana.device).devices]
         else:
             catch_up(new, ana, new, ben, new, ana)
@@ -129,17 +133,17 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Netw
                     f"crash point {crash_point}"
                 )
                 assert new.open_newest().files
-            assert no_undecryptable_letters(new)
+            assert has_no_undecryptable_letters(new)
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
-        assert no_undecryptable_letters(ana, ben)
-        return not died
+        assert has_no_undecryptable_letters(ana, ben)
+        return not has_crashed
 
-    assert deaths_until_survival(try_with_crash) > size(3, 10)
+    assert count_crashes_until_success(try_with_crash) > size(3, 10)
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_device_dies_while_it_revokes(network: Network) -> None:
+def test_crash_while_revoking_a_device_is_completed_later(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
 
     def try_with_crash(turn: int) -> bool:
@@ -148,14 +152,14 @@ def test_a_device_dies_while_it_revokes(network: Network) -> None:
         new = add_blank_device(network, name)
         link_devices(ana.device, new.device, name)
         catch_up(new, ana, ben, new, ana, ben)
-        died = dies(
+        has_crashed = crashes_during(
             lambda device: revoke_device(name, lost=True, sheet=None, device=device),
             ana,
             crash_point,
         )
         fetch_messages(ana.device)
         if device_count(ana) == 2:
-            assert died
+            assert has_crashed
             revoke_device(name, lost=True, sheet=None, device=ana.device)
         with pytest.raises((NoSuchMailbox, WrongToken)):
             fetch_messages(new.device)
@@ -169,7 +173,7 @@ def test_a_device_dies_while_it_revokes(network: Network) -> None:
         if turn % size(2, 5) == 0:
             assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}, f"crash point {crash_point}"
             assert ana.open_newest().files
-        assert no_undecryptable_letters(ana, ben)
-        return not died
+        assert has_no_undecryptable_letters(ana, ben)
+        return not has_crashed
 
-    assert deaths_until_survival(try_with_crash) > size(2, 8)
+    assert count_crashes_until_success(try_with_crash) > size(2, 8)

@@ -1,6 +1,6 @@
-"""A device dies while it moves to another relay: it is at one of the two, and keeps its contacts.
+"""A device crashes while it moves to another relay: it is at one of the two, and keeps contacts.
 
-It dies before or after requests and commits; all crashes happen to the same people in a row.
+The device crashes before or after requests and commits; all crashes happen to the same people.
 """
 
 import pytest
@@ -20,7 +20,7 @@ from tests.send.send_device import (
 )
 from tests.village.crashes import run_until_crash
 from tests.village.households import catch_up
-from tests.village.test_crash import deaths_until_survival
+from tests.village.test_crash import count_crashes_until_success
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) ->
         has_finished = run_until_crash(
             lambda device: move_all_devices(target, None, device), ana.device, crash_point, ()
         )
-        catch_up(ana)  # the next command
+        catch_up(ana)  # run the next command
         if ana.home[0] != target:
             assert not has_finished
             assert ana.home[1] in homes
@@ -54,7 +54,7 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) ->
         clear_next_relay_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
-            ben.send(SMALL_PICTURE, ana)  # he does not know of the move yet
+            ben.send(SMALL_PICTURE, ana)  # Ben does not know of the move yet
         catch_up(ana, ben, cleo, ana)
         assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], crash_point
         if third % 3 == 0:
@@ -73,5 +73,5 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) ->
         network.clock.advance(seconds=1)
         return has_finished
 
-    assert deaths_until_survival(try_with_crash) > 8
+    assert count_crashes_until_success(try_with_crash) > 8
     assert len(homes) > 8

@@ -1,5 +1,6 @@
-"""Two devices of one person move together, and one dies on the way: both arrive, keep all contacts
-and have no pending tasks. All crashes happen to the same people in a row.
+"""Two devices of one person move together and one crashes: both arrive and keep all contacts.
+
+All crashes happen to the same people in turn.
 """
 
 from contextlib import suppress
@@ -31,15 +32,15 @@ from tests.send.send_device import (
 )
 from tests.village.crashes import run_until_crash
 from tests.village.households import add_linked_device, catch_up
-from tests.village.test_crash import deaths_until_survival
+from tests.village.test_crash import count_crashes_until_success
 from tests.village.test_crash_move import knows_current_list
 
 pytestmark = pytest.mark.slow
 
 
 @dataclass
-class Town:
-    """Ana with two devices, and two people who write to her, one at either relay."""
+class MovingPeople:
+    """Ana with two devices, and two people who write to her, one at each relay."""
 
     ana: Person
     phone: Person
@@ -48,7 +49,7 @@ class Town:
 
     @property
     def target(self) -> str:
-        """The relay at which Ana is not."""
+        """The URL of the relay to which Ana moves next."""
         return OTHER_RELAY_URL if self.ana.home[0] == RELAY_URL else RELAY_URL
 
     def complete_move(self, target: str) -> None:
@@ -90,31 +91,33 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize(
-    ("who", "apart"),
+    ("who", "crash_point_step"),
     [
         *(("ana", 13), ("phone", 25)),
         *(pytest.param(*one, marks=pytest.mark.nightly) for one in (("ana", 7), ("phone", 13))),
     ],
 )
 def test_crash_of_one_device_does_not_stop_the_move_of_both(
-    network: Network, who: str, apart: int
+    network: Network, who: str, crash_point_step: int
 ) -> None:
-    """Both the device that leads the move and the other die while they prepare or sign it."""
-    network = Town(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
+    """The device ``who`` crashes while it prepares the move, and while it signs the move."""
+    people = MovingPeople(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def try_with_crash(turn: int) -> bool:
-        signs, target = turn % 2 == 1, network.target
-        if signs or who == "phone":
-            start_move(network.ana.device, target)
-        if signs:
-            catch_up(network.phone, network.ana)
-        if signs and who == "phone":
-            start_move(network.ana.device, target)
+        is_signing, target = turn % 2 == 1, people.target
+        if is_signing or who == "phone":
+            start_move(people.ana.device, target)
+        if is_signing:
+            catch_up(people.phone, people.ana)
+        if is_signing and who == "phone":
+            start_move(people.ana.device, target)
         step = partial(start_move, target=target) if who == "ana" else fetch_messages
-        has_finished = run_until_crash(step, network[who].device, 1 + apart * (turn // 2), ())
-        network.complete_move(target)
-        network.check_messages_arrive()
+        has_finished = run_until_crash(
+            step, network[who].device, 1 + crash_point_step * (turn // 2), ()
+        )
+        people.complete_move(target)
+        people.check_messages_arrive()
         network.clock.advance(seconds=1)
-        return has_finished and signs
+        return has_finished and is_signing
 
-    assert deaths_until_survival(try_with_crash) > 4
+    assert count_crashes_until_success(try_with_crash) > 4

@@ -1,6 +1,6 @@
-"""A view leaves sealed files in the vault's folder, and a recall deletes even those.
+"""A view leaves only sealed files in the vault's folder, and a recall deletes these files.
 
-The tests compare everything that the program may write to: its own folder, the working directory
+The tests compare all folders that the program may write to: its own folder, the working directory
 and the folder for temporary files.
 """
 
@@ -34,12 +34,12 @@ from tests.village.world import RELAY_URL, SingleRelayNetwork, photo
 
 pytestmark = pytest.mark.slow
 
-PIECE_BYTES = 48  # bytes of a file, too many to be in another one by chance
+PIECE_BYTES = 48  # too many bytes to occur in another file by chance
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that contains everything that the program may write to."""
+    """Return a folder that contains all folders that the program may write to."""
     for name in ("home", "started-in", "temporary"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "started-in")
@@ -57,7 +57,7 @@ def network() -> SingleRelayNetwork:
 
 @pytest.fixture
 def ben(network: SingleRelayNetwork, folder: Path) -> Iterator[Device]:
-    """Yield Ben's device, whose vault is on disk and whom Ana has added."""
+    """Yield Ben's device, which has its vault on disk; Ana has added Ben as a contact."""
     vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), network.people["ana"]
     ledger = VaultLedger(vault)
     device = Device(
@@ -71,7 +71,7 @@ def ben(network: SingleRelayNetwork, folder: Path) -> Iterator[Device]:
     vault.close()
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def read_all_files(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -79,17 +79,18 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def names_of_kept_files(folder: Path) -> set[str]:
-    """Return the names of all files but the database's, whose journal comes and goes."""
-    return {name for name in files(folder) if not name.startswith("home/vault.db")}
+def kept_file_names(folder: Path) -> set[str]:
+    """Return the names of all files except those of the database, which has a temporary journal."""
+    return {name for name in read_all_files(folder) if not name.startswith("home/vault.db")}
 
 
-def contains_nothing_of(data: bytes, contents: dict[str, bytes]) -> bool:
-    """Return whether no piece of ``data`` is in any of these files.
+def has_no_piece_of(data: bytes, contents: dict[str, bytes]) -> bool:
+    """Return whether no sampled piece of ``data`` is in any of these files.
 
-    Only a piece whose first 8 bytes occur somewhere is searched for as a whole, which takes time.
+    To save time, the function searches for the first 8 bytes of all pieces at once, and for a whole
+    piece only if its first 8 bytes occur.
     """
-    control = secrets.token_bytes(PIECE_BYTES)  # a piece that the search has to find
+    control = secrets.token_bytes(PIECE_BYTES)  # a control piece, which the search has to find
     pieces = [data[at : at + PIECE_BYTES] for at in range(0, len(data) - PIECE_BYTES, 499)]
     assert len(pieces) > 20
     everything = b"".join((*contents.values(), control))
@@ -105,7 +106,7 @@ def contains_nothing_of(data: bytes, contents: dict[str, bytes]) -> bool:
 
 
 @pytest.mark.threat("gallery-auto-save")
-def test_a_view_leaves_only_sealed_files_and_a_recall_none(
+def test_a_view_leaves_only_sealed_files_and_a_recall_deletes_them(
     network: SingleRelayNetwork, ben: Device, folder: Path
 ) -> None:
     ana = network.people["ana"].device
@@ -113,22 +114,22 @@ def test_a_view_leaves_only_sealed_files_and_a_recall_none(
     to = (RecipientId("ben"),)
     posted = send_message(Draft((photo(),), to, policy, confirmed=frozenset(to)), ana)
     fetch_messages(ben)
-    before = names_of_kept_files(folder)
+    before = kept_file_names(folder)
     (received,) = received_messages(ben)
     (shown,) = open_message(received.name, ben).files
 
-    after = files(folder)
-    new = names_of_kept_files(folder) - before
-    assert len(new) == 2  # its frame and its picture
+    after = read_all_files(folder)
+    new = kept_file_names(folder) - before
+    assert len(new) == 2  # the frame and the picture of the message
     assert {name.split("/")[0] for name in after} == {"home"}
-    assert contains_nothing_of(shown.data, after)
+    assert has_no_piece_of(shown.data, after)
 
     recall_message(posted.name, ana)
     fetch_messages(ben)
-    assert names_of_kept_files(folder) == before
+    assert kept_file_names(folder) == before
 
 
-KINDS = {
+CONTENT_BY_KIND = {
     "picture": ContentFile("image/jpeg", secrets.token_bytes(50_000), FileRole.PICTURE),
     "clip": ContentFile("video/mp4", secrets.token_bytes(3_000_000), FileRole.CLIP),
     "voice": ContentFile("audio/ogg", secrets.token_bytes(200_000), FileRole.VOICE),
@@ -137,43 +138,43 @@ KINDS = {
 
 @pytest.mark.threat("gallery-auto-save")
 @pytest.mark.threat("view-once-bypass")
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_opens_once_leaves_no_file_at_all(
+@pytest.mark.parametrize("kind", CONTENT_BY_KIND)
+def test_a_view_once_message_leaves_no_file(
     network: SingleRelayNetwork, ben: Device, folder: Path, kind: str
 ) -> None:
-    """Not even a sealed file, and the message's record has no key any more."""
-    sent, ana = KINDS[kind], network.people["ana"].device
+    """A view leaves not even a sealed file, and removes the key from the message's record."""
+    sent, ana = CONTENT_BY_KIND[kind], network.people["ana"].device
     policy = MessagePolicy(network.clock.now() + timedelta(days=1), opens=1)
     send_unmarked((sent,), "only for your eyes", policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
-    before = names_of_kept_files(folder)
+    before = kept_file_names(folder)
     content = open_message(received.name, ben)
     assert (content.files, content.caption) == ((sent,), "only for your eyes")
 
-    after = files(folder)
-    assert names_of_kept_files(folder) == before
+    after = read_all_files(folder)
+    assert kept_file_names(folder) == before
     assert {name.split("/")[0] for name in after} == {"home"}
-    assert contains_nothing_of(sent.data, after)
+    assert has_no_piece_of(sent.data, after)
     (last,) = received_messages(ben)
     assert (last.manifest, last.key, last.text, last.attempt) == (None, None, None, None)
 
 
 @pytest.mark.threat("gallery-auto-save")
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_may_be_opened_again_stays_sealed(
+@pytest.mark.parametrize("kind", CONTENT_BY_KIND)
+def test_files_of_a_reopenable_message_stay_sealed(
     network: SingleRelayNetwork, ben: Device, folder: Path, kind: str
 ) -> None:
-    sent, ana = KINDS[kind], network.people["ana"].device
+    sent, ana = CONTENT_BY_KIND[kind], network.people["ana"].device
     policy = MessagePolicy(network.clock.now() + timedelta(days=1))
     send_unmarked((sent,), None, policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
-    before = names_of_kept_files(folder)
+    before = kept_file_names(folder)
     for _ in range(2):
         assert open_message(received.name, ben).files == (sent,)
-        assert len(names_of_kept_files(folder) - before) == 2
-        assert contains_nothing_of(sent.data, files(folder))
+        assert len(kept_file_names(folder) - before) == 2
+        assert has_no_piece_of(sent.data, read_all_files(folder))
     network.clock.advance(days=2)
     received_messages(ben)
-    assert names_of_kept_files(folder) == before
+    assert kept_file_names(folder) == before

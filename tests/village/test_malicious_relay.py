@@ -1,7 +1,7 @@
-"""A relay that lies, drops and swaps data: nothing opens that must not, and no message is lost.
+"""A relay that lies, drops and swaps data opens nothing and loses no message for good.
 
-Most tests let the relay misbehave for a while and then be honest again; then everything that was
-sent must arrive.
+In most tests the relay misbehaves for a while and then is honest again; then all messages must
+arrive.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana knows Ben and Caro, and they her."""
+    """Return Ana and her contacts Ben and Caro, who also have Ana as a contact."""
     network = Network()
     ana = network.set_up_person("ana")
     for name in ("ben", "caro"):
@@ -74,7 +74,7 @@ def ben(network: Network) -> Person:
 
 
 def open_all(who: Person) -> list[OpenedContent]:
-    """Fetch messages and open all that somebody has, oldest first."""
+    """Fetch messages, and open all received messages, oldest first."""
     fetch_messages(who.device)
     return [open_message(one.name, who.device) for one in received_messages(who.device)]
 
@@ -83,29 +83,29 @@ def undecryptable_count(who: Person) -> int:
     return len(list(who.device.vault.items(UNDECRYPTABLE_LETTER)))
 
 
-def change_pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
+def page_trick(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
     return changed_answer_trick(change)
 
 
-# --- letters on their way -----------------------------------------------------------------------
+# --- letters in transit -------------------------------------------------------------------------
 
 
 def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
     for _ in range(3):
         ana.send(SMALL_PICTURE, ben)
-    for kept in (slice(0), slice(1)):
+    for shown_part in (slice(0), slice(1)):
         with ben.courier.replace_calls(
-            waiting_envelopes=change_pages(lambda page, kept=kept: page[kept])
+            waiting_envelopes=page_trick(lambda page, shown_part=shown_part: page[shown_part])
         ):
             fetch_messages(ben.device)
     assert len(open_all(ben)) == 3
 
 
-def test_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
-    """An honest relay's pages are that short too, if letters are large."""
+def test_fetch_continues_after_a_page_of_one_letter(ana: Person, ben: Person) -> None:
+    """A page of an honest relay may contain only one letter, too, if letters are large."""
     for _ in range(3):
         ana.send(SMALL_PICTURE, ben)
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[:1])):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[:1])):
         assert ben.received_count() == 3
 
 
@@ -113,7 +113,7 @@ def test_omitted_letter_arrives_once_it_is_shown(ana: Person, ben: Person) -> No
     """The relay hides the first of three letters for a while."""
     for _ in range(3):
         ana.send(SMALL_PICTURE, ben)
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[1:])):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[1:])):
         assert ben.received_count() == 2
     assert len(open_all(ben)) == 3
 
@@ -121,7 +121,7 @@ def test_omitted_letter_arrives_once_it_is_shown(ana: Person, ben: Person) -> No
 def test_reordered_letters_all_arrive(ana: Person, ben: Person) -> None:
     for _ in range(5):
         ana.send(SMALL_PICTURE, ben)
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[::-1])):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[::-1])):
         assert ben.received_count() == 5
     assert (len(open_all(ben)), undecryptable_count(ben)) == (5, 0)
 
@@ -132,18 +132,18 @@ def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Pers
             for _ in range(2):
                 one.send(SMALL_PICTURE, other)
         for one in (ana, ben):
-            with one.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[::-1])):
+            with one.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[::-1])):
                 fetch_messages(one.device)
     assert (len(open_all(ana)), len(open_all(ben))) == (4, 4)
     assert (undecryptable_count(ana), undecryptable_count(ben)) == (0, 0)
 
 
 @pytest.mark.threat("lying-relay")
-def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Person) -> None:
+def test_repeated_letters_count_once(ana: Person, ben: Person) -> None:
     ana.send(SMALL_PICTURE, ben)
     ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(
-        waiting_envelopes=change_pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
+        waiting_envelopes=page_trick(lambda page: [*page, *page]), acknowledge=lambda *_: None
     ):
         for _ in range(2):
             assert ben.received_count() == 2
@@ -168,19 +168,19 @@ def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person)
         seen.extend(page)
         return page
 
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(record)):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(record)):
         fetch_messages(ben.device)
     replayed = [replace(one, id=EnvelopeId(bytes(15) + b"\x01"), sequence=99) for one in seen]
     ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(
-        waiting_envelopes=change_pages(lambda page: [*replayed, *page] if page else [])
+        waiting_envelopes=page_trick(lambda page: [*replayed, *page] if page else [])
     ):
         fetch_messages(ben.device)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 1)
 
 
 @pytest.mark.threat("lying-relay")
-def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
+def test_letters_swapped_between_two_envelopes_do_not_open(
     network: Network, ana: Person, ben: Person
 ) -> None:
     caro = network["caro"]
@@ -189,12 +189,12 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     ana.send(SMALL_PICTURE, ben)
     caro.send(SMALL_PICTURE, ben)
 
-    def swapped(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
+    def swap_letters(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         letters = [one.sealed for one in page][::-1]
         return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
 
     with ben.courier.replace_calls(
-        waiting_envelopes=change_pages(swapped), acknowledge=lambda *_: None
+        waiting_envelopes=page_trick(swap_letters), acknowledge=lambda *_: None
     ):
         assert ben.received_count() == 0
     assert undecryptable_count(ben) == before + 2
@@ -203,7 +203,9 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     assert len(open_all(ben)) == 2
 
 
-def test_letter_for_somebody_else_opens_nothing(network: Network, ana: Person, ben: Person) -> None:
+def test_letter_for_another_person_does_not_open(
+    network: Network, ana: Person, ben: Person
+) -> None:
     ana.send(SMALL_PICTURE, network["caro"])
     home = own_device(network["caro"].device).home
     (for_caro,) = network.honest.waiting_envelopes(home.relay_url, home.mailbox, home.owner, 0)
@@ -223,10 +225,10 @@ def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
     for _ in range(3):
         ana.send(SMALL_PICTURE, ben)
 
-    def first_turned(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
+    def flip_bit_of_first_letter(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], sealed=flip_bit(page[0].sealed, place)), *page[1:]] if page else []
 
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(first_turned)):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(flip_bit_of_first_letter)):
         assert ben.received_count() == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 1)
     ana.send(SMALL_PICTURE, ben)
@@ -237,21 +239,21 @@ def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
 def test_junk_in_the_mailbox_does_not_stop_letters(ana: Person, ben: Person, junk: bytes) -> None:
     ana.send(SMALL_PICTURE, ben)
 
-    def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
+    def add_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
 
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(with_junk)):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(add_junk)):
         assert ben.received_count() == 1
     assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, call: str) -> None:
-    def answer_nothing(honest: HonestCall, *arguments: Any) -> None:
+    def forward_without_answer(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.replace_calls(**{call: answer_nothing}), pytest.raises(WaitsInOutbox):
+    with ana.courier.replace_calls(**{call: forward_without_answer}), pytest.raises(WaitsInOutbox):
         ana.send(SMALL_PICTURE, ben)
     fetch_messages(ana.device)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
@@ -264,13 +266,13 @@ def own_key_count(who: Person) -> int:
 def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     ana: Person, ben: Person
 ) -> None:
-    """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
+    """docs/spec/letter.md section 5: an older key is kept while a letter to it may still arrive."""
     ana.send(SMALL_PICTURE, ben)
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda _: [])):
-        ben.send(SMALL_PICTURE, ana)  # his next key
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda _: [])):
+        ben.send(SMALL_PICTURE, ana)  # contains Ben's next key
     fetch_messages(ana.device)
     ana.send(SMALL_PICTURE, ben)
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[1:])):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[1:])):
         assert ben.received_count() == 1
     assert own_key_count(ben) == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
@@ -283,33 +285,35 @@ def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
         for one, other in ((ana, ben), (ben, ana)):
             one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
-    assert own_key_count(ben) == 2  # the one that Ana sealed to last, and the one she got since
+    assert (
+        own_key_count(ben) == 2
+    )  # the key of Ana's last letter, and the newer key that Ben sent since
 
 
 @pytest.mark.threat("later-theft")
-def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
+def test_missing_letter_keeps_older_keys_for_a_limited_number_of_letters(
     ana: Person, ben: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.letter.read.LETTER_COUNTER_WINDOW_SIZE", 4)
     with ana.courier.replace_calls(post=lambda *_: None):
-        ana.send(SMALL_PICTURE, ben)  # the relay throws it away
-    kept = []
+        ana.send(SMALL_PICTURE, ben)  # the relay discards the letter
+    key_counts = []
     for _ in range(5):
         for one, other in ((ana, ben), (ben, ana)):
             one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
-        kept.append(own_key_count(ben))
-    assert kept == [2, 3, 4, 2, 2]
+        key_counts.append(own_key_count(ben))
+    assert key_counts == [2, 3, 4, 2, 2]
 
 
 def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben: Person) -> None:
-    """Nobody can undo that, but later messages arrive, and the sender sees that one is gone."""
+    """The letter is lost, but later messages arrive, and the sender's status shows the loss."""
     with ana.courier.replace_calls(post=lambda *_: None):
         ana.send(SMALL_PICTURE, ben)
     ana.send(SMALL_PICTURE, ben)
     assert len(open_all(ben)) == 1
     lost, _ = sorted(query_sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
-    assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
+    assert lost.copies[0].state is EnvelopeState.EXPIRED  # the relay has no such message
 
 
 def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
@@ -325,8 +329,8 @@ def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
 # --- keys ---------------------------------------------------------------------------------------
 
 
-def prekeys_of(honest: HonestCall, victim: Person, url: str) -> Any:
-    """Return the prekeys that the relay would hand out for another device."""
+def claim_prekeys_of(honest: HonestCall, victim: Person, url: str) -> Any:
+    """Return prekeys of another device, which the relay returns in place of the right ones."""
     me = own_device(victim.device)
     token = Secret(b"t" * 32)
     granted = SendToken(token_hash(token), None, None)
@@ -334,7 +338,7 @@ def prekeys_of(honest: HonestCall, victim: Person, url: str) -> Any:
     return honest(url, me.home.mailbox, token, me.key.device)
 
 
-SWAPS: dict[str, Callable[[Any, Any], Any]] = {
+PREKEY_SWAPS: dict[str, Callable[[Any, Any], Any]] = {
     "all of another's": lambda _hers, other: other,
     "another's X-Wing key": lambda own, other: replace(own, xwing=other.xwing),
     "another's one-time key": lambda own, other: replace(own, one_time=other.one_time),
@@ -351,16 +355,16 @@ SWAPS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.threat("server-adds-device")
-@pytest.mark.parametrize("swap", SWAPS)
-def test_keys_that_are_not_of_that_device_are_not_sealed_to(network: Network, swap: str) -> None:
+@pytest.mark.parametrize("swap", PREKEY_SWAPS)
+def test_letters_are_not_sealed_to_foreign_keys(network: Network, swap: str) -> None:
     ben, dan, mallory = network["ben"], network.set_up_person("dan"), network["caro"]
 
-    def swapped(honest: HonestCall, url: str, *arguments: Any) -> Any:
-        return SWAPS[swap](honest(url, *arguments), prekeys_of(honest, mallory, url))
+    def swap_prekeys(honest: HonestCall, url: str, *arguments: Any) -> Any:
+        return PREKEY_SWAPS[swap](honest(url, *arguments), claim_prekeys_of(honest, mallory, url))
 
     link = make_invite_link(ben.device)
     with (
-        dan.courier.replace_calls(claim_prekeys=swapped),
+        dan.courier.replace_calls(claim_prekeys=swap_prekeys),
         pytest.raises((BadSignature, BadPrekey)),
     ):
         add_person(link, "ben", dan.device)
@@ -392,7 +396,7 @@ def test_contact_is_not_half_added_if_the_relay_refuses(
 
 
 @pytest.mark.parametrize("size", ["same", "cut", "longer", "none"])
-def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person, size: str) -> None:
+def test_changed_files_do_not_open_and_use_no_opening(ana: Person, ben: Person, size: str) -> None:
     ana.send(SMALL_PICTURE, ben, opens=1)
     changes = {
         "same": lambda blob: flip_bit(blob, 3000),
@@ -405,7 +409,7 @@ def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person,
         pytest.raises(BlobChanged),
     ):
         open_all(ben)
-    assert ben.courier.calls["open_share"] == 0  # nothing was used up
+    assert ben.courier.calls["open_share"] == 0  # the device requested no share
     assert len(open_all(ben)) == 1
 
 
@@ -417,25 +421,23 @@ def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) ->
     assert one is not None
     assert two is not None
 
-    def swapped(honest: HonestCall, url: str, blob: bytes, _token: Secret) -> bytes:
+    def swap_files(honest: HonestCall, url: str, blob: bytes, _token: Secret) -> bytes:
         other = two if blob == one.blobs[0].id else one
         return honest(url, other.blobs[0].id, other.fetch_token)  # type: ignore[no-any-return]
 
     for message in received_messages(ben.device):
-        with ben.courier.replace_calls(blob=swapped), pytest.raises(BlobChanged):
+        with ben.courier.replace_calls(blob=swap_files), pytest.raises(BlobChanged):
             open_message(message.name, ben.device)
     assert len(open_all(ben)) == 2
 
 
 @pytest.mark.threat("lying-relay")
-def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
-    ana: Person, ben: Person
-) -> None:
+def test_wrong_key_share_neither_opens_a_message_nor_uses_it_up(ana: Person, ben: Person) -> None:
     ana.send(SMALL_PICTURE, ben, opens=1)
-    for wrong in (Secret(bytes(32)), Secret(b"\xff" * 32)):
+    for wrong_share in (Secret(bytes(32)), Secret(b"\xff" * 32)):
         with (
             ben.courier.replace_calls(
-                open_share=changed_answer_trick(lambda _, wrong=wrong: wrong)
+                open_share=changed_answer_trick(lambda _, wrong_share=wrong_share: wrong_share)
             ),
             pytest.raises(DecryptionFailed),
         ):
@@ -458,11 +460,11 @@ def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) ->
     fetch_messages(ben.device)
     name = received_messages(ben.device)[0].name
 
-    def cut_off(honest: HonestCall, *arguments: Any) -> None:
+    def forward_without_answer(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ben.courier.replace_calls(**{call: cut_off}):
+    with ben.courier.replace_calls(**{call: forward_without_answer}):
         if call == "finish_opening":
             assert open_message(name, ben.device).files
         else:
@@ -481,16 +483,18 @@ def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) ->
     )
 
 
-# --- lies ---------------------------------------------------------------------------------------
+# --- false answers -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lie", list(EnvelopeState))
+@pytest.mark.parametrize("false_state", list(EnvelopeState))
 def test_false_status_does_not_prevent_a_recall(
-    ana: Person, ben: Person, lie: EnvelopeState
+    ana: Person, ben: Person, false_state: EnvelopeState
 ) -> None:
     posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    with ana.courier.replace_calls(envelope_status=lambda *_: EnvelopeStatus(lie, opened=0)):
+    with ana.courier.replace_calls(
+        envelope_status=lambda *_: EnvelopeStatus(false_state, opened=0)
+    ):
         query_sent_messages(ana.device)
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
@@ -498,11 +502,11 @@ def test_false_status_does_not_prevent_a_recall(
 
 
 def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Person) -> None:
-    """It kept its share and the files, but the note makes Ben's device delete the other share."""
+    """The recall note makes Ben's device delete its share, although the relay keeps everything."""
     posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
-    claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
-    with ana.courier.replace_calls(withdraw=lambda *_: claimed):
+    false_status = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+    with ana.courier.replace_calls(withdraw=lambda *_: false_status):
         recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
         open_all(ben)
@@ -514,19 +518,19 @@ def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
     with (
-        ben.courier.replace_calls(waiting_envelopes=change_pages(lambda _: [])),
+        ben.courier.replace_calls(waiting_envelopes=page_trick(lambda _: [])),
         pytest.raises(TakenBack),
     ):
         open_all(ben)
 
 
 def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
-    """The relay only claims that it deleted the letter, its share and the files."""
+    """The relay only claims to have withdrawn the message, and shows the note first."""
     posted = ana.send(SMALL_PICTURE, ben)
-    claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
-    with ana.courier.replace_calls(withdraw=lambda *_: claimed):
+    false_status = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+    with ana.courier.replace_calls(withdraw=lambda *_: false_status):
         recall_message(posted.name, ana.device)
-    with ben.courier.replace_calls(waiting_envelopes=change_pages(lambda page: page[::-1])):
+    with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[::-1])):
         fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
     assert (received.state, received.manifest) == (InboxState.TAKEN_BACK, None)
@@ -535,8 +539,8 @@ def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_relay_cannot_say_who_somebody_is(network: Network, ana: Person) -> None:
-    """It shows Caro's key bundle at Ben's mailbox, sealed like his."""
+def test_relay_cannot_replace_the_identity_of_a_person(network: Network, ana: Person) -> None:
+    """The relay shows Caro's key bundle at Ben's mailbox, sealed like Ben's key bundle."""
     ben, dan = network["ben"], network.set_up_person("dan")
     true, other = own_device(ben.device), own_device(network["caro"].device)
     shown = seal_key_bundle(other.card, true.person.id, true.home.mailbox)

@@ -1,8 +1,7 @@
-"""A relay that can forge Ed25519 signatures, as with a quantum computer, can hand out or post
-nothing that passes for signed by a device.
+"""A relay that can forge Ed25519 signatures, as with a quantum computer, forges nothing else.
 
-The thief has everything that Ben's device has, including the Ed25519 and Curve25519 keys and every
-ratchet, but another ML-DSA-65 key.
+Forged prekeys and receipts are refused, since they need an ML-DSA-65 signature, too. The attacker's
+device has all keys and ratchets of Ben's device, except for its ML-DSA-65 key.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,21 +35,21 @@ from tests.village.malicious_relay import HonestCall, MaliciousCourier
 
 pytestmark = pytest.mark.slow
 
-REFUSED = (BadSignature, BadPrekey)
+REFUSAL_ERRORS = (BadSignature, BadPrekey)
 
 
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Return Ana and Ben at one relay, who are not contacts."""
+    """Return Ana and Ben, who are at one relay and not contacts of each other."""
     network = Network()
     for name in ("ana", "ben"):
         network.set_up_person(name)
     return network
 
 
-def thief_of(who: Person, network: Network) -> Device:
-    """Return a copy of a device with another ML-DSA-65 key: its classical keys were computed."""
+def forger_of(who: Person, network: Network) -> Device:
+    """Return a copy of a device that has the device's classical keys, but another ML-DSA-65 key."""
     vault = MemoryVault()
     vault._tables = {name: dict(records) for name, records in who.vault._tables.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
@@ -60,40 +59,47 @@ def thief_of(who: Person, network: Network) -> Device:
     )
 
 
-def publish(device: Device, *, reaches: bool = True) -> Prekeys:
-    """Let a device publish prekeys, and return them; the relay gets them only if ``reaches``."""
-    sets = list[Prekeys]()
+def publish_and_return_prekeys(device: Device, *, reaches_relay: bool = True) -> Prekeys:
+    """Let a device publish prekeys, and return them.
+
+    The relay receives the prekeys only if ``reaches_relay``.
+    """
+    published = list[Prekeys]()
 
     def record(honest: HonestCall, *arguments: Any) -> Any:
-        sets.append(arguments[-1])
-        return honest(*arguments) if reaches else 50
+        published.append(arguments[-1])
+        return honest(*arguments) if reaches_relay else 50
 
     courier = device.courier
     assert isinstance(courier, MaliciousCourier)
     with courier.replace_calls(publish_prekeys=record):
         publish_prekeys(device)
-    return sets[-1]
+    return published[-1]
 
 
 @contextmanager
-def changing_prekeys(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> Iterator[None]:
-    """Let the relay change the answer to every claim of prekeys with ``bundle``."""
+def replace_claimed_prekeys(
+    who: Person, change: Callable[[PrekeyBundle], PrekeyBundle]
+) -> Iterator[None]:
+    """Let the relay apply ``change`` to the answer to every claim of prekeys."""
 
     def trick(honest: HonestCall, *arguments: Any) -> PrekeyBundle:
-        return bundle(honest(*arguments))
+        return change(honest(*arguments))
 
     with who.courier.replace_calls(claim_prekeys=trick):
         yield
 
 
-def refuses(who: Person, link: str, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> bool:
-    """Check that ``who`` refuses the prekeys, and return whether no contact was added."""
-    with changing_prekeys(who, bundle), pytest.raises(REFUSED):
+def check_prekeys_are_refused(
+    who: Person, link: str, change: Callable[[PrekeyBundle], PrekeyBundle]
+) -> None:
+    """Check that ``who`` refuses the changed prekeys and adds no contact."""
+    with replace_claimed_prekeys(who, change), pytest.raises(REFUSAL_ERRORS):
         add_person(link, "ben", who.device)
-    return contacts(who.device) == ()
+    assert contacts(who.device) == ()
 
 
-SWAPS = [
+SWAPPED_FIELDS = [
     ("one_time",),
     ("fallback",),
     ("xwing",),
@@ -103,61 +109,66 @@ SWAPS = [
 ]
 
 
-def with_keys_of(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
-    """Return the honest answer with these keys of another set.
+def swap_keys(honest: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
+    """Return the honest answer with the keys of these names replaced by keys of another set.
 
-    If the fallback key is swapped and the one-time key is not, the one-time key is left out.
+    If the fallback key is replaced and the one-time key is not, the one-time key is left out.
     """
     fields = {name: getattr(other, name) for name in names}
-    fields["one_time"] = other.one_time[0] if "one_time" in names else true.one_time
+    fields["one_time"] = other.one_time[0] if "one_time" in names else honest.one_time
     if "fallback" in names and "one_time" not in names:
         fields["one_time"] = None
-    return replace(true, **fields)
+    return replace(honest, **fields)
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", SWAPS, ids="+".join)
+@pytest.mark.parametrize("names", SWAPPED_FIELDS, ids="+".join)
 def test_a_prekey_that_is_signed_without_mldsa_is_refused(
     network: Network, names: tuple[str, ...]
 ) -> None:
     ana, ben = network["ana"], network["ben"]
-    forged, link = publish(thief_of(ben, network), reaches=False), make_invite_link(ben.device)
-    assert refuses(ana, link, lambda true: with_keys_of(true, forged, names))
+    forged, link = (
+        publish_and_return_prekeys(forger_of(ben, network), reaches_relay=False),
+        make_invite_link(ben.device),
+    )
+    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, forged, names))
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 1
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", SWAPS[:3], ids="+".join)
+@pytest.mark.parametrize("names", SWAPPED_FIELDS[:3], ids="+".join)
 def test_a_prekey_of_another_batch_is_refused(network: Network, names: tuple[str, ...]) -> None:
-    """All keys are genuine: the relay kept an earlier batch."""
+    """All keys are genuine, but from an earlier batch that the relay kept."""
     ana, ben = network["ana"], network["ben"]
-    earlier, link = publish(ben.device), make_invite_link(ben.device)
+    earlier, link = publish_and_return_prekeys(ben.device), make_invite_link(ben.device)
     publish_prekeys(ben.device)
-    assert refuses(ana, link, lambda true: with_keys_of(true, earlier, names))
+    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, earlier, names))
     add_person(link, "ben", ana.device)
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", SWAPS, ids="+".join)
-def test_a_prekey_of_another_device_of_hers_is_refused(
+@pytest.mark.parametrize("names", SWAPPED_FIELDS, ids="+".join)
+def test_a_prekey_of_another_device_of_the_same_person_is_refused(
     network: Network, names: tuple[str, ...]
 ) -> None:
     ana, ben = network["ana"], network["ben"]
-    phones = publish(add_linked_device(network, ben, "phone").device)
+    phones = publish_and_return_prekeys(add_linked_device(network, ben, "phone").device)
     link = make_invite_link(ben.device)
-    assert refuses(ana, link, lambda true: with_keys_of(true, phones, names))
+    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, phones, names))
 
 
 @pytest.mark.threat("quantum-forger")
-def test_a_batch_of_the_mailbox_before_a_move_is_refused(network: Network) -> None:
+def test_a_prekey_batch_of_the_former_mailbox_is_refused(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
-    earlier = publish(ben.device)
+    earlier = publish_and_return_prekeys(ben.device)
     move_all_devices(OTHER_RELAY_URL, None, ben.device)
     flush_outbox(ben.device)
     link = make_invite_link(ben.device)
-    assert refuses(ana, link, lambda true: with_keys_of(true, earlier, SWAPS[-1]))
+    check_prekeys_are_refused(
+        ana, link, lambda honest: swap_keys(honest, earlier, SWAPPED_FIELDS[-1])
+    )
     add_person(link, "ben", ana.device)
 
 
@@ -170,8 +181,8 @@ def test_forged_prekey_does_not_make_a_silent_device_look_active(network: Networ
     (key,) = contact.person.devices
     before = last_heard_at(contact, key, ana.device)
     network.clock.advance(days=30)
-    forged = publish(thief_of(ben, network), reaches=False)
-    with changing_prekeys(ana, lambda true: with_keys_of(true, forged, SWAPS[-1])):
+    forged = publish_and_return_prekeys(forger_of(ben, network), reaches_relay=False)
+    with replace_claimed_prekeys(ana, lambda honest: swap_keys(honest, forged, SWAPPED_FIELDS[-1])):
         update_last_heard_from_prekey(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
     assert last_heard_at(contact, key, ana.device) == before
@@ -184,7 +195,7 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(network: Netw
     mark_keys_compared("ana", ben.device)
     send_text(ana, "ben")
     fetch_messages(ben.device)
-    thief = thief_of(ben, network)
+    thief = forger_of(ben, network)
     (key,) = thief.vault.keys(OWED_RECEIPT)
     owed = OWED_RECEIPT_TABLE.load(key, thief.vault)
     assert owed is not None

@@ -1,4 +1,4 @@
-"""People with several devices: messages reach each of them, and none that is revoked."""
+"""People with several devices: messages reach every device that is not revoked."""
 
 from datetime import UTC, datetime
 
@@ -63,7 +63,7 @@ def network() -> Network:
     return network
 
 
-def no_undecryptable_letters(*people: Person) -> bool:
+def has_no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
@@ -75,7 +75,7 @@ def test_linked_device_has_the_contacts_of_the_first_one(network: Network) -> No
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
     assert len(contact_named("ana", ben.device).person.devices) == 2
     assert [one.name for one in contacts(ana.device)] == ["ben"]
-    assert no_undecryptable_letters(ana, phone, ben)
+    assert has_no_undecryptable_letters(ana, phone, ben)
 
 
 def test_each_device_receives_its_own_copy(network: Network) -> None:
@@ -95,11 +95,11 @@ def test_each_device_writes_under_its_persons_name(network: Network) -> None:
     assert ben.received_count() == 2
     assert {one.sender_name for one in received_messages(ben.device)} == {"ana"}
     assert {one.state for one in received_messages(ben.device)} == {InboxState.WAITING}
-    assert no_undecryptable_letters(ana, phone, ben)
+    assert has_no_undecryptable_letters(ana, phone, ben)
 
 
-def test_message_reaches_the_other_device_of_a_revoked_one(network: Network) -> None:
-    """Ben has revoked his phone, and Ana does not know it: her message reaches his laptop."""
+def test_message_reaches_the_device_that_is_not_revoked(network: Network) -> None:
+    """Ben has revoked his phone, but Ana's device does not know this when it sends."""
     ana, ben = network["ana"], network["ben"]
     phone = add_linked_device(network, ben, "phone", "phone")
     catch_up(ana, phone, ben, ana)
@@ -110,7 +110,7 @@ def test_message_reaches_the_other_device_of_a_revoked_one(network: Network) -> 
     assert ben.received_count() == 1
 
 
-def test_devices_linked_by_different_devices_get_in_touch(network: Network) -> None:
+def test_devices_linked_by_different_devices_exchange_tokens(network: Network) -> None:
     """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch = add_linked_device(network, phone, "watch", "watch")
@@ -123,11 +123,11 @@ def test_devices_linked_by_different_devices_get_in_touch(network: Network) -> N
     catch_up(ben, tablet, ana, ben)
     ben.send(SMALL_PICTURE, ana)
     assert tablet.received_count() == 1
-    assert no_undecryptable_letters(ana, tablet, phone, ben)
+    assert has_no_undecryptable_letters(ana, tablet, phone, ben)
 
 
-def test_devices_get_in_touch_though_the_linking_device_is_lost(network: Network) -> None:
-    """The tokens that the watch lent to the tablet end when the watch is revoked."""
+def test_devices_exchange_tokens_although_the_linking_device_is_lost(network: Network) -> None:
+    """The revocation of the watch ends the tokens that it lent to the tablet."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch = add_linked_device(network, phone, "watch", "watch")
     for _ in range(3):
@@ -152,10 +152,8 @@ def test_devices_get_in_touch_though_the_linking_device_is_lost(network: Network
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
-def test_statement_of_a_device_about_its_own_person_stops_nobody(
-    network: Network, about: type
-) -> None:
-    """A thief lets the watch send a note dated at the end of time; then the watch is revoked."""
+def test_sync_note_about_ones_own_person_blocks_no_device(network: Network, about: type) -> None:
+    """A stolen watch sends a note with the latest possible date; then the watch is revoked."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch, more = (
         add_linked_device(network, ana, "watch", "watch"),
@@ -184,8 +182,8 @@ def test_statement_of_a_device_about_its_own_person_stops_nobody(
     assert all(can_all_write(one, ben) for one in (ana, phone, more))
 
 
-def test_date_at_the_end_of_time_does_not_stop_a_later_change(network: Network) -> None:
-    """A device with a wrong clock, or its thief, sends such a date."""
+def test_note_with_the_latest_possible_date_does_not_block_later_changes(network: Network) -> None:
+    """The phone sends the note, as a device with a wrong clock would."""
     ana, phone = network["ana"], network["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)

@@ -1,7 +1,8 @@
-"""A thief takes the whole unlocked vault at a time t, and has recorded all letters before.
+"""A thief who has recorded all letters steals the whole unlocked vault.
 
-Letters that were sent and opened before t stay closed: the outer layer (X-Wing) protects them even
-if the inner one (Olm) is broken, and the inner one if the outer is. The tests break one at a time.
+The thief cannot decrypt letters that were opened before the theft, except for recent first letters
+of a session. The outer layer (X-Wing) protects the others even if the inner layer (Olm) is broken,
+and the other way round; the tests break one layer at a time.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class RecordedLetter:
-    """A recorded letter, with what breaking its outer layer would give to the thief.
+    """A recorded letter, with the results of breaking its outer layer.
 
     ``key`` is the recipient's key of the outer layer; ``inner`` is the letter without that layer.
     """
@@ -51,21 +52,21 @@ class RecordedLetter:
 
 @dataclass
 class Recording:
-    """A record of all letters to one person, and of the vault just before each of them."""
+    """A record of all letters to one person, and of the vault just before each letter was read."""
 
     who: Person
     letters: dict[bytes, RecordedLetter] = field(default_factory=dict)
     before: dict[bytes, Vault] = field(default_factory=dict)
     shares: list[Secret] = field(default_factory=list)
 
-    def waiting(self, honest: Any, *arguments: Any) -> Any:
-        came = honest(*arguments)
-        for one in came:
-            self.before[one.id] = copied_vault(self.who)
+    def record_letters(self, honest: Any, *arguments: Any) -> Any:
+        letters = honest(*arguments)
+        for one in letters:
+            self.before[one.id] = copy_vault(self.who)
             self.letters[one.id] = self._record(one)
-        return came
+        return letters
 
-    def open_share(self, honest: Any, *arguments: Any) -> Any:
+    def record_share(self, honest: Any, *arguments: Any) -> Any:
         self.shares.append(honest(*arguments))
         return self.shares[-1]
 
@@ -81,14 +82,14 @@ class Recording:
 
 @dataclass
 class Conversation:
-    """Ana and Ben, and a record of everything that they send to each other."""
+    """Ana and Ben, and a record of all letters that they send to each other."""
 
     network: Network
     recordings: dict[str, Recording]
     uses_fallback_key: bool = False
 
     def send_and_open(self, who: str, opens: int | None = None) -> None:
-        """Let ``who`` write, and the other one fetch and open the message."""
+        """Let ``who`` send a message, and the other person fetch and open it."""
         ana, ben = self.network["ana"], self.network["ben"]
         sender, other = (ana, ben) if who == "ana" else (ben, ana)
         self.network.clock.advance(minutes=1)
@@ -120,14 +121,17 @@ class Conversation:
 
 @pytest.fixture(params=["one-time key", "fallback key"])
 def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
-    """Let sessions begin with a one-time key, or with the fallback key after the last of these."""
+    """Return two contacts whose sessions begin with a one-time key or with the fallback key."""
     network = Network()
     people = [network.set_up_person(name) for name in ("ana", "ben")]
     conversation = Conversation(network, {one.name: Recording(one) for one in people})
     with ExitStack() as stack:
         for one in people:
             recording = conversation.recordings[one.name]
-            tricks = {"waiting_envelopes": recording.waiting, "open_share": recording.open_share}
+            tricks = {
+                "waiting_envelopes": recording.record_letters,
+                "open_share": recording.record_share,
+            }
             if request.param == "fallback key":
                 tricks["claim_prekeys"] = changed_answer_trick(
                     lambda keys: replace(keys, one_time=None)
@@ -137,7 +141,7 @@ def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
         yield replace(conversation, uses_fallback_key=request.param == "fallback key")
 
 
-def copied_vault(who: Person) -> MemoryVault:
+def copy_vault(who: Person) -> MemoryVault:
     """Return a copy of all records and files of a vault."""
     vault = MemoryVault()
     vault._tables = {name: dict(records) for name, records in who.vault._tables.items()}
@@ -145,12 +149,12 @@ def copied_vault(who: Person) -> MemoryVault:
     return vault
 
 
-def opens_outer(vault: Vault, letter: RecordedLetter) -> bool:
-    """Return whether a vault opens the outer layer, which is enough if Olm is broken."""
-    return any(_key_opens(key, letter) for key in OWN_XWING_KEY_TABLE.all(vault))
+def can_open_outer_layer(vault: Vault, letter: RecordedLetter) -> bool:
+    """Return whether a vault can open the outer layer, which is enough if Olm is broken."""
+    return any(_can_key_open(key, letter) for key in OWN_XWING_KEY_TABLE.all(vault))
 
 
-def _key_opens(key: OwnXWingKey, letter: RecordedLetter) -> bool:
+def _can_key_open(key: OwnXWingKey, letter: RecordedLetter) -> bool:
     try:
         open_outer_seal(key.private, letter.info, letter.outer)
     except (NotForThisMailbox, BadLetter):
@@ -158,15 +162,15 @@ def _key_opens(key: OwnXWingKey, letter: RecordedLetter) -> bool:
     return True
 
 
-def opens_inner(vault: Vault, letter: RecordedLetter) -> bool:
-    """Return whether a vault opens the inner layer, which is enough if X-Wing is broken."""
+def can_open_inner_layer(vault: Vault, letter: RecordedLetter) -> bool:
+    """Return whether a vault can open the inner layer, which is enough if X-Wing is broken."""
     sessions = [one for peer in PEER_TABLE.all(vault) for one in peer.sessions]
-    return any(_session_opens(session, letter) for session in sessions) or _account_opens(
+    return any(_can_session_open(session, letter) for session in sessions) or _can_account_open(
         vault, letter
     )
 
 
-def _session_opens(session: Secret, letter: RecordedLetter) -> bool:
+def _can_session_open(session: Secret, letter: RecordedLetter) -> bool:
     try:
         open_letter(session, letter.inner)
     except (NotForThisMailbox, BadLetter):
@@ -174,7 +178,7 @@ def _session_opens(session: Secret, letter: RecordedLetter) -> bool:
     return True
 
 
-def _account_opens(vault: Vault, letter: RecordedLetter) -> bool:
+def _can_account_open(vault: Vault, letter: RecordedLetter) -> bool:
     account = vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD)
     assert account is not None
     curve25519 = read_header(letter.inner.untrusted_header).curve25519
@@ -185,32 +189,34 @@ def _account_opens(vault: Vault, letter: RecordedLetter) -> bool:
     return True
 
 
-def contains(vault: MemoryVault, secret: Secret) -> bool:
+def contains_secret(vault: MemoryVault, secret: Secret) -> bool:
     """Return whether the secret's bytes are anywhere in the vault."""
     records = (record for table in vault._tables.values() for record in table.values())
     return any(secret.reveal() in one for one in (*records, *vault._files.values()))
 
 
 @pytest.mark.threat("later-theft")
-def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(
+def test_a_stolen_vault_decrypts_only_recent_first_letters(
     conversation: Conversation,
 ) -> None:
     conversation.exchange_messages(10)
     early = conversation.letters()
     assert len(early) > 20
     conversation.exchange_messages(1)
-    thefts = {one.name: copied_vault(one) for one in conversation.network.people.values()}
+    stolen_vaults = {one.name: copy_vault(one) for one in conversation.network.people.values()}
     assert any(letter.key.peer is None for _, letter in early)
     for to, letter in early:
-        for theft in thefts.values():
-            # Prekeys that anybody may use are kept for some days; they open first letters.
-            own = theft is thefts[to]
-            assert opens_outer(theft, letter) == (own and letter.key.peer is None)
-            assert opens_inner(theft, letter) == (
-                own and letter.inner.begins_session and conversation.uses_fallback_key
+        for stolen_vault in stolen_vaults.values():
+            # Prekeys for first letters are kept for some days, and so still open these letters.
+            is_recipient = stolen_vault is stolen_vaults[to]
+            assert can_open_outer_layer(stolen_vault, letter) == (
+                is_recipient and letter.key.peer is None
+            )
+            assert can_open_inner_layer(stolen_vault, letter) == (
+                is_recipient and letter.inner.begins_session and conversation.uses_fallback_key
             )
     for to, letter in early:
-        assert contains(thefts[to], letter.key.private) == (letter.key.peer is None)
+        assert contains_secret(stolen_vaults[to], letter.key.private) == (letter.key.peer is None)
 
 
 @pytest.mark.threat("later-theft")
@@ -224,33 +230,35 @@ def test_first_letter_is_safe_once_its_prekey_has_expired(
         conversation.fetch_all()
     conversation.exchange_messages(1)
     assert any(letter.key.peer is None for _, letter in early)
-    for theft in [copied_vault(one) for one in conversation.network.people.values()]:
+    for stolen_vault in [copy_vault(one) for one in conversation.network.people.values()]:
         for _, letter in early:
-            assert not opens_outer(theft, letter)
-            assert not opens_inner(theft, letter)
-            assert not contains(theft, letter.key.private)
+            assert not can_open_outer_layer(stolen_vault, letter)
+            assert not can_open_inner_layer(stolen_vault, letter)
+            assert not contains_secret(stolen_vault, letter.key.private)
 
 
-def test_vault_from_before_a_letter_was_opened_opens_it(conversation: Conversation) -> None:
-    """This shows that the other tests do not pass only because nothing opens at all."""
+def test_vault_from_before_an_opening_decrypts_the_letter(conversation: Conversation) -> None:
+    """The other tests cannot pass merely because no vault opens any letter."""
     conversation.exchange_messages(2)
     for recording in conversation.recordings.values():
         assert all(
-            opens_outer(recording.before[one], letter) for one, letter in recording.letters.items()
+            can_open_outer_layer(recording.before[one], letter)
+            for one, letter in recording.letters.items()
         )
         assert all(
-            opens_inner(recording.before[one], letter) for one, letter in recording.letters.items()
+            can_open_inner_layer(recording.before[one], letter)
+            for one, letter in recording.letters.items()
         )
 
 
 @pytest.mark.threat("later-theft")
 @pytest.mark.threat("view-once-bypass")
-def test_share_of_a_view_once_message_is_gone(conversation: Conversation) -> None:
-    """Even with Ben's whole vault and both layers broken, the relay's share of the key is gone."""
+def test_stolen_vault_contains_no_share_of_a_view_once_message(conversation: Conversation) -> None:
+    """The vault of Ben, who has opened the message, does not contain the relay's key share."""
     fetch_messages(conversation.network["ben"].device)
     conversation.send_and_open("ana", opens=1)
     (share,) = conversation.recordings["ben"].shares[-1:]
-    theft = copied_vault(conversation.network["ben"])
+    stolen_vault = copy_vault(conversation.network["ben"])
     shown = received_messages(conversation.network["ben"].device)[-1]
     assert (shown.manifest, shown.key, shown.kept) == (None, None, ())
-    assert not contains(theft, share)
+    assert not contains_secret(stolen_vault, share)

@@ -1,4 +1,4 @@
-"""View-once messages: a person opens them once, even if devices race, and a recall is fast."""
+"""View-once messages: racing devices open them once, and a recall before the view is fast."""
 
 import asyncio
 import io
@@ -34,13 +34,13 @@ from tests.village.view_once import DEVICE_COUNT, OPENER_COUNT, count_openings, 
 
 pytestmark = pytest.mark.slow
 
-RUNS = size(8, 20)  # 200 with: python -m tests.village.view_once --runs 200
+RACE_COUNT = size(8, 20)  # 200 with: python -m tests.village.view_once --runs 200
 
 
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
-    for seed in range(RUNS):
+def test_a_hundred_racing_openers_on_three_devices_get_one_opening() -> None:
+    for seed in range(RACE_COUNT):
         results = run_race(seed)
         assert (results.total(), count_openings(results)) == (OPENER_COUNT, 1), (
             f"seed {seed}: {dict(results)}"
@@ -50,7 +50,7 @@ def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
 @pytest.mark.real
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
-def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
+def test_racing_openers_over_http_get_one_opening(tmp_path: Path) -> None:
     random_source, clock = SeededRandomSource(), SettableClock()
     posts = [SampleMessage(random_source=random_source) for _ in range(DEVICE_COUNT)]
     with (
@@ -65,7 +65,7 @@ def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
             courier.register_token(url, post.mailbox, post.owner, post.send_token())
             courier.post(url, post.token, post.envelope(1, blobs=False))
 
-        def opens(number: int) -> bool:
+        def try_to_open(number: int) -> bool:
             post = posts[number % DEVICE_COUNT]
             try:
                 courier.open_share(url, post.id, post.open, number.to_bytes(16))
@@ -75,35 +75,39 @@ def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
             return True
 
         with ThreadPoolExecutor(OPENER_COUNT) as racers:
-            assert sum(racers.map(opens, range(OPENER_COUNT))) == 1
+            assert sum(racers.map(try_to_open, range(OPENER_COUNT))) == 1
 
 
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path: Path) -> None:
-    """The relay's rows are on disk, and it stores a thousand other envelopes."""
+def test_recall_before_the_first_view_deletes_the_share_within_a_second(tmp_path: Path) -> None:
+    """The relay has its rows on disk, and stores a thousand other envelopes."""
 
-    async def scenario() -> tuple[float, int]:
+    async def recall_among_others() -> tuple[float, int]:
         post = SampleMessage()
         with disk_relay(tmp_path, SettableClock()) as relay:
             await create_mailbox_and_post(relay, post, 1)
-            others = [_another(post) for _ in range(1000)]
+            others = [_new_message_to_same_mailbox(post) for _ in range(1000)]
             await asyncio.gather(
                 *(accept(one.envelope(1, blobs=False), post.token, relay) for one in others)
             )
-            begun = time.process_time()  # of all threads; wall time depends on the machine's load
+            begun = (
+                time.process_time()
+            )  # of all threads; wall time would depend on the machine's load
             status = await withdraw(post.id, post.withdraw, relay)
-            took = time.process_time() - begun
+            duration_s = time.process_time() - begun
             assert status.state is EnvelopeState.TAKEN_BACK
-            left = await relay.mail.read(lambda view: view.count(StoredShare, envelope=post.id))
-            return took, left
+            share_count = await relay.mail.read(
+                lambda view: view.count(StoredShare, envelope=post.id)
+            )
+            return duration_s, share_count
 
-    took, left = asyncio.run(scenario())
-    assert left == 0
-    assert took <= 1
+    duration_s, share_count = asyncio.run(recall_among_others())
+    assert share_count == 0
+    assert duration_s <= 1
 
 
-def _another(post: SampleMessage) -> SampleMessage:
+def _new_message_to_same_mailbox(post: SampleMessage) -> SampleMessage:
     other = SampleMessage(random_source=post.random_source)
     other.mailbox = post.mailbox
     return other
@@ -125,17 +129,21 @@ def ben(friends: Network) -> Person:
     return friends["ben"]
 
 
-def newest(who: Person) -> ReceivedMessage:
+def newest_message(who: Person) -> ReceivedMessage:
     return received_messages(who.device)[-1]
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_nothing_of_it_is_kept_and_it_opens_once(friends: Network, ben: Person) -> None:
-    before, manifest, name = dict(ben.vault._files), newest(ben).manifest, newest(ben).name
+def test_view_once_message_leaves_nothing_and_opens_once(friends: Network, ben: Person) -> None:
+    before, manifest, name = (
+        dict(ben.vault._files),
+        newest_message(ben).manifest,
+        newest_message(ben).name,
+    )
     assert manifest is not None
     assert open_message(name, ben.device).files
     assert ben.vault._files == before
-    assert (newest(ben).state, newest(ben).manifest) == (InboxState.USED_UP, None)
+    assert (newest_message(ben).state, newest_message(ben).manifest) == (InboxState.USED_UP, None)
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ben.vault.keys(UNREPORTED_OPENING) == ()
     for table in ben.vault._tables.values():
         for record in table.values():
@@ -147,7 +155,7 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Network, ben: Person) 
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Network, ben: Person) -> None:
+def test_interrupted_view_does_not_use_up_a_text(friends: Network, ben: Person) -> None:
     name = send_text(friends["ana"], "ben", text="for you alone", opens=1).name
     fetch_messages(ben.device)
     results = list[str | None]()
@@ -168,10 +176,8 @@ def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Network, ben: Perso
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
-    friends: Network, ben: Person
-) -> None:
-    name, shown = newest(ben).name, io.BytesIO()
+def test_interrupted_view_can_be_repeated_and_counts_once(friends: Network, ben: Person) -> None:
+    name, shown = newest_message(ben).name, io.BytesIO()
 
     def interrupt(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
         fill(shown)
@@ -181,8 +187,8 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             show_received_message(name, interrupt, ben.device)
-        assert newest(ben).attempt == (attempt or newest(ben).attempt)
-        attempt = newest(ben).attempt
+        assert newest_message(ben).attempt == (attempt or newest_message(ben).attempt)
+        attempt = newest_message(ben).attempt
     assert ben.courier.calls["finish_opening"] == 0
     assert (
         open_message(name, ben.device).files[0].data
@@ -196,23 +202,23 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Network) -> None:
+def test_message_with_three_views_opens_three_times_and_leaves_nothing(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben, opens=3)
     fetch_messages(ben.device)
-    name, before = newest(ben).name, dict(ben.vault._files)
+    name, before = newest_message(ben).name, dict(ben.vault._files)
     for view in range(1, 4):
         assert open_message(name, ben.device).files
         assert ben.vault._files == before
-        assert newest(ben).state is (InboxState.OPENED if view < 3 else InboxState.USED_UP)
+        assert newest_message(ben).state is (InboxState.OPENED if view < 3 else InboxState.USED_UP)
     with pytest.raises(UsedUp):
         open_message(name, ben.device)
 
 
 @pytest.mark.threat("view-once-bypass")
 def test_other_device_learns_that_it_was_opened_elsewhere(ben: Person) -> None:
-    """Another device's opening uses up the group of shares, and this device asks too late."""
-    name, received = newest(ben).name, newest(ben)
+    """Another device uses up the only opening before this device asks for its share."""
+    name, received = newest_message(ben).name, newest_message(ben)
     manifest = received.manifest
     assert manifest is not None
     ben.device.courier.open_share(
@@ -221,7 +227,7 @@ def test_other_device_learns_that_it_was_opened_elsewhere(ben: Person) -> None:
     for _ in range(2):
         with pytest.raises(OpenedElsewhere, match=f"Another device of yours opened message {name}"):
             open_message(name, ben.device)
-    assert (newest(ben).state, newest(ben).manifest) == (InboxState.ELSEWHERE, None)
+    assert (newest_message(ben).state, newest_message(ben).manifest) == (InboxState.ELSEWHERE, None)
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
 
 
@@ -231,15 +237,15 @@ def test_message_recalled_before_the_first_view_never_opens(friends: Network, be
         query_sent_messages(friends["ana"].device)[0].message.name, friends["ana"].device
     )
     with pytest.raises(TakenBack):
-        open_message(newest(ben).name, ben.device)
-    assert newest(ben).state is InboxState.TAKEN_BACK
+        open_message(newest_message(ben).name, ben.device)
+    assert newest_message(ben).state is InboxState.TAKEN_BACK
 
 
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.parametrize("first", ["phone", "ana"])
-def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None:
-    """The device that opens first shows the message; the other one is told that it was opened."""
+def test_two_devices_of_one_person_share_one_opening(first: str) -> None:
+    """The first device shows the message; the second one reports that it was opened elsewhere."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -251,10 +257,12 @@ def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None
     assert winner.open_newest().files
     with pytest.raises(OpenedElsewhere):
         other.open_newest()
-    assert (newest(winner).state, newest(other).state) == (
+    assert (newest_message(winner).state, newest_message(other).state) == (
         InboxState.USED_UP,
         InboxState.ELSEWHERE,
     )
-    assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 2}  # without a limit each opens its own
+    assert ben.send(SMALL_PICTURE, ana).devices == {
+        "ana": 2
+    }  # without a limit, each device can open its copy
     catch_up(ana, phone)
     assert {len(one.open_newest().files) for one in (ana, phone)} == {1}

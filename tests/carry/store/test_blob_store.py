@@ -362,6 +362,8 @@ def test_full_disk_is_reported(tmp_path: Path) -> None:
             asyncio.run(store.store("name", stream(BLOB), BLOB_SHA256))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 0  # others need the room
+    assert (
+        sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
+    )  # other uploads need the space
     asyncio.run(store.drop("name"))
     assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,12 @@
-"""Households that move, link, lose devices and write to each other, in an order set by a seed.
+"""Households (the devices of one person) that move to other relays, link and lose devices.
 
-``python -m tests.village.moving.run --runs 100`` exits with 1 if anything was wrong, and prints
-each such seed with the command that plays it again. At the end everybody fetches, and then all
-devices of a household must be at one relay, every letter must have opened, each device must have
-tokens for the current mailbox of each other one, and every message must have reached the devices
-that were not revoked.
+They also write to each other; a seed sets the order of all steps. At the end everybody fetches, and
+then all devices of a household must be at one relay, every letter must have been decrypted, each
+device must have tokens for the current mailboxes of the devices it writes to, and every message
+must have reached the devices that were not revoked.
+
+``python -m tests.village.moving.run --runs 100`` exits with 1 if any of this fails, and prints each
+failing seed with the command that runs it again.
 """
 
 import argparse
@@ -53,7 +55,7 @@ _TABLES_EMPTY_AT_END: Final = {
     LETTER_AWAITING_DEVICE_LIST: "letters that wait for a list",
     ANNOUNCED_TOKEN_RANGE: "windows that wait for a list",
 }
-_FINAL_FETCHES: Final = 6  # in which everybody fetches at the end, two hours apart
+_FINAL_FETCHES: Final = 6  # how often everybody fetches at the end, two hours apart
 
 
 @dataclass
@@ -62,18 +64,18 @@ class Outcome:
 
     seed: int
     wrong: list[str] = field(default_factory=list)
-    did: Counter[str] = field(default_factory=Counter)
+    step_counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
 
     @property
     def report(self) -> str:
-        """What was wrong, and the command that plays it again; empty if nothing was."""
+        """The violations and the command that runs the seed again; empty if nothing was wrong."""
         again = REPLAY_COMMAND.format(seed=self.seed)
         return "" if not self.wrong else "\n".join([*self.wrong, again])
 
 
 class MoveSimulation:
-    """Ana and Ben with two devices each, Cleo with one; Ana knows both, and they her."""
+    """Ana and Ben with two devices each, and Cleo with one; Ana is a contact of Ben and Cleo."""
 
     def __init__(self, seed: int, steps: int = STEP_COUNT) -> None:
         self.rng, self.steps = rng_for("moving", seed), steps
@@ -90,15 +92,19 @@ class MoveSimulation:
         )
         ana.add_contact(ben)
         cleo.add_contact(ana)
-        self.watched = ExitStack()
+        self.post_recorders = ExitStack()
         self.posted: dict[str, set[EnvelopeId]] = {}
         for one in (ana, ben, cleo):
             self._record_posts(one)
         phone, tablet = self._link_device(ana, "phone"), self._link_device(ben, "tablet")
         self.lost, self.delayed_envelopes = list[Person](), set[EnvelopeId]()
         self.households = [[ana, phone], [ben, tablet], [cleo]]
-        self.addressees = (ana, ben, cleo)  # one for each household, to whom others write
-        self.silent_relay: str | None = None
+        self.addressees = (
+            ana,
+            ben,
+            cleo,
+        )  # the first device of each household, under whose name others write to it
+        self.disconnected_relay: str | None = None
         self.linked_count = 0
         for _ in range(3):
             catch_up(*self.everybody)
@@ -108,7 +114,7 @@ class MoveSimulation:
         return [one for household in self.households for one in household]
 
     def run(self) -> Outcome:
-        """Take all steps, let everything settle, and check the result."""
+        """Take all steps, let everybody fetch, and check the result."""
         for _ in range(self.steps):
             step = self.rng.choices(list(_STEP_WEIGHTS), list(_STEP_WEIGHTS.values()))[0]
             who = self.rng.choice(self.everybody)
@@ -117,9 +123,9 @@ class MoveSimulation:
                 step(self, who)
             except EntrenousError as error:
                 self._trace(f"   {type(error).__name__}")
-                self.outcome.did[f"{step.__name__}: {type(error).__name__}"] += 1
+                self.outcome.step_counts[f"{step.__name__}: {type(error).__name__}"] += 1
             else:
-                self.outcome.did[step.__name__] += 1
+                self.outcome.step_counts[step.__name__] += 1
         self._settle()
         self._check()
         return self.outcome
@@ -129,11 +135,11 @@ class MoveSimulation:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def fetches(self, who: Person) -> None:
+    def fetch(self, who: Person) -> None:
         fetch_messages(who.device)
 
     def send(self, who: Person) -> None:
-        """Send from Ana's household to another one, or from another one to hers."""
+        """Send from Ana's household to another household, or from another household to Ana's."""
         ana, *others = self.addressees
         from_ana = self._household_of(who) is self.households[0]
         try:
@@ -145,20 +151,20 @@ class MoveSimulation:
             }
             raise
 
-    def moves(self, who: Person) -> None:
+    def move(self, who: Person) -> None:
         url = self.rng.choice([url for url in RELAY_URLS if url != who.home[0]])
         fetch_messages(who.device)
         move_all_devices(url, None, who.device)
         self._trace(f"   to {url}")
 
-    def stays(self, who: Person) -> None:
+    def cancel_move(self, who: Person) -> None:
         cancel_move(who.device)
 
-    def opens_by_the_new_relay(self, who: Person) -> None:
-        """Do what unlocking the vault does after a move (device/relay_lock_client.py)."""
+    def adopt_new_relay_lock(self, who: Person) -> None:
+        """Clear the next relay lock, like an unlock after a move (device/relay_lock_client.py)."""
         clear_next_relay_lock(who.device)
 
-    def links_another(self, who: Person) -> None:
+    def link_another_device(self, who: Person) -> None:
         if self.linked_count == _LINKS_MAX:
             return
         self.linked_count += 1
@@ -166,7 +172,7 @@ class MoveSimulation:
         fetch_messages(who.device)
         self._household_of(who).append(self._link_device(who, name))
 
-    def loses_one(self, who: Person) -> None:
+    def revoke_lost_device(self, who: Person) -> None:
         household = self._household_of(who)
         others = [one for one in household if one is not who]
         if not others:
@@ -180,15 +186,15 @@ class MoveSimulation:
         self.lost.append(lost)
         self._trace(f"   {lost.name}")
 
-    def a_relay_is_away_or_back(self, _who: Person) -> None:
-        if self.silent_relay is not None:
-            self.network.reconnect(self.silent_relay)
-            self.silent_relay = None
+    def toggle_relay(self, _who: Person) -> None:
+        if self.disconnected_relay is not None:
+            self.network.reconnect(self.disconnected_relay)
+            self.disconnected_relay = None
         else:
-            self.silent_relay = self.rng.choice(RELAY_URLS)
-            self.network.disconnect(self.silent_relay)
+            self.disconnected_relay = self.rng.choice(RELAY_URLS)
+            self.network.disconnect(self.disconnected_relay)
 
-    def time_passes(self, _who: Person) -> None:
+    def advance_clock(self, _who: Person) -> None:
         self.network.clock.advance(days=self.rng.choice((0.1, 1)))
 
     def _household_of(self, who: Person) -> list[Person]:
@@ -202,20 +208,20 @@ class MoveSimulation:
         return new
 
     def _record_posts(self, who: Person) -> None:
-        """Record which letters a device posts."""
+        """Record the envelopes that a device posts."""
         posted = self.posted.setdefault(who.name, set())
 
         def trick(honest: HonestCall, url: str, token: Secret, envelope: Envelope) -> Any:
             posted.add(envelope.id)
             return honest(url, token, envelope)
 
-        self.watched.enter_context(who.courier.replace_calls(post=trick))
+        self.post_recorders.enter_context(who.courier.replace_calls(post=trick))
 
     # --- the end --------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        if self.silent_relay is not None:
-            self.network.reconnect(self.silent_relay)
+        if self.disconnected_relay is not None:
+            self.network.reconnect(self.disconnected_relay)
         for _ in range(_FINAL_FETCHES):
             self.network.clock.advance(days=1 / 12)
             for one in self.everybody:
@@ -228,12 +234,12 @@ class MoveSimulation:
             relays = {one.home[0] for one in household}
             if len(relays) > 1:
                 wrong.append(f"{household[0].name} is at {sorted(relays)}")
-        # Keys of a lost device are deleted, so what it posted before may not open any more.
-        forgotten = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
+        # Keys of a lost device are deleted, so its earlier letters may not be decryptable.
+        from_lost_devices = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
         for one in self.everybody:
-            aside = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - forgotten
-            if aside:
-                wrong.append(f"{one.name} could not open {len(aside)}")
+            undecryptable = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - from_lost_devices
+            if undecryptable:
+                wrong.append(f"{one.name} could not open {len(undecryptable)}")
             for table, what in _TABLES_EMPTY_AT_END.items():
                 if one.device.vault.keys(table):
                     wrong.append(f"{one.name} still has {what}")
@@ -244,68 +250,70 @@ class MoveSimulation:
 
     def _pairs_in_touch(self) -> list[tuple[Person, Person]]:
         anas, *others = self.households
-        near = [(a, b) for one in self.households for a in one for b in one if a is not b]
-        far = [(a, b) for other in others for a in anas for b in other]
-        return [*near, *far, *((b, a) for a, b in far)]
+        within_households = [
+            (a, b) for one in self.households for a in one for b in one if a is not b
+        ]
+        across_households = [(a, b) for other in others for a in anas for b in other]
+        return [*within_households, *across_households, *((b, a) for a, b in across_households)]
 
     def _undelivered(self) -> list[str]:
-        """Return the copies that were refused, never left or never reached their device.
+        """Describe each copy that was refused, never left or never reached its device.
 
-        A copy that waited in an outbox while its reader moved may be refused, since it names the
-        relay that its files are on.
+        A copy may be refused if it waited in an outbox while its recipient moved, since the copy
+        names the relay that stores its files.
         """
-        here = {own_device(one.device).key.device: one for one in self.everybody}
+        person_by_device = {own_device(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
         for writer in self.everybody:
             for copy in COPY_DELIVERY_TABLE.all(writer.device.vault):
-                reader = here.get(copy.device)
+                reader = person_by_device.get(copy.device)
                 if reader is None:
                     continue
-                came = {one.id for one in received_messages(reader.device)}
+                received_ids = {one.id for one in received_messages(reader.device)}
                 is_refused = copy.departure is SendState.REFUSED
                 if is_refused and copy.envelope not in self.delayed_envelopes:
                     wrong.append(f"what {writer.name} sent to {reader.name} was refused")
-                elif not is_refused and copy.message not in came:
+                elif not is_refused and copy.message not in received_ids:
                     wrong.append(f"{reader.name} has not got what {writer.name} sent")
         return wrong
 
 
 _STEP_WEIGHTS: Final[dict[Callable[[MoveSimulation, Person], None], int]] = {
-    MoveSimulation.fetches: 44,
+    MoveSimulation.fetch: 44,
     MoveSimulation.send: 18,
-    MoveSimulation.moves: 17,
-    MoveSimulation.stays: 1,
-    MoveSimulation.opens_by_the_new_relay: 6,
-    MoveSimulation.links_another: 5,
-    MoveSimulation.a_relay_is_away_or_back: 4,
-    MoveSimulation.loses_one: 2,
-    MoveSimulation.time_passes: 3,
+    MoveSimulation.move: 17,
+    MoveSimulation.cancel_move: 1,
+    MoveSimulation.adopt_new_relay_lock: 6,
+    MoveSimulation.link_another_device: 5,
+    MoveSimulation.toggle_relay: 4,
+    MoveSimulation.revoke_lost_device: 2,
+    MoveSimulation.advance_clock: 3,
 }
 
 
 def run_one(seed: int) -> Outcome:
-    """Run one town; everything follows from its seed."""
+    """Run one simulation; the seed determines all steps."""
     return MoveSimulation(seed).run()
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the module describes."""
+    """Run the command that the module docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, help="play this one, and tell every step")
+    parser.add_argument("--seed", type=int, help="run this seed, and print every step")
     parser.add_argument("--runs", type=int, default=100)
-    asked = parser.parse_args(arguments)
-    if asked.seed is not None:
-        outcome = run_one(asked.seed)
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        outcome = run_one(options.seed)
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
-    did, wrong = Counter[str](), 0
-    for seed in fresh_seeds(asked.runs):
+    step_counts, wrong = Counter[str](), 0
+    for seed in fresh_seeds(options.runs):
         outcome = run_one(seed)
-        did.update(outcome.did)
+        step_counts.update(outcome.step_counts)
         wrong += bool(outcome.report)
         if outcome.report:
             print(outcome.report, flush=True)  # noqa: T201
-    summed = {"runs": asked.runs, "wrong": wrong, "did": dict(sorted(did.items()))}
+    summed = {"runs": options.runs, "wrong": wrong, "did": dict(sorted(step_counts.items()))}
     print(json.dumps({"schema": "entrenous/moving/1", **summed}))  # noqa: T201
     return 1 if wrong else 0
 

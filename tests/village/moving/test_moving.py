@@ -1,7 +1,7 @@
-"""Households that move: whatever the seed, everything is where it belongs at the end.
+"""Households that move: at the end all devices can write to each other, and no message is lost.
 
-``make test`` plays fixed seeds, and ``make nightly`` also ENTRENOUS_MOVES fresh ones. The long run:
-``python -m tests.village.moving.run --runs 200``.
+``make test`` runs fixed seeds, and ``make nightly`` also runs ENTRENOUS_MOVES new ones. The long
+run is ``python -m tests.village.moving.run --runs 200``.
 """
 
 import os
@@ -21,40 +21,40 @@ FIXED_SEEDS = (902958524, 546833148, 867786326)  # each has found a bug
 
 
 def move_count(outcome: Outcome) -> int:
-    return outcome.did["moves"]
+    return outcome.step_counts["move"]
 
 
-play_once = cache(run_one)
+run_cached = cache(run_one)
 
 
 @pytest.mark.parametrize(
     "seed", [*FIXED_SEEDS[:2], pytest.param(FIXED_SEEDS[2], marks=pytest.mark.nightly)]
 )
-def test_all_is_well_after_moves(seed: int) -> None:
-    outcome = play_once(seed)
+def test_moves_lose_no_message_and_no_contact(seed: int) -> None:
+    outcome = run_cached(seed)
     assert not outcome.report, outcome.report
     assert move_count(outcome) > 0
 
 
 @pytest.mark.nightly
-def test_all_is_well_under_fresh_seeds() -> None:
-    did: Counter[str] = Counter()
+def test_moves_lose_nothing_under_new_seeds() -> None:
+    step_counts: Counter[str] = Counter()
     for seed in fresh_seeds(FRESH_SEED_COUNT):
         print(REPLAY_COMMAND.format(seed=seed))  # noqa: T201 - shown on failure
         outcome = run_one(seed)
         assert not outcome.report, outcome.report
-        did.update(outcome.did)
-    assert did["sends"] > did["moves"] > 0
+        step_counts.update(outcome.step_counts)
+    assert step_counts["send"] > step_counts["move"] > 0
 
 
-def test_a_seed_plays_the_same_again() -> None:
-    one, other = play_once(FIXED_SEEDS[0]), run_one(FIXED_SEEDS[0])
+def test_one_seed_gives_the_same_steps_twice() -> None:
+    one, other = run_cached(FIXED_SEEDS[0]), run_one(FIXED_SEEDS[0])
     assert one.trace == other.trace
-    assert one.did == other.did
+    assert one.step_counts == other.step_counts
 
 
 def test_missing_records_of_former_mailboxes_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The checks can fail: here, no device records its contacts' former mailboxes."""
-    for place in (device_lists, old_mailbox):
-        monkeypatch.setattr(place, "record_former_mailboxes", lambda *_: None)
+    """No device records the former mailboxes of its contacts, so that some seed has to fail."""
+    for module in (device_lists, old_mailbox):
+        monkeypatch.setattr(module, "record_former_mailboxes", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))

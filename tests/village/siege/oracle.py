@@ -1,14 +1,15 @@
-"""What no device may ever show, whatever the relay did; each violation is called an "accept".
+"""Invariants of all devices in a siege, whatever the relays did.
 
-The oracle reads what is true where no relay reaches: in the senders' own vaults, and in the
-identities of the people themselves. Its rules:
+The oracle reads the truth where no relay can change it: in the senders' own vaults, and in the
+identities on people's own devices. Its rules:
 
-* forged or swapped: whatever an inbox shows, its sender sent to this very person, with that time,
-  expiry and number of openings; whatever opens is, byte for byte, the copy that was made for them.
-* replayed: an ended message stays ended; no letter counts as two messages.
-* taken back, used up or expired: see :meth:`Oracle.check_opened`.
-* somebody else's keys: a contact has the keys that its owner's device had at some time, never older
-  ones than before; no letter is sealed to another person's key.
+* No forged or swapped messages: the sender of a message in an inbox has sent it to this person,
+  with the shown time, expiry and number of openings. An opened file is, byte for byte, the copy
+  that was made for this person.
+* No replays: an ended message stays ended, and no letter counts as two messages.
+* Messages that were taken back, used up or expired: see :meth:`Oracle.check_opened`.
+* No foreign keys: a contact has keys that its owner's device had at some time, and never gets older
+  ones. No letter is sealed to another person's key.
 """
 
 import hashlib
@@ -28,19 +29,23 @@ from tests.village.world import Participant
 
 @dataclass
 class Oracle:
-    """Checks one siege; ``accepts`` are the violations."""
+    """Checks the invariants of one siege, and records the violations."""
 
     network: AttackedNetwork
-    accepts: list[str] = field(default_factory=list)
-    opens: dict[bytes, int | None] = field(default_factory=dict)  # the limit of each message
+    violations: list[str] = field(default_factory=list)
+    opening_limits: dict[bytes, int | None] = field(
+        default_factory=dict
+    )  # the limit of openings of each message
     _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
     _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
     _identities: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
     _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)
-    _key_owners: dict[bytes, str] = field(default_factory=dict)  # the person of each X-Wing key
+    _key_owners: dict[bytes, str] = field(
+        default_factory=dict
+    )  # the name of the person of each X-Wing key
 
     def check_devices(self) -> None:
-        """Check everybody's device."""
+        """Check the inbox, the contacts and the keys of every device."""
         for who in self.network.people.values():
             me = own_device(who.device).person
             self._identities[me.id, me.epoch] = me
@@ -51,45 +56,45 @@ class Oracle:
             self._check_contacts(who)
             self._check_keys(who)
 
-    def _record_accept(self, who: Participant, what: str) -> None:
-        if (seen := f"{who.name}: {what}") not in self.accepts:
-            self.accepts.append(seen)
+    def _record_violation(self, who: Participant, what: str) -> None:
+        if (violation := f"{who.name}: {what}") not in self.violations:
+            self.violations.append(violation)
 
     def _check_inbox(self, who: Participant) -> None:
         shown = received_messages(who.device)
         if len({one.id for one in shown}) != len(shown):
-            self._record_accept(who, "one message is shown twice")
+            self._record_violation(who, "one message is shown twice")
         for received in shown:
             self._check_message(received, who)
 
     def _check_message(self, received: ReceivedMessage, who: Participant) -> None:
-        true = self._sent_message(received, who)
-        if true is None:
-            self._record_accept(who, f"{received.name} is shown, and was never sent to them")
+        sent = self._sent_message(received, who)
+        if sent is None:
+            self._record_violation(who, f"{received.name} is shown, and was never sent to them")
             return
-        message, copy = true
+        message, copy = sent
         sent_at = message.sent_at.replace(microsecond=0)  # the wire carries whole seconds
         stated = (received.sent_at, received.expires_at, received.opens, received.envelope)
-        if stated != (sent_at, message.expires_at, self.opens[message.id], copy.envelope):
-            self._record_accept(who, f"{received.name} is shown otherwise than it was sent")
+        if stated != (sent_at, message.expires_at, self.opening_limits[message.id], copy.envelope):
+            self._record_violation(who, f"{received.name} is shown otherwise than it was sent")
         key = (who.name, received.id)
         if key in self._ended and received.state not in ENDED_STATES:
-            self._record_accept(who, f"{received.name} had ended and lives again")
+            self._record_violation(who, f"{received.name} had ended and lives again")
         if received.state in ENDED_STATES:
             self._ended.add(key)
 
     def _sent_message(
         self, received: ReceivedMessage, who: Participant
     ) -> tuple[Message, CopyDelivery] | None:
-        """Return what the sender's own vault says about a message in somebody's inbox."""
+        """Return the message and its copy in the sender's own vault, or None if there is none."""
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
         mine = own_device(who.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
         for copy in COPY_DELIVERY_TABLE.all(sender.vault):
-            mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
-            if mine_too and copy.message == received.id and copy.message in messages:
+            is_for_this_device = (copy.person, copy.device) == (mine.person.id, mine.key.device)
+            if is_for_this_device and copy.message == received.id and copy.message in messages:
                 return messages[copy.message], copy
         return None
 
@@ -101,17 +106,19 @@ class Oracle:
         for contact in contacts(who.device):
             known = contact.person
             if self._identities.get((known.id, known.epoch)) != known:
-                self._record_accept(who, f"{contact.name} has keys that {contact.name} never said")
+                self._record_violation(
+                    who, f"{contact.name} has keys that {contact.name} never said"
+                )
             before = self._epochs.get((who.name, known.id), 0)
             if known.epoch < before:
-                self._record_accept(who, f"{contact.name} has an older list than before")
+                self._record_violation(who, f"{contact.name} has an older list than before")
             self._epochs[who.name, known.id] = max(before, known.epoch)
 
     def _check_keys(self, who: Participant) -> None:
         for peer in PEER_TABLE.all(who.vault):
-            owner, true = self._key_owners.get(peer.seal_to.id), self._owner_of(peer.person)
-            if owner is not None and (true is None or owner != true.name):
-                self._record_accept(
+            owner, expected = self._key_owners.get(peer.seal_to.id), self._owner_of(peer.person)
+            if owner is not None and (expected is None or owner != expected.name):
+                self._record_violation(
                     who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}"
                 )
 
@@ -123,36 +130,36 @@ class Oracle:
         content: OpenedContent,
         at: datetime,
     ) -> None:
-        """Check a message that opened on ``device``: that of ``who``, or a copy of its disk.
+        """Check a message that opened on ``device``: the device of ``who``, or a copy of its disk.
 
-        A message that ended on this very device, or expired by its clock, never opens again. One
-        that was taken back, or opened as often as its sender allowed, opens on no device that has
-        not opened it already, unless the relay kept its share of the key and handed it out again.
-        Copies of a disk that was copied during an opening continue that one opening, until it is
-        reported to the relay as finished (docs/known-attacks.md).
+        A message that ended on this device, or expired by its clock, never opens again. A message
+        that was taken back, or opened as often as its sender allowed, opens on no other device,
+        unless the relay kept its share of the key and handed it out again. If a disk is copied
+        during an opening, the copies continue the same opening, until it is reported to the relay
+        as finished (docs/known-attacks.md).
         """
-        true = self._sent_message(before, who)
-        if true is None:
-            self._record_accept(who, f"{before.name} opened, and was never sent to them")
+        sent = self._sent_message(before, who)
+        if sent is None:
+            self._record_violation(who, f"{before.name} opened, and was never sent to them")
             return
-        message, copy = true
-        whole = [hashlib.sha256(one.data).digest() for one in content.files]
-        if whole != _copy_hashes_for(who, message) or content.caption != message.caption:
-            self._record_accept(who, f"{before.name} opened as something else than was sent")
+        message, copy = sent
+        hashes = [hashlib.sha256(one.data).digest() for one in content.files]
+        if hashes != _copy_hashes_for(who, message) or content.caption != message.caption:
+            self._record_violation(who, f"{before.name} opened as something else than was sent")
         if before.state in ENDED_STATES or (device, before.id) in self._ended:
-            self._record_accept(who, f"{before.name} opened after it had ended here")
+            self._record_violation(who, f"{before.name} opened after it had ended here")
         if message.expires_at is not None and at >= message.expires_at:
-            self._record_accept(who, f"{before.name} opened after its time")
+            self._record_violation(who, f"{before.name} opened after its time")
         if not before.kept:
             self._check_first_opening(self._opening(device, before), who, before, copy.envelope)
 
     def _opening(self, device: str, before: ReceivedMessage) -> str:
-        """Return the opening's name: the device, or the attempt that a copied disk continues."""
+        """Return the ID of the opening: its unfinished attempt, or else the device."""
         attempt = before.attempt
-        goes_on = (
+        is_unfinished = (
             attempt and (before.envelope, attempt) not in self.network.adversary.finished_attempts
         )
-        return attempt.hex() if attempt and goes_on else device
+        return attempt.hex() if attempt and is_unfinished else device
 
     def _check_first_opening(
         self, opening: str, who: Participant, before: ReceivedMessage, envelope: EnvelopeId
@@ -163,10 +170,10 @@ class Oracle:
         if envelope in adversary.handed_out_again:
             return
         if envelope in adversary.taken_back:
-            self._record_accept(who, f"{before.name} was taken back and opened afterwards")
-        limit = self.opens[before.id]
+            self._record_violation(who, f"{before.name} was taken back and opened afterwards")
+        limit = self.opening_limits[before.id]
         if limit is not None and len(openers) > limit:
-            self._record_accept(who, f"{before.name} opened {len(openers)} times, not {limit}")
+            self._record_violation(who, f"{before.name} opened {len(openers)} times, not {limit}")
 
 
 def _copy_hashes_for(who: Participant, message: Message) -> list[bytes]:

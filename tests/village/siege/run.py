@@ -1,8 +1,8 @@
-"""Let an adversary attack the village: ``python -m tests.village.siege.run --runs 1000``.
+"""Sieges: simulations in which an adversary controls all relays.
 
-The command runs one siege for each seed and prints one line of JSON at the end. It exits with 1 if
-a device accepted what it must not or failed unexpectedly, and prints each such seed with the
-command that plays it again.
+``python -m tests.village.siege.run --runs 1000`` runs one siege for each seed and prints one line
+of JSON at the end. It exits with 1 if a device violated an invariant or failed unexpectedly, and
+prints each such seed with the command that runs it again.
 """
 
 import argparse
@@ -52,7 +52,7 @@ from tests.village.siege.world import (
 from tests.village.world import Participant
 
 STEP_COUNT: Final = 40
-SEND_COUNT_MAX: Final = 4  # in one siege; marking a picture takes most of its time
+SEND_COUNT_MAX: Final = 4  # few, since marking pictures takes most of the time of a siege
 REPLAY_COMMAND: Final = "python -m tests.village.siege.run --seed {seed}"
 
 
@@ -61,8 +61,8 @@ class Outcome:
     """The result of one siege."""
 
     seed: int
-    accepts: list[str] = field(default_factory=list)
-    broke: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    unexpected_errors: list[str] = field(default_factory=list)
     opened: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     tricks_played: Counter[str] = field(default_factory=Counter)
@@ -71,13 +71,13 @@ class Outcome:
 
     @property
     def report(self) -> str:
-        """What was wrong, and the command that plays it again; empty if nothing was."""
-        wrong = [*self.accepts, *self.broke]
-        return "" if not wrong else "\n".join([*wrong, REPLAY_COMMAND.format(seed=self.seed)])
+        """The violations and the command that runs the seed again; empty if nothing was wrong."""
+        findings = [*self.violations, *self.unexpected_errors]
+        return "" if not findings else "\n".join([*findings, REPLAY_COMMAND.format(seed=self.seed)])
 
 
 class Siege:
-    """One siege: people take steps while an adversary controls their relays."""
+    """One siege: people take random steps while an adversary controls their relays."""
 
     def __init__(self, seed: int, plan: str | None = None) -> None:
         self.rng = Random(f"steps {seed}")
@@ -85,15 +85,17 @@ class Siege:
         self.adversary = self.network.adversary
         self.adversary.trick_rate = self.rng.choice((0.02, 0.05, 0.15, 0.4))
         self.adversary.keeps_shares = self.rng.random() < 0.25
-        chosen = self.rng.choice(list(PLANS))
-        self.adversary.preferred_calls, more = PLANS[plan or chosen]
-        self.weights = [often * (6 if step in more else 1) for step, often in STEP_WEIGHTS.items()]
+        random_plan = self.rng.choice(list(PLANS))
+        self.adversary.preferred_calls, preferred_steps = PLANS[plan or random_plan]
+        self.weights = [
+            often * (6 if step in preferred_steps else 1) for step, often in STEP_WEIGHTS.items()
+        ]
         self.oracle = Oracle(self.network)
         self.outcome = Outcome(
             seed, tricks_played=self.adversary.tricks_played, call_counts=self.adversary.call_counts
         )
-        self.outcome.accepts = self.oracle.accepts
-        self.copies: list[Participant] = []
+        self.outcome.violations = self.oracle.violations
+        self.device_copies: list[Participant] = []
         self.sends_left = SEND_COUNT_MAX
         if self.rng.random() < 0.25:
             self._set_up("eve")
@@ -105,8 +107,8 @@ class Siege:
         self._attempt("settles", newcomer, lambda: set_up(name, url, newcomer.device))
         self.network.people[name] = newcomer
 
-    def besiege(self) -> Outcome:
-        """Take all steps; then make the relays honest, and let everybody fetch and open all."""
+    def run(self) -> Outcome:
+        """Take all steps; then make the relays honest, and let everybody fetch and open."""
         self.oracle.check_devices()
         for _ in range(STEP_COUNT):
             self._take_step(self.rng.choices(list(STEP_WEIGHTS), self.weights)[0])
@@ -125,8 +127,8 @@ class Siege:
         step(self, self.rng.choice(self._everybody()))
         self.oracle.check_devices()
 
-    def _attempt(self, what: str, who: Participant, work: Callable[[], Any]) -> Any:
-        """Let somebody do something; any error but an EntrenousError is a finding."""
+    def _attempt(self, action: str, who: Participant, work: Callable[[], Any]) -> Any:
+        """Run a person's step; record any error that is no EntrenousError as unexpected."""
         self.adversary.calls_left = CALLS_MAX
         result = "done"
         try:
@@ -134,14 +136,14 @@ class Siege:
         except EntrenousError as error:
             result = type(error).__name__
             self.outcome.refused[result] += 1
-        except (Exception, TooManyCalls) as error:  # noqa: BLE001 - whatever it is, it is a finding
+        except (Exception, TooManyCalls) as error:  # noqa: BLE001 - any other error is unexpected
             result = type(error).__name__
             last = traceback.extract_tb(error.__traceback__)[-1]
-            self.outcome.broke.append(
-                f"{who.name} {what}: {error!r} at {last.filename}:{last.lineno}"
+            self.outcome.unexpected_errors.append(
+                f"{who.name} {action}: {error!r} at {last.filename}:{last.lineno}"
             )
         finally:
-            self.outcome.trace.append(f"{who.name} {what}: {result}")
+            self.outcome.trace.append(f"{who.name} {action}: {result}")
         return None
 
     # --- steps ----------------------------------------------------------------------------------
@@ -162,25 +164,25 @@ class Siege:
         self._attempt("sends", who, lambda: send_message(draft, who.device))
         for message in who.device.ledger.messages():
             if message.id not in before:
-                self.oracle.opens[message.id] = opens
+                self.oracle.opening_limits[message.id] = opens
 
-    def fetches(self, who: Participant) -> None:
+    def fetch(self, who: Participant) -> None:
         self._attempt("fetches", who, lambda: fetch_messages(who.device))
 
-    def opens(self, who: Participant) -> None:
+    def open(self, who: Participant) -> None:
         shown = received_messages(who.device)
         if shown:
             self._open(who, who.name, self.rng.choice(shown).name)
 
-    def races(self, who: Participant) -> None:
-        """Open a message on a device and on a copy of its disk: the relay sees two openers."""
+    def race_copies(self, who: Participant) -> None:
+        """Open a message on a device and on a copy of its disk, in random order."""
         shown = [one for one in received_messages(who.device) if not one.kept]
         if not shown:
             return
         name = self.rng.choice(shown).name
-        copied = self.network.copy_of(who.name, self.rng.randrange(10**6))
-        racers = [(who, who.name), (copied, f"{who.name}'s copy {len(self.copies)}")]
-        self.copies.append(copied)
+        copied = self.network.copy_device(who.name, self.rng.randrange(10**6))
+        racers = [(who, who.name), (copied, f"{who.name}'s copy {len(self.device_copies)}")]
+        self.device_copies.append(copied)
         self.rng.shuffle(racers)
         for one, device in racers:
             self._open(one, device, name)
@@ -193,17 +195,17 @@ class Siege:
             self.outcome.opened += 1
             self.oracle.check_opened(device, who, shown[name], content, at)
 
-    def takes_back(self, who: Participant) -> None:
+    def take_back(self, who: Participant) -> None:
         sent: list[Message] = list(who.device.ledger.messages())
         if sent:
             name = self.rng.choice(sent).name
             self._attempt("takes back", who, lambda: recall_message(name, who.device))
 
-    def looks_after_them(self, who: Participant) -> None:
+    def query_status(self, who: Participant) -> None:
         self._attempt("looks", who, lambda: query_sent_messages(who.device))
 
-    def meets(self, who: Participant) -> None:
-        """Add somebody by an invite, for the first time or again."""
+    def add_person(self, who: Participant) -> None:
+        """Add a person by an invite, possibly one who is a contact already."""
         most = self._everybody() if self.rng.random() < 0.5 else self._everybody()[:2]
         other = self.rng.choice([one for one in most if one is not who])
         link = self._attempt("invites", other, lambda: make_invite_link(other.device))
@@ -211,10 +213,10 @@ class Siege:
             name = f"{other.name} of {who.name}"
             self._attempt("adds", who, lambda: _add_and_compare(link, name, who))
 
-    def changes_the_list(self, who: Participant) -> None:
+    def publish_new_list(self, who: Participant) -> None:
         """Issue a new device list, and publish it."""
-        card, me = issue_key_bundle(who), own_device(who.device)  # type: ignore[arg-type]
-        shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
+        bundle, me = issue_key_bundle(who), own_device(who.device)  # type: ignore[arg-type]
+        shown = seal_key_bundle(bundle, me.person.id, me.home.mailbox)
         home = me.home
         self._attempt(
             "publishes",
@@ -224,35 +226,35 @@ class Siege:
             ),
         )
 
-    def forgets(self, who: Participant) -> None:
+    def forget_contact(self, who: Participant) -> None:
         known = contacts(who.device)
         if known:
             name = self.rng.choice(known).name
             self._attempt("forgets", who, lambda: forget_contact(name, who.device))
 
-    def unlocks(self, who: Participant) -> None:
-        """Request the relay's part of the vault's key; report the unlock, or manage the lock."""
+    def unlock(self, who: Participant) -> None:
+        """Request the relay's part of the vault's key; then report the unlock or use the lock."""
         courier, random_source = who.device.courier, who.device.random_source
         lock = lock_of_device(who)
         self._attempt(
             "unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, random_source)
         )
 
-        def opening() -> None:
+        def report_unlock() -> None:
             mark_unlock_unconfirmed(who.vault)
             confirm_unlock_at_relay(who.device)
 
         if self.rng.random() < 0.3:
-            self._attempt("opens the vault", who, opening)
+            self._attempt("opens the vault", who, report_unlock)
         else:
             self._attempt("looks after the lock", who, lambda: manage_lock(who))
 
-    def leaves(self, who: Participant) -> None:
-        """Now and then, delete the mailbox as another device can; its own one keeps using it."""
+    def delete_mailbox(self, who: Participant) -> None:
+        """Sometimes delete the mailbox with a close token; the device continues to use it."""
         if self.rng.random() < 0.2:
             self._attempt("leaves", who, lambda: delete_mailbox(who))
 
-    def time_passes(self, _who: Participant) -> None:
+    def advance_clock(self, _who: Participant) -> None:
         self.network.clock.advance(minutes=self.rng.choice((1, 70, 1500)))
 
 
@@ -265,35 +267,35 @@ def _add_and_compare(link: str, name: str, who: Participant) -> None:
 Step = Callable[[Siege, Participant], None]
 STEP_WEIGHTS: Final[dict[Step, int]] = {
     Siege.send: 12,
-    Siege.fetches: 24,
-    Siege.opens: 14,
-    Siege.races: 6,
-    Siege.takes_back: 6,
-    Siege.looks_after_them: 3,
-    Siege.meets: 5,
-    Siege.changes_the_list: 3,
-    Siege.forgets: 1,
-    Siege.unlocks: 2,
-    Siege.leaves: 1,
-    Siege.time_passes: 4,
+    Siege.fetch: 24,
+    Siege.open: 14,
+    Siege.race_copies: 6,
+    Siege.take_back: 6,
+    Siege.query_status: 3,
+    Siege.add_person: 5,
+    Siege.publish_new_list: 3,
+    Siege.forget_contact: 1,
+    Siege.unlock: 2,
+    Siege.delete_mailbox: 1,
+    Siege.advance_clock: 4,
 }
 Plan = tuple[frozenset[str], frozenset[Step]]  # calls to tamper with, steps to take more often
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),
     "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.send})),
-    "lists": (frozenset({"key_bundle"}), frozenset({Siege.changes_the_list, Siege.meets})),
-    "keys": (frozenset({"claim_prekeys"}), frozenset({Siege.meets, Siege.forgets})),
-    "content": (frozenset({"blob", "open_share"}), frozenset({Siege.opens, Siege.races})),
+    "lists": (frozenset({"key_bundle"}), frozenset({Siege.publish_new_list, Siege.add_person})),
+    "keys": (frozenset({"claim_prekeys"}), frozenset({Siege.add_person, Siege.forget_contact})),
+    "content": (frozenset({"blob", "open_share"}), frozenset({Siege.open, Siege.race_copies})),
     "endings": (
         frozenset({"withdraw", "envelope_status", "open_share"}),
-        frozenset({Siege.takes_back, Siege.races}),
+        frozenset({Siege.take_back, Siege.race_copies}),
     ),
 }
 
 
 def run_siege(seed: int, plan: str | None = None) -> Outcome:
-    """Run one siege; everything follows from its seed, except for ``plan`` if it is given."""
-    return Siege(seed, plan).besiege()
+    """Run one siege; the seed determines all steps, and the plan unless it is given."""
+    return Siege(seed, plan).run()
 
 
 def fresh_seeds(count: int) -> list[int]:
@@ -302,12 +304,12 @@ def fresh_seeds(count: int) -> list[int]:
 
 
 def run_sieges(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, Any]:
-    """Run one siege for each seed, ``say`` at once what was wrong, and return the totals."""
+    """Run one siege for each seed, ``say`` each report at once, and return the totals."""
     total: Counter[str] = Counter(runs=0, accepts=0, broke=0)
     tricks: Counter[str] = Counter()
     for seed in seeds:
         outcome = run_siege(seed)
-        total.update(runs=1, accepts=len(outcome.accepts), broke=len(outcome.broke))
+        total.update(runs=1, accepts=len(outcome.violations), broke=len(outcome.unexpected_errors))
         total.update(opened=outcome.opened, refused=outcome.refused.total())
         total.update(calls=outcome.call_counts.total())
         tricks.update(outcome.tricks_played)
@@ -319,18 +321,18 @@ def run_sieges(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, An
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the module describes."""
+    """Run the command that the module docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, help="play this one, and tell every step")
+    parser.add_argument("--seed", type=int, help="run this seed, and print every step")
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--first", type=int, help="seeds from here on, not fresh ones")
-    asked = parser.parse_args(arguments)
-    if asked.seed is not None:
-        outcome = run_siege(asked.seed)
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        outcome = run_siege(options.seed)
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
-    first = asked.first
-    seeds = fresh_seeds(asked.runs) if first is None else range(first, first + asked.runs)
+    first = options.first
+    seeds = fresh_seeds(options.runs) if first is None else range(first, first + options.runs)
     summed = run_sieges(seeds, lambda line: print(line, flush=True))  # noqa: T201
     print(json.dumps({"schema": "entrenous/siege/1", **summed}))  # noqa: T201
     return 1 if summed["accepts"] or summed["broke"] else 0

@@ -1,4 +1,4 @@
-"""Five people at two relays that one adversary controls: set up once, copied for each seed."""
+"""Five people at two relays that an adversary controls, set up once and copied for each seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ PASSPHRASE = Secret(b"stretched already, by argon2id..")
 
 @dataclass(frozen=True)
 class InitialState:
-    """What is on every disk, and what the adversary remembers, before a siege."""
+    """The contents of all vaults and relays, and the adversary's memory, before a siege."""
 
     vaults: Mapping[str, tuple[dict[str, dict[str, bytes]], dict[Any, bytes]]]
     rows: Mapping[str, dict[type, dict[Any, Any]]]
@@ -51,16 +51,16 @@ class InitialState:
 
 
 class AttackedNetwork:
-    """People, their relays, and the adversary between them; everything follows from ``seed``."""
+    """People, their relays, and the adversary between them; ``seed`` determines all randomness."""
 
-    def __init__(self, seed: int, settled: InitialState | None = None) -> None:
+    def __init__(self, seed: int, initial: InitialState | None = None) -> None:
         self.seed, self.clock = seed, SettableClock()
         self.mails = {url: MemoryRowStore() for url in sorted(set(RELAY_BY_PERSON.values()))}
         self.honest = _make_courier(self.mails, self.clock, seed)
         self.adversary = Adversary(self.honest, seed)
         self.people = {name: self.person(name) for name in RELAY_BY_PERSON}
-        if settled is not None:
-            self._restore(settled)
+        if initial is not None:
+            self._restore(initial)
 
     def person(self, name: str, seed: str = "") -> Participant:
         """Return a person whose device is not set up."""
@@ -75,17 +75,17 @@ class AttackedNetwork:
         )
         return Participant(name, device, vault)
 
-    def _restore(self, settled: InitialState) -> None:
-        for name, (tables, files) in settled.vaults.items():
+    def _restore(self, initial: InitialState) -> None:
+        for name, (tables, files) in initial.vaults.items():
             _fill_vault(self.people[name].vault, tables, files)
-        self.adversary.copy_memory_of(settled.adversary)
-        for url, rows in settled.rows.items():
+        self.adversary.copy_memory_of(initial.adversary)
+        for url, rows in initial.rows.items():
             self.mails[url]._transaction._rows = {
                 kind: dict(stored) for kind, stored in rows.items()
             }
 
-    def copy_of(self, name: str, number: int) -> Participant:
-        """Return a second device that starts as a copy of somebody's disk."""
+    def copy_device(self, name: str, number: int) -> Participant:
+        """Return a second device of a person that starts with a copy of the first one's vault."""
         copied = self.person(name, f"copy {number}")
         vault = self.people[name].vault
         _fill_vault(copied.vault, vault._tables, vault._files)
@@ -93,20 +93,20 @@ class AttackedNetwork:
 
 
 def lock_of_device(who: Participant) -> RelayLock:
-    """Return the relay's lock of somebody's device."""
+    """Return the lock at the relay of a person's device."""
     home = own_device(who.device).home
     return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
 
 
 def delete_mailbox(who: Participant) -> None:
-    """Delete somebody's mailbox, with a new close token."""
+    """Set a new close token for a person's mailbox, and delete the mailbox with it."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE_TOKEN)
     courier.close_mailbox(home.relay_url, home.mailbox, CLOSE_TOKEN)
 
 
 def manage_lock(who: Participant) -> None:
-    """Make the calls with which a device, or its recovery sheet, manages the relay's lock."""
+    """Call every request with which a device or its recovery sheet manages the relay's lock."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.create_lock(lock_of_device(who), home.owner)
     courier.replace_unlock_token(lock_of_device(who), home.owner)
@@ -116,7 +116,7 @@ def manage_lock(who: Participant) -> None:
 
 @cache
 def initial_state() -> InitialState:
-    """Set up everybody with a lock, let friends add each other, and return what is stored."""
+    """Set up all people with locks, let contacts add each other, and return the stored state."""
     network = AttackedNetwork(0)
     for name, url in RELAY_BY_PERSON.items():
         set_up(name, url, network.people[name].device)

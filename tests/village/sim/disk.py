@@ -1,4 +1,4 @@
-"""A disk that loses what was not synced: a journal of writes, of which a crash keeps a prefix."""
+"""A simulated disk that loses unsynced writes: a crash keeps a prefix of its journal of writes."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -7,47 +7,47 @@ from typing import Any
 
 from tests.village.crashes import CrashCountdown
 
-Place = tuple[Hashable, ...]
-Change = tuple[Place, Any]  # a place and its new content; None deletes it
+Location = tuple[Hashable, ...]
+Change = tuple[Location, Any]  # a location and its new content; None deletes the content
 
 
 def endless_countdown() -> CrashCountdown:
-    """Return a fuse that does not burn down."""
+    """Return a countdown that never ends in a crash."""
     return CrashCountdown(-1)
 
 
 @dataclass
 class SimDisk:
-    """Contents by place; the process may die at each write and each sync, by ``fuse``.
+    """The contents of a disk by location; ``countdown`` may crash the process at a write or a sync.
 
     ``durable`` survives a crash. The changes of one write are atomic, like a page with a checksum.
     """
 
     countdown: CrashCountdown
     rng: Random
-    durable: dict[Place, Any] = field(default_factory=dict)
+    durable: dict[Location, Any] = field(default_factory=dict)
     journal: list[tuple[Change, ...]] = field(default_factory=list)
 
     def write(self, *changes: Change) -> None:
-        """Write; it may be lost until the next sync."""
+        """Write the changes; a crash before the next sync may lose them."""
         self.countdown.step()
         self.journal.append(changes)
 
     def sync(self) -> None:
-        """Make everything durable that was written before."""
+        """Make all earlier writes durable."""
         self.countdown.step()
         self._settle(len(self.journal))
         self.countdown.step()
 
     def crash(self) -> None:
-        """Keep a beginning of the journal, of random length, and lose the rest."""
+        """Keep a prefix of the journal, of random length, and lose the rest."""
         self._settle(self.rng.randint(0, len(self.journal)))
 
     def _settle(self, kept: int) -> None:
         for changes in self.journal[:kept]:
-            for place, content in changes:
+            for location, content in changes:
                 if content is None:
-                    self.durable.pop(place, None)
+                    self.durable.pop(location, None)
                 else:
-                    self.durable[place] = content
+                    self.durable[location] = content
         self.journal.clear()

@@ -1,6 +1,6 @@
-"""A network that loses, doubles, delays and reorders what it carries, request by request.
+"""A simulated network that loses, doubles, delays and reorders requests and answers.
 
-Time passes while a request is on its way, so that commands of several devices interleave.
+Time passes while a request is in transit, so that commands of several devices interleave.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,10 @@ import httpx
 from tests.village.sim.faults import NO_FAULTS, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
-_TIMEOUT_S = 30.0  # after which a device gives up
-AnswerRequest = Callable[[httpx.Request], httpx.Response | None]  # None: the relay is down, or dies
+_TIMEOUT_S = 30.0  # of a device that waits for an answer
+AnswerRequest = Callable[
+    [httpx.Request], httpx.Response | None
+]  # None: the relay is down or crashes
 
 
 @dataclass
@@ -26,10 +28,14 @@ class SimNetwork:
     faults: Faults = NO_FAULTS
     fate_counts: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
 
-    def carry(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request there, and its answer back; raises httpx.TransportError."""
+    def deliver(self, request: httpx.Request) -> httpx.Response:
+        """Deliver a request to its relay, and return the answer.
+
+        Raises:
+            httpx.TransportError: the request or the answer was lost or late, or the relay is down.
+        """
         request.read()
-        fate = self.faults.fate(self.rng)
+        fate = self.faults.choose_fate(self.rng)
         self.fate_counts[fate] += 1
         self._wait_in_transit()
         if fate is Fate.LOST:
@@ -50,12 +56,12 @@ class SimNetwork:
         self.schedule.wait(self.faults.transit_s(self.rng))
 
     def _repeat_later(self, request: httpx.Request) -> None:
-        """Let the same request arrive later, when nobody waits for its answer."""
+        """Let the same request answer_request_again later, when no device waits for its answer."""
 
-        def arrive() -> None:
+        def answer_request_again() -> None:
             self.answer_request(request)
 
-        self.schedule.after(self.faults.lateness_s(self.rng), arrive)
+        self.schedule.run_after(self.faults.lateness_s(self.rng), answer_request_again)
 
 
 @dataclass
@@ -65,4 +71,4 @@ class DeviceTransport(httpx.BaseTransport):
     network: SimNetwork
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self.network.carry(request)
+        return self.network.deliver(request)

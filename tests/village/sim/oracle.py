@@ -1,7 +1,7 @@
-"""What must hold whatever goes wrong: checked after every event, and once more at the end.
+"""Invariants that hold under all faults, checked after every step and at the end of a run.
 
-The oracle reads what the relays answered, what is durable on disks, and what people saw; it never
-relies on what a program says about itself.
+The oracle reads the relays' answers, the durable contents of disks and vaults, and the messages
+that people saw. It never relies on a program's reports about itself.
 """
 
 import base64
@@ -31,41 +31,45 @@ from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessa
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, relay_url_of
 
-_MESSAGE_TABLE: Final = "message"  # the ledger's table
-_RELAY_RETENTION: Final = timedelta(days=30)  # how long a relay keeps ended envelopes at least
+_MESSAGE_TABLE: Final = "message"  # the name of the ledger's table
+_RELAY_RETENTION: Final = timedelta(
+    days=30
+)  # the least time for which a relay keeps ended envelopes
 _SENDER_ENDED_STATES: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED)
 _USED_UP_STATES: Final = (InboxState.USED_UP, InboxState.ELSEWHERE)
-Group = tuple[MessageId, PersonId]  # openings are counted for a message and a person
+Group = tuple[MessageId, PersonId]  # openings are counted for each message and person
 
 
 @dataclass
 class Oracle:
-    """Checks one run; ``wrong`` are the violations, ``kept_its_word`` is the number of checks that
-    held at the end.
+    """Checks the invariants of one run.
+
+    ``violations`` describes the violations; ``checks_held`` is the number of checks that held at
+    the end.
     """
 
     hosts: Mapping[str, Host]
-    wrong: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     checks_held: int = 0
     drafts: dict[MessageId, Draft] = field(default_factory=dict)
     groups: dict[EnvelopeId, Group] = field(default_factory=dict)
-    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)  # where, when
+    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)  # relay and time
     withdrawn: set[EnvelopeId] = field(default_factory=set)
     attempts: dict[EnvelopeId, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
-    shown: dict[Group, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    opened_attempts: dict[Group, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     _known_records: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
     _seen_messages: set[str] = field(default_factory=set)
     _ended: set[tuple[str, str]] = field(default_factory=set)
 
     def report_once(self, what: str) -> None:
-        """Record a violation, once."""
-        if what not in self.wrong:
-            self.wrong.append(what)
+        """Record a violation, unless it is recorded already."""
+        if what not in self.violations:
+            self.violations.append(what)
 
-    # --- what relays answer ---------------------------------------------------------------------
+    # --- answers of relays -----------------------------------------------------------------------
 
     def record_answer(self, request: httpx.Request, answer: httpx.Response, at: datetime) -> None:
-        """Record a relay's answer, whether or not it arrives."""
+        """Record a relay's answer, even if the network loses it."""
         parts = request.url.path.strip("/").split("/")[1:]
         if not answer.is_success or len(parts) < 3:
             return
@@ -80,7 +84,7 @@ class Oracle:
 
     def _record_release(self, envelope: EnvelopeId, attempt: bytes) -> None:
         self.attempts[envelope].pop(attempt, None)
-        self.attempts[envelope][attempt] = None  # the newest is the last
+        self.attempts[envelope][attempt] = None  # move the newest attempt to the end
         if envelope in self.withdrawn:
             self.report_once("a relay let a share go after its message was taken back")
 
@@ -91,7 +95,7 @@ class Oracle:
                 self.report_once(f"{host.name}: a letter was acknowledged and is not on its disk")
 
     def check_restarted_relay(self, relay: RelayHost, at: datetime) -> None:
-        """Check that a relay that was restarted still has what it had acknowledged."""
+        """Check that a restarted relay still has the letters that it had acknowledged."""
         for envelope, (url, since) in self.accepted.items():
             if url != relay.url or at - since > _RELAY_RETENTION:
                 continue
@@ -108,26 +112,28 @@ class Oracle:
             (SEEN_LETTER, envelope.hex()) in one.records.durable for one in self.hosts.values()
         )
 
-    # --- what lies on a device ------------------------------------------------------------------
+    # --- contents of a device -------------------------------------------------------------------
 
     def check_device(self, host: Host, draft: Draft | None = None) -> None:
-        """Check one device after a step; ``draft`` is what the step was to send, if anything."""
+        """Check one device after a step; ``draft`` is the message that the step tried to send."""
         self._record_sent(host, draft)
-        if host.vault.inner.keys(UNDECRYPTABLE_LETTER):
+        if host.vault.memory_store.keys(UNDECRYPTABLE_LETTER):
             self.report_once(f"{host.name}: a letter could not be opened")
         known = self._known_records[host.name]
-        for key, record in host.vault.inner.items(INBOX):
+        for key, record in host.vault.memory_store.items(INBOX):
             if known.get(key) != record:
                 known[key] = record
                 received = INBOX_TABLE.load(key, host.vault)
                 assert received is not None
                 self._check_message(received, key, host)
-        if known.keys() - set(host.vault.inner.keys(INBOX)):
+        if known.keys() - set(host.vault.memory_store.keys(INBOX)):
             self.report_once(f"{host.name}: a message that came is not there any more")
 
     def _record_sent(self, host: Host, draft: Draft | None) -> None:
         new = [
-            key for key in host.vault.inner.keys(_MESSAGE_TABLE) if key not in self._seen_messages
+            key
+            for key in host.vault.memory_store.keys(_MESSAGE_TABLE)
+            if key not in self._seen_messages
         ]
         self._seen_messages.update(new)
         if len(new) > 1:
@@ -141,17 +147,17 @@ class Oracle:
             self.report_once(f"{host.name}: {received.name} had ended and lives again")
         if received.state in ENDED_STATES:
             self._ended.add((host.name, key))
-        seen = self.shown[received.id, host.me.person.id]
-        alone = len(host.me.person.devices) == 1
-        if received.state in _USED_UP_STATES and alone and not seen:
+        seen = self.opened_attempts[received.id, host.me.person.id]
+        has_one_device = len(host.me.person.devices) == 1
+        if received.state in _USED_UP_STATES and has_one_device and not seen:
             self.report_once(f"{host.name}: {received.name} was used up and nobody has seen it")
 
-    # --- what people see ------------------------------------------------------------------------
+    # --- shown messages -------------------------------------------------------------------------
 
     def check_shown_message(
         self, host: Host, before: ReceivedMessage, text: str | None, start: "OpeningStart"
     ) -> None:
-        """Check a message that was shown; it was in the state ``before`` at ``start``."""
+        """Check a shown message; ``before`` is its state when its opening started."""
         draft = self.drafts.get(before.id)
         if draft is not None and text != draft.text_or_caption:
             self.report_once(f"{host.name}: {before.name} reads otherwise than it was written")
@@ -167,7 +173,7 @@ class Oracle:
             self._count_opening(host, before)
 
     def _count_opening(self, host: Host, before: ReceivedMessage) -> None:
-        seen = self.shown[before.id, host.me.person.id]
+        seen = self.opened_attempts[before.id, host.me.person.id]
         seen.add(next(reversed(self.attempts[before.envelope])))
         assert before.opens is not None
         if len(seen) > before.opens:
@@ -178,10 +184,10 @@ class Oracle:
     # --- the end --------------------------------------------------------------------------------
 
     def check_at_the_end(self, now: datetime) -> None:
-        """Check that everything owed has arrived, once faults have stopped and all have fetched."""
+        """Check that all messages have arrived, after faults have stopped and all have fetched."""
         for host in self.hosts.values():
             for table in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
-                if host.vault.inner.keys(table):
+                if host.vault.memory_store.keys(table):
                     self.report_once(f"{host.name}: something waits for ever in the table {table}")
             for copy in COPY_DELIVERY_TABLE.all(host.vault):
                 self._check_owed_copy(copy, host, now)
@@ -191,20 +197,20 @@ class Oracle:
         what = f"{sender.name}'s {message.name} for {copy.to}"
         to = self._host_of(copy)
         if copy.departure is SendState.REFUSED:
-            return  # its sender was told so; run.py checks the reason
+            return  # run.py checks the reason of the refusal
         key = inbox_key(sender.me.person.id, copy.message)
         came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
-            lives = came is not None and came.state not in ENDED_STATES
-            self._check_not(lives, f"{what} was taken back and is still there")
+            is_active = came is not None and came.state not in ENDED_STATES
+            self._check_not(is_active, f"{what} was taken back and is still there")
         elif message.expires_at is not None and message.expires_at > now:
             self._check_not(not copy.is_confirmed_by_relay, f"{what} never left")
             self._check_not(came is None, f"{what} never came")
-            early = came is not None and came.state in _SENDER_ENDED_STATES
-            self._check_not(early, f"{what} has ended without a reason")
+            ended_early = came is not None and came.state in _SENDER_ENDED_STATES
+            self._check_not(ended_early, f"{what} has ended without a reason")
 
-    def _check_not(self, bad: bool, what: str) -> None:  # noqa: FBT001
-        if bad:
+    def _check_not(self, is_violated: bool, what: str) -> None:  # noqa: FBT001
+        if is_violated:
             self.report_once(what)
         else:
             self.checks_held += 1
@@ -217,7 +223,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class OpeningStart:
-    """When somebody began to open a message, and what was taken back by then."""
+    """The time at which an opening started, and the envelopes that were withdrawn by then."""
 
     at: datetime
     withdrawn: frozenset[EnvelopeId]

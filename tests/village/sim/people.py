@@ -1,4 +1,4 @@
-"""The steps that people take at their devices; any fault may happen in any of them."""
+"""The steps that people take at their devices; any fault may happen during any step."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -48,70 +48,70 @@ class Actor:
         self.write(to, self.rng.choice(LIFETIMES_H), self.rng.choice(OPENING_LIMITS))
 
     def write(self, to: list[str], hours: int, opens: int | None = None) -> None:
-        """Send a text, or now and then a picture, with all recipients confirmed."""
+        """Send a text, or sometimes a picture, to people whose names are confirmed."""
         self.written_count += 1
         device = self.host.device
         policy = MessagePolicy(device.clock.now() + timedelta(hours=hours), opens)
-        words, typed = f"number {self.written_count} of {self.host.name}", frozenset(to)
+        text, confirmed = f"number {self.written_count} of {self.host.name}", frozenset(to)
         names = tuple(map(RecipientId, to))
         if self.pictures_left and self.rng.random() < 0.2:
             self.pictures_left -= 1
-            draft = Draft((PICTURE,), names, policy, words, confirmed=typed)
+            draft = Draft((PICTURE,), names, policy, text, confirmed=confirmed)
         else:
-            draft = Draft((), names, policy, text=words, confirmed=typed)
+            draft = Draft((), names, policy, text=text, confirmed=confirmed)
         self.draft = draft
         send_message(draft, device)
 
-    def greets(self) -> None:
-        """Write to everybody."""
+    def greet_everybody(self) -> None:
+        """Write to all contacts."""
         self.write([contact.name for contact in contacts(self.host.device)], hours=168)
 
-    def fetches(self) -> None:
+    def fetch(self) -> None:
         for problem in fetch_messages(self.host.device).problems:
             if not isinstance(problem, Unreachable):
                 raise problem
 
-    def opens(self) -> None:
-        """Open a received message, mostly one that has not ended."""
+    def open_some(self) -> None:
+        """Open a received message; usually choose a message that has not ended."""
         every = list(INBOX_TABLE.all(self.host.vault))
         active = [one for one in every if one.state not in ENDED_STATES]
-        some = active if active and self.rng.random() < 0.9 else every
-        if some:
-            self.open(self.rng.choice(sorted(some, key=lambda one: one.name)))
+        candidates = active if active and self.rng.random() < 0.9 else every
+        if candidates:
+            self.open_message(self.rng.choice(sorted(candidates, key=lambda one: one.name)))
 
-    def open(self, before: ReceivedMessage) -> None:
-        """Open a message, and let the oracle check what was shown."""
+    def open_message(self, before: ReceivedMessage) -> None:
+        """Open a message, and let the oracle check the shown text."""
         device, oracle = self.host.device, self.oracle
         start = OpeningStart(device.clock.now(), frozenset(oracle.withdrawn))
 
-        def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
+        def fill_buffer(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
             fill(io.BytesIO())
 
-        def tell(frame: MessageFrame) -> None:
+        def check_frame(frame: MessageFrame) -> None:
             oracle.check_shown_message(self.host, before, frame.text, start)
 
-        show_received_message(before.name, show, device, NO_WATCH, tell)
+        show_received_message(before.name, fill_buffer, device, NO_WATCH, check_frame)
 
-    def takes_back(self) -> None:
+    def recall_some(self) -> None:
         sent = list(self.host.device.ledger.messages())[-6:]
         if sent:
-            self.take_back(self.rng.choice(sent).name)
+            self.recall(self.rng.choice(sent).name)
 
-    def takes_back_again(self) -> None:
+    def repeat_recalls(self) -> None:
         """Repeat the recalls that are not finished."""
         for name in sorted(self.unfinished_recalls):
-            self.take_back(name)
+            self.recall(name)
 
-    def take_back(self, name: MessageName) -> None:
-        """Take one message back; a recall that fails is repeated at the end."""
+    def recall(self, name: MessageName) -> None:
+        """Recall one message; a recall that fails is repeated at the end."""
         self.unfinished_recalls.add(name)
         recall_message(name, self.host.device)
         self.unfinished_recalls.discard(name)
 
-    def looks_after_them(self) -> None:
+    def query_status(self) -> None:
         query_sent_messages(self.host.device)
 
-    def reacts(self) -> None:
+    def react(self) -> None:
         every = sorted(INBOX_TABLE.all(self.host.vault), key=lambda one: one.name)
         active = [one for one in every if one.state not in ENDED_STATES]
         if active:
@@ -120,9 +120,9 @@ class Actor:
 
 STEP_WEIGHTS: Final[Mapping[Callable[[Actor], None], int]] = {
     Actor.send: 6,
-    Actor.fetches: 12,
-    Actor.opens: 10,
-    Actor.takes_back: 2,
-    Actor.looks_after_them: 1,
-    Actor.reacts: 1,
+    Actor.fetch: 12,
+    Actor.open_some: 10,
+    Actor.recall_some: 2,
+    Actor.query_status: 1,
+    Actor.react: 1,
 }

@@ -1,4 +1,4 @@
-"""Random generators from one seed, one for each purpose, so that none of them shifts another."""
+"""Independent random generators for separate purposes, all derived from one seed."""
 
 from random import Random
 

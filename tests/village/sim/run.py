@@ -1,7 +1,7 @@
-"""Simulate weeks in the village under faults: ``python -m tests.village.sim.run --runs 200``.
+"""Simulate weeks of messages under faults: ``python -m tests.village.sim.run --runs 200``.
 
 The command runs one simulation for each seed and prints one line of JSON at the end. It exits with
-1 if anything was wrong, and prints each such seed with the command that plays it again.
+1 if an invariant was violated, and prints each such seed with the command that runs it again.
 """
 
 import argparse
@@ -48,76 +48,80 @@ _EXPECTED_ERRORS: Final = (
 
 @dataclass
 class Outcome:
-    """The result of one run; ``steps`` are those until something was wrong, or until the end."""
+    """The result of one run; ``steps`` is the number of steps until a violation or the end."""
 
     seed: int
     weeks: float
     steps: int = 0
-    wrong: list[str] = field(default_factory=list)
-    did: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+    step_counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
     simulated_s: float = 0.0
 
     @property
     def report(self) -> str:
-        """What was wrong, and the command that plays it again; empty if nothing was."""
+        """The violations and the command that runs the seed again; empty if nothing was wrong."""
         again = REPLAY_COMMAND.format(seed=self.seed, steps=self.steps, weeks=self.weeks)
-        return "" if not self.wrong else "\n".join([*self.wrong, again])
+        return "" if not self.violations else "\n".join([*self.violations, again])
 
 
 class SimulationRun:
-    """One run: weeks of faults, then some time without any, after which everything must be well."""
+    """One run: weeks with faults, and then some days without, after which every invariant holds."""
 
     def __init__(self, seed: int, weeks: float = WEEKS, steps: int | None = None) -> None:
         self.rng = rng_for("run", seed)
         self.weeks, self.steps_left = weeks, steps
         people, phone = self.rng.choice((3, 3, 4, 5)), self.rng.random() < 0.5
         names = PEOPLE[:people] + ((ANAS_PHONE,) if phone else ())
-        self.world = Simulation(names, seed, disk_contents_after_setup(people, phone=phone))
-        self.schedule, self.faults = self.world.schedule, choose_faults(self.rng)
-        self.pause_s = self.rng.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
-        self.oracle = Oracle(self.world.hosts)
-        self.world.on_answer = self._record_answer
-        self.world.on_relay_death = self._restart_relay_later
-        self.outcome = Outcome(seed, weeks, wrong=self.oracle.wrong)
+        self.simulation = Simulation(names, seed, disk_contents_after_setup(people, phone=phone))
+        self.schedule, self.faults = self.simulation.schedule, choose_faults(self.rng)
+        self.pause_s = (
+            self.rng.choice((1, 3, 6)) * 3600.0
+        )  # mean time between the steps of a person
+        self.oracle = Oracle(self.simulation.hosts)
+        self.simulation.on_answer = self._record_answer
+        self.simulation.on_relay_crash = self._restart_relay_later
+        self.outcome = Outcome(seed, weeks, violations=self.oracle.violations)
         pictures = 2 if self.rng.random() < 0.05 else 0
         self.actors = [
             Actor(host, rng_for(host.name, seed), self.oracle, pictures)
-            for host in self.world.hosts.values()
+            for host in self.simulation.hosts.values()
         ]
         self.faults_stopped = False
 
     def run(self) -> Outcome:
-        """Run the weeks of faults and the time without any, and return the result."""
-        begun = self.schedule.clock.now()
-        self.world.faults = self.world.network.faults = self.faults
+        """Run the weeks with faults and the days without, and return the result."""
+        start = self.schedule.clock.now()
+        self.simulation.faults = self.simulation.network.faults = self.faults
         for actor in self.actors:
             self.oracle.check_device(actor.host)
             self._schedule_step(actor)
-        for relay in self.world.relays.values():
+        for relay in self.simulation.relays.values():
             self._schedule_sweep(relay)
-        end = begun + timedelta(seconds=self.weeks * WEEK_S)
-        while self.schedule.clock.now() < end and not self.oracle.wrong:
+        end = start + timedelta(seconds=self.weeks * WEEK_S)
+        while self.schedule.clock.now() < end and not self.oracle.violations:
             self.schedule.wait(3600.0)
-        if not self.oracle.wrong:
+        if not self.oracle.violations:
             self._stop_faults_and_finish()
-        self.outcome.did.update({str(f): n for f, n in self.world.network.fate_counts.items()})
-        self.outcome.did["kept its word"] = self.oracle.checks_held
-        self.outcome.simulated_s = (self.schedule.clock.now() - begun).total_seconds()
+        self.outcome.step_counts.update(
+            {str(f): n for f, n in self.simulation.network.fate_counts.items()}
+        )
+        self.outcome.step_counts["kept its word"] = self.oracle.checks_held
+        self.outcome.simulated_s = (self.schedule.clock.now() - start).total_seconds()
         return self.outcome
 
     def _is_finished(self) -> bool:
-        return bool(self.oracle.wrong) or self.outcome.steps == self.steps_left
+        return bool(self.oracle.violations) or self.outcome.steps == self.steps_left
 
     # --- events ---------------------------------------------------------------------------------
 
     def _schedule_step(self, actor: Actor) -> None:
-        def act() -> None:
+        def take_step_and_reschedule() -> None:
             if not self.faults_stopped and not self._is_finished():
                 self._take_random_step(actor)
                 self._schedule_step(actor)
 
-        self.schedule.after(random_pause_s(self.pause_s, actor.rng), act)
+        self.schedule.run_after(random_pause_s(self.pause_s, actor.rng), take_step_and_reschedule)
 
     def _take_random_step(self, actor: Actor) -> None:
         host = actor.host
@@ -127,11 +131,11 @@ class SimulationRun:
             self._crash(host, "while it did nothing")
         self.outcome.steps += 1
         step = actor.rng.choices(list(STEP_WEIGHTS), list(STEP_WEIGHTS.values()))[0]
-        host.countdown.remaining = self.faults.device_dies(actor.rng)
+        host.countdown.remaining = self.faults.device_crash_point(actor.rng)
         self.take_step(actor, step)
 
     def take_step(self, actor: Actor, step: Callable[[Actor], None]) -> bool:
-        """Let somebody take a step, and check their device; return whether the step was done."""
+        """Take a step at a device, and check the device; return whether the step succeeded."""
         host, result = actor.host, "done"
         host.busy, actor.draft = True, None
         try:
@@ -142,19 +146,19 @@ class SimulationRun:
         except EntrenousError as error:
             result = type(error).__name__
             self._check_error(error, host, step.__name__)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+        except Exception as error:  # noqa: BLE001 - any other error is a finding
             result = repr(error)
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
             self.oracle.report_once(f"{host.name} {step.__name__}: {result} at {where}")
         host.busy, host.countdown.remaining = False, -1
         self._trace(f"{host.name} {step.__name__}: {result}")
-        self.outcome.did[f"{step.__name__}: {result}"] += 1
+        self.outcome.step_counts[f"{step.__name__}: {result}"] += 1
         self.oracle.check_device(host, actor.draft)
         return result == "done"
 
     def _check_error(self, error: EntrenousError, host: Host, what: str) -> None:
-        why = error.facts.get("why", error)  # a copy is refused for a reason
+        why = error.facts.get("why", error)  # the reason why a copy was refused
         if error.family != "unreachable" and not isinstance(why, _EXPECTED_ERRORS):
             self.oracle.report_once(f"{host.name} {what}: {type(error).__name__}: {error}")
 
@@ -175,34 +179,34 @@ class SimulationRun:
             relay.sweep()
             self._schedule_sweep(relay)
 
-        self.schedule.after(random_pause_s(4 * 3600.0, self.rng), sweep)
+        self.schedule.run_after(random_pause_s(4 * 3600.0, self.rng), sweep)
 
     def _restart_relay_later(self, relay: RelayHost) -> None:
-        """Let the relay start again after a while."""
+        """Restart the relay after a random time."""
         self._trace(f"{relay.url} dies")
-        self.outcome.did["relay dies"] += 1
+        self.outcome.step_counts["relay dies"] += 1
 
-        def back() -> None:
+        def restart() -> None:
             relay.boot()
             self.oracle.check_restarted_relay(relay, self.schedule.clock.now())
 
-        self.schedule.after(random_pause_s(1800.0, self.rng), back)
+        self.schedule.run_after(random_pause_s(1800.0, self.rng), restart)
 
-    # --- peace ----------------------------------------------------------------------------------
+    # --- after the faults -----------------------------------------------------------------------
 
     def _stop_faults_and_finish(self) -> None:
-        """Stop all faults, let late requests arrive, and let everybody finish what they began."""
-        self.faults_stopped, self.world.network.faults, self.world.faults = (
+        """Stop all faults, let late requests arrive, repeat recalls, and let everybody write."""
+        self.faults_stopped, self.simulation.network.faults, self.simulation.faults = (
             True,
             NO_FAULTS,
             NO_FAULTS,
         )
         self.schedule.wait(3 * 24 * 3600.0)
         for actor in self.actors:
-            self.take_step(actor, Actor.takes_back_again)
+            self.take_step(actor, Actor.repeat_recalls)
         self._catch_up()
         for actor in self.actors:
-            self.take_step(actor, Actor.greets)
+            self.take_step(actor, Actor.greet_everybody)
         self._catch_up()
         self.oracle.check_at_the_end(self.schedule.clock.now())
 
@@ -210,27 +214,27 @@ class SimulationRun:
         for _ in range(_FINAL_FETCHES):
             for actor in self.actors:
                 self.schedule.wait(600.0)
-                self.take_step(actor, Actor.fetches)
+                self.take_step(actor, Actor.fetch)
 
 
-_FINAL_FETCHES: Final = 4  # a letter, its answer, what that brings with it, and once more
+_FINAL_FETCHES: Final = 4  # a letter, its answer, the reply to that, and one spare round
 
 
 def run_one(seed: int, weeks: float = WEEKS, steps: int | None = None) -> Outcome:
-    """Run one simulation; everything follows from its seed."""
+    """Run one simulation; the seed determines everything."""
     return SimulationRun(seed, weeks, steps).run()
 
 
 def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run one simulation for each seed, ``say`` at once what was wrong, and return the totals."""
-    did: Counter[str] = Counter()
+    """Run one simulation for each seed, ``say`` each report at once, and return the totals."""
+    step_counts: Counter[str] = Counter()
     runs, wrong, simulated_s, begun = 0, 0, 0.0, time.process_time()
     for seed in seeds:
         outcome = run_one(seed, weeks)
-        runs, wrong = runs + 1, wrong + bool(outcome.wrong)
+        runs, wrong = runs + 1, wrong + bool(outcome.violations)
         simulated_s += outcome.simulated_s
-        did.update(outcome.did)
-        did["steps"] += outcome.steps
+        step_counts.update(outcome.step_counts)
+        step_counts["steps"] += outcome.steps
         if outcome.report:
             say(outcome.report)
         if runs % 25 == 0:
@@ -238,25 +242,27 @@ def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> d
     cpu_s = time.process_time() - begun
     weeks = round(simulated_s / WEEK_S, 1)
     summed = {"runs": runs, "wrong": wrong, "weeks": weeks, "cpu_s": round(cpu_s, 1)}
-    return {**summed, "did": dict(sorted(did.items()))}
+    return {**summed, "did": dict(sorted(step_counts.items()))}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the module describes."""
+    """Run the command that the module docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, help="play this one, and tell every step")
-    parser.add_argument("--steps", type=int, help="so many of them; then nobody does anything more")
+    parser.add_argument("--seed", type=int, help="run this seed, and print every step")
+    parser.add_argument(
+        "--steps", type=int, help="the number of steps, after which nobody takes any more"
+    )
     parser.add_argument("--weeks", type=float, default=WEEKS)
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--first", type=int, help="seeds from here on, not fresh ones")
-    asked = parser.parse_args(arguments)
-    if asked.seed is not None:
-        outcome = run_one(asked.seed, asked.weeks, asked.steps)
+    options = parser.parse_args(arguments)
+    if options.seed is not None:
+        outcome = run_one(options.seed, options.weeks, options.steps)
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
-    first = asked.first
-    seeds = fresh_seeds(asked.runs) if first is None else range(first, first + asked.runs)
-    summed = run_all(seeds, asked.weeks, lambda line: print(line, flush=True))  # noqa: T201
+    first = options.first
+    seeds = fresh_seeds(options.runs) if first is None else range(first, first + options.runs)
+    summed = run_all(seeds, options.weeks, lambda line: print(line, flush=True))  # noqa: T201
     print(json.dumps({"schema": "entrenous/sim/1", **summed}))  # noqa: T201
     return 1 if summed["wrong"] else 0
 

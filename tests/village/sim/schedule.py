@@ -14,10 +14,10 @@ Event = Callable[[], None]
 
 @dataclass
 class Schedule:
-    """Events in the order of time; simultaneous ones in a random order that follows from the seed.
+    """Events in the order of time; simultaneous events have a random order.
 
-    An event may itself wait, for example for an answer: events that are due meanwhile run inside
-    of it.
+    An event may itself wait, for example for an answer. Events that are due meanwhile run inside
+    that wait.
     """
 
     clock: SettableClock
@@ -25,13 +25,13 @@ class Schedule:
     _heap: list[tuple[datetime, float, int, Event]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
-    def after(self, seconds: float, event: Event) -> None:
-        """Schedule an event so many seconds from now."""
+    def run_after(self, seconds: float, event: Event) -> None:
+        """Schedule an event ``seconds`` seconds from now."""
         at = self.clock.now() + timedelta(seconds=seconds)
         heapq.heappush(self._heap, (at, self.rng.random(), next(self._numbers), event))
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and run all events that are due meanwhile."""
+        """Advance the clock by ``seconds``, and run all events that are due meanwhile."""
         until = self.clock.now() + timedelta(seconds=seconds)
         while self._heap and self._heap[0][0] <= until:
             at, _, _, event = heapq.heappop(self._heap)

@@ -1,8 +1,8 @@
-"""In-memory stores on simulated disks, which lose what was not synced when they crash.
+"""In-memory stores on simulated disks, which lose unsynced writes in a crash.
 
-They write and sync where the real ones do (device/store/sqlcipher_vault.py, carry/store/): every
-transaction is synced before it is answered; a file is synced, then named; the deletion of a vault's
-file may be lost until the next sync.
+The stores write and sync at the same points as device/store/sqlcipher_vault.py and carry/store/:
+every transaction is synced before it is answered; a file is synced before its row is written; the
+deletion of a vault's file may be lost until the next sync.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ from tests.in_memory.mail import MemoryRowStore
 from tests.in_memory.vault import MemoryVault
 from tests.village.sim.disk import Change, SimDisk
 
-_FILE_TABLE: Final = "file"  # a row for each file of a vault, and the place of its bytes
-_PARTIAL_UPLOAD: Final = "part"  # an unfinished upload
-_PIECE_COUNT: Final = 3  # in which a file reaches the disk
+_FILE_TABLE: Final = "file"  # the key of a file's row and of its bytes
+_PARTIAL_UPLOAD: Final = "part"  # the key of an unfinished upload
+_PIECE_COUNT: Final = 3  # the number of writes in which a file reaches the disk
 
 
 class SimVault:
@@ -27,34 +27,34 @@ class SimVault:
     def __init__(self, records: SimDisk, files: SimDisk) -> None:
         self._records, self._files = records, files
         self._pending, self._unlinked, self._depth = list[Change](), list[Change](), 0
-        self.inner = MemoryVault()
+        self.memory_store = MemoryVault()
         self._read()
 
     def _read(self) -> None:
-        """Read what is on disk; delete files without a row, which a crash left behind."""
+        """Load the contents of the disks; delete files without a row, which a crash left behind."""
         for (table, key), stored in self._records.durable.items():
             if table != _FILE_TABLE:
-                self.inner.put(str(table), str(key), stored)
-        for place, stored in list(self._files.durable.items()):
-            if place in self._records.durable:
-                self.inner._files[place[1]] = stored  # type: ignore[index]
+                self.memory_store.put(str(table), str(key), stored)
+        for location, stored in list(self._files.durable.items()):
+            if location in self._records.durable:
+                self.memory_store._files[location[1]] = stored  # type: ignore[index]
             else:
-                self._files.durable.pop(place)
+                self._files.durable.pop(location)
 
     def __getattr__(self, call: str) -> Any:
-        return getattr(self.inner, call)
+        return getattr(self.memory_store, call)
 
     def put(self, table: str, key: str, record: bytes) -> None:
-        self.inner.put(table, key, record)
+        self.memory_store.put(table, key, record)
         self._write(((table, key), record))
 
     def drop(self, table: str, key: str) -> None:
-        self.inner.drop(table, key)
+        self.memory_store.drop(table, key)
         self._write(((table, key), None))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        with self.inner.transaction():
+        with self.memory_store.transaction():
             self._depth += 1
             try:
                 yield
@@ -68,43 +68,43 @@ class SimVault:
             self._commit()
 
     def store_file(self, data: bytes) -> BlobId:
-        blob = self.inner.store_file(data)
-        self._name(blob)
+        blob = self.memory_store.store_file(data)
+        self._store_new_file(blob)
         return blob
 
     def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
         return self.store_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:
-        new = self.inner.store_file_as(blob, reader, sealed=sealed)
+        new = self.memory_store.store_file_as(blob, reader, sealed=sealed)
         if new:
-            self._name(blob)
+            self._store_new_file(blob)
         return new
 
     @contextlib.contextmanager
     def append_to_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
-        before = self.inner.read_stored_file(blob)
+        before = self.memory_store.read_stored_file(blob)
         try:
-            with self.inner.append_to_sealed_file(blob) as file:
+            with self.memory_store.append_to_sealed_file(blob) as file:
                 yield file
         finally:
-            self._grow(blob, before)
+            self._write_appended(blob, before)
 
     def delete_file(self, blob: BlobId) -> None:
-        self.inner.delete_file(blob)
+        self.memory_store.delete_file(blob)
         self._unlinked.append(((_FILE_TABLE, blob), None))
         self._write(((_FILE_TABLE, blob), None))
 
-    def _name(self, blob: BlobId) -> None:
-        self._grow(blob, b"")
+    def _store_new_file(self, blob: BlobId) -> None:
+        self._write_appended(blob, b"")
         self._write(((_FILE_TABLE, blob), b"1"))
 
-    def _grow(self, blob: BlobId, before: bytes) -> None:
-        """Write what was appended to a file, piece by piece, and sync it."""
-        whole = self.inner.read_stored_file(blob)
+    def _write_appended(self, blob: BlobId, before: bytes) -> None:
+        """Write the appended bytes of a file in several pieces, and sync them."""
+        whole = self.memory_store.read_stored_file(blob)
         for piece in range(1, _PIECE_COUNT + 1):
-            come = len(before) + (len(whole) - len(before)) * piece // _PIECE_COUNT
-            self._files.write(((_FILE_TABLE, blob), whole[:come]))
+            end = len(before) + (len(whole) - len(before)) * piece // _PIECE_COUNT
+            self._files.write(((_FILE_TABLE, blob), whole[:end]))
         self._files.sync()
 
     def _write(self, change: Change) -> None:
@@ -124,9 +124,9 @@ class SimRowStore:
     """A relay's rows on one disk."""
 
     def __init__(self, disk: SimDisk) -> None:
-        self._disk, self.inner = disk, MemoryRowStore()
+        self._disk, self.memory_store = disk, MemoryRowStore()
         for (kind, *key), row in disk.durable.items():
-            self.inner._transaction._rows[kind][tuple(key)] = row  # type: ignore[index]
+            self.memory_store._transaction._rows[kind][tuple(key)] = row  # type: ignore[index]
 
     async def transact(
         self,
@@ -134,7 +134,7 @@ class SimRowStore:
         ahead: Callable[[RowView], object] | None = None,
     ) -> Any:
         """Run a transaction, and return its answer when it is durable."""
-        answer = await self.inner.transact(work, ahead)
+        answer = await self.memory_store.transact(work, ahead)
         changes = self._changes()
         if changes:
             self._disk.write(*changes)
@@ -144,13 +144,13 @@ class SimRowStore:
     async def read(
         self, work: Callable[[RowView], Any], ahead: Callable[[RowView], object] | None = None
     ) -> Any:
-        return await self.inner.read(work, ahead)
+        return await self.memory_store.read(work, ahead)
 
     async def overwrite_deleted(self) -> None:
-        await self.inner.overwrite_deleted()
+        await self.memory_store.overwrite_deleted()
 
     def _changes(self) -> list[Change]:
-        transaction = self.inner._transaction
+        transaction = self.memory_store._transaction
         changed = dict.fromkeys((kind, *key) for kind, key, _ in transaction.changed_rows)
         return [(place, transaction._rows[place[0]].get(place[1:])) for place in changed]
 
@@ -159,12 +159,12 @@ class SimBlobs:
     """A relay's blobs on one disk."""
 
     def __init__(self, disk: SimDisk) -> None:
-        self._disk, self.inner = disk, MemoryBlobs()
+        self._disk, self.memory_store = disk, MemoryBlobs()
         for (kind, name), stored in disk.durable.items():
             if kind == _PARTIAL_UPLOAD:
-                self.inner._parts[str(name)] = bytearray(stored)
+                self.memory_store._parts[str(name)] = bytearray(stored)
             else:
-                self.inner._blobs[str(name)] = stored
+                self.memory_store._blobs[str(name)] = stored
 
     async def store(
         self,
@@ -175,12 +175,12 @@ class SimBlobs:
         owner: bytes = b"",
     ) -> None:
         try:
-            await self.inner.store(name, chunks, sha256, start, owner)
+            await self.memory_store.store(name, chunks, sha256, start, owner)
         finally:
-            part = self.inner._parts.get(name)
+            part = self.memory_store._parts.get(name)
             if part is not None:
                 self._disk.write(((_PARTIAL_UPLOAD, name), bytes(part)))
-        whole = self.inner._blobs[name]
+        whole = self.memory_store._blobs[name]
         for piece in range(1, _PIECE_COUNT + 1):
             self._disk.write(((_PARTIAL_UPLOAD, name), whole[: len(whole) * piece // _PIECE_COUNT]))
         self._disk.sync()
@@ -188,15 +188,15 @@ class SimBlobs:
         self._disk.sync()
 
     async def drop(self, name: str) -> None:
-        await self.inner.drop(name)
+        await self.memory_store.drop(name)
         self._disk.write(((_PARTIAL_UPLOAD, name), None), ((_FILE_TABLE, name), None))
         self._disk.sync()
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        return await self.inner.read(name, start, stop)
+        return await self.memory_store.read(name, start, stop)
 
     async def partial_size(self, name: str) -> int:
-        return await self.inner.partial_size(name)
+        return await self.memory_store.partial_size(name)
 
     def free_bytes(self) -> int | None:
         return None

@@ -1,4 +1,4 @@
-"""The simulator's own parts: what is durable stays, other data may be lost, time moves forward."""
+"""The simulator's parts: disks keep synced data in a crash, and the schedule runs due events."""
 
 from random import Random
 from typing import Any
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from entrenous.base.errors import NoSuchBlob
 from tests.deterministic import SettableClock
 from tests.village.crashes import Crash, CrashCountdown
-from tests.village.sim.disk import Place, SimDisk, endless_countdown
+from tests.village.sim.disk import Location, SimDisk, endless_countdown
 from tests.village.sim.faults import Fate, Faults
 from tests.village.sim.network import SimNetwork
 from tests.village.sim.schedule import Schedule
@@ -20,11 +20,11 @@ from tests.village.sim.stores import SimVault
 write_lists = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
 
 
-def contents_after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
-    contents: dict[Place, Any] = {}
-    for place, content in writes:
-        contents[place,] = content
-    return {place: content for place, content in contents.items() if content is not None}
+def contents_after(writes: list[tuple[int, int | None]]) -> dict[Location, Any]:
+    contents: dict[Location, Any] = {}
+    for location, content in writes:
+        contents[location,] = content
+    return {location: content for location, content in contents.items() if content is not None}
 
 
 @given(write_lists, write_lists, st.integers())
@@ -32,14 +32,17 @@ def test_crash_keeps_synced_writes_and_a_prefix_of_the_rest(
     synced: list[tuple[int, int | None]], unsynced: list[tuple[int, int | None]], seed: int
 ) -> None:
     disk = SimDisk(endless_countdown(), Random(seed))
-    for place, content in synced:
-        disk.write(((place,), content))
+    for location, content in synced:
+        disk.write(((location,), content))
     disk.sync()
-    for place, content in unsynced:
-        disk.write(((place,), content))
+    for location, content in unsynced:
+        disk.write(((location,), content))
     disk.crash()
-    could_be = [contents_after(synced + unsynced[:kept]) for kept in range(len(unsynced) + 1)]
-    assert disk.durable in could_be
+    possible_contents = [
+        contents_after(synced + unsynced[:prefix_length])
+        for prefix_length in range(len(unsynced) + 1)
+    ]
+    assert disk.durable in possible_contents
     assert disk.journal == []
 
 
@@ -62,13 +65,13 @@ def test_vault_transaction_is_atomic_whenever_the_vault_dies(crash_point: int) -
         records.crash()
         files.crash()
     countdown.remaining = -1
-    again = SimVault(records, files)
-    there = again.get("table", "new")
-    assert (there is None) is (again.get("table", "old") == b"old")
-    if there is None:
-        assert again.inner._files == {}
+    rebooted = SimVault(records, files)
+    blob_in_table = rebooted.get("table", "new")
+    assert (blob_in_table is None) is (rebooted.get("table", "old") == b"old")
+    if blob_in_table is None:
+        assert rebooted.memory_store._files == {}
     else:
-        assert again.read_stored_file(there) == b"a file of some length"
+        assert rebooted.read_stored_file(blob_in_table) == b"a file of some length"
 
 
 def test_deleted_file_does_not_come_back_after_a_crash() -> None:
@@ -80,7 +83,7 @@ def test_deleted_file_does_not_come_back_after_a_crash() -> None:
         vault = SimVault(records, files)
         blob = vault.store_file(b"gone")
         vault.delete_file(blob)
-        files.crash()  # this may undo the file's deletion, but not that of its row
+        files.crash()  # may undo the deletion of the file, but not of its row
         with pytest.raises(NoSuchBlob):
             SimVault(records, files).read_stored_file(blob)
 
@@ -89,16 +92,16 @@ def test_events_due_during_a_wait_run_meanwhile_and_in_order() -> None:
     log = list[str]()
     schedule = Schedule(SettableClock(), Random(0))
 
-    def slow() -> None:
-        log.append("begins")
+    def wait_a_minute() -> None:
+        log.append("begin")
         schedule.wait(60)
-        log.append("ends")
+        log.append("end")
 
-    schedule.after(20, lambda: log.append("second"))
-    schedule.after(10, slow)
-    schedule.after(300, lambda: log.append("later"))
+    schedule.run_after(20, lambda: log.append("second"))
+    schedule.run_after(10, wait_a_minute)
+    schedule.run_after(300, lambda: log.append("later"))
     schedule.wait(15)
-    assert log == ["begins", "second", "ends"]
+    assert log == ["begin", "second", "end"]
     assert schedule.clock.now() == SettableClock().now().replace(minute=1, second=10)
 
 
@@ -107,19 +110,19 @@ ARRIVALS_BY_FATE = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLE
 
 @pytest.mark.parametrize("fate", Fate)
 def test_request_meets_its_fate(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Faults, "fate", lambda *_: fate)
+    monkeypatch.setattr(Faults, "choose_fate", lambda *_: fate)
     schedule, arrived = Schedule(SettableClock(), Random(1)), list[bytes]()
 
-    def answers(request: httpx.Request) -> httpx.Response:
+    def answer(request: httpx.Request) -> httpx.Response:
         arrived.append(request.content)
         return httpx.Response(204)
 
-    network = SimNetwork(schedule, Random(2), answers)
+    network = SimNetwork(schedule, Random(2), answer)
     request = httpx.Request("PUT", "http://127.0.0.1:7001/v1/x", content=iter([b"once"]))
     if fate in (Fate.WELL, Fate.DOUBLED):
-        assert network.carry(request).status_code == 204
+        assert network.deliver(request).status_code == 204
     else:
         with pytest.raises(httpx.TransportError):
-            network.carry(request)
+            network.deliver(request)
     schedule.wait(7 * 24 * 3600)
     assert arrived == [b"once"] * ARRIVALS_BY_FATE[fate]

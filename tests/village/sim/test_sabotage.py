@@ -1,4 +1,4 @@
-"""Break one rule of the program at a time: a simulated week must notice it."""
+"""The simulation detects sabotage: the removal of one rule of the program at a time."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ from tests.village.sim.stores import SimRowStore, SimVault
 pytestmark = pytest.mark.slow
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
-SEEDS = range(40)  # a run ends at the first violation, so that few take the whole week
+SEEDS = range(40)  # few runs take the whole week, since a run ends at the first violation
 
 
 def acknowledge_before_storing(patch: pytest.MonkeyPatch) -> None:
-    """A device tells its relay to forget a letter that is not on its disk yet."""
+    """Let devices acknowledge letters before they are on the disk."""
     honest = fetch._process_if_new
 
     def acknowledge_and_process(waiting: Any, device: Any) -> int:
@@ -32,12 +32,12 @@ def acknowledge_before_storing(patch: pytest.MonkeyPatch) -> None:
 
 
 def answer_before_syncing(patch: pytest.MonkeyPatch) -> None:
-    """A relay answers when its rows are written, before they are synced."""
+    """Let relays answer after they have written rows, before they have synced them."""
 
     async def transact_without_sync(
         mail: SimRowStore, work: Callable[[Any], Any], _: object = None
     ) -> Any:
-        answer = await mail.inner.transact(work)
+        answer = await mail.memory_store.transact(work)
         mail._disk.write(*mail._changes())
         return answer
 
@@ -45,17 +45,17 @@ def answer_before_syncing(patch: pytest.MonkeyPatch) -> None:
 
 
 def release_after_recall(patch: pytest.MonkeyPatch) -> None:
-    """A relay says that a message is taken back, and deletes nothing."""
+    """Let relays confirm a recall without deleting anything."""
     patch.setattr("entrenous.carry.withdraw.close_envelope", lambda _tx, stored, *_: stored)
 
 
 def do_not_count_openings(patch: pytest.MonkeyPatch) -> None:
-    """A relay hands a share out as often as it is asked."""
+    """Let relays release a share as often as it is requested."""
     patch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)
 
 
 def do_not_record_attempts(patch: pytest.MonkeyPatch) -> None:
-    """A device that died during an opening continues it under a new attempt."""
+    """Let devices begin a new attempt whenever they continue an opening after a crash."""
     patch.setattr(
         "entrenous.send.open._ensure_opening_attempt",
         lambda received, device: replace(received, attempt=device.random_source.token(ID_BYTES)),
@@ -63,7 +63,7 @@ def do_not_record_attempts(patch: pytest.MonkeyPatch) -> None:
 
 
 def forget_received_letters(patch: pytest.MonkeyPatch) -> None:
-    """A device forgets which letters it has received, and receives one again."""
+    """Let devices forget which letters they have received."""
     honest = fetch._process_if_new
 
     def forget_and_process(waiting: Any, device: Any) -> int:
@@ -74,12 +74,12 @@ def forget_received_letters(patch: pytest.MonkeyPatch) -> None:
 
 
 def do_not_recognise_repeats(patch: pytest.MonkeyPatch) -> None:
-    """A relay takes a repeated post for another letter with the same ID."""
+    """Let relays treat a repeated post as a different letter with the same ID."""
     patch.setattr("entrenous.carry.accept.envelope_digest", lambda _: str(object()).encode())
 
 
 def break_atomicity(patch: pytest.MonkeyPatch) -> None:
-    """A vault writes each change of a transaction alone."""
+    """Let vaults write each change of a transaction separately."""
 
     @contextmanager
     def no_transaction(_vault: SimVault) -> Iterator[None]:
@@ -98,7 +98,7 @@ REPORT_BY_SABOTAGE: dict[Sabotage, str] = {
     do_not_recognise_repeats: "refused",
     break_atomicity: "could not be opened",
 }
-#: The seed to try first, if seed 0 does not notice it: this saves whole runs.
+#: The seed to try first, if seed 0 does not detect the sabotage.
 FIRST_SEED = {
     answer_before_syncing: 1,
     release_after_recall: 1,
@@ -107,7 +107,7 @@ FIRST_SEED = {
 }
 
 
-#: What ``make test`` tries; ``make nightly`` tries all.
+#: The sabotages that ``make test`` tries; ``make nightly`` tries all.
 FAST_SABOTAGES = {acknowledge_before_storing, release_after_recall, break_atomicity}
 
 
@@ -125,7 +125,7 @@ def test_simulation_detects_sabotage(sabotage: Sabotage) -> None:
 
 
 def run_with_sabotage(sabotage: Sabotage, seed: int) -> str:
-    """Return the report of one run; its people were set up before the sabotage."""
+    """Return the report of one run whose people were set up before the sabotage."""
     run = SimulationRun(seed)
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)

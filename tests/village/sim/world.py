@@ -1,4 +1,4 @@
-"""Hosts that can crash and start again: devices with their vaults, relays with rows and blobs."""
+"""The simulated world: devices, relays and a network, whose processes can crash and restart."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -24,23 +24,23 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import InProcessTransport, run_sync
 from tests.village.crashes import Crash, CrashCountdown, CrashingCourier
 from tests.village.households import link_devices
-from tests.village.sim.disk import Place, SimDisk, endless_countdown
+from tests.village.sim.disk import Location, SimDisk, endless_countdown
 from tests.village.sim.faults import NO_FAULTS, Faults
 from tests.village.sim.network import DeviceTransport, SimNetwork
 from tests.village.sim.rng import rng_for
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimBlobs, SimRowStore, SimVault
 
-DiskContents = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
+DiskContents = Mapping[str, dict[Location, Any]]  # the durable contents by the name of the disk
 AnswerCallback = Callable[[httpx.Request, httpx.Response], None]
 RELAY_URLS: Final = ("http://127.0.0.1:7001", "http://127.0.0.1:7002")
 PEOPLE: Final = ("ana", "ben", "caro", "dan", "eva")
-ANAS_PHONE: Final = "ana's phone"  # the second device of ana
+ANAS_PHONE: Final = "ana's phone"  # ana's second device
 
 
 @dataclass
 class Host:
-    """One device: only what is on its disks survives a crash of its process."""
+    """One device; only the contents of its disks survive a crash of its process."""
 
     name: str
     seed: int
@@ -55,7 +55,7 @@ class Host:
     def __post_init__(self) -> None:
         rng = rng_for(f"disks of {self.name}", self.seed)
         self.records, self.files = SimDisk(self.countdown, rng), SimDisk(self.countdown, rng)
-        self._tokens = SeededRandomSource(f"{self.name} {self.seed}")  # not started anew at boot
+        self._tokens = SeededRandomSource(f"{self.name} {self.seed}")  # kept across restarts
         self.boot()
 
     @property
@@ -67,7 +67,7 @@ class Host:
         return self.device.vault  # type: ignore[return-value]
 
     def boot(self) -> None:
-        """Start a new process on what is on disk."""
+        """Start a new process with the contents of the disks."""
         self.boots += 1
         vault: Any = SimVault(self.records, self.files)
         client = httpx.Client(transport=DeviceTransport(self.network), trust_env=False)
@@ -78,11 +78,11 @@ class Host:
         )
 
     def load_identity(self) -> None:
-        """Load the device's own identity, once it is set up."""
+        """Load the device's own identity, which exists after the set-up."""
         self.me = own_device(self.device)
 
     def crash(self) -> None:
-        """Lose what was not synced, at random, and boot again."""
+        """Lose a random part of the unsynced writes, and start again."""
         self.records.crash()
         self.files.crash()
         self.countdown.remaining = -1
@@ -91,7 +91,7 @@ class Host:
 
 @dataclass
 class RelayHost:
-    """One relay: only what is on its disks survives a crash of its process."""
+    """One relay; only the contents of its disks survive a crash of its process."""
 
     url: str
     seed: int
@@ -111,7 +111,7 @@ class RelayHost:
         return {f"{self.url} rows": self.rows, f"{self.url} blobs": self.blobs}
 
     def boot(self) -> None:
-        """Start a new process on what is on disk."""
+        """Start a new process with the contents of the disks."""
         self.boots += 1
         self.down = False
         mail, blobs = SimRowStore(self.rows), SimBlobs(self.blobs)
@@ -119,11 +119,11 @@ class RelayHost:
         self._wire = InProcessTransport({self.url: relay_app(self.relay)})
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
-        """Answer a request; return None if the relay dies."""
+        """Answer a request; return None if the relay crashes."""
         return self._run_until_crash(lambda: self._wire.handle_request(request))
 
     def sweep(self) -> None:
-        """Delete expired rows, as a relay does every minute."""
+        """Delete expired rows, unless the relay is down."""
         if not self.down:
             self._run_until_crash(lambda: run_sync(expire(self.relay)))
 
@@ -137,14 +137,14 @@ class RelayHost:
         return answer
 
     def crash(self) -> None:
-        """Lose what was not synced, at random, and stay down until the next boot."""
+        """Lose a random part of the unsynced writes, and stay down until the next boot."""
         self.rows.crash()
         self.blobs.crash()
         self.countdown.remaining, self.down = -1, True
 
 
 class Simulation:
-    """All devices, their relays and the network; without ``faults`` nothing goes wrong."""
+    """All devices, their relays and the network; ``faults`` are the probabilities of faults."""
 
     def __init__(
         self, names: tuple[str, ...], seed: int, disks: DiskContents | None = None
@@ -155,25 +155,25 @@ class Simulation:
         self.faults: Faults = NO_FAULTS
         self._rng = rng_for("relays", seed)
         self.on_answer: AnswerCallback = lambda _request, _answer: None
-        self.on_relay_death: Callable[[RelayHost], None] = lambda _relay: None
+        self.on_relay_crash: Callable[[RelayHost], None] = lambda _relay: None
         self.hosts = {name: Host(name, seed, self.schedule, self.network) for name in names}
         if disks is not None:
             self._restore(disks)
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
-        """Return the answer of the relay that a request is for, and pass it to ``on_answer``.
+        """Pass a request to its relay, call ``on_answer``, and return the relay's answer.
 
-        If the relay dies, call ``on_relay_death``.
+        If the relay crashes, call ``on_relay_crash``.
         """
         relay = self.relays[relay_url_of(request)]
         if relay.down:
             return None
-        relay.countdown.remaining = self.faults.relay_dies(self._rng)
+        relay.countdown.remaining = self.faults.relay_crash_point(self._rng)
         answer = relay.answer(request)
         if answer is not None:
             self.on_answer(request, answer)
         if relay.down:
-            self.on_relay_death(relay)
+            self.on_relay_crash(relay)
         return answer
 
     def disks(self) -> dict[str, SimDisk]:
@@ -194,27 +194,30 @@ class Simulation:
 
 
 def relay_url_of(request: httpx.Request) -> str:
-    """Return the URL of the relay that a request is for."""
+    """Return the URL of the relay to which a request is addressed."""
     return f"http://{request.url.netloc.decode()}"
 
 
 @cache
 def disk_contents_after_setup(people: int, *, phone: bool) -> DiskContents:
-    """Return what is on every disk once so many people, Ana maybe twice, have added each other."""
+    """Return the contents of all disks after ``people`` people have added each other.
+
+    With ``phone``, Ana has two devices.
+    """
     names = PEOPLE[:people] + ((ANAS_PHONE,) if phone else ())
-    world = Simulation(names, -1)
+    simulation = Simulation(names, -1)
     for place, name in enumerate(PEOPLE[:people]):
-        set_up(name, RELAY_URLS[place % 2], world.hosts[name].device)
+        set_up(name, RELAY_URLS[place % 2], simulation.hosts[name].device)
     for one in PEOPLE[:people]:
         for other in PEOPLE[:people]:
             if one < other:
-                _add_contact(world.hosts[one].device, world.hosts[other].device, other)
+                _add_contact(simulation.hosts[one].device, simulation.hosts[other].device, other)
     if phone:
-        link_devices(world.hosts["ana"].device, world.hosts[ANAS_PHONE].device, "phone")
+        link_devices(simulation.hosts["ana"].device, simulation.hosts[ANAS_PHONE].device, "phone")
     for _ in range(4):
-        for host in world.hosts.values():
+        for host in simulation.hosts.values():
             fetch_messages(host.device)
-    return {name: deepcopy(disk.durable) for name, disk in world.disks().items()}
+    return {name: deepcopy(disk.durable) for name, disk in simulation.disks().items()}
 
 
 def _add_contact(one: Device, other: Device, name: str) -> None:
