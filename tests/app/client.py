@@ -49,7 +49,7 @@ def open_client(app: RunningApp) -> Iterator[Client]:
 
 
 def wait_for_job(client: Client, answer: httpx.Response) -> httpx.Response:
-    """Poll the progress page of a job until it leads to another page; return that page."""
+    """Poll the progress page of a job; return the page with the result or the error."""
     while answer.url.path.startswith("/5/") and answer.status_code == HTTPStatus.OK:
         time.sleep(0.1)
         answer = client.get(answer.url.path)

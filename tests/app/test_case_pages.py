@@ -92,7 +92,7 @@ def _check_visible_without_scrolling(page: Page, link: str) -> None:
 
 
 def _check_link_follows_button(page: Page, button: str, link: str) -> None:
-    """Check that a link comes right after a button, before anything else to press."""
+    """Check that a link is at most a quarter of a screen below a button."""
     pressed = page.get_by_role("button", name=button).bounding_box()
     box = page.get_by_role("link", name=link).bounding_box()
     assert pressed

@@ -1,4 +1,4 @@
-"""*Leave quickly* blanks the page within 100 ms, from any page, with script and without."""
+"""*Leave quickly* blanks every page, with script within 100 ms, and locks the device."""
 
 import time
 from collections.abc import Callable

@@ -181,7 +181,7 @@ def _compare(friends: _Friends) -> None:
 
 
 def _listen_to_voice(friends: _Friends) -> None:
-    """Check that a message from a person with compared keys opens without a question."""
+    """Open a voice message from a person with compared keys. No question is asked."""
     ana, ben = friends.ana, friends.ben
     _open_from_start(ana, "Messages")
     _write(ben, "Ana", "listen", friends.note)

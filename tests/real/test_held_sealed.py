@@ -1,4 +1,4 @@
-"""Without the gate's key, nobody can read an upload that waits for review."""
+"""Uploads that wait for review are sealed with the gate's key."""
 
 import base64
 import secrets

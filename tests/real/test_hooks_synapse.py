@@ -231,7 +231,7 @@ def test_uploads_are_stored_refused_and_listed(
     assert download(web, listed).content == waiting_picture()
     for data in (her_picture(), her_picture_mirrored(), b"OggS" + bytes(60)):
         refused = upload(web, data)
-        # Synapse answers so for every refused file, whatever code the module returns.
+        # Synapse gives this answer for every refused file, whatever code the module returns.
         assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
     cipher = upload(web, bytes(range(256)) * 9, "application/octet-stream")
     assert cipher.status_code == 200  # files from encrypted rooms cannot be checked

@@ -2,7 +2,7 @@
 dump.
 
 A process of another account may read arguments and logs. A process of the same account, without
-root's right to trace, tries to read every secret in /proc.
+root's right to trace, tries to read our programs' environments, memory and files in /proc.
 """
 
 import json

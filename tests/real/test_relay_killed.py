@@ -92,7 +92,7 @@ def test_message_being_sent_arrives_once_whenever_the_relay_is_killed(
         assert wait_until(has_happened, 60)
         kill_and_restart(relay)
         done = ana.wait(sending)
-        assert done.status == 0, done.err.decode()  # it waited, and went on by itself
+        assert done.status == 0, done.err.decode()  # the command waited, and then continued
         sent.append(done.answer["message"])
     check_each_arrives_once(sent, ana, ben)
 

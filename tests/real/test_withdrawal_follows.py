@@ -29,7 +29,7 @@ PATH_AND_CREDENTIALS_BY_SOURCE = {
 
 
 def wait_until_true(condition: Callable[[], bool]) -> None:
-    """Poll for up to 180 s, because the NCMEC interface shows only changes that are 5 s old."""
+    """Poll for up to 180 s, because the NCMEC interface shows only changes older than 5 s."""
     until = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < until
