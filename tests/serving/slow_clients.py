@@ -65,7 +65,7 @@ def send_malformed(url: str) -> None:
 
 
 def _send_until_closed(client: socket.socket, piece: bytes) -> Iterator[bytes]:
-    """Send the piece until the server closes the connection; yield it each time."""
+    """Send the piece again and again until the connection fails; yield the piece each time."""
     try:
         while True:
             client.sendall(piece)

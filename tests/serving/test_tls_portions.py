@@ -21,10 +21,10 @@ UNCOUNTED_BYTES_MAX = 1 << 20  # a portion or two, and both sockets' buffers
 
 
 class FakeTlsTransport:
-    """A fake TLS transport that is full after ``room`` writes."""
+    """A fake TLS transport that is full after ``writes_left`` writes."""
 
-    def __init__(self, room: int) -> None:
-        self.room, self.written, self.closed = room, b"", False
+    def __init__(self, writes_left: int) -> None:
+        self.writes_left, self.written, self.closed = writes_left, b"", False
 
     def set_write_buffer_limits(self, high: int) -> None:
         assert high == WRITE_PORTION_BYTES
@@ -32,7 +32,7 @@ class FakeTlsTransport:
     def write(self, data: memoryview) -> None:
         assert 0 < len(data) <= WRITE_PORTION_BYTES
         assert not self.closed
-        self.written, self.room = self.written + bytes(data), self.room - 1
+        self.written, self.writes_left = self.written + bytes(data), self.writes_left - 1
 
     def get_write_buffer_size(self) -> int:
         return 7
@@ -51,7 +51,7 @@ class FakeTlsTransport:
 
 def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
     transport = FakeTlsTransport(3)
-    writer = PortionedWriter(transport, lambda: transport.room <= 0)
+    writer = PortionedWriter(transport, lambda: transport.writes_left <= 0)
     writer.write(PAYLOAD[:10])
     writer.write(PAYLOAD[10:200_000])
     writer.write(PAYLOAD[200_000:300_000])
@@ -59,7 +59,7 @@ def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
     assert writer.get_write_buffer_size() == 300_000 - len(transport.written) + 7
     writer.close()
     assert (writer.is_closing(), transport.closed) == (True, False)
-    transport.room = 99
+    transport.writes_left = 99
     writer.resume_writing()
     assert (transport.written, transport.closed) == (PAYLOAD[:300_000], True)
     assert writer.get_write_buffer_size() == 7
@@ -67,10 +67,10 @@ def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
 
 def test_aborted_writer_writes_nothing_more() -> None:
     transport = FakeTlsTransport(1)
-    writer = PortionedWriter(transport, lambda: transport.room <= 0)
+    writer = PortionedWriter(transport, lambda: transport.writes_left <= 0)
     writer.write(PAYLOAD)
     writer.abort()
-    transport.room = 99
+    transport.writes_left = 99
     writer.resume_writing()
     assert (len(transport.written), writer.get_write_buffer_size(), writer.is_closing()) == (
         65536,

@@ -73,8 +73,8 @@ def test_unfetched_message_stays_when_its_group_is_used_up() -> None:
     attempt = phone.new_attempt()
     open_share(relay, phone, attempt)
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
-    (letter,) = run_sync(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
-    assert letter.sealed == laptop.sealed
+    (waiting,) = run_sync(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
+    assert waiting.sealed == laptop.sealed
     with pytest.raises(UsedUp):
         open_share(relay, laptop, laptop.new_attempt())
     run_sync(acknowledge(laptop.mailbox, laptop.owner, laptop.id, relay))

@@ -306,15 +306,15 @@ class LockMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 30))
     def request_try(self, number: int) -> None:
-        asked = BLINDED_PASSPHRASES[number]
-        repeat = asked == self.last
+        blinded = BLINDED_PASSPHRASES[number]
+        repeat = blinded == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
-                self.run(count_try_and_evaluate(MAILBOX, self.token, asked, self.relay))
+                self.run(count_try_and_evaluate(MAILBOX, self.token, blinded, self.relay))
             return
         self.left -= not repeat
-        self.last = asked
-        answer = self.run(count_try_and_evaluate(MAILBOX, self.token, asked, self.relay))
+        self.last = blinded
+        answer = self.run(count_try_and_evaluate(MAILBOX, self.token, blinded, self.relay))
         assert isinstance(answer, UnlockAnswer)
         assert answer.tries_left == self.left
 

@@ -21,16 +21,16 @@ RESERVED_ID = MailboxId(bytes(16))
 
 def test_reserved_mailbox_id_cannot_be_created() -> None:
     """A schema upgrade stored shares under this id, so nobody may own this mailbox."""
-    relay, message, stranger = new_relay(), SampleMessage(), Secret(b"s" * 32)
+    relay, message, other_owner = new_relay(), SampleMessage(), Secret(b"s" * 32)
     run(create_mailbox_and_post(relay, message))
     stored = run(relay.mail.read(lambda view: view.get(StoredShare, message.id)))
     assert stored is not None
     under_reserved_id = replace(stored, mailbox=RESERVED_ID)
     run(relay.mail.transact(lambda tx: tx.put(under_reserved_id)))
     with pytest.raises(IdInUse):
-        run(create_mailbox(RESERVED_ID, token_hash(stranger), relay))
+        run(create_mailbox(RESERVED_ID, token_hash(other_owner), relay))
     with pytest.raises(NoSuchMailbox):
-        run(delete_mailbox_with_contents(RESERVED_ID, stranger, relay))
+        run(delete_mailbox_with_contents(RESERVED_ID, other_owner, relay))
     assert count_rows(relay, StoredMailbox) == 1
     assert (
         run(release_key_share(message.id, message.open, message.new_attempt(), relay))

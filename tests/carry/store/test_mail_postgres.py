@@ -32,7 +32,7 @@ from tests.postgres import Cluster, run_cluster
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-LETTER = StoredLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
+STORED_LETTER = StoredLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"sealed", NOON)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ def test_another_relays_commit_is_durable_before_it_is_returned(
 
         async def run_scenario() -> None:
             monkeypatch.setattr(writer._writer._connection, "sync", lambda _: may_flush.wait(20))
-            write = asyncio.create_task(writer.transact(lambda tx: tx.put(LETTER)))
+            write = asyncio.create_task(writer.transact(lambda tx: tx.put(STORED_LETTER)))
             while not _query_scalar(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- polls a database
                 await asyncio.sleep(0.01)
             position = _query_scalar(server, "SELECT pg_current_wal_insert_lsn()::text")
             is_unflushed = f"SELECT pg_current_wal_flush_lsn() < '{position}'"
             assert _query_scalar(server, is_unflushed)
-            assert await _all_letters(reader) == [LETTER]
+            assert await _all_letters(reader) == [STORED_LETTER]
             assert not _query_scalar(server, is_unflushed)
             assert not write.done()
             may_flush.set()
@@ -185,7 +185,10 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing_server
             other.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
             writes = [
                 asyncio.create_task(store.transact(lambda tx, one=one: tx.put(one)))
-                for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
+                for one in (
+                    STORED_LETTER,
+                    replace(STORED_LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2),
+                )
             ]
             for _ in range(20):
                 assert await asyncio.wait_for(_all_letters(store), 5) == []
@@ -213,7 +216,7 @@ def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing_server: Clus
         assert not connection.can_begin_at_once()
         tx = connection.begin([])
         assert _query_scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
-        tx.put(LETTER)
+        tx.put(STORED_LETTER)
         connection.commit(tx)
         assert _query_scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is True
         assert _query_scalar(other, "SELECT count(*) FROM stored_letter") == 1

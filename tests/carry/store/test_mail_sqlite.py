@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
-LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
+STORED_LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_rows_are_stored_in_a_file_that_only_its_owner_can_read(
 ) -> None:
     path = tmp_path / "relay" / "mail.db"
     store = open_sqlite(path)
-    runner.run(store.transact(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
     assert {file.stat().st_mode & 0o077 for file in path.parent.iterdir()} == {0}
     store.close()
     again = open_sqlite(path)
-    assert runner.run(again.read(lambda view: view.find(StoredLetter))) == [LETTER]
+    assert runner.run(again.read(lambda view: view.find(StoredLetter))) == [STORED_LETTER]
     again.close()
 
 
@@ -92,18 +92,18 @@ def test_every_answer_waits_for_the_disk(
         fdatasync(file)
 
     async def run_scenario() -> None:
-        write = asyncio.create_task(store.transact(lambda tx: tx.put(LETTER)))
+        write = asyncio.create_task(store.transact(lambda tx: tx.put(STORED_LETTER)))
         await asyncio.to_thread(syncing.wait)
         reads = [asyncio.create_task(store.read(work)) for work in (find, refuse)]
         await asyncio.sleep(0.05)
         assert not any(task.done() for task in (write, *reads))
         done.set()
-        assert await reads[0] == [LETTER]
+        assert await reads[0] == [STORED_LETTER]
         with pytest.raises(NoSuchBlob):
             await reads[1]
         await write
         syncing.clear()
-        assert await store.read(find) == [LETTER]
+        assert await store.read(find) == [STORED_LETTER]
         assert not syncing.is_set()
 
     def find(view: RowView) -> list[StoredLetter]:
@@ -147,7 +147,7 @@ def test_reads_between_groups_fail_after_a_failed_sync(
 
     async def run_scenario() -> None:
         _, refused = await read_during_sync(
-            lambda tx: tx.put(LETTER), lambda tx: tx.drop(StoredLetter, ENVELOPE)
+            lambda tx: tx.put(STORED_LETTER), lambda tx: tx.drop(StoredLetter, ENVELOPE)
         )
         assert isinstance(refused, AttributeError)
         assert await store.read(count) == 1
@@ -170,7 +170,7 @@ def test_nothing_is_acknowledged_after_a_failed_sync(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fdatasync", failing_sync)
         with pytest.raises(DiskFailed):
-            runner.run(store.transact(lambda tx: tx.put(LETTER)))
+            runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
     with pytest.raises(DiskFailed):
         runner.run(store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE)))
     with pytest.raises(DiskFailed):
@@ -181,7 +181,7 @@ def test_nothing_is_acknowledged_after_a_failed_sync(
 def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
     store = open_sqlite(tmp_path / "mail.db")
     with pytest.raises(Exception, match=r".*"):
-        runner.run(store.read(lambda view: view.put(LETTER)))  # type: ignore[attr-defined]
+        runner.run(store.read(lambda view: view.put(STORED_LETTER)))  # type: ignore[attr-defined]
     assert runner.run(store.read(lambda view: view.count(StoredLetter))) == 0
     store.close()
 
@@ -191,11 +191,11 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 ) -> None:
     """In one group of transactions, most large rows are refused and a deletion succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
-    runner.run(store.transact(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
 
     async def run_group() -> list[object]:
         large = [
-            replace(LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
+            replace(STORED_LETTER, envelope=EnvelopeId(bytes([n]) * 16), sealed=bytes(200_000))
             for n in range(6)
         ]
         puts = [store.transact(lambda tx, row=row: tx.put(row)) for row in large]
@@ -229,7 +229,6 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
 
 
 def letters_of_different_sizes(rng: random.Random) -> list[StoredLetter]:
-    """Return sixty letters of different sizes and contents."""
     return [
         StoredLetter(EnvelopeId(rng.randbytes(16)), MAILBOX, n, rng.randbytes(300 + n * 97), NOON)
         for n in range(60)
@@ -247,7 +246,7 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     tmp_path: Path, runner: asyncio.Runner, seed: int
 ) -> None:
     """Deletions make SQLite move other rows between pages, and secure_delete misses their old
-    places. With these seeds, SQLite 3.46 leaves the beginning of a deleted letter in the file.
+    places. With these seeds, SQLite 3.46 leaves the beginning of a deleted row in the file.
     """
     store, rng = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
     letters = letters_of_different_sizes(rng)
@@ -278,7 +277,7 @@ def test_large_database_is_rewritten_only_occasionally(
 
     monkeypatch.setattr(store._writer, "submit_exclusive", record_pragma)
     for n in range(7):
-        runner.run(store.transact(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
+        runner.run(store.transact(lambda tx, n=n: tx.put(replace(STORED_LETTER, sequence=n))))
         runner.run(store.overwrite_deleted())
     assert statements.count("VACUUM") == 2
     store.close()
@@ -308,7 +307,7 @@ def test_failed_rewrite_is_retried_later(
 
     monkeypatch.setattr(store._writer, "submit_exclusive", fail_to_rewrite)
     for minute in range(9):
-        row = replace(LETTER, sequence=minute)
+        row = replace(STORED_LETTER, sequence=minute)
         runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
         with contextlib.suppress(DiskFull):
             runner.run(store.overwrite_deleted())
@@ -326,7 +325,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
     store, copied_to = open_sqlite(folder / "mail.db"), set[Path]()
     for number in range(20):
         name = EnvelopeId(bytes([number]) * 16)
-        row = replace(LETTER, envelope=name, sealed=bytes(100_000))
+        row = replace(STORED_LETTER, envelope=name, sealed=bytes(100_000))
         runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
 
     def record_temporary_files() -> None:
@@ -350,7 +349,7 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
     written_at = path.stat().st_mtime_ns
     runner.run(store.overwrite_deleted())
     assert path.stat().st_mtime_ns == written_at
-    runner.run(store.transact(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
     runner.run(store.overwrite_deleted())
     assert path.stat().st_mtime_ns > written_at
     store.close()
@@ -362,7 +361,7 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
     """A read that is running does not keep the log from being emptied."""
     path, read_started = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
-    runner.run(store.transact(lambda tx: tx.put(LETTER)))
+    runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
 
     def count_slowly(view: RowView) -> int:
         found = view.count(StoredLetter)

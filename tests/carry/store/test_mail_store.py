@@ -60,7 +60,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
 DEVICE = DeviceId(b"D" * 16)
-LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
+STORED_LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
 ROWS_OF_EVERY_KIND = [
     StoredMailbox(MAILBOX, b"lock", 7),
     StoredMailbox(MAILBOX, b"lock", 7, b"close lock"),
@@ -77,7 +77,7 @@ ROWS_OF_EVERY_KIND = [
         *(ENVELOPE, b"digest", b"lock", None, EnvelopeState.TAKEN_BACK, 3, NOON),
         *(NOON, None, NOON, NOON),
     ),
-    LETTER,
+    STORED_LETTER,
     StoredShare(ENVELOPE, Secret(b"share"), None, MAILBOX),
     StoredShare(ENVELOPE, Secret(b"share"), 1, MAILBOX, b"G" * 16),
     StoredShareGroup(b"G" * 16, 1, 0, NOON),
@@ -142,10 +142,10 @@ def test_every_kind_of_row_is_tested() -> None:
 
 
 def test_error_undoes_all_changes_of_its_work(sync_store: SyncRowStore) -> None:
-    sync_store.put(LETTER)
+    sync_store.put(STORED_LETTER)
 
     def refuse(tx: RowTransaction) -> None:
-        tx.put(replace(LETTER, sealed=b"other"))
+        tx.put(replace(STORED_LETTER, sealed=b"other"))
         tx.put(StoredKeyBundle(MAILBOX, b"card"))
         tx.drop(StoredLetter, ENVELOPE)
         raise IdInUse
@@ -153,19 +153,19 @@ def test_error_undoes_all_changes_of_its_work(sync_store: SyncRowStore) -> None:
     with pytest.raises(IdInUse):
         sync_store.transact(refuse)
     assert sync_store.read(lambda view: (view.find(StoredLetter), view.count(StoredKeyBundle))) == (
-        [LETTER],
+        [STORED_LETTER],
         0,
     )
 
 
 def test_work_sees_its_own_changes(sync_store: SyncRowStore) -> None:
     def work(tx: RowTransaction) -> tuple[object, object]:
-        tx.put(LETTER)
+        tx.put(STORED_LETTER)
         before = tx.get(StoredLetter, ENVELOPE)
         tx.drop(StoredLetter, ENVELOPE)
         return before, tx.get(StoredLetter, ENVELOPE)
 
-    assert sync_store.transact(work) == (LETTER, None)
+    assert sync_store.transact(work) == (STORED_LETTER, None)
 
 
 def test_page_is_ordered_by_sequence_without_expired_rows(sync_store: SyncRowStore) -> None:
@@ -173,7 +173,7 @@ def test_page_is_ordered_by_sequence_without_expired_rows(sync_store: SyncRowSto
         StoredLetter(EnvelopeId(bytes([255 - n]) * 16), MAILBOX, n, b"x", NOON + timedelta(days=n))
         for n in range(1, 6)
     ]
-    elsewhere = replace(LETTER, mailbox=MailboxId(b"N" * 16))
+    elsewhere = replace(STORED_LETTER, mailbox=MailboxId(b"N" * 16))
     sync_store.put(elsewhere, *reversed(letters))
     found = sync_store.read(
         lambda view: view.find_letters(MAILBOX, 2, NOON + timedelta(days=3), 2, 99)
@@ -286,13 +286,15 @@ def test_error_in_a_prefetch_hint_fails_only_its_own_work(sync_store: SyncRowSto
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        sync_store.run(sync_store.store.transact(lambda tx: tx.put(LETTER), raise_zero_division))
+        sync_store.run(
+            sync_store.store.transact(lambda tx: tx.put(STORED_LETTER), raise_zero_division)
+        )
     with contextlib.suppress(ZeroDivisionError):  # a store need not prefetch for a read
         sync_store.run(
             sync_store.store.read(lambda view: view.count(StoredLetter), raise_zero_division)
         )
     assert sync_store.read(lambda view: view.count(StoredLetter)) == 0
-    sync_store.put(LETTER)
+    sync_store.put(STORED_LETTER)
     assert sync_store.read(lambda view: view.count(StoredLetter)) == 1
 
 

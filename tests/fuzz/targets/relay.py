@@ -151,8 +151,8 @@ _BODY_TARGETS: Final = (
 
 def _parse_range(untrusted: bytes) -> tuple[int, int] | None:
     """Parse a ``Range`` header and, after a line end, an ``If-Range`` header."""
-    asked, after, other = untrusted.decode("latin-1").partition("\n")
-    headers = {"range": asked} | ({"if-range": other} if after else {})
+    range_header, newline, if_range_header = untrusted.decode("latin-1").partition("\n")
+    headers = {"range": range_header} | ({"if-range": if_range_header} if newline else {})
     return parse_byte_range(headers, _BLOB_SIZE, _ETAG)
 
 
