@@ -9,7 +9,7 @@ Hypothesis tries the same fifty examples in every run, so that results are repro
 tests and their random numbers follow from one seed; ``--randomly-seed=default`` takes a new one.
 
 A test that uses public test vectors reports their number with the fixture ``record_vectors``. The
-line ``test vectors:`` at the end of a run lists the numbers of the tests that passed.
+line ``test vectors:`` at the end of a run lists these numbers for the tests that passed.
 """
 
 import gc
@@ -62,7 +62,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Enable sockets in ``real`` tests, drop ``nightly`` tests if not wanted, order the tests."""
+    """Enable sockets in ``real`` tests, drop unwanted ``nightly`` tests, and order the tests."""
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
         if "real" in marks[item]:
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not NIGHTLY:
         config.hook.pytest_deselected(items=[item for item in items if "nightly" in marks[item]])
         items[:] = [item for item in items if "nightly" not in marks[item]]
-    items[:] = _long_ones_first(items, marks, _worker_count(config))
+    items[:] = _put_long_tests_first(items, marks, _worker_count(config))
 
 
 def pytest_collection_finish() -> None:
@@ -87,7 +87,7 @@ def _worker_count(config: pytest.Config) -> int:
     return int(getattr(config, "workerinput", {}).get("workercount", 1))
 
 
-def _long_ones_first(
+def _put_long_tests_first(
     items: list[pytest.Item], marks: dict[pytest.Item, set[str]], workers: int
 ) -> list[pytest.Item]:
     """Order the tests so that all workers finish at about the same time.

@@ -116,7 +116,7 @@ class Cluster:
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", *words)
 
     def run(self, program: str, *words: str) -> None:
-        """Run a program of PostgreSQL, which refuses root, and so runs as ``postgres`` for root."""
+        """Run a program of PostgreSQL; if the tests run as root, run it as ``postgres``."""
         identity: dict[str, Any] = {}
         wrapper = (
             (*self.disk.command_prefix, "runuser", "-u", "postgres", "--") if self.disk else ()

@@ -4,5 +4,5 @@ from tests.vaults import make_vaults_open_quickly
 
 
 @pytest.fixture(autouse=True)
-def quick_vaults(monkeypatch: pytest.MonkeyPatch) -> None:
+def make_vaults_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     make_vaults_open_quickly(monkeypatch)

@@ -50,7 +50,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
+class CommandResult:
     """The actual exit status and output of a command."""
 
     status: int
@@ -83,32 +83,32 @@ def parse_steps(lines: Iterable[str]) -> list[Step]:
 
 
 #: Runs a command with its arguments, folder, environment and standard input.
-RunCommand = Callable[[Sequence[str], Path, Mapping[str, str], bytes], Printed]
+RunCommand = Callable[[Sequence[str], Path, Mapping[str, str], bytes], CommandResult]
 
 
 def run_as_process(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes
-) -> Printed:
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], input_bytes: bytes
+) -> CommandResult:
     """Run a command as its own process."""
     command = [sys.executable, "-m", "entrenous", *words]
-    finished = run_program(command, cwd=folder, env=dict(environment), typed=given)
-    return Printed(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
+    finished = run_program(command, cwd=folder, env=dict(environment), typed=input_bytes)
+    return CommandResult(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
 
 
 def run_in_process(
-    words: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes
-) -> Printed:
+    words: Sequence[str], folder: Path, environment: Mapping[str, str], input_bytes: bytes
+) -> CommandResult:
     """Run a command in this process, which saves the start of a program."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     with (
         patch.dict(os.environ, environment, clear=True),
-        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8")),
+        patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(input_bytes), "utf-8")),
         chdir(folder),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
         status = run([*words], FEATURE_FUNCTIONS)
-    return Printed(status, _read_all(out), _read_all(err))
+    return CommandResult(status, _read_all(out), _read_all(err))
 
 
 def _read_all(stream: io.TextIOWrapper) -> str:
@@ -126,7 +126,7 @@ class Terminal:
     extra: Mapping[str, str] = field(default_factory=dict)
     run: RunCommand = run_as_process
 
-    def run_line(self, line: str, given: Sequence[str] = ()) -> Printed:
+    def run_line(self, line: str, input_lines: Sequence[str] = ()) -> CommandResult:
         """Run ``[NAME=value ...] entrenous ...`` with these lines as its standard input."""
         words = shlex.split(line)
         settings: dict[str, str] = {}
@@ -135,8 +135,8 @@ class Terminal:
             settings[name] = value
         if words[0] != "entrenous":
             raise ValueError(f"only entrenous is run here, not {words[0]}")
-        given_bytes = "".join(f"{one}\n" for one in given).encode()
-        return self.run(words[1:], self.folder, {**self._environment(), **settings}, given_bytes)
+        input_bytes = "".join(f"{one}\n" for one in input_lines).encode()
+        return self.run(words[1:], self.folder, {**self._environment(), **settings}, input_bytes)
 
     def _environment(self) -> dict[str, str]:
         ours = {name: text for name, text in os.environ.items() if "ENTRENOUS" not in name}

@@ -28,7 +28,7 @@ class Crash(BaseException):
 
 @dataclass
 class CrashCountdown:
-    """A countdown of possible crash points to a crash; it never ends if it starts below zero."""
+    """Counts down the crash points before the crash; a negative count never reaches it."""
 
     remaining: int
 

@@ -58,7 +58,7 @@ def test_two_people_get_different_copies(network: SingleRelayNetwork) -> None:
     assert copies[0] != copies[1]
 
 
-def test_both_sides_can_write_once_one_has_added_the_other(network: SingleRelayNetwork) -> None:
+def test_added_person_can_write_back(network: SingleRelayNetwork) -> None:
     ana, ben = network.people["ana"], network.people["ben"]
     ben.send(photo("chelsea"), ana)
     assert open_message(newest_name(ana), ana.device).files

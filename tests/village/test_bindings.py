@@ -51,7 +51,7 @@ FIELD_CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
 
 
 @cached_network
-def sent() -> Network:
+def network_with_message() -> Network:
     network = Network()
     ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     ana.add_contact(ben)
@@ -64,7 +64,7 @@ def sent() -> Network:
 @pytest.fixture
 def ben() -> Person:
     """Return Ben, who has an unopened message that Caro received, too."""
-    return sent()["ben"]
+    return network_with_message()["ben"]
 
 
 def waiting_message(who: Person) -> ReceivedMessage:

@@ -65,7 +65,7 @@ def device_count(who: Person) -> int:
     return len(own_device(who.device).person.devices)
 
 
-def crashes_during(work: Callable[[Device], object], who: Person, crash_point: int) -> bool:
+def is_stopped_by_crash(work: Callable[[Device], object], who: Person, crash_point: int) -> bool:
     return not run_until_crash(work, who.device, crash_point, changes=())
 
 
@@ -81,7 +81,7 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(network: Netw
         name = f"phone {crash_point}"
         new = add_blank_device(network, name)
         old_side, new_side = link_up_to_comparison(ana.device, new.device, name)
-        has_crashed = crashes_during(
+        has_crashed = is_stopped_by_crash(
             lambda device: confirm_on_old_device(old_side, device), ana, crash_point
         )
         fetch_messages(ana.device)  # the next command sends the letters in the outbox
@@ -119,7 +119,7 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Netw
             poll_new_device(new_side, device)
             fetch_messages(device)
 
-        has_crashed = crashes_during(finish_linking, new, crash_point)
+        has_crashed = is_stopped_by_crash(finish_linking, new, crash_point)
         if new.device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None:
             assert (
                 has_crashed
@@ -152,7 +152,7 @@ def test_crash_while_revoking_a_device_is_completed_later(network: Network) -> N
         new = add_blank_device(network, name)
         link_devices(ana.device, new.device, name)
         catch_up(new, ana, ben, new, ana, ben)
-        has_crashed = crashes_during(
+        has_crashed = is_stopped_by_crash(
             lambda device: revoke_device(name, lost=True, sheet=None, device=device),
             ana,
             crash_point,

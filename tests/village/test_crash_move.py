@@ -30,7 +30,7 @@ def network() -> Network:
     return network_of_three()
 
 
-def knows_current_list(who: Person, ana: Person) -> bool:
+def has_current_list(who: Person, ana: Person) -> bool:
     known, now = contact_named("ana", who.device).person, own_device(ana.device).person
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
@@ -56,7 +56,7 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) ->
         if third % 3 == 1:
             ben.send(SMALL_PICTURE, ana)  # Ben does not know of the move yet
         catch_up(ana, ben, cleo, ana)
-        assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], crash_point
+        assert [has_current_list(one, ana) for one in (ben, cleo)] == [True, True], crash_point
         if third % 3 == 0:
             before = ana.received_count()
             for one in (ben, cleo):

@@ -33,7 +33,7 @@ from tests.send.send_device import (
 from tests.village.crashes import run_until_crash
 from tests.village.households import add_linked_device, catch_up
 from tests.village.test_crash import count_crashes_until_success
-from tests.village.test_crash_move import knows_current_list
+from tests.village.test_crash_move import has_current_list
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +62,7 @@ class MovingPeople:
             clear_next_relay_lock(one.device)
         catch_up(self.ana, self.ben, self.cleo, self.phone, self.ana, self.ben, self.cleo)
         assert [one.home[0] for one in (self.ana, self.phone)] == [target, target]
-        assert [knows_current_list(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
+        assert [has_current_list(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
 
     def check_messages_arrive(self) -> None:
         """Check that messages to Ana reach both of her devices, and that no task is pending."""

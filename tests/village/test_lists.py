@@ -39,7 +39,7 @@ Trick = Callable[..., Any]
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Return Ana, Ben and Caro, who all know each other."""
+    """Return Ana, Ben and Caro, who are contacts of each other."""
     network = Network()
     ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     for one, other in ((ana, ben), (ana, caro), (ben, caro)):
@@ -55,10 +55,10 @@ def take_contradictions(who: Person) -> list[tuple[str, DeviceListContradiction 
     return [(one.name, one.lists) for one in take_contact_changes(who.device) if one.lists]
 
 
-def show_key_bundle(card: bytes, of: Person) -> Trick:
+def show_key_bundle(bundle: bytes, of: Person) -> Trick:
     """Return a trick that answers with a key bundle, sealed for the mailbox of ``of``."""
     me = own_device(of.device)
-    return changed_answer_trick(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
+    return changed_answer_trick(lambda _: seal_key_bundle(bundle, me.person.id, me.home.mailbox))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -75,8 +75,8 @@ def test_device_list_forged_by_the_relay_is_rejected(network: Network) -> None:
     with pytest.raises(ValueError, match="not what the specification allows"):
         write_key_bundle(added)  # the newest list does not contain the added certificate
     ana.send(SMALL_PICTURE, ben)
-    for card in forged:
-        with ben.courier.replace_calls(key_bundle=show_key_bundle(card, ana)):
+    for bundle in forged:
+        with ben.courier.replace_calls(key_bundle=show_key_bundle(bundle, ana)):
             fetch_messages(ben.device)
         network.clock.advance(hours=9)
     assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)

@@ -88,7 +88,7 @@ def test_each_device_receives_its_own_copy(network: Network) -> None:
     assert set(noted.values()) == {sha256(data) for data in copies}
 
 
-def test_each_device_writes_under_its_persons_name(network: Network) -> None:
+def test_each_device_sends_under_its_owners_name(network: Network) -> None:
     phone, ana, ben = network["phone"], network["ana"], network["ben"]
     phone.send(SMALL_PICTURE, ben)
     ana.send(SMALL_PICTURE, ben)

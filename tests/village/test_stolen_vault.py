@@ -189,7 +189,7 @@ def _can_account_open(vault: Vault, letter: RecordedLetter) -> bool:
     return True
 
 
-def contains_secret(vault: MemoryVault, secret: Secret) -> bool:
+def has_secret(vault: MemoryVault, secret: Secret) -> bool:
     """Return whether the secret's bytes are anywhere in the vault."""
     records = (record for table in vault._tables.values() for record in table.values())
     return any(secret.reveal() in one for one in (*records, *vault._files.values()))
@@ -216,7 +216,7 @@ def test_a_stolen_vault_decrypts_only_recent_first_letters(
                 is_recipient and letter.inner.begins_session and conversation.uses_fallback_key
             )
     for to, letter in early:
-        assert contains_secret(stolen_vaults[to], letter.key.private) == (letter.key.peer is None)
+        assert has_secret(stolen_vaults[to], letter.key.private) == (letter.key.peer is None)
 
 
 @pytest.mark.threat("later-theft")
@@ -234,7 +234,7 @@ def test_first_letter_is_safe_once_its_prekey_has_expired(
         for _, letter in early:
             assert not can_open_outer_layer(stolen_vault, letter)
             assert not can_open_inner_layer(stolen_vault, letter)
-            assert not contains_secret(stolen_vault, letter.key.private)
+            assert not has_secret(stolen_vault, letter.key.private)
 
 
 def test_vault_from_before_an_opening_decrypts_the_letter(conversation: Conversation) -> None:
@@ -261,4 +261,4 @@ def test_stolen_vault_contains_no_share_of_a_view_once_message(conversation: Con
     stolen_vault = copy_vault(conversation.network["ben"])
     shown = received_messages(conversation.network["ben"].device)[-1]
     assert (shown.manifest, shown.key, shown.kept) == (None, None, ())
-    assert not contains_secret(stolen_vault, share)
+    assert not has_secret(stolen_vault, share)

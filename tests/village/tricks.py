@@ -148,7 +148,7 @@ def post_with_flipped_bit(call: Any) -> None:
 
 
 def post_earlier_letter_too(call: Any) -> None:
-    """Post the letter, and then any earlier letter to the same mailbox under a new ID."""
+    """Post the letter, and then a random earlier letter to the same mailbox under a new ID."""
     call.forward()
     earlier = call.rng.choice(call.earlier_calls()).arguments[2]
     url, token, envelope = call.arguments

@@ -87,7 +87,7 @@ class DayEnd:
 
 @dataclass(frozen=True)
 class RecordedWeek:
-    """The record of a relay's week, and the people, whose vaults know who wrote to whom."""
+    """The record of a relay's week, and the people, whose vaults show who wrote to whom."""
 
     people: tuple[Participant, ...]
     requests: tuple[RecordedRequest, ...]

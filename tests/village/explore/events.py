@@ -22,8 +22,8 @@ from tests.village.explore.nevers import Violation
 from tests.village.explore.relay import BLOBS_TO_DELETE, ExploredRelay, Request
 from tests.village.explore.scene import (
     CHEATING_ATTEMPT,
-    DEVICES,
-    SENDER,
+    DEVICE_NAMES,
+    SENDER_NAME,
     Copy,
     Device,
     Pending,
@@ -53,9 +53,9 @@ class Rules:
     def next_events(self, system: SystemState) -> Iterator[LabelledState]:
         """Yield each event that can happen next, with the state of the system after it."""
         yield from self._sender_events(system)
-        for place in (0, 1):
-            yield from self._device_events(system, place)
-            yield from self._late_requests(system, place)
+        for index in (0, 1):
+            yield from self._device_events(system, index)
+            yield from self._late_requests(system, index)
         if system.group:
             yield "the relay dies, and its group with it", system.after_relay_death()
             yield "the relay dies after the commit", system.after_commit()
@@ -79,47 +79,47 @@ class Rules:
             yield "commit" + (f", lost: {', '.join(lost_answers)}" if lost_answers else ""), after
 
     def _sender_events(self, system: SystemState) -> Iterator[LabelledState]:
-        if system.awaits_answer(SENDER):
+        if system.awaits_answer(SENDER_NAME):
             return
-        for place, copy in enumerate(system.copies):
-            in_turn = place == 0 or system.copies[0].departure is not SendState.WAITING
+        for index, copy in enumerate(system.copies):
+            in_turn = index == 0 or system.copies[0].departure is not SendState.WAITING
             if copy.is_not_recalled and copy.departure in _POSTABLE and in_turn:
                 tried = copy._replace(departure=self._next_copy_state(copy, CopyEvent.TRY))
                 yield from self._request_events(
-                    system.with_copy(place, tried), SENDER, Request("post", place)
+                    system.with_copy(index, tried), SENDER_NAME, Request("post", index)
                 )
             if copy.can_be_recalled:
-                begun = system.with_copy(place, copy.with_recall_begun())
-                yield from self._request_events(begun, SENDER, Request("withdraw", place))
+                begun = system.with_copy(index, copy.with_recall_begun())
+                yield from self._request_events(begun, SENDER_NAME, Request("withdraw", index))
 
-    def _device_events(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+    def _device_events(self, system: SystemState, index: int) -> Iterator[LabelledState]:
         """Yield the events of one device; while it shows a message, it does nothing else."""
-        device, name = system.devices[place], DEVICES[place]
+        device, name = system.devices[index], DEVICE_NAMES[index]
         if system.awaits_answer(name):
             yield f"{name} dies", system.without_receiver(name)
         elif device.has_share:
-            yield f"{name} dies", system.with_device(place, device._replace(has_share=False))
-            yield from self._finish_events(system, place)
+            yield f"{name} dies", system.with_device(index, device._replace(has_share=False))
+            yield from self._finish_events(system, index)
         elif device.letter:
-            yield from self._events_with_letter(system, place)
-        elif self.relay.letter_and_blob(system.disk, place)[0]:
-            yield f"{name} fetches", system.with_device(place, device._replace(letter=True))
+            yield from self._events_with_letter(system, index)
+        elif self.relay.letter_and_blob(system.disk, index)[0]:
+            yield f"{name} fetches", system.with_device(index, device._replace(letter=True))
 
-    def _events_with_letter(self, system: SystemState, place: int) -> Iterator[LabelledState]:
-        device, name = system.devices[place], DEVICES[place]
+    def _events_with_letter(self, system: SystemState, index: int) -> Iterator[LabelledState]:
+        device, name = system.devices[index], DEVICE_NAMES[index]
         if not device.confirmed:
-            yield from self._request_events(system, name, Request("deliver", place))
+            yield from self._request_events(system, name, Request("deliver", index))
         if self._can_open(device):
-            yield from self._open_events(system, place)
+            yield from self._open_events(system, index)
         if device.unreported:
-            yield from self._finish_events(system, place)
+            yield from self._finish_events(system, index)
         if device.shown and not device.requested >> CHEATING_ATTEMPT & 1:
             cheating = device._replace(requested=device.requested | 1 << CHEATING_ATTEMPT)
-            request = Request("open", place, CHEATING_ATTEMPT)
-            yield from self._request_events(system.with_device(place, cheating), name, request)
-        if system.copies[place].is_recalled and device.state is not InboxState.TAKEN_BACK:
+            request = Request("open", index, CHEATING_ATTEMPT)
+            yield from self._request_events(system.with_device(index, cheating), name, request)
+        if system.copies[index].is_recalled and device.state is not InboxState.TAKEN_BACK:
             updated = self._next_device(device, MessageEvent.TAKE_BACK)
-            yield f"{name} reads the note", system.with_device(place, updated)
+            yield f"{name} reads the note", system.with_device(index, updated)
 
     def _can_open(self, device: Device) -> bool:
         if device.unreported:
@@ -129,40 +129,44 @@ class Rules:
             return False
         return device.state is InboxState.WAITING or self.relay.opens is not None
 
-    def _open_events(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+    def _open_events(self, system: SystemState, index: int) -> Iterator[LabelledState]:
         """Record the attempt ID, download the blob, then request the share."""
-        device, (_, whole) = system.devices[place], self.relay.letter_and_blob(system.disk, place)
+        device, (_, whole) = system.devices[index], self.relay.letter_and_blob(system.disk, index)
         attempt = device.attempt or device.views + 1
         named = device._replace(
             attempt=attempt,
             has_blob=device.has_blob or whole,
             requested=device.requested | 1 << attempt,
         )
-        request = Request("open", place, attempt)
-        yield from self._request_events(system.with_device(place, named), DEVICES[place], request)
+        request = Request("open", index, attempt)
+        yield from self._request_events(
+            system.with_device(index, named), DEVICE_NAMES[index], request
+        )
 
-    def _finish_events(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+    def _finish_events(self, system: SystemState, index: int) -> Iterator[LabelledState]:
         """Record that the message was shown, then report the finished attempt to the relay."""
-        device, opens = system.devices[place], self.relay.opens
+        device, opens = system.devices[index], self.relay.opens
         if device.has_share:
             device = self._next_device(device, MessageEvent.OPEN)._replace(
                 unreported=device.attempt, attempt=0, has_share=False, views=device.views + 1
             )
             if opens is not None and device.views >= opens:
                 device = self._next_device(device, MessageEvent.USE_UP)
-        request = Request("finish", place, device.unreported)
-        yield from self._request_events(system.with_device(place, device), DEVICES[place], request)
+        request = Request("finish", index, device.unreported)
+        yield from self._request_events(
+            system.with_device(index, device), DEVICE_NAMES[index], request
+        )
 
-    def _late_requests(self, system: SystemState, place: int) -> Iterator[LabelledState]:
+    def _late_requests(self, system: SystemState, index: int) -> Iterator[LabelledState]:
         """Let an earlier request arrive again, if that changes the relay's rows."""
-        device, requests = system.devices[place], []
-        if system.copies[place].departure is not SendState.WAITING:
-            requests.append(Request("post", place))
+        device, requests = system.devices[index], []
+        if system.copies[index].departure is not SendState.WAITING:
+            requests.append(Request("post", index))
         for attempt in (1, 2, CHEATING_ATTEMPT):
             if device.requested >> attempt & 1:
-                requests.append(Request("open", place, attempt))
+                requests.append(Request("open", index, attempt))
             if device.views >= attempt:
-                requests.append(Request("finish", place, attempt))
+                requests.append(Request("finish", index, attempt))
         for request in requests:
             for label, after in self._request_events(system, None, request):
                 if after.rows != system.rows:
@@ -205,14 +209,14 @@ class Rules:
 
     def _receive(self, system: SystemState, pending: Pending) -> SystemState:
         request, answer = pending.request, pending.answer.partition(BLOBS_TO_DELETE)[0]
-        place = request.copy
-        copy, device = system.copies[place], system.devices[place]
+        index = request.copy
+        copy, device = system.copies[index], system.devices[index]
         receivers: dict[str, Callable[[], SystemState]] = {
-            "post": lambda: system.with_copy(place, self._receive_post_answer(copy, answer)),
-            "withdraw": lambda: system.with_copy(place, copy.with_recall_answer(answer)),
-            "deliver": lambda: system.with_device(place, device._replace(confirmed=True)),
-            "finish": lambda: system.with_device(place, device._replace(unreported=0)),
-            "open": lambda: system.with_device(place, self._receive_share(device, request, answer)),
+            "post": lambda: system.with_copy(index, self._receive_post_answer(copy, answer)),
+            "withdraw": lambda: system.with_copy(index, copy.with_recall_answer(answer)),
+            "deliver": lambda: system.with_device(index, device._replace(confirmed=True)),
+            "finish": lambda: system.with_device(index, device._replace(unreported=0)),
+            "open": lambda: system.with_device(index, self._receive_share(device, request, answer)),
         }
         return receivers[request.kind]()
 

@@ -12,9 +12,9 @@ class Violation(Exception):
 def check_invariants(system: SystemState, relay: ExploredRelay) -> None:
     """Raise Violation unless all invariants hold."""
     _check_opening_limit(system, relay.opens)
-    for place in (0, 1):
-        _check_recalled_copy(system, place)
-        _check_acknowledged_letter(system, place, relay)
+    for index in (0, 1):
+        _check_recalled_copy(system, index)
+        _check_acknowledged_letter(system, index, relay)
     _check_message_can_be_opened(system, relay)
 
 
@@ -24,18 +24,18 @@ def _check_opening_limit(system: SystemState, opens: int | None) -> None:
         raise Violation(f"what may be opened {opens} times was shown {shown} times")
 
 
-def _check_recalled_copy(system: SystemState, place: int) -> None:
+def _check_recalled_copy(system: SystemState, index: int) -> None:
     """Check that a device never shows a copy that the relay recalled as unopened."""
-    if system.copies[place].recalled == 0 and system.devices[place].shown:
+    if system.copies[index].recalled == 0 and system.devices[index].shown:
         raise Violation("what was taken back unopened was shown")
 
 
-def _check_acknowledged_letter(system: SystemState, place: int, relay: ExploredRelay) -> None:
+def _check_acknowledged_letter(system: SystemState, index: int, relay: ExploredRelay) -> None:
     """Check that an acknowledged letter is on the device's disk or on the relay's disk."""
-    copy, device = system.copies[place], system.devices[place]
+    copy, device = system.copies[index], system.devices[index]
     if copy.departure is not SendState.ACKNOWLEDGED or not copy.is_not_recalled or device.letter:
         return
-    if not relay.letter_and_blob(system.disk, place)[0]:
+    if not relay.letter_and_blob(system.disk, index)[0]:
         raise Violation("an acknowledged letter is nowhere")
 
 
@@ -44,12 +44,12 @@ def _check_message_can_be_opened(system: SystemState, relay: ExploredRelay) -> N
     if not all(copy.is_not_recalled for copy in system.copies):
         return
     acknowledged = [
-        place for place in (0, 1) if system.copies[place].departure is SendState.ACKNOWLEDGED
+        index for index in (0, 1) if system.copies[index].departure is SendState.ACKNOWLEDGED
     ]
-    able_places = [place for place in (0, 1) if _can_open(system, place, relay)]
+    able_places = [index for index in (0, 1) if _can_open(system, index, relay)]
     if relay.opens is None:
         lost = any(
-            place not in able_places for place in acknowledged if not system.devices[place].shown
+            index not in able_places for index in acknowledged if not system.devices[index].shown
         )
     else:
         shown = sum(device.shown.bit_count() for device in system.devices)
@@ -58,11 +58,11 @@ def _check_message_can_be_opened(system: SystemState, relay: ExploredRelay) -> N
         raise Violation("an acknowledged message can be opened by nobody any more")
 
 
-def _can_open(system: SystemState, place: int, relay: ExploredRelay) -> bool:
+def _can_open(system: SystemState, index: int, relay: ExploredRelay) -> bool:
     """Return whether the next attempt, or the modified program's, would get a share and open."""
-    device = system.devices[place]
-    whole = device.has_blob or relay.letter_and_blob(system.disk, place)[1]
+    device = system.devices[index]
+    whole = device.has_blob or relay.letter_and_blob(system.disk, index)[1]
     attempts = [device.attempt or device.views + 1]
     attempts += [CHEATING_ATTEMPT] if device.requested >> CHEATING_ATTEMPT & 1 else []
-    results = (relay.run_request(system.disk.rows, Request("open", place, one)) for one in attempts)
+    results = (relay.run_request(system.disk.rows, Request("open", index, one)) for one in attempts)
     return whole and any(answer == "share" for _, answer in results)

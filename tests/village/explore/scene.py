@@ -7,8 +7,8 @@ from entrenous.send.message.states import InboxState
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.explore.relay import NEVER_POSTED, Disk, Request
 
-SENDER: Final = "Ana"
-DEVICES: Final = ("Ben's laptop", "Ben's phone")
+SENDER_NAME: Final = "Ana"
+DEVICE_NAMES: Final = ("Ben's laptop", "Ben's phone")
 CHEATING_ATTEMPT: Final = 9  # an extra attempt of a modified program, after it showed the message
 _NOT_RECALLED: Final = -2  # nobody began to take the copy back
 _RECALL_BEGUN: Final = -1  # the sender began to take the copy back, and got no answer
@@ -116,12 +116,12 @@ class SystemState(NamedTuple):
     def on_disk(self, disk: Disk) -> "SystemState":
         return self._replace(disk=disk, rows=disk.rows, group=())
 
-    def with_copy(self, place: int, copy: Copy) -> "SystemState":
-        return self._replace(copies=_replace_item(self.copies, place, copy))
+    def with_copy(self, index: int, copy: Copy) -> "SystemState":
+        return self._replace(copies=_replace_item(self.copies, index, copy))
 
-    def with_device(self, place: int, device: Device) -> "SystemState":
-        return self._replace(devices=_replace_item(self.devices, place, device))
+    def with_device(self, index: int, device: Device) -> "SystemState":
+        return self._replace(devices=_replace_item(self.devices, index, device))
 
 
-def _replace_item(pair: tuple, place: int, item: object) -> tuple:  # type: ignore[type-arg]
-    return (item, pair[1]) if place == 0 else (pair[0], item)
+def _replace_item(pair: tuple, index: int, item: object) -> tuple:  # type: ignore[type-arg]
+    return (item, pair[1]) if index == 0 else (pair[0], item)

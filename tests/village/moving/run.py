@@ -42,7 +42,7 @@ from tests.send.send_device import OTHER_RELAY_URL, RELAY_URL, SMALL_PICTURE, Ne
 from tests.village.households import add_blank_device, can_write, catch_up, link_devices
 from tests.village.malicious_relay import HonestCall
 from tests.village.relay import relay_with_courier
-from tests.village.siege.run import fresh_seeds
+from tests.village.siege.run import new_seeds
 from tests.village.sim.rng import rng_for
 
 THIRD_RELAY_URL: Final = "http://127.0.0.1:7003"
@@ -126,7 +126,7 @@ class MoveSimulation:
                 self.outcome.step_counts[f"{step.__name__}: {type(error).__name__}"] += 1
             else:
                 self.outcome.step_counts[step.__name__] += 1
-        self._settle()
+        self._let_everybody_fetch()
         self._check()
         return self.outcome
 
@@ -219,7 +219,7 @@ class MoveSimulation:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def _let_everybody_fetch(self) -> None:
         if self.disconnected_relay is not None:
             self.network.reconnect(self.disconnected_relay)
         for _ in range(_FINAL_FETCHES):
@@ -243,12 +243,12 @@ class MoveSimulation:
             for table, what in _TABLES_EMPTY_AT_END.items():
                 if one.device.vault.keys(table):
                     wrong.append(f"{one.name} still has {what}")
-        for writer, reader in self._pairs_in_touch():
+        for writer, reader in self._pairs_that_write():
             if not can_write(writer, reader):
                 wrong.append(f"{writer.name} cannot write to {reader.name} where they are")
-        wrong.extend(self._undelivered())
+        wrong.extend(self._undelivered_copies())
 
-    def _pairs_in_touch(self) -> list[tuple[Person, Person]]:
+    def _pairs_that_write(self) -> list[tuple[Person, Person]]:
         anas, *others = self.households
         within_households = [
             (a, b) for one in self.households for a in one for b in one if a is not b
@@ -256,7 +256,7 @@ class MoveSimulation:
         across_households = [(a, b) for other in others for a in anas for b in other]
         return [*within_households, *across_households, *((b, a) for a, b in across_households)]
 
-    def _undelivered(self) -> list[str]:
+    def _undelivered_copies(self) -> list[str]:
         """Describe each copy that was refused, never left or never reached its device.
 
         A copy may be refused if it waited in an outbox while its recipient moved, since the copy
@@ -307,7 +307,7 @@ def main(arguments: list[str]) -> int:
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
     step_counts, wrong = Counter[str](), 0
-    for seed in fresh_seeds(options.runs):
+    for seed in new_seeds(options.runs):
         outcome = run_one(seed)
         step_counts.update(outcome.step_counts)
         wrong += bool(outcome.report)

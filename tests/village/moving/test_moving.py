@@ -12,11 +12,11 @@ import pytest
 
 from entrenous.send.devices import device_lists, old_mailbox
 from tests.village.moving.run import REPLAY_COMMAND, Outcome, run_one
-from tests.village.siege.run import fresh_seeds
+from tests.village.siege.run import new_seeds
 
 pytestmark = pytest.mark.slow
 
-FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_MOVES", "20"))
+NEW_SEED_COUNT = int(os.environ.get("ENTRENOUS_MOVES", "20"))
 FIXED_SEEDS = (902958524, 546833148, 867786326)  # each has found a bug
 
 
@@ -37,9 +37,9 @@ def test_moves_lose_no_message_and_no_contact(seed: int) -> None:
 
 
 @pytest.mark.nightly
-def test_moves_lose_nothing_under_new_seeds() -> None:
+def test_new_seeds_lose_no_message_and_no_contact() -> None:
     step_counts: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH_SEED_COUNT):
+    for seed in new_seeds(NEW_SEED_COUNT):
         print(REPLAY_COMMAND.format(seed=seed))  # noqa: T201 - shown on failure
         outcome = run_one(seed)
         assert not outcome.report, outcome.report

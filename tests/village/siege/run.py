@@ -102,7 +102,7 @@ class Siege:
 
     def _set_up(self, name: str) -> None:
         """Set up a device for a new person while the relays are malicious."""
-        newcomer = self.network.person(name)
+        newcomer = self.network.make_person(name)
         url = self.rng.choice(sorted(self.network.mails))
         self._attempt("settles", newcomer, lambda: set_up(name, url, newcomer.device))
         self.network.people[name] = newcomer
@@ -298,13 +298,13 @@ def run_siege(seed: int, plan: str | None = None) -> Outcome:
     return Siege(seed, plan).run()
 
 
-def fresh_seeds(count: int) -> list[int]:
+def new_seeds(count: int) -> list[int]:
     """Return new random seeds."""
     return [secrets.randbelow(10**9) for _ in range(count)]
 
 
-def run_sieges(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, Any]:
-    """Run one siege for each seed, ``say`` each report at once, and return the totals."""
+def run_sieges(seeds: Iterable[int], write_line: Callable[[str], None]) -> dict[str, Any]:
+    """Run one siege for each seed, write each report at once, and return the totals."""
     total: Counter[str] = Counter(runs=0, accepts=0, broke=0)
     tricks: Counter[str] = Counter()
     for seed in seeds:
@@ -314,9 +314,9 @@ def run_sieges(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, An
         total.update(calls=outcome.call_counts.total())
         tricks.update(outcome.tricks_played)
         if outcome.report:
-            say(outcome.report)
+            write_line(outcome.report)
         if total["runs"] % 100 == 0:
-            say(f"{total['runs']} runs, {total['accepts']} accepts")
+            write_line(f"{total['runs']} runs, {total['accepts']} accepts")
     return {**total, "tricks": tricks.total(), "kinds_of_tricks": len(tricks)}
 
 
@@ -332,7 +332,7 @@ def main(arguments: list[str]) -> int:
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
     first = options.first
-    seeds = fresh_seeds(options.runs) if first is None else range(first, first + options.runs)
+    seeds = new_seeds(options.runs) if first is None else range(first, first + options.runs)
     summed = run_sieges(seeds, lambda line: print(line, flush=True))  # noqa: T201
     print(json.dumps({"schema": "entrenous/siege/1", **summed}))  # noqa: T201
     return 1 if summed["accepts"] or summed["broke"] else 0

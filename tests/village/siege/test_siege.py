@@ -19,13 +19,13 @@ from entrenous.send.inbox import received_messages, store_message_state
 from entrenous.send.message.states import InboxState
 from entrenous.send.recall import recall_message
 from tests.village.adversary import courier_calls
-from tests.village.siege.run import PLANS, STEP_WEIGHTS, Siege, fresh_seeds, run_siege
+from tests.village.siege.run import PLANS, STEP_WEIGHTS, Siege, new_seeds, run_siege
 from tests.village.tricks import TRICKS_BY_CALL
 
 pytestmark = pytest.mark.slow
 
-FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
-# For words that a report must contain: the plan, a check of the program, and its replacement.
+NEW_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
+#: Maps a part of the expected report to a plan, a check of the program and its replacement.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
@@ -47,7 +47,7 @@ FIRST_SEED = {"has an older list": 3}
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.threat("lying-relay")
 @pytest.mark.parametrize("seed", range(len(PLANS)))
-def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
+def test_no_plan_violates_an_invariant(seed: int) -> None:
     outcome = run_siege(seed, list(PLANS)[seed])
     assert not outcome.report, outcome.report
     assert outcome.tricks_played.total() > 0
@@ -55,9 +55,9 @@ def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.threat("lying-relay")
-def test_nothing_is_accepted_under_fresh_seeds() -> None:
+def test_new_seeds_violate_no_invariant_of_a_siege() -> None:
     call_counts: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH_SEED_COUNT):
+    for seed in new_seeds(NEW_SEED_COUNT):
         outcome = run_siege(seed)
         print(f"python -m tests.village.siege.run --seed {seed}")  # noqa: T201 - shown on failure
         assert not outcome.report, outcome.report

@@ -58,11 +58,11 @@ class AttackedNetwork:
         self.mails = {url: MemoryRowStore() for url in sorted(set(RELAY_BY_PERSON.values()))}
         self.honest = _make_courier(self.mails, self.clock, seed)
         self.adversary = Adversary(self.honest, seed)
-        self.people = {name: self.person(name) for name in RELAY_BY_PERSON}
+        self.people = {name: self.make_person(name) for name in RELAY_BY_PERSON}
         if initial is not None:
             self._restore(initial)
 
-    def person(self, name: str, seed: str = "") -> Participant:
+    def make_person(self, name: str, seed: str = "") -> Participant:
         """Return a person whose device is not set up."""
         vault = MemoryVault()
         device = Device(
@@ -86,7 +86,7 @@ class AttackedNetwork:
 
     def copy_device(self, name: str, number: int) -> Participant:
         """Return a second device of a person that starts with a copy of the first one's vault."""
-        copied = self.person(name, f"copy {number}")
+        copied = self.make_person(name, f"copy {number}")
         vault = self.people[name].vault
         _fill_vault(copied.vault, vault._tables, vault._files)
         return copied

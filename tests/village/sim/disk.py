@@ -36,14 +36,14 @@ class SimDisk:
     def sync(self) -> None:
         """Make all earlier writes durable."""
         self.countdown.step()
-        self._settle(len(self.journal))
+        self._apply(len(self.journal))
         self.countdown.step()
 
     def crash(self) -> None:
         """Keep a prefix of the journal, of random length, and lose the rest."""
-        self._settle(self.rng.randint(0, len(self.journal)))
+        self._apply(self.rng.randint(0, len(self.journal)))
 
-    def _settle(self, kept: int) -> None:
+    def _apply(self, kept: int) -> None:
         for changes in self.journal[:kept]:
             for location, content in changes:
                 if content is None:

@@ -74,13 +74,13 @@ class Oracle:
         if not answer.is_success or len(parts) < 3:
             return
         if (request.method, parts[-1]) == ("POST", "withdraw"):
-            self.withdrawn.add(_id(parts[1]))
+            self.withdrawn.add(_envelope_id(parts[1]))
         elif (parts[0], parts[-1]) == ("shares", "open"):
-            self._record_release(_id(parts[1]), request.content)
+            self._record_release(_envelope_id(parts[1]), request.content)
         elif parts[2] == "envelopes" and request.method == "PUT":
-            self.accepted.setdefault(_id(parts[3]), (relay_url_of(request), at))
+            self.accepted.setdefault(_envelope_id(parts[3]), (relay_url_of(request), at))
         elif parts[2] == "envelopes" and request.method == "DELETE":
-            self._check_acknowledged(_id(parts[3]), _id(parts[1]))
+            self._check_acknowledged(_envelope_id(parts[3]), _envelope_id(parts[1]))
 
     def _record_release(self, envelope: EnvelopeId, attempt: bytes) -> None:
         self.attempts[envelope].pop(attempt, None)
@@ -183,7 +183,7 @@ class Oracle:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def check_at_the_end(self, now: datetime) -> None:
+    def check_final_state(self, now: datetime) -> None:
         """Check that all messages have arrived, after faults have stopped and all have fetched."""
         for host in self.hosts.values():
             for table in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
@@ -229,5 +229,5 @@ class OpeningStart:
     withdrawn: frozenset[EnvelopeId]
 
 
-def _id(text: str) -> EnvelopeId:
+def _envelope_id(text: str) -> EnvelopeId:
     return EnvelopeId(base64.urlsafe_b64decode(text + "=="))

@@ -71,7 +71,7 @@ class Actor:
             if not isinstance(problem, Unreachable):
                 raise problem
 
-    def open_some(self) -> None:
+    def open_random_message(self) -> None:
         """Open a received message; usually choose a message that has not ended."""
         every = list(INBOX_TABLE.all(self.host.vault))
         active = [one for one in every if one.state not in ENDED_STATES]
@@ -92,7 +92,7 @@ class Actor:
 
         show_received_message(before.name, fill_buffer, device, NO_WATCH, check_frame)
 
-    def recall_some(self) -> None:
+    def recall_random_message(self) -> None:
         sent = list(self.host.device.ledger.messages())[-6:]
         if sent:
             self.recall(self.rng.choice(sent).name)
@@ -121,8 +121,8 @@ class Actor:
 STEP_WEIGHTS: Final[Mapping[Callable[[Actor], None], int]] = {
     Actor.send: 6,
     Actor.fetch: 12,
-    Actor.open_some: 10,
-    Actor.recall_some: 2,
+    Actor.open_random_message: 10,
+    Actor.recall_random_message: 2,
     Actor.query_status: 1,
     Actor.react: 1,
 }

@@ -21,7 +21,7 @@ from entrenous.base.errors import EntrenousError, Expired, TakenBack, UsedUp, Wa
 from entrenous.send.message.draft import NothingToRecall
 from entrenous.send.message.states import OpenedElsewhere
 from tests.village.crashes import Crash
-from tests.village.siege.run import fresh_seeds
+from tests.village.siege.run import new_seeds
 from tests.village.sim.faults import NO_FAULTS, choose_faults
 from tests.village.sim.oracle import Oracle
 from tests.village.sim.people import STEP_WEIGHTS, Actor
@@ -208,7 +208,7 @@ class SimulationRun:
         for actor in self.actors:
             self.take_step(actor, Actor.greet_everybody)
         self._catch_up()
-        self.oracle.check_at_the_end(self.schedule.clock.now())
+        self.oracle.check_final_state(self.schedule.clock.now())
 
     def _catch_up(self) -> None:
         for _ in range(_FINAL_FETCHES):
@@ -225,8 +225,10 @@ def run_one(seed: int, weeks: float = WEEKS, steps: int | None = None) -> Outcom
     return SimulationRun(seed, weeks, steps).run()
 
 
-def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Run one simulation for each seed, ``say`` each report at once, and return the totals."""
+def run_all(
+    seeds: Iterable[int], weeks: float, write_line: Callable[[str], None]
+) -> dict[str, Any]:
+    """Run one simulation for each seed, write each report at once, and return the totals."""
     step_counts: Counter[str] = Counter()
     runs, wrong, simulated_s, begun = 0, 0, 0.0, time.process_time()
     for seed in seeds:
@@ -236,9 +238,9 @@ def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> d
         step_counts.update(outcome.step_counts)
         step_counts["steps"] += outcome.steps
         if outcome.report:
-            say(outcome.report)
+            write_line(outcome.report)
         if runs % 25 == 0:
-            say(f"{runs} runs, {wrong} wrong, {time.process_time() - begun:.0f} s")
+            write_line(f"{runs} runs, {wrong} wrong, {time.process_time() - begun:.0f} s")
     cpu_s = time.process_time() - begun
     weeks = round(simulated_s / WEEK_S, 1)
     summed = {"runs": runs, "wrong": wrong, "weeks": weeks, "cpu_s": round(cpu_s, 1)}
@@ -261,7 +263,7 @@ def main(arguments: list[str]) -> int:
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
     first = options.first
-    seeds = fresh_seeds(options.runs) if first is None else range(first, first + options.runs)
+    seeds = new_seeds(options.runs) if first is None else range(first, first + options.runs)
     summed = run_all(seeds, options.weeks, lambda line: print(line, flush=True))  # noqa: T201
     print(json.dumps({"schema": "entrenous/sim/1", **summed}))  # noqa: T201
     return 1 if summed["wrong"] else 0

@@ -9,14 +9,14 @@ from collections import Counter
 
 import pytest
 
-from tests.village.siege.run import fresh_seeds
+from tests.village.siege.run import new_seeds
 from tests.village.sim.faults import Fate
 from tests.village.sim.run import REPLAY_COMMAND, run_one
 
 pytestmark = pytest.mark.slow
 
-FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
-SHARD_COUNT = 4  # the number of tests that run new seeds, so that they can run in parallel
+NEW_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
+SHARD_COUNT = 4  # the number of parallel tests that share the new seeds
 WEEKS = 0.4
 #: Each of these seeds has found a bug.
 FIXED_SEEDS = (2, 6, pytest.param(12, marks=pytest.mark.nightly))
@@ -33,7 +33,7 @@ def test_weeks_under_faults_violate_no_invariant(seed: int) -> None:
 @pytest.mark.parametrize("shard", range(SHARD_COUNT))
 def test_new_seeds_violate_no_invariant(shard: int) -> None:
     step_counts: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH_SEED_COUNT)[shard::SHARD_COUNT]:
+    for seed in new_seeds(NEW_SEED_COUNT)[shard::SHARD_COUNT]:
         print(REPLAY_COMMAND.format(seed=seed, weeks=WEEKS, steps=-1))  # noqa: T201 - shown on failure
         outcome = run_one(seed, WEEKS)
         assert not outcome.report, outcome.report
