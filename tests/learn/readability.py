@@ -1,8 +1,8 @@
 """Compute the Flesch-Kincaid grade of a text (Kincaid et al. 1975, Navy report 8-75).
 
 Grade = 0.39 * words per sentence + 11.8 * syllables per word - 15.59. A grade is a school year in
-the United States; a child of 12 is in the seventh. Syllables are counted as groups of
-vowels, without a silent ending.
+the United States; a child of 12 is in the seventh. Syllables are counted as groups
+of vowels, without a silent ending.
 """
 
 import re
@@ -20,7 +20,7 @@ def syllable_count(word: str) -> int:
 
 
 def flesch_kincaid_grade(text: str) -> float:
-    """Return the Flesch-Kincaid grade of a text; colons and empty lines end sentences, too."""
+    """Return the Flesch-Kincaid grade of a text. Colons and empty lines also end a sentence."""
     sentences = [found for part in _SENTENCE.split(text) if (found := _WORD.findall(part))]
     words = [word for sentence in sentences for word in sentence]
     per_word = sum(map(syllable_count, words)) / len(words)

@@ -1,4 +1,4 @@
-"""Tests of the check-up: the states of leak paths, next steps, and a secret passphrase."""
+"""Tests of the check-up: leak paths, advised steps, and secrecy of the passphrase."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -223,7 +223,7 @@ def test_five_steps_with_undo_are_advised_if_every_path_is_open() -> None:
     bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = check_up_result(bad, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_check_up_order()][:4]  # "system" has no version here
+    first = [one.id for one in shipped_check_up_order()][:4]  # "system" gets no step
     assert [one.check for one in steps] == [*first, "passphrase"]
     assert all(one.undo for one in steps)
 
@@ -233,7 +233,7 @@ def test_result_contains_no_grade_or_score() -> None:
     assert not any(word in text.lower() for word in ("score", "grade", "%", "risk", "danger"))
 
 
-# Systems: the last day of updates, its source, and when it was read.
+# Last days of updates for systems.
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_missing_folder_gives_unknown(tmp_path: Path) -> None:
 
 
 class FakeDisk:
-    """A fake root folder with a mount table and block devices in Linux's formats."""
+    """A folder with a mount table and block devices in the formats of Linux."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

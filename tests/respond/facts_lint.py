@@ -22,7 +22,7 @@ from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 OWN_TEXT_FILES: Final = ("wordings", "notes")
 #: Tables with our own texts, or with IDs of facts that have their sources in other tables.
 OWN_TEXT_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
-#: Addresses for people that may lack TLS, each with the reason.
+#: Allowed addresses without TLS, each with the reason.
 HTTP_REASONS: Final[Mapping[str, str]] = {
     "http://timestamp.identrust.com": "RFC 3161: one hash leaves, and the answer is signed",
     "http://timestamp.digicert.com": "RFC 3161: one hash leaves, and the answer is signed",
@@ -30,7 +30,7 @@ HTTP_REASONS: Final[Mapping[str, str]] = {
 }
 SOURCE_COLUMNS: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
 ADDRESS_COLUMNS: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
-POINTER_COLUMNS: Final[Mapping[str, str]] = {  # column: the table with the IDs
+POINTER_COLUMNS: Final[Mapping[str, str]] = {  # column: the table that its IDs refer to
     "route": "route",
     "routes": "route",
     "version_of": "route",

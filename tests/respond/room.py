@@ -1,4 +1,4 @@
-"""The owner of a case: a device, a vault and a clock in memory; and a timestamp authority."""
+"""Owners of cases, whose devices are in memory, and a timestamp authority without a network."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ def _refuse_to_read_picture(_: bytes) -> Picture:
 
 @dataclass
 class CaseOwner:
-    """A person with a device, whose vault is in memory and whose clock the tests set."""
+    """A person whose device has a vault in memory and a clock that tests set."""
 
     clock: SettableClock = field(default_factory=SettableClock)
     vault: MemoryVault = field(default_factory=MemoryVault)

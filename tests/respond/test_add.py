@@ -92,10 +92,10 @@ def test_failed_write_removes_the_sealed_file(
 ) -> None:
     case = owner.open_case()
 
-    def fail(*_: object) -> None:
+    def fail_to_write(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(owner.vault, "put", fail)
+    monkeypatch.setattr(owner.vault, "put", fail_to_write)
     with pytest.raises(OSError, match="disk full"):
         add_file(case.name, b"x", "one", owner.device)
     monkeypatch.undo()

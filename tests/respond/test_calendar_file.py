@@ -78,7 +78,7 @@ def test_alarm_is_written_only_if_requested() -> None:
     assert alarm["TRIGGER"].dt == timedelta(hours=-24)
 
 
-def test_the_same_deadline_keeps_its_id_and_two_deadlines_differ() -> None:
+def test_each_deadline_keeps_its_own_uid() -> None:
     first, again = (
         deadline_entries("us-tida-removal", "eu-gdpr-17"),
         deadline_entries("us-tida-removal"),

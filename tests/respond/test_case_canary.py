@@ -1,8 +1,8 @@
-"""Tests that a picture leaks nowhere while it goes through a whole case.
+"""Tests that no step of a case leaks the picture.
 
 Commands that read or write evidence run in a subprocess under strace. The picture has known bytes
-and EXIF data, and a known URL. The bytes and the EXIF data must not be readable anywhere, and the
-URL only in printed output, letters and packs.
+and EXIF data, and a known URL. No output and no file may contain the bytes or the EXIF data
+unencrypted. The URL may be only in printed output, letters and packs.
 """
 
 import io

@@ -36,7 +36,7 @@ from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evi
 from entrenous.respond.law.deadlines import DeadlineState, deadlines_of_case
 from entrenous.respond.law.routes import RouteNotApplicable
 from entrenous.respond.letters.draft import draft_and_store_notice
-from entrenous.respond.letters.sightings import NoSightingToName
+from entrenous.respond.letters.sightings import NoSightingToName, OnlyInChats
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
@@ -116,6 +116,9 @@ class CaseStateMachine(RuleBasedStateMachine):
             return
         except NoSightingToName:
             assert not self.case.sightings
+            return
+        except OnlyInChats:
+            assert {one.reach for one in self.case.sightings} == {SightingReach.PRIVATE}
             return
         self.links += 1
 

@@ -204,7 +204,7 @@ def test_most_urgent_deadline_comes_first() -> None:
     assert [clock.notice for clock in found] == [5, 2, 4, 3, 1]
 
 
-def test_text_of_every_state_names_the_law() -> None:
+def test_texts_of_running_and_missed_deadlines_differ() -> None:
     running = deadlines_of(sent_notice("uk-osa-20a"))[0]
     assert deadline_in_words(running).startswith(
         "they have until Friday 27 November 2026, 12:00 UTC (Online"
@@ -250,7 +250,7 @@ def test_waiting_for_the_persons_answer_extends_only_data_protection_deadlines()
         "supplied_at": began + timedelta(days=7),
     }
     (data,) = deadlines_of(sent_notice("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
-    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 + 5 June + 1 month
+    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 June, 5 days, 1 month
     (platform,) = deadlines_of(
         sent_notice("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG"
     )

@@ -24,12 +24,8 @@ from entrenous.respond.open_case import add_file, add_sighting, add_statement, o
 from tests.respond.room import CaseOwner, make_sighting, situation_in
 
 WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
-PAGE_BYTES, RESERVED_BYTES, SALT_BYTES, IV_BYTES = (
-    4096,
-    80,
-    16,
-    16,
-)  # SQLCipher 4: an IV and a MAC end each page
+#: SQLCipher 4: the first page begins with a salt; each page ends with an IV and a MAC.
+PAGE_BYTES, RESERVED_BYTES, SALT_BYTES, IV_BYTES = 4096, 80, 16, 16
 FRAME_HEADER_BYTES, WAL_HEADER_BYTES = 24, 32
 URL = "https://pictures.example/canary/3f9c2e71d05b"
 DESCRIPTION = "canary: what the post looked like on Monday"

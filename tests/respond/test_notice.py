@@ -100,7 +100,7 @@ def test_draft_declares_a_picture_intimate_only_if_the_person_said_so(
     notice = draft_notice(unstated, route, START)
     assert declared not in notice.letter
     assert [gap for gap in notice.missing if gap.startswith("[only if it is")]
-    assert PAGE_URL in notice.letter  # both letters name the page
+    assert PAGE_URL in notice.letter  # the letter still names the page
 
 
 def test_letter_names_a_time_limit_only_for_the_duty_that_has_it() -> None:

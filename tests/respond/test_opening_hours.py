@@ -68,7 +68,7 @@ def test_differing_day_is_named_and_a_shared_zone_is_not_repeated() -> None:
 def test_daylight_saving_time_keeps_the_local_opening_hour() -> None:
     """British clocks go forward on 29 March 2026 and back on 25 October 2026."""
     before = opening_state_at(LONDON_OFFICE, utc_time(2026, 3, 27, 17), no_holidays)
-    assert before.changes_at == utc_time(2026, 3, 30, 9)  # 10:00 there
+    assert before.changes_at == utc_time(2026, 3, 30, 9)  # 10:00 in London
     after = opening_state_at(LONDON_OFFICE, utc_time(2026, 10, 23, 17), no_holidays)
     assert after.changes_at == utc_time(2026, 10, 26, 10)
 
@@ -91,7 +91,7 @@ def test_span_until_midnight_ends_at_midnight() -> None:
 
 def test_line_with_a_holiday_calendar_is_closed_on_public_holidays() -> None:
     bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
-    christmas = utc_time(2026, 12, 25, 11)  # a Friday; Monday 28 December is off for Saturday
+    christmas = utc_time(2026, 12, 25, 11)  # a Friday; Monday 28 December replaces Saturday
     assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc_time(
         2026, 12, 29, 10
     )

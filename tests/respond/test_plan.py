@@ -49,7 +49,7 @@ situations = st.builds(
 
 
 @given(situations, st.dates(date(2018, 1, 1), date(2028, 1, 1)))
-def test_every_applicable_route_is_one_step_and_no_refused_route_is(
+def test_every_applicable_route_is_a_step_and_no_refused_route_is_a_step(
     situation: Situation, day: date
 ) -> None:
     plan = make_plan(situation, day, day)
@@ -64,7 +64,7 @@ def test_every_applicable_route_is_one_step_and_no_refused_route_is(
 
 
 @given(situations)
-def test_first_step_is_no_letter_without_an_addressee_and_not_unverified(
+def test_first_step_is_verified_and_a_first_letter_has_an_addressee(
     situation: Situation,
 ) -> None:
     plan = make_plan(situation, TODAY, TODAY)

@@ -196,9 +196,8 @@ def test_steps_name_only_the_sightings_on_their_platform() -> None:
     for record in shipped_platforms():
         if record.kind is not PlatformKind.GENERIC:
             shown = "\n".join(report_steps(record, case, TODAY).text)
-            assert (secret in shown) is (
-                record.kind is PlatformKind.SEARCH
-            )  # a search engine hides results
+            # A search engine is asked to hide the pages of all sites.
+            assert (secret in shown) is (record.kind is PlatformKind.SEARCH)
             assert "Bea" not in shown
 
 

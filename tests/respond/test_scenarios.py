@@ -1,6 +1,6 @@
 """Tests that each hand-written scenario leads to the expected steps.
 
-The expectations in tests/respond/scenarios/ were written before the code was run on them.
+The expectations in tests/respond/scenarios/ were written before the first run of the test.
 """
 
 import tomllib

@@ -104,7 +104,7 @@ def test_posted_picture_turns_the_threat_into_a_leak(owner: CaseOwner, case: Cas
     assert "Keep a screenshot of it" in next_step_of(case, owner)
 
 
-def test_a_public_page_ends_the_threat_path_by_itself(owner: CaseOwner, case: Case) -> None:
+def test_public_sighting_alone_ends_the_threat_path(owner: CaseOwner, case: Case) -> None:
     add_sighting(case.name, make_sighting(), owner.device)
     assert not is_threat_only(find_case(case.name, owner.device))
 

@@ -60,9 +60,8 @@ def test_valid_stamps_of_public_authorities_verify(folder: str, token: str, when
 @needs_public_tokens
 def test_stamp_stays_valid_after_its_certificate_expired() -> None:
     payload = (TOKENS_FOLDER / "sigstore.mock" / "payload").read_bytes()
-    when = verify_public_token(
-        "sigstore.mock", "response-expired.tsr", payload
-    )  # it expired in 2024
+    # The certificate expired in 2024.
+    when = verify_public_token("sigstore.mock", "response-expired.tsr", payload)
     assert when == datetime(2023, 2, 1, tzinfo=UTC)
 
 
@@ -88,9 +87,8 @@ def test_invalid_public_stamps_are_refused(
 
 @needs_public_tokens
 def test_stamp_without_certificates_needs_the_signer_in_the_trusted_file() -> None:
-    when = verify_public_token(
-        "sigstage", "response-no-embedded-cert.tsr", b"hello"
-    )  # the file has the signer
+    # ts_chain.pem has the certificate of the signer.
+    when = verify_public_token("sigstage", "response-no-embedded-cert.tsr", b"hello")
     assert when == datetime(2025, 6, 18, 8, 13, 2, tzinfo=UTC)
     token = (TOKENS_FOLDER / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
     chain = (TOKENS_FOLDER / "sigstage" / "ts_chain.pem").read_bytes()

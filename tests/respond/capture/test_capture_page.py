@@ -56,11 +56,11 @@ def site() -> Iterator[Site]:
 
 
 def capture_in_new_case(
-    owner: CaseOwner, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
+    owner: CaseOwner, url: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
 ) -> bytes:
-    """Capture the page ``where`` for a new case, and return the stored WACZ."""
+    """Capture a page for a new case, and return the stored WACZ."""
     name = owner.open_case().name
-    add_sighting(name, make_sighting(where, at=owner.clock.now()), owner.device)
+    add_sighting(name, make_sighting(url, at=owner.clock.now()), owner.device)
     web = PublicWeb(records=True, time_max_s=time_max_s)
     if context is not None:
         web.context = context
@@ -184,7 +184,8 @@ def test_redirects_are_stored_and_the_final_address_is_recorded(
     wacz = capture_in_new_case(owner, f"{site.url}/short")
     saved = capture_facts(wacz)
     assert (saved["url_typed"], saved["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
-    assert site.requested_paths == ["/short", "/post", "/p.jpg"]  # robots.txt is not for people
+    # A capture at a person's request does not follow robots.txt.
+    assert site.requested_paths == ["/short", "/post", "/p.jpg"]
     responses = [
         h["WARC-Target-URI"] for h, _ in warc_records(wacz) if h["WARC-Type"] == "response"
     ]

@@ -1,4 +1,4 @@
-"""Tests of files saved from a browser: recognized by their bytes, and stored with their folder."""
+"""Tests of recognizing files saved from a browser, and of storing a page with its folder."""
 
 import gzip
 import io
@@ -96,7 +96,7 @@ def test_page_saved_with_a_folder_is_stored_with_it(tmp_path: Path, folder: str)
             f"{folder}/deeper/s.css": b"style",
             f"{folder}/p.jpg": b"picture",
         }
-    assert read_file_or_saved_page(saved)[0] == data  # reading it again gives the same bytes
+    assert read_file_or_saved_page(saved)[0] == data  # a second reading gives the same bytes
 
 
 def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None
     assert read_file_or_saved_page(saved) == (b"<html>words</html>", "a saved page (HTML)")
 
 
-def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_saved_page_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.respond.commands.add.EVIDENCE_ITEM_BYTES_MAX", 100)
     (tmp_path / "p.html").write_bytes(b'<html><img src="p_files/a">')
     (tmp_path / "p_files").mkdir()

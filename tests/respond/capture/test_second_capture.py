@@ -1,4 +1,4 @@
-"""Tests of another person's capture of a page: level A3 only if both have the same content."""
+"""Tests of a second capture by another person, which has level A3 if its content is the same."""
 
 import contextlib
 import io
@@ -66,7 +66,7 @@ def test_other_content_is_level_a1(owner: CaseOwner, site: Site) -> None:
 
 
 @pytest.mark.real
-def test_same_content_at_another_address_is_not_the_same_page(owner: CaseOwner, site: Site) -> None:
+def test_same_content_at_another_address_is_level_a1(owner: CaseOwner, site: Site) -> None:
     name, _ = open_captured_case(owner, site)
     with serve_site() as other:
         other.pages = site.pages

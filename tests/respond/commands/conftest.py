@@ -17,7 +17,7 @@ Cli = Callable[..., Any]
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Return a function that runs a command with --json, checks its status and returns its JSON."""
+    """Return a function that runs a command with --json, checks the status and returns the JSON."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
@@ -33,7 +33,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def stamp(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Return a function that stamps a case with openssl, and returns the path of the CA."""
+    """Return a function that stamps a case with openssl and returns the CA file's path."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt install openssl")
     authority = create_stamp_authority(tmp_path / "tsa")

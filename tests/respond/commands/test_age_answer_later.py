@@ -1,4 +1,4 @@
-"""Tests that the answer "under 18" names help and stores nothing more, at any step."""
+"""Tests that the answer "under 18" leads to help at any step, and stores nothing more."""
 
 import json
 from collections.abc import Callable

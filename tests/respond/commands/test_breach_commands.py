@@ -13,7 +13,7 @@ Cli = Callable[..., Any]
 OPEN_BREACH_CASE = ("case", "open", "--breach", "--adults", "--place", "DE")
 
 
-def test_a_breach_is_opened_shown_and_noted_as_notified(cli: Cli) -> None:
+def test_breach_is_opened_and_recorded_as_notified(cli: Cli) -> None:
     case = cli(*OPEN_BREACH_CASE, "--aware-at", "2026-01-05T09:00+01:00")
     assert case["breach"] == {
         "route": "eu-gdpr-33",
@@ -29,7 +29,7 @@ def test_a_breach_is_opened_shown_and_noted_as_notified(cli: Cli) -> None:
     assert done["deadlines"][0]["state"] == "met"
 
 
-def test_a_breach_is_noted_for_a_case_that_is_open_already(cli: Cli) -> None:
+def test_breach_can_be_recorded_for_an_open_case(cli: Cli) -> None:
     name = str(cli("case", "open", "--adults", "--place", "France")["case"])
     noted = cli("case", "breach", name, "--aware-at", "2026-01-05T09:00Z", "--told")
     assert noted["breach"]["aware_at"] == "2026-01-05T09:00:00Z"

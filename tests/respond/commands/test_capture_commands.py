@@ -36,7 +36,7 @@ def case(cli: Cli, site: Site) -> str:
     return name
 
 
-def test_capture_asks_first_and_becomes_an_item_of_level_a2(
+def test_capture_needs_consent_and_becomes_an_item_of_level_a2(
     cli: Cli, case: str, site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 2

@@ -84,11 +84,11 @@ INVALID_TIMES = (
 def test_invalid_time_is_refused_with_the_expected_form(
     cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stored() -> dict[str, object]:
+    def stored_case() -> dict[str, object]:
         shown = cli("case", "show", case)
-        return {name: value for name, value in shown.items() if name != "next"}  # counts minutes
+        return {name: value for name, value in shown.items() if name != "next"}  # "next" changes
 
-    before = stored()
+    before = stored_case()
     commands = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
     for (command, what, option), typed in product(commands, INVALID_TIMES):
         capsys.readouterr()
@@ -96,7 +96,7 @@ def test_invalid_time_is_refused_with_the_expected_form(
         errors = " ".join(capsys.readouterr().err.split())
         assert option in errors
         assert "write it as 2026-11-25, 2026-11-25T09:30" in errors
-    assert stored() == before
+    assert stored_case() == before
 
 
 @pytest.mark.parametrize(

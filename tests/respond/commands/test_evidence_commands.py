@@ -135,6 +135,6 @@ def test_failed_export_leaves_no_file_and_no_custody_link(
 
 
 def run_in_shell(line: str) -> str:
-    """Run a line in a shell, without Entrenous, and return its output and errors."""
+    """Run a command line in a shell, and return its output and errors."""
     done = subprocess.run(line, shell=True, capture_output=True, check=False, text=True)
     return done.stdout + done.stderr

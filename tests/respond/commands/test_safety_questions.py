@@ -27,7 +27,7 @@ class FakeTerminal(io.StringIO):
 def run_at_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs a command with typed answers: status, output and errors."""
+    """Return a function that types the answers and returns a command's status and output."""
 
     def command(*arguments: str, answers: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()

@@ -1,4 +1,4 @@
-"""Tests of ``case watch``: consent, checks of all cases, and secrecy of the watched page."""
+"""Tests of ``case watch``: consent, checks of due sightings, and secrecy of the watched page."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert site.requests == []  # switching on sends no request
 
 
-def test_once_checks_all_cases_and_prints_json(cli: Cli, case: str) -> None:
+def test_option_once_checks_due_sightings_and_prints_json(cli: Cli, case: str) -> None:
     cli("case", "watch", case, "--on", "1", "--yes")
     answer = cli("case", "watch", "--once")
     assert answer["schema"] == "entrenous/watch/1"

@@ -27,7 +27,7 @@ _SITUATION: Final = replace(
 _SCREENSHOT: Final = EvidenceItem(
     1, EvidenceLevel.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
 )
-#: A case without evidence or notices, and without the picture's maker and intimacy.
+#: A case with one sighting, no evidence, no notices, and few facts about the picture.
 BARE_CASE: Final = Case(
     CaseName("case-2-quiet-heron"),
     START,

@@ -26,7 +26,7 @@ Handler = Callable[[BaseHTTPRequestHandler], None]
 
 @cache
 def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
-    """Return a public photograph as a JPEG file, at most ``side`` pixels wide and high (0: any)."""
+    """Return a public photograph as a JPEG file, at most ``side`` pixels wide and high if not 0."""
     image = Image.fromarray(getattr(data, name)()).convert("RGB")
     if side:
         image.thumbnail((side, side))
@@ -58,7 +58,7 @@ def redirect_reply(location: str, status: int = 302) -> Handler:
 
 
 def picture_reply(name: str = "astronaut", **headers: str) -> Handler:
-    """Return a handler that sends the photograph after a site reduced and saved it again."""
+    """Return a handler that sends a smaller, newly compressed copy of the photograph."""
     return reply(photo(name, 75, 400), "image/jpeg", **headers)
 
 
@@ -79,7 +79,7 @@ def endless_reply(kind: str = "text/html") -> Handler:
 
 
 def slow_reply(pause_s: float = 0.05) -> Handler:
-    """Return a handler that sends single bytes without end, so that no read times out."""
+    """Return a handler that sends a byte every ``pause_s``, so that no single read times out."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)

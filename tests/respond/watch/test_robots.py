@@ -119,7 +119,7 @@ def test_robots_txt_itself_is_always_allowed() -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_lines_may_end_as_on_any_system(end: str) -> None:
+def test_all_line_endings_are_accepted(end: str) -> None:
     assert not is_allowed(robots_txt("Disallow: /a").replace("\n", end), "/a")
 
 

@@ -59,7 +59,7 @@ def test_description_of_what_the_site_sees_depends_on_the_proxy() -> None:
     ("agreed", "by_proxy", "is_valid"),
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
 )
-def test_agreement_is_valid_with_no_more_visible_than_agreed(
+def test_agreement_with_a_proxy_covers_no_requests_without_a_proxy(
     owner: CaseOwner, *, agreed: bool, by_proxy: bool, is_valid: bool
 ) -> None:
     store_watching_agreement(owner.device, by_proxy=agreed)
@@ -110,9 +110,9 @@ def test_case_whose_name_begins_like_another_is_not_touched(owner: CaseOwner) ->
     assert watched_in_case("case-a", owner.device) == ()
 
 
-def test_due_sightings_among_20_000_are_found_at_once(owner: CaseOwner, case_name: str) -> None:
+def test_due_sightings_among_20_000_are_found_quickly(owner: CaseOwner, case_name: str) -> None:
     case = find_case(case_name, owner.device)
-    with owner.vault.transaction():  # a single one, because each copies the vault
+    with owner.vault.transaction():  # each transaction copies the vault
         for number in range(1, 20_001):
             at = START + timedelta(minutes=number)
             save_watched(WatchedSighting(case.name, number, since=START, due_at=at), owner.device)

@@ -69,7 +69,7 @@ def test_only_a_not_found_answer_leads_to_gone() -> None:
     assert len(to_gone) == len(WatchState) + 1
 
 
-def test_every_reason_has_words() -> None:
+def test_every_reason_has_a_text() -> None:
     assert set(WATCH_REASON_TEXTS) == set(WatchReason)
     assert watch_state_in_words(RECORD) == "unknown: nobody has looked yet"
 
