@@ -80,9 +80,9 @@ def link_devices(
     return old_side, new_side
 
 
-def owner_and_device_ids(who: Person) -> tuple[PersonId, DeviceId]:
+def owner_and_device_ids(person: Person) -> tuple[PersonId, DeviceId]:
     """Return the ID of the device's owner and the ID of the device."""
-    me = own_device(who.device)
+    me = own_device(person.device)
     return me.person.id, me.key.device
 
 

@@ -29,14 +29,14 @@ def network() -> SingleRelayNetwork:
     return network
 
 
-def newest_name(who: Participant) -> str:
+def newest_name(person: Participant) -> str:
     """Fetch messages, and return the name of the newest received message."""
-    fetch_messages(who.device)
-    return received_messages(who.device)[-1].name
+    fetch_messages(person.device)
+    return received_messages(person.device)[-1].name
 
 
-def state_at_sender(who: Participant) -> EnvelopeState:
-    return query_sent_messages(who.device)[-1].copies[0].state
+def state_at_sender(person: Participant) -> EnvelopeState:
+    return query_sent_messages(person.device)[-1].copies[0].state
 
 
 def test_photo_arrives_as_the_recipients_own_copy(network: SingleRelayNetwork) -> None:
@@ -54,7 +54,9 @@ def test_two_people_get_different_copies(network: SingleRelayNetwork) -> None:
     ana, ben, caro = network.people["ana"], network.people["ben"], network.set_up_person("caro")
     ana.add_contact(caro)
     ana.send(photo(), ben, caro)
-    copies = [open_message(newest_name(who), who.device).files[0].data for who in (ben, caro)]
+    copies = [
+        open_message(newest_name(person), person.device).files[0].data for person in (ben, caro)
+    ]
     assert copies[0] != copies[1]
 
 

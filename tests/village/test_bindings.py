@@ -67,8 +67,8 @@ def ben() -> Person:
     return network_with_message()["ben"]
 
 
-def waiting_message(who: Person) -> ReceivedMessage:
-    (received,) = received_messages(who.device)
+def waiting_message(person: Person) -> ReceivedMessage:
+    (received,) = received_messages(person.device)
     assert received.manifest is not None
     return received
 

@@ -98,13 +98,13 @@ def make_draft(sender: Device) -> Draft:
     return Draft((SMALL_PICTURE,), (name,), policy, confirmed=frozenset([name]))
 
 
-def received_message(name: str, who: Person) -> ReceivedMessage:
-    return find_received_message(name, who.device)
+def received_message(name: str, person: Person) -> ReceivedMessage:
+    return find_received_message(name, person.device)
 
 
-def fetch_message_names(who: Person) -> list[str]:
-    fetch_messages(who.device)
-    return [one.name for one in received_messages(who.device)]
+def fetch_message_names(person: Person) -> list[str]:
+    fetch_messages(person.device)
+    return [one.name for one in received_messages(person.device)]
 
 
 def can_write_to_each_other(ana: Person, ben: Person) -> bool:
@@ -236,9 +236,9 @@ def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, op
     assert can_write_to_each_other(ana, ben)
 
 
-def is_taken_back(name: str, who: Person) -> bool:
+def is_taken_back(name: str, person: Person) -> bool:
     try:
-        open_message(name, who.device)
+        open_message(name, person.device)
     except TakenBack:
         return True
     return False

@@ -61,12 +61,12 @@ def link_up_to_comparison(
     return poll_old_device(old_side, old), confirm_on_new_device(new_side)
 
 
-def device_count(who: Person) -> int:
-    return len(own_device(who.device).person.devices)
+def device_count(person: Person) -> int:
+    return len(own_device(person.device).person.devices)
 
 
-def is_stopped_by_crash(work: Callable[[Device], object], who: Person, crash_point: int) -> bool:
-    return not run_until_crash(work, who.device, crash_point, changes=())
+def is_stopped_by_crash(work: Callable[[Device], object], person: Person, crash_point: int) -> bool:
+    return not run_until_crash(work, person.device, crash_point, changes=())
 
 
 def has_no_undecryptable_letters(*people: Person) -> bool:

@@ -30,8 +30,8 @@ def network() -> Network:
     return network_of_three()
 
 
-def has_current_list(who: Person, ana: Person) -> bool:
-    known, now = contact_named("ana", who.device).person, own_device(ana.device).person
+def has_current_list(person: Person, ana: Person) -> bool:
+    known, now = contact_named("ana", person.device).person, own_device(ana.device).person
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
 

@@ -91,29 +91,29 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize(
-    ("who", "crash_point_step"),
+    ("crashing", "crash_point_step"),
     [
         *(("ana", 13), ("phone", 25)),
         *(pytest.param(*one, marks=pytest.mark.nightly) for one in (("ana", 7), ("phone", 13))),
     ],
 )
 def test_crash_of_one_device_does_not_stop_the_move_of_both(
-    network: Network, who: str, crash_point_step: int
+    network: Network, crashing: str, crash_point_step: int
 ) -> None:
-    """The device ``who`` crashes while it prepares the move, and while it signs the move."""
+    """The device ``crashing`` crashes while it prepares the move, and while it signs the move."""
     people = MovingPeople(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def try_with_crash(turn: int) -> bool:
         is_signing, target = turn % 2 == 1, people.target
-        if is_signing or who == "phone":
+        if is_signing or crashing == "phone":
             start_move(people.ana.device, target)
         if is_signing:
             catch_up(people.phone, people.ana)
-        if is_signing and who == "phone":
+        if is_signing and crashing == "phone":
             start_move(people.ana.device, target)
-        step = partial(start_move, target=target) if who == "ana" else fetch_messages
+        step = partial(start_move, target=target) if crashing == "ana" else fetch_messages
         has_finished = run_until_crash(
-            step, network[who].device, 1 + crash_point_step * (turn // 2), ()
+            step, network[crashing].device, 1 + crash_point_step * (turn // 2), ()
         )
         people.complete_move(target)
         people.check_messages_arrive()

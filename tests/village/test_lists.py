@@ -47,17 +47,17 @@ def network() -> Network:
     return network
 
 
-def device_count(of: str, by: Person) -> int:
-    return len(contact_named(of, by.device).person.devices)
+def device_count(contact_name: str, observer: Person) -> int:
+    return len(contact_named(contact_name, observer.device).person.devices)
 
 
-def take_contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | None]]:
-    return [(one.name, one.lists) for one in take_contact_changes(who.device) if one.lists]
+def take_contradictions(person: Person) -> list[tuple[str, DeviceListContradiction | None]]:
+    return [(one.name, one.lists) for one in take_contact_changes(person.device) if one.lists]
 
 
-def show_key_bundle(bundle: bytes, of: Person) -> Trick:
-    """Return a trick that answers with a key bundle, sealed for the mailbox of ``of``."""
-    me = own_device(of.device)
+def show_key_bundle(bundle: bytes, owner: Person) -> Trick:
+    """Return a trick that answers with a key bundle, sealed for the mailbox of ``owner``."""
+    me = own_device(owner.device)
     return changed_answer_trick(lambda _: seal_key_bundle(bundle, me.person.id, me.home.mailbox))
 
 
@@ -186,9 +186,9 @@ def test_unproven_claim_of_another_list_freezes_nobody(network: Network) -> None
     assert ben.send(SMALL_PICTURE, ana).devices == {"ana": 1}
 
 
-def store_false_epoch(liar: Person, of: str, epoch: int) -> None:
+def store_false_epoch(liar: Person, contact_name: str, epoch: int) -> None:
     """Store a false device list of this epoch for a contact in the liar's vault."""
-    known = contact_named(of, liar.device)
+    known = contact_named(contact_name, liar.device)
     other = replace(known.person, epoch=epoch, head=b"f" * 32)
     store_contact(replace(known, person=other), liar.device)
 

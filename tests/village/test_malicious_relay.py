@@ -73,14 +73,14 @@ def ben(network: Network) -> Person:
     return network["ben"]
 
 
-def open_all(who: Person) -> list[OpenedContent]:
+def open_all(person: Person) -> list[OpenedContent]:
     """Fetch messages, and open all received messages, oldest first."""
-    fetch_messages(who.device)
-    return [open_message(one.name, who.device) for one in received_messages(who.device)]
+    fetch_messages(person.device)
+    return [open_message(one.name, person.device) for one in received_messages(person.device)]
 
 
-def undecryptable_count(who: Person) -> int:
-    return len(list(who.device.vault.items(UNDECRYPTABLE_LETTER)))
+def undecryptable_count(person: Person) -> int:
+    return len(list(person.device.vault.items(UNDECRYPTABLE_LETTER)))
 
 
 def page_trick(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
@@ -259,8 +259,8 @@ def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, ca
     assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
 
-def own_key_count(who: Person) -> int:
-    return sum(key.peer is not None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
+def own_key_count(person: Person) -> int:
+    return sum(key.peer is not None for key in OWN_XWING_KEY_TABLE.all(person.device.vault))
 
 
 def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(

@@ -48,14 +48,14 @@ def network() -> Network:
     return network
 
 
-def forger_of(who: Person, network: Network) -> Device:
+def forger_of(person: Person, network: Network) -> Device:
     """Return a copy of a device that has the device's classical keys, but another ML-DSA-65 key."""
     vault = MemoryVault()
-    vault._tables = {name: dict(records) for name, records in who.vault._tables.items()}
+    vault._tables = {name: dict(records) for name, records in person.vault._tables.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
     courier = MaliciousCourier(network.honest)
     return replace(
-        who.device, vault=vault, courier=courier, random_source=SeededRandomSource("thief")
+        person.device, vault=vault, courier=courier, random_source=SeededRandomSource("thief")
     )
 
 
@@ -79,24 +79,24 @@ def publish_and_return_prekeys(device: Device, *, reaches_relay: bool = True) ->
 
 @contextmanager
 def replace_claimed_prekeys(
-    who: Person, change: Callable[[PrekeyBundle], PrekeyBundle]
+    person: Person, change: Callable[[PrekeyBundle], PrekeyBundle]
 ) -> Iterator[None]:
     """Let the relay apply ``change`` to the answer to every claim of prekeys."""
 
     def trick(honest: HonestCall, *arguments: Any) -> PrekeyBundle:
         return change(honest(*arguments))
 
-    with who.courier.replace_calls(claim_prekeys=trick):
+    with person.courier.replace_calls(claim_prekeys=trick):
         yield
 
 
 def check_prekeys_are_refused(
-    who: Person, link: str, change: Callable[[PrekeyBundle], PrekeyBundle]
+    person: Person, link: str, change: Callable[[PrekeyBundle], PrekeyBundle]
 ) -> None:
-    """Check that ``who`` refuses the changed prekeys and adds no contact."""
-    with replace_claimed_prekeys(who, change), pytest.raises(REFUSAL_ERRORS):
-        add_person(link, "ben", who.device)
-    assert contacts(who.device) == ()
+    """Check that ``person`` refuses the changed prekeys and adds no contact."""
+    with replace_claimed_prekeys(person, change), pytest.raises(REFUSAL_ERRORS):
+        add_person(link, "ben", person.device)
+    assert contacts(person.device) == ()
 
 
 SWAPPED_FIELDS = [

@@ -54,7 +54,7 @@ class RecordedLetter:
 class Recording:
     """A record of all letters to one person, and of the vault just before each letter was read."""
 
-    who: Person
+    person: Person
     letters: dict[bytes, RecordedLetter] = field(default_factory=dict)
     before: dict[bytes, Vault] = field(default_factory=dict)
     shares: list[Secret] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Recording:
     def record_letters(self, honest: Any, *arguments: Any) -> Any:
         letters = honest(*arguments)
         for one in letters:
-            self.before[one.id] = copy_vault(self.who)
+            self.before[one.id] = copy_vault(self.person)
             self.letters[one.id] = self._record(one)
         return letters
 
@@ -72,11 +72,11 @@ class Recording:
 
     def _record(self, one: WaitingEnvelope) -> RecordedLetter:
         key_id, outer = read_sealed_letter(one.sealed)
-        vault = self.who.device.vault
+        vault = self.person.device.vault
         key = OWN_XWING_KEY_TABLE.load(key_id.hex(), vault)
         assert key is not None
         peer = None if key.peer is None else PEER_TABLE.load(key.peer, vault)
-        info = write_hpke_info(_letter_address(key, peer, own_device(self.who.device)))
+        info = write_hpke_info(_letter_address(key, peer, own_device(self.person.device)))
         return RecordedLetter(one, key, info, open_outer_seal(key.private, info, outer))
 
 
@@ -88,10 +88,10 @@ class Conversation:
     recordings: dict[str, Recording]
     uses_fallback_key: bool = False
 
-    def send_and_open(self, who: str, opens: int | None = None) -> None:
-        """Let ``who`` send a message, and the other person fetch and open it."""
+    def send_and_open(self, person: str, opens: int | None = None) -> None:
+        """Let ``person`` send a message, and the other person fetch and open it."""
         ana, ben = self.network["ana"], self.network["ben"]
-        sender, other = (ana, ben) if who == "ana" else (ben, ana)
+        sender, other = (ana, ben) if person == "ana" else (ben, ana)
         self.network.clock.advance(minutes=1)
         if opens is None:
             send_text(sender, other.name)
@@ -141,11 +141,11 @@ def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
         yield replace(conversation, uses_fallback_key=request.param == "fallback key")
 
 
-def copy_vault(who: Person) -> MemoryVault:
+def copy_vault(person: Person) -> MemoryVault:
     """Return a copy of all records and files of a vault."""
     vault = MemoryVault()
-    vault._tables = {name: dict(records) for name, records in who.vault._tables.items()}
-    vault._files = dict(who.vault._files)
+    vault._tables = {name: dict(records) for name, records in person.vault._tables.items()}
+    vault._files = dict(person.vault._files)
     return vault
 
 

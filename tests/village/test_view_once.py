@@ -129,8 +129,8 @@ def ben(friends: Network) -> Person:
     return friends["ben"]
 
 
-def newest_message(who: Person) -> ReceivedMessage:
-    return received_messages(who.device)[-1]
+def newest_message(person: Person) -> ReceivedMessage:
+    return received_messages(person.device)[-1]
 
 
 @pytest.mark.threat("view-once-bypass")

@@ -117,10 +117,10 @@ class MoveSimulation:
         """Take all steps, let everybody fetch, and check the result."""
         for _ in range(self.steps):
             step = self.rng.choices(list(_STEP_WEIGHTS), list(_STEP_WEIGHTS.values()))[0]
-            who = self.rng.choice(self.everybody)
-            self._trace(f"{who.name}: {step.__name__}")
+            person = self.rng.choice(self.everybody)
+            self._trace(f"{person.name}: {step.__name__}")
             try:
-                step(self, who)
+                step(self, person)
             except EntrenousError as error:
                 self._trace(f"   {type(error).__name__}")
                 self.outcome.step_counts[f"{step.__name__}: {type(error).__name__}"] += 1
@@ -135,53 +135,53 @@ class MoveSimulation:
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def fetch(self, who: Person) -> None:
-        fetch_messages(who.device)
+    def fetch(self, person: Person) -> None:
+        fetch_messages(person.device)
 
-    def send(self, who: Person) -> None:
+    def send(self, person: Person) -> None:
         """Send from Ana's household to another household, or from another household to Ana's."""
         ana, *others = self.addressees
-        from_ana = self._household_of(who) is self.households[0]
+        from_ana = self._household_of(person) is self.households[0]
         try:
-            who.send(SMALL_PICTURE, self.rng.choice(others) if from_ana else ana)
+            person.send(SMALL_PICTURE, self.rng.choice(others) if from_ana else ana)
         except WaitsInOutbox:
-            copies = COPY_DELIVERY_TABLE.all(who.device.vault)
+            copies = COPY_DELIVERY_TABLE.all(person.device.vault)
             self.delayed_envelopes |= {
                 copy.envelope for copy in copies if not copy.is_confirmed_by_relay
             }
             raise
 
-    def move(self, who: Person) -> None:
-        url = self.rng.choice([url for url in RELAY_URLS if url != who.home[0]])
-        fetch_messages(who.device)
-        move_all_devices(url, None, who.device)
+    def move(self, person: Person) -> None:
+        url = self.rng.choice([url for url in RELAY_URLS if url != person.home[0]])
+        fetch_messages(person.device)
+        move_all_devices(url, None, person.device)
         self._trace(f"   to {url}")
 
-    def cancel_move(self, who: Person) -> None:
-        cancel_move(who.device)
+    def cancel_move(self, person: Person) -> None:
+        cancel_move(person.device)
 
-    def adopt_new_relay_lock(self, who: Person) -> None:
+    def adopt_new_relay_lock(self, person: Person) -> None:
         """Clear the next relay lock, like an unlock after a move (device/relay_lock_client.py)."""
-        clear_next_relay_lock(who.device)
+        clear_next_relay_lock(person.device)
 
-    def link_another_device(self, who: Person) -> None:
+    def link_another_device(self, person: Person) -> None:
         if self.linked_count == _LINKS_MAX:
             return
         self.linked_count += 1
         name = f"more {self.linked_count}"
-        fetch_messages(who.device)
-        self._household_of(who).append(self._link_device(who, name))
+        fetch_messages(person.device)
+        self._household_of(person).append(self._link_device(person, name))
 
-    def revoke_lost_device(self, who: Person) -> None:
-        household = self._household_of(who)
-        others = [one for one in household if one is not who]
+    def revoke_lost_device(self, person: Person) -> None:
+        household = self._household_of(person)
+        others = [one for one in household if one is not person]
         if not others:
             return
         lost = self.rng.choice(others)
-        fetch_messages(who.device)
+        fetch_messages(person.device)
         key = own_device(lost.device).key.device
-        called = next(one.name for one in own_linked_devices(who.device) if one.device == key)
-        revoke_device(called, lost=True, sheet=None, device=who.device)
+        called = next(one.name for one in own_linked_devices(person.device) if one.device == key)
+        revoke_device(called, lost=True, sheet=None, device=person.device)
         household.remove(lost)
         self.lost.append(lost)
         self._trace(f"   {lost.name}")
@@ -197,8 +197,8 @@ class MoveSimulation:
     def advance_clock(self, _who: Person) -> None:
         self.network.clock.advance(days=self.rng.choice((0.1, 1)))
 
-    def _household_of(self, who: Person) -> list[Person]:
-        return next(one for one in self.households if any(who is each for each in one))
+    def _household_of(self, person: Person) -> list[Person]:
+        return next(one for one in self.households if any(person is each for each in one))
 
     def _link_device(self, old: Person, name: str) -> Person:
         new = add_blank_device(self.network, name)
@@ -207,15 +207,15 @@ class MoveSimulation:
         catch_up(new, old, new, old, new)
         return new
 
-    def _record_posts(self, who: Person) -> None:
+    def _record_posts(self, person: Person) -> None:
         """Record the envelopes that a device posts."""
-        posted = self.posted.setdefault(who.name, set())
+        posted = self.posted.setdefault(person.name, set())
 
         def trick(honest: HonestCall, url: str, token: Secret, envelope: Envelope) -> Any:
             posted.add(envelope.id)
             return honest(url, token, envelope)
 
-        self.post_recorders.enter_context(who.courier.replace_calls(post=trick))
+        self.post_recorders.enter_context(person.courier.replace_calls(post=trick))
 
     # --- the end --------------------------------------------------------------------------------
 

@@ -46,51 +46,51 @@ class Oracle:
 
     def check_devices(self) -> None:
         """Check the inbox, the contacts and the keys of every device."""
-        for who in self.network.people.values():
-            me = own_device(who.device).person
+        for person in self.network.people.values():
+            me = own_device(person.device).person
             self._identities[me.id, me.epoch] = me
-            for key in OWN_XWING_KEY_TABLE.all(who.vault):
-                self._key_owners.setdefault(key.id, who.name)
-        for who in self.network.people.values():
-            self._check_inbox(who)
-            self._check_contacts(who)
-            self._check_keys(who)
+            for key in OWN_XWING_KEY_TABLE.all(person.vault):
+                self._key_owners.setdefault(key.id, person.name)
+        for person in self.network.people.values():
+            self._check_inbox(person)
+            self._check_contacts(person)
+            self._check_keys(person)
 
-    def _record_violation(self, who: Participant, what: str) -> None:
-        if (violation := f"{who.name}: {what}") not in self.violations:
-            self.violations.append(violation)
+    def _record_violation(self, person: Participant, violation: str) -> None:
+        if (report := f"{person.name}: {violation}") not in self.violations:
+            self.violations.append(report)
 
-    def _check_inbox(self, who: Participant) -> None:
-        shown = received_messages(who.device)
+    def _check_inbox(self, person: Participant) -> None:
+        shown = received_messages(person.device)
         if len({one.id for one in shown}) != len(shown):
-            self._record_violation(who, "one message is shown twice")
+            self._record_violation(person, "one message is shown twice")
         for received in shown:
-            self._check_message(received, who)
+            self._check_message(received, person)
 
-    def _check_message(self, received: ReceivedMessage, who: Participant) -> None:
-        sent = self._sent_message(received, who)
+    def _check_message(self, received: ReceivedMessage, person: Participant) -> None:
+        sent = self._sent_message(received, person)
         if sent is None:
-            self._record_violation(who, f"{received.name} is shown, and was never sent to them")
+            self._record_violation(person, f"{received.name} is shown, and was never sent to them")
             return
         message, copy = sent
         sent_at = message.sent_at.replace(microsecond=0)  # the wire carries whole seconds
         stated = (received.sent_at, received.expires_at, received.opens, received.envelope)
         if stated != (sent_at, message.expires_at, self.opening_limits[message.id], copy.envelope):
-            self._record_violation(who, f"{received.name} is shown otherwise than it was sent")
-        key = (who.name, received.id)
+            self._record_violation(person, f"{received.name} is shown otherwise than it was sent")
+        key = (person.name, received.id)
         if key in self._ended and received.state not in ENDED_STATES:
-            self._record_violation(who, f"{received.name} had ended and lives again")
+            self._record_violation(person, f"{received.name} had ended and lives again")
         if received.state in ENDED_STATES:
             self._ended.add(key)
 
     def _sent_message(
-        self, received: ReceivedMessage, who: Participant
+        self, received: ReceivedMessage, person: Participant
     ) -> tuple[Message, CopyDelivery] | None:
         """Return the message and its copy in the sender's own vault, or None if there is none."""
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
-        mine = own_device(who.device)
+        mine = own_device(person.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
         for copy in COPY_DELIVERY_TABLE.all(sender.vault):
             is_for_this_device = (copy.person, copy.device) == (mine.person.id, mine.key.device)
@@ -102,35 +102,35 @@ class Oracle:
         everybody = self.network.people.values()
         return next((w for w in everybody if own_device(w.device).person.id == person), None)
 
-    def _check_contacts(self, who: Participant) -> None:
-        for contact in contacts(who.device):
+    def _check_contacts(self, person: Participant) -> None:
+        for contact in contacts(person.device):
             known = contact.person
             if self._identities.get((known.id, known.epoch)) != known:
                 self._record_violation(
-                    who, f"{contact.name} has keys that {contact.name} never said"
+                    person, f"{contact.name} has keys that {contact.name} never said"
                 )
-            before = self._epochs.get((who.name, known.id), 0)
+            before = self._epochs.get((person.name, known.id), 0)
             if known.epoch < before:
-                self._record_violation(who, f"{contact.name} has an older list than before")
-            self._epochs[who.name, known.id] = max(before, known.epoch)
+                self._record_violation(person, f"{contact.name} has an older list than before")
+            self._epochs[person.name, known.id] = max(before, known.epoch)
 
-    def _check_keys(self, who: Participant) -> None:
-        for peer in PEER_TABLE.all(who.vault):
+    def _check_keys(self, person: Participant) -> None:
+        for peer in PEER_TABLE.all(person.vault):
             owner, expected = self._key_owners.get(peer.seal_to.id), self._owner_of(peer.person)
             if owner is not None and (expected is None or owner != expected.name):
                 self._record_violation(
-                    who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}"
+                    person, f"letters for {peer.person.hex()[:8]} are sealed to {owner}"
                 )
 
     def check_opened(
         self,
         device: str,
-        who: Participant,
+        person: Participant,
         before: ReceivedMessage,
         content: OpenedContent,
         at: datetime,
     ) -> None:
-        """Check a message that opened on ``device``: the device of ``who``, or a copy of its disk.
+        """Check a message that opened on ``device``: a person's device, or a copy of its disk.
 
         A message that ended on this device, or expired by its clock, never opens again. A message
         that was taken back, or opened as often as its sender allowed, opens on no other device,
@@ -138,20 +138,20 @@ class Oracle:
         during an opening, the copies continue the same opening, until it is reported to the relay
         as finished (docs/known-attacks.md).
         """
-        sent = self._sent_message(before, who)
+        sent = self._sent_message(before, person)
         if sent is None:
-            self._record_violation(who, f"{before.name} opened, and was never sent to them")
+            self._record_violation(person, f"{before.name} opened, and was never sent to them")
             return
         message, copy = sent
         hashes = [hashlib.sha256(one.data).digest() for one in content.files]
-        if hashes != _copy_hashes_for(who, message) or content.caption != message.caption:
-            self._record_violation(who, f"{before.name} opened as something else than was sent")
+        if hashes != _copy_hashes_for(person, message) or content.caption != message.caption:
+            self._record_violation(person, f"{before.name} opened as something else than was sent")
         if before.state in ENDED_STATES or (device, before.id) in self._ended:
-            self._record_violation(who, f"{before.name} opened after it had ended here")
+            self._record_violation(person, f"{before.name} opened after it had ended here")
         if message.expires_at is not None and at >= message.expires_at:
-            self._record_violation(who, f"{before.name} opened after its time")
+            self._record_violation(person, f"{before.name} opened after its time")
         if not before.kept:
-            self._check_first_opening(self._opening(device, before), who, before, copy.envelope)
+            self._check_first_opening(self._opening(device, before), person, before, copy.envelope)
 
     def _opening(self, device: str, before: ReceivedMessage) -> str:
         """Return the ID of the opening: its unfinished attempt, or else the device."""
@@ -162,7 +162,7 @@ class Oracle:
         return attempt.hex() if attempt and is_unfinished else device
 
     def _check_first_opening(
-        self, opening: str, who: Participant, before: ReceivedMessage, envelope: EnvelopeId
+        self, opening: str, person: Participant, before: ReceivedMessage, envelope: EnvelopeId
     ) -> None:
         adversary = self.network.adversary
         openers = self._openers.setdefault(envelope, set())
@@ -170,14 +170,16 @@ class Oracle:
         if envelope in adversary.handed_out_again:
             return
         if envelope in adversary.taken_back:
-            self._record_violation(who, f"{before.name} was taken back and opened afterwards")
+            self._record_violation(person, f"{before.name} was taken back and opened afterwards")
         limit = self.opening_limits[before.id]
         if limit is not None and len(openers) > limit:
-            self._record_violation(who, f"{before.name} opened {len(openers)} times, not {limit}")
+            self._record_violation(
+                person, f"{before.name} opened {len(openers)} times, not {limit}"
+            )
 
 
-def _copy_hashes_for(who: Participant, message: Message) -> list[bytes]:
-    me = own_device(who.device).person.id
+def _copy_hashes_for(person: Participant, message: Message) -> list[bytes]:
+    me = own_device(person.device).person.id
     return [
         copy.sha256 for picture in message.pictures for copy in picture.copies if copy.person == me
     ]

@@ -113,11 +113,11 @@ class Siege:
         for _ in range(STEP_COUNT):
             self._take_step(self.rng.choices(list(STEP_WEIGHTS), self.weights)[0])
         self.adversary.become_honest()
-        for who in self._everybody():
-            self._attempt("fetches", who, lambda who=who: fetch_messages(who.device))
-        for who in self._everybody():
-            for received in received_messages(who.device):
-                self._open(who, who.name, received.name)
+        for person in self._everybody():
+            self._attempt("fetches", person, lambda person=person: fetch_messages(person.device))
+        for person in self._everybody():
+            for received in received_messages(person.device):
+                self._open(person, person.name, received.name)
         return self.outcome
 
     def _everybody(self) -> list[Participant]:
@@ -127,7 +127,7 @@ class Siege:
         step(self, self.rng.choice(self._everybody()))
         self.oracle.check_devices()
 
-    def _attempt(self, action: str, who: Participant, work: Callable[[], Any]) -> Any:
+    def _attempt(self, action: str, person: Participant, work: Callable[[], Any]) -> Any:
         """Run a person's step; record any error that is no EntrenousError as unexpected."""
         self.adversary.calls_left = CALLS_MAX
         result = "done"
@@ -140,16 +140,16 @@ class Siege:
             result = type(error).__name__
             last = traceback.extract_tb(error.__traceback__)[-1]
             self.outcome.unexpected_errors.append(
-                f"{who.name} {action}: {error!r} at {last.filename}:{last.lineno}"
+                f"{person.name} {action}: {error!r} at {last.filename}:{last.lineno}"
             )
         finally:
-            self.outcome.trace.append(f"{who.name} {action}: {result}")
+            self.outcome.trace.append(f"{person.name} {action}: {result}")
         return None
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def send(self, who: Participant) -> None:
-        names = [contact.name for contact in contacts(who.device)]
+    def send(self, person: Participant) -> None:
+        names = [contact.name for contact in contacts(person.device)]
         if not self.sends_left or not names:
             return
         self.sends_left -= 1
@@ -158,110 +158,113 @@ class Siege:
         )
         opens = self.rng.choice((None, 1, 1, 2))
         until = self.network.clock.now() + timedelta(hours=self.rng.choice((2, 48, 168)))
-        caption = f"number {self.sends_left} of {who.name}"
+        caption = f"number {self.sends_left} of {person.name}"
         draft = Draft((PICTURE,), to, MessagePolicy(until, opens), caption, confirmed=frozenset(to))
-        before = {message.id for message in who.device.ledger.messages()}
-        self._attempt("sends", who, lambda: send_message(draft, who.device))
-        for message in who.device.ledger.messages():
+        before = {message.id for message in person.device.ledger.messages()}
+        self._attempt("sends", person, lambda: send_message(draft, person.device))
+        for message in person.device.ledger.messages():
             if message.id not in before:
                 self.oracle.opening_limits[message.id] = opens
 
-    def fetch(self, who: Participant) -> None:
-        self._attempt("fetches", who, lambda: fetch_messages(who.device))
+    def fetch(self, person: Participant) -> None:
+        self._attempt("fetches", person, lambda: fetch_messages(person.device))
 
-    def open(self, who: Participant) -> None:
-        shown = received_messages(who.device)
+    def open(self, person: Participant) -> None:
+        shown = received_messages(person.device)
         if shown:
-            self._open(who, who.name, self.rng.choice(shown).name)
+            self._open(person, person.name, self.rng.choice(shown).name)
 
-    def race_copies(self, who: Participant) -> None:
+    def race_copies(self, person: Participant) -> None:
         """Open a message on a device and on a copy of its disk, in random order."""
-        shown = [one for one in received_messages(who.device) if not one.kept]
+        shown = [one for one in received_messages(person.device) if not one.kept]
         if not shown:
             return
         name = self.rng.choice(shown).name
-        copied = self.network.copy_device(who.name, self.rng.randrange(10**6))
-        racers = [(who, who.name), (copied, f"{who.name}'s copy {len(self.device_copies)}")]
+        copied = self.network.copy_device(person.name, self.rng.randrange(10**6))
+        racers = [
+            (person, person.name),
+            (copied, f"{person.name}'s copy {len(self.device_copies)}"),
+        ]
         self.device_copies.append(copied)
         self.rng.shuffle(racers)
         for one, device in racers:
             self._open(one, device, name)
 
-    def _open(self, who: Participant, device: str, name: str) -> None:
-        shown = {one.name: one for one in received_messages(who.device)}
+    def _open(self, person: Participant, device: str, name: str) -> None:
+        shown = {one.name: one for one in received_messages(person.device)}
         at = self.network.clock.now()
-        content = self._attempt("opens", who, lambda: open_message(name, who.device))
+        content = self._attempt("opens", person, lambda: open_message(name, person.device))
         if content is not None:
             self.outcome.opened += 1
-            self.oracle.check_opened(device, who, shown[name], content, at)
+            self.oracle.check_opened(device, person, shown[name], content, at)
 
-    def take_back(self, who: Participant) -> None:
-        sent: list[Message] = list(who.device.ledger.messages())
+    def take_back(self, person: Participant) -> None:
+        sent: list[Message] = list(person.device.ledger.messages())
         if sent:
             name = self.rng.choice(sent).name
-            self._attempt("takes back", who, lambda: recall_message(name, who.device))
+            self._attempt("takes back", person, lambda: recall_message(name, person.device))
 
-    def query_status(self, who: Participant) -> None:
-        self._attempt("looks", who, lambda: query_sent_messages(who.device))
+    def query_status(self, person: Participant) -> None:
+        self._attempt("looks", person, lambda: query_sent_messages(person.device))
 
-    def add_person(self, who: Participant) -> None:
+    def add_person(self, person: Participant) -> None:
         """Add a person by an invite, possibly one who is a contact already."""
         most = self._everybody() if self.rng.random() < 0.5 else self._everybody()[:2]
-        other = self.rng.choice([one for one in most if one is not who])
+        other = self.rng.choice([one for one in most if one is not person])
         link = self._attempt("invites", other, lambda: make_invite_link(other.device))
         if link is not None:
-            name = f"{other.name} of {who.name}"
-            self._attempt("adds", who, lambda: _add_and_compare(link, name, who))
+            name = f"{other.name} of {person.name}"
+            self._attempt("adds", person, lambda: _add_and_compare(link, name, person))
 
-    def publish_new_list(self, who: Participant) -> None:
+    def publish_new_list(self, person: Participant) -> None:
         """Issue a new device list, and publish it."""
-        bundle, me = issue_key_bundle(who), own_device(who.device)  # type: ignore[arg-type]
+        bundle, me = issue_key_bundle(person), own_device(person.device)  # type: ignore[arg-type]
         shown = seal_key_bundle(bundle, me.person.id, me.home.mailbox)
         home = me.home
         self._attempt(
             "publishes",
-            who,
-            lambda: who.device.courier.publish_key_bundle(
+            person,
+            lambda: person.device.courier.publish_key_bundle(
                 home.relay_url, home.mailbox, home.owner, shown
             ),
         )
 
-    def forget_contact(self, who: Participant) -> None:
-        known = contacts(who.device)
+    def forget_contact(self, person: Participant) -> None:
+        known = contacts(person.device)
         if known:
             name = self.rng.choice(known).name
-            self._attempt("forgets", who, lambda: forget_contact(name, who.device))
+            self._attempt("forgets", person, lambda: forget_contact(name, person.device))
 
-    def unlock(self, who: Participant) -> None:
+    def unlock(self, person: Participant) -> None:
         """Request the relay's part of the vault's key; then report the unlock or use the lock."""
-        courier, random_source = who.device.courier, who.device.random_source
-        lock = lock_of_device(who)
+        courier, random_source = person.device.courier, person.device.random_source
+        lock = lock_of_device(person)
         self._attempt(
-            "unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, random_source)
+            "unlocks", person, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, random_source)
         )
 
         def report_unlock() -> None:
-            mark_unlock_unconfirmed(who.vault)
-            confirm_unlock_at_relay(who.device)
+            mark_unlock_unconfirmed(person.vault)
+            confirm_unlock_at_relay(person.device)
 
         if self.rng.random() < 0.3:
-            self._attempt("opens the vault", who, report_unlock)
+            self._attempt("opens the vault", person, report_unlock)
         else:
-            self._attempt("looks after the lock", who, lambda: manage_lock(who))
+            self._attempt("looks after the lock", person, lambda: manage_lock(person))
 
-    def delete_mailbox(self, who: Participant) -> None:
+    def delete_mailbox(self, person: Participant) -> None:
         """Sometimes delete the mailbox with a close token; the device continues to use it."""
         if self.rng.random() < 0.2:
-            self._attempt("leaves", who, lambda: delete_mailbox(who))
+            self._attempt("leaves", person, lambda: delete_mailbox(person))
 
     def advance_clock(self, _who: Participant) -> None:
         self.network.clock.advance(minutes=self.rng.choice((1, 70, 1500)))
 
 
-def _add_and_compare(link: str, name: str, who: Participant) -> None:
+def _add_and_compare(link: str, name: str, person: Participant) -> None:
     """Add a person by a link and mark their keys as compared, so that receipts are owed."""
-    add_person(link, name, who.device)
-    mark_keys_compared(name, who.device)
+    add_person(link, name, person.device)
+    mark_keys_compared(name, person.device)
 
 
 Step = Callable[[Siege, Participant], None]

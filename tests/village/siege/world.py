@@ -92,24 +92,24 @@ class AttackedNetwork:
         return copied
 
 
-def lock_of_device(who: Participant) -> RelayLock:
+def lock_of_device(person: Participant) -> RelayLock:
     """Return the lock at the relay of a person's device."""
-    home = own_device(who.device).home
+    home = own_device(person.device).home
     return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
 
 
-def delete_mailbox(who: Participant) -> None:
+def delete_mailbox(person: Participant) -> None:
     """Set a new close token for a person's mailbox, and delete the mailbox with it."""
-    home, courier = own_device(who.device).home, who.device.courier
+    home, courier = own_device(person.device).home, person.device.courier
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE_TOKEN)
     courier.close_mailbox(home.relay_url, home.mailbox, CLOSE_TOKEN)
 
 
-def manage_lock(who: Participant) -> None:
+def manage_lock(person: Participant) -> None:
     """Call every request with which a device or its recovery sheet manages the relay's lock."""
-    home, courier = own_device(who.device).home, who.device.courier
-    courier.create_lock(lock_of_device(who), home.owner)
-    courier.replace_unlock_token(lock_of_device(who), home.owner)
+    home, courier = own_device(person.device).home, person.device.courier
+    courier.create_lock(lock_of_device(person), home.owner)
+    courier.replace_unlock_token(lock_of_device(person), home.owner)
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE_TOKEN)
     courier.allow_more_tries(home.relay_url, home.mailbox, CLOSE_TOKEN)
 
@@ -122,10 +122,12 @@ def initial_state() -> InitialState:
         set_up(name, url, network.people[name].device)
     for one, other in CONTACT_PAIRS:
         network.people[one].add_contact(network.people[other])
-    for who in network.people.values():
-        home = own_device(who.device).home
-        who.device.courier.create_lock(lock_of_device(who), home.owner)
-    vaults = {name: (who.vault._tables, who.vault._files) for name, who in network.people.items()}
+    for person in network.people.values():
+        home = own_device(person.device).home
+        person.device.courier.create_lock(lock_of_device(person), home.owner)
+    vaults = {
+        name: (person.vault._tables, person.vault._files) for name, person in network.people.items()
+    }
     rows = {url: mail._transaction._rows for url, mail in network.mails.items()}
     return InitialState(vaults, rows, network.adversary)
 

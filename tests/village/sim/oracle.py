@@ -61,10 +61,10 @@ class Oracle:
     _seen_messages: set[str] = field(default_factory=set)
     _ended: set[tuple[str, str]] = field(default_factory=set)
 
-    def report_once(self, what: str) -> None:
+    def report_once(self, violation: str) -> None:
         """Record a violation, unless it is recorded already."""
-        if what not in self.violations:
-            self.violations.append(what)
+        if violation not in self.violations:
+            self.violations.append(violation)
 
     # --- answers of relays -----------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class Oracle:
 
     def _check_owed_copy(self, copy: CopyDelivery, sender: Host, now: datetime) -> None:
         message = sender.device.ledger.message(copy.message)
-        what = f"{sender.name}'s {message.name} for {copy.to}"
+        copy_label = f"{sender.name}'s {message.name} for {copy.to}"
         to = self._host_of(copy)
         if copy.departure is SendState.REFUSED:
             return  # run.py checks the reason of the refusal
@@ -202,16 +202,16 @@ class Oracle:
         came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
             is_active = came is not None and came.state not in ENDED_STATES
-            self._check_not(is_active, f"{what} was taken back and is still there")
+            self._check_not(is_active, f"{copy_label} was taken back and is still there")
         elif message.expires_at is not None and message.expires_at > now:
-            self._check_not(not copy.is_confirmed_by_relay, f"{what} never left")
-            self._check_not(came is None, f"{what} never came")
+            self._check_not(not copy.is_confirmed_by_relay, f"{copy_label} never left")
+            self._check_not(came is None, f"{copy_label} never came")
             ended_early = came is not None and came.state in _SENDER_ENDED_STATES
-            self._check_not(ended_early, f"{what} has ended without a reason")
+            self._check_not(ended_early, f"{copy_label} has ended without a reason")
 
-    def _check_not(self, is_violated: bool, what: str) -> None:  # noqa: FBT001
+    def _check_not(self, is_violated: bool, violation: str) -> None:  # noqa: FBT001
         if is_violated:
-            self.report_once(what)
+            self.report_once(violation)
         else:
             self.checks_held += 1
 

@@ -157,10 +157,10 @@ class SimulationRun:
         self.oracle.check_device(host, actor.draft)
         return result == "done"
 
-    def _check_error(self, error: EntrenousError, host: Host, what: str) -> None:
+    def _check_error(self, error: EntrenousError, host: Host, step_name: str) -> None:
         why = error.facts.get("why", error)  # the reason why a copy was refused
         if error.family != "unreachable" and not isinstance(why, _EXPECTED_ERRORS):
-            self.oracle.report_once(f"{host.name} {what}: {type(error).__name__}: {error}")
+            self.oracle.report_once(f"{host.name} {step_name}: {type(error).__name__}: {error}")
 
     def _crash(self, host: Host, when: str) -> None:
         self._trace(f"{host.name} dies ({when})")
@@ -169,8 +169,8 @@ class SimulationRun:
     def _record_answer(self, request: httpx.Request, answer: httpx.Response) -> None:
         self.oracle.record_answer(request, answer, self.schedule.clock.now())
 
-    def _trace(self, what: str) -> None:
-        self.outcome.trace.append(f"{self.schedule.clock.now():%d %H:%M:%S} {what}")
+    def _trace(self, line: str) -> None:
+        self.outcome.trace.append(f"{self.schedule.clock.now():%d %H:%M:%S} {line}")
 
     # --- relays ---------------------------------------------------------------------------------
 
