@@ -29,7 +29,7 @@ class ReusedDatabase:
     """A database that several tests use in turn, and that is reset for each of them."""
 
     url: str
-    initial_rows: Rows  # of each table
+    initial_rows: Rows  # the initial rows of each table
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -80,7 +80,7 @@ class Cluster:
     programs: Path
     folder: Path
     numbers: Iterator[int]
-    disk: SmallDisk | None = None  # mounted only for the server
+    disk: SmallDisk | None = None  # a disk that is mounted only for the server
     reused: dict[str, ReusedDatabase] = field(default_factory=dict)
 
     def url(self, database: str) -> str:

@@ -23,8 +23,8 @@ from entrenous.device.device import Courier
 from tests.village.tricks import TRICKS_BY_CALL, TRICKS_FOR_ANY_CALL, Trick
 from tests.village.whole import BytesCourier, courier_method
 
-CALLS_REMEMBERED = 40  # latest calls of each kind
-CALLS_MAX = 5000  # calls that one action of a person may make
+CALLS_REMEMBERED = 40  # the number of remembered calls of each name
+CALLS_MAX = 5000  # the number of calls that one action of a person may make
 
 
 def courier_calls() -> frozenset[str]:
@@ -33,7 +33,7 @@ def courier_calls() -> frozenset[str]:
     return names - {"download_blob"} | {"blob"}
 
 
-class TooManyCalls(BaseException):  # not an Exception, so that the program does not catch it
+class TooManyCalls(BaseException):  # no Exception, so that the program does not catch it
     """A device made more than ``CALLS_MAX`` calls in one action."""
 
 

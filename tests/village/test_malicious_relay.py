@@ -269,7 +269,7 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     """docs/spec/letter.md section 5: an older key is kept while a letter to it may still arrive."""
     ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda _: [])):
-        ben.send(SMALL_PICTURE, ana)  # contains Ben's next key
+        ben.send(SMALL_PICTURE, ana)  # this letter contains Ben's next key
     fetch_messages(ana.device)
     ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[1:])):

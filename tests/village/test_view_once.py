@@ -34,7 +34,7 @@ from tests.village.view_once import DEVICE_COUNT, OPENER_COUNT, count_openings, 
 
 pytestmark = pytest.mark.slow
 
-RACE_COUNT = size(8, 20)  # 200 with: python -m tests.village.view_once --runs 200
+RACE_COUNT = size(8, 20)  # 200 races: python -m tests.village.view_once --runs 200
 
 
 @pytest.mark.threat("view-once-bypass")
@@ -91,9 +91,7 @@ def test_recall_before_the_first_view_deletes_the_share_within_a_second(tmp_path
             await asyncio.gather(
                 *(accept(one.envelope(1, blobs=False), post.token, relay) for one in others)
             )
-            begun = (
-                time.process_time()
-            )  # of all threads; wall time would depend on the machine's load
+            begun = time.process_time()  # wall time would depend on the machine's load
             status = await withdraw(post.id, post.withdraw, relay)
             duration_s = time.process_time() - begun
             assert status.state is EnvelopeState.TAKEN_BACK

@@ -198,7 +198,7 @@ def do_not_recognise_repeats() -> Callable[[Any], bytes]:
         (accept, "envelope_digest", do_not_recognise_repeats(), 1, "that was posted is refused"),
     ],
 )
-def test_search_detects_a_missing_rule(  # noqa: PLR0913, PLR0917 - what is instead of what
+def test_search_detects_a_missing_rule(  # noqa: PLR0913, PLR0917 - parametrized
     module: ModuleType,
     rule: str,
     replacement: Any,

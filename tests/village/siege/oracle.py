@@ -36,7 +36,7 @@ class Oracle:
     opening_limits: dict[bytes, int | None] = field(
         default_factory=dict
     )  # the limit of openings of each message
-    _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
+    _ended: set[tuple[str, bytes]] = field(default_factory=set)  # pairs of a device and a message
     _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
     _identities: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
     _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)

@@ -282,7 +282,9 @@ STEP_WEIGHTS: Final[dict[Step, int]] = {
     Siege.delete_mailbox: 1,
     Siege.advance_clock: 4,
 }
-Plan = tuple[frozenset[str], frozenset[Step]]  # calls to tamper with, steps to take more often
+Plan = tuple[
+    frozenset[str], frozenset[Step]
+]  # calls to tamper with more often, and steps to take more often
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),
     "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.send})),

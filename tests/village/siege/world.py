@@ -27,7 +27,7 @@ RELAY_BY_PERSON = {
     "ben": "http://127.0.0.1:7002",
     "caro": "http://127.0.0.1:7001",
     "dan": "http://127.0.0.1:7002",
-    "mallory": "http://127.0.0.1:7001",  # works with the adversary
+    "mallory": "http://127.0.0.1:7001",  # a person who works with the adversary
 }
 CONTACT_PAIRS = (
     ("ana", "ben"),

@@ -16,8 +16,8 @@ class Fate(StrEnum):
     LATE = "late"  # the request arrives after later ones, when no device waits for its answer
 
 
-_DEVICE_CRASH_POINTS: Final = 40  # of a command; the device may crash at one of them
-_RELAY_CRASH_POINTS: Final = 12  # of a request; the relay may crash at one of them
+_DEVICE_CRASH_POINTS: Final = 40  # the number of crash points in a command
+_RELAY_CRASH_POINTS: Final = 12  # the number of crash points in a request to a relay
 _SLEEP_MAX_S: Final = 12 * 3600.0  # the longest time that a device sleeps during a command
 _LATENESS_MAX_S: Final = 2 * 24 * 3600.0
 

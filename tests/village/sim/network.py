@@ -12,10 +12,10 @@ import httpx
 from tests.village.sim.faults import NO_FAULTS, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
-_TIMEOUT_S = 30.0  # of a device that waits for an answer
+_TIMEOUT_S = 30.0  # how long a device waits for an answer
 AnswerRequest = Callable[
     [httpx.Request], httpx.Response | None
-]  # None: the relay is down or crashes
+]  # returns None if the relay is down or crashes
 
 
 @dataclass

@@ -53,7 +53,9 @@ class Oracle:
     checks_held: int = 0
     drafts: dict[MessageId, Draft] = field(default_factory=dict)
     groups: dict[EnvelopeId, Group] = field(default_factory=dict)
-    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)  # relay and time
+    accepted: dict[EnvelopeId, tuple[str, datetime]] = field(
+        default_factory=dict
+    )  # the relay's URL and the time
     withdrawn: set[EnvelopeId] = field(default_factory=set)
     attempts: dict[EnvelopeId, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
     opened_attempts: dict[Group, set[bytes]] = field(default_factory=lambda: defaultdict(set))
