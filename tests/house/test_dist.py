@@ -3,9 +3,9 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -68,8 +68,7 @@ def test_an_sdist_makes_the_same_wheel(built: tuple[Path, str], tmp_path: Path) 
     """The sdist is built outside of a checkout, so git cannot name the commit."""
     folder, _ = built
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     command = [str(BIN / "hatchling"), "build", "-t", "wheel", "-d", str(tmp_path / "again")]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
