@@ -26,7 +26,7 @@ from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Consent, FileHasOnlySound, NotEverybodyAdult
 from tests.clips import encode_clip, hand_held_frames, sound_only_clip
 from tests.stop.platform_for_tests import new_device, picture, png
-from tests.trace.test_trace_file import with_sound
+from tests.trace.test_trace_file import add_sound_to_clip
 
 FULL_CONSENT = Consent(adult=True, parts=True)
 VOICE_SAMPLES = voice(6.0, 48_000)
@@ -55,7 +55,7 @@ def make_fingerprint(file_bytes: bytes, consent: Consent = FULL_CONSENT) -> Medi
 
 @pytest.fixture(scope="module")
 def video_with_voice() -> bytes:
-    return with_sound(silent_video(), voice(6.0)[:, None])
+    return add_sound_to_clip(silent_video(), voice(6.0)[:, None])
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_silent_video_gets_no_sound_fingerprint() -> None:
 
 
 def test_only_the_sound_of_a_black_video_is_fingerprinted() -> None:
-    black_with_voice = with_sound(black_video(), voice(6.0)[:, None])
+    black_with_voice = add_sound_to_clip(black_video(), voice(6.0)[:, None])
     assert isinstance(make_fingerprint(black_with_voice), SoundPrint)
     for data, consent in (
         (black_with_voice, replace(FULL_CONSENT, sound=False)),

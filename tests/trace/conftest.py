@@ -4,14 +4,14 @@ import pytest
 
 from tests.trace.report_desk import TracedLeak, mark_and_trace
 
-NAMES = ("ben", "caro", "<b>dina & co</b>")
+RECIPIENT_NAMES = ("ben", "caro", "<b>dina & co</b>")
 
 
 @pytest.fixture(scope="session")
-def caro_leaked() -> TracedLeak:
-    return mark_and_trace(NAMES, "caro")
+def leak_of_caros_copy() -> TracedLeak:
+    return mark_and_trace(RECIPIENT_NAMES, "caro")
 
 
 @pytest.fixture(scope="session")
-def original_leaked() -> TracedLeak:
-    return mark_and_trace(NAMES)
+def leak_of_original() -> TracedLeak:
+    return mark_and_trace(RECIPIENT_NAMES)

@@ -26,20 +26,24 @@ def offline_device() -> Device:
     return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 
-def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+def encode_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
     file = io.BytesIO()
     picture.convert("RGB").save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
-def photo_of(name: str) -> Image.Image:
+def sample_photo(name: str) -> Image.Image:
     return Image.fromarray(np.asarray(getattr(skimage.data, name)()))
 
 
-def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, dict[str, bytes]]:
-    """Mark a photo for these people; return the message's name, and each person's copy."""
+def mark_for_people(
+    device: Device, photo: Image.Image, *people: str
+) -> tuple[str, dict[str, bytes]]:
+    """Mark a photo for these people; return the name of the message and each person's copy."""
     made = list(
-        mark_picture_copies(as_jpeg(photo, 95), [RecipientId(one) for one in people], None, device)
+        mark_picture_copies(
+            encode_jpeg(photo, 95), [RecipientId(one) for one in people], None, device
+        )
     )
     return made[0][0], {copy.to: copy.data for _, copy in made}
 
@@ -47,5 +51,5 @@ def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, d
 def trace_picture(
     untrusted_data: bytes, device: Device, originals: OriginalsCache | None = None
 ) -> Trace:
-    """Trace a found picture; return what the device records of it."""
+    """Trace a found picture; return the trace that the device records."""
     return picture.trace_picture(untrusted_data, device, originals=originals).trace

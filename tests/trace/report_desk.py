@@ -27,27 +27,27 @@ class TracedLeak:
     original: bytes
     copies: dict[str, bytes]
     leak: bytes
-    seen: PictureTrace
+    picture_trace: PictureTrace
 
 
-def photo() -> Image.Image:
+def coffee_photo() -> Image.Image:
     """Return a small photo with enough feature points for one search to succeed."""
     return Image.fromarray(np.asarray(skimage.data.coffee())).resize((360, 240))
 
 
-def as_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
+def encode_jpeg(picture: Image.Image, quality: int = 90) -> bytes:
     file = io.BytesIO()
     picture.convert("RGB").save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
-def opened(data: bytes) -> Image.Image:
+def open_picture(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
-def cropped_jpeg(data: bytes, quality: int = 70) -> bytes:
-    """Return three quarters of the area of a picture of 360 x 240 pixels, as a JPEG."""
-    return as_jpeg(Image.open(io.BytesIO(data)).crop((16, 12, 332, 220)), quality)
+def crop_jpeg(data: bytes, quality: int = 70) -> bytes:
+    """Crop a picture of 360 x 240 pixels to three quarters of its area; return a JPEG."""
+    return encode_jpeg(Image.open(io.BytesIO(data)).crop((16, 12, 332, 220)), quality)
 
 
 def empty_device() -> Device:
@@ -56,12 +56,12 @@ def empty_device() -> Device:
     return Device(clock, rng, vault, VaultLedger(vault), courier, read_picture)
 
 
-def mark_and_trace(names: tuple[str, ...], leaked: str | None = None) -> TracedLeak:
-    """Mark a photo for ``names``, and trace a crop of one copy, or of the original if None."""
-    device, original = empty_device(), as_jpeg(photo(), 95)
+def mark_and_trace(names: tuple[str, ...], leaked_copy: str | None = None) -> TracedLeak:
+    """Mark a photo for ``names``, and trace a crop of one copy or of the original."""
+    device, original = empty_device(), encode_jpeg(coffee_photo(), 95)
     labels = [RecipientId(name) for name in names]
     copies = {
         str(copy.to): copy.data for _, copy in mark_picture_copies(original, labels, None, device)
     }
-    leak = cropped_jpeg(original if leaked is None else copies[leaked])
+    leak = crop_jpeg(original if leaked_copy is None else copies[leaked_copy])
     return TracedLeak(device, original, copies, leak, trace_picture(leak, device))

@@ -22,7 +22,7 @@ def looks_by_round(candidates: list[PictureCandidate]) -> list[list[int]]:
     return [[same[0].look for same in some.pictures] for some in candidate_rounds(candidates)]
 
 
-def test_likely_pictures_are_tried_first_then_the_next_few_then_thoroughly() -> None:
+def test_likely_pictures_are_tried_first_and_the_thorough_round_is_last() -> None:
     candidates = [
         candidate(0, agreeing=40, fresh=40),
         *(candidate(look, agreeing=4) for look in range(1, 20)),
@@ -39,7 +39,7 @@ def test_without_likely_pictures_the_first_few_are_tried() -> None:
     ]
 
 
-def test_near_duplicate_waits_but_the_next_tile_of_a_collage_does_not() -> None:
+def test_first_round_has_the_next_tile_of_a_collage_but_not_a_weak_near_duplicate() -> None:
     photo, twin = candidate(0, agreeing=60, fresh=60), candidate(1, agreeing=20, fresh=3)
     tile = candidate(2, agreeing=15, fresh=15)
     again = candidate(3, agreeing=58, fresh=0)  # the same photo, sent in another size
@@ -58,19 +58,19 @@ def test_number_of_likely_pictures_is_bounded() -> None:
     ]
 
 
-def test_a_picture_in_several_messages_is_one_with_all_of_them() -> None:
+def test_candidates_with_the_same_picture_form_one_group() -> None:
     same = [candidate(0, 30, 30), replace(candidate(0, 30, 0), place=1)]
     (first, *_) = candidate_rounds([*same, candidate(1)])
     assert first.pictures == (tuple(same),)
 
 
-def test_pictures_without_features_have_their_own_places() -> None:
+def test_pictures_without_stored_features_have_their_own_limit() -> None:
     learnt = [candidate(look, agreeing=2) for look in range(9)]
     strange = [replace(candidate(look), learnt=False) for look in range(20, 29)]
     assert looks_by_round([*learnt, *strange])[0] == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
 
 
-def test_everything_that_was_tried_is_counted_once() -> None:
+def test_each_tried_picture_is_counted_once() -> None:
     candidates = [candidate(look, agreeing=3) for look in range(20)]
     assert candidates_of_rounds(candidate_rounds(candidates)) == tuple(
         candidates[:QUICKLY_TRIED_PICTURES_MAX]
@@ -78,7 +78,7 @@ def test_everything_that_was_tried_is_counted_once() -> None:
     assert candidates_of_rounds(candidate_rounds([])) == ()
 
 
-def test_no_key_and_no_score_decides_the_rounds() -> None:
+def test_rounds_are_chosen_without_keys_or_scores() -> None:
     words = " ".join(inspect.signature(candidate_rounds).parameters) + " ".join(
         PictureCandidate.__dataclass_fields__
     )

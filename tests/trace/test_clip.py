@@ -29,7 +29,7 @@ from tests.village.world import RELAY_URL
 pytestmark = pytest.mark.slow
 
 PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
-Marked = tuple[Device, bytes, dict[str, bytes]]
+MarkedClip = tuple[Device, bytes, dict[str, bytes]]
 
 
 def offline_device() -> Device:
@@ -49,39 +49,39 @@ def offline_device() -> Device:
 
 
 @pytest.fixture(scope="module")
-def marked() -> Marked:
+def marked_clip() -> MarkedClip:
     device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
     made = mark_clip_copies(source, PEOPLE, device)
     return device, source, {copy.to: copy.data for _, copy in made}
 
 
-def shot_of(frame: Rgb, quality: int = 80) -> bytes:
+def encode_screenshot(frame: Rgb, quality: int = 80) -> bytes:
     file = io.BytesIO()
     Image.fromarray(frame).save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
-def traced_frame(data: bytes, device: Device) -> Trace | None:
+def trace_screenshot(data: bytes, device: Device) -> Trace | None:
     return trace_frame(read_picture(data), data, device)
 
 
-def test_a_copy_looks_like_its_original(marked: Marked) -> None:
-    _, source, copies = marked
+def test_a_copy_looks_like_its_original(marked_clip: MarkedClip) -> None:
+    _, source, copies = marked_clip
     with read_clip(copies["ben"]) as copy, read_clip(source) as original:
-        error = copy_error_of(copy.frames, original.frames)
-    assert 10.0 * np.log10(255.0**2 / error) > 43.3  # 42 dB in the full range of luma
+        error = mean_squared_error(copy.frames, original.frames)
+    assert 10.0 * np.log10(255.0**2 / error) > 43.3  # equals 42 dB if luma spans 219 of 255 levels
     pairs = zip(decode_frames(copies["ben"]), decode_frames(source), strict=True)
     shown = np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs])
     assert 10.0 * np.log10(255.0**2 / shown) > 42.0
 
 
-def copy_error_of(frames: Iterator[Frame], others: Iterator[Frame]) -> float:
+def mean_squared_error(frames: Iterator[Frame], others: Iterator[Frame]) -> float:
     pairs = zip(frames, others, strict=True)
     return float(np.mean([np.mean((np.asarray(a).astype(float) - b) ** 2) for a, b in pairs]))
 
 
-def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) -> None:
-    device, _, copies = marked
+def test_a_cropped_slower_smaller_excerpt_names_its_copy(marked_clip: MarkedClip) -> None:
+    device, _, copies = marked_clip
     part = [frame[10:230, 8:306] for frame in decode_frames(copies["caro"])[6:33]]
     small = [cv2.resize(frame, (240, 178), interpolation=cv2.INTER_AREA) for frame in part]
     trace = trace_clip(encode_clip(small, fps=11, crf="26"), device)
@@ -96,10 +96,10 @@ def test_an_excerpt_cropped_slower_and_smaller_names_its_copy(marked: Marked) ->
     assert trace.warp.kept == pytest.approx(0.854, abs=0.03)
 
 
-def test_one_screenshot_names_its_copy(marked: Marked) -> None:
-    device, _, copies = marked
+def test_one_screenshot_names_its_copy(marked_clip: MarkedClip) -> None:
+    device, _, copies = marked_clip
     number = 27
-    trace = traced_frame(shot_of(decode_frames(copies["ben"])[number]), device)
+    trace = trace_screenshot(encode_screenshot(decode_frames(copies["ben"])[number]), device)
     assert trace is not None
     assert trace.verdict.named == ("ben",)
     assert trace.span is not None
@@ -107,31 +107,34 @@ def test_one_screenshot_names_its_copy(marked: Marked) -> None:
     assert trace.span.length_s == 0.0
 
 
-def test_the_unmarked_original_names_nobody(marked: Marked) -> None:
-    device, source, _ = marked
-    shot = traced_frame(shot_of(decode_frames(source)[20]), device)
+def test_the_unmarked_original_names_nobody(marked_clip: MarkedClip) -> None:
+    device, source, _ = marked_clip
+    shot = trace_screenshot(encode_screenshot(decode_frames(source)[20]), device)
     assert shot is not None
     assert shot.verdict.finding is Finding.NOBODY
     assert shot.message is not None
 
 
-def test_another_clip_names_nobody_and_no_message(marked: Marked) -> None:
-    device, _, _ = marked
+def test_an_unrelated_clip_matches_no_message(marked_clip: MarkedClip) -> None:
+    device, _, _ = marked_clip
     other = hand_held_frames("astronaut", seconds=0.5)
     assert trace_clip(encode_clip(other), device).message is None
-    assert traced_frame(shot_of(other[3]), device) is None
+    assert trace_screenshot(encode_screenshot(other[3]), device) is None
 
 
-def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
+def test_a_clip_cannot_be_traced_before_anything_was_sent() -> None:
     data = encode_clip(hand_held_frames("coffee", seconds=0.5))
     with pytest.raises(NothingToWeigh):
         trace_clip(data, offline_device())
     assert (
-        traced_frame(shot_of(hand_held_frames("coffee", seconds=0.2)[0]), offline_device()) is None
+        trace_screenshot(
+            encode_screenshot(hand_held_frames("coffee", seconds=0.2)[0]), offline_device()
+        )
+        is None
     )
 
 
-def test_file_without_frames_is_refused_before_anything_is_kept() -> None:
+def test_file_without_frames_is_refused_and_nothing_is_stored() -> None:
     device = offline_device()
     with pytest.raises(NoVideoFound):
         next(mark_clip_copies(sound_only_clip(), PEOPLE, device))

@@ -1,4 +1,4 @@
-"""Copies with inserted silences, which keep sound and picture in sync, can still be traced."""
+"""Trace copies of clips with delayed streams or gaps in the sound."""
 
 from functools import cache
 
@@ -14,11 +14,11 @@ from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Trace
 from tests.timelines import RATE_HZ, delay_streams, flash_and_beep
 from tests.trace.test_clip import PEOPLE, offline_device
-from tests.trace.test_trace_file import decoded_sound
+from tests.trace.test_trace_file import decode_sound
 
 pytestmark = pytest.mark.slow
 
-MADE = {
+STREAM_DELAYS = {
     "sound late": {"sound_s": 1.0},
     "picture late": {"picture_s": 1.0},
     "one gap": {"lost": range(187, 234)},  # 1 s, in the middle of 375 packets
@@ -27,17 +27,17 @@ MADE = {
 
 
 @cache
-def marked(name: str) -> tuple[Device, bytes]:
+def mark_delayed_clip(name: str) -> tuple[Device, bytes]:
     """Mark a clip of eight seconds; return the device, and Caro's copy."""
     device = offline_device()
-    source = delay_streams(flash_and_beep(8.0), **MADE[name])
+    source = delay_streams(flash_and_beep(8.0), **STREAM_DELAYS[name])
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}
     return device, copies["caro"]
 
 
 def trace_by_sound(name: str) -> Trace:
-    device, copy = marked(name)
-    samples: NDArray[np.float32] = decoded_sound(copy)[:, 0]
+    device, copy = mark_delayed_clip(name)
+    samples: NDArray[np.float32] = decode_sound(copy)[:, 0]
     return trace_sound(coded(samples, RATE_HZ, "libopus", "ogg", 24_000), device)
 
 
@@ -45,11 +45,15 @@ def trace_by_sound(name: str) -> Trace:
     "name",
     [
         "picture late",
-        *(pytest.param(name, marks=pytest.mark.nightly) for name in MADE if name != "picture late"),
+        *(
+            pytest.param(name, marks=pytest.mark.nightly)
+            for name in STREAM_DELAYS
+            if name != "picture late"
+        ),
     ],
 )
-def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:
-    device, copy = marked(name)
+def test_frames_of_a_clip_with_irregular_timing_name_its_copy(name: str) -> None:
+    device, copy = mark_delayed_clip(name)
     assert trace_clip(copy, device).verdict.named == ("caro",)
 
 
@@ -57,11 +61,11 @@ def test_frames_of_a_clip_with_odd_times_name_its_copy(name: str) -> None:
     "name",
     ["picture late", "one gap", pytest.param("sound late", marks=pytest.mark.nightly)],
 )
-def test_sound_of_a_clip_with_odd_times_names_its_copy_after_recoding(name: str) -> None:
+def test_recoded_sound_of_a_clip_with_irregular_timing_names_its_copy(name: str) -> None:
     assert trace_by_sound(name).verdict.named == ("caro",)
 
 
 @pytest.mark.nightly
 def test_sound_with_two_gaps_names_nobody() -> None:
-    """A known limit, see docs/known-attacks.md."""
+    """This is a known limit: see docs/known-attacks.md."""
     assert trace_by_sound("two gaps").verdict.named == ()

@@ -15,18 +15,20 @@ from entrenous.device.sent_copies import (
 BEN, CARO = PersonId(b"b" * 32), PersonId(b"c" * 32)
 
 
-def copy(to: str, person: PersonId | None = None) -> Copy:
+def sent_copy(to: str, person: PersonId | None = None) -> Copy:
     return Copy(RecipientId(to), Secret(bytes(32)), bytes(32), person)
 
 
 def test_further_devices_are_numbered() -> None:
     assert list(
-        values_by_label([copy("ben"), copy("caro"), copy("ben"), copy("ben")], range(4))
+        values_by_label(
+            [sent_copy("ben"), sent_copy("caro"), sent_copy("ben"), sent_copy("ben")], range(4)
+        )
     ) == [*("ben", "caro", "ben (device 2)", "ben (device 3)")]
 
 
 def test_device_label_never_equals_another_persons_label() -> None:
-    copies = [copy("ben"), copy("ben"), copy("ben (device 2)"), copy("ben")]
+    copies = [sent_copy("ben"), sent_copy("ben"), sent_copy("ben (device 2)"), sent_copy("ben")]
     assert values_by_label(copies, "abcd") == {
         "ben": "a",
         "ben (device 3)": "b",
@@ -38,7 +40,7 @@ def test_device_label_never_equals_another_persons_label() -> None:
 def test_copies_carry_current_names() -> None:
     """Two people exchanged their names; one of them has two devices."""
     now = {BEN: "caro", CARO: "ben"}
-    copies = [copy("ben", BEN), copy("caro", CARO), copy("ben", BEN)]
+    copies = [sent_copy("ben", BEN), sent_copy("caro", CARO), sent_copy("ben", BEN)]
     assert current_labels(copies, lambda person, label: now[person] if person else label) == {
         "ben": "caro",
         "caro": "ben",
@@ -47,7 +49,7 @@ def test_copies_carry_current_names() -> None:
 
 
 def test_old_label_with_line_breaks_is_shown_on_one_line() -> None:
-    assert list(current_labels([copy("ben\nIt is signed.")], name_when_sent).values()) == [
+    assert list(current_labels([sent_copy("ben\nIt is signed.")], name_when_sent).values()) == [
         "ben\ufffdIt is signed."
     ]
 

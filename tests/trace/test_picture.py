@@ -24,49 +24,52 @@ from entrenous.trace.picture import (
     warp_onto_sent,
 )
 from entrenous.watermark.verdict import Finding
-from tests.trace.offline_device import as_jpeg, marked_for, offline_device, photo_of
+from tests.trace.offline_device import encode_jpeg, mark_for_people, offline_device, sample_photo
 
 pytestmark = pytest.mark.slow
 
 PEOPLE = ("ben", "caro")
-ORIGINALS = OriginalsCache(read_picture)  # shared by the traces, as when a folder is traced
+ORIGINALS_CACHE = OriginalsCache(read_picture)  # one cache, as when a folder is traced
 
 
-def small(name: str) -> Image.Image:
-    photo = photo_of(name)
+def small_photo(name: str) -> Image.Image:
+    photo = sample_photo(name)
     photo.thumbnail((400, 400))
     return photo
 
 
-def opened(data: bytes) -> Image.Image:
+def open_picture(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
 @pytest.fixture(scope="module")
-def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
+def sent_pictures() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
     device = offline_device()
-    made = {name: marked_for(device, small(name), *PEOPLE) for name in ("astronaut", "coffee")}
-    made["astronaut again"] = marked_for(device, small("astronaut"), "dina")
-    made["cat"] = marked_for(device, small("cat"), *PEOPLE)
+    made = {
+        name: mark_for_people(device, small_photo(name), *PEOPLE)
+        for name in ("astronaut", "coffee")
+    }
+    made["astronaut again"] = mark_for_people(device, small_photo("astronaut"), "dina")
+    made["cat"] = mark_for_people(device, small_photo("cat"), *PEOPLE)
     return device, made
 
 
 def trace_leak(
-    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
+    sent_pictures: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
 ) -> PictureTrace:
-    return trace_picture(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
+    return trace_picture(encode_jpeg(leak, 85), sent_pictures[0], originals=ORIGINALS_CACHE)
 
 
 def test_photo_in_two_messages_is_registered_once_and_weighed_for_both(
-    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+    sent_pictures: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
-    name, copies = sent[1]["astronaut again"]
-    seen = trace_leak(sent, opened(copies["dina"]))
+    name, copies = sent_pictures[1]["astronaut again"]
+    seen = trace_leak(sent_pictures, open_picture(copies["dina"]))
     assert seen.trace.message == name
     assert seen.trace.verdict.named == ("dina",)
     assert seen.trace.others == ()
     first, other = seen.fits
-    assert other.message.name == sent[1]["astronaut"][0]
+    assert other.message.name == sent_pictures[1]["astronaut"][0]
     assert other.verdict.finding is Finding.NOBODY
     assert first.evidence is other.evidence
     assert (seen.compared, seen.tried) == (3, 2)
@@ -74,14 +77,17 @@ def test_photo_in_two_messages_is_registered_once_and_weighed_for_both(
 
 
 def test_each_sent_photo_in_a_collage_is_traced(
-    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+    sent_pictures: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
     collage = Image.new("RGB", (820, 420), "white")
-    collage.paste(opened(sent[1]["coffee"][1]["ben"]), (5, 5))
-    collage.paste(opened(sent[1]["cat"][1]["caro"]), (415, 5))
-    seen = trace_leak(sent, collage)
+    collage.paste(open_picture(sent_pictures[1]["coffee"][1]["ben"]), (5, 5))
+    collage.paste(open_picture(sent_pictures[1]["cat"][1]["caro"]), (415, 5))
+    seen = trace_leak(sent_pictures, collage)
     named_by_message = {fit.message.name: fit.verdict.named for fit in seen.fits}
-    assert named_by_message == {sent[1]["coffee"][0]: ("ben",), sent[1]["cat"][0]: ("caro",)}
+    assert named_by_message == {
+        sent_pictures[1]["coffee"][0]: ("ben",),
+        sent_pictures[1]["cat"][0]: ("caro",),
+    }
     (other,) = seen.trace.others
     assert {seen.trace.message, other.message} == set(named_by_message)
     assert other.verdict.named == named_by_message[other.message]
@@ -92,13 +98,13 @@ def test_each_sent_photo_in_a_collage_is_traced(
     )
 
 
-def test_the_leak_can_be_shown_on_the_original(
-    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+def test_the_leak_is_aligned_with_the_original(
+    sent_pictures: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
-    leak = opened(sent[1]["coffee"][1]["ben"]).crop((30, 20, 390, 260))
-    seen = trace_leak(sent, leak)
+    leak = open_picture(sent_pictures[1]["coffee"][1]["ben"]).crop((30, 20, 390, 260))
+    seen = trace_leak(sent_pictures, leak)
     laid, covered = warp_onto_sent(seen.found, seen.fits[0])
-    original = np.asarray(decode_original_of(seen.fits[0].picture, sent[0]))
+    original = np.asarray(decode_original_of(seen.fits[0].picture, sent_pictures[0]))
     assert laid.shape == original.shape
     assert covered.shape == original.shape[:2]
     assert covered.mean() == pytest.approx(360 * 240 / (400 * original.shape[0]), abs=0.03)
@@ -107,33 +113,33 @@ def test_the_leak_can_be_shown_on_the_original(
 
 
 def test_unrelated_photo_matches_nothing_and_all_tried_copies_are_counted(
-    sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
+    sent_pictures: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]],
 ) -> None:
-    seen = trace_leak(sent, small("rocket"))
+    seen = trace_leak(sent_pictures, small_photo("rocket"))
     assert seen.fits == ()
     assert seen.trace.message is None
     assert (seen.trace.verdict.finding, seen.trace.verdict.named) == (Finding.NOBODY, ())
     assert (seen.compared, seen.tried) == (7, 4)
-    assert sent[0].ledger.traces()[-1] == seen.trace
+    assert sent_pictures[0].ledger.traces()[-1] == seen.trace
 
 
-def test_photo_without_stored_features_is_found_and_learnt() -> None:
+def test_photo_without_stored_features_is_found_and_its_features_are_stored() -> None:
     device = offline_device()
-    name, copies = marked_for(device, small("coffee"), *PEOPLE)
+    name, copies = mark_for_people(device, small_photo("coffee"), *PEOPLE)
     for key in device.vault.keys("looks"):
         device.vault.drop("looks", key)
     old = replace(device, ledger=VaultLedger(device.vault))
     assert len(old.ledger.pictures_without_record()) == 1
-    leak = opened(copies["ben"]).crop((60, 30, 320, 230))
-    seen = trace_picture(as_jpeg(leak, 85), old)
+    leak = open_picture(copies["ben"]).crop((60, 30, 320, 230))
+    seen = trace_picture(encode_jpeg(leak, 85), old)
     assert (seen.trace.message, seen.trace.verdict.named, seen.unlearnt) == (name, ("ben",), 0)
     assert old.ledger.pictures_without_record() == ()
 
 
-def test_missing_original_does_not_stop_learning_the_others() -> None:
+def test_a_missing_original_does_not_stop_computing_other_features() -> None:
     device = offline_device()
     for name in ("coffee", "cat"):
-        marked_for(device, small(name), "ben")
+        mark_for_people(device, small_photo(name), "ben")
     for key in device.vault.keys("looks"):
         device.vault.drop("looks", key)
     old = replace(device, ledger=VaultLedger(device.vault))

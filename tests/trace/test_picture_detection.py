@@ -16,7 +16,7 @@ from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_byte
 from entrenous.watermark.detector import ChipEvidence
 from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_picture
 
-_CUT = np.s_[30:200, 60:300]
+_CROP = np.s_[30:200, 60:300]
 
 
 def pseudorandom_bytes(name: str, size: int) -> bytes:
@@ -24,32 +24,32 @@ def pseudorandom_bytes(name: str, size: int) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def sent() -> PreparedPicture:
+def sent_picture() -> PreparedPicture:
     return prepare_picture(np.ascontiguousarray(skimage.data.chelsea()))
 
 
-def evidence_in_crop(sent: PreparedPicture) -> ChipEvidence:
-    height, width = sent.layout.full
+def evidence_in_crop(sent_picture: PreparedPicture) -> ChipEvidence:
+    height, width = sent_picture.layout.full
     marked = embed_mark(
-        sent,
+        sent_picture,
         pseudorandom_bytes("copy", key_stream_bytes(width, height)),
         pseudorandom_bytes("d", dither_stream_bytes(width, height)),
     )
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(marked[_CUT])).save(file, "JPEG", quality=70)
+    Image.fromarray(np.ascontiguousarray(marked[_CROP])).save(file, "JPEG", quality=70)
     found = read_picture(file.getvalue())
-    registration = register(np.asarray(found), sent.pixels_rgb)
+    registration = register(np.asarray(found), sent_picture.pixels_rgb)
     assert registration is not None
-    return detect_evidence(found, registration, sent)
+    return detect_evidence(found, registration, sent_picture)
 
 
 @pytest.mark.slow
-def test_area_outside_a_crop_gives_no_evidence(sent: PreparedPicture) -> None:
-    finest = sent.layout.bands[0]
-    per_chip = np.abs(evidence_in_crop(sent).per_chip[: finest.stop]).reshape(finest.cells)
-    rows, columns = sent.layout.full
+def test_area_outside_a_crop_gives_no_evidence(sent_picture: PreparedPicture) -> None:
+    finest = sent_picture.layout.bands[0]
+    per_chip = np.abs(evidence_in_crop(sent_picture).per_chip[: finest.stop]).reshape(finest.cells)
+    rows, columns = sent_picture.layout.full
     shown = np.zeros((rows, columns), np.uint8)
-    shown[_CUT] = 1
+    shown[_CROP] = 1
     near = cv2.dilate(shown, np.ones((61, 61), np.uint8))
     inside, beyond = (
         np.asarray(cv2.resize(area, finest.cells[::-1], interpolation=cv2.INTER_NEAREST) == one)
@@ -60,13 +60,13 @@ def test_area_outside_a_crop_gives_no_evidence(sent: PreparedPicture) -> None:
 
 
 @pytest.mark.slow
-def test_number_of_threads_does_not_change_the_evidence(sent: PreparedPicture) -> None:
+def test_number_of_threads_does_not_change_the_evidence(sent_picture: PreparedPicture) -> None:
     before = cv2.getNumThreads()
     try:
         evidences = []
         for threads in (1, 2):
             cv2.setNumThreads(threads)
-            evidences.append(evidence_in_crop(sent).per_chip.tobytes())
+            evidences.append(evidence_in_crop(sent_picture).per_chip.tobytes())
     finally:
         cv2.setNumThreads(before)
     assert evidences[0] == evidences[1]

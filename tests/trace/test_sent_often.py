@@ -1,4 +1,4 @@
-"""The right copy is named for a clip or recording in several messages, or with a still of it."""
+"""Trace clips and sounds sent in several messages, and a clip whose still was sent too."""
 
 from dataclasses import replace
 
@@ -28,36 +28,36 @@ from entrenous.watermark.verdict import Finding, Trace
 from tests.clips import decode_frames, encode_clip, hand_held_frames
 from tests.send.sounds import device_for_sounds
 from tests.sizes import size
-from tests.trace.test_clip import offline_device, shot_of
-from tests.trace.test_sound import note
+from tests.trace.test_clip import encode_screenshot, offline_device
+from tests.trace.test_sound import voice_note
 
 pytestmark = pytest.mark.slow
 
-EACH_ALONE = ("ben", "caro", "dina", "eve", "finn", "gaby", "hugo")
-Copies = dict[str, bytes]
+SEPARATE_RECIPIENTS = ("ben", "caro", "dina", "eve", "finn", "gaby", "hugo")
+CopiesByName = dict[str, bytes]
 
 
-def middle_of(clip: bytes) -> bytes:
+def encode_middle_frame(clip: bytes) -> bytes:
     frames = decode_frames(clip)
-    return shot_of(frames[len(frames) // 2], 95)
+    return encode_screenshot(frames[len(frames) // 2], 95)
 
 
 @pytest.fixture(scope="module")
-def clip_twice() -> tuple[Device, Copies]:
+def clip_in_two_messages() -> tuple[Device, CopiesByName]:
     """Send one clip in two messages, to ben and to caro; return the device and both copies."""
     device, source, copies = (
         offline_device(),
         encode_clip(hand_held_frames("coffee", seconds=3.0)),
         {},
     )
-    for who in ("ben", "caro"):
-        ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
-        copies[who] = copy.data
+    for recipient in ("ben", "caro"):
+        ((_, copy),) = mark_clip_copies(source, [RecipientId(recipient)], device)
+        copies[recipient] = copy.data
     return device, copies
 
 
 @pytest.mark.parametrize(
-    ("who", "by"),
+    ("recipient", "traced_by"),
     [
         *(("ben", "a frame"), ("caro", "the clip")),
         pytest.param("ben", "the clip", marks=pytest.mark.nightly),
@@ -65,25 +65,27 @@ def clip_twice() -> tuple[Device, Copies]:
     ],
 )
 def test_a_clip_in_two_messages_is_weighed_for_both(
-    clip_twice: tuple[Device, Copies], who: str, by: str
+    clip_in_two_messages: tuple[Device, CopiesByName], recipient: str, traced_by: str
 ) -> None:
-    device, copies = clip_twice
+    device, copies = clip_in_two_messages
     messages = {one.clips[0].copies[0].to: one.name for one in device.ledger.messages()}
-    shot = middle_of(copies[who])
-    if by == "the clip":
-        trace: Trace | None = trace_clip(copies[who], device)
+    shot = encode_middle_frame(copies[recipient])
+    if traced_by == "the clip":
+        trace: Trace | None = trace_clip(copies[recipient], device)
     else:
         trace = trace_frame(read_picture(shot), shot, device)
     assert trace is not None
-    assert trace.verdict.named == (who,)
-    assert trace.message == messages[RecipientId(who)]
+    assert trace.verdict.named == (recipient,)
+    assert trace.message == messages[RecipientId(recipient)]
     assert (trace.compared, trace.others) == (2, ())
 
 
 @pytest.mark.nightly
-def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device, Copies]) -> None:
-    """Surveys may differ after a move to another device with other rounding."""
-    device, copies = clip_twice
+def test_each_message_keeps_its_own_survey_of_the_clip(
+    clip_in_two_messages: tuple[Device, CopiesByName],
+) -> None:
+    """The surveys of one clip may differ after a move to a device that rounds differently."""
+    device, copies = clip_in_two_messages
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
     survey = unpack(ClipMeasurements, device.vault.read_stored_file(clip.survey))
@@ -92,20 +94,20 @@ def test_each_message_keeps_its_own_survey_of_the_clip(clip_twice: tuple[Device,
     device.ledger.store_message(replace(message, clips=(anew,)))
     (candidate,) = clip_candidates(device, MissingFiles())
     assert len({candidate.survey_sha256, *(one.survey_sha256 for one in candidate.others)}) == 2
-    shot = middle_of(copies["caro"])
+    shot = encode_middle_frame(copies["caro"])
     trace = trace_frame(read_picture(shot), shot, device)
     assert trace is not None
     assert trace.verdict.named == ("caro",)
 
 
-def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
-    """The still went to ben, the clip to caro; all copies count for either trace."""
+def test_a_clip_and_a_still_of_it_are_each_traced() -> None:
+    """Each trace counts the copy of the still for Ben and the copy of the clip for Caro."""
     device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
-    still = middle_of(source)
+    still = encode_middle_frame(source)
     ((_, of_ben),) = mark_picture_copies(still, [RecipientId("ben")], None, device)
     ((_, of_caro),) = mark_clip_copies(source, [RecipientId("caro")], device)
     originals = OriginalsCache(device.read_picture)
-    seen = trace_picture(middle_of(of_caro.data), device, originals=originals)
+    seen = trace_picture(encode_middle_frame(of_caro.data), device, originals=originals)
     assert (seen.trace.verdict.named, seen.fits, seen.compared) == (("caro",), (), 2)
     assert seen.trace.span is not None
     assert [kept.number for kept in device.ledger.traces()] == [1]
@@ -122,27 +124,29 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
 
 
 @pytest.fixture(scope="module")
-def sound_often() -> tuple[Device, Copies]:
+def sound_in_seven_messages() -> tuple[Device, CopiesByName]:
     """Send one recording in seven messages; return the device, and each person's copy."""
-    device, recording, copies = device_for_sounds(), note(2, 6.0), {}
-    for who in EACH_ALONE:
-        ((_, copy),) = mark_sound_copies(recording, [RecipientId(who)], device)
-        copies[who] = copy.data
+    device, recording, copies = device_for_sounds(), voice_note(2, 6.0), {}
+    for recipient in SEPARATE_RECIPIENTS:
+        ((_, copy),) = mark_sound_copies(recording, [RecipientId(recipient)], device)
+        copies[recipient] = copy.data
     return device, copies
 
 
 def test_a_recording_in_seven_messages_is_weighed_for_all(
-    sound_often: tuple[Device, Copies],
+    sound_in_seven_messages: tuple[Device, CopiesByName],
 ) -> None:
-    device, copies = sound_often
-    for who in EACH_ALONE[:: size(3, 1)]:
-        trace = trace_sound(copies[who], device)
-        assert (trace.verdict.named, trace.compared) == ((who,), len(EACH_ALONE))
+    device, copies = sound_in_seven_messages
+    for recipient in SEPARATE_RECIPIENTS[:: size(3, 1)]:
+        trace = trace_sound(copies[recipient], device)
+        assert (trace.verdict.named, trace.compared) == ((recipient,), len(SEPARATE_RECIPIENTS))
 
 
-def test_merged_copies_name_both_messages(sound_often: tuple[Device, Copies]) -> None:
-    device, copies = sound_often
-    one, other = (np.asarray(read_sound(copies[who]))[:, 0] for who in ("caro", "hugo"))
+def test_merged_copies_of_two_messages_name_both(
+    sound_in_seven_messages: tuple[Device, CopiesByName],
+) -> None:
+    device, copies = sound_in_seven_messages
+    one, other = (np.asarray(read_sound(copies[recipient]))[:, 0] for recipient in ("caro", "hugo"))
     shared = min(one.size, other.size)
     merged = coded((one[:shared] + other[:shared]) / 2, 48_000, "pcm_s16le", "wav", 0)
     trace = trace_sound(merged, device)

@@ -21,40 +21,42 @@ pytestmark = pytest.mark.slow
 PEOPLE = [RecipientId(name) for name in ("ben", "caro", "dina", "eve")]
 
 
-def note(seed: int, seconds: float = 12.0) -> bytes:
+def voice_note(seed: int, seconds: float = 12.0) -> bytes:
     return coded(voice(seconds, 48_000, seed), 48_000, "libopus", "ogg", 32_000)
 
 
 @pytest.fixture(scope="module")
-def marked() -> tuple[Device, dict[str, bytes]]:
+def marked_sounds() -> tuple[Device, dict[str, bytes]]:
     device = device_for_sounds()
-    list(mark_sound_copies(note(1), PEOPLE[:2], device))
-    made = mark_sound_copies(note(2), PEOPLE, device)
+    list(mark_sound_copies(voice_note(1), PEOPLE[:2], device))
+    made = mark_sound_copies(voice_note(2), PEOPLE, device)
     return device, {file.to: file.data for _, file in made}
 
 
-def message_to_four(device: Device) -> Message:
+def message_with_four_copies(device: Device) -> Message:
     return next(one for one in device.ledger.messages() if len(one.sounds[0].copies) == 4)
 
 
 def test_the_right_copy_of_the_right_message_is_named(
-    marked: tuple[Device, dict[str, bytes]],
+    marked_sounds: tuple[Device, dict[str, bytes]],
 ) -> None:
-    device, copies = marked
+    device, copies = marked_sounds
     samples = np.asarray(read_sound(copies["dina"]))[4 * 48_000 : 11 * 48_000, 0]
     leak, rate_hz = one_after_another(faster(1.02), OPUS_24)(samples, 48_000)
     trace = trace_sound(coded(leak, rate_hz, "pcm_s16le", "wav", 0), device)
     assert trace.verdict.named == ("dina",)
     assert trace.verdict.chance[RecipientId("dina")] <= FALSE_NAMING_CHANCE_MAX
-    assert trace.message == message_to_four(device).name
+    assert trace.message == message_with_four_copies(device).name
     assert trace.compared == 6
     assert trace.span is not None
     assert trace.span.start_s == pytest.approx(4.0, abs=0.2)
     assert trace.span.speed == pytest.approx(1.02, abs=1e-3)
 
 
-def test_a_recording_in_a_room_names_the_copy(marked: tuple[Device, dict[str, bytes]]) -> None:
-    device, copies = marked
+def test_a_recording_of_the_playback_in_a_room_names_the_copy(
+    marked_sounds: tuple[Device, dict[str, bytes]],
+) -> None:
+    device, copies = marked_sounds
     leak, rate_hz = room()(np.asarray(read_sound(copies["ben"]))[:, 0], 48_000)
     trace = trace_sound(coded(leak, rate_hz, "aac", "mp4", 64_000), device)
     assert trace.verdict.named == ("ben",)
@@ -62,21 +64,21 @@ def test_a_recording_in_a_room_names_the_copy(marked: tuple[Device, dict[str, by
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 77])
-def test_an_unmarked_and_a_strange_sound_name_nobody(
-    marked: tuple[Device, dict[str, bytes]], seed: int
+def test_an_unmarked_or_unrelated_sound_names_nobody(
+    marked_sounds: tuple[Device, dict[str, bytes]], seed: int
 ) -> None:
-    device, _ = marked
-    trace = trace_sound(note(seed), device)
+    device, _ = marked_sounds
+    trace = trace_sound(voice_note(seed), device)
     assert trace.verdict.finding is Finding.NOBODY
     assert trace.verdict.named == ()
     assert trace.compared == 6
 
 
-def test_with_nothing_sent_there_is_nobody_to_compare_with() -> None:
+def test_a_sound_cannot_be_traced_before_anything_was_sent() -> None:
     with pytest.raises(NothingToWeigh):
-        trace_sound(note(1, 3.0), device_for_sounds())
+        trace_sound(voice_note(1, 3.0), device_for_sounds())
 
 
-def test_file_without_sound_is_refused(marked: tuple[Device, dict[str, bytes]]) -> None:
+def test_file_without_sound_is_refused(marked_sounds: tuple[Device, dict[str, bytes]]) -> None:
     with pytest.raises(NoSoundFound):
-        trace_sound(b"no sound at all", marked[0])
+        trace_sound(b"no sound at all", marked_sounds[0])

@@ -18,18 +18,18 @@ from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.slow
 
-Traced = Callable[..., tuple[int, list[dict[str, Any]], str]]
+RunTrace = Callable[..., tuple[int, list[dict[str, Any]], str]]
 
 
 @pytest.fixture
-def traced(capsys: pytest.CaptureFixture[str]) -> Traced:
-    def call(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
+def run_trace(capsys: pytest.CaptureFixture[str]) -> RunTrace:
+    def run_json(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
         capsys.readouterr()
         status = run(["trace", *map(str, arguments), "--json"], {})
         out, err = capsys.readouterr()
         return status, [json.loads(line) for line in out.splitlines()], err
 
-    return call
+    return run_json
 
 
 def use_home_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,8 +38,8 @@ def use_home_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def after_marking(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with an offline device that marked a photo for ben and caro, in this order.
+def marked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with an offline device that marked a photo for Ben and then for Caro.
 
     Tests use copies of this folder.
     """
@@ -56,18 +56,18 @@ def after_marking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copies(after_marking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Copy the device for this test; return the marked copies of ben and caro."""
-    shutil.copytree(after_marking, tmp_path, dirs_exist_ok=True)
+def copies(marked_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Copy the device for this test; return the marked copies for Ben and Caro."""
+    shutil.copytree(marked_folder, tmp_path, dirs_exist_ok=True)
     use_home_in(tmp_path, monkeypatch)
     ben, caro = sorted((tmp_path / "out").iterdir())
     return {"ben": ben, "caro": caro}
 
 
-def test_one_file_is_one_object_and_a_folder_a_line_a_file(
-    copies: dict[str, Path], traced: Traced, tmp_path: Path
+def test_one_file_gives_one_json_object_and_a_folder_one_per_file(
+    copies: dict[str, Path], run_trace: RunTrace, tmp_path: Path
 ) -> None:
-    status, (alone,), _ = traced(copies["ben"])
+    status, (alone,), _ = run_trace(copies["ben"])
     assert (status, alone["named"], alone["finding"]) == (EXIT_YES, ["ben"], "one")
     assert "file" not in alone
 
@@ -77,7 +77,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
         ImageOps.mirror(copy.convert("RGB")).save(found / "deeper" / "leak.jpg", quality=70)
     (found / "notes.txt").write_text("no picture")
     (found / "empty.jpg").write_bytes(b"")
-    status, lines, err = traced(found)
+    status, lines, err = run_trace(found)
     assert status == EXIT_YES
     assert [Path(line["file"]).name for line in lines] == ["leak.jpg", "empty.jpg", "notes.txt"]
     assert lines[0]["named"] == ["caro"]
@@ -91,7 +91,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
     assert all(str(found) in line["detail"] for line in lines[1:])
 
 
-def test_unreadable_file_is_named_whatever_its_kind(
+def test_error_message_names_the_unreadable_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
 ) -> None:
     del copies  # the device has to have sent something
@@ -113,24 +113,24 @@ def test_unreadable_file_is_named_whatever_its_kind(
 
 
 def test_exit_status_of_several_files_is_the_best_one(
-    copies: dict[str, Path], traced: Traced, tmp_path: Path
+    copies: dict[str, Path], run_trace: RunTrace, tmp_path: Path
 ) -> None:
     bad, unmarked = tmp_path / "bad.jpg", tmp_path / "photo.png"
     bad.write_bytes(b"\xff\xd8\xff")
-    assert traced(bad, unmarked)[0] == EXIT_NO
-    assert traced(bad, unmarked, copies["ben"])[0] == EXIT_YES
-    status, lines, _ = traced(bad, tmp_path / "missing.jpg")
-    assert status == 7  # all failed: status of the first one's error family
+    assert run_trace(bad, unmarked)[0] == EXIT_NO
+    assert run_trace(bad, unmarked, copies["ben"])[0] == EXIT_YES
+    status, lines, _ = run_trace(bad, tmp_path / "missing.jpg")
+    assert status == 7  # all failed: the exit status for the first file's error
     assert [line["error"] for line in lines] == ["IncompletePicture", "NoSuchFile"]
 
 
 def test_messages_that_could_not_be_compared_are_listed(
-    copies: dict[str, Path], traced: Traced, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    copies: dict[str, Path], run_trace: RunTrace, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert traced(copies["ben"])[1][0]["lost"] == []
+    assert run_trace(copies["ben"])[1][0]["lost"] == []
     for file in (tmp_path / "home").rglob("files/*"):
         file.unlink()
-    status, (line,), _ = traced(copies["ben"])
+    status, (line,), _ = run_trace(copies["ben"])
     assert (status, line["finding"], line["compared"]) == (EXIT_NO, "nobody", 0)
     (name,) = line["lost"]
     assert run(["trace", str(copies["ben"]), "--explain", str(tmp_path / "report")], {}) == EXIT_NO
@@ -141,7 +141,7 @@ def test_messages_that_could_not_be_compared_are_listed(
     assert "too small" not in out
 
 
-def test_missing_features_are_learnt_on_demand(
+def test_learn_option_reports_that_no_features_are_missing(
     copies: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert copies
@@ -152,7 +152,7 @@ def test_missing_features_are_learnt_on_demand(
     assert "0 of 0" in err
 
 
-def test_files_are_sorted_and_each_is_there_once(tmp_path: Path) -> None:
+def test_files_to_trace_are_sorted_and_listed_once(tmp_path: Path) -> None:
     for name in ("b", "a", "deep/c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")

@@ -28,30 +28,30 @@ def device_for_clips() -> Device:
     return replace(offline_device(), read_clip=read_clip, read_sound=read_sound)
 
 
-def with_sound(frames: bytes, samples: np.ndarray) -> bytes:
-    with read_clip(frames) as clip:
-        writer = ClipWriter(clip.shown, 24, ClipSoundTrack(samples, RATE_HZ))
-        for frame in clip.frames:
+def add_sound_to_clip(clip_data: bytes, samples: np.ndarray) -> bytes:
+    with read_clip(clip_data) as reader:
+        writer = ClipWriter(reader.shown, 24, ClipSoundTrack(samples, RATE_HZ))
+        for frame in reader.frames:
             luma = np.asarray(frame)
             writer.add(luma, np.frombuffer(frame.planes, np.uint8)[luma.size :], frame.at_s)
         return writer.finish()
 
 
-def decoded_sound(data: bytes) -> np.ndarray:
-    with av.open(io.BytesIO(data)) as clip:
-        parts = [frame.to_ndarray() for frame in clip.decode(audio=0)]
+def decode_sound(data: bytes) -> np.ndarray:
+    with av.open(io.BytesIO(data)) as reader:
+        parts = [frame.to_ndarray() for frame in reader.decode(audio=0)]
     return np.ascontiguousarray(np.concatenate(parts, axis=1).T)
 
 
-def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
+def test_a_clip_with_unrelated_frames_is_traced_by_its_sound() -> None:
     noise = np.cumsum(np.random.default_rng(2).normal(0.0, 1.0, 8 * RATE_HZ))
     sound = np.diff(noise, prepend=0.0)[:, None].astype(np.float32) * 0.1
     device = device_for_clips()
-    source = with_sound(encode_clip(hand_held_frames(seconds=0.5)), sound)
+    source = add_sound_to_clip(encode_clip(hand_held_frames(seconds=0.5)), sound)
     copies = {copy.to: copy.data for _, copy in mark_file(source, PEOPLE, None, device)}
     assert len(next(iter(device.ledger.messages())).clips[0].copies) == len(PEOPLE)
     black = encode_clip([np.full((240, 320, 3), 20, np.uint8)] * 6)
-    traced = trace_file(with_sound(black, decoded_sound(copies["caro"])), device).trace
+    traced = trace_file(add_sound_to_clip(black, decode_sound(copies["caro"])), device).trace
     assert traced.verdict.named == ("caro",)
     assert traced.compared == 2 * len(PEOPLE)
     assert [kept.number for kept in device.ledger.traces()] == [1]
@@ -61,6 +61,6 @@ def test_a_clip_with_other_frames_is_named_by_its_sound() -> None:
 
 def test_nothing_sent_raises_nothing_to_weigh_for_clip_and_sound() -> None:
     black = encode_clip([np.full((240, 320, 3), 20, np.uint8)] * 6)
-    for data in (black, with_sound(black, np.zeros((RATE_HZ, 1), np.float32))):
+    for data in (black, add_sound_to_clip(black, np.zeros((RATE_HZ, 1), np.float32))):
         with pytest.raises(NothingToWeigh):
             trace_file(data, device_for_clips())

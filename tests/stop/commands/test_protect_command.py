@@ -28,7 +28,7 @@ from tests.send.message.talkers import voice_note
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import upload_and_get_decision
 from tests.stop.platform_for_tests import png
-from tests.trace.test_trace_file import with_sound
+from tests.trace.test_trace_file import add_sound_to_clip
 from tests.village.world import photo
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def gate_client(platform: Platform) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def clip_files() -> dict[str, bytes]:
     """Return a video with a voice, and a voice note, by file name."""
-    talk = with_sound(encode_clip(hand_held_frames(seconds=1.5)), voice(6.0)[:, None])
+    talk = add_sound_to_clip(encode_clip(hand_held_frames(seconds=1.5)), voice(6.0)[:, None])
     return {"talk.mp4": talk, "note.ogg": voice_note()}
 
 

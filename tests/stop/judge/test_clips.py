@@ -37,7 +37,7 @@ from entrenous.stop.review import confirm_case, next_review, release_case
 from entrenous.stop.upload_record import Decision, FoundBy, Outcome, ReviewState
 from tests.clips import Rgb, encode_clip, hand_held_frames, merge_streams, sound_only_clip
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, new_device, picture, png
-from tests.trace.test_trace_file import with_sound
+from tests.trace.test_trace_file import add_sound_to_clip
 
 pytestmark = pytest.mark.slow
 
@@ -84,7 +84,7 @@ def other_video(other_scene: list[Rgb]) -> bytes:
 @pytest.fixture(scope="session")
 def video_with_voice(reencoded_video: bytes, voice_samples: Any) -> bytes:
     """Return ``reencoded_video`` with a voice as its sound."""
-    return with_sound(reencoded_video, voice_samples[:, None])
+    return add_sound_to_clip(reencoded_video, voice_samples[:, None])
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,7 @@ def uploads_by_name(voice_samples: Any, other_video: bytes) -> dict[str, bytes]:
     return {
         "song": coded(excerpt, RATE_HZ, "aac", "ipod", 48_000),
         "voice note": coded(excerpt, RATE_HZ, "libopus", "ogg", 24_000, 48_000),
-        "other video": with_sound(other_video, excerpt[:, None]),
+        "other video": add_sound_to_clip(other_video, excerpt[:, None]),
         "other voice": coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000),
         "silent video": other_video,
     }

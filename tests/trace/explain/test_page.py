@@ -12,18 +12,18 @@ from tests.trace.report_desk import TracedLeak
 
 pytestmark = pytest.mark.slow
 
-VOID = {"meta", "img", "input", "br", "link", "hr"}
+VOID_ELEMENTS = {"meta", "img", "input", "br", "link", "hr"}
 
 
-def report_content(traced: TracedLeak, options: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- it is frozen
+def report_content(traced: TracedLeak, options: ReportOptions = ReportOptions()) -> ReportContent:  # noqa: B008 -- the default is frozen
     return report_content_of_picture(
-        traced.seen, traced.leak, 'a "found" <file>.jpg', traced.device, options
+        traced.picture_trace, traced.leak, 'a "found" <file>.jpg', traced.device, options
     )
 
 
 @pytest.fixture(scope="module")
-def page(caro_leaked: TracedLeak) -> str:
-    return write_page(report_content(caro_leaked))
+def page(leak_of_caros_copy: TracedLeak) -> str:
+    return write_page(report_content(leak_of_caros_copy))
 
 
 class Elements(HTMLParser):
@@ -37,7 +37,7 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
-        if tag not in VOID:
+        if tag not in VOID_ELEMENTS:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -47,7 +47,7 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_page_says_whose_copy_how_sure_and_what_it_does_not_say(page: str) -> None:
+def test_page_states_the_finding_its_certainty_and_its_limits(page: str) -> None:
     words = html.unescape(page)
     assert "Its hidden marks fit the copy made for caro." in words
     assert "less than once in" in words
@@ -91,33 +91,35 @@ def test_names_and_file_names_are_escaped(page: str) -> None:
     assert "<file>" not in page
 
 
-def test_page_holds_no_secret(caro_leaked: TracedLeak, page: str) -> None:
-    (message,) = caro_leaked.device.ledger.messages()
+def test_page_holds_no_secret(leak_of_caros_copy: TracedLeak, page: str) -> None:
+    (message,) = leak_of_caros_copy.device.ledger.messages()
     (sent,) = message.pictures
     for secret in (sent.dither, *(copy.seed for copy in sent.copies)):
         assert secret.reveal().hex() not in page.lower()
     assert all(copy.sha256.hex() not in page for copy in sent.copies)
 
 
-def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: TracedLeak) -> None:
-    page = write_page(report_content(caro_leaked, ReportOptions(blind=True)))
+def test_blind_keeps_only_the_names_of_named_copies(leak_of_caros_copy: TracedLeak) -> None:
+    page = write_page(report_content(leak_of_caros_copy, ReportOptions(blind=True)))
     assert "copy 1" in page
     assert "caro" in page
     assert ">ben" not in page
     assert "dina" not in page
 
 
-def test_pictures_are_veiled_until_tapped_or_left_out(caro_leaked: TracedLeak, page: str) -> None:
+def test_pictures_are_veiled_until_tapped_or_left_out(
+    leak_of_caros_copy: TracedLeak, page: str
+) -> None:
     boxes = [attrs for tag, attrs in Elements(page).found if attrs.get("type") == "checkbox"]
     assert len(boxes) == 3
     assert not any("checked" in attrs for attrs in boxes)
-    veiled = write_page(report_content(caro_leaked, ReportOptions(veiled=True)), veiled=True)
+    veiled = write_page(report_content(leak_of_caros_copy, ReportOptions(veiled=True)), veiled=True)
     assert "They are left out" in veiled
     assert len(veiled) < 0.6 * len(page)
 
 
-def test_page_says_what_a_finding_of_nobody_would_need(original_leaked: TracedLeak) -> None:
-    page = html.unescape(write_page(report_content(original_leaked)))
+def test_page_says_that_a_finding_of_nobody_clears_nobody(leak_of_original: TracedLeak) -> None:
+    page = html.unescape(write_page(report_content(leak_of_original)))
     assert "No copy stands out" in page
     assert "clears nobody" in page
     assert "made for caro." not in page

@@ -24,24 +24,28 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def content(caro_leaked: TracedLeak) -> ReportContent:
-    seen, leak, device = caro_leaked.seen, caro_leaked.leak, caro_leaked.device
+def content(leak_of_caros_copy: TracedLeak) -> ReportContent:
+    seen, leak, device = (
+        leak_of_caros_copy.picture_trace,
+        leak_of_caros_copy.leak,
+        leak_of_caros_copy.device,
+    )
     return report_content_of_picture(seen, leak, "found.jpg", device, ReportOptions())
 
 
-def pages(pdf: bytes) -> int:
+def count_pages(pdf: bytes) -> int:
     """Return the number of pages; check that the file has its cross-reference table."""
     start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
     assert pdf[start : start + 4] == b"xref"
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
 
 
-def test_pdf_opens_and_the_pictures_come_last(content: ReportContent) -> None:
+def test_pdf_is_complete_and_pictures_add_one_page(content: ReportContent) -> None:
     pdf = write_pdf(content)
     assert pdf.startswith(b"%PDF-1.")
     assert pdf.rstrip().endswith(b"%%EOF")
-    assert pages(pdf) == 4
-    assert pages(write_pdf(replace(content, pictures=None))) == 3
+    assert count_pages(pdf) == 4
+    assert count_pages(write_pdf(replace(content, pictures=None))) == 3
 
 
 def test_same_content_makes_the_same_bytes(content: ReportContent) -> None:
@@ -55,7 +59,7 @@ def test_same_content_makes_the_same_bytes(content: ReportContent) -> None:
 def test_any_name_can_be_printed(content: ReportContent, name: str) -> None:
     row = CopyScoreRow(name, "12.0", "1e-9", "1e9", "extremely strong support", named=True)
     named = ((f"Its hidden marks fit the copy made for {name}.", ["Chance."]),)
-    assert pages(write_pdf(replace(content, rows=(row,), named=named, pictures=None))) >= 3
+    assert count_pages(write_pdf(replace(content, rows=(row,), named=named, pictures=None))) >= 3
 
 
 @settings(max_examples=8)
@@ -63,20 +67,20 @@ def test_any_name_can_be_printed(content: ReportContent, name: str) -> None:
 def test_no_text_breaks_the_pdf(content: ReportContent, name: str) -> None:
     row = CopyScoreRow(name, "1.0", "1", "below 2", "not named", named=False)
     short = replace(content, rows=(row,), file_name=name, pictures=None, tone=None)
-    assert pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2
+    assert count_pages(write_pdf(replace(short, method=(), undone=(), plot=None))) >= 2
 
 
-def test_no_picture_is_on_the_first_pages(content: ReportContent) -> None:
+def test_pictures_are_only_on_the_fourth_page(content: ReportContent) -> None:
     """The PDF promises that its first three pages show no pictures."""
     painted = [
         number
-        for number, page in enumerate(_contents(write_pdf(content)), 1)
+        for number, page in enumerate(page_contents(write_pdf(content)), 1)
         if re.search(rb"/I\d+ Do", page)
     ]
     assert painted == [4]
 
 
-def _contents(pdf: bytes) -> list[bytes]:
+def page_contents(pdf: bytes) -> list[bytes]:
     """Return the content stream of each page, in page order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
@@ -89,7 +93,7 @@ def _contents(pdf: bytes) -> list[bytes]:
 
 
 @pytest.mark.real
-def test_a_reader_finds_the_words_on_their_pages(content: ReportContent, tmp_path: Path) -> None:
+def test_pdftotext_finds_the_text_on_each_page(content: ReportContent, tmp_path: Path) -> None:
     program = shutil.which("pdftotext")
     if program is None:
         pytest.skip("pdftotext is missing: it is in Debian's poppler-utils")

@@ -1,4 +1,4 @@
-"""The plot stays inside its frame and readable, for one copy and for a thousand."""
+"""The score plot stays inside its frame and remains readable for 1 to 1,000 copies."""
 
 import math
 
@@ -18,10 +18,10 @@ from entrenous.trace.explain.drawing import (
 )
 from entrenous.trace.explain.plots import score_plot
 
-finite = st.floats(-60.0, 900.0)
+score_values = st.floats(-60.0, 900.0)
 
 
-def inside(drawing: Drawing) -> bool:
+def is_inside_frame(drawing: Drawing) -> bool:
     for shape in drawing.shapes:
         points = shape.points if isinstance(shape, DrawnPath) else (shape.at,)
         for x, y in points:
@@ -31,12 +31,14 @@ def inside(drawing: Drawing) -> bool:
 
 
 @pytest.mark.slow
-@given(st.lists(finite, min_size=1, max_size=12), st.floats(4.5, 8.0), st.integers(0, 12))
-def test_everything_lies_inside(scores: list[float], needed: float, named: int) -> None:
+@given(st.lists(score_values, min_size=1, max_size=12), st.floats(4.5, 8.0), st.integers(0, 12))
+def test_all_shapes_lie_inside_the_frame(
+    scores: list[float], required_score: float, named_count: int
+) -> None:
     by_label = {f"person {n}": score for n, score in enumerate(scores)}
-    drawing = score_plot(by_label, list(by_label)[:named], needed)
-    assert inside(drawing)
-    assert f"Named from {needed:.1f}" in drawing.alt_text
+    drawing = score_plot(by_label, list(by_label)[:named_count], required_score)
+    assert is_inside_frame(drawing)
+    assert f"Named from {required_score:.1f}" in drawing.alt_text
 
 
 @pytest.mark.parametrize("copies", [2, 60, 61, 1000])
@@ -52,7 +54,7 @@ def test_every_named_copy_has_a_dot_right_of_the_line(copies: int) -> None:
     others = [dot for dot in dots if dot.tone is ColourRole.SOFT]
     assert len(others) == (copies - 1 if copies <= 60 else 0)
     assert all(dot.at[0] < limit.points[0][0] for dot in others)
-    assert inside(drawing)
+    assert is_inside_frame(drawing)
 
 
 def test_dots_do_not_hide_each_other() -> None:

@@ -19,7 +19,7 @@ from entrenous.trace.explain.wording import (
 )
 from entrenous.watermark.verdict import MatchedSpan, PictureWarp
 
-SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+IDENTITY_HOMOGRAPHY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 @given(st.floats(1e-77, 1.0), st.integers(1, 6))
@@ -33,7 +33,7 @@ def test_digits_never_show_a_smaller_chance(chance: float) -> None:
     assert float(chance_in_digits(chance).removeprefix("below ")) >= chance
 
 
-def test_odds_are_never_overstated() -> None:
+def test_chance_in_words_is_rounded_up() -> None:
     assert "once in 100 million tries" in chance_in_words(9.9e-9)
     assert "once in 1 million tries" in chance_in_words(9.9e-7)
     assert "a million billion" in chance_in_words(1e-40)
@@ -69,7 +69,7 @@ def test_support_follows_the_scale(ratio: float, words: str) -> None:
     assert support_in_words(ratio) == words
 
 
-def test_times_likelier_is_rounded_down() -> None:
+def test_likelihood_ratio_in_words_is_rounded_down() -> None:
     assert "more than 7 times" in likelihood_ratio_in_words(7.9)
     assert "more than 1 million times" in likelihood_ratio_in_words(9.9e6)
     assert "a million billion times" in likelihood_ratio_in_words(1e70)
@@ -83,7 +83,7 @@ def test_finding_of_nobody_never_clears_anybody(forecast: float, needed: float) 
     assert ("Enough seems to be left in this file to find" in said) == (forecast >= needed + 2.0)
 
 
-def test_missing_pixels_grow_with_the_square_of_the_score() -> None:
+def test_required_pixels_grow_with_the_square_of_the_score_ratio() -> None:
     assert "about 4 times as many pixels" in explain_nobody_named(4.0, 6.0)
     assert "about 16 times as many pixels" in explain_nobody_named(2.0, 6.0)
     assert "Next to nothing" in explain_nobody_named(0.01, 6.0)
@@ -91,10 +91,10 @@ def test_missing_pixels_grow_with_the_square_of_the_score() -> None:
 
 def test_alignment_in_words() -> None:
     assert (
-        describe_alignment(PictureWarp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0))
+        describe_alignment(PictureWarp(IDENTITY_HOMOGRAPHY, 1.0, 0.0, mirrored=False, scale=1.0))
         == "the whole of it"
     )
-    cut = PictureWarp(SQUARE, 0.712, -10.2, mirrored=True, scale=0.5)
+    cut = PictureWarp(IDENTITY_HOMOGRAPHY, 0.712, -10.2, mirrored=True, scale=0.5)
     assert describe_alignment(cut) == "cropped to 71 %, mirrored, turned by 10 degrees"
 
 
@@ -109,7 +109,7 @@ def test_part_of_a_clip_in_words() -> None:
     )
     assert describe_matched_span(MatchedSpan(3.0, 0.0)) == "one frame, 3.0 s after its start"
     assert describe_matched_span(MatchedSpan(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
-    # half a frame of 48 must not count as a change of speed or length
+    # A difference of half a frame in 48 is no change of speed or length.
     assert (
         describe_matched_span(MatchedSpan(0.0, 4.0 * 0.988, 0.988))
         == "4.0 s of it, from 0.0 s after its start"

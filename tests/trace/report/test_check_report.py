@@ -1,4 +1,4 @@
-"""A disclosed finding is repeated bit for bit, and refused after any change."""
+"""A disclosed finding can be repeated bit for bit, and is refused after any change."""
 
 import io
 import json
@@ -43,85 +43,104 @@ from entrenous.trace.report.recompute import (
 from entrenous.watermark.likelihood import chance_that_any_scores, likelihood_ratio, upper_tail
 from entrenous.watermark.verdict import Finding, MatchedSpan, NoSuchTrace
 from entrenous.wire.encodings import canonical_json
-from tests.trace.report_desk import TracedLeak, as_jpeg, empty_device, mark_and_trace, opened
+from tests.trace.report_desk import (
+    TracedLeak,
+    empty_device,
+    encode_jpeg,
+    mark_and_trace,
+    open_picture,
+)
 
 pytestmark = pytest.mark.slow
 
 Change = Callable[[dict[str, Any]], object]
-Known = dict[tuple[bytes, bytes], ExaminationResult | None]
+Examinations = dict[tuple[bytes, bytes], ExaminationResult | None]
 
 
 @pytest.fixture(scope="module")
-def disclosed(caro_leaked: TracedLeak) -> WrittenReport:
-    return disclose_trace(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
+def disclosed_report(leak_of_caros_copy: TracedLeak) -> WrittenReport:
+    return disclose_trace(1, leak_of_caros_copy.leak, leak_of_caros_copy.device, None, blind=False)
 
 
 @pytest.fixture
-def remembered(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
+def cache_examinations(monkeypatch: pytest.MonkeyPatch, examinations: Examinations) -> None:
     """Cache examinations, because many changes are tried on one pair of files."""
 
-    def examined(found: Picture, original: Picture) -> ExaminationResult | None:
+    def examine_once(found: Picture, original: Picture) -> ExaminationResult | None:
         key = found.samples, original.samples
-        if key not in known:
-            known[key] = examine_found_picture(found, original)
-        return known[key]
+        if key not in examinations:
+            examinations[key] = examine_found_picture(found, original)
+        return examinations[key]
 
-    monkeypatch.setattr("entrenous.trace.report.check_report.examine_found_picture", examined)
+    monkeypatch.setattr("entrenous.trace.report.check_report.examine_found_picture", examine_once)
 
 
 @pytest.fixture(scope="module")
-def known() -> Known:
+def examinations() -> Examinations:
     return {}
 
 
-def files(traced: TracedLeak, report: bytes, copy: bytes | None = None) -> ReportInputs:
+def report_inputs(traced: TracedLeak, report: bytes, copy: bytes | None = None) -> ReportInputs:
     return ReportInputs(report, traced.leak, traced.original, copy)
 
 
-def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
+def forge_report(file: bytes, change: Change, *, new_digest: bool = True) -> bytes:
     """Return the report with a change, by default with a new, valid digest."""
     plain = json.loads(file)
     change(plain)
     sealed = {name: plain.pop(name) for name in ("digest", "device", "signature")}
-    if digest:
+    if new_digest:
         sealed["digest"] = sha256(canonical_json(plain)).hex()
     return json.dumps({**plain, **sealed}).encode()
 
 
-def test_honest_report_holds_bit_for_bit(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
+def test_honest_report_is_repeated_bit_for_bit(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
+) -> None:
     steps: list[tuple[int, int]] = []
     repeated = check_report(
-        files(caro_leaked, disclosed.file), read_picture, lambda *of: steps.append(of)
+        report_inputs(leak_of_caros_copy, disclosed_report.file),
+        read_picture,
+        lambda *of: steps.append(of),
     )
     assert repeated.program_differences == {}
-    assert repeated.report == disclosed.report
+    assert repeated.report == disclosed_report.report
     assert repeated.report.finding is Finding.ONE
     assert repeated.report.named == ("caro",)
-    assert repeated.digest == disclosed.digest
+    assert repeated.digest == disclosed_report.digest
     assert repeated.signed_by is None
     assert steps == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_report_has_the_traces_finding(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
-    traced = caro_leaked.seen.trace.verdict
-    for copy in disclosed.report.copies:
+def test_report_has_the_scores_of_the_trace(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
+) -> None:
+    traced = leak_of_caros_copy.picture_trace.trace.verdict
+    for copy in disclosed_report.report.copies:
         assert copy.score == pytest.approx(traced.score[copy.to], abs=1e-3)
 
 
-def test_finding_nobody_is_repeated(original_leaked: TracedLeak) -> None:
-    made = disclose_trace(1, original_leaked.leak, original_leaked.device, None, blind=True)
-    repeated = check_report(files(original_leaked, made.file), read_picture)
+def test_finding_of_nobody_is_repeated(leak_of_original: TracedLeak) -> None:
+    made = disclose_trace(1, leak_of_original.leak, leak_of_original.device, None, blind=True)
+    repeated = check_report(report_inputs(leak_of_original, made.file), read_picture)
     assert repeated.report.finding is Finding.NOBODY
     assert repeated.compared_max is None
     assert [copy.to for copy in repeated.report.copies] == ["copy 1", "copy 2", "copy 3"]
 
 
-@pytest.mark.usefixtures("remembered")
-def test_a_copy_in_hand_is_recognised(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
-    ours = files(caro_leaked, disclosed.file, caro_leaked.copies["ben"])
+@pytest.mark.usefixtures("cache_examinations")
+def test_a_given_copy_is_recognised(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
+) -> None:
+    ours = report_inputs(
+        leak_of_caros_copy, disclosed_report.file, leak_of_caros_copy.copies["ben"]
+    )
     assert check_report(ours, read_picture).copy_of == ("ben",)
     with pytest.raises(ReportCheckFailed, match="the copy that you gave"):
-        check_report(files(caro_leaked, disclosed.file, caro_leaked.leak), read_picture)
+        check_report(
+            report_inputs(leak_of_caros_copy, disclosed_report.file, leak_of_caros_copy.leak),
+            read_picture,
+        )
 
 
 def test_identical_copies_are_all_listed() -> None:
@@ -137,7 +156,7 @@ def test_identical_copies_are_all_listed() -> None:
     assert check_report(ours, read_picture).copy_of == ("ben", "caro")
 
 
-def listed_twice(plain: dict[str, Any]) -> None:
+def list_copy_twice(plain: dict[str, Any]) -> None:
     """List Caro's copy twice: also first, under another name, with valid figures."""
     plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
     plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
@@ -145,32 +164,38 @@ def listed_twice(plain: dict[str, Any]) -> None:
         one["chance"] = repr(chance_bound(float(one["score"]), 4, one["round"]))
 
 
-@pytest.mark.usefixtures("remembered")
+@pytest.mark.usefixtures("cache_examinations")
 def test_report_with_one_copy_under_two_labels_is_refused(
-    caro_leaked: TracedLeak, disclosed: WrittenReport
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
 ) -> None:
-    ours = files(caro_leaked, forged(disclosed.file, listed_twice), caro_leaked.copies["caro"])
+    ours = report_inputs(
+        leak_of_caros_copy,
+        forge_report(disclosed_report.file, list_copy_twice),
+        leak_of_caros_copy.copies["caro"],
+    )
     with pytest.raises(BadReport, match="one copy twice"):
         check_report(ours, read_picture)
 
 
-def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: TracedLeak) -> None:
-    made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
+def test_blind_keeps_only_the_names_of_named_copies(leak_of_caros_copy: TracedLeak) -> None:
+    made = disclose_trace(1, leak_of_caros_copy.leak, leak_of_caros_copy.device, None, blind=True)
     assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
     assert b"ben" not in made.file
 
 
-def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
+def test_a_real_label_copy_2_is_not_reused_as_a_pseudonym() -> None:
     ours = mark_and_trace(("copy 2", "copy 1"), "copy 2")
     made = disclose_trace(1, ours.leak, ours.device, None, blind=True)
     report = check_report(ReportInputs(made.file, ours.leak, ours.original), read_picture).report
     assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
     assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
-    content = report_content_of_trace(ours.seen.trace, "leak.jpg", ReportOptions(blind=True))
+    content = report_content_of_trace(
+        ours.picture_trace.trace, "leak.jpg", ReportOptions(blind=True)
+    )
     assert {row.label: row.named for row in content.rows} == {"copy 2": True, "copy 3": False}
 
 
-def swapped(plain: dict[str, Any]) -> None:
+def swap_copies(plain: dict[str, Any]) -> None:
     """Exchange the seeds and figures of two people's copies."""
     one, other = plain["copies"][0], plain["copies"][1]
     one["seed"], other["seed"] = other["seed"], one["seed"]
@@ -179,176 +204,194 @@ def swapped(plain: dict[str, Any]) -> None:
     plain["named"] = ["ben"]
 
 
-def other_seed(plain: dict[str, Any]) -> None:
+def change_seed(plain: dict[str, Any]) -> None:
     plain["copies"][2]["seed"] = "5a" * 32
 
 
-def higher_score(plain: dict[str, Any]) -> None:
+def raise_score(plain: dict[str, Any]) -> None:
     plain["copies"][0]["score"] = "7.25"
 
 
-def last_digit(plain: dict[str, Any]) -> None:
+def change_last_digit(plain: dict[str, Any]) -> None:
     score = plain["copies"][1]["score"]
     plain["copies"][1]["score"] = repr(float(score) * (1 + 1e-12))
 
 
-def smaller_chance(plain: dict[str, Any]) -> None:
+def lower_chance(plain: dict[str, Any]) -> None:
     plain["copies"][0]["chance"] = "1e-20"
 
 
-def fewer_compared(plain: dict[str, Any]) -> None:
+def change_compared(plain: dict[str, Any]) -> None:
     plain["compared"] = 3_000_000
 
 
-def other_finding(plain: dict[str, Any]) -> None:
+def change_finding(plain: dict[str, Any]) -> None:
     plain["finding"], plain["named"] = "several", ["caro", "ben"]
 
 
-def other_alpha(plain: dict[str, Any]) -> None:
+def change_alpha(plain: dict[str, Any]) -> None:
     plain["alpha"] = "0.01"
 
 
-def other_evidence(plain: dict[str, Any]) -> None:
+def change_evidence(plain: dict[str, Any]) -> None:
     plain["evidence"]["sha256"] = "00" * 32
 
 
-def moved(plain: dict[str, Any]) -> None:
+def move_registration(plain: dict[str, Any]) -> None:
     plain["registration"]["homography"][2] = "3.0"
 
 
-def other_dither(plain: dict[str, Any]) -> None:
+def change_dither(plain: dict[str, Any]) -> None:
     plain["dither"] = "11" * 32
 
 
-def other_copy_hash(plain: dict[str, Any]) -> None:
+def change_copy_hash(plain: dict[str, Any]) -> None:
     plain["copies"][0]["sha256"] = "22" * 32
 
 
-CHANGES = (
-    swapped,
-    other_seed,
-    higher_score,
-    last_digit,
-    smaller_chance,
-    fewer_compared,
-    other_finding,
-    other_alpha,
-    other_evidence,
-    moved,
-    other_dither,
-    other_copy_hash,
+REPORT_CHANGES = (
+    swap_copies,
+    change_seed,
+    raise_score,
+    change_last_digit,
+    lower_chance,
+    change_compared,
+    change_finding,
+    change_alpha,
+    change_evidence,
+    move_registration,
+    change_dither,
+    change_copy_hash,
 )
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-@pytest.mark.usefixtures("remembered")
-def test_a_change_is_refused(
-    caro_leaked: TracedLeak, disclosed: WrittenReport, change: Change
+@pytest.mark.parametrize("change", REPORT_CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.usefixtures("cache_examinations")
+def test_a_changed_report_is_refused(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport, change: Change
 ) -> None:
-    careless = forged(disclosed.file, change, digest=False)
+    careless = forge_report(disclosed_report.file, change, new_digest=False)
     with pytest.raises(BadReport, match="digest"):
-        check_report(files(caro_leaked, careless), read_picture)
-    careful = forged(disclosed.file, change)
+        check_report(report_inputs(leak_of_caros_copy, careless), read_picture)
+    careful = forge_report(disclosed_report.file, change)
     with pytest.raises(ReportCheckFailed) as refusal:
-        check_report(files(caro_leaked, careful), read_picture)
+        check_report(report_inputs(leak_of_caros_copy, careful), read_picture)
     assert refusal.value.family == "unproven"
 
 
 @pytest.mark.parametrize(
-    "change", [swapped, higher_score, smaller_chance, other_finding, moved, other_copy_hash]
+    "change",
+    [swap_copies, raise_score, lower_chance, change_finding, move_registration, change_copy_hash],
 )
-@pytest.mark.usefixtures("remembered")
-def test_a_change_is_refused_even_if_it_claims_other_versions(
-    caro_leaked: TracedLeak, disclosed: WrittenReport, change: Change
+@pytest.mark.usefixtures("cache_examinations")
+def test_a_changed_report_is_refused_even_if_it_claims_other_versions(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport, change: Change
 ) -> None:
-    def both(plain: dict[str, Any]) -> None:
+    def change_report_and_version(plain: dict[str, Any]) -> None:
         change(plain)
         plain["made_with"]["numpy"] = "1.0"
 
     with pytest.raises(ReportCheckFailed):
-        check_report(files(caro_leaked, forged(disclosed.file, both)), read_picture)
+        check_report(
+            report_inputs(
+                leak_of_caros_copy, forge_report(disclosed_report.file, change_report_and_version)
+            ),
+            read_picture,
+        )
 
 
-@pytest.mark.usefixtures("remembered")
-def test_other_versions_are_named(caro_leaked: TracedLeak, disclosed: WrittenReport) -> None:
-    def program_differences(plain: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("cache_examinations")
+def test_other_program_versions_are_reported(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
+) -> None:
+    def change_version_and_score(plain: dict[str, Any]) -> None:
         plain["made_with"]["numpy"] = "1.0"
         score = repr(float(plain["copies"][1]["score"]) * (1 + 1e-9))
         plain["copies"][1]["score"] = score
 
-    ours = files(caro_leaked, forged(disclosed.file, program_differences))
+    ours = report_inputs(
+        leak_of_caros_copy, forge_report(disclosed_report.file, change_version_and_score)
+    )
     assert set(check_report(ours, read_picture).program_differences) == {"numpy"}
 
 
 def test_another_leak_or_original_is_refused(
-    caro_leaked: TracedLeak, disclosed: WrittenReport
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
 ) -> None:
-    other = as_jpeg(Image.new("RGB", (200, 200)))
+    other = encode_jpeg(Image.new("RGB", (200, 200)))
     with pytest.raises(ReportCheckFailed, match="the found file"):
-        check_report(ReportInputs(disclosed.file, other, caro_leaked.original), read_picture)
+        check_report(
+            ReportInputs(disclosed_report.file, other, leak_of_caros_copy.original), read_picture
+        )
     with pytest.raises(ReportCheckFailed, match="the original"):
-        check_report(ReportInputs(disclosed.file, caro_leaked.leak, other), read_picture)
+        check_report(
+            ReportInputs(disclosed_report.file, leak_of_caros_copy.leak, other), read_picture
+        )
 
 
-def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
-    caro_leaked: TracedLeak, disclosed: WrittenReport
+def test_another_leak_with_its_hash_in_the_report_is_refused(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
 ) -> None:
-    other = caro_leaked.copies["ben"]
+    other = leak_of_caros_copy.copies["ben"]
 
-    def to_fit(plain: dict[str, Any]) -> None:
+    def change_leak_hash(plain: dict[str, Any]) -> None:
         plain["leak_sha256"] = sha256(other).hex()
 
-    forgery = forged(disclosed.file, to_fit)
+    forgery = forge_report(disclosed_report.file, change_leak_hash)
     with pytest.raises(ReportCheckFailed):
-        check_report(ReportInputs(forgery, other, caro_leaked.original), read_picture)
+        check_report(ReportInputs(forgery, other, leak_of_caros_copy.original), read_picture)
 
 
-@pytest.mark.usefixtures("remembered")
-def test_a_signature_is_checked(caro_leaked: TracedLeak) -> None:
+@pytest.mark.usefixtures("cache_examinations")
+def test_a_signature_is_checked(leak_of_caros_copy: TracedLeak) -> None:
     account = new_olm_account()
-    made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
-    signed_by = check_report(files(caro_leaked, made.file), read_picture).signed_by
+    made = disclose_trace(
+        1, leak_of_caros_copy.leak, leak_of_caros_copy.device, account, blind=False
+    )
+    signed_by = check_report(report_inputs(leak_of_caros_copy, made.file), read_picture).signed_by
     assert signed_by == ed25519_public_key(account)
     plain = json.loads(made.file)
     plain["device"] = ed25519_public_key(new_olm_account()).hex()
     with pytest.raises(BadSignature):
-        check_report(files(caro_leaked, json.dumps(plain).encode()), read_picture)
+        check_report(report_inputs(leak_of_caros_copy, json.dumps(plain).encode()), read_picture)
 
 
-@pytest.mark.usefixtures("remembered")
-def test_compared_at_most_is_the_largest_number_that_names_the_same(
-    caro_leaked: TracedLeak, disclosed: WrittenReport
+@pytest.mark.usefixtures("cache_examinations")
+def test_check_gives_a_larger_number_of_copies_with_the_same_finding(
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport
 ) -> None:
-    most = check_report(files(caro_leaked, disclosed.file), read_picture).compared_max
+    most = check_report(
+        report_inputs(leak_of_caros_copy, disclosed_report.file), read_picture
+    ).compared_max
     assert most is not None
     assert most > 1_000_000
-    assert caro_leaked.seen.compared == 3
+    assert leak_of_caros_copy.picture_trace.compared == 3
 
 
-def test_only_the_traced_file_is_disclosed(caro_leaked: TracedLeak) -> None:
+def test_only_the_traced_file_is_disclosed(leak_of_caros_copy: TracedLeak) -> None:
     with pytest.raises(ReportCheckFailed, match="the found file"):
-        disclose_trace(1, caro_leaked.original, caro_leaked.device, None, blind=False)
+        disclose_trace(1, leak_of_caros_copy.original, leak_of_caros_copy.device, None, blind=False)
     with pytest.raises(NoSuchTrace):
-        disclose_trace(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
+        disclose_trace(99, leak_of_caros_copy.leak, leak_of_caros_copy.device, None, blind=False)
 
 
-def test_unmatched_file_is_not_disclosed(caro_leaked: TracedLeak) -> None:
-    device, kept = caro_leaked.device, caro_leaked.seen.trace
+def test_unmatched_file_is_not_disclosed(leak_of_caros_copy: TracedLeak) -> None:
+    device, kept = leak_of_caros_copy.device, leak_of_caros_copy.picture_trace.trace
     device.ledger.record_trace(replace(kept, number=55, message=None, warp=None))
     with pytest.raises(NothingToDisclose):
-        disclose_trace(55, caro_leaked.leak, device, None, blind=False)
+        disclose_trace(55, leak_of_caros_copy.leak, device, None, blind=False)
 
 
-def test_clip_is_not_disclosed(caro_leaked: TracedLeak) -> None:
-    device, kept = caro_leaked.device, caro_leaked.seen.trace
+def test_clip_is_not_disclosed(leak_of_caros_copy: TracedLeak) -> None:
+    device, kept = leak_of_caros_copy.device, leak_of_caros_copy.picture_trace.trace
     device.ledger.record_trace(replace(kept, number=56, span=MatchedSpan(0.0, 2.0)))
     with pytest.raises(OnlyPictureTracesDisclosed):
-        disclose_trace(56, caro_leaked.leak, device, None, blind=False)
+        disclose_trace(56, leak_of_caros_copy.leak, device, None, blind=False)
 
 
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.4, 4.9, 6.2, 18.0, 300.0])
 @pytest.mark.parametrize("compared", [1, 24, 100_000])
-def test_recomputed_chance_equals_the_traces(z: float, compared: int) -> None:
+def test_recomputed_chance_and_ratio_equal_those_of_the_trace(z: float, compared: int) -> None:
     assert recomputed_tail(z) == upper_tail(z)
     once = chance_that_any_scores(compared, upper_tail(z))
     assert chance_bound(z, compared, 0) == min(1.0, 2.0 * once)
@@ -356,19 +399,22 @@ def test_recomputed_chance_equals_the_traces(z: float, compared: int) -> None:
     assert recomputed_ratio(z) == pytest.approx(likelihood_ratio(z), rel=1e-12)
 
 
-def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: TracedLeak) -> None:
-    device = caro_leaked.device
-    device.ledger.record_trace(replace(caro_leaked.seen.trace, number=77, compared=0))
+def test_trace_without_number_of_compared_copies_is_not_disclosed(
+    leak_of_caros_copy: TracedLeak,
+) -> None:
+    device = leak_of_caros_copy.device
+    device.ledger.record_trace(
+        replace(leak_of_caros_copy.picture_trace.trace, number=77, compared=0)
+    )
     with pytest.raises(TraceTooOldToDisclose):
-        disclose_trace(77, caro_leaked.leak, device, None, blind=False)
+        disclose_trace(77, leak_of_caros_copy.leak, device, None, blind=False)
 
 
-def test_merged_copies_are_repeated_in_rounds() -> None:
-    """Copies found only after removing stronger ones must agree with the trace's."""
+def test_report_of_merged_copies_agrees_with_the_trace() -> None:
     names = ("ben", "caro", "dina", "eva")
     ours = mark_and_trace(names)
-    loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))
-    merged = as_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
+    loud, faint = (np.asarray(open_picture(ours.copies[name]), float) for name in ("ben", "eva"))
+    merged = encode_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
     seen = trace_picture(merged, ours.device)
     made = disclose_trace(seen.trace.number, merged, ours.device, None, blind=False)
     repeated = check_report(ReportInputs(made.file, merged, ours.original), read_picture).report

@@ -42,15 +42,15 @@ from entrenous.wire.receipt import (
     write_receipt_statement,
 )
 from tests.send.send_device import SMALL_PICTURE, Network, Person
-from tests.trace.report_desk import as_jpeg, cropped_jpeg, photo
+from tests.trace.report_desk import coffee_photo, crop_jpeg, encode_jpeg
 from tests.village.households import add_linked_device
 
 pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
-class Case:
-    """Ana sent a picture to ben and caro, whose devices signed receipts; ben's copy leaked."""
+class LeakedPicture:
+    """Ana sent a picture to Ben and Caro, whose devices signed receipts; Ben's copy leaked."""
 
     ana: Person
     ben: Person
@@ -59,49 +59,49 @@ class Case:
     leak: bytes
     originals: OriginalsCache = field(default_factory=lambda: OriginalsCache(read_picture))
 
-    def disclosed(self, *, blind: bool = False) -> WrittenReport:
+    def write_report(self, *, blind: bool = False) -> WrittenReport:
         """Return the report that Ana's device writes from its current ledger."""
         seen = trace_picture(self.leak, self.ana.device, originals=self.originals)
         number = seen.trace.number
         proofs = receipt_proofs(self.message.id, self.ana.device)
         return disclose_trace(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
 
-    def files(self, report: bytes) -> ReportInputs:
+    def report_inputs(self, report: bytes) -> ReportInputs:
         return ReportInputs(report, self.leak, self.original)
 
 
 @pytest.fixture(scope="module")
-def case() -> Case:
-    network, original = Network(), as_jpeg(photo(), 95)
+def leaked_picture() -> LeakedPicture:
+    network, original = Network(), encode_jpeg(coffee_photo(), 95)
     ana, ben, caro = (network.set_up_person(name) for name in ("ana", "ben", "caro"))
     for one in (ben, caro):
         ana.add_contact(one)
         mark_keys_compared("ana", one.device)
     ana.send(original, ben, caro)
     copy = ben.open_newest().files[0].data
-    fetch_messages(caro.device)  # caro never opens her copy
+    fetch_messages(caro.device)  # Caro never opens her copy.
     assert len(received_messages(caro.device)) == 1
     network.clock.advance(minutes=16)
     for one in (ben, caro, ana):
         fetch_messages(one.device)
     (message,) = ana.device.ledger.messages()
-    return Case(ana, ben, message, original, cropped_jpeg(copy))
+    return LeakedPicture(ana, ben, message, original, crop_jpeg(copy))
 
 
 @pytest.fixture(scope="module")
-def disclosed(case: Case) -> WrittenReport:
-    return case.disclosed()
+def disclosed_report(leaked_picture: LeakedPicture) -> WrittenReport:
+    return leaked_picture.write_report()
 
 
-def copy_of(disclosed: WrittenReport, who: str) -> DisclosedCopy:
-    return next(copy for copy in disclosed.report.copies if copy.to == who)
+def find_copy(disclosed_report: WrittenReport, who: str) -> DisclosedCopy:
+    return next(copy for copy in disclosed_report.report.copies if copy.to == who)
 
 
 @pytest.mark.threat("sender-frames")
 def test_an_honest_report_holds_and_says_who_opened_it(
-    case: Case, disclosed: WrittenReport
+    leaked_picture: LeakedPicture, disclosed_report: WrittenReport
 ) -> None:
-    repeated = check_report(case.files(disclosed.file), read_picture)
+    repeated = check_report(leaked_picture.report_inputs(disclosed_report.file), read_picture)
     assert repeated.report.named == ("ben",)
     both_events = {ReceiptEvent.DELIVERED, ReceiptEvent.OPENED}
     assert {one.event for one in repeated.signed["ben"]} == both_events
@@ -111,48 +111,57 @@ def test_an_honest_report_holds_and_says_who_opened_it(
 
 
 @pytest.mark.threat("sender-frames")
-def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
-    """Ana claims that ben's mark was caro's: seeds, hashes and nonces are exchanged."""
-    (picture,) = case.message.pictures
+def test_a_ledger_that_was_edited_after_sending_is_refused(leaked_picture: LeakedPicture) -> None:
+    """Ana exchanges the seeds, hashes and nonces of two copies in her ledger."""
+    (picture,) = leaked_picture.message.pictures
     ben, caro = picture.copies
     framed = (
         replace(ben, seed=caro.seed, sha256=caro.sha256, nonce=caro.nonce),
         replace(caro, seed=ben.seed, sha256=ben.sha256, nonce=ben.nonce),
     )
-    edited = replace(case.message, pictures=(replace(picture, copies=framed),))
-    case.ana.device.ledger.store_message(edited)
+    edited = replace(leaked_picture.message, pictures=(replace(picture, copies=framed),))
+    leaked_picture.ana.device.ledger.store_message(edited)
     try:
-        made = case.disclosed()
+        made = leaked_picture.write_report()
         assert made.report.named == ("caro",)
         with pytest.raises(ReportCheckFailed, match=r"what the device of .* signed"):
-            check_report(case.files(made.file), read_picture)
+            check_report(leaked_picture.report_inputs(made.file), read_picture)
     finally:
-        case.ana.device.ledger.store_message(case.message)
+        leaked_picture.ana.device.ledger.store_message(leaked_picture.message)
 
 
 @pytest.fixture
-def swapped(case: Case) -> Iterator[WrittenReport]:
-    """Yield a report after Ana exchanged the labels of ben and caro, and nothing else."""
-    (picture,) = case.message.pictures
+def report_with_swapped_labels(leaked_picture: LeakedPicture) -> Iterator[WrittenReport]:
+    """Yield a report after Ana exchanged only the labels of Ben and Caro in her ledger."""
+    (picture,) = leaked_picture.message.pictures
     ben, caro = picture.copies
     labels = replace(ben, to=caro.to), replace(caro, to=ben.to)
-    edited = replace(case.message, pictures=(replace(picture, copies=labels),))
-    case.ana.device.ledger.store_message(edited)
+    edited = replace(leaked_picture.message, pictures=(replace(picture, copies=labels),))
+    leaked_picture.ana.device.ledger.store_message(edited)
     try:
-        yield case.disclosed()
+        yield leaked_picture.write_report()
     finally:
-        case.ana.device.ledger.store_message(case.message)
+        leaked_picture.ana.device.ledger.store_message(leaked_picture.message)
 
 
 @pytest.mark.threat("sender-frames")
 def test_check_shows_the_signing_keys_beside_the_senders_label(
-    case: Case, swapped: WrittenReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    leaked_picture: LeakedPicture,
+    report_with_swapped_labels: WrittenReport,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ben = contact_named("ben", case.ana.device).person.id
-    repeated = check_report(case.files(swapped.file), read_picture)
+    ben = contact_named("ben", leaked_picture.ana.device).person.id
+    repeated = check_report(
+        leaked_picture.report_inputs(report_with_swapped_labels.file), read_picture
+    )
     assert repeated.report.named == ("caro",)
     assert receipt_signer(repeated.signed["caro"]) == ben
-    files = {"r.json": swapped.file, "leak.jpg": case.leak, "original.jpg": case.original}
+    files = {
+        "r.json": report_with_swapped_labels.file,
+        "leak.jpg": leaked_picture.leak,
+        "original.jpg": leaked_picture.original,
+    }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     asked = ["verdict", "check", str(tmp_path / "r.json"), "--leak", str(tmp_path / "leak.jpg")]
@@ -165,24 +174,24 @@ def test_check_shows_the_signing_keys_beside_the_senders_label(
 
 @pytest.mark.threat("sender-frames")
 def test_receipts_that_name_different_senders_are_refused(
-    case: Case, disclosed: WrittenReport
+    leaked_picture: LeakedPicture, disclosed_report: WrittenReport
 ) -> None:
-    ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
+    ben, caro = find_copy(disclosed_report, "ben"), find_copy(disclosed_report, "caro")
     assert ben.proof is not None
     said = read_receipt_statement(ben.proof.receipts[0].statement)
     others = replace(said, sender=PersonId(bytes(32)))
     statement = write_receipt_statement(others)
     leaves = [receipt_leaf(statement)]
-    batch = sign_batch(leaves, None, sign_receipts, case.ben.device)
+    batch = sign_batch(leaves, None, sign_receipts, leaked_picture.ben.device)
     proof = write_receipt_proof(ReceiptProof(batch_positions(leaves)[0], batch))
     signed = SignedReceipt(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
-    assert set(check_copy_receipts([claimed], disclosed.report.cards)) == {"ben"}
+    assert set(check_copy_receipts([claimed], disclosed_report.report.cards)) == {"ben"}
     with pytest.raises(ReportCheckFailed, match="the sender in the receipts"):
-        check_copy_receipts([claimed, caro], disclosed.report.cards)
+        check_copy_receipts([claimed, caro], disclosed_report.report.cards)
 
 
-def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card() -> None:
+def test_a_receipt_signed_before_a_device_list_change_is_proven_by_the_newer_key_bundle() -> None:
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -212,31 +221,31 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
 Change = Callable[[CopyProof, CopyProof], CopyProof]
 
 
-def others_receipts(mine: CopyProof, theirs: CopyProof) -> CopyProof:
+def use_others_receipts(mine: CopyProof, theirs: CopyProof) -> CopyProof:
     return replace(mine, receipts=theirs.receipts)
 
 
-def others_proof(_: CopyProof, theirs: CopyProof) -> CopyProof:
+def use_others_proof(_: CopyProof, theirs: CopyProof) -> CopyProof:
     return theirs
 
 
-def another_message(mine: CopyProof, _: CopyProof) -> CopyProof:
+def change_message(mine: CopyProof, _: CopyProof) -> CopyProof:
     return replace(mine, message=bytes(16))
 
 
-def another_device(mine: CopyProof, _: CopyProof) -> CopyProof:
+def change_device(mine: CopyProof, _: CopyProof) -> CopyProof:
     return replace(mine, device=bytes(16))
 
 
-def another_nonce(mine: CopyProof, _: CopyProof) -> CopyProof:
+def change_nonce(mine: CopyProof, _: CopyProof) -> CopyProof:
     return replace(mine, nonce=Secret(bytes(32)))
 
 
-def no_nonce(mine: CopyProof, _: CopyProof) -> CopyProof:
+def remove_nonce(mine: CopyProof, _: CopyProof) -> CopyProof:
     return replace(mine, nonce=None)
 
 
-def other_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
+def use_others_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
     return replace(mine, marks=theirs.marks)
 
 
@@ -244,45 +253,47 @@ def other_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
 @pytest.mark.parametrize(
     "change",
     [
-        *(others_receipts, others_proof, another_message, another_device),
-        *(another_nonce, no_nonce, other_marks),
+        *(use_others_receipts, use_others_proof, change_message, change_device),
+        *(change_nonce, remove_nonce, use_others_marks),
     ],
     ids=lambda change: change.__name__,
 )
-def test_receipt_for_another_copy_is_refused(disclosed: WrittenReport, change: Change) -> None:
-    ben, caro = copy_of(disclosed, "ben"), copy_of(disclosed, "caro")
+def test_receipt_for_another_copy_is_refused(
+    disclosed_report: WrittenReport, change: Change
+) -> None:
+    ben, caro = find_copy(disclosed_report, "ben"), find_copy(disclosed_report, "caro")
     assert ben.proof is not None
     assert caro.proof is not None
     changed = replace(ben, proof=change(ben.proof, caro.proof))
     with pytest.raises(ReportCheckFailed):
-        check_copy_receipts([changed, caro], disclosed.report.cards)
+        check_copy_receipts([changed, caro], disclosed_report.report.cards)
 
 
-def test_unsigned_receipt_or_one_under_another_list_is_refused(
-    disclosed: WrittenReport,
+def test_receipt_without_valid_signature_or_device_list_is_refused(
+    disclosed_report: WrittenReport,
 ) -> None:
-    ben = copy_of(disclosed, "ben")
+    ben = find_copy(disclosed_report, "ben")
     assert ben.proof is not None
     (first, *rest) = ben.proof.receipts
     unproven = replace(read_receipt_proof(first.proof), place=BatchPosition(63, (bytes(32),) * 6))
     forged = SignedReceipt(first.statement, write_receipt_proof(unproven))
     unsigned = replace(ben, proof=replace(ben.proof, receipts=(forged, *rest)))
     with pytest.raises(BadSignature):
-        check_copy_receipts([unsigned], disclosed.report.cards)
+        check_copy_receipts([unsigned], disclosed_report.report.cards)
     with pytest.raises(ReportCheckFailed, match="no card with that list"):
         check_copy_receipts([ben], ())
 
 
-def test_without_receipts_nothing_is_said_to_be_proven(disclosed: WrittenReport) -> None:
-    ben = copy_of(disclosed, "ben")
+def test_report_without_receipts_proves_nothing(disclosed_report: WrittenReport) -> None:
+    ben = find_copy(disclosed_report, "ben")
     assert ben.proof is not None
     stripped = replace(ben, proof=replace(ben.proof, receipts=()))
     assert check_copy_receipts([stripped, replace(ben, to="b", proof=None)], ()) == {}
     assert not was_opened(())
 
 
-def test_blind_report_hides_everybody_who_is_not_named(case: Case) -> None:
-    made = case.disclosed(blind=True)
+def test_blind_report_hides_everybody_who_is_not_named(leaked_picture: LeakedPicture) -> None:
+    made = leaked_picture.write_report(blind=True)
     assert len(made.report.cards) == 1
     assert [copy.proof is not None for copy in made.report.copies] == [
         copy.to == "ben" for copy in made.report.copies

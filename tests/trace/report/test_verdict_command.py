@@ -9,142 +9,161 @@ import pytest
 
 from entrenous.cli import run
 from entrenous.terminal.session import EXIT_USAGE_ERROR, EXIT_YES
-from tests.trace.report_desk import as_jpeg, cropped_jpeg, photo
+from tests.trace.report_desk import coffee_photo, crop_jpeg, encode_jpeg
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.slow
 
-WORDS = "four or five unrelated words"
+PASSPHRASE = "four or five unrelated words"
 
 
-def command(*arguments: object) -> int:
+def run_command(*arguments: object) -> int:
     return run([str(one) for one in arguments], {})
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a photo, its marked copies and a leak of the second copy."""
+def leak_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with a photo, its marked copies and a leak of the second copy."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.delenv("ENTRENOUS_DEBUG", raising=False)
-    (tmp_path / "photo.jpg").write_bytes(as_jpeg(photo(), 95))
-    assert command("setup", "--name", "ana", "--offline") == EXIT_YES
+    (tmp_path / "photo.jpg").write_bytes(encode_jpeg(coffee_photo(), 95))
+    assert run_command("setup", "--name", "ana", "--offline") == EXIT_YES
     people = [word for name in ("ben", "caro") for word in ("--to", name)]
     assert (
-        command("mark", tmp_path / "photo.jpg", *people, "--out", tmp_path / "copies") == EXIT_YES
+        run_command("mark", tmp_path / "photo.jpg", *people, "--out", tmp_path / "copies")
+        == EXIT_YES
     )
     (copy,) = (tmp_path / "copies").glob("*-2.jpg")
-    (tmp_path / "leak.jpg").write_bytes(cropped_jpeg(copy.read_bytes(), 75))
+    (tmp_path / "leak.jpg").write_bytes(crop_jpeg(copy.read_bytes(), 75))
     return tmp_path
 
 
-def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def read_json_output(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 
-def test_from_a_leak_to_a_checked_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    leak, out, original = folder / "leak.jpg", folder / "out", folder / "original.jpg"
+def test_leak_is_traced_disclosed_and_checked(
+    leak_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leak, out, original = (
+        leak_folder / "leak.jpg",
+        leak_folder / "out",
+        leak_folder / "original.jpg",
+    )
     capsys.readouterr()
-    assert command("trace", leak, "--explain", out, "--disclose", "--json") == EXIT_YES
-    found = answer(capsys)
+    assert run_command("trace", leak, "--explain", out, "--disclose", "--json") == EXIT_YES
+    found = read_json_output(capsys)
     assert found["named"] == ["caro"]
     assert found["likelihood_ratio"]["caro"] > 1e6
     assert {file.name for file in out.iterdir()} == {"trace.html", "trace.pdf", "report.json"}
     assert all(file.stat().st_mode & 0o077 == 0 for file in out.iterdir())
     assert "made for caro" in (out / "trace.html").read_text()
 
-    again = ("verdict", "disclose", 1, "--leak", leak, "--out", folder / "second.json", "--blind")
-    assert command(*again, "--with-original", original, "--json") == EXIT_YES
-    made = answer(capsys)
+    again = (
+        "verdict",
+        "disclose",
+        1,
+        "--leak",
+        leak,
+        "--out",
+        leak_folder / "second.json",
+        "--blind",
+    )
+    assert run_command(*again, "--with-original", original, "--json") == EXIT_YES
+    made = read_json_output(capsys)
     assert (made["finding"], made["named"]) == ("one", ["caro"])
-    assert original.read_bytes() == (folder / "photo.jpg").read_bytes()
+    assert original.read_bytes() == (leak_folder / "photo.jpg").read_bytes()
 
     files = ("--leak", leak, "--original", original)
-    copy = next((folder / "copies").glob("*-1.jpg"))
+    copy = next((leak_folder / "copies").glob("*-1.jpg"))
     assert (
-        command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json")
+        run_command("verdict", "check", out / "report.json", *files, "--copy", copy, "--json")
         == EXIT_YES
     )
-    checked = answer(capsys)
+    checked = read_json_output(capsys)
     assert checked["holds"]
     assert (checked["copy_of"], checked["copy_of_one_of"]) == ("ben", ["ben"])
     assert checked["named"] == ["caro"]
 
-    assert command("verdict", "check", folder / "second.json", *files) == EXIT_YES
+    assert run_command("verdict", "check", leak_folder / "second.json", *files) == EXIT_YES
     output = capsys.readouterr().out
     assert "The report holds" in output
     assert "made for caro" in output
     assert "she can make every copy" in output
     assert "copy for ben" not in output
-    assert command("verdict", "check", folder / "second.json", *files, "--copy", copy) == EXIT_YES
+    assert (
+        run_command("verdict", "check", leak_folder / "second.json", *files, "--copy", copy)
+        == EXIT_YES
+    )
     output = capsys.readouterr().out
     assert "the one that the report lists for copy 1.\n  The finding does not name this" in output
 
-    assert command("verdict", "check", out / "report.json", "--leak", copy, *files[2:]) == 5
+    assert run_command("verdict", "check", out / "report.json", "--leak", copy, *files[2:]) == 5
     out_text, err_text = capsys.readouterr()
     assert out_text == ""
     assert "the found file" in err_text
-    (folder / "bad.json").write_bytes(
+    (leak_folder / "bad.json").write_bytes(
         (out / "report.json").read_bytes().replace(b'"caro"', b'"ann"')
     )
-    assert command("verdict", "check", folder / "bad.json", *files) == 7
+    assert run_command("verdict", "check", leak_folder / "bad.json", *files) == 7
 
 
 def test_missing_or_damaged_original_is_not_blamed_on_the_relay(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    leak_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command("trace", folder / "leak.jpg") == EXIT_YES
-    (file,) = (folder / "home" / "files").iterdir()
+    assert run_command("trace", leak_folder / "leak.jpg") == EXIT_YES
+    (file,) = (leak_folder / "home" / "files").iterdir()
     disclosed = (
         "verdict",
         "disclose",
         1,
         "--leak",
-        folder / "leak.jpg",
+        leak_folder / "leak.jpg",
         "--out",
-        folder / "new.json",
+        leak_folder / "new.json",
     )
     for spoil, code in ((lambda: file.write_bytes(b"spoilt"), 5), (file.unlink, 4)):
         spoil()
         capsys.readouterr()
-        assert command(*disclosed) == code
+        assert run_command(*disclosed) == code
         output = capsys.readouterr().err
         assert "A file that this device stored is" in output
         assert "elay" not in output
-        assert not (folder / "new.json").exists()
+        assert not (leak_folder / "new.json").exists()
 
 
 def test_existing_files_are_not_overwritten(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    leak_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "out").mkdir()
-    (folder / "out" / "trace.pdf").write_text("something else")
-    assert command("trace", folder / "leak.jpg", "--explain", folder / "out") == 3
-    assert [file.name for file in (folder / "out").iterdir()] == ["trace.pdf"]
+    (leak_folder / "out").mkdir()
+    (leak_folder / "out" / "trace.pdf").write_text("something else")
+    assert run_command("trace", leak_folder / "leak.jpg", "--explain", leak_folder / "out") == 3
+    assert [file.name for file in (leak_folder / "out").iterdir()] == ["trace.pdf"]
     assert "trace.pdf" in capsys.readouterr().err
 
 
 def test_explain_options_need_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--blind", "--veil", "--disclose"):
-        assert command("trace", tmp_path / "leak.jpg", option) == EXIT_USAGE_ERROR
+        assert run_command("trace", tmp_path / "leak.jpg", option) == EXIT_USAGE_ERROR
         assert "--explain" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("version", "helps"), [(1, "entrenous verdict disclose"), (3, "Update Entrenous: ")]
+    ("version", "advice"), [(1, "entrenous verdict disclose"), (3, "Update Entrenous: ")]
 )
-def test_report_of_another_version_is_named_as_such(
-    tmp_path: Path, version: int, helps: str, capsys: pytest.CaptureFixture[str]
+def test_report_of_another_version_gets_its_own_message(
+    tmp_path: Path, version: int, advice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report, file = tmp_path / "report.json", tmp_path / "leak.jpg"
     report.write_text(json.dumps({"schema": f"entrenous/verdict-report/{version}"}))
     file.write_bytes(b"not looked at")
-    assert command("verdict", "check", report, "--leak", file, "--original", file) == 7
+    assert run_command("verdict", "check", report, "--leak", file, "--original", file) == 7
     output = " ".join(capsys.readouterr().err.split())
     assert f"in format version {version}; the version that you are using reads" in output
-    assert helps in output
+    assert advice in output
     assert "whoever sent it" not in output
 
 
@@ -154,9 +173,9 @@ def test_a_check_needs_no_device(
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "none"))
     (tmp_path / "report.json").write_text("{}")
     picture = io.BytesIO()
-    photo().save(picture, "PNG")
+    coffee_photo().save(picture, "PNG")
     (tmp_path / "a.png").write_bytes(picture.getvalue())
     files = ("--leak", tmp_path / "a.png", "--original", tmp_path / "a.png")
-    assert command("verdict", "check", tmp_path / "report.json", *files) == 7
+    assert run_command("verdict", "check", tmp_path / "report.json", *files) == 7
     assert "cannot read this verdict report" in capsys.readouterr().err
-    assert command("verdict", "check", tmp_path / "missing.json", *files) == 4
+    assert run_command("verdict", "check", tmp_path / "missing.json", *files) == 4
