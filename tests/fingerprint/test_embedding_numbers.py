@@ -1,4 +1,4 @@
-"""512 numbers as bytes: angles are kept, and cosines equal plain arithmetic."""
+"""Embeddings stored as bytes keep their angles, and their cosines are computed in batches."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ from entrenous.fingerprint.nouns import EMBEDDING_NUMBERS, Embedding
 seeds = st.integers(0, 2**32 - 1)
 
 
-def some_numbers(seed: int, count: int) -> np.ndarray:
+def random_embeddings(seed: int, count: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, EMBEDDING_NUMBERS)).astype(np.float32)
 
 
 @given(seeds, st.floats(1e-6, 1e6))
 def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> None:
-    one, other = some_numbers(seed, 2)
+    one, other = random_embeddings(seed, 2)
     exact = float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
     kept = embedding_rows([quantise_embedding(np.float32(length) * one), quantise_embedding(other)])
     assert cosines(kept[:1], kept[1:])[0, 0] == pytest.approx(exact, abs=0.003)
@@ -25,8 +25,8 @@ def test_bytes_keep_the_angle_whatever_the_length(seed: int, length: float) -> N
 
 @pytest.mark.slow
 @given(seeds)
-def test_every_pair_is_compared_however_many_there_are(seed: int) -> None:
-    kept = embedding_rows([quantise_embedding(one) for one in some_numbers(seed % 7, 40)])
+def test_cosines_of_more_than_one_batch_are_computed(seed: int) -> None:
+    kept = embedding_rows([quantise_embedding(one) for one in random_embeddings(seed % 7, 40)])
     many = np.tile(kept, (300, 1))  # more than one batch of floats
     found = cosines(kept[:3], many)
     assert found.shape == (3, 12_000)
@@ -64,12 +64,12 @@ def test_zero_or_infinite_numbers_are_refused(numbers: np.ndarray) -> None:
     ],
     ids=["none", "zeros", "too few", "too many", "-128", "not the largest"],
 )
-def test_an_embedding_has_one_form(numbers: bytes) -> None:
+def test_a_malformed_embedding_is_refused(numbers: bytes) -> None:
     with pytest.raises(ValueError, match="embedding"):
         Embedding(numbers)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 41, "é", "a\nb"])
-def test_a_network_has_a_plain_name(name: str) -> None:
+def test_a_malformed_network_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="1 to 40 characters"):
         Embedding(b"\x7f" * EMBEDDING_NUMBERS, name)

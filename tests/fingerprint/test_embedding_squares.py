@@ -16,20 +16,25 @@ from entrenous.fingerprint.embedding import (
 from entrenous.fingerprint.nouns import EMBEDDING_SQUARE_SIDE_PX
 
 
-def levels(one: bytes) -> Any:
-    return np.frombuffer(one, np.uint8).astype(np.int16)
+def pixel_levels(square: bytes) -> Any:
+    return np.frombuffer(square, np.uint8).astype(np.int16)
 
 
-@pytest.mark.parametrize("place", [(40, 20), (500, 60), (700, 0)])
-def test_a_picture_on_a_page_is_shown_alone(place: tuple[int, int]) -> None:
+@pytest.mark.parametrize("top_left", [(40, 20), (500, 60), (700, 0)])
+def test_a_picture_on_a_page_is_shown_alone(top_left: tuple[int, int]) -> None:
     pasted = cv2.resize(skimage.data.coffee(), (620, 420))
     page = np.full((1_400, 720, 3), 250, np.uint8)
-    top, left = place
+    top, left = top_left
     page[top : top + 420, left : left + 620] = pasted
     seen = window_squares(page)
-    apart = [np.abs(levels(one) - levels(resize_to_square(pasted))).mean() for one in seen]
+    apart = [
+        np.abs(pixel_levels(one) - pixel_levels(resize_to_square(pasted))).mean() for one in seen
+    ]
     assert min(apart) < 20  # one line of the page may remain
-    assert np.abs(levels(resize_to_square(page)) - levels(resize_to_square(pasted))).mean() > 40
+    assert (
+        np.abs(pixel_levels(resize_to_square(page)) - pixel_levels(resize_to_square(pasted))).mean()
+        > 40
+    )
 
 
 def test_each_tile_of_a_collage_is_shown_alone() -> None:
@@ -38,7 +43,13 @@ def test_each_tile_of_a_collage_is_shown_alone() -> None:
     page = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
     seen = window_squares(page)
     for tile in tiles:
-        assert min(np.abs(levels(one) - levels(resize_to_square(tile))).mean() for one in seen) < 6
+        assert (
+            min(
+                np.abs(pixel_levels(one) - pixel_levels(resize_to_square(tile))).mean()
+                for one in seen
+            )
+            < 6
+        )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 900), (900, 4), (31, 31), (64, 64), (300, 1_000)])
@@ -53,7 +64,7 @@ def test_windows_are_few_and_of_one_size(shape: tuple[int, int]) -> None:
         assert not seen
 
 
-def test_a_flat_drawing_is_level_and_photographs_are_not() -> None:
+def test_a_flat_drawing_has_a_high_share_of_flat_steps() -> None:
     drawing = np.full((300, 400, 3), 40, np.uint8)
     for place in (60, 160, 260):
         cv2.circle(drawing, (place, 150), 40, (200, 120, place % 255), -1, cv2.LINE_AA)

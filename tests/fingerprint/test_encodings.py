@@ -1,4 +1,4 @@
-"""The fingerprint hardly depends on the encoding, so re-encoding evades nothing."""
+"""The fingerprint of a picture hardly depends on the encoding."""
 
 import io
 from typing import Any
@@ -13,9 +13,9 @@ from entrenous.media.picture_reader import read_picture
 
 pytestmark = pytest.mark.slow
 
-ORIENTATION = 0x0112  # Exif 2.32, table 4
+ORIENTATION_TAG = 0x0112  # Exif 2.32, table 4
 # The inverse of each orientation, applied to upright samples before storing.
-STORED = {
+INVERSE_ORIENTATIONS = {
     1: lambda upright: upright,
     2: np.fliplr,
     3: lambda upright: np.rot90(upright, 2),
@@ -27,20 +27,20 @@ STORED = {
 }
 
 
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encode_picture(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
-def with_orientation(pixels: Any, number: int) -> bytes:
+def encode_with_orientation(pixels: Any, number: int) -> bytes:
     exif = Image.Exif()
-    exif[ORIENTATION] = number
-    stored = Image.fromarray(np.ascontiguousarray(STORED[number](pixels)))
-    return saved(stored, "JPEG", quality=90, exif=exif)
+    exif[ORIENTATION_TAG] = number
+    stored = Image.fromarray(np.ascontiguousarray(INVERSE_ORIENTATIONS[number](pixels)))
+    return encode_picture(stored, "JPEG", quality=90, exif=exif)
 
 
-def deep_colour(pixels: Any) -> bytes:
+def encode_16_bit_png(pixels: Any) -> bytes:
     _, data = cv2.imencode(".png", pixels[..., ::-1].astype(np.uint16) * 257)
     return data.tobytes()
 
@@ -50,19 +50,22 @@ def encodings(pixels: Any) -> dict[str, bytes]:
     grey = image.convert("L")
     clear = Image.new("L", image.size, 255)
     return {
-        "PNG": saved(image, "PNG"),
-        "PNG of 256 colours": saved(image.quantize(256), "PNG"),
-        "GIF": saved(image, "GIF"),
-        "CMYK JPEG": saved(image.convert("CMYK"), "JPEG", quality=90),
-        "grey JPEG": saved(grey, "JPEG", quality=90),
-        "16 bit": deep_colour(pixels),
-        "grey and alpha": saved(Image.merge("LA", (grey, clear)), "PNG"),
-        "RGBA": saved(Image.merge("RGBA", (*image.split(), clear)), "PNG"),
-        "WebP": saved(image, "WEBP", quality=80),
-        "lossless WebP": saved(image, "WEBP", lossless=True),
-        "TIFF": saved(image, "TIFF"),
-        "BMP": saved(image, "BMP"),
-        **{f"orientation {number}": with_orientation(pixels, number) for number in STORED},
+        "PNG": encode_picture(image, "PNG"),
+        "PNG of 256 colours": encode_picture(image.quantize(256), "PNG"),
+        "GIF": encode_picture(image, "GIF"),
+        "CMYK JPEG": encode_picture(image.convert("CMYK"), "JPEG", quality=90),
+        "grey JPEG": encode_picture(grey, "JPEG", quality=90),
+        "16 bit": encode_16_bit_png(pixels),
+        "grey and alpha": encode_picture(Image.merge("LA", (grey, clear)), "PNG"),
+        "RGBA": encode_picture(Image.merge("RGBA", (*image.split(), clear)), "PNG"),
+        "WebP": encode_picture(image, "WEBP", quality=80),
+        "lossless WebP": encode_picture(image, "WEBP", lossless=True),
+        "TIFF": encode_picture(image, "TIFF"),
+        "BMP": encode_picture(image, "BMP"),
+        **{
+            f"orientation {number}": encode_with_orientation(pixels, number)
+            for number in INVERSE_ORIENTATIONS
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""The index is exact: equal to comparing every pair, also in the smallest banks."""
+"""Linear search finds the same matches as comparing every pair, also in small banks."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from entrenous.fingerprint.linear_scan import ScanIndex
 hashes = st.lists(st.binary(min_size=32, max_size=32), max_size=12)
 
 
-def flipped(bits: bytes, places: list[int]) -> bytes:
+def flip_bits(bits: bytes, places: list[int]) -> bytes:
     number = int.from_bytes(bits, "big")
     for place in places:
         number ^= 1 << place
@@ -23,7 +23,7 @@ def test_search_equals_brute_force(
     known: list[bytes], others: list[bytes], radius: int, data: st.DataObject
 ) -> None:
     places = st.lists(st.integers(0, 255), max_size=40)
-    wanted = others + [flipped(one, data.draw(places)) for one in known]
+    wanted = others + [flip_bits(one, data.draw(places)) for one in known]
     index = ScanIndex.empty().with_added(range(len(known)), known)
     expected = {
         (query, entry, apart)
@@ -38,25 +38,25 @@ def test_search_equals_brute_force(
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_a_bank_of_copies_of_one_hash_finds_them_all(copies: int) -> None:
+def test_all_entries_with_the_same_hash_are_found(copies: int) -> None:
     bits = bytes(range(32))
     index = ScanIndex.empty().with_added(range(copies), [bits] * copies)
     assert sorted(one.entry for one in index.find_near_hashes([bits])) == list(range(copies))
 
 
-def test_every_distance_up_to_the_radius_in_a_larger_bank() -> None:
+def test_every_distance_up_to_the_radius_is_found() -> None:
     rng = np.random.default_rng(1)
     known = [rng.bytes(32) for _ in range(3000)]
     index = ScanIndex.empty().with_added(range(3000), known)
     for apart in range(33):
         places = [int(place) for place in rng.choice(256, apart, replace=False)]
-        found = index.find_near_hashes([flipped(known[7 * apart], places)])
+        found = index.find_near_hashes([flip_bits(known[7 * apart], places)])
         assert [(one.entry, one.distance) for one in found] == (
             [(7 * apart, apart)] if apart <= 31 else []
         )
 
 
-def test_growing_leaves_the_old_index_as_it_was() -> None:
+def test_adding_hashes_leaves_the_old_index_unchanged() -> None:
     one, other = bytes(32), b"\xff" * 32
     small = ScanIndex.empty().with_added([5], [one])
     large = small.with_added([9], [other])

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.fingerprint.keypoints import FeaturePoints, find_feature_points
 
-NAMES = ("astronaut", "china", "coffee")
+PHOTO_NAMES = ("astronaut", "china", "coffee")
 
 
 def shared_point_share(one: FeaturePoints, other: FeaturePoints) -> float:
@@ -21,9 +21,9 @@ def shared_point_share(one: FeaturePoints, other: FeaturePoints) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PHOTO_NAMES)
 @pytest.mark.parametrize(
-    ("change", "known"),
+    ("change", "predict"),
     [
         (lambda pixels: pixels[:, ::-1], FeaturePoints.mirrored),
         (lambda pixels: 255 - pixels, FeaturePoints.with_inverted_colours),
@@ -33,18 +33,17 @@ def test_mirrored_and_inverted_pictures_have_the_predicted_points(
     photographs: dict[str, Any],
     name: str,
     change: Callable[[Any], Any],
-    known: Callable[[FeaturePoints], FeaturePoints],
+    predict: Callable[[FeaturePoints], FeaturePoints],
 ) -> None:
     pixels = photographs[name]
     changed = find_feature_points(np.ascontiguousarray(change(pixels)), 500)
     plain = find_feature_points(pixels, 500)
-    predicted = shared_point_share(known(plain), changed)
-    assert predicted > 0.5  # CLAHE's tiles are not quite symmetrical, and a negative is not linear
+    predicted = shared_point_share(predict(plain), changed)
+    assert predicted > 0.5  # CLAHE's tiles are not symmetrical, and a negative is not linear
     assert predicted > 5 * shared_point_share(plain, changed)
 
 
-def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> None:
-    """Every crop of a third of the picture has points."""
+def test_points_are_spread_over_the_picture(photographs: dict[str, Any]) -> None:
     for name in ("astronaut", "moon", "flower"):
         places = find_feature_points(photographs[name], 400).places
         for x in (0.0, 0.45):
@@ -60,6 +59,6 @@ def test_flat_pictures_have_no_points(shape: tuple[int, ...]) -> None:
     assert points.mirrored().places.shape == points.with_inverted_colours().places.shape == (0, 2)
 
 
-def test_never_more_points_than_asked_for(photographs: dict[str, Any]) -> None:
+def test_number_of_points_is_limited(photographs: dict[str, Any]) -> None:
     for limit in (0, 1, 399):
         assert len(find_feature_points(photographs["china"], limit).descriptors) == limit

@@ -17,57 +17,61 @@ from tests.stop.index.brute_force import (
     matches_by_brute_force,
 )
 
-PLANS = (11, 12, 13, 16)
-COUNT = 1_500
+SUBSTRING_COUNTS = (11, 12, 13, 16)
+BANK_SIZE = 1_500
 
 
 @cache
-def bank() -> list[tuple[int, bytes]]:
+def numbered_hashes() -> list[tuple[int, bytes]]:
     """Return (entry number, hash) pairs; the numbers have gaps, as after withdrawals."""
-    hashes = clustered_hashes(COUNT, np.random.default_rng(5))
+    hashes = clustered_hashes(BANK_SIZE, np.random.default_rng(5))
     return [(3 * row + 7, bits) for row, bits in enumerate(hashes)]
 
 
 @cache
-def built(substrings: int) -> IndexSegment:
-    numbers, hashes = zip(*bank(), strict=True)
+def build_segment(substrings: int) -> IndexSegment:
+    numbers, hashes = zip(*numbered_hashes(), strict=True)
     return IndexSegment.built(
         substring_plan(substrings), np.asarray(numbers), hashes_as_words(hashes)
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("substrings", PLANS)
+@pytest.mark.parametrize("substrings", SUBSTRING_COUNTS)
 def test_search_equals_brute_force_at_every_distance(substrings: int) -> None:
     rng = np.random.default_rng(substrings)
     queries = [
-        hash_at_distance(bank()[int(rng.integers(0, len(bank())))][1], apart, rng)
+        hash_at_distance(
+            numbered_hashes()[int(rng.integers(0, len(numbered_hashes())))][1], apart, rng
+        )
         for apart in range(33)
         for _ in range(4)
     ]
-    expected = matches_by_brute_force(bank(), queries, 31)
+    expected = matches_by_brute_force(numbered_hashes(), queries, 31)
     assert {apart for _, _, apart in expected} >= set(range(32))
     assert (
-        distinct_matches(built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes())
+        distinct_matches(
+            build_segment(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes()
+        )
         == expected
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("substrings", PLANS)
-def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
-    queries = [bits for _, bits in bank()[:: COUNT // 20]]
+@pytest.mark.parametrize("substrings", SUBSTRING_COUNTS)
+def test_single_queries_give_the_same_matches_as_a_batch(substrings: int) -> None:
+    queries = [bits for _, bits in numbered_hashes()[:: BANK_SIZE // 20]]
     together = distinct_matches(
-        built(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes()
+        build_segment(substrings).pairs(hashes_as_words(queries), 31).to_near_hashes()
     )
     apart = {
         (query, entry, bits)
         for query, one in enumerate(queries)
         for _, entry, bits in distinct_matches(
-            built(substrings).pairs(hashes_as_words([one]), 31).to_near_hashes()
+            build_segment(substrings).pairs(hashes_as_words([one]), 31).to_near_hashes()
         )
     }
-    assert together == apart == matches_by_brute_force(bank(), queries, 31)
+    assert together == apart == matches_by_brute_force(numbered_hashes(), queries, 31)
 
 
 @pytest.mark.slow
@@ -76,13 +80,13 @@ def test_one_at_a_time_is_the_same_as_all_together(substrings: int) -> None:
 def test_search_equals_brute_force_at_any_radius(
     hashes: list[bytes], radius: int, data: st.DataObject
 ) -> None:
-    near = st.integers(0, len(bank()) - 1).map(lambda row: bank()[row][1])
+    near = st.integers(0, len(numbered_hashes()) - 1).map(lambda row: numbered_hashes()[row][1])
     seed = data.draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     wanted = [*hashes, hash_at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
     for substrings in (12, 13, 16):
-        found = built(substrings).pairs(hashes_as_words(wanted), radius).to_near_hashes()
-        assert distinct_matches(found) == matches_by_brute_force(bank(), wanted, radius)
+        found = build_segment(substrings).pairs(hashes_as_words(wanted), radius).to_near_hashes()
+        assert distinct_matches(found) == matches_by_brute_force(numbered_hashes(), wanted, radius)
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
@@ -100,25 +104,29 @@ def complement(bits: bytes) -> bytes:
 
 @settings(max_examples=60)
 @given(
-    st.lists(st.tuples(st.integers(0, COUNT - 1), st.integers(0, 34), st.booleans()), max_size=6),
+    st.lists(
+        st.tuples(st.integers(0, BANK_SIZE - 1), st.integers(0, 34), st.booleans()), max_size=6
+    ),
     st.integers(0, 31),
     st.integers(0, 2**32 - 1),
 )
 def test_complements_find_their_own_entries(
     near: list[tuple[int, int, bool]], radius: int, seed: int
 ) -> None:
-    """Queries near a hash or its complement, each with its own complement, some twice."""
+    """The queries are near a stored hash or its complement, and some occur twice."""
     rng = np.random.default_rng(seed)
     wanted = []
     for row, apart, inverted in near:
-        one = hash_at_distance(bank()[row][1], apart, rng)
+        one = hash_at_distance(numbered_hashes()[row][1], apart, rng)
         wanted += [complement(one)] if inverted else [one, complement(one), one]
-    found = distinct_matches(built(12).pairs(hashes_as_words(wanted), radius).to_near_hashes())
-    assert found == matches_by_brute_force(bank(), wanted, radius)
+    found = distinct_matches(
+        build_segment(12).pairs(hashes_as_words(wanted), radius).to_near_hashes()
+    )
+    assert found == matches_by_brute_force(numbered_hashes(), wanted, radius)
 
 
 def test_a_hash_is_not_its_complement() -> None:
-    """All 256 bits differ, a distance that would be 0 if stored in one byte."""
+    """All 256 bits differ, and a distance of 256 would become 0 in one byte."""
     bits = bytes(range(32))
     index = IndexSegment.built(
         substring_plan(12), np.asarray([4, 7]), hashes_as_words([bits, complement(bits)])
@@ -127,33 +135,41 @@ def test_a_hash_is_not_its_complement() -> None:
     assert distinct_matches(found) == {(0, 4, 0), (1, 7, 0)}
 
 
-def test_crowded_buckets_are_compared_a_part_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    queries = [bits for _, bits in bank()[:: COUNT // 6]]
-    whole = distinct_matches(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
+def test_candidates_compared_in_parts_give_the_same_matches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queries = [bits for _, bits in numbered_hashes()[:: BANK_SIZE // 6]]
+    whole = distinct_matches(build_segment(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
     monkeypatch.setattr(multi_index, "_CANDIDATES_AT_ONCE", 7)
-    assert distinct_matches(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
+    assert (
+        distinct_matches(build_segment(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
+        == whole
+    )
     monkeypatch.setattr(multi_index, "_PROBES_AT_ONCE", 1)
-    assert distinct_matches(built(16).pairs(hashes_as_words(queries), 31).to_near_hashes()) == whole
+    assert (
+        distinct_matches(build_segment(16).pairs(hashes_as_words(queries), 31).to_near_hashes())
+        == whole
+    )
 
 
 def test_empty_index_finds_nothing() -> None:
     empty = IndexSegment.built(substring_plan(16), np.zeros(0, np.int64), hashes_as_words([]))
     assert empty.pairs(hashes_as_words([bytes(32)]), 31).to_near_hashes() == []
-    assert built(16).pairs(hashes_as_words([]), 31).to_near_hashes() == []
+    assert build_segment(16).pairs(hashes_as_words([]), 31).to_near_hashes() == []
 
 
 def test_a_radius_that_the_substrings_do_not_cover_is_refused() -> None:
     with pytest.raises(ValueError, match="31 bits"):
-        built(16).pairs(hashes_as_words([bytes(32)]), 32)
+        build_segment(16).pairs(hashes_as_words([bytes(32)]), 32)
 
 
-def test_more_rows_than_can_be_listed_are_refused() -> None:
+def test_too_many_rows_are_refused() -> None:
     words = np.broadcast_to(np.zeros(4, dtype=np.uint64), (1 << 29, 4))
     with pytest.raises(ValueError, match="too many"):
         IndexSegment.built(substring_plan(16), np.zeros(0, np.int64), words)
 
 
-def test_the_size_decides_how_a_bank_is_searched() -> None:
+def test_index_type_depends_on_the_size_of_the_bank() -> None:
     rng = np.random.default_rng(2)
     for count, kind in ((10_000, ScanIndex), (10_001, IndexSegment)):
         words = rng.integers(0, 2**64, size=(count, 4), dtype=np.uint64)

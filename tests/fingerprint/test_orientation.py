@@ -1,4 +1,4 @@
-"""Eight orientations from one transform equal the reference's, and turning the pixels."""
+"""Eight orientations from one transform equal the reference's and those of rotated pixels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,8 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.pdq import distance, fingerprint, inverted_hash, orientation_fingerprints
 
 MakePicture = Callable[[Any], Picture]
-# The reference's order: original, turned 90, 180, 270, flipped by x, y, diagonal, antidiagonal.
+# The reference's order: original, rotated by 90, 180 and 270 degrees, and flipped by x, by y, by
+# the diagonal and by the antidiagonal.
 REFERENCE_ORDER = (
     "as it is",
     "turned 270",
@@ -34,20 +35,23 @@ EDITS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def test_all_eight_equal_the_reference(
-    photographs: dict[str, Any], picture_of: MakePicture
+def test_all_eight_orientations_equal_the_reference(
+    photographs: dict[str, Any], make_picture: MakePicture
 ) -> None:
     for name, pixels in photographs.items():
         vectors, _ = pdqhash.compute_dihedral(np.ascontiguousarray(pixels))
-        ours = orientation_fingerprints(picture_of(pixels))
+        ours = orientation_fingerprints(make_picture(pixels))
         assert len(ours) == 8
-        for how, vector in zip(REFERENCE_ORDER, vectors, strict=True):
-            assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), (name, how)
+        for orientation, vector in zip(REFERENCE_ORDER, vectors, strict=True):
+            assert ours[orientation].bits == np.packbits(vector.astype(np.uint8)).tobytes(), (
+                name,
+                orientation,
+            )
 
 
 @pytest.mark.slow
 def test_sixty_pictures_of_many_sizes_equal_the_reference(
-    photographs: dict[str, Any], picture_of: MakePicture
+    photographs: dict[str, Any], make_picture: MakePicture
 ) -> None:
     rng = np.random.default_rng(60)
     counted = 0
@@ -60,32 +64,34 @@ def test_sixty_pictures_of_many_sizes_equal_the_reference(
             )
             cut = np.ascontiguousarray(pixels[top : top + rows, left : left + columns])
             vectors, quality = pdqhash.compute_dihedral(cut)
-            ours = orientation_fingerprints(picture_of(cut))
-            for how, vector in zip(REFERENCE_ORDER, vectors, strict=True):
-                assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), how
-                assert abs(ours[how].quality - quality) <= 1
+            ours = orientation_fingerprints(make_picture(cut))
+            for orientation, vector in zip(REFERENCE_ORDER, vectors, strict=True):
+                assert ours[orientation].bits == np.packbits(vector.astype(np.uint8)).tobytes(), (
+                    orientation
+                )
+                assert abs(ours[orientation].quality - quality) <= 1
             counted += 1
     assert counted >= 60
 
 
-@pytest.mark.parametrize("how", EDITS)
+@pytest.mark.parametrize("orientation", EDITS)
 def test_a_turned_upload_has_the_registered_hash(
-    photographs: dict[str, Any], picture_of: MakePicture, how: str
+    photographs: dict[str, Any], make_picture: MakePicture, orientation: str
 ) -> None:
     pixels = photographs["rocket"]
-    registered = fingerprint(picture_of(pixels))
-    upload = orientation_fingerprints(picture_of(EDITS[how](pixels)))
+    registered = fingerprint(make_picture(pixels))
+    upload = orientation_fingerprints(make_picture(EDITS[orientation](pixels)))
     distances = {name: distance(registered, view) for name, view in upload.items()}
-    assert min(distances, key=distances.__getitem__) == how
-    assert distances[how] <= 20  # the reference's windows are half a pixel off when turned
+    assert min(distances, key=distances.__getitem__) == orientation
+    assert distances[orientation] <= 20  # the reference's windows are half a pixel off when turned
 
 
 def test_inverted_colours_invert_every_bit(
-    photographs: dict[str, Any], picture_of: MakePicture
+    photographs: dict[str, Any], make_picture: MakePicture
 ) -> None:
     pixels = photographs["cat"]
-    negative = fingerprint(picture_of(255 - pixels))
-    positive = fingerprint(picture_of(pixels))
+    negative = fingerprint(make_picture(255 - pixels))
+    positive = fingerprint(make_picture(pixels))
     assert distance(negative, positive) >= 254
     as_bits = int.from_bytes(inverted_hash(negative.bits), "big")
     assert (as_bits ^ int.from_bytes(positive.bits, "big")).bit_count() <= 2

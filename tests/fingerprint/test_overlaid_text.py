@@ -24,24 +24,26 @@ WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 
 
-def bits_apart(one: Any, other: Any) -> int:
+def hash_distance(one: Any, other: Any) -> int:
     return distance(
         *(Fingerprint(PDQ_KIND, hash_spectra(spectrum), 100) for spectrum in (one, other))
     )
 
 
-def spectrum_of(pixels: Any) -> Any:
+def picture_spectrum(pixels: Any) -> Any:
     return low_frequencies(shrink_to_blocks(pixels))
 
 
-def captioned(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
+def add_caption(
+    pixels: Any, fill: tuple[int, int, int], outline: tuple[int, int, int] | None
+) -> Any:
     """Return the picture with two lines of text as wide as the picture."""
     out = pixels.copy()
     high, wide = out.shape[:2]
     scale = wide / 400
     for words, row in (("WHEN YOU FIND OUT", 0.13), ("ME EVERY MONDAY", 0.95)):
         place = (round(0.04 * wide), round(row * high))
-        for colour, thick in ((around, round(9 * scale)), (fill, round(4 * scale))):
+        for colour, thick in ((outline, round(9 * scale)), (fill, round(4 * scale))):
             if colour is not None:
                 font = cv2.FONT_HERSHEY_DUPLEX
                 cv2.putText(out, words, place, font, 1.15 * scale, colour, thick, cv2.LINE_AA)
@@ -49,17 +51,17 @@ def captioned(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, i
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("fill", "around"), [(WHITE, BLACK), (BLACK, WHITE), (WHITE, None)])
-def test_picture_without_text_is_nearly_the_original(
-    photographs: dict[str, Any], fill: Any, around: Any
+@pytest.mark.parametrize(("fill", "outline"), [(WHITE, BLACK), (BLACK, WHITE), (WHITE, None)])
+def test_removing_text_gives_nearly_the_original_hash(
+    photographs: dict[str, Any], fill: Any, outline: Any
 ) -> None:
     moved, left = [], []
     for name in ("cat", "rocket", "china", "flower"):
         pixels = photographs[name]
-        upload = captioned(pixels, fill, around)
+        upload = add_caption(pixels, fill, outline)
         seen = spectra_without_text(luma_thumbnail(upload), PDQ_QUALITY_MIN)
-        moved.append(bits_apart(spectrum_of(pixels), spectrum_of(upload)))
-        left.append(min(bits_apart(spectrum_of(pixels), one) for one in seen))
+        moved.append(hash_distance(picture_spectrum(pixels), picture_spectrum(upload)))
+        left.append(min(hash_distance(picture_spectrum(pixels), one) for one in seen))
     assert sum(bits <= PDQ_RADIUS_BITS for bits in left) >= 3, (moved, left)
     assert np.mean(left) <= 0.6 * np.mean(moved), (moved, left)
 
@@ -68,7 +70,7 @@ def test_letters_are_marked_and_the_rest_is_not() -> None:
     pixels = np.full((300, 500), 90, np.uint8)
     for column in range(6):
         pixels[40:60, 50 + 30 * column : 62 + 30 * column] = 240  # six letters on a line
-    pixels[200:220, 50:62] = 240  # one alone
+    pixels[200:220, 50:62] = 240  # a single letter
     pixels[120:125, 20:480] = 240  # a long stroke
     mask = letter_mask(pixels, 225)
     assert mask[40:60].sum() == 6 * 20 * 12
@@ -83,7 +85,7 @@ def test_a_page_of_text_leaves_nothing_to_hash() -> None:
     assert len(spectra_without_text(luma_thumbnail(page), PDQ_QUALITY_MIN)) == 0
 
 
-def test_a_texture_is_no_writing() -> None:
+def test_a_texture_is_not_taken_for_text() -> None:
     pixels = np.zeros((512, 512), np.uint8)
     for row in range(4, 508, 11):
         for column in range(4, 508, 11):

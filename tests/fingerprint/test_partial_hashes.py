@@ -1,4 +1,4 @@
-"""Which windows of a picture are registered, and that their hashes are right."""
+"""The windows of a picture that are registered, and their hashes."""
 
 from collections.abc import Callable
 from itertools import product
@@ -16,13 +16,13 @@ from entrenous.fingerprint.pdq import fingerprint
 MakePicture = Callable[[Any], Picture]
 
 
-def test_claim_can_carry_window_hashes() -> None:
+def test_registration_can_contain_all_window_hashes() -> None:
     edges = grid_window_edges()
     assert registered_window_mask(edges, edges).sum() == 525
     assert REGISTERED_PARTS_MAX >= 525
 
 
-def test_every_cut_out_of_two_thirds_has_a_window_inside_within_a_step() -> None:
+def test_every_crop_of_two_thirds_has_a_window_within_one_grid_step() -> None:
     edges = grid_window_edges()
     long_enough = edges[edges[:, 1] - edges[:, 0] >= 7 / 12 - 1e-9]
     for length, place in product(np.linspace(2 / 3, 1, 40), np.linspace(0, 1, 80)):
@@ -34,16 +34,16 @@ def test_every_cut_out_of_two_thirds_has_a_window_inside_within_a_step() -> None
 
 
 @pytest.mark.slow
-def test_each_window_is_the_hash_of_what_it_shows(
-    photographs: dict[str, Any], picture_of: MakePicture
+def test_window_hashes_match_the_hashes_of_crops(
+    photographs: dict[str, Any], make_picture: MakePicture
 ) -> None:
     pixels = photographs["astronaut"][:480, :480]
-    hashes = window_hashes(picture_of(pixels))
+    hashes = window_hashes(make_picture(pixels))
     assert 400 <= len(hashes) <= 525
     index = ScanIndex.empty().with_added(range(len(hashes)), hashes)
     for top, bottom, left, right in ((0, 12, 0, 7), (2, 11, 3, 12), (6, 12, 0, 12), (1, 11, 0, 6)):
         cut = pixels[40 * top : 40 * bottom, 40 * left : 40 * right]
-        assert index.find_near_hashes([fingerprint(picture_of(cut)).bits]), (
+        assert index.find_near_hashes([fingerprint(make_picture(cut)).bits]), (
             top,
             bottom,
             left,
@@ -52,17 +52,17 @@ def test_each_window_is_the_hash_of_what_it_shows(
 
 
 @pytest.mark.slow
-def test_flat_windows_are_left_out(picture_of: MakePicture) -> None:
-    assert window_hashes(picture_of(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
+def test_flat_windows_are_left_out(make_picture: MakePicture) -> None:
+    assert window_hashes(make_picture(np.full((300, 300, 3), 60, dtype=np.uint8))) == ()
 
 
 @pytest.mark.slow
-def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None:
+def test_windows_of_too_few_pixels_are_left_out(make_picture: MakePicture) -> None:
     """PDQ would divide a side of less than 64 pixels into 64 blocks."""
     noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
-    assert len(window_hashes(picture_of(noise[:63]))) == 0
+    assert len(window_hashes(make_picture(noise[:63]))) == 0
     edges = grid_window_edges()
     tall = 96 * (edges[:, 1] - edges[:, 0]) >= 64
     expected = int((registered_window_mask(edges, edges) & tall[:, None]).sum())
     assert 0 < expected < 525
-    assert len(window_hashes(picture_of(noise))) == expected
+    assert len(window_hashes(make_picture(noise))) == expected

@@ -1,4 +1,4 @@
-"""Our PDQ against Meta's (PyPI pdqhash), on photographs and the reference's test data."""
+"""Compare our PDQ with Meta's (PyPI pdqhash), on photographs and the reference's test data."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 
 pytestmark = pytest.mark.slow
 
-JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "pdq"
+TEST_VECTORS_FOLDER = Path(__file__).parents[3] / "shared" / "judges" / "pdq"
 MakePicture = Callable[[Any], Picture]
 
 
-def reference(pixels: Any) -> tuple[bytes, int]:
+def reference_hash(pixels: Any) -> tuple[bytes, int]:
     vector, quality = pdqhash.compute(np.ascontiguousarray(pixels))
     return np.packbits(vector.astype(np.uint8)).tobytes(), int(quality)
 
@@ -29,12 +29,12 @@ def bits_apart(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def test_it_equals_the_reference_on_photographs(
-    photographs: dict[str, Any], picture_of: MakePicture
+def test_hash_equals_the_reference_on_photographs(
+    photographs: dict[str, Any], make_picture: MakePicture
 ) -> None:
     for name, pixels in photographs.items():
-        bits, quality = reference(pixels)
-        ours = fingerprint(picture_of(pixels))
+        bits, quality = reference_hash(pixels)
+        ours = fingerprint(make_picture(pixels))
         assert bits_apart(ours.bits, bits) == 0, name
         assert abs(ours.quality - quality) <= 1, name
 
@@ -43,46 +43,46 @@ def test_it_equals_the_reference_on_photographs(
     ("height", "width"),
     [(5, 5), (63, 65), (64, 64), (64, 200), (127, 129), (128, 128), (257, 70), (511, 403)],
 )
-def test_it_equals_the_reference_at_awkward_sizes(
-    photographs: dict[str, Any], picture_of: MakePicture, height: int, width: int
+def test_hash_equals_the_reference_at_awkward_sizes(
+    photographs: dict[str, Any], make_picture: MakePicture, height: int, width: int
 ) -> None:
     pixels = photographs["astronaut"][:height, :width]
-    bits, quality = reference(pixels)
-    ours = fingerprint(picture_of(pixels))
+    bits, quality = reference_hash(pixels)
+    ours = fingerprint(make_picture(pixels))
     assert bits_apart(ours.bits, bits) == 0
     assert abs(ours.quality - quality) <= 1
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not JUDGES.is_dir(), reason="shared/judges/pdq is not here")
-def test_it_equals_the_reference_on_metas_own_pictures(picture_of: MakePicture) -> None:
-    files = sorted(JUDGES.rglob("*.jpg"))
+@pytest.mark.skipif(not TEST_VECTORS_FOLDER.is_dir(), reason="shared/judges/pdq is not here")
+def test_hash_equals_the_reference_on_metas_own_pictures(make_picture: MakePicture) -> None:
+    files = sorted(TEST_VECTORS_FOLDER.rglob("*.jpg"))
     assert len(files) >= 25
     for file in files:
         pixels = np.asarray(Image.open(file).convert("RGB"))
-        bits, quality = reference(pixels)
-        ours = fingerprint(picture_of(pixels))
+        bits, quality = reference_hash(pixels)
+        ours = fingerprint(make_picture(pixels))
         assert bits_apart(ours.bits, bits) == 0, file.name
         assert abs(ours.quality - quality) <= 1, file.name
 
 
-def test_less_than_five_pixels_have_no_hash(picture_of: MakePicture) -> None:
-    ours = fingerprint(picture_of(np.full((4, 300, 3), 90, dtype=np.uint8)))
+def test_a_side_of_less_than_five_pixels_has_no_hash(make_picture: MakePicture) -> None:
+    ours = fingerprint(make_picture(np.full((4, 300, 3), 90, dtype=np.uint8)))
     assert (ours.bits, ours.quality) == (bytes(32), 0)
 
 
-def test_a_plain_picture_has_no_quality(picture_of: MakePicture) -> None:
-    assert fingerprint(picture_of(np.full((300, 300, 3), 90, dtype=np.uint8))).quality == 0
+def test_a_plain_picture_has_no_quality(make_picture: MakePicture) -> None:
+    assert fingerprint(make_picture(np.full((300, 300, 3), 90, dtype=np.uint8))).quality == 0
 
 
-def test_half_of_the_bits_are_set(photographs: dict[str, Any], picture_of: MakePicture) -> None:
+def test_half_of_the_bits_are_set(photographs: dict[str, Any], make_picture: MakePicture) -> None:
     for pixels in photographs.values():
-        bits = fingerprint(picture_of(pixels)).bits
+        bits = fingerprint(make_picture(pixels)).bits
         assert int.from_bytes(bits, "big").bit_count() == 128
 
 
 def test_transparent_parts_count_as_white(
-    photographs: dict[str, Any], picture_of: MakePicture
+    photographs: dict[str, Any], make_picture: MakePicture
 ) -> None:
     shown = photographs["coffee"].copy()
     hidden = shown.copy()
@@ -93,7 +93,7 @@ def test_transparent_parts_count_as_white(
     with_alpha = Picture(
         width, height, hidden.tobytes(), PictureEncoding(PictureFormat.PNG), alpha=alpha.tobytes()
     )
-    assert fingerprint(with_alpha).bits == fingerprint(picture_of(shown)).bits
+    assert fingerprint(with_alpha).bits == fingerprint(make_picture(shown)).bits
 
 
 def test_distance_counts_bits() -> None:
@@ -103,13 +103,13 @@ def test_distance_counts_bits() -> None:
     assert distance(one, other) == distance(other, one) == 4
 
 
-def test_a_side_of_millions_of_pixels_takes_little_memory(picture_of: MakePicture) -> None:
-    """A PNG of some kilobytes may have one; 64 weights per pixel would take 2 GB."""
+def test_a_side_of_millions_of_pixels_takes_little_memory(make_picture: MakePicture) -> None:
+    """A PNG of a few kilobytes can have a side of millions of pixels."""
     strip = np.zeros((5, 2_000_000, 3), dtype=np.uint8)
     strip[:, ::7] = 200
     tracemalloc.start()
     try:
-        hashed = fingerprint(picture_of(strip))
+        hashed = fingerprint(make_picture(strip))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

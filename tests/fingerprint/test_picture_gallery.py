@@ -16,8 +16,8 @@ from tests.sizes import size
 
 pytestmark = pytest.mark.slow
 
-ASKED = ("astronaut", "china", "rocket")
-STRANGERS = 250
+WANTED_NAMES = ("astronaut", "china", "rocket")
+OTHER_PICTURE_COUNT = 250
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery:
-    """Return a gallery: the wanted photographs, then strangers with points of other photos."""
+    """Return a gallery of the wanted photographs, and of pictures with points of other photos."""
     rng = np.random.default_rng(7)
     others = [
         np.frombuffer(find_and_pack_points(photographs[name], vocabulary), POINT_ENTRY_DTYPE)
@@ -35,13 +35,13 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery
     ]
     pool = np.concatenate(others)
     strangers = []
-    for _ in range(STRANGERS):
+    for _ in range(OTHER_PICTURE_COUNT):
         some = rng.choice(pool, 400)
         flips = np.packbits(rng.random((400, 64)) < 0.1, axis=1).view("<u8").ravel()
         some["signs"] ^= flips
         strangers.append(some.tobytes())
     return PointGallery.of(
-        [find_and_pack_points(photographs[name], vocabulary) for name in ASKED] + strangers
+        [find_and_pack_points(photographs[name], vocabulary) for name in WANTED_NAMES] + strangers
     )
 
 
@@ -54,7 +54,7 @@ def crop(picture: Image.Image, share: float = 0.3) -> Image.Image:
     )
 
 
-def captioned(picture: Image.Image) -> Image.Image:
+def add_caption(picture: Image.Image) -> Image.Image:
     picture = picture.copy()
     draw = ImageDraw.Draw(picture)
     draw.rectangle((0, 0, picture.width, picture.height // 6), fill="white")
@@ -62,7 +62,7 @@ def captioned(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def screenshot(picture: Image.Image) -> Image.Image:
+def draw_screenshot(picture: Image.Image) -> Image.Image:
     screen = Image.new("RGB", (picture.width + 60, 2 * picture.height), (20, 20, 20))
     draw = ImageDraw.Draw(screen)
     for line in range(10):
@@ -73,26 +73,28 @@ def screenshot(picture: Image.Image) -> Image.Image:
 
 LEAKS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "as it is": lambda p: p,
-    "crop to 30 %, mirrored, captioned": lambda p: captioned(ImageOps.mirror(crop(p))),
+    "crop to 30 %, mirrored, captioned": lambda p: add_caption(ImageOps.mirror(crop(p))),
     "turned by 37 degrees": lambda p: p.rotate(37, Image.Resampling.BICUBIC, expand=True),
-    "screenshot, mirrored": lambda p: screenshot(ImageOps.mirror(p)),
+    "screenshot, mirrored": lambda p: draw_screenshot(ImageOps.mirror(p)),
     "its negative": lambda p: ImageOps.invert(p.convert("RGB")),
     "160 px": lambda p: ImageOps.contain(p, (160, 160)),
 }
 
 
-@pytest.mark.parametrize("how", LEAKS)
+@pytest.mark.parametrize("edit", LEAKS)
 def test_the_right_picture_comes_first(
-    how: str, gallery: PointGallery, photographs: dict[str, Any], vocabulary: Vocabulary
+    edit: str, gallery: PointGallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
-    for row, name in enumerate(ASKED[: size(2, len(ASKED))]):
+    for row, name in enumerate(WANTED_NAMES[: size(2, len(WANTED_NAMES))]):
         file = io.BytesIO()
-        LEAKS[how](Image.fromarray(photographs[name])).convert("RGB").save(file, "JPEG", quality=60)
+        LEAKS[edit](Image.fromarray(photographs[name])).convert("RGB").save(
+            file, "JPEG", quality=60
+        )
         leak = np.asarray(Image.open(file).convert("RGB"))
         first = gallery.vote(leak, vocabulary)[0]
         assert first.row == row, name
         assert len(first.where) >= 9, name
-        assert first.mirrored == ("mirrored" in how)
+        assert first.mirrored == ("mirrored" in edit)
 
 
 def test_unrelated_picture_shares_only_chance_matches(
@@ -114,7 +116,7 @@ def test_an_empty_gallery_and_a_flat_picture_have_no_votes(vocabulary: Vocabular
     assert some.vote(flat, vocabulary) == []
 
 
-def test_a_word_that_does_not_exist_breaks_nothing() -> None:
+def test_entries_with_nonexistent_words_are_accepted() -> None:
     entries = np.zeros(3, POINT_ENTRY_DTYPE)
     entries["word"] = (0, VOCABULARY_WORDS, 65535)
     gallery = PointGallery.of([entries.tobytes()])

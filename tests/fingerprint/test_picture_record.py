@@ -19,10 +19,10 @@ from entrenous.fingerprint.picture_record import (
 
 
 @pytest.mark.slow
-def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
-    photographs: dict[str, Any], picture_of: Callable[[Any], Any]
+def test_a_record_contains_hash_points_and_colours_in_8000_bytes(
+    photographs: dict[str, Any], make_picture: Callable[[Any], Any]
 ) -> None:
-    picture = picture_of(photographs["coffee"])
+    picture = make_picture(photographs["coffee"])
     record = make_picture_record(picture)
     kept = read_picture_record(record)
     assert kept is not None
@@ -46,11 +46,13 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     ],
 )
 def test_damaged_record_is_read_as_none(
-    damage: Callable[[bytes], bytes], photographs: dict[str, Any], picture_of: Callable[[Any], Any]
+    damage: Callable[[bytes], bytes],
+    photographs: dict[str, Any],
+    make_picture: Callable[[Any], Any],
 ) -> None:
     assert (
         read_picture_record(
-            damage(make_picture_record(picture_of(photographs["coffee"][:100, :100])))
+            damage(make_picture_record(make_picture(photographs["coffee"][:100, :100])))
         )
         is None
     )
@@ -60,7 +62,7 @@ def test_damaged_record_is_read_as_none(
     st.binary(max_size=200)
     | st.binary(min_size=60, max_size=60).map(lambda r: r[:32] + b"\x02\x03" + r[32:])
 )
-def test_no_bytes_break_the_reader(record: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(record: bytes) -> None:
     kept = read_picture_record(b"\x02" + record)
     assert kept is None or len(kept.points) % POINT_ENTRY_DTYPE.itemsize == 0
     assert kept is None or kept.cells.size == len(kept.layout) - 2

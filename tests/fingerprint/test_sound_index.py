@@ -39,8 +39,8 @@ EDITS: dict[str, Attack] = {
 
 @pytest.fixture(scope="module")
 def sounds() -> list[Samples]:
-    made: list[Callable[..., Samples]] = [music, voice]
-    return [make(24.0, seed=seed) for seed in range(1, 4) for make in made]
+    generators: list[Callable[..., Samples]] = [music, voice]
+    return [generate(24.0, seed=seed) for seed in range(1, 4) for generate in generators]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_excerpt_at_another_speed_is_found_with_its_speed(
     assert abs(float(found.how.removeprefix("speed ")) - speed) <= 0.0051
 
 
-def nothing_to_hear() -> dict[str, Samples]:
+def sounds_without_content() -> dict[str, Samples]:
     rng = np.random.default_rng(9)
     t = np.arange(12 * RATE_HZ) / RATE_HZ
     noise = rng.standard_normal(len(t))
@@ -102,21 +102,21 @@ def nothing_to_hear() -> dict[str, Samples]:
     }
 
 
-@pytest.mark.parametrize("name", nothing_to_hear())
+@pytest.mark.parametrize("name", sounds_without_content())
 def test_silence_hum_and_noise_are_neither_registered_nor_found(
     index: SoundIndex, name: str
 ) -> None:
-    samples = nothing_to_hear()[name]
+    samples = sounds_without_content()[name]
     with pytest.raises(SoundTooQuiet):
         make_sound_fingerprint(samples, RATE_HZ)
-    # a bank that an attacker filled with it nevertheless
+    # An attacker may have filled a bank with these words anyway.
     words = sound_views(samples, RATE_HZ)[0].words
     careless = SoundIndex.of([SoundPrint(words.astype(">u4").tobytes())])
     assert careless.find_matching_sounds(sound_views(samples, RATE_HZ)) == []
     assert index.find_matching_sounds(sound_views(samples, RATE_HZ)) == []
 
 
-def test_the_quiet_rest_of_a_recording_matches_nothing(sounds: list[Samples]) -> None:
+def test_the_quiet_part_of_a_recording_matches_nothing(sounds: list[Samples]) -> None:
     quiet = np.zeros(20 * RATE_HZ, np.float32)
     index = SoundIndex.of([make_sound_fingerprint(np.concatenate([sounds[0], quiet]), RATE_HZ)])
     assert (
@@ -143,7 +143,7 @@ def test_empty_index_finds_nothing(sounds: list[Samples]) -> None:
     assert index.find_matching_sounds([SoundView("short", np.zeros(3, np.uint32))]) == []
 
 
-def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
+def matches_by_brute_force(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
     """Return (sound, length) of the longest matches, by comparing every pair of positions."""
     found = set()
     for number, sound in enumerate(sounds):
@@ -178,7 +178,7 @@ def test_index_equals_comparing_every_position(
         (one.sound, lengths[round(one.length_s, 3)])
         for one in index.find_matching_sounds([SoundView("x", words)])
     }
-    assert found == by_counting(words, sounds)
+    assert found == matches_by_brute_force(words, sounds)
 
 
 @given(
@@ -219,14 +219,14 @@ def test_a_print_gives_back_its_words() -> None:
     assert len(one) == 3
 
 
-def of_words(words: NDArray[np.uint32]) -> SoundPrint:
+def sound_print(words: NDArray[np.uint32]) -> SoundPrint:
     return SoundPrint(words.astype(">u4").tobytes())
 
 
 def test_loop_with_a_thousand_alignments_takes_little_memory() -> None:
-    """Twelve repeated words, as in a ringtone, each at 333 places."""
+    """The sound repeats twelve words 333 times, as a ringtone does."""
     loop = np.tile(np.random.default_rng(1).integers(0, 2**32, 12, dtype=np.uint32), 333)
-    index = SoundIndex.of([of_words(loop)])
+    index = SoundIndex.of([sound_print(loop)])
     tracemalloc.start()
     (found,) = index.find_matching_sounds([SoundView("as it is", loop)])
     _, most_bytes = tracemalloc.get_traced_memory()
@@ -236,18 +236,18 @@ def test_loop_with_a_thousand_alignments_takes_little_memory() -> None:
     assert most_bytes < 60_000_000
 
 
-def test_two_sounds_one_after_the_other_as_they_were_registered_are_both_found() -> None:
+def test_two_registered_sounds_in_one_upload_are_both_found() -> None:
     rng = np.random.default_rng(2)
     one, other = (rng.integers(0, 2**32, 100, dtype=np.uint32) for _ in range(2))
-    index = SoundIndex.of([of_words(one), of_words(other)])
+    index = SoundIndex.of([sound_print(one), sound_print(other)])
     found = index.find_matching_sounds([SoundView("as it is", np.concatenate([one, other]))])
     assert sorted(alike.sound for alike in found) == [0, 1]
 
 
-@pytest.mark.parametrize(("words", "found"), [(3, 6), (5, 0)])
-def test_word_with_too_many_similar_places_is_ignored(words: int, found: int) -> None:
-    """Many registered words one bit from the upload's, at 900 places each, in two sounds."""
+@pytest.mark.parametrize(("variant_count", "match_count"), [(3, 6), (5, 0)])
+def test_word_with_too_many_similar_places_is_ignored(variant_count: int, match_count: int) -> None:
+    """Each registered word differs in one bit from a word of the upload, and is at 900 places."""
     sound = np.random.default_rng(3).integers(0, 2**32, 19, dtype=np.uint32)
-    variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(words)]
-    index = SoundIndex.of([of_words(one) for one in variants * 2])
-    assert len(index.find_matching_sounds([SoundView("as it is", sound)])) == found
+    variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(variant_count)]
+    index = SoundIndex.of([sound_print(one) for one in variants * 2])
+    assert len(index.find_matching_sounds([SoundView("as it is", sound)])) == match_count

@@ -1,4 +1,4 @@
-"""PDQ's filter along one axis, also when a decoder averaged several pixels to one."""
+"""PDQ's downsampling along one axis, also after a decoder averaged groups of pixels."""
 
 import numpy as np
 import pytest
@@ -10,29 +10,29 @@ from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, downsampling_matrix, down
 
 @given(
     length=st.integers(5, 3000),
-    by=st.sampled_from([1, 2, 4, 8]),
+    factor=st.sampled_from([1, 2, 4, 8]),
     from_end=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_averaged_pixels_weigh_as_much_as_their_originals(
-    length: int, by: int, seed: int, *, from_end: bool
+    length: int, factor: int, seed: int, *, from_end: bool
 ) -> None:
-    """In a row where averaged pixels are equal nothing is lost, so the blocks are equal."""
-    left = -(-length // by)
+    """Averaging equal pixels loses nothing, so the blocks are equal."""
+    left = -(-length // factor)
     means = np.random.default_rng(seed).uniform(0, 255, left)
-    every = np.repeat(means, by)
+    every = np.repeat(means, factor)
     every = every[-length:] if from_end else every[:length]
-    axis = downsampling_matrix(length, by, from_end=from_end)
+    axis = downsampling_matrix(length, factor, from_end=from_end)
     assert axis.shape == (BLOCKS_PER_SIDE, left)
     assert axis @ means == pytest.approx(downsampling_matrix(length) @ every, abs=1e-2)
 
 
 @pytest.mark.slow
-@given(length=st.integers(5, 3000), by=st.sampled_from([1, 2, 4, 8]), from_end=st.booleans())
-def test_spans_contain_every_weight(length: int, by: int, *, from_end: bool) -> None:
-    axis = downsampling_matrix(length, by, from_end=from_end)
+@given(length=st.integers(5, 3000), factor=st.sampled_from([1, 2, 4, 8]), from_end=st.booleans())
+def test_spans_contain_every_weight(length: int, factor: int, *, from_end: bool) -> None:
+    axis = downsampling_matrix(length, factor, from_end=from_end)
     for row, (first, stop) in zip(
-        axis, downsampling_spans(length, by, from_end=from_end), strict=True
+        axis, downsampling_spans(length, factor, from_end=from_end), strict=True
     ):
         assert row[first:stop].sum() == pytest.approx(1.0, abs=1e-5)
         assert not row[:first].any()

@@ -1,4 +1,4 @@
-"""Substrings cover a hash once, and within 31 bits one of them is always looked up."""
+"""Each bit of a hash is in one substring, and every hash within 31 bits is found."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from entrenous.fingerprint.linear_scan import hashes_as_words
 from entrenous.fingerprint.multi_index import SubstringPlan, substring_count_for, substring_plan
 from tests.stop.index.brute_force import flip_bits
 
-PLANS = (11, 12, 13, 16)
-RADIUS = 31
+SUBSTRING_COUNTS = (11, 12, 13, 16)
+RADIUS_BITS = 31
 
 
-def owners(plan: SubstringPlan) -> list[int]:
+def substring_of_each_bit(plan: SubstringPlan) -> list[int]:
     """Return the substring that each of the 256 bits belongs to."""
     bits = hashes_as_words([flip_bits(bytes(32), [place]) for place in range(256)])
     mine = plan.cells(bits) != plan.cells(hashes_as_words([bytes(32)]))
@@ -21,23 +21,23 @@ def owners(plan: SubstringPlan) -> list[int]:
     return [int(place) for place in mine.argmax(axis=1)]
 
 
-def reaches(plan: SubstringPlan, changed: list[int]) -> bool:
+def is_found(plan: SubstringPlan, changed: list[int]) -> bool:
     """Return whether a cell looked up for a zero hash contains the changed hash."""
     probes = plan.cells_to_probe(plan.cells(hashes_as_words([bytes(32)])))[0]
     cells = plan.cells(hashes_as_words([flip_bits(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())
 
 
-@pytest.mark.parametrize("substrings", PLANS)
+@pytest.mark.parametrize("substrings", SUBSTRING_COUNTS)
 def test_every_bit_is_in_one_substring(substrings: int) -> None:
     plan = substring_plan(substrings)
-    counts = np.bincount(owners(plan), minlength=substrings)
+    counts = np.bincount(substring_of_each_bit(plan), minlength=substrings)
     assert counts.sum() == 256
     assert set(counts.tolist()) <= {256 // substrings, 256 // substrings + 1}
 
 
-@pytest.mark.parametrize("substrings", PLANS)
-def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: int) -> None:
+@pytest.mark.parametrize("substrings", SUBSTRING_COUNTS)
+def test_tables_are_adjacent_and_probes_stay_inside_their_table(substrings: int) -> None:
     plan = substring_plan(substrings)
     ends = [*plan.first[1:].tolist(), plan.buckets]
     assert list(plan.table_sizes) == np.diff([0, *ends]).tolist()
@@ -48,12 +48,12 @@ def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: in
     assert len(set(full[0].tolist())) == full.shape[1]
 
 
-@given(st.sampled_from(PLANS), st.sets(st.integers(0, 255), max_size=RADIUS))
+@given(st.sampled_from(SUBSTRING_COUNTS), st.sets(st.integers(0, 255), max_size=RADIUS_BITS))
 def test_no_hash_within_the_radius_is_missed(substrings: int, changed: set[int]) -> None:
-    assert reaches(substring_plan(substrings), sorted(changed))
+    assert is_found(substring_plan(substrings), sorted(changed))
 
 
-@pytest.mark.parametrize("substrings", PLANS)
+@pytest.mark.parametrize("substrings", SUBSTRING_COUNTS)
 def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
     plan = substring_plan(substrings)
     reach = np.zeros(substrings, dtype=int)
@@ -61,15 +61,15 @@ def test_hash_can_be_missed_at_32_bits_but_never_at_31(substrings: int) -> None:
     if plan.is_folded:  # a cell is reached by a substring or by its complement
         changed = np.minimum(changed, np.bitwise_count(plan.mask)[plan.which] - changed)
     np.maximum.at(reach, plan.which, changed)
-    owner = owners(plan)
+    owner = substring_of_each_bit(plan)
     escape = [
         place
         for one in range(substrings)
         for place in [bit for bit in range(256) if owner[bit] == one][: reach[one] + 1]
     ]
-    assert len(escape) == RADIUS + 1
-    assert not reaches(plan, escape)
-    assert all(reaches(plan, escape[:left] + escape[left + 1 :]) for left in range(len(escape)))
+    assert len(escape) == RADIUS_BITS + 1
+    assert not is_found(plan, escape)
+    assert all(is_found(plan, escape[:left] + escape[left + 1 :]) for left in range(len(escape)))
 
 
 def test_larger_banks_are_cut_into_fewer_substrings() -> None:

@@ -1,25 +1,23 @@
 """Real photographs, marked once for all tests in this folder."""
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_picture
 
 Pixels = NDArray[np.uint8]
-CANDIDATES = 24
+COPY_COUNT = 24
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One photograph, the streams of its copies and the first copy."""
+class SentPicture:
+    """A photograph, the key streams of its copies, and the first copy."""
 
     pixels: Pixels
     prepared: PreparedPicture
@@ -28,32 +26,17 @@ class Sent:
     copy: Pixels
 
 
-@dataclass(frozen=True)
-class Leak:
-    """Decoded pixels of a leaked file, and its luma table if it is a JPEG."""
-
-    pixels: Pixels
-    table: tuple[int, ...] | None
-
-
-def sent(pixels: Pixels, number: int = 1) -> Sent:
+def prepare_sent_picture(pixels: Pixels, seed: int = 1) -> SentPicture:
     height, width = pixels.shape[:2]
-    rng = np.random.default_rng(number)
-    streams = [rng.bytes(key_stream_bytes(width, height)) for _ in range(CANDIDATES)]
+    rng = np.random.default_rng(seed)
+    streams = [rng.bytes(key_stream_bytes(width, height)) for _ in range(COPY_COUNT)]
     dither = rng.bytes(dither_stream_bytes(width, height))
     prepared = prepare_picture(pixels)
-    return Sent(pixels, prepared, streams, dither, embed_mark(prepared, streams[0], dither))
-
-
-def jpeg(pixels: Pixels, quality: int) -> Leak:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as picture:
-        return Leak(np.asarray(picture.convert("RGB")), tuple(picture.quantization[0]))
+    return SentPicture(pixels, prepared, streams, dither, embed_mark(prepared, streams[0], dither))
 
 
 @pytest.fixture(scope="session")
-def photographs() -> dict[str, Sent]:
+def photographs() -> dict[str, SentPicture]:
     sources = {
         "astronaut": skimage.data.astronaut(),
         "chelsea": skimage.data.chelsea(),
@@ -62,9 +45,11 @@ def photographs() -> dict[str, Sent]:
         "china": load_sample_image("china.jpg"),
         "flower": load_sample_image("flower.jpg"),
     }
-    return {name: sent(np.ascontiguousarray(pixels)) for name, pixels in sources.items()}
+    return {
+        name: prepare_sent_picture(np.ascontiguousarray(pixels)) for name, pixels in sources.items()
+    }
 
 
 @pytest.fixture(scope="session")
-def chelsea(photographs: dict[str, Sent]) -> Sent:
+def chelsea(photographs: dict[str, SentPicture]) -> SentPicture:
     return photographs["chelsea"]

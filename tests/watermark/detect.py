@@ -21,27 +21,27 @@ from entrenous.watermark.pyramid import Pixels, Plane
 
 
 def detect_mark(
-    laid: Pixels | Plane,
+    warped: Pixels | Plane,
     covered: NDArray[np.bool_],
     prepared: PreparedPicture,
-    laid_recoded: Plane | None = None,
+    warped_recoded: Plane | None = None,
 ) -> ChipEvidence:
     """Return the evidence of a leak, given its pixels or luma on the sent picture's grid.
 
-    ``covered`` is the mask of the pixels that the leak shows. ``laid_recoded`` is the result of
+    ``covered`` is the mask of the pixels that the leak shows. ``warped_recoded`` is the result of
     ``coefficient_evidence_per_pixel`` on the same grid, or None.
     """
-    octaves = octave_evidence_per_chip(laid, covered, prepared)
+    octaves = octave_evidence_per_chip(warped, covered, prepared)
     return combine_partial_evidence(
         octaves,
-        None if laid_recoded is None else coefficient_evidence_per_chip(laid_recoded, prepared),
+        None if warped_recoded is None else coefficient_evidence_per_chip(warped_recoded, prepared),
     )
 
 
 def detect_sound(
     samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound
 ) -> SoundEvidence | None:
-    """Locate, align and detect a sound; None when it matches nowhere on the sent one."""
+    """Return the evidence of a sound, or None if no part of the sent sound matches."""
     found = prepare_found_sound(samples, rate_hz)
     sent = read_contour(compute_contour(prepared.mono))
     return detect_mark_at_best_place(found, prepared, locate_sound(found.contour, sent))

@@ -1,4 +1,4 @@
-"""Only the right copy scores high; innocent scores have mean 0 and deviation 1."""
+"""Only the right copy scores high; innocent scores have mean 0 and standard deviation 1."""
 
 from functools import cache
 
@@ -18,11 +18,11 @@ NAMING_SCORE = 6.2  # lowest score that names a copy among 1,000 at a chance of 
 
 
 @cache
-def sent(seconds: float) -> PreparedSound:
+def prepare_voice(seconds: float) -> PreparedSound:
     return prepare_sound(voice(seconds, seed=7), 16_000)
 
 
-def keys(prepared: PreparedSound, count: int, seed: int = 1) -> list[bytes]:
+def key_streams(prepared: PreparedSound, count: int, seed: int = 1) -> list[bytes]:
     rng = np.random.default_rng(seed)
     return [rng.bytes(-(-prepared.chip_count // 8)) for _ in range(count)]
 
@@ -40,8 +40,8 @@ def scores_of_leak(
     "attack", ["opus 24k", "aac 64k", "mp3 64k", "speed +2 %", "tempo +2 %", "room", "noise 10 dB"]
 )
 def test_ten_seconds_name_the_copy(attack: str) -> None:
-    prepared = sent(20.0)
-    streams = keys(prepared, 24)
+    prepared = prepare_voice(20.0)
+    streams = key_streams(prepared, 24)
     marked = embed_sound_mark(prepared, streams[3])[32_000:192_000, 0]
     found_scores = scores_of_leak(*ATTACKS[attack](marked, 16_000), prepared, streams)
     assert found_scores[3] > 1.3 * NAMING_SCORE
@@ -49,8 +49,8 @@ def test_ten_seconds_name_the_copy(attack: str) -> None:
 
 
 def test_a_phone_call_names_the_copy() -> None:
-    prepared = sent(20.0)
-    streams = keys(prepared, 5)
+    prepared = prepare_voice(20.0)
+    streams = key_streams(prepared, 5)
     found_scores = scores_of_leak(
         *AMR_NB(embed_sound_mark(prepared, streams[2])[:, 0], 16_000), prepared, streams
     )
@@ -61,15 +61,15 @@ def test_a_phone_call_names_the_copy() -> None:
 def test_mark_in_stereo_music_is_detected_in_mono() -> None:
     both = np.stack([music(6.0, 22_050, 1), music(6.0, 22_050, 2)], axis=1)
     prepared = prepare_sound(both, 22_050)
-    streams = keys(prepared, 5)
+    streams = key_streams(prepared, 5)
     marked = embed_sound_mark(prepared, streams[0]).mean(1)[8000:]
     attack = through("libmp3lame", "mp3", 64_000)
     assert scores_of_leak(*attack(marked, 22_050), prepared, streams)[0] > 2 * NAMING_SCORE
 
 
-def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
-    prepared = sent(20.0)
-    streams = keys(prepared, 10)
+def test_an_average_of_five_copies_names_exactly_these_five() -> None:
+    prepared = prepare_voice(20.0)
+    streams = key_streams(prepared, 10)
     average = np.mean([embed_sound_mark(prepared, one)[:, 0] for one in streams[:5]], axis=0)
     found_scores = scores_of_leak(*OPUS_24(average.astype(np.float32), 16_000), prepared, streams)
     assert found_scores[:5].min() > NAMING_SCORE
@@ -77,8 +77,8 @@ def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
 
 
 def test_position_in_the_sent_sound_is_reported() -> None:
-    prepared = sent(20.0)
-    marked = embed_sound_mark(prepared, keys(prepared, 1)[0])[:, 0]
+    prepared = prepare_voice(20.0)
+    marked = embed_sound_mark(prepared, key_streams(prepared, 1)[0])[:, 0]
     leak, rate_hz = one_after_another(cut(0.4, 0.7), OPUS_24)(marked, 16_000)
     evidence = detect_sound(leak, rate_hz, prepared)
     assert evidence is not None
@@ -102,21 +102,23 @@ def test_position_in_the_sent_sound_is_reported() -> None:
     ],
 )
 def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
-    prepared = sent(20.0)
-    strangers = embed_sound_mark(prepared, keys(prepared, 1, 9)[0])[:, 0]
+    prepared = prepare_voice(20.0)
+    strangers = embed_sound_mark(prepared, key_streams(prepared, 1, 9)[0])[:, 0]
     leak = strangers if marked else prepared.mono
-    innocent = scores_of_leak(*ATTACKS[attack](leak, 16_000), prepared, keys(prepared, 2000, 10))
+    innocent = scores_of_leak(
+        *ATTACKS[attack](leak, 16_000), prepared, key_streams(prepared, 2000, 10)
+    )
     assert abs(innocent.mean()) < 4 / 2000**0.5
     assert innocent.std() == pytest.approx(1.0, abs=4 / 4000**0.5)
     assert np.abs(innocent).max() < 5.0
 
 
 def test_another_sound_names_nobody() -> None:
-    prepared = sent(20.0)
+    prepared = prepare_voice(20.0)
     evidence = detect_sound(voice(8.0, seed=70), 16_000, prepared)
     if evidence is not None:
-        assert np.abs(key_scores(evidence.evidence, keys(prepared, 500))).max() < 5.0
+        assert np.abs(key_scores(evidence.evidence, key_streams(prepared, 500))).max() < 5.0
 
 
 def test_silence_gives_no_evidence() -> None:
-    assert detect_sound(np.zeros(48_000, np.float32), 16_000, sent(20.0)) is None
+    assert detect_sound(np.zeros(48_000, np.float32), 16_000, prepare_voice(20.0)) is None

@@ -1,4 +1,4 @@
-"""Marks in sounds: faint, linear in their chips, absent in silence, at the sound's own rate."""
+"""Sound marks are faint, linear in their chips, absent in silence, and keep the sample rate."""
 
 import numpy as np
 import pytest
@@ -18,25 +18,25 @@ from entrenous.watermark.audio_mark import (
 from entrenous.watermark.chip_layout import chips_of_stream
 
 
-def key(prepared: PreparedSound, seed: int) -> bytes:
+def key_stream(prepared: PreparedSound, seed: int) -> bytes:
     return np.random.default_rng(seed).bytes(-(-prepared.chip_count // 8))
 
 
-def level(samples: Samples) -> float:
+def level_db(samples: Samples) -> float:
     return float(10 * np.log10(np.mean(samples.astype(np.float64) ** 2) + 1e-20))
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16_000, 22_050, 44_100, 48_000])
-def test_a_copy_differs_by_little_and_has_the_sounds_own_shape(rate_hz: int) -> None:
+def test_a_copy_is_similar_and_has_the_shape_of_the_sound(rate_hz: int) -> None:
     sound = voice(2.0, rate_hz)
     prepared = prepare_sound(sound, rate_hz)
-    marked = embed_sound_mark(prepared, key(prepared, 1))
+    marked = embed_sound_mark(prepared, key_stream(prepared, 1))
     assert marked.shape == (len(sound), 1)
     assert marked.dtype == np.float32
-    assert 20.0 < level(sound) - level(marked[:, 0] - sound) < 32.0
+    assert 20.0 < level_db(sound) - level_db(marked[:, 0] - sound) < 32.0
 
 
-def test_a_held_tone_is_marked_less_than_a_voice() -> None:
+def test_a_sustained_chord_is_marked_less_than_a_voice() -> None:
     times = np.arange(32_000) / 16_000
     chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in (440.0, 554.4, 659.3))
     tone = (0.2 * np.asarray(chord)).astype(np.float32)
@@ -44,7 +44,8 @@ def test_a_held_tone_is_marked_less_than_a_voice() -> None:
     for sound in (tone, voice(2.0)):
         prepared = prepare_sound(sound, 16_000)
         gaps.append(
-            level(sound) - level(embed_sound_mark(prepared, key(prepared, 1))[:, 0] - sound)
+            level_db(sound)
+            - level_db(embed_sound_mark(prepared, key_stream(prepared, 1))[:, 0] - sound)
         )
     assert gaps[0] > gaps[1] + 4.0
 
@@ -53,7 +54,7 @@ def test_silence_and_frequencies_outside_the_band_are_unchanged() -> None:
     sound = voice(3.0, 48_000)
     sound[48_000:96_000] = 0.0
     prepared = prepare_sound(sound, 48_000)
-    change = embed_sound_mark(prepared, key(prepared, 2))[:, 0] - sound
+    change = embed_sound_mark(prepared, key_stream(prepared, 2))[:, 0] - sound
     assert np.abs(change[53_000:91_000]).max() < 1e-6
     spectrum = np.abs(np.fft.rfft(change)) ** 2
     hertz = np.fft.rfftfreq(len(change), 1 / 48_000)
@@ -63,7 +64,7 @@ def test_silence_and_frequencies_outside_the_band_are_unchanged() -> None:
 def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
     left, right = voice(2.0, seed=3), music(2.0, seed=3)
     both = prepare_sound(np.stack([left, right], axis=1), 16_000)
-    stream = key(both, 4)
+    stream = key_stream(both, 4)
     change = embed_sound_mark(both, stream) - both.samples
     mixed = PreparedSound(both.mono[:, None], 16_000, both.mono[:, None], both.mono, both.strength)
     assert np.allclose(change.mean(1), embed_sound_mark(mixed, stream)[:, 0] - both.mono, atol=2e-6)
@@ -72,9 +73,9 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
 @settings(max_examples=5)
 @given(st.integers(0, 2**31))
 def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
-    """Averaged copies have averaged marks; the inverted key removes a mark."""
+    """The average of a copy and the copy with the inverted key has no mark."""
     prepared = prepare_sound(voice(1.5), 16_000)
-    stream = key(prepared, seed)
+    stream = key_stream(prepared, seed)
     opposite = bytes(255 - byte for byte in stream)
     mean = 0.5 * (embed_sound_mark(prepared, stream) + embed_sound_mark(prepared, opposite))
     assert np.allclose(mean[:, 0], prepared.samples[:, 0], atol=2e-6)

@@ -1,4 +1,4 @@
-"""The bound holds for every sum of fair signs, and stays precise far out."""
+"""The chance bound holds for every sum of fair signs, and is precise for high scores."""
 
 import math
 from itertools import product
@@ -22,8 +22,8 @@ def test_bound_is_a_probability_above_the_normal_tail(score: float) -> None:
 
 
 @given(st.floats(-400, 400), st.floats(0, 50))
-def test_a_higher_score_is_never_likelier(score: float, more: float) -> None:
-    assert upper_tail(score + more) <= upper_tail(score)
+def test_a_higher_score_is_never_likelier(score: float, increase: float) -> None:
+    assert upper_tail(score + increase) <= upper_tail(score)
 
 
 @settings(max_examples=60)
@@ -36,7 +36,7 @@ def test_bound_holds_exactly_for_every_small_sum_of_signs(weights: list[float]) 
         assert (len(sums) - rank) / len(sums) <= upper_tail(float(reached) - 1e-9) + 1e-12
 
 
-def test_tail_is_exact_where_accusations_live() -> None:
+def test_tail_bound_has_the_expected_values() -> None:
     assert upper_tail(6.0) == pytest.approx(3.17866 * 9.865876450376946e-10, rel=1e-12, abs=0)
     assert upper_tail(1.0) == pytest.approx(3.17866 * 0.15865525393145707)
     assert upper_tail(0.5) == pytest.approx(math.exp(-0.125))
@@ -45,14 +45,16 @@ def test_tail_is_exact_where_accusations_live() -> None:
     assert upper_tail(300.0) == CHANCE_MIN
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_broken_score_is_refused(bad: float) -> None:
+@pytest.mark.parametrize("invalid_score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_refused(invalid_score: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        upper_tail(bad)
+        upper_tail(invalid_score)
 
 
 @given(st.integers(1, 100_000), st.floats(0, 1))
-def test_chance_is_a_probability_and_at_most_bonferroni(compared: int, tail: float) -> None:
+def test_chance_is_a_probability_and_at_most_the_bonferroni_bound(
+    compared: int, tail: float
+) -> None:
     assert (
         0.0
         <= chance_that_any_scores(compared, tail)

@@ -43,7 +43,7 @@ def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int
 
 
 @given(sides, sides)
-def test_rotated_picture_has_as_many_chips(width: int, height: int) -> None:
+def test_rotated_picture_has_the_same_number_of_chips(width: int, height: int) -> None:
     assert chips_needed(width, height) == chips_needed(height, width)
 
 
@@ -52,12 +52,12 @@ def test_too_small_picture_is_refused_with_its_size() -> None:
         lay_out_chips(2000, 63)
 
 
-def test_streams_are_long_enough_and_no_longer() -> None:
+def test_streams_have_the_required_length() -> None:
     assert key_stream_bytes(600, 400) == 9963
     assert dither_stream_bytes(600, 400) == 240_000
 
 
-def test_bits_become_signs_from_the_highest_on() -> None:
+def test_bits_become_signs_from_the_most_significant_bit_on() -> None:
     assert chips_of_stream(bytes([0b1010_0000]), 4).tolist() == [1, -1, 1, -1]
 
 

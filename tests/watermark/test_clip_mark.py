@@ -24,19 +24,20 @@ from entrenous.watermark.clip_mark import (
 
 LAYOUT = lay_out_clip(320, 240)
 LUMA = np.ascontiguousarray(skimage.data.astronaut()[:240, :320, 1] // 2 + 60).astype(np.uint8)
-WORKING = working_luma(LUMA, LAYOUT)
-NONE = np.zeros((240, 320), np.int16) + 128
+WORKING_LUMA = working_luma(LUMA, LAYOUT)
+CONSTANT_DITHER = np.zeros((240, 320), np.int16) + 128
 
 
-def stream(number: int) -> bytes:
-    return np.random.default_rng(number).bytes(node_key_stream_bytes(LAYOUT))
+def key_stream(seed: int) -> bytes:
+    return np.random.default_rng(seed).bytes(node_key_stream_bytes(LAYOUT))
 
 
-def copy_of(who: int, at_s: float) -> np.ndarray:
+def marked_frame(copy_number: int, at_s: float) -> np.ndarray:
     shown = [
-        (LAYOUT.pattern(stream(1000 * who + node), stream(node)), w) for node, w in nodes_at(at_s)
+        (LAYOUT.pattern(key_stream(1000 * copy_number + node), key_stream(node)), w)
+        for node, w in nodes_at(at_s)
     ]
-    return mark_luma(LUMA, pattern_amplitude(WORKING, LAYOUT), shown, NONE)
+    return mark_luma(LUMA, pattern_amplitude(WORKING_LUMA, LAYOUT), shown, CONSTANT_DITHER)
 
 
 @given(st.floats(0.0, 5000.0))
@@ -49,47 +50,47 @@ def test_squared_node_shares_sum_to_one(at_s: float) -> None:
 
 @pytest.mark.slow
 def test_power_is_constant_and_marks_change_slowly() -> None:
-    marks = [copy_of(1, at_s).astype(float) - LUMA for at_s in np.arange(0.0, 2.0, 0.04)]
+    marks = [marked_frame(1, at_s).astype(float) - LUMA for at_s in np.arange(0.0, 2.0, 0.04)]
     power = np.array([np.mean(mark**2) for mark in marks])
     assert power.max() < 1.1 * power.min()
     steps = [np.mean((b - a) ** 2) for a, b in itertools.pairwise(marks)]
     assert max(steps) < 0.2 * power.mean()
 
 
-def test_a_mark_is_47_db_below_the_picture() -> None:
-    error = (copy_of(1, 0.3).astype(float) - LUMA) * 255.0 / 219.0
+def test_a_mark_is_at_least_46_5_db_below_the_picture() -> None:
+    error = (marked_frame(1, 0.3).astype(float) - LUMA) * 255.0 / 219.0
     assert 10.0 * math.log10(255.0**2 / np.mean(error**2)) >= 46.5
 
 
 @settings(max_examples=20)
 @given(st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.floats(-400, 400), st.floats(-400, 400))
-def test_warp_back_is_the_adjoint_of_the_warp(
+def test_adjoint_of_a_warped_pattern_resembles_the_pattern(
     scale: float, turn: float, x: float, y: float
 ) -> None:
-    """For any camera motion <warp(p), warp(p)> is about <p, adjoint(warp(p))>, up to scale."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     way = np.array([[c, -s, x], [s, c, y]])
-    pattern = LAYOUT.pattern(stream(1), stream(2))
+    pattern = LAYOUT.pattern(key_stream(1), key_stream(2))
     laid = warp_pattern(pattern, way)
     back = warp_pattern_adjoint(laid, way)
     alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
     assert alike > 0.5
 
 
-def evidence_of_copy(who: int) -> detector.ClipEvidence:
+def evidence_of_copy(copy_number: int) -> detector.ClipEvidence:
     accumulator, still = detector.FrameEvidenceAccumulator(LAYOUT), np.eye(2, 3)
     for at_s in (0.2, 0.6, 1.4):
-        found = working_luma(copy_of(who, at_s), LAYOUT)
+        found = working_luma(marked_frame(copy_number, at_s), LAYOUT)
         nodes = {node: (share, still) for node, share in nodes_at(at_s)}
-        accumulator.add_frame(found, np.ones(found.shape, np.bool_), WORKING, nodes)
+        accumulator.add_frame(found, np.ones(found.shape, np.bool_), WORKING_LUMA, nodes)
     return detector.combine_frame_evidence(
-        accumulator, {node: stream(node) for node in accumulator.planes}
+        accumulator, {node: key_stream(node) for node in accumulator.planes}
     )
 
 
-def score(evidence: detector.ClipEvidence, who: int) -> float:
+def score(evidence: detector.ClipEvidence, copy_number: int) -> float:
     agreement = sum(
-        evidence.agreement(node, stream(1000 * who + node)) for node in evidence.per_chip
+        evidence.agreement(node, key_stream(1000 * copy_number + node))
+        for node in evidence.per_chip
     )
     return agreement / evidence.strength
 
@@ -97,13 +98,13 @@ def score(evidence: detector.ClipEvidence, who: int) -> float:
 def test_copy_scores_high_and_innocents_are_standard_normal() -> None:
     evidence = evidence_of_copy(1)
     assert score(evidence, 1) > 20.0
-    innocent = np.array([score(evidence, who) for who in range(2, 302)])
+    innocent = np.array([score(evidence, copy_number) for copy_number in range(2, 302)])
     assert abs(innocent.mean()) < 0.25
     assert 0.85 < innocent.std() < 1.15
     assert np.abs(innocent).max() < 4.5
 
 
-def test_the_pilot_takes_no_part_in_a_score() -> None:
+def test_pilot_chips_give_no_evidence() -> None:
     evidence = evidence_of_copy(1)
     for numbers in evidence.per_chip.values():
         assert not numbers[~LAYOUT.copy_chip_mask].any()

@@ -38,23 +38,23 @@ pytestmark = pytest.mark.slow
 Pixels = NDArray[np.uint8]
 Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels, luma table of a JPEG
 
-NAMED_FROM = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
+NAMING_SCORE = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
 
 
-def jpeg(pixels: Pixels, quality: int) -> Leak:
+def encode_jpeg(pixels: Pixels, quality: int) -> Leak:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     with Image.open(file) as picture:
         return np.asarray(picture.convert("RGB")), tuple(picture.quantization[0])
 
 
-def resized(pixels: Pixels, factor: float) -> Pixels:
+def resize(pixels: Pixels, factor: float) -> Pixels:
     height, width = pixels.shape[:2]
     size = round(width * factor), round(height * factor)
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
-def cropped(pixels: Pixels, share: float) -> Pixels:
+def crop(pixels: Pixels, share: float) -> Pixels:
     height, width = pixels.shape[:2]
     rows, columns = int(height * share**0.5), int(width * share**0.5)
     top, left = int((height - rows) * 0.6), int((width - columns) * 0.4)
@@ -62,35 +62,35 @@ def cropped(pixels: Pixels, share: float) -> Pixels:
 
 
 def demo_leak(copy: Pixels) -> Leak:
-    return jpeg(resized(cropped(copy, 0.7), 0.8), 50)
+    return encode_jpeg(resize(crop(copy, 0.7), 0.8), 50)
 
 
-def barred(pixels: Pixels) -> Pixels:
-    """Return a phone's screenshot: the reduced picture between two dark bars."""
-    small = resized(pixels, 0.9)
+def make_screenshot(pixels: Pixels) -> Pixels:
+    """Return a phone's screenshot: the picture at 90 % of its size between two dark bars."""
+    small = resize(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small
     cv2.putText(screen, "12:41", (8, 30), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (240, 240, 240), 2)
     return screen
 
 
-def turned(pixels: Pixels) -> Pixels:
+def rotate(pixels: Pixels) -> Pixels:
     how = Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(pixels).rotate(10, expand=True, resample=how))
 
 
-def grey(pixels: Pixels) -> Pixels:
+def convert_to_grey(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
 
 
 ATTACKS: dict[str, Callable[[Pixels], Leak]] = {
     "none": lambda copy: (copy, None),
-    "q50": lambda copy: jpeg(copy, 50),
+    "q50": lambda copy: encode_jpeg(copy, 50),
     "demo": demo_leak,
-    "mirror": lambda copy: jpeg(np.ascontiguousarray(copy[:, ::-1]), 70),
-    "turn10": lambda copy: jpeg(turned(copy), 70),
-    "grey": lambda copy: jpeg(grey(copy), 70),
-    "bars": lambda copy: jpeg(barred(copy), 70),
+    "mirror": lambda copy: encode_jpeg(np.ascontiguousarray(copy[:, ::-1]), 70),
+    "turn10": lambda copy: encode_jpeg(rotate(copy), 70),
+    "grey": lambda copy: encode_jpeg(convert_to_grey(copy), 70),
+    "bars": lambda copy: encode_jpeg(make_screenshot(copy), 70),
 }
 
 
@@ -117,7 +117,7 @@ def registered_evidence(leak: Leak, sent: Any) -> ChipEvidence:
     return detect_mark(laid, covered, sent.prepared, again)
 
 
-def evidence_in_place(leak: Leak, sent: Any) -> ChipEvidence:
+def evidence_without_registration(leak: Leak, sent: Any) -> ChipEvidence:
     """Return the same as :func:`registered_evidence` for a leak that needs no registration."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
@@ -134,7 +134,7 @@ def evidence_without_table(found: Pixels, sent: Any) -> ChipEvidence:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_the_right_copy_is_named_after(attack: str, chelsea: Any) -> None:
+def test_the_right_copy_is_named_after_an_attack(attack: str, chelsea: Any) -> None:
     scores = copy_scores(
         registered_evidence(ATTACKS[attack](chelsea.copy), chelsea), chelsea.streams
     )
@@ -165,8 +165,8 @@ def test_the_demo_leak_is_traced_on_every_photograph(
 def test_an_average_of_five_copies_names_all_five(chelsea: Any) -> None:
     copies = [embed_mark(chelsea.prepared, one, chelsea.dither) for one in chelsea.streams[:5]]
     mean = np.rint(np.mean([copy.astype(np.float64) for copy in copies], axis=0)).astype(np.uint8)
-    scores = copy_scores(registered_evidence(jpeg(mean, 70), chelsea), chelsea.streams)
-    assert scores[:5].min() > NAMED_FROM
+    scores = copy_scores(registered_evidence(encode_jpeg(mean, 70), chelsea), chelsea.streams)
+    assert scores[:5].min() > NAMING_SCORE
     assert np.abs(scores[5:]).max() < 4.75
 
 
@@ -175,9 +175,9 @@ def innocent_leaks(sent: Any, photographs: dict[str, Any]) -> dict[str, Pixels]:
     stranger = photographs["coffee"].pixels[: sent.pixels.shape[0], : sent.pixels.shape[1]]
     noisy = sent.copy + np.random.default_rng(2).integers(0, 20, sent.pixels.shape)
     return {
-        "the unmarked original, coded": jpeg(sent.pixels, 60)[0],
+        "the unmarked original, coded": encode_jpeg(sent.pixels, 60)[0],
         "another copy": other,
-        "another copy, coded": jpeg(other, 40)[0],
+        "another copy, coded": encode_jpeg(other, 40)[0],
         "noise": np.clip(noisy, 0, 255).astype(np.uint8),
         "another picture": stranger,
     }
@@ -204,11 +204,11 @@ def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
         normal = np.mean([0.5 * math.erfc(z / math.sqrt(2.0)) <= level for z in pooled])
         assert bounded <= level
         assert abs(normal - level) < spread
-    assert pooled.max() < NAMED_FROM
+    assert pooled.max() < NAMING_SCORE
 
 
-def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
-    evidence = evidence_without_table(jpeg(chelsea.copy, 70)[0], chelsea)
+def test_score_is_the_projection_of_the_chips_on_the_evidence(chelsea: Any) -> None:
+    evidence = evidence_without_table(encode_jpeg(chelsea.copy, 70)[0], chelsea)
     signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chip_count).astype(
         np.float64
     )
@@ -218,7 +218,7 @@ def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
 
 @pytest.mark.parametrize("quality", [85, 50, 20])
 def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) -> None:
-    evidence = evidence_without_table(jpeg(chelsea.copy, quality)[0], chelsea)
+    evidence = evidence_without_table(encode_jpeg(chelsea.copy, quality)[0], chelsea)
     signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chip_count)
     alone = [
         float(signs[band.start : band.stop] @ evidence.per_chip[band.start : band.stop])
@@ -230,26 +230,29 @@ def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) 
     assert min(alone) > 2.0
 
 
-@pytest.mark.parametrize(("quality", "more"), [(50, 1.1), (10, 1.3)])
-def test_jpeg_coefficients_raise_the_score(quality: int, more: float, chelsea: Any) -> None:
-    leak = jpeg(chelsea.copy, quality)
+@pytest.mark.parametrize(("quality", "factor"), [(50, 1.1), (10, 1.3)])
+def test_jpeg_coefficients_raise_the_score(quality: int, factor: float, chelsea: Any) -> None:
+    leak = encode_jpeg(chelsea.copy, quality)
     plain = copy_scores(evidence_without_table(leak[0], chelsea), chelsea.streams[:1])[0]
-    assert copy_scores(evidence_in_place(leak, chelsea), chelsea.streams[:1])[0] > more * plain
+    assert (
+        copy_scores(evidence_without_registration(leak, chelsea), chelsea.streams[:1])[0]
+        > factor * plain
+    )
 
 
-def blurred(pixels: Pixels) -> Leak:
+def blur(pixels: Pixels) -> Leak:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 3.0), np.uint8), None
 
 
 def test_mark_is_detected_after_a_blur(chelsea: Any) -> None:
     assert (
-        copy_scores(evidence_without_table(blurred(chelsea.copy)[0], chelsea), chelsea.streams)[0]
+        copy_scores(evidence_without_table(blur(chelsea.copy)[0], chelsea), chelsea.streams)[0]
         > 25.0
     )
 
 
 def test_thumbnail_without_a_table_is_evaluated_at_its_own_size(chelsea: Any) -> None:
-    small = resized(chelsea.copy, 0.25)
+    small = resize(chelsea.copy, 0.25)
     assert copy_scores(registered_evidence((small, None), chelsea), chelsea.streams)[0] > 28.0
 
 
@@ -260,15 +263,16 @@ def test_inverted_colours_invert_the_mark(chelsea: Any) -> None:
 
 
 @pytest.mark.parametrize("attack", ["none", "q50", "grey"])
-def test_the_forecast_is_near_what_a_true_copy_scores(attack: str, chelsea: Any) -> None:
-    evidence = evidence_in_place(ATTACKS[attack](chelsea.copy), chelsea)
+def test_forecast_is_near_the_score_of_the_true_copy(attack: str, chelsea: Any) -> None:
+    evidence = evidence_without_registration(ATTACKS[attack](chelsea.copy), chelsea)
     reached = copy_scores(evidence, chelsea.streams[:1])[0]
     assert 0.7 < reached / evidence.forecast < 1.3
 
 
-def test_the_forecast_falls_with_what_is_left(chelsea: Any) -> None:
+def test_forecast_falls_with_the_jpeg_quality(chelsea: Any) -> None:
     forecasts = [
-        evidence_in_place(jpeg(chelsea.copy, q), chelsea).forecast for q in (85, 50, 20, 10)
+        evidence_without_registration(encode_jpeg(chelsea.copy, q), chelsea).forecast
+        for q in (85, 50, 20, 10)
     ]
     assert forecasts == sorted(forecasts, reverse=True)
     nothing = detect_mark(
@@ -277,22 +281,22 @@ def test_the_forecast_falls_with_what_is_left(chelsea: Any) -> None:
     assert nothing.forecast == 0.0
 
 
-def test_the_forecast_does_not_depend_on_whose_copy_it_is(chelsea: Any) -> None:
+def test_forecast_is_similar_for_a_copy_and_the_original(chelsea: Any) -> None:
     marked, plain = (
-        evidence_without_table(jpeg(one, 50)[0], chelsea).forecast
+        evidence_without_table(encode_jpeg(one, 50)[0], chelsea).forecast
         for one in (chelsea.copy, chelsea.pixels)
     )
     assert marked == pytest.approx(plain, rel=0.25)
 
 
-def test_covered_or_painted_areas_give_no_evidence(chelsea: Any) -> None:
-    painted = jpeg(chelsea.copy, 70)[0].copy()
+def test_copy_is_found_beside_a_painted_area(chelsea: Any) -> None:
+    painted = encode_jpeg(chelsea.copy, 70)[0].copy()
     painted[:, :200] = np.random.default_rng(5).integers(0, 255, (painted.shape[0], 200, 3))
     scores = copy_scores(evidence_without_table(painted, chelsea), chelsea.streams)
     assert scores[0] > 40.0
 
 
-def test_leak_without_evidence_scores_zero(chelsea: Any) -> None:
+def test_leak_without_evidence_has_only_low_scores(chelsea: Any) -> None:
     blank = np.full_like(chelsea.pixels, 128)
     nothing = detect_mark(blank, np.zeros(blank.shape[:2], np.bool_), chelsea.prepared)
     assert np.abs(copy_scores(nothing, chelsea.streams)).max() < 4.75
@@ -301,7 +305,7 @@ def test_leak_without_evidence_scores_zero(chelsea: Any) -> None:
     assert np.abs(exact).max() < 4.75
 
 
-def functions_of(package: ModuleType) -> list[Callable[..., object]]:
+def package_functions(package: ModuleType) -> list[Callable[..., object]]:
     modules = [
         importlib.import_module(module.name)
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
@@ -314,10 +318,12 @@ def functions_of(package: ModuleType) -> list[Callable[..., object]]:
     ]
 
 
-SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)")
-# Functions that may take a key stream or a score: those that make chips or a copy, and the scoring
-# and what follows it. The first one takes the bytes of a stored contour, which are no key.
-MAY_KNOW = {
+SECRET_PARAMETER = re.compile(
+    r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)"
+)
+# These functions may take a key stream or a score: they make chips or copies, or compute or use
+# scores. ``read_contour`` takes the bytes of a stored contour, which are not a key.
+ALLOWED_FUNCTIONS = {
     *{"audio_location.read_contour", "audio_mark.embed_sound_mark", "chip_layout.chips_of_stream"},
     *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.copy_scores"},
     *{"detector.remove_copies", "likelihood.likelihood_ratio", "likelihood.upper_tail"},
@@ -333,14 +339,16 @@ MAY_KNOW = {
 @pytest.mark.threat("innocent-named")
 @pytest.mark.parametrize("package", [entrenous.watermark.alignment, entrenous.watermark])
 def test_nothing_before_the_score_takes_a_key(package: ModuleType) -> None:
-    functions = functions_of(package)
+    functions = package_functions(package)
     assert len(functions) > 20
     telling = {
         f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         for function in functions
         for parameter in inspect.signature(function).parameters.values()
-        if SECRET.search(f"{parameter.name} {parameter.annotation}".lower().replace("_", " "))
+        if SECRET_PARAMETER.search(
+            f"{parameter.name} {parameter.annotation}".lower().replace("_", " ")
+        )
         or parameter.annotation in (bytes, "bytes")
     }
-    allowed = MAY_KNOW if package is entrenous.watermark else set()
+    allowed = ALLOWED_FUNCTIONS if package is entrenous.watermark else set()
     assert telling == allowed

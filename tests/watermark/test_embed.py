@@ -14,7 +14,7 @@ from entrenous.watermark.pyramid import luma
 from entrenous.watermark.visibility import band_masks
 
 Pixels = NDArray[np.uint8]
-AS_WANG: dict[str, Any] = {
+WANG_SSIM_OPTIONS: dict[str, Any] = {
     "channel_axis": 2,
     "gaussian_weights": True,
     "sigma": 1.5,
@@ -47,7 +47,7 @@ def test_an_enlarged_photograph_keeps_its_higher_psnr(chelsea: Any) -> None:
     assert psnr_db(copy, large) >= lowest_copy_psnr_db(max(size)) - 0.1
 
 
-def test_cap_rises_by_a_little_more_than_a_db_an_octave() -> None:
+def test_lowest_psnr_rises_with_the_size_of_the_picture() -> None:
     assert lowest_copy_psnr_db(600) == pytest.approx(43.8)
     assert lowest_copy_psnr_db(1200) == pytest.approx(44.9)
     assert lowest_copy_psnr_db(100) == 43.2
@@ -62,7 +62,7 @@ def test_only_luma_changes(chelsea: Any) -> None:
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
-def test_a_flat_picture_stays_flat_to_the_eye(grey: int) -> None:
+def test_a_flat_picture_changes_by_at_most_3_levels(grey: int) -> None:
     flat = np.full((200, 300, 3), grey, np.uint8)
     rng = np.random.default_rng(grey)
     copy = embed_mark(
@@ -75,17 +75,17 @@ def test_a_flat_picture_stays_flat_to_the_eye(grey: int) -> None:
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "flower"])
 def test_structural_similarity_stays_high(name: str, photographs: dict[str, Any]) -> None:
     sent = photographs[name]
-    assert structural_similarity(sent.copy, sent.pixels, **AS_WANG) > 0.985
+    assert structural_similarity(sent.copy, sent.pixels, **WANG_SSIM_OPTIONS) > 0.985
 
 
 @pytest.mark.parametrize("grey", [0, 60, 128, 255])
-def test_structural_similarity_stays_high_where_nothing_hides_a_mark(grey: int) -> None:
+def test_structural_similarity_of_flat_pictures_stays_high(grey: int) -> None:
     flat = np.full((200, 300, 3), grey, np.uint8)
     rng = np.random.default_rng(grey)
     copy = embed_mark(
         prepare_picture(flat), rng.bytes(key_stream_bytes(300, 200)), rng.bytes(60_000)
     )
-    assert structural_similarity(copy, flat, **AS_WANG) > 0.985
+    assert structural_similarity(copy, flat, **WANG_SSIM_OPTIONS) > 0.985
 
 
 def test_pure_black_is_marked_less_than_dark_grey() -> None:
@@ -95,7 +95,7 @@ def test_pure_black_is_marked_less_than_dark_grey() -> None:
     assert black < 0.6 * dark
 
 
-def test_a_flat_side_of_an_edge_is_marked_no_louder_than_a_flat_picture() -> None:
+def test_a_flat_side_of_an_edge_is_marked_no_stronger_than_a_flat_picture() -> None:
     half = np.zeros((200, 300, 3), np.uint8)
     half[:, 150:] = 110
     mask, alone = (band_masks(luma(one), 1)[0] for one in (half, np.full_like(half, 110)))
@@ -107,7 +107,7 @@ def test_the_same_streams_give_the_same_copy(chelsea: Any) -> None:
     assert np.array_equal(again, chelsea.copy)
 
 
-def test_copies_and_messages_differ(chelsea: Any) -> None:
+def test_copies_differ_by_key_and_by_dither(chelsea: Any) -> None:
     size = chelsea.pixels.shape[1], chelsea.pixels.shape[0]
     elsewhere = np.random.default_rng(99).bytes(dither_stream_bytes(*size))
     copies = [
@@ -119,7 +119,7 @@ def test_copies_and_messages_differ(chelsea: Any) -> None:
     assert min(changed) > 0.2
 
 
-def test_neither_the_picture_nor_the_streams_are_written_to(chelsea: Any) -> None:
+def test_embedding_does_not_modify_the_picture(chelsea: Any) -> None:
     before = chelsea.pixels.copy()
     chelsea.pixels.setflags(write=False)
     embed_mark(prepare_picture(chelsea.pixels), chelsea.streams[2], chelsea.dither)

@@ -22,7 +22,7 @@ from entrenous.watermark.jpeg_evidence import (
 )
 
 
-def drawn(seed: int, *shape: int) -> np.ndarray:
+def random_array(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
@@ -40,19 +40,22 @@ def intervals(low: np.ndarray, high: np.ndarray) -> RoundingIntervals:
     )
 
 
-def test_blocks_are_those_of_the_cosine_transform() -> None:
-    plane = drawn(9, 16, 24)
+def test_block_transform_equals_the_cosine_transform() -> None:
+    plane = random_array(9, 16, 24)
     expected = dctn(plane[8:, 16:], norm="ortho")
     assert np.allclose(block_transform(plane)[:, 1, 2].reshape(8, 8), expected, atol=1e-5)
 
 
-def test_blocks_lose_nothing_and_keep_inner_products() -> None:
-    plane, other = drawn(1, 40, 56), drawn(2, 40, 56)
+def test_block_transform_is_invertible_and_keeps_inner_products() -> None:
+    plane, other = random_array(1, 40, 56), random_array(2, 40, 56)
     assert np.abs(inverse_block_transform(block_transform(plane), (40, 56)) - plane).max() < 1e-5
     assert float((block_transform(plane) * block_transform(other)).sum()) == pytest.approx(
         float((plane * other).sum()), abs=1e-2
     )
-    assert inverse_block_transform(block_transform(drawn(3, 13, 21)), (13, 21)).shape == (13, 21)
+    assert inverse_block_transform(block_transform(random_array(3, 13, 21)), (13, 21)).shape == (
+        13,
+        21,
+    )
 
 
 @pytest.mark.parametrize("quality", [30, 75])
@@ -75,16 +78,16 @@ def test_coefficients_lie_in_their_intervals(quality: int) -> None:
 
 def test_score_function_is_the_slope_of_the_log_likelihood() -> None:
     shape = (64, 1, 1)
-    low = drawn(4, *shape) * 4
+    low = random_array(4, *shape) * 4
     seen = intervals(low, low + 3.0)
-    sent, kind = drawn(5, *shape), uniform_model(shape, gain=0.8, scale=1.3)
+    sent, kind = random_array(5, *shape), uniform_model(shape, gain=0.8, scale=1.3)
 
-    def likelihood(added: float) -> np.ndarray:
+    def log_likelihood(added: float) -> np.ndarray:
         low, high, _ = seen.scaled_ends(sent + np.float32(added / 0.8), kind)
         return np.log(np.tanh(high.astype(np.float64)) - np.tanh(low.astype(np.float64)))
 
     step = 0.02
-    slope = (likelihood(step) - likelihood(-step)) / (2 * step)
+    slope = (log_likelihood(step) - log_likelihood(-step)) / (2 * step)
     assert np.allclose(score_function(seen, sent, kind), slope, atol=5e-3)
 
 
@@ -98,7 +101,7 @@ def test_score_function_is_bounded_for_any_file() -> None:
 
 def test_gain_and_scale_are_found_under_rounding() -> None:
     shape = (64, 24, 24)
-    sent = 40 * drawn(6, *shape)
+    sent = 40 * random_array(6, *shape)
     noise = np.random.default_rng(7).logistic(0.0, 3.0, shape)
     steps = np.float32(8.0)
     rounded = np.rint((0.7 * sent + noise) / steps)
@@ -109,14 +112,14 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
     assert (found.gain[0] == 1.0).all()
 
 
-def test_area_with_less_than_a_mark_gains_no_weight() -> None:
+def test_low_spread_is_raised_and_high_spread_is_kept() -> None:
     shape = (64, 3, 3)
     quiet = raise_low_spread(uniform_model(shape, scale=0.1))
     assert (quiet.scale > 0.5).all()
     assert (raise_low_spread(uniform_model(shape, scale=5.0)).scale == 5.0).all()
 
 
-def test_local_mean_is_a_mean() -> None:
+def test_local_mean_keeps_constants_and_spreads_a_spike() -> None:
     assert np.allclose(regularised_local_mean(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
     spike = np.zeros((64, 15, 15), np.float32)
     spike[19, 7, 7] = 1.0

@@ -1,4 +1,4 @@
-"""The likelihood ratio: at most 1 on average over innocent copies, and never clearing anybody."""
+"""The likelihood ratio is at most 1 on average over innocent copies, and at least 1/2."""
 
 import itertools
 import math
@@ -19,14 +19,14 @@ from entrenous.watermark.verdict import name_by_scores
 
 
 @given(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=6))
-def test_its_mean_over_all_signs_is_at_most_1(weights: list[float]) -> None:
+def test_mean_ratio_over_all_signs_is_at_most_1(weights: list[float]) -> None:
     unit = np.array(weights) / np.linalg.norm(weights)
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=len(unit))))
     ratios = [likelihood_ratio(score) for score in (signs @ unit).tolist()]
     assert math.fsum(ratios) / len(ratios) <= 1.0 + 1e-12
 
 
-def test_among_innocents_it_reaches_x_less_often_than_once_in_x() -> None:
+def test_innocent_ratio_reaches_x_at_most_once_in_x() -> None:
     rng = np.random.default_rng(1)
     grid = 0.5 + np.arange(40.0)
     unit = grid / np.linalg.norm(grid)
@@ -38,12 +38,12 @@ def test_among_innocents_it_reaches_x_less_often_than_once_in_x() -> None:
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0.0, 1e6))
-def test_a_higher_score_never_has_a_smaller_ratio(score: float, more: float) -> None:
-    low, high = likelihood_ratio(score), likelihood_ratio(score + more)
+def test_a_higher_score_never_has_a_smaller_ratio(score: float, increase: float) -> None:
+    low, high = likelihood_ratio(score), likelihood_ratio(score + increase)
     assert 0.5 <= low <= high * (1 + 1e-12) <= LIKELIHOOD_RATIO_MAX * (1 + 1e-12)
 
 
-def test_no_score_speaks_against_a_copy_more_than_two_to_one() -> None:
+def test_ratio_is_never_below_one_half() -> None:
     assert likelihood_ratio(-1e300) == 0.5
     assert likelihood_ratio(0.0) > 0.5
 
@@ -58,10 +58,10 @@ def test_ratio_never_exceeds_one_over_the_chance(score: float) -> None:
     assert likelihood_ratio(score) <= 1.0 / upper_tail(score)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_broken_score_is_refused(bad: float) -> None:
+@pytest.mark.parametrize("invalid_score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_refused(invalid_score: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        likelihood_ratio(bad)
+        likelihood_ratio(invalid_score)
 
 
 def test_verdict_has_a_ratio_for_every_copy() -> None:
@@ -72,7 +72,7 @@ def test_verdict_has_a_ratio_for_every_copy() -> None:
 
 
 @given(st.floats(-20.0, 40.0))
-def test_strengths_far_from_the_score_may_be_left_out(score: float) -> None:
+def test_ratio_equals_the_sum_over_all_strengths(score: float) -> None:
     every = range(1, 301)
     whole = math.fsum(1.0 / t for t in every)
     total = math.fsum(math.exp(min(t * score - t * t / 2, 700.0)) / (t * whole) for t in every)

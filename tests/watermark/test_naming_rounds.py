@@ -23,11 +23,11 @@ def scores_by_recipient(*scores: float) -> Scores:
 
 
 def approx_chance(chance: float) -> object:
-    """Match up to rounding; approx's default absolute tolerance of 1e-12 is too large here."""
+    """Match up to rounding; approx's default absolute tolerance of 1e-12 is too large."""
     return pytest.approx(chance, rel=1e-12, abs=0.0)
 
 
-def test_rounds_name_what_one_round_names_at_half_of_alpha() -> None:
+def test_first_round_gives_twice_the_chance_of_a_single_round() -> None:
     verdict = name_in_rounds(lambda _: scores_by_recipient(9.0, 1.0, -3.0))
     assert verdict.finding is Finding.ONE
     assert verdict.named == (recipient(0),)
@@ -36,7 +36,7 @@ def test_rounds_name_what_one_round_names_at_half_of_alpha() -> None:
     )
 
 
-def test_fainter_copy_is_named_once_the_stronger_one_is_removed() -> None:
+def test_fainter_copy_is_named_after_the_stronger_copy_is_removed() -> None:
     def score(removed: Collection[RecipientId]) -> Scores:
         return scores_by_recipient(
             30.0,
@@ -63,11 +63,11 @@ def test_later_rounds_spend_a_smaller_share_of_alpha() -> None:
     while 2 * chance_that_any_scores(3, upper_tail(just)) > 1e-6:
         just += 0.001
 
-    def late(removed: Collection[RecipientId]) -> Scores:
+    def score_after_removal(removed: Collection[RecipientId]) -> Scores:
         return scores_by_recipient(20.0, just if removed else 0.0, 0.0)
 
     assert name_in_rounds(lambda _: scores_by_recipient(just, 0.0, 0.0)).named == (recipient(0),)
-    assert name_in_rounds(late).named == (recipient(0),)
+    assert name_in_rounds(score_after_removal).named == (recipient(0),)
 
 
 def test_no_second_round_when_the_first_names_nobody() -> None:
@@ -101,7 +101,7 @@ def test_unchanged_scores_name_no_more_than_one_round(scores: list[float]) -> No
 
 
 def test_innocents_are_named_no_more_often_than_alpha_says() -> None:
-    """New innocent scores in every round, at an alpha large enough for counting."""
+    """Each round has new innocent scores, and alpha is large enough to count false namings."""
     rng, alpha, runs = np.random.default_rng(5), 0.2, 3000
 
     def score(_: Collection[RecipientId]) -> Scores:

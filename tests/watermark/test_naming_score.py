@@ -1,4 +1,4 @@
-"""The naming score is the least one that names, for any number of copies."""
+"""The naming score is the lowest score that names a copy, for any number of copies."""
 
 import pytest
 from hypothesis import given
@@ -10,18 +10,18 @@ from entrenous.watermark.verdict import lowest_naming_score
 
 
 @given(st.integers(1, 10**9))
-def test_naming_score_names_and_slightly_less_does_not(compared: int) -> None:
+def test_naming_score_names_a_copy_and_a_slightly_lower_score_does_not(compared: int) -> None:
     score = lowest_naming_score(compared)
     assert chance_that_any_scores(compared, upper_tail(score)) <= FALSE_NAMING_CHANCE_MAX
     assert chance_that_any_scores(compared, upper_tail(score - 1e-6)) > FALSE_NAMING_CHANCE_MAX
 
 
-def test_the_smallest_chance_there_is_can_be_asked_for() -> None:
+def test_naming_score_exists_for_the_smallest_possible_chance() -> None:
     assert 0.0 < lowest_naming_score(1, alpha=CHANCE_MIN) <= 64.0
     with pytest.raises(ValueError, match="no score"):
         lowest_naming_score(1, alpha=CHANCE_MIN / 2.0)
 
 
-def test_nobody_compared_is_refused() -> None:
+def test_zero_compared_copies_are_refused() -> None:
     with pytest.raises(ValueError, match="no score"):
         lowest_naming_score(0)

@@ -1,4 +1,4 @@
-"""A found sound is aligned with the sent one: start, speed and pitch, before any key is used."""
+"""A found sound is aligned with the sent sound in start, speed and pitch, without any key."""
 
 import inspect
 from types import ModuleType
@@ -14,16 +14,18 @@ from entrenous.watermark.audio_location import read_contour
 from entrenous.watermark.audio_mark import FractionalSamples
 from entrenous.watermark.audio_tracking import TimePath
 
-SENT = voice(20.0, seed=5)
-CONTOUR = read_contour(audio_location.compute_contour(SENT))
-START, STOP = 5.13, 12.13
+SENT_SOUND = voice(20.0, seed=5)
+SENT_CONTOUR = read_contour(audio_location.compute_contour(SENT_SOUND))
+EXCERPT_START_S, EXCERPT_STOP_S = 5.13, 12.13
 
 
 def time_path_after(attack: Attack) -> TimePath:
-    leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
+    leak, rate_hz = attack(
+        SENT_SOUND[int(EXCERPT_START_S * 16_000) : int(EXCERPT_STOP_S * 16_000)], 16_000
+    )
     found = prepare_found_sound(leak, rate_hz)
     path = audio_tracking.find_time_path(
-        found.samples, SENT, audio_location.locate_sound(found.contour, CONTOUR)
+        found.samples, SENT_SOUND, audio_location.locate_sound(found.contour, SENT_CONTOUR)
     )
     assert path is not None
     return path
@@ -47,7 +49,7 @@ def test_speed_is_measured_to_a_hundred_thousandth(
     assert path.speed == pytest.approx(speed, abs=2e-5)
     assert path.pitch == pytest.approx(pitch, abs=2e-5)
     found = path.found_position(np.arange(6.0, 11.0) * 16_000) * path.speed / 16_000
-    late = found - (np.arange(6.0, 11.0) - START)
+    late = found - (np.arange(6.0, 11.0) - EXCERPT_START_S)
     assert np.ptp(late) < 1e-4
     assert np.abs(late).max() < 0.01
 
@@ -64,13 +66,13 @@ def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
 def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
     path = time_path_after(room())
     found = path.found_position(np.arange(6.0, 11.0) * 16_000) / 16_000
-    assert np.abs(found - (np.arange(6.0, 11.0) - START)).max() < 0.03
+    assert np.abs(found - (np.arange(6.0, 11.0) - EXCERPT_START_S)).max() < 0.03
 
 
-def test_another_sound_is_less_like_it_than_a_part_of_itself() -> None:
+def test_excerpt_fits_better_than_another_sound() -> None:
     other = prepare_found_sound(voice(7.0, seed=99), 16_000)
-    own = prepare_found_sound(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
-    fits = [audio_location.locate_sound(one.contour, CONTOUR)[0].fit for one in (other, own)]
+    own = prepare_found_sound(cut(0.2, 0.5)(SENT_SOUND, 16_000)[0], 16_000)
+    fits = [audio_location.locate_sound(one.contour, SENT_CONTOUR)[0].fit for one in (other, own)]
     assert fits[0] < 0.4
     assert fits[1] > 0.8
 
@@ -87,7 +89,7 @@ def test_fractional_samples_interpolate_and_are_silent_beyond_the_ends() -> None
     "module",
     [audio_location, audio_detector, audio_tracking],
 )
-def test_nothing_before_the_score_can_know_a_key(module: ModuleType) -> None:
+def test_nothing_before_the_score_takes_a_key(module: ModuleType) -> None:
     known = {"key", "keys", "stream", "streams", "seed", "seeds", "recipient", "score", "secret"}
     for name, function in inspect.getmembers(module, inspect.isfunction):
         if name in {"key_scores", "chips_of_stream"}:  # the score itself

@@ -1,4 +1,4 @@
-"""The guarantees of ``name_by_scores``: examples, random scores and innocent crowds."""
+"""The guarantees of ``name_by_scores``: examples, random scores and many innocent copies."""
 
 import math
 from contextlib import nullcontext
@@ -19,11 +19,11 @@ from entrenous.watermark.verdict import (
 )
 
 scores = st.dictionaries(st.text(min_size=1).map(RecipientId), st.floats(-40, 400), min_size=1)
-_SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+IDENTITY_HOMOGRAPHY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 ANA, BEN, CARO = RecipientId("ana"), RecipientId("ben"), RecipientId("caro")
 
 
-def test_one_loud_mark_names_one_copy() -> None:
+def test_one_high_score_names_one_copy() -> None:
     verdict = name_by_scores({ANA: 9.1, BEN: 0.3})
     assert verdict.finding is Finding.ONE
     assert verdict.named == (ANA,)
@@ -31,7 +31,7 @@ def test_one_loud_mark_names_one_copy() -> None:
     assert verdict.chance[BEN] > 0.9
 
 
-def test_two_loud_marks_name_two_copies_from_the_loudest_on() -> None:
+def test_two_high_scores_name_two_copies_highest_first() -> None:
     verdict = name_by_scores({ANA: 90.0, BEN: 0.3, CARO: 350.0})
     assert verdict.finding is Finding.SEVERAL
     assert verdict.named == (CARO, ANA)
@@ -49,7 +49,7 @@ def test_no_scores_raise_nothing_to_weigh() -> None:
     assert isinstance(refusal.value, NotFound)
 
 
-def test_a_name_among_a_thousand_needs_about_6_2() -> None:
+def test_naming_among_a_thousand_copies_needs_a_score_of_about_6_2() -> None:
     assert name_by_scores({ANA: 6.1}, compared=1000).finding is Finding.NOBODY
     assert name_by_scores({ANA: 6.3}, compared=1000).finding is Finding.ONE
 
@@ -63,26 +63,26 @@ def test_chance_counts_all_compared_copies() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, -1.0, math.nan])
-def test_a_nonsensical_alpha_is_refused(alpha: float) -> None:
+def test_an_invalid_alpha_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha"):
         name_by_scores({ANA: 1.0}, alpha=alpha)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_broken_score_is_refused(bad: float) -> None:
+@pytest.mark.parametrize("invalid_score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_refused(invalid_score: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        name_by_scores({ANA: bad})
+        name_by_scores({ANA: invalid_score})
 
 
-@pytest.mark.parametrize(("kept", "holds"), [(0, True), (1, True), (-0.01, False), (1.01, False)])
-def test_the_visible_share_is_between_nothing_and_everything(kept: float, *, holds: bool) -> None:
-    with nullcontext() if holds else pytest.raises(ValueError, match="share"):
-        PictureWarp(_SQUARE, kept, 0.0, mirrored=False, scale=1.0)
+@pytest.mark.parametrize(("kept", "valid"), [(0, True), (1, True), (-0.01, False), (1.01, False)])
+def test_the_visible_share_is_between_0_and_1(kept: float, *, valid: bool) -> None:
+    with nullcontext() if valid else pytest.raises(ValueError, match="share"):
+        PictureWarp(IDENTITY_HOMOGRAPHY, kept, 0.0, mirrored=False, scale=1.0)
 
 
 def test_a_homography_has_nine_numbers() -> None:
     with pytest.raises(ValueError, match="9 numbers"):
-        PictureWarp(_SQUARE[:8], 1.0, 0.0, mirrored=False, scale=1.0)
+        PictureWarp(IDENTITY_HOMOGRAPHY[:8], 1.0, 0.0, mirrored=False, scale=1.0)
 
 
 def test_a_span_may_be_a_single_frame() -> None:
@@ -105,7 +105,7 @@ def test_a_chance_is_never_zero_and_never_above_one(given_scores: dict[Recipient
 
 @pytest.mark.slow
 @given(scores, st.floats(0, 30))
-def test_more_people_never_make_anyone_stand_out_more(
+def test_an_additional_score_never_lowers_a_chance(
     given_scores: dict[RecipientId, float], extra: float
 ) -> None:
     before = name_by_scores(given_scores).chance
@@ -115,7 +115,7 @@ def test_more_people_never_make_anyone_stand_out_more(
 
 @pytest.mark.slow
 @pytest.mark.threat("innocent-named")
-def test_innocent_crowds_are_named_no_more_often_than_promised() -> None:
+def test_innocent_copies_are_named_no_more_often_than_alpha() -> None:
     crowds = np.random.default_rng(7).normal(size=(4000, 20))
     named = sum(
         name_by_scores({RecipientId(str(i)): z for i, z in enumerate(crowd)}, alpha=0.05).finding

@@ -1,7 +1,6 @@
 """Frames of small clips, as the clip decoder returns them."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ Rgb = NDArray[np.uint8]
 MakeFrames = Callable[[Iterable[Rgb], float], list[Frame]]
 
 
-def frame_of(pixels: Rgb, at_s: float) -> Frame:
+def encode_frame(pixels: Rgb, at_s: float) -> Frame:
     """Return a frame as FFmpeg decodes it: 4:2:0, limited range (ITU-R BT.601)."""
     height, width = pixels.shape[:2]
     planes = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2YUV_I420)
@@ -23,11 +22,11 @@ def frame_of(pixels: Rgb, at_s: float) -> Frame:
 
 
 @pytest.fixture(scope="session")
-def frames_of() -> MakeFrames:
-    def make(pictures: Iterable[Rgb], fps: float) -> list[Frame]:
-        return [frame_of(pixels, number / fps) for number, pixels in enumerate(pictures)]
+def make_frames() -> MakeFrames:
+    def encode_frames(pictures: Iterable[Rgb], fps: float) -> list[Frame]:
+        return [encode_frame(pixels, number / fps) for number, pixels in enumerate(pictures)]
 
-    return make
+    return encode_frames
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +45,3 @@ def another_scene() -> list[Rgb]:
         *hand_held_frames("rocket", seconds=3.0),
         *hand_held_frames("hubble_deep_field", seconds=3.0),
     ]
-
-
-def walked(frames: list[Frame]) -> Iterator[Any]:
-    yield from frames

@@ -10,14 +10,16 @@ from entrenous.watermark.alignment.image_registration import Registration, regis
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.alignment.transforms import Bend, Lens, Pose, b_spline_weights, resizing
 
-SIZE = (400, 300)
-BOX = (-0.5, -0.5, 399.5, 299.5)
-PLACES = np.stack(np.meshgrid(np.linspace(0, 399, 9), np.linspace(0, 299, 7)), -1).reshape(-1, 2)
+PICTURE_SIZE = (400, 300)
+PICTURE_BOX = (-0.5, -0.5, 399.5, 299.5)
+GRID_POINTS = np.stack(np.meshgrid(np.linspace(0, 399, 9), np.linspace(0, 299, 7)), -1).reshape(
+    -1, 2
+)
 
 
-def waved(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
+def random_bend(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
     rng = np.random.default_rng(seed)
-    return Bend(rng.normal(size=(spans + 3, spans + 3, 2)) * size_px, BOX)
+    return Bend(rng.normal(size=(spans + 3, spans + 3, 2)) * size_px, PICTURE_BOX)
 
 
 @given(st.integers(1, 20), st.lists(st.floats(-50, 450), min_size=1, max_size=20))
@@ -37,45 +39,50 @@ def test_one_span_represents_a_cubic_exactly() -> None:
 
 @given(st.integers(0, 50))
 def test_bend_is_inverted(seed: int) -> None:
-    bend = waved(seed)
-    assert np.abs(bend.undistort(PLACES + bend.displacement_at(PLACES)) - PLACES).max() < 1e-3
+    bend = random_bend(seed)
+    assert (
+        np.abs(bend.undistort(GRID_POINTS + bend.displacement_at(GRID_POINTS)) - GRID_POINTS).max()
+        < 1e-3
+    )
 
 
 @given(st.floats(-0.12, 0.12), st.floats(-0.05, 0.05))
 def test_lens_is_inverted(k1: float, k2: float) -> None:
     lens = Lens((199.5, 149.5), 250.0, k1, k2)
-    assert np.abs(lens.undistort(lens.distort(PLACES)) - PLACES).max() < 1e-3
+    assert np.abs(lens.undistort(lens.distort(GRID_POINTS)) - GRID_POINTS).max() < 1e-3
 
 
-def whole_pose(seed: int = 3) -> Pose:
+def complete_pose(seed: int = 3) -> Pose:
     lean = np.array([[0.9, -0.2, 60], [0.25, 0.95, 5], [1e-4, -5e-5, 1]])
-    return Pose(lean, waved(seed), Lens((220.0, 190.0), 300.0, 0.05, -0.01))
+    return Pose(lean, random_bend(seed), Lens((220.0, 190.0), 300.0, 0.05, -0.01))
 
 
 def test_pose_maps_there_and_back() -> None:
-    pose = whole_pose()
-    assert np.abs(pose.found_to_sent(pose.sent_to_found(PLACES)) - PLACES).max() < 2e-3
+    pose = complete_pose()
+    assert np.abs(pose.found_to_sent(pose.sent_to_found(GRID_POINTS)) - GRID_POINTS).max() < 2e-3
 
 
 def test_dense_field_equals_the_pointwise_mapping() -> None:
-    pose = whole_pose()
+    pose = complete_pose()
     field = pose.map_grid(np.arange(400), np.arange(300))
-    at = PLACES.round().astype(int)
+    at = GRID_POINTS.round().astype(int)
     assert np.abs(field[at[:, 1], at[:, 0]] - pose.sent_to_found(at.astype(float))).max() < 1e-2
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_resized_pictures_bend_alike(factor: float) -> None:
-    pose = whole_pose()
-    sent = resizing(SIZE, (round(400 * factor), round(300 * factor)))
+    pose = complete_pose()
+    sent = resizing(PICTURE_SIZE, (round(400 * factor), round(300 * factor)))
     found = np.diag([1.6 * factor, 1.6 * factor, 1.0])
     inward = pose.resized(sent, found)
-    moved = (sent @ np.column_stack([PLACES, np.ones(len(PLACES))]).T)[:2].T
-    wanted = (found @ np.column_stack([pose.sent_to_found(PLACES), np.ones(len(PLACES))]).T)[:2].T
+    moved = (sent @ np.column_stack([GRID_POINTS, np.ones(len(GRID_POINTS))]).T)[:2].T
+    wanted = (
+        found @ np.column_stack([pose.sent_to_found(GRID_POINTS), np.ones(len(GRID_POINTS))]).T
+    )[:2].T
     assert np.abs(inward.sent_to_found(moved) - wanted).max() < 1e-6
 
 
-def smooth(shape: tuple[int, int]) -> NDArray[np.float32]:
+def smooth_plane(shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return values that cubic resampling hardly changes."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
@@ -87,9 +94,11 @@ def test_warping_there_and_back_changes_nothing(cat: NDArray[np.uint8]) -> None:
     assert exact is not None
     height, width = cat.shape[:2]
     lens = Lens(((width - 1) / 2, (height - 1) / 2), 270.0, 0.06, -0.02)
-    pose = Pose(np.array([[0.93, 0.05, 9], [-0.04, 0.95, 14], [2e-5, 1e-5, 1]]), waved(8), lens)
+    pose = Pose(
+        np.array([[0.93, 0.05, 9], [-0.04, 0.95, 14], [2e-5, 1e-5, 1]]), random_bend(8), lens
+    )
     bent = Registration(exact.warp, 0, 0.0, exact.sent_size, exact.found_size, pose)
-    plane = smooth((height, width))
+    plane = smooth_plane((height, width))
     under, inside = warp_to_found(plane, bent)
     over, covered = warp_to_sent(np.where(inside, under, 0).astype(np.float32), bent)
     core = covered & (warp_to_sent(inside.astype(np.float32), bent)[0] > 0.999)

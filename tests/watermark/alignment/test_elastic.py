@@ -1,6 +1,4 @@
-"""Lenses, waves and photographed screens are corrected to a fraction of a pixel; a plain homography
-stays plain.
-"""
+"""Register pictures distorted by a lens, a wave or a tilted screen to a fraction of a pixel."""
 
 import io
 from collections.abc import Callable
@@ -18,13 +16,13 @@ pytestmark = pytest.mark.slow
 
 Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
-Back = Callable[[Points], Points]  # found positions to sent ones
+FoundToSent = Callable[[Points], Points]  # maps found positions to sent positions
 
 
-def seen_through(pixels: Pixels, back: Back) -> Pixels:
+def distort_picture(pixels: Pixels, found_to_sent: FoundToSent) -> Pixels:
     height, width = pixels.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
-    at = back(grid.astype(np.float64)).reshape(height, width, 2).astype(np.float32)
+    at = found_to_sent(grid.astype(np.float64)).reshape(height, width, 2).astype(np.float32)
     laid = cv2.remap(pixels, at[..., 0].copy(), at[..., 1].copy(), cv2.INTER_LANCZOS4)
     file = io.BytesIO()
     Image.fromarray(np.asarray(laid, np.uint8)).save(file, "JPEG", quality=80)
@@ -32,76 +30,76 @@ def seen_through(pixels: Pixels, back: Back) -> Pixels:
         return np.asarray(picture.convert("RGB"))
 
 
-def off_by_px(found: Registration, back: Back) -> float:
+def rms_error_px(found: Registration, found_to_sent: FoundToSent) -> float:
     """Return the root mean square error where both pictures overlap, in pixels."""
-    return float(np.sqrt((distances(found, back) ** 2).mean()))
+    return float(np.sqrt((position_errors_px(found, found_to_sent) ** 2).mean()))
 
 
-def distances(found: Registration, back: Back) -> NDArray[np.float64]:
+def position_errors_px(found: Registration, found_to_sent: FoundToSent) -> NDArray[np.float64]:
     width, height = found.found_size
     places = np.stack(
         np.meshgrid(np.linspace(0, width - 1, 21), np.linspace(0, height - 1, 21)), -1
     )
     places = places.reshape(-1, 2)
-    came = back(places)
+    came = found_to_sent(places)
     seen = ((came >= 0) & (came <= np.array(found.sent_size) - 1)).all(axis=1)
     return np.hypot(*(found.sent_to_found(came[seen]) - places[seen]).T)
 
 
-def lens(size: tuple[int, int], strength: float) -> Back:
+def lens_mapping(size: tuple[int, int], strength: float) -> FoundToSent:
     middle, reach = (np.array(size) - 1) / 2, np.hypot(*size) / 2
 
-    def back(points: Points) -> Points:
+    def found_to_sent(points: Points) -> Points:
         away = points - middle
         return middle + away * (1 + strength * (away**2).sum(axis=1, keepdims=True) / reach**2)
 
-    return back
+    return found_to_sent
 
 
-def screen(size: tuple[int, int]) -> Back:
+def screen_mapping(size: tuple[int, int]) -> FoundToSent:
     """Return the mapping of a lens in front of a tilted screen."""
     lean = np.array([[0.9, 0.03, 20], [-0.02, 0.88, 25], [4e-5, -3e-5, 1.0]])
-    swell = lens(size, 0.03)
+    swell = lens_mapping(size, 0.03)
     return lambda points: apply_homography(invert_homography(lean), swell(points))
 
 
-def wave(size: tuple[int, int], amplitude_px: float) -> Back:
-    def back(points: Points) -> Points:
+def wave_mapping(size: tuple[int, int], amplitude_px: float) -> FoundToSent:
+    def found_to_sent(points: Points) -> Points:
         x, y = points.T / max(size) * 2 * np.pi
         return points + amplitude_px * np.stack(
             [np.sin(2.1 * y + 0.4) + np.cos(2.6 * x), np.sin(1.7 * x + y)], axis=1
         )
 
-    return back
+    return found_to_sent
 
 
 @pytest.mark.parametrize("strength", [0.05, -0.08])
 def test_a_lens_is_measured(strength: float, cat: Pixels) -> None:
-    back = lens((451, 300), strength)
-    found = register(seen_through(cat, back), cat)
+    found_to_sent = lens_mapping((451, 300), strength)
+    found = register(distort_picture(cat, found_to_sent), cat)
     assert found is not None
     assert found.is_bent
-    assert found.pose.bend is None  # two numbers are enough
+    assert found.pose.bend is None  # the two lens parameters are enough
     assert found.warp.bent_px > 3.0
-    assert off_by_px(found, back) < 0.1
+    assert rms_error_px(found, found_to_sent) < 0.1
 
 
 def test_a_screen_photographed_askew_is_straightened(rocket: Pixels) -> None:
-    back = screen((640, 427))
-    found = register(seen_through(rocket, back), rocket)
+    found_to_sent = screen_mapping((640, 427))
+    found = register(distort_picture(rocket, found_to_sent), rocket)
     assert found is not None
     assert found.is_bent
-    assert off_by_px(found, back) < 0.15
+    assert rms_error_px(found, found_to_sent) < 0.15
 
 
-def test_a_wave_is_smoothed_out(cat: Pixels) -> None:
-    back = wave((451, 300), 2.0)
-    found = register(seen_through(cat, back), cat)
+def test_a_wave_is_corrected(cat: Pixels) -> None:
+    found_to_sent = wave_mapping((451, 300), 2.0)
+    found = register(distort_picture(cat, found_to_sent), cat)
     assert found is not None
     assert found.pose.bend is not None
     assert 1.0 < found.warp.bent_px < 8.0
-    off = distances(found, back)
-    # displacement is undefined where a picture is blank
+    off = position_errors_px(found, found_to_sent)
+    # The displacement is undefined where the picture is blank.
     assert np.median(off) < 0.15
     assert np.sqrt((off**2).mean()) < 0.7
 
@@ -109,12 +107,12 @@ def test_a_wave_is_smoothed_out(cat: Pixels) -> None:
 def test_a_plain_homography_is_not_bent(cat: Pixels) -> None:
     lean = np.array([[0.9, 0.04, 20], [-0.03, 0.95, 12], [5e-5, -8e-5, 1.0]])
 
-    def back(points: Points) -> Points:
+    def found_to_sent(points: Points) -> Points:
         return apply_homography(invert_homography(lean), points)
 
-    found = register(seen_through(cat, back), cat)
+    found = register(distort_picture(cat, found_to_sent), cat)
     assert found is not None
     assert not found.is_bent
     assert found.warp.bent_px == 0.0
-    assert off_by_px(found, back) < 0.06
-    assert off_by_px(found, back) < 5 * found.error_px + 0.02
+    assert rms_error_px(found, found_to_sent) < 0.06
+    assert rms_error_px(found, found_to_sent) < 5 * found.error_px + 0.02

@@ -17,10 +17,10 @@ from entrenous.watermark.alignment.transforms import (
     visible_share,
 )
 
-SIZE = (400, 300)
+PICTURE_SIZE = (400, 300)
 
 
-def turning(degrees: float) -> np.ndarray:
+def rotation_about_centre(degrees: float) -> np.ndarray:
     """Return a rotation about the centre, counter-clockwise to a viewer."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = np.array([199.5, 149.5])
@@ -36,25 +36,27 @@ def test_resizing_keeps_edges_on_edges(w: int, h: int, new_w: int, new_h: int) -
 
 @given(degrees=st.floats(-179, 180), flipped=st.booleans())
 def test_rotation_and_mirror_are_described(*, degrees: float, flipped: bool) -> None:
-    homography = turning(degrees) @ (mirroring(SIZE) if flipped else np.eye(3))
-    warp = describe_warp(homography, SIZE, SIZE)
+    homography = rotation_about_centre(degrees) @ (
+        mirroring(PICTURE_SIZE) if flipped else np.eye(3)
+    )
+    warp = describe_warp(homography, PICTURE_SIZE, PICTURE_SIZE)
     assert warp.turned_deg == pytest.approx(degrees, abs=0.01)
     assert warp.mirrored is flipped
     assert warp.scale == pytest.approx(1.0)
 
 
 def test_a_half_turn_is_plus_180() -> None:
-    assert describe_warp(turning(180), SIZE, SIZE).turned_deg == 180.0
+    assert describe_warp(rotation_about_centre(180), PICTURE_SIZE, PICTURE_SIZE).turned_deg == 180.0
 
 
-def test_kept_is_the_share_that_is_still_seen() -> None:
+def test_visible_share_of_a_half_and_a_whole_picture() -> None:
     right_half = np.array([[1.0, 0, -200], [0, 1, 0], [0, 0, 1]])
-    assert visible_share(right_half, SIZE, (200, 300)) == pytest.approx(0.5)
-    assert visible_share(np.eye(3), SIZE, (1000, 1000)) == 1.0
+    assert visible_share(right_half, PICTURE_SIZE, (200, 300)) == pytest.approx(0.5)
+    assert visible_share(np.eye(3), PICTURE_SIZE, (1000, 1000)) == 1.0
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "homography",
     [
         np.zeros((3, 3)),
         np.diag([1.0, 0.1, 1.0]),  # extreme stretch
@@ -64,17 +66,20 @@ def test_kept_is_the_share_that_is_still_seen() -> None:
         np.full((3, 3), np.nan),
     ],
 )
-def test_degenerate_homographies_are_implausible(nonsense: np.ndarray) -> None:
-    assert not is_plausible(nonsense, SIZE, SIZE)
+def test_degenerate_homographies_are_implausible(homography: np.ndarray) -> None:
+    assert not is_plausible(homography, PICTURE_SIZE, PICTURE_SIZE)
 
 
-@pytest.mark.parametrize("exact", [np.eye(3), mirroring(SIZE), turning(12.0), turning(90.0)])
+@pytest.mark.parametrize(
+    "exact",
+    [np.eye(3), mirroring(PICTURE_SIZE), rotation_about_centre(12.0), rotation_about_centre(90.0)],
+)
 def test_ordinary_homographies_are_plausible(exact: np.ndarray) -> None:
-    assert is_plausible(exact, SIZE, (500, 500))
+    assert is_plausible(exact, PICTURE_SIZE, (500, 500))
 
 
-def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
-    offered = pixel_aligned_candidates(homography, SIZE, found)
+def candidate_error_px(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
+    offered = pixel_aligned_candidates(homography, PICTURE_SIZE, found)
     assert offered
     return min(
         float(
@@ -87,13 +92,13 @@ def closest(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -
     )
 
 
-boxes = st.tuples(
+crop_boxes = st.tuples(
     st.integers(0, 90), st.integers(0, 90), st.integers(150, 300), st.integers(120, 200)
 )
 
 
 @given(
-    box=boxes,
+    box=crop_boxes,
     after=st.tuples(st.integers(100, 500), st.integers(100, 400)),
     flipped=st.booleans(),
     off=st.floats(-0.3, 0.3),
@@ -106,22 +111,27 @@ def test_a_whole_pixel_crop_resized_is_found_exactly(
     exact = resizing((width, height), after) @ cut
     exact = mirroring(after) @ exact if flipped else exact
     nudge = np.array([[1.0, 0, off], [0, 1, -off], [0, 0, 1]])
-    assert closest(exact @ nudge, exact, after) < 0.01
+    assert candidate_error_px(exact @ nudge, exact, after) < 0.01
 
 
 def test_a_picture_inside_a_screenshot_is_found_exactly() -> None:
-    exact = np.array([[1.0, 0, 30], [0, 1, 80], [0, 0, 1]]) @ resizing(SIZE, (360, 270))
+    exact = np.array([[1.0, 0, 30], [0, 1, 80], [0, 0, 1]]) @ resizing(PICTURE_SIZE, (360, 270))
     nudge = np.array([[1.0, 0, 0.2], [0, 1, -0.3], [0, 0, 1]])
-    assert closest(nudge @ exact, exact, (420, 700)) < 0.01
+    assert candidate_error_px(nudge @ exact, exact, (420, 700)) < 0.01
 
 
 @pytest.mark.parametrize("degrees", [0.0, 90.0, 180.0, -90.0])
 def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
-    exact = np.rint(np.array([[1.0, 0, 37], [0, 1, -21], [0, 0, 1]]) @ turning(degrees) * 2) / 2
+    exact = (
+        np.rint(
+            np.array([[1.0, 0, 37], [0, 1, -21], [0, 0, 1]]) @ rotation_about_centre(degrees) * 2
+        )
+        / 2
+    )
     exact = np.rint(exact)
     nudge = np.array([[1.0, 0, 0.3], [0, 1, -0.2], [0, 0, 1]])
-    assert closest(nudge @ exact, exact, (333, 280)) < 0.01
+    assert candidate_error_px(nudge @ exact, exact, (333, 280)) < 0.01
 
 
-def test_tilted_picture_has_no_exact_neighbour() -> None:
-    assert pixel_aligned_candidates(turning(7.0), SIZE, SIZE) == []
+def test_tilted_picture_has_no_pixel_aligned_candidate() -> None:
+    assert pixel_aligned_candidates(rotation_about_centre(7.0), PICTURE_SIZE, PICTURE_SIZE) == []

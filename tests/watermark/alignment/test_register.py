@@ -29,19 +29,19 @@ pytestmark = pytest.mark.slow
 Pixels = NDArray[np.uint8]
 
 
-def warped(pixels: Pixels, homography: np.ndarray, size: tuple[int, int]) -> Pixels:
+def warp_picture(pixels: Pixels, homography: np.ndarray, size: tuple[int, int]) -> Pixels:
     laid = cv2.warpPerspective(pixels, homography, size, flags=cv2.INTER_CUBIC)
     return np.asarray(laid, np.uint8)
 
 
-def coded(pixels: Pixels, quality: int = 60) -> Pixels:
+def recode_jpeg(pixels: Pixels, quality: int = 60) -> Pixels:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
     with Image.open(file) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def off_by_px(registration: Registration, truth: np.ndarray) -> float:
+def largest_error_px(registration: Registration, truth: np.ndarray) -> float:
     """Return the largest error inside the sent picture, in pixels of the found picture."""
     width, height = registration.sent_size
     grid = np.stack(np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9)), -1)
@@ -52,9 +52,9 @@ def off_by_px(registration: Registration, truth: np.ndarray) -> float:
 
 
 def test_an_upright_crop_is_exact(cat: Pixels) -> None:
-    found = register(coded(cat[40:260, 60:400]), cat)
+    found = register(recode_jpeg(cat[40:260, 60:400]), cat)
     assert found is not None
-    assert off_by_px(found, np.array([[1.0, 0, -60], [0, 1, -40], [0, 0, 1]])) < 1e-3
+    assert largest_error_px(found, np.array([[1.0, 0, -60], [0, 1, -40], [0, 0, 1]])) < 1e-3
     assert found.warp.kept == pytest.approx(220 * 340 / (300 * 451), abs=1e-3)
     assert not found.warp.mirrored
 
@@ -62,19 +62,19 @@ def test_an_upright_crop_is_exact(cat: Pixels) -> None:
 def test_a_resized_crop_is_exact(cat: Pixels) -> None:
     cut = np.ascontiguousarray(cat[30:270, 51:411])
     small = cv2.resize(cut, (288, 192), interpolation=cv2.INTER_AREA)
-    found = register(coded(small), cat)
+    found = register(recode_jpeg(small), cat)
     assert found is not None
     truth = resizing((360, 240), (288, 192)) @ np.array([[1.0, 0, -51], [0, 1, -30], [0, 0, 1]])
-    assert off_by_px(found, truth) < 1e-3
+    assert largest_error_px(found, truth) < 1e-3
     assert found.warp.scale == pytest.approx(0.8, abs=1e-3)
 
 
 def test_mirrored_picture_is_recognised(rocket: Pixels) -> None:
-    found = register(coded(np.ascontiguousarray(rocket[:, ::-1])), rocket)
+    found = register(recode_jpeg(np.ascontiguousarray(rocket[:, ::-1])), rocket)
     assert found is not None
     assert found.warp.mirrored
     assert found.warp.turned_deg == pytest.approx(0.0, abs=0.01)
-    assert off_by_px(found, mirroring((640, 427))) < 1e-3
+    assert largest_error_px(found, mirroring((640, 427))) < 1e-3
 
 
 @pytest.mark.slow
@@ -82,47 +82,47 @@ def test_mirrored_picture_is_recognised(rocket: Pixels) -> None:
 def test_a_turn_is_measured(degrees: float, cat: Pixels) -> None:
     turn = np.vstack([cv2.getRotationMatrix2D((225.0, 149.5), degrees, 0.9), [0.0, 0.0, 1.0]])
     truth = np.array([[1.0, 0, 25], [0, 1, 100], [0, 0, 1]]) @ turn
-    found = register(coded(warped(cat, truth, (500, 500)), 70), cat)
+    found = register(recode_jpeg(warp_picture(cat, truth, (500, 500)), 70), cat)
     assert found is not None
     apart = (found.warp.turned_deg - degrees + 180.0) % 360.0 - 180.0
     assert abs(apart) < 0.05
-    assert off_by_px(found, truth) < 0.1
+    assert largest_error_px(found, truth) < 0.1
 
 
 def test_a_photographed_screen_is_straightened(rocket: Pixels) -> None:
     seen = np.float32([[60, 40], [600, 70], [575, 440], [40, 410]])
     truth = cv2.getPerspectiveTransform(picture_corners((640, 427)).astype(np.float32), seen)
-    found = register(coded(warped(rocket, truth, (640, 480)), 80), rocket)
+    found = register(recode_jpeg(warp_picture(rocket, truth, (640, 480)), 80), rocket)
     assert found is not None
-    assert off_by_px(found, truth) < 0.12
+    assert largest_error_px(found, truth) < 0.12
     assert not found.is_bent
 
 
 @pytest.mark.slow
-def test_a_calm_picture_is_found_without_features() -> None:
+def test_a_smooth_picture_is_found_without_features() -> None:
     y, x = np.mgrid[0:300, 0:400]
     calm = np.exp(-((x - 130) ** 2 + (y - 180) ** 2) / 9000.0) * 150 + x * 0.1 + 30
     dunes = np.stack([calm, calm * 0.9, calm * 0.7], axis=-1).astype(np.uint8)
     small = cv2.resize(dunes, (200, 150), interpolation=cv2.INTER_AREA)
-    found = register(coded(small, 90), dunes)
+    found = register(recode_jpeg(small, 90), dunes)
     assert found is not None
     assert found.inliers == 0
-    assert off_by_px(found, resizing((400, 300), (200, 150))) < 0.5
+    assert largest_error_px(found, resizing((400, 300), (200, 150))) < 0.5
 
 
 @pytest.mark.slow
-def test_another_picture_is_not_taken_for_this_one(cat: Pixels, rocket: Pixels) -> None:
+def test_an_unrelated_picture_is_not_registered(cat: Pixels, rocket: Pixels) -> None:
     assert register(rocket, cat) is None
 
 
 @pytest.mark.slow
-def test_a_blank_picture_is_not_taken_for_this_one(cat: Pixels) -> None:
+def test_a_blank_picture_is_not_registered(cat: Pixels) -> None:
     assert register(np.full((200, 300, 3), 99, np.uint8), cat) is None
 
 
 @pytest.mark.slow
 def test_stored_features_give_the_same_registration(cat: Pixels, rocket: Pixels) -> None:
-    found = coded(cat[40:260, 60:400])
+    found = recode_jpeg(cat[40:260, 60:400])
     kept = extract_features(cat)
     with_kept, without = register(found, cat, kept), register(found, cat)
     assert with_kept is not None
@@ -147,7 +147,7 @@ def test_warping_to_the_sent_grid_undoes_the_crop(cat: Pixels) -> None:
     assert inside.all()
 
 
-def test_float_plane_is_warped_too(cat: Pixels) -> None:
+def test_float_plane_is_warped(cat: Pixels) -> None:
     registration = register(cat, cat)
     assert registration is not None
     plane = cat[:, :, 0].astype(np.float32) / 3
@@ -159,25 +159,27 @@ def test_float_plane_is_warped_too(cat: Pixels) -> None:
 def test_a_mirrored_turn_is_measured(rocket: Pixels) -> None:
     turn = np.vstack([cv2.getRotationMatrix2D((319.5, 213.0), 37.0, 0.8), [0.0, 0.0, 1.0]])
     truth = turn @ mirroring((640, 427))
-    found = register(coded(warped(rocket, truth, (640, 427)), 70), rocket, thorough=False)
+    found = register(
+        recode_jpeg(warp_picture(rocket, truth, (640, 427)), 70), rocket, thorough=False
+    )
     assert found is not None
     assert found.warp.mirrored
-    assert off_by_px(found, truth) < 0.1
+    assert largest_error_px(found, truth) < 0.1
 
 
 def test_picture_with_inverted_colours_is_registered(cat: Pixels) -> None:
-    found = register(coded(255 - cat[20:280, 30:430]), cat, thorough=False)
+    found = register(recode_jpeg(255 - cat[20:280, 30:430]), cat, thorough=False)
     assert found is not None
     assert found.misfit < 0.3
-    assert off_by_px(found, np.array([[1.0, 0, -30], [0, 1, -20], [0, 0, 1]])) < 1e-3
+    assert largest_error_px(found, np.array([[1.0, 0, -30], [0, 1, -20], [0, 0, 1]])) < 1e-3
 
 
 def test_a_twentieth_of_the_area_is_enough(rocket: Pixels) -> None:
     cut = np.ascontiguousarray(rocket[180:276, 250:393])
-    found = register(coded(cut, 75), rocket)
+    found = register(recode_jpeg(cut, 75), rocket)
     assert found is not None
     assert found.warp.kept == pytest.approx(0.05, abs=0.01)
-    assert off_by_px(found, np.array([[1.0, 0, -250], [0, 1, -180], [0, 0, 1]])) < 0.1
+    assert largest_error_px(found, np.array([[1.0, 0, -250], [0, 1, -180], [0, 0, 1]])) < 0.1
 
 
 @pytest.mark.slow
@@ -186,11 +188,11 @@ def test_a_tile_of_a_collage_is_exact(cat: Pixels, rocket: Pixels) -> None:
     page[5:205, 5:305] = cv2.resize(rocket, (300, 200), interpolation=cv2.INTER_AREA)
     page[210:410, 330:630] = cv2.resize(cat, (300, 200), interpolation=cv2.INTER_AREA)
     for picture, corner in ((cat, (330, 210)), (rocket, (5, 5))):
-        found = register(coded(page, 75), picture)
+        found = register(recode_jpeg(page, 75), picture)
         assert found is not None
         size = (picture.shape[1], picture.shape[0])
         placed = np.array([[1.0, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
-        assert off_by_px(found, placed @ resizing(size, (300, 200))) < 0.05
+        assert largest_error_px(found, placed @ resizing(size, (300, 200))) < 0.05
 
 
 def flat_graphic() -> Pixels:
@@ -208,25 +210,25 @@ def test_a_turned_flat_graphic_is_found() -> None:
     degrees = 37.0
     page = flat_graphic()
     turn = np.vstack([cv2.getRotationMatrix2D((224.5, 149.5), degrees, 0.9), [0.0, 0.0, 1.0]])
-    found = register(coded(warped(page, turn, (450, 300)), 80), page)
+    found = register(recode_jpeg(warp_picture(page, turn, (450, 300)), 80), page)
     assert found is not None
     assert abs(found.warp.turned_deg - degrees) < 0.5
-    assert off_by_px(found, turn) < 1.0
+    assert largest_error_px(found, turn) < 1.0
 
 
 @pytest.mark.slow
-def test_registration_without_features_says_how_it_was_found(cat: Pixels) -> None:
+def test_blurred_picture_is_registered(cat: Pixels) -> None:
     soft = cv2.GaussianBlur(cat, (0, 0), 12.0)
-    found = register(coded(soft, 90), soft)
+    found = register(recode_jpeg(soft, 90), soft)
     assert found is not None
     assert found.found_by in (FoundBy.WHOLE_FRAME, FoundBy.FEATURES)
-    assert off_by_px(found, np.eye(3)) < 0.5
+    assert largest_error_px(found, np.eye(3)) < 0.5
 
 
 def test_quick_registration_refuses_unrelated_pictures_and_reuses_features(
     cat: Pixels, rocket: Pixels
 ) -> None:
-    seen = wrap_found_picture(coded(cat[40:260, 60:400]))
+    seen = wrap_found_picture(recode_jpeg(cat[40:260, 60:400]))
     assert register(seen, rocket, thorough=False) is None
     found = register(seen, cat, thorough=False)
     assert found is not None
