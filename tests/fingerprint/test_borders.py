@@ -1,4 +1,4 @@
-"""Plain frames are removed; pictures without one are unchanged."""
+"""Plain frames are removed, and pictures without a frame are unchanged."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def recode_jpeg(pixels: Any, quality: int) -> Any:
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 @pytest.mark.parametrize("sides", [(40, 40, 40, 40), (90, 90, 0, 0), (0, 0, 15, 80)])
-def test_a_frame_is_found_through_jpeg(
+def test_a_frame_is_found_after_jpeg_compression(
     photographs: dict[str, Any], level: int, sides: tuple[int, int, int, int]
 ) -> None:
     for name in ("astronaut", "cat", "coffee", "rocket"):

@@ -90,7 +90,7 @@ def test_mirrored_crop_matches_in_the_mirrored_view_only(
 
 
 @pytest.mark.parametrize("cut_share", [0.02, 0.05])
-def test_narrow_cut_matches_the_whole_hash(
+def test_a_slightly_cropped_picture_matches_the_whole_hash(
     photographs: dict[str, Any], make_picture: MakePicture, cut_share: float
 ) -> None:
     for name in ("astronaut", "coffee", "rocket", "china", "flower", "coins"):

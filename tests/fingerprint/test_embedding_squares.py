@@ -21,7 +21,7 @@ def pixel_levels(square: bytes) -> Any:
 
 
 @pytest.mark.parametrize("top_left", [(40, 20), (500, 60), (700, 0)])
-def test_a_picture_on_a_page_is_shown_alone(top_left: tuple[int, int]) -> None:
+def test_a_picture_on_a_page_has_its_own_window(top_left: tuple[int, int]) -> None:
     pasted = cv2.resize(skimage.data.coffee(), (620, 420))
     page = np.full((1_400, 720, 3), 250, np.uint8)
     top, left = top_left
@@ -37,7 +37,7 @@ def test_a_picture_on_a_page_is_shown_alone(top_left: tuple[int, int]) -> None:
     )
 
 
-def test_each_tile_of_a_collage_is_shown_alone() -> None:
+def test_each_tile_of_a_collage_has_its_own_window() -> None:
     pixels = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
     tiles = [cv2.resize(one, (300, 200)) for one in (*pixels, skimage.data.astronaut())]
     page = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])

@@ -1,4 +1,4 @@
-"""Feature points of a picture, and of its mirror image and negative without detecting again."""
+"""Feature points of a picture, and the points predicted for its mirror image and negative."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +11,13 @@ from entrenous.fingerprint.keypoints import FeaturePoints, find_feature_points
 PHOTO_NAMES = ("astronaut", "china", "coffee")
 
 
-def shared_point_share(one: FeaturePoints, other: FeaturePoints) -> float:
-    """Return the share of points that both have: same place, size, angle and descriptor."""
-    near = np.abs(one.places[:, None] - other.places[None]).max(axis=2) < 3e-3
-    near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
-    turned = (one.angles[:, None] - other.angles[None] + 0.5) % 1.0 - 0.5
+def shared_point_share(first: FeaturePoints, second: FeaturePoints) -> float:
+    """Return the share of points with about the same place, size, angle and descriptor."""
+    near = np.abs(first.places[:, None] - second.places[None]).max(axis=2) < 3e-3
+    near &= np.abs(first.sizes[:, None] - second.sizes[None]) < 0.1
+    turned = (first.angles[:, None] - second.angles[None] + 0.5) % 1.0 - 0.5
     near &= np.abs(turned) < 0.02
-    return float((near & (one.descriptors @ other.descriptors.T > 0.9)).any(axis=1).mean())
+    return float((near & (first.descriptors @ second.descriptors.T > 0.9)).any(axis=1).mean())
 
 
 @pytest.mark.slow

@@ -80,10 +80,15 @@ def test_single_queries_give_the_same_matches_as_a_batch(substrings: int) -> Non
 def test_search_equals_brute_force_at_any_radius(
     hashes: list[bytes], radius: int, data: st.DataObject
 ) -> None:
-    near = st.integers(0, len(numbered_hashes()) - 1).map(lambda row: numbered_hashes()[row][1])
+    stored_hashes = st.integers(0, len(numbered_hashes()) - 1).map(
+        lambda row: numbered_hashes()[row][1]
+    )
     seed = data.draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
-    wanted = [*hashes, hash_at_distance(data.draw(near), data.draw(st.integers(0, 40)), rng)]
+    wanted = [
+        *hashes,
+        hash_at_distance(data.draw(stored_hashes), data.draw(st.integers(0, 40)), rng),
+    ]
     for substrings in (12, 13, 16):
         found = build_segment(substrings).pairs(hashes_as_words(wanted), radius).to_near_hashes()
         assert distinct_matches(found) == matches_by_brute_force(numbered_hashes(), wanted, radius)
@@ -111,12 +116,12 @@ def complement(bits: bytes) -> bytes:
     st.integers(0, 2**32 - 1),
 )
 def test_complements_find_their_own_entries(
-    near: list[tuple[int, int, bool]], radius: int, seed: int
+    specifications: list[tuple[int, int, bool]], radius: int, seed: int
 ) -> None:
     """The queries are near a stored hash or its complement, and some occur twice."""
     rng = np.random.default_rng(seed)
     wanted = []
-    for row, apart, inverted in near:
+    for row, apart, inverted in specifications:
         one = hash_at_distance(numbered_hashes()[row][1], apart, rng)
         wanted += [complement(one)] if inverted else [one, complement(one), one]
     found = distinct_matches(

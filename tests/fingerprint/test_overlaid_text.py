@@ -1,4 +1,4 @@
-"""Text across a photograph is painted over; a photograph without text is unchanged."""
+"""Text across a photograph is found and painted over."""
 
 from typing import Any
 

@@ -71,7 +71,7 @@ def draw_screenshot(picture: Image.Image) -> Image.Image:
     return screen
 
 
-LEAKS: dict[str, Callable[[Image.Image], Image.Image]] = {
+LEAK_EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "as it is": lambda p: p,
     "crop to 30 %, mirrored, captioned": lambda p: add_caption(ImageOps.mirror(crop(p))),
     "turned by 37 degrees": lambda p: p.rotate(37, Image.Resampling.BICUBIC, expand=True),
@@ -81,13 +81,13 @@ LEAKS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
-@pytest.mark.parametrize("edit", LEAKS)
+@pytest.mark.parametrize("edit", LEAK_EDITS)
 def test_the_right_picture_comes_first(
     edit: str, gallery: PointGallery, photographs: dict[str, Any], vocabulary: Vocabulary
 ) -> None:
     for row, name in enumerate(WANTED_NAMES[: size(2, len(WANTED_NAMES))]):
         file = io.BytesIO()
-        LEAKS[edit](Image.fromarray(photographs[name])).convert("RGB").save(
+        LEAK_EDITS[edit](Image.fromarray(photographs[name])).convert("RGB").save(
             file, "JPEG", quality=60
         )
         leak = np.asarray(Image.open(file).convert("RGB"))

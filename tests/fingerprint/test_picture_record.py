@@ -1,4 +1,4 @@
-"""The stored record of a sent picture: small, and refused when damaged."""
+"""The stored record of a sent picture is small, and a damaged record is rejected."""
 
 from collections.abc import Callable
 from typing import Any

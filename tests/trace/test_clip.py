@@ -28,7 +28,7 @@ from tests.village.world import RELAY_URL
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
+RECIPIENTS = [RecipientId(name) for name in ("ben", "caro")]
 MarkedClip = tuple[Device, bytes, dict[str, bytes]]
 
 
@@ -51,7 +51,7 @@ def offline_device() -> Device:
 @pytest.fixture(scope="module")
 def marked_clip() -> MarkedClip:
     device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
-    made = mark_clip_copies(source, PEOPLE, device)
+    made = mark_clip_copies(source, RECIPIENTS, device)
     return device, source, {copy.to: copy.data for _, copy in made}
 
 
@@ -75,8 +75,8 @@ def test_a_copy_looks_like_its_original(marked_clip: MarkedClip) -> None:
     assert 10.0 * np.log10(255.0**2 / shown) > 42.0
 
 
-def mean_squared_error(frames: Iterator[Frame], others: Iterator[Frame]) -> float:
-    pairs = zip(frames, others, strict=True)
+def mean_squared_error(frames: Iterator[Frame], other_frames: Iterator[Frame]) -> float:
+    pairs = zip(frames, other_frames, strict=True)
     return float(np.mean([np.mean((np.asarray(a).astype(float) - b) ** 2) for a, b in pairs]))
 
 
@@ -87,7 +87,9 @@ def test_a_cropped_slower_smaller_excerpt_names_its_copy(marked_clip: MarkedClip
     trace = trace_clip(encode_clip(small, fps=11, crf="26"), device)
     assert trace.verdict.named == ("caro",)
     assert (
-        trace.verdict.chance[PEOPLE[1]] <= FALSE_NAMING_CHANCE_MAX < trace.verdict.chance[PEOPLE[0]]
+        trace.verdict.chance[RECIPIENTS[1]]
+        <= FALSE_NAMING_CHANCE_MAX
+        < trace.verdict.chance[RECIPIENTS[0]]
     )
     assert trace.span is not None
     assert trace.span.start_s == pytest.approx(0.5, abs=0.15)
@@ -137,7 +139,7 @@ def test_a_clip_cannot_be_traced_before_anything_was_sent() -> None:
 def test_file_without_frames_is_refused_and_nothing_is_stored() -> None:
     device = offline_device()
     with pytest.raises(NoVideoFound):
-        next(mark_clip_copies(sound_only_clip(), PEOPLE, device))
+        next(mark_clip_copies(sound_only_clip(), RECIPIENTS, device))
     with pytest.raises(NoVideoFound):
         trace_clip(sound_only_clip(), device)
     assert list(device.ledger.messages()) == []

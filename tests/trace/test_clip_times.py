@@ -13,7 +13,7 @@ from entrenous.trace.clip import trace_clip
 from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Trace
 from tests.timelines import RATE_HZ, delay_streams, flash_and_beep
-from tests.trace.test_clip import PEOPLE, offline_device
+from tests.trace.test_clip import RECIPIENTS, offline_device
 from tests.trace.test_trace_file import decode_sound
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def mark_delayed_clip(name: str) -> tuple[Device, bytes]:
     """Mark a clip of eight seconds; return the device, and Caro's copy."""
     device = offline_device()
     source = delay_streams(flash_and_beep(8.0), **STREAM_DELAYS[name])
-    copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}
+    copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, RECIPIENTS, device)}
     return device, copies["caro"]
 
 

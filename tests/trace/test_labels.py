@@ -1,4 +1,4 @@
-"""Each copy has one label, and no two people share one."""
+"""Each copy has one label, and no two people share a label."""
 
 import pytest
 

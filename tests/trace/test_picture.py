@@ -28,7 +28,7 @@ from tests.trace.offline_device import encode_jpeg, mark_for_people, offline_dev
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = ("ben", "caro")
+RECIPIENTS = ("ben", "caro")
 ORIGINALS_CACHE = OriginalsCache(read_picture)  # one cache, as when a folder is traced
 
 
@@ -46,11 +46,11 @@ def open_picture(data: bytes) -> Image.Image:
 def sent_pictures() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
     device = offline_device()
     made = {
-        name: mark_for_people(device, small_photo(name), *PEOPLE)
+        name: mark_for_people(device, small_photo(name), *RECIPIENTS)
         for name in ("astronaut", "coffee")
     }
     made["astronaut again"] = mark_for_people(device, small_photo("astronaut"), "dina")
-    made["cat"] = mark_for_people(device, small_photo("cat"), *PEOPLE)
+    made["cat"] = mark_for_people(device, small_photo("cat"), *RECIPIENTS)
     return device, made
 
 
@@ -125,7 +125,7 @@ def test_unrelated_photo_matches_nothing_and_all_tried_copies_are_counted(
 
 def test_photo_without_stored_features_is_found_and_its_features_are_stored() -> None:
     device = offline_device()
-    name, copies = mark_for_people(device, small_photo("coffee"), *PEOPLE)
+    name, copies = mark_for_people(device, small_photo("coffee"), *RECIPIENTS)
     for key in device.vault.keys("looks"):
         device.vault.drop("looks", key)
     old = replace(device, ledger=VaultLedger(device.vault))

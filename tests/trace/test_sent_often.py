@@ -44,7 +44,7 @@ def encode_middle_frame(clip: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def clip_in_two_messages() -> tuple[Device, CopiesByName]:
-    """Send one clip in two messages, to ben and to caro; return the device and both copies."""
+    """Send one clip in two messages, to Ben and to Caro; return the device and both copies."""
     device, source, copies = (
         offline_device(),
         encode_clip(hand_held_frames("coffee", seconds=3.0)),

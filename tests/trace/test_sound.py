@@ -18,7 +18,7 @@ from tests.send.sounds import device_for_sounds
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = [RecipientId(name) for name in ("ben", "caro", "dina", "eve")]
+RECIPIENTS = [RecipientId(name) for name in ("ben", "caro", "dina", "eve")]
 
 
 def voice_note(seed: int, seconds: float = 12.0) -> bytes:
@@ -28,8 +28,8 @@ def voice_note(seed: int, seconds: float = 12.0) -> bytes:
 @pytest.fixture(scope="module")
 def marked_sounds() -> tuple[Device, dict[str, bytes]]:
     device = device_for_sounds()
-    list(mark_sound_copies(voice_note(1), PEOPLE[:2], device))
-    made = mark_sound_copies(voice_note(2), PEOPLE, device)
+    list(mark_sound_copies(voice_note(1), RECIPIENTS[:2], device))
+    made = mark_sound_copies(voice_note(2), RECIPIENTS, device)
     return device, {file.to: file.data for _, file in made}
 
 

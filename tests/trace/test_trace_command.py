@@ -32,7 +32,7 @@ def run_trace(capsys: pytest.CaptureFixture[str]) -> RunTrace:
     return run_json
 
 
-def use_home_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def set_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(folder / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
 
@@ -48,7 +48,7 @@ def marked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Image.fromarray(skimage.data.coffee()).resize((450, 300)).save(photo)
     people = ["--to", "ben", "--to", "caro"]
     with pytest.MonkeyPatch.context() as patch:
-        use_home_in(folder, patch)
+        set_home_folder(folder, patch)
         make_vaults_open_quickly(patch)
         assert run(["setup", "--name", "ana", "--offline"], {}) == EXIT_YES
         assert run(["mark", str(photo), *people, "--out", str(folder / "out")], {}) == EXIT_YES
@@ -59,7 +59,7 @@ def marked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copies(marked_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Copy the device for this test; return the marked copies for Ben and Caro."""
     shutil.copytree(marked_folder, tmp_path, dirs_exist_ok=True)
-    use_home_in(tmp_path, monkeypatch)
+    set_home_folder(tmp_path, monkeypatch)
     ben, caro = sorted((tmp_path / "out").iterdir())
     return {"ben": ben, "caro": caro}
 

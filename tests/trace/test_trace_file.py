@@ -20,7 +20,7 @@ from tests.trace.test_trace_picture import offline_device
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = [RecipientId(name) for name in ("ben", "caro")]
+RECIPIENTS = [RecipientId(name) for name in ("ben", "caro")]
 RATE_HZ = 16_000
 
 
@@ -48,12 +48,12 @@ def test_a_clip_with_unrelated_frames_is_traced_by_its_sound() -> None:
     sound = np.diff(noise, prepend=0.0)[:, None].astype(np.float32) * 0.1
     device = device_for_clips()
     source = add_sound_to_clip(encode_clip(hand_held_frames(seconds=0.5)), sound)
-    copies = {copy.to: copy.data for _, copy in mark_file(source, PEOPLE, None, device)}
-    assert len(next(iter(device.ledger.messages())).clips[0].copies) == len(PEOPLE)
+    copies = {copy.to: copy.data for _, copy in mark_file(source, RECIPIENTS, None, device)}
+    assert len(next(iter(device.ledger.messages())).clips[0].copies) == len(RECIPIENTS)
     black = encode_clip([np.full((240, 320, 3), 20, np.uint8)] * 6)
     traced = trace_file(add_sound_to_clip(black, decode_sound(copies["caro"])), device).trace
     assert traced.verdict.named == ("caro",)
-    assert traced.compared == 2 * len(PEOPLE)
+    assert traced.compared == 2 * len(RECIPIENTS)
     assert [kept.number for kept in device.ledger.traces()] == [1]
     silent = trace_file(black, device).trace
     assert silent.verdict.finding is Finding.NOBODY

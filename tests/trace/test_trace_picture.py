@@ -16,7 +16,7 @@ from tests.trace.offline_device import encode_jpeg, offline_device, sample_photo
 
 pytestmark = pytest.mark.slow
 
-PEOPLE = ("ben", "caro", "dina")
+RECIPIENTS = ("ben", "caro", "dina")
 
 
 def crop_picture(picture: Image.Image) -> Image.Image:
@@ -38,7 +38,7 @@ EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
 @pytest.fixture(scope="module")
 def marked_copies() -> tuple[Device, dict[str, bytes]]:
     device = offline_device()
-    names = [RecipientId(name) for name in PEOPLE]
+    names = [RecipientId(name) for name in RECIPIENTS]
     made = mark_picture_copies(encode_jpeg(sample_photo("astronaut"), 95), names, None, device)
     return device, {copy.to: copy.data for _, copy in made}
 
@@ -73,7 +73,7 @@ def test_an_edited_copy_is_named(
     assert trace.verdict.chance[RecipientId(recipient)] <= FALSE_NAMING_CHANCE_MAX
     assert all(
         trace.verdict.chance[RecipientId(p)] > FALSE_NAMING_CHANCE_MAX
-        for p in PEOPLE
+        for p in RECIPIENTS
         if p != recipient
     )
 
@@ -98,7 +98,7 @@ def test_the_unmarked_original_names_nobody(
     assert trace.message is not None
 
 
-def test_right_message_of_two_with_one_photo_is_named() -> None:
+def test_right_one_of_two_messages_with_the_same_photo_is_named() -> None:
     device = offline_device()
     source = encode_jpeg(sample_photo("coffee").resize((360, 240)), 95)
     made = [list(mark_picture_copies(source, [RecipientId("ben")], None, device)) for _ in range(2)]

@@ -88,7 +88,7 @@ def test_position_in_the_sent_sound_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attack", "marked"),
+    ("attack", "is_marked"),
     [
         ("opus 24k", True),
         ("amr-nb 12.2k", False),
@@ -101,10 +101,10 @@ def test_position_in_the_sent_sound_is_reported() -> None:
         ),
     ],
 )
-def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
+def test_innocent_scores_are_standard_normal(attack: str, is_marked: bool) -> None:  # noqa: FBT001
     prepared = prepare_voice(20.0)
     strangers = embed_sound_mark(prepared, key_streams(prepared, 1, 9)[0])[:, 0]
-    leak = strangers if marked else prepared.mono
+    leak = strangers if is_marked else prepared.mono
     innocent = scores_of_leak(
         *ATTACKS[attack](leak, 16_000), prepared, key_streams(prepared, 2000, 10)
     )

@@ -1,4 +1,4 @@
-"""Marks in frames: constant power, exact adjoint of the warp, and detection of the right copy."""
+"""Marks in frames have constant power, and the right copy is detected."""
 
 import inspect
 import itertools
@@ -65,9 +65,9 @@ def test_a_mark_is_at_least_46_5_db_below_the_picture() -> None:
 @settings(max_examples=20)
 @given(st.floats(0.8, 1.25), st.floats(-0.3, 0.3), st.floats(-400, 400), st.floats(-400, 400))
 def test_adjoint_of_a_warped_pattern_resembles_the_pattern(
-    scale: float, turn: float, x: float, y: float
+    scale: float, angle: float, x: float, y: float
 ) -> None:
-    c, s = scale * math.cos(turn), scale * math.sin(turn)
+    c, s = scale * math.cos(angle), scale * math.sin(angle)
     way = np.array([[c, -s, x], [s, c, y]])
     pattern = LAYOUT.pattern(key_stream(1), key_stream(2))
     laid = warp_pattern(pattern, way)
@@ -111,7 +111,7 @@ def test_pilot_chips_give_no_evidence() -> None:
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:
-    """Alignment, accumulation and weighing may use the pilot, but no copy's stream."""
+    """These functions may use the pilot, but not the key stream of a copy."""
     for function in (
         detector.FrameEvidenceAccumulator.add_frame,
         detector.combine_frame_evidence,

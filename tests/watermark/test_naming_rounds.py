@@ -1,4 +1,4 @@
-"""Naming in rounds: the bound holds, fainter copies are found, and it terminates."""
+"""Naming in rounds keeps the bound on false namings and finds fainter copies."""
 
 from collections.abc import Collection, Mapping
 
@@ -23,7 +23,7 @@ def scores_by_recipient(*scores: float) -> Scores:
 
 
 def approx_chance(chance: float) -> object:
-    """Match up to rounding; approx's default absolute tolerance of 1e-12 is too large."""
+    """Match a chance up to rounding; the default absolute tolerance of 1e-12 is too large."""
     return pytest.approx(chance, rel=1e-12, abs=0.0)
 
 

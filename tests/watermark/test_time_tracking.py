@@ -42,7 +42,7 @@ def time_path_after(attack: Attack) -> TimePath:
         (AMR_NB, 1.0, 1.0),
     ],
 )
-def test_speed_is_measured_to_a_hundred_thousandth(
+def test_speed_and_pitch_are_measured_to_0_00002(
     attack: Attack, speed: float, pitch: float
 ) -> None:
     path = time_path_after(attack)
@@ -63,7 +63,7 @@ def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
 
 
 @pytest.mark.slow
-def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
+def test_room_recording_is_aligned_to_0_03_seconds() -> None:
     path = time_path_after(room())
     found = path.found_position(np.arange(6.0, 11.0) * 16_000) / 16_000
     assert np.abs(found - (np.arange(6.0, 11.0) - EXCERPT_START_S)).max() < 0.03

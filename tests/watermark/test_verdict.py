@@ -74,10 +74,12 @@ def test_a_score_that_is_not_finite_is_refused(invalid_score: float) -> None:
         name_by_scores({ANA: invalid_score})
 
 
-@pytest.mark.parametrize(("kept", "valid"), [(0, True), (1, True), (-0.01, False), (1.01, False)])
-def test_the_visible_share_is_between_0_and_1(kept: float, *, valid: bool) -> None:
+@pytest.mark.parametrize(
+    ("visible_share", "valid"), [(0, True), (1, True), (-0.01, False), (1.01, False)]
+)
+def test_the_visible_share_is_between_0_and_1(visible_share: float, *, valid: bool) -> None:
     with nullcontext() if valid else pytest.raises(ValueError, match="share"):
-        PictureWarp(IDENTITY_HOMOGRAPHY, kept, 0.0, mirrored=False, scale=1.0)
+        PictureWarp(IDENTITY_HOMOGRAPHY, visible_share, 0.0, mirrored=False, scale=1.0)
 
 
 def test_a_homography_has_nine_numbers() -> None:
@@ -106,10 +108,10 @@ def test_a_chance_is_never_zero_and_never_above_one(given_scores: dict[Recipient
 @pytest.mark.slow
 @given(scores, st.floats(0, 30))
 def test_an_additional_score_never_lowers_a_chance(
-    given_scores: dict[RecipientId, float], extra: float
+    given_scores: dict[RecipientId, float], extra_score: float
 ) -> None:
     before = name_by_scores(given_scores).chance
-    after = name_by_scores({**given_scores, RecipientId(""): extra}).chance
+    after = name_by_scores({**given_scores, RecipientId(""): extra_score}).chance
     assert all(after[who] >= before[who] for who in given_scores)
 
 

@@ -31,7 +31,7 @@ def make_frames() -> MakeFrames:
 
 @pytest.fixture(scope="session")
 def scene() -> list[Rgb]:
-    """Return three shots: eight seconds at 12 fps."""
+    """Return the frames of three shots, eight seconds at 12 frames per second."""
     return [
         *hand_held_frames("astronaut", seconds=3.0),
         *hand_held_frames("coffee", seconds=3.0),

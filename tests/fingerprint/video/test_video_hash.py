@@ -85,7 +85,7 @@ def test_limited_range_luma_is_scaled_to_0_to_255() -> None:
 
 
 @pytest.mark.slow
-def test_neighbours_differ_and_times_rise(scene: Any, make_frames: MakeFrames) -> None:
+def test_adjacent_frames_differ_and_times_increase(scene: Any, make_frames: MakeFrames) -> None:
     registered = make_video_fingerprint(make_frames(scene, 12.0))
     assert 16 <= len(registered.frames) <= 64
     for one, next_one in pairwise(registered.frames):

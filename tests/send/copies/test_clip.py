@@ -21,7 +21,7 @@ from entrenous.send.copies.mark_file import CopyNotWritten, mark_file
 from entrenous.send.message.transfer_progress import ignore_progress
 from entrenous.trace.trace_file import trace_file
 from tests.clips import encode_clip, hand_held_frames, merge_streams
-from tests.trace.test_clip import PEOPLE, offline_device
+from tests.trace.test_clip import RECIPIENTS, offline_device
 
 FRAME_SIZE = (160, 120)  # pixels
 
@@ -31,14 +31,14 @@ FRAME_SIZE = (160, 120)  # pixels
 def test_unwritten_copy_is_removed_from_the_ledger(written_count: int) -> None:
     device = offline_device()
     marked_copies = mark_clip_copies(
-        encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0)), PEOPLE, device
+        encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0)), RECIPIENTS, device
     )
     for _ in range(written_count + 1):
         next(marked_copies)
     with pytest.raises(CopyNotWritten):
         marked_copies.throw(CopyNotWritten())
     known = [[copy.to for copy in one.clips[0].copies] for one in device.ledger.messages()]
-    assert known == [PEOPLE[:1]][:written_count]
+    assert known == [RECIPIENTS[:1]][:written_count]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     device = replace(offline_device(), read_clip=record_and_read)
     clip = merge_streams(encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=2.0)), sound)
     for mark_or_prepare in (
-        lambda: next(mark_clip_copies(clip, PEOPLE, device)),
+        lambda: next(mark_clip_copies(clip, RECIPIENTS, device)),
         lambda: prepare_message_clip(0, clip, device, ignore_progress),
     ):
         with pytest.raises(ClipTooLongWithSound, match="This clip has sound and is longer"):
@@ -70,14 +70,14 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     silent = encode_clip(
         hand_held_frames(size=FRAME_SIZE, seconds=2.0)
     )  # may be longer, having no sound
-    next(mark_clip_copies(silent, PEOPLE, device))
+    next(mark_clip_copies(silent, RECIPIENTS, device))
 
 
 @pytest.mark.usefixtures("one_second_sounds")
 def test_sound_without_frames_is_marked_as_a_sound() -> None:
     sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(SoundTooLong):
-        next(mark_file(sound, PEOPLE, None, offline_device()))
+        next(mark_file(sound, RECIPIENTS, None, offline_device()))
 
 
 def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
@@ -86,7 +86,7 @@ def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
     with pytest.raises(UnsupportedVideoCodec):
         next(
             mark_file(
-                merge_streams(film, sound, container="matroska"), PEOPLE, None, offline_device()
+                merge_streams(film, sound, container="matroska"), RECIPIENTS, None, offline_device()
             )
         )
 
@@ -97,8 +97,8 @@ def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> No
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
     silent = encode_clip(hand_held_frames(size=FRAME_SIZE, seconds=1.0))
     with pytest.raises(UnsupportedSoundCodec):
-        next(mark_clip_copies(merge_streams(silent, surround), PEOPLE, device))
+        next(mark_clip_copies(merge_streams(silent, surround), RECIPIENTS, device))
     assert list(device.ledger.messages()) == []
-    copies = {copy.to: copy.data for _, copy in mark_clip_copies(silent, PEOPLE, device)}
-    posted = merge_streams(copies[PEOPLE[1]], surround)
-    assert trace_file(posted, device).trace.verdict.named == (PEOPLE[1],)
+    copies = {copy.to: copy.data for _, copy in mark_clip_copies(silent, RECIPIENTS, device)}
+    posted = merge_streams(copies[RECIPIENTS[1]], surround)
+    assert trace_file(posted, device).trace.verdict.named == (RECIPIENTS[1],)

@@ -14,7 +14,7 @@ from entrenous.media.sandbox.decoders import decode_sound_untrusted
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.copies.mark_clip import mark_clip_copies, prepare_clip_with_sound
 from tests.timelines import beep_after_flash_s, delay_streams, flash_and_beep
-from tests.trace.test_clip import PEOPLE, offline_device
+from tests.trace.test_clip import RECIPIENTS, offline_device
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ OFFSET_CLIPS: dict[str, Callable[[], bytes]] = {
 
 
 def make_marked_copy(source: bytes) -> bytes:
-    _, copy = next(mark_clip_copies(source, PEOPLE, offline_device()))
+    _, copy = next(mark_clip_copies(source, RECIPIENTS, offline_device()))
     return copy.data
 
 

@@ -27,7 +27,7 @@ def page(leak_of_caros_copy: TracedLeak) -> str:
 
 
 class Elements(HTMLParser):
-    """All elements of a page, and those that are still open."""
+    """Collect the elements of a page, and check that they are closed in order."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def test_page_holds_no_secret(leak_of_caros_copy: TracedLeak, page: str) -> None
     assert all(copy.sha256.hex() not in page for copy in sent.copies)
 
 
-def test_blind_keeps_only_the_names_of_named_copies(leak_of_caros_copy: TracedLeak) -> None:
+def test_blind_report_keeps_only_the_names_of_named_copies(leak_of_caros_copy: TracedLeak) -> None:
     page = write_page(report_content(leak_of_caros_copy, ReportOptions(blind=True)))
     assert "copy 1" in page
     assert "caro" in page

@@ -1,4 +1,4 @@
-"""Verdicts in words: never more certain than the figures."""
+"""Verdicts in words are never more certain than the figures."""
 
 import pytest
 from hypothesis import given
@@ -51,7 +51,7 @@ def test_a_ratio_is_never_shown_larger_than_it_is(ratio: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "words"),
+    ("ratio", "support"),
     [
         (0.5, NO_SUPPORT_WORDS),
         (1.99, NO_SUPPORT_WORDS),
@@ -65,8 +65,8 @@ def test_a_ratio_is_never_shown_larger_than_it_is(ratio: float) -> None:
         (2.0**256, "extremely strong support"),
     ],
 )
-def test_support_follows_the_scale(ratio: float, words: str) -> None:
-    assert support_in_words(ratio) == words
+def test_support_follows_the_scale(ratio: float, support: str) -> None:
+    assert support_in_words(ratio) == support
 
 
 def test_likelihood_ratio_in_words_is_rounded_down() -> None:
@@ -77,10 +77,12 @@ def test_likelihood_ratio_in_words_is_rounded_down() -> None:
 
 
 @given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
-def test_finding_of_nobody_never_clears_anybody(forecast: float, needed: float) -> None:
-    said = explain_nobody_named(forecast, needed)
+def test_finding_of_nobody_never_clears_anybody(forecast: float, required_score: float) -> None:
+    said = explain_nobody_named(forecast, required_score)
     assert "clears nobody" in said
-    assert ("Enough seems to be left in this file to find" in said) == (forecast >= needed + 2.0)
+    assert ("Enough seems to be left in this file to find" in said) == (
+        forecast >= required_score + 2.0
+    )
 
 
 def test_required_pixels_grow_with_the_square_of_the_score_ratio() -> None:
@@ -89,7 +91,7 @@ def test_required_pixels_grow_with_the_square_of_the_score_ratio() -> None:
     assert "Next to nothing" in explain_nobody_named(0.01, 6.0)
 
 
-def test_alignment_in_words() -> None:
+def test_alignment_is_described_in_words() -> None:
     assert (
         describe_alignment(PictureWarp(IDENTITY_HOMOGRAPHY, 1.0, 0.0, mirrored=False, scale=1.0))
         == "the whole of it"
@@ -98,12 +100,12 @@ def test_alignment_in_words() -> None:
     assert describe_alignment(cut) == "cropped to 71 %, mirrored, turned by 10 degrees"
 
 
-def test_size_in_words() -> None:
+def test_scale_is_described_in_words() -> None:
     assert describe_scale(1.004) == "the same size as sent"
     assert describe_scale(0.5) == "shown at 50 % of the size it was sent in"
 
 
-def test_part_of_a_clip_in_words() -> None:
+def test_matched_part_of_a_clip_is_described_in_words() -> None:
     assert (
         describe_matched_span(MatchedSpan(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
     )

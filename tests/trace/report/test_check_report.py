@@ -53,7 +53,7 @@ from tests.trace.report_desk import (
 
 pytestmark = pytest.mark.slow
 
-Change = Callable[[dict[str, Any]], object]
+ReportChange = Callable[[dict[str, Any]], object]
 Examinations = dict[tuple[bytes, bytes], ExaminationResult | None]
 
 
@@ -84,7 +84,7 @@ def report_inputs(traced: TracedLeak, report: bytes, copy: bytes | None = None) 
     return ReportInputs(report, traced.leak, traced.original, copy)
 
 
-def forge_report(file: bytes, change: Change, *, new_digest: bool = True) -> bytes:
+def forge_report(file: bytes, change: ReportChange, *, new_digest: bool = True) -> bytes:
     """Return the report with a change, by default with a new, valid digest."""
     plain = json.loads(file)
     change(plain)
@@ -157,7 +157,7 @@ def test_identical_copies_are_all_listed() -> None:
 
 
 def list_copy_twice(plain: dict[str, Any]) -> None:
-    """List Caro's copy twice: also first, under another name, with valid figures."""
+    """List Caro's copy a second time, under another name and with valid figures."""
     plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
     plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
     for one in plain["copies"]:
@@ -177,7 +177,7 @@ def test_report_with_one_copy_under_two_labels_is_refused(
         check_report(ours, read_picture)
 
 
-def test_blind_keeps_only_the_names_of_named_copies(leak_of_caros_copy: TracedLeak) -> None:
+def test_blind_report_keeps_only_the_names_of_named_copies(leak_of_caros_copy: TracedLeak) -> None:
     made = disclose_trace(1, leak_of_caros_copy.leak, leak_of_caros_copy.device, None, blind=True)
     assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
     assert b"ben" not in made.file
@@ -268,7 +268,7 @@ REPORT_CHANGES = (
 @pytest.mark.parametrize("change", REPORT_CHANGES, ids=lambda change: change.__name__)
 @pytest.mark.usefixtures("cache_examinations")
 def test_a_changed_report_is_refused(
-    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport, change: Change
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport, change: ReportChange
 ) -> None:
     careless = forge_report(disclosed_report.file, change, new_digest=False)
     with pytest.raises(BadReport, match="digest"):
@@ -285,7 +285,7 @@ def test_a_changed_report_is_refused(
 )
 @pytest.mark.usefixtures("cache_examinations")
 def test_a_changed_report_is_refused_even_if_it_claims_other_versions(
-    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport, change: Change
+    leak_of_caros_copy: TracedLeak, disclosed_report: WrittenReport, change: ReportChange
 ) -> None:
     def change_report_and_version(plain: dict[str, Any]) -> None:
         change(plain)

@@ -93,8 +93,8 @@ def disclosed_report(leaked_picture: LeakedPicture) -> WrittenReport:
     return leaked_picture.write_report()
 
 
-def find_copy(disclosed_report: WrittenReport, who: str) -> DisclosedCopy:
-    return next(copy for copy in disclosed_report.report.copies if copy.to == who)
+def find_copy(disclosed_report: WrittenReport, recipient: str) -> DisclosedCopy:
+    return next(copy for copy in disclosed_report.report.copies if copy.to == recipient)
 
 
 @pytest.mark.threat("sender-frames")
@@ -218,7 +218,7 @@ def test_a_receipt_signed_before_a_device_list_change_is_proven_by_the_newer_key
     assert said.head != contact_named("ben", ana.device).person.head
 
 
-Change = Callable[[CopyProof, CopyProof], CopyProof]
+ProofChange = Callable[[CopyProof, CopyProof], CopyProof]
 
 
 def use_others_receipts(mine: CopyProof, theirs: CopyProof) -> CopyProof:
@@ -259,7 +259,7 @@ def use_others_marks(mine: CopyProof, theirs: CopyProof) -> CopyProof:
     ids=lambda change: change.__name__,
 )
 def test_receipt_for_another_copy_is_refused(
-    disclosed_report: WrittenReport, change: Change
+    disclosed_report: WrittenReport, change: ProofChange
 ) -> None:
     ben, caro = find_copy(disclosed_report, "ben"), find_copy(disclosed_report, "caro")
     assert ben.proof is not None

@@ -200,7 +200,7 @@ def test_invalid_value_is_refused(path: tuple[Any, ...], value: object) -> None:
 
 
 def report_of_version(version: int) -> bytes:
-    """Return a report with another version's fields: version 1 had no proofs and no cards."""
+    """Return a report of another version; version 1 had no proofs and no cards."""
     plain = {**example_report_fields(), "schema": f"entrenous/verdict-report/{version}"}
     if version == 1:
         del plain["cards"], plain["copies"][0]["proof"]

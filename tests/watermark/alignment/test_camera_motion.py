@@ -43,7 +43,7 @@ def test_a_still_camera_stays_exactly_still() -> None:
     )
 
 
-def test_a_cut_is_no_motion() -> None:
+def test_a_cut_is_not_taken_for_motion() -> None:
     tracker = CameraTracker()
     tracker.add_frame(crop_view(0, 0))
     flat = np.full((240, 320), 90, np.uint8)

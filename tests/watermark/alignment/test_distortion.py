@@ -1,4 +1,4 @@
-"""Bends and lens distortions are invertible, and exact where splines are exact."""
+"""Bends and lens distortions are invertible, and one spline span represents a cubic exactly."""
 
 import numpy as np
 import pytest
@@ -23,9 +23,9 @@ def random_bend(seed: int, spans: int = 4, size_px: float = 4.0) -> Bend:
 
 
 @given(st.integers(1, 20), st.lists(st.floats(-50, 450), min_size=1, max_size=20))
-def test_spline_weights_sum_to_one(spans: int, at: list[float]) -> None:
-    shares = b_spline_weights(np.array(at), -0.5, 399.5, spans)
-    assert shares.shape == (len(at), spans + 3)
+def test_spline_weights_sum_to_one(spans: int, positions: list[float]) -> None:
+    shares = b_spline_weights(np.array(positions), -0.5, 399.5, spans)
+    assert shares.shape == (len(positions), spans + 3)
     assert np.allclose(shares.sum(axis=1), 1.0)
     assert (shares >= 0.0).all()
 
@@ -65,12 +65,17 @@ def test_pose_maps_there_and_back() -> None:
 def test_dense_field_equals_the_pointwise_mapping() -> None:
     pose = complete_pose()
     field = pose.map_grid(np.arange(400), np.arange(300))
-    at = GRID_POINTS.round().astype(int)
-    assert np.abs(field[at[:, 1], at[:, 0]] - pose.sent_to_found(at.astype(float))).max() < 1e-2
+    positions = GRID_POINTS.round().astype(int)
+    assert (
+        np.abs(
+            field[positions[:, 1], positions[:, 0]] - pose.sent_to_found(positions.astype(float))
+        ).max()
+        < 1e-2
+    )
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_resized_pictures_bend_alike(factor: float) -> None:
+def test_pose_can_be_resized(factor: float) -> None:
     pose = complete_pose()
     sent = resizing(PICTURE_SIZE, (round(400 * factor), round(300 * factor)))
     found = np.diag([1.6 * factor, 1.6 * factor, 1.0])
@@ -83,7 +88,7 @@ def test_resized_pictures_bend_alike(factor: float) -> None:
 
 
 def smooth_plane(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return values that cubic resampling hardly changes."""
+    """Return a plane that cubic resampling hardly changes."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
 

@@ -71,20 +71,22 @@ def test_degenerate_homographies_are_implausible(homography: np.ndarray) -> None
 
 
 @pytest.mark.parametrize(
-    "exact",
+    "true_homography",
     [np.eye(3), mirroring(PICTURE_SIZE), rotation_about_centre(12.0), rotation_about_centre(90.0)],
 )
-def test_ordinary_homographies_are_plausible(exact: np.ndarray) -> None:
-    assert is_plausible(exact, PICTURE_SIZE, (500, 500))
+def test_ordinary_homographies_are_plausible(true_homography: np.ndarray) -> None:
+    assert is_plausible(true_homography, PICTURE_SIZE, (500, 500))
 
 
-def candidate_error_px(homography: np.ndarray, exact: np.ndarray, found: tuple[int, int]) -> float:
+def candidate_error_px(
+    homography: np.ndarray, true_homography: np.ndarray, found: tuple[int, int]
+) -> float:
     offered = pixel_aligned_candidates(homography, PICTURE_SIZE, found)
     assert offered
     return min(
         float(
             np.abs(
-                apply_homography(one @ invert_homography(exact), picture_corners(found))
+                apply_homography(one @ invert_homography(true_homography), picture_corners(found))
                 - picture_corners(found)
             ).max()
         )
@@ -99,38 +101,44 @@ crop_boxes = st.tuples(
 
 @given(
     box=crop_boxes,
-    after=st.tuples(st.integers(100, 500), st.integers(100, 400)),
+    resized_size=st.tuples(st.integers(100, 500), st.integers(100, 400)),
     flipped=st.booleans(),
-    off=st.floats(-0.3, 0.3),
+    pixel_shift=st.floats(-0.3, 0.3),
 )
-def test_a_whole_pixel_crop_resized_is_found_exactly(
-    *, box: tuple[int, int, int, int], after: tuple[int, int], flipped: bool, off: float
+def test_a_resized_whole_pixel_crop_is_found_exactly(
+    *,
+    box: tuple[int, int, int, int],
+    resized_size: tuple[int, int],
+    flipped: bool,
+    pixel_shift: float,
 ) -> None:
     left, top, width, height = box
     cut = np.array([[1.0, 0, -left], [0, 1, -top], [0, 0, 1]])
-    exact = resizing((width, height), after) @ cut
-    exact = mirroring(after) @ exact if flipped else exact
-    nudge = np.array([[1.0, 0, off], [0, 1, -off], [0, 0, 1]])
-    assert candidate_error_px(exact @ nudge, exact, after) < 0.01
+    true_homography = resizing((width, height), resized_size) @ cut
+    true_homography = mirroring(resized_size) @ true_homography if flipped else true_homography
+    nudge = np.array([[1.0, 0, pixel_shift], [0, 1, -pixel_shift], [0, 0, 1]])
+    assert candidate_error_px(true_homography @ nudge, true_homography, resized_size) < 0.01
 
 
 def test_a_picture_inside_a_screenshot_is_found_exactly() -> None:
-    exact = np.array([[1.0, 0, 30], [0, 1, 80], [0, 0, 1]]) @ resizing(PICTURE_SIZE, (360, 270))
+    true_homography = np.array([[1.0, 0, 30], [0, 1, 80], [0, 0, 1]]) @ resizing(
+        PICTURE_SIZE, (360, 270)
+    )
     nudge = np.array([[1.0, 0, 0.2], [0, 1, -0.3], [0, 0, 1]])
-    assert candidate_error_px(nudge @ exact, exact, (420, 700)) < 0.01
+    assert candidate_error_px(nudge @ true_homography, true_homography, (420, 700)) < 0.01
 
 
 @pytest.mark.parametrize("degrees", [0.0, 90.0, 180.0, -90.0])
 def test_whole_pixel_moves_are_found_with_quarter_turns(degrees: float) -> None:
-    exact = (
+    true_homography = (
         np.rint(
             np.array([[1.0, 0, 37], [0, 1, -21], [0, 0, 1]]) @ rotation_about_centre(degrees) * 2
         )
         / 2
     )
-    exact = np.rint(exact)
+    true_homography = np.rint(true_homography)
     nudge = np.array([[1.0, 0, 0.3], [0, 1, -0.2], [0, 0, 1]])
-    assert candidate_error_px(nudge @ exact, exact, (333, 280)) < 0.01
+    assert candidate_error_px(nudge @ true_homography, true_homography, (333, 280)) < 0.01
 
 
 def test_tilted_picture_has_no_pixel_aligned_candidate() -> None:

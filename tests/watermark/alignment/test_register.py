@@ -79,7 +79,7 @@ def test_mirrored_picture_is_recognised(rocket: Pixels) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", [-37.0, 180.0])
-def test_a_turn_is_measured(degrees: float, cat: Pixels) -> None:
+def test_a_rotation_is_measured(degrees: float, cat: Pixels) -> None:
     turn = np.vstack([cv2.getRotationMatrix2D((225.0, 149.5), degrees, 0.9), [0.0, 0.0, 1.0]])
     truth = np.array([[1.0, 0, 25], [0, 1, 100], [0, 0, 1]]) @ turn
     found = register(recode_jpeg(warp_picture(cat, truth, (500, 500)), 70), cat)
@@ -156,7 +156,7 @@ def test_float_plane_is_warped(cat: Pixels) -> None:
     assert np.abs(laid - plane).max() < 1e-3
 
 
-def test_a_mirrored_turn_is_measured(rocket: Pixels) -> None:
+def test_a_mirrored_rotation_is_measured(rocket: Pixels) -> None:
     turn = np.vstack([cv2.getRotationMatrix2D((319.5, 213.0), 37.0, 0.8), [0.0, 0.0, 1.0]])
     truth = turn @ mirroring((640, 427))
     found = register(
