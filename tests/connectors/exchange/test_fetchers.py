@@ -1,4 +1,4 @@
-"""Fetchers against our own exchange and against scripted servers that misbehave."""
+"""Tests of the fetchers with our own exchange, with scripted servers and with files."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -75,11 +75,11 @@ def answer_by_app(app: Starlette) -> AnswerFunction:
 
 
 def fail_after_first_answer(
-    answer: AnswerFunction, *bad: Callable[[], httpx.Response]
+    answer: AnswerFunction, *failures: Callable[[], httpx.Response]
 ) -> AnswerFunction:
-    """Return a function that answers once, then calls each function of ``bad``, then answers."""
+    """Return a function that answers once, then calls each function of ``failures``, then answers."""
     count = iter(range(1000))
-    left = list(bad)
+    left = list(failures)
 
     def flaky_answer(request: httpx.Request) -> httpx.Response:
         if next(count) and left:
@@ -178,7 +178,7 @@ def test_retries_back_off_and_obey_retry_after() -> None:
     assert web.sleep_s == [0.5, 7.0, 2.0]
 
 
-def test_retry_after_date_is_limited_to_a_minute() -> None:
+def test_retry_after_is_limited_to_a_minute() -> None:
     for said in ("Fri, 31 Dec 2100 23:59:59 GMT", "9" * 30):
         answers = [httpx.Response(429, headers={"Retry-After": said}), httpx.Response(200)]
         web = exchange_http(lambda _, answers=answers: answers.pop(0))
@@ -186,7 +186,7 @@ def test_retry_after_date_is_limited_to_a_minute() -> None:
         assert web.sleep_s == [60.0]
 
 
-def test_fetch_gives_up_with_an_error() -> None:
+def test_request_fails_after_the_last_attempt() -> None:
     requested = list[httpx.Request]()
     web = exchange_http(lambda request: requested.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
     with pytest.raises(SourceUnreachable):
@@ -226,7 +226,7 @@ def test_errors_and_reprs_contain_no_credentials() -> None:
 
 # --- StopNCII -------------------------------------------------------------------------------------
 
-GOOD_RECORD = {
+STOPNCII_RECORD = {
     "lastModtimestamp": 5,
     "signalType": "ImagePDQ",
     "hashValue": fake_hash(1).hex(),
@@ -237,31 +237,31 @@ GOOD_RECORD = {
 
 
 def stopncii_page(
-    *found: Any, more: bool = False, token: str | None = None, **changed_members: Any
+    *records: Any, more: bool = False, token: str | None = None, **changed_members: Any
 ) -> bytes:
     page = {
-        "count": len(found),
+        "count": len(records),
         "nextPageToken": token,
         "nextSetTimestamp": 99,
         "hasMoreRecords": more,
-        "hashRecords": list(found),
+        "hashRecords": list(records),
     }
     return json.dumps(page | changed_members).encode()
 
 
 def test_bad_record_does_not_stop_a_fetch() -> None:
-    found = (
-        GOOD_RECORD,
-        GOOD_RECORD | {"hashValue": "xyz"},
+    records = (
+        STOPNCII_RECORD,
+        STOPNCII_RECORD | {"hashValue": "xyz"},
         7,
         {},
-        GOOD_RECORD | {"hashStatus": "Elsewhere"},
-        GOOD_RECORD | {"lastModtimestamp": -1},
-        GOOD_RECORD | {"lastModtimestamp": True},
-        GOOD_RECORD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
-        GOOD_RECORD | {"hashValue": fake_hash(2).hex(), "hashStatus": "Withdrawn"},
+        STOPNCII_RECORD | {"hashStatus": "Elsewhere"},
+        STOPNCII_RECORD | {"lastModtimestamp": -1},
+        STOPNCII_RECORD | {"lastModtimestamp": True},
+        STOPNCII_RECORD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
+        STOPNCII_RECORD | {"hashValue": fake_hash(2).hex(), "hashStatus": "Withdrawn"},
     )
-    web = exchange_http(lambda _: httpx.Response(200, content=stopncii_page(*found)))
+    web = exchange_http(lambda _: httpx.Response(200, content=stopncii_page(*records)))
     [page] = StopNciiFetcher(web).pages("")
     assert page.records == (
         SourceRecord(fake_hash(1).hex(), 5, (fake_hash(1),)),
@@ -297,27 +297,54 @@ def test_any_record_is_parsed_or_refused(random_value: object) -> None:
     for read in (parse_stopncii_record, parse_threatexchange_update):
         for one in (
             random_value,
-            dict.fromkeys((*GOOD_RECORD, "id", "type", "last_updated"), random_value),
+            dict.fromkeys((*STOPNCII_RECORD, "id", "type", "last_updated"), random_value),
         ):
             with suppress(BadSourceRecord):
                 read(one)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_refused_page_token_restarts_the_fetch(status: int) -> None:
+    page = {"hashRecords": [], "hasMoreRecords": False, "nextSetTimestamp": 50}
+    requested = list[dict[str, str]]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requested.append(dict(request.url.params))
+        refused = "nextPageToken" in requested[-1]
+        return httpx.Response(status) if refused else httpx.Response(200, json=page)
+
+    [got] = StopNciiFetcher(exchange_http(answer)).pages("20 T1")
+    assert got.checkpoint == "50"
+    assert [(one["startTimestamp"], one.get("nextPageToken")) for one in requested] == [
+        ("20", "T1"),
+        ("20", None),
+    ]
+    with pytest.raises(SourceRefused):
+        list(StopNciiFetcher(exchange_http(lambda _: httpx.Response(401))).pages("20 T1"))
+
+
+def test_repeated_page_token_ends_the_fetch() -> None:
+    page = {"hashRecords": [], "hasMoreRecords": True, "nextPageToken": "T1"}
+    answer = httpx.Response(200, json=page | {"nextSetTimestamp": 50})
+    with pytest.raises(BadPage):
+        list(StopNciiFetcher(exchange_http(lambda _: answer)).pages(""))
 
 
 # --- NCMEC ----------------------------------------------------------------------------------------
 
 
 def ncmec_entry(
-    name: str, timestamp: str, *prints: str, kind: str = "image", member: str = "7"
+    entry_id: str, timestamp: str, *pdq_hashes: str, kind: str = "image", member: str = "7"
 ) -> str:
-    inside = "".join(f"<pdq>{one}</pdq>" for one in prints)
+    inside = "".join(f"<pdq>{one}</pdq>" for one in pdq_hashes)
     return (
         f"<{kind}><member id='{member}'>m</member><timestamp>{timestamp}</timestamp>"
-        f"<id>{name}</id><fingerprints>{inside}</fingerprints></{kind}>"
+        f"<id>{entry_id}</id><fingerprints>{inside}</fingerprints></{kind}>"
     )
 
 
-def ncmec_page(*entries: str, following: str = "") -> bytes:
-    paging = f"<paging><next>{following}</next></paging>" if following else ""
+def ncmec_page(*entries: str, next_page_address: str = "") -> bytes:
+    paging = f"<paging><next>{next_page_address}</next></paging>" if next_page_address else ""
     images = f"<images maxTimestamp='2026-01-01T00:00:00Z'>{''.join(entries)}</images>"
     return f"<queryResult xmlns='urn:x'>{images}{paging}</queryResult>".encode()
 
@@ -326,7 +353,7 @@ ENTRY_TIME = "2026-01-01T00:00:00Z"
 
 
 def test_ncmec_entries_are_parsed() -> None:
-    found = (
+    records = (
         ncmec_entry("a", ENTRY_TIME, fake_hash(1).hex(), fake_hash(2).hex()),
         ncmec_entry("b", ENTRY_TIME, "no hash"),
         ncmec_entry("c", "yesterday", fake_hash(3).hex()),
@@ -335,7 +362,7 @@ def test_ncmec_entries_are_parsed() -> None:
         ncmec_entry("e", ENTRY_TIME, kind="video"),
         ncmec_entry("f", ENTRY_TIME),
     )
-    web = exchange_http(lambda _: httpx.Response(200, content=ncmec_page(*found)))
+    web = exchange_http(lambda _: httpx.Response(200, content=ncmec_page(*records)))
     [page] = NcmecFetcher(web, SettableClock()).pages("")
     at_s = 1767225600
     assert page.records == (
@@ -351,11 +378,11 @@ def test_ncmec_entries_are_parsed() -> None:
         b"<html/>",
         b"<queryResult>",
         b"<!DOCTYPE q [<!ENTITY x 'y'>]><queryResult>&x;</queryResult>",
-        ncmec_page(following="https://elsewhere.example/v2/entries"),
-        ncmec_page(following="@elsewhere.example/v2/"),
+        ncmec_page(next_page_address="https://elsewhere.example/v2/entries"),
+        ncmec_page(next_page_address="@elsewhere.example/v2/"),
     ],
 )
-def test_malformed_ncmec_pages_are_refused(body: bytes) -> None:
+def test_ncmec_page_that_is_malformed_or_leads_elsewhere_is_refused(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(
             NcmecFetcher(
@@ -370,7 +397,7 @@ def test_ncmec_next_page_address_expires_after_twelve_hours() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         requested.append(request.url.raw_path.decode())
         again = "" if "start" in str(request.url) else "/v2/entries?start=5&amp;size=1&amp;max=9"
-        return httpx.Response(200, content=ncmec_page(following=again))
+        return httpx.Response(200, content=ncmec_page(next_page_address=again))
 
     fetcher = NcmecFetcher(exchange_http(answer), clock)
     first = next(fetcher.pages(""))
@@ -405,38 +432,14 @@ def test_updates_dated_in_the_future_are_refused() -> None:
     assert len(got.refused) == 2
 
 
-@pytest.mark.parametrize("status", [400, 404])
-def test_refused_page_token_restarts_the_fetch(status: int) -> None:
-    page = {"hashRecords": [], "hasMoreRecords": False, "nextSetTimestamp": 50}
-    requested = list[dict[str, str]]()
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        requested.append(dict(request.url.params))
-        refused = "nextPageToken" in requested[-1]
-        return httpx.Response(status) if refused else httpx.Response(200, json=page)
-
-    [got] = StopNciiFetcher(exchange_http(answer)).pages("20 T1")
-    assert got.checkpoint == "50"
-    assert [(one["startTimestamp"], one.get("nextPageToken")) for one in requested] == [
-        ("20", "T1"),
-        ("20", None),
-    ]
-    with pytest.raises(SourceRefused):
-        list(StopNciiFetcher(exchange_http(lambda _: httpx.Response(401))).pages("20 T1"))
-
-
-def test_repeated_page_token_ends_the_fetch() -> None:
-    page = {"hashRecords": [], "hasMoreRecords": True, "nextPageToken": "T1"}
-    answer = httpx.Response(200, json=page | {"nextSetTimestamp": 50})
-    with pytest.raises(BadPage):
-        list(StopNciiFetcher(exchange_http(lambda _: answer)).pages(""))
-
-
 def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
     requested = list[httpx.Request]()
-    following = f"{BASE_URL}/v26.0/9/threat_updates/?after=x&access_token=hush"
+    next_page_address = f"{BASE_URL}/v26.0/9/threat_updates/?after=x&access_token=hush"
     pages = [
-        {"data": [threat_update(1, 10), threat_update(2, 11)], "paging": {"next": following}},
+        {
+            "data": [threat_update(1, 10), threat_update(2, 11)],
+            "paging": {"next": next_page_address},
+        },
         {
             "data": [
                 threat_update(1, 12, should_delete=True),
@@ -469,7 +472,7 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
 
 
 @pytest.mark.parametrize(
-    "following",
+    "next_page_address",
     [
         "https://elsewhere.example/",
         "http://charity.example/",
@@ -478,12 +481,12 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
         f"https://u@{BASE_URL[8:]}/",
     ],
 )
-def test_a_cursor_that_leads_elsewhere_is_not_followed(following: object) -> None:
+def test_a_cursor_that_leads_elsewhere_is_not_followed(next_page_address: object) -> None:
     requested = list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
         requested.append(request.url.host)
-        return httpx.Response(200, json={"data": [], "paging": {"next": following}})
+        return httpx.Response(200, json={"data": [], "paging": {"next": next_page_address}})
 
     with pytest.raises(BadPage):
         list(ThreatExchangeFetcher(exchange_http(answer), "9").pages(""))
@@ -508,8 +511,8 @@ def hma_server(contents: dict[int, Any], name: str = "B") -> AnswerFunction:
         path = request.url.path.split("/")
         if len(path) == 4:
             return httpx.Response(200, json={"name": name, "matching_enabled_ratio": 1.0})
-        found = contents.get(int(path[-1]))
-        return httpx.Response(404) if found is None else httpx.Response(200, json=found)
+        content = contents.get(int(path[-1]))
+        return httpx.Response(404) if content is None else httpx.Response(200, json=content)
 
     return answer
 
@@ -535,10 +538,14 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
         1300: hma_content(1300),
     }
     pages = list(HmaFetcher(exchange_http(hma_server(contents)), "B", SettableClock()).pages(""))
-    found = [record for page in pages for record in page.records]
-    live = {record.key for record in found if not record.is_withdrawal}
-    assert live == {"1", "150", "154"}  # 1300 lies behind a gap of 1,000
-    assert {record.key for record in found if record.is_withdrawal} == {"152", "153"}
+    records = [record for page in pages for record in page.records]
+    live = {record.key for record in records if not record.is_withdrawal}
+    assert live == {
+        "1",
+        "150",
+        "154",
+    }  # 1300 is not reached: the fetch ends after 1,000 missing numbers
+    assert {record.key for record in records if record.is_withdrawal} == {"152", "153"}
     assert [why for page in pages for why in page.refused] == [
         "content 155: its hash is not 64 hexadecimal digits",
         "content 157: it is not an object",
@@ -630,7 +637,7 @@ def test_file_lines_without_a_hash_are_skipped(line: str) -> None:
     assert parse_hash_line(line) is None
 
 
-def test_file_is_read_in_pages_and_invalid_lines_are_counted(tmp_path: Path) -> None:
+def test_file_is_read_in_pages_and_invalid_lines_are_reported(tmp_path: Path) -> None:
     lines = [fake_hash(number).hex() for number in range(1500)]
     lines[7] = "no hash at all"
     file = tmp_path / "list.csv"

@@ -1,4 +1,4 @@
-"""Reviewing cases over HTTP with the operator's token."""
+"""The gate's HTTP requests for reviewing quarantined uploads, and for its status."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""``entrenous device add`` reports the true state of the new device."""
+"""Linking a device: ``device add`` reports the true state, and ``setup --link`` locks first."""
 
 import io
 import json
@@ -77,7 +77,7 @@ def test_unanswering_device_is_not_reported_as_linked(
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
 
 
-def test_stopping_after_the_grant_says_that_the_device_is_listed(
+def test_ctrl_c_after_the_new_device_was_listed_says_so(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(StoppedAfterGrant, match="phone is already on your list"):
@@ -85,7 +85,7 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
 
 
 def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -> None:
-    """If the relay creates no lock, the linking ends on both devices without a grant."""
+    """If the relay does not store its share of the key, the new device is not listed."""
     ana, phone = network["ana"], add_blank_device(network, "phone")
     old_progress = start_on_old_device(None, ana.device)
 
@@ -103,7 +103,9 @@ def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -
     assert own_linked_devices(ana.device) == ()
 
 
-def test_linking_answers_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output_says_whether_the_new_device_answered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for answered in (True, False):
         setup._print_linked("phone", answered=answered, as_json=True)
         assert json.loads(capsys.readouterr().out)["answered"] is answered
