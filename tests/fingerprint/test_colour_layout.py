@@ -1,4 +1,4 @@
-"""A picture without detail is found by its colour layout after cropping, mirroring and captions."""
+"""A picture without detail is found by its colour layout after crops, mirroring and captions."""
 
 from typing import Any
 

@@ -24,9 +24,9 @@ WHITE = (255, 255, 255)
 BLACK = (0, 0, 0)
 
 
-def hash_distance(one: Any, other: Any) -> int:
+def hash_distance(first: Any, second: Any) -> int:
     return distance(
-        *(Fingerprint(PDQ_KIND, hash_spectra(spectrum), 100) for spectrum in (one, other))
+        *(Fingerprint(PDQ_KIND, hash_spectra(spectrum), 100) for spectrum in (first, second))
     )
 
 
@@ -61,7 +61,7 @@ def test_removing_text_gives_nearly_the_original_hash(
         upload = add_caption(pixels, fill, outline)
         seen = spectra_without_text(luma_thumbnail(upload), PDQ_QUALITY_MIN)
         moved.append(hash_distance(picture_spectrum(pixels), picture_spectrum(upload)))
-        left.append(min(hash_distance(picture_spectrum(pixels), one) for one in seen))
+        left.append(min(hash_distance(picture_spectrum(pixels), first) for first in seen))
     assert sum(bits <= PDQ_RADIUS_BITS for bits in left) >= 3, (moved, left)
     assert np.mean(left) <= 0.6 * np.mean(moved), (moved, left)
 

@@ -25,8 +25,8 @@ def reference_hash(pixels: Any) -> tuple[bytes, int]:
     return np.packbits(vector.astype(np.uint8)).tobytes(), int(quality)
 
 
-def bits_apart(one: bytes, other: bytes) -> int:
-    return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
+def bits_apart(first: bytes, second: bytes) -> int:
+    return (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count()
 
 
 def test_hash_equals_the_reference_on_photographs(
@@ -97,10 +97,10 @@ def test_transparent_parts_count_as_white(
 
 
 def test_distance_counts_bits() -> None:
-    one = Fingerprint("pdq", bytes(32), 100)
-    other = Fingerprint("pdq", b"\x07" + bytes(30) + b"\x80", 100)
-    assert distance(one, one) == 0
-    assert distance(one, other) == distance(other, one) == 4
+    first = Fingerprint("pdq", bytes(32), 100)
+    second = Fingerprint("pdq", b"\x07" + bytes(30) + b"\x80", 100)
+    assert distance(first, first) == 0
+    assert distance(first, second) == distance(second, first) == 4
 
 
 def test_a_side_of_millions_of_pixels_takes_little_memory(make_picture: MakePicture) -> None:

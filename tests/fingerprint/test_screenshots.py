@@ -76,7 +76,7 @@ def test_picture_full_of_lines_is_found_on_a_page(level: int) -> None:
 
 
 def test_picture_with_a_sky_as_light_as_the_page_is_found() -> None:
-    """At its upper edge, only a few clouds distinguish the picture from the page."""
+    """Only a few clouds distinguish the upper edge of the picture from the page."""
     page = np.full((512, 249), 250, dtype=np.float32)
     page[216:373, 6:242] = np.clip(noise_plane(157, 236), 0, 180)
     page[216:290, 6:242] = 245

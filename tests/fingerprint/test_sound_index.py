@@ -246,7 +246,7 @@ def test_two_registered_sounds_in_one_upload_are_both_found() -> None:
 
 @pytest.mark.parametrize(("variant_count", "match_count"), [(3, 6), (5, 0)])
 def test_word_with_too_many_similar_places_is_ignored(variant_count: int, match_count: int) -> None:
-    """Each registered word differs in one bit from a word of the upload, and is at 900 places."""
+    """Each registered word differs in one bit from a word of the upload, and occurs 900 times."""
     sound = np.random.default_rng(3).integers(0, 2**32, 19, dtype=np.uint32)
     variants = [np.tile(sound ^ np.uint32(1 << bit), 450) for bit in range(variant_count)]
     index = SoundIndex.of([sound_print(one) for one in variants * 2])

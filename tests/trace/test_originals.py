@@ -1,4 +1,4 @@
-"""The cache decodes each sent picture once for all the leaks compared with it."""
+"""The cache keeps decoded sent pictures for further leaks, up to a number of pixels."""
 
 from dataclasses import replace
 

@@ -29,7 +29,7 @@ from tests.trace.offline_device import encode_jpeg, mark_for_people, offline_dev
 pytestmark = pytest.mark.slow
 
 RECIPIENTS = ("ben", "caro")
-ORIGINALS_CACHE = OriginalsCache(read_picture)  # one cache, as when a folder is traced
+ORIGINALS_CACHE = OriginalsCache(read_picture)  # shared by traces, as when a folder is traced
 
 
 def small_photo(name: str) -> Image.Image:

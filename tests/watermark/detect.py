@@ -1,4 +1,4 @@
-"""Detect a mark in one step, from a leak that is already warped onto the sent picture."""
+"""Detect a mark in one step, in a picture already warped onto the sent picture or in a sound."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The mark pattern is linear in the chips, and it and the pyramids have exact adjoints."""
+"""The mark pattern is linear in the chips; the pattern and the pyramids have exact adjoints."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The PDF opens, has its pages in order, and prints any name."""
+"""The PDF is complete, shows pictures only on its last page, and can print any name."""
 
 import re
 import shutil
