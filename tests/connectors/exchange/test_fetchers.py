@@ -77,7 +77,7 @@ def answer_by_app(app: Starlette) -> AnswerFunction:
 def fail_after_first_answer(
     answer: AnswerFunction, *failures: Callable[[], httpx.Response]
 ) -> AnswerFunction:
-    """Return a function that answers once, then calls each function of ``failures``, then answers."""
+    """Return a function that answers once, then calls each of ``failures``, then answers."""
     count = iter(range(1000))
     left = list(failures)
 
