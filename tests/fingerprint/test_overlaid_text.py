@@ -61,7 +61,7 @@ def test_removing_text_gives_nearly_the_original_hash(
         upload = add_caption(pixels, fill, outline)
         seen = spectra_without_text(luma_thumbnail(upload), PDQ_QUALITY_MIN)
         moved.append(hash_distance(picture_spectrum(pixels), picture_spectrum(upload)))
-        left.append(min(hash_distance(picture_spectrum(pixels), first) for first in seen))
+        left.append(min(hash_distance(picture_spectrum(pixels), spectrum) for spectrum in seen))
     assert sum(bits <= PDQ_RADIUS_BITS for bits in left) >= 3, (moved, left)
     assert np.mean(left) <= 0.6 * np.mean(moved), (moved, left)
 

@@ -19,7 +19,7 @@ TEXTURED_SIDE = (slice(40, 360), slice(340, 560))
 
 
 def half_smooth_picture() -> Pixels:
-    """Return a picture that is dark and smooth on the left, and has a coarse texture on the right."""
+    """Return a picture with a dark, smooth left side and a coarsely textured right side."""
     grain = np.random.default_rng(1).normal(0, 30, (100, 150)).repeat(4, axis=0).repeat(4, axis=1)
     grain[:, :300] = 0
     return np.clip(70 + grain, 0, 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
