@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pillow_heif import from_pillow
 
-Write = Callable[..., bytes]
+EncodeImage = Callable[..., bytes]
 
 
-def _write(image: Image.Image, kind: str, **options: Any) -> bytes:
+def _encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     if kind == "HEIF":
         from_pillow(image).save(out, **options)
@@ -24,9 +24,9 @@ def _write(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def write() -> Write:
-    """Return a function such as ``write(image, "JPEG", quality=90)`` that encodes an image."""
-    return _write
+def encode_image() -> EncodeImage:
+    """Return an encoder to call as in ``encode_image(image, "JPEG", quality=90)``."""
+    return _encode_image
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +42,21 @@ def photo(astronaut: NDArray[np.uint8]) -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def files(photo: Image.Image) -> dict[str, bytes]:
-    """Return ``photo`` as a file of each format and relevant compression, by name."""
+def picture_files(photo: Image.Image) -> dict[str, bytes]:
+    """Return ``photo`` encoded in each format and relevant compression, by name."""
     return {
-        "jpeg": _write(photo, "JPEG", quality=88),
-        "jpeg-progressive": _write(photo, "JPEG", quality=88, progressive=True),
-        "jpeg-cmyk": _write(photo.convert("CMYK"), "JPEG", quality=88),
-        "jpeg-grey": _write(photo.convert("L"), "JPEG", quality=88),
-        "png": _write(photo, "PNG"),
-        "png-palette": _write(photo.quantize(64), "PNG"),
-        "webp": _write(photo, "WEBP", quality=90),
-        "webp-lossless": _write(photo, "WEBP", lossless=True),
-        "heic": _write(photo, "HEIF", quality=90),
-        "avif": _write(photo, "AVIF", quality=90),
-        "gif": _write(photo, "GIF"),
-        "tiff": _write(photo, "TIFF"),
-        "tiff-lzw": _write(photo, "TIFF", compression="tiff_lzw"),
-        "bmp": _write(photo, "BMP"),
+        "jpeg": _encode_image(photo, "JPEG", quality=88),
+        "jpeg-progressive": _encode_image(photo, "JPEG", quality=88, progressive=True),
+        "jpeg-cmyk": _encode_image(photo.convert("CMYK"), "JPEG", quality=88),
+        "jpeg-grey": _encode_image(photo.convert("L"), "JPEG", quality=88),
+        "png": _encode_image(photo, "PNG"),
+        "png-palette": _encode_image(photo.quantize(64), "PNG"),
+        "webp": _encode_image(photo, "WEBP", quality=90),
+        "webp-lossless": _encode_image(photo, "WEBP", lossless=True),
+        "heic": _encode_image(photo, "HEIF", quality=90),
+        "avif": _encode_image(photo, "AVIF", quality=90),
+        "gif": _encode_image(photo, "GIF"),
+        "tiff": _encode_image(photo, "TIFF"),
+        "tiff-lzw": _encode_image(photo, "TIFF", compression="tiff_lzw"),
+        "bmp": _encode_image(photo, "BMP"),
     }

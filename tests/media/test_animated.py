@@ -1,6 +1,4 @@
-"""Animation is recognised by the file's structure; still pictures are never reported as
-animated.
-"""
+"""Animation is recognised by the file's structure, and never reported for a still picture."""
 
 import io
 from typing import Any
@@ -11,42 +9,42 @@ from PIL import Image
 from entrenous.media.file_kind import is_animated
 from tests.clips import encode_clip, hand_held_frames
 
-KINDS = ("GIF", "PNG", "WEBP", "AVIF")
+ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
 
 
-def saved(kind: str, pictures: int, **how: Any) -> bytes:
-    frames = [Image.new("RGB", (40, 30), (90 * number, 20, 60)) for number in range(pictures)]
+def encode_frames(kind: str, frame_count: int, **options: Any) -> bytes:
+    frames = [Image.new("RGB", (40, 30), (90 * number, 20, 60)) for number in range(frame_count)]
     file = io.BytesIO()
-    frames[0].save(file, kind, save_all=True, append_images=frames[1:], **how)
+    frames[0].save(file, kind, save_all=True, append_images=frames[1:], **options)
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("pictures", [2, 3])
-def test_several_pictures_are_animated(kind: str, pictures: int) -> None:
-    data = saved(kind, pictures)
+@pytest.mark.parametrize("kind", ANIMATED_FORMATS)
+@pytest.mark.parametrize("frame_count", [2, 3])
+def test_file_with_several_frames_is_animated(kind: str, frame_count: int) -> None:
+    data = encode_frames(kind, frame_count)
     assert is_animated(data)
     assert is_animated(data + b"what comes behind its end")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "JPEG", "TIFF", "BMP"])
-def test_one_picture_is_not_animated(kind: str) -> None:
+@pytest.mark.parametrize("kind", [*ANIMATED_FORMATS, "JPEG", "TIFF", "BMP"])
+def test_file_with_one_frame_is_not_animated(kind: str) -> None:
     file = io.BytesIO()
     Image.new("RGB", (40, 30), "teal").save(file, kind)
     assert not is_animated(file.getvalue())
 
 
-def test_metadata_or_one_timed_picture_is_not_animated() -> None:
-    said = saved("GIF", 1, comment=b"," * 600, duration=100, loop=0)
+def test_separator_bytes_in_a_comment_are_not_counted_as_frames() -> None:
+    said = encode_frames("GIF", 1, comment=b"," * 600, duration=100, loop=0)
     assert said.count(b",") > 600
     assert not is_animated(said)
-    assert is_animated(saved("GIF", 2, comment=b"," * 600, duration=100, loop=0))
-    assert not is_animated(saved("WEBP", 1, minimize_size=True))
+    assert is_animated(encode_frames("GIF", 2, comment=b"," * 600, duration=100, loop=0))
+    assert not is_animated(encode_frames("WEBP", 1, minimize_size=True))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_truncated_file_gives_an_answer(kind: str) -> None:
-    data = saved(kind, 3)
+@pytest.mark.parametrize("kind", ANIMATED_FORMATS)
+def test_truncated_file_is_animated_only_from_some_length_on(kind: str) -> None:
+    data = encode_frames(kind, 3)
     answers = [is_animated(data[:kept]) for kept in range(len(data))]
     assert answers == sorted(answers)  # False up to some length, then True
 

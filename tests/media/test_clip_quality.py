@@ -1,4 +1,4 @@
-"""Copies are written with as much quality as 42 dB needs, and no more."""
+"""x264's rate factor for a copy is chosen from the errors of trial copies."""
 
 import numpy as np
 import pytest
@@ -17,10 +17,10 @@ def test_mean_squared_error_matches_the_decoded_pixels() -> None:
         estimated = mean_squared_copy_error(copy, clip.frames)
     pairs = zip(decode_frames(copy), decode_frames(source), strict=True)
     shown = float(np.mean([np.mean((a.astype(float) - b) ** 2) for a, b in pairs]))
-    assert 0.9 < estimated / shown < 1.25  # enlarged chroma is slightly smoothed
+    assert 0.9 < estimated / shown < 1.25  # upscaling smooths the chroma slightly
 
 
-def test_rate_factor_between_tried_ones_meets_the_target() -> None:
+def test_rate_factor_is_interpolated_between_tried_ones() -> None:
     target = 255.0**2 / 10.0**4.23
     assert choose_rate_factor((1.3 * target, target)) == TRIED_CRFS[1]
     between = choose_rate_factor((1.25 * target, target / 1.25))
@@ -28,5 +28,5 @@ def test_rate_factor_between_tried_ones_meets_the_target() -> None:
 
 
 @given(st.floats(0.0, 1e4), st.floats(0.0, 1e4))
-def test_any_errors_give_a_rate_factor_within_bounds(coarse: float, fine: float) -> None:
+def test_rate_factor_stays_within_bounds(coarse: float, fine: float) -> None:
     assert 10.0 <= choose_rate_factor((coarse, fine)) <= 19.0

@@ -24,8 +24,8 @@ def frames() -> list[Rgb]:
     return hand_held_frames(seconds=1.0)
 
 
-def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
-    with read_clip(data, cut or FrameSelection()) as clip:
+def read_frames(data: bytes, selection: FrameSelection | None = None) -> list[Frame]:
+    with read_clip(data, selection or FrameSelection()) as clip:
         return list(clip.frames)
 
 
@@ -35,7 +35,7 @@ def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
      ("libvpx", "webm"), ("libsvtav1", "mp4"), ("mpeg4", "avi")],
 )  # fmt: skip
 def test_every_codec_is_read(codec: str, container: str) -> None:
-    read = frames_of(encode_clip(frames(), codec=codec, container=container))
+    read = read_frames(encode_clip(frames(), codec=codec, container=container))
     assert [round(frame.at_s * 12) for frame in read] == list(range(12))
     grey = cv2.cvtColor(frames()[5], cv2.COLOR_RGB2GRAY).astype(float)
     shown = (np.asarray(read[5]).astype(float) - 16.0) * 255.0 / 219.0
@@ -44,17 +44,17 @@ def test_every_codec_is_read(codec: str, container: str) -> None:
 
 def test_frame_times_are_those_of_the_file() -> None:
     times = [0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 1.0, 1.1, 1.2, 1.7, 1.8, 2.0]
-    read = frames_of(encode_clip(frames(), times=times))
+    read = read_frames(encode_clip(frames(), times=times))
     assert [frame.at_s for frame in read] == pytest.approx(times, abs=1e-3)
 
 
 def test_frame_selection_limits_times_steps_and_size() -> None:
     data = encode_clip(frames())
-    whole = frames_of(data)
-    some = frames_of(data, FrameSelection(0.25, 0.75, 2))
-    assert [frame.at_s for frame in some] == pytest.approx([4 / 12, 6 / 12, 8 / 12])
-    assert some[0].planes == whole[4].planes
-    small = frames_of(data, FrameSelection(side_px=160))
+    whole = read_frames(data)
+    selected = read_frames(data, FrameSelection(0.25, 0.75, 2))
+    assert [frame.at_s for frame in selected] == pytest.approx([4 / 12, 6 / 12, 8 / 12])
+    assert selected[0].planes == whole[4].planes
+    small = read_frames(data, FrameSelection(side_px=160))
     assert (small[0].width_px, small[0].height_px) == (160, 120)
 
 
@@ -62,7 +62,7 @@ def test_frames_report_how_they_were_predicted() -> None:
     data = encode_clip(
         frames(), preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"}
     )
-    kinds = [frame.coded for frame in frames_of(data)]
+    kinds = [frame.coded for frame in read_frames(data)]
     both = [FramePrediction.BOTH_WAYS] * 2
     assert kinds[:7] == [
         FramePrediction.WHOLE,
@@ -71,22 +71,22 @@ def test_frames_report_how_they_were_predicted() -> None:
         *both,
         FramePrediction.FORWARD,
     ]
-    hidden = frames_of(encode_clip(frames(), codec="libvpx-vp9", container="webm"))
+    hidden = read_frames(encode_clip(frames(), codec="libvpx-vp9", container="webm"))
     assert {frame.coded for frame in hidden} == {FramePrediction.UNKNOWN}
 
 
 def test_file_without_frames_is_refused() -> None:
     for data in (b"", b"hello", sound_only_clip(), sound_only_clip(container="matroska")):
         with pytest.raises(NoVideoFound):
-            frames_of(data)
+            read_frames(data)
 
 
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
-@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
-def test_truncated_clip_is_refused(container: str, kept: float) -> None:
+@pytest.mark.parametrize("kept_share", [0.3, 0.9, 0.999])
+def test_truncated_clip_is_refused(container: str, kept_share: float) -> None:
     data = encode_clip(frames(), container=container)
     with pytest.raises(IncompleteClip):
-        frames_of(data[: round(kept * len(data))])
+        read_frames(data[: round(kept_share * len(data))])
 
 
 def test_noise_raises_only_our_own_errors() -> None:
@@ -97,4 +97,4 @@ def test_noise_raises_only_our_own_errors() -> None:
         for place in rng.integers(0, len(data), 60):
             broken[place] = int(rng.integers(256))
         with contextlib.suppress(NoVideoFound, IncompleteClip, DamagedClip):
-            frames_of(bytes(broken))
+            read_frames(bytes(broken))

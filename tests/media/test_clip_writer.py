@@ -1,4 +1,4 @@
-"""Written clips hold the frames, their times and the sound, and nothing else."""
+"""Written clips contain the frames, their times and types, and the sound, but no metadata."""
 
 import io
 
@@ -11,11 +11,11 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
 from tests.clips import encode_clip, hand_held_frames
 
-TIMES = [0.0, 0.1, 0.15, 0.4, 0.5, 0.9]
+FRAME_TIMES_S = [0.0, 0.1, 0.15, 0.4, 0.5, 0.9]
 
 
-def copied(sound: ClipSoundTrack | None = None) -> bytes:
-    with read_clip(encode_clip(hand_held_frames(seconds=0.5), times=TIMES)) as clip:
+def write_copy(sound: ClipSoundTrack | None = None) -> bytes:
+    with read_clip(encode_clip(hand_held_frames(seconds=0.5), times=FRAME_TIMES_S)) as clip:
         writer = ClipWriter(clip.shown, 14, sound)
         for frame in clip.frames:
             luma = np.asarray(frame)
@@ -24,10 +24,10 @@ def copied(sound: ClipSoundTrack | None = None) -> bytes:
 
 
 def test_times_and_frames_are_kept() -> None:
-    with read_clip(copied()) as clip:
+    with read_clip(write_copy()) as clip:
         read = list(clip.frames)
-    assert [frame.at_s for frame in read] == pytest.approx(TIMES, abs=1e-3)
-    with read_clip(encode_clip(hand_held_frames(seconds=0.5), times=TIMES)) as clip:
+    assert [frame.at_s for frame in read] == pytest.approx(FRAME_TIMES_S, abs=1e-3)
+    with read_clip(encode_clip(hand_held_frames(seconds=0.5), times=FRAME_TIMES_S)) as clip:
         for one, other in zip(read, clip.frames, strict=True):
             error = np.asarray(one).astype(float) - np.asarray(other)
             assert np.mean(error**2) < 3.0
@@ -48,17 +48,17 @@ def test_copy_has_the_frame_types_of_its_source() -> None:
         assert [frame.coded for frame in clip.frames] == wanted
 
 
-def test_file_holds_nothing_but_frames_and_sound() -> None:
-    data = copied()
+def test_file_names_no_encoder_and_no_creation_time() -> None:
+    data = write_copy()
     for word in (b"x264", b"Lavf", b"Lavc", b"encoder", b"crf", b"udta", b"Handler"):
         assert word not in data
     with av.open(io.BytesIO(data)) as clip:
         assert "creation_time" not in clip.metadata
 
 
-def test_the_sound_is_carried_over() -> None:
+def test_sound_is_kept_in_the_copy() -> None:
     tone = 0.5 * np.sin(np.arange(44_100) * 0.06).astype(np.float32)
-    data = copied(ClipSoundTrack(np.stack([tone, 0.5 * tone], axis=1), 44_100))
+    data = write_copy(ClipSoundTrack(np.stack([tone, 0.5 * tone], axis=1), 44_100))
     with av.open(io.BytesIO(data)) as clip:
         samples = np.concatenate([frame.to_ndarray() for frame in clip.decode(audio=0)], axis=1)
     assert samples.shape[0] == 2
@@ -66,7 +66,7 @@ def test_the_sound_is_carried_over() -> None:
     assert np.std(samples[0, 5000:40_000]) == pytest.approx(0.354, abs=0.02)
 
 
-def test_silences_are_placed_to_the_sample() -> None:
+def test_silences_are_placed_with_sample_accuracy() -> None:
     noise = np.random.default_rng(3).uniform(-0.5, 0.5, (24_000, 1)).astype(np.float32)
     silences = tuple(Silence(place, 2400 + place % 7) for place in range(0, 24_000, 3000))
     whole = np.concatenate(
@@ -75,7 +75,7 @@ def test_silences_are_placed_to_the_sample() -> None:
             for one in silences
         ]
     )
-    samples = decoded_sound(copied(ClipSoundTrack(noise, 48_000, SoundTiming(0, silences))))[
+    samples = decode_sound(write_copy(ClipSoundTrack(noise, 48_000, SoundTiming(0, silences))))[
         : len(whole)
     ]
     assert len(samples) == len(whole)
@@ -85,20 +85,20 @@ def test_silences_are_placed_to_the_sample() -> None:
     assert np.std(samples[~loud]) < 0.3 * np.std(samples[loud])
 
 
-def test_early_sound_delays_the_frames_instead() -> None:
+def test_early_sound_delays_the_frames() -> None:
     tone = 0.5 * np.sin(np.arange(48_000) * 0.06).astype(np.float32)[:, None]
     plain, ahead = (
-        copied(ClipSoundTrack(tone, 48_000, timing))
+        write_copy(ClipSoundTrack(tone, 48_000, timing))
         for timing in (SoundTiming(), SoundTiming(ahead=24_000))
     )
-    assert decoded_sound(plain).tobytes() == decoded_sound(ahead).tobytes()
-    assert frame_times(plain) == pytest.approx(TIMES, abs=1e-3)
-    assert frame_times(ahead) == pytest.approx([0.5 + at_s for at_s in TIMES], abs=1e-3)
+    assert decode_sound(plain).tobytes() == decode_sound(ahead).tobytes()
+    assert frame_times(plain) == pytest.approx(FRAME_TIMES_S, abs=1e-3)
+    assert frame_times(ahead) == pytest.approx([0.5 + at_s for at_s in FRAME_TIMES_S], abs=1e-3)
     with read_clip(ahead) as clip:
-        assert [frame.at_s for frame in clip.frames] == pytest.approx(TIMES, abs=1e-3)
+        assert [frame.at_s for frame in clip.frames] == pytest.approx(FRAME_TIMES_S, abs=1e-3)
 
 
-def decoded_sound(data: bytes) -> np.ndarray:
+def decode_sound(data: bytes) -> np.ndarray:
     with av.open(io.BytesIO(data)) as clip:
         return np.concatenate([frame.to_ndarray()[0] for frame in clip.decode(audio=0)])
 

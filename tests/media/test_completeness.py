@@ -19,12 +19,14 @@ from entrenous.base.picture import (
 )
 from entrenous.media.picture_reader import read_picture
 
-Files = dict[str, bytes]
-HARMLESS_TAIL = {"gif": 2}  # bytes at the end that decoding does not need
-BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PictureFiles = dict[str, bytes]
+HARMLESS_TAIL_BYTES = {"gif": 2}  # bytes at the end that decoding does not need
+PROPERTY_TEST_SETTINGS = settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
-def bomb(side_px: int = 50_000) -> bytes:
+def decompression_bomb(side_px: int = 50_000) -> bytes:
     """Return a well-formed PNG of a few kB that announces 50,000 x 50,000 pixels (7.5 GB).
 
     The first 64 rows exist (10 MB; deflate reaches 1,032 : 1), so a decoder would start.
@@ -43,8 +45,8 @@ def bomb(side_px: int = 50_000) -> bytes:
 
 
 @pytest.mark.threat("decoder-bomb")
-def test_a_bomb_is_refused_from_its_header() -> None:
-    data = bomb()
+def test_decompression_bomb_is_refused_from_its_header() -> None:
+    data = decompression_bomb()
     assert len(data) < 20_000
     tracemalloc.start()
     with pytest.raises(
@@ -71,12 +73,12 @@ def test_webp_canvas_is_checked_before_allocation(
         read_picture(bytes(data))
 
 
-@pytest.mark.parametrize("side", ["gif", "bmp", "tiff"])
-def test_size_in_every_header_is_checked(side: str, files: Files) -> None:
-    data = bytearray(files[side])
-    if side == "gif":
+@pytest.mark.parametrize("name", ["gif", "bmp", "tiff"])
+def test_size_in_every_header_is_checked(name: str, picture_files: PictureFiles) -> None:
+    data = bytearray(picture_files[name])
+    if name == "gif":
         data[6:10] = b"\xff\xff\xff\xff"
-    elif side == "bmp":
+    elif name == "bmp":
         data[18:26] = struct.pack("<ii", 50_000, 50_000)
     else:
         data = bytearray(
@@ -110,9 +112,9 @@ def test_size_in_every_header_is_checked(side: str, files: Files) -> None:
         "bmp",
     ],
 )
-def test_a_file_cut_anywhere_is_refused(name: str, files: Files) -> None:
-    data = files[name]
-    end = len(data) - HARMLESS_TAIL.get(name, 0)
+def test_file_truncated_anywhere_is_refused(name: str, picture_files: PictureFiles) -> None:
+    data = picture_files[name]
+    end = len(data) - HARMLESS_TAIL_BYTES.get(name, 0)
     cuts = {*range(0, end, max(1, end // 60)), *range(end - 20, end)}
     for cut in cuts:
         with pytest.raises((IncompletePicture, NotAPicture)):
@@ -120,21 +122,23 @@ def test_a_file_cut_anywhere_is_refused(name: str, files: Files) -> None:
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "heic", "avif", "tiff", "bmp"])
-def test_file_cut_in_half_is_reported_as_incomplete(name: str, files: Files) -> None:
+def test_file_cut_in_half_is_reported_as_incomplete(name: str, picture_files: PictureFiles) -> None:
     with pytest.raises(IncompletePicture, match="is incomplete"):
-        read_picture(files[name][: len(files[name]) // 2])
+        read_picture(picture_files[name][: len(picture_files[name]) // 2])
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "webp", "heic", "avif", "gif", "tiff", "bmp"])
-def test_bytes_after_the_end_are_ignored(name: str, files: Files) -> None:
-    assert read_picture(files[name] + b"the rest of an older file" * 40) == read_picture(
-        files[name]
+def test_bytes_after_the_end_are_ignored(name: str, picture_files: PictureFiles) -> None:
+    assert read_picture(picture_files[name] + b"the rest of an older file" * 40) == read_picture(
+        picture_files[name]
     )
 
 
-def test_thumbnail_inside_does_not_count_as_the_picture(photo: Image.Image, files: Files) -> None:
-    """The thumbnail's end marker must not be taken for the picture's."""
-    data = files["jpeg"]
+def test_embedded_thumbnail_does_not_make_a_truncated_picture_complete(
+    photo: Image.Image, picture_files: PictureFiles
+) -> None:
+    """The end marker of the thumbnail must not be taken for that of the picture."""
+    data = picture_files["jpeg"]
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
     with_thumbnail = data[:2] + segment + data[2:]
     assert read_picture(with_thumbnail).width_px == photo.width
@@ -142,25 +146,30 @@ def test_thumbnail_inside_does_not_count_as_the_picture(photo: Image.Image, file
         read_picture(with_thumbnail[: len(data) + 3_000])
 
 
-def test_a_png_whose_checksum_fails_is_refused(files: Files) -> None:
-    data = bytearray(files["png"])
+def test_png_with_a_wrong_checksum_is_refused(picture_files: PictureFiles) -> None:
+    data = bytearray(picture_files["png"])
     data[len(data) // 2] ^= 1
     with pytest.raises(PictureDecodingFailed):
         read_picture(bytes(data))
 
 
-@BOUNDED
+@PROPERTY_TEST_SETTINGS
 @given(st.data())
-def test_a_damaged_file_is_a_picture_or_is_refused(files: Files, data: st.DataObject) -> None:
-    """Whatever happens in a decoder, the result is a picture or one of our errors."""
-    name = data.draw(st.sampled_from(sorted(files)))
-    damaged = bytearray(files[name])
+def test_damaged_file_gives_a_picture_or_malformed(
+    picture_files: PictureFiles, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(picture_files)))
+    damaged = bytearray(picture_files[name])
     early = data.draw(st.booleans())
     places = st.integers(0, min(len(damaged), 400 if early else len(damaged)) - 1)
     for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=8)):
         damaged[at] = value
     cut = data.draw(st.integers(0, len(damaged)) | st.just(len(damaged)))
-    sound = repaired(bytes(damaged[:cut])) if name.startswith("png") else bytes(damaged[:cut])
+    sound = (
+        with_valid_checksums(bytes(damaged[:cut]))
+        if name.startswith("png")
+        else bytes(damaged[:cut])
+    )
     try:
         picture = read_picture(sound)
     except Malformed:
@@ -168,7 +177,7 @@ def test_a_damaged_file_is_a_picture_or_is_refused(files: Files, data: st.DataOb
     assert len(picture.samples) == picture.width_px * picture.height_px * 3
 
 
-@BOUNDED
+@PROPERTY_TEST_SETTINGS
 @given(
     st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM"])
     | st.just(b"RIFF\x40\0\0\0WEBPVP8X")
@@ -181,7 +190,7 @@ def test_noise_after_a_valid_start_is_refused(start: bytes, noise: bytes) -> Non
         read_picture(start + noise)
 
 
-def repaired(png: bytes) -> bytes:
+def with_valid_checksums(png: bytes) -> bytes:
     """Return a PNG with correct chunk checksums, so that damage reaches the decoder."""
     out, at = bytearray(png[:8]), 8
     while at + 12 <= len(png):

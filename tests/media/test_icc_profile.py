@@ -15,48 +15,48 @@ from PIL import Image, ImageCms
 from entrenous.media.icc_profile import MatrixProfile, is_srgb, parse_profile, write_profile
 from entrenous.media.picture_reader import read_picture
 
-Write = Callable[..., bytes]
+EncodeImage = Callable[..., bytes]
 UNIT_MATRIX = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
-FIXED = struct.Struct(">3i")
+XYZ_NUMBERS = struct.Struct(">3i")
 
 
-def xyz(*numbers: float) -> bytes:
-    return FIXED.pack(*(round(number * 65536) for number in numbers))
+def xyz_bytes(*numbers: float) -> bytes:
+    return XYZ_NUMBERS.pack(*(round(number * 65536) for number in numbers))
 
 
-def gamma(value: float) -> bytes:
+def gamma_curve(value: float) -> bytes:
     return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(value * 256))
 
 
 ADOBE_RGB = MatrixProfile(
     major=2,
     columns=(
-        xyz(0.60974, 0.31111, 0.01947),
-        xyz(0.20528, 0.62567, 0.06087),
-        xyz(0.14919, 0.06322, 0.74457),
+        xyz_bytes(0.60974, 0.31111, 0.01947),
+        xyz_bytes(0.20528, 0.62567, 0.06087),
+        xyz_bytes(0.14919, 0.06322, 0.74457),
     ),
-    curves=(gamma(2.19921875),) * 3,
-    white=xyz(0.95045, 1.0, 1.08905),
+    curves=(gamma_curve(2.19921875),) * 3,
+    white=xyz_bytes(0.95045, 1.0, 1.08905),
     adaptation=None,
 )
-PARAMETRIC = b"para\0\0\0\0\0\3\0\0" + struct.pack(
+SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + struct.pack(
     ">5i",
     *(round(number * 65536) for number in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)),
 )
 DISPLAY_P3 = MatrixProfile(
     major=4,
     columns=(
-        xyz(0.51512, 0.24120, -0.00105),
-        xyz(0.29198, 0.69225, 0.04189),
-        xyz(0.15710, 0.06657, 0.78407),
+        xyz_bytes(0.51512, 0.24120, -0.00105),
+        xyz_bytes(0.29198, 0.69225, 0.04189),
+        xyz_bytes(0.15710, 0.06657, 0.78407),
     ),
-    curves=(PARAMETRIC,) * 3,
-    white=xyz(0.96420, 1.0, 0.82491),
+    curves=(SRGB_CURVE,) * 3,
+    white=xyz_bytes(0.96420, 1.0, 0.82491),
     adaptation=struct.pack(">9i", *range(9)),
 )
 
 
-def planted(profile: bytes, tags: dict[bytes, bytes]) -> bytes:
+def profile_with_planted_tags(profile: bytes, tags: dict[bytes, bytes]) -> bytes:
     """Return the profile with new or replaced tags, text in the header, and unused bytes."""
     (count,) = struct.unpack_from(">I", profile, 128)
     old = {}
@@ -96,31 +96,31 @@ def test_little_cms_accepts_the_profile(profile: MatrixProfile) -> None:
     assert opened.xcolor_space == "RGB "
 
 
-def test_nothing_but_numbers_is_left() -> None:
-    words = {
+def test_only_colour_numbers_are_kept() -> None:
+    planted_tags = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", 20) + b"SPY Ana's own screen\0" + bytes(78),
         b"cprt": b"text\0\0\0\0SPY studio, 12 High Street\0",
         b"dmnd": b"text\0\0\0\0SPY maker\0",
         b"vcgt": b"SPY serial 12345",
         b"mmod": b"SPY 0x1234",
         b"rXYZ": b"XYZ \0SPY" + ADOBE_RGB.columns[0] + b"SPY more",
-        b"rTRC": gamma(2.19921875) + b"SPY tail",
+        b"rTRC": gamma_curve(2.19921875) + b"SPY tail",
     }
-    numbers = parse_profile(planted(write_profile(ADOBE_RGB), words))
+    numbers = parse_profile(profile_with_planted_tags(write_profile(ADOBE_RGB), planted_tags))
     assert numbers == ADOBE_RGB
     assert b"SPY" not in write_profile(numbers)
 
 
-def test_reduced_and_original_show_the_same_colours(photo: Image.Image) -> None:
-    original = planted(write_profile(DISPLAY_P3), {b"dmnd": b"text\0\0\0\0SPY\0"})
+def test_reduced_and_original_profile_show_the_same_colours(photo: Image.Image) -> None:
+    original = profile_with_planted_tags(write_profile(DISPLAY_P3), {b"dmnd": b"text\0\0\0\0SPY\0"})
     numbers = parse_profile(original)
     assert numbers is not None
-    shown = [as_srgb(photo, profile) for profile in (original, write_profile(numbers))]
+    shown = [convert_to_srgb(photo, profile) for profile in (original, write_profile(numbers))]
     assert np.array_equal(shown[0], shown[1])
     assert not np.array_equal(shown[0], np.asarray(photo))
 
 
-def as_srgb(image: Image.Image, profile: bytes) -> NDArray[np.uint8]:
+def convert_to_srgb(image: Image.Image, profile: bytes) -> NDArray[np.uint8]:
     srgb = ImageCms.createProfile("sRGB")
     shown = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb)
     assert shown is not None
@@ -131,21 +131,21 @@ def test_every_variant_of_srgb_is_recognised() -> None:
     little_cms = parse_profile(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     assert little_cms is not None
     assert is_srgb(little_cms)
-    table = [round(65535 * srgb_light(step / 1023)) for step in range(1024)]
+    table = [round(65535 * srgb_to_linear(step / 1023)) for step in range(1024)]
     sampled = b"curv\0\0\0\0" + struct.pack(">I1024H", 1024, *table)
     assert is_srgb(replace(little_cms, curves=(sampled,) * 3))
-    assert not is_srgb(replace(little_cms, curves=(gamma(2.2),) * 3))
-    assert not is_srgb(replace(little_cms, curves=(gamma(1.0),) * 3))
+    assert not is_srgb(replace(little_cms, curves=(gamma_curve(2.2),) * 3))
+    assert not is_srgb(replace(little_cms, curves=(gamma_curve(1.0),) * 3))
     assert not is_srgb(ADOBE_RGB)
     assert not is_srgb(DISPLAY_P3)
 
 
-def srgb_light(x: float) -> float:
-    return x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4
+def srgb_to_linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 @given(st.binary(max_size=600), st.integers(0, 600))
-def test_noise_never_crashes_the_reader(noise: bytes, at: int) -> None:
+def test_noise_in_a_profile_never_crashes_the_parser(noise: bytes, at: int) -> None:
     profile = bytearray(write_profile(DISPLAY_P3))
     profile[at : at + len(noise)] = noise
     numbers = parse_profile(bytes(profile))
@@ -155,65 +155,77 @@ def test_noise_never_crashes_the_reader(noise: bytes, at: int) -> None:
 
 
 @given(st.integers(0, 4), st.lists(st.integers(-(2**31), 2**31 - 1), min_size=7, max_size=7))
-def test_wild_curves_are_not_srgb(function: int, numbers: list[int]) -> None:
+def test_arbitrary_parametric_curves_are_not_srgb(function: int, numbers: list[int]) -> None:
     count = (1, 3, 4, 5, 7)[function]
     curve = b"para\0\0\0\0" + struct.pack(f">HH{count}i", function, 0, *numbers[:count])
     assert not is_srgb(replace(DISPLAY_P3, curves=(curve,) * 3))
 
 
-def test_a_picture_keeps_its_numbers_and_loses_srgb(photo: Image.Image, write: Write) -> None:
-    wide = planted(write_profile(ADOBE_RGB), {b"dmnd": b"text\0\0\0\0SPY\0"})
+def test_colour_numbers_are_kept_and_an_srgb_profile_is_dropped(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
+    wide = profile_with_planted_tags(write_profile(ADOBE_RGB), {b"dmnd": b"text\0\0\0\0SPY\0"})
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
-        assert read_picture(write(photo, kind, icc_profile=wide)).profile == write_profile(
+        assert read_picture(encode_image(photo, kind, icc_profile=wide)).profile == write_profile(
             ADOBE_RGB
         )
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert read_picture(write(photo, "JPEG", icc_profile=srgb)).profile is None
+    assert read_picture(encode_image(photo, "JPEG", icc_profile=srgb)).profile is None
 
 
 @pytest.mark.parametrize("profile", [b"", b"x" * 200, write_profile(ADOBE_RGB)[:300]])
-def test_a_broken_profile_is_dropped(profile: bytes, photo: Image.Image, write: Write) -> None:
-    picture = read_picture(write(photo, "PNG", icc_profile=profile))
+def test_a_broken_profile_is_dropped(
+    profile: bytes, photo: Image.Image, encode_image: EncodeImage
+) -> None:
+    picture = read_picture(encode_image(photo, "PNG", icc_profile=profile))
     assert picture.profile is None
     assert picture.samples == photo.tobytes()
 
 
-def test_grey_with_a_grey_profile_becomes_srgb_grey(photo: Image.Image, write: Write) -> None:
+def test_grey_with_a_grey_profile_becomes_srgb_grey(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     """Values stored as linear light must come out brighter."""
-    linear = planted(write_profile(ADOBE_RGB), {b"kTRC": gamma(1.0)})
+    linear = profile_with_planted_tags(write_profile(ADOBE_RGB), {b"kTRC": gamma_curve(1.0)})
     linear = linear[:12] + b"mntrGRAYXYZ " + linear[24:]
     image = photo.convert("L")
-    picture = read_picture(write(image, "PNG", icc_profile=linear))
+    picture = read_picture(encode_image(image, "PNG", icc_profile=linear))
     assert picture.profile is None
     assert picture.encoding.grey
-    want = [round(255 * min(encoded(value / 255), 1.0)) for value in image.tobytes()]
+    want = [round(255 * min(linear_to_srgb(value / 255), 1.0)) for value in image.tobytes()]
     assert np.abs(np.asarray(picture)[:, :, 1].ravel() - np.array(want)).mean() < 1.0
 
 
-def encoded(light: float) -> float:
+def linear_to_srgb(light: float) -> float:
     return light * 12.92 if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
 
 
-def test_grey_with_a_colour_profile_becomes_srgb_grey(photo: Image.Image, write: Write) -> None:
+def test_grey_with_a_colour_profile_becomes_srgb_grey(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     image = photo.convert("L")
-    darker = replace(ADOBE_RGB, curves=(gamma(3.0),) * 3)
-    picture = read_picture(write(image, "JPEG", quality=95, icc_profile=write_profile(darker)))
+    darker = replace(ADOBE_RGB, curves=(gamma_curve(3.0),) * 3)
+    picture = read_picture(
+        encode_image(image, "JPEG", quality=95, icc_profile=write_profile(darker))
+    )
     assert picture.profile is None
     pixels = np.asarray(picture)
     assert np.array_equal(pixels[:, :, 0], pixels[:, :, 1])
     assert pixels.mean() < np.asarray(image).mean() - 10
 
 
-def test_cmyk_is_converted_by_its_profile(photo: Image.Image, write: Write) -> None:
+def test_cmyk_is_converted_by_its_profile(photo: Image.Image, encode_image: EncodeImage) -> None:
     """A first ink that the profile defines as yellow is not shown as cyan."""
     image = Image.new("CMYK", photo.size, (255, 0, 0, 0))
-    picture = read_picture(write(image, "JPEG", quality=95, icc_profile=ink_profile()))
+    picture = read_picture(
+        encode_image(image, "JPEG", quality=95, icc_profile=yellow_ink_profile())
+    )
     assert picture.profile is None
     red, _, blue = np.asarray(picture).reshape(-1, 3).mean(axis=0)
     assert red - blue > 40
 
 
-def ink_profile() -> bytes:
+def yellow_ink_profile() -> bytes:
     """Return a CMYK profile in which every ink is yellow.
 
     Its Lab table has 2 points per axis (``mft1``, ICC.1:2022, 10.11).
@@ -225,11 +237,13 @@ def ink_profile() -> bytes:
     identity = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + UNIT_MATRIX
     table += identity * 4 + corners + identity * 3
-    data = planted(write_profile(ADOBE_RGB), {b"A2B0": table, b"A2B1": table})
+    data = profile_with_planted_tags(write_profile(ADOBE_RGB), {b"A2B0": table, b"A2B1": table})
     return data[:12] + b"prtrCMYKLab " + data[24:]
 
 
-def test_a_colour_table_is_applied_not_carried(photo: Image.Image, write: Write) -> None:
+def test_colour_table_is_applied_to_the_pixels_and_dropped(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     """The profile's RGB table turns everything grey."""
     corners = b"".join(
         bytes((round(255 * corner.bit_count() / 3), 128, 128)) for corner in range(8)
@@ -237,8 +251,10 @@ def test_a_colour_table_is_applied_not_carried(photo: Image.Image, write: Write)
     identity = bytes(range(256))
     table = b"mft1\0\0\0\0" + bytes((3, 3, 2, 0)) + UNIT_MATRIX
     table += identity * 3 + corners + identity * 3
-    data = planted(write_profile(ADOBE_RGB), {b"A2B0": table, b"A2B1": table})
-    picture = read_picture(write(photo, "PNG", icc_profile=data[:12] + b"mntrRGB Lab " + data[24:]))
+    data = profile_with_planted_tags(write_profile(ADOBE_RGB), {b"A2B0": table, b"A2B1": table})
+    picture = read_picture(
+        encode_image(photo, "PNG", icc_profile=data[:12] + b"mntrRGB Lab " + data[24:])
+    )
     assert picture.profile is None
     pixels = np.asarray(picture).astype(int)
     assert np.abs(pixels[:, :, 0] - pixels[:, :, 2]).max() <= 6

@@ -12,9 +12,9 @@ from entrenous.base.picture import IncompletePicture, PictureDecodingFailed
 from entrenous.media.completeness import jpeg_outline_of, load_complete_jpeg
 from entrenous.media.picture_reader import read_picture
 
-Write = Callable[..., bytes]
-END = b"\xff\xd9"
-WAYS = [
+EncodeImage = Callable[..., bytes]
+END_OF_IMAGE = b"\xff\xd9"
+ENCODER_OPTIONS = [
     {},
     {"subsampling": 0},
     {"subsampling": 1},
@@ -26,24 +26,23 @@ WAYS = [
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("options", ENCODER_OPTIONS)
 def test_truncated_jpeg_with_an_end_marker_is_refused(
-    mode: str, way: dict[str, int], photo: Image.Image, write: Write
+    mode: str, options: dict[str, int], photo: Image.Image, encode_image: EncodeImage
 ) -> None:
-    data = write(photo.convert(mode), "JPEG", **way)
+    data = encode_image(photo.convert(mode), "JPEG", **options)
     start = data.index(b"\xff\xda") + 14
     for part in range(50):
-        cut = (
-            start + (len(data) - start) * part // 53
-        )  # beyond this only the last blocks are affected
+        # a cut in the last 3 of 53 parts may affect only the last blocks
+        cut = start + (len(data) - start) * part // 53
         with pytest.raises(IncompletePicture):
-            read_picture(data[:cut] + END)
+            read_picture(data[:cut] + END_OF_IMAGE)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("way", [*WAYS, {"progressive": True}])
-def test_flat_pictures_and_flat_bottoms_are_whole(
-    mode: str, way: dict[str, int], photo: Image.Image, write: Write
+@pytest.mark.parametrize("options", [*ENCODER_OPTIONS, {"progressive": True}])
+def test_flat_pictures_and_flat_bottoms_are_complete(
+    mode: str, options: dict[str, int], photo: Image.Image, encode_image: EncodeImage
 ) -> None:
     barred = photo.copy()
     barred.paste((0, 0, 0), (0, 70, 160, 120))
@@ -54,22 +53,22 @@ def test_flat_pictures_and_flat_bottoms_are_whole(
         Image.new("RGB", (17, 1), "blue"),
         barred,
     ):
-        picture = read_picture(write(image.convert(mode), "JPEG", **way))
+        picture = read_picture(encode_image(image.convert(mode), "JPEG", **options))
         assert (picture.width_px, picture.height_px) == image.size
 
 
-def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
-    astronaut: NDArray[np.uint8], write: Write
+def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
+    astronaut: NDArray[np.uint8], encode_image: EncodeImage
 ) -> None:
-    """A cut before all mean values (DC) is refused; a later cut leaves no area blank."""
-    data = write(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
+    """A file cut within the scans of mean values (DC) is refused; a later cut blanks no area."""
+    data = encode_image(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
     assert len(scans) == 10
     read = 0
     for cut in scans[1:]:
         try:
-            picture = read_picture(data[:cut] + END)
+            picture = read_picture(data[:cut] + END_OF_IMAGE)
         except IncompletePicture:
             assert read == 0
             continue
@@ -78,11 +77,11 @@ def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
     assert 1 <= read <= 4
 
 
-def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
-    """The frame announces three components, but there is one scan."""
+def test_jpeg_without_a_scan_for_each_component_is_refused() -> None:
+    """The frame announces three components, and its only scan has one of them."""
     frame = b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03\x01\x11\0\x02\x11\0\x03\x11\0"
     scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
-    data = b"\xff\xd8" + frame + scan + b"data" + END
+    data = b"\xff\xd8" + frame + scan + b"data" + END_OF_IMAGE
     outline = jpeg_outline_of(data)
     assert (outline.frame, outline.scans) == (0xC0, 1)
     assert (outline.components, outline.sharp) == ({1, 2, 3}, {1})
@@ -90,9 +89,11 @@ def test_colour_planes_in_scans_of_their_own_must_all_be_there() -> None:
         read_picture(data)
 
 
-def test_stuffing_fill_and_restarts_are_no_markers() -> None:
+def test_stuffing_fill_bytes_and_restart_markers_do_not_end_a_scan() -> None:
     scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
-    data = b"\xff\xd8" + scan + b"a\xff\0b\xff\xd0c\xff\xff\xd7d\xff\x01e" + b"\xff\xff" + END
+    data = (
+        b"\xff\xd8" + scan + b"a\xff\0b\xff\xd0c\xff\xff\xd7d\xff\x01e" + b"\xff\xff" + END_OF_IMAGE
+    )
     assert jpeg_outline_of(data).end == len(data) - 2
 
 
@@ -103,14 +104,14 @@ def test_a_segment_shorter_than_its_own_length_is_refused(length: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_flat_corner_is_decoded_once(mode: str, write: Write) -> None:
-    data = write(Image.new(mode, (90, 70), "teal"), "JPEG")
+def test_flat_jpeg_is_decoded_once(mode: str, encode_image: EncodeImage) -> None:
+    data = encode_image(Image.new(mode, (90, 70), "teal"), "JPEG")
     opened: list[Image.Image] = []
 
-    def remembered(file: io.BytesIO) -> Image.Image:
+    def open_and_record(file: io.BytesIO) -> Image.Image:
         opened.append(Image.open(file))
         return opened[-1]
 
-    loaded = load_complete_jpeg(data, remembered)
+    loaded = load_complete_jpeg(data, open_and_record)
     assert [one for one in opened if one._im is not None] == [loaded]
     assert loaded.tobytes() == Image.open(io.BytesIO(data)).tobytes()

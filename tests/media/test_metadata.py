@@ -20,15 +20,15 @@ def _exif() -> Image.Exif:
     return exif
 
 
-def _picture(form: str, **more: Any) -> bytes:
+def _picture(file_format: str, **more: Any) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(file, form, **more)
+    Image.new("RGB", (64, 64)).save(file, file_format, **more)
     return file.getvalue()
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_exif_is_read_by_name_in_each_format(form: str) -> None:
-    metadata = dict(read_metadata(_picture(form, exif=_exif())).fields)
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_exif_is_read_by_name_in_each_format(file_format: str) -> None:
+    metadata = dict(read_metadata(_picture(file_format, exif=_exif())).fields)
     assert metadata[FieldKind.CAMERA] == "Example"
     assert metadata[FieldKind.PERSON] == "Ana Example"
     assert metadata[FieldKind.TIME] == "2026:01:02 03:04:05"
@@ -63,9 +63,9 @@ def test_place_and_person_are_read_from_xmp() -> None:
     assert (FieldKind.PERSON, "Ana") in metadata.fields
 
 
-def _sound(form: str, codec: str) -> bytes:
+def _sound(file_format: str, codec: str) -> bytes:
     file = io.BytesIO()
-    with av.open(file, "w", format=form) as out:
+    with av.open(file, "w", format=file_format) as out:
         out.metadata["artist"], out.metadata["title"] = "Ana", "note"
         stream: Any = out.add_stream(codec, rate=48_000, layout="mono")
         frame = av.AudioFrame.from_ndarray(
@@ -79,14 +79,14 @@ def _sound(form: str, codec: str) -> bytes:
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("form", "codec"), [("ogg", "libopus"), ("mp3", "libmp3lame")])
-def test_a_sounds_person_and_title_are_read(form: str, codec: str) -> None:
-    metadata = read_metadata(_sound(form, codec)).fields
+@pytest.mark.parametrize(("file_format", "codec"), [("ogg", "libopus"), ("mp3", "libmp3lame")])
+def test_person_and_title_of_a_sound_are_read(file_format: str, codec: str) -> None:
+    metadata = read_metadata(_sound(file_format, codec)).fields
     assert (FieldKind.PERSON, "Ana") in metadata
     assert (FieldKind.WORDS, "note") in metadata
 
 
-def test_a_clips_place_and_camera_are_read() -> None:
+def test_place_and_camera_of_a_clip_are_read() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="mp4", options={"movflags": "use_metadata_tags"}) as out:
         out.metadata["com.apple.quicktime.location.ISO6709"] = "+52.5200+013.4050/"

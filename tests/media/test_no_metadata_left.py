@@ -1,4 +1,4 @@
-"""Metadata planted in an original must not be in a copy, according to exiftool and the bytes."""
+"""Metadata planted in an original is not in its copy, as exiftool and a byte search confirm."""
 
 import base64
 import json
@@ -19,13 +19,13 @@ from entrenous.media.sandbox.decoders import decode_picture_untrusted
 
 pytestmark = pytest.mark.real
 
-Write = Callable[..., bytes]
+EncodeImage = Callable[..., bytes]
 Tags = dict[str, Any]
 MARKER = b"SPYGLASS"
-JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "metadata"
+PUBLIC_TEST_FILES = Path(__file__).parents[3] / "shared" / "judges" / "metadata"
 
-# Groups that only describe the file's structure, without data from a person or camera.
-STRUCTURE = {
+# Groups of tags that describe only the file's structure, not a person or a camera.
+STRUCTURAL_GROUPS = {
     "ExifTool",
     "System",
     "File",
@@ -36,7 +36,7 @@ STRUCTURE = {
     "ICC-header",
     "ICC_Profile",
 }
-PNG_STRUCTURE = {
+STRUCTURAL_PNG_TAGS = {
     "ImageWidth",
     "ImageHeight",
     "BitDepth",
@@ -46,7 +46,7 @@ PNG_STRUCTURE = {
     "Interlace",
     "ProfileName",
 }
-FIXED = {
+FIXED_TAG_VALUES = {
     "JFIF:ResolutionUnit": "None",
     "JFIF:XResolution": 1,
     "JFIF:YResolution": 1,
@@ -66,7 +66,7 @@ def exiftool() -> str:
     return found
 
 
-def tags_of(exiftool: str, path: Path) -> Tags:
+def read_tags(exiftool: str, path: Path) -> Tags:
     """Return the tags that exiftool finds, unknown ones included, by ``group:name``."""
     done = subprocess.run(
         (exiftool, "-a", "-u", "-g1", "-j", "-ee", str(path)), check=True, capture_output=True
@@ -80,21 +80,21 @@ def tags_of(exiftool: str, path: Path) -> Tags:
     }
 
 
-def left_over(tags: Tags) -> Tags:
+def non_structural_tags(tags: Tags) -> Tags:
     """Return the tags that describe more than the file's structure."""
     return {tag: value for tag, value in tags.items() if not _is_structure(tag, value)}
 
 
 def _is_structure(tag: str, value: Any) -> bool:
     group, _, name = tag.partition(":")
-    if group not in STRUCTURE or name in ("Comment", "Warning", "Error", "ExifByteOrder"):
+    if group not in STRUCTURAL_GROUPS or name in ("Comment", "Warning", "Error", "ExifByteOrder"):
         return False
-    if tag in FIXED:
-        return bool(value == FIXED[tag])
-    return group != "PNG" or name in PNG_STRUCTURE
+    if tag in FIXED_TAG_VALUES:
+        return bool(value == FIXED_TAG_VALUES[tag])
+    return group != "PNG" or name in STRUCTURAL_PNG_TAGS
 
 
-def profile_with_words() -> bytes:
+def profile_naming_a_person() -> bytes:
     """Return an Adobe RGB profile whose description names a person."""
     curve = b"curv\0\0\0\0\0\0\0\1\2\x33"
     columns = ((39960, 20389, 1276), (13453, 41004, 3989), (9777, 4143, 48796))
@@ -112,7 +112,7 @@ def profile_with_words() -> bytes:
     return spoken
 
 
-def exif_with_everything() -> bytes:
+def exif_with_personal_data() -> bytes:
     """Return EXIF data with camera, owner, GPS, maker notes and a user comment."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "SPYGLASS Corp", "SPYGLASS 12 Pro"
@@ -129,19 +129,27 @@ def exif_with_everything() -> bytes:
 
 
 @pytest.fixture(params=["JPEG", "PNG", "WEBP"])
-def planted(
-    request: pytest.FixtureRequest, exiftool: str, photo: Image.Image, write: Write, tmp_path: Path
+def original_with_metadata(
+    request: pytest.FixtureRequest,
+    exiftool: str,
+    photo: Image.Image,
+    encode_image: EncodeImage,
+    tmp_path: Path,
 ) -> Path:
-    """Return an original with everything that a picture can carry besides its pixels."""
+    """Return a picture with EXIF, XMP, a profile, a thumbnail, comments and trailing bytes."""
     kind = request.param
     path = tmp_path / f"planted.{kind.lower()}"
     options = {"comment": MARKER} if kind == "JPEG" else {}
-    data = write(
-        photo, kind, exif=exif_with_everything(), icc_profile=profile_with_words(), **options
+    data = encode_image(
+        photo,
+        kind,
+        exif=exif_with_personal_data(),
+        icc_profile=profile_naming_a_person(),
+        **options,
     )
     path.write_bytes(data)
     thumbnail = tmp_path / "thumbnail.jpg"
-    thumbnail.write_bytes(write(photo.resize((80, 60)), "JPEG", comment=MARKER))
+    thumbnail.write_bytes(encode_image(photo.resize((80, 60)), "JPEG", comment=MARKER))
     changes = [
         "-XMP-dc:Creator=SPYGLASS Ana",
         "-XMP-xmpMM:DocumentID=SPYGLASS-id",
@@ -156,24 +164,24 @@ def planted(
     subprocess.run(
         (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path)), check=True
     )
-    # Remains of a larger picture that was overwritten in the file, as in CVE-2023-21036.
+    # The end of a larger picture, left behind when the file was overwritten (CVE-2023-21036).
     path.write_bytes(path.read_bytes() + MARKER * 50 + data[-2000:])
     return path
 
 
 @pytest.mark.threat("metadata")
-def test_nothing_of_what_was_planted_is_in_the_copy(
-    planted: Path, exiftool: str, tmp_path: Path
+def test_copy_contains_no_planted_metadata(
+    original_with_metadata: Path, exiftool: str, tmp_path: Path
 ) -> None:
-    original = tags_of(exiftool, planted)
+    original = read_tags(exiftool, original_with_metadata)
     assert any("GPSLatitude" in tag for tag in original)
     assert sum(MARKER.decode() in str(value) for value in original.values()) >= 8
-    assert len(left_over(original)) > 20
+    assert len(non_structural_tags(original)) > 20
 
-    copy = tmp_path / f"copy{planted.suffix}"
-    copy.write_bytes(write_picture(decode_picture_untrusted(planted.read_bytes())))
-    found = tags_of(exiftool, copy)
-    assert left_over(found) == {}
+    copy = tmp_path / f"copy{original_with_metadata.suffix}"
+    copy.write_bytes(write_picture(decode_picture_untrusted(original_with_metadata.read_bytes())))
+    found = read_tags(exiftool, copy)
+    assert non_structural_tags(found) == {}
     assert found["ICC_Profile:ProfileDescription"] == "Colour numbers"
     assert found["ICC_Profile:RedMatrixColumn"] == original["ICC_Profile:RedMatrixColumn"]
     shared = {
@@ -181,34 +189,36 @@ def test_nothing_of_what_was_planted_is_in_the_copy(
         for tag in found.keys() & original.keys()
         if found[tag] == original[tag] and len(str(found[tag])) > 5
     }
-    assert {tag.partition(":")[0] for tag in shared} <= STRUCTURE
-    for spelling in spellings(MARKER):
+    assert {tag.partition(":")[0] for tag in shared} <= STRUCTURAL_GROUPS
+    for spelling in marker_encodings(MARKER):
         assert spelling not in copy.read_bytes()
 
 
-def spellings(marker: bytes) -> list[bytes]:
-    """Return the marker as it is, in UTF-16, in hexadecimal, and in Base64."""
+def marker_encodings(marker: bytes) -> list[bytes]:
+    """Return the marker unchanged, in UTF-16, in hexadecimal, and in Base64."""
     text = marker.decode()
     wide = [text.encode("utf-16-le"), text.encode("utf-16-be")]
     return [marker, *wide, marker.hex().encode(), base64.b64encode(marker)[:8]]
 
 
-def test_planted_in_pictures_that_change_their_format(
-    photo: Image.Image, write: Write, exiftool: str, tmp_path: Path
+def test_converted_copy_contains_no_planted_metadata(
+    photo: Image.Image, encode_image: EncodeImage, exiftool: str, tmp_path: Path
 ) -> None:
     for kind, suffix in (("HEIF", "jpg"), ("AVIF", "jpg"), ("TIFF", "png")):
-        data = write(photo, kind, exif=exif_with_everything())
+        data = encode_image(photo, kind, exif=exif_with_personal_data())
         assert MARKER in data
         copy = tmp_path / f"{kind}.{suffix}"
         copy.write_bytes(write_picture(decode_picture_untrusted(data + MARKER)))
-        assert left_over(tags_of(exiftool, copy)) == {}
+        assert non_structural_tags(read_tags(exiftool, copy)) == {}
         assert MARKER not in copy.read_bytes()
 
 
 @pytest.mark.threat("metadata")
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "heic", "avif", "tiff", "gif", "bmp"])
-def test_dirty_files_of_others_come_out_clean(suffix: str, exiftool: str, tmp_path: Path) -> None:
-    path = JUDGES / f"dirty.{suffix}"
+def test_copies_of_public_test_files_contain_no_metadata(
+    suffix: str, exiftool: str, tmp_path: Path
+) -> None:
+    path = PUBLIC_TEST_FILES / f"dirty.{suffix}"
     if not path.is_file():
         pytest.skip(f"no public test data: ../shared/judges/metadata/dirty.{suffix} is not there")
     data = path.read_bytes()
@@ -216,12 +226,12 @@ def test_dirty_files_of_others_come_out_clean(suffix: str, exiftool: str, tmp_pa
     assert picture == read_picture(data)
     copy = tmp_path / f"copy{picture.encoding.format.copy_format.suffix}"
     copy.write_bytes(write_picture(picture))
-    assert left_over(tags_of(exiftool, copy)) == {}
+    assert non_structural_tags(read_tags(exiftool, copy)) == {}
 
 
 @pytest.mark.parametrize("suffix", ["avi", "flac", "jxl", "mp3", "mp4", "ogg", "wav", "wmv"])
-def test_dirty_files_that_are_no_pictures_are_refused(suffix: str) -> None:
-    path = JUDGES / f"dirty.{suffix}"
+def test_public_test_files_that_are_no_pictures_are_refused(suffix: str) -> None:
+    path = PUBLIC_TEST_FILES / f"dirty.{suffix}"
     if not path.is_file():
         pytest.skip(f"no public test data: ../shared/judges/metadata/dirty.{suffix} is not there")
     with pytest.raises(NotAPicture):

@@ -13,10 +13,10 @@ from PIL import Image
 from entrenous.base.picture import NotAPicture, Picture, PictureFormat
 from entrenous.media.picture_reader import read_picture
 
-Write = Callable[..., bytes]
+EncodeImage = Callable[..., bytes]
 
 # Largest mean error in levels of 255: 0 for lossless formats.
-LOSSES = {
+MEAN_ERROR_MAX = {
     "jpeg": 4.0,
     "jpeg-progressive": 4.0,
     "jpeg-cmyk": 4.0,
@@ -33,29 +33,29 @@ LOSSES = {
 }
 
 
-def pixels(picture: Picture) -> NDArray[np.int16]:
+def pixel_array(picture: Picture) -> NDArray[np.int16]:
     return np.asarray(picture).astype(np.int16)
 
 
-def off(picture: Picture, image: Image.Image) -> float:
-    return float(np.abs(pixels(picture) - np.asarray(image.convert("RGB"), np.int16)).mean())
+def mean_error(picture: Picture, image: Image.Image) -> float:
+    return float(np.abs(pixel_array(picture) - np.asarray(image.convert("RGB"), np.int16)).mean())
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_each_format_shows_the_photo(
-    name: str, files: dict[str, bytes], photo: Image.Image
+@pytest.mark.parametrize("name", MEAN_ERROR_MAX)
+def test_each_format_is_read_as_the_photo(
+    name: str, picture_files: dict[str, bytes], photo: Image.Image
 ) -> None:
-    picture = read_picture(files[name])
+    picture = read_picture(picture_files[name])
     assert (picture.width_px, picture.height_px) == photo.size
     assert picture.encoding.format is PictureFormat(name.partition("-")[0])
     assert picture.alpha is None
     assert picture.profile is None
-    assert off(picture, photo) <= LOSSES[name]
+    assert mean_error(picture, photo) <= MEAN_ERROR_MAX[name]
 
 
-def test_format_is_recognised_by_the_bytes_alone(files: dict[str, bytes]) -> None:
-    kinds = {name: read_picture(data).encoding.format.value for name, data in files.items()}
-    assert kinds == {name: name.partition("-")[0] for name in files}
+def test_format_is_recognised_by_the_bytes_alone(picture_files: dict[str, bytes]) -> None:
+    kinds = {name: read_picture(data).encoding.format.value for name, data in picture_files.items()}
+    assert kinds == {name: name.partition("-")[0] for name in picture_files}
 
 
 @pytest.mark.parametrize(
@@ -78,72 +78,76 @@ def test_other_files_are_no_pictures(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-def test_one_bit_is_black_and_white(kind: str, photo: Image.Image, write: Write) -> None:
+def test_one_bit_picture_is_read_as_grey(
+    kind: str, photo: Image.Image, encode_image: EncodeImage
+) -> None:
     image = photo.convert("1")
-    picture = read_picture(write(image, kind))
+    picture = read_picture(encode_image(image, kind))
     assert picture.encoding.grey
-    assert off(picture, image) == 0.0
+    assert mean_error(picture, image) == 0.0
 
 
-def test_sixteen_bits_of_grey_keep_their_upper_byte(write: Write) -> None:
+def test_upper_byte_of_16_bit_grey_is_kept(encode_image: EncodeImage) -> None:
     deep = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     for kind in ("PNG", "TIFF"):
-        picture = read_picture(write(Image.fromarray(deep), kind))
+        picture = read_picture(encode_image(Image.fromarray(deep), kind))
         assert picture.encoding.grey
-        assert np.array_equal(pixels(picture)[:, :, 1], deep >> 8)
+        assert np.array_equal(pixel_array(picture)[:, :, 1], deep >> 8)
 
 
-def test_sixteen_bits_of_colour_keep_their_upper_byte() -> None:
+def test_upper_byte_of_16_bit_colour_is_kept() -> None:
     deep = np.random.default_rng(5).integers(0, 65536, (9, 7, 3), dtype=np.uint16)
-    picture = read_picture(png((7, 9), 16, 2, [row.astype(">u2").tobytes() for row in deep]))
-    assert np.array_equal(pixels(picture), deep >> 8)
+    picture = read_picture(encode_png((7, 9), 16, 2, [row.astype(">u2").tobytes() for row in deep]))
+    assert np.array_equal(pixel_array(picture), deep >> 8)
 
 
-def test_sixteen_bits_of_grey_and_alpha() -> None:
+def test_upper_byte_of_16_bit_grey_and_alpha_is_kept() -> None:
     deep = np.random.default_rng(6).integers(256, 65536, (5, 4, 2), dtype=np.uint16)
-    picture = read_picture(png((4, 5), 16, 4, [row.astype(">u2").tobytes() for row in deep]))
+    picture = read_picture(encode_png((4, 5), 16, 4, [row.astype(">u2").tobytes() for row in deep]))
     assert picture.encoding.grey
-    assert np.array_equal(pixels(picture)[:, :, 2], deep[:, :, 0] >> 8)
+    assert np.array_equal(pixel_array(picture)[:, :, 2], deep[:, :, 0] >> 8)
     assert picture.alpha == (deep[:, :, 1] >> 8).astype(np.uint8).tobytes()
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_alpha_is_kept(mode: str, photo: Image.Image, write: Write) -> None:
+def test_alpha_is_kept(mode: str, photo: Image.Image, encode_image: EncodeImage) -> None:
     image = photo.convert(mode)
     ramp = Image.linear_gradient("L").resize(photo.size).point(lambda value: max(value, 1))
     image.putalpha(ramp)
-    picture = read_picture(write(image, "PNG"))
+    picture = read_picture(encode_image(image, "PNG"))
     assert picture.alpha == ramp.tobytes()
     assert picture.encoding.grey == (mode == "LA")
-    assert off(picture, image) == 0.0
+    assert mean_error(picture, image) == 0.0
 
 
-def test_opaque_alpha_is_dropped(photo: Image.Image, write: Write) -> None:
-    assert read_picture(write(photo.convert("RGBA"), "PNG")).alpha is None
+def test_opaque_alpha_is_dropped(photo: Image.Image, encode_image: EncodeImage) -> None:
+    assert read_picture(encode_image(photo.convert("RGBA"), "PNG")).alpha is None
 
 
-def test_invisible_samples_are_removed(photo: Image.Image, write: Write) -> None:
+def test_invisible_samples_are_removed(photo: Image.Image, encode_image: EncodeImage) -> None:
     image = photo.copy()
     image.putalpha(Image.new("L", photo.size, 0))
     image.paste((10, 20, 30, 255), (0, 0, 80, 120))
-    picture = read_picture(write(image, "PNG"))
-    assert not pixels(picture)[:, 80:].any()
-    assert (pixels(picture)[:, :80] == (10, 20, 30)).all()
+    picture = read_picture(encode_image(image, "PNG"))
+    assert not pixel_array(picture)[:, 80:].any()
+    assert (pixel_array(picture)[:, :80] == (10, 20, 30)).all()
 
 
-def test_transparent_palette_entry_becomes_alpha(photo: Image.Image, write: Write) -> None:
+def test_transparent_palette_entry_becomes_alpha(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     image = photo.quantize(16)
-    picture = read_picture(write(image, "PNG", transparency=3))
+    picture = read_picture(encode_image(image, "PNG", transparency=3))
     assert picture.alpha is not None
     assert np.array_equal(
         np.frombuffer(picture.alpha, np.uint8) == 0, np.asarray(image).ravel() == 3
     )
 
 
-def test_transparent_colour_becomes_alpha(photo: Image.Image, write: Write) -> None:
+def test_transparent_colour_becomes_alpha(photo: Image.Image, encode_image: EncodeImage) -> None:
     image = photo.copy()
     image.paste((1, 2, 3), (0, 0, 50, 50))
-    picture = read_picture(write(image, "PNG", transparency=(1, 2, 3)))
+    picture = read_picture(encode_image(image, "PNG", transparency=(1, 2, 3)))
     assert picture.alpha is not None
     assert not np.frombuffer(picture.alpha, np.uint8).reshape(120, 160)[:50, :50].any()
 
@@ -153,46 +157,59 @@ def test_interlaced_png_is_read(photo: Image.Image) -> None:
     passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
     passes.append((1, 0, 2, 1))  # W3C PNG, 8.2: first row, first column, row step, column step
     lines = [row.tobytes() for y, x, dy, dx in passes for row in rows[y::dy, x::dx]]
-    assert off(read_picture(png((160, 120), 8, 2, lines, interlaced=True)), photo) == 0.0
+    assert (
+        mean_error(read_picture(encode_png((160, 120), 8, 2, lines, interlaced=True)), photo) == 0.0
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
 def test_every_orientation_comes_out_upright(
-    kind: str, orientation: int, photo: Image.Image, write: Write
+    kind: str, orientation: int, photo: Image.Image, encode_image: EncodeImage
 ) -> None:
-    """A picture stored rotated, with its orientation tag, must read like the photo."""
     back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
     stored = photo if orientation == 1 else photo.transpose(Image.Transpose(back[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {} if kind in ("PNG", "TIFF") else {"quality": 92}
-    picture = read_picture(write(stored, kind, exif=exif.tobytes(), **options))
+    picture = read_picture(encode_image(stored, kind, exif=exif.tobytes(), **options))
     assert (picture.width_px, picture.height_px) == photo.size
-    assert off(picture, photo) < 4.0
+    assert mean_error(picture, photo) < 4.0
 
 
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"]
 )
 def test_a_damaged_exif_block_leaves_the_picture_as_stored(
-    exif: bytes, photo: Image.Image, write: Write
+    exif: bytes, photo: Image.Image, encode_image: EncodeImage
 ) -> None:
-    assert off(read_picture(write(photo, "WEBP", lossless=True, exif=exif)), photo) == 0.0
+    assert (
+        mean_error(read_picture(encode_image(photo, "WEBP", lossless=True, exif=exif)), photo)
+        == 0.0
+    )
 
 
-def test_animation_is_read_as_its_first_frame(photo: Image.Image, write: Write) -> None:
+def test_animation_is_read_as_its_first_frame(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     later = [photo.rotate(180), photo.rotate(90)]
     for kind, options in (("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
-        data = write(photo, kind, save_all=True, append_images=later, **options)
-        assert off(read_picture(data), photo) == 0.0
-    assert off(read_picture(write(photo, "GIF", save_all=True, append_images=later)), photo) < 8.0
+        data = encode_image(photo, kind, save_all=True, append_images=later, **options)
+        assert mean_error(read_picture(data), photo) == 0.0
+    assert (
+        mean_error(
+            read_picture(encode_image(photo, "GIF", save_all=True, append_images=later)), photo
+        )
+        < 8.0
+    )
 
 
-def test_jpeg_encoding_is_noted(photo: Image.Image, write: Write) -> None:
+def test_jpeg_subsampling_and_tables_are_reported(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     names = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
     for name, number in names.items():
-        data = write(photo, "JPEG", quality=83, subsampling=number)
+        data = encode_image(photo, "JPEG", quality=83, subsampling=number)
         encoding = read_picture(data).encoding
         assert encoding.subsampling == name
         assert encoding.tables is not None
@@ -200,11 +217,13 @@ def test_jpeg_encoding_is_noted(photo: Image.Image, write: Write) -> None:
         assert {slot: list(table) for slot, table in encoding.tables.items()} == quantization
 
 
-def test_jpeg_tables_turn_with_the_picture(photo: Image.Image, write: Write) -> None:
+def test_jpeg_tables_are_transposed_with_a_rotated_picture(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     table = [1 + number for number in range(64)]
-    data = write(photo, "JPEG", qtables=[table, table], subsampling=1, exif=exif.tobytes())
+    data = encode_image(photo, "JPEG", qtables=[table, table], subsampling=1, exif=exif.tobytes())
     encoding = read_picture(data).encoding
     assert encoding.tables is not None
     turned = np.array(encoding.tables[0]).reshape(8, 8)
@@ -212,41 +231,45 @@ def test_jpeg_tables_turn_with_the_picture(photo: Image.Image, write: Write) -> 
     assert encoding.subsampling is None  # 4:2:2 halves one axis, and the turn swaps axes
 
 
-def test_a_grey_jpeg_is_grey_and_cmyk_has_no_tables(files: dict[str, bytes]) -> None:
-    grey = read_picture(files["jpeg-grey"])
+def test_grey_jpeg_is_read_as_grey_and_cmyk_without_tables(picture_files: dict[str, bytes]) -> None:
+    grey = read_picture(picture_files["jpeg-grey"])
     assert grey.encoding.grey
-    assert np.array_equal(pixels(grey)[:, :, 0], pixels(grey)[:, :, 2])
-    assert read_picture(files["jpeg-cmyk"]).encoding.tables is None
+    assert np.array_equal(pixel_array(grey)[:, :, 0], pixel_array(grey)[:, :, 2])
+    assert read_picture(picture_files["jpeg-cmyk"]).encoding.tables is None
 
 
 def test_lossy_and_lossless_webp_are_distinguished(
-    files: dict[str, bytes], photo: Image.Image, write: Write
+    picture_files: dict[str, bytes], photo: Image.Image, encode_image: EncodeImage
 ) -> None:
-    assert not read_picture(files["webp"]).encoding.lossless
-    assert read_picture(files["webp-lossless"]).encoding.lossless
-    extended = write(photo, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\0\0\0\0")
+    assert not read_picture(picture_files["webp"]).encoding.lossless
+    assert read_picture(picture_files["webp-lossless"]).encoding.lossless
+    extended = encode_image(photo, "WEBP", lossless=True, exif=b"Exif\0\0II*\0\0\0\0\0")
     assert read_picture(extended).encoding.lossless
-    lossy = write(photo, "WEBP", quality=80, save_all=True, append_images=[photo.rotate(180)])
+    lossy = encode_image(
+        photo, "WEBP", quality=80, save_all=True, append_images=[photo.rotate(180)]
+    )
     assert not read_picture(lossy).encoding.lossless
 
 
-def test_float_and_int32_tiffs_are_refused(write: Write) -> None:
+def test_float_and_int32_tiffs_are_refused(encode_image: EncodeImage) -> None:
     for dtype in (np.float32, np.int32):
         with pytest.raises(NotAPicture):
-            read_picture(write(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))
+            read_picture(encode_image(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))
 
 
-def test_a_raw_file_is_not_taken_for_its_thumbnail(photo: Image.Image, write: Write) -> None:
+def test_raw_file_is_not_read_as_its_thumbnail(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
     with pytest.raises(NotAPicture):
-        read_picture(write(photo, "TIFF", tiffinfo={50706: b"\x01\x04\x00\x00"}))
+        read_picture(encode_image(photo, "TIFF", tiffinfo={50706: b"\x01\x04\x00\x00"}))
     with pytest.raises(NotAPicture):
-        read_picture(write(photo, "TIFF", tiffinfo={254: 1}))
+        read_picture(encode_image(photo, "TIFF", tiffinfo={254: 1}))
 
 
-def png(
+def encode_png(
     size: tuple[int, int], depth: int, colour: int, lines: list[bytes], *, interlaced: bool = False
 ) -> bytes:
-    """Return a PNG (W3C PNG, third edition) with filter 0 on each line."""
+    """Return a PNG (W3C PNG, third edition) that uses filter 0 on each line."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         crc = zlib.crc32(name + body)

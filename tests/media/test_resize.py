@@ -1,4 +1,4 @@
-"""Reduced pictures: right size, right colours, no bleeding from transparent areas."""
+"""Reduced pictures keep proportions and colours, and hidden pixels do not tint visible ones."""
 
 import io
 
@@ -12,24 +12,26 @@ from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.resize import shrink_picture
 
-PNG = PictureEncoding(PictureFormat.PNG)
+PNG_ENCODING = PictureEncoding(PictureFormat.PNG)
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 80))
 def test_the_longest_side_is_never_longer_than_asked(width: int, height: int, side: int) -> None:
-    picture = Picture(width, height, bytes(width * height * 3), PNG, bytes(width * height))
+    picture = Picture(width, height, bytes(width * height * 3), PNG_ENCODING, bytes(width * height))
     smaller = shrink_picture(picture, side)
     assert max(smaller.width_px, smaller.height_px) == min(side, max(width, height))
     assert abs(smaller.width_px * height - smaller.height_px * width) <= max(width, height)
 
 
-def test_a_small_picture_stays_as_it_is(files: dict[str, bytes]) -> None:
-    picture = read_picture(files["jpeg"])
+def test_a_small_picture_stays_as_it_is(picture_files: dict[str, bytes]) -> None:
+    picture = read_picture(picture_files["jpeg"])
     assert shrink_picture(picture, 160) is picture
 
 
-def test_resized_picture_looks_the_same_and_keeps_its_encoding(files: dict[str, bytes]) -> None:
-    picture = read_picture(files["jpeg"])
+def test_resized_picture_looks_the_same_and_keeps_its_encoding(
+    picture_files: dict[str, bytes],
+) -> None:
+    picture = read_picture(picture_files["jpeg"])
     smaller = shrink_picture(picture, 80)
     assert smaller.encoding == picture.encoding
     blocks = np.asarray(picture).reshape(60, 2, 80, 2, 3).mean(axis=(1, 3))
@@ -41,15 +43,15 @@ def test_transparent_colours_do_not_bleed() -> None:
     image = Image.new("RGB", (40, 40), "white")
     image.paste((0, 0, 0), (0, 0, 20, 40))
     alpha = bytes(([0] * 20 + [255] * 20) * 40)
-    smaller = shrink_picture(Picture(40, 40, image.tobytes(), PNG, alpha), 13)
+    smaller = shrink_picture(Picture(40, 40, image.tobytes(), PNG_ENCODING, alpha), 13)
     assert smaller.alpha is not None
     visible = np.frombuffer(smaller.alpha, np.uint8).reshape(13, 13) > 8
     assert np.asarray(smaller)[visible].min() >= 250
 
 
-def test_size_below_one_is_refused(files: dict[str, bytes]) -> None:
+def test_size_below_one_is_refused(picture_files: dict[str, bytes]) -> None:
     with pytest.raises(ValueError, match="at least one pixel"):
-        shrink_picture(read_picture(files["png"]), 0)
+        shrink_picture(read_picture(picture_files["png"]), 0)
 
 
 def test_a_large_jpeg_that_its_decoder_reduced_is_reduced_further() -> None:

@@ -15,18 +15,18 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 
 NEEDED_PX = 512
-TURNED = 6  # EXIF: a quarter turn
+QUARTER_TURN_ORIENTATION = 6  # EXIF: a quarter turn
 
 
 @cache
-def photo(width: int, height: int) -> Image.Image:
+def scaled_photo(width: int, height: int) -> Image.Image:
     plain = Image.fromarray(np.asarray(skimage.data.retina()))
     return plain.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def saved(image: Image.Image, how: str = "JPEG", **options: object) -> bytes:
+def encode_image(image: Image.Image, file_format: str = "JPEG", **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, how, **options)
+    image.save(file, file_format, **options)
     return file.getvalue()
 
 
@@ -36,7 +36,7 @@ def saved(image: Image.Image, how: str = "JPEG", **options: object) -> bytes:
 def test_shrunk_picture_is_large_enough_and_looks_the_same(
     size: tuple[int, int], options: dict[str, object]
 ) -> None:
-    data = saved(photo(*size), **options)
+    data = encode_image(scaled_photo(*size), **options)
     whole, shrunk = read_picture(data), read_picture(data, at_least_px=NEEDED_PX)
     sides = (shrunk.width_px, shrunk.height_px)
     assert (min(sides) < min(size)) == (min(size) >= 2 * NEEDED_PX)
@@ -47,23 +47,23 @@ def test_shrunk_picture_is_large_enough_and_looks_the_same(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("size", "turned"),
+    ("size", "orientation"),
     [
-        *(((777, 1003), turned) for turned in range(1, 9)),
+        *(((777, 1003), orientation) for orientation in range(1, 9)),
         *((size, 6) for size in ((1999, 1537), (1541, 2300), (1200, 834))),
         *(
-            pytest.param(size, turned, marks=pytest.mark.nightly)
+            pytest.param(size, orientation, marks=pytest.mark.nightly)
             for size in ((1999, 1537), (1541, 2300), (1200, 834))
-            for turned in (1, 2, 3, 4, 5, 7, 8)
+            for orientation in (1, 2, 3, 4, 5, 7, 8)
         ),
     ],
 )
-def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
-    size: tuple[int, int], turned: int
+def test_hash_of_a_shrunk_picture_is_near_the_full_size_hash_in_every_orientation(
+    size: tuple[int, int], orientation: int
 ) -> None:
     exif = Image.Exif()
-    exif[0x0112] = turned
-    data = saved(photo(*size), exif=exif, quality=85)
+    exif[0x0112] = orientation
+    data = encode_image(scaled_photo(*size), exif=exif, quality=85)
     whole = read_picture(data, luma=True)
     shrunk = read_picture(data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True)
     assert shrunk.original_size is not None
@@ -73,24 +73,26 @@ def test_hash_of_a_shrunk_picture_equals_the_whole_in_every_orientation(
 
 
 @pytest.mark.slow
-def test_unshrunk_picture_has_no_full_size() -> None:
+def test_unshrunk_picture_has_no_original_size() -> None:
     assert (
-        read_picture(saved(photo(300, 200)), at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN).original_size
+        read_picture(
+            encode_image(scaled_photo(300, 200)), at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN
+        ).original_size
         is None
     )
-    png = saved(photo(900, 900), "PNG", compress_level=1)
+    png = encode_image(scaled_photo(900, 900), "PNG", compress_level=1)
     assert read_picture(png, at_least_px=10).original_size is None
 
 
 def test_shrunk_picture_is_turned_upright() -> None:
     exif = Image.Exif()
-    exif[0x0112] = TURNED
-    shrunk = read_picture(saved(photo(2048, 1600), exif=exif), at_least_px=NEEDED_PX)
+    exif[0x0112] = QUARTER_TURN_ORIENTATION
+    shrunk = read_picture(encode_image(scaled_photo(2048, 1600), exif=exif), at_least_px=NEEDED_PX)
     assert shrunk.height_px > shrunk.width_px >= NEEDED_PX
 
 
-def test_half_a_file_is_refused_when_shrinking() -> None:
-    data = saved(photo(2048, 1536))
+def test_truncated_file_is_refused_when_shrinking() -> None:
+    data = encode_image(scaled_photo(2048, 1536))
     for share in (0.3, 0.6, 0.9):
         with pytest.raises(IncompletePicture):
             read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=NEEDED_PX)
@@ -98,10 +100,10 @@ def test_half_a_file_is_refused_when_shrinking() -> None:
 
 @pytest.mark.parametrize("at_least_px", [0, NEEDED_PX])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
-def test_the_luma_alone_is_a_third_and_fingerprints_alike(
+def test_luma_has_a_third_of_the_samples_and_nearly_the_same_fingerprint(
     at_least_px: int, options: dict[str, object]
 ) -> None:
-    data = saved(photo(1300, 1100), **options)
+    data = encode_image(scaled_photo(1300, 1100), **options)
     whole = read_picture(data, at_least_px=at_least_px)
     luma = read_picture(data, at_least_px=at_least_px, luma=True)
     assert (luma.has_only_luma, whole.has_only_luma) == (True, False)
@@ -112,41 +114,41 @@ def test_the_luma_alone_is_a_third_and_fingerprints_alike(
     assert distance(fingerprint(luma), fingerprint(whole)) <= 4
 
 
-def test_a_grey_jpeg_is_its_luma() -> None:
-    data = saved(photo(1300, 1100).convert("L"))
+def test_luma_of_a_grey_jpeg_is_the_picture() -> None:
+    data = encode_image(scaled_photo(1300, 1100).convert("L"))
     assert np.array_equal(read_picture(data), read_picture(data, luma=True))
 
 
-@pytest.mark.parametrize("how", ["PNG", "WEBP"])
-def test_other_formats_keep_their_colours(how: str) -> None:
-    data = saved(photo(700, 600), how)
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_other_formats_keep_their_colours(file_format: str) -> None:
+    data = encode_image(scaled_photo(700, 600), file_format)
     assert read_picture(data, luma=True) == read_picture(data)
 
 
-def test_a_turned_luma_is_upright_and_a_cut_one_is_refused() -> None:
+def test_rotated_luma_is_upright_and_truncated_luma_is_refused() -> None:
     exif = Image.Exif()
-    exif[0x0112] = TURNED
-    data = saved(photo(700, 600), exif=exif)
+    exif[0x0112] = QUARTER_TURN_ORIENTATION
+    data = encode_image(scaled_photo(700, 600), exif=exif)
     luma = read_picture(data, luma=True)
     assert (luma.width_px, luma.height_px, luma.has_only_luma) == (600, 700, True)
     with pytest.raises(IncompletePicture):
         read_picture(data[: len(data) // 2] + b"\xff\xd9", luma=True)
 
 
-def test_cmyk_and_profiles_to_apply_are_decoded_in_full() -> None:
-    ink = saved(photo(700, 600).convert("CMYK"))
+def test_cmyk_is_decoded_in_colour() -> None:
+    ink = encode_image(scaled_photo(700, 600).convert("CMYK"))
     assert read_picture(ink, luma=True) == read_picture(ink)
 
 
 @pytest.mark.slow
 def test_other_formats_are_not_shrunk() -> None:
-    data = saved(photo(1400, 1200), "PNG", compress_level=1)
+    data = encode_image(scaled_photo(1400, 1200), "PNG", compress_level=1)
     assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)
 
 
 @pytest.mark.slow
 def test_sandboxed_child_shrinks_equally() -> None:
-    data = saved(photo(2048, 1536))
+    data = encode_image(scaled_photo(2048, 1536))
     assert decode_picture_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
         data, at_least_px=NEEDED_PX
     )

@@ -25,8 +25,8 @@ from entrenous.media.sound_writer import write_sound, written_format
 from tests.clips import encode_clip, hand_held_frames, merge_streams
 
 VOICE = voice(1.5, 48_000)
-#: Codec, container, bit rate and, if it is not 48 kHz, sample rate in Hz; the format read back.
-FILES = {
+#: By name: encoder arguments (codec, container, bit/s, Hz unless 48 kHz), and the format read.
+ENCODINGS_BY_NAME = {
     "ogg": (("libopus", "ogg", 32_000), SoundFormat.OPUS),
     "webm": (("libopus", "webm", 32_000), SoundFormat.OPUS),
     "m4a": (("aac", "ipod", 64_000), SoundFormat.AAC),
@@ -40,19 +40,21 @@ FILES = {
 }
 
 
-def file_of(name: str) -> bytes:
-    return coded(VOICE, 48_000, *FILES[name][0])
+def encoded_voice(name: str) -> bytes:
+    return coded(VOICE, 48_000, *ENCODINGS_BY_NAME[name][0])
 
 
-def made(kind: SoundFormat, *, bit_rate: int = 0, deep: bool = False, channels: int = 1) -> Sound:
+def voice_sound(
+    kind: SoundFormat, *, bit_rate: int = 0, deep: bool = False, channels: int = 1
+) -> Sound:
     samples = np.repeat(VOICE[:, None], channels, axis=1)
     return Sound(48_000, channels, samples.tobytes(), SoundEncoding(kind, bit_rate, deep))
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ENCODINGS_BY_NAME)
 def test_every_codec_is_read(name: str) -> None:
-    sound = read_sound(file_of(name))
-    assert sound.encoding.format is FILES[name][1]
+    sound = read_sound(encoded_voice(name))
+    assert sound.encoding.format is ENCODINGS_BY_NAME[name][1]
     assert sound.channels == 1
     assert sound.length_s == pytest.approx(1.5, abs=0.1)
     assert np.asarray(sound).shape == (len(sound), 1)
@@ -63,7 +65,7 @@ def test_every_codec_is_read(name: str) -> None:
 @pytest.mark.parametrize("kind", SoundFormat)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_written_sound_is_read_back_in_its_format(kind: SoundFormat, channels: int) -> None:
-    sound = made(kind, bit_rate=64_000, channels=channels)
+    sound = voice_sound(kind, bit_rate=64_000, channels=channels)
     data = write_sound(sound, np.asarray(sound))
     again = read_sound(data)
     assert again.encoding.format is written_format(sound.encoding) is kind
@@ -78,23 +80,23 @@ def test_lossless_samples_are_read_back_exactly(
     deep: bool,  # noqa: FBT001
     step: float,
 ) -> None:
-    sound = made(kind, deep=deep)
+    sound = voice_sound(kind, deep=deep)
     again = read_sound(write_sound(sound, np.asarray(sound)))
     assert again.encoding.deep is deep
     assert np.abs(np.asarray(again) - np.asarray(sound)).max() <= step
 
 
-def test_a_copys_bit_rate_is_the_originals_but_never_too_low() -> None:
+def test_copy_keeps_the_bit_rate_above_a_minimum() -> None:
     rates = []
     for wanted in (6000, 64_000):
-        sound = made(SoundFormat.AAC, bit_rate=wanted)
+        sound = voice_sound(SoundFormat.AAC, bit_rate=wanted)
         rates.append(8 * len(write_sound(sound, np.asarray(sound))) / sound.length_s)
     assert 40_000 < rates[0] < 62_000 < rates[1] < 76_000
 
 
 @pytest.mark.parametrize("kind", SoundFormat)
-def test_written_file_names_neither_program_nor_place(kind: SoundFormat) -> None:
-    sound = made(kind, bit_rate=64_000)
+def test_written_file_has_only_container_tags(kind: SoundFormat) -> None:
+    sound = voice_sound(kind, bit_rate=64_000)
     data = write_sound(sound, np.asarray(sound))
     with av.open(io.BytesIO(data)) as container:
         stream: Any = container.streams.audio[0]
@@ -105,7 +107,7 @@ def test_written_file_names_neither_program_nor_place(kind: SoundFormat) -> None
     }
 
 
-def test_title_and_location_are_not_kept() -> None:
+def test_title_and_comment_are_not_kept() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="mp3") as out:
         out.metadata.update({"title": "SECRET-TITLE", "comment": "SECRET-PLACE"})
@@ -119,7 +121,7 @@ def test_title_and_location_are_not_kept() -> None:
     assert b"SECRET" not in write_sound(sound, np.asarray(sound))
 
 
-def test_more_than_two_channels_are_folded_into_two() -> None:
+def test_six_channels_are_mixed_into_two() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="wav") as out:
         stream: Any = out.add_stream("pcm_s16le", rate=48_000, layout="5.1")
@@ -142,7 +144,7 @@ def test_other_files_are_not_opened_as_sounds(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "how",
+    "encoder_arguments",
     [
         ("ac3", "mp4", 96_000),
         ("mp2", "matroska", 96_000),
@@ -151,16 +153,16 @@ def test_other_files_are_not_opened_as_sounds(data: bytes) -> None:
     ],
     ids=["AC-3", "MP2", "too slow", "too fast"],
 )
-def test_unsupported_codec_is_not_taken_for_silence(how: tuple[Any, ...]) -> None:
-    data = coded(VOICE, 48_000, *how)
+def test_unsupported_codec_or_sample_rate_is_refused(encoder_arguments: tuple[Any, ...]) -> None:
+    data = coded(VOICE, 48_000, *encoder_arguments)
     with pytest.raises(UnsupportedSoundCodec):
         read_sound(data)
     read_sound(
-        merge_streams(file_of("mp4"), data, container="matroska")
+        merge_streams(encoded_voice("mp4"), data, container="matroska")
     )  # one supported track is enough
 
 
-def test_a_file_without_a_sound_is_silent() -> None:
+def test_clip_without_sound_raises_no_sound_found() -> None:
     with pytest.raises(NoSoundFound) as refusal:
         read_sound(encode_clip(hand_held_frames(seconds=0.2)))
     assert refusal.type is NoSoundFound
@@ -168,7 +170,7 @@ def test_a_file_without_a_sound_is_silent() -> None:
 
 @pytest.mark.parametrize("name", ["ogg", "m4a", "flac"])
 def test_damaged_file_raises_our_own_error(name: str) -> None:
-    data = bytearray(file_of(name))
+    data = bytearray(encoded_voice(name))
     data[40:] = bytes(len(data) - 40)
     with pytest.raises((NoSoundFound, DamagedSound)):
         read_sound(bytes(data))
@@ -177,11 +179,11 @@ def test_damaged_file_raises_our_own_error(name: str) -> None:
 def test_too_long_sound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
     with pytest.raises(SoundTooLong):
-        read_sound(file_of("ogg"))
+        read_sound(encoded_voice("ogg"))
 
 
 def test_invalid_sound_is_rejected() -> None:
-    sound = made(SoundFormat.WAV)
+    sound = voice_sound(SoundFormat.WAV)
     for change in ({"channels": 3}, {"rate_hz": 10}, {"samples": b""}, {"samples": b"abc"}):
         with pytest.raises(ValueError, match="sound has"):
             replace(sound, **change)

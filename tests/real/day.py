@@ -33,7 +33,7 @@ from entrenous.send.set_up import set_up
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.in_memory.vault import MemoryVault
-from tests.media.test_no_metadata_left import MARKER, exif_with_everything
+from tests.media.test_no_metadata_left import MARKER, exif_with_personal_data
 from tests.real.stage import Server, Shell
 from tests.real.wire import RecordedTraffic
 from tests.send.message.talkers import voice_note
@@ -177,6 +177,6 @@ def save_photo_with_metadata(path: Path) -> Path:
     import skimage.data
 
     picture = Image.fromarray(np.asarray(skimage.data.astronaut())[0:200, 100:360])
-    picture.save(path, "JPEG", quality=90, exif=exif_with_everything(), comment=MARKER)
+    picture.save(path, "JPEG", quality=90, exif=exif_with_personal_data(), comment=MARKER)
     path.write_bytes(path.read_bytes() + MARKER * 20)
     return path

@@ -17,7 +17,11 @@ from typing import Any
 import skimage.data
 from PIL import Image
 
-from tests.media.test_no_metadata_left import MARKER, exif_with_everything, profile_with_words
+from tests.media.test_no_metadata_left import (
+    MARKER,
+    exif_with_personal_data,
+    profile_naming_a_person,
+)
 from tests.real.stage import Server, Shell
 
 ANA, BEN = "Anastasia Quillfeather", "Benedict Ossington"
@@ -90,8 +94,8 @@ def _save_photo(kind: str, folder: Path) -> Path:
     photo.save(
         file,
         {"jpg": "JPEG"}.get(kind, kind.upper()),
-        exif=exif_with_everything(),
-        icc_profile=profile_with_words(),
+        exif=exif_with_personal_data(),
+        icc_profile=profile_naming_a_person(),
         **options,
     )
     path.write_bytes(file.getvalue())

@@ -37,7 +37,7 @@ from entrenous.send.letter.letter_nouns import OwnXWingKey, PeerDevice
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.people.people_nouns import IssuedInviteLink
 from entrenous.stop.registration import Protection
-from tests.media.test_no_metadata_left import MARKER, spellings
+from tests.media.test_no_metadata_left import MARKER, marker_encodings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
 from tests.real.stage import Shell, names_and_contents
 from tests.vaults import open_device
@@ -115,7 +115,7 @@ def private_texts(evening: Evening) -> list[bytes]:
     """Return people's names, texts and passphrases, and every spelling of the planted metadata."""
     texts = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
     texts += [evening.ana.passphrase, evening.ben.passphrase, *evening.messages]
-    return [*(word.encode() for word in texts), *spellings(MARKER)]
+    return [*(word.encode() for word in texts), *marker_encodings(MARKER)]
 
 
 def public_identity(person: Shell) -> list[bytes]:
@@ -178,7 +178,7 @@ def test_commands_leave_no_secret_on_the_terminal_and_no_temporary_file(
 ) -> None:
     for person in (evening.ana, evening.ben):
         printed = b"".join(person.errors)
-        secret = [person.passphrase.encode(), CAPTION.encode(), *spellings(MARKER)]
+        secret = [person.passphrase.encode(), CAPTION.encode(), *marker_encodings(MARKER)]
         secret += [form for key in known_keys for form in encodings_of(key)]
         assert needles_in(secret, printed) == []
         assert list(person.temporary_folder.iterdir()) == []

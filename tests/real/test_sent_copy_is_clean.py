@@ -5,7 +5,12 @@ import shutil
 import pytest
 from PIL import Image
 
-from tests.media.test_no_metadata_left import MARKER, left_over, spellings, tags_of
+from tests.media.test_no_metadata_left import (
+    MARKER,
+    non_structural_tags,
+    marker_encodings,
+    read_tags,
+)
 from tests.real.evening import PHOTO_KINDS, TRAILER, Evening
 
 pytestmark = pytest.mark.real
@@ -24,18 +29,18 @@ def test_exiftool_finds_no_metadata_in_the_opened_copy(
     evening: Evening, exiftool: str, kind: str
 ) -> None:
     original, copy = evening.originals[kind], evening.copies[kind]
-    planted = tags_of(exiftool, original)
+    planted = read_tags(exiftool, original)
     for part in ("GPSLatitude", "ThumbnailImage", "XMP-dc:Creator", "Make", "SerialNumber"):
         assert any(part in tag for tag in planted), part
-    assert len(left_over(planted)) > 15
-    assert left_over(tags_of(exiftool, copy)) == {}
+    assert len(non_structural_tags(planted)) > 15
+    assert non_structural_tags(read_tags(exiftool, copy)) == {}
 
 
 @pytest.mark.parametrize("kind", PHOTO_KINDS)
 def test_copy_contains_no_spelling_of_the_planted_metadata(evening: Evening, kind: str) -> None:
     assert TRAILER in evening.originals[kind].read_bytes()
     data = evening.copies[kind].read_bytes()
-    for spelling in spellings(MARKER):
+    for spelling in marker_encodings(MARKER):
         assert spelling not in data
     for name in ("quillfeather", "Quillfeather", "Ossington"):
         assert name.encode() not in data

@@ -25,7 +25,7 @@ from entrenous.send.formats.message_format import padded_length
 from entrenous.send.inbox import received_messages
 from entrenous.wire.encodings import from_base64url
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.media.test_no_metadata_left import MARKER, spellings
+from tests.media.test_no_metadata_left import MARKER, marker_encodings
 from tests.real.day import (
     BEN,
     NAMES,
@@ -81,7 +81,7 @@ def private_byte_strings(day: Day) -> list[bytes]:
     words += [PHOTO_FILE_NAME, Path(PHOTO_FILE_NAME).stem, *message_names(day)]
     plain = [
         *(one.encode() for one in words),
-        *spellings(MARKER),
+        *marker_encodings(MARKER),
         b"JFIF\0",
         b"Exif\0\0",
         b"OggS\0\2",

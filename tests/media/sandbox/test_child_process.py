@@ -1,4 +1,4 @@
-"""The parent's ends of the pipes: exact reads, timeouts, and no unread data overlooked."""
+"""The pipes to a child process: reads of exact sizes, deadlines, and unread bytes."""
 
 import os
 import threading
@@ -9,99 +9,105 @@ import pytest
 
 from entrenous.media.sandbox.child_process import PIPE_CAPACITY_BYTES, Pipes
 
-Ends = tuple[Pipes, int, int]
+PipesAndChildEnds = tuple[Pipes, int, int]
 
 
 @pytest.fixture
-def ends() -> Iterator[Ends]:
-    """Yield the pipes, and the child's ends for requests and answers."""
-    asked, questions = os.pipe()
-    answers, answered = os.pipe()
-    pipes = Pipes(questions, answers)
+def pipes_and_child_ends() -> Iterator[PipesAndChildEnds]:
+    """Yield the parent's pipes, and the child's ends of the request and the answer pipe."""
+    request_reader, request_writer = os.pipe()
+    answer_reader, answer_writer = os.pipe()
+    pipes = Pipes(request_writer, answer_reader)
     pipes.set_deadline(30)
-    yield pipes, asked, answered
-    for end in (asked, questions, answers, answered):
+    yield pipes, request_reader, answer_writer
+    for end in (request_reader, request_writer, answer_reader, answer_writer):
         with suppress(OSError):  # closed by a test
             os.close(end)
 
 
-def test_read_returns_exactly_the_size_and_keeps_the_rest(ends: Ends) -> None:
-    pipes, _, answered = ends
-    os.write(answered, b"Rabcdefgh")
+def test_read_returns_the_requested_size_and_keeps_the_rest(
+    pipes_and_child_ends: PipesAndChildEnds,
+) -> None:
+    pipes, _, answer_writer = pipes_and_child_ends
+    os.write(answer_writer, b"Rabcdefgh")
     assert pipes.read(1) == b"R"
     assert pipes.has_unread_bytes()
     assert pipes.read(0) == b""
     assert (pipes.read(3), pipes.read(5)) == (b"abc", b"defgh")
     assert not pipes.has_unread_bytes()
-    os.write(answered, b"x")
+    os.write(answer_writer, b"x")
     assert pipes.has_unread_bytes()
 
 
-def test_data_larger_than_the_pipe_arrives_whole(ends: Ends) -> None:
-    pipes, asked, answered = ends
+def test_data_larger_than_the_pipe_arrives_whole(pipes_and_child_ends: PipesAndChildEnds) -> None:
+    pipes, request_reader, answer_writer = pipes_and_child_ends
     data = os.urandom(3 * PIPE_CAPACITY_BYTES + 17)
 
-    def mirror() -> None:
+    def echo_requests() -> None:
         left = len(data)
         while left:
-            part = os.read(asked, 1 << 16)
+            part = os.read(request_reader, 1 << 16)
             left -= len(part)
             rest = memoryview(part)
             while rest:
-                rest = rest[os.write(answered, rest) :]
+                rest = rest[os.write(answer_writer, rest) :]
 
-    child = threading.Thread(target=mirror)
+    child = threading.Thread(target=echo_requests)
     child.start()
-    asking = threading.Thread(target=pipes.write, args=(data,))
-    asking.start()
+    request_thread = threading.Thread(target=pipes.write, args=(data,))
+    request_thread.start()
     assert pipes.read(5) + pipes.read(len(data) - 5) == data
-    asking.join()
+    request_thread.join()
     child.join()
 
 
-def test_silent_child_times_out(ends: Ends) -> None:
-    pipes, _, _ = ends
+def test_read_from_a_silent_child_times_out(pipes_and_child_ends: PipesAndChildEnds) -> None:
+    pipes, _, _ = pipes_and_child_ends
     pipes.set_deadline(0.05)
     with pytest.raises(TimeoutError):
         pipes.read(1)
 
 
 @pytest.mark.slow
-def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
-    """A single wait never times out, because there is always something to read."""
-    pipes, _, answered = ends
-    over = threading.Event()
+def test_child_sending_single_bytes_times_out(pipes_and_child_ends: PipesAndChildEnds) -> None:
+    """The deadline applies to the whole read, although each wait soon finds a byte."""
+    pipes, _, answer_writer = pipes_and_child_ends
+    stopped = threading.Event()
 
-    def trickle() -> None:
-        while not over.is_set():
-            os.write(answered, b"x")
+    def write_single_bytes() -> None:
+        while not stopped.is_set():
+            os.write(answer_writer, b"x")
 
-    child = threading.Thread(target=trickle)
+    child = threading.Thread(target=write_single_bytes)
     child.start()
     pipes.set_deadline(0.2)
     try:
         with pytest.raises(TimeoutError):
             pipes.read(1 << 40)
     finally:
-        over.set()
+        stopped.set()
         os.set_blocking(pipes._answers, False)
-        with suppress(BlockingIOError):  # unblocks a writer that waits for room
+        with suppress(BlockingIOError):  # lets the writer end if the pipe is full
             while os.read(pipes._answers, PIPE_CAPACITY_BYTES):
                 pass
         child.join()
 
 
-def test_child_that_reads_nothing_times_out(ends: Ends) -> None:
-    pipes, _, _ = ends
+def test_write_to_a_child_that_reads_nothing_times_out(
+    pipes_and_child_ends: PipesAndChildEnds,
+) -> None:
+    pipes, _, _ = pipes_and_child_ends
     pipes.set_deadline(0.05)
     with pytest.raises(TimeoutError):
         pipes.write(bytes(8 * PIPE_CAPACITY_BYTES))
 
 
-def test_ended_child_is_noticed(ends: Ends) -> None:
-    pipes, _, answered = ends
-    os.write(answered, b"abc")
-    os.close(answered)
+def test_read_after_the_child_ended_raises_eof_error(
+    pipes_and_child_ends: PipesAndChildEnds,
+) -> None:
+    pipes, _, answer_writer = pipes_and_child_ends
+    os.write(answer_writer, b"abc")
+    os.close(answer_writer)
     assert pipes.read(2) == b"ab"
     with pytest.raises(EOFError):
         pipes.read(2)

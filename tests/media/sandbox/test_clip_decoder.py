@@ -1,7 +1,8 @@
-"""A sandboxed child decodes clips as in-process decoding does; invalid answers are refused."""
+"""Clips decoded in a sandboxed child equal clips decoded in process; bad answers are refused."""
 
 import struct
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from entrenous.fingerprint.video_hash import (
     frames_to_scan,
 )
 from entrenous.media.clip_reader import read_clip
+from entrenous.media.sandbox.child_process import Child, start_child
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
 from tests.clips import Rgb, add_subtitles, encode_clip, hand_held_frames, sound_only_clip
@@ -34,51 +36,56 @@ def frames() -> list[Rgb]:
 
 
 @pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
-def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
+def test_sandboxed_frames_equal_in_process_frames(codec: str, container: str) -> None:
     data = encode_clip(frames(), codec=codec, container=container)
-    cut = FrameSelection(0.1, side_px=200)
-    with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
-        assert jailed.shown == free.shown
-        assert list(jailed.frames) == list(free.frames)
+    selection = FrameSelection(0.1, side_px=200)
+    with (
+        decode_clip_untrusted(data, selection) as sandboxed,
+        read_clip(data, selection) as in_process,
+    ):
+        assert sandboxed.shown == in_process.shown
+        assert list(sandboxed.frames) == list(in_process.frames)
 
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
     data = add_subtitles(encode_clip(frames()), container=container, codec=codec)
-    with decode_clip_untrusted(data) as jailed, read_clip(data) as free:
-        assert list(jailed.frames) == list(free.frames)
+    with decode_clip_untrusted(data) as sandboxed, read_clip(data) as in_process:
+        assert list(sandboxed.frames) == list(in_process.frames)
 
 
 @pytest.mark.parametrize(
-    ("cut", "paced"),
+    ("selection", "select_frames"),
     [(UPLOAD_FRAME_SELECTION, frames_to_scan), (REGISTERED_FRAME_SELECTION, frames_to_register)],
 )
-def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any) -> None:
+def test_child_sends_only_the_selected_frames(
+    selection: FrameSelection, select_frames: Any
+) -> None:
     data = encode_clip(hand_held_frames(size=(1600, 240), seconds=2.0), fps=12)
-    with decode_clip_untrusted(data, cut) as few, read_clip(data) as every:
-        assert (few.shown.width_px, few.shown.height_px) == (1024, 154)
-        times = [frame.at_s for frame in paced(every.frames, every.shown.length_s)]
-        assert [frame.at_s for frame in few.frames] == times
-    assert len(times) == round(2.0 / cut.apart_s)
+    with decode_clip_untrusted(data, selection) as selected, read_clip(data) as whole:
+        assert (selected.shown.width_px, selected.shown.height_px) == (1024, 154)
+        times = [frame.at_s for frame in select_frames(whole.frames, whole.shown.length_s)]
+        assert [frame.at_s for frame in selected.frames] == times
+    assert len(times) == round(2.0 / selection.apart_s)
 
 
-def test_frames_of_a_long_clip_are_farther_apart() -> None:
-    some = FrameSelection(apart_s=0.01, frames_max=2)
-    with decode_clip_untrusted(encode_clip(frames()), some) as clip:
+def test_frames_max_spreads_the_frames_over_the_clip() -> None:
+    selection = FrameSelection(apart_s=0.01, frames_max=2)
+    with decode_clip_untrusted(encode_clip(frames()), selection) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
 
 
 def test_frames_out_of_time_order_are_refused() -> None:
-    """Otherwise, if the second frame claimed to be the last, only one frame would be seen."""
+    """A late time on the second frame must not make a selection skip the frames after it."""
     options = {"bf": "2", "preset": "veryfast"}
     data = bytearray(encode_clip(hand_held_frames(seconds=2.0), codec="libx264", **options))
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
     many, later = struct.unpack(">II", data[second : second + 8])
     data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
-    for cut in (FrameSelection(), UPLOAD_FRAME_SELECTION):
+    for selection in (FrameSelection(), UPLOAD_FRAME_SELECTION):
         with (
             pytest.raises(DamagedClip),
-            decode_clip_untrusted(bytes(data), cut) as clip,
+            decode_clip_untrusted(bytes(data), selection) as clip,
         ):
             list(clip.frames)
 
@@ -95,7 +102,7 @@ def test_child_reports_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "answer_code",
     [
         "b''",
         "b'X'",
@@ -106,8 +113,10 @@ def test_child_reports_errors() -> None:
         "b'V' + struct.pack('>IIIIdBBBII', 65536, 65536, 25, 1, 1.0, 1, 1, 1, 1, 1)",
     ],
 )
-def test_invalid_answers_are_refused(lie: str) -> None:
-    code = f"import os, struct, sys; os.write(1, b'R\\x01'); os.read(0, 9); os.write(1, {lie})"
+def test_invalid_answers_are_refused(answer_code: str) -> None:
+    code = (
+        f"import os, struct, sys; os.write(1, b'R\\x01'); os.read(0, 9); os.write(1, {answer_code})"
+    )
     limits = Limits(wall_s=5.0)
     command = (sys.executable, "-I", "-c", code)
     with (
@@ -117,6 +126,15 @@ def test_invalid_answers_are_refused(lie: str) -> None:
         list(clip.frames)
 
 
-def test_stopping_early_leaves_no_child() -> None:
+def test_stopping_early_leaves_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Child] = []
+
+    def start_and_record(command: Sequence[str], wall_s: float) -> Child:
+        started.append(start_child(command, wall_s))
+        return started[-1]
+
+    monkeypatch.setattr("entrenous.media.sandbox.decoders.start_child", start_and_record)
     with decode_clip_untrusted(encode_clip(frames() * 20)) as clip:
         assert next(clip.frames).at_s == 0.0
+        assert [child._process.poll() for child in started] == [None]
+    assert started[0]._process.returncode is not None

@@ -9,7 +9,7 @@ import pytest
 from entrenous.media.sandbox.confinement import keep_freed_memory
 
 _PAGE_BYTES: Final = 4096
-_CHILD: Final = """
+_CHILD_CODE: Final = """
 import resource, sys, threading
 from entrenous.media.sandbox.confinement import keep_freed_memory
 
@@ -38,9 +38,10 @@ sys.stdout.write(f"{{kept}} {{results[0]}}")
         ("1 << 30, arenas=1", [48 << 20], 20),  # as for the copies of a large picture
     ],
 )
-def test_memory_is_faulted_in_once(limits: str, sizes: list[int], rounds: int) -> None:
-    """Repeated allocation and freeing causes page faults only once, also in a thread."""
-    child = _CHILD.format(limits=limits, sizes=sizes, rounds=rounds)
+def test_reused_memory_causes_page_faults_only_once(
+    limits: str, sizes: list[int], rounds: int
+) -> None:
+    child = _CHILD_CODE.format(limits=limits, sizes=sizes, rounds=rounds)
     kept, faults = subprocess.run(
         [sys.executable, "-c", child], capture_output=True, text=True, check=True
     ).stdout.split()
@@ -49,7 +50,6 @@ def test_memory_is_faulted_in_once(limits: str, sizes: list[int], rounds: int) -
     assert int(faults) < 2 * sum(sizes) // _PAGE_BYTES
 
 
-def test_c_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without mallopt nothing is done and False is returned."""
+def test_keep_freed_memory_returns_false_without_mallopt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     assert not keep_freed_memory()

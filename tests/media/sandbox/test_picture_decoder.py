@@ -1,4 +1,4 @@
-"""A sandboxed child without other rights decodes pictures as in-process decoding does."""
+"""Pictures decoded in a sandboxed child equal pictures decoded in process."""
 
 import os
 import platform
@@ -31,71 +31,75 @@ from entrenous.media.sandbox.decoders import PictureDecoder, decode_picture_untr
 
 pytestmark = pytest.mark.real
 
-Files = dict[str, bytes]
-Write = Callable[..., bytes]
-READY = "import os, sys, time; os.write(1, b'R\\x01'); "
-ON_LINUX = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
+PictureFiles = dict[str, bytes]
+EncodeImage = Callable[..., bytes]
+READY_CODE = "import os, sys, time; os.write(1, b'R\\x01'); "
+IS_SUPPORTED_LINUX = platform.system() == "Linux" and platform.machine() in ("x86_64", "aarch64")
 
 
 def decoder_with_fake_child(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
     """Return a decoder whose child runs ``code`` instead of decoding."""
     return PictureDecoder(
-        limits=Limits(wall_s=wall_s), command=(sys.executable, "-I", "-c", READY + code)
+        limits=Limits(wall_s=wall_s), command=(sys.executable, "-I", "-c", READY_CODE + code)
     )
 
 
-def test_every_file_decodes_as_without_a_sandbox(files: Files) -> None:
+def test_every_file_decodes_as_in_process(picture_files: PictureFiles) -> None:
     with PictureDecoder() as decoder:
-        for data in files.values():
+        for data in picture_files.values():
             assert decoder.read(data) == read_picture(data)
 
 
 @pytest.mark.parametrize("kind", PictureFormat)
-def test_a_child_of_its_own_for_one_file(kind: PictureFormat, files: Files) -> None:
-    assert decode_picture_untrusted(files[kind]) == read_picture(files[kind])
+def test_single_picture_decodes_as_in_process(
+    kind: PictureFormat, picture_files: PictureFiles
+) -> None:
+    assert decode_picture_untrusted(picture_files[kind]) == read_picture(picture_files[kind])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
-def test_late_pillow_imports_are_loaded_in_time(
-    kind: str, photo: Image.Image, write: Write
+def test_modules_that_pillow_imports_late_are_available_in_the_sandbox(
+    kind: str, photo: Image.Image, encode_image: EncodeImage
 ) -> None:
     """No module can be imported in the sandbox, yet orientation and profiles must work there."""
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010F] = "maker"
     image = photo.convert("CMYK") if kind == "JPEG" else photo
-    data = write(image, kind, exif=exif.tobytes(), icc_profile=b"x" * 300)
+    data = encode_image(image, kind, exif=exif.tobytes(), icc_profile=b"x" * 300)
     assert decode_picture_untrusted(data) == read_picture(data)
 
 
-def test_child_reports_errors(files: Files) -> None:
+def test_child_reports_errors(picture_files: PictureFiles) -> None:
     with PictureDecoder() as decoder:
         with pytest.raises(NotAPicture):
             decoder.read(b"hello")
         with pytest.raises(NotAPicture):
             decoder.read(b"GIF89a")
         with pytest.raises(NotAPicture):
-            PictureDecoder(kinds=(PictureFormat.PNG,)).read(files["jpeg"])
+            PictureDecoder(kinds=(PictureFormat.PNG,)).read(picture_files["jpeg"])
         with pytest.raises(IncompletePicture):
-            decoder.read(files["jpeg"][:-400])
-        huge = bytearray(files["gif"])
+            decoder.read(picture_files["jpeg"][:-400])
+        huge = bytearray(picture_files["gif"])
         huge[6:10] = b"\xff\xff\xff\xff"
         with pytest.raises(TooManyPixels, match="65535 x 65535"):
             decoder.read(bytes(huge))
-        assert decoder.read(files["png"]) == read_picture(files["png"])
+        assert decoder.read(picture_files["png"]) == read_picture(picture_files["png"])
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_damage_gives_the_same_answer_inside_and_outside(
-    files: Files, running_decoder: PictureDecoder, data: st.DataObject
+def test_damaged_file_gives_the_same_result_in_and_outside_the_sandbox(
+    picture_files: PictureFiles, running_decoder: PictureDecoder, data: st.DataObject
 ) -> None:
-    name = data.draw(st.sampled_from(sorted(files)))
-    damaged = bytearray(files[name])
+    name = data.draw(st.sampled_from(sorted(picture_files)))
+    damaged = bytearray(picture_files[name])
     places = st.integers(0, len(damaged) - 1)
     for at, value in data.draw(st.lists(st.tuples(places, st.integers(0, 255)), max_size=5)):
         damaged[at] = value
-    assert outcome(running_decoder.read, bytes(damaged)) == outcome(read_picture, bytes(damaged))
+    assert picture_or_error_type(running_decoder.read, bytes(damaged)) == picture_or_error_type(
+        read_picture, bytes(damaged)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +108,7 @@ def running_decoder() -> Iterator[PictureDecoder]:
         yield decoder
 
 
-def outcome(read: Callable[[bytes], object], data: bytes) -> object:
+def picture_or_error_type(read: Callable[[bytes], object], data: bytes) -> object:
     try:
         return read(data)
     except Malformed as error:
@@ -123,15 +127,17 @@ def outcome(read: Callable[[bytes], object], data: bytes) -> object:
         "import ctypes; ctypes.string_at(0)",
     ],
 )
-def test_dead_or_invalid_child_raises_decoder_gave_up(code: str, files: Files) -> None:
+def test_dead_or_invalid_child_raises_picture_decoding_failed(
+    code: str, picture_files: PictureFiles
+) -> None:
     with (
         decoder_with_fake_child(code) as decoder,
         pytest.raises(PictureDecodingFailed, match="could not read this picture"),
     ):
-        decoder.read(files["jpeg"])
+        decoder.read(picture_files["jpeg"])
 
 
-NEVER_ANSWERING = (
+SILENT_CHILD_CODES = (
     "time.sleep(600)",  # neither reads nor answers
     "os.read(0, 1 << 20); time.sleep(600)",
     "[(os.write(1, b'R\\x01'), time.sleep(600)) for _ in 'ab']",
@@ -139,7 +145,7 @@ NEVER_ANSWERING = (
 )
 
 
-def test_children_that_never_answer_are_ended_in_time() -> None:
+def test_children_that_never_answer_time_out() -> None:
     def read(code: str) -> None:
         data = b"\xff\xd8\xff" + bytes(3_000_000)  # more than a pipe holds
         with (
@@ -149,67 +155,71 @@ def test_children_that_never_answer_are_ended_in_time() -> None:
             decoder.read(data)
 
     began_s = time.monotonic()
-    with ThreadPoolExecutor(len(NEVER_ANSWERING)) as all_at_once:
-        list(all_at_once.map(read, NEVER_ANSWERING))
+    with ThreadPoolExecutor(len(SILENT_CHILD_CODES)) as all_at_once:
+        list(all_at_once.map(read, SILENT_CHILD_CODES))
     assert time.monotonic() - began_s < 120.0
 
 
-def test_a_stream_without_end_is_ended_without_filling_memory(files: Files) -> None:
+def test_endless_answer_is_read_no_further_than_announced(picture_files: PictureFiles) -> None:
     """The child announces the largest allowed picture and then writes without end."""
     code = (
         "os.read(0, 1 << 20); os.write(1, b'P' + (10000).to_bytes(4) + (12000).to_bytes(4)"
         " + bytes([0, 0, 0, 0, 0, 0]) + bytes(4))\nwhile True: os.write(1, bytes(1 << 20))"
     )
     with decoder_with_fake_child(code, wall_s=20.0) as decoder:
-        assert decoder.read(files["jpeg"]).pixel_count == 120_000_000
+        assert decoder.read(picture_files["jpeg"]).pixel_count == 120_000_000
         with pytest.raises(PictureDecodingFailed):
-            # The child writes unasked, so it is replaced; the new one lies as well.
-            decoder.read(files["png"])
+            # The surplus bytes end the first child; the new child announces a JPEG again.
+            decoder.read(picture_files["png"])
 
 
-def test_after_trouble_a_new_child_answers(files: Files) -> None:
+def test_killed_child_is_replaced(picture_files: PictureFiles) -> None:
     with PictureDecoder() as decoder:
         first = decoder._child
         assert first is not None
         first._process.kill()
         first._process.wait()
-        assert decoder.read(files["png"]) == read_picture(files["png"])
+        assert decoder.read(picture_files["png"]) == read_picture(picture_files["png"])
         assert decoder._child is not first
 
 
-def test_a_child_is_replaced_after_its_share(files: Files) -> None:
+def test_child_is_replaced_after_pictures_per_child(picture_files: PictureFiles) -> None:
     with PictureDecoder(kinds=(PictureFormat.PNG,), pictures_per_child=2) as decoder:
         children = []
         for _ in range(4):
-            decoder.read(files["png"])
+            decoder.read(picture_files["png"])
             children.append(decoder._child)
     assert children[0] is children[1]
     assert children[1] is not children[2]
 
 
-def test_no_child_is_left_behind(files: Files) -> None:
+def test_closing_the_decoder_ends_its_child(picture_files: PictureFiles) -> None:
     with PictureDecoder() as decoder:
-        decoder.read(files["png"])
+        decoder.read(picture_files["png"])
         assert decoder._child is not None
         process = decoder._child._process
     assert process.returncode is not None
 
 
 @pytest.mark.parametrize("code", ["import sys; sys.exit(1)", "print('hello')"])
-def test_child_that_cannot_start_raises_decoder_did_not_start(code: str, files: Files) -> None:
+def test_child_that_cannot_start_raises_decoder_did_not_start(
+    code: str, picture_files: PictureFiles
+) -> None:
     with pytest.raises(DecoderDidNotStart, match="did not start"):
-        PictureDecoder(command=(sys.executable, "-I", "-c", code)).read(files["png"])
+        PictureDecoder(command=(sys.executable, "-I", "-c", code)).read(picture_files["png"])
     with pytest.raises(DecoderDidNotStart):
-        PictureDecoder(command=("/nonexistent/python",)).read(files["png"])
+        PictureDecoder(command=("/nonexistent/python",)).read(picture_files["png"])
 
 
-def test_memory_runs_out_inside_and_nowhere_else(photo: Image.Image, write: Write) -> None:
-    data = write(photo.resize((4000, 3000)), "PNG", compress_level=1)
+def test_picture_that_exceeds_the_memory_limit_cannot_be_decoded(
+    photo: Image.Image, encode_image: EncodeImage
+) -> None:
+    data = encode_image(photo.resize((4000, 3000)), "PNG", compress_level=1)
     with pytest.raises(PictureDecodingFailed):
         decode_picture_untrusted(data, limits=Limits(memory_bytes=60 << 20))
 
 
-def test_decompression_bomb_uses_little_memory() -> None:
+def test_decompression_bomb_is_refused_with_little_memory_and_time() -> None:
     began_s = sum(os.times()[:4])  # of this process and its children
     head = b"\0\0\xc3\x50\0\0\xc3\x50\x08\2\0\0\0"
 
@@ -227,9 +237,9 @@ def test_decompression_bomb_uses_little_memory() -> None:
 
 
 @pytest.mark.skipif(
-    not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
+    not IS_SUPPORTED_LINUX, reason="the seccomp filter needs Linux on x86_64 or aarch64"
 )
-def test_all_restrictions_are_in_force() -> None:
+def test_limits_privileges_and_system_calls_are_restricted() -> None:
     with PictureDecoder(kinds=(PictureFormat.JPEG,)) as decoder:
         assert (
             decoder.confinement
@@ -238,7 +248,7 @@ def test_all_restrictions_are_in_force() -> None:
         )
 
 
-ESCAPES = {
+ESCAPE_ATTEMPTS = {
     "read a file": "open('/etc/passwd')",
     "write a file": "open(sys.argv[1] + '/escaped', 'w')",
     "list a folder": "os.listdir('/')",
@@ -256,17 +266,16 @@ ESCAPES = {
 
 @pytest.mark.threat("decoder-attack")
 @pytest.mark.skipif(
-    not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
+    not IS_SUPPORTED_LINUX, reason="the seccomp filter needs Linux on x86_64 or aarch64"
 )
 @pytest.mark.parametrize("threads", [False, True])
-def test_confined_process_can_do_nothing_else(tmp_path: Path, *, threads: bool) -> None:
-    """Each attempt is possible before confinement, and raises an error after it."""
+def test_confined_process_is_denied_every_escape_attempt(tmp_path: Path, *, threads: bool) -> None:
     (tmp_path / "victim").write_text("still here")
     code = (
         "import mmap, os, resource, socket, sys\n"
         "from entrenous.media.sandbox.confinement import confine_process\n"
         f"confine_process(memory_bytes=1 << 30, cpu_s=5, threads={threads})\n"
-        f"for name, attempt in {ESCAPES!r}.items():\n"
+        f"for name, attempt in {ESCAPE_ATTEMPTS!r}.items():\n"
         "  try: exec(attempt)\n"
         "  except (OSError, ValueError): os.write(1, name.encode() + b'\\n')\n"
         "os._exit(7)"
@@ -278,23 +287,23 @@ def test_confined_process_can_do_nothing_else(tmp_path: Path, *, threads: bool) 
         stdout=subprocess.PIPE,
         timeout=120,
     )
-    assert done.stdout.decode().splitlines() == list(ESCAPES)
+    assert done.stdout.decode().splitlines() == list(ESCAPE_ATTEMPTS)
     assert done.returncode == 7
     assert [path.name for path in tmp_path.iterdir()] == ["victim"]
 
 
 @pytest.mark.threat("decoder-attack")
 def test_the_child_sees_nothing_of_its_parent(
-    files: Files, monkeypatch: pytest.MonkeyPatch
+    picture_files: PictureFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has neither its parent's environment, nor its folder, nor its open files."""
+    """The child has neither its parent's environment, nor its folder, nor its open files."""
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
     with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as decoder:
-        decoder.read(files["png"])
+        decoder.read(picture_files["png"])
         assert decoder._child is not None
         process = Path("/proc") / str(decoder._child._process.pid)
         if not process.is_dir():
-            pytest.skip("no /proc to look into")
+            pytest.skip("this system has no /proc")
         # The process is unreadable (PR_SET_DUMPABLE) except for privileged readers.
         try:
             environment = set((process / "environ").read_bytes().split(b"\0"))

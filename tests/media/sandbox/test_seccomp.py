@@ -8,11 +8,11 @@ import pytest
 from entrenous.media.sandbox.confinement import seccomp_program
 
 ALLOW, KILL = 0x7FFF0000, 0x80000000
-REFUSED = 0x00050000 | errno.EPERM
-ABSENT = 0x00050000 | errno.ENOSYS
-MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-# Call numbers from the kernel's tables, independent of the source.
-CALLS = {
+REFUSE_EPERM = 0x00050000 | errno.EPERM
+REFUSE_ENOSYS = 0x00050000 | errno.ENOSYS
+ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+# Copied from the kernel's tables, not from our source.
+CALL_NUMBERS = {
     "x86_64": {
         "read": 0,
         "write": 1,
@@ -61,7 +61,7 @@ CALLS = {
         "openat2": 437,
     },
 }
-FORBIDDEN = (
+FORBIDDEN_CALLS = (
     "open",
     "openat",
     "openat2",
@@ -80,8 +80,8 @@ FORBIDDEN = (
 )
 
 
-def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int:
-    """Return the kernel's decision: run classic BPF over ``struct seccomp_data``."""
+def filter_verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int:
+    """Return the result of the filter: run classic BPF over ``struct seccomp_data``."""
     padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
     data = struct.pack("<iIQ6Q", number, architecture, 0, *padded)
     accumulator, at = 0, 0
@@ -99,47 +99,53 @@ def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int
             return int(value)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", ARCHITECTURES)
 @pytest.mark.parametrize("threads", [False, True])
-def test_only_calls_that_decoding_needs_are_allowed(machine: str, *, threads: bool) -> None:
-    column, architecture = MACHINES[machine]
+def test_at_most_30_calls_are_allowed_and_forbidden_ones_are_refused(
+    machine: str, *, threads: bool
+) -> None:
+    column, architecture = ARCHITECTURES[machine]
     code = seccomp_program(column, architecture, threads=threads)
-    calls = CALLS[machine]
+    calls = CALL_NUMBERS[machine]
     for name in ("read", "write", "mremap", "exit_group"):
-        assert verdict(code, architecture, calls[name]) == ALLOW
-    for name in FORBIDDEN:
+        assert filter_verdict(code, architecture, calls[name]) == ALLOW
+    for name in FORBIDDEN_CALLS:
         if name in calls:
-            assert verdict(code, architecture, calls[name]) == REFUSED
-    allowed = [n for n in range(1024) if verdict(code, architecture, n) == ALLOW]
+            assert filter_verdict(code, architecture, calls[name]) == REFUSE_EPERM
+    allowed = [n for n in range(1024) if filter_verdict(code, architecture, n) == ALLOW]
     assert len(allowed) <= 30
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_memory_never_becomes_executable(machine: str) -> None:
-    column, architecture = MACHINES[machine]
+    column, architecture = ARCHITECTURES[machine]
     code = seccomp_program(column, architecture, threads=True)
     for name in ("mmap", "mprotect"):
-        number = CALLS[machine][name]
-        assert verdict(code, architecture, number, 0, 4096, 3) == ALLOW
-        assert verdict(code, architecture, number, 0, 4096, 5) == REFUSED
-        assert verdict(code, architecture, number, 0, 4096, 7 | 1 << 40) == REFUSED
+        number = CALL_NUMBERS[machine][name]
+        assert filter_verdict(code, architecture, number, 0, 4096, 3) == ALLOW
+        assert filter_verdict(code, architecture, number, 0, 4096, 5) == REFUSE_EPERM
+        assert filter_verdict(code, architecture, number, 0, 4096, 7 | 1 << 40) == REFUSE_EPERM
 
 
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("machine", ARCHITECTURES)
 def test_threads_are_allowed_where_needed_and_processes_never(machine: str) -> None:
-    column, architecture = MACHINES[machine]
+    column, architecture = ARCHITECTURES[machine]
     with_threads = seccomp_program(column, architecture, threads=True)
     without = seccomp_program(column, architecture, threads=False)
-    number, thread, process = CALLS[machine]["clone"], 0x3D0F00, 17
-    assert verdict(with_threads, architecture, number, thread) == ALLOW
-    assert verdict(with_threads, architecture, number, process) == REFUSED
-    assert verdict(without, architecture, number, thread) == REFUSED
-    assert verdict(with_threads, architecture, CALLS[machine]["clone3"]) == ABSENT
-    assert verdict(without, architecture, CALLS[machine]["clone3"]) == REFUSED
+    number, thread, process = CALL_NUMBERS[machine]["clone"], 0x3D0F00, 17
+    assert filter_verdict(with_threads, architecture, number, thread) == ALLOW
+    assert filter_verdict(with_threads, architecture, number, process) == REFUSE_EPERM
+    assert filter_verdict(without, architecture, number, thread) == REFUSE_EPERM
+    assert (
+        filter_verdict(with_threads, architecture, CALL_NUMBERS[machine]["clone3"]) == REFUSE_ENOSYS
+    )
+    assert filter_verdict(without, architecture, CALL_NUMBERS[machine]["clone3"]) == REFUSE_EPERM
 
 
-def test_another_architecture_is_killed() -> None:
-    """There, the same numbers mean other system calls (on i386, 5 is open)."""
-    code = seccomp_program(*MACHINES["x86_64"], threads=False)
-    assert verdict(code, 0x40000003, 5) == KILL
-    assert verdict(code, MACHINES["x86_64"][1], 0x40000000) == REFUSED  # x32's read
+def test_calls_of_another_architecture_kill_the_process() -> None:
+    """On another architecture the same numbers mean other calls (on i386, 5 is open)."""
+    code = seccomp_program(*ARCHITECTURES["x86_64"], threads=False)
+    assert filter_verdict(code, 0x40000003, 5) == KILL
+    assert (
+        filter_verdict(code, ARCHITECTURES["x86_64"][1], 0x40000000) == REFUSE_EPERM
+    )  # x32's read
