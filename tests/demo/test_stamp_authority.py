@@ -24,7 +24,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def authority_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def running_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("tsa") / "new"
     program = [sys.executable, "-m", "entrenous.demo.stamp_authority"]
     with subprocess.Popen(
@@ -36,25 +36,25 @@ def authority_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dic
         assert process.stdout.read() == ""
 
 
-def test_stamp_authority_prints_one_line_when_ready(authority_settings: dict[str, str]) -> None:
-    assert set(authority_settings) == {"schema", "url", "ca"}
-    assert authority_settings["schema"] == "entrenous/tsa/1"
-    assert authority_settings["url"].startswith("http://127.0.0.1:")
-    assert "BEGIN CERTIFICATE" in Path(authority_settings["ca"]).read_text()
+def test_stamp_authority_prints_one_line_when_ready(running_authority: dict[str, str]) -> None:
+    assert set(running_authority) == {"schema", "url", "ca"}
+    assert running_authority["schema"] == "entrenous/tsa/1"
+    assert running_authority["url"].startswith("http://127.0.0.1:")
+    assert "BEGIN CERTIFICATE" in Path(running_authority["ca"]).read_text()
 
 
-def test_concurrent_timestamps_are_unique(authority_settings: dict[str, str]) -> None:
+def test_concurrent_timestamps_are_unique(running_authority: dict[str, str]) -> None:
     with httpx.Client() as client:
         stamps = HttpTimestampAuthority(
-            authority_settings["url"], Path(authority_settings["ca"]).read_bytes(), client
+            running_authority["url"], Path(running_authority["ca"]).read_bytes(), client
         )
         with ThreadPoolExecutor(4) as crowd:
             got = list(crowd.map(stamps.stamp, [b"manifest %d" % n for n in range(8)]))
     assert len({stamp.token for stamp in got}) == 8
 
 
-def test_key_folder_is_private(authority_settings: dict[str, str]) -> None:
-    folder = Path(authority_settings["ca"]).parent
+def test_key_folder_is_private(running_authority: dict[str, str]) -> None:
+    folder = Path(running_authority["ca"]).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -67,15 +67,15 @@ def test_key_folder_is_private(authority_settings: dict[str, str]) -> None:
     ],
 )
 def test_invalid_query_is_refused(
-    kind: str, body: bytes, status: int, authority_settings: dict[str, str]
+    kind: str, body: bytes, status: int, running_authority: dict[str, str]
 ) -> None:
-    answer = httpx.post(authority_settings["url"], content=body, headers={"Content-Type": kind})
+    answer = httpx.post(running_authority["url"], content=body, headers={"Content-Type": kind})
     assert answer.status_code == status
 
 
-def test_a_query_that_openssl_cannot_read_gets_no_stamp(authority_settings: dict[str, str]) -> None:
+def test_a_query_that_openssl_cannot_read_gets_no_stamp(running_authority: dict[str, str]) -> None:
     answer = httpx.post(
-        authority_settings["url"], content=b"nonsense", headers={"Content-Type": QUERY_MEDIA_TYPE}
+        running_authority["url"], content=b"nonsense", headers={"Content-Type": QUERY_MEDIA_TYPE}
     )
     assert answer.status_code == 200
     assert answer.content[4:7] == b"\x02\x01\x02"  # PKIStatus rejection (RFC 3161, 2.4.2)

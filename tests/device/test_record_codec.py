@@ -108,7 +108,7 @@ def test_packed_object_unpacks_to_itself(tree: Tree) -> None:
     assert unpack(Tree, pack(tree)) == tree
 
 
-def test_every_stored_dataclass_survives_packing() -> None:
+def test_trace_and_contact_survive_packing() -> None:
     verdict = Verdict(Finding.ONE, ("caro",), {"caro": 8.3e-13, "ben": 0.44}, {"caro": 31.2})  # type: ignore[arg-type, dict-item]
     warp = PictureWarp((1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 0.71, 0.0, mirrored=False, scale=1.0)
     trace = Trace(41, TIMESTAMP, b"s" * 32, verdict, None, warp)
@@ -188,7 +188,7 @@ def test_unknown_field_is_refused_not_dropped() -> None:
         ("tags", ["twice", "twice"]),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_refused(field: str, value: object) -> None:
+def test_an_invalid_field_value_is_refused(field: str, value: object) -> None:
     leaf = Leaf(Name("l"), 0.5, TIMESTAMP)
     tree = Tree(
         Key(b"k"), Secret(b"s"), Colour.RED, Size.SMALL, (leaf,), {Name("l"): leaf}, {}, frozenset()

@@ -22,13 +22,15 @@ def main() -> int:
     is_violated = False
     for case in options.case or OPENING_LIMITS:
         begun = time.process_time()
-        found, rules = explore(OPENING_LIMITS[case], options.events, groups=options.groups)
+        found, generator = explore(
+            OPENING_LIMITS[case], options.events, with_group_commits=options.groups
+        )
         duration_s = time.process_time() - begun
         sys.stdout.write(
             f"opens {case}: {options.events} events, {found.states:,} states, "
             f"{found.steps:,} steps, {found.sequences:,} interleavings; "
-            f"the relay's rules ran {rules.relay.result_count:,} times "
-            f"on {len(rules.relay.rows):,} states of its rows ({duration_s:.0f} s)\n"
+            f"the relay's rules ran {generator.relay.result_count:,} times "
+            f"on {len(generator.relay.rows):,} states of its rows ({duration_s:.0f} s)\n"
         )
         if found.violation:
             is_violated = True

@@ -1,8 +1,9 @@
 """All events that can happen next in a state of the system: actions of people, and failures.
 
-A device that sent a request waits for the answer and sends nothing else meanwhile. The relay sends
-answers when the group of requests is durable. A request or an answer may be lost; then the device
-sends the request again. A copy of a request may also arrive late, when no device waits for it.
+A device that sent a request waits for the answer and sends nothing else meanwhile. The relay
+commits requests in groups, and sends their answers once the group is on disk. A request or an
+answer may be lost; then the device sends the request again. A copy of a request may also arrive
+late, when no device waits for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,17 +36,19 @@ _POSTABLE = (SendState.WAITING, SendState.TRIED)
 
 
 @dataclass
-class Rules:
-    """The relay's rules, the state tables of sender and recipient, and the reached table cells.
+class EventGenerator:
+    """Generates the events that can happen next in a state of the system.
 
-    With ``groups``, requests wait together for the commit of their group, and the commit is a
-    separate step. Otherwise each request is committed alone, and each of its outcomes is one event.
-    ``answer_before_commit`` is a kind of request that the relay answers before the commit, a fault
-    that the explorer must find.
+    It notes each pair of state and event that was reached in the state tables.
+
+    With ``with_group_commits``, requests wait together for the commit of their group, and the
+    commit is a separate step. Otherwise each request is committed alone, and each of its outcomes
+    is one event. ``answer_before_commit`` is a kind of request that the relay answers before the
+    commit, a fault that the explorer must find.
     """
 
     relay: ExploredRelay
-    groups: bool = False
+    with_group_commits: bool = False
     answer_before_commit: str | None = None
     copy_cells_reached: set[tuple[SendState, CopyEvent]] = field(default_factory=set)
     message_cells_reached: set[tuple[InboxState, MessageEvent]] = field(default_factory=set)
@@ -118,7 +121,7 @@ class Rules:
             request = Request("open", index, CHEATING_ATTEMPT)
             yield from self._request_events(system.with_device(index, cheating), name, request)
         if system.copies[index].is_recalled and device.state is not InboxState.TAKEN_BACK:
-            updated = self._next_device(device, MessageEvent.TAKE_BACK)
+            updated = self._device_after(device, MessageEvent.TAKE_BACK)
             yield f"{name} reads the note", system.with_device(index, updated)
 
     def _can_open(self, device: Device) -> bool:
@@ -147,18 +150,20 @@ class Rules:
         """Record that the message was shown, then report the finished attempt to the relay."""
         device, opens = system.devices[index], self.relay.opens
         if device.has_share:
-            device = self._next_device(device, MessageEvent.OPEN)._replace(
+            device = self._device_after(device, MessageEvent.OPEN)._replace(
                 unreported=device.attempt, attempt=0, has_share=False, views=device.views + 1
             )
             if opens is not None and device.views >= opens:
-                device = self._next_device(device, MessageEvent.USE_UP)
+                device = self._device_after(device, MessageEvent.USE_UP)
         request = Request("finish", index, device.unreported)
         yield from self._request_events(
             system.with_device(index, device), DEVICE_NAMES[index], request
         )
 
     def _late_requests(self, system: SystemState, index: int) -> Iterator[LabelledState]:
-        """Let an earlier request arrive again, if that changes the relay's rows."""
+        """Yield the late arrival of a copy of each post, open or finish request that was sent, if
+        that changes the relay's rows.
+        """
         device, requests = system.devices[index], []
         if system.copies[index].departure is not SendState.WAITING:
             requests.append(Request("post", index))
@@ -181,24 +186,24 @@ class Rules:
         if request.kind == "open" and answer == "share" and system.copies[request.copy].is_recalled:
             raise Violation(f"{label}: the share of a copy that was taken back is given out")
         pending = Pending(name, request, answer)
-        waits = system._replace(rows=rows, group=(*system.group, pending))
+        state_with_pending_request = system._replace(rows=rows, group=(*system.group, pending))
         if self.answer_before_commit == request.kind:
             received = self._receive(system, pending) if name else system
             yield (
                 label,
                 received._replace(rows=rows, group=(*system.group, pending.without_receiver())),
             )
-        elif self.groups:
-            yield label, waits
+        elif self.with_group_commits:
+            yield label, state_with_pending_request
         else:
-            yield from self._outcomes_of_lone_request(label, system, waits)
+            yield from self._outcomes_of_lone_request(label, system, state_with_pending_request)
 
     def _outcomes_of_lone_request(
-        self, label: str, system: SystemState, waits: SystemState
+        self, label: str, system: SystemState, state_with_pending_request: SystemState
     ) -> Iterator[LabelledState]:
         """Yield every outcome of a request that is committed alone."""
-        (pending,) = waits.group
-        durable = waits.after_commit()
+        (pending,) = state_with_pending_request.group
+        durable = state_with_pending_request.after_commit()
         done = durable.on_disk(self.relay.disk_after(durable.disk, pending.request, pending.answer))
         if pending.receiver is not None:
             yield label, self._receive(done, pending)
@@ -232,16 +237,16 @@ class Rules:
         if request.attempt == CHEATING_ATTEMPT:
             return device
         if answer == "TakenBack":
-            return self._next_device(device, MessageEvent.TAKE_BACK)
+            return self._device_after(device, MessageEvent.TAKE_BACK)
         if answer == "UsedUp":
-            return self._next_device(device, MessageEvent.MISS)
+            return self._device_after(device, MessageEvent.MISS)
         raise Violation(f"a message that was fetched does not open: {answer}")
 
     def _next_copy_state(self, copy: Copy, event: CopyEvent) -> SendState:
         self.copy_cells_reached.add((copy.departure, event))
         return next_send_state(copy.departure, event)
 
-    def _next_device(self, device: Device, event: MessageEvent) -> Device:
+    def _device_after(self, device: Device, event: MessageEvent) -> Device:
         self.message_cells_reached.add((device.state, event))
         state = NEXT_MESSAGE_STATE[device.state, event]
         has_ended = state not in (InboxState.WAITING, InboxState.OPENED)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.village.explore.events import LabelledState, Rules
+from tests.village.explore.events import EventGenerator, LabelledState
 from tests.village.explore.nevers import Violation, check_invariants
 from tests.village.explore.relay import ExploredRelay
 from tests.village.explore.scene import SystemState
@@ -14,8 +14,8 @@ from tests.village.explore.scene import SystemState
 class SearchResult:
     """The result of a search.
 
-    ``sequences`` is the number of event sequences of full length in which each event changes the
-    state.
+    ``sequences`` is the number of paths through distinct successive states, in the last layer that
+    was searched. Each outcome of a commit is a path of its own.
     """
 
     events: int
@@ -29,8 +29,8 @@ class SearchResult:
 class Search:
     """A search of all states that can be reached by a given number of events."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, generator: EventGenerator) -> None:
+        self.generator = generator
         self._reached_from: dict[SystemState, tuple[SystemState | None, str]] = {}
         self._successors: dict[
             SystemState, tuple[tuple[SystemState, ...], tuple[SystemState, ...]]
@@ -38,58 +38,60 @@ class Search:
 
     def run(self, events: int) -> SearchResult:
         """Follow every sequence of at most ``events`` events; stop at the first violation."""
-        disk = self.rules.relay.create_initial_disk()
+        disk = self.generator.relay.create_initial_disk()
         first = SystemState(disk, disk.rows)
-        found, layer = SearchResult(events), Counter({first: 1})
+        result, layer = SearchResult(events), Counter({first: 1})
         self._reached_from[first] = (None, "")
         try:
             for _ in range(events):
-                layer = self._next_layer(self._add_commits(layer, found), found)
-            layer = self._add_commits(layer, found)
+                layer = self._next_layer(self._add_commits(layer, result), result)
+            layer = self._add_commits(layer, result)
         except _FoundViolation as why:
-            found.violation, found.trace = str(why), self._trace(why.scene)
-        found.states, found.sequences = len(self._reached_from), layer.total()
-        return found
+            result.violation, result.trace = str(why), self._trace(why.scene)
+        result.states, result.sequences = len(self._reached_from), layer.total()
+        return result
 
     def _add_commits(
-        self, layer: Counter[SystemState], found: SearchResult
+        self, layer: Counter[SystemState], result: SearchResult
     ) -> Counter[SystemState]:
         """Add the states after a commit to a layer, since a commit does not count as an event."""
         for system, sequences in list(layer.items()):
-            for after in self._successors_of(system, found)[0]:
+            for after in self._successors_of(system, result)[0]:
                 layer[after] += sequences
         return layer
 
-    def _next_layer(self, layer: Counter[SystemState], found: SearchResult) -> Counter[SystemState]:
+    def _next_layer(
+        self, layer: Counter[SystemState], result: SearchResult
+    ) -> Counter[SystemState]:
         next_layer = Counter[SystemState]()
         for system, sequences in layer.items():
-            for after in self._successors_of(system, found)[1]:
+            for after in self._successors_of(system, result)[1]:
                 next_layer[after] += sequences
         return next_layer
 
     def _successors_of(
-        self, system: SystemState, found: SearchResult
+        self, system: SystemState, result: SearchResult
     ) -> tuple[tuple[SystemState, ...], tuple[SystemState, ...]]:
         if system not in self._successors:
             try:
-                commits = self._record_and_check(system, self.rules.commit_outcomes(system))
-                events_after = self._record_and_check(system, self.rules.next_events(system))
+                commits = self._record_and_check(system, self.generator.commit_outcomes(system))
+                events_after = self._record_and_check(system, self.generator.next_events(system))
             except Violation as why:
                 raise _FoundViolation(str(why), system) from None
-            found.steps += len(commits) + len(events_after)
+            result.steps += len(commits) + len(events_after)
             self._successors[system] = commits, events_after
         return self._successors[system]
 
     def _record_and_check(
-        self, before: SystemState, events: Iterable[LabelledState]
+        self, before: SystemState, outcomes: Iterable[LabelledState]
     ) -> tuple[SystemState, ...]:
         """Return the distinct states that differ from ``before``; check the states that are new."""
         afters = dict[SystemState, None]()
-        for label, after in events:
+        for label, after in outcomes:
             if after not in self._reached_from:
                 self._reached_from[after] = (before, label)
                 try:
-                    check_invariants(after, self.rules.relay)
+                    check_invariants(after, self.generator.relay)
                 except Violation as why:
                     raise _FoundViolation(str(why), after) from None
             if after is not before:
@@ -114,8 +116,12 @@ class _FoundViolation(Exception):
 
 
 def explore(
-    opens: int | None, events: int, *, groups: bool = False, answer_before_commit: str | None = None
-) -> tuple[SearchResult, Rules]:
+    opens: int | None,
+    events: int,
+    *,
+    with_group_commits: bool = False,
+    answer_before_commit: str | None = None,
+) -> tuple[SearchResult, EventGenerator]:
     """Search the events of a message that may be opened ``opens`` times (None: no limit)."""
-    rules = Rules(ExploredRelay(opens), groups, answer_before_commit)
-    return Search(rules).run(events), rules
+    generator = EventGenerator(ExploredRelay(opens), with_group_commits, answer_before_commit)
+    return Search(generator).run(events), generator

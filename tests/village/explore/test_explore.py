@@ -35,7 +35,7 @@ from entrenous.send.message.states import (
 )
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.sizes import size
-from tests.village.explore.events import Rules
+from tests.village.explore.events import EventGenerator
 from tests.village.explore.search import SearchResult, explore
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ EVENT_BY_REQUEST = {
 
 
 @pytest.fixture(scope="module")
-def view_once() -> tuple[SearchResult, Rules]:
+def view_once() -> tuple[SearchResult, EventGenerator]:
     """Search a message that opens once, to seven events, or to eight in ``make nightly``."""
     return explore(1, size(7, 8))
 
@@ -57,52 +57,52 @@ def view_once() -> tuple[SearchResult, Rules]:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("n-plus-one-views")
 def test_no_event_sequence_violates_an_invariant_of_a_view_once_message(
-    view_once: tuple[SearchResult, Rules],
+    view_once: tuple[SearchResult, EventGenerator],
 ) -> None:
-    found, rules = view_once
+    found, generator = view_once
     print(f"{found.states:,} states, {found.sequences:,} interleavings")  # noqa: T201
     assert (found.violation, found.trace) == (None, ())
     assert found.states > size(40_000, 80_000)
-    check_cells(rules)
+    check_cells(generator)
 
 
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.parametrize("opens", [2, None])
 def test_no_event_sequence_violates_an_invariant_with_several_views(opens: int | None) -> None:
-    found, rules = explore(opens, 6)
+    found, generator = explore(opens, 6)
     assert (found.violation, found.trace) == (None, ())
     assert found.states > 10_000
-    check_cells(rules)
+    check_cells(generator)
 
 
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("relay-killed")
 @pytest.mark.parametrize("opens", [1, 2, None])
 def test_concurrent_requests_in_a_group_violate_no_invariant(opens: int | None) -> None:
-    found, rules = explore(opens, 6, groups=True)
+    found, generator = explore(opens, 6, with_group_commits=True)
     assert (found.violation, found.trace) == (None, ())
     assert found.states > 20_000
-    check_cells(rules)
+    check_cells(generator)
 
 
-def check_cells(rules: Rules) -> None:
+def check_cells(generator: EventGenerator) -> None:
     """Check that every transition and refusal that occurred is in its state table."""
-    for before, kind, after in rules.relay.transitions:
+    for before, kind, after in generator.relay.transitions:
         if before is not None and kind in EVENT_BY_REQUEST:
             cell = (before, EVENT_BY_REQUEST[kind])
             assert after in (before, ENVELOPE_TRANSITIONS.get(cell)), (before, kind, after)
             assert (after is before) or cell not in ENVELOPE_REFUSALS
-    assert rules.copy_cells_reached <= set(NEXT_COPY_STATE)
-    assert rules.message_cells_reached <= {*NEXT_MESSAGE_STATE, *MESSAGE_EVENT_ERRORS}
+    assert generator.copy_cells_reached <= set(NEXT_COPY_STATE)
+    assert generator.message_cells_reached <= {*NEXT_MESSAGE_STATE, *MESSAGE_EVENT_ERRORS}
 
 
 def test_search_reaches_every_cell_of_two_devices_and_a_recall(
-    view_once: tuple[SearchResult, Rules],
+    view_once: tuple[SearchResult, EventGenerator],
 ) -> None:
-    _, rules = view_once
+    _, generator = view_once
     reached = {
         (before, EVENT_BY_REQUEST[kind])
-        for before, kind, _ in rules.relay.transitions
+        for before, kind, _ in generator.relay.transitions
         if kind in EVENT_BY_REQUEST
     }
     waiting, delivered, opened, taken_back = (
@@ -113,12 +113,12 @@ def test_search_reaches_every_cell_of_two_devices_and_a_recall(
         itertools.product((waiting, delivered, opened, taken_back), EVENT_BY_REQUEST.values())
     )
     assert expected <= reached
-    assert rules.copy_cells_reached >= {
+    assert generator.copy_cells_reached >= {
         (SendState.WAITING, CopyEvent.TRY),
         (SendState.TRIED, CopyEvent.TRY),
         (SendState.TRIED, CopyEvent.HEAR),
     }
-    assert rules.message_cells_reached >= {
+    assert generator.message_cells_reached >= {
         (InboxState.WAITING, MessageEvent.OPEN),
         (InboxState.OPENED, MessageEvent.USE_UP),
         (InboxState.WAITING, MessageEvent.MISS),
@@ -219,7 +219,7 @@ def test_search_detects_a_missing_rule(  # noqa: PLR0913, PLR0917 - parametrized
 def test_search_detects_an_answer_before_its_commit(
     answer_before_commit: str, message: str
 ) -> None:
-    found, _ = explore(1, 9, groups=True, answer_before_commit=answer_before_commit)
+    found, _ = explore(1, 9, with_group_commits=True, answer_before_commit=answer_before_commit)
     assert message in (found.violation or "")
     if answer_before_commit == "open":
         assert "the relay dies, and its group with it" in found.trace
