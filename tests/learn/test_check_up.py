@@ -1,4 +1,4 @@
-"""Tests of the check-up: leak paths, advised steps, and secrecy of the passphrase."""
+"""Tests of the check-up's findings: their leak paths, order, steps and words."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -75,7 +75,7 @@ def finding_for(check: str, result: CheckUpResult) -> CheckUpFinding:
     return next(one for one in result.advice if one.check == check)
 
 
-def test_machine_without_open_paths_needs_no_step() -> None:
+def test_safe_machine_needs_no_step_and_only_its_program_path_is_not_closed() -> None:
     found = check_up_result()
     closed = {one.check for one in found.advice if one.path is LeakPathState.CLOSED}
     assert closed == MACHINE_CHECKS - {
@@ -121,7 +121,7 @@ def test_machine_without_open_paths_needs_no_step() -> None:
         ),
     ],
 )
-def test_each_fact_decides_only_its_own_leak_path(
+def test_open_or_unknown_fact_changes_only_its_own_leak_path_and_gives_a_step(
     facts: MachineFacts, check: str, path: LeakPathState
 ) -> None:
     assert path_states(facts) == {**path_states(SAFE_MACHINE), check: path}
@@ -161,7 +161,7 @@ def test_passphrase_is_judged_by_its_guessability(passphrase: bytes, path: LeakP
     assert path_states(SAFE_MACHINE, Secret(passphrase))["passphrase"] is path
 
 
-def test_without_a_passphrase_its_path_is_unknown() -> None:
+def test_without_a_passphrase_the_passphrase_path_is_unknown() -> None:
     assert path_states(SAFE_MACHINE, None)["passphrase"] is LeakPathState.UNKNOWN
 
 
@@ -183,14 +183,14 @@ def test_open_paths_come_first_and_then_unknown_paths() -> None:
     )
 
 
-def test_open_paths_are_ordered_by_effectiveness() -> None:
+def test_open_paths_are_in_the_shipped_order() -> None:
     answers = {"lock-screen": "yes", "email-second-step": "no", "passcode": "yes"}
     found = check_up_result(replace(SAFE_MACHINE, disk_encrypted=False), answers=answers).advice
     opened = [one.check for one in found if one.path is LeakPathState.OPEN]
     assert opened == ["email-second-step", "passcode", "lock-screen", "disk encryption"]
 
 
-def test_shipped_order_has_each_check_and_question_once_except_the_threat() -> None:
+def test_shipped_order_has_every_check_and_question_but_the_threat_once_with_a_reason() -> None:
     named = [one.id for one in shipped_check_up_order()]
     expected = MACHINE_CHECKS | {"pictures with a place"} | {one.id for one in all_questions()}
     assert sorted(named) == sorted(expected - {"threat"})
@@ -214,21 +214,21 @@ def test_at_most_five_steps_are_advised_and_no_finding_is_lost(steps: list[bool]
     assert sum(one.next_step is not None for one in after) == min(sum(steps), ADVISED_STEPS_MAX)
 
 
-def test_five_steps_with_undo_are_advised_if_every_path_is_open() -> None:
+def test_five_steps_with_undo_are_advised_if_more_than_five_paths_are_open() -> None:
     every_open = {
         one.id: next(a.key for a in one.answers if a.path == "open")
         for one in all_questions()
         if one.id != "threat"
     }
-    bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
-    found = check_up_result(bad, Secret(b"password1"), every_open)
+    open_machine = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
+    found = check_up_result(open_machine, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_check_up_order()][:4]  # "system" gets no step
+    first = [one.id for one in shipped_check_up_order()][:4]  # the fifth is unknown
     assert [one.check for one in steps] == [*first, "passphrase"]
     assert all(one.undo for one in steps)
 
 
-def test_result_contains_no_grade_or_score() -> None:
+def test_result_of_a_safe_machine_contains_no_score_grade_or_risk() -> None:
     text = " ".join(one.found + (one.next_step or "") for one in check_up_result().advice)
     assert not any(word in text.lower() for word in ("score", "grade", "%", "risk", "danger"))
 
@@ -273,17 +273,17 @@ def test_a_system_is_judged_by_its_last_day_of_updates(
     assert advice.read_on == date(2026, 11, 30)
 
 
-def test_support_end_read_over_180_days_ago_is_marked() -> None:
+def test_finding_says_if_the_support_end_was_read_more_than_180_days_ago() -> None:
     soon, late = TODAY + timedelta(days=180), TODAY + timedelta(days=181)
     assert "180 days" not in finding_for("system", check_up_result(today=soon)).found
     assert "more than 180 days ago" in finding_for("system", check_up_result(today=late)).found
 
 
-# Pictures in a folder.
+# Pictures with a place.
 
 
 @pytest.mark.parametrize(
-    ("found", "path", "words"),
+    ("pictures", "path", "words"),
     [
         (PicturesFound("d", 7, ("a.jpg", "b.jpg"), 0, whole=True), LeakPathState.OPEN, "2 of 7"),
         (PicturesFound("d", 7, (), 0, whole=True), LeakPathState.CLOSED, "None of 7"),
@@ -291,10 +291,10 @@ def test_support_end_read_over_180_days_ago_is_marked() -> None:
         (PicturesFound("d", 7, (), 0, whole=False), LeakPathState.UNKNOWN, "the rest was left out"),
     ],
 )
-def test_pictures_with_a_place_are_counted(
-    found: PicturesFound, path: LeakPathState, words: str
+def test_pictures_with_a_place_are_counted_and_not_named(
+    pictures: PicturesFound, path: LeakPathState, words: str
 ) -> None:
-    advice = finding_for("pictures with a place", check_up_result(pictures=found))
+    advice = finding_for("pictures with a place", check_up_result(pictures=pictures))
     assert advice.path is path
     assert words in advice.found
     assert "a.jpg" not in advice.found
@@ -303,7 +303,7 @@ def test_pictures_with_a_place_are_counted(
 # Questions.
 
 
-def test_threat_is_the_last_of_twelve_questions() -> None:
+def test_twelve_questions_begin_with_email_and_end_with_the_threat() -> None:
     ids = [one.id for one in all_questions()]
     assert len(ids) == len(set(ids)) == 12
     assert ids[0] == "email-second-step"
@@ -311,7 +311,7 @@ def test_threat_is_the_last_of_twelve_questions() -> None:
 
 
 @pytest.mark.parametrize("question", all_questions(), ids=lambda one: one.id)
-def test_each_answer_sets_the_leak_path_of_its_question(question: object) -> None:
+def test_finding_follows_the_answer_to_each_question_but_the_threat(question: object) -> None:
     one = next(q for q in all_questions() if q is question)
     assert {a.path for a in one.answers} >= {"open", "closed"}
     if one.id == "threat":

@@ -37,7 +37,7 @@ def write_answers_file(folder: Path, **given: str) -> str:
     return str(file)
 
 
-def test_answers_from_a_file_decide_the_steps(
+def test_check_up_with_an_answers_file_prints_advice_but_not_the_passphrase(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_answers_file(home, email_second_step="no", passcode="no")
@@ -55,7 +55,7 @@ def test_answers_from_a_file_decide_the_steps(
     assert PASSPHRASE not in out
 
 
-def test_threat_in_the_answers_names_the_help_command(
+def test_threat_in_the_answers_file_prints_the_help_command_and_no_step(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write_answers_file(home, threat="yes", unknown_sessions="yes")
@@ -67,7 +67,7 @@ def test_threat_in_the_answers_names_the_help_command(
     assert json.loads(capsys.readouterr().out)["help"] == "entrenous help --threat"
 
 
-def test_pictures_are_counted_and_named_only_with_option_list(
+def test_pictures_are_counted_but_named_only_with_option_list(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exif = Image.Exif()
@@ -98,13 +98,15 @@ def test_pictures_are_counted_and_named_only_with_option_list(
         (["--answers", "NONSENSE"], 7),
     ],
 )
-def test_unreadable_folder_or_file_is_an_error(options: list[str], status: int, home: Path) -> None:
+def test_missing_folder_or_file_and_invalid_answers_are_errors(
+    options: list[str], status: int, home: Path
+) -> None:
     (home / "nonsense").write_text("no answers")
     options = [str(home / "nonsense") if one == "NONSENSE" else one for one in options]
     assert run(["check-up", *options], {}) == status
 
 
-def test_questions_are_listed_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_questions_are_listed_as_json_and_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check-up", "--questions", "--json"], {}) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["schema"] == "entrenous/check-up-questions/1"
@@ -113,7 +115,7 @@ def test_questions_are_listed_for_scripts(capsys: pytest.CaptureFixture[str]) ->
     assert "threat: Is somebody threatening you now" in capsys.readouterr().out
 
 
-def test_check_up_stores_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_up_creates_no_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write_answers_file(home, passcode="yes")
     before = sorted(home.rglob("*"))
     run(["check-up", "--answers", file, "--folder", str(home)], {})
@@ -166,15 +168,20 @@ def test_threat_answer_at_the_terminal_ends_the_check_up(home: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("keys", "starts", "status"), [("2\n", "Yes.", 0), ("1\n", "Not quite.", 1), ("\n", "", 0)]
+    ("keys", "verdict_start", "status"),
+    [("2\n", "Yes.", 0), ("1\n", "Not quite.", 1), ("\n", "", 0)],
 )
-def test_a_quiz_says_right_or_wrong_and_why(
-    keys: str, starts: str, status: int, home: Path
+def test_quiz_says_right_or_wrong_and_why_unless_it_is_skipped(
+    keys: str, verdict_start: str, status: int, home: Path
 ) -> None:
     output, ended = run_in_terminal(home, "learn", "weak-encryption", "--quiz", keys=keys)
     quiz = find_lesson("weak-encryption").question
     assert quiz.ask in output
-    assert (f"{starts} " in output.split("Your answer")[1]) if starts else quiz.why not in output
+    assert (
+        (f"{verdict_start} " in output.split("Your answer")[1])
+        if verdict_start
+        else quiz.why not in output
+    )
     assert ended == status
 
 
@@ -192,7 +199,7 @@ def test_lessons_are_listed_with_their_leak_paths(capsys: pytest.CaptureFixture[
         assert f"closes: {one.closes}" in output
 
 
-def test_lesson_is_printed_and_unknown_lesson_is_an_error(
+def test_each_lesson_is_printed_with_its_title_and_an_unknown_one_is_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in [one.name for one in all_lessons()]:

@@ -1,4 +1,4 @@
-"""Tests of the exported site and sheets with Chromium, axe, pdfinfo and pdftotext."""
+"""Tests of exported lessons: pages in Chromium and with axe, PDF sheets with Poppler's tools."""
 
 import io
 import re
@@ -21,8 +21,8 @@ from tests.trace.explain.test_page import Elements
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
-PAGE_FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
+PAPER_SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
+CHROMIUM_PAPER_FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
 LONGEST_LESSON = max(all_lessons(), key=lambda lesson: len(lesson.text)).name
 #: Every lesson in every paper size; outside of the nightly run, only the longest lesson.
 PRINTED_LESSONS = [
@@ -67,11 +67,11 @@ def test_export_has_an_index_and_a_page_and_two_sheets_per_lesson(site: Path) ->
     assert {file.name for file in site.iterdir()} == expected
 
 
-def test_second_export_writes_the_same_bytes_and_replaces_no_other_file(
+def test_second_export_writes_the_same_bytes_and_does_not_replace_a_changed_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    some = all_lessons()[: size(2, len(all_lessons()))]
-    monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: some)
+    exported = all_lessons()[: size(2, len(all_lessons()))]
+    monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: exported)
     for _ in range(2):
         assert run(["learn", "export", str(tmp_path)], {}) == 0  # 3 would mean that a file differs
     (tmp_path / "index.html").write_text("mine")
@@ -80,10 +80,9 @@ def test_second_export_writes_the_same_bytes_and_replaces_no_other_file(
 
 
 @pytest.mark.parametrize(("page", "paper"), [("index", None), *PRINTED_LESSONS])
-def test_no_page_has_a_script_or_sends_a_request(
+def test_page_has_no_script_and_sends_no_request_and_a_lesson_prints_on_one_page(
     site: Path, browser: Browser, tmp_path: Path, page: str, paper: PaperSize | None
 ) -> None:
-    """If there is a paper size, the test also checks that the lesson prints on one page."""
     requested = list[str]()
     opened = browser.new_page()
     opened.on("request", lambda request: requested.append(request.url))
@@ -96,13 +95,13 @@ def test_no_page_has_a_script_or_sends_a_request(
     assert opened.evaluate("document.scripts.length") == 0
     assert opened.evaluate("document.documentElement.lang") == "en"
     if paper:
-        opened.pdf(path=tmp_path / "printed.pdf", format=PAGE_FORMATS[paper])
+        opened.pdf(path=tmp_path / "printed.pdf", format=CHROMIUM_PAPER_FORMATS[paper])
         assert re.search(r"Pages:\s+1\n", run_command("pdfinfo", tmp_path / "printed.pdf"))
     opened.close()
 
 
 @pytest.mark.parametrize(
-    ("page", "scheme"),
+    ("page", "color_scheme"),
     [
         *(("index", "light"), ("watched-devices", "dark"), ("the-first-hour", "light")),
         *(
@@ -111,20 +110,20 @@ def test_no_page_has_a_script_or_sends_a_request(
         ),
     ],
 )
-def test_axe_finds_no_violations_in_light_and_dark_mode(
-    site: Path, browser: Browser, page: str, scheme: Any
+def test_page_follows_the_color_scheme_and_axe_finds_no_violations(
+    site: Path, browser: Browser, page: str, color_scheme: Any
 ) -> None:
-    opened = browser.new_page(color_scheme=scheme)
+    opened = browser.new_page(color_scheme=color_scheme)
     opened.goto((site / f"{page}.html").as_uri())
     found = Axe().run(opened)
     assert found.violations_count == 0, found.generate_report()
-    dark = opened.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert dark == ("rgb(250, 248, 245)" if scheme == "light" else "rgb(20, 22, 26)")
+    background = opened.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(250, 248, 245)" if color_scheme == "light" else "rgb(20, 22, 26)")
     opened.close()
 
 
-def test_pages_are_well_formed_and_their_internal_links_exist(site: Path) -> None:
-    """All pages are in one test, because each pytest worker would export the whole site."""
+def test_lesson_pages_are_well_formed_and_their_local_links_exist(site: Path) -> None:
+    """All lessons are in one test, because each pytest worker would export the whole site."""
     for one in all_lessons():
         elements = Elements((site / f"{one.name}.html").read_text())
         assert elements.open == [], one.name
@@ -148,13 +147,13 @@ def test_sheet_has_one_page_and_the_whole_text(site: Path, name: str, paper: Pap
     file = site / f"{one.name}-{paper.value}.pdf"
     about = run_command("pdfinfo", file)
     assert re.search(r"Pages:\s+1\n", about)
-    assert all(size in about for size in SIZES_PT[paper])
+    assert all(size in about for size in PAPER_SIZES_PT[paper])
     assert one.title in about
     printed = remove_whitespace(run_command("pdftotext", "-layout", file, "-"))
     assert [words for words in text_parts(one) if remove_whitespace(words) not in printed] == []
 
 
-def test_sheet_does_not_split_words(site: Path) -> None:
+def test_sheet_does_not_hyphenate_a_command(site: Path) -> None:
     printed = run_command("pdftotext", "-layout", site / "watched-devices-letter.pdf", "-")
     assert "entrenous help" in " ".join(printed.split())
 

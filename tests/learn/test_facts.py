@@ -1,4 +1,4 @@
-"""Tests of the check-up's tables: strict parsing, sources, and readability."""
+"""Tests of the check-up's tables (contents, sources, readability, parsing) and of answers files."""
 
 import tomllib
 from importlib import resources
@@ -22,8 +22,8 @@ from entrenous.learn.facts import (
 from tests.learn.readability import flesch_kincaid_grade
 
 
-def table_text(name: str) -> str:
-    return resources.files("entrenous.learn").joinpath(name).read_text()
+def table_text(file_name: str) -> str:
+    return resources.files("entrenous.learn").joinpath(file_name).read_text()
 
 
 def test_every_fact_has_a_source_a_date_and_a_verification() -> None:
@@ -40,12 +40,12 @@ def test_every_fact_has_a_source_a_date_and_a_verification() -> None:
         assert table.read_on.isoformat() == "2026-11-30"
 
 
-def test_no_system_is_named_twice() -> None:
+def test_no_version_of_a_system_is_listed_twice() -> None:
     names = [(one.system, one.version) for one in shipped_support_ends().system]
     assert len(set(names)) == len(names)
 
 
-def test_the_six_programs_that_synchronize_folders_are_known() -> None:
+def test_six_sync_services_are_known_and_each_can_be_recognized() -> None:
     names = {one.name for one in shipped_sync_services().service}
     assert names == {
         *("Dropbox", "OneDrive", "Google Drive", "iCloud Drive", "Nextcloud", "Syncthing")
@@ -55,7 +55,7 @@ def test_the_six_programs_that_synchronize_folders_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "old", "new"),
+    ("file_name", "table_class", "old", "new"),
     [
         ("facts/systems.toml", _SystemsTable, "ends = 2030-06-30", "ends = 'never'"),
         ("facts/systems.toml", _SystemsTable, "schema = 1", "schema = 1\nmore = 2"),
@@ -67,12 +67,12 @@ def test_the_six_programs_that_synchronize_folders_are_known() -> None:
         ("questions.toml", _QuestionsTable, "verified = true\n", ""),
     ],
 )
-def test_a_damaged_table_is_refused(name: str, kind: type, old: str, new: str) -> None:
-    whole = table_text(name)
-    read_facts_table(name, whole.encode(), kind)
+def test_invalid_table_is_refused(file_name: str, table_class: type, old: str, new: str) -> None:
+    whole = table_text(file_name)
+    read_facts_table(file_name, whole.encode(), table_class)
     assert old in whole
     with pytest.raises(BadFacts):
-        read_facts_table(name, whole.replace(old, new, 1).encode(), kind)
+        read_facts_table(file_name, whole.replace(old, new, 1).encode(), table_class)
 
 
 def test_more_than_twelve_questions_are_refused() -> None:

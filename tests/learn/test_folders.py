@@ -1,4 +1,4 @@
-"""Tests of finding synchronized folders, and pictures that contain a location."""
+"""Tests of finding a vault and exports in synchronized folders, and pictures with a location."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def test_dropbox_is_known_by_its_settings(home: Path) -> None:
     assert services_found(dropbox / "deep/entrenous", home) == {"Dropbox"}
     assert (
         services_found(home / "entrenous", home) == set()
-    )  # ~/.dropbox is the program's own folder
+    )  # ~/.dropbox holds Dropbox's settings, and does not mark a synchronized folder
 
 
 def test_dropbox_is_known_by_its_marker(home: Path) -> None:
@@ -60,7 +60,7 @@ def test_dropbox_is_known_by_its_marker(home: Path) -> None:
     assert services_found(home / "Box/things/entrenous", home) == {"Dropbox"}
 
 
-def test_onedrive_is_known_by_a_variable(home: Path) -> None:
+def test_onedrive_is_known_by_an_environment_variable(home: Path) -> None:
     cloud = home / "One Drive of Ana"
     assert services_found(cloud / "entrenous", home, {"OneDriveConsumer": str(cloud)}) == {
         "OneDrive"
@@ -69,7 +69,7 @@ def test_onedrive_is_known_by_a_variable(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "name"),
+    ("folder", "service"),
     [
         ("Library/CloudStorage/OneDrive-Personal", "OneDrive"),
         ("Library/CloudStorage/GoogleDrive-ana@example.org/My Drive", "Google Drive"),
@@ -78,8 +78,8 @@ def test_onedrive_is_known_by_a_variable(home: Path) -> None:
         ("iCloudDrive", "iCloud Drive"),
     ],
 )
-def test_default_folders_of_services_are_known(place: str, name: str, home: Path) -> None:
-    assert services_found(home / place / "entrenous", home) == {name}
+def test_default_folders_of_services_are_known(folder: str, service: str, home: Path) -> None:
+    assert services_found(home / folder / "entrenous", home) == {service}
 
 
 def test_google_drive_is_known_by_its_marker(home: Path) -> None:
@@ -98,11 +98,12 @@ def test_nextcloud_is_known_by_its_settings_and_its_journal(home: Path) -> None:
     assert services_found(home / "Other/entrenous", home) == {"Nextcloud"}
 
 
-@pytest.mark.parametrize("place", [".local/state/syncthing", ".config/syncthing"])
-def test_syncthing_is_known_by_its_settings(place: str, home: Path) -> None:
+@pytest.mark.parametrize("settings_folder", [".local/state/syncthing", ".config/syncthing"])
+def test_syncthing_is_known_by_its_settings(settings_folder: str, home: Path) -> None:
     (home / "Ana & Ben").mkdir()
     folder = f'<folder id="a-b" label="us" path="{home}/Ana &amp; Ben" type="sendreceive">'
-    write_file(home / place / "config.xml", f'<configuration version="37">{folder}</folder>')
+    text = f'<configuration version="37">{folder}</folder>'
+    write_file(home / settings_folder / "config.xml", text)
     assert services_found(home / "Ana & Ben/entrenous", home) == {"Syncthing"}
 
 
@@ -136,7 +137,7 @@ def test_key_file_of_an_archive_is_recognized_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"personal": {"path": 7}}', "\0" * 50])
-def test_settings_that_cannot_be_read_are_left_out(text: str, home: Path) -> None:
+def test_invalid_settings_of_dropbox_are_ignored(text: str, home: Path) -> None:
     write_file(home / ".dropbox/info.json", text)
     assert services_found(home / "entrenous", home) == set()
 

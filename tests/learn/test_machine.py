@@ -60,16 +60,20 @@ class FakeDisk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.lines: list[str] = []
+        self.mount_lines: list[str] = []
         (root / "proc/self").mkdir(parents=True)
 
-    def mount(self, number: str, point: Path | str, kind: str = "ext4", source: str = "x") -> None:
-        written = str(point).replace(" ", "\\040")
-        self.lines.append(f"36 35 {number} / {written} rw,noatime shared:1 - {kind} {source} rw")
-        (self.root / "proc/self/mountinfo").write_text("\n".join(self.lines) + "\n")
+    def mount(
+        self, device: str, point: Path | str, file_system: str = "ext4", source: str = "x"
+    ) -> None:
+        escaped = str(point).replace(" ", "\\040")
+        self.mount_lines.append(
+            f"36 35 {device} / {escaped} rw,noatime shared:1 - {file_system} {source} rw"
+        )
+        (self.root / "proc/self/mountinfo").write_text("\n".join(self.mount_lines) + "\n")
 
-    def add_device(self, number: str, uuid: str | None = None, *lower_devices: str) -> None:
-        block = self.root / "sys/dev/block" / number
+    def add_device(self, device: str, uuid: str | None = None, *lower_devices: str) -> None:
+        block = self.root / "sys/dev/block" / device
         (block / "slaves").mkdir(parents=True)
         if uuid:
             (block / "dm").mkdir()
@@ -113,24 +117,28 @@ def test_encrypting_file_system_counts_as_encrypted(disk: FakeDisk, home: Path) 
     assert is_disk_encrypted(home, disk.root) is True
 
 
-@pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
-def test_other_storage_gives_unknown(kind: str, disk: FakeDisk, home: Path) -> None:
-    disk.mount("0:33", "/", kind, "none")
+@pytest.mark.parametrize("file_system", ["tmpfs", "overlay", "nfs4", "zfs"])
+def test_file_system_without_a_block_device_gives_unknown(
+    file_system: str, disk: FakeDisk, home: Path
+) -> None:
+    disk.mount("0:33", "/", file_system, "none")
     assert is_disk_encrypted(home, disk.root) is None
 
 
-@pytest.mark.parametrize("table", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
-def test_invalid_mountinfo_gives_unknown(table: str | None, disk: FakeDisk, home: Path) -> None:
-    if table is not None:
-        (disk.root / "proc/self/mountinfo").write_text(table)
+@pytest.mark.parametrize("mountinfo", [None, "", "nonsense\n", "36 35 8:1 / / rw - \n"])
+def test_missing_or_invalid_mountinfo_gives_unknown(
+    mountinfo: str | None, disk: FakeDisk, home: Path
+) -> None:
+    if mountinfo is not None:
+        (disk.root / "proc/self/mountinfo").write_text(mountinfo)
     assert is_disk_encrypted(home, disk.root) is None
 
 
-def test_inspecting_this_machine_reports_its_facts(home: Path) -> None:
+def test_inspecting_this_machine_reports_its_system_and_a_private_folder(home: Path) -> None:
     facts = inspect_machine(home)
     assert facts.system == platform.system()
     assert facts.home == str(home)
-    assert facts.disk_encrypted in (True, False, None)
+    assert facts.disk_encrypted is (is_disk_encrypted(home) if sys.platform == "linux" else None)
     if sys.platform != "win32":
         assert facts.open_to_others == ()
 
@@ -145,14 +153,14 @@ def test_inspecting_this_machine_reports_its_facts(home: Path) -> None:
         ({"ID": "debian", "PRETTY_NAME": "Debian GNU/Linux forky/sid"}, None),
     ],
 )
-def test_a_linux_system_is_named_by_its_os_release(
+def test_linux_system_is_named_by_id_and_version_id_or_not_at_all(
     os_release: dict[str, str], expected: tuple[str, str] | None
 ) -> None:
     found = _linux_version(os_release)
     assert (None if found is None else (found.system, found.version)) == expected
 
 
-def test_this_system_and_program_have_versions(home: Path) -> None:
+def test_this_system_and_program_have_versions_and_plan_9_has_none(home: Path) -> None:
     facts = inspect_machine(home)
     assert facts.program.version
     assert facts.updated_on is not None
