@@ -1,3 +1,5 @@
+"""Fixtures: an owner of cases, and a timestamp authority that runs openssl."""
+
 import shutil
 
 import pytest

@@ -1,7 +1,8 @@
 """Check that each shipped fact has a source and a date, and refers only to existing rows.
 
-``python -m tests.respond.facts_lint`` prints an error for each broken rule and exits with 1, and a
-warning for each fact that was read more than 180 days ago. It is part of ``make check``.
+``python -m tests.respond.facts_lint``, a part of ``make check``, prints an error for each broken
+rule, and a warning for each fact that was read more than 180 days ago. It exits with 1 if there
+is an error.
 """
 
 import re
@@ -18,8 +19,8 @@ from urllib.parse import urlsplit
 
 from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 
-#: Files with our own texts, which state no facts.
-OWN_TEXT_FILES: Final = ("wordings", "notes")
+#: How the paths of files with our own texts, which state no facts, begin.
+OWN_TEXT_PATH_PREFIXES: Final = ("wordings", "notes")
 #: Tables with our own texts, or with IDs of facts that have their sources in other tables.
 OWN_TEXT_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
 #: Allowed addresses without TLS, each with the reason.
@@ -39,8 +40,8 @@ POINTER_COLUMNS: Final[Mapping[str, str]] = {  # column: the table that its IDs 
     "contact": "contact",
     "contacts": "contact",
 }
-EARLIEST_DATE: Final = date(1900, 1, 1)  # for dates in laws
-FIRST_READING: Final = date(2025, 1, 1)  # for read_on
+EARLIEST_DATE: Final = date(1900, 1, 1)  # except for read_on
+EARLIEST_READING: Final = date(2025, 1, 1)  # for read_on
 LATEST_DATE: Final = date(2100, 1, 1)
 
 FilesByPath = Mapping[str, bytes]
@@ -48,7 +49,7 @@ FilesByPath = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table of facts, with the default ``read_on`` and ``sources`` of the file."""
+    """A row of a table of facts, with the day when it was read, and its and the file's sources."""
 
     file: str
     table: str
@@ -81,15 +82,17 @@ def lint_facts(files: FilesByPath, today: date) -> LintReport:
     except ValueError as why:
         return LintReport((f"no TOML: {why}",), ())
     rows = tuple(chain.from_iterable(_table_rows(name, table) for name, table in tables.items()))
-    known = _ids_by_table(rows)
+    ids_by_table = _ids_by_table(rows)
     errors = chain(
         chain.from_iterable(_unsourced_value_errors(name, table) for name, table in tables.items()),
         chain.from_iterable(rule(row) for row in rows for rule in _ROW_RULES),
         chain.from_iterable(_date_errors(row, today) for row in rows),
-        chain.from_iterable(_pointer_errors(row, known) for row in rows),
-        chain.from_iterable(_police_errors(name, table, known) for name, table in tables.items()),
+        chain.from_iterable(_pointer_errors(row, ids_by_table) for row in rows),
+        chain.from_iterable(
+            _police_errors(name, table, ids_by_table) for name, table in tables.items()
+        ),
         _duplicate_id_errors(rows),
-        _duplicate_host_errors(rows),
+        _host_errors(rows),
     )
     return LintReport(tuple(errors), tuple(_stale_warnings(rows, today)))
 
@@ -104,17 +107,17 @@ def _files_below(folder: Traversable, under: str) -> Iterator[tuple[str, bytes]]
 
 
 def _is_own_text(file: str, table: str) -> bool:
-    return file.startswith(OWN_TEXT_FILES) or table in OWN_TEXT_TABLES
+    return file.startswith(OWN_TEXT_PATH_PREFIXES) or table in OWN_TEXT_TABLES
 
 
-def _table_rows(file: str, top: Mapping[str, Any]) -> Iterator[Row]:
-    for table, rows in top.items():
-        if not isinstance(rows, dict) or file.startswith(OWN_TEXT_FILES):
+def _table_rows(file: str, document: Mapping[str, Any]) -> Iterator[Row]:
+    for table, rows in document.items():
+        if not isinstance(rows, dict) or file.startswith(OWN_TEXT_PATH_PREFIXES):
             continue
         for id_, columns in rows.items():
             if isinstance(columns, dict):
-                read_on = columns.get("read_on", top.get("read_on"))
-                sources = (*_source_values(columns), *_source_values(top))
+                read_on = columns.get("read_on", document.get("read_on"))
+                sources = (*_source_values(columns), *_source_values(document))
                 yield Row(file, table, id_, columns, read_on, sources)
 
 
@@ -124,11 +127,11 @@ def _source_values(columns: Mapping[str, Any]) -> Iterator[object]:
         yield from value if isinstance(value, list) else [value]
 
 
-def _unsourced_value_errors(file: str, top: Mapping[str, Any]) -> Iterator[str]:
+def _unsourced_value_errors(file: str, document: Mapping[str, Any]) -> Iterator[str]:
     """Yield an error for each table of single values if the file lacks a source or a date."""
-    for table, rows in top.items():
+    for table, rows in document.items():
         plain = isinstance(rows, dict) and any(not isinstance(one, dict) for one in rows.values())
-        sourced = any(_source_values(top)) and isinstance(top.get("read_on"), date)
+        sourced = any(_source_values(document)) and isinstance(document.get("read_on"), date)
         if plain and not sourced and not _is_own_text(file, table):
             yield f"{file}: [{table}]: a fact without source, or without the day it was read"
 
@@ -150,7 +153,7 @@ _SOURCE_PATTERN: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\
 
 
 def _address_errors(row: Row) -> Iterator[str]:
-    """Yield an error for each invalid address of a source or for people."""
+    """Yield an error for each invalid address, of a source or to show to people."""
     for column in ADDRESS_COLUMNS:
         yield from _errors_in_address(row, column, row.columns.get(column, ""), HTTP_REASONS)
     for source in row.sources:
@@ -182,7 +185,7 @@ _ROW_RULES: Final = (_source_errors, _address_errors, _internal_name_errors)
 
 
 def _date_errors(row: Row, today: date) -> Iterator[str]:
-    if isinstance(row.read_on, date) and not FIRST_READING <= row.read_on <= today:
+    if isinstance(row.read_on, date) and not EARLIEST_READING <= row.read_on <= today:
         yield f"{row}: read on {row.read_on}, which cannot be"
     for column, value in row.columns.items():
         if isinstance(value, date) and not EARLIEST_DATE <= value <= LATEST_DATE:
@@ -199,25 +202,25 @@ def _ids_by_table(rows: tuple[Row, ...]) -> Mapping[str, frozenset[str]]:
     }
 
 
-def _pointer_errors(row: Row, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
+def _pointer_errors(row: Row, ids_by_table: Mapping[str, frozenset[str]]) -> Iterator[str]:
     for column, table in POINTER_COLUMNS.items():
         value = row.columns.get(column, [])
         for id_ in value if isinstance(value, list) else [value]:
-            if isinstance(id_, str) and id_ not in known[table]:
+            if isinstance(id_, str) and id_ not in ids_by_table[table]:
                 yield f"{row}: {column} names {id_}, and there is none"
     for text in map(str, row.columns.values()):
         for id_ in re.findall(r"entrenous case platform ([a-z]\w*)", text):
-            if id_ not in known["platform"]:
+            if id_ not in ids_by_table["platform"]:
                 yield f"{row}: tells to type the platform {id_}, and there is none"
 
 
 def _police_errors(
-    file: str, top: Mapping[str, Any], known: Mapping[str, frozenset[str]]
+    file: str, document: Mapping[str, Any], ids_by_table: Mapping[str, frozenset[str]]
 ) -> Iterator[str]:
     """Yield an error for each row of ``[police]`` that names no existing route."""
-    rows = top.get("police")
+    rows = document.get("police")
     for place, text in rows.items() if isinstance(rows, dict) else ():
-        if not known["route"] & set(re.findall(r"[a-z][a-z0-9-]+", str(text))):
+        if not ids_by_table["route"] & set(re.findall(r"[a-z][a-z0-9-]+", str(text))):
             yield f"{file}: [police] {place}: names no route that is there"
 
 
@@ -231,7 +234,7 @@ def _duplicate_id_errors(rows: tuple[Row, ...]) -> Iterator[str]:
             file_of_id[key] = row.file
 
 
-def _duplicate_host_errors(rows: tuple[Row, ...]) -> Iterator[str]:
+def _host_errors(rows: tuple[Row, ...]) -> Iterator[str]:
     owner_of_host: dict[str, str] = {}
     for row in rows:
         for host in row.columns.get("hosts", []) if row.table == "platform" else ():

@@ -81,7 +81,7 @@ def abuse_entity(email: str = "abuse@registrar.example", phone: str = "tel:+1.55
     }
 
 
-#: An answer in the form of RFC 9083, section 5.3, with a registrar and an abuse contact.
+#: An answer in the form of RFC 9083, section 5.3: a registrant, and a registrar's abuse contact.
 DOMAIN_ANSWER = {
     "objectClassName": "domain",
     "handle": "XXXX",
@@ -104,7 +104,7 @@ DOMAIN_ANSWER = {
         },
     ],
 }
-#: An answer in the form of RFC 9083, section 5.4.
+#: An answer in the form of RFC 9083, section 5.4: a network's abuse contact.
 NETWORK_ANSWER = {
     "objectClassName": "ip network",
     "handle": "XXXX-RIR",

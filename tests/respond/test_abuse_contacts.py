@@ -1,4 +1,4 @@
-"""Tests of finding abuse contacts in pasted text and RDAP answers, which may be hostile."""
+"""Tests of finding abuse contacts in pasted text and RDAP answers, and of finding RDAP servers."""
 
 import json
 from typing import Any
@@ -66,17 +66,17 @@ def test_host_is_found_in_the_answers_of_network_registries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "found"),
+    ("answer", "contact"),
     [
         (DOMAIN_ANSWER, (ContactRole.REGISTRAR, "abuse@registrar.example")),
         (NETWORK_ANSWER, (ContactRole.HOST, "abuse@host.example")),
     ],
 )
-def test_pasted_rdap_answer_is_recognized(answer: Any, found: tuple[ContactRole, str]) -> None:
-    assert emails_with_roles(json.dumps(answer, indent=2)) == [found]
+def test_pasted_rdap_answer_is_recognized(answer: Any, contact: tuple[ContactRole, str]) -> None:
+    assert emails_with_roles(json.dumps(answer, indent=2)) == [contact]
 
 
-def test_repeated_contact_is_returned_once() -> None:
+def test_repeated_contact_is_returned_once_and_the_number_of_contacts_is_limited() -> None:
     twice = {**NETWORK_ANSWER, "entities": NETWORK_ANSWER["entities"] * 2}  # type: ignore[operator]
     assert len(contacts_in_text(json.dumps(twice))) == 1
     assert len(contacts_in_text(ARIN_ANSWER * 50)) == 1
@@ -123,7 +123,7 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
 
 
 @given(st.text(max_size=400) | st.text("abuse@.:- \n'x", max_size=200))
-def test_any_text_gives_only_addresses_that_are_in_it(text: str) -> None:
+def test_any_text_gives_only_addresses_that_are_in_it_and_none_without_abuse(text: str) -> None:
     for _, email in emails_with_roles(text):
         assert email in text
         assert "abuse" in text.casefold()
@@ -131,7 +131,7 @@ def test_any_text_gives_only_addresses_that_are_in_it(text: str) -> None:
 
 def test_long_hostile_text_gives_few_contacts() -> None:
     for text in ("a@" * 200_000, "a." * 200_000 + "@", "abuse " * 50_000, "x@" + "y." * 100_000):
-        assert contacts_in_text(text) == () or len(contacts_in_text(text)) <= ABUSE_CONTACTS_MAX
+        assert len(contacts_in_text(text)) <= ABUSE_CONTACTS_MAX
 
 
 def test_text_of_a_web_host_says_what_the_host_can_do() -> None:
@@ -175,7 +175,7 @@ def test_server_of_the_longest_listed_prefix_is_chosen(address: str, server: str
     assert rdap_server_for_address(address, RDAP_SERVICES) == server
 
 
-def test_shortest_name_is_queried_first() -> None:
+def test_shortest_name_is_queried_first_and_an_ip_address_has_no_names() -> None:
     assert names_to_query("maria.shop.site.example") == (
         "site.example",
         "shop.site.example",

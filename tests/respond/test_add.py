@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-import entrenous.respond.open_case as add_module
+import entrenous.respond.open_case as open_case_module
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import close_case
 from entrenous.respond.custody import CustodyAct, verify_chain
@@ -71,7 +71,7 @@ def test_oversized_file_is_refused_before_anything_is_stored(
     owner: CaseOwner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = owner.open_case()
-    monkeypatch.setattr(add_module, "EVIDENCE_ITEM_BYTES_MAX", 10)
+    monkeypatch.setattr(open_case_module, "EVIDENCE_ITEM_BYTES_MAX", 10)
     with pytest.raises(TooLargeToKeep):
         add_file(case.name, b"x" * 11, "one", owner.device)
     assert owner.vault._files == {}

@@ -1,4 +1,4 @@
-"""Tests of a breach of an organisation's own systems: the 72 hours and duties of GDPR Art. 33."""
+"""Tests of a breach of an organisation's own systems: its law, the 72 hours, and the duties."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -60,7 +60,7 @@ def test_correcting_the_time_of_awareness_moves_the_deadline(owner: CaseOwner, c
     assert dated_deadline(moved, START).due_at == AWARE_AT + by + 72 * HOUR
 
 
-def test_duties_without_a_date_are_shown(case: Case) -> None:
+def test_duties_without_a_date_are_among_the_deadlines(case: Case) -> None:
     undated = [
         clock for clock in deadlines_of_case(case, START) if clock.yours and not clock.due_at
     ]
@@ -143,7 +143,7 @@ def test_chain_is_valid_and_record_is_read_back_after_notification(
     assert any("breach" in step.what for step in done.steps)
 
 
-def test_case_without_a_breach_has_no_duties(owner: CaseOwner) -> None:
+def test_case_without_a_breach_has_no_duties_and_takes_no_notification(owner: CaseOwner) -> None:
     opened = owner.open_case(situation_in("DE"))
     assert breach_duties_in_words(opened, START) == ()
     assert breach_next_step(opened, START) == ""

@@ -1,4 +1,4 @@
-"""Tests that other parsers read calendar files, and that the files reveal nothing by default."""
+"""Tests of calendar files of deadlines, which icalendar and vobject read."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,7 +26,9 @@ CASE = Case(
 )
 
 
-def deadline_entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEntry, ...]:
+def deadline_entries(
+    *route_ids: str, received_at: datetime | None = None
+) -> tuple[CalendarEntry, ...]:
     notices = tuple(
         replace(
             draft_notice(CASE, ROUTES[id_], START),  # type: ignore[index]
@@ -34,7 +36,7 @@ def deadline_entries(*ids: str, received_at: datetime | None = None) -> tuple[Ca
             sent_at=START,
             received_at=received_at,
         )
-        for id_ in ids
+        for id_ in route_ids
     )
     numbered = tuple(replace(one, number=i + 1) for i, one in enumerate(notices))
     case = replace(CASE, notices=numbered)
@@ -50,7 +52,9 @@ def test_every_running_deadline_is_an_event_at_its_time() -> None:
     events = events_in(format_calendar_file(found, START))
     assert [event["DTSTART"].dt for event in events] == [
         START + timedelta(hours=48),
-        datetime.fromisoformat("2026-12-28T23:59:59+00:00"),  # a holiday, then a weekend
+        datetime.fromisoformat(
+            "2026-12-28T23:59:59+00:00"
+        ),  # a month later is Christmas, then a weekend
     ]
     assert [event["SUMMARY"] for event in events] == ["Reminder 1", "Reminder 2"]
 
@@ -96,6 +100,6 @@ def test_vobject_reads_the_same_times() -> None:
     assert [event.dtstart.value for event in parsed.vevent_list] == [entry.at for entry in found]
 
 
-def test_case_without_a_running_deadline_has_no_calendar() -> None:
+def test_entries_of_a_case_without_a_running_deadline_are_refused() -> None:
     with pytest.raises(NoRunningDeadline, match="case-1-calm-otter"):
         running_deadline_entries(CASE, ())

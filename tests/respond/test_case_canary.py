@@ -1,8 +1,8 @@
 """Tests that no step of a case leaks the picture.
 
 Commands that read or write evidence run in a subprocess under strace. The picture has known bytes
-and EXIF data, and a known URL. No output and no file may contain the bytes or the EXIF data
-unencrypted. The URL may be only in printed output, letters and packs.
+and EXIF data, and is on a page with a known URL. No output and no file may contain the bytes or the
+EXIF data unencrypted. The URL may be only in printed output, letters and packs.
 """
 
 import io
@@ -37,9 +37,9 @@ needs_strace_and_openssl = pytest.mark.skipif(
 pytestmark = [pytest.mark.real, pytest.mark.slow, needs_strace_and_openssl]
 
 Capsys = pytest.CaptureFixture[str]
-STRACE = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-o")
+STRACE_COMMAND = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-o")
 WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
-EXIF = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
+EXIF_DESCRIPTION = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
 URL = "https://pictures.example/canary/8c41d0a7"
 STATEMENT = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
 OPENAT_CALL = re.compile(
@@ -76,7 +76,7 @@ class Program:
         self.home, self.out, self.temporary = folder / "home", folder / "out", folder / "tmp"
         self.temporary.mkdir()
         self.output = b""
-        self.opened_paths = set[str]()
+        self.written_paths = set[str]()
         (folder / "bundle.pem").write_text(ca)
         digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
         (folder / "table.toml").write_text(
@@ -111,7 +111,7 @@ class Program:
         """Run a command in a subprocess that strace traces."""
         trace = self.folder / "trace"
         done = subprocess.run(
-            [*STRACE, str(trace), sys.executable, "-m", "entrenous", *arguments],
+            [*STRACE_COMMAND, str(trace), sys.executable, "-m", "entrenous", *arguments],
             env=os.environ | self.environment(),
             input=typed.encode(),
             capture_output=True,
@@ -119,7 +119,7 @@ class Program:
         )
         assert done.returncode == 0, (arguments, done.stderr.decode())
         self.output += done.stdout + done.stderr
-        self.opened_paths |= set(paths_opened_for_writing(trace.read_text(errors="replace")))
+        self.written_paths |= set(paths_opened_for_writing(trace.read_text(errors="replace")))
         return json.loads(done.stdout) if "--json" in arguments and done.stdout else None
 
     def file_contents(self) -> dict[str, bytes]:
@@ -141,8 +141,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> 
     make_vaults_open_quickly(monkeypatch)
     local, requests = LocalStampAuthority(tmp_path / "tsa"), list[bytes]()
     local.prepare()
-    kind = type("Ours", (RecordingStampAuthority,), {"authority": local, "requests": requests})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    handler = type("Ours", (RecordingStampAuthority,), {"authority": local, "requests": requests})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/"
@@ -160,12 +160,12 @@ def picture(tmp_path: Path) -> Path:
     """Return the path of a JPEG with random pixels and known EXIF data."""
     pixels = np.random.default_rng(26).integers(0, 256, (96, 128, 3), np.uint8)
     exif = Image.Exif()
-    exif[0x010E] = EXIF
+    exif[0x010E] = EXIF_DESCRIPTION
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", quality=92, exif=exif)
     file = tmp_path / "holiday.jpg"
     file.write_bytes(data.getvalue())
-    assert EXIF.encode() in data.getvalue()
+    assert EXIF_DESCRIPTION.encode() in data.getvalue()
     return file
 
 
@@ -203,7 +203,7 @@ def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Pa
         program.run_command(*command, "--json")
     program.run_traced_command("evidence", "verify", name)
 
-    picture_bytes = byte_windows(picture.read_bytes()) | byte_windows(EXIF.encode())
+    picture_bytes = byte_windows(picture.read_bytes()) | byte_windows(EXIF_DESCRIPTION.encode())
     secret = picture_bytes | byte_windows(sha256(picture.read_bytes()).digest())
     secret |= byte_windows(sha256(picture.read_bytes()).hexdigest().encode()) | byte_windows(
         STATEMENT.encode()
@@ -234,7 +234,7 @@ def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Pa
     assert set(receipt) == {"schema", "erased_at", "number"}
     assert not contains_any((program.out / "erased.json").read_bytes(), secret | url)
     own_folders = (str(program.home), str(program.out), str(program.temporary), "/dev/")
-    elsewhere = [one for one in program.opened_paths if not one.startswith(own_folders)]
+    elsewhere = [one for one in program.written_paths if not one.startswith(own_folders)]
     assert elsewhere == [], "files written elsewhere"
     assert list(program.temporary.rglob("*")) == [], "temporary files that stayed"
 
@@ -280,9 +280,9 @@ def new_public_key() -> str:
 
 
 def test_strace_reports_a_file_that_is_opened_for_writing(tmp_path: Path) -> None:
-    """The first test relies on strace to report every file that is opened for writing."""
+    """``Program.written_paths`` relies on it."""
     file = tmp_path / secrets.token_hex(8)
     trace = tmp_path / "trace"
     write = f"open({str(file)!r}, 'w').write('x')"
-    subprocess.run([*STRACE, str(trace), sys.executable, "-c", write], check=True)
+    subprocess.run([*STRACE_COMMAND, str(trace), sys.executable, "-c", write], check=True)
     assert str(file) in set(paths_opened_for_writing(trace.read_text()))

@@ -56,12 +56,12 @@ class CaseStateMachine(RuleBasedStateMachine):
         self.owner = owner_at_current_time()
         # Start early enough that the clock never passes that of the authority.
         self.owner.clock.advance(hours=-STEPS_PER_RUN * HOURS_MAX)
-        self.links = 0
+        self.link_count = 0
 
     @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
     def open_case(self, places: tuple[str, ...]) -> None:
         self.name = self.owner.open_case(situation_in(*places)).name
-        self.links = 1
+        self.link_count = 1
 
     @property
     def case(self) -> Case:
@@ -79,7 +79,7 @@ class CaseStateMachine(RuleBasedStateMachine):
     def add_random_sighting(self, where: str, reach: SightingReach) -> None:
         sighting = replace(make_sighting(reach=reach, at=self.owner.clock.now()), where=where)
         add_sighting(self.name, sighting, self.owner.device)
-        self.links += 1
+        self.link_count += 1
 
     @precondition(is_open)
     @rule(data=st.binary(max_size=64), is_statement=st.booleans())
@@ -88,14 +88,14 @@ class CaseStateMachine(RuleBasedStateMachine):
             add_statement(self.name, data.hex(), self.owner.device)
         else:
             add_file(self.name, data, "a file", self.owner.device)
-        self.links += 1
+        self.link_count += 1
 
     @precondition(lambda self: self.case.evidence)
-    @rule(pick=st.integers(0, 99), act=st.sampled_from([CustodyAct.READ, CustodyAct.EXPORTED]))
-    def read_item(self, pick: int, act: CustodyAct) -> None:
-        item = self.case.evidence[pick % len(self.case.evidence)]
+    @rule(index=st.integers(0, 99), act=st.sampled_from([CustodyAct.READ, CustodyAct.EXPORTED]))
+    def read_item(self, index: int, act: CustodyAct) -> None:
+        item = self.case.evidence[index % len(self.case.evidence)]
         read_evidence(self.name, item.number, "to look", self.owner.device, act)
-        self.links += 1
+        self.link_count += 1
 
     @precondition(
         lambda self: self.is_open() and self.case.evidence and len(self.case.stamps) < STAMPS_MAX
@@ -103,7 +103,7 @@ class CaseStateMachine(RuleBasedStateMachine):
     @rule()
     def stamp(self) -> None:
         stamp_evidence(self.name, self.authority.stamp, self.owner.device)
-        self.links += 1
+        self.link_count += 1
 
     @precondition(is_open)
     @rule(
@@ -120,12 +120,12 @@ class CaseStateMachine(RuleBasedStateMachine):
         except OnlyInChats:
             assert {one.reach for one in self.case.sightings} == {SightingReach.PRIVATE}
             return
-        self.links += 1
+        self.link_count += 1
 
     @precondition(lambda self: self.is_open() and self.case.notices)
-    @rule(pick=st.integers(0, 99), event=st.sampled_from(NoticeEvent))
-    def record_event(self, pick: int, event: NoticeEvent) -> None:
-        notice = self.case.notices[pick % len(self.case.notices)]
+    @rule(index=st.integers(0, 99), event=st.sampled_from(NoticeEvent))
+    def record_event(self, index: int, event: NoticeEvent) -> None:
+        notice = self.case.notices[index % len(self.case.notices)]
         allowed = (notice.state, event) in NOTICE_TRANSITIONS
         try:
             record_notice_event(
@@ -135,15 +135,15 @@ class CaseStateMachine(RuleBasedStateMachine):
             assert not allowed
             return
         assert allowed
-        self.links += 1
+        self.link_count += 1
 
     @rule()
     def close_or_reopen(self) -> None:
         (close_case if self.is_open() else reopen_case)(self.name, self.owner.device)
-        self.links += 1
+        self.link_count += 1
 
     @rule(data=st.data())
-    def change_a_byte(self, data: st.DataObject) -> None:
+    def flip_a_bit(self, data: st.DataObject) -> None:
         tables, files = self.owner.vault._tables, self.owner.vault._files
         stored = [
             (tables[table], key)
@@ -153,7 +153,7 @@ class CaseStateMachine(RuleBasedStateMachine):
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
         store, key = stored[data.draw(st.integers(0, len(stored) - 1))]
         whole = store[key]
-        at = data.draw(st.integers(0, 2**20)) % len(whole)  # the length of ECDSA signatures varies
+        at = data.draw(st.integers(0, 2**20)) % len(whole)  # the length of signatures varies
         bit = 1 << data.draw(st.integers(0, 7))
         store[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):
@@ -162,13 +162,13 @@ class CaseStateMachine(RuleBasedStateMachine):
 
     @invariant()
     def check_chain(self) -> None:
-        if self.links:
+        if self.link_count:
             case = verify_case(self.name, self.owner.device)
-            assert len(verify_chain(self.name, self.owner.device)) == self.links == case.links
+            assert len(verify_chain(self.name, self.owner.device)) == self.link_count == case.links
 
     @invariant()
     def check_deadlines(self) -> None:
-        if self.links:
+        if self.link_count:
             now = self.owner.clock.now()
             sent = {notice.number for notice in self.case.notices if notice.sent_at}
             ticking = {DeadlineState.RUNNING, DeadlineState.MET, DeadlineState.MISSED}
@@ -177,7 +177,7 @@ class CaseStateMachine(RuleBasedStateMachine):
             assert next_step(self.case, now)
 
     def teardown(self) -> None:
-        if self.links:
+        if self.link_count:
             verify_case(self.name, self.owner.device, verify_stamp)
             assert all(
                 notice.state is NoticeState.DRAFTED

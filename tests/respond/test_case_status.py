@@ -1,4 +1,4 @@
-"""Tests of the states of notices and cases: their transitions, times and next steps."""
+"""Tests of the states of notices and cases: transitions, times, erasure and next steps."""
 
 import re
 from dataclasses import replace
@@ -86,7 +86,7 @@ def test_old_record_without_separate_times_is_still_read(case: Case) -> None:
     assert deadlines_of_case(read, START + 99 * HOUR)[0].state is DeadlineState.MET
 
 
-def test_marking_a_notice_sent_starts_the_deadline(owner: CaseOwner, case: Case) -> None:
+def test_recording_that_a_notice_was_sent_starts_its_deadline(owner: CaseOwner, case: Case) -> None:
     assert deadlines_of_case(case, START)[0].state is DeadlineState.NOT_STARTED
     (clock,) = deadlines_of_case(
         record_notice_event(case.name, 1, NoticeEvent.SEND, START, owner.device), START
@@ -94,7 +94,7 @@ def test_marking_a_notice_sent_starts_the_deadline(owner: CaseOwner, case: Case)
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + 48 * HOUR)
 
 
-def test_transition_not_in_the_table_is_refused(owner: CaseOwner, case: Case) -> None:
+def test_event_that_a_draft_does_not_allow_is_refused(owner: CaseOwner, case: Case) -> None:
     for state, event in product(NoticeState, NoticeEvent):
         if state is NoticeState.DRAFTED and (state, event) not in NOTICE_TRANSITIONS:
             with pytest.raises(TransitionNotPossible, match="drafted"):
@@ -102,7 +102,7 @@ def test_transition_not_in_the_table_is_refused(owner: CaseOwner, case: Case) ->
     assert find_case(case.name, owner.device) == case
 
 
-def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft() -> None:
+def test_transition_tables_use_every_state_and_event_and_lead_to_no_draft() -> None:
     assert {*NOTICE_TRANSITIONS.values(), NoticeState.DRAFTED} == set(NoticeState)
     assert NoticeState.DRAFTED not in NOTICE_TRANSITIONS.values()
     assert {event for _, event in NOTICE_TRANSITIONS} == set(NoticeEvent)

@@ -1,4 +1,4 @@
-"""Tests of case summaries, which are read without decoding whole cases."""
+"""Tests of the summaries of all cases, and that names of cases are unique."""
 
 from dataclasses import replace
 

@@ -46,18 +46,18 @@ def test_every_counting_rule_has_vectors() -> None:
     assert set(COUNTING_RULES) - {"none"} == set(RULE_NAMES)
 
 
-@pytest.mark.parametrize("name", RULE_NAMES)
-def test_counting_rule_matches_its_vectors(name: str) -> None:
+@pytest.mark.parametrize("rule_name", RULE_NAMES)
+def test_counting_rule_matches_its_vectors(rule_name: str) -> None:
     wrong = [
         row
-        for row in VECTOR_TABLES[name]["vector"]
-        if _counted_end(name, row) != _expected_end(row)
+        for row in VECTOR_TABLES[rule_name]["vector"]
+        if _counted_end(rule_name, row) != _expected_end(row)
     ]
     assert wrong == []
 
 
 @pytest.mark.parametrize("row", VECTOR_TABLES["routes"]["vector"], ids=lambda row: row["why"])
-def test_day_and_place_decide_the_version_of_a_law(row: dict[str, Any]) -> None:
+def test_deadline_of_a_route_matches_its_vector(row: dict[str, Any]) -> None:
     place = Place("-".join(filter(None, [row["country"], row.get("region")])))
     events = {RequestEvent(what): datetime.fromisoformat(at) for what, at in row["events"].items()}
     found = count_deadline(row["route"], events, place)
@@ -103,11 +103,11 @@ def test_every_period_in_a_law_gives_a_date_and_its_calculation() -> None:
             assert any("They have until" in line for line in found.calculation), route.id
 
 
-def _counted_end(rule: str, row: dict[str, Any]) -> datetime | None:
+def _counted_end(rule_name: str, row: dict[str, Any]) -> datetime | None:
     period = read_period(row["clause"])
     assert period is not None
     return count_period(
-        datetime.fromisoformat(row["event"]), period, COUNTING_RULES[rule], Place(row["place"])
+        datetime.fromisoformat(row["event"]), period, COUNTING_RULES[rule_name], Place(row["place"])
     ).due_at
 
 

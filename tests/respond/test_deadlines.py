@@ -30,8 +30,8 @@ HOUR = timedelta(hours=1)
 timestamps = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
 
 
-def unsent_notice(id_: str, **facts: object) -> Notice:
-    route: Route = ROUTES[id_]  # type: ignore[index]
+def unsent_notice(route_id: str, **facts: object) -> Notice:
+    route: Route = ROUTES[route_id]  # type: ignore[index]
     return replace(draft_notice(CASE, route, START), **facts)  # type: ignore[arg-type]
 
 
@@ -43,12 +43,12 @@ def deadlines_of(
 
 
 def last_second_in_california(day: str) -> datetime:
-    """Return the last second of a day in California."""
+
     return datetime.fromisoformat(f"{day}T23:59:59").replace(tzinfo=ZoneInfo("America/Los_Angeles"))
 
 
-def sent_notice(id_: str, at: datetime = START, **facts: object) -> Notice:
-    return unsent_notice(id_, **{"state": NoticeState.SENT, "sent_at": at, **facts})
+def sent_notice(route_id: str, at: datetime = START, **facts: object) -> Notice:
+    return unsent_notice(route_id, **{"state": NoticeState.SENT, "sent_at": at, **facts})
 
 
 def test_unsent_notice_says_when_its_deadline_will_start() -> None:
@@ -63,12 +63,12 @@ def test_unsent_notice_says_when_its_deadline_will_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "hours"), [("us-tida-removal", 48), ("uk-osa-20a", 48), ("in-it-3-2-b", 2)]
+    ("route_id", "hours"), [("us-tida-removal", 48), ("uk-osa-20a", 48), ("in-it-3-2-b", 2)]
 )
-def test_hours_are_counted_from_sending_and_then_from_receipt(id_: str, hours: int) -> None:
-    (clock,) = deadlines_of(sent_notice(id_))
+def test_hours_are_counted_from_sending_and_then_from_receipt(route_id: str, hours: int) -> None:
+    (clock,) = deadlines_of(sent_notice(route_id))
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + hours * HOUR)
-    later = sent_notice(id_, received_at=START + HOUR, state=NoticeState.RECEIVED)
+    later = sent_notice(route_id, received_at=START + HOUR, state=NoticeState.RECEIVED)
     assert deadlines_of(later)[0].due_at == START + (hours + 1) * HOUR
 
 
@@ -110,7 +110,7 @@ def test_hours_of_a_clause_are_added_to_the_start(began: datetime, hours: int) -
     "words",
     ["none", "undue-delay", "authority", "expeditiously", "timely", "P", "PT", "P1MX"],
 )
-def test_clause_without_a_number_has_no_duration(words: str) -> None:
+def test_clause_without_a_valid_period_has_no_duration(words: str) -> None:
     assert clause_due_at(START, words) is None
     assert clause_duration(words) == ""
 
@@ -230,7 +230,7 @@ def test_deadline_shows_the_addressees_time_and_then_the_persons_time() -> None:
     )
 
 
-def test_country_of_the_platform_precedes_that_of_the_person() -> None:
+def test_platforms_country_decides_the_deadline_only_if_the_law_applies_there() -> None:
     began = datetime(2026, 2, 6, 10, tzinfo=UTC)  # one month later: Friday 6 March 2026
     here = replace(CASE, notices=(sent_notice("eu-gdpr-17", began),))
     ends = [
@@ -250,7 +250,7 @@ def test_waiting_for_the_persons_answer_extends_only_data_protection_deadlines()
         "supplied_at": began + timedelta(days=7),
     }
     (data,) = deadlines_of(sent_notice("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
-    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 June, 5 days, 1 month
+    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 month and 5 days
     (platform,) = deadlines_of(
         sent_notice("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG"
     )

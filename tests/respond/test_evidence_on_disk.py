@@ -51,7 +51,7 @@ def test_interrupted_erasure_leaves_the_whole_case(
             erase_case(case.name, device)
     with device_with(
         unlock_vault(tmp_path / "home", PASSPHRASE)
-    ) as device:  # deletes unknown files
+    ) as device:  # opening deletes unknown files
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)
         assert (device.vault.get(CASES_TABLE, case.name), sealed_files(tmp_path)) == (None, [])

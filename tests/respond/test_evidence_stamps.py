@@ -1,4 +1,4 @@
-"""Tests of stamps over the salted hashes of evidence, and of their verification."""
+"""Tests of stamping, verifying and reading evidence, and of the words about an item's proof."""
 
 import re
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tests of reading and writing evidence manifests, and of refusing invalid ones."""
+"""Tests of writing and reading evidence manifests and times, and of refusing invalid ones."""
 
 import json
 from datetime import UTC, datetime

@@ -61,7 +61,7 @@ def test_names_are_unique_and_the_newest_case_is_listed_first(owner: CaseOwner) 
     assert [case.name for case in all_cases(owner.device)] == names[::-1]
 
 
-def test_advice_before_capture_blames_nobody() -> None:
+def test_advice_before_capture_has_five_lines_without_must_or_should() -> None:
     assert len(ADVICE_BEFORE_CAPTURE) == 5
     assert not any("must" in line or "should" in line for line in ADVICE_BEFORE_CAPTURE)
 

@@ -1,5 +1,6 @@
-"""Tests of capturing pages from loopback: the WACZ contains exactly the bytes that were sent."""
+"""Tests of capturing pages of a site on loopback: the stored WACZ, and what is not captured."""
 
+import copy
 import io
 import json
 import ssl
@@ -131,7 +132,7 @@ def test_warcio_agrees_with_every_digest(
     assert "fail" not in output
 
 
-def test_requests_and_answers_are_stored_byte_for_byte(owner: CaseOwner, site: Site) -> None:
+def test_each_answer_is_stored_with_its_request(owner: CaseOwner, site: Site) -> None:
     stored = warc_records(capture_in_new_case(owner, f"{site.url}/post"))
     kinds = [(headers["WARC-Type"], headers.get("WARC-Target-URI", "")) for headers, _ in stored]
     page, shown = f"{site.url}/post", f"{site.url}/p.jpg"
@@ -184,7 +185,7 @@ def test_redirects_are_stored_and_the_final_address_is_recorded(
     wacz = capture_in_new_case(owner, f"{site.url}/short")
     saved = capture_facts(wacz)
     assert (saved["url_typed"], saved["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
-    # A capture at a person's request does not follow robots.txt.
+    # A capture at a person's request does not ask for robots.txt.
     assert site.requested_paths == ["/short", "/post", "/p.jpg"]
     responses = [
         h["WARC-Target-URI"] for h, _ in warc_records(wacz) if h["WARC-Type"] == "response"
@@ -206,7 +207,7 @@ def test_capture_records_time_reason_and_program(owner: CaseOwner, site: Site) -
 
 # The indexer imports pyamf, which uses a function that Python deprecates from 3.12 on.
 @pytest.mark.filterwarnings("ignore:.*utcfromtimestamp:DeprecationWarning:pyamf")
-def test_index_equals_that_of_the_reference_indexer(owner: CaseOwner, site: Site) -> None:
+def test_index_agrees_with_the_reference_indexer(owner: CaseOwner, site: Site) -> None:
     from cdxj_indexer.main import CDXJIndexer
 
     site.pages["/short"] = redirect_reply("/post")
@@ -237,7 +238,7 @@ def test_index_equals_that_of_the_reference_indexer(owner: CaseOwner, site: Site
         "http://127.0.0.1:8000/p",
     ],
 )
-def test_sort_keys_equal_those_of_the_reference(url: str) -> None:
+def test_sort_keys_equal_those_of_the_surt_package(url: str) -> None:
     import surt
 
     assert surt_sort_key(url) == surt.surt(url)
@@ -278,15 +279,13 @@ def test_error_page_is_captured(owner: CaseOwner, site: Site, status: int) -> No
     assert case.evidence[0].what == f"capture of sighting 1, HTTP status {status}"
 
 
-def test_pictures_at_local_addresses_are_counted_but_not_requested(
-    owner: CaseOwner, site: Site
-) -> None:
+def test_picture_at_a_private_address_is_counted_as_missing(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = reply('<img src="http://10.0.0.1/a"><img src="/p.jpg">')
     saved = capture_facts(capture_in_new_case(owner, f"{site.url}/post"))
     assert saved["pictures_missing"] == 1
 
 
-def test_endless_page_is_truncated_and_marked(owner: CaseOwner, site: Site) -> None:
+def test_endless_page_is_truncated_and_recorded_as_truncated(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = endless_reply("text/plain")
     wacz = capture_in_new_case(owner, f"{site.url}/post")
     assert capture_facts(wacz)["whole"] is False
@@ -300,7 +299,7 @@ def test_slow_page_is_not_captured(owner: CaseOwner, site: Site) -> None:
         capture_in_new_case(owner, f"{site.url}/post", time_max_s=1.0)
 
 
-def test_redirect_to_a_local_address_is_not_captured(owner: CaseOwner, site: Site) -> None:
+def test_redirect_to_a_private_address_is_not_captured(owner: CaseOwner, site: Site) -> None:
     site.pages["/post"] = redirect_reply("http://10.0.0.1/")
     with pytest.raises(NotOnTheWeb):
         capture_in_new_case(owner, f"{site.url}/post")
@@ -320,22 +319,24 @@ def test_refused_capture_requests_and_writes_nothing(owner: CaseOwner, site: Sit
     add_sighting(name, make_sighting(f"{site.url}/post"), owner.device)
     add_sighting(name, make_sighting("a chat", SightingReach.PRIVATE), owner.device)
     env = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
-    for number, error in ((2, NotCapturable), (3, NoSuchCaseEntry)):
+
+    def assert_refused(number: int, error: type[Exception]) -> None:
+        before = copy.deepcopy((owner.vault._tables, owner.vault._files))
         with pytest.raises(error):
             capture_page(name, number, "", env, owner.device)
+        assert (owner.vault._tables, owner.vault._files) == before
+
+    assert_refused(2, NotCapturable)
+    assert_refused(3, NoSuchCaseEntry)
     close_case(name, owner.device)
-    with pytest.raises(CaseClosed):
-        capture_page(name, 1, "", env, owner.device)
+    assert_refused(1, CaseClosed)
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(name, situation_in("US"), owner.device)
-    before = (dict(owner.vault._tables), dict(owner.vault._files))
-    with pytest.raises(NotAllAdults):
-        capture_page(name, 1, "", env, owner.device)
-    assert (owner.vault._tables, owner.vault._files) == before
+    assert_refused(1, NotAllAdults)
     assert site.requests == []
 
 
-def test_nothing_is_written_to_disk_while_capturing(owner: CaseOwner, site: Site) -> None:
+def test_capture_opens_no_file_for_writing(owner: CaseOwner, site: Site) -> None:
     opened = list[str]()
 
     def record_open(event: str, arguments: tuple[Any, ...]) -> None:

@@ -15,9 +15,9 @@ from entrenous.respond.commands.add import read_file_or_saved_page
 from entrenous.respond.open_case import TooLargeToKeep
 
 
-def image_file(kind: str) -> bytes:
+def image_file(image_format: str) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(file, kind)
+    Image.new("RGB", (8, 8)).save(file, image_format)
     return file.getvalue()
 
 
@@ -42,7 +42,7 @@ Content-Type: multipart/related;
 
 
 @pytest.mark.parametrize(
-    ("data", "what"),
+    ("data", "description"),
     [
         (
             b"<!DOCTYPE html>\n<!-- saved from url=(0026)https://a.example/ -->",
@@ -68,8 +68,8 @@ Content-Type: multipart/related;
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a video"),
     ],
 )
-def test_file_is_described_by_its_bytes(data: bytes, what: str) -> None:
-    assert describe_file(data) == what
+def test_file_is_described_by_its_bytes(data: bytes, description: str) -> None:
+    assert describe_file(data) == description
 
 
 @given(st.binary(max_size=300))
@@ -79,7 +79,9 @@ def test_any_bytes_are_described(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("folder", ["A post_files", "A post-Dateien", "A post_fichiers"])
-def test_page_saved_with_a_folder_is_stored_with_it(tmp_path: Path, folder: str) -> None:
+def test_page_saved_with_a_folder_is_stored_with_the_files_of_the_folder(
+    tmp_path: Path, folder: str
+) -> None:
     page = f'<!DOCTYPE html><img src="./{folder.replace(" ", "%20")}/p.jpg">'.encode()
     saved = tmp_path / "A post.html"
     saved.write_bytes(page)
@@ -120,5 +122,7 @@ def test_oversized_saved_page_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     ("reference", "is_found"),
     [("a&amp;b_files/x", True), ("a%26b_files/x", True), ("a&b_files", False)],
 )
-def test_folder_is_found_in_each_encoding_of_its_name(*, reference: str, is_found: bool) -> None:
+def test_reference_to_the_folder_is_found_only_if_its_name_is_encoded(
+    *, reference: str, is_found: bool
+) -> None:
     assert refers_to_folder(f'<img src="{reference}">'.encode(), "a&b_files") is is_found

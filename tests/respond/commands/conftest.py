@@ -1,3 +1,5 @@
+"""Fixtures that run a command on a vault, and stamp a case with openssl."""
+
 import json
 import shutil
 from collections.abc import Callable
@@ -17,7 +19,7 @@ Cli = Callable[..., Any]
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Return a function that runs a command with --json, checks the status and returns the JSON."""
+    """Set up a device, and return a function that runs a command and returns its JSON."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")

@@ -1,4 +1,4 @@
-"""Tests that the answer "under 18" leads to help at any step, and stores nothing more."""
+"""Tests of the answer "under 18" to ``case open`` and ``case about``, and of reopening a case."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def case(cli: Cli) -> str:
         [["case", "open", "NAME", "--adults", "--under-18"]],  # while the case is open
     ],
 )
-def test_answer_under_18_at_any_step_closes_the_case(
+def test_answer_under_18_closes_the_case_and_nothing_more_is_stored(
     commands: list[list[str]], cli: Cli, case: str, tmp_path: Path
 ) -> None:
     for command in commands:
@@ -56,7 +56,7 @@ def test_answer_under_18_at_any_step_closes_the_case(
     cli("evidence", "verify", case)
 
 
-def test_help_is_for_the_place_given_with_the_answer(
+def test_help_is_for_the_place_given_with_the_answer_and_the_case_can_be_erased(
     cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
@@ -71,7 +71,7 @@ def test_help_is_for_the_place_given_with_the_answer(
     assert cli("case", "list")["cases"] == []
 
 
-def test_help_is_named_without_vault_trace_or_passphrase(
+def test_help_is_named_without_a_vault_and_makes_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "none"))
@@ -80,7 +80,7 @@ def test_help_is_named_without_vault_trace_or_passphrase(
     assert not (tmp_path / "none").exists()
 
 
-def test_facts_are_added_when_a_case_is_reopened(cli: Cli, case: str) -> None:
+def test_reopening_a_case_adds_facts_but_no_trace(cli: Cli, case: str) -> None:
     assert run(["case", "close", case], {}) == 0
     cli("case", "open", case, "--place", "GB", "--intimate")
     assert "uk-osa-20a" in json.dumps(cli("law", "routes", case))

@@ -13,7 +13,7 @@ Cli = Callable[..., Any]
 OPEN_BREACH_CASE = ("case", "open", "--breach", "--adults", "--place", "DE")
 
 
-def test_breach_is_opened_and_recorded_as_notified(cli: Cli) -> None:
+def test_missed_deadline_of_a_breach_is_met_by_recording_an_earlier_notification(cli: Cli) -> None:
     case = cli(*OPEN_BREACH_CASE, "--aware-at", "2026-01-05T09:00+01:00")
     assert case["breach"] == {
         "route": "eu-gdpr-33",
@@ -45,7 +45,7 @@ def test_without_a_known_law_no_case_is_opened(
     assert cli("case", "list")["cases"] == before
 
 
-def test_under_18_the_deadline_is_shown_and_nothing_is_stored(
+def test_under_18_the_deadline_and_help_are_shown_and_no_case_is_stored(
     cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = cli("case", "list")["cases"]
@@ -97,4 +97,6 @@ def test_json_and_text_say_the_same_time(cli: Cli, capsys: pytest.CaptureFixture
     assert "Thursday 8 January 2026, 09:00 in Germany" in output
     assert "- the likely consequences" in output
     assert run(["case", "breach", name, "--json"], {}) == 0
-    assert json.loads(capsys.readouterr().out)["schema"] == "entrenous/case/1"
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["schema"] == "entrenous/case/1"
+    assert shown["deadlines"][0]["due_at"] == "2026-01-08T08:00:00Z"

@@ -61,7 +61,9 @@ def test_wacz_program_accepts_an_exported_capture(cli: Cli, case: str, tmp_path:
 
 
 @pytest.mark.threat("under-eighteen")
-def test_under_18_case_is_never_captured(cli: Cli, case: str, site: Site, tmp_path: Path) -> None:
+def test_under_18_case_is_not_captured_and_nothing_is_stored(
+    cli: Cli, case: str, site: Site, tmp_path: Path
+) -> None:
     cli("case", "about", case, "--under-18", status=3)
     before = {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")}
     cli("evidence", "capture", case, "--sighting", "1", "--yes", status=3)
@@ -69,7 +71,7 @@ def test_under_18_case_is_never_captured(cli: Cli, case: str, site: Site, tmp_pa
     assert site.requests == []
 
 
-def test_no_address_and_no_picture_is_in_output_or_files(
+def test_path_of_the_page_and_picture_are_not_in_errors_or_files(
     case: str, site: Site, tmp_path: Path
 ) -> None:
     temporary = tmp_path / "tmp"
@@ -93,7 +95,9 @@ def test_no_address_and_no_picture_is_in_output_or_files(
             assert not any(window in data for window in windows)
 
 
-def test_saved_page_is_stored_with_its_description(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_saved_page_is_stored_with_a_recognized_or_given_description(
+    cli: Cli, case: str, tmp_path: Path
+) -> None:
     page = tmp_path / "post.html"
     page.write_bytes(b"<!doctype html><html>words</html>")
     shown = cli("case", "add", case, str(page))
@@ -103,7 +107,7 @@ def test_saved_page_is_stored_with_its_description(cli: Cli, case: str, tmp_path
     assert shown["evidence"][1]["what"] == "the post"
 
 
-def test_second_capture_with_the_same_content_has_level_a3(
+def test_second_capture_has_level_a3_and_a_picture_is_not_accepted_as_one(
     cli: Cli, case: str, tmp_path: Path
 ) -> None:
     cli("evidence", "capture", case, "--sighting", "1", "--yes")

@@ -1,4 +1,4 @@
-"""Tests of the ``case`` commands: a notice's events, times, and facts about a case."""
+"""Tests of ``case`` commands: events of notices, times, erasing, and facts that decide routes."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -58,7 +58,9 @@ def test_receipt_restarts_the_deadline_and_refusal_names_a_next_step(cli: Cli, c
     assert refused["next"].startswith("Next you could go to: ")
 
 
-def test_options_asked_supplied_and_withdrawn_change_the_state(cli: Cli, case: str) -> None:
+def test_asked_supplied_and_withdrawn_change_the_state_and_withdrawn_is_final(
+    cli: Cli, case: str
+) -> None:
     for option, becomes in (
         ("--asked", "asked for more"),
         ("--supplied", "received"),
@@ -81,12 +83,14 @@ INVALID_TIMES = (
 )
 
 
-def test_invalid_time_is_refused_with_the_expected_form(
+def test_invalid_time_is_refused_and_the_error_names_the_expected_form(
     cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stored_case() -> dict[str, object]:
         shown = cli("case", "show", case)
-        return {name: value for name, value in shown.items() if name != "next"}  # "next" changes
+        return {
+            name: value for name, value in shown.items() if name != "next"
+        }  # "next" depends on the time
 
     before = stored_case()
     commands = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
@@ -100,7 +104,7 @@ def test_invalid_time_is_refused_with_the_expected_form(
 
 
 @pytest.mark.parametrize(
-    ("typed", "at"),
+    ("typed", "utc"),
     [
         ("2026-11-20", "2026-11-20T00:00:00Z"),
         ("2026-11-20T09:30", "2026-11-20T09:30:00Z"),
@@ -109,15 +113,17 @@ def test_invalid_time_is_refused_with_the_expected_form(
         ("2026-11-20T09:30:05.5+05:30", "2026-11-20T04:00:05Z"),
     ],
 )
-def test_accepted_forms_of_time(typed: str, at: str) -> None:
-    assert rfc3339_utc(parse_time(typed)) == at
+def test_accepted_forms_of_time_are_converted_to_utc(typed: str, utc: str) -> None:
+    assert rfc3339_utc(parse_time(typed)) == utc
 
 
 def test_sighting_in_the_future_is_refused(cli: Cli, case: str) -> None:
     cli("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
 
 
-def test_notice_command_takes_one_event_at_a_time(cli: Cli, case: str) -> None:
+def test_conflicting_or_incomplete_options_of_case_notice_are_usage_errors(
+    cli: Cli, case: str
+) -> None:
     for options in (
         ("--show", "1", "--sent", "1"),
         ("--pdf", "a.pdf"),
@@ -132,7 +138,6 @@ def test_notice_command_takes_one_event_at_a_time(cli: Cli, case: str) -> None:
 def test_questions_go_to_standard_error(
     cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With ``--json`` at a terminal, standard output has only the JSON object."""
     asked: list[str] = []
 
     def answer(text: str, *, err: bool = False, **_: object) -> str:
@@ -146,7 +151,8 @@ def test_questions_go_to_standard_error(
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
-    # safe, watched, go on, age; spread, three times ("yes" is no answer); adults; erase
+    # Safe, watched, go on, age; where the picture is, asked three times because "yes" is no
+    # answer to it; whether everybody is an adult; whether to erase the case.
     assert len(asked) == 4 + 3 + 1 + 1
 
 
@@ -157,7 +163,7 @@ def test_empty_file_is_refused(cli: Cli, case: str, tmp_path: Path) -> None:
     assert cli("case", "show", case)["evidence"] == []
 
 
-def test_erasing_asks_only_at_a_terminal_and_about_an_existing_case(
+def test_erasing_without_a_terminal_needs_an_existing_case_and_option_yes(
     cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
@@ -204,7 +210,9 @@ def test_invalid_url_is_not_added(cli: Cli, case: str) -> None:
     assert len(cli("case", "show", case)["sightings"]) == 1
 
 
-def test_notice_names_the_chosen_sightings(cli: Cli, case: str) -> None:
+def test_notice_names_the_sightings_without_a_notice_or_the_chosen_ones(
+    cli: Cli, case: str
+) -> None:
     cli("case", "add", case, "--url", "https://b.example/2")
     drafted = cli("case", "notice", case, "--route", "us-tida-removal")
     assert (drafted["sightings"], drafted["left_out"]) == ([2], [1])
@@ -237,7 +245,7 @@ def test_case_for_somebody_else_needs_their_consent(
     assert "Ana asked me by phone" in out
 
 
-def test_routes_of_a_chat_name_people_before_laws(
+def test_routes_of_a_chat_begin_with_keeping_proof_and_end_with_the_notice_command(
     cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = str(cli("case", "open", "--adults", "--intimate", "--place", "DE")["case"])
@@ -262,7 +270,7 @@ def test_sender_and_platform_decide_the_routes_of_a_case(cli: Cli) -> None:
         return [str(one["route"]) for one in cli("law", "routes", name)["routes"]]
 
     assert {"us-tida-removal", "us-dmca-512c", "ng-cybercrimes-24"} <= set(routes())
-    assert "us-6851" not in routes()  # a court where the person lives, not where the platform is
+    assert "us-6851" not in routes()  # for somebody who lives in the US
     cli("case", "about", name, "--place", "US", "--sender-known")
     assert "us-6851" in routes()
     cli("case", "about", name, "--sender-unknown", "--shows-somebody-else")

@@ -1,4 +1,4 @@
-"""Tests of ``law deadline``, which needs no vault, and of ``case calendar``."""
+"""Tests of ``law deadline``, of ``case calendar``, and of a missed deadline of a case."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RECEIVED_EVENT = ("--event", "received=2026-02-20T00:10:00+05:30")
 def run_law_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Return a function that runs ``law deadline`` and returns its status and output."""
+    """Return a function that runs ``law deadline`` without a vault, for the status and output."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
 
@@ -56,7 +56,7 @@ def test_a_law_that_was_not_in_force_has_no_deadline(
     assert "It began on 19 May 2026." in answer["working"][-1]
 
 
-def test_a_law_without_a_number_gives_no_date(
+def test_a_law_without_a_period_that_can_be_counted_gives_no_date(
     run_law_deadline: Callable[..., tuple[int, str]],
 ) -> None:
     status, out = run_law_deadline("eu-dsa-16", *RECEIVED_EVENT, "--country", "Germany")
@@ -80,7 +80,7 @@ def test_text_output_ends_with_the_deadline(
     )
 
 
-def test_deadline_is_in_the_time_zone_of_the_laws_country(
+def test_output_says_that_clocks_and_holidays_of_the_laws_country_count(
     run_law_deadline: Callable[..., tuple[int, str]],
 ) -> None:
     _, out = run_law_deadline("in-it-3-2-b", *RECEIVED_EVENT, "--country", "DE")
@@ -152,7 +152,7 @@ def test_missed_deadline_leads_to_a_complaint_with_the_history(cli: Cli, tmp_pat
 
 
 @pytest.mark.slow
-def test_calendar_of_a_case_has_its_running_deadline(cli: Cli, tmp_path: Path) -> None:
+def test_calendar_of_a_case_names_the_law_only_with_plain_titles(cli: Cli, tmp_path: Path) -> None:
     name = str(cli("case", "open", "--adults", "--intimate", "--place", "IE")["case"])
     cli("case", "add", name, "--url", "https://pictures.example/p/123")
     cli("case", "notice", name, "--route", "eu-gdpr-17")

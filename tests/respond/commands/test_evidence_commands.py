@@ -1,4 +1,4 @@
-"""Tests of the ``evidence`` commands: the CA that proves a stamp, and the files of an export."""
+"""Tests of ``evidence verify`` with stamps, and of ``evidence export``."""
 
 import json
 import subprocess
@@ -72,7 +72,9 @@ def test_verify_says_whether_the_root_is_in_the_systems_bundle(
     assert "also in this system's bundle" in capsys.readouterr().out
 
 
-def test_exported_item_equals_the_stored_one(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_exported_item_equals_the_added_file_and_its_export_is_recorded(
+    cli: Cli, case: str, tmp_path: Path
+) -> None:
     before = cli("evidence", "verify", case)["links"]
     out = str(tmp_path / "out")
     exported = cli("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")

@@ -31,7 +31,9 @@ def test_help_needs_no_vault_and_makes_none(
     assert not home.exists()
 
 
-def test_help_as_json_has_the_contacts_best_first(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_as_json_has_contacts_emergency_numbers_and_opening_hours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["help", "--place", "Deutschland", "--place", "uk", "--json"], {}) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["schema"], answer["place"], answer["places"]) == (

@@ -53,7 +53,7 @@ def test_a_scenario_is_read_as_json_or_toml_by_its_content(
     assert "48 hours" in shown["routes"][0]["expected"]
 
 
-def test_under_18_gets_only_helpers_and_hash_banks(
+def test_under_18_gets_only_hash_banks_and_contacts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shown = run_law_routes(capsys, "--place", "GB", "--what", "public", "--under-18")
@@ -82,7 +82,7 @@ def test_under_18_gets_only_helpers_and_hash_banks(
         ('{"a":' + "[" * 60_000, "cannot be read"),
     ],
 )
-def test_an_unknown_key_or_value_is_a_clear_error(
+def test_invalid_scenario_is_refused_with_the_reason(
     text: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "scenario"
@@ -100,7 +100,7 @@ def test_an_unknown_key_or_value_is_a_clear_error(
         ("--scenario", "no such file"),
     ],
 )
-def test_missing_or_conflicting_arguments_are_a_usage_error(
+def test_missing_or_conflicting_arguments_and_a_missing_file_are_usage_errors(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["law", "routes", *arguments], {}) == 2

@@ -85,9 +85,9 @@ def test_reference_number_is_read_from_standard_input_and_stored(
     assert "4711" not in str(cli("case", "show", case))
 
 
-@pytest.mark.parametrize("id_", ["account-threat", "civil-letter"])
-def test_builtin_letters_need_an_account(cli: Cli, case: str, id_: str) -> None:
-    cli("case", "notice", case, "--route", id_, status=3)
+@pytest.mark.parametrize("route", ["account-threat", "civil-letter"])
+def test_builtin_letters_need_an_account(cli: Cli, case: str, route: str) -> None:
+    cli("case", "notice", case, "--route", route, status=3)
     sighting = ("--chat", "a message on Instagram", "--handle", "@shadow")
     cli("case", "add", case, *sighting)
-    assert "@shadow" in cli("case", "notice", case, "--route", id_)["letter"]
+    assert "@shadow" in cli("case", "notice", case, "--route", route)["letter"]

@@ -1,4 +1,4 @@
-"""Tests of the commands that make a pack, and that check it without a vault."""
+"""Tests of ``evidence pack``, and of ``evidence check`` with and without a vault."""
 
 import json
 from collections.abc import Callable
@@ -75,16 +75,18 @@ def test_check_of_a_platform_pack_fails_after_a_change(
         ("--for", "friend"),
     ],
 )
-def test_conflicting_options_are_usage_errors(
+def test_invalid_missing_or_conflicting_options_are_usage_errors(
     cli: Cli, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     cli("evidence", "pack", "case-x", *options, "--out", str(tmp_path / "out"), status=2)
     assert not (tmp_path / "out").exists()
 
 
-def test_pack_is_recorded_in_the_chain(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_pack_is_recorded_in_the_chain_but_not_shown_with_the_case(
+    cli: Cli, case: str, tmp_path: Path
+) -> None:
     before = cli("evidence", "verify", case)["links"]
     cli("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
     assert cli("evidence", "verify", case)["links"] == before + 1
     shown = json.dumps(cli("case", "show", case))
-    assert "fingerprint" not in shown, "looking at a case lists no acts that changed nothing"
+    assert "fingerprint" not in shown

@@ -51,7 +51,7 @@ def test_json_has_the_record_and_its_source(
 
 
 @pytest.mark.usefixtures("missing_vault")
-def test_list_names_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_names_at_least_40_platforms(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(run_platform_command(capsys, "--json"))
     assert listed["schema"] == "entrenous/platforms/1"
     assert len(listed["platforms"]) >= 40
@@ -59,7 +59,7 @@ def test_list_names_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("missing_vault")
-def test_unknown_site_gets_general_advice(
+def test_unknown_site_gets_general_advice_and_an_unknown_name_is_an_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = run_platform_command(capsys, "https://instagram.com.evil.example/p/1")
@@ -71,7 +71,7 @@ def test_unknown_site_gets_general_advice(
 
 
 @pytest.mark.usefixtures("missing_vault")
-def test_address_can_be_kept_off_the_command_line(
+def test_address_is_read_from_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("https://t.me/channel/5\n"))
@@ -95,7 +95,7 @@ def test_case_names_the_platform_and_fills_the_form_in(
 
 
 @pytest.mark.usefixtures("missing_vault")
-def test_pasted_whois_gives_the_abuse_address(
+def test_pasted_whois_gives_the_abuse_address_if_it_has_one(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whois = "Registrar Abuse Contact Email: abuse@registrar.example\n"
@@ -119,7 +119,9 @@ def test_nothing_is_looked_up_without_the_option(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.real
 @pytest.mark.usefixtures("missing_vault")
-def test_look_up_says_what_the_registries_see(capsys: pytest.CaptureFixture[str]) -> None:
+def test_look_up_finds_abuse_addresses_and_says_what_the_registries_see(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with run_rdap_server() as server:
         server.set_server_lists()
         server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)

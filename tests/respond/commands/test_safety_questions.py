@@ -43,7 +43,9 @@ RunAtTerminal = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-def test_every_question_may_be_skipped(cli: Cli, run_at_terminal: RunAtTerminal) -> None:
+def test_every_question_but_that_of_age_may_be_skipped(
+    cli: Cli, run_at_terminal: RunAtTerminal
+) -> None:
     status, out, err = run_at_terminal("case", "open", answers=["", "skip", "yes", ""])
     assert status == 0
     assert "opened on" in out
@@ -68,7 +70,7 @@ def test_stop_ends_the_command_before_a_vault_exists(
     assert not (tmp_path / "home").exists()
 
 
-def test_unsure_counts_as_yes_and_a_typo_is_asked_again(
+def test_maybe_watched_counts_as_yes_and_after_a_typo_the_question_is_repeated(
     run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
@@ -91,7 +93,7 @@ def test_unsafe_person_sees_help_of_the_place_first(
     assert err.index("call 112") < err.index("Go on with the case now?")
 
 
-def test_under_18_names_help_and_stores_nothing(
+def test_unsure_whether_under_18_names_help_and_stores_nothing(
     run_at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))

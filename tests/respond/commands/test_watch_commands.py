@@ -48,7 +48,7 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert "if you agree, say --yes" in " ".join(errors.split())
     assert run(["case", "watch", case, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
-    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # the person has agreed above
+    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # the person agreed above
     assert "IP address" not in capsys.readouterr().err
     assert site.requests == []  # switching on sends no request
 
@@ -74,7 +74,7 @@ def test_no_request_is_sent_for_an_under_18_case(cli: Cli, case: str, site: Site
     assert site.requests == []
 
 
-def test_missing_name_is_a_usage_error(cli: Cli) -> None:
+def test_missing_case_name_is_a_usage_error(cli: Cli) -> None:
     cli("case", "watch", status=2)
     cli("case", "watch", "--on", "1", status=2)
 

@@ -15,7 +15,8 @@ from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE_URL, START, make_sighting, situation_in
 
 ROUTES: Final = {route.id: route for route in (*shipped_routes(), *builtin_letter_routes())}
-FILED_ROUTES: Final = tuple(
+#: Routes that have a letter: for children only hash-takeitdown, and no duties.
+LETTER_ROUTES: Final = tuple(
     route
     for route in ROUTES.values()
     if not route.for_children or route.family == "hash-takeitdown"

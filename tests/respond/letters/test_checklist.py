@@ -12,7 +12,7 @@ from tests.respond.letters.checklist import PATTERNS_BY_WORDING, missing_element
 from tests.respond.letters.letter_cases import (
     BARE_CASE,
     DRAFTED_AT,
-    FILED_ROUTES,
+    LETTER_ROUTES,
     full_case,
     has_wordings,
 )
@@ -21,12 +21,12 @@ from tests.respond.room import START
 CASES = {"full": full_case(), "bare": BARE_CASE}
 
 
-def test_every_filed_route_has_its_wordings() -> None:
-    assert [route.id for route in FILED_ROUTES if not has_wordings(route)] == []
-    assert len({route.family for route in FILED_ROUTES}) >= 82
+def test_every_letter_route_has_its_wordings() -> None:
+    assert [route.id for route in LETTER_ROUTES if not has_wordings(route)] == []
+    assert len({route.family for route in LETTER_ROUTES}) >= 82
 
 
-def test_checklist_has_a_pattern_for_every_wording_of_an_element() -> None:
+def test_checklist_has_a_pattern_in_each_language_for_exactly_the_wordings_of_elements() -> None:
     used = {
         key
         for row in shipped_document_plans().route.values()
@@ -40,7 +40,7 @@ def test_checklist_has_a_pattern_for_every_wording_of_an_element() -> None:
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_letter_passes_its_checklist(case: Case, language: str) -> None:
-    for route in FILED_ROUTES:
+    for route in LETTER_ROUTES:
         letter = draft_letter(case, route, language).letter
         assert missing_elements(route, letter, language) == [], (route.id, letter)
 
@@ -50,7 +50,7 @@ def test_every_letter_by_a_representative_passes_its_checklist(language: str) ->
     representative = Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START)
     situation = replace(CASES["full"].situation, on_behalf=True)
     case = replace(CASES["full"], representative=representative, situation=situation)
-    routes = [route for route in FILED_ROUTES if route.representative.value != "no"]
+    routes = [route for route in LETTER_ROUTES if route.representative.value != "no"]
     assert len(routes) > 20
     for route in routes:
         assert missing_elements(route, draft_letter(case, route, language).letter, language) == []
@@ -60,8 +60,8 @@ def test_every_letter_by_a_representative_passes_its_checklist(language: str) ->
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_removed_element_is_reported(case: Case, language: str) -> None:
     """Remove each element of each letter in turn, with and without its heading."""
-    caught = dict.fromkeys((route.id for route in FILED_ROUTES), 0)
-    for route in FILED_ROUTES:
+    caught = dict.fromkeys((route.id for route in LETTER_ROUTES), 0)
+    for route in LETTER_ROUTES:
         notice = draft_letter(case, route, language)
         for index, element in enumerate(notice.elements):
             for cut in (element.text, f"{heading_above(notice, element.text)}\n{element.text}"):

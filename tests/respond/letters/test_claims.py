@@ -12,7 +12,7 @@ from tests.respond.letters.test_kinds import draft_document
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
-def test_every_claim_is_a_sentence_without_placeholders(language: str) -> None:
+def test_every_claim_has_words_without_placeholders(language: str) -> None:
     for key, wording in words_in_language(language).element.items():
         if wording.if_maker_unsaid or wording.if_intimate_unsaid:
             says = wording.claim or wording.says
@@ -33,7 +33,7 @@ def test_claim_replaces_its_gap(language: str) -> None:
     assert gap not in filled.missing
 
 
-def test_claim_in_statutory_words_has_a_translation_beside_it() -> None:
+def test_claims_contain_the_statutory_words_and_their_translation() -> None:
     case = replace(BARE_CASE, situation=replace(BARE_CASE.situation, intimate=None))
     letter = draft_document(case, "us-dmca-512c", "de")
     sentences = " ".join(claim_sentences_by_gap(letter, case).values())

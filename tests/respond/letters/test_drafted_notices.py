@@ -1,4 +1,4 @@
-"""Tests of listing and comparing stored drafts, and of filling their gaps."""
+"""Tests of stored drafts: listing and comparing them, filling gaps, adding a reference number."""
 
 from dataclasses import replace
 

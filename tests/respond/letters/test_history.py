@@ -1,4 +1,4 @@
-"""Tests of a notice's history in a complaint: each event once, in order, and delays."""
+"""Tests of a notice's history in a complaint (events in order, delays), and of durations."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -21,7 +21,7 @@ def record_history(
 ) -> tuple[HistoryLine, ...]:
     """Send a notice with a 48-hour limit, record the events, and return the history.
 
-    ``hours``, and the hours of the events, count from sending.
+    The history is read ``hours`` after sending. The hours of the events also count from sending.
     """
     case = owner.open_case()
     add_sighting(case.name, make_sighting(), owner.device)
@@ -86,7 +86,7 @@ def test_questions_partial_removals_and_refusals_each_have_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("late", "words"),
+    ("duration", "words"),
     [
         (timedelta(), "less than a minute"),
         (timedelta(minutes=1), "1 minute"),
@@ -94,8 +94,8 @@ def test_questions_partial_removals_and_refusals_each_have_a_line() -> None:
         (timedelta(days=3, minutes=5), "3 days and 5 minutes"),
     ],
 )
-def test_duration_is_shown_in_at_most_two_units(late: timedelta, words: str) -> None:
-    assert duration_in_words(late) == words
+def test_duration_is_shown_in_at_most_two_units(duration: timedelta, words: str) -> None:
+    assert duration_in_words(duration) == words
 
 
 def test_removal_may_follow_a_partial_removal() -> None:

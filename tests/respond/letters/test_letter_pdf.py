@@ -1,6 +1,6 @@
-"""Tests that pdftotext finds every element of a letter in its PDF.
+"""Tests of the PDFs of letters: the elements in their text, the title, tags and headings.
 
-``make test`` checks some letters in each language, ``make nightly`` all letters in all languages.
+``make test`` reads some letters in each language, ``make nightly`` all letters in all languages.
 """
 
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.respond.letters.draft import draft_notice, render_notice_pdf
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES
-from tests.respond.letters.letter_cases import DRAFTED_AT, FILED_ROUTES, full_case
+from tests.respond.letters.letter_cases import DRAFTED_AT, LETTER_ROUTES, full_case
 from tests.sizes import size
 
 pytestmark = [
@@ -29,8 +29,8 @@ def text_of_pdf(pdf: Path) -> str:
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
-    found, offset, case = 0, LETTER_LANGUAGES.index(language), full_case()
-    for route in size(FILED_ROUTES[offset :: 3 * len(LETTER_LANGUAGES)], FILED_ROUTES):
+    element_count, offset, case = 0, LETTER_LANGUAGES.index(language), full_case()
+    for route in size(LETTER_ROUTES[offset :: 3 * len(LETTER_LANGUAGES)], LETTER_ROUTES):
         notice = draft_notice(case, route, DRAFTED_AT, language=language)
         file = tmp_path / f"{route.id}.pdf"
         file.write_bytes(render_notice_pdf(notice))
@@ -38,13 +38,13 @@ def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
         for element in notice.elements:
             for line in element.text.splitlines():
                 assert "".join(line.split()) in text, (route.id, line)
-            found += 1
+            element_count += 1
         assert "".join(notice.parts[0].heading.split()) in text
-    assert found >= size(10, 190)
+    assert element_count >= size(10, 190)
 
 
-def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
-    route = next(route for route in FILED_ROUTES if route.id == "de-stgb-201a")
+def test_pdf_has_a_title_tags_headings_and_no_picture(tmp_path: Path) -> None:
+    route = next(route for route in LETTER_ROUTES if route.id == "de-stgb-201a")
     file = tmp_path / "anzeige.pdf"
     file.write_bytes(render_notice_pdf(draft_notice(full_case(), route, DRAFTED_AT)))
     info = subprocess.run(["pdfinfo", file], capture_output=True, check=True).stdout.decode()
