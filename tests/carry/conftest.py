@@ -1,4 +1,4 @@
-"""Fixtures for the relay's tests: relays are closed, and each kind of row store is provided."""
+"""Fixtures of the relay's tests: relays are closed after each test; row stores of each kind."""
 
 from collections.abc import Iterator
 from pathlib import Path

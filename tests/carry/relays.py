@@ -1,4 +1,4 @@
-"""Relays for tests, with a settable clock, a deterministic random source and a real server."""
+"""Relays for tests, in memory, on disk or served over HTTP, and messages for their mailboxes."""
 
 import asyncio
 import io
@@ -47,7 +47,7 @@ class SampleMessage:
     def __post_init__(self) -> None:
         random_bytes = self.random_source.token
         self.mailbox = MailboxId(random_bytes(16))
-        self.owner, self.token, self.other = (Secret(random_bytes(32)) for _ in range(3))
+        self.owner, self.token, self.unrelated_token = (Secret(random_bytes(32)) for _ in range(3))
         self.fetch, self.open, self.withdraw = (Secret(random_bytes(32)) for _ in range(3))
         self.blob = random_bytes(5000)
         self.blob_id, self.id = BlobId(random_bytes(16)), EnvelopeId(random_bytes(16))
@@ -120,7 +120,7 @@ def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iter
 
 
 def new_sqlite(path: Path, *, bytes_max: int | None = None) -> SqliteRows:
-    """Open a row store; a new one is a copy of an empty database, created once per process."""
+    """Open a row store; a missing database is created as a copy of an empty one, to save time."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(0o600)

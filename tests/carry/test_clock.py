@@ -1,4 +1,4 @@
-"""A relay whose clock is implausible expires nothing, with or without other relays."""
+"""A relay whose clock is implausible, alone or beside other relays, and across restarts."""
 
 import asyncio
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ from tests.deterministic import SettableClock
 from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
 
+# The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 CLOCK_ERROR = timedelta(days=400)
@@ -112,7 +113,7 @@ def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock)
     assert sweep_each_minute(relay) == []
     assert count_rows(relay, StoredLetter) == 0
     clock.advance(days=30)
-    assert sweep_each_minute(relay) == [30]  # jumps of the corrected clock are noticed
+    assert sweep_each_minute(relay) == [30]  # a jump of the corrected clock is noticed
 
 
 def test_wrong_clock_is_never_trusted_while_another_relay_sweeps(
@@ -142,7 +143,7 @@ def test_two_relays_that_were_off_together_are_trusted(relay: Relay, clock: Sett
 def test_doubtful_clock_reports_nothing_as_expired(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    """Devices would accept an expiry as final. Refused requests expire nothing, either."""
+    """Devices would accept an expiry as final. Nor do the refused requests expire anything."""
     right_time = clock.moment
     clock.moment = right_time + CLOCK_ERROR
     for request_work in (
@@ -181,18 +182,18 @@ def test_envelope_expired_earlier_is_reported_as_expired(
     assert count_rows(relay, StoredShare) == 0
 
 
-@pytest.mark.parametrize("store", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.real)])
+@pytest.mark.parametrize("database", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.real)])
 def test_last_sweep_is_stored_across_restarts(
-    store: str, tmp_path: Path, request: pytest.FixtureRequest
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The time is not stored every minute, since each change rewrites the whole database."""
     clock = SettableClock()
-    for relay in relay_on_disk(store, tmp_path, clock, request):
+    for relay in relay_on_disk(database, tmp_path, clock, request):
         asyncio.run(create_mailbox_and_post(relay, SampleMessage()))
         for _ in range(3):
             asyncio.run(expire_due(relay))
             clock.advance(minutes=1)
-    for relay in relay_on_disk(store, tmp_path, clock, request):
+    for relay in relay_on_disk(database, tmp_path, clock, request):
         assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
         ahead = relay_at_time(clock.now() + CLOCK_ERROR, relay)
         with pytest.raises(RelayClockAhead):
@@ -205,11 +206,11 @@ def test_last_sweep_is_stored_across_restarts(
 
 
 def relay_on_disk(
-    store: str, folder: Path, clock: SettableClock, request: pytest.FixtureRequest
+    database: str, folder: Path, clock: SettableClock, request: pytest.FixtureRequest
 ) -> Iterator[Relay]:
     """Yield one relay, whose rows are still there at the next call."""
     with ExitStack() as stack:
-        if store == "SQLite":
+        if database == "SQLite":
             yield stack.enter_context(disk_relay(folder, clock))
             return
         cluster: Cluster = request.getfixturevalue("postgres")

@@ -45,8 +45,8 @@ from tests.in_memory.courier import run_sync
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-CONTENT_KINDS = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
-KINDS_BESIDES_SWEEP = tuple(kind for kind in KEY_FIELDS if kind is not StoredSweep)
+CONTENT_ROW_TYPES = (StoredLetter, StoredShare, StoredBlob, StoredAttempt, OrphanBlob)
+ROW_TYPES_EXCEPT_SWEEP = tuple(row_type for row_type in KEY_FIELDS if row_type is not StoredSweep)
 DEVICE = DeviceId(b"D" * 16)
 
 
@@ -60,8 +60,8 @@ async def create_mailbox_and_post(
     await accept(message.envelope(opens), message.token, relay)
 
 
-def count_rows(relay: Relay, *kinds: type) -> int:
-    return run(relay.mail.read(lambda view: sum(view.count(kind) for kind in kinds)))
+def count_rows(relay: Relay, *row_types: type) -> int:
+    return run(relay.mail.read(lambda view: sum(view.count(row_type) for row_type in row_types)))
 
 
 def blob_count(relay: Relay) -> int:
@@ -96,26 +96,26 @@ async def let_message_expire(relay: Relay, _: SampleMessage) -> None:
     await expire(relay)
 
 
-ENDINGS = [open_message, take_back_message, let_message_expire]
-Ending = Callable[[Relay, SampleMessage], Coroutine[Any, Any, None]]
+WAYS_TO_END_A_MESSAGE = [open_message, take_back_message, let_message_expire]
+EndMessage = Callable[[Relay, SampleMessage], Coroutine[Any, Any, None]]
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
-    relay: Relay, clock: SettableClock, ending: Ending
+@pytest.mark.parametrize("end_message", WAYS_TO_END_A_MESSAGE)
+def test_content_is_deleted_at_the_end_and_the_tombstone_thirty_days_later(
+    relay: Relay, clock: SettableClock, end_message: EndMessage
 ) -> None:
     message = SampleMessage()
     run_sync(create_mailbox_and_post(relay, message, opens=1))
     assert (count_rows(relay, StoredLetter, StoredShare, StoredBlob), blob_count(relay)) == (3, 1)
-    run_sync(ending(relay, message))
-    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
+    run_sync(end_message(relay, message))
+    assert (count_rows(relay, *CONTENT_ROW_TYPES), blob_count(relay)) == (0, 0)
     clock.advance(days=30, seconds=-1)
     run_sync(expire(relay))
     assert count_rows(relay, StoredEnvelope) == 1
     clock.advance(seconds=1)
     run_sync(expire(relay))
     assert (
-        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP)
         == count_rows(relay, StoredMailbox, StoredToken)
         == 2
     )
@@ -142,7 +142,7 @@ def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -
     assert run_sync(list_waiting_envelopes(message.mailbox, message.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
         run_sync(release_key_share(message.id, message.open, message.new_attempt(), relay))
-    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_ROW_TYPES), blob_count(relay)) == (0, 0)
     status = run_sync(envelope_status(message.id, message.withdraw, relay))
     assert status.state is EnvelopeState.EXPIRED
 
@@ -156,7 +156,7 @@ def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: Setta
     assert blob_count(relay) == 1
     clock.advance(days=1)
     run_sync(expire(relay))
-    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_ROW_TYPES), blob_count(relay)) == (0, 0)
 
 
 def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableClock) -> None:
@@ -169,14 +169,14 @@ def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableCloc
     assert blob_count(relay) == 1
     clock.advance(seconds=1)
     run_sync(expire(relay))
-    assert (count_rows(relay, *CONTENT_KINDS), blob_count(relay)) == (0, 0)
+    assert (count_rows(relay, *CONTENT_ROW_TYPES), blob_count(relay)) == (0, 0)
     assert run_sync(upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay))
 
 
 def test_upload_interrupted_by_a_crash_is_deleted_by_a_sweep(
     relay: Relay, clock: SettableClock
 ) -> None:
-    """A blob's name is stored before its bytes, so that a sweep finds them without a listing."""
+    """A blob's name is stored before its bytes, so that a sweep needs no listing to find them."""
     message = SampleMessage()
     run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run_sync(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
@@ -217,7 +217,7 @@ def test_tokens_and_spent_keys_expire(relay: Relay, clock: SettableClock) -> Non
     clock.advance(days=20)
     run_sync(expire(relay))
     assert (
-        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP)
         == count_rows(relay, StoredMailbox, ReusableKeys)
         == 2
     )
@@ -267,21 +267,21 @@ class ManyMessages:
         return [part for message in self.messages for part in secret_parts(message)]
 
 
-def count_found(folder: Path, planted: list[bytes]) -> int:
-    """Return how many of the planted byte strings are in any file below the folder."""
+def count_found_in_files(folder: Path, byte_strings: list[bytes]) -> int:
+    """Return how many of the byte strings are in any file below the folder."""
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
-    return sum(any(secret in file for file in files) for secret in planted)
+    return sum(any(one in file for file in files) for one in byte_strings)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("account-takeover")
-def test_ended_messages_leave_no_bytes_on_the_disk(tmp_path: Path) -> None:
+def test_ended_messages_leave_no_content_and_later_no_id_on_the_disk(tmp_path: Path) -> None:
     clock = SettableClock()
     with disk_relay(tmp_path, clock) as relay:
         messages = ManyMessages(relay)
         planted = messages.secrets()
         asyncio.run(messages.post_all())
-        assert count_found(tmp_path, planted) == len(planted)
+        assert count_found_in_files(tmp_path, planted) == len(planted)
         asyncio.run(messages.open_and_withdraw())
         asyncio.run(expire(relay))
         bytes_of_ended_messages = [
@@ -290,15 +290,15 @@ def test_ended_messages_leave_no_bytes_on_the_disk(tmp_path: Path) -> None:
             if n % 3 < 2
             for one in secret_parts(message)
         ]
-        assert count_found(tmp_path, bytes_of_ended_messages) == 0
+        assert count_found_in_files(tmp_path, bytes_of_ended_messages) == 0
         clock.advance(days=7)
         asyncio.run(expire(relay))
-        assert count_found(tmp_path, planted) == 0
+        assert count_found_in_files(tmp_path, planted) == 0
         ids = [message.id for message in messages.messages]
-        assert count_found(tmp_path, ids) == len(ids)
+        assert count_found_in_files(tmp_path, ids) == len(ids)
         clock.advance(days=30)
         asyncio.run(expire(relay))
-        assert count_found(tmp_path, ids) == 0
+        assert count_found_in_files(tmp_path, ids) == 0
 
 
 def secret_parts(message: SampleMessage) -> list[bytes]:
@@ -324,8 +324,10 @@ def test_tokens_are_stored_only_as_hashes(tmp_path: Path) -> None:
             message.open,
             message.withdraw,
         ]
-        assert count_found(tmp_path, [token.reveal() for token in tokens]) == 0
-        assert count_found(tmp_path, [token_hash(token) for token in tokens]) == len(tokens)
+        assert count_found_in_files(tmp_path, [token.reveal() for token in tokens]) == 0
+        assert count_found_in_files(tmp_path, [token_hash(token) for token in tokens]) == len(
+            tokens
+        )
 
 
 @pytest.mark.slow
@@ -347,11 +349,14 @@ def test_deleted_shares_leave_no_bytes_between_kept_ones(tmp_path: Path) -> None
             mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in deleted])
         )
         asyncio.run(mail.overwrite_deleted())
-        assert count_found(tmp_path, [one.value.reveal() for one in kept]) == len(kept)
-        assert count_found(tmp_path, [one.value.reveal() for one in deleted]) == 0
+        assert count_found_in_files(tmp_path, [one.value.reveal() for one in kept]) == len(kept)
+        assert count_found_in_files(tmp_path, [one.value.reveal() for one in deleted]) == 0
 
 
-def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
+# --- ids of unknown envelopes ---------------------------------------------------------------------
+
+
+def test_id_withdrawn_before_its_post_is_stored_for_an_hour(
     relay: Relay, clock: SettableClock
 ) -> None:
     message = SampleMessage()
@@ -373,7 +378,7 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
 
 
 @pytest.mark.parametrize("days", [29, 30])
-def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
+def test_unknown_id_is_refused_for_an_hour_only_if_the_last_restore_was_thirty_days_ago(
     relay: Relay, clock: SettableClock, days: int
 ) -> None:
     """The envelope may have been posted and opened after the backup was made."""
@@ -383,4 +388,4 @@ def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     with pytest.raises(NoSuchEnvelope) as error:
         run_sync(withdraw(message.id, message.withdraw, relay))
     assert ("refused_until" in error.value.facts) is (days == 30)
-    assert count_rows(relay, StoredEnvelope) == 1  # a later post is refused, too
+    assert count_rows(relay, StoredEnvelope) == 1  # so that a later post is refused

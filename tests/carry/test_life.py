@@ -1,4 +1,4 @@
-"""One envelope at a relay, with any events in any order."""
+"""One envelope at a relay: any events in any order, and its end."""
 
 from datetime import timedelta
 from functools import partial
@@ -34,8 +34,8 @@ class EnvelopeLife(RuleBasedStateMachine):
         self.relay = memory_relay(self.clock)
         self.message = SampleMessage(until=NOON + 2 * HOUR)
         self.opens = opens
-        self.given: set[bytes] = set()
-        self.finished: set[bytes] = set()
+        self.opened_by: set[bytes] = set()
+        self.finished_by: set[bytes] = set()
         self.taken_back = self.delivered = self.expired_unseen = False
         run_sync(create_mailbox_and_post(self.relay, self.message, opens))
 
@@ -43,20 +43,20 @@ class EnvelopeLife(RuleBasedStateMachine):
         return self.clock.now() >= self.message.until
 
     def is_used_up(self) -> bool:
-        return self.opens is not None and len(self.given & self.finished) >= self.opens
+        return self.opens is not None and len(self.opened_by & self.finished_by) >= self.opens
 
     @rule(device=DEVICES)
     def open(self, device: bytes) -> None:
-        over = self.opens is not None and device in self.finished
+        over = self.opens is not None and device in self.finished_by
         may_open = not (self.taken_back or self.is_due() or self.is_used_up() or over) and (
-            device in self.given or self.opens is None or len(self.given) < self.opens
+            device in self.opened_by or self.opens is None or len(self.opened_by) < self.opens
         )
         open_request = partial(
             release_key_share, self.message.id, self.message.open, device, self.relay
         )
         if may_open:
             assert run_sync(open_request()) == self.message.share
-            self.given.add(device)
+            self.opened_by.add(device)
             return
         expected = self.taken_back and not self.expired_unseen
         with pytest.raises(TakenBack if expected else (TakenBack, Expired, UsedUp)):
@@ -66,13 +66,13 @@ class EnvelopeLife(RuleBasedStateMachine):
     def finish(self, device: bytes) -> None:
         run_sync(finish_attempt(self.message.id, self.message.open, device, self.relay))
         if not (self.taken_back or self.is_due()):
-            self.finished |= {device} & self.given
+            self.finished_by |= {device} & self.opened_by
 
     @rule()
     def take_back(self) -> None:
         self.expired_unseen |= self.is_due() and not self.taken_back and not self.is_used_up()
         status = run_sync(withdraw(self.message.id, self.message.withdraw, self.relay))
-        assert status.opened == len(self.given)
+        assert status.opened == len(self.opened_by)
         self.taken_back = True
 
     @rule()
@@ -112,7 +112,7 @@ class EnvelopeLife(RuleBasedStateMachine):
     @invariant()
     def status_matches_the_model(self) -> None:
         status = run_sync(envelope_status(self.message.id, self.message.withdraw, self.relay))
-        assert status.opened == len(self.given)
+        assert status.opened == len(self.opened_by)
         assert self.opens is None or status.opened <= self.opens
         ends = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
         assert (status.state in ends) == (
@@ -125,7 +125,7 @@ TestEnvelopeLife = EnvelopeLife.TestCase
 
 
 @pytest.mark.threat("account-takeover")
-def test_expired_envelope_leaves_no_trace() -> None:
+def test_expired_envelope_is_unknown_a_month_later() -> None:
     envelope = EnvelopeLife()
     envelope.post_message(opens=1)
     envelope.clock.advance(days=40)

@@ -1,4 +1,4 @@
-"""A failing blob store delays neither rows nor the blobs that it can delete."""
+"""Orphan blobs: a slow, failing or unresponsive blob store delays no other deletion."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
-from tests.carry.test_expire import count_found, create_mailbox_and_post
+from tests.carry.test_expire import count_found_in_files, create_mailbox_and_post
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryRowStore
@@ -52,7 +52,7 @@ class RefusingStore(MemoryBlobs):
 
 
 class UnresponsiveStore(MemoryBlobs):
-    """An unreachable bucket that never answers."""
+    """A blob store that never answers the request for a deletion."""
 
     async def drop(self, _: str) -> None:
         await asyncio.Event().wait()
@@ -75,8 +75,8 @@ async def assert_removal_fails(relay: Relay) -> None:
         await remove_orphan_blobs(relay)
 
 
-def test_orphan_blob_that_fails_is_retried_after_all_others(row_store: RowStore) -> None:
-    """The failure is reported, and the deletion is tried again a minute later."""
+def test_failed_deletion_of_an_orphan_blob_is_retried_a_minute_later(row_store: RowStore) -> None:
+    """The failure is reported, and the other blobs are deleted at once."""
 
     async def run_scenario() -> None:
         clock, blobs = SettableClock(), RefusingStore("a", "b")
@@ -99,8 +99,8 @@ def test_orphan_blob_that_fails_is_retried_after_all_others(row_store: RowStore)
     asyncio.run(run_scenario())
 
 
-def test_unreachable_store_is_tried_three_times_only(row_store: RowStore) -> None:
-    """Each failure may take minutes. The next sweep tries other blobs first."""
+def test_sweep_stops_after_three_failed_deletions(row_store: RowStore) -> None:
+    """Each failure may take minutes. The sweep of the next minute tries other blobs first."""
 
     async def run_scenario() -> None:
         clock, blobs = SettableClock(), RefusingStore(*"abcde")
@@ -116,7 +116,7 @@ def test_unreachable_store_is_tried_three_times_only(row_store: RowStore) -> Non
     asyncio.run(run_scenario())
 
 
-def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
+def test_orphan_row_removed_by_another_relay_is_not_recreated() -> None:
     async def run_scenario() -> None:
         row_store = MemoryRowStore()
         blobs = RefusingStore("a")
@@ -135,14 +135,14 @@ def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
     asyncio.run(run_scenario())
 
 
-def restore(relay: Relay) -> Awaitable[object]:
+def clean_up_after_restore(relay: Relay) -> Awaitable[object]:
     return delete_untrusted_rows(relay, frozenset(), with_shares=True)
 
 
 @pytest.mark.threat("account-takeover")
-@pytest.mark.parametrize("sweep", [expire, restore], ids=["sweep", "restore"])
+@pytest.mark.parametrize("clean_up", [expire, clean_up_after_restore], ids=["sweep", "restore"])
 def test_deleted_message_is_erased_although_blobs_cannot_be_deleted(
-    tmp_path: Path, sweep: Callable[[Relay], Awaitable[object]]
+    tmp_path: Path, clean_up: Callable[[Relay], Awaitable[object]]
 ) -> None:
     with disk_relay(tmp_path, SettableClock()) as disk:
         relay = replace(disk, blobs=RefusingStore("a"))
@@ -151,10 +151,10 @@ def test_deleted_message_is_erased_although_blobs_cannot_be_deleted(
             await relay.mail.transact(lambda tx: tx.put(STORED_LETTER))
             await add_orphans(relay, "a")
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, STORED_LETTER.envelope))
-            assert count_found(tmp_path, [SEALED_BYTES[:24]]) == 1
+            assert count_found_in_files(tmp_path, [SEALED_BYTES[:24]]) == 1
             with pytest.raises(DiskFailed):
-                await sweep(relay)
-            assert count_found(tmp_path, [SEALED_BYTES[:24]]) == 0
+                await clean_up(relay)
+            assert count_found_in_files(tmp_path, [SEALED_BYTES[:24]]) == 0
 
         asyncio.run(run_scenario())
 
@@ -171,7 +171,7 @@ def test_unresponsive_store_does_not_delay_message_erasure(tmp_path: Path) -> No
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, STORED_LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
-                while count_found(tmp_path, [SEALED_BYTES[:24]]):  # noqa: ASYNC110 -- polls a file
+                while count_found_in_files(tmp_path, [SEALED_BYTES[:24]]):  # noqa: ASYNC110 -- polls a file
                     await asyncio.sleep(0.01)
 
         asyncio.run(asyncio.wait_for(run_scenario(), 20))
@@ -206,29 +206,33 @@ async def close_mailbox(relay: Relay, message: SampleMessage) -> None:
     await delete_mailbox_with_contents(message.mailbox, message.owner, relay)
 
 
-Ending = Callable[[Relay, SampleMessage], Awaitable[None]]
-ENDINGS = pytest.mark.parametrize(
-    "ending", [take_back_message, open_message, let_message_expire, close_mailbox]
+EndMessage = Callable[[Relay, SampleMessage], Awaitable[None]]
+IN_EACH_WAY_TO_END_A_MESSAGE = pytest.mark.parametrize(
+    "end_message", [take_back_message, open_message, let_message_expire, close_mailbox]
 )
 
 
-async def relay_with_ended_message(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
-    """Return a relay where a message with a blob has just ended, beside orphan blobs ``others``."""
+async def relay_with_ended_message(
+    blobs: MemoryBlobs, end_message: EndMessage, *orphans: str
+) -> Relay:
+    """Return a relay where a message with a blob has just ended, beside orphan blobs of these
+    names.
+    """
     relay, message = replace(memory_relay(), blobs=blobs), SampleMessage()
     await create_mailbox_and_post(relay, message, opens=1)
-    await add_orphans(relay, *others)
-    await ending(relay, message)
+    await add_orphans(relay, *orphans)
+    await end_message(relay, message)
     return relay
 
 
-@ENDINGS
-def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
-    """Somebody else's deleted mailbox may leave ten thousand orphan blobs."""
+@IN_EACH_WAY_TO_END_A_MESSAGE
+def test_ending_a_message_does_not_wait_for_other_blobs(end_message: EndMessage) -> None:
+    """Somebody else's deleted mailbox may leave thousands of orphan blobs."""
 
     async def run_scenario() -> None:
         others = [f"{number:04}" for number in range(1000)]
         blobs = SlowStore()
-        relay = await asyncio.wait_for(relay_with_ended_message(blobs, ending, *others), 5)
+        relay = await asyncio.wait_for(relay_with_ended_message(blobs, end_message, *others), 5)
         assert len(blobs) == 0
         assert await orphan_names(relay) == others
 
@@ -236,23 +240,23 @@ def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
 
 
 class FailingStore(MemoryBlobs):
-    """An unreachable bucket that reports an error."""
+    """A blob store that refuses every deletion."""
 
     async def drop(self, _: str) -> None:
         raise DiskFailed
 
 
-@ENDINGS
-@pytest.mark.parametrize("store", [FailingStore, UnresponsiveStore])
+@IN_EACH_WAY_TO_END_A_MESSAGE
+@pytest.mark.parametrize("store_class", [FailingStore, UnresponsiveStore])
 def test_unreachable_store_does_not_keep_messages_from_ending(
-    store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
+    store_class: type[MemoryBlobs], end_message: EndMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The request succeeds: the rows are deleted at once, and the bytes later."""
+    """The request succeeds: the blob's deletion is recorded, and made later."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.05)
 
     async def run_scenario() -> None:
-        blobs = store()
-        relay = await asyncio.wait_for(relay_with_ended_message(blobs, ending), 5)
+        blobs = store_class()
+        relay = await asyncio.wait_for(relay_with_ended_message(blobs, end_message), 5)
         assert len(blobs) == len(await orphan_names(relay)) == 1
         again = replace(relay, blobs=MemoryBlobs())
         await expire(again)
@@ -264,7 +268,7 @@ def test_unreachable_store_does_not_keep_messages_from_ending(
 def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The mailbox is deleted in batches, which do not all wait for the store."""
+    """The deletion is made in batches, and not every batch waits for the store."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.3)
 
     async def run_scenario() -> None:

@@ -1,4 +1,4 @@
-"""A restored relay closes messages that may have ended since its backup."""
+"""What a relay deletes, closes and keeps after a restore from a backup."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -53,17 +53,18 @@ def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> Sa
     return message
 
 
-def count_rows(relay: Relay, *kinds: type) -> int:
-    return run(relay.mail.read(lambda view: sum(view.count(kind) for kind in kinds)))
+def count_rows(relay: Relay, *row_types: type) -> int:
+    return run(relay.mail.read(lambda view: sum(view.count(row_type) for row_type in row_types)))
 
 
 def restore(
-    relay: Relay, missing: frozenset[str] = NO_MISSING_BLOBS, *, with_shares: bool = False
+    relay: Relay, missing_blobs: frozenset[str] = NO_MISSING_BLOBS, *, with_shares: bool = False
 ) -> int:
-    return run(delete_untrusted_rows(relay, missing, with_shares=with_shares))
+    """Clean up the relay as after a restore; return the number of lost messages."""
+    return run(delete_untrusted_rows(relay, missing_blobs, with_shares=with_shares))
 
 
-def test_unopened_envelope_is_lost_and_reported_as_lost(relay: Relay) -> None:
+def test_unopened_envelope_is_reported_as_lost_and_its_content_deleted(relay: Relay) -> None:
     message = post_message(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
@@ -87,7 +88,7 @@ def test_opened_envelope_stays_opened_but_releases_no_share(relay: Relay) -> Non
             run(release_key_share(message.id, message.open, one, relay))
 
 
-def test_messages_without_a_share_still_arrive(relay: Relay) -> None:
+def test_message_without_a_share_still_waits(relay: Relay) -> None:
     message = post_message(relay)
     envelope = message.new_envelope()
     run(accept(envelope, message.token, relay))
@@ -96,7 +97,7 @@ def test_messages_without_a_share_still_arrive(relay: Relay) -> None:
     assert run(envelope_status(envelope.id, message.withdraw, relay)).state is EnvelopeState.WAITING
 
 
-def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> None:
+def test_no_one_time_key_is_handed_out_after_a_restore(relay: Relay) -> None:
     message, device = post_message(relay), DeviceId(bytes(16))
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))
@@ -109,8 +110,8 @@ def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> No
 @pytest.mark.threat("backups-revive")
 @pytest.mark.parametrize("opened", [True, False])
 def test_later_copy_for_another_device_cannot_be_opened(relay: Relay, *, opened: bool) -> None:
-    """The later copy waited in the sender's outbox. The first copy may have been opened before
-    the backup.
+    """The later copy is posted only after the restore; ``opened`` says whether the first copy was
+    opened before the backup.
     """
     first, second = (
         post_message(relay, opens=1),
@@ -131,16 +132,16 @@ def test_later_copy_for_another_device_cannot_be_opened(relay: Relay, *, opened:
     assert count_rows(relay, StoredShareGroup) == 0
 
 
-@pytest.mark.parametrize("groups", [4, 5])
-def test_groups_are_used_up_in_several_batches(
-    relay: Relay, monkeypatch: pytest.MonkeyPatch, groups: int
+@pytest.mark.parametrize("group_count", [4, 5])
+def test_more_groups_than_one_batch_are_used_up(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, group_count: int
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
-    for number in range(groups):
+    for number in range(group_count):
         post_message(relay, first_call=1000 * number)
     restore(relay)
     stored = run(relay.mail.read(lambda view: view.find(StoredShareGroup)))
-    assert [(one.opened, one.opens) for one in stored] == [(2, 2)] * groups
+    assert [(one.opened, one.opens) for one in stored] == [(2, 2)] * group_count
 
 
 def test_restore_with_shares_keeps_the_count_of_openings(relay: Relay) -> None:
@@ -152,7 +153,7 @@ def test_restore_with_shares_keeps_the_count_of_openings(relay: Relay) -> None:
         run(release_key_share(message.id, message.open, message.new_attempt(), relay))
 
 
-def test_restore_with_shares_loses_nothing(relay: Relay) -> None:
+def test_restore_with_shares_keeps_an_unopened_message(relay: Relay) -> None:
     message = post_message(relay)
     assert restore(relay, with_shares=True) == 0
     assert (
@@ -208,7 +209,7 @@ def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:
         assert run(relay.mail.read(time_of_last_restore)) == clock.now()
 
 
-def test_envelopes_are_closed_in_several_batches(
+def test_more_envelopes_than_one_batch_are_closed(
     relay: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)

@@ -1,4 +1,4 @@
-"""Clients that send nothing, an unfinished request or an endless one do not block a relay."""
+"""Clients that send nothing, an unfinished, a malformed or an endless request to a relay."""
 
 import json
 import socket
@@ -32,10 +32,12 @@ UNFINISHED_REQUEST = (
 
 
 @contextmanager
-def relay_with_file_limit(folder: Path, files: int = OPEN_FILES_MAX) -> Iterator[tuple[int, int]]:
-    """Start a relay that may open ``files`` files; yield its process id and its port."""
+def relay_with_file_limit(
+    folder: Path, open_files_max: int = OPEN_FILES_MAX
+) -> Iterator[tuple[int, int]]:
+    """Start a relay that may have ``open_files_max`` files open; yield its process id and port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
-    program = [sys.executable, "-c", RUN_WITH_FILE_LIMIT, str(files), *words]
+    program = [sys.executable, "-c", RUN_WITH_FILE_LIMIT, str(open_files_max), *words]
     with start_program(program, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -57,7 +59,7 @@ def open_file_count(pid: int) -> int:
     "sent_bytes", [b"", b"GET /v1/st", UNFINISHED_REQUEST], ids=["nothing", "a head", "a body"]
 )
 def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent_bytes: bytes) -> None:
-    """Idle clients open twice as many connections as the relay may open files."""
+    """Idle clients open twice as many connections as the relay may have files open."""
     with (
         relay_with_file_limit(tmp_path) as (pid, port),
         ExitStack() as clients,
@@ -75,7 +77,7 @@ def test_idle_connections_do_not_block_the_relay(tmp_path: Path, sent_bytes: byt
 
 
 @pytest.mark.parametrize("sent_bytes", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
-def test_connection_without_a_complete_request_is_closed(
+def test_connection_without_a_complete_request_head_is_closed(
     monkeypatch: pytest.MonkeyPatch, sent_bytes: bytes
 ) -> None:
     monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_WAIT_S_MAX", 0.5)

@@ -1,4 +1,4 @@
-"""Uploads may be slow, but not slower than a minimum pace."""
+"""The minimum pace of uploads, and the limit of concurrent uploads to a bucket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,7 +22,9 @@ from tests.in_memory.courier import memory_courier
 
 
 async def count_passed_bytes(sizes: Sequence[int], arrival_s: float, storage_s: float) -> int:
-    """Count the bytes that pass if each piece takes so long to arrive and so long to be stored."""
+    """Count the bytes that pass if each piece takes ``arrival_s`` to arrive and ``storage_s`` to be
+    stored.
+    """
     clock, total = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -43,11 +45,13 @@ def test_slow_store_does_not_end_an_upload_at_minimum_pace() -> None:
     assert asyncio.run(count_passed_bytes([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
     assert (
         asyncio.run(count_passed_bytes([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
-    )  # a small blob that arrives within one interval
+    )  # a small blob, which arrives within one interval
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_early_bytes_do_not_allow_a_later_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_beginning_does_not_allow_a_later_pace_below_the_minimum(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -65,7 +69,7 @@ def test_early_bytes_do_not_allow_a_later_pause(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_uploads_to_a_bucket_are_limited_per_mailbox() -> None:
+def test_concurrent_uploads_to_a_bucket_are_limited_per_mailbox() -> None:
     relay, other, slow_post = (
         memory_relay(),
         SampleMessage(),

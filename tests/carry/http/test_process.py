@@ -1,4 +1,4 @@
-"""A relay in a process of its own: killed, stopped, out of disk space, or not a relay at all."""
+"""Relays behind sockets: killed, stopped, out of disk space, or not a relay; a large blob; TLS."""
 
 import signal
 import ssl
@@ -95,7 +95,7 @@ def in_three_days() -> datetime:
 
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
-    """After three kills with four senders each, every acknowledged envelope is there only once."""
+    """After three kills with four senders each, every acknowledged envelope is there once."""
     message = SampleMessage(until=in_three_days(), sealed=SeededRandomSource().token(4096))
     senders: list[Sender] = []
     for round_number in range(3):
@@ -110,7 +110,9 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
             threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
                 thread.start()
-            time.sleep(0.2 + 0.13 * round_number)  # a mailbox holds 2,000 messages
+            time.sleep(
+                0.2 + 0.13 * round_number
+            )  # short, as a mailbox holds at most 2,000 messages
             process.send_signal(signal.SIGKILL)
             for thread in threads:
                 thread.join()
@@ -130,15 +132,15 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
         assert len(again) == len(set(again))
 
 
-def message_for_sender(message: SampleMessage, sender: int) -> SampleMessage:
+def message_for_sender(message: SampleMessage, sender_number: int) -> SampleMessage:
     """Return a message for the same mailbox, with the same token and with other ids."""
     own_post = SampleMessage(until=message.until, sealed=message.sealed)
     own_post.mailbox, own_post.token = message.mailbox, message.token
-    own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender + 1))
+    own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender_number + 1))
     return own_post
 
 
-def test_relay_stops_cleanly(tmp_path: Path) -> None:
+def test_relay_stops_cleanly_at_sigterm(tmp_path: Path) -> None:
     with relay_process(tmp_path) as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert httpx.get(f"{url}/v1/status", trust_env=False).status_code == 200
@@ -176,7 +178,7 @@ def post_envelopes(
 
 
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
-    """The server answers 200 to everything, as sign-in pages do."""
+    """The server answers 200 to every PUT request, as sign-in pages do."""
     script = "import http.server as h\n" + SIGN_IN_PAGE_PROGRAM
     with start_program(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path

@@ -50,7 +50,7 @@ def bearer_header(token: object) -> dict[str, str]:
     return {"Authorization": f"Bearer {to_base64url(token.reveal())}"}  # type: ignore[attr-defined]
 
 
-def test_first_request_is_201_and_repeat_is_200(web: httpx.Client, message: SampleMessage) -> None:
+def test_first_post_is_201_and_repeats_are_200(web: httpx.Client, message: SampleMessage) -> None:
     envelope = message.new_envelope()
     url = (
         f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes/{to_base64url(envelope.id)}"
@@ -87,10 +87,10 @@ def test_problem_document_names_the_error_and_no_more(
         {},
         {"Authorization": "Basic YTpi"},
         {"Authorization": "Bearer !"},
-        bearer_header(SampleMessage().other),
+        bearer_header(SampleMessage().unrelated_token),
     ],
 )
-def test_request_without_token_is_401(
+def test_request_without_a_valid_token_is_401(
     web: httpx.Client, message: SampleMessage, header: dict[str, str]
 ) -> None:
     url = f"{URL}/v1/envelopes/{to_base64url(message.id)}/state"
@@ -131,7 +131,7 @@ def test_get_and_head_requests_do_not_count_as_openings(
         ("bytes=-0", 416, (0, 0)),
     ],
 )
-def test_blob_ranges_are_served(
+def test_range_of_a_blob_is_served_ignored_or_refused(
     web: httpx.Client,
     message: SampleMessage,
     range_header: str,
@@ -158,7 +158,7 @@ def test_range_for_another_version_returns_the_whole_blob(
     assert web.get(url, headers={**header, "If-Range": '"other"'}).content == message.blob
 
 
-def test_head_request_returns_the_length_without_reading(
+def test_head_request_returns_the_length_and_no_body(
     web: httpx.Client, message: SampleMessage
 ) -> None:
     answer = web.head(
@@ -233,19 +233,23 @@ def test_malformed_id_in_a_path_is_400(web: httpx.Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=1e3", "limit=²", f"after={2**70}"])
-def test_query_value_must_be_a_number(
-    web: httpx.Client, message: SampleMessage, query: str
-) -> None:
+def test_invalid_query_value_is_400(web: httpx.Client, message: SampleMessage, query: str) -> None:
     url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/envelopes?{query}"
     assert web.get(url, headers=bearer_header(message.owner)).status_code == 400
 
 
 @pytest.mark.parametrize(
-    "missing",
-    ["entrenous-fetch-lock", "entrenous-sha256", "entrenous-expires-at", "content-length"],
+    "missing_header",
+    [
+        "entrenous-fetch-lock",
+        "entrenous-withdraw-lock",
+        "entrenous-sha256",
+        "entrenous-expires-at",
+        "content-length",
+    ],
 )
 def test_blob_upload_requires_all_headers(
-    web: httpx.Client, message: SampleMessage, missing: str
+    web: httpx.Client, message: SampleMessage, missing_header: str
 ) -> None:
     headers = {
         **bearer_header(message.token),
@@ -255,14 +259,14 @@ def test_blob_upload_requires_all_headers(
         "entrenous-sha256": to_base64url(bytes(32)),
         "entrenous-expires-at": "1795000000",
     }
-    del headers[missing]
+    del headers[missing_header]
     url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/blobs/{to_base64url(bytes(16))}"
     request = web.build_request("PUT", url, content=iter([b"x"]), headers=headers)
     request.headers.pop("transfer-encoding", None)
     assert web.send(request).status_code == 400
 
 
-def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
+def test_blob_beyond_the_limit_is_413_before_its_first_byte(
     web: httpx.Client, message: SampleMessage
 ) -> None:
     url = f"{URL}/v1/mailboxes/{to_base64url(message.mailbox)}/blobs/{to_base64url(bytes(16))}"
@@ -278,7 +282,7 @@ def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
     assert answer.json()["facts"] == {"limit_bytes": 4 * 1024**3}
 
 
-def test_status_names_the_supported_protocols(web: httpx.Client) -> None:
+def test_status_names_protocols_restore_and_version(web: httpx.Client) -> None:
     answer = web.get(f"{URL}/v1/status")
     assert answer.json() == {
         "schema": "entrenous/relay-status/1",
@@ -306,15 +310,13 @@ def test_full_mailbox_is_429_with_retry_after(
 @pytest.mark.parametrize(
     ("version", "status"), [("2", 200), ("0", 409), ("1", 409), ("3", 409), ("x", 409)]
 )
-def test_unsupported_protocol_version_is_refused(
-    web: httpx.Client, version: str, status: int
-) -> None:
+def test_only_protocol_version_2_is_accepted(web: httpx.Client, version: str, status: int) -> None:
     answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
     assert answer.status_code == status
     assert answer.headers["entrenous-protocol"] == "2"
 
 
-def test_request_without_protocol_header_may_only_read_the_status(
+def test_request_without_protocol_header_may_read_the_status_but_no_blob(
     courier: HttpCourier, message: SampleMessage
 ) -> None:
     with httpx.Client(transport=courier._client._transport) as old:
@@ -327,7 +329,7 @@ def test_request_without_protocol_header_may_only_read_the_status(
 
 
 def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
-    """A path with a superfluous slash is unknown, too, and is not redirected."""
+    """A path with a superfluous slash is not redirected either."""
     box = f"/v1/mailboxes/{to_base64url(bytes(16))}"
     no_more = ("/v1/status/", f"{box}/card/", f"{box}/envelopes/", f"{box}/wake//")
     for path in ("/", "/v1", "/v2/status", "/v1/mailboxes/", *no_more):
@@ -337,7 +339,7 @@ def test_unknown_path_is_a_404_problem_document(web: httpx.Client) -> None:
 
 
 @pytest.mark.threat("account-takeover")
-def test_log_contains_events_and_statuses_but_no_ids(
+def test_log_contains_events_and_statuses_but_no_ids_or_tokens(
     courier: HttpCourier, message: SampleMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "entrenous")
@@ -356,7 +358,7 @@ def test_log_contains_events_and_statuses_but_no_ids(
         assert value.hex() not in caplog.text
 
 
-def test_a_bug_is_500_and_logged_without_values(
+def test_bug_is_500_and_logged_without_values(
     relay: Relay, web: httpx.Client, message: SampleMessage, caplog: pytest.LogCaptureFixture
 ) -> None:
     def raise_runtime_error(_: object) -> None:
@@ -375,7 +377,7 @@ def test_a_bug_is_500_and_logged_without_values(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
-    """The warning contains only the number of days."""
+    """The warning contains nothing but the number of days."""
     run_sync(expire_due(relay))
     relay.clock.advance(days=400)  # type: ignore[attr-defined]
     with serve_app(relay_app(relay)):  # type: ignore[arg-type]

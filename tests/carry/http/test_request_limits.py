@@ -1,4 +1,4 @@
-"""The operator's limits over HTTP: no new mailboxes, quotas, a full disk, slow requests."""
+"""What a relay refuses over HTTP: by its operator's limits, by protocol, or as slow or large."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -38,7 +38,7 @@ def client_for(relay: Relay) -> httpx.Client:
     return client
 
 
-def test_closed_relay_serves_only_existing_mailboxes() -> None:
+def test_relay_that_accepts_no_new_mailboxes_serves_existing_ones() -> None:
     message = SampleMessage()
     relay = limited_relay(RelayLimits(mailbox_open=False), message)
     body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
@@ -54,7 +54,7 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
     courier.post(URL, message.token, message.new_envelope())
 
 
-def test_letter_quota_setting_is_enforced() -> None:
+def test_limit_of_waiting_letters_is_enforced() -> None:
     message = SampleMessage()
     courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(letters=1), message))})
     courier.post(URL, message.token, message.new_envelope())
@@ -62,7 +62,7 @@ def test_letter_quota_setting_is_enforced() -> None:
         courier.post(URL, message.token, message.new_envelope())
 
 
-def test_mailbox_bytes_setting_is_enforced() -> None:
+def test_limit_of_mailbox_bytes_is_enforced() -> None:
     message = SampleMessage()
     courier = memory_courier(
         {URL: relay_app(limited_relay(RelayLimits(mailbox_bytes=4999), message))}
@@ -71,7 +71,7 @@ def test_mailbox_bytes_setting_is_enforced() -> None:
         courier.upload_blob(URL, message.token, message.blob_deposit(), message.blob)
 
 
-def test_keep_days_setting_is_enforced() -> None:
+def test_limit_of_keep_days_is_enforced() -> None:
     message = SampleMessage()
     courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(keep_days=6), message))})
     assert (message.until - NOON).days == 7
@@ -137,7 +137,9 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
 
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize(("version", "status"), [("1", 409), ("2", 200), ("3", 409)])
-def test_unsupported_protocol_error_says_how_to_update(version: str, status: int) -> None:
+def test_relay_of_protocol_2_refuses_others_and_says_how_to_update(
+    version: str, status: int
+) -> None:
     relay = limited_relay(RelayLimits(floor=2), SampleMessage())
     answer = client_for(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
     assert answer.status_code == status
@@ -147,9 +149,9 @@ def test_unsupported_protocol_error_says_how_to_update(version: str, status: int
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
-@pytest.mark.parametrize("wait_s", [30, 0.001])
-def test_stalled_upload_ends_and_can_be_resumed(
-    monkeypatch: pytest.MonkeyPatch, wait_s: float
+@pytest.mark.parametrize("pause_s", [30, 0.001])
+def test_stalled_or_very_slow_upload_ends_and_can_be_resumed(
+    monkeypatch: pytest.MonkeyPatch, pause_s: float
 ) -> None:
     """A client that sends almost nothing must not occupy memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
@@ -159,7 +161,7 @@ def test_stalled_upload_ends_and_can_be_resumed(
     async def stalling_chunks() -> AsyncIterator[bytes]:
         yield message.blob[:1000]
         for at in range(1000, 5000):
-            await asyncio.sleep(wait_s)
+            await asyncio.sleep(pause_s)
             yield message.blob[at : at + 1]
 
     async def run_scenario() -> tuple[int, int]:
@@ -185,17 +187,23 @@ LARGE_BODY_ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), LARGE_BODY_ROUTES)
-@pytest.mark.parametrize("length", ["4097", "90000", ""])
-def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, length: str) -> None:
+@pytest.mark.parametrize("content_length", ["4097", "90000", ""])
+def test_large_or_unmeasured_body_is_not_read_without_a_valid_token(
+    method: str, path: str, content_length: str
+) -> None:
     message, responses = SampleMessage(), list[MutableMapping[str, Any]]()
 
     async def receive() -> MutableMapping[str, Any]:
-        raise AssertionError("it was read")
+        raise AssertionError("the body was read")
 
     async def send(message: MutableMapping[str, Any]) -> None:
         responses.append(message)
 
-    headers = {**bearer_header(message.other), "Entrenous-Protocol": "2", "Content-Length": length}
+    headers = {
+        **bearer_header(message.unrelated_token),
+        "Entrenous-Protocol": "2",
+        "Content-Length": content_length,
+    }
     scope = {
         "type": "http",
         "method": method,
@@ -217,9 +225,9 @@ def test_repeated_post_of_a_large_message_needs_no_valid_token() -> None:
     courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(), message))})
     envelope = message.new_envelope()
     courier.post(URL, message.token, envelope)
-    courier.post(URL, message.other, envelope)
+    courier.post(URL, message.unrelated_token, envelope)
     with pytest.raises(WrongToken):
-        courier.post(URL, message.other, message.new_envelope())
+        courier.post(URL, message.unrelated_token, message.new_envelope())
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair

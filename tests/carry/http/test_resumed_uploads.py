@@ -1,4 +1,4 @@
-"""Uploads over HTTP are resumed, even after the relay was killed."""
+"""Resumed uploads over HTTP, also after the relay was killed, and the memory of large ones."""
 
 import http.client
 import json
@@ -70,7 +70,7 @@ def web(relay: Relay) -> httpx.Client:
     return client
 
 
-def test_resumed_upload_sends_the_rest_and_an_offset_header(
+def test_upload_from_an_offset_is_accepted_only_if_the_relay_has_the_bytes_before(
     web: httpx.Client, message: SampleMessage
 ) -> None:
     url = URL + blob_path(message)
@@ -89,7 +89,7 @@ def test_resumed_upload_sends_the_rest_and_an_offset_header(
 def test_resumed_upload_may_have_an_empty_rest(
     web: httpx.Client, message: SampleMessage, relay: Relay
 ) -> None:
-    """The relay was killed after it had received all bytes and before it answered."""
+    """As after a relay that was killed when it had received all bytes and not yet answered."""
 
     async def whole_blob_then_error() -> AsyncIterator[bytes]:
         yield message.blob
@@ -108,7 +108,7 @@ def test_resumed_upload_may_have_an_empty_rest(
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "5000000000", ""])
-def test_upload_offset_must_be_a_number(
+def test_invalid_upload_offset_is_400(
     web: httpx.Client, message: SampleMessage, offset: str
 ) -> None:
     headers = upload_headers(message, **{"Entrenous-Offset": offset})

@@ -1,4 +1,4 @@
-"""A relay speaks only TLS 1.3, with its own certificate or behind a real nginx."""
+"""TLS of a relay with its own certificate and of nginx in front of a relay, and their signals."""
 
 import json
 import os
@@ -35,9 +35,11 @@ pytestmark = pytest.mark.real
 
 
 @contextmanager
-def running_relay(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def running_relay(
+    folder: Path, more_settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     settings = folder / "relay.toml"
-    settings.write_text(f'listen = "127.0.0.1:0"\nfree_mb_min = 0\nlog = "json"\n{toml}')
+    settings.write_text(f'listen = "127.0.0.1:0"\nfree_mb_min = 0\nlog = "json"\n{more_settings}')
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
     with (
         (folder / "log").open("ab") as log,
@@ -74,7 +76,7 @@ def exchange_message(courier: HttpCourier, url: str) -> None:
 
 
 @pytest.mark.threat("hostile-network")
-def test_relay_serves_tls_with_its_own_certificate(tmp_path: Path) -> None:
+def test_relay_with_its_own_certificate_speaks_only_tls_1_3(tmp_path: Path) -> None:
     certificate = write_certificate_files(tmp_path)
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         assert url.startswith("https://")
@@ -130,7 +132,7 @@ def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("hostile-network")
-def test_client_sends_nothing_to_an_unauthenticated_relay(tmp_path: Path) -> None:
+def test_client_sends_no_request_to_an_unauthenticated_relay(tmp_path: Path) -> None:
     write_certificate_files(tmp_path)
     other = write_certificate_files(tmp_path / "other")
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
@@ -138,12 +140,14 @@ def test_client_sends_nothing_to_an_unauthenticated_relay(tmp_path: Path) -> Non
             with web, pytest.raises(RelayNotAuthenticated, match="could not prove"):
                 HttpCourier(web, patience_s=60).status(
                     url
-                )  # fails at once, without retrying for a minute
+                )  # must fail at once, without retrying for a minute
     assert "status" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificates", None])
-def test_ca_file_without_certificates_is_reported(tmp_path: Path, content: bytes | None) -> None:
+def test_missing_ca_file_or_one_without_certificates_is_reported(
+    tmp_path: Path, content: bytes | None
+) -> None:
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_bytes(content)
@@ -160,7 +164,7 @@ def _assert_no_addresses_logged(log: Path) -> None:
     }
 
 
-def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path) -> None:
+def test_relay_does_not_start_with_an_unusable_key(tmp_path: Path) -> None:
     write_certificate_files(tmp_path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
@@ -210,11 +214,11 @@ def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
         wake = f"/v1/mailboxes/{to_base64url(message.mailbox)}/wake?seconds="
         for number in range(4):
             connection = waiting.enter_context(open_connection(url, certificate))
-            connection.sendall(_request(f"{wake}60", message, f"2001:db8:0:1::{number}"))
+            connection.sendall(_get_request(f"{wake}60", message, f"2001:db8:0:1::{number}"))
 
         def request_status(path: str, address: str) -> int:
             with open_connection(url, certificate) as other:
-                other.sendall(_request(path, message, address))
+                other.sendall(_get_request(path, message, address))
                 return int(other.recv(4096).split()[1])
 
         assert wait_until(lambda: request_status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
@@ -223,7 +227,8 @@ def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
         assert request_status(f"{wake}0", "192.0.2.1") == 204
 
 
-def _request(path: str, message: SampleMessage, address: str) -> bytes:
+def _get_request(path: str, message: SampleMessage, address: str) -> bytes:
+    """Return a GET request by the mailbox's owner that claims to come from ``address``."""
     return (
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: {address}\r\n"
         f"Authorization: Bearer {to_base64url(message.owner.reveal())}\r\n"
@@ -231,13 +236,14 @@ def _request(path: str, message: SampleMessage, address: str) -> bytes:
     ).encode()
 
 
-def _nginx_replacements(relay: str) -> dict[str, str]:
-    address = relay.removeprefix("http://")
+def _nginx_replacements(relay_url: str) -> dict[str, str]:
+    """Return what to replace in the example of an nginx configuration."""
+    address = relay_url.removeprefix("http://")
     return {"127.0.0.1:7801": address, "relay.example.org": "localhost"}
 
 
 def _assert_mailbox_creation_is_limited(courier: HttpCourier, url: str) -> None:
-    """One address may create ten mailboxes in a burst, and then has to wait."""
+    """Assert that one address can create only a burst of mailboxes."""
     created = [_try_to_create_mailbox(courier, url, number) for number in range(1, 17)]
     assert 5 <= created.index(False) <= 15
 

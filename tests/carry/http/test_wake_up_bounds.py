@@ -1,4 +1,4 @@
-"""A client that waits at many mailboxes does not keep others from using the relay."""
+"""How many wake-up requests a relay lets wait, so that no client keeps others from using it."""
 
 import json
 import socket
@@ -31,11 +31,11 @@ MailboxWithOwner = tuple[MailboxId, Secret]
 WAITING_CLIENT_PROGRAM = Path(__file__).with_name("neighbour.py")
 
 
-def create_mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
-    """Create ``number`` mailboxes at the relay; return their ids and owner tokens."""
+def create_mailboxes(port: int, count: int) -> list[MailboxWithOwner]:
+    """Create ``count`` mailboxes at the relay; return their ids and owner tokens."""
     random_source, url = SeededRandomSource(), f"http://127.0.0.1:{port}"
     mailboxes = [
-        (MailboxId(random_source.token(16)), Secret(random_source.token(32))) for _ in range(number)
+        (MailboxId(random_source.token(16)), Secret(random_source.token(32))) for _ in range(count)
     ]
     with new_relay_client() as web:
         for mailbox, owner in mailboxes:
@@ -44,11 +44,11 @@ def create_mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
 
 
 @contextmanager
-def run_waiting_client(port: int, boxes: list[MailboxWithOwner]) -> Iterator[None]:
+def run_waiting_client(port: int, mailboxes: list[MailboxWithOwner]) -> Iterator[None]:
     """Run a client that waits at each of these mailboxes, until the context ends."""
     argument = [
         port,
-        [(to_base64url(mailbox), to_base64url(owner.reveal())) for mailbox, owner in boxes],
+        [(to_base64url(mailbox), to_base64url(owner.reveal())) for mailbox, owner in mailboxes],
     ]
     command = [sys.executable, WAITING_CLIENT_PROGRAM, json.dumps(argument)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -76,8 +76,8 @@ def response_time_s(port: int) -> float:
 
 
 def response_times_s(port: int) -> Iterator[float]:
-    """Measure response times at least fifty times and for two seconds, as dropped clients return
-    after half a second.
+    """Measure response times at least fifty times and for two seconds, as the waiting client
+    repeats an ended request after half a second.
     """
     began_s, count = time.monotonic(), 0
     while count < 50 or time.monotonic() < began_s + 2:
@@ -87,23 +87,26 @@ def response_times_s(port: int) -> Iterator[float]:
 
 @pytest.mark.threat("relay-starved")
 @pytest.mark.parametrize(
-    ("files", "boxes"), [(256, 17), pytest.param(1024, 64, marks=pytest.mark.nightly)]
+    ("open_files_max", "mailbox_count"),
+    [(256, 17), pytest.param(1024, 64, marks=pytest.mark.nightly)],
 )
 def test_client_waiting_at_many_mailboxes_does_not_block_the_relay(
-    tmp_path: Path, files: int, boxes: int
+    tmp_path: Path, open_files_max: int, mailbox_count: int
 ) -> None:
-    """The relay may open ``files`` files; the client sends eight requests to each mailbox."""
+    """The relay may have ``open_files_max`` files open; the client keeps eight requests waiting at
+    each mailbox.
+    """
     with (
-        relay_with_file_limit(tmp_path, files) as (pid, port),
-        run_waiting_client(port, create_mailboxes(port, boxes)),
+        relay_with_file_limit(tmp_path, open_files_max) as (pid, port),
+        run_waiting_client(port, create_mailboxes(port, mailbox_count)),
     ):
         times_s = list(response_times_s(port))
-        assert open_file_count(pid) < files * 3 // 4
+        assert open_file_count(pid) < open_files_max * 3 // 4
     assert len(times_s) >= 50
     assert max(times_s) < 1, sorted(times_s)
 
 
-def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
+def test_wake_up_bounds_follow_from_the_connection_limit() -> None:
     bounds = [
         long_poll_limits(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)
     ]
@@ -112,7 +115,7 @@ def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
     assert long_poll_limits(4096, behind_proxy=True).network is None
 
 
-def test_disconnected_client_frees_its_place() -> None:
+def test_disconnected_client_no_longer_waits() -> None:
     wake_ups, message = LocalWakeUps(), SampleMessage()
     with (
         serve_app(relay_app(replace(memory_relay(), wake_ups=wake_ups))) as url,

@@ -1,4 +1,4 @@
-"""A message wakes a waiting device, and the wake-up reveals nothing about it."""
+"""Requests that wait for a message: who may wait, for how long, and what the wake-up reveals."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ Scenario = Callable[[httpx.AsyncClient, SampleMessage, LocalWakeUps], Awaitable[
 
 
 def run_scenario(scenario: Scenario, relay: Relay | None = None) -> Any:
-    """Run a scenario at a relay with one mailbox and one send token; return its result."""
+    """Run a scenario at a relay with one mailbox and one send token; return what it returns."""
     wake_ups, message = LocalWakeUps(), SampleMessage()
     relay_in_use = relay or replace(memory_relay(), wake_ups=wake_ups)
 
@@ -87,7 +87,7 @@ def test_message_wakes_the_waiting_device() -> None:
 
 
 @pytest.mark.threat("notification-content")
-def test_wake_up_is_the_same_for_every_waiting_message() -> None:
+def test_wake_up_does_not_depend_on_the_waiting_message() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
     ) -> list[httpx.Response]:
@@ -133,7 +133,7 @@ def test_only_the_owner_may_wait() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
     ) -> list[int]:
-        tokens = (message.token, message.other, message.open)
+        tokens = (message.token, message.unrelated_token, message.open)
         responses = [
             await web.get(f"{mailbox_path(message)}/wake", headers=bearer_header(one))
             for one in tokens
@@ -144,7 +144,7 @@ def test_only_the_owner_may_wait() -> None:
 
 
 @pytest.mark.parametrize("seconds", ["61", "-1", "x", "1.5"])
-def test_wait_time_is_a_number_up_to_60(seconds: str) -> None:
+def test_wait_time_must_be_a_whole_number_from_0_to_60(seconds: str) -> None:
     async def scenario(web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps) -> int:
         url = f"{mailbox_path(message)}/wake?seconds={seconds}"
         return (await web.get(url, headers=bearer_header(message.owner))).status_code
@@ -152,7 +152,7 @@ def test_wait_time_is_a_number_up_to_60(seconds: str) -> None:
     assert run_scenario(scenario) == 400
 
 
-def test_waiting_requests_at_one_mailbox_are_limited() -> None:
+def test_ninth_waiting_request_at_a_mailbox_ends_the_oldest() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
     ) -> list[int]:
@@ -160,7 +160,7 @@ def test_waiting_requests_at_one_mailbox_are_limited() -> None:
         await asyncio.sleep(0.05)
         waiting.append(asyncio.create_task(wait_for_wake_up(web, message)))
         oldest = await waiting[0]
-        assert oldest.headers["connection"] == "close"  # the relay closes its connection, too
+        assert oldest.headers["connection"] == "close"  # the relay also closes the connection
         assert not any(one.done() for one in waiting[1:])
         wake_ups.wake(message.mailbox)
         others = await asyncio.gather(*waiting[1:])
@@ -169,7 +169,7 @@ def test_waiting_requests_at_one_mailbox_are_limited() -> None:
     assert run_scenario(scenario) == [204] + [200] * 8
 
 
-def test_disconnected_client_stops_listening() -> None:
+def test_cancelled_request_stops_listening() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, wake_ups: LocalWakeUps
     ) -> None:
@@ -182,7 +182,7 @@ def test_disconnected_client_stops_listening() -> None:
     run_scenario(scenario)
 
 
-def test_relay_without_wake_ups_answers_at_once() -> None:
+def test_relay_without_wake_ups_answers_whether_a_message_waits() -> None:
     async def scenario(
         web: httpx.AsyncClient, message: SampleMessage, _: LocalWakeUps
     ) -> list[int]:
@@ -194,7 +194,7 @@ def test_relay_without_wake_ups_answers_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "network"),
+    ("address", "expected_prefix"),
     [
         ("192.0.2.7", bytes((192, 0, 2, 7))),
         ("::ffff:192.0.2.7", bytes((192, 0, 2, 7))),
@@ -204,5 +204,7 @@ def test_relay_without_wake_ups_answers_at_once() -> None:
         ("testclient", b""),
     ],
 )
-def test_ipv6_addresses_of_one_customer_are_one_network(address: str, network: bytes) -> None:
-    assert client_network_prefix(address) == network
+def test_network_prefix_is_an_ipv4_address_or_half_of_an_ipv6_address(
+    address: str, expected_prefix: bytes
+) -> None:
+    assert client_network_prefix(address) == expected_prefix

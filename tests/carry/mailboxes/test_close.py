@@ -1,4 +1,4 @@
-"""A deleted mailbox leaves nothing that its device could still open."""
+"""The deletion of a mailbox with everything in it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -40,9 +40,9 @@ from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendTokenChanges
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, SampleMessage, disk_relay, memory_relay
 from tests.carry.test_expire import (
-    KINDS_BESIDES_SWEEP,
+    ROW_TYPES_EXCEPT_SWEEP,
     blob_count,
-    count_found,
+    count_found_in_files,
     count_rows,
     secret_parts,
 )
@@ -81,7 +81,9 @@ def relay() -> Relay:
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("progress", ["waiting", "delivered", "opened", "half opened"])
-def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, progress: str) -> None:
+def test_envelope_of_a_deleted_mailbox_is_reported_as_revoked_and_stays_closed(
+    relay: Relay, progress: str
+) -> None:
     message = SampleMessage()
     run_sync(fill_mailbox(relay, message))
     attempt = message.new_attempt()
@@ -104,12 +106,12 @@ def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, progress: 
     assert blob_count(relay) == 0
 
 
-def test_closed_mailbox_leaves_only_its_id_and_tombstones(relay: Relay) -> None:
+def test_closed_mailbox_leaves_only_its_id_and_a_tombstone_for_thirty_days(relay: Relay) -> None:
     message = SampleMessage()
     run_sync(fill_mailbox(relay, message))
     run_sync(delete_mailbox_with_contents(message.mailbox, message.owner, relay))
     assert (
-        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP)
         == count_rows(relay, DeletedMailbox, StoredEnvelope)
         == 2
     )
@@ -117,7 +119,7 @@ def test_closed_mailbox_leaves_only_its_id_and_tombstones(relay: Relay) -> None:
         run_sync(find_key_bundle(message.mailbox, message.token, relay))
     relay.clock.advance(days=30)  # type: ignore[attr-defined]
     run_sync(expire(relay))
-    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 0
+    assert count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP) == 0
     assert run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay)) is True
 
 
@@ -128,23 +130,23 @@ class BatchRecordingRowStore(MemoryRowStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sizes: list[int] = []
+        self.dropped_row_counts: list[int] = []
         self.fail_after = 10**9
 
     async def transact(
         self, work: Callable[[RowTransaction], Any], _: ReadAhead | None = None
     ) -> Any:
-        if len(self.sizes) >= self.fail_after:
+        if len(self.dropped_row_counts) >= self.fail_after:
             raise DiskFailed
-        before = await self.read(lambda view: sum(map(view.count, KINDS_BESIDES_SWEEP)))
+        before = await self.read(lambda view: sum(map(view.count, ROW_TYPES_EXCEPT_SWEEP)))
         answer = await super().transact(work)
-        self.sizes.append(
-            before - await self.read(lambda view: sum(map(view.count, KINDS_BESIDES_SWEEP)))
+        self.dropped_row_counts.append(
+            before - await self.read(lambda view: sum(map(view.count, ROW_TYPES_EXCEPT_SWEEP)))
         )
         return answer
 
 
-def large_mailbox(message: SampleMessage) -> tuple[BatchRecordingRowStore, Relay]:
+def relay_with_large_mailbox(message: SampleMessage) -> tuple[BatchRecordingRowStore, Relay]:
     """Return a row store, and its relay with a mailbox of one message and a thousand tokens."""
     mail = BatchRecordingRowStore()
     relay = replace(memory_relay(), mail=mail)
@@ -152,28 +154,28 @@ def large_mailbox(message: SampleMessage) -> tuple[BatchRecordingRowStore, Relay
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
     batch = SendTokenChanges(locks, (), NOON + timedelta(days=1))
     run_sync(add_and_drop_send_tokens(message.mailbox, message.owner, batch, relay))
-    mail.sizes.clear()
+    mail.dropped_row_counts.clear()
     return mail, relay
 
 
 def test_large_mailbox_is_deleted_in_batches() -> None:
     message = SampleMessage()
-    mail, relay = large_mailbox(message)
+    mail, relay = relay_with_large_mailbox(message)
     run_sync(delete_mailbox_with_contents(message.mailbox, message.owner, relay))
-    assert max(mail.sizes) == 500
+    assert max(mail.dropped_row_counts) == 500
     assert (
-        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP)
         == count_rows(relay, DeletedMailbox, StoredEnvelope)
         == 2
     )
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("transactions", [1, 2, 3, 5])
-def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
+@pytest.mark.parametrize("transaction_count", [1, 2, 3, 5])
+def test_sweep_finishes_a_crashed_deletion(transaction_count: int) -> None:
     message = SampleMessage()
-    mail, relay = large_mailbox(message)
-    mail.fail_after = transactions
+    mail, relay = relay_with_large_mailbox(message)
+    mail.fail_after = transaction_count
     with pytest.raises(DiskFailed):
         run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
     mail.fail_after = 10**9
@@ -184,25 +186,25 @@ def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
         run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run_sync(expire(relay))
     assert (
-        count_rows(relay, *KINDS_BESIDES_SWEEP)
+        count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP)
         == count_rows(relay, DeletedMailbox, StoredEnvelope)
         == 2
     )
-    assert max(mail.sizes) <= 500
+    assert max(mail.dropped_row_counts) <= 500
     relay.clock.advance(days=30)  # type: ignore[attr-defined]
     run_sync(expire(relay))
-    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 0
+    assert count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP) == 0
 
 
-def test_closing_a_mailbox_can_be_repeated() -> None:
+def test_closing_a_mailbox_can_be_repeated_after_a_crash() -> None:
     message = SampleMessage()
-    mail, relay = large_mailbox(message)
+    mail, relay = relay_with_large_mailbox(message)
     mail.fail_after = 1
     with pytest.raises(DiskFailed):
         run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
     mail.fail_after = 10**9
     run_sync(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
-    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == 2
+    assert count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP) == 2
 
 
 def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
@@ -210,7 +212,7 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     mine, others = SampleMessage(), SampleMessage(random_source=random_source)
     run_sync(fill_mailbox(relay, mine))
     run_sync(fill_mailbox(relay, others))
-    before = count_rows(relay, *KINDS_BESIDES_SWEEP)
+    before = count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP)
     run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE_TOKEN, relay))
     run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE_TOKEN, relay))
     assert (
@@ -221,7 +223,7 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
         run_sync(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
     )
     assert count_rows(relay, StoredMailbox, StoredLock) == 2
-    assert count_rows(relay, *KINDS_BESIDES_SWEEP) < before
+    assert count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP) < before
 
 
 def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
@@ -244,11 +246,11 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
 
     with pytest.raises(NoSuchBlob):
         run_sync(run_scenario())
-    assert count_rows(relay, *KINDS_BESIDES_SWEEP) == count_rows(relay, DeletedMailbox) == 1
+    assert count_rows(relay, *ROW_TYPES_EXCEPT_SWEEP) == count_rows(relay, DeletedMailbox) == 1
     assert blob_count(relay) == 0
 
 
-def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
+def test_closing_a_mailbox_deletes_incomplete_uploads(relay: Relay) -> None:
     message = SampleMessage()
     run_sync(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     until = NOON + timedelta(hours=1)
@@ -275,7 +277,7 @@ def test_closing_a_mailbox_deletes_unreferenced_blobs(relay: Relay) -> None:
 
 
 @pytest.mark.threat("account-takeover")
-def test_closed_mailbox_leaves_no_bytes_on_the_disk(tmp_path: Path) -> None:
+def test_closed_mailbox_leaves_no_bytes_of_its_content_on_the_disk(tmp_path: Path) -> None:
     """No file in the relay's folder contains a part of the lock, the key bundle or the message."""
     message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
@@ -283,7 +285,7 @@ def test_closed_mailbox_leaves_no_bytes_on_the_disk(tmp_path: Path) -> None:
         lock = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, message.mailbox)))
         assert lock is not None
         planted = [*secret_parts(message), lock.key.reveal(), b"a card", token_hash(UNLOCK_TOKEN)]
-        assert count_found(tmp_path, planted) == len(planted)
+        assert count_found_in_files(tmp_path, planted) == len(planted)
         asyncio.run(delete_mailbox_with_contents(message.mailbox, CLOSE_TOKEN, relay))
         asyncio.run(expire(relay))
-        assert count_found(tmp_path, planted) == 0
+        assert count_found_in_files(tmp_path, planted) == 0

@@ -1,4 +1,4 @@
-"""The relay's part of a device lock allows ten tries, even if requests are concurrent."""
+"""The relay's part of a device lock: its tries, its tokens, its deletion and its states."""
 
 import asyncio
 import itertools
@@ -101,14 +101,14 @@ def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     assert [one.tries_left for one in answers] == [9, 8]
 
 
-def test_eleventh_unlock_request_is_refused(relay: Relay) -> None:
+def test_unlock_requests_after_the_tenth_are_refused(relay: Relay) -> None:
     assert [request_try(relay, number).tries_left for number in range(10)] == list(range(9, -1, -1))
     for number in range(10, 13):
         with pytest.raises(Locked):
             request_try(relay, number)
 
 
-def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
+def test_repeat_of_the_last_unlock_request_is_not_counted(relay: Relay) -> None:
     first = request_try(relay, 0)
     assert request_try(relay, 0) == first
     for number in range(1, 10):
@@ -124,7 +124,7 @@ def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     assert request_try(relay, 0).tries_left == 9
 
 
-def test_requests_with_the_token_of_another_role_are_refused(relay: Relay) -> None:
+def test_requests_with_a_wrong_token_are_refused(relay: Relay) -> None:
     for wrong in (OWNER_TOKEN, CLOSE_TOKEN, UNRELATED_TOKEN):
         with pytest.raises(WrongToken):
             run_sync(count_try_and_evaluate(MAILBOX, wrong, BLINDED_PASSPHRASES[0], relay))
@@ -162,7 +162,7 @@ def test_two_locks_have_different_keys(relay: Relay) -> None:
     assert answer.evaluated != request_try(relay, 0).evaluated
 
 
-def test_unlock_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
+def test_unlock_restores_tries_and_refuses_an_earlier_generation(relay: Relay) -> None:
     request_try(relay, 0)
     for unlock in (
         vault_unlock(5, 1),
@@ -183,7 +183,7 @@ def test_unlock_restores_tries_and_requires_a_later_generation(relay: Relay) -> 
     ):
         with pytest.raises(RolledBack):
             run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, refused, relay))
-    assert request_try(relay, 2).tries_left == 9  # a refused unlock restores the tries, too
+    assert request_try(relay, 2).tries_left == 9  # refused unlocks restored the tries as well
     run_sync(record_unlock_and_restore_tries(MAILBOX, OWNER_TOKEN, vault_unlock(6, 4), relay))
 
 
@@ -252,7 +252,7 @@ def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
     run_sync(delete_mailbox_with_contents(MAILBOX, UNRELATED_TOKEN, relay))
 
 
-def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> None:
+def test_deleted_mailbox_has_no_lock_and_its_id_stays_taken(relay: Relay) -> None:
     run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
     run_sync(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, relay))
     with pytest.raises(NoLock):
@@ -284,14 +284,14 @@ def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
 
 
 class LockMachine(RuleBasedStateMachine):
-    """Requests, unlocks, resets and deletion in any order, compared with a simple model."""
+    """Tries, unlocks, resets, token changes and deletion in any order, compared with a model."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.left, self.generation, self.shut = 10, 0, False
-        self.last: bytes | None = None
-        self.token = UNLOCK_TOKEN
+        self.tries_left, self.generation, self.is_shut = 10, 0, False
+        self.last_request: bytes | None = None
+        self.unlock_token = UNLOCK_TOKEN
 
     def open_relay(self) -> Relay:
         return memory_relay()
@@ -307,21 +307,21 @@ class LockMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 30))
     def request_try(self, number: int) -> None:
         blinded = BLINDED_PASSPHRASES[number]
-        repeat = blinded == self.last
-        if self.shut or (self.left == 0 and not repeat):
-            with pytest.raises(NoLock if self.shut else Locked):
-                self.run(count_try_and_evaluate(MAILBOX, self.token, blinded, self.relay))
+        repeat = blinded == self.last_request
+        if self.is_shut or (self.tries_left == 0 and not repeat):
+            with pytest.raises(NoLock if self.is_shut else Locked):
+                self.run(count_try_and_evaluate(MAILBOX, self.unlock_token, blinded, self.relay))
             return
-        self.left -= not repeat
-        self.last = blinded
-        answer = self.run(count_try_and_evaluate(MAILBOX, self.token, blinded, self.relay))
+        self.tries_left -= not repeat
+        self.last_request = blinded
+        answer = self.run(count_try_and_evaluate(MAILBOX, self.unlock_token, blinded, self.relay))
         assert isinstance(answer, UnlockAnswer)
-        assert answer.tries_left == self.left
+        assert answer.tries_left == self.tries_left
 
     @rule(generation_change=st.integers(-2, 3), number=st.integers(2, 9))
     def unlock(self, generation_change: int, number: int) -> None:
         generation = max(1, self.generation + generation_change)
-        if self.shut:
+        if self.is_shut:
             with pytest.raises(NoLock):
                 self.run(
                     record_unlock_and_restore_tries(
@@ -329,7 +329,7 @@ class LockMachine(RuleBasedStateMachine):
                     )
                 )
             return
-        self.left = 10
+        self.tries_left = 10
         if generation > self.generation:
             self.generation = generation
             self.run(
@@ -346,33 +346,37 @@ class LockMachine(RuleBasedStateMachine):
             )
 
     @rule()
-    def reset(self) -> None:
-        if self.shut:
+    def restore_tries(self) -> None:
+        if self.is_shut:
             with pytest.raises(NoLock):
                 self.run(restore_all_tries(MAILBOX, CLOSE_TOKEN, self.relay))
             return
-        self.left = 10
+        self.tries_left = 10
         self.run(restore_all_tries(MAILBOX, CLOSE_TOKEN, self.relay))
 
     @rule()
     def replace_unlock_token(self) -> None:
-        if not self.shut:
-            self.token = UNRELATED_TOKEN if self.token == UNLOCK_TOKEN else UNLOCK_TOKEN
+        if not self.is_shut:
+            self.unlock_token = (
+                UNRELATED_TOKEN if self.unlock_token == UNLOCK_TOKEN else UNLOCK_TOKEN
+            )
             self.run(
-                replace_unlock_token_hash(MAILBOX, OWNER_TOKEN, token_hash(self.token), self.relay)
+                replace_unlock_token_hash(
+                    MAILBOX, OWNER_TOKEN, token_hash(self.unlock_token), self.relay
+                )
             )
 
-    @rule(chance=st.integers(0, 9))
-    def close(self, chance: int) -> None:
-        if chance == 0:
-            self.shut = True
+    @rule(closes=st.integers(0, 9).map(lambda drawn: drawn == 0))
+    def close(self, *, closes: bool) -> None:
+        if closes:
+            self.is_shut = True
             self.run(delete_mailbox_with_contents(MAILBOX, CLOSE_TOKEN, self.relay))
 
     @invariant()
     def row_matches_the_model(self) -> None:
         stored = self.run(self.relay.mail.read(lambda view: view.get(StoredLock, MAILBOX)))
-        assert (stored is None) == self.shut
-        assert not isinstance(stored, StoredLock) or stored.tries == self.left
+        assert (stored is None) == self.is_shut
+        assert not isinstance(stored, StoredLock) or stored.tries == self.tries_left
 
     def teardown(self) -> None:
         self.stack.close()
@@ -422,7 +426,7 @@ def test_documented_diagram_matches_the_table() -> None:
     assert expected_state_diagram() in STATE_MACHINE_DOCUMENT.read_text()
 
 
-def test_shut_lock_stays_shut() -> None:
+def test_every_lock_can_be_shut_and_a_shut_one_stays_shut() -> None:
     assert {after for (state, _), after in LOCK_TRANSITIONS.items() if state is LockState.SHUT} == {
         LockState.SHUT
     }
@@ -436,7 +440,7 @@ def test_lock_event_missing_from_the_table_is_a_bug() -> None:
             next_lock_state(state, event)
 
 
-def test_lock_state_follows_from_the_row() -> None:
+def test_lock_state_follows_from_the_tries_that_are_left() -> None:
     rows = [StoredLock(MAILBOX, Secret(bytes(32)), b"", tries) for tries in (10, 9, 1, 0)]
     found = [lock_state(row) for row in (*rows, None)]
     ready, tried, locked, shut = LockState

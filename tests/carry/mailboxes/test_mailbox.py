@@ -1,4 +1,4 @@
-"""Rules for the creation of mailboxes."""
+"""The creation of mailboxes: a reserved id, and repeated requests."""
 
 import pytest
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 RESERVED_ID = MailboxId(bytes(16))
 
 
-def test_reserved_mailbox_id_cannot_be_created() -> None:
+def test_mailbox_with_the_reserved_id_cannot_be_created_or_deleted() -> None:
     """A schema upgrade stored shares under this id, so nobody may own this mailbox."""
     relay, message, other_owner = new_relay(), SampleMessage(), Secret(b"s" * 32)
     run(create_mailbox_and_post(relay, message))
@@ -38,14 +38,14 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
     )
 
 
-@pytest.mark.parametrize(("owner", "close"), [(b"s", b"c"), (b"o", b"s"), (b"o", None)])
+@pytest.mark.parametrize(("owner_byte", "close_byte"), [(b"s", b"c"), (b"o", b"s"), (b"o", None)])
 def test_repeated_creation_needs_the_same_owner_and_close_tokens(
-    owner: bytes, close: bytes | None
+    owner_byte: bytes, close_byte: bytes | None
 ) -> None:
     relay, mailbox = new_relay(), MailboxId(b"M" * 16)
     locks = token_hash(Secret(b"o" * 32)), token_hash(Secret(b"c" * 32))
     assert run(create_mailbox(mailbox, locks[0], relay, locks[1])) is True
     assert run(create_mailbox(mailbox, locks[0], relay, locks[1])) is False
-    other = None if close is None else token_hash(Secret(close * 32))
+    close_lock = None if close_byte is None else token_hash(Secret(close_byte * 32))
     with pytest.raises(IdInUse):
-        run(create_mailbox(mailbox, token_hash(Secret(owner * 32)), relay, other))
+        run(create_mailbox(mailbox, token_hash(Secret(owner_byte * 32)), relay, close_lock))

@@ -1,4 +1,4 @@
-"""A mailbox's limits: requests beyond them are refused until there is room again."""
+"""The limits of a mailbox, and the requests that exceed them."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -64,12 +64,13 @@ def upload(relay: Relay, message: SampleMessage, deposit: BlobDeposit) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("UNREFERENCED_BLOB_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
+    ("limit_name", "limit"),
+    [("UNREFERENCED_BLOB_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)],
 )
 def test_unreferenced_blobs_count_against_a_mailboxs_limit(
-    relay: Relay, message: SampleMessage, set_limit: SetLimit, name: str, value: int
+    relay: Relay, message: SampleMessage, set_limit: SetLimit, limit_name: str, limit: int
 ) -> None:
-    set_limit(name, value)
+    set_limit(limit_name, limit)
     assert upload(relay, message, message.blob_deposit())
     assert upload(relay, message, deposit_with_new_id(message))
     with pytest.raises(MailboxFull) as refused:
@@ -80,7 +81,7 @@ def test_unreferenced_blobs_count_against_a_mailboxs_limit(
     assert upload(relay, message, deposit_with_new_id(message))
 
 
-def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
+def test_full_mailbox_blocks_no_other_and_has_room_once_its_blobs_expire(
     relay: Relay, clock: SettableClock, message: SampleMessage, set_limit: SetLimit
 ) -> None:
     set_limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
@@ -94,10 +95,10 @@ def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
     assert upload(relay, message, deposit_with_new_id(message))
 
 
-def test_running_uploads_count_against_the_limit(
+def test_unfinished_uploads_count_against_the_limit(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """Many unfinished uploads must not exceed the limit together."""
+    """Otherwise many unfinished uploads could exceed the limit together."""
     set_limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 
     async def chunks_with_second_upload() -> AsyncIterator[bytes]:
@@ -113,11 +114,13 @@ def test_running_uploads_count_against_the_limit(
     assert upload(relay, message, deposit_with_new_id(message))
 
 
-@pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
+@pytest.mark.parametrize(
+    ("limit_name", "limit"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)]
+)
 def test_blobs_of_envelopes_count_until_they_are_deleted(
-    relay: Relay, message: SampleMessage, set_limit: SetLimit, name: str, value: int
+    relay: Relay, message: SampleMessage, set_limit: SetLimit, limit_name: str, limit: int
 ) -> None:
-    set_limit(name, value)
+    set_limit(limit_name, limit)
     upload(relay, message, message.blob_deposit())
     run(accept(message.envelope(), message.token, relay))
     run(acknowledge(message.mailbox, message.owner, message.id, relay))
@@ -151,7 +154,7 @@ def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -
 def test_shares_of_fetched_messages_count_against_the_limit(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A message without a share is still accepted."""
+    """A message without a share is accepted nevertheless."""
     set_limit("SHARES_PER_MAILBOX_MAX", 2)
     accepted = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
     for one in accepted:
@@ -227,7 +230,7 @@ def test_devices_beyond_the_prekey_limit_are_refused(
         run(replace_prekeys(message.mailbox, message.owner, second, keys, relay))
 
 
-def test_limits_match_the_specification() -> None:
+def test_specification_names_the_value_of_each_limit() -> None:
     section = RELAY_SPECIFICATION.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
     counts = (limits.LETTERS_WAITING_MAX, limits.UNREFERENCED_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)

@@ -1,4 +1,4 @@
-"""Batches of send tokens: each token admits one envelope, and a dropped token admits none."""
+"""Send tokens, registered one at a time or in batches: uses, expiry and limits."""
 
 from datetime import timedelta
 
@@ -66,6 +66,7 @@ async def create_mailbox_with_bundle(message: SampleMessage, relay: Relay) -> No
 def change_tokens(
     message: SampleMessage, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()
 ) -> int:
+    """Add and drop send tokens of these hashes; return how many the mailbox then has."""
     return run(
         add_and_drop_send_tokens(
             message.mailbox, message.owner, SendTokenChanges(add, drop, EXPIRES_AT), relay
@@ -73,7 +74,7 @@ def change_tokens(
     )
 
 
-def is_valid(message: SampleMessage, number: int, relay: Relay) -> bool:
+def is_token_valid(message: SampleMessage, number: int, relay: Relay) -> bool:
     try:
         return run(find_key_bundle(message.mailbox, numbered_token(number), relay)) == b"card"
     except WrongToken:
@@ -84,22 +85,22 @@ def test_batch_token_admits_one_envelope(message: SampleMessage, relay: Relay) -
     assert change_tokens(message, relay, token_hashes(1, 2)) == 2
     envelope = message.envelope(blobs=False)
     assert run(accept(envelope, numbered_token(1), relay))
-    assert not run(accept(envelope, numbered_token(1), relay))  # a repeat needs no token
-    assert (is_valid(message, 1, relay), is_valid(message, 2, relay)) == (False, True)
+    assert not run(accept(envelope, numbered_token(1), relay))  # a repeated post needs no token
+    assert (is_token_valid(message, 1, relay), is_token_valid(message, 2, relay)) == (False, True)
 
 
-def test_batch_adds_and_drops_tokens_in_one_transaction(
+def test_batch_adds_and_drops_tokens_and_may_be_repeated(
     message: SampleMessage, relay: Relay
 ) -> None:
     change_tokens(message, relay, token_hashes(1, 2, 3))
     assert change_tokens(message, relay, token_hashes(4), token_hashes(2, 9)) == 3
-    assert [is_valid(message, number, relay) for number in (1, 2, 3, 4, 9)] == [
+    assert [is_token_valid(message, number, relay) for number in (1, 2, 3, 4, 9)] == [
         *(True, False, True, True, False)
     ]
     assert change_tokens(message, relay, token_hashes(4), token_hashes(2, 9)) == 3
 
 
-def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
+def test_tokens_are_added_only_by_the_owner_and_before_they_expire(
     message: SampleMessage, relay: Relay, clock: SettableClock
 ) -> None:
     batch = SendTokenChanges(token_hashes(1), (), EXPIRES_AT)
@@ -108,15 +109,15 @@ def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
     clock.advance(days=100)
     with pytest.raises(Expired):
         run(add_and_drop_send_tokens(message.mailbox, message.owner, batch, relay))
-    assert not is_valid(message, 1, relay)
+    assert not is_token_valid(message, 1, relay)
 
 
 def test_batch_tokens_expire(message: SampleMessage, relay: Relay, clock: SettableClock) -> None:
     change_tokens(message, relay, token_hashes(1))
     clock.advance(days=99)
-    assert is_valid(message, 1, relay)
+    assert is_token_valid(message, 1, relay)
     clock.advance(days=1)
-    assert not is_valid(message, 1, relay)
+    assert not is_token_valid(message, 1, relay)
 
 
 def test_envelopes_are_counted_only_for_a_limited_token(
@@ -142,12 +143,14 @@ def test_batch_beyond_the_token_limit_adds_nothing(message: SampleMessage, relay
         change_tokens(message, relay, token_hashes(number), token_hashes(7))
         == TOKENS_PER_MAILBOX_MAX
     )
-    assert is_valid(message, number, relay)
+    assert is_token_valid(message, number, relay)
 
 
-@pytest.mark.parametrize("size", [TOKEN_BATCH_MAX + 1, 2])
-def test_batch_of_repeated_or_too_many_tokens_is_invalid(size: int) -> None:
-    hashes = token_hashes(*range(size)) if size > TOKEN_BATCH_MAX else token_hashes(1, 1)
+@pytest.mark.parametrize("batch_size", [TOKEN_BATCH_MAX + 1, 2])
+def test_batch_of_repeated_or_too_many_tokens_is_invalid(batch_size: int) -> None:
+    hashes = (
+        token_hashes(*range(batch_size)) if batch_size > TOKEN_BATCH_MAX else token_hashes(1, 1)
+    )
     with pytest.raises(ValueError, match="at most, each once"):
         SendTokenChanges(hashes, (), EXPIRES_AT)
 

@@ -8,7 +8,7 @@ from entrenous.base.errors import TooMany
 from entrenous.carry.send_tokens import UploadsInProgress
 
 
-def test_upload_limit_applies_to_each_token_alone() -> None:
+def test_upload_limit_applies_to_each_token_separately() -> None:
     uploads = UploadsInProgress(100)
     with uploads.admit_upload(b"a", 60):
         with pytest.raises(TooMany) as error, uploads.admit_upload(b"a", 41):

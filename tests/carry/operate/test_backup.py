@@ -1,4 +1,4 @@
-"""A backup is restored completely or not at all, and without shares unless they are wanted."""
+"""Restores of a relay's backup, with or without the shares of messages, and backups of nothing."""
 
 import asyncio
 from datetime import timedelta
@@ -36,7 +36,7 @@ def backup(tmp_path: Path, message: SampleMessage) -> Path:
     return tmp_path / "backup"
 
 
-def test_restored_relay_closes_unopened_envelopes(
+def test_restore_without_shares_loses_unopened_envelopes(
     backup: Path, tmp_path: Path, message: SampleMessage
 ) -> None:
     result = restore_relay(backup, tmp_path / "again", with_shares=False)
@@ -50,7 +50,7 @@ def test_restored_relay_closes_unopened_envelopes(
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["blobs", "mail.db"]
 
 
-def test_no_byte_of_a_share_is_restored(
+def test_restore_without_shares_writes_no_share_and_no_letter(
     backup: Path, tmp_path: Path, message: SampleMessage
 ) -> None:
     restore_relay(backup, tmp_path / "again", with_shares=False)
@@ -60,7 +60,7 @@ def test_no_byte_of_a_share_is_restored(
     assert message.sealed not in after
 
 
-def test_restore_with_shares_keeps_envelopes_open(
+def test_restore_with_shares_loses_no_envelope(
     backup: Path, tmp_path: Path, message: SampleMessage
 ) -> None:
     assert restore_relay(backup, tmp_path / "again", with_shares=True).lost == 0
@@ -71,8 +71,8 @@ def test_restore_with_shares_keeps_envelopes_open(
     assert share == message.share
 
 
-def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
-    """A restored relay deletes only its own hard links, so the backup keeps its blobs."""
+def test_backup_can_be_restored_twice(backup: Path, tmp_path: Path) -> None:
+    """Each restored relay deletes only its own hard links to the blobs of the backup."""
     for name in ("one", "two"):
         restore_relay(backup, tmp_path / name, with_shares=False)
 
@@ -84,7 +84,9 @@ def test_restore_refuses_a_folder_that_is_not_empty(backup: Path, tmp_path: Path
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "relay").rglob("*")} == before
 
 
-def test_a_damaged_backup_leaves_no_relay(backup: Path, tmp_path: Path) -> None:
+def test_restore_of_a_backup_with_a_damaged_database_writes_nothing(
+    backup: Path, tmp_path: Path
+) -> None:
     with (backup / "mail.db").open("ab") as file:
         file.write(b"!")
     with pytest.raises(DamagedBackup):
@@ -92,7 +94,7 @@ def test_a_damaged_backup_leaves_no_relay(backup: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "again").iterdir()) == []
 
 
-def test_damaged_blob_loses_only_its_own_message(
+def test_message_whose_blob_is_damaged_is_lost(
     backup: Path, tmp_path: Path, message: SampleMessage
 ) -> None:
     (blob,) = (backup / "blobs").iterdir()
@@ -105,12 +107,14 @@ def test_damaged_blob_loses_only_its_own_message(
     assert status.state is EnvelopeState.LOST
 
 
-def test_crashed_restore_does_not_block_the_next_one(backup: Path, tmp_path: Path) -> None:
+def test_remains_of_a_crashed_restore_do_not_block_the_next_one(
+    backup: Path, tmp_path: Path
+) -> None:
     (tmp_path / "again" / ".restoring" / "blobs").mkdir(parents=True)
     assert restore_relay(backup, tmp_path / "again", with_shares=False).lost == 1
 
 
-def test_backup_without_a_relay_is_refused(tmp_path: Path) -> None:
+def test_backup_of_a_folder_without_a_relay_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RelayNotFound):
         back_up_relay(tmp_path, tmp_path / "backup")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""A backup contains a snapshot of a relay, and a damaged backup is never restored."""
+"""The files of a relay's backup, and what is restored from a damaged backup."""
 
 import asyncio
 import json
@@ -39,8 +39,8 @@ async def create_mailbox_with_message(relay: Relay, message: SampleMessage) -> N
 
 
 @pytest.fixture
-def running_relay(tmp_path: Path) -> Iterator[Relay]:
-    """Yield an open relay with one message."""
+def relay_with_message(tmp_path: Path) -> Iterator[Relay]:
+    """Yield a relay in the folder ``relay`` that stores one message."""
     with disk_relay(tmp_path / "relay", SettableClock()) as relay:
         asyncio.run(create_mailbox_with_message(relay, SampleMessage()))
         yield relay
@@ -50,8 +50,8 @@ def restore(backup: Path, folder: Path) -> None:
     restore_files(backup, read_backup(backup), folder)
 
 
-@pytest.mark.usefixtures("running_relay")
-def test_backup_restores_identical_files(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("relay_with_message")
+def test_backup_restores_the_rows_and_the_blob(tmp_path: Path) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert read_backup(tmp_path / "backup") == saved
     assert (saved.made_at, saved.missing, len(saved.blobs)) == (NOON, (), 1)
@@ -67,7 +67,7 @@ def test_backup_restores_identical_files(tmp_path: Path) -> None:
     assert (tmp_path / "again" / "blobs" / saved.blobs[0].name).read_bytes() == SampleMessage().blob
 
 
-@pytest.mark.usefixtures("running_relay")
+@pytest.mark.usefixtures("relay_with_message")
 def test_backup_is_private_and_hard_links_blobs(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     for path in (tmp_path / "backup", *(tmp_path / "backup").rglob("*")):
@@ -76,7 +76,7 @@ def test_backup_is_private_and_hard_links_blobs(tmp_path: Path) -> None:
     assert blob.stat().st_nlink == 2
 
 
-@pytest.mark.usefixtures("running_relay")
+@pytest.mark.usefixtures("relay_with_message")
 def test_backup_copies_blobs_where_hard_links_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,17 +89,17 @@ def test_backup_copies_blobs_where_hard_links_fail(
     assert (blob.read_bytes(), blob.stat().st_nlink) == (SampleMessage().blob, 1)
 
 
-def test_blob_deleted_during_backup_is_listed_as_missing(
-    running_relay: Relay, tmp_path: Path
+def test_blob_deleted_before_its_copy_is_listed_as_missing(
+    relay_with_message: Relay, tmp_path: Path
 ) -> None:
-    (blob,) = asyncio.run(running_relay.mail.read(lambda view: view.find(StoredBlob)))
-    asyncio.run(running_relay.blobs.drop(blob.name))
+    (blob,) = asyncio.run(relay_with_message.mail.read(lambda view: view.find(StoredBlob)))
+    asyncio.run(relay_with_message.blobs.drop(blob.name))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     assert (saved.missing, saved.blobs) == ((blob.name,), ())
 
 
-@pytest.mark.usefixtures("running_relay")
-def test_backup_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("relay_with_message")
+def test_backup_refuses_a_path_that_is_not_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "full")
@@ -109,16 +109,16 @@ def test_backup_refuses_a_folder_that_is_not_empty(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter"]
 
 
-@pytest.mark.usefixtures("running_relay")
-def test_interrupted_backup_is_not_a_backup(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("relay_with_message")
+def test_backup_without_its_contents_file_is_not_found(tmp_path: Path) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (tmp_path / "backup" / "backup.json").unlink()
     with pytest.raises(BackupNotFound):
         read_backup(tmp_path / "backup")
 
 
-@pytest.mark.usefixtures("running_relay")
-@pytest.mark.parametrize("damage", ["mail.db", "contents", "name"])
+@pytest.mark.usefixtures("relay_with_message")
+@pytest.mark.parametrize("damage", ["mail.db", "backup.json", "blob name"])
 def test_damaged_backup_is_not_restored(tmp_path: Path, damage: str) -> None:
     save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     contents = tmp_path / "backup" / "backup.json"
@@ -126,7 +126,7 @@ def test_damaged_backup_is_not_restored(tmp_path: Path, damage: str) -> None:
         case "mail.db":
             path = tmp_path / "backup" / "mail.db"
             path.write_bytes(path.read_bytes()[:-1] + b"!")
-        case "contents":
+        case "backup.json":
             contents.write_bytes(contents.read_bytes()[:-5])
         case _:
             contents_read = json.loads(contents.read_text())
@@ -136,9 +136,11 @@ def test_damaged_backup_is_not_restored(tmp_path: Path, damage: str) -> None:
         restore(tmp_path / "backup", tmp_path / "again")
 
 
-@pytest.mark.usefixtures("running_relay")
+@pytest.mark.usefixtures("relay_with_message")
 @pytest.mark.parametrize("damage", ["other bytes", "gone"])
-def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, damage: str) -> None:
+def test_damaged_or_missing_blob_is_left_out_and_the_rows_restored(
+    tmp_path: Path, damage: str
+) -> None:
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     (blob,) = (tmp_path / "backup" / "blobs").iterdir()
     blob.unlink()
@@ -147,16 +149,17 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, damage: 
     damaged = restore_files(tmp_path / "backup", saved, tmp_path / "again")
     assert damaged == {blob.name}
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
+    with disk_relay(tmp_path / "again", SettableClock()) as relay:
+        assert asyncio.run(relay.mail.read(lambda view: view.count(StoredEnvelope))) == 1
 
 
-def test_blob_arriving_during_backup_is_complete_or_absent(
-    running_relay: Relay, tmp_path: Path
+def test_backup_contains_exactly_the_blobs_that_it_lists(
+    relay_with_message: Relay, tmp_path: Path
 ) -> None:
-    """The database is copied first, and then the blobs that its copy lists."""
     other = SampleMessage()
     other.random_source.calls = 500
     other.__post_init__()
-    asyncio.run(create_mailbox_with_message(running_relay, other))
+    asyncio.run(create_mailbox_with_message(relay_with_message, other))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
     copied_names = {path.name for path in (tmp_path / "backup" / "blobs").iterdir()}
     assert copied_names == {entry.name for entry in saved.blobs}

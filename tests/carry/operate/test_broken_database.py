@@ -1,4 +1,4 @@
-"""Relay commands report a damaged or unwritable database, and make no backup of one."""
+"""Relay commands report a damaged, unreadable or unwritable database, and make no backup of it."""
 
 import asyncio
 import hashlib
@@ -38,6 +38,7 @@ def damage_database(mail: Path) -> None:
 
 
 def error_output(capsys: pytest.CaptureFixture[str], *arguments: object, status: int) -> str:
+    """Run a relay command that must exit with this status; return what it prints as an error."""
     assert run(["relay", *map(str, arguments)], {}) == status
     return " ".join(capsys.readouterr().err.split())
 

@@ -1,4 +1,4 @@
-"""``relay check`` names each fault, and finds none in a sound relay."""
+"""``relay check`` names each fault, finds none in a sound relay, and changes nothing."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from tests.serving.certificates import CertificateFiles, write_certificate_files
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-SettingsChange = Callable[[RelaySettings, Path], RelaySettings]
+IntroduceFault = Callable[[RelaySettings, Path], RelaySettings]
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def serve_metrics_at_another_hosts_address(settings: RelaySettings, _: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "expected_words"),
+    ("part", "introduce_fault", "expected_words"),
     [
         ("folder", let_others_read_the_folder, "chmod 700"),
         ("folder", replace_folder_with_a_file, "nothing can be kept"),
@@ -185,9 +185,13 @@ def serve_metrics_at_another_hosts_address(settings: RelaySettings, _: Path) -> 
     ],
 )
 def test_each_fault_is_named(
-    settings: RelaySettings, tmp_path: Path, part: str, change: SettingsChange, expected_words: str
+    settings: RelaySettings,
+    tmp_path: Path,
+    part: str,
+    introduce_fault: IntroduceFault,
+    expected_words: str,
 ) -> None:
-    finding = findings_by_part(change(settings, tmp_path))[part]
+    finding = findings_by_part(introduce_fault(settings, tmp_path))[part]
     assert not finding.ok
     assert expected_words in finding.words
 
@@ -261,7 +265,7 @@ def test_check_reports_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     assert "no  folder" in output
 
 
-def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> None:
+def test_check_reports_a_folder_that_its_account_may_not_read(settings: RelaySettings) -> None:
     settings.data.chmod(0)
     settings_file = settings.data.parent / "relay.toml"
     settings_file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
@@ -284,7 +288,7 @@ def test_check_reports_a_privileged_port(tmp_path: Path) -> None:
     assert "no  address: 127.0.0.1:81 is not for this account" in output
 
 
-def test_check_changes_nothing(settings: RelaySettings) -> None:
+def test_check_changes_no_file_of_the_relay(settings: RelaySettings) -> None:
     before = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}
     check_relay(settings)
     after = {path: path.read_bytes() for path in settings.data.rglob("*") if path.is_file()}

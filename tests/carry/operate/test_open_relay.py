@@ -1,4 +1,4 @@
-"""A relay's data is opened with its tables, which only the start of a relay creates."""
+"""A relay's database is opened by the relay, which creates its tables, or by another command."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A relay with its rows in PostgreSQL and its blobs in a bucket, as an operator sets it up."""
+"""Two relays that share their rows in PostgreSQL and their blobs in a bucket."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,6 @@ async def download(relay: Relay, message: SampleMessage) -> bytes:
 def test_blob_uploaded_to_one_relay_is_downloaded_from_another(
     tmp_path: Path, postgres: Cluster, swift_server: Swift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two relays with their own folders share nothing but database and bucket."""
     database, message = (
         postgres.create_database(),
         SampleMessage(until=datetime.now(UTC) + timedelta(days=3)),

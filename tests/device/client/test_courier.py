@@ -296,7 +296,7 @@ def test_expired_or_withdrawn_tokens_are_refused(testbed: RelayTestbed) -> None:
 @pytest.mark.threat("others-rights")
 def test_requests_with_the_token_of_another_role_are_refused(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
-    keys, other = Prekeys((), b"fallback", b"xwing"), post.other
+    keys, other = Prekeys((), b"fallback", b"xwing"), post.unrelated_token
     for refused in (
         lambda: courier.publish_key_bundle(url, post.mailbox, post.token, b"card"),
         lambda: courier.key_bundle(url, post.mailbox, other),
@@ -325,15 +325,15 @@ def test_requests_with_the_token_of_another_role_are_refused(testbed: RelayTestb
 def test_another_mailbox_cannot_acknowledge(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     thief = MailboxId(b"T" * 16)
-    courier.create_mailbox(url, thief, post.other)
-    courier.acknowledge(url, thief, post.other, post.id)
+    courier.create_mailbox(url, thief, post.unrelated_token)
+    courier.acknowledge(url, thief, post.unrelated_token, post.id)
     assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 1
 
 
 def test_ids_already_used_are_refused(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_message()
     with pytest.raises(IdInUse):
-        courier.create_mailbox(url, post.mailbox, post.other)
+        courier.create_mailbox(url, post.mailbox, post.unrelated_token)
     with pytest.raises(IdInUse):
         courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
     changed = replace(post.blob_deposit(), sha256=sha256(b"x"), size=1)
@@ -350,7 +350,7 @@ def test_blob_serves_only_the_envelope_it_was_uploaded_for(testbed: RelayTestbed
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, post.envelope())
     courier.upload_blob(url, post.token, post.blob_deposit(), post.blob)
-    thief = replace(post.envelope(), withdraw_lock=token_hash(post.other))
+    thief = replace(post.envelope(), withdraw_lock=token_hash(post.unrelated_token))
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, thief)
     courier.post(url, post.token, post.envelope())
