@@ -28,7 +28,7 @@ _LAYOUT_RULES: Final = (
     *("target-size", "scrollable-region-focusable", "region", "bypass", "skip-link"),
 )
 _HASH_BYTES: Final = 32
-_AXE_AND_RULES: Final = sha256(
+_AXE_AND_RULES_HASH: Final = sha256(
     json.dumps([AXE_SCRIPT, _RULE_TAGS, _COLOUR_RULES, _LAYOUT_RULES]).encode()
 ).hexdigest()
 _RUN_AXE: Final = """options => {
@@ -113,16 +113,16 @@ class CleanPages:
         """Share the hashes with other processes through this file."""
         self._file, self._read_bytes = file, 0
 
-    def __contains__(self, page: bytes) -> bool:
-        if page not in self._known:
+    def __contains__(self, page_hash: bytes) -> bool:
+        if page_hash not in self._known:
             self._read()
-        return page in self._known
+        return page_hash in self._known
 
-    def add(self, *pages: bytes) -> None:
-        self._known.update(pages)
+    def add(self, *page_hashes: bytes) -> None:
+        self._known.update(page_hashes)
         if self._file is not None:
             with self._file.open("ab") as shared:
-                shared.write(b"".join(pages))
+                shared.write(b"".join(page_hashes))
 
     def _read(self) -> None:
         if self._file is None or not self._file.exists():
@@ -147,7 +147,10 @@ def send_axe_with_each_page(page: Page) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """Return each violated rule, with the first characters of each element that violates it."""
+    """Return each violated rule, with the first characters of each element that violates it.
+
+    If axe found nothing on such a page before, it does not run, and the list is empty.
+    """
     page.wait_for_load_state()  # a page looks different before its styles are loaded
     at, scale, content, *looks = page.evaluate(_CONTENT_AND_LOOKS)
     try:
@@ -158,7 +161,7 @@ def violations(page: Page) -> list[str]:
 
 
 def _violations(page: Page, scale: float, content: str, looks: list[str]) -> list[str]:
-    content = f"{_AXE_AND_RULES} {_chromium_of(page).version} {content}"
+    content = f"{_AXE_AND_RULES_HASH} {_chromium_of(page).version} {content}"
     keys = {
         rules: _hash_of(content, *rules, look)
         for rules, look in zip((_COLOUR_RULES, _LAYOUT_RULES), looks, strict=True)

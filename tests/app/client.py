@@ -1,4 +1,4 @@
-"""An HTTP client that sends what a browser sends to the app: its cookie and its origin."""
+"""An HTTP client that sends the app's cookie and origin with each request, as a browser does."""
 
 import time
 from collections.abc import Iterator

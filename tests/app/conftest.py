@@ -1,6 +1,6 @@
-"""One Chromium for the tests of a module.
+"""Fixtures: one Chromium for the tests of a module, and a file of the pages that axe found clean.
 
-While the browser runs, Playwright's event loop runs too, and no test can start another event loop.
+While the browser runs, Playwright's event loop runs, and no test can start another event loop.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Two friends at one relay, each with their own app."""
+"""Create the devices of one or two people, and run their relays and their apps."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager

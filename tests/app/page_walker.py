@@ -35,19 +35,22 @@ _URL_PATH = re.compile(r"https?://[^/]+(/[^?#]*)")
 
 @cache
 def page_routes() -> tuple[Route, ...]:
-    """Return the routes of all pages, as the server puts them together."""
+    """Return all routes of the app's server."""
     return tuple(server.all_routes())
 
 
 def get_paths_by_route() -> dict[str, str]:
-    """Return the address pattern of each GET route, by its name."""
+    """Return the path pattern of each GET route, by the route's name."""
     return {
         route.name: route.path for route in page_routes() if "GET" in (route.methods or {"GET"})
     }
 
 
 def route_of(address: str, method: str = "GET") -> str:
-    """Return the name of the route that answers at ``address``, or ""."""
+    """Return the name of the route that answers at ``address``, or "".
+
+    If that route only accepts forms, return the name of its page's route.
+    """
     found = _URL_PATH.match(address)
     scope = {
         "type": "http",
@@ -80,9 +83,9 @@ class RouteWalker:
     relay: str = ""
     _router: Router = field(default_factory=lambda: Router(page_routes()))
 
-    def go(self, name: str) -> None:
+    def go(self, route: str) -> None:
         """Open the page of a route that has no path parameters."""
-        self._open(self.address + self._router.url_path_for(name))
+        self._open(self.address + self._router.url_path_for(route))
 
     def _open(self, address: str) -> None:
         """Open an address, even if the current page reloads itself at that moment."""
@@ -94,29 +97,29 @@ class RouteWalker:
             self.page.wait_for_load_state()
             self.page.goto(address)
 
-    def follow(self, name: str, number: int = 0) -> None:
-        """Open the page that the ``number``-th link to this route leads to."""
+    def follow(self, route: str, index: int = 0) -> None:
+        """Open the page that the link with this index, among the links to this route, leads to."""
         links = self.page.locator("a[href]").evaluate_all("links => links.map(link => link.href)")
-        there = [link for link in links if route_of(link) == name]
-        assert there[number:], (name, self.page.url, links)
-        self._open(there[number])
+        there = [link for link in links if route_of(link) == route]
+        assert there[index:], (route, self.page.url, links)
+        self._open(there[index])
 
     def send(
-        self, name: str, /, press: str = "", files: dict[str, Path] | None = None, **fields: str
+        self, route: str, /, press: str = "", files: dict[str, Path] | None = None, **fields: str
     ) -> None:
         """Fill in the form that is posted to this route, and post it.
 
         ``press`` is the value of the button; without it, the form's first button is pressed.
         """
         with self.page.expect_navigation():
-            while not self._try_to_post(name, press, files or {}, fields):
+            while not self._try_to_post(route, press, files or {}, fields):
                 pass
 
     def _try_to_post(
-        self, name: str, press: str, files: dict[str, Path], fields: dict[str, str]
+        self, route: str, press: str, files: dict[str, Path], fields: dict[str, str]
     ) -> bool:
         """Fill in the form and press its button; return False if the page replaced the form."""
-        form = self.form(name, press, *fields, *files)
+        form = self.form(route, press, *fields, *files)
         for field_name, value in fields.items():
             _fill(form, field_name, value)
         for field_name, file in files.items():
@@ -125,25 +128,25 @@ class RouteWalker:
         is_pressed: bool = form.locator(button).first.evaluate(_PRESS_BUTTON)
         return is_pressed
 
-    def form(self, name: str, press: str = "", *names: str) -> Locator:
+    def form(self, route: str, press: str = "", *field_names: str) -> Locator:
         """Return the form that is posted to this route and has these fields and this button."""
-        required = [f"[name={css_string(one)}]" for one in names]
+        required = [f"[name={css_string(one)}]" for one in field_names]
         required += [f"button[value={css_string(press)}]"] if press else []
         forms = self.page.locator("form")
         for number, (at, is_match) in enumerate(forms.evaluate_all(_MATCH_FORMS, required)):
-            if is_match and route_of(at, "POST") == name:
+            if is_match and route_of(at, "POST") == route:
                 return forms.nth(number)
-        raise AssertionError((name, press, names, self.page.url))
+        raise AssertionError((route, press, field_names, self.page.url))
 
-    def wait_for(self, name: str) -> None:
+    def wait_for(self, route: str) -> None:
         """Wait until the page of this route is shown and has loaded."""
-        self.page.wait_for_url(lambda url: route_of(url) == name)
+        self.page.wait_for_url(lambda url: route_of(url) == route)
         self.page.wait_for_load_state()
 
 
-def fetch_targets(page: Page, links: str) -> list[bytes]:
-    """Let the page fetch the targets of these links or images, and return their bytes."""
-    found: list[str] = page.locator(links).evaluate_all(_FETCH_TARGETS)
+def fetch_targets(page: Page, selector: str) -> list[bytes]:
+    """Let the page fetch the targets of the selected links or images, and return their bytes."""
+    found: list[str] = page.locator(selector).evaluate_all(_FETCH_TARGETS)
     return [b64decode(one) for one in found]
 
 
@@ -164,7 +167,7 @@ def _fill(form: Locator, name: str, value: str) -> None:
 
 
 def visit_states(states: Iterator[str], walker: RouteWalker) -> Iterator[tuple[str, str]]:
-    """Yield each state, and the route that shows this state, once the page has loaded."""
+    """Yield each state, and the name of its page's route, once the page has loaded."""
     for state in states:
         walker.page.wait_for_load_state()
         yield state, route_of(walker.page.url) or route_of(walker.page.url, "POST")

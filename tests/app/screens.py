@@ -2,7 +2,8 @@
 
     python -m tests.app.screens [STATE ...]
 
-The pictures are WebP; their names are those of ``states.STATES``, and ``README.md`` lists them.
+The pictures are WebP, each named after a state of ``states.STATES`` and a colour scheme, and
+``README.md`` lists them.
 """
 
 import io
@@ -21,14 +22,14 @@ from tests.app.states import STATES, all_states, open_story
 
 SCREENSHOTS_FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
 COLOUR_SCHEMES: Final = ("light", "dark")
-BYTES_MAX: Final = 4_000_000  # of all pictures together
+SCREENSHOTS_BYTES_MAX: Final = 4_000_000  # of all files in the folder together
 _HEIGHT_MAX_PX: Final = 3 * PHONE["height"] // 2
 _README_HEAD: Final = """\
 # Every page, in every state
 
 Each page as a phone of 390 x 844 points shows it, and at most one and a half times that height. The
 people and the pictures are examples: the photograph is NASA's, in the public domain. `make screens`
-draws all of this anew from the running program, and `tests/app/test_every_page.py` holds the list.
+draws all of this anew from the running program, and `tests/app/states.py` holds the list.
 
 | page | light | dark |
 | --- | --- | --- |
@@ -66,11 +67,13 @@ def save_screenshots(chosen: Collection[str], folder: Path) -> None:
             for scheme in COLOUR_SCHEMES if state in chosen else ():
                 apply_presentation(page, PRESENTATIONS[scheme])
                 page.evaluate("scrollTo(0, 0)")  # the bar stays at the top of what is in view
-                _save(page.screenshot(full_page=True), folder / screenshot_name(state, scheme))
+                _save_upper_part(
+                    page.screenshot(full_page=True), folder / screenshot_name(state, scheme)
+                )
             apply_presentation(page, PRESENTATIONS["light"])
 
 
-def _save(png: bytes, to: Path) -> None:
+def _save_upper_part(png: bytes, to: Path) -> None:
     with Image.open(io.BytesIO(png)) as drawn:
         shown = drawn.convert("RGB").crop((0, 0, drawn.width, min(drawn.height, _HEIGHT_MAX_PX)))
         shown.save(to, quality=20, method=6)

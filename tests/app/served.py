@@ -51,7 +51,7 @@ class RunningApp:
 def run_app(
     home: Path, command_prefix: tuple[str, ...] = (), **settings: str
 ) -> Iterator[RunningApp]:
-    """Run ``entrenous app`` for a device in ``home``, after ``command_prefix`` if there is one."""
+    """Run ``entrenous app`` for a device in ``home``; ``command_prefix`` precedes the command."""
     with run_app_program(
         [*command_prefix, sys.executable, "-m", "entrenous"], home, **settings
     ) as app:

@@ -1,7 +1,7 @@
 """Walk once through the story of ``states``, in a Chromium with its own profile, and record what
 each page shows and does.
 
-Every name and text of the story is a random word inside markup that would run a script. The pages
+Every name and text of the story is a random word and markup that would run a script. The pages
 are in the pseudo-language: every translatable sentence is longer and in brackets, and the pages are
 laid out from right to left, like Arabic.
 """
@@ -26,7 +26,11 @@ from tests.app.page_walker import RouteWalker, fetch_targets, visit_states
 from tests.app.presentations import PRESENTATIONS, accessibility_faults, apply_presentation
 from tests.app.served import PHONE, chromium_program, is_same_origin, run_app
 from tests.app.states import Story, TypedTexts, all_states, create_relay_and_ben, save_photograph
-from tests.house.brackets import kept_names, names_of_facts, outside
+from tests.house.brackets import (
+    names_of_shipped_facts,
+    untranslated_text_pattern,
+    words_outside_brackets,
+)
 from tests.real.stage import wait_until
 
 _INJECTED_MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
@@ -65,16 +69,16 @@ _UNTRANSLATED_WORDS: Final = (
     "Page",
     "device 1",
 )  # "Page" is the app's neutral title
-_PLOT_NAME_CHARS_MAX: Final = 25  # longer names are cut
+_PLOT_NAME_CHARS_MAX: Final = 25  # of a longer name, the plot of a verdict shows this many
 
 
 @dataclass(frozen=True)
 class StoryRecord:
     """What was recorded during the walk, and the browser's profile after it.
 
-    ``faults`` has violated policies, script errors and requests to other origins;
-    ``injected_states`` has the states in which a typed text ran as a script; ``untranslated`` has
-    the texts with words outside of brackets.
+    ``faults`` has violated policies, script errors, dialogs and requests to other origins;
+    ``injected_states`` has the states in which the markup of a typed text became an element or ran
+    as a script; ``untranslated`` has the texts with words outside of brackets.
     """
 
     random_words: list[str]
@@ -100,7 +104,7 @@ def record_story(browser: Browser, folder: Path) -> StoryRecord:
         page = story.ana.page
         for state, route in visit_states(all_states(story), story.ana):
             record.states.append((state, route))
-            _check_state(page, state, untranslated_pattern, record)
+            _record_state(page, state, untranslated_pattern, record)
         with _run_other_site() as address:
             page.goto(address)
             page.wait_for_timeout(500)
@@ -111,7 +115,9 @@ def _untranslated_pattern(texts: TypedTexts) -> re.Pattern[str]:
     """Return a pattern of all texts that are never translated, such as typed texts."""
     typed = (*astuple(texts), texts.leak_url, f"{texts.leak_file_name}.jpg")
     shortened = (f"{one[:_PLOT_NAME_CHARS_MAX]}\N{HORIZONTAL ELLIPSIS}" for one in typed)
-    return kept_names((*names_of_facts(), *typed, *shortened, *_UNTRANSLATED_WORDS))
+    return untranslated_text_pattern(
+        (*names_of_shipped_facts(), *typed, *shortened, *_UNTRANSLATED_WORDS)
+    )
 
 
 @contextmanager
@@ -130,7 +136,7 @@ def _open_story(
         yield Story(ana, ben, texts, save_photograph(folder), folder)
 
 
-def _check_state(
+def _record_state(
     page: Page, state: str, untranslated_pattern: re.Pattern[str], record: StoryRecord
 ) -> None:
     if page.evaluate("() => 'hit' in window || document.querySelector('[data-hit]')"):
@@ -147,7 +153,7 @@ def _check_state(
 
 
 def faults_in_all_presentations(page: Page) -> list[str]:
-    """Return the page's faults in each presentation. The last presentation is right to left."""
+    """Return the page's faults in each presentation; leave the page in the last, right to left."""
     found = list[str]()
     for name, presentation in PRESENTATIONS.items():
         apply_presentation(page, presentation)
@@ -158,10 +164,10 @@ def faults_in_all_presentations(page: Page) -> list[str]:
 def texts_outside_brackets(page: Page, untranslated_pattern: re.Pattern[str]) -> list[str]:
     """Return the texts of a page that have words outside of brackets."""
     texts: list[str] = page.evaluate(_READ_TEXTS)
-    return [text.strip() for text in texts if outside(text, untranslated_pattern)]
+    return [text.strip() for text in texts if words_outside_brackets(text, untranslated_pattern)]
 
 
-class _Site(BaseHTTPRequestHandler):
+class _OtherSite(BaseHTTPRequestHandler):
     """Another site, whose page the browser may cache."""
 
     def do_GET(self) -> None:
@@ -179,7 +185,7 @@ class _Site(BaseHTTPRequestHandler):
 
 @contextmanager
 def _run_other_site() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Site) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _OtherSite) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield f"http://127.0.0.1:{server.server_port}{_OTHER_SITE_PATH}"
@@ -188,7 +194,7 @@ def _run_other_site() -> Iterator[str]:
 
 
 @contextmanager
-def _run_chromium_with_profile(profile: Path, kind: BrowserType) -> Iterator[Browser]:
+def _run_chromium_with_profile(profile: Path, browser_type: BrowserType) -> Iterator[Browser]:
     """Run Chromium with this profile. When the browser closes, it writes all its data."""
     program = chromium_program(whole=True)
     (profile / "tmp").mkdir(parents=True)
@@ -201,7 +207,8 @@ def _run_chromium_with_profile(profile: Path, kind: BrowserType) -> Iterator[Bro
     ) as process:
         port = profile / "DevToolsActivePort"
         assert wait_until(lambda: port.exists() and len(port.read_text().split()) == 2, 90)
-        browser = kind.connect_over_cdp(f"http://127.0.0.1:{port.read_text().split()[0]}")
+        address = f"http://127.0.0.1:{port.read_text().split()[0]}"
+        browser = browser_type.connect_over_cdp(address)
         try:
             yield browser
         finally:
@@ -217,16 +224,16 @@ def _open_monitored_page(browser: Browser, address: str, record: StoryRecord) ->
     send_axe_with_each_page(page)
     faults = record.faults
 
-    def check_request(url: str) -> None:
+    def record_request(url: str) -> None:
         if not is_same_origin(url, address) and not url.endswith(_OTHER_SITE_PATH):
             faults.append(url)
 
-    def check_console(text: str) -> None:
+    def record_console(text: str) -> None:
         if "Policy" in text:
             faults.append(text)
 
     page.on("pageerror", lambda why: faults.append(str(why)))
     page.on("dialog", lambda shown: faults.append(shown.message))
-    page.on("console", lambda message: check_console(message.text))
-    page.on("request", lambda sent: check_request(sent.url))
+    page.on("console", lambda message: record_console(message.text))
+    page.on("request", lambda sent: record_request(sent.url))
     return page

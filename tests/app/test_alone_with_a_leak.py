@@ -19,7 +19,7 @@ _PAGES_MAX = 10
 
 
 @MODE_PARAMETERS
-def test_found_copy_leads_to_letter_in_ten_pages_and_threat_to_report(
+def test_found_copy_leads_to_letter_in_at_most_ten_pages_and_threat_to_report(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     with create_device_without_browser(tmp_path / "device", "Ana", None):

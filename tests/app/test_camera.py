@@ -1,4 +1,4 @@
-"""The camera takes a still picture of a code on a screen, and the server reads the code."""
+"""Reading another device's code with a simulated camera, and the page without script."""
 
 import shutil
 import subprocess
@@ -46,7 +46,9 @@ def run_chromium_with_camera(browser: Browser, picture: Path) -> Iterator[Browse
         camera_browser.close()
 
 
-def test_camera_reads_the_code_of_another_device(browser: Browser, tmp_path: Path) -> None:
+def test_camera_reads_a_code_and_without_script_no_camera_is_offered(
+    browser: Browser, tmp_path: Path
+) -> None:
     with (
         run_relay(tmp_path) as relay,
         run_app(tmp_path / "phone") as at_phone,

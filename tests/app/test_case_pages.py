@@ -1,6 +1,4 @@
-"""Tests of a case's pages: letters, deadlines, time stamps, evidence packs and erasure. Evidence is
-shown small and blurred, verified, and saved with the proofs of its time.
-"""
+"""Tests of a case's pages: letters, deadlines, evidence, time stamps, watching, packs, erasure."""
 
 import io
 import json
@@ -40,7 +38,9 @@ def _open_case(page: Page) -> Walker:
     return Walker(page)
 
 
-def test_letter_is_filled_in_sent_and_its_deadlines_saved(browser: Browser, tmp_path: Path) -> None:
+def test_letter_is_filled_in_translated_sent_and_followed_up(
+    browser: Browser, tmp_path: Path
+) -> None:
     with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         ana = _open_case(page)
         ana.press("Write to")
@@ -101,7 +101,7 @@ def _check_link_follows_button(page: Page, button: str, link: str) -> None:
 
 
 @needs_openssl
-def test_evidence_waits_for_a_stamp_from_an_unresponsive_authority(
+def test_evidence_waits_for_an_unreachable_authority_and_is_stamped_later(
     browser: Browser, tmp_path: Path
 ) -> None:
     with make_stamp_server(create_local_authority(tmp_path), "127.0.0.1", 0) as server:
@@ -122,13 +122,13 @@ def test_evidence_waits_for_a_stamp_from_an_unresponsive_authority(
             kept = page.get_by_text("Unchanged since then. These are your own words.")
             assert "No outside proof of time yet." in kept.inner_text()
             table = tmp_path / "table.toml"
-            good = table.read_text()
-            table.write_text(good.replace(url, "http://127.0.0.1:9/"))
+            table_text = table.read_text()
+            table.write_text(table_text.replace(url, "http://127.0.0.1:9/"))
             ana.begin("Have all of it stamped")
             ana.wait_for_page("It waits for a stamp")
             ana.press("Back to the case", "link")
             assert page.get_by_text("To be stamped since").is_visible()
-            table.write_text(good)
+            table.write_text(table_text)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             ana.press("Look at it", "link")
             ana.begin("Have all of it stamped")
@@ -139,7 +139,7 @@ def test_evidence_waits_for_a_stamp_from_an_unresponsive_authority(
         server.shutdown()
 
 
-def test_case_is_watched_packed_and_erased(browser: Browser, tmp_path: Path) -> None:
+def test_case_is_watched_packed_closed_and_erased(browser: Browser, tmp_path: Path) -> None:
     with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         ana = _open_case(page)
         ana.press("Watch the pages", "link")

@@ -75,7 +75,7 @@ def _note_reports_of_organisation(ana: Walker) -> None:
     assert page.get_by_text("The people concerned were told on").is_visible()
 
 
-def test_letter_that_needs_a_page_may_name_a_chat(tmp_path: Path) -> None:
+def test_letter_that_needs_a_page_names_a_chat_only_if_it_is_chosen(tmp_path: Path) -> None:
     with run_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         case = open_case(ana)

@@ -1,4 +1,4 @@
-"""An error page never shows the text of an unexpected exception, which may be private."""
+"""Tests of the words on error pages: private texts stay hidden, and disk errors are explained."""
 
 import errno
 
@@ -7,19 +7,21 @@ import pytest
 from entrenous.app.web import error_words
 from entrenous.base.errors import DiskFailed, DiskFull
 
-SECRET = "the beach at Nice"
+PRIVATE_TEXT = "the beach at Nice"
 
 
-@pytest.mark.parametrize("exception", [KeyError(SECRET), OSError(errno.ENOENT, "no file", SECRET)])
-def test_unexpected_exception_shows_only_its_class(exception: Exception) -> None:
+@pytest.mark.parametrize(
+    "exception", [KeyError(PRIVATE_TEXT), OSError(errno.ENOENT, "no file", PRIVATE_TEXT)]
+)
+def test_unexpected_exception_shows_its_class_and_not_its_text(exception: Exception) -> None:
     words = error_words(exception)
-    assert SECRET not in words
+    assert PRIVATE_TEXT not in words
     assert words.startswith(f"This is a fault in Entrenous ({type(exception).__name__})")
 
 
 @pytest.mark.parametrize(
-    ("number", "error"),
+    ("error_number", "error"),
     [(errno.ENOSPC, DiskFull()), (errno.EDQUOT, DiskFull()), (errno.EIO, DiskFailed())],
 )
-def test_a_full_or_failing_disk_is_explained(number: int, error: Exception) -> None:
-    assert error_words(OSError(number, "", SECRET)) == " ".join(str(error).split())
+def test_a_full_or_failing_disk_is_explained(error_number: int, error: Exception) -> None:
+    assert error_words(OSError(error_number, "", PRIVATE_TEXT)) == " ".join(str(error).split())

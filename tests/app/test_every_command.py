@@ -16,11 +16,11 @@ _ROW: Final = re.compile(r"^\| `([a-z-]+(?: [a-z-]+)?)` \| ([^|]+) \| ([^|]*)\|$
 _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
-def command_names(group: Any, *before: str) -> Iterator[str]:
-    """Yield every command with its groups; the lessons count as one command, ``learn``."""
+def command_names(group: Any, *group_names: str) -> Iterator[str]:
+    """Yield every command after the names of its groups; all lessons count as one, ``learn``."""
     for name in group.list_commands(None):
         found = group.get_command(None, name)
-        words = (*before, name)
+        words = (*group_names, name)
         if words == ("learn",):
             yield from ("learn", "learn export")
         elif hasattr(found, "list_commands"):
@@ -30,27 +30,29 @@ def command_names(group: Any, *before: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def rows() -> dict[str, tuple[str, str]]:
+def table_rows() -> dict[str, tuple[str, str]]:
     found = _ROW.findall(COMMANDS_PAGE.read_text())
     assert len({name for name, _, _ in found}) == len(found)
     return {name: (page.strip(), why.strip()) for name, page, why in found}
 
 
-def test_every_command_has_its_row(rows: dict[str, tuple[str, str]]) -> None:
+def test_rows_are_those_of_all_commands_but_the_operators(
+    table_rows: dict[str, tuple[str, str]],
+) -> None:
     expected = {
         name
         for name in command_names(build_command_line())
         if name.split()[0] not in OPERATOR_COMMANDS
     }
-    assert set(rows) == expected
+    assert set(table_rows) == expected
 
 
-def test_a_command_without_a_page_says_why(rows: dict[str, tuple[str, str]]) -> None:
-    for name, (page, why) in rows.items():
+def test_a_command_without_a_page_says_why(table_rows: dict[str, tuple[str, str]]) -> None:
+    for name, (page, why) in table_rows.items():
         assert _ADDRESS.search(page) or (page == "none" and len(why) > 20), name
 
 
-def test_every_address_is_one_of_the_app() -> None:
+def test_every_address_in_the_document_is_one_of_the_app() -> None:
     expected = {re.sub(r"/\{.*", "", route.path) for route in all_routes()} | {"/"}
     expected |= {route.path for route in all_routes()}
     named = set(_ADDRESS.findall(COMMANDS_PAGE.read_text()))

@@ -59,8 +59,10 @@ def test_every_state_is_accessible_in_english(browser: Browser, tmp_path: Path) 
     assert seen == list(STATES.items())
 
 
-def test_every_word_is_translatable_and_pages_are_right_to_left(record: StoryRecord) -> None:
-    """A word that cannot be translated has no brackets in the pseudo-language."""
+def test_words_are_translatable_and_pages_are_right_to_left(record: StoryRecord) -> None:
+    """In the pseudo-language, a word that cannot be translated is outside of brackets. Lessons are
+    left out, since they have files of their own in each language.
+    """
     assert not record.untranslated, "\n".join(record.untranslated)
     assert record.directions == {"rtl"}
 
@@ -77,7 +79,7 @@ def test_pages_violate_no_policy_and_request_no_other_origin(record: StoryRecord
 
 
 @pytest.mark.threat("page-kept-by-browser")
-def test_browser_profile_contains_no_text_or_picture(record: StoryRecord) -> None:
+def test_browser_profile_contains_no_typed_text_and_no_shown_picture(record: StoryRecord) -> None:
     data = list(_profile_contents(record.profile))
     parts = {part for picture in record.pictures for part in _picture_parts(picture)}
     assert len(parts) > 12
@@ -110,7 +112,7 @@ def test_profile_search_finds_data_of_another_site(record: StoryRecord) -> None:
 
 
 def _picture_parts(picture: bytes) -> Iterator[bytes]:
-    """Yield short parts of a picture's compressed pixels, which are unique to the picture."""
+    """Yield short parts of a picture's file with so many different bytes that they identify it."""
     for at in range(len(picture) // 3, len(picture) - _PART_BYTES, max(1, len(picture) // 4)):
         part = picture[at : at + _PART_BYTES]
         if len(set(part)) > _PART_BYTES // 2:

@@ -1,4 +1,6 @@
-"""Help lines and legal routes work without a vault, and somebody under 18 leaves no trace."""
+"""Tests of the pages of help lines, threats, first steps and legal routes, and of the questions
+before a case.
+"""
 
 from pathlib import Path
 
@@ -75,7 +77,9 @@ def test_person_in_danger_can_call_at_once_and_choose_another_country(
         assert call.get_attribute("href") == "tel:911"
 
 
-def test_threat_has_its_own_pages(browser: Browser, tmp_path: Path) -> None:
+def test_threat_button_leads_to_advice_and_no_question_about_posting(
+    browser: Browser, tmp_path: Path
+) -> None:
     with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         for start in ("/", "/80"):
             page.goto(f"{app.address}{start}")
@@ -154,7 +158,7 @@ def test_button_copies_words_to_paste(browser: Browser, tmp_path: Path) -> None:
 
 
 @MODE_PARAMETERS
-def test_under_18_leads_to_other_help_and_nothing_is_stored(
+def test_under_18_leads_to_other_help_and_no_answer_is_kept(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     with (
@@ -176,7 +180,7 @@ def test_under_18_leads_to_other_help_and_nothing_is_stored(
         assert page.get_by_text("Tell an adult you trust").first.is_visible()
         assert page.get_by_text("takeitdown.ncmec.org").first.is_visible()
         assert page.locator("a[href='tel:112']").is_visible()
-        page.goto(f"{app.address}/71")  # the country is forgotten, too
+        page.goto(f"{app.address}/71")  # the country was forgotten
         ana.fill("Which country do you live in?", "Spain")
         ana.press("Show who helps there")
         assert page.locator("a[href='tel:112']").is_visible()

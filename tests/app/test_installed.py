@@ -1,4 +1,4 @@
-"""The wheel, installed as a tool by uv, contains all files that the pages need."""
+"""The wheel, installed as a tool by uv, serves pages, lessons, facts and translations."""
 
 import os
 import subprocess
@@ -48,9 +48,9 @@ def _without_hashes(lock: Path) -> str:
 def test_an_installed_wheel_serves_pages_lessons_and_facts(
     installed_program: Path, tmp_path: Path
 ) -> None:
-    browsers = {"ENTRENOUS_LANGUAGE": ""}  # the browser's language counts
+    language_setting = {"ENTRENOUS_LANGUAGE": ""}  # the browser's language counts
     with (
-        run_app_program([str(installed_program)], tmp_path / "device", **browsers) as app,
+        run_app_program([str(installed_program)], tmp_path / "device", **language_setting) as app,
         open_client(app) as ana,
     ):
         for asset in ("house.css", "house.js", "icon.svg"):

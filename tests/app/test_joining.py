@@ -50,7 +50,7 @@ def _add_person(page: Page) -> None:
     page.get_by_role("heading", name="Ben").wait_for()
 
 
-def test_invite_link_connects_a_new_device_and_different_pictures_are_explained(
+def test_invite_link_connects_a_new_device_and_unequal_comparison_is_explained(
     browser: Browser, tmp_path: Path, ben: _BenAtRelay
 ) -> None:
     with open_app(browser, tmp_path / "ana") as page:

@@ -33,7 +33,7 @@ def app_without_device(
 
 
 @MODE_PARAMETERS
-def test_a_teacher_goes_from_a_lesson_to_its_sheet(
+def test_teacher_saves_a_lessons_sheet_on_the_fourth_page_and_nothing_is_stored(
     mode: Mode, browser: Browser, app_without_device: AppWithoutDevice
 ) -> None:
     first_page, script = app_without_device.page, mode != "no-script"
@@ -81,7 +81,7 @@ def _begin_check_up(page: Page) -> None:
 
 
 def _answer_that_somebody_threatens(page: Page) -> None:
-    """Answer that somebody threatens, and check that help is shown before all findings."""
+    """Answer that somebody threatens, and check that help is shown."""
     _begin_check_up(page)
     for _ in all_questions()[:-1]:
         page.get_by_role("button", name="Skip").click()

@@ -27,12 +27,12 @@ class StubVault:
         done = Future[Any]()
         try:
             done.set_result(work(None))
-        except Exception as why:  # noqa: BLE001 - a future keeps any of them
+        except Exception as why:  # noqa: BLE001 - a future keeps any exception
             done.set_exception(why)
         return done
 
 
-class ClosedMailbox:
+class RefusingRelay:
     """A relay that refuses this device's token, and sets ``second_request`` at a second request."""
 
     def __init__(self) -> None:
@@ -49,10 +49,10 @@ def test_watch_continues_after_the_relay_refuses_its_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A revoked device gets this answer. The watch stores the error, and asks again later."""
-    relay = ClosedMailbox()
+    relay = RefusingRelay()
 
     @contextmanager
-    def open_courier(_: Settings) -> Iterator[ClosedMailbox]:
+    def open_courier(_: Settings) -> Iterator[RefusingRelay]:
         yield relay
 
     def refuse(_: object) -> Any:

@@ -18,15 +18,15 @@ def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["python3", 'odd $`"\\ %f name'])
-def test_the_entry_is_valid_and_starts_the_app(
-    name: str, data_home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("python_name", ["python3", 'odd $`"\\ %f name'])
+def test_neutral_entry_has_an_icon_and_a_command_that_starts_the_app(
+    python_name: str, data_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.executable", f"/opt/{name}")
+    monkeypatch.setattr("sys.executable", f"/opt/{python_name}")
     text = add_to_menu(neutral_name=True).read_text()
     assert "Name=Page\n" in text
     assert "Entrenous" not in text
-    assert _parse_arguments(text) == [f"/opt/{name}", "-m", "entrenous", "app"]
+    assert _parse_arguments(text) == [f"/opt/{python_name}", "-m", "entrenous", "app"]
     assert (data_home / "icons/hicolor/scalable/apps/entrenous.svg").is_file()
 
 
@@ -35,14 +35,13 @@ def test_freedesktops_own_program_accepts_the_entry(data_home: Path) -> None:
     program = shutil.which("desktop-file-validate")
     if program is None:
         pytest.skip("needs Debian's desktop-file-utils")
-    checked = subprocess.run(
-        [program, str(add_to_menu(neutral_name=False))], capture_output=True, text=True, check=False
-    )
+    entry = add_to_menu(neutral_name=False)
+    checked = subprocess.run([program, str(entry)], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stdout) == (0, "")
-    assert data_home.exists()
+    assert entry.is_relative_to(data_home)
 
 
-def test_removing_leaves_nothing(data_home: Path) -> None:
+def test_removing_leaves_no_file_but_caches(data_home: Path) -> None:
     add_to_menu(neutral_name=False)
     assert remove_from_menu()
     assert [
@@ -52,7 +51,7 @@ def test_removing_leaves_nothing(data_home: Path) -> None:
 
 
 def _parse_arguments(text: str) -> list[str]:
-    """Undo the two levels of quoting as a desktop does (Desktop Entry 1.5, sections 4 and 7)."""
+    """Return the arguments of the Exec line, unquoted (Desktop Entry 1.5, sections 4 and 7)."""
     (line,) = [line for line in text.splitlines() if line.startswith("Exec=")]
     value = line.removeprefix("Exec=").replace("\\\\", "\\")
     found, word, at, is_quoted = list[str](), "", 0, False

@@ -47,13 +47,14 @@ def open_two_devices(folder: Path, browser: Browser, mode: Mode) -> Iterator[Two
 def test_new_phone_is_linked_then_lost_and_revoked(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
+    """With script, the answer "different" links nothing, and a sheet revokes the old device."""
     with open_two_devices(tmp_path, browser, mode) as devices:
         if mode != "no-script":
-            _check_different_pictures_link_nothing(devices)
+            _check_answer_different_links_nothing(devices)
         _link_phone(devices)
         _revoke_lost_phone(devices)
         if mode != "no-script":
-            _revoke_by_recovery_sheet(devices, browser)
+            _revoke_old_device_by_recovery_sheet(devices, browser)
 
 
 def _start_linking(devices: TwoDevices) -> str:
@@ -65,7 +66,7 @@ def _start_linking(devices: TwoDevices) -> str:
     return old.page.get_by_label(_CODE_LABEL).input_value()
 
 
-def _check_different_pictures_link_nothing(devices: TwoDevices) -> None:
+def _check_answer_different_links_nothing(devices: TwoDevices) -> None:
     old, phone = devices.old, devices.phone
     code = _start_linking(devices)
     phone.press("Set up this device", "link")
@@ -134,8 +135,8 @@ def _revoke_lost_phone(devices: TwoDevices) -> None:
     assert_accessible(phone.page)
 
 
-def _revoke_by_recovery_sheet(devices: TwoDevices, browser: Browser) -> None:
-    """Make a recovery sheet on the old device, and revoke that device with it on a third."""
+def _revoke_old_device_by_recovery_sheet(devices: TwoDevices, browser: Browser) -> None:
+    """Make a recovery sheet on the old device, and with it revoke that device on a third one."""
     text = _make_sheet(devices)
     with open_app(browser, devices.folder / "third") as page:
         third = Walker(page)
@@ -154,7 +155,7 @@ def _revoke_by_recovery_sheet(devices: TwoDevices, browser: Browser) -> None:
 
 
 def _make_sheet(devices: TwoDevices) -> str:
-    """Make a sheet and return its text; check that the device keeps nothing of it."""
+    """Make a sheet and return its text; check that no file of the device has a part of the text."""
     old, page = devices.old, devices.old.page
     old.follow("Start")
     old.press("Your devices", "link")

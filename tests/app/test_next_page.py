@@ -52,7 +52,7 @@ def test_each_next_step_of_a_case_has_its_page() -> None:
         ("They have until Friday.", ""),
     ],
 )
-def test_command_in_a_step_leads_to_its_page(step: str, page: str) -> None:
+def test_step_leads_to_the_page_of_its_command_if_it_has_one(step: str, page: str) -> None:
     assert page_for_step(step, CASE_NAME).page == page
 
 

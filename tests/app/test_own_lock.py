@@ -1,5 +1,5 @@
-"""Tests of the pages about a device's lock: new passphrase, unlocking without the relay, moving to
-another relay, erasing everything. An unused app locks automatically and loses no typed text.
+"""Tests of the pages about a device: new passphrase, unlocking without the relay, moving to another
+relay, erasing everything. Tests of locking: after disuse, and while news comes.
 """
 
 from pathlib import Path
@@ -22,9 +22,11 @@ _LOCK_WHILE_NEWS_COMES = """() => {
 }"""
 
 
-def test_change_passphrase_unlock_offline_move_and_erase(browser: Browser, tmp_path: Path) -> None:
+def test_device_gets_new_passphrase_and_relay_and_erases_everything(
+    browser: Browser, tmp_path: Path
+) -> None:
     home = tmp_path / "device"
-    with run_relay(tmp_path / "one") as relay, run_relay(tmp_path / "two") as other:
+    with run_relay(tmp_path / "one") as relay, run_relay(tmp_path / "two") as new_relay:
         with create_device_without_browser(home, "Ana", relay.url):
             pass
         with open_app(browser, home) as page:
@@ -36,7 +38,7 @@ def test_change_passphrase_unlock_offline_move_and_erase(browser: Browser, tmp_p
             ana.press("Allow it")
             page.get_by_text("this device opens without its relay").wait_for()
             ana.press("Go on", "link")
-            _move_to(ana, other.url)
+            _move_to(ana, new_relay.url)
             page.goto(f"{page.url[: page.url.index('/', len('http://'))]}/114")
             ana.fill("To go on, type the word", "erase")
             ana.begin("Erase everything now")

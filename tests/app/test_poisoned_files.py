@@ -30,9 +30,9 @@ from tests.real.stage import wait_until
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-def _encode_picture(kind: str) -> bytes:
+def _encode_picture(picture_format: str) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(data.astronaut()).resize((256, 256)).save(out, kind)
+    Image.fromarray(data.astronaut()).resize((256, 256)).save(out, picture_format)
     return out.getvalue()
 
 
@@ -86,7 +86,7 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 @pytest.mark.threat("page-poisoned-file")
 @pytest.mark.parametrize("name", sorted(_MALICIOUS_FILES))
-def test_malicious_files_are_neither_shown_nor_run_and_do_not_stop_the_app(
+def test_malicious_files_are_neither_shown_unchanged_nor_run_and_do_not_stop_the_app(
     name: str, ana: Client
 ) -> None:
     malicious_file = ("file", (f"{name}.jpg", _MALICIOUS_FILES[name](), "image/jpeg"))

@@ -1,4 +1,4 @@
-"""A picture is registered at a platform's gate after the question about age, then withdrawn."""
+"""Tests of the pages on which a picture is registered at a platform's gate, and withdrawn."""
 
 from pathlib import Path
 
@@ -72,7 +72,9 @@ def _trace(page: Page, photo: Path) -> None:
     assert_accessible(page)
 
 
-def test_person_under_18_is_referred_to_take_it_down(browser: Browser, tmp_path: Path) -> None:
+def test_without_a_yes_to_18_or_older_take_it_down_is_named(
+    browser: Browser, tmp_path: Path
+) -> None:
     with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:
         set_up_at_once(page)
         page.get_by_role("link", name="I found something of mine").click()

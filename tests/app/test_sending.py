@@ -54,7 +54,7 @@ def _review(page: Page) -> None:
 
 def _seal(page: Page, to: str) -> None:
     send = page.get_by_role("button", name="Send", exact=True)
-    send.wait_for()  # the guard's question is above this button, so it has been loaded too
+    send.wait_for()  # the guard's question is above this button, so the question has been loaded
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     send.click()

@@ -113,7 +113,7 @@ def _make_copies(page: Page, photo: Path) -> None:
     [True, pytest.param(False, marks=pytest.mark.nightly)],
     ids=["script", "no-script"],
 )
-def test_erasing_leaves_nothing_and_closing_ends_the_app(
+def test_erasing_leaves_only_foreign_files_and_closing_ends_the_app(
     *, script: bool, browser: Browser, tmp_path: Path, photo: Path
 ) -> None:
     home = tmp_path / "device"
@@ -121,7 +121,6 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         set_up_at_once(page, name=CANARY)
         _make_copies(page, photo)
         (home / "diary.txt").write_text("not of this app")
-        keys = (home / "device.key").read_bytes()
         open_settings(page)
         page.get_by_role("link", name="Erase everything").click()
         assert_accessible(page)
@@ -134,7 +133,7 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         page.get_by_role("heading", name="Everything was erased").wait_for()
         assert_accessible(page)
         assert [path.name for path in home.rglob("*")] == ["diary.txt"]
-        assert keys not in (home / "diary.txt").read_bytes()
+        assert (home / "diary.txt").read_text() == "not of this app"
         page.get_by_role("link", name="Close the app").click()
         assert_accessible(page)
         page.get_by_role("button", name="Close now").click()

@@ -1,4 +1,4 @@
-"""The code of the pages stays small: short templates, one style sheet, and one script."""
+"""Tests of the pages' files: sizes, no style or script in templates, layouts, unique names."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.app.page_walker import page_routes
 
-APP = Path(__file__).parents[2] / "src" / "entrenous" / "app"
+APP_FOLDER = Path(__file__).parents[2] / "src" / "entrenous" / "app"
 LINES_MAX_BY_ASSET = {"static/house.css": 500, "static/house.js": 200}
 TEMPLATE_LINES_MAX = 150
 _INCLUDED_TEMPLATE = re.compile(r'(?:include|import|from) "([^"]+)"')
@@ -19,15 +19,15 @@ def _line_count(file: Path) -> int:
 
 def test_the_sheet_and_the_script_are_small_and_the_only_ones() -> None:
     for name, lines_max in LINES_MAX_BY_ASSET.items():
-        assert _line_count(APP / name) < lines_max
-    assets = {file.name for file in APP.rglob("*") if file.suffix in {".css", ".js"}}
+        assert _line_count(APP_FOLDER / name) < lines_max
+    assets = {file.name for file in APP_FOLDER.rglob("*") if file.suffix in {".css", ".js"}}
     assert assets == {"house.css", "house.js"}
 
 
 def test_no_template_is_long() -> None:
     long = {
         file.name: _line_count(file)
-        for file in APP.rglob("*.html")
+        for file in APP_FOLDER.rglob("*.html")
         if _line_count(file) > TEMPLATE_LINES_MAX
     }
     assert long == {}
@@ -37,12 +37,14 @@ def test_no_template_is_long() -> None:
     "word", ["style=", "onclick=", "onload=", "onsubmit=", "<style", "<script>"]
 )
 def test_no_template_has_style_or_script_inside(word: str) -> None:
-    assert [file.name for file in APP.rglob("*.html") if word in file.read_text()] == []
+    assert [file.name for file in APP_FOLDER.rglob("*.html") if word in file.read_text()] == []
 
 
-def test_every_page_can_be_left_quickly() -> None:
-    """Each template extends base.html or is included in another, with five exceptions."""
-    texts = {file.name: file.read_text() for file in APP.rglob("*.html")}
+def test_every_template_has_the_layout_of_the_app_or_is_a_known_exception() -> None:
+    """With five exceptions, each template extends base.html, which has the button *Leave quickly*,
+    or is included in another template.
+    """
+    texts = {file.name: file.read_text() for file in APP_FOLDER.rglob("*.html")}
     parts = {part for text in texts.values() for part in _INCLUDED_TEMPLATE.findall(text)}
     bare = {
         name for name, text in texts.items() if not text.startswith('{% extends "base.html" %}')
@@ -52,7 +54,7 @@ def test_every_page_can_be_left_quickly() -> None:
     assert all("<h1" not in texts[name] for name in parts)
 
 
-def test_page_functions_have_unique_names() -> None:
+def test_routes_are_in_the_pages_package_and_have_unique_names() -> None:
     """The name of a page's function is unique, so that a search for it finds the page."""
     files = {route.endpoint.__module__ for route in page_routes()}
     assert all(name.startswith("entrenous.app.pages.") for name in files)

@@ -45,7 +45,7 @@ _OTHER_PAGE: Final = """<!doctype html><title>Other</title>
 
 
 @contextmanager
-def run_another_site(app: str) -> Iterator[str]:
+def run_another_site(app_address: str) -> Iterator[str]:
     """Serve a page that tries to frame, read, post to and load files of the app; yield its URL."""
 
     class Site(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ def run_another_site(app: str) -> Iterator[str]:
             self.send_response(200)
             self.send_header("content-type", "text/html")
             self.end_headers()
-            self.wfile.write(_OTHER_PAGE.format(app=app).encode())
+            self.wfile.write(_OTHER_PAGE.format(app=app_address).encode())
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""

@@ -24,7 +24,7 @@ class _Friends:
     ana: Walker
     ben: Walker
     photo: Path
-    note: Path
+    voice_note: Path
 
 
 @MODE_PARAMETERS
@@ -184,7 +184,7 @@ def _listen_to_voice(friends: _Friends) -> None:
     """Open a voice message from a person with compared keys. No question is asked."""
     ana, ben = friends.ana, friends.ben
     _open_from_start(ana, "Messages")
-    _write(ben, "Ana", "listen", friends.note)
+    _write(ben, "Ana", "listen", friends.voice_note)
     _send(ben, "Ana")
     _wait_for_text(ana, "1 to open")
     ana.follow("Ben")

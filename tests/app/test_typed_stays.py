@@ -1,4 +1,4 @@
-"""Typed text survives a lock, a refused form, a stopped relay and a full disk."""
+"""Tests of forms that are refused or interrupted: what was typed stays."""
 
 import subprocess
 from pathlib import Path
@@ -82,7 +82,9 @@ def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) 
 
 
 @pytest.mark.threat("page-loses-nothing")
-def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
+def test_message_is_shown_as_waiting_while_the_relay_is_stopped_and_arrives_later(
+    tmp_path: Path,
+) -> None:
     texts, quick = TypedTexts(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}
     with (
         create_relay_and_ben(tmp_path, texts) as (ben, relay),

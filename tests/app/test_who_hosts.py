@@ -58,7 +58,7 @@ def test_letter_to_an_unknown_site_leads_to_the_lookup_of_its_host(
         assert page.get_by_text("1. a statement").is_visible()
 
 
-def test_lookup_without_a_case_needs_no_vault_and_sends_no_pasted_text(
+def test_lookup_without_a_case_needs_no_vault_asks_nobody_and_is_forgotten_on_leaving(
     tmp_path: Path, rdap_server: RdapServer
 ) -> None:
     with (
@@ -80,7 +80,7 @@ def test_lookup_without_a_case_needs_no_vault_and_sends_no_pasted_text(
         assert "pictures.example" not in ana.get("/75").text
 
 
-def test_unreachable_registry_leads_back_to_the_typed_text(tmp_path: Path) -> None:
+def test_unreachable_list_of_registries_leads_back_to_the_typed_text(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9/"
     with (
         run_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=nowhere) as app,

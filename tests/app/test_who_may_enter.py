@@ -1,4 +1,4 @@
-"""Other browsers, sites and host names are refused, and a locked app keeps typed text."""
+"""Tests of which requests are refused, of locking, and of the check of the pages' policy."""
 
 from contextlib import closing
 from http.client import HTTPConnection
@@ -114,7 +114,7 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
 
 
 def test_policy_violation_is_detected(browser: Browser, tmp_path: Path) -> None:
-    """The tests of all pages rely on this check."""
+    """The tests that call ``open_page`` rely on this check."""
     add_script = """() => {
       const script = document.createElement("script");
       script.textContent = "hit = 1";

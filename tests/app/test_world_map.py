@@ -8,7 +8,9 @@ from entrenous.app.world_map import svg_land_path_around
 
 
 @pytest.mark.parametrize(("place", "is_land"), [((52.5, 13.4), True), ((30.0, -40.0), False)])
-def test_land_is_drawn_where_there_is_land(place: tuple[float, float], *, is_land: bool) -> None:
+def test_land_is_drawn_at_a_place_on_land_and_not_at_sea(
+    place: tuple[float, float], *, is_land: bool
+) -> None:
     """From a point on land, a ray to the right crosses the outlines an odd number of times."""
     crossings = 0
     for ring in svg_land_path_around(*place).split("Z")[:-1]:

@@ -1,4 +1,4 @@
-"""Walk through pages as a person does, with the mouse or the keyboard alone, and count the pages.
+"""Walk through pages as a person does, with the mouse or the keyboard alone, and check each page.
 The functions ``..._at_once`` set up a device or open a case by requests, without opening each page.
 """
 
@@ -23,7 +23,7 @@ Mode = Literal["mouse", "keyboard", "no-script"]
 MODE_PARAMETERS = pytest.mark.parametrize(
     "mode", [pytest.param("mouse", marks=pytest.mark.nightly), "keyboard", "no-script"]
 )
-_ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
+_CASE_ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
 #: Returns how often Tab can be pressed without checking the focus after each press.
 _COUNT_TABS = """target => {
@@ -47,7 +47,9 @@ _NEXT_KEY = """target => {
 
 @dataclass
 class Walker:
-    """A person at a browser page. ``headings`` has the heading of each page that was checked."""
+    """A person at a browser page. ``headings`` has the headings of the checked pages, in order;
+    equal headings in a row count once.
+    """
 
     page: Page
     mode: Mode = "mouse"
@@ -183,12 +185,12 @@ def open_case_at_once(
     page: Page, where: str = "www.instagram.com/p/123", place: str = "United States"
 ) -> None:
     """Open a case about public pictures of the person, and show its page."""
-    answers = {**_ANSWERS, "place": place, "where": where}
+    answers = {**_CASE_ANSWERS, "place": place, "where": where}
     names = {number: name for name, number in QUESTION_NUMBERS.items()}
     answer_path = _post_form(page, "/81", {"for": "me"})
     while not answer_path.startswith("/83/"):
         name = names[int(answer_path.rpartition("/")[2])]
-        answered = "answer" if name in _ANSWERS or name not in answers else name
+        answered = "answer" if name in _CASE_ANSWERS or name not in answers else name
         answer_path = _post_form(
             page, f"/81/{QUESTION_NUMBERS[name]}", {answered: answers.get(name, "skip")}
         )

@@ -1,3 +1,5 @@
+"""The fixture of an evening of real traffic."""
+
 from collections.abc import Iterator
 
 import pytest

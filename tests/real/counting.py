@@ -14,7 +14,7 @@ class CountingProxy:
     stops forwarding in that direction. When ``cut`` is set, it closes the connection.
     """
 
-    relay: tuple[str, int]
+    relay_address: tuple[str, int]
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     received_bytes: int = 0
     sent_bytes: int = 0
@@ -34,7 +34,7 @@ class CountingProxy:
                 threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
     def _forward(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self.relay) as server:
+        with client, socket.create_connection(self.relay_address) as server:
             up = threading.Thread(target=self._forward_to_relay, args=(client, server), daemon=True)
             up.start()
             with suppress(OSError):

@@ -118,7 +118,7 @@ def set_up_device(name: str, courier: HttpCourier, day: Day) -> Device:
 
 
 def run_day(day: Day) -> None:
-    """Let the people send, open, recall and answer messages, and their programs send receipts."""
+    """Let the people send, open, recall and react to messages, and their devices send receipts."""
     for name, contact in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
         make_contacts(name, contact, day)
     photo = save_photo_with_metadata(day.folder / PHOTO_FILE_NAME)

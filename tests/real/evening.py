@@ -27,7 +27,7 @@ from tests.real.stage import Server, Shell
 ANA, BEN = "Anastasia Quillfeather", "Benedict Ossington"
 CAPTION = "the lighthouse keeper sends his regards"
 TRAILER = MARKER * 50
-PHOTO_KINDS = ("jpg", "png", "webp")
+PHOTO_SUFFIXES = ("jpg", "png", "webp")
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Evening:
     ben: Shell
     originals: dict[str, Path]
     copies: dict[str, Path]
-    messages: tuple[str, ...]
-    link: str
+    message_names: tuple[str, ...]
+    invite_link: str
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
         one.run("setup", "--name", one.name, "--relay", relay.url)
     link = str(ben.run("invite", "--json").answer["link"])
     ana.run("person", "add", link, "--as", BEN, "--json")
-    originals = {kind: _save_photo(kind, folder) for kind in PHOTO_KINDS}
+    originals = {suffix: _save_photo(suffix, folder) for suffix in PHOTO_SUFFIXES}
     to = ("--to", BEN, "--confirm", BEN, "--caption", CAPTION, "--json")
     opened = ana.run("send", *map(str, originals.values()), *to).answer["message"]
     ben.inbox()
@@ -85,15 +85,15 @@ def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
     )
 
 
-def _save_photo(kind: str, folder: Path) -> Path:
+def _save_photo(suffix: str, folder: Path) -> Path:
     """Save a photograph with as much metadata as Pillow and, if installed, exiftool write."""
-    path = folder / f"quillfeather-at-the-lighthouse.{kind}"
+    path = folder / f"quillfeather-at-the-lighthouse.{suffix}"
     photo = Image.fromarray(skimage.data.astronaut()[0:240, 100:420])
-    options: dict[str, Any] = {"comment": MARKER} if kind == "jpg" else {}
+    options: dict[str, Any] = {"comment": MARKER} if suffix == "jpg" else {}
     file = io.BytesIO()
     photo.save(
         file,
-        {"jpg": "JPEG"}.get(kind, kind.upper()),
+        {"jpg": "JPEG"}.get(suffix, suffix.upper()),
         exif=exif_with_personal_data(),
         icc_profile=profile_naming_a_person(),
         **options,

@@ -29,12 +29,15 @@ class DelayedClock:
 
 
 @contextmanager
-def serve_app(app: ASGIApp, pair: CertificateFiles | None = None) -> Iterator[int]:
+def serve_app(app: ASGIApp, certificate_files: CertificateFiles | None = None) -> Iterator[int]:
     """Serve the app until the context ends, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
-        if pair is not None:
-            config.ssl_certfile, config.ssl_keyfile = str(pair.cert), str(pair.key)
+        if certificate_files is not None:
+            config.ssl_certfile, config.ssl_keyfile = (
+                str(certificate_files.cert),
+                str(certificate_files.key),
+            )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

@@ -124,7 +124,7 @@ def _start_client(
 ) -> threading.Thread:
     """Start a thread in which the client uses its gate, with the token of that gate's operator."""
     _, printed = gates[client.number % len(gates)]
-    client.operator = Path(printed["operator_token_file"]).read_text()
+    client.operator_token = Path(printed["operator_token_file"]).read_text()
     thread = threading.Thread(target=client.run, args=(printed["url"], stop_requested))
     thread.start()
     return thread
@@ -134,8 +134,8 @@ def _start_client(
 class Trial:
     """The parameters of a trial. No gate is killed after ``seconds``."""
 
-    kills: int
-    clients: int
+    kill_count: int
+    client_count: int
     seed: int = 0
     seconds: float = inf
     slow_look: str = "--no-slow-look"
@@ -144,7 +144,7 @@ class Trial:
 def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
     """Run a trial; return its counts, and the faults under the key ``faults``."""
     folders = _create_gate_folders(folder, database)
-    clients = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.clients)]
+    clients = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.client_count)]
     imports = list(_run_rounds(trial, clients, folders))
     acknowledged = sum(client.answered_count for client in clients)
     faults = [
@@ -168,7 +168,7 @@ def _run_rounds(
     trial: Trial, clients: Sequence[Client], folders: Sequence[Path]
 ) -> Iterator[ImportedList | None]:
     rng, until = random.Random(trial.seed), time.monotonic() + trial.seconds
-    for _ in range(-(-trial.kills // len(folders))):
+    for _ in range(-(-trial.kill_count // len(folders))):
         if time.monotonic() < until:
             yield kill_round(clients, folders, rng, trial.slow_look)
 
@@ -185,7 +185,7 @@ def _find_faults(
     lists = [one for one in imports if one is not None]
     with run_gate(folders[-1]) as (_, printed):
         for client in clients:
-            client.operator = Path(printed["operator_token_file"]).read_text()
+            client.operator_token = Path(printed["operator_token_file"]).read_text()
             _upload_all(client, printed["url"])
         with open_platform(folders[0]) as (platform, _):
             found = store_faults(stories, lists, platform)

@@ -113,7 +113,9 @@ class Story:
 
     @property
     def registered_by_claim(self) -> dict[str, bool]:
-        """Whether a claim is still registered, by its name. Claims in doubt are left out."""
+        """Whether a claim is still registered, by the claim's name. A claim is left out if it is in
+        doubt whether the gate has registered or withdrawn it.
+        """
         found = dict[str, bool]()
         for step in self.answered_steps:
             match step.split():
@@ -163,7 +165,7 @@ class Client:
 
     number: int
     rng: random.Random
-    operator: str = ""
+    operator_token: str = ""
     stories: list[Story] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     answered_count: int = 0
@@ -229,7 +231,7 @@ class Client:
         self.json_answer(answer, {200, 409} if is_repeated else {200})  # 409: it was decided before
 
     def upload(self, story: Story, web: httpx.Client) -> None:
-        """Upload the picture, and record a fault if the decision is wrong."""
+        """Upload the story's file, and record a fault if the decision is wrong."""
         kind = {"Content-Type": "image/jpeg"}
         answer = web.post(
             "/v1/uploads", content=story.upload_file, headers=self.operator_headers | kind
@@ -246,13 +248,15 @@ class Client:
     @property
     def operator_headers(self) -> dict[str, str]:
         """The headers that a platform's own server sends."""
-        return {"Authorization": f"Bearer {self.operator}"}
+        return {"Authorization": f"Bearer {self.operator_token}"}
 
-    def json_answer(self, answer: httpx.Response, wanted: set[int]) -> dict[str, Any]:
-        """Return the answer's JSON object; record a fault if its status is not in ``wanted``."""
+    def json_answer(self, answer: httpx.Response, expected_statuses: set[int]) -> dict[str, Any]:
+        """Return the answer's JSON object. Raise StepNotDone if the gate was busy. Record a fault
+        and raise StepNotDone if the answer has another status than expected.
+        """
         if answer.status_code in _BUSY_STATUSES:
             raise StepNotDone
-        if answer.status_code not in wanted:
+        if answer.status_code not in expected_statuses:
             self.faults.append(f"{answer.request.url.path}: {answer.status_code}: {answer.text}")
             raise StepNotDone
         decided: dict[str, Any] = answer.json()

@@ -27,7 +27,7 @@ _VARYING_HEADERS: Final = (b"authorization", b"content-length", b"range")
 class RecordedRequest:
     """One request as the relay sees it."""
 
-    connection: int
+    connection_number: int
     client_hello: bytes  # the TLS ClientHello without its random parts
     ticket: bytes | None  # the ticket of the session that the client wants to resume
     resumed: bool
@@ -122,10 +122,10 @@ class HostileRelay:
 
 
 @contextmanager
-def run_hostile_relay(pair: CertificateFiles) -> Iterator[HostileRelay]:
+def run_hostile_relay(certificate_files: CertificateFiles) -> Iterator[HostileRelay]:
     """Run a hostile relay without an application. The caller has to set its ``app``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pair.cert, pair.key)
+    context.load_cert_chain(certificate_files.cert, certificate_files.key)
     assert context.num_tickets == 2  # OpenSSL's default
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         relay = HostileRelay(_no_application, listener, context)

@@ -51,7 +51,7 @@ class Device:
     """A mailbox with its owner and one sender, and the results of their requests."""
 
     rng: random.Random
-    posted: dict[str, bytes] = field(default_factory=dict)
+    posted: dict[str, bytes] = field(default_factory=dict)  # bodies of the posts, by message name
     accepted: set[str] = field(default_factory=set)
     received: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
@@ -168,21 +168,21 @@ def send_and_fetch(device: Device, url: str, stop_requested: threading.Event) ->
 
 
 def kill_round(
-    devices: list[Device], folder: Path, database: str, rng: random.Random, relays: int = 1
+    devices: list[Device], folder: Path, database: str, rng: random.Random, relay_count: int = 1
 ) -> None:
     """Start relays, let all devices use them, and kill the relays one after the other."""
     stop_requested = threading.Event()
     with ExitStack() as stack:
-        relays_running = [stack.enter_context(run_relay(folder, database)) for _ in range(relays)]
+        relays = [stack.enter_context(run_relay(folder, database)) for _ in range(relay_count)]
         threads = [
             threading.Thread(
-                target=send_and_fetch, args=(device, relays_running[n % relays][1], stop_requested)
+                target=send_and_fetch, args=(device, relays[n % relay_count][1], stop_requested)
             )
             for n, device in enumerate(devices)
         ]
         for thread in threads:
             thread.start()
-        for process, _ in relays_running:
+        for process, _ in relays:
             time.sleep(rng.uniform(0.05, 0.6))
             process.send_signal(signal.SIGKILL)
         stop_requested.set()
@@ -191,18 +191,20 @@ def kill_round(
 
 
 def run_trial(
-    kills: int, folder: Path, database: str, seed: int, device_count: int
+    kill_count: int, folder: Path, database: str, seed: int, device_count: int
 ) -> dict[str, Any]:
-    """Kill relays ``kills`` times; return the number of lost messages and all other faults."""
-    rng, relays = random.Random(seed), 2 if database else 1
+    """Kill relays at least ``kill_count`` times, two at a time if there is a database. Return the
+    numbers of kills and of acknowledged, lost and invented messages, and the other faults.
+    """
+    rng, relay_count = random.Random(seed), 2 if database else 1
     devices = [Device(random.Random(f"{seed} {n}")) for n in range(device_count)]
     with run_relay(folder, database) as (_, url):
         connection = RelayConnection(url)
         for device in devices:
             device.create_mailbox(connection)
         connection.close()
-    for _ in range(-(-kills // relays)):
-        kill_round(devices, folder, database, rng, relays)
+    for _ in range(-(-kill_count // relay_count)):
+        kill_round(devices, folder, database, rng, relay_count)
     acknowledged = sum(len(device.accepted) for device in devices)
     with run_relay(folder, database) as (_, url):
         connection = RelayConnection(url)
@@ -210,7 +212,7 @@ def run_trial(
             device.finish(connection)
         connection.close()
     return {
-        "kills": -(-kills // relays) * relays,
+        "kills": -(-kill_count // relay_count) * relay_count,
         "acknowledged": acknowledged,
         "lost": sum(len(device.accepted - device.received) for device in devices),
         "invented": sum(len(device.received - set(device.posted)) for device in devices),

@@ -17,16 +17,16 @@ import pytest
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """A disk that is mounted at ``folder`` while the process ``holder`` runs."""
+    """A disk that is mounted at ``folder`` while the process ``holder_pid`` runs."""
 
     folder: Path
-    holder: int
+    holder_pid: int
 
     @property
     def command_prefix(self) -> tuple[str, ...]:
         """The words that, in front of a command, start it inside the namespace."""
         same_user_options = () if os.geteuid() == 0 else ("-U", "--preserve-credentials")
-        return ("nsenter", "-t", str(self.holder), "-m", *same_user_options, "--")
+        return ("nsenter", "-t", str(self.holder_pid), "-m", *same_user_options, "--")
 
     def resize(self, megabytes: int) -> None:
         """Change the size of the disk, but not below the size of its content."""

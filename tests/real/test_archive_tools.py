@@ -95,7 +95,7 @@ def exported_archive(tmp_path_factory: pytest.TempPathFactory) -> ExportedArchiv
 
 
 @pytest.fixture(scope="module")
-def npm_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def npm_program_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install both packages; return the folder with the packages and a program for each."""
     require_programs("node")
     require_programs("npm")
@@ -118,14 +118,14 @@ def npm_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=PROGRAM_BY_NPM_PACKAGE)
 def run_node_package(
-    request: pytest.FixtureRequest, npm_programs: Path
+    request: pytest.FixtureRequest, npm_program_folder: Path
 ) -> Callable[[str, Path], None]:
     """Return a function that opens or makes the archive in a folder with an npm package."""
-    program = npm_programs / f"{list(PROGRAM_BY_NPM_PACKAGE).index(request.param)}.mjs"
+    program = npm_program_folder / f"{list(PROGRAM_BY_NPM_PACKAGE).index(request.param)}.mjs"
 
     def run_program(action: str, folder: Path) -> None:
         command = ["node", str(program), action, PASSPHRASE, str(folder)]
-        subprocess.run(command, cwd=npm_programs, check=True, capture_output=True)
+        subprocess.run(command, cwd=npm_program_folder, check=True, capture_output=True)
 
     return run_program
 
@@ -138,12 +138,12 @@ def require_programs(*names: str) -> str:
     return names[0]
 
 
-def run_on_terminal(command: list[str], times: int = 1) -> None:
-    """Run a program that asks for a passphrase on a terminal ``times`` times."""
+def run_on_terminal(command: list[str], prompt_count: int = 1) -> None:
+    """Run a program that asks for a passphrase on a terminal ``prompt_count`` times."""
     require_programs("script")
     subprocess.run(
         ["script", "-qec", shlex.join(command), "/dev/null"],
-        input=f"{PASSPHRASE}\n".encode() * times,
+        input=f"{PASSPHRASE}\n".encode() * prompt_count,
         capture_output=True,
         check=True,
     )
@@ -187,7 +187,9 @@ def check_import(folder: Path, exported_archive: ExportedArchive) -> None:
     assert stored_contents(device)[1] == stored_contents(exported_archive.device)[1]
 
 
-def test_export_can_be_imported(exported_archive: ExportedArchive) -> None:
+def test_export_has_two_private_files_and_can_be_imported(
+    exported_archive: ExportedArchive,
+) -> None:
     assert sorted(file.name for file in exported_archive.folder.iterdir()) == [
         KEY_FILE_NAME,
         TAR_FILE_NAME,
@@ -210,7 +212,7 @@ def test_public_program_opens_our_archive_and_we_import_its_archive(
     (tmp_path / "theirs").mkdir()
     run_on_terminal(
         [program, "-p", "-o", str(tmp_path / "theirs" / KEY_FILE_NAME), str(tmp_path / "key")],
-        times=2,
+        prompt_count=2,
     )
     recipient = key_text.split("public key: ")[1].split()[0]
     out = ["-o", str(tmp_path / "theirs" / TAR_FILE_NAME)]

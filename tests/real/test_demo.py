@@ -1,4 +1,4 @@
-"""``entrenous demo`` runs from start to end, and leaves no process behind.
+"""Tests of ``entrenous demo``: its steps, results, page, output, refusals and processes.
 
 In these tests, the demo's commands are forked from a prepared process (tests/ready.py). ``make
 demo`` and ``make nightly`` start each command anew.
@@ -18,7 +18,7 @@ import pytest
 from tests.sizes import NIGHTLY
 
 pytestmark = pytest.mark.real
-FORKED_COMMANDS = """
+PROGRAM_WITH_FORKED_COMMANDS = """
 import subprocess
 from types import SimpleNamespace
 from entrenous.__main__ import main
@@ -45,7 +45,7 @@ class DemoRun(NamedTuple):
 
 
 def run_demo(*arguments: str, cwd: Path) -> DemoRun:
-    program = ["-m", "entrenous"] if NIGHTLY else ["-c", FORKED_COMMANDS]
+    program = ["-m", "entrenous"] if NIGHTLY else ["-c", PROGRAM_WITH_FORKED_COMMANDS]
     with subprocess.Popen(
         [sys.executable, *program, "demo", *arguments],
         cwd=cwd,
@@ -95,7 +95,9 @@ def test_summary_has_the_expected_figures(folder_and_output: tuple[Path, str]) -
     assert steps["respond"]["law"].startswith("TAKE IT DOWN Act")
 
 
-def test_the_page_runs_no_script_and_loads_nothing(folder_and_output: tuple[Path, str]) -> None:
+def test_page_has_no_script_loads_nothing_and_describes_its_pictures(
+    folder_and_output: tuple[Path, str],
+) -> None:
     page = html.unescape((folder_and_output[0] / "index.html").read_text())
     assert "default-src 'none'" in page
     assert not re.search(r"<script|javascript:|\son\w+=|@import|url\(", page)
@@ -104,7 +106,9 @@ def test_the_page_runs_no_script_and_loads_nothing(folder_and_output: tuple[Path
     assert len(re.findall(r"<img[^>]*alt=\"[^\"]+\"", page)) == 6
 
 
-def test_terminal_output_lists_all_steps_calmly(folder_and_output: tuple[Path, str]) -> None:
+def test_terminal_output_lists_all_steps_without_exclamation_marks(
+    folder_and_output: tuple[Path, str],
+) -> None:
     lines = folder_and_output[1].splitlines()
     assert sum(bool(re.match(r"\d  .+ \(\d+\.\d s\)$", line)) for line in lines) == len(STEP_NAMES)
     assert "!" not in folder_and_output[1]

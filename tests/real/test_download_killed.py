@@ -1,4 +1,6 @@
-"""A command is killed while it downloads a large message; the next one continues the download."""
+"""A command is killed while it downloads a large message; the next command continues to download
+the message.
+"""
 
 import secrets
 import signal

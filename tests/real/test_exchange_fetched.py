@@ -71,7 +71,7 @@ def run_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 class PageCounter:
-    """An ASGI application that sets ``pages_reached`` when the counted pages were requested."""
+    """An ASGI application that sets ``pages_reached`` when a number of pages were requested."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.pages_left, self.pages_reached = app, 0, Event()
@@ -82,8 +82,8 @@ class PageCounter:
             self.pages_reached.set()
         await self.app(scope, receive, send)
 
-    def start_counting(self, pages: int) -> None:
-        self.pages_left = pages
+    def start_counting(self, page_count: int) -> None:
+        self.pages_left = page_count
         self.pages_reached.clear()
 
 
@@ -95,7 +95,7 @@ class ServingGate:
 
     platform: Platform
     exchange: ExchangeServices
-    pages: PageCounter
+    page_counter: PageCounter
     key: str
     port: int
 
@@ -136,23 +136,28 @@ def withdraw(platform: Platform, count: int) -> set[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "path", "form"),
+    ("exchange_kind", "url_path", "key_format"),
     [("stopncii", "stopncii/v1", "{key},{key}"), ("ncmec", "ncmec", "friends:{key}")],
 )
 def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, path: str, form: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exchange_kind: str,
+    url_path: str,
+    key_format: str,
 ) -> None:
-    rng, data = Random(kind), tmp_path / "ours"
+    rng, data = Random(exchange_kind), tmp_path / "ours"
     with run_serving_gate(tmp_path / "theirs") as their_gate:
-        monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=their_gate.key))
-        url = f"http://127.0.0.1:{their_gate.port}/{path}"
+        monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", key_format.format(key=their_gate.key))
+        url = f"http://127.0.0.1:{their_gate.port}/{url_path}"
         with open_platform(data):
             pass  # creates the gate
-        run_exchange_command(data, "add", "theirs", "--kind", kind, "--from", url, "--bank", "got")
-        for pages in (1, 2, 2):
-            their_gate.pages.start_counting(pages)
+        options = ("--kind", exchange_kind, "--from", url, "--bank", "got")
+        run_exchange_command(data, "add", "theirs", *options)
+        for page_count in (1, 2, 2):
+            their_gate.page_counter.start_counting(page_count)
             with run_fetch(data):
-                assert their_gate.pages.pages_reached.wait(120)
+                assert their_gate.page_counter.pages_reached.wait(120)
                 time.sleep(rng.random() / 10)  # during the page, or after it
         run_exchange_command(data, "fetch")
         assert stored_hashes(data, "got") == {fake_hash(number) for number in range(HASH_COUNT)}

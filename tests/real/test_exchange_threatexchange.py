@@ -44,12 +44,14 @@ class GraphApiServer:
     updates: dict[int, dict[str, Any]] = field(default_factory=dict)
     queries: list[dict[str, str]] = field(default_factory=list)
 
-    def put(self, number: int, indicator: str, kind: str = "HASH_PDQ", status: str = "") -> None:
+    def put(
+        self, number: int, indicator: str, indicator_type: str = "HASH_PDQ", status: str = ""
+    ) -> None:
         one = {"id": "77", "owner": {"id": "123456789"}, "status": status or "MALICIOUS"}
         self.updates[number] = {
             "id": str(number),
             "indicator": indicator,
-            "type": kind,
+            "type": indicator_type,
             "last_updated": int(time.time()),
             "should_delete": False,
             "descriptors": {"data": [one | {"tags": {"data": [{"text": "a_tag"}]}}]},
@@ -85,9 +87,9 @@ class GraphApiServer:
             ]
         }
         if begin + limit < len(found):
-            following = query | {"after": str(begin + limit), "access_token": ACCESS_TOKEN}
-            where = request.url.replace(query=urlencode(following))
-            answer["paging"] = {"next": str(where)}
+            next_query = query | {"after": str(begin + limit), "access_token": ACCESS_TOKEN}
+            next_url = request.url.replace(query=urlencode(next_query))
+            answer["paging"] = {"next": str(next_url)}
         return JSONResponse(answer)
 
 

@@ -102,7 +102,7 @@ def serve_as_ncmec(exchange_setup: ExchangeSetup, folder: Path) -> Iterator[dict
         }
 
 
-def test_tx_fetches_and_matches_as_from_stopncii(
+def test_tx_fetches_matches_and_sees_disputes_as_from_stopncii(
     exchange_setup: ExchangeSetup, home: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
     fill_feed(exchange_setup)

@@ -1,4 +1,5 @@
-"""A relay that is killed, whose disk is full, or whose database is unreachable loses no message.
+"""A relay that is killed, whose disk is full, or whose database stops loses no message. It reports
+an unreachable database, and syncs each message to the disk before it answers.
 
 ``python -m tests.real.kills --kills 50`` kills relays fifty times.
 """
@@ -42,7 +43,7 @@ def test_kills_lose_and_duplicate_no_message(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("relay-killed")
-def test_kills_of_two_relays_on_one_database_lose_no_message(
+def test_kills_of_two_relays_on_one_database_lose_and_duplicate_no_message(
     tmp_path: Path, postgres: Cluster
 ) -> None:
     done = run_trial(4, tmp_path, postgres.create_database(), seed=2, device_count=12)
@@ -93,7 +94,7 @@ def stoppable_postgres() -> Iterator[Cluster]:
 
 
 def test_stopped_database_loses_no_message(tmp_path: Path, stoppable_postgres: Cluster) -> None:
-    """The database stops under load. Requests wait, or are answered with 503."""
+    """The database stops under load and starts again. Meanwhile requests wait, or get a 503."""
     devices = [Device(random.Random(f"away {n}")) for n in range(6)]
     with run_relay(tmp_path, stoppable_postgres.create_database()) as (_, url):
         connection, stop_requested = RelayConnection(url), threading.Event()
@@ -167,7 +168,9 @@ def test_no_success_is_sent_before_an_fdatasync(tmp_path: Path) -> None:
 
 
 def _check_fdatasync_before_answer(calls: list[str]) -> None:
-    """Check that between each PUT and its answer 20x an fdatasync returned 0."""
+    """Check that between each PUT and the answer to it, whose status is 20x, an fdatasync
+    succeeded.
+    """
     is_requested, is_synced, answered_count = False, False, 0
     for call in calls:
         if '"PUT ' in call:

@@ -86,8 +86,8 @@ def upload_blob(blob: Upload, url: str) -> tuple[int, bytes]:
         return answer.status, answer.read()
 
 
-def new_upload(device: Device, size: int) -> Upload:
-    return Upload(device, os.urandom(size), random.Random(os.urandom(8)))
+def new_upload(device: Device, blob_bytes: int) -> Upload:
+    return Upload(device, os.urandom(blob_bytes), random.Random(os.urandom(8)))
 
 
 DISK_FULL = (507, "urn:entrenous:unreachable:disk-full")
@@ -123,7 +123,7 @@ def test_full_disk_loses_no_acknowledged_message_or_blob(tmp_path: Path) -> None
             check_all_arrive(device, connection)
 
 
-def test_freed_space_is_used_at_once(tmp_path: Path) -> None:
+def test_added_space_is_used_at_once(tmp_path: Path) -> None:
     device = Device(random.Random("room"), message_bytes=LARGE_MESSAGE_BYTES)
     with (
         mount_small_disk(tmp_path / "disk", 6) as disk,

@@ -18,7 +18,7 @@ from tests.stop.commands.gates import TIMEOUT_S, start_gate
 pytestmark = pytest.mark.real
 
 TRACED_CALLS = "trace=vfork,clone,clone3,fork,execve"
-ROUNDS_MAX = 20  # at most, until two uploads at once need a judge process
+ROUNDS_MAX = 20  # two simultaneous uploads are repeated until they need a judge process
 
 
 def strace_command(trace_file: Path) -> list[str]:
@@ -50,8 +50,7 @@ def vfork_lines(trace: str) -> list[str]:
 
 
 @pytest.mark.parametrize("is_disabled", [True, False])
-def test_disable_vfork_changes_how_python_forks(tmp_path: Path, *, is_disabled: bool) -> None:
-    """Python uses vfork by default, and not after ``disable_vfork``."""
+def test_python_uses_vfork_unless_it_is_disabled(tmp_path: Path, *, is_disabled: bool) -> None:
     from_module = "from entrenous.stop.judge.judge_pool import disable_vfork"
     disable = f"{from_module}; disable_vfork()" if is_disabled else ""
     program = f"{disable}\nimport subprocess; subprocess.run(['true'], check=True)"

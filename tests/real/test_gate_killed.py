@@ -1,4 +1,5 @@
-"""Gates that are killed a few times lose nothing. The trial is in tests/real/gate_kills.py.
+"""Gates that are killed a few times lose nothing, and the trial of tests/real/gate_kills.py would
+notice a loss.
 
 ``python -m tests.real.gate_kills --kills 50`` kills gates fifty times.
 """
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.real
 
 
 @pytest.mark.threat("gate-killed")
-def test_kills_lose_no_claim_and_no_withdrawn_claim_matches(tmp_path: Path) -> None:
-    done = run_trial(Trial(kills=3, clients=3, seed=1), tmp_path)
+def test_kills_of_one_gate_cause_no_faults(tmp_path: Path) -> None:
+    done = run_trial(Trial(kill_count=3, client_count=3, seed=1), tmp_path)
     assert done["faults"] == []
     assert done["acknowledged"] > 5
 
@@ -28,7 +29,9 @@ def test_kills_lose_no_claim_and_no_withdrawn_claim_matches(tmp_path: Path) -> N
 def test_kills_of_two_gates_on_one_database_cause_no_faults(
     tmp_path: Path, postgres: Cluster
 ) -> None:
-    done = run_trial(Trial(kills=2, clients=4, seed=2), tmp_path, postgres.create_database())
+    done = run_trial(
+        Trial(kill_count=2, client_count=4, seed=2), tmp_path, postgres.create_database()
+    )
     assert done["faults"] == []
     assert done["kills"] == 2
 
@@ -49,7 +52,7 @@ def test_expected_decision_after_steps(steps: tuple[str, ...], expected: str) ->
 
 
 def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:
-    """The gate never got a request, so everything in the story counts as lost."""
+    """The gate never got a request, so everything in the story and the list counts as lost."""
     story = Story(
         1, ("claim 0", "upload"), answered_step_count=2, decision_by_case={"1919-8952-571b": HOLD}
     )

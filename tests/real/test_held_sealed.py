@@ -1,4 +1,4 @@
-"""Uploads that wait for review are sealed with the gate's key."""
+"""Uploads that wait for review or for a deferred scan are sealed with the gate's key."""
 
 import base64
 import secrets
@@ -89,7 +89,7 @@ def test_held_upload_is_sealed_on_disk_and_a_lost_key_loses_only_the_picture(
         assert gate.upload(LISTED_PICTURE).json()["decision"] == "refuse"
 
 
-def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> None:
+def test_upload_for_a_deferred_scan_is_sealed_and_read_with_the_key(tmp_path: Path) -> None:
     """Another process with the gate's key can read the upload until the upload was scanned."""
     data = tmp_path / "gate"
     data.mkdir()
@@ -148,10 +148,12 @@ def test_postgresql_without_a_key_is_reported_as_unsealed(
     assert any("held_key" in line for line in wrong.json()["wrong"])
 
 
-def test_gate_does_not_start_without_its_key_file(
+def test_gate_is_not_opened_without_its_key_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The key file's disk may not be mounted. Other gates would not know a new key."""
+    """No new key is made, because the disk with the key file may just not be mounted, and other
+    gates would not know a new key.
+    """
     key_file = tmp_path / "away" / "gate"
     (tmp_path / "gate.toml").write_text(f'held_key = "{key_file}"\n')
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 3

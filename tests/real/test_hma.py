@@ -57,7 +57,7 @@ pytestmark = [
 NCMEC_HOST = "hashsharing-test.ncmec.org"
 # Enough hashes: an index of only a few matches nothing after it was saved (HMA's issue 1318).
 CONFIRMED_COUNT, HASH_COUNT = 200, 300
-OTHER_BANK_CONTENT_COUNT = 210  # contents of another bank, before the first one of the fetched bank
+OTHER_BANK_CONTENT_COUNT = 210  # they precede the first content of the fetched bank
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class RunningHma:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def fetch(self, name: str, **environment: str) -> Mapping[str, Any]:
+    def fetch(self, exchange_name: str, **environment: str) -> Mapping[str, Any]:
         """Run HMA's fetcher, then its indexer; return the status of the exchange."""
         self.hma.flask("fetch", **environment)
-        status = self.http.get(f"/c/exchange/{name}/status").json()
+        status = self.http.get(f"/c/exchange/{exchange_name}/status").json()
         assert status["last_fetch_succeeded"], (self.hma.folder / "flask.log").read_text()
         assert status["up_to_date"]
         self.hma.flask("build_indices")
@@ -161,7 +161,9 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
         yield OurGate(platform, exchange, key)
 
 
-def test_hma_imports_as_from_stopncii(our_gate: OurGate, hma_server: RunningHma) -> None:
+def test_hma_imports_as_from_stopncii_and_keeps_withdrawn_hashes(
+    our_gate: OurGate, hma_server: RunningHma
+) -> None:
     with serve_app(exchange_app(our_gate.exchange)) as port:
         credentials = {
             "fetch_function_key": our_gate.key,

@@ -54,7 +54,7 @@ def fetch_list(data: Path) -> None:
         assert done.exit_code == 0, done.output
 
 
-def test_every_group_of_endpoints_at_a_running_gate(tmp_path: Path) -> None:
+def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> None:
     data = tmp_path / "gate"
     with run_gate_with_hma_client(data) as (hma, gate):
         fetch_list(data)
@@ -90,7 +90,7 @@ def test_every_group_of_endpoints_at_a_running_gate(tmp_path: Path) -> None:
         assert hit["bank_content_id"] == number
         assert checked_json(hma.post("/m/lookup", files=photo_upload(OTHER_PICTURE))) == {"pdq": {}}
         assert checked_json(hma.get("/m/index/status"))["pdq"]["size"] == 1 + len(LISTED_HASHES)
-        # the gate's own uploads are compared with the content, too
+        # uploads to the gate are compared with the content
         assert gate.upload(jpeg(PICTURE)).json()["decision"] == "hold"
         # types and exchanges
         assert checked_json(hma.get("/c/signal_type"))[0]["name"] == "pdq"

@@ -128,11 +128,14 @@ class Gate:
 
     running: RunningGate
     token_file: Path
-    pictures: int = 0
+    picture_count: int = 0
 
     def unregistered_picture(self, number: int | None = None) -> Any:
-        """Return an enlarged part of a photograph that no test has registered yet."""
-        at, self.pictures = self.pictures if number is None else number, self.pictures + 1
+        """Return an enlarged part of a photograph: the next part that was not used with this gate,
+        or the part of this number.
+        """
+        at = self.picture_count if number is None else number
+        self.picture_count += 1
         photo = (skimage.data.astronaut, skimage.data.coffee, skimage.data.chelsea)[at % 3]()
         row, column = divmod(at // 3, 3)
         high, wide = photo.shape[0] // 3, photo.shape[1] // 3
@@ -192,20 +195,23 @@ def run_server_program(*command: str) -> Iterator[str]:
 
 
 @contextmanager
-def run_site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
-    """Run a server with this hook in its default settings, and yield a client for /upload."""
+def run_site(hook: str, gate: Gate, **extra_settings: Any) -> Iterator[httpx.Client]:
+    """Run a server with this hook in its default settings and these extra settings, and yield a
+    client for /upload.
+    """
     settings = {
         "gate": gate.running.url,
         "token_file": str(gate.token_file),
         "budget_s": 30,
-        **more,
+        **extra_settings,
     }
     with ExitStack() as opened:
         if hook == "proxy":
             behind = opened.enter_context(run_server_program("-c", WSGI_PROGRAM, "null"))
             words = ["--gate", gate.running.url, "--token-file", str(gate.token_file)]
             words += ["--upstream", behind, "--listen", "127.0.0.1:0", "--budget", "30", "--json"]
-            words += ["--account-header", "X-User", *(["--shadow"] if more.get("shadow") else [])]
+            words += ["--account-header", "X-User"]
+            words += ["--shadow"] if extra_settings.get("shadow") else []
             url = opened.enter_context(
                 run_server_program("-m", "entrenous", "gate", "proxy", *words)
             )
@@ -226,8 +232,8 @@ def upload(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana")
 @pytest.mark.threat("claim-censors")
 @pytest.mark.threat("probing-registered")
 @pytest.mark.parametrize("hook", HOOKS)
-def test_unreviewed_claim_stops_no_upload_of_a_famous_picture(hook: str, gate: Gate) -> None:
-    """A confirmed picture is refused, and the refusals per account and hour are limited."""
+def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(hook: str, gate: Gate) -> None:
+    """After three refusals in an hour, an account's uploads are all refused."""
     wait_if_hour_ends_within(90)
     famous, other = gate.unregistered_picture(), gate.unregistered_picture()
     before = set(gate.published_states())
@@ -268,7 +274,7 @@ def test_unreviewed_claim_stops_no_upload_of_a_famous_picture(hook: str, gate: G
 
 @pytest.mark.threat("shadow-acts")
 @pytest.mark.parametrize("hook", HOOKS)
-def test_uploads_passed_by_a_hook_in_shadow_are_listed_for_removal(hook: str, gate: Gate) -> None:
+def test_uploads_passed_in_shadow_mode_are_listed_for_removal(hook: str, gate: Gate) -> None:
     famous = gate.unregistered_picture()
     before = set(gate.published_states())
     with run_site(hook, gate, shadow=True) as web:

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous gate drop`` and ``gate proxy``, which mail servers and file drops call."""
+"""Tests of ``entrenous gate drop``, which mail servers and file drops call, and ``gate proxy``."""
 
 import base64
 import io
@@ -144,7 +144,9 @@ def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
     assert process.returncode == 3
 
 
-def test_proxy_forwards_and_refuses(gate: tuple[str, Path], tmp_path: Path) -> None:
+def test_proxy_forwards_refuses_and_logs_the_refusal(
+    gate: tuple[str, Path], tmp_path: Path
+) -> None:
     """The gate itself is the server behind the proxy. The log line is as in docs/gate.md."""
     where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
     program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]

@@ -172,7 +172,7 @@ def mask_random_values(line: str) -> str:
     return RANDOM_VALUE.sub("DRAWN", line)
 
 
-def test_recorded_session_types_every_command_of_the_page() -> None:
+def test_recorded_session_has_the_commands_and_step_numbers_of_the_page() -> None:
     typed = [BACKGROUND_SUFFIX.sub("", step.command_line) for step in recorded_steps()]
     blocks = [block for block in code_blocks("From nothing") if not block.startswith("INFO ")]
     commands = [line for block in blocks for line in block.splitlines()]

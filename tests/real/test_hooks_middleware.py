@@ -27,8 +27,9 @@ from tests.stop.platform_for_tests import png
 
 pytestmark = pytest.mark.real
 
-LIMIT_BYTES = 300_000
-# Each program stores the SHA-256 of the bodies that reach its application. GET / returns them.
+UPLOAD_BYTES_MAX = 300_000
+# Each program stores the SHA-256 and the decision of each POST that reaches its application, and
+# returns all of them as the answer to GET /.
 WSGI_PROGRAM = """
 import hashlib, json, sys
 from socketserver import ThreadingMixIn
@@ -111,10 +112,10 @@ class Site:
 
 
 @contextmanager
-def run_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Site]:
-    settings = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
-    words = (json.dumps(settings | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
-    command = [sys.executable, "-c", PROGRAM_BY_INTERFACE[kind], *words]
+def run_site(interface: str, on_hold: str, gate_url: str, token_file: Path) -> Iterator[Site]:
+    settings = {"gate": gate_url, "token_file": str(token_file), "budget_s": 20}
+    words = (json.dumps(settings | {"upload_bytes_max": UPLOAD_BYTES_MAX}), on_hold)
+    command = [sys.executable, "-c", PROGRAM_BY_INTERFACE[interface], *words]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -144,8 +145,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 def sites(gate: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
     with ExitStack() as stack:
         yield {
-            (kind, on_hold): stack.enter_context(run_site(kind, on_hold, *gate))
-            for kind in PROGRAM_BY_INTERFACE
+            (interface, on_hold): stack.enter_context(run_site(interface, on_hold, *gate))
+            for interface in PROGRAM_BY_INTERFACE
             for on_hold in ("publish", "header")
         }
 
@@ -180,11 +181,11 @@ def test_refused_or_unreadable_upload_does_not_reach_the_application(
 ) -> None:
     before = site.received_uploads()
     broken = her_picture_mirrored()[:9000]
-    for picture, kind in ((broken, "held-upload"), (her_picture_mirrored(), "stopped-upload")):
+    for picture, problem in ((broken, "held-upload"), (her_picture_mirrored(), "stopped-upload")):
         answer = site.post(picture, as_form=as_form)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["type"].endswith(kind)
+        assert answer.json()["type"].endswith(problem)
         assert answer.json()["case"] in answer.json()["detail"]
     assert site.received_uploads() == before
 
@@ -216,7 +217,7 @@ def test_held_upload_is_marked_if_the_application_holds_it(marking_site: Site) -
 
 def test_too_large_upload_is_refused_or_marked_as_held(site: Site, marking_site: Site) -> None:
     large = png(skimage.data.astronaut())
-    assert len(large) > LIMIT_BYTES + 64 * 1024
+    assert len(large) > UPLOAD_BYTES_MAX + 64 * 1024
     before, marked = site.received_uploads(), len(marking_site.received_uploads())
     assert site.post(large).status_code == 413
     assert site.received_uploads() == before
@@ -227,7 +228,7 @@ def test_too_large_upload_is_refused_or_marked_as_held(site: Site, marking_site:
 def test_slow_body_is_judged_when_complete_and_delays_nobody(site: Site) -> None:
     before = len(site.received_uploads())
     stopped, passed = site.start_upload(her_picture_mirrored()), site.start_upload(other_picture())
-    assert site.post(her_picture()).status_code == 422  # others are answered meanwhile
+    assert site.post(her_picture()).status_code == 422  # meanwhile, another upload is answered
     assert len(site.received_uploads()) == before
     stopped.sendall(her_picture_mirrored()[-5000:])
     passed.sendall(other_picture()[-5000:])
@@ -253,12 +254,14 @@ def test_unfinished_body_times_out(sites: dict[tuple[str, str], Site]) -> None:
     assert site.received_uploads() == before
 
 
-@pytest.mark.parametrize("kind", PROGRAM_BY_INTERFACE)
-def test_unreachable_gate_refuses_or_marks_uploads(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("interface", PROGRAM_BY_INTERFACE)
+def test_uploads_are_refused_or_marked_while_the_gate_is_unreachable(
+    interface: str, tmp_path: Path
+) -> None:
     with ExitStack() as sites:
         with running_gate(tmp_path, "--no-slow-look") as gate:
-            refusing = sites.enter_context(run_site(kind, "publish", *gate))
-            marking_site = sites.enter_context(run_site(kind, "header", *gate))
+            refusing = sites.enter_context(run_site(interface, "publish", *gate))
+            marking_site = sites.enter_context(run_site(interface, "header", *gate))
             assert refusing.post(other_picture()).status_code == 200
         before = refusing.received_uploads()
         unreachable = refusing.post(other_picture())

@@ -206,7 +206,7 @@ def test_unreadable_picture_does_not_pass(site: httpx.Client) -> None:
 
 
 @needs_nginx
-def test_other_requests_pass(site: httpx.Client) -> None:
+def test_get_requests_pass(site: httpx.Client) -> None:
     for path in ("/", "/@ana/1", "/api/v1/media/7"):
         assert site.get(path).json() == {"path": path, "host": "127.0.0.1"}
 

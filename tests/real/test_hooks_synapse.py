@@ -206,8 +206,8 @@ def _register(url: str, name: str) -> str:
         return str(answer.json()["access_token"])
 
 
-def upload(web: httpx.Client, data: bytes, kind: str = "image/jpeg") -> httpx.Response:
-    headers = {"Content-Type": kind}
+def upload(web: httpx.Client, data: bytes, content_type: str = "image/jpeg") -> httpx.Response:
+    headers = {"Content-Type": content_type}
     return web.post("/_matrix/media/v3/upload", content=data, headers=headers)
 
 
@@ -260,7 +260,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 
 
 @pytest.mark.threat("claim-censors")
-def test_unreviewed_claim_stops_no_upload_of_a_famous_picture(
+def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(
     gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
     """The gate lists accepted files by media id. Confirmed files are listed for removal."""

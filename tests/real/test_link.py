@@ -187,7 +187,7 @@ def test_interrupted_linking_leaves_no_device_and_can_be_repeated(
 
 
 @pytest.mark.threat("linking-phish")
-def test_answering_no_to_different_pictures_links_no_device(relay: Server, tmp_path: Path) -> None:
+def test_answering_no_on_both_devices_links_no_device(relay: Server, tmp_path: Path) -> None:
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.run("setup", "--name", "Ana", "--relay", relay.url)
     old, new = link_devices(laptop, phone, "no", "no")

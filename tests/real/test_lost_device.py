@@ -1,4 +1,4 @@
-"""Unlock the vault of a device that is lost, copied, attacked by guessing, or offline.
+"""Tests of unlocking the vault of a device that is lost, copied, attacked by guessing, or offline.
 
 The tests use real vaults and a real relay over HTTP. argon2id has its least cost, except where the
 time is measured.
@@ -155,7 +155,7 @@ def ana_offline(tmp_path: Path, cheap_argon2: None) -> DeviceAtRelay:  # noqa: A
     return ana
 
 
-def test_unlocking_takes_less_than_two_seconds(tmp_path: Path) -> None:
+def test_unlocking_takes_less_than_two_seconds_of_processor_time(tmp_path: Path) -> None:
     taken = []
     with set_up_ana(tmp_path) as ana:
         for _ in range(3):
@@ -194,8 +194,8 @@ def test_ten_wrong_guesses_lock_the_device_and_the_sheet_unlocks_it(ana: DeviceA
         fetch_messages(device)
 
 
-def guess_wrongly(ana: DeviceAtRelay, times: int, home: Path | None = None) -> None:
-    for guess in range(times):
+def guess_wrongly(ana: DeviceAtRelay, guess_count: int, home: Path | None = None) -> None:
+    for guess in range(guess_count):
         with (
             pytest.raises(WrongPassphrase),
             ana.open_device(Secret(b"guess number %d" % guess), home),
@@ -203,7 +203,7 @@ def guess_wrongly(ana: DeviceAtRelay, times: int, home: Path | None = None) -> N
             pass
 
 
-def failed_tries(ana: DeviceAtRelay) -> int:
+def failed_try_count(ana: DeviceAtRelay) -> int:
     with ana.unlock_device() as (_, unlocked):
         return unlocked.missed
 
@@ -212,11 +212,11 @@ def failed_tries(ana: DeviceAtRelay) -> int:
 def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtRelay) -> None:
     """The right passphrase restores all ten tries, so a patient thief has nine more each time."""
     folder_copy = ana.copy_folder("thief")
-    assert failed_tries(ana) == 0
-    for times in (9, 1):
-        guess_wrongly(ana, times, folder_copy)
-        assert failed_tries(ana) == times
-        assert failed_tries(ana) == 0
+    assert failed_try_count(ana) == 0
+    for guess_count in (9, 1):
+        guess_wrongly(ana, guess_count, folder_copy)
+        assert failed_try_count(ana) == guess_count
+        assert failed_try_count(ana) == 0
 
 
 def test_requests_of_the_device_are_not_counted_as_guesses(
@@ -225,7 +225,7 @@ def test_requests_of_the_device_are_not_counted_as_guesses(
     with ana.unlock_device() as (device, unlocked):
         changed = change_passphrase(unlocked, OTHER_PASSPHRASE, device)
         changed = change_passphrase(changed, PASSPHRASE, device)
-    assert changed.missed == failed_tries(ana) == 0
+    assert changed.missed == failed_try_count(ana) == 0
     with monkeypatch.context() as patch:  # the relay is unreachable after it has computed its share
         patch.setattr(
             HttpCourier,
@@ -233,9 +233,9 @@ def test_requests_of_the_device_are_not_counted_as_guesses(
             make_failing_sender("/opened", RelayUnreachable(host="relay")),
         )
         for _ in range(3):
-            assert failed_tries(ana) == 0
+            assert failed_try_count(ana) == 0
     guess_wrongly(ana, 1)
-    assert [failed_tries(ana), failed_tries(ana)] == [1, 0]
+    assert [failed_try_count(ana), failed_try_count(ana)] == [1, 0]
 
 
 def make_failing_sender(path: str, error: Exception) -> Callable[..., bytes]:
@@ -294,24 +294,26 @@ def test_relay_is_told_of_the_new_passphrase_at_the_next_unlock(
     check_locked_out(ana, folder_copy)
 
 
-@pytest.mark.parametrize("cut_in", ["rekey", "write_vault_head"])
+@pytest.mark.parametrize("interrupted_function", ["rekey", "write_vault_head"])
 def test_interrupted_passphrase_change_still_unlocks_and_locks_copies(
-    ana: DeviceAtRelay, cut_in: str, monkeypatch: pytest.MonkeyPatch
+    ana: DeviceAtRelay, interrupted_function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The power fails before or after the vault is encrypted again. The relay is not told."""
+    """The power fails before or after the vault is encrypted again, and before the relay is told of
+    the new passphrase.
+    """
     folder_copy, heads = ana.copy_folder("thief"), iter((write_vault_head, fail_power))
     with monkeypatch.context() as patch, ana.unlock_device() as (device, unlocked):
         patch.setattr(vault_folder, "write_vault_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
-        if cut_in == "rekey":
+        if interrupted_function == "rekey":
             patch.setattr(SqlcipherVault, "rekey", fail_power)
         with pytest.raises(PowerFailure):
             change_passphrase(unlocked, OTHER_PASSPHRASE, device)
-    with ana.unlock_device(PASSPHRASE if cut_in == "rekey" else OTHER_PASSPHRASE) as (
+    with ana.unlock_device(PASSPHRASE if interrupted_function == "rekey" else OTHER_PASSPHRASE) as (
         device,
         unlocked,
     ):
         fetch_messages(device)
-        if cut_in == "rekey":
+        if interrupted_function == "rekey":
             change_passphrase(unlocked, OTHER_PASSPHRASE, device)
     check_locked_out(ana, folder_copy)
 
@@ -331,7 +333,7 @@ def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: Dev
     for passphrase, other in ((PASSPHRASE, OTHER_PASSPHRASE), (OTHER_PASSPHRASE, PASSPHRASE)):
         with ana.unlock_device(passphrase) as (device, unlocked):
             change_passphrase(unlocked, other, device)
-    ana.courier.replace_unlock_token(first, address.owner)  # as it stood in the relay's backup
+    ana.courier.replace_unlock_token(first, address.owner)  # as in the relay's backup
     with ana.unlock_device() as (device, unlocked):
         assert not unlocked.part.outdated
         fetch_messages(device)
@@ -347,7 +349,7 @@ def test_device_missing_from_a_restored_relay_is_unknown_but_not_locked(
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
-            database.execute(f"DELETE FROM {table}")  # as the backup has them
+            database.execute(f"DELETE FROM {table}")  # as in the relay's backup
         database.commit()
     for _ in range(2):
         with pytest.raises(MailboxUnknown), ana.open_device():
@@ -396,7 +398,7 @@ def test_a_dump_of_the_relay_opens_no_vault(ana: DeviceAtRelay) -> None:
     assert [one for one in (secret, *secrets) if one in dump] == []
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         ((key,),) = database.execute("SELECT key FROM stored_lock").fetchall()
-    # An attacker who has the folder, too, still has to guess the passphrase.
+    # An attacker who also has the folder still has to guess the passphrase.
     for passphrase in (OTHER_PASSPHRASE, PASSPHRASE):
         opens = passphrase is PASSPHRASE
         share = RelayShare(
@@ -479,7 +481,7 @@ def test_expired_window_is_closed_once_the_relay_has_answered(
     assert not has_offline_window(ana.home)
 
 
-def test_window_is_closed_by_command_and_by_a_new_passphrase(ana: DeviceAtRelay) -> None:
+def test_window_is_closed_on_request_and_by_a_new_passphrase(ana: DeviceAtRelay) -> None:
     for close_window in (forbid_offline, change_to_other_passphrase):
         with ana.unlock_device() as (device, unlocked):
             allow_offline_unlock(unlocked, 168, device.clock)

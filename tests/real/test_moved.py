@@ -50,7 +50,7 @@ class TwoRelays:
         return Settings(self.home, 0.0, pause_s=0)
 
     @property
-    def sheet(self) -> Path:
+    def sheet_path(self) -> Path:
         return self.folder / "sheet.txt"
 
     def start(self, name: str) -> str:
@@ -155,19 +155,21 @@ def test_sheet_moves_a_device_away_from_a_relay_that_is_gone(
     relays: TwoRelays, run_command: RunCommand
 ) -> None:
     new = relays.urls["new"]
-    run_command("device", "recovery", "--out", str(relays.sheet))
+    run_command("device", "recovery", "--out", str(relays.sheet_path))
     relays.stop("old")
     run_command("sent", status=UNREACHABLE)
     run_command("device", "move", "--relay", new, status=UNREACHABLE)
-    output = run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet))
+    output = run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet_path))
     assert f"This device is at {new} now." in output
     assert relays.lock_relay_url() == new
     run_command("sent")
-    unneeded_sheet = run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet))
+    unneeded_sheet = run_command(
+        "device", "move", "--relay", new, "--recovery", str(relays.sheet_path)
+    )
     assert "is at" in unneeded_sheet  # its relay answers, so no sheet is needed
     relays.stop("new")
     refused = run_command(
-        "device", "move", "--relay", new, "--recovery", str(relays.sheet), status=REFUSED
+        "device", "move", "--relay", new, "--recovery", str(relays.sheet_path), status=REFUSED
     )
     assert "written before this device moved" in " ".join(refused.split())
 
@@ -177,30 +179,39 @@ def test_interrupted_move_continues_with_the_sheet(
 ) -> None:
     """The old relay is stopped for good before the lock has moved."""
     new = relays.urls["new"]
-    run_command("device", "recovery", "--out", str(relays.sheet))
+    run_command("device", "recovery", "--out", str(relays.sheet_path))
     with open_device(relays.settings, read_passphrase) as device:
-        move_all_devices(new, read_sheet(relays.sheet.read_text()), device)
+        move_all_devices(new, read_sheet(relays.sheet_path.read_text()), device)
     relays.stop("old")
     run_command("sent", status=UNREACHABLE)
-    run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet))
+    run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet_path))
     assert relays.lock_relay_url() == new
     run_command("sent")
 
 
 def test_wrong_sheet_moves_nothing_and_says_why(relays: TwoRelays, run_command: RunCommand) -> None:
-    run_command("device", "recovery", "--out", str(relays.sheet))
-    right = read_sheet(relays.sheet.read_text())
+    run_command("device", "recovery", "--out", str(relays.sheet_path))
+    right = read_sheet(relays.sheet_path.read_text())
     others = {
         "changed after the sheet was written": replace(right, output=Secret(bytes(64))),
         "belongs to another device": replace(right, mailbox=MailboxId(bytes(16))),
     }
-    before = relays.sheet.read_text()
+    before = relays.sheet_path.read_text()
     relays.stop("old")
     for reason, sheet in others.items():
-        relays.sheet.write_text(write_sheet(sheet))
-        command = ("device", "move", "--relay", relays.urls["new"], "--recovery", str(relays.sheet))
+        relays.sheet_path.write_text(write_sheet(sheet))
+        command = (
+            "device",
+            "move",
+            "--relay",
+            relays.urls["new"],
+            "--recovery",
+            str(relays.sheet_path),
+        )
         assert reason in " ".join(run_command(*command, status=REFUSED).split())
         assert relays.lock_relay_url() == relays.urls["old"]
-    relays.sheet.write_text(before)
-    run_command("device", "move", "--relay", relays.urls["new"], "--recovery", str(relays.sheet))
+    relays.sheet_path.write_text(before)
+    run_command(
+        "device", "move", "--relay", relays.urls["new"], "--recovery", str(relays.sheet_path)
+    )
     assert relays.lock_relay_url() == relays.urls["new"]

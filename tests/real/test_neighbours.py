@@ -91,7 +91,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]
     people.relay.start()
     for one in (people.ana, people.ben):
         one.run("setup", "--name", one.name, "--relay", people.relay.url)
-        one.fresh_process = True  # the tests read its arguments and its environment
+        one.fresh_process = True  # the tests read the arguments and environments of the processes
     people.ben.program = UNPRIVILEGED_PROGRAM
     yield people
     people.relay.stop()
@@ -119,13 +119,13 @@ class ProcessObserver(threading.Thread):
                 for child in child_pids(program):
                     self.record_child(child, read_proc(program, "cmdline"))
 
-    def record_child(self, child: int, parent: bytes) -> None:
+    def record_child(self, child: int, parent_arguments: bytes) -> None:
         """Record a child's arguments, and, after its exec, its environment. Before its exec, a
         child is a copy of its parent.
         """
         arguments = read_proc(child, "cmdline")
         self.arguments.add(arguments)
-        if arguments != parent:
+        if arguments != parent_arguments:
             self.environments.add(read_proc(child, "environ"))
 
 
@@ -216,8 +216,9 @@ def is_locked(home: Path) -> bool:
 
 
 @contextmanager
-def run_server(folder: Path, kind: str) -> Iterator[int]:
-    server = Server(folder / kind, (kind, "run"), program=UNPRIVILEGED_PROGRAM)
+def run_server(folder: Path, command: str) -> Iterator[int]:
+    """Run a relay or a gate, and yield its process id."""
+    server = Server(folder / command, (command, "run"), program=UNPRIVILEGED_PROGRAM)
     server.start()
     try:
         yield server.pid
@@ -235,16 +236,16 @@ def check_process_is_unreadable(pid: int) -> None:
 
 
 @pytest.mark.threat("neighbours")
-@pytest.mark.parametrize("kind", ["device", "relay", "gate"])
+@pytest.mark.parametrize("program", ["device", "relay", "gate"])
 def test_other_processes_read_nothing_and_a_crash_leaves_no_dump(
-    people: RelayAndPeople, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    people: RelayAndPeople, program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a core dump would be
     with (
         allow_core_dumps(),
         run_command_with_open_vault(people)
-        if kind == "device"
-        else run_server(tmp_path, kind) as pid,
+        if program == "device"
+        else run_server(tmp_path, program) as pid,
     ):
         check_process_is_unreadable(pid)
         server_children = child_pids(pid)
@@ -253,7 +254,7 @@ def test_other_processes_read_nothing_and_a_crash_leaves_no_dump(
                 lambda child=child: parts_readable_by_another_process(child) == [], 120
             )
             check_process_is_unreadable(child)
-        assert bool(server_children) == (kind == "gate")
+        assert bool(server_children) == (program == "gate")
         os.kill(pid, signal.SIGSEGV)
         _, status = os.waitpid(pid, 0)
         assert os.WTERMSIG(status) == signal.SIGSEGV

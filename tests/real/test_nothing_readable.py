@@ -99,7 +99,7 @@ def secrets_in_vault_of(person: Shell) -> set[bytes]:
 def known_keys(evening: Evening) -> set[bytes]:
     """Return all keys and tokens that Ana and Ben have."""
     known_keys = secrets_in_vault_of(evening.ana) | secrets_in_vault_of(evening.ben)
-    known_keys |= {read_invite_link(evening.link).token.reveal()}
+    known_keys |= {read_invite_link(evening.invite_link).token.reveal()}
     assert len(known_keys) > 40
     assert all(len(key) >= 16 for key in known_keys)
     return known_keys
@@ -112,9 +112,11 @@ def encodings_of(key: bytes) -> list[bytes]:
 
 
 def private_texts(evening: Evening) -> list[bytes]:
-    """Return people's names, texts and passphrases, and every spelling of the planted metadata."""
+    """Return people's names and passphrases, the caption, the names of files and messages, and all
+    encodings of the planted metadata.
+    """
     texts = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
-    texts += [evening.ana.passphrase, evening.ben.passphrase, *evening.messages]
+    texts += [evening.ana.passphrase, evening.ben.passphrase, *evening.message_names]
     return [*(word.encode() for word in texts), *marker_encodings(MARKER)]
 
 
@@ -127,7 +129,9 @@ def public_identity(person: Shell) -> list[bytes]:
 
 
 def picture_parts(evening: Evening) -> list[bytes]:
-    """Return file signatures, and short parts from all over the originals and the copies."""
+    """Return signatures of picture formats and of metadata, and short parts from all over the
+    originals and the copies.
+    """
     files = [*evening.originals.values(), *evening.copies.values()]
     data = [file.read_bytes() for file in files]
     heads = [b"JFIF\0", b"Exif\0\0", b"\x89PNG\r\n\x1a\n", b"WEBPVP8", b"http://ns.adobe.com"]
@@ -145,7 +149,9 @@ def needles_in(needles: list[bytes], *data: bytes) -> list[bytes]:
     return [needle for needle in needles if any(needle in one for one in data)]
 
 
-def test_relay_stores_nothing_readable(evening: Evening, known_keys: set[bytes]) -> None:
+def test_relay_stores_no_readable_text_identity_picture_or_key(
+    evening: Evening, known_keys: set[bytes]
+) -> None:
     stored = names_and_contents(evening.relay.folder)
     assert b"age-encryption.org/v1" in stored  # the search covers the files that still wait
     with open_vault_of(evening.ana) as vault:
@@ -157,7 +163,9 @@ def test_relay_stores_nothing_readable(evening: Evening, known_keys: set[bytes])
     assert needles_in([form for key in known_keys for form in encodings_of(key)], stored) == []
 
 
-def test_gate_stores_only_fingerprints(evening: Evening, known_keys: set[bytes]) -> None:
+def test_gate_stores_no_readable_text_picture_or_key(
+    evening: Evening, known_keys: set[bytes]
+) -> None:
     stored = names_and_contents(evening.gate.folder)
     assert b"SQLite format 3" in stored
     assert needles_in(private_texts(evening), stored) == []
@@ -165,7 +173,9 @@ def test_gate_stores_only_fingerprints(evening: Evening, known_keys: set[bytes])
     assert needles_in([form for key in known_keys for form in encodings_of(key)], stored) == []
 
 
-def test_server_logs_reveal_nothing(evening: Evening, known_keys: set[bytes]) -> None:
+def test_server_logs_contain_no_private_text_key_or_traceback(
+    evening: Evening, known_keys: set[bytes]
+) -> None:
     logs = evening.relay.log.read_bytes() + evening.gate.log.read_bytes()
     needles = [form for key in known_keys for form in encodings_of(key)]
     needles += [*private_texts(evening), b"Bearer"]

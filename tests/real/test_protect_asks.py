@@ -1,4 +1,4 @@
-"""``protect`` shows what a fingerprint reveals, and asks, before anything leaves the device."""
+"""Tests that ``protect`` shows what a fingerprint reveals, and asks on a terminal, before it sends."""
 
 import json
 import os
@@ -29,18 +29,18 @@ class TerminalCommand:
     """A command on its own terminal, with methods that wait for its questions and answer them."""
 
     process: subprocess.Popen[bytes]
-    master: int
+    master_fd: int
     shown: str = ""
 
     def wait_for(self, question: str) -> str:
-        """Wait for a question, and return all output since the last question."""
+        """Wait for a question, and return all output since the previous question."""
         while question not in " ".join(self.shown.split()):
             assert self._read_more(), self.shown
         shown, self.shown = " ".join(self.shown.split()), ""
         return shown
 
     def type_line(self, answer: str) -> None:
-        os.write(self.master, answer.encode() + b"\n")
+        os.write(self.master_fd, answer.encode() + b"\n")
 
     def wait(self) -> tuple[int, str]:
         """Wait until the command ends; return its exit status and the rest of its output."""
@@ -49,9 +49,9 @@ class TerminalCommand:
         return self.process.wait(TIMEOUT_S), " ".join(self.shown.split())
 
     def _read_more(self) -> bool:
-        assert select.select([self.master], [], [], TIMEOUT_S)[0], self.shown
+        assert select.select([self.master_fd], [], [], TIMEOUT_S)[0], self.shown
         try:
-            read = os.read(self.master, 4096)
+            read = os.read(self.master_fd, 4096)
         except OSError:  # on Linux, because the other end is closed
             read = b""
         self.shown += read.decode()
@@ -90,7 +90,7 @@ def photograph_path(ana: Shell) -> str:
 
 @contextmanager
 def run_protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
-    master, slave = os.openpty()
+    master_fd, slave = os.openpty()
     environment = {
         **os.environ,
         "ENTRENOUS_HOME": str(ana.home),
@@ -103,10 +103,10 @@ def run_protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand
     ) as process:  # fmt: skip
         os.close(slave)
         try:
-            yield TerminalCommand(process, master)
+            yield TerminalCommand(process, master_fd)
         finally:
             process.kill()
-            os.close(master)
+            os.close(master_fd)
 
 
 def registered_claims(ana: Shell) -> list[str]:

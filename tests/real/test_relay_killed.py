@@ -1,4 +1,4 @@
-"""A relay that is killed during requests delivers each acknowledged message exactly once."""
+"""Tests of commands whose relay is killed or unreachable while they send or open a message."""
 
 import signal
 import sqlite3
@@ -77,7 +77,7 @@ def kill_and_restart(relay: Server, pause_s: float = 0.3) -> None:
     relay.start()
 
 
-def test_message_being_sent_arrives_once_whenever_the_relay_is_killed(
+def test_message_arrives_once_if_the_relay_is_killed_during_an_upload_or_unlock(
     relay: Server, people_and_picture: tuple[Shell, Shell, Path]
 ) -> None:
     ana, ben, picture = people_and_picture
@@ -105,7 +105,7 @@ def other_relay(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def test_failed_message_is_resumed_later_and_opened_once(
+def test_failed_message_is_resumed_later_and_opened(
     other_relay: Server, people_and_picture: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
     """Caro's relay is unreachable. Ana's own relay answers, so that her device can be unlocked."""
@@ -153,6 +153,8 @@ def check_each_arrives_once(names: list[str], ana: Shell, ben: Shell) -> None:
 
 
 def sent_states(person: Shell) -> dict[str, str]:
-    """Return the state of each message's last copy; Caro's relay may be stopped meanwhile."""
+    """Return the state of each message's last copy. The wait for Caro's relay, which may be
+    stopped, is short.
+    """
     messages = person.run("sent", "--json", patience_s=1).answer["messages"]
     return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

@@ -143,7 +143,7 @@ def test_upload_interrupted_at_one_relay_continues_at_the_other(
     assert upload.fetch_blob(first) == upload.fetch_blob(second) == upload.data
 
 
-def test_concurrent_writes_of_one_upload_leave_it_undamaged(
+def test_concurrent_writes_of_one_upload_leave_the_blob_undamaged(
     relay_urls: tuple[str, str], upload: Upload
 ) -> None:
     """One client sends bytes that differ from the announced hash. Its upload is refused."""

@@ -1,4 +1,4 @@
-"""A command is killed in the middle of an upload; the next one continues the upload.
+"""A command is killed in the middle of an upload; the next command continues the upload.
 
 Real commands with a real vault send to a real relay. A proxy between them stops forwarding at half
 of the upload, and the command is killed then.
@@ -20,7 +20,7 @@ from tests.real.stage import Server, Shell, wait_until
 pytestmark = pytest.mark.real
 
 #: About half the size of this picture's sealed copy, in bytes; the test checks this.
-HALF_BYTES = 1_870_000
+HALF_COPY_BYTES = 1_870_000
 
 
 def noise_jpeg() -> bytes:
@@ -63,7 +63,7 @@ def test_upload_killed_at_half_only_sends_the_rest(
     ana.add_contact(ben)
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(noise_jpeg())
-    proxy.sent_bytes_max = proxy.sent_bytes + HALF_BYTES
+    proxy.sent_bytes_max = proxy.sent_bytes + HALF_COPY_BYTES
     sending = ana.start("send", str(picture), "--to", "ben", "--confirm", "ben", "--json")
     assert proxy.limit_reached.wait(180)
     sending.send_signal(signal.SIGKILL)
@@ -71,7 +71,7 @@ def test_upload_killed_at_half_only_sends_the_rest(
     before, proxy.sent_bytes_max = proxy.sent_bytes, None
     proxy.cut.set()
     # The relay has to store what it received.
-    assert wait_until(lambda: largest_blob_bytes(relay) > 0.9 * HALF_BYTES, 120)
+    assert wait_until(lambda: largest_blob_bytes(relay) > 0.9 * HALF_COPY_BYTES, 120)
     stored_bytes = largest_blob_bytes(relay)
 
     assert ana.run("send", "--resume", "--json").answer["left"] == 1

@@ -20,7 +20,7 @@ UNDO_S = 2
 UNDO_HINT = "Undo: Ctrl-C"
 # To redraw itself, a display first erases its lines, from the last one upwards.
 REDRAW_START = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
-COLOUR_CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+CONTROL_CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 PROGRESS_IN_BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
 
 
@@ -69,7 +69,7 @@ def read_terminal(terminal: int) -> Iterator[bytes]:
 
 def split_into_redraws(output: str) -> list[list[str]]:
     """Return the lines of each drawing of the display, in order."""
-    plain_redraws = (COLOUR_CODES.sub("", one) for one in REDRAW_START.split(output))
+    plain_redraws = (CONTROL_CODES.sub("", one) for one in REDRAW_START.split(output))
     return [[line.strip() for line in one.splitlines() if line.strip()] for one in plain_redraws]
 
 
@@ -94,7 +94,10 @@ def test_every_long_step_shows_progress_and_the_undo_hint_stays(ana: Shell, tmp_
         seen = bar_shares(redrawn, label)
         assert seen == sorted(seen), label
         assert seen[0] < 0.5, label
-        assert any(0.0 < one < 1.0 for one in seen), (label, seen)  # drawn ten times a second
+        assert any(0.0 < one < 1.0 for one in seen), (
+            label,
+            seen,
+        )  # some drawing shows a step halfway
         assert seen[-1] == 1.0, label
     window = [at for at, one in enumerate(redrawn) if any(UNDO_HINT in line for line in one)]
     assert len(window) > UNDO_S * 5

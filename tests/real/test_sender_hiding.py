@@ -100,14 +100,14 @@ class RelayLog:
 
     recorded_requests: list[RecordedRequest]
     messages: list[SentMessage]
-    names: dict[str, str]
+    names_by_mailbox: dict[str, str]
 
     def own_requests(self) -> Iterator[tuple[str, RecordedRequest]]:
         """Yield each request that an owner sends to their own mailbox, with the owner's name."""
         for one in self.recorded_requests:
             own = _OWNER_REQUEST_PATH.match(one.target)
             if own is not None and one.method in {"GET", "POST"}:
-                yield self.names[own[1]], one
+                yield self.names_by_mailbox[own[1]], one
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def long_values(request: RecordedRequest) -> frozenset[str]:
 
 #: Features that may link two requests, each a function from a request to a set of values.
 FEATURES: Final[dict[str, Callable[[RecordedRequest], frozenset[object]]]] = {
-    "connection": lambda request: frozenset({request.connection}),
+    "connection": lambda request: frozenset({request.connection_number}),
     "session ticket": lambda request: frozenset({request.ticket} - {None}),
     "cookie": lambda request: frozenset({request.cookie}),
     "greeting in TLS": lambda request: frozenset({request.client_hello}),
@@ -212,7 +212,7 @@ def right_guess_share(log: RelayLog, *features: str) -> float:
     Each feature narrows the candidates to people whose own requests share a value with the message,
     unless there are no such people. The guess is a random one of the remaining candidates.
     """
-    people = sorted(set(log.names.values()))
+    people = sorted(set(log.names_by_mailbox.values()))
     known = {name: people_by_value(log, name) for name in features}
     rng, right = random.Random(7), 0
     for message in log.messages:
@@ -240,8 +240,8 @@ def people_by_value(log: RelayLog, feature: str) -> dict[object, set[str]]:
 
 def test_log_is_complete(log: RelayLog) -> None:
     """The relay recorded all messages, and requests of every owner."""
-    assert len(log.messages) >= MESSAGE_COUNT  # some more carry new tokens
-    assert {owner for owner, _ in log.own_requests()} == set(log.names.values())
+    assert len(log.messages) >= MESSAGE_COUNT  # further messages carry new send tokens
+    assert {owner for owner, _ in log.own_requests()} == set(log.names_by_mailbox.values())
     assert all(one.sender != one.recipient for one in log.messages)
 
 
@@ -249,23 +249,27 @@ def test_log_is_complete(log: RelayLog) -> None:
 def test_no_feature_names_a_sender_more_often_than_chance(
     log: RelayLog, record_property: Callable[[str, object], None]
 ) -> None:
-    """The combination of all features is tested, too."""
+    """Each feature is tested alone, and all features together."""
     linked = {feature: right_guess_share(log, feature) for feature in FEATURES}
     linked["all together"] = right_guess_share(log, *FEATURES)
     record_property("linked", linked)
     assert {name: share for name, share in linked.items() if share > RIGHT_GUESS_SHARE_MAX} == {}
 
 
-def test_no_connection_has_two_tokens_and_no_session_is_resumed(log: RelayLog) -> None:
-    """Each request without a token has a connection of its own."""
+def test_no_connection_has_two_tokens_no_session_is_resumed_and_no_cookie_is_sent(
+    log: RelayLog,
+) -> None:
+    """Each request without a token has a connection of its own. Requests with the same token may
+    share one.
+    """
     tokens = dict[int, set[bytes | None]]()
     count = dict[int, int]()
     for request in log.recorded_requests:
-        tokens.setdefault(request.connection, set()).add(request.header(b"authorization"))
-        count[request.connection] = count.get(request.connection, 0) + 1
+        tokens.setdefault(request.connection_number, set()).add(request.header(b"authorization"))
+        count[request.connection_number] = count.get(request.connection_number, 0) + 1
     assert max(map(len, tokens.values())) == 1
     assert all(count[one] == 1 for one, tokens_shown in tokens.items() if None in tokens_shown)
-    assert max(count.values()) > 1  # a connection is used again for the same token
+    assert max(count.values()) > 1  # the check is not empty: some requests share one
     assert not any(
         request.resumed or request.ticket is not None for request in log.recorded_requests
     )

@@ -7,11 +7,11 @@ from PIL import Image
 
 from tests.media.test_no_metadata_left import (
     MARKER,
-    non_structural_tags,
     marker_encodings,
+    non_structural_tags,
     read_tags,
 )
-from tests.real.evening import PHOTO_KINDS, TRAILER, Evening
+from tests.real.evening import PHOTO_SUFFIXES, TRAILER, Evening
 
 pytestmark = pytest.mark.real
 
@@ -24,11 +24,11 @@ def exiftool() -> str:
     return program
 
 
-@pytest.mark.parametrize("kind", PHOTO_KINDS)
+@pytest.mark.parametrize("suffix", PHOTO_SUFFIXES)
 def test_exiftool_finds_no_metadata_in_the_opened_copy(
-    evening: Evening, exiftool: str, kind: str
+    evening: Evening, exiftool: str, suffix: str
 ) -> None:
-    original, copy = evening.originals[kind], evening.copies[kind]
+    original, copy = evening.originals[suffix], evening.copies[suffix]
     planted = read_tags(exiftool, original)
     for part in ("GPSLatitude", "ThumbnailImage", "XMP-dc:Creator", "Make", "SerialNumber"):
         assert any(part in tag for tag in planted), part
@@ -36,20 +36,20 @@ def test_exiftool_finds_no_metadata_in_the_opened_copy(
     assert non_structural_tags(read_tags(exiftool, copy)) == {}
 
 
-@pytest.mark.parametrize("kind", PHOTO_KINDS)
-def test_copy_contains_no_spelling_of_the_planted_metadata(evening: Evening, kind: str) -> None:
-    assert TRAILER in evening.originals[kind].read_bytes()
-    data = evening.copies[kind].read_bytes()
+@pytest.mark.parametrize("suffix", PHOTO_SUFFIXES)
+def test_copy_contains_no_spelling_of_the_planted_metadata(evening: Evening, suffix: str) -> None:
+    assert TRAILER in evening.originals[suffix].read_bytes()
+    data = evening.copies[suffix].read_bytes()
     for spelling in marker_encodings(MARKER):
         assert spelling not in data
     for name in ("quillfeather", "Quillfeather", "Ossington"):
         assert name.encode() not in data
 
 
-@pytest.mark.parametrize("kind", PHOTO_KINDS)
-def test_copy_has_the_original_format_and_a_neutral_name(evening: Evening, kind: str) -> None:
-    copy = evening.copies[kind]
-    with Image.open(evening.originals[kind]) as before, Image.open(copy) as after:
+@pytest.mark.parametrize("suffix", PHOTO_SUFFIXES)
+def test_copy_has_the_original_format_and_a_neutral_name(evening: Evening, suffix: str) -> None:
+    copy = evening.copies[suffix]
+    with Image.open(evening.originals[suffix]) as before, Image.open(copy) as after:
         assert (after.format, after.size) == (before.format, before.size)
-    assert copy.name == f"{evening.messages[0]}-{1 + PHOTO_KINDS.index(kind)}.{kind}"
+    assert copy.name == f"{evening.message_names[0]}-{1 + PHOTO_SUFFIXES.index(suffix)}.{suffix}"
     assert copy.stat().st_mode & 0o777 == 0o600

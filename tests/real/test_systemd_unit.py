@@ -1,4 +1,4 @@
-"""systemd accepts the units that we ship, and rates the exposure of the relay's unit as low."""
+"""Tests of the units that we ship: systemd accepts them, and they run the documented commands."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def run_systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_systemd_accepts_the_unit(relay_unit: Path) -> None:
+def test_systemd_accepts_the_relay_unit(relay_unit: Path) -> None:
     done = run_systemd_analyze("verify", "--man=no", str(relay_unit))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -54,7 +54,7 @@ def test_systemd_rates_the_exposure_as_low(relay_unit: Path) -> None:
     assert float(found[1]) <= EXPOSURE_MAX
 
 
-def test_unit_starts_the_documented_commands() -> None:
+def test_relay_unit_starts_the_documented_commands() -> None:
     lines = re.findall(r"ExecStart(?:Pre)?=-?\S+ (.*)", (UNITS_FOLDER / RELAY_UNIT).read_text())
     assert lines == [
         "relay check --settings /etc/entrenous/relay.toml",
@@ -62,12 +62,19 @@ def test_unit_starts_the_documented_commands() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["entrenous-watch.service", "entrenous-watch.timer"])
-def test_systemd_accepts_the_watching_units(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("unit_name", ["entrenous-watch.service", "entrenous-watch.timer"])
+def test_systemd_accepts_the_watching_units(tmp_path: Path, unit_name: str) -> None:
     for one in ("entrenous-watch.service", "entrenous-watch.timer"):
         (tmp_path / one).write_text((UNITS_FOLDER / one).read_text())
     done = subprocess.run(
-        ["systemd-analyze", "--no-pager", "verify", "--man=no", "--user", str(tmp_path / name)],
+        [
+            "systemd-analyze",
+            "--no-pager",
+            "verify",
+            "--man=no",
+            "--user",
+            str(tmp_path / unit_name),
+        ],
         env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -80,8 +87,8 @@ def test_watching_unit_passes_the_passphrase_by_a_descriptor(
     tmp_path: Path,
 ) -> None:
     """Run the unit's command line with a program that prints its arguments and descriptor 3."""
-    relay_unit = (UNITS_FOLDER / "entrenous-watch.service").read_text()
-    (line,) = re.findall(r"ExecStart=(.*)", relay_unit)
+    watching_unit = (UNITS_FOLDER / "entrenous-watch.service").read_text()
+    (line,) = re.findall(r"ExecStart=(.*)", watching_unit)
     printing_program = tmp_path / "entrenous"
     printing_program.write_text('#!/bin/sh\necho "$*"; cat <&3\n')
     printing_program.chmod(0o700)

@@ -226,7 +226,7 @@ def test_relay_stores_and_logs_nothing_readable(day: Day) -> None:
     )
 
 
-def test_the_day_had_receipts_a_reaction_and_a_recall(day: Day) -> None:
+def test_day_had_receipts_and_a_reaction(day: Day) -> None:
     ben = day.devices[BEN]
     assert ben.vault.keys(RECEIPT)
     assert ben.vault.keys(REACTION)

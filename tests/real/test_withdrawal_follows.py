@@ -22,14 +22,14 @@ from tests.stop.platform_for_tests import jpeg, new_device, picture, protect_pic
 
 pytestmark = pytest.mark.real
 
-PATH_AND_CREDENTIALS_BY_SOURCE = {
+PATH_AND_CREDENTIALS_BY_SOURCE_KIND = {
     SourceKind.NCMEC: ("/exchange/ncmec", "friends:{key}"),
     SourceKind.STOPNCII: ("/exchange/stopncii/v1", "{key},{key}"),
 }
 
 
 def wait_until_true(condition: Callable[[], bool]) -> None:
-    """Poll for up to 180 s, because the NCMEC interface shows only changes older than 5 s."""
+    """Poll until the condition holds, for at most 180 s."""
     until = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < until
@@ -37,10 +37,10 @@ def wait_until_true(condition: Callable[[], bool]) -> None:
 
 
 def create_fetching_gate(
-    source_gate: RunningGate, kind: SourceKind, key: str, folder: Path
+    source_gate: RunningGate, source_kind: SourceKind, key: str, folder: Path
 ) -> Path:
     """Create the data folder of a gate that fetches from ``source_gate`` by one interface."""
-    path, credentials = PATH_AND_CREDENTIALS_BY_SOURCE[kind]
+    path, credentials = PATH_AND_CREDENTIALS_BY_SOURCE_KIND[source_kind]
     folder.mkdir(mode=0o700)
     (folder / "gate.toml").write_text("fetch_minutes = 0.05\n")
     file = folder.with_suffix(".credentials")
@@ -48,7 +48,7 @@ def create_fetching_gate(
     file.write_text(credentials.format(key=key))
     where = f"{source_gate.url}{path}"
     with open_platform(folder) as (platform, _):
-        source = Source("theirs", kind, where, BankName("theirs"), credentials=str(file))
+        source = Source("theirs", source_kind, where, BankName("theirs"), credentials=str(file))
         open_exchange(platform).sources.add(source)
     return folder
 
@@ -67,8 +67,8 @@ def test_withdrawal_reaches_the_fetching_gates(tmp_path: Path) -> None:
     with ExitStack() as stack:
         source_gate = stack.enter_context(start_gate(theirs, *options))
         data = [
-            create_fetching_gate(source_gate, kind, key, tmp_path / kind)
-            for kind in PATH_AND_CREDENTIALS_BY_SOURCE
+            create_fetching_gate(source_gate, source_kind, key, tmp_path / source_kind)
+            for source_kind in PATH_AND_CREDENTIALS_BY_SOURCE_KIND
         ]
         fetching_gates = [stack.enter_context(start_gate(one, *options)) for one in data]
 

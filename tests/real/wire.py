@@ -23,7 +23,7 @@ class RecordedExchange:
 
 @dataclass
 class Connection:
-    """The bytes that a client sent to the relay, and the bytes that it received."""
+    """The bytes that a client sent to the relay, and the bytes that the client received."""
 
     sent: bytearray = field(default_factory=bytearray)
     received: bytearray = field(default_factory=bytearray)
@@ -76,21 +76,23 @@ def record_traffic(relay_url: str) -> Iterator[RecordedTraffic]:
             accepting.join(10)
 
 
-def _accept(listener: socket.socket, relay: tuple[str, int], wire: RecordedTraffic) -> None:
+def _accept(listener: socket.socket, relay_address: tuple[str, int], wire: RecordedTraffic) -> None:
     threads = []
     with suppress(OSError):  # the listener was shut down
         while True:
             client, _ = listener.accept()
             connection = Connection()
             wire.connections.append(connection)
-            threads.append(threading.Thread(target=_forward, args=(client, relay, connection)))
+            threads.append(
+                threading.Thread(target=_forward, args=(client, relay_address, connection))
+            )
             threads[-1].start()
     for one in threads:
         one.join(10)
 
 
-def _forward(client: socket.socket, relay: tuple[str, int], connection: Connection) -> None:
-    with client, socket.create_connection(relay) as server:
+def _forward(client: socket.socket, relay_address: tuple[str, int], connection: Connection) -> None:
+    with client, socket.create_connection(relay_address) as server:
         sent = threading.Thread(target=_forward_and_record, args=(client, server, connection.sent))
         sent.start()
         _forward_and_record(server, client, connection.received)
@@ -118,28 +120,28 @@ class _MessageCollector:
     """Collects the messages that httptools parses in one direction of a connection."""
 
     def __init__(self) -> None:
-        self.found: list[_Message] = []
+        self.messages: list[_Message] = []
         self.parser: Any = None
 
     def on_message_begin(self) -> None:
-        self.found.append(_Message())
+        self.messages.append(_Message())
 
     def on_url(self, url: bytes) -> None:
-        self.found[-1].path += url.decode()
+        self.messages[-1].path += url.decode()
 
     def on_headers_complete(self) -> None:
         is_request = isinstance(self.parser, httptools.HttpRequestParser)
         start_line = (
             self.parser.get_method().decode() if is_request else self.parser.get_status_code()
         )
-        self.found[-1].method_or_status = start_line
+        self.messages[-1].method_or_status = start_line
 
     def on_body(self, body: bytes) -> None:
-        self.found[-1].body += body
+        self.messages[-1].body += body
 
 
 def _parse_messages(parser: Callable[[_MessageCollector], Any], flow: bytearray) -> list[_Message]:
     reader = _MessageCollector()
     reader.parser = parser(reader)
     reader.parser.feed_data(bytes(flow))
-    return reader.found
+    return reader.messages
