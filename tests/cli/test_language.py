@@ -10,7 +10,11 @@ from entrenous.base.language import PSEUDO_LANGUAGE, speaking, translated
 from entrenous.cli import COMMANDS, build_command_line, run
 from entrenous.learn.lesson import all_lessons
 from entrenous.terminal.lazy_commands import load_command
-from tests.house.brackets import kept_names, names_of_facts, outside
+from tests.house.brackets import (
+    names_of_shipped_facts,
+    untranslated_text_pattern,
+    words_outside_brackets,
+)
 
 PASSPHRASE = "four or five unrelated words"
 COMMANDS_TO_SHOW = (
@@ -96,7 +100,10 @@ def untranslated_words(printed: str) -> list[str]:
     """Return the words outside brackets, other than names and values that were typed."""
     lessons = [text for one in all_lessons() for text in (one.name, one.title, one.closes)]
     commands = [f"  {name} " for name in names_of_commands(build_command_line())]
-    return outside(printed, kept_names((*names_of_facts(), *lessons, *commands, *UNTRANSLATED)))
+    return words_outside_brackets(
+        printed,
+        untranslated_text_pattern((*names_of_shipped_facts(), *lessons, *commands, *UNTRANSLATED)),
+    )
 
 
 def names_of_commands(group: Any) -> Iterator[str]:

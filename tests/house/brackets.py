@@ -1,4 +1,4 @@
-"""Find words that cannot be translated: in the pseudo-language, they are not in brackets."""
+"""Find words that the pseudo-language leaves outside of brackets: they cannot be translated."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,20 +14,20 @@ from entrenous.respond.platforms import shipped_platforms
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\]")
 _WORD: Final = re.compile(r"[A-Za-z]{2,}")
 #: Text that is the same in every language: addresses, commands, options, times and so on.
-_SAME: Final = (
+_UNTRANSLATED_PATTERNS: Final = (
     *(r"\w+://\S*", r"\S+@\S+", r"\b[\w-]+(?:\.[\w-]+)+\b", r"\b[0-9a-f]{4}\b"),
     *(r"\bentrenous(?: [a-z-]+)*", r"--[a-z-]+", r"ENTRENOUS_\w+", r"\bUTC\b"),
     *(r"\b\d[\d-]*-[A-Z-]+\b", r"\bcase-\d+-\w+-\w+"),
 )
 
 
-def kept_names(names: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern of text that is never translated: these names, longest first, and others."""
+def untranslated_text_pattern(names: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern of text that is never translated: ``names``, addresses, commands, times."""
     longest = sorted({name for name in names if name}, key=len, reverse=True)
-    return re.compile("|".join((*map(re.escape, longest), *_SAME)))
+    return re.compile("|".join((*map(re.escape, longest), *_UNTRANSLATED_PATTERNS)))
 
 
-def names_of_facts() -> Iterator[str]:
+def names_of_shipped_facts() -> Iterator[str]:
     """Yield the names of organisations, platforms and laws, which are never translated."""
     for one in (*shipped_help_lines(), *shipped_platforms()):
         yield from (one.id, one.name)
@@ -38,13 +38,13 @@ def names_of_facts() -> Iterator[str]:
         yield from (value for name, value in asdict(rule).items() if name.startswith("cite_"))
 
 
-def outside(text: str, kept: re.Pattern[str]) -> list[str]:
-    """Return the words of a text that are neither in brackets nor matched by ``kept``.
+def words_outside_brackets(text: str, untranslated: re.Pattern[str]) -> list[str]:
+    """Return the words of a text that are neither in brackets nor matched by ``untranslated``.
 
-    >>> outside("[Ŕéåđ öñ ~~] Monday by [Åñå ~]", kept_names(["Caro"]))
-    ['Monday']
+    >>> words_outside_brackets("[Ŕéåđ öñ ~~] Monday by [Åñå ~]", untranslated_text_pattern([]))
+    ['Monday', 'by']
     """
-    left = kept.sub(" ", text)
-    while (shorter := _BRACKETED.sub(" ", left)) != left:
-        left = shorter
-    return _WORD.findall(left)
+    remaining = untranslated.sub(" ", text)
+    while (shorter := _BRACKETED.sub(" ", remaining)) != remaining:
+        remaining = shorter
+    return _WORD.findall(remaining)

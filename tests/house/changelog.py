@@ -1,7 +1,7 @@
 """Move the news fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
 
 Run it as ``python -m tests.house.changelog`` (``make changelog``). A release tool such as towncrier
-writes a new section each time; here one unreleased version grows, sorted by what people want to do.
+writes a new section each time; this module adds to the section of the unreleased version.
 """
 
 import re
@@ -26,15 +26,15 @@ KINDS: Final = (
     "removed",
 )
 SENTENCES_MAX: Final = 2
-_NAME: Final = re.compile(r"\d+\.([a-z]+)(?:\.\d+)?\.md")
-_CODE: Final = re.compile(r"`[^`]*`|\]\([^)]*\)")
-_END: Final = re.compile(r"[.?][)\"']*(?=\s|$)")
-_PART: Final = re.compile(r"### (\w+)\n(.*?)(?=\n### |\Z)", re.DOTALL)
+_FRAGMENT_NAME: Final = re.compile(r"\d+\.([a-z]+)(?:\.\d+)?\.md")
+_CODE_OR_LINK: Final = re.compile(r"`[^`]*`|\]\([^)]*\)")
+_SENTENCE_END: Final = re.compile(r"[.?][)\"']*(?=\s|$)")
+_CHANGELOG_PART: Final = re.compile(r"### (\w+)\n(.*?)(?=\n### |\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One change that people can notice; ``kind`` is empty if the file's name has none."""
+    """One change that people can notice; ``kind`` is empty if the file name has no kind."""
 
     file: Path
     kind: str
@@ -44,19 +44,19 @@ class Fragment:
         """Yield the reasons why this fragment cannot be gathered."""
         if self.kind not in KINDS:
             yield f"{self.file.name}: its name is ISSUE.KIND.md or ISSUE.KIND.NUMBER.md"
-        sentences = len(_END.findall(_CODE.sub("x", self.text)))
+        sentences = len(_SENTENCE_END.findall(_CODE_OR_LINK.sub("x", self.text)))
         if not 1 <= sentences <= SENTENCES_MAX:
             yield f"{self.file.name}: it has {sentences} sentences, and may have one or two"
 
 
 def fragments(root: Path = ROOT) -> list[Fragment]:
-    """Return all fragments that were not gathered yet, sorted by file name."""
+    """Return the fragments in ``changes/``, sorted by file name."""
     files = [one for one in sorted((root / "changes").iterdir()) if one.name != "README.md"]
-    return [_fragment(file) for file in files]
+    return [_read_fragment(file) for file in files]
 
 
-def _fragment(file: Path) -> Fragment:
-    named = _NAME.fullmatch(file.name)
+def _read_fragment(file: Path) -> Fragment:
+    named = _FRAGMENT_NAME.fullmatch(file.name)
     text = " ".join(file.read_text().split()).replace("](../", "](")
     return Fragment(file, named[1] if named else "", text)
 
@@ -71,20 +71,20 @@ def gather(root: Path = ROOT) -> int:
     """Move every fragment into its part of the changelog; return the number of fragments.
 
     Raises:
-        ValueError: A fragment has a fault, or the changelog has no part for this version. Then
-            nothing is moved.
+        ValueError: A fragment has a fault, or the changelog has no part for this version. No
+            fragment is moved.
     """
     found, page = fragments(root), root / "CHANGELOG.md"
     faults = [fault for one in found for fault in one.faults()]
     if faults:
         raise ValueError("\n".join(faults))
-    page.write_text(_with(found, page.read_text(), version(root)))
+    page.write_text(_add_fragments(found, page.read_text(), version(root)))
     for one in found:
         one.file.unlink()
     return len(found)
 
 
-def _with(found: list[Fragment], page: str, version: str) -> str:
+def _add_fragments(found: list[Fragment], page: str, version: str) -> str:
     """Return the page with these fragments added to the part of this version."""
     start = re.search(rf"^## {re.escape(version)}\b.*\n", page, re.MULTILINE)
     if start is None:
@@ -93,7 +93,7 @@ def _with(found: list[Fragment], page: str, version: str) -> str:
     head, part, rest = page[: start.end()], page[start.end() :], ""
     if end >= 0:
         part, rest = page[start.end() : end], page[end:]
-    parts = {title: body.strip() for title, body in _PART.findall(part)}
+    parts = {title: body.strip() for title, body in _CHANGELOG_PART.findall(part)}
     for one in found:
         title = one.kind.capitalize()
         parts[title] = f"{parts.get(title, '')}\n- {one.text}".strip()

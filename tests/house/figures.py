@@ -26,8 +26,8 @@ ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "src" / "entrenous"
 COMMON_NAMES: Final = {"commands", "http", "store", "client", "nouns", "__init__"}
 
-#: Runs the program, and writes the names of source files whose functions ran, imports aside.
-_WALKED: Final = """
+#: A program that runs Entrenous and records the source files whose functions run after import.
+_RECORDING_PROGRAM: Final = """
 import os, sys, threading
 ran = set()
 def seen(frame, event, _):
@@ -50,7 +50,7 @@ main()
 """
 
 
-def sizes() -> Iterator[tuple[str, object, str]]:
+def source_sizes() -> Iterator[tuple[str, object, str]]:
     """Yield (name, value, target) of each figure about source files."""
     files = sorted(SOURCE.rglob("*.py"))
     lines = {file: len(file.read_text().splitlines()) for file in files}
@@ -90,26 +90,28 @@ def _code_lines(file: Path) -> int:
     return len(text.splitlines()) - len(other)
 
 
-def walks() -> Iterator[tuple[str, object, str]]:
+def walk_lengths() -> Iterator[tuple[str, object, str]]:
     """Yield (name, value, target) of the numbers of files that a message and an upload pass."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photo = folder / "photo.png"
-        _run([sys.executable, "-c", _PHOTO, str(photo)], os.environ)
-        with _server(folder / "relay", "relay") as (url, relay):
-            ana, ben = _person(folder, "ana", url), _person(folder, "ben", url)
-            link = json.loads(_entrenous(ben, "invite", "--for", "ana", "--json"))["link"]
-            _entrenous(ana, "person", "add", "-", "--as", "ben", text=link)
-            _entrenous(ben, "inbox")
-            _entrenous(ana, "inbox")
+        _run_process([sys.executable, "-c", _SAVE_PHOTO_PROGRAM, str(photo)], os.environ)
+        with _run_server(folder / "relay", "relay") as (url, relay):
+            ana, ben = _set_up_person(folder, "ana", url), _set_up_person(folder, "ben", url)
+            link = json.loads(_run_entrenous(ben, "invite", "--for", "ana", "--json"))["link"]
+            _run_entrenous(ana, "person", "add", "-", "--as", "ben", text=link)
+            _run_entrenous(ben, "inbox")
+            _run_entrenous(ana, "inbox")
             os.kill(relay.pid, 10)
-            device = _walk(folder, ana, "send", str(photo), "--to", "ben", "--confirm", "ben")
-            at_relay = _written(folder / "relay.walk", relay)
+            device = _count_files_of_command(
+                folder, ana, "send", str(photo), "--to", "ben", "--confirm", "ben"
+            )
+            at_relay = _wait_for_walk(folder / "relay.walk", relay)
         yield "files that send photo --to ben passes on the device", device, "<= 20"
         yield "files that it passes in the relay", at_relay, "<= 10"
-        with _server(folder / "gate", "gate") as (url, gate):
+        with _run_server(folder / "gate", "gate") as (url, gate):
             token = (folder / "gate" / "uploader.token").read_text().strip()
-            for _ in range(2):  # the first upload starts what is started lazily
+            for _ in range(2):  # the first upload also starts lazy parts
                 os.kill(gate.pid, 10)
                 request = urllib.request.Request(
                     f"{url}/v1/uploads",
@@ -119,66 +121,68 @@ def walks() -> Iterator[tuple[str, object, str]]:
                 urllib.request.urlopen(request, timeout=60).read()
             yield (
                 "files that an upload passes in the gate",
-                _written(folder / "gate.walk", gate),
+                _wait_for_walk(folder / "gate.walk", gate),
                 "<= 18",
             )
 
 
-_PHOTO: Final = """
+_SAVE_PHOTO_PROGRAM: Final = """
 import sys, skimage.data
 from PIL import Image
 Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])
 """
 
 
-def _run(command: list[str], surroundings: Any, text: str | None = None) -> str:
+def _run_process(command: list[str], environment: Any, text: str | None = None) -> str:
     done = subprocess.run(
-        command, env=surroundings, input=text, capture_output=True, text=True, check=False
+        command, env=environment, input=text, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"{command}: {done.stderr}")
     return done.stdout
 
 
-def _person(folder: Path, name: str, url: str) -> dict[str, str]:
+def _set_up_person(folder: Path, name: str, url: str) -> dict[str, str]:
     own = {"ENTRENOUS_HOME": str(folder / name), "ENTRENOUS_PASSPHRASE": f"{name} has five words"}
-    surroundings = os.environ | own | {"ENTRENOUS_UNDO": "0", "ENTRENOUS_PAUSE": "0"}
-    _entrenous(surroundings, "setup", "--name", name, "--relay", url)
-    return surroundings
+    environment = os.environ | own | {"ENTRENOUS_UNDO": "0", "ENTRENOUS_PAUSE": "0"}
+    _run_entrenous(environment, "setup", "--name", name, "--relay", url)
+    return environment
 
 
-def _entrenous(surroundings: dict[str, str], *words: str, text: str | None = None) -> str:
-    return _run([sys.executable, "-m", "entrenous", *words], surroundings, text)
+def _run_entrenous(environment: dict[str, str], *arguments: str, text: str | None = None) -> str:
+    return _run_process([sys.executable, "-m", "entrenous", *arguments], environment, text)
 
 
-def _walk(folder: Path, surroundings: dict[str, str], *words: str) -> int:
+def _count_files_of_command(folder: Path, environment: dict[str, str], *arguments: str) -> int:
     walk = folder / "device.walk"
-    _run([sys.executable, "-c", _WALKED, *words], surroundings | {"WALK": str(walk)})
-    return _counted(walk)
+    _run_process(
+        [sys.executable, "-c", _RECORDING_PROGRAM, *arguments], environment | {"WALK": str(walk)}
+    )
+    return _count_walked_files(walk)
 
 
-def _counted(walk: Path) -> int:
+def _count_walked_files(walk: Path) -> int:
     return len({line for line in walk.read_text().split() if line.startswith(str(SOURCE))})
 
 
-def _written(walk: Path, process: subprocess.Popen[str]) -> int:
+def _wait_for_walk(walk: Path, process: subprocess.Popen[str]) -> int:
     walk.unlink(missing_ok=True)
     os.kill(process.pid, 12)
     while not walk.exists() or not walk.stat().st_size:
         if process.poll() is not None:
             raise SystemExit("a server ended")
-    return _counted(walk)
+    return _count_walked_files(walk)
 
 
 @contextmanager
-def _server(data: Path, noun: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run a relay or a gate on loopback; it records its walk."""
-    words = [noun, "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json"]
-    more = ["--judges", "0", "--no-slow-look"] if noun == "gate" else []
-    surroundings = os.environ | {"WALK": str(data.with_suffix(".walk"))}
+def _run_server(data: Path, server_kind: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Run a relay or a gate on loopback, which records the source files whose functions run."""
+    arguments = [server_kind, "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json"]
+    options = ["--judges", "0", "--no-slow-look"] if server_kind == "gate" else []
+    environment = os.environ | {"WALK": str(data.with_suffix(".walk"))}
     with subprocess.Popen(
-        [sys.executable, "-c", _WALKED, *words, *more],
-        env=surroundings,
+        [sys.executable, "-c", _RECORDING_PROGRAM, *arguments, *options],
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -193,9 +197,9 @@ def main() -> None:
     """Print each figure beside its target."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-walks", action="store_true", help="Count files and lines only.")
-    figures = list(sizes())
+    figures = list(source_sizes())
     if not parser.parse_args().no_walks:
-        figures += walks()
+        figures += walk_lengths()
     for name, value, target in figures:
         sys.stdout.write(f"{name:60} {value:>8}   {target}\n")
 

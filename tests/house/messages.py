@@ -1,4 +1,4 @@
-"""Gather every sentence that people read into the catalogues of ``src/entrenous/locale``.
+"""Gather every sentence that people read in the catalogues of ``src/entrenous/locale``.
 
 ``python -m tests.house.messages`` (``make messages``) adds new sentences, removes those that are
 gone, and prints how many sentences each language still lacks. It keeps existing translations.
@@ -26,7 +26,7 @@ from entrenous.crypto.short_auth_string import SAS_EMOJI
 from entrenous.learn.lesson import all_lessons
 from entrenous.respond.law.deadlines import split_deadline_clauses
 from entrenous.terminal.lazy_commands import load_command, split_paragraphs
-from tests.house.sources import SOURCE, Source, collector_paused, sources
+from tests.house.sources import SOURCE, Source, pause_garbage_collector, sources
 
 _WIDTH: Final = 100
 _HEADER: Final = """\
@@ -40,14 +40,14 @@ msgstr ""
 
 """
 _NAMES: Final = {"es": "Spanish", "de": "German"}
-_IN_TEMPLATES: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None]] = {
+_TEMPLATE_FUNCTIONS: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None]] = {
     **dict.fromkeys(("_", "gettext")),
     "ngettext": (1, 2),
     "pgettext": ((1, "c"), 2),
 }
-_COUNTS: Final = frozenset({"plural", "ngettext"})
-_IN_CODE: Final = _COUNTS | {"translated", "translatable", "gettext", "say"}
-#: Modules whose errors stay English, and why. So does text on the wire (wire/problem_details).
+_PLURAL_FUNCTIONS: Final = frozenset({"plural", "ngettext"})
+_CODE_FUNCTIONS: Final = _PLURAL_FUNCTIONS | {"translated", "translatable", "gettext", "say"}
+#: Modules whose errors stay English, and why. Text on the wire (wire/problem_details) does too.
 ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "carry/": "read by those who run a relay",
     "connectors/": "read by those who run a platform",
@@ -62,7 +62,7 @@ ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "stop/nouns.py": "read by those who run a gate",
     "stop/upload_record.py": "read by those who run a gate",
 }
-#: The columns of shipped facts that people read; a name in a path may be * for any.
+#: The columns of shipped facts that people read, by file; * in a path matches every name.
 FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "respond/facts/safety.toml": (
         *("question.*.asks", "question.*.why", "advice.*.title", "advice.*.steps.says"),
@@ -100,17 +100,17 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "learn/facts/systems.toml": ("system.note",),
 }
 
-#: Values of a column that are not sentences: no words, a reference to another route, a duration.
-_NO_WORDS: Final = re.compile(
+#: Column values that are not sentences: no words, a reference to another route, a duration.
+_NOT_A_SENTENCE: Final = re.compile(
     r"[^a-zà-ÿ]*|[0-9-]+[A-Z-]+|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?"
 )
 
 
 #: Folders with templates outside the app.
-_PAGES: Final = ("trace/explain", "learn/site", "send/http")
+_TEMPLATE_FOLDERS: Final = ("trace/explain", "learn/site", "send/http")
 
 
-class Found(NamedTuple):
+class FoundSentence(NamedTuple):
     """A sentence; ``many`` is its English plural form if it counts something."""
 
     file: str
@@ -120,81 +120,87 @@ class Found(NamedTuple):
 
 
 @cache
-def messages() -> tuple[Found, ...]:
+def messages() -> tuple[FoundSentence, ...]:
     """Return every sentence that people read."""
-    with collector_paused():
+    with pause_garbage_collector():
         return tuple(_messages(sources()))
 
 
-def _messages(code: list[Source]) -> Iterator[Found]:
-    pages = [page for folder in _PAGES for page in (SOURCE / folder).glob("*.j2")]
+def _messages(code: list[Source]) -> Iterator[FoundSentence]:
+    pages = [page for folder in _TEMPLATE_FOLDERS for page in (SOURCE / folder).glob("*.j2")]
     for file in sorted((*SOURCE.rglob("*.html"), *pages)):
-        yield from _by_babel(file)
+        yield from _template_sentences(file)
     for one in code:
-        yield from _calls(one)
+        yield from _translated_literals(one)
     yield from _error_messages(code)
-    yield from _words_of_errors(code)
-    yield from helps()
+    yield from _error_arguments(code)
+    yield from help_texts()
     for sign in SAS_EMOJI:
-        yield Found("crypto/short_auth_string.py", sign.name)
+        yield FoundSentence("crypto/short_auth_string.py", sign.name)
     for pattern, columns in FACTS.items():
         for file in sorted(SOURCE.glob(pattern)):
-            yield from _facts(file, columns)
+            yield from _fact_sentences(file, columns)
 
 
-def _by_babel(file: Path) -> Iterator[Found]:
+def _template_sentences(file: Path) -> Iterator[FoundSentence]:
     """Yield the sentences of a template."""
     text, options = io.BytesIO(file.read_bytes()), {"silent": "false", "trimmed": "false"}
-    for _, found, _, context in extract("jinja2", text, _IN_TEMPLATES, (), options):
+    for _, found, _, context in extract("jinja2", text, _TEMPLATE_FUNCTIONS, (), options):
         one, many = (found[0], found[1]) if isinstance(found, tuple) else (found, "")
         if one.strip():
-            yield Found(_where(file), one, many, context or "")
+            yield FoundSentence(_source_path(file), one, many, context or "")
 
 
-def _calls(code: Source) -> Iterator[Found]:
-    """Yield the sentences that code passes to functions such as translated and plural."""
+def _translated_literals(code: Source) -> Iterator[FoundSentence]:
+    """Yield the literals that code passes to functions such as translated and plural."""
     for node in code.nodes:
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", "") or getattr(node.func, "attr", "")
         words = [one.value for one in node.args if isinstance(one, ast.Constant)]
         texts = [one for one in words if isinstance(one, str) and one.strip()]
-        if name in _IN_CODE and texts:
-            yield Found(_where(code.file), texts[0], texts[1] if name in _COUNTS else "")
+        if name in _CODE_FUNCTIONS and texts:
+            yield FoundSentence(
+                _source_path(code.file), texts[0], texts[1] if name in _PLURAL_FUNCTIONS else ""
+            )
 
 
-def _error_messages(code: list[Source]) -> Iterator[Found]:
-    """Yield the docstrings (which are the messages) of errors, without those that stay English."""
+def _error_messages(code: list[Source]) -> Iterator[FoundSentence]:
+    """Yield the docstrings of errors, which are their messages, except those that stay English."""
     classes = [
         (file, node) for file, nodes in code for node in nodes if isinstance(node, ast.ClassDef)
     ]
     errors = _descendants([node for _, node in classes], "EntrenousError")
     for file, node in classes:
-        where = _where(file)
+        where = _source_path(file)
         if node.name in errors and not _is_english(file):
-            yield Found(where, " ".join(inspect.cleandoc(ast.get_docstring(node) or "").split()))
+            yield FoundSentence(
+                where, " ".join(inspect.cleandoc(ast.get_docstring(node) or "").split())
+            )
 
 
-def helps() -> Iterator[Found]:
+def help_texts() -> Iterator[FoundSentence]:
     """Yield the help texts of people's commands and options, except those of single lessons."""
     lessons = {one.name for one in all_lessons()}
     for paragraph in (
         *split_paragraphs(build_command_line().help),
         *(one.help for one in COMMANDS.values()),
     ):
-        yield Found("cli.py", paragraph)
-    for name, known in COMMANDS.items():
-        waiting = [] if known.english else [load_command(name, known)]
+        yield FoundSentence("cli.py", paragraph)
+    for name, command in COMMANDS.items():
+        waiting = [] if command.english else [load_command(name, command)]
         for one in waiting:
             below = getattr(one, "commands", {}).items()
             waiting += [each for key, each in below if not (name == "learn" and key in lessons)]
             for shown in (one, *one.params):
                 for paragraph in filter(None, split_paragraphs(shown.help)):
-                    yield Found(f"{known.module.partition('.')[2].replace('.', '/')}.py", paragraph)
+                    yield FoundSentence(
+                        f"{command.module.partition('.')[2].replace('.', '/')}.py", paragraph
+                    )
 
 
-def _words_of_errors(code: list[Source]) -> Iterator[Found]:
-    """Yield sentences that errors are raised with, such as ``why="it was changed"``."""
+def _error_arguments(code: list[Source]) -> Iterator[FoundSentence]:
+    """Yield the sentences passed to errors, such as ``why="it was changed"``."""
     nodes = [(file, node) for file, nodes in code for node in nodes]
     classes = {node: file for file, node in nodes if isinstance(node, ast.ClassDef)}
     names = _descendants(list(classes), "EntrenousError")
@@ -205,11 +211,11 @@ def _words_of_errors(code: list[Source]) -> Iterator[Found]:
             for given in node.keywords if name in names - english else ():
                 words = getattr(given.value, "value", None)
                 if given.arg in TRANSLATED_FACTS and isinstance(words, str) and words:
-                    yield Found(_where(file), words)
+                    yield FoundSentence(_source_path(file), words)
 
 
 def _is_english(file: Path) -> bool:
-    return _where(file).startswith(tuple(ENGLISH_ERRORS))
+    return _source_path(file).startswith(tuple(ENGLISH_ERRORS))
 
 
 def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
@@ -226,38 +232,38 @@ def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
     return found
 
 
-def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
+def _fact_sentences(file: Path, columns: tuple[str, ...]) -> Iterator[FoundSentence]:
     table = tomllib.loads(file.read_text())
     for step in table.get("step", {}).values():
-        if "says" in step:  # people read "says" instead
+        if "says" in step:  # people read "says" and not these
             step.pop("what", None), step.pop("caution", None)
     for column in columns:
-        for value in _values(table, column.split(".")):
+        for value in _values_at_path(table, column.split(".")):
             for part in (
                 split_deadline_clauses(value) if column.endswith(".deadline_rule") else (value,)
             ):
-                if not _NO_WORDS.fullmatch(part):
-                    yield Found(_where(file), part)
+                if not _NOT_A_SENTENCE.fullmatch(part):
+                    yield FoundSentence(_source_path(file), part)
 
 
-def _values(value: object, path: list[str]) -> Iterator[str]:
+def _values_at_path(value: object, path: list[str]) -> Iterator[str]:
     """Yield the texts at a path in a table; a star in the path matches every key."""
     if isinstance(value, str) and not path:
         yield value
     elif isinstance(value, list):
         for part in value:
-            yield from _values(part, path)
+            yield from _values_at_path(part, path)
     elif isinstance(value, dict) and path:
         name, *rest = path
         for part in value.values() if name == "*" else [value.get(name)]:
-            yield from _values(part, rest)
+            yield from _values_at_path(part, rest)
 
 
-def _where(file: Path) -> str:
+def _source_path(file: Path) -> str:
     return file.relative_to(SOURCE).as_posix()
 
 
-def template() -> Catalog:
+def sentence_template() -> Catalog:
     """Return a catalogue of all sentences and their files, without translations."""
     made = Catalog()
     for one in messages():
@@ -269,13 +275,13 @@ def template() -> Catalog:
     return made
 
 
-def file_of(tag: str) -> Path:
+def catalogue_file(tag: str) -> Path:
     return SOURCE / "locale" / tag / "LC_MESSAGES" / "entrenous.po"
 
 
-def known(tag: str) -> Catalog:
+def existing_catalogue(tag: str) -> Catalog:
     """Return the catalogue of a language as it is in the repository."""
-    file = file_of(tag)
+    file = catalogue_file(tag)
     return read_po(io.BytesIO(file.read_bytes() if file.exists() else _header(tag)))
 
 
@@ -283,9 +289,9 @@ def _header(tag: str) -> bytes:
     return _HEADER.format(name=_NAMES[tag], tag=tag).encode()
 
 
-def updated(tag: str, wanted: Catalog) -> Catalog:
-    """Return a language's catalogue with exactly the wanted sentences, and known translations."""
-    made, before = read_po(io.BytesIO(_header(tag))), known(tag)
+def updated_catalogue(tag: str, wanted: Catalog) -> Catalog:
+    """Return a language's catalogue with the wanted sentences and their existing translations."""
+    made, before = read_po(io.BytesIO(_header(tag))), existing_catalogue(tag)
     for one in wanted:
         if one.id:
             old = before.get(one.id if isinstance(one.id, str) else one.id[0], one.context)
@@ -295,7 +301,7 @@ def updated(tag: str, wanted: Catalog) -> Catalog:
     return made
 
 
-def written(tag: str, catalogue: Catalog) -> bytes:
+def catalogue_bytes(tag: str, catalogue: Catalog) -> bytes:
     out = io.BytesIO()
     write_po(
         out, catalogue, _WIDTH, omit_header=True, sort_by_file=True, ignore_obsolete=True,
@@ -315,11 +321,11 @@ def is_translated(message: Message) -> bool:
 
 def main() -> int:
     """Write every catalogue, and print how many translations it lacks."""
-    wanted = template()
+    wanted = sentence_template()
     for tag in LANGUAGES:
         if tag != ENGLISH:
-            made = updated(tag, wanted)
-            file_of(tag).write_bytes(written(tag, made))
+            made = updated_catalogue(tag, wanted)
+            catalogue_file(tag).write_bytes(catalogue_bytes(tag, made))
             lacks = sum(not is_translated(one) for one in made if one.id)
             sys.stdout.write(f"{tag}: {len(made)} sentences, {lacks} to translate\n")
     return 0

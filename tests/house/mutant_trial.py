@@ -1,4 +1,4 @@
-"""Try mutants: run the tests that execute the changed lines, and note the first one that fails.
+"""Try mutants: run the tests that execute the changed lines, and record the first that fails.
 
 The tests are collected once, in one process. Each trial is a fork of it in which the code of the
 one changed function is replaced, so no file is changed, and nothing is imported twice. Programs
@@ -28,22 +28,22 @@ from hypothesis import settings
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "src" / "entrenous"
-_PYTEST: Final = (
+_PYTEST_ARGUMENTS: Final = (
     *("-q", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not real"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
     *("-o", "addopts=--import-mode=importlib --disable-socket --allow-unix-socket"),
 )
-_EVERY: Final = ""  # coverage context of the fixtures that several test files share
-_MEMORY_MAX: Final = 8 << 30
-_QUIET: Final = ("module-not-measured", "already-imported", "no-data-collected")
+_SHARED_FIXTURES: Final = ""  # the coverage context of fixtures that several test files share
+_MEMORY_BYTES_MAX: Final = 8 << 30
+_DISABLED_WARNINGS: Final = ("module-not-measured", "already-imported", "no-data-collected")
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a mutant differs: its file, the qualified name of the function, the original's lines.
+    """The place of a mutant's change: file, qualified name of the function, lines of the original.
 
-    ``file`` is below src/entrenous.
+    ``file`` is relative to src/entrenous.
     """
 
     file: str
@@ -56,7 +56,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A file with one changed function; ``difference`` shows people the changed lines."""
+    """A file with one changed function; ``difference`` shows the changed lines to people."""
 
     place: Place
     source: str
@@ -84,24 +84,24 @@ def _each_code(code: CodeType) -> Iterator[CodeType]:
 class Baseline:
     """Durations and covered lines of the tests without a mutant."""
 
-    seconds: dict[str, float] = field(default_factory=dict)  # by test, if it passes
+    seconds: dict[str, float] = field(default_factory=dict)  # by passing test
     covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)  # by file and line
 
     def tests_for(self, place: Place) -> dict[str, float]:
         """Return the tests that run the changed lines, with their seconds, the quickest first."""
         by_line = self.covering.get(place.file, {})
         found = set[str]().union(*(by_line.get(line, ()) for line in place.lines))
-        if _EVERY in found:
+        if _SHARED_FIXTURES in found:
             found = set[str]().union(*by_line.values())
         chosen = {
             test: seconds
             for test, seconds in self.seconds.items()
             if test in found or test.split("::")[0] in found
         }
-        return _by_file(chosen)
+        return _group_by_file(chosen)
 
 
-def _by_file(tests: dict[str, float]) -> dict[str, float]:
+def _group_by_file(tests: dict[str, float]) -> dict[str, float]:
     """Keep the tests of a file together, and begin with the file whose tests are the quickest."""
     each = defaultdict[str, list[float]](list)
     for test, seconds in tests.items():
@@ -112,7 +112,10 @@ def _by_file(tests: dict[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The result of ``tests`` tests: ``killer`` is a failing test or "time", empty if none."""
+    """The result of running ``tests`` tests on a mutant.
+
+    ``killer`` is the first test that failed, "time" if time ran out, or empty if all passed.
+    """
 
     mutant: Mutant
     tests: int
@@ -120,23 +123,23 @@ class Trial:
 
 
 def try_mutants(
-    mutants: Iterable[Mutant], tests: Sequence[str], tell: Callable[[Trial], None]
+    mutants: Iterable[Mutant], tests: Sequence[str], report_trial: Callable[[Trial], None]
 ) -> None:
-    """Try each mutant with the tests at these paths; call ``tell`` with each result."""
+    """Try each mutant with the tests at these paths; call ``report_trial`` with each result."""
     os.chdir(ROOT)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    trials = _Trials(mutants, tell)
-    status = pytest.main([*tests, *_PYTEST], plugins=[trials])
+    trials = _TrialPlugin(mutants, report_trial)
+    status = pytest.main([*tests, *_PYTEST_ARGUMENTS], plugins=[trials])
     if status != pytest.ExitCode.OK:
         raise SystemExit(f"the tests {' '.join(tests)} were not collected: status {int(status)}")
 
 
-class _Trials:
-    """A pytest plugin that tries mutants in the place of one run of all tests."""
+class _TrialPlugin:
+    """A pytest plugin that tries mutants instead of running all tests once."""
 
-    def __init__(self, mutants: Iterable[Mutant], tell: Callable[[Trial], None]) -> None:
+    def __init__(self, mutants: Iterable[Mutant], report_trial: Callable[[Trial], None]) -> None:
         self.mutants = mutants
-        self.tell = tell
+        self.report_trial = report_trial
 
     def pytest_sessionstart(self) -> None:
         """Remove Hypothesis's deadline: no example may fail because the machine is busy."""
@@ -146,42 +149,44 @@ class _Trials:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
-        baseline = _forked(partial(_watched, session.items), cpu_s=3600.0)
+        baseline = _run_in_fork(partial(_measure_baseline, session.items), cpu_s=3600.0)
         if baseline is None or not baseline.seconds:
             raise pytest.UsageError("the tests do not pass without a mutant")
         for mutant in self.mutants:
             tests = baseline.tests_for(mutant.place)
             chosen = [items[test] for test in tests]
-            killer = _forked(partial(_tried, mutant, chosen), 20.0 + 3.0 * sum(tests.values()))
-            self.tell(Trial(mutant, len(tests), "time" if killer is None else killer))
+            killer = _run_in_fork(
+                partial(_find_killer, mutant, chosen), 20.0 + 3.0 * sum(tests.values())
+            )
+            self.report_trial(Trial(mutant, len(tests), "time" if killer is None else killer))
         return True
 
 
-class _Watch:
-    """A pytest plugin that notes which lines each test runs, and how long it takes."""
+class _CoveragePlugin:
+    """A pytest plugin that records the lines that each test runs, and its duration."""
 
     def __init__(self, coverage: Coverage) -> None:
         self.coverage = coverage
         self.seconds = defaultdict[str, float](float)
         self.failed = set[str]()
-        self.now = _EVERY
+        self.context = _SHARED_FIXTURES
 
-    def switch(self, context: str) -> None:
-        self.now = context
+    def switch_context(self, context: str) -> None:
+        self.context = context
         self.coverage.switch_context(context)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
         """Count the lines that a shared fixture runs for every test that may use it."""
-        before = self.now
+        before = self.context
         if fixturedef.scope != "function":
             whole = fixturedef.scope in {"session", "package"}
-            self.switch(_EVERY if whole else before.split("::")[0])
+            self.switch_context(_SHARED_FIXTURES if whole else before.split("::")[0])
         try:
             return (yield)
         finally:
-            if self.now != before:
-                self.switch(before)
+            if self.context != before:
+                self.switch_context(before)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] += report.duration
@@ -189,14 +194,14 @@ class _Watch:
             self.failed.add(report.nodeid)
 
 
-def _watched(items: Sequence[pytest.Item]) -> Baseline:
+def _measure_baseline(items: Sequence[pytest.Item]) -> Baseline:
     coverage = Coverage(data_file=None, source=[str(SOURCE)], config_file=False)
-    coverage.set_option("run:disable_warnings", list(_QUIET))
-    watch = _Watch(coverage)
+    coverage.set_option("run:disable_warnings", list(_DISABLED_WARNINGS))
+    watch = _CoveragePlugin(coverage)
     items[0].config.pluginmanager.register(watch)
     coverage.start()
-    for item in _run(items):
-        watch.switch(item.nodeid)
+    for item in _run_tests(items):
+        watch.switch_context(item.nodeid)
     coverage.stop()
     data = coverage.get_data()
     covering = {
@@ -209,7 +214,7 @@ def _watched(items: Sequence[pytest.Item]) -> Baseline:
     return Baseline(passed, covering)
 
 
-def _run(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
+def _run_tests(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
     """Run tests one after the other, silently; yield each before it runs."""
     items[0].config.pluginmanager.unregister(name="terminalreporter")
     for item, following in zip_longest(items, items[1:]):
@@ -217,7 +222,7 @@ def _run(items: Sequence[pytest.Item]) -> Iterator[pytest.Item]:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
-class _Failures:
+class _FirstFailurePlugin:
     """A pytest plugin that remembers the first test that fails."""
 
     first = ""
@@ -227,28 +232,28 @@ class _Failures:
             self.first = self.first or report.nodeid
 
 
-def _tried(mutant: Mutant, items: Sequence[pytest.Item]) -> str:
+def _find_killer(mutant: Mutant, items: Sequence[pytest.Item]) -> str:
     """Return the test that kills the mutant; empty if it survives."""
     if not items:
         return ""
     mutant.replace_original()
-    failures = _Failures()
+    failures = _FirstFailurePlugin()
     items[0].config.pluginmanager.register(failures)
-    for _ in _run(items):
+    for _ in _run_tests(items):
         if failures.first:
             break
     return failures.first
 
 
-def _forked(work: Callable[[], T], cpu_s: float) -> T | None:
-    """Run ``work`` in a forked process; return None if it ends without a result, or too late.
+def _run_in_fork(function: Callable[[], T], cpu_s: float) -> T | None:
+    """Run ``function`` in a forked process; return None if it ends without a result, or too late.
 
     ``cpu_s`` limits processor time, so that a busy machine kills no mutant. A process that sleeps
     is ended after ten times as many seconds.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(work, theirs, math.ceil(cpu_s)))
+    process = context.Process(target=_send_result, args=(function, theirs, math.ceil(cpu_s)))
     process.start()
     theirs.close()
     try:
@@ -257,22 +262,22 @@ def _forked(work: Callable[[], T], cpu_s: float) -> T | None:
         return None
     finally:
         if process.pid is not None:
-            _end(process.pid)
+            _kill_group(process.pid)
         process.join()
         ours.close()
 
 
-def _answer(work: Callable[[], object], to: Connection, cpu_s: int) -> None:
+def _send_result(function: Callable[[], object], connection: Connection, cpu_s: int) -> None:
     os.setpgid(0, 0)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_MAX, _MEMORY_MAX))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES_MAX, _MEMORY_BYTES_MAX))
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
-    to.send(work())
+    connection.send(function())
 
 
-def _end(group: int) -> None:
+def _kill_group(group: int) -> None:
     """Kill a process group."""
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)

@@ -3,12 +3,13 @@
     python -m tests.house.mutants --draw 300 --seed 2026 [--rooms carry crypto] [--least 80]
 
 A mutant is a source file with one small change, such as ``<`` for ``<=``: the operators are those
-of mutmut (https://mutmut.readthedocs.io). The same number is drawn in each room, a part of the code
-with its tests. Text for people (docstrings, logs, sentences in errors and checks) is not changed.
+of mutmut (https://mutmut.readthedocs.io). The same number is drawn from each part of the code;
+``--rooms`` chooses the parts. Text for people (docstrings, logs, sentences in errors and checks) is
+not changed.
 
 As with mutmut, only functions without a decorator are changed, not code that runs on import, such
-as a module's constants. Tests that start programs are left out, and so is code that only they test,
-such as crypto/rfc3161.py. tests/house/mutant_trial.py says how a mutant is tried.
+as a module's constants. Tests that start programs are left out, and so is code that only such tests
+run, such as crypto/rfc3161.py. tests/house/mutant_trial.py says how a mutant is tried.
 """
 
 import argparse
@@ -30,30 +31,30 @@ from tests.house.mutant_trial import SOURCE, Mutant, Place, Trial, try_mutants
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MutatedPart:
     """Files whose functions are mutated, and the paths of their tests."""
 
     files: Sequence[str]
     tests: Sequence[str]
 
 
-def _in(folder: str, names: str) -> list[str]:
+def _paths_in(folder: str, names: str) -> list[str]:
     return [f"{folder}/{name}.py" for name in names.split()]
 
 
-ROOMS: Final = {
-    "carry": Room(
-        _in(
+MUTATED_PARTS: Final = {
+    "carry": MutatedPart(
+        _paths_in(
             "carry",
             "accept blob_upload device_lock expire mailbox relay relay_rows release restore "
             "send_tokens wake_ups withdraw",
         ),
         ["tests/carry"],
     ),
-    "decision": Room(
-        _in("stop/judge", "decide weigh clips"),
+    "decision": MutatedPart(
+        _paths_in("stop/judge", "decide weigh clips"),
         [
-            *_in(
+            *_paths_in(
                 "tests/stop/judge",
                 "test_abuse test_appeal_rules test_clips test_decide test_published_uploads "
                 "test_scans_before_answer test_sound_matches test_video_matches",
@@ -61,24 +62,24 @@ ROOMS: Final = {
             "tests/stop/test_policies.py",
         ],
     ),
-    "weighing": Room(
-        _in("watermark", "verdict likelihood"),
-        _in(
+    "weighing": MutatedPart(
+        _paths_in("watermark", "verdict likelihood"),
+        _paths_in(
             "tests/watermark",
             "test_chance_bound test_likelihood_ratio test_naming_rounds test_naming_score "
             "test_verdict",
         ),
     ),
-    "guard": Room(
-        _in("send", "guard recipient_checks"),
+    "guard": MutatedPart(
+        _paths_in("send", "guard recipient_checks"),
         [
             "tests/send/test_guard.py",
             "tests/send/recipient_checks",
             "tests/send/people/test_members.py",
         ],
     ),
-    "crypto": Room(
-        _in(
+    "crypto": MutatedPart(
+        _paths_in(
             "crypto",
             "encryption_at_rest hashing hpke identity_keys key_derivation nouns oprf seal "
             "short_auth_string statements vault_key",
@@ -86,15 +87,24 @@ ROOMS: Final = {
         ["tests/crypto"],
     ),
 }
-#: Names of functions that take text for people: a log, a translated sentence.
-_WORDS: Final = {"debug", "info", "warning", "error", "exception", "translated", "plural", "marked"}
+#: Names of functions that take text for people, such as a log message or a sentence.
+_TEXT_FUNCTIONS: Final = {
+    "debug",
+    "info",
+    "warning",
+    "error",
+    "exception",
+    "translated",
+    "plural",
+    "marked",
+}
 
 
-def draw(room: str, count: int, seed: int) -> Iterator[Mutant]:
-    """Draw mutants of one room, independently of the draws of other rooms."""
-    generator = random.Random(f"{seed} {room}")
+def draw_mutants(part: str, count: int, seed: int) -> Iterator[Mutant]:
+    """Draw mutants of one part of the code, independently of the draws of other parts."""
+    generator = random.Random(f"{seed} {part}")
     candidates = list[Callable[[], Mutant | None]]()
-    for file in ROOMS[room].files:
+    for file in MUTATED_PARTS[part].files:
         candidates += _candidates(file)
     generator.shuffle(candidates)
     drawn = (candidate() for candidate in candidates)
@@ -114,15 +124,15 @@ def _mutants_of(file: str) -> Iterator[Callable[[], Mutant | None]]:
     parents = wrapper.resolve(ParentNodeProvider)
     places = wrapper.resolve(PositionProvider)
     for mutation in mutations:
-        above = list(_above(mutation.original_node, parents))
-        function = _function(above)
+        above = list(_ancestors(mutation.original_node, parents))
+        function = _enclosing_function(above)
         if function and not any(map(_is_for_people, above)):
-            place = places[_statement(above)]
+            place = places[_enclosing_statement(above)]
             lines = range(place.start.line, place.end.line + 1)
-            yield partial(_mutant, Place(file, function, lines), module, mutation)
+            yield partial(_make_mutant, Place(file, function, lines), module, mutation)
 
 
-def _above(node: cst.CSTNode, parents: Any) -> Iterator[cst.CSTNode]:
+def _ancestors(node: cst.CSTNode, parents: Any) -> Iterator[cst.CSTNode]:
     """Yield the node and its ancestors, from the inside out."""
     above: cst.CSTNode | None = node
     while above is not None:
@@ -130,7 +140,7 @@ def _above(node: cst.CSTNode, parents: Any) -> Iterator[cst.CSTNode]:
         above = parents.get(above)
 
 
-def _function(above: Sequence[cst.CSTNode]) -> str:
+def _enclosing_function(above: Sequence[cst.CSTNode]) -> str:
     """Return the outermost function around a node; empty for code that runs on import."""
     if any(isinstance(node, cst.Parameters) for node in above):
         return ""
@@ -147,7 +157,7 @@ def _is_for_people(node: cst.CSTNode) -> bool:
     """Return whether a change in this node changes only text that people read."""
     match node:
         case cst.Call(func=cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name))):
-            return name in _WORDS
+            return name in _TEXT_FUNCTIONS
         case cst.SimpleString():
             return " " in node.value and "b" not in node.prefix
         case cst.Expr():
@@ -156,7 +166,7 @@ def _is_for_people(node: cst.CSTNode) -> bool:
             return isinstance(node, cst.Raise)
 
 
-def _statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
+def _enclosing_statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
     """Return the statement around the innermost node; for an ``if``, only its condition."""
     kept = above[0]
     for node in above[1:]:
@@ -166,7 +176,7 @@ def _statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
     return kept
 
 
-def _mutant(place: Place, module: cst.Module, mutation: Mutation) -> Mutant | None:
+def _make_mutant(place: Place, module: cst.Module, mutation: Mutation) -> Mutant | None:
     """Return the mutant; None if it is not valid, not different, or changes text for people."""
     changed = module.deep_replace(mutation.original_node, mutation.mutated_node)
     assert isinstance(changed, cst.Module)
@@ -180,11 +190,11 @@ def _mutant(place: Place, module: cst.Module, mutation: Mutation) -> Mutant | No
         for line in difflib.unified_diff(before, after, lineterm="", n=0)
         if not line.startswith(("---", "+++", "@@"))
     )
-    speaks = any(f"{word}(" in difference for word in _WORDS)
+    speaks = any(f"{word}(" in difference for word in _TEXT_FUNCTIONS)
     return Mutant(place, changed.code, difference) if difference and not speaks else None
 
 
-def interval(killed: int, tried: int) -> tuple[float, float]:
+def wilson_interval(killed: int, tried: int) -> tuple[float, float]:
     """Return the 95 % interval of a share, in per cent (Wilson 1927)."""
     z, share = 1.959964, killed / tried
     middle = share + z * z / (2 * tried)
@@ -193,48 +203,50 @@ def interval(killed: int, tried: int) -> tuple[float, float]:
     return scale * (middle - reach), scale * (middle + reach)
 
 
-def _try_room(room: str, count: int, seed: int) -> tuple[int, int]:
-    """Try the mutants of a room; return how many were killed, and how many were tried."""
+def _try_part(part: str, count: int, seed: int) -> tuple[int, int]:
+    """Try the mutants of one part; return how many were killed, and how many were tried."""
     trials = list[Trial]()
 
-    def tell(trial: Trial) -> None:
+    def report_trial(trial: Trial) -> None:
         trials.append(trial)
         what = f"killed by {trial.killer}" if trial.killer else f"SURVIVED {trial.tests} tests"
-        _say(f"{trial.mutant.place} {what}\n{textwrap.indent(trial.mutant.difference, '    ')}")
+        _print_now(
+            f"{trial.mutant.place} {what}\n{textwrap.indent(trial.mutant.difference, '    ')}"
+        )
 
-    try_mutants(draw(room, count, seed), ROOMS[room].tests, tell)
+    try_mutants(draw_mutants(part, count, seed), MUTATED_PARTS[part].tests, report_trial)
     return sum(bool(trial.killer) for trial in trials), len(trials)
 
 
-def _say(text: str) -> None:
+def _print_now(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def _summary(room: str, killed: int, tried: int) -> str:
-    low, high = interval(killed, tried)
+def _summary(part: str, killed: int, tried: int) -> str:
+    low, high = wilson_interval(killed, tried)
     share = f"{100 * killed / tried:5.1f} % ({low:.1f} to {high:.1f})"
-    return f"{room:10} {killed:4} of {tried:4} mutants killed   {share}"
+    return f"{part:10} {killed:4} of {tried:4} mutants killed   {share}"
 
 
 def main() -> None:
     """Draw the mutants, try them, and print the share of those that the tests killed."""
     parser = argparse.ArgumentParser(description="How many mutants do the tests kill?")
-    parser.add_argument("--draw", type=int, default=300, help="How many, over all rooms.")
+    parser.add_argument("--draw", type=int, default=300, help="How many, over all parts.")
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--rooms", nargs="+", choices=ROOMS, default=list(ROOMS))
+    parser.add_argument("--rooms", nargs="+", choices=MUTATED_PARTS, default=list(MUTATED_PARTS))
     parser.add_argument("--least", type=float, default=0.0, help="Fail if surely below, per cent.")
-    asked = parser.parse_args()
-    each = asked.draw // len(asked.rooms)
+    options = parser.parse_args()
+    each = options.draw // len(options.rooms)
     if each < 1:
-        parser.error(f"--draw must be at least {len(asked.rooms)}: one mutant for each room")
-    counts = {room: _try_room(room, each, asked.seed) for room in asked.rooms}
+        parser.error(f"--draw must be at least {len(options.rooms)}: one mutant for each part")
+    counts = {part: _try_part(part, each, options.seed) for part in options.rooms}
     killed, tried = (sum(count) for count in zip(*counts.values(), strict=True))
-    for room, count in counts.items():
-        _say(_summary(room, *count))
-    _say(_summary("all", killed, tried))
-    if interval(killed, tried)[1] < asked.least:
-        raise SystemExit(f"The tests kill fewer mutants than {asked.least:g} %.")
+    for part, count in counts.items():
+        _print_now(_summary(part, *count))
+    _print_now(_summary("all", killed, tried))
+    if wilson_interval(killed, tried)[1] < options.least:
+        raise SystemExit(f"The tests kill fewer mutants than {options.least:g} %.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Draw the diagram in docs/architecture.md: the rooms (packages), and an arrow for each import.
+"""Draw the diagram in docs/architecture.md: the packages ("rooms"), and arrows for imports.
 
 ``python -m tests.house.rooms --write`` draws it again from the code. Without an option, the command
-prints how many imports lead from each room to each other one.
+prints how many imports lead from each package to each other one.
 """
 
 import ast
@@ -24,7 +24,7 @@ Arrow = tuple[str, str]
 
 
 def layers() -> list[list[str]]:
-    """Return the rows of rooms in the import contract, top first, without missing rooms."""
+    """Return the rows of existing packages in the import contract, top row first."""
     contract = ConfigParser()
     contract.read(ROOT / ".importlinter")
     rows = contract["importlinter:contract:one-way"]["layers"].strip().split("\n")
@@ -33,27 +33,27 @@ def layers() -> list[list[str]]:
 
 
 def imports() -> Counter[Arrow]:
-    """Return the number of imports that lead from one room to another, by pair of rooms."""
-    return _arrows()[0]
+    """Return the number of imports from one package to another, by pair of packages."""
+    return _count_arrows()[0]
 
 
-def loaded_by_name() -> Counter[Arrow]:
-    """Return the same for strings that name a module, such as those of the command line."""
-    return _arrows()[1]
+def modules_loaded_by_name() -> Counter[Arrow]:
+    """Return the number of strings that name a module of another package, by pair of packages."""
+    return _count_arrows()[1]
 
 
 @cache
-def _arrows() -> tuple[Counter[Arrow], Counter[Arrow]]:
-    """Return both counters at once, because walking all files takes two seconds."""
+def _count_arrows() -> tuple[Counter[Arrow], Counter[Arrow]]:
+    """Count imports, and strings that name modules, in one walk of all files (two seconds)."""
     found = Counter[Arrow](), Counter[Arrow]()
     for file, nodes in sources():
-        room = file.relative_to(SOURCE).parts[0].removesuffix(".py")
+        package = file.relative_to(SOURCE).parts[0].removesuffix(".py")
         for arrows, modules_in in zip(found, (modules_imported, modules_named), strict=True):
             for module in modules_in(nodes):
-                package, _, rest = module.partition(".")
+                top, _, rest = module.partition(".")
                 other = rest.partition(".")[0]
-                if package == PACKAGE and other != room and _exists(other):
-                    arrows[room, other] += 1
+                if top == PACKAGE and other != package and _exists(other):
+                    arrows[package, other] += 1
     return found
 
 
@@ -75,31 +75,31 @@ def modules_named(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 yield text
 
 
-def shortest(arrows: set[Arrow]) -> set[Arrow]:
+def transitive_reduction(arrows: set[Arrow]) -> set[Arrow]:
     """Return the arrows that no chain of other arrows replaces (a transitive reduction).
 
-    Each room still reaches the same rooms. The arrows must not form a cycle.
+    Each package still reaches the same packages. The arrows must not form a cycle.
     """
-    onward = steps(arrows)
+    onward = successors(arrows)
     return {
         (start, stop)
         for start, stop in arrows
-        if not any(stop in reach(other, onward) for other in onward[start] - {stop})
+        if not any(stop in reachable_packages(other, onward) for other in onward[start] - {stop})
     }
 
 
-def steps(arrows: set[Arrow]) -> dict[str, set[str]]:
-    """Return the rooms that arrows lead to, by the room where they start."""
+def successors(arrows: set[Arrow]) -> dict[str, set[str]]:
+    """Return the packages that arrows lead to, by the package where the arrows start."""
     onward: dict[str, set[str]] = {}
     for start, stop in arrows:
         onward.setdefault(start, set()).add(stop)
     return onward
 
 
-def reach(room: str, onward: Mapping[str, set[str]]) -> set[str]:
-    """Return every room that can be reached from this one."""
+def reachable_packages(package: str, onward: Mapping[str, set[str]]) -> set[str]:
+    """Return every package that can be reached from this one."""
     found: set[str] = set()
-    ahead = [room]
+    ahead = [package]
     while ahead:
         new = onward.get(ahead.pop(), set()) - found
         found |= new
@@ -107,24 +107,24 @@ def reach(room: str, onward: Mapping[str, set[str]]) -> set[str]:
     return found
 
 
-def picture() -> str:
-    """Return the Mermaid diagram between the comments that mark its place."""
+def diagram() -> str:
+    """Return the Mermaid diagram, with the comments that mark its place on the page."""
     rows = layers()
     lines = ["```mermaid", "flowchart TD"]
     for number, row in enumerate(rows):
         lines.append(f'  subgraph layer{number}[" "]')
-        lines.extend(f'    {_node(room)}["{room}"]' for room in row)
+        lines.extend(f'    {_node_id(package)}["{package}"]' for package in row)
         lines.append("  end")
-    order = [room for row in rows for room in row]
-    solid = shortest(set(imports()))
-    dotted = set(loaded_by_name()) - set(imports())
+    order = [package for row in rows for package in row]
+    solid = transitive_reduction(set(imports()))
+    dotted = set(modules_loaded_by_name()) - set(imports())
     for arrows, line in ((solid, "-->"), (dotted, "-.->")):
         in_order = sorted(arrows, key=lambda arrow: (order.index(arrow[0]), order.index(arrow[1])))
-        lines.extend(f"  {_node(start)} {line} {_node(stop)}" for start, stop in in_order)
+        lines.extend(f"  {_node_id(start)} {line} {_node_id(stop)}" for start, stop in in_order)
     return BEGIN + "\n".join([*lines, "```"]) + "\n" + END
 
 
-def page(text: str) -> str:
+def page_with_diagram(text: str) -> str:
     """Return the page with a diagram of the current code.
 
     Raises:
@@ -133,12 +133,12 @@ def page(text: str) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise ValueError("the page has no place for the picture")
-    return before + picture() + after
+        raise ValueError("the page has no place for the diagram")
+    return before + diagram() + after
 
 
-def _exists(room: str) -> bool:
-    return bool(room) and ((SOURCE / room).is_dir() or (SOURCE / f"{room}.py").is_file())
+def _exists(package: str) -> bool:
+    return bool(package) and ((SOURCE / package).is_dir() or (SOURCE / f"{package}.py").is_file())
 
 
 def _names_a_module(text: str) -> bool:
@@ -148,14 +148,14 @@ def _names_a_module(text: str) -> bool:
     return place.is_dir() or place.with_suffix(".py").is_file()
 
 
-def _node(room: str) -> str:
-    return f"room_{room.strip('_')}"
+def _node_id(package: str) -> str:
+    return f"room_{package.strip('_')}"
 
 
 def main(arguments: list[str]) -> int:
     """Write the diagram into its page, or print the numbers of imports."""
     if arguments == ["--write"]:
-        PAGE.write_text(page(PAGE.read_text()))
+        PAGE.write_text(page_with_diagram(PAGE.read_text()))
         return 0
     for (start, stop), count in sorted(imports().items()):
         sys.stdout.write(f"{start:12} -> {stop:12} {count:4}\n")

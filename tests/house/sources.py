@@ -11,7 +11,7 @@ SOURCE: Final = Path(__file__).parents[2] / "src" / "entrenous"
 
 
 class Source(NamedTuple):
-    """A file and all nodes of its tree, as ``ast.walk`` gives them; the first is the module."""
+    """A file and all nodes of its tree in the order of ``ast.walk``, beginning with the module."""
 
     file: Path
     nodes: tuple[ast.AST, ...]
@@ -19,7 +19,7 @@ class Source(NamedTuple):
 
 def sources() -> list[Source]:
     """Return every Python file of the program, sorted by path."""
-    with collector_paused():
+    with pause_garbage_collector():
         return [
             Source(file, tuple(ast.walk(ast.parse(file.read_text()))))
             for file in sorted(SOURCE.rglob("*.py"))
@@ -27,8 +27,8 @@ def sources() -> list[Source]:
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would take a second each time for two million nodes."""
+def pause_garbage_collector() -> Iterator[None]:
+    """Pause the garbage collector, which takes a second for two million syntax nodes."""
     before = gc.isenabled()
     gc.disable()
     try:

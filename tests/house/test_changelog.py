@@ -1,4 +1,4 @@
-"""Every news fragment can be gathered, and the changelog loses no line by it."""
+"""Every news fragment can be gathered into the changelog, which keeps its lines."""
 
 import shutil
 from pathlib import Path
@@ -7,17 +7,17 @@ import pytest
 
 from tests.house.changelog import KINDS, ROOT, fragments, gather, version
 
-CHANGES = ("24.send.1.md", "24.removed.md", "25.stop.2.md")
+FRAGMENT_NAMES = ("24.send.1.md", "24.removed.md", "25.stop.2.md")
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """Return a folder with this project's changelog, and fragments made for the tests."""
+def project_copy(tmp_path: Path) -> Path:
+    """Return a folder with this project's changelog and version, and with test fragments."""
     for name in ("CHANGELOG.md", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "changes").mkdir()
     shutil.copy(ROOT / "changes/README.md", tmp_path / "changes")
-    for name in CHANGES:
+    for name in FRAGMENT_NAMES:
         text = f"`{name}` is new in 0.1.\nSee [why](../docs/start.md).\n"
         (tmp_path / "changes" / name).write_text(text)
     return tmp_path
@@ -27,18 +27,18 @@ def test_every_fragment_can_be_gathered() -> None:
     assert [fault for one in fragments() for fault in one.faults()] == []
 
 
-def test_the_changelog_holds_this_version() -> None:
+def test_changelog_has_a_part_for_this_version() -> None:
     page = (ROOT / "CHANGELOG.md").read_text()
     assert f"\n## {version()} (" in page
     for kind in KINDS[:-1]:
         assert f"\n### {kind.capitalize()}\n" in page
 
 
-def test_gathering_keeps_what_is_there_and_adds_what_is_new(tree: Path) -> None:
-    page = tree / "CHANGELOG.md"
+def test_gathering_keeps_old_lines_and_adds_fragments(project_copy: Path) -> None:
+    page = project_copy / "CHANGELOG.md"
     page.write_text(page.read_text() + "\n## 0.0.1\n\n### Send\n\n- Old.\n")
     before = page.read_text().splitlines()
-    assert gather(tree) == len(CHANGES)
+    assert gather(project_copy) == len(FRAGMENT_NAMES)
     after = page.read_text().splitlines()
     assert [line for line in before if line not in after] == []
     added = [line for line in after if line not in before and line]
@@ -48,8 +48,8 @@ def test_gathering_keeps_what_is_there_and_adds_what_is_new(tree: Path) -> None:
         *("- `24.removed.md` is new in 0.1. See [why](docs/start.md).",),
     ]
     assert after[-5:] == ["## 0.0.1", "", "### Send", "", "- Old."]
-    assert [file.name for file in (tree / "changes").iterdir()] == ["README.md"]
-    assert gather(tree) == 0
+    assert [file.name for file in (project_copy / "changes").iterdir()] == ["README.md"]
+    assert gather(project_copy) == 0
     assert page.read_text().splitlines() == after
 
 
@@ -64,16 +64,16 @@ def test_gathering_keeps_what_is_there_and_adds_what_is_new(tree: Path) -> None:
         ("24.send.1.md", "One. Two. Three."),
     ],
 )
-def test_faulty_fragment_stops_the_gathering(tree: Path, name: str, text: str) -> None:
-    page, place = tree / "CHANGELOG.md", tree / "changes"
+def test_faulty_fragment_stops_the_gathering(project_copy: Path, name: str, text: str) -> None:
+    page, place = project_copy / "CHANGELOG.md", project_copy / "changes"
     (place / name).write_text(text)
     before = page.read_text(), sorted(place.iterdir())
     with pytest.raises(ValueError, match=name):
-        gather(tree)
+        gather(project_copy)
     assert (page.read_text(), sorted(place.iterdir())) == before
 
 
-def test_a_version_without_a_part_is_refused(tree: Path) -> None:
-    (tree / "pyproject.toml").write_text('[project]\nversion = "9.9.9"\n')
+def test_a_version_without_a_part_is_refused(project_copy: Path) -> None:
+    (project_copy / "pyproject.toml").write_text('[project]\nversion = "9.9.9"\n')
     with pytest.raises(ValueError, match=r"## 9\.9\.9 \(unreleased\)"):
-        gather(tree)
+        gather(project_copy)

@@ -10,14 +10,14 @@ import pytest
 
 pytestmark = pytest.mark.real
 
-HOUSE = Path(__file__).parents[2]
-BLIND = "The relay carries messages and can never read one"
-DOWNWARDS = "Command line, joiners, connectors"
-another = partial(pytest.param, marks=pytest.mark.nightly)  # a further breach
+ROOT = Path(__file__).parents[2]
+RELAY_CONTRACT = "The relay carries messages and can never read one"
+LAYER_CONTRACT = "Command line, joiners, connectors"
+nightly_case = partial(pytest.param, marks=pytest.mark.nightly)  # cases for the nightly run only
 
 
-def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Check the contracts of the package that lies in ``folder/src``."""
+def run_import_linter(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Check the import contracts of the package in ``folder/src``."""
     program = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
     assert program is not None, "lint-imports is missing: it is in locks/dev.txt"
     return subprocess.run(
@@ -31,21 +31,21 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the package and its contracts, in which tests plant imports."""
-    folder = tmp_path_factory.mktemp("house")
+def package_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a copy of the package and its contracts, for forbidden imports."""
+    folder = tmp_path_factory.mktemp("package")
     leave = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(HOUSE / "src", folder / "src", ignore=leave)
-    shutil.copy(HOUSE / ".importlinter", folder)
+    shutil.copytree(ROOT / "src", folder / "src", ignore=leave)
+    shutil.copy(ROOT / ".importlinter", folder)
     return folder
 
 
-def planted(copy: Path, module: str, line: str) -> str:
+def contracts_broken_by(package_copy: Path, module: str, line: str) -> str:
     """Append ``line`` to a module; return the names of the contracts that it breaks."""
-    place = copy / "src" / "entrenous" / module
+    place = package_copy / "src" / "entrenous" / module
     before = place.read_text()
     place.write_text(f"{before}\n{line}\n")
-    done = lint(copy)
+    done = run_import_linter(package_copy)
     place.write_text(before)
     assert done.returncode == 1, done.stdout
     broken = [line.rsplit(" ", 1)[0] for line in done.stdout.splitlines() if "BROKEN" in line]
@@ -53,7 +53,7 @@ def planted(copy: Path, module: str, line: str) -> str:
 
 
 def test_the_contracts_hold() -> None:
-    done = lint(HOUSE)
+    done = run_import_linter(ROOT)
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
 
@@ -61,12 +61,14 @@ def test_the_contracts_hold() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("base/errors.py", "import entrenous.crypto.hashing", DOWNWARDS),
-        another("send/send.py", "import entrenous.trace.picture", DOWNWARDS),
-        another("device/open_device.py", "import entrenous.serving.tls", DOWNWARDS),
-        another("stop/register.py", "import entrenous.connectors.hma_app", DOWNWARDS),
-        another("carry/blob_upload.py", "import entrenous.media.picture_reader", BLIND),
-        ("crypto/hashing.py", "import entrenous.crypto.seal", BLIND),  # indirectly
+        ("base/errors.py", "import entrenous.crypto.hashing", LAYER_CONTRACT),
+        nightly_case("send/send.py", "import entrenous.trace.picture", LAYER_CONTRACT),
+        nightly_case("device/open_device.py", "import entrenous.serving.tls", LAYER_CONTRACT),
+        nightly_case("stop/register.py", "import entrenous.connectors.hma_app", LAYER_CONTRACT),
+        nightly_case(
+            "carry/blob_upload.py", "import entrenous.media.picture_reader", RELAY_CONTRACT
+        ),
+        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),  # indirectly
         ("respond/letters/draft.py", "import cryptography", "Only crypto touches"),
         ("carry/expire.py", "import sqlalchemy", "Only store imports"),
         ("stop/register.py", "import starlette", "Only http and serving import"),
@@ -75,6 +77,6 @@ def test_the_contracts_hold() -> None:
     ],
 )
 def test_a_planted_import_breaks_its_contract(
-    copy: Path, module: str, line: str, contract: str
+    package_copy: Path, module: str, line: str, contract: str
 ) -> None:
-    assert contract in planted(copy, module, line)
+    assert contract in contracts_broken_by(package_copy, module, line)

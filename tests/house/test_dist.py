@@ -1,4 +1,4 @@
-"""``make dist`` builds the same bytes from a commit anywhere, and they name that commit."""
+"""``make dist`` builds a wheel and an sdist of one commit reproducibly."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BIN = ROOT / ".venv" / "bin"
+VENV_BIN = ROOT / ".venv" / "bin"
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no checkout: no commit to build"),
@@ -20,19 +20,19 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Build the last commit in a clone; return the folder of the result, and the output."""
+def built_distribution(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Build the last commit in a clone; return the folder with the files, and make's output."""
     clone = tmp_path_factory.mktemp("dist") / "clone"
     git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--no-local", "--depth", "1"]
     subprocess.run([*git, f"file://{ROOT}", clone], check=True)
-    command = ["make", "-o", ".venv/.uv", f"BIN={BIN}", "dist"]
+    command = ["make", "-o", ".venv/.uv", f"BIN={VENV_BIN}", "dist"]
     done = subprocess.run(command, cwd=clone, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr  # make builds twice, and compares
     return clone / "dist", done.stdout
 
 
-def test_make_dist_prints_the_hash_of_each_file(built: tuple[Path, str]) -> None:
-    folder, output = built
+def test_make_dist_prints_the_hash_of_each_file(built_distribution: tuple[Path, str]) -> None:
+    folder, output = built_distribution
     printed = {
         name: digest
         for digest, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", output, re.MULTILINE)
@@ -42,8 +42,8 @@ def test_make_dist_prints_the_hash_of_each_file(built: tuple[Path, str]) -> None
     assert sorted(file.rsplit(".", 1)[1] for file in files) == ["gz", "whl"]
 
 
-def test_wheel_contains_its_commit(built: tuple[Path, str], tmp_path: Path) -> None:
-    folder, _ = built
+def test_wheel_contains_its_commit(built_distribution: tuple[Path, str], tmp_path: Path) -> None:
+    folder, _ = built_distribution
     git = ["git", "-c", "safe.directory=*", "-C", str(ROOT), "rev-parse", "HEAD"]
     commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout[:12]
     (wheel,) = folder.glob("*.whl")
@@ -64,20 +64,22 @@ def test_wheel_contains_its_commit(built: tuple[Path, str], tmp_path: Path) -> N
 
 
 @pytest.mark.nightly
-def test_an_sdist_makes_the_same_wheel(built: tuple[Path, str], tmp_path: Path) -> None:
-    """The sdist is built outside of a checkout, so git cannot name the commit."""
-    folder, _ = built
+def test_an_sdist_makes_the_same_wheel(
+    built_distribution: tuple[Path, str], tmp_path: Path
+) -> None:
+    """The sdist is unpacked outside of a checkout, so git cannot name the commit."""
+    folder, _ = built_distribution
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
-    command = [str(BIN / "hatchling"), "build", "-t", "wheel", "-d", str(tmp_path / "again")]
+    command = [str(VENV_BIN / "hatchling"), "build", "-t", "wheel", "-d", str(tmp_path / "again")]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (again,) = (tmp_path / "again").iterdir()
-    assert packed(again) == packed(wheel)
-    assert any(name.endswith("/commit.txt") for name in packed(wheel))
+    assert wheel_files(again) == wheel_files(wheel)
+    assert any(name.endswith("/commit.txt") for name in wheel_files(wheel))
 
 
-def packed(wheel: Path) -> dict[str, bytes]:
+def wheel_files(wheel: Path) -> dict[str, bytes]:
     """Return the files of a wheel without RECORD, whose order may differ."""
     with zipfile.ZipFile(wheel) as files:
         return {name: files.read(name) for name in files.namelist() if "/RECORD" not in name}

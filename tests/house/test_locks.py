@@ -1,4 +1,4 @@
-"""Everything that is installed is pinned by a hash: in groups, the Makefile and packages."""
+"""Dependency groups, the Makefile and npm install only packages that are pinned by a hash."""
 
 import json
 import re
@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "locks"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-#: The lock files that contain the packages of each group.
-GROUPS = {
+#: The lock files with the packages of each dependency group.
+LOCKS_BY_GROUP = {
     "build": ("build",),
     "demo": ("run",),
     "dev": ("dev", "source"),
@@ -21,7 +21,7 @@ GROUPS = {
 }
 
 
-def locked(name: str) -> dict[str, list[str]]:
+def locked_hashes(name: str) -> dict[str, list[str]]:
     """Return the hashes of each package in a lock file."""
     text = (LOCKS / f"{name}.txt").read_text()
     every = re.findall(r"^([a-z0-9-]+)==(.*(?:\n    .*)*)", text, re.MULTILINE)
@@ -32,32 +32,32 @@ def locked(name: str) -> dict[str, list[str]]:
     return found
 
 
-def named(group: str) -> set[str]:
+def packages_in_group(group: str) -> set[str]:
     names: set[str] = set()
     for one in PYPROJECT["dependency-groups"][group]:
         if isinstance(one, dict):
-            names |= named(one["include-group"])
+            names |= packages_in_group(one["include-group"])
         else:
-            names.add(_name(one))
+            names.add(_package_name(one))
     return names
 
 
-def _name(requirement: str) -> str:
+def _package_name(requirement: str) -> str:
     return re.split(r"[^A-Za-z0-9._-]", requirement)[0].lower().replace("_", "-")
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_what_a_group_names_is_locked(group: str) -> None:
-    pinned = {package for lock in GROUPS[group] for package in locked(lock)}
-    wanted = named(group)
+@pytest.mark.parametrize("group", LOCKS_BY_GROUP)
+def test_every_package_in_a_group_is_locked(group: str) -> None:
+    pinned = {package for lock in LOCKS_BY_GROUP[group] for package in locked_hashes(lock)}
+    wanted = packages_in_group(group)
     if group in {"demo", "dev"}:
-        wanted |= {_name(one) for one in PYPROJECT["project"]["dependencies"]}
+        wanted |= {_package_name(one) for one in PYPROJECT["project"]["dependencies"]}
     assert wanted - pinned == set()
 
 
 @pytest.mark.parametrize("lock", sorted(file.stem for file in LOCKS.glob("*.txt")))
 def test_every_package_has_a_hash(lock: str) -> None:
-    packages = locked(lock)
+    packages = locked_hashes(lock)
     assert packages
     assert [name for name, hashes in packages.items() if not hashes] == []
 

@@ -1,4 +1,4 @@
-"""Mutation testing: which mutants are drawn, and that a trial tells killed ones from survivors."""
+"""Mutation testing: drawing mutants, choosing tests, and telling killed mutants from survivors."""
 
 import importlib
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from tests.house.mutant_trial import ROOT, Baseline, Place
 from tests.sizes import size
 
-_TRIAL = """
+_TRIAL_PROGRAM = """
 import re
 from tests.house.mutant_trial import SOURCE, Mutant, Place, try_mutants
 file = "watermark/likelihood.py"
@@ -27,27 +27,27 @@ try_mutants(mutants, ["tests/watermark/test_verdict.py"], tell)
 
 
 @pytest.fixture(scope="module")
-def mutants() -> Any:
-    """Return the module; only workers that need it import it, which takes 0.3 s (mutmut)."""
+def mutants_module() -> Any:
+    """Return the module, which is imported late because importing mutmut takes 0.3 s."""
     return importlib.import_module("tests.house.mutants")
 
 
-def test_every_room_has_files_and_tests(mutants: Any) -> None:
-    for room in mutants.ROOMS.values():
+def test_files_and_tests_of_every_part_exist(mutants_module: Any) -> None:
+    for room in mutants_module.MUTATED_PARTS.values():
         assert all((ROOT / "src" / "entrenous" / file).exists() for file in room.files)
         assert all((ROOT / tests).exists() for tests in room.tests)
 
 
 @pytest.mark.slow
-def test_the_same_seed_draws_the_same_mutants(mutants: Any) -> None:
-    drawn = list(mutants.draw("guard", 5, seed=1))
-    assert drawn == list(mutants.draw("guard", 5, seed=1))
-    assert drawn != list(mutants.draw("guard", 5, seed=2))
+def test_the_same_seed_draws_the_same_mutants(mutants_module: Any) -> None:
+    drawn = list(mutants_module.draw_mutants("guard", 5, seed=1))
+    assert drawn == list(mutants_module.draw_mutants("guard", 5, seed=1))
+    assert drawn != list(mutants_module.draw_mutants("guard", 5, seed=2))
 
 
 @pytest.mark.slow
-def test_a_mutant_changes_one_statement_and_no_words_that_people_read(mutants: Any) -> None:
-    for mutant in mutants.draw("guard", size(12, 40), seed=3):
+def test_mutant_changes_one_statement_and_no_text_for_people(mutants_module: Any) -> None:
+    for mutant in mutants_module.draw_mutants("guard", size(12, 40), seed=3):
         compile(mutant.source, mutant.place.file, "exec")
         removed = [line for line in mutant.difference.splitlines() if line.startswith("- ")]
         assert len(removed) <= len(mutant.place.lines)
@@ -61,15 +61,15 @@ def test_tests_of_the_changed_lines_are_chosen_and_the_quickest_file_is_first() 
     assert list(chosen) == ["quick.py::b", "fixture.py::d", "slow.py::a"]
 
 
-def test_interval_of_nine_in_ten(mutants: Any) -> None:
-    low, high = mutants.interval(90, 100)
+def test_wilson_interval_of_90_in_100(mutants_module: Any) -> None:
+    low, high = mutants_module.wilson_interval(90, 100)
     assert (round(low, 1), round(high, 1)) == (82.6, 94.5)
 
 
 @pytest.mark.nightly
 @pytest.mark.real
-def test_a_trial_tells_a_killed_mutant_from_one_that_survives() -> None:
-    command = [sys.executable, "-c", _TRIAL]
+def test_trial_distinguishes_a_killed_mutant_from_a_survivor() -> None:
+    command = [sys.executable, "-c", _TRIAL_PROGRAM]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("trial")]
     (_, same, tests, *no_killer), (_, turned, _, killer) = lines

@@ -9,18 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "entrenous"
-# The changelog describes releases as they were.
+# The changelog is left out, because it may name files of earlier releases.
 PAGES = sorted(
     page
     for pattern in ("*.md", "docs/**/*.md", "changes/*.md", "share/*")
     for page in ROOT.glob(pattern)
     if page.name != "CHANGELOG.md"
 )
-SPAN = re.compile(r"`([\w./-]+?)(?:::\w+)?`")
-NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)` \(`?([\w/]+\.py)`?\)")
-KINDS = (".py", ".toml", ".j2", ".css")
-#: Files and folders outside of this repository: those of users, and those that programs make.
-ELSEWHERE = {
+CODE_SPAN = re.compile(r"`([\w./-]+?)(?:::\w+)?`")
+NAME_WITH_FILE = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)` \(`?([\w/]+\.py)`?\)")
+FILE_SUFFIXES = (".py", ".toml", ".j2", ".css")
+#: Files and folders outside of this repository, such as those of users.
+PATHS_ELSEWHERE = {
     "gate.toml",
     "DIR/gate.toml",
     "settings.py",  # Django's
@@ -31,30 +31,30 @@ ELSEWHERE = {
     "bench-out/",
     "bench-out/quick/",
 }
-#: Names that every verb may use for its own files: docs/architecture.md explains them.
-OF_EACH_VERB = {"http.py", "store.py"}
-GONE = re.compile(r"\b(?:model|ports|adapters|craft|wiring|faces)/")
+#: File names that several packages use; docs/architecture.md explains them.
+FILES_OF_EACH_PACKAGE = {"http.py", "store.py"}
+OLD_LAYOUT_FOLDER = re.compile(r"\b(?:model|ports|adapters|craft|wiring|faces)/")
 
 
 def paths_in(text: str) -> Iterator[str]:
-    """Yield each text in backticks that looks like a source file or a folder."""
-    for named in SPAN.findall(text):
-        if named.endswith(KINDS) or named.endswith("/"):
+    """Yield each text in backticks that looks like the path of a source file or a folder."""
+    for named in CODE_SPAN.findall(text):
+        if named.endswith(FILE_SUFFIXES) or named.endswith("/"):
             yield named
 
 
-def missing(named: str, page: Path) -> bool:
-    """Return whether nothing in the repository has this path, or name if it has no folder."""
-    if named in ELSEWHERE | OF_EACH_VERB:
+def is_missing(named: str, page: Path) -> bool:
+    """Return whether nothing in the repository has this path or, without a folder, this name."""
+    if named in PATHS_ELSEWHERE | FILES_OF_EACH_PACKAGE:
         return False
     places = (ROOT, SOURCE, ROOT / "docs", page.parent)
     if any((place / named).exists() for place in places):
         return False
-    return "/" in named.rstrip("/") or named.rstrip("/") not in names()
+    return "/" in named.rstrip("/") or named.rstrip("/") not in known_names()
 
 
 @cache
-def names() -> frozenset[str]:
+def known_names() -> frozenset[str]:
     """Return the names of all files and folders of the program, its tests and benchmarks."""
     trees = (SOURCE, ROOT / "tests", ROOT / "bench")
     return frozenset(place.name for tree in trees for place in tree.rglob("*"))
@@ -62,15 +62,15 @@ def names() -> frozenset[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_that_a_document_names_exist(page: Path) -> None:
-    assert [named for named in paths_in(page.read_text()) if missing(named, page)] == []
+    assert [named for named in paths_in(page.read_text()) if is_missing(named, page)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_document_names_a_folder_of_the_old_layout(page: Path) -> None:
-    assert GONE.findall(page.read_text()) == []
+    assert OLD_LAYOUT_FOLDER.findall(page.read_text()) == []
 
 
-def defines(file: Path, name: str) -> bool:
+def is_defined(file: Path, name: str) -> bool:
     """Return whether a source file defines or imports each part of a dotted name."""
     text = file.read_text()
     return all(
@@ -80,22 +80,22 @@ def defines(file: Path, name: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_name_that_a_document_gives_with_its_file_is_defined_there(page: Path) -> None:
+def test_names_given_with_a_file_are_defined_in_that_file(page: Path) -> None:
     wrong = [
         f"{name} ({file})"
-        for name, file in NAME.findall(page.read_text())
-        if not (SOURCE / file).is_file() or not defines(SOURCE / file, name)
+        for name, file in NAME_WITH_FILE.findall(page.read_text())
+        if not (SOURCE / file).is_file() or not is_defined(SOURCE / file, name)
     ]
     assert wrong == []
 
 
-def test_a_path_that_leads_nowhere_is_found() -> None:
+def test_missing_paths_are_found() -> None:
     page = ROOT / "README.md"
     wrong = "`send/nowhere.py`, `nowhere.toml` and `tests/nowhere/`"
-    assert [one for one in paths_in(wrong) if missing(one, page)] == [
+    assert [one for one in paths_in(wrong) if is_missing(one, page)] == [
         "send/nowhere.py",
         "nowhere.toml",
         "tests/nowhere/",
     ]
-    assert not missing("send/recall.py", page)
-    assert not missing("recall.py", page)
+    assert not is_missing("send/recall.py", page)
+    assert not is_missing("recall.py", page)

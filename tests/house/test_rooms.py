@@ -9,30 +9,30 @@ from tests.house.rooms import (
     PAGE,
     imports,
     layers,
-    loaded_by_name,
     modules_imported,
+    modules_loaded_by_name,
     modules_named,
-    page,
-    reach,
-    shortest,
-    steps,
+    page_with_diagram,
+    reachable_packages,
+    successors,
+    transitive_reduction,
 )
 from tests.house.sources import SOURCE
 
 pytestmark = pytest.mark.slow
 
 
-def test_the_picture_is_current() -> None:
+def test_diagram_is_current() -> None:
     text = PAGE.read_text()
-    assert page(text) == text, "run: python -m tests.house.rooms --write"
+    assert page_with_diagram(text) == text, "run: python -m tests.house.rooms --write"
 
 
-def test_every_room_is_in_the_picture_and_in_the_tree() -> None:
-    rooms = {place.name for place in SOURCE.iterdir() if (place / "__init__.py").is_file()}
-    drawn = {room for row in layers() for room in row}
-    assert drawn == rooms | {"__main__", "cli"}
+def test_every_package_is_in_the_diagram_and_on_the_page() -> None:
+    packages = {place.name for place in SOURCE.iterdir() if (place / "__init__.py").is_file()}
+    drawn = {package for row in layers() for package in row}
+    assert drawn == packages | {"__main__", "cli"}
     text = PAGE.read_text()
-    assert {room for room in rooms if f"{room}/" not in text} == set()
+    assert {package for package in packages if f"{package}/" not in text} == set()
 
 
 def test_every_function_and_class_that_the_page_names_is_in_the_code() -> None:
@@ -45,7 +45,7 @@ def test_every_function_and_class_that_the_page_names_is_in_the_code() -> None:
     assert {"_drop_content", "upper_tail", "chance_that_any_scores"} <= named
 
 
-def test_imports_inside_of_functions_and_names_of_modules_are_found() -> None:
+def test_imports_in_functions_and_module_names_in_strings_are_found() -> None:
     source = """
 import entrenous.base.errors, numpy
 TABLE = {"inbox": "entrenous.send.commands.inbox", "log": "entrenous.nothing_of_ours"}
@@ -58,27 +58,27 @@ def read():
     assert list(modules_named(nodes)) == ["entrenous.send.commands.inbox"]
 
 
-def test_arrows_that_a_chain_replaces_are_left_out_and_as_much_can_be_reached() -> None:
+def test_transitive_reduction_drops_arrows_and_keeps_reachability() -> None:
     arrows = {("a", "b"), ("b", "c"), ("a", "c"), ("a", "d")}
-    assert shortest(arrows) == {("a", "b"), ("b", "c"), ("a", "d")}
+    assert transitive_reduction(arrows) == {("a", "b"), ("b", "c"), ("a", "d")}
     every = set(imports())
-    few, all_of_them = steps(shortest(every)), steps(every)
-    assert len(shortest(every)) < len(every)
-    for room in all_of_them:
-        assert reach(room, few) == reach(room, all_of_them)
+    few, all_of_them = successors(transitive_reduction(every)), successors(every)
+    assert len(transitive_reduction(every)) < len(every)
+    for package in all_of_them:
+        assert reachable_packages(package, few) == reachable_packages(package, all_of_them)
 
 
-def test_only_the_command_line_and_the_gates_commands_load_other_rooms_by_name() -> None:
-    by_name = {arrow for arrow in loaded_by_name() if arrow[0] != "cli"}
+def test_only_cli_and_stop_load_other_packages_by_name() -> None:
+    by_name = {arrow for arrow in modules_loaded_by_name() if arrow[0] != "cli"}
     assert by_name == {("stop", "connectors")}  # entrenous gate exchange, entrenous gate follow
 
 
-def test_the_relay_reaches_nothing_that_opens_a_letter() -> None:
-    reached = reach("carry", steps(set(imports())))
+def test_carry_imports_no_package_that_can_read_messages() -> None:
+    reached = reachable_packages("carry", successors(set(imports())))
     # terminal reads media files for other commands; .importlinter forbids each module of media.
     assert reached & {"watermark", "send", "trace", "device"} == set()
 
 
-def test_a_page_without_a_place_for_the_picture_is_refused() -> None:
+def test_page_without_a_place_for_the_diagram_is_refused() -> None:
     with pytest.raises(ValueError, match="no place"):
-        page("# A page\n")
+        page_with_diagram("# A page\n")

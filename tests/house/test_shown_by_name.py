@@ -1,7 +1,7 @@
-"""Text that is translated through a variable, as in ``translated(one.time)``, is marked elsewhere.
+"""Every text that is translated through a variable, as in ``translated(one.time)``, is marked.
 
-This is clear if the variable is a constant or a table of its module, or a column of shipped facts.
-All other variables are listed here, with the origin of their text.
+The tests find the texts of constants and tables in the variable's module, and know the columns of
+shipped facts. All other variables are listed here, with the origin of their text.
 """
 
 import ast
@@ -24,30 +24,30 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.message.transfer_progress import TransferStage
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.house.messages import FACTS, messages
-from tests.house.sources import SOURCE, collector_paused, sources
+from tests.house.sources import SOURCE, pause_garbage_collector, sources
 
 pytestmark = pytest.mark.slow
 
-#: Variables that templates translate, and their possible values; () for facts.
-IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
+#: Variables that templates translate, with their possible values, or () for facts.
+TEMPLATE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "it.state.value": NoticeState,
     "kind.value": FieldKind,
     "one.notice.state.value": NoticeState,
     "role.value": RepresentativeRole,
     "sign.name": (),  # messages() reads SAS_EMOJI
     "words": PLATFORM_KIND_NAMES.values(),
-    # an addressee: of the law's column, or the name of a platform, an authority or a person
+    # an addressee from the laws, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
     **dict.fromkeys(("one.line.note", "one.notice.route.law", "p.in_app"), ()),
 }
 #: Attributes with facts from a column of another name.
-_RENAMED: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
-#: Variables that code translates; () for facts, and for constants that another function chose.
-IN_CODE: Final[Mapping[str, Iterable[str]]] = {
+_RENAMED_COLUMNS: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
+#: Variables that code translates, with their possible values, or () for facts and constants.
+CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     "app/pages/opening.py: stage.value": TransferStage,
     "app/pages/send.py: stage.value": TransferStage,
     "base/errors.py: key": (),  # the docstring of an error
-    "base/errors.py: fact": (),  # messages() reads what errors are raised with
+    "base/errors.py: fact": (),  # messages() reads the arguments of errors
     "device/sent_copies.py: EnvelopeState.DELIVERED.value": EnvelopeState,
     "device/sent_copies.py: EnvelopeState.OPENED.value": EnvelopeState,
     "device/sent_messages.py: self.departure.value": SendState,
@@ -57,7 +57,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "respond/commands/case.py: one.state.value": CaseState,
     "respond/commands/case_view.py: case.state.value": CaseState,
     "respond/commands/case_view.py: notice.state.value": NoticeState,
-    "respond/capture/saved_page.py: description": (),  # constants around it
+    "respond/capture/saved_page.py: description": (),  # constants of the file
     "respond/letters/drafted_notices.py: notice.route.document.value": DocumentKind,
     "respond/letters/drafted_notices.py: notice.state.value": NoticeState,
     "respond/open_case.py: representative.role.value": RepresentativeRole,
@@ -65,69 +65,78 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "respond/law/one_deadline.py: clause": (),  # of a deadline_rule
     "respond/law/plan.py: ladder.police[one]": (),  # police of a ladder
     "respond/law/routes.py: says": (),  # tell.says of an update
-    "respond/situation.py: fact": (),  # constants above
-    "respond/threat.py: words": (),  # constants below
+    "respond/situation.py: fact": (),  # constants of the file
+    "respond/threat.py: words": (),  # constants of the file
     **dict.fromkeys(
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
     ),  # messages() reads SAS_EMOJI
-    "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),  # constants above
+    "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),  # constants
     "send/commands/inbox.py: removed.state.value": InboxState,
     "send/commands/message_list.py: str(message['why'])": InboxState,
-    "send/commands/setup.py: question": (),  # constants above
+    "send/commands/setup.py: question": (),  # constants of the file
     "send/timeline.py: received.state.value": InboxState,
-    "terminal/lazy_commands.py: name": (),  # constants above
-    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # helps() of messages.py
+    "terminal/lazy_commands.py: name": (),  # constants of the file
+    "terminal/lazy_commands.py: split_paragraphs(one.help)": (),  # help_texts() of messages.py
     "terminal/progress_bars.py: label": TransferStage,
 }
-_SHOWING: Final = frozenset({"translated", "gettext", "say"})
+_TRANSLATING_FUNCTIONS: Final = frozenset({"translated", "gettext", "say"})
 
 
-class Shown(NamedTuple):
-    """A call that translates a variable: its file, the variable, and the function around it."""
+class TranslatedVariable(NamedTuple):
+    """A variable that a call translates: the file, the expression, and the enclosing function."""
 
     file: Path
-    what: ast.expr
-    around: ast.AST
+    expression: ast.expr
+    function: ast.AST
 
     def __str__(self) -> str:
-        return f"{self.file.relative_to(SOURCE).as_posix()}: {ast.unparse(self.what)}"
+        return f"{self.file.relative_to(SOURCE).as_posix()}: {ast.unparse(self.expression)}"
 
 
 @cache
-def marked() -> frozenset[str]:
+def marked_sentences() -> frozenset[str]:
     return frozenset(one.one for one in messages())
 
 
 @cache
-def shown_by_name() -> tuple[Shown, ...]:
-    with collector_paused():
-        return tuple(_shown_by_name())
+def translated_variables() -> tuple[TranslatedVariable, ...]:
+    with pause_garbage_collector():
+        return tuple(_find_translated_variables())
 
 
-def _shown_by_name() -> Iterator[Shown]:
+def _find_translated_variables() -> Iterator[TranslatedVariable]:
     for file, nodes in sources():
         if (
             file.parts[-2:] == ("base", "language.py")
             or "connectors" in file.relative_to(SOURCE).parts
         ):
             continue
-        for around in nodes:
-            if not isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+        for function in nodes:
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
-            for node in ast.walk(around):
-                if isinstance(node, ast.Call) and (what := _shown(node, file)) is not None:
-                    yield Shown(file, what, around)
+            for node in ast.walk(function):
+                if (
+                    isinstance(node, ast.Call)
+                    and (expression := _translated_expression(node, file)) is not None
+                ):
+                    yield TranslatedVariable(file, expression, function)
 
 
-def _shown(call: ast.Call, file: Path) -> ast.expr | None:
+def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
     """Return the variable that a call translates; None if there is none, or it is a literal."""
     name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
-    if name == "map" and len(call.args) > 1 and getattr(call.args[0], "id", "") in _SHOWING:
+    if (
+        name == "map"
+        and len(call.args) > 1
+        and getattr(call.args[0], "id", "") in _TRANSLATING_FUNCTIONS
+    ):
         return call.args[1]
-    if name == "say" and "app" not in file.relative_to(SOURCE).parts:  # a page's own gettext
+    if (
+        name == "say" and "app" not in file.relative_to(SOURCE).parts
+    ):  # in the app, say is a page's gettext
         return None
     if (
-        name not in _SHOWING
+        name not in _TRANSLATING_FUNCTIONS
         or not call.args
         or isinstance(call.args[0], ast.Constant | ast.JoinedStr)
     ):
@@ -135,33 +144,33 @@ def _shown(call: ast.Call, file: Path) -> ast.expr | None:
     return call.args[0]
 
 
-def words_of(shown: Shown) -> set[str]:
-    """Return the texts of the module's constants that reach the variable; empty for a column."""
-    if isinstance(shown.what, ast.Attribute) and is_column(shown.what):
+def constant_texts(variable: TranslatedVariable) -> set[str]:
+    """Return the texts of the module's constants that reach the variable; none for a column."""
+    if isinstance(variable.expression, ast.Attribute) and is_fact_column(variable.expression):
         return set()
-    module = importlib.import_module(_module(shown.file))
-    found, waiting, seen = set[str](), [shown.what], set[str]()
+    module = importlib.import_module(_module_name(variable.file))
+    found, waiting, seen = set[str](), [variable.expression], set[str]()
     while waiting:
         part = waiting.pop()
         for node in ast.walk(part):
             if not isinstance(node, ast.Name) or node.id in seen:
                 continue
             seen.add(node.id)
-            waiting += _assigned(node.id, shown.around)
+            waiting += _assigned_expressions(node.id, variable.function)
             found |= set(_texts(vars(module).get(node.id)))
     return found
 
 
-def _assigned(name: str, around: ast.AST) -> Iterator[ast.expr]:
+def _assigned_expressions(name: str, function: ast.AST) -> Iterator[ast.expr]:
     """Yield the expressions that a function assigns to a name, or iterates over."""
-    for node in ast.walk(around):
-        if isinstance(node, ast.Assign) and any(_names(one, name) for one in node.targets):
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and any(_contains_name(one, name) for one in node.targets):
             yield node.value
-        elif isinstance(node, ast.For | ast.comprehension) and _names(node.target, name):
+        elif isinstance(node, ast.For | ast.comprehension) and _contains_name(node.target, name):
             yield node.iter
 
 
-def _names(target: ast.expr, name: str) -> bool:
+def _contains_name(target: ast.expr, name: str) -> bool:
     return any(isinstance(one, ast.Name) and one.id == name for one in ast.walk(target))
 
 
@@ -177,36 +186,46 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _module(file: Path) -> str:
+def _module_name(file: Path) -> str:
     parts = file.relative_to(SOURCE.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def is_column(what: ast.expr) -> bool:
-    names = {one.attr for one in ast.walk(what) if isinstance(one, ast.Attribute)}
+def is_fact_column(expression: ast.expr) -> bool:
+    names = {one.attr for one in ast.walk(expression) if isinstance(one, ast.Attribute)}
     columns = {path.rpartition(".")[2] for paths in FACTS.values() for path in paths}
-    return bool(names & (columns | _RENAMED))
+    return bool(names & (columns | _RENAMED_COLUMNS))
 
 
-def test_words_of_tables_that_are_shown_are_marked() -> None:
-    by_name = [one for one in shown_by_name() if str(one) not in IN_CODE]
-    unmarked = {str(one): bad for one in by_name if (bad := words_of(one) - marked() - {""})}
+def test_texts_of_translated_constants_are_marked() -> None:
+    variables = [one for one in translated_variables() if str(one) not in CODE_VARIABLES]
+    unmarked = {
+        str(one): bad
+        for one in variables
+        if (bad := constant_texts(one) - marked_sentences() - {""})
+    }
     assert unmarked == {}
-    assert {str(word) for words in IN_CODE.values() for word in words} <= marked()
+    assert {str(word) for words in CODE_VARIABLES.values() for word in words} <= marked_sentences()
 
 
-def test_every_name_that_is_shown_leads_to_marked_words() -> None:
-    by_name = {str(one): one for one in shown_by_name()}
-    assert set(IN_CODE) - set(by_name) == set()
-    unknown = {name for name, one in by_name.items() if not (words_of(one) or is_column(one.what))}
-    assert unknown - set(IN_CODE) == set()
+def test_origin_of_every_translated_variable_is_known() -> None:
+    variables = {str(one): one for one in translated_variables()}
+    assert set(CODE_VARIABLES) - set(variables) == set()
+    unknown = {
+        name
+        for name, one in variables.items()
+        if not (constant_texts(one) or is_fact_column(one.expression))
+    }
+    assert unknown - set(CODE_VARIABLES) == set()
 
 
-def test_words_that_templates_show_by_a_name_are_marked() -> None:
+def test_texts_of_template_variables_are_marked() -> None:
     found = {
         name
         for file in SOURCE.rglob("*.html")
         for name in re.findall(r"\b_\(([a-z][\w.]*)\)", file.read_text())
     }
-    assert found == set(IN_TEMPLATES)
-    assert {str(word) for words in IN_TEMPLATES.values() for word in words} <= marked()
+    assert found == set(TEMPLATE_VARIABLES)
+    assert {
+        str(word) for words in TEMPLATE_VARIABLES.values() for word in words
+    } <= marked_sentences()

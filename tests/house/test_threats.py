@@ -1,15 +1,15 @@
-"""Every threat of the protocol has a test of its control, and docs/threats.md names it."""
+"""Every built control of a threat has a test or other evidence, and docs/threats.md is current."""
 
 from collections.abc import Mapping
 
 import pytest
 
-from tests.house.threats import PAGE, Row, marked, marks_in, page, rows
+from tests.house.threats import PAGE, Row, marked_tests, marks_in, rows, threats_page
 
 pytestmark = pytest.mark.slow
 
-# The rows of section 2 of the protocol.
-PROTOCOL = (
+# Ids of the threats to the protocol.
+PROTOCOL_THREATS = (
     "view-once-bypass",
     "account-takeover",
     "server-adds-device",
@@ -30,8 +30,8 @@ PROTOCOL = (
     "downgrade",
     "hostile-network",
 )
-# Abuses of a fingerprint bank.
-BANK = (
+# Ids of the abuses of a fingerprint bank.
+BANK_THREATS = (
     "claim-censors",
     "released-first",
     "uploads-flood",
@@ -44,14 +44,16 @@ BANK = (
     "insider-decides",
     "reviewer-harm",
 )
-# Threats whose controls do not exist yet; remove a threat here when its control is built.
+# Ids of the threats whose controls do not exist yet.
 NOT_BUILT: set[str] = set()
 
 
 def faults(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
     """Return descriptions of everything that is wrong with rows and marks."""
     known = {row.id: row for row in every}
-    wrong = [f"{row}: no such row" for row in (*PROTOCOL, *BANK) if row not in known]
+    wrong = [
+        f"{row}: no such row" for row in (*PROTOCOL_THREATS, *BANK_THREATS) if row not in known
+    ]
     wrong += [f"{row}: marked, but there is no such row" for row in tests if row not in known]
     for row in every:
         if not tests.get(row.id) and not row.also and not row.not_built:
@@ -63,32 +65,34 @@ def faults(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
 
 def test_every_threat_has_a_test_or_is_named_as_not_built() -> None:
     every = rows()
-    assert faults(every, marked()) == []
+    assert faults(every, marked_tests()) == []
     assert len({row.id for row in every}) == len(every)
     assert {row.id for row in every if row.not_built} == NOT_BUILT
 
 
-def test_the_page_is_as_its_rows_and_tests_are() -> None:
-    assert PAGE.read_text() == page(rows(), marked()), "python -m tests.house.threats --write"
+def test_page_matches_its_rows_and_tests() -> None:
+    assert PAGE.read_text() == threats_page(rows(), marked_tests()), (
+        "python -m tests.house.threats --write"
+    )
 
 
-ONE = Row("view-once-bypass", "S", "it opens again", "counted")
+UNTESTED_ROW = Row("view-once-bypass", "S", "it opens again", "counted")
 
 
 @pytest.mark.parametrize(
-    ("row", "tests", "words"),
+    ("row", "tests", "fault"),
     [
-        (ONE, {}, "view-once-bypass: no test"),
-        (ONE, {"other": ["a::b"]}, "other: marked, but there is no such row"),
+        (UNTESTED_ROW, {}, "view-once-bypass: no test"),
+        (UNTESTED_ROW, {"other": ["a::b"]}, "other: marked, but there is no such row"),
         (Row("x", "S", "t", "c"), {"x": ["a::b"]}, "view-once-bypass: no such row"),
         (Row("x", "S", "t", "c", not_built="y"), {"x": ["a::b"]}, "x: tested, so it is built"),
     ],
 )
-def test_faults_are_reported(row: Row, tests: dict[str, list[str]], words: str) -> None:
-    assert words in faults((row,), tests)
+def test_faults_are_reported(row: Row, tests: dict[str, list[str]], fault: str) -> None:
+    assert fault in faults((row,), tests)
 
 
-def test_marks_are_found_where_they_stand() -> None:
+def test_marks_are_read_from_decorators() -> None:
     source = """
 @pytest.mark.threat("one")
 @pytest.mark.threat("two")

@@ -1,6 +1,6 @@
-"""No text says to install or update from a package index, for none has Entrenous.
+"""No text says to install or update from a package index, because no index has Entrenous.
 
-If a stranger registered the name there, such a text would install the stranger's package.
+If a stranger registered the name on an index, people would install the stranger's package.
 """
 
 import re
@@ -9,30 +9,32 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.errors import HOW_TO_UPDATE, ProtocolTooOld
-from tests.house.test_docs import errors
+from tests.house.test_docs import error_classes
 
 ROOT = Path(__file__).parents[2]
-FROM_AN_INDEX = re.compile(r"\b(?:pipx?3?|uv tool) install (?:-\S+ )*['\"]?entrenous\b")
-AN_EXTRA_OF_IT = re.compile(r"\bentrenous\[\w")
-NAMED = re.compile(r"\bUpdate\s+(?:it|Entrenous)(?:\s+on\s+both)?:\s+(\S+?)\.?\s")
-READ = {".md", ".py", ".toml", ".txt", ".html", ".j2", ".js", ".conf", ".service"}
-TEXTS = [
+INSTALL_FROM_INDEX = re.compile(r"\b(?:pipx?3?|uv tool) install (?:-\S+ )*['\"]?entrenous\b")
+EXTRA_REQUIREMENT = re.compile(r"\bentrenous\[\w")
+UPDATE_COMMAND = re.compile(r"\bUpdate\s+(?:it|Entrenous)(?:\s+on\s+both)?:\s+(\S+?)\.?\s")
+TEXT_SUFFIXES = {".md", ".py", ".toml", ".txt", ".html", ".j2", ".js", ".conf", ".service"}
+TEXT_FILES = [
     file
     for folder in ("src", "docs", "share", "bench", "changes", "tests/transcripts", ".")
     for file in sorted((ROOT / folder).glob("*" if folder == "." else "**/*"))
-    if file.suffix in READ
+    if file.suffix in TEXT_SUFFIXES
 ]
 
 
-def wrong(text: str) -> list[str]:
-    """Return the phrases that say to install a package of that name."""
+def install_phrases(text: str) -> list[str]:
+    """Return the phrases that say to install the package ``entrenous`` from an index."""
     flat = " ".join(text.split())
-    return FROM_AN_INDEX.findall(flat) + AN_EXTRA_OF_IT.findall(flat)
+    return INSTALL_FROM_INDEX.findall(flat) + EXTRA_REQUIREMENT.findall(flat)
 
 
-def test_no_text_tells_to_install_a_package_of_that_name() -> None:
-    assert len(TEXTS) > 600
-    assert {str(file): found for file in TEXTS if (found := wrong(file.read_text()))} == {}
+def test_no_text_says_to_install_from_an_index() -> None:
+    assert len(TEXT_FILES) > 600
+    assert {
+        str(file): found for file in TEXT_FILES if (found := install_phrases(file.read_text()))
+    } == {}
 
 
 @pytest.mark.parametrize(
@@ -48,11 +50,11 @@ def test_no_text_tells_to_install_a_package_of_that_name() -> None:
     ],
 )
 def test_text_that_installs_from_an_index_is_found(text: str) -> None:
-    assert wrong(text)
+    assert install_phrases(text)
 
 
 def test_all_update_messages_name_the_same_command() -> None:
-    named = [word for one in errors() for word in NAMED.findall(one.__doc__ or "")]
+    named = [word for one in error_classes() for word in UPDATE_COMMAND.findall(one.__doc__ or "")]
     assert len(named) >= 5
     assert set(named) == {"{update}"}
     message = str(ProtocolTooOld(floor=3, newest=4, ours=2))
@@ -61,7 +63,7 @@ def test_all_update_messages_name_the_same_command() -> None:
     )
 
 
-def test_the_first_steps_say_the_same_and_the_makefile_has_it() -> None:
+def test_update_command_is_in_the_start_page_and_the_makefile() -> None:
     steps = re.findall(r"git pull|make \S+", HOW_TO_UPDATE)
     assert steps == ["git pull", "make .venv/.run"]
     assert "```\n" + "\n".join(steps) + "\n```" in (ROOT / "docs" / "start.md").read_text()

@@ -1,4 +1,4 @@
-"""Every word that a person may read keeps the tone of docs/words.md."""
+"""No text for people contains words that docs/words.md forbids."""
 
 import ast
 import re
@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.sources import SOURCE, Source, collector_paused, sources
+from tests.house.sources import SOURCE, Source, pause_garbage_collector, sources
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-HELP = {"cli.py", "commands", "commands.py", "http"}  # where docstrings are help or answers
-FORBIDDEN = {
+FILES_WITH_HELP = {
+    "cli.py",
+    "commands",
+    "commands.py",
+    "http",
+}  # their docstrings are help texts or answers
+FORBIDDEN_PATTERNS = {
     "should have": r"\bshould(?:n't| not)? have\b",
     "careless": r"\bcareless",
     "why did you": r"\bwhy (?:did|didn't) you\b",
@@ -30,48 +35,52 @@ FORBIDDEN = {
     "an exclamation mark": r"[\w.)][!](?=[\s\"')]|$)",
     "an alarm": r"\b(?:hurry|act now|last chance|before it is too late)\b",
 }
-ADDRESS = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)+/\S+")
+WEB_ADDRESS = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)+/\S+")
 
 
-def faults(text: str) -> list[str]:
-    """Return what docs/words.md forbids and ``text`` has, by name; ignore web addresses."""
-    flat = " ".join(ADDRESS.sub("", text).split())
-    return [name for name, pattern in FORBIDDEN.items() if re.search(pattern, flat, re.IGNORECASE)]
+def forbidden_words_in(text: str) -> list[str]:
+    """Return the names of the forbidden patterns in ``text``, outside of web addresses."""
+    flat = " ".join(WEB_ADDRESS.sub("", text).split())
+    return [
+        name
+        for name, pattern in FORBIDDEN_PATTERNS.items()
+        if re.search(pattern, flat, re.IGNORECASE)
+    ]
 
 
 @cache
-def texts() -> tuple[tuple[str, str], ...]:
+def shown_texts() -> tuple[tuple[str, str], ...]:
     """Return (place, text) of strings, errors, help, tables, lessons and templates."""
-    with collector_paused():
-        return tuple(_texts())
+    with pause_garbage_collector():
+        return tuple(_find_shown_texts())
 
 
-def _texts() -> Iterator[tuple[str, str]]:
+def _find_shown_texts() -> Iterator[tuple[str, str]]:
     for one in sources():
-        yield from _strings(one, docstrings=not HELP.isdisjoint(one.file.parts))
+        yield from _strings(one, docstrings=not FILES_WITH_HELP.isdisjoint(one.file.parts))
     for file in sorted(SOURCE.rglob("*.toml")):
-        yield from ((_where(file), text) for text in _values(tomllib.loads(file.read_text())))
+        yield from ((_place_of(file), text) for text in _values(tomllib.loads(file.read_text())))
     for suffix in ("html", "j2", "md", "txt", "js"):
         for file in sorted(SOURCE.rglob(f"*.{suffix}")):
             if "vendor" not in file.parts and ".min." not in file.name:
                 yield (
-                    _where(file),
+                    _place_of(file),
                     re.sub(r"<!--.*?-->|<!doctype", "", file.read_text(), flags=re.DOTALL),
                 )
 
 
-def _where(file: Path, line: int = 0) -> str:
+def _place_of(file: Path, line: int = 0) -> str:
     return f"{file.relative_to(ROOT)}:{line}"
 
 
 def _strings(code: Source, *, docstrings: bool) -> Iterator[tuple[str, str]]:
-    silent = set() if docstrings else set(_docstrings(code))
+    silent = set() if docstrings else set(_programmers_docstrings(code))
     for node in code.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent:
-            yield _where(code.file, node.lineno), node.value
+            yield _place_of(code.file, node.lineno), node.value
 
 
-def _docstrings(code: Source) -> Iterator[ast.Constant]:
+def _programmers_docstrings(code: Source) -> Iterator[ast.Constant]:
     """Yield docstrings that only programmers read: all except those of errors."""
     for node in code.nodes:
         speaks = isinstance(node, ast.ClassDef) and _is_error(node)
@@ -100,12 +109,16 @@ def _values(value: object) -> Iterator[str]:
 
 
 def test_every_word_that_a_person_may_read_is_kind() -> None:
-    found = [f"{where}: {', '.join(bad)}" for where, text in texts() if (bad := faults(text))]
+    found = [
+        f"{where}: {', '.join(bad)}"
+        for where, text in shown_texts()
+        if (bad := forbidden_words_in(text))
+    ]
     assert found == []
 
 
 def test_checked_texts_include_known_ones() -> None:
-    read = {where.split(":")[0] for where, _ in texts()}
+    read = {where.split(":")[0] for where, _ in shown_texts()}
     expected = {
         "send/people/people_nouns.py",
         "respond/letters/preview.py",
@@ -114,7 +127,7 @@ def test_checked_texts_include_known_ones() -> None:
         "learn/lessons/where-copies-hide.md",
     }
     assert {f"src/entrenous/{name}" for name in expected} <= read
-    everything = "\n".join(text for _, text in texts())
+    everything = "\n".join(text for _, text in shown_texts())
     for known in ("You have nobody called {name} here.", "You have not sent it yet.", "PT48H"):
         assert known in everything
 
@@ -135,7 +148,7 @@ def test_checked_texts_include_known_ones() -> None:
     ],
 )
 def test_unkind_words_are_found(text: str) -> None:
-    assert faults(text)
+    assert forbidden_words_in(text)
 
 
 @pytest.mark.parametrize(
@@ -151,4 +164,4 @@ def test_unkind_words_are_found(text: str) -> None:
     ],
 )
 def test_fair_words_pass(text: str) -> None:
-    assert faults(text) == []
+    assert forbidden_words_in(text) == []

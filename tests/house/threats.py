@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).parents[2]
 ROWS: Final = ROOT / "docs" / "threats.toml"
 PAGE: Final = ROOT / "docs" / "threats.md"
 MARK: Final = "threat"
-HEAD: Final = """\
+PAGE_HEAD: Final = """\
 # Threats, controls, tests
 
 This page says what could go wrong, what protects against it, and which tests show that it does. A
@@ -31,8 +31,10 @@ date, or when a row has no test.
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One threat. ``case`` is a real case of it; ``also`` names evidence other than tests; ``left``
-    is what its control does not prevent; ``not_built`` is a control that does not exist yet.
+    """One threat and its control.
+
+    ``case`` is a real case of the threat. ``also`` names evidence other than tests. ``left`` is
+    the risk that remains. ``not_built`` is a control that does not exist yet.
     """
 
     id: str
@@ -51,8 +53,8 @@ def rows() -> tuple[Row, ...]:
     return tuple(Row(**{**row, "also": tuple(row.get("also", ()))}) for row in read)
 
 
-def marked() -> dict[str, list[str]]:
-    """Return the marked tests as ``path::function``, by the row that their mark names."""
+def marked_tests() -> dict[str, list[str]]:
+    """Return the marked tests as ``path::function``, by the row id in their mark."""
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         source = file.read_text()
@@ -73,20 +75,20 @@ def marks_in(source: str) -> Iterator[tuple[str, str]]:
                         yield node.name, row
 
 
-def page(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> str:
-    """Return the whole page."""
-    lines, section = [HEAD], ""
-    for row in every:
+def threats_page(all_rows: tuple[Row, ...], tests: Mapping[str, list[str]]) -> str:
+    """Return the text of docs/threats.md."""
+    lines, section = [PAGE_HEAD], ""
+    for row in all_rows:
         if row.section != section:
             section = row.section
             lines.append(f"## {section}\n\n| threat | control here | tests |\n| --- | --- | --- |")
-        lines.append(_line(row, tests.get(row.id, [])))
-        if row is every[-1] or every[every.index(row) + 1].section != section:
+        lines.append(_table_row(row, tests.get(row.id, [])))
+        if row is all_rows[-1] or all_rows[all_rows.index(row) + 1].section != section:
             lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _line(row: Row, tests: list[str]) -> str:
+def _table_row(row: Row, tests: list[str]) -> str:
     threat = f"{row.threat} ({row.case})" if row.case else row.threat
     shown = ", ".join(f"`{one}`" for one in (*tests, *row.also))
     left = f"*what remains:* {row.left}" if row.left else ""
@@ -96,7 +98,7 @@ def _line(row: Row, tests: list[str]) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or return 1 if it is out of date."""
-    made = page(rows(), marked())
+    made = threats_page(rows(), marked_tests())
     if arguments == ["--write"]:
         PAGE.write_text(made)
         return 0
