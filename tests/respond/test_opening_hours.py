@@ -56,7 +56,7 @@ def test_hours_are_shown_in_both_time_zones(now: datetime, words: str) -> None:
     assert state_text("Mon-Fri 10:00-16:00", LONDON, now) == words
 
 
-def test_differing_day_is_named_and_a_shared_zone_is_not_repeated() -> None:
+def test_differing_day_is_named_but_no_shared_zone_and_no_end_of_always() -> None:
     now = utc_time(2026, 11, 30, 9, 0)
     assert state_text("Mon-Sun 08:00-09:00", "Pacific/Auckland", now) == (
         "closed now, opens tomorrow at 08:00 there, Monday 14:00 your time"
@@ -73,7 +73,7 @@ def test_daylight_saving_time_keeps_the_local_opening_hour() -> None:
     assert after.changes_at == utc_time(2026, 10, 26, 10)
 
 
-def test_span_over_a_clock_change_has_one_end() -> None:
+def test_span_over_a_clock_change_ends_at_its_local_time() -> None:
     night = parse_opening_hours("Sun 00:30-03:00", LONDON)
     assert opening_state_at(
         night, utc_time(2026, 3, 29, 0, 45), no_holidays
@@ -91,7 +91,9 @@ def test_span_until_midnight_ends_at_midnight() -> None:
 
 def test_line_with_a_holiday_calendar_is_closed_on_public_holidays() -> None:
     bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
-    christmas = utc_time(2026, 12, 25, 11)  # a Friday; Monday 28 December replaces Saturday
+    christmas = utc_time(
+        2026, 12, 25, 11
+    )  # a Friday; Monday 28 December is Boxing Day's substitute
     assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc_time(
         2026, 12, 29, 10
     )

@@ -103,14 +103,16 @@ def test_unknown_place_is_refused(typed: str) -> None:
         ("worldwide", "BR", True),
     ],
 )
-def test_jurisdiction_reaches_its_places(jurisdiction: str, where: str, *, answer: bool) -> None:
+def test_jurisdiction_reaches_only_its_places(
+    jurisdiction: str, where: str, *, answer: bool
+) -> None:
     assert law_reaches(jurisdiction, (parse_place(where),)) is answer
 
 
-def test_unions_and_the_list_of_countries_are_complete() -> None:
-    assert len(EU) == 27 + 1
+def test_unions_and_countries_are_complete_and_the_eus_law_reaches_no_empty_list() -> None:
+    assert len(EU) == 27 + 1  # and the code "EU" itself
     assert len(EEA) == 30 + 1
-    assert len(COUNTRIES) == 249 + 1
+    assert len(COUNTRIES) == 249 + 1  # those of ISO 3166-1, and Kosovo
     assert EEA - {"EU"} <= COUNTRIES
     assert not law_reaches("EU", ())
 
@@ -172,12 +174,12 @@ def _country_names() -> list[tuple[str, str, str]]:
     st.sampled_from([str, str.upper, str.lower, str.title]),
 )
 def test_a_country_is_found_by_its_name_in_every_language(
-    known: tuple[str, str, str], typed_as: type[str]
+    country_name: tuple[str, str, str], change_case: type[str]
 ) -> None:
-    _, code, name = known
+    _, code, name = country_name
     if parse_place_or_none(name) in COUNTRIES - {code} and len(name) <= len("DEU"):
         return  # in some languages, the name of a country is another country's code
-    assert code in code_or_candidates(f" {typed_as(name)} ")
+    assert code in code_or_candidates(f" {change_case(name)} ")
 
 
 def code_or_candidates(typed: str) -> str:
@@ -202,7 +204,7 @@ def test_shown_name_of_a_place_is_parsed_as_that_place(code: str, language: str)
     assert code in code_or_candidates(name)
 
 
-def test_no_name_means_two_places_in_the_large_languages() -> None:
+def test_no_name_but_guinea_and_congo_means_two_countries_in_the_large_languages() -> None:
     """If a name had two meanings, the order of the languages would decide."""
     code_of_name: dict[str, str] = {}
     for language in LANGUAGES_SEARCHED_FIRST:
@@ -212,13 +214,13 @@ def test_no_name_means_two_places_in_the_large_languages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("country", "known"), [("US", UnitedStates), ("CA", Canada), ("AU", Australia)]
+    ("country", "holidays_class"), [("US", UnitedStates), ("CA", Canada), ("AU", Australia)]
 )
 def test_parts_of_a_country_are_those_in_the_holidays_package(
-    country: str, known: type[UnitedStates | Canada | Australia]
+    country: str, holidays_class: type[UnitedStates | Canada | Australia]
 ) -> None:
-    assert parts_of(country) == {part for part in known.subdivisions if " " not in part}
-    for name, part in known.subdivisions_aliases.items():
+    assert parts_of(country) == {part for part in holidays_class.subdivisions if " " not in part}
+    for name, part in holidays_class.subdivisions_aliases.items():
         if part in parts_of(country) and len(part) <= 3 and " " not in part:
             assert parse_place_or_none(f"{name}, {country}") in {f"{country}-{part}", country}
 

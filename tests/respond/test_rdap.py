@@ -30,7 +30,7 @@ from tests.respond.rdap_room import (
 pytestmark = pytest.mark.real
 
 SITE = "maria.pictures.example"
-ADDRESS = "8.8.8.8"
+IP_ADDRESS = "8.8.8.8"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def server() -> Iterator[RdapServer]:
     with run_rdap_server() as rdap_server:
         rdap_server.set_server_lists()
         rdap_server.set_answer("/rdap/domain/pictures.example", DOMAIN_ANSWER)
-        rdap_server.set_answer(f"/rdap/ip/{ADDRESS}", NETWORK_ANSWER)
+        rdap_server.set_answer(f"/rdap/ip/{IP_ADDRESS}", NETWORK_ANSWER)
         yield rdap_server
 
 
@@ -48,8 +48,8 @@ def look_up(server: RdapServer, host: str = SITE, *addresses: str) -> AbuseLookU
 
 
 def assert_name_look_up_fails(server: RdapServer, why: str) -> None:
-    """Check that only the look-up of the name fails, and for this reason."""
-    found = look_up(server, SITE, ADDRESS)
+    """Check that looking up the name fails for this reason, and looking up the address succeeds."""
+    found = look_up(server, SITE, IP_ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert why in " ".join(found.notes)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
@@ -57,7 +57,7 @@ def assert_name_look_up_fails(server: RdapServer, why: str) -> None:
 
 
 def test_registrar_and_host_are_found(server: RdapServer) -> None:
-    host, registrar = look_up(server, SITE, ADDRESS).contacts
+    host, registrar = look_up(server, SITE, IP_ADDRESS).contacts
     assert registrar.role is ContactRole.REGISTRAR
     assert registrar.name == "Example Registrar Inc."
     assert registrar.emails == ("abuse@registrar.example",)
@@ -90,7 +90,7 @@ def test_without_a_public_address_the_host_is_not_looked_up(server: RdapServer) 
 
 
 def test_address_instead_of_a_name_looks_up_no_name(server: RdapServer) -> None:
-    found = look_up(server, ADDRESS, ADDRESS)
+    found = look_up(server, IP_ADDRESS, IP_ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert not any("domain" in path for path in server.requested_paths)
 
@@ -118,7 +118,9 @@ def test_redirect_within_the_same_server_is_followed(server: RdapServer) -> None
         "//127.1/",
     ],
 )
-def test_redirect_to_this_machine_or_network_is_refused(server: RdapServer, location: str) -> None:
+def test_redirect_without_https_or_into_the_local_network_is_refused(
+    server: RdapServer, location: str
+) -> None:
     server.set_answer("/rdap/domain/pictures.example", b"", 302, {"Location": location})
     assert_name_look_up_fails(server, "gave no information about")
 
@@ -199,7 +201,9 @@ def test_endless_answer_ends_at_the_limit(server: RdapServer) -> None:
         b" " * (SERVER_LIST_BYTES_MAX + 1),
     ],
 )
-def test_invalid_server_list_is_refused(server: RdapServer, server_list: bytes) -> None:
+def test_invalid_server_list_and_one_without_the_name_are_refused(
+    server: RdapServer, server_list: bytes
+) -> None:
     server.set_answer("/dns.json", server_list)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
         look_up(server)
@@ -229,9 +233,10 @@ def test_unreachable_proxy_is_never_bypassed(server: RdapServer) -> None:
 
 def test_abuse_contact_of_a_network_may_be_its_own_entity(server: RdapServer) -> None:
     server.set_answer(
-        f"/rdap/ip/{ADDRESS}", {**NETWORK_ANSWER, "entities": [abuse_entity("abuse@net.example")]}
+        f"/rdap/ip/{IP_ADDRESS}",
+        {**NETWORK_ANSWER, "entities": [abuse_entity("abuse@net.example")]},
     )
-    contact = look_up(server, ADDRESS, ADDRESS).contacts[0]
+    contact = look_up(server, IP_ADDRESS, IP_ADDRESS).contacts[0]
     assert contact.emails == ("abuse@net.example",)
 
 
@@ -242,5 +247,7 @@ def test_description_says_who_sees_what_with_and_without_a_proxy() -> None:
     tor = describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050))
     assert all("your network address" not in line for line in tor)
     assert not any("name server" in line or "site's network" in line for line in tor)
-    with_address = " ".join(describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
+    with_address = " ".join(
+        describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050), IP_ADDRESS)
+    )
     assert "site's network" in with_address

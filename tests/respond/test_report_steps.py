@@ -45,8 +45,8 @@ def chat_sighting(words: str) -> Sighting:
     return Sighting(words, SightingReach.PRIVATE, START)
 
 
-def form_answers(record: str, about: Case | Situation) -> dict[str, str]:
-    steps = report_steps(platform_by_id(record), about, TODAY)
+def form_answers(platform: str, about: Case | Situation) -> dict[str, str]:
+    steps = report_steps(platform_by_id(platform), about, TODAY)
     return {answer.asks: answer.paste for answer in steps.answers}
 
 
@@ -128,7 +128,7 @@ def test_answers_claim_only_stated_facts() -> None:
     )
 
 
-def test_facts_read_long_ago_are_marked() -> None:
+def test_facts_read_more_than_180_days_ago_get_a_caution() -> None:
     record = platform_by_id("instagram")
     fresh = report_steps(record, FULL_SITUATION, record.read_on + timedelta(days=180))
     stale = report_steps(record, FULL_SITUATION, record.read_on + timedelta(days=181))
@@ -171,7 +171,7 @@ def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "id_"),
+    ("words", "platform_id"),
     [
         ("the WhatsApp group of 10b", "whatsapp"),
         ("on Only Fans, somebody told me", "onlyfans"),
@@ -179,8 +179,8 @@ def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
         ("Signal, then Telegram", "signal"),
     ],
 )
-def test_platform_is_found_in_a_description(words: str, id_: str) -> None:
-    assert platform_named_in_text(words) == platform_by_id(id_)
+def test_platform_is_found_in_a_description(words: str, platform_id: str) -> None:
+    assert platform_named_in_text(words) == platform_by_id(platform_id)
 
 
 @pytest.mark.parametrize("words", ["a chat on the line", "his x and mine", "", "the group"])
@@ -188,7 +188,7 @@ def test_short_or_common_words_are_no_platform(words: str) -> None:
     assert platform_named_in_text(words) is None
 
 
-def test_steps_name_only_the_sightings_on_their_platform() -> None:
+def test_steps_name_sightings_elsewhere_only_for_a_search_engine_and_name_no_chat() -> None:
     secret = "https://pics.example/very-secret"
     case = case_with(
         public_sighting(secret), public_sighting(POST_URL), chat_sighting("the chat of Bea")
@@ -201,7 +201,7 @@ def test_steps_name_only_the_sightings_on_their_platform() -> None:
             assert "Bea" not in shown
 
 
-def test_case_is_about_one_platform_only_if_all_sightings_are_there() -> None:
+def test_case_is_about_the_stated_platform_or_the_one_with_all_sightings() -> None:
     assert (
         situation_of(
             case_with(public_sighting(POST_URL), public_sighting("https://ig.me/x"))

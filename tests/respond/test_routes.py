@@ -36,51 +36,51 @@ def case_with_sightings(situation: Situation, *reach: SightingReach) -> Case:
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
 
-def route_ids(choice: RouteRanking) -> list[RouteId]:
-    return [ranked.route.id for ranked in choice.ranked]
+def route_ids(ranking: RouteRanking) -> list[RouteId]:
+    return [ranked.route.id for ranked in ranking.ranked]
 
 
 def rank_routes(case: Case, on: date = TODAY, today: date | None = None) -> RouteRanking:
     return routes_for_case(case, on, today or on, ROUTES)
 
 
-def ranked_route(choice: RouteRanking, id_: str) -> RankedRoute:
-    return next(one for one in choice.ranked if one.route.id == id_)
+def ranked_route(ranking: RouteRanking, route_id: str) -> RankedRoute:
+    return next(one for one in ranking.ranked if one.route.id == route_id)
 
 
 def test_copyright_comes_first_for_the_maker_with_a_short_reason() -> None:
-    choice = rank_routes(case_with_sightings(situation_in("US"), SightingReach.PUBLIC))
-    assert choice.first is not None
-    assert choice.first.route.kind is RouteKind.COPYRIGHT
-    assert route_ids(choice)[1] == "us-tida-removal"
-    assert "25 such notices" in choice.why
-    assert "arXiv:2409.12138" in choice.why
-    assert choice.why.rstrip(".").count(". ") == choice.why.count("U.S.C. ") == 1
+    ranking = rank_routes(case_with_sightings(situation_in("US"), SightingReach.PUBLIC))
+    assert ranking.first is not None
+    assert ranking.first.route.kind is RouteKind.COPYRIGHT
+    assert route_ids(ranking)[1] == "us-tida-removal"
+    assert "25 such notices" in ranking.why
+    assert "arXiv:2409.12138" in ranking.why
+    assert ranking.why.rstrip(".").count(". ") == ranking.why.count("U.S.C. ") == 1
 
 
 def test_copyright_route_warns_that_the_name_is_disclosed() -> None:
-    choice = rank_routes(case_with_sightings(situation_in("US"), SightingReach.PUBLIC))
-    assert choice.first is not None
-    assert any("name and address may reach the abuser" in note for note in choice.first.notes)
+    ranking = rank_routes(case_with_sightings(situation_in("US"), SightingReach.PUBLIC))
+    assert ranking.first is not None
+    assert any("name and address may reach the abuser" in note for note in ranking.first.notes)
 
 
 def test_name_that_must_stay_hidden_ranks_copyright_lower() -> None:
     hidden = replace(situation_in("US"), name_must_stay_hidden=True)
-    choice = rank_routes(case_with_sightings(hidden, SightingReach.PUBLIC))
-    assert route_ids(choice)[0] == "us-tida-removal"
-    dmca = next(r for r in choice.ranked if r.route.kind is RouteKind.COPYRIGHT)
+    ranking = rank_routes(case_with_sightings(hidden, SightingReach.PUBLIC))
+    assert route_ids(ranking)[0] == "us-tida-removal"
+    dmca = next(r for r in ranking.ranked if r.route.kind is RouteKind.COPYRIGHT)
     assert "your name may reach the uploader, which you want to avoid" in dmca.notes
 
 
-def test_copyright_is_not_offered_if_somebody_else_took_the_picture() -> None:
+def test_copyright_is_offered_unless_somebody_else_took_the_picture() -> None:
     other = situation_in("US", taken_by=PictureMaker.SOMEBODY_ELSE)
     assert "us-dmca-512c" not in route_ids(
         rank_routes(case_with_sightings(other, SightingReach.PUBLIC))
     )
     unsaid = situation_in("US", taken_by=PictureMaker.UNSAID)
-    choice = rank_routes(case_with_sightings(unsaid, SightingReach.PUBLIC))
-    assert route_ids(choice)[0] == "us-tida-removal"
-    assert "us-dmca-512c" in route_ids(choice)
+    ranking = rank_routes(case_with_sightings(unsaid, SightingReach.PUBLIC))
+    assert route_ids(ranking)[0] == "us-tida-removal"
+    assert "us-dmca-512c" in route_ids(ranking)
 
 
 @pytest.mark.parametrize("taken_by", [PictureMaker.UNSAID, PictureMaker.ME])
@@ -92,15 +92,15 @@ def test_copyright_is_first_only_for_a_maker_whose_name_may_be_known(
     situation = Situation(
         (Place("US"),), intimate=intimate, taken_by=taken_by, name_must_stay_hidden=hidden
     )
-    choice = rank_routes(case_with_sightings(situation, SightingReach.PUBLIC))
+    ranking = rank_routes(case_with_sightings(situation, SightingReach.PUBLIC))
     if taken_by is PictureMaker.ME and not hidden:
-        assert choice.first is not None
-        assert choice.first.route.kind is RouteKind.COPYRIGHT
+        assert ranking.first is not None
+        assert ranking.first.route.kind is RouteKind.COPYRIGHT
         return
-    verified = [one for one in choice.ranked if one.route.verified]
+    verified = [one for one in ranking.ranked if one.route.verified]
     assert verified[-1].route.kind is RouteKind.COPYRIGHT
-    assert (choice.first is None) is (len(verified) == 1)
-    assert "copyright owner" not in choice.why
+    assert (ranking.first is None) is (len(verified) == 1)
+    assert "copyright owner" not in ranking.why
     assert verified[-1].why.startswith("if you took") is (taken_by is PictureMaker.UNSAID)
 
 
@@ -114,23 +114,23 @@ def test_person_in_germany_with_an_american_platform_sees_both_laws() -> None:
     )
     assert found.index(RouteId("us-tida-removal")) < found.index(RouteId("eu-dsa-16"))
     assert "eu-gdpr-17" in found
-    assert not [id_ for id_ in found if id_.startswith(("uk-", "in-", "us-ca-"))]
+    assert not [route_id for route_id in found if route_id.startswith(("uk-", "in-", "us-ca-"))]
 
 
 @pytest.mark.parametrize(
-    ("on", "id_", "hours"),
+    ("on", "route_id", "hours"),
     [
         (date(2026, 2, 19), "in-it-3-2-b-until-2026-02-19", 24),
         (date(2026, 2, 20), "in-it-3-2-b", 2),
     ],
 )
 def test_indian_deadline_changes_from_24_to_2_hours_in_february_2026(
-    on: date, id_: str, hours: int
+    on: date, route_id: str, hours: int
 ) -> None:
     route = find_route(
         "in-it-3-2-b", case_with_sightings(situation_in("IN"), SightingReach.PUBLIC), on, on, ROUTES
     )
-    assert (route.id, route.deadline_hours) == (id_, hours)
+    assert (route.id, route.deadline_hours) == (route_id, hours)
 
 
 @pytest.mark.parametrize(("on", "offered"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
@@ -143,11 +143,11 @@ def test_british_48_hour_duty_begins_on_29_june_2026(on: date, *, offered: bool)
 
 def test_duties_follow_todays_law_and_offences_the_law_of_their_day() -> None:
     """The picture was first seen in 2024. The duty of a platform begins with a request today."""
-    choice = rank_routes(
+    ranking = rank_routes(
         case_with_sightings(situation_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY
     )
-    assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(route_ids(choice))
-    assert "us-tida-crime" not in route_ids(choice)
+    assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(route_ids(ranking))
+    assert "us-tida-crime" not in route_ids(ranking)
 
 
 def test_a_directive_that_is_not_yet_law_is_not_offered() -> None:
@@ -157,36 +157,40 @@ def test_a_directive_that_is_not_yet_law_is_not_offered() -> None:
 
 
 def test_copy_in_a_chat_gets_only_routes_that_may_reach_chats() -> None:
-    choice = rank_routes(case_with_sightings(situation_in("US", "GB", "DE"), SightingReach.PRIVATE))
-    lawful = [ranked for ranked in choice.ranked if ranked.route.kind is not RouteKind.BANK]
+    ranking = rank_routes(
+        case_with_sightings(situation_in("US", "GB", "DE"), SightingReach.PRIVATE)
+    )
+    lawful = [ranked for ranked in ranking.ranked if ranked.route.kind is not RouteKind.BANK]
     reaches = {ranked.route.covers_private_sharing for ranked in lawful}
     assert reaches == {WhetherCovered.YES, WhetherCovered.UNCLEAR}
-    unclear = [r for r in choice.ranked if r.route.covers_private_sharing is WhetherCovered.UNCLEAR]
+    unclear = [
+        r for r in ranking.ranked if r.route.covers_private_sharing is WhetherCovered.UNCLEAR
+    ]
     assert all(
         "it is unclear whether this reaches a copy inside a chat" in r.notes for r in unclear
     )
 
 
 def test_route_that_does_not_cover_the_chat_says_so() -> None:
-    choice = rank_routes(
+    ranking = rank_routes(
         case_with_sightings(situation_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC)
     )
-    dmca = next(r for r in choice.ranked if r.route.id == "us-dmca-512c")
+    dmca = next(r for r in ranking.ranked if r.route.id == "us-dmca-512c")
     assert "this does not reach the copy inside a chat" in dmca.notes
 
 
 def test_a_picture_that_is_not_intimate_gets_no_intimate_only_route() -> None:
-    choice = rank_routes(
+    ranking = rank_routes(
         case_with_sightings(situation_in("US", "DE", intimate=False), SightingReach.PUBLIC)
     )
-    assert choice.ranked
-    assert not [r for r in choice.ranked if r.route.intimate_only]
+    assert ranking.ranked
+    assert not [r for r in ranking.ranked if r.route.intimate_only]
 
 
 def test_route_that_depends_on_a_missing_answer_has_a_note() -> None:
     unstated = replace(situation_in("GB"), intimate=None)
-    choice = rank_routes(case_with_sightings(unstated, SightingReach.PUBLIC))
-    notes = ranked_route(choice, "uk-osa-20a").notes
+    ranking = rank_routes(case_with_sightings(unstated, SightingReach.PUBLIC))
+    notes = ranked_route(ranking, "uk-osa-20a").notes
     assert "only for an intimate picture; you can add whether this one is" in notes
 
 
@@ -208,7 +212,7 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "id_", "hours"),
+    ("place", "route_id", "hours"),
     [
         ("US", "us-tida-removal", "within 48 hours"),
         ("AU", "au-osa-77", ""),  # hours from the authority's notice, not the complaint
@@ -217,46 +221,46 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     ],
 )
 def test_hours_are_named_only_if_they_run_from_notice_to_removal(
-    place: str, id_: str, hours: str
+    place: str, route_id: str, hours: str
 ) -> None:
     why = ranked_route(
-        rank_routes(case_with_sightings(situation_in(place), SightingReach.PUBLIC)), id_
+        rank_routes(case_with_sightings(situation_in(place), SightingReach.PUBLIC)), route_id
     ).why
     assert why.endswith(hours)
     assert bool(hours) is ("hours" in why)
 
 
 def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
-    choice = rank_routes(case_with_sightings(situation_in("PK"), SightingReach.PRIVATE))
-    assert choice.first is None
-    assert route_ids(choice) == [
+    ranking = rank_routes(case_with_sightings(situation_in("PK"), SightingReach.PRIVATE))
+    assert ranking.first is None
+    assert route_ids(ranking) == [
         "hash-stopncii",
         "pk-peca-21",
     ]  # the hash bank only stops later uploads
-    assert "check with a help line" in choice.others[1].notes
-    assert choice.why.startswith("A help line comes first")
+    assert "check with a help line" in ranking.others[1].notes
+    assert ranking.why.startswith("A help line comes first")
 
 
 def test_without_an_applicable_route_a_help_line_comes_first() -> None:
-    choice = rank_routes(
+    ranking = rank_routes(
         case_with_sightings(situation_in("MZ", intimate=False), SightingReach.PRIVATE)
     )
-    assert (choice.first, choice.others) == (None, ())
-    assert "help line" in choice.why
+    assert (ranking.first, ranking.others) == (None, ())
+    assert "help line" in ranking.why
 
 
-@pytest.mark.parametrize(("days", "marked"), [(180, False), (181, True)])
-def test_fact_read_over_180_days_ago_is_marked(days: int, *, marked: bool) -> None:
+@pytest.mark.parametrize(("days", "has_note"), [(180, False), (181, True)])
+def test_route_read_more_than_180_days_ago_has_a_note(days: int, *, has_note: bool) -> None:
     today = date.fromordinal(date(2026, 11, 25).toordinal() + days)
-    choice = rank_routes(
+    ranking = rank_routes(
         case_with_sightings(situation_in("US"), SightingReach.PUBLIC), TODAY, today
     )
     stale = {
         any("180 days" in note for note in ranked.notes)
-        for ranked in choice.ranked
+        for ranked in ranking.ranked
         if ranked.route.read_on == date(2026, 11, 25)
     }
-    assert stale == {marked}
+    assert stale == {has_note}
 
 
 def test_day_of_the_event_is_the_day_of_the_earliest_sighting() -> None:
@@ -295,16 +299,16 @@ situations = st.builds(
 def test_ranking_invariants_hold_for_any_case(
     situation: Situation, reach: list[SightingReach], on: date
 ) -> None:
-    choice = rank_routes(case_with_sightings(situation, *reach), on, on)
-    routes = [ranked.route for ranked in choice.ranked]
+    ranking = rank_routes(case_with_sightings(situation, *reach), on, on)
+    routes = [ranked.route for ranked in ranking.ranked]
     assert len({route.family for route in routes}) == len(routes)  # one version of each law
     assert all(route.is_in_force(on) and not route.for_children for route in routes)
-    assert choice.first is None or choice.first.route.verified
+    assert ranking.first is None or ranking.first.route.verified
     flags = [route.verified for route in routes]
     assert flags == sorted(flags, reverse=True)
-    unverified = [r for r in choice.ranked if not r.route.verified]
+    unverified = [r for r in ranking.ranked if not r.route.verified]
     assert all("check with a help line" in ranked.notes for ranked in unverified)
-    if choice.first is not None and choice.first.route.kind is RouteKind.COPYRIGHT:
+    if ranking.first is not None and ranking.first.route.kind is RouteKind.COPYRIGHT:
         assert situation.taken_by is PictureMaker.ME
         assert not situation.name_must_stay_hidden
     if situation.intimate is False:
@@ -312,4 +316,4 @@ def test_ranking_invariants_hold_for_any_case(
     if set(reach) == {SightingReach.PRIVATE}:
         not_covering = [r for r in routes if r.covers_private_sharing is WhetherCovered.NO]
         assert all(route.kind is RouteKind.BANK for route in not_covering)
-        assert choice.first is None or choice.first.route not in not_covering
+        assert ranking.first is None or ranking.first.route not in not_covering

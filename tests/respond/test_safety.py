@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
         ("QUIT", NonAnswer.STOP),
     ],
 )
-def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: object) -> None:
+def test_answer_to_a_yes_or_no_question_is_read(typed: str, answer: object) -> None:
     assert read_yes_or_no(typed) is answer
 
 
@@ -50,7 +50,7 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
         ("stop", NonAnswer.STOP),
     ],
 )
-def test_question_about_the_spread_may_be_skipped_or_stopped(typed: str, answer: object) -> None:
+def test_answer_about_the_spread_is_read(typed: str, answer: object) -> None:
     assert read_spread(typed) is answer
 
 

@@ -46,7 +46,7 @@ def help_ids(plan: Plan) -> set[str]:
     return (lines | {line.id for line in contacts}) or {"ladder-threat-step_01"}
 
 
-def test_there_are_enough_scenarios_from_enough_places() -> None:
+def test_at_least_80_scenarios_from_40_countries_have_reasons_and_unique_names() -> None:
     countries = {scenario_of(row).situation.places[0][:2] for row in SCENARIO_ROWS.values()}
     assert len(SCENARIO_ROWS) >= 80
     assert len(countries) >= 40
@@ -56,9 +56,9 @@ def test_there_are_enough_scenarios_from_enough_places() -> None:
     )
 
 
-@pytest.mark.parametrize("name", SCENARIO_ROWS)
-def test_scenario_leads_to_the_expected_steps(name: str) -> None:
-    row = SCENARIO_ROWS[name]
+@pytest.mark.parametrize("scenario_name", SCENARIO_ROWS)
+def test_scenario_leads_to_the_expected_steps(scenario_name: str) -> None:
+    row = SCENARIO_ROWS[scenario_name]
     plan = plan_for(row)
     ids = [step.route for step in plan.steps]
     allowed = row["first"] if isinstance(row["first"], list) else [row["first"]]
@@ -74,9 +74,9 @@ def test_scenario_leads_to_the_expected_steps(name: str) -> None:
         assert by_id[id_].to == words
 
 
-@pytest.mark.parametrize("name", SCENARIO_ROWS)
-def test_first_step_is_no_letter_without_an_addressee(name: str) -> None:
-    given, plan = scenario_of(SCENARIO_ROWS[name]), plan_for(SCENARIO_ROWS[name])
+@pytest.mark.parametrize("scenario_name", SCENARIO_ROWS)
+def test_first_step_is_verified_and_first_letters_have_an_addressee(scenario_name: str) -> None:
+    given, plan = scenario_of(SCENARIO_ROWS[scenario_name]), plan_for(SCENARIO_ROWS[scenario_name])
     if not plan.steps:
         assert plan.hand_over is not None
         return
@@ -95,9 +95,9 @@ def test_first_step_is_no_letter_without_an_addressee(name: str) -> None:
         assert has_addressee, letters[0]
 
 
-@pytest.mark.parametrize("name", SCENARIO_ROWS)
-def test_each_step_is_listed_once_and_is_not_refused(name: str) -> None:
-    plan = plan_for(SCENARIO_ROWS[name])
+@pytest.mark.parametrize("scenario_name", SCENARIO_ROWS)
+def test_each_step_is_listed_once_and_is_not_refused(scenario_name: str) -> None:
+    plan = plan_for(SCENARIO_ROWS[scenario_name])
     ids = [step.route for step in plan.steps]
     assert len(set(ids)) == len(ids)
     assert not {one.route for one in plan.refused} & set(ids)

@@ -21,7 +21,7 @@ ALL_FACTS = {
 
 
 @pytest.mark.parametrize("left_out", sorted(ALL_FACTS))
-def test_every_stated_fact_is_in_the_text(left_out: str) -> None:
+def test_every_stated_fact_adds_to_the_text(left_out: str) -> None:
     whole = situation_in_words(Situation(**ALL_FACTS))  # type: ignore[arg-type]
     less = {"places": (), **{key: value for key, value in ALL_FACTS.items() if key != left_out}}
     assert left_out in {field.name for field in fields(Situation)}

@@ -1,4 +1,4 @@
-"""Tests of known stamp authorities, whose roots are in the platform's certificate bundle."""
+"""Tests of the known stamp authorities: their table, their roots, and asking them in turn."""
 
 import shutil
 import subprocess
@@ -36,7 +36,7 @@ from entrenous.respond.stamp_authorities import (
 )
 from tests.respond.room import CaseOwner, owner_at_current_time
 
-PUBLIC_STAMPS = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
+PUBLIC_STAMPS_FOLDER = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
 UNREACHABLE_URL = "http://127.0.0.1:1/"  # nothing listens on port 1
 SETTINGS = read_settings({})
 needs_openssl = pytest.mark.skipif(
@@ -56,10 +56,12 @@ def test_root_of_every_known_authority_is_in_the_certificate_bundle() -> None:
         assert sha256(PEM_cert_to_DER_cert(root.decode())).hexdigest() == one.root_sha256
 
 
-@pytest.mark.skipif(not PUBLIC_STAMPS.exists(), reason="../shared/judges/rfc3161 is not here")
+@pytest.mark.skipif(
+    not PUBLIC_STAMPS_FOLDER.exists(), reason="../shared/judges/rfc3161 is not here"
+)
 def test_public_stamp_is_verified_with_the_root_in_the_table() -> None:
     known = {one.id: one for one in known_stamp_authorities(SETTINGS)}
-    token = (PUBLIC_STAMPS / "identrust" / "issue-104.tsr").read_bytes()
+    token = (PUBLIC_STAMPS_FOLDER / "identrust" / "issue-104.tsr").read_bytes()
     bundle = read_certificate_bundle(SETTINGS)
     root = root_in_bundle(known["identrust"], bundle)
     assert root is not None
@@ -80,7 +82,7 @@ def test_public_stamp_is_verified_with_the_root_in_the_table() -> None:
         lambda _: "\x00",
     ],
 )
-def test_damaged_table_is_refused(change: object) -> None:
+def test_invalid_table_is_refused(change: object) -> None:
     shipped = Path("src/entrenous/respond/facts/stamp-authorities.toml").read_text()
     changed = change(shipped)  # type: ignore[operator]
     assert changed != shipped
@@ -133,7 +135,7 @@ class RefusingHandler(BaseHTTPRequestHandler):
 def authority_urls(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Yield the URLs of a real authority, of a server that refuses, and of a closed port."""
     servers = {
-        "good": make_stamp_server(create_local_authority(tmp_path), "127.0.0.1", 0),
+        "answering": make_stamp_server(create_local_authority(tmp_path), "127.0.0.1", 0),
         "refusing": ThreadingHTTPServer(("127.0.0.1", 0), RefusingHandler),
     }
     threads = [
@@ -180,12 +182,12 @@ def owner() -> CaseOwner:
 def test_next_authority_is_contacted_if_one_is_unreachable_or_refuses(
     owner: CaseOwner, tmp_path: Path, authority_urls: dict[str, str]
 ) -> None:
-    order = [authority_urls[name] for name in ("unreachable", "refusing", "good")]
+    order = [authority_urls[name] for name in ("unreachable", "refusing", "answering")]
     case = add_statement(owner.open_case().name, "seen on Monday", owner.device)
     with open_known_authorities(write_settings(tmp_path, *order)) as ask:
         stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
     (stamp,) = stamped.stamps
-    assert stamp.authority_url == authority_urls["good"]
+    assert stamp.authority_url == authority_urls["answering"]
     assert stamp.authorities.strip() == (tmp_path / "tsa" / "ca.pem").read_bytes().strip()
     assert verify_case(case.name, owner.device, verify_stamp) == stamped
 
@@ -197,7 +199,7 @@ def test_authority_without_a_root_in_the_bundle_is_not_contacted(
 ) -> None:
     with (
         open_known_authorities(
-            write_settings(tmp_path, authority_urls["good"], trusted=False)
+            write_settings(tmp_path, authority_urls["answering"], trusted=False)
         ) as ask,
         pytest.raises(NoAuthorityAnswered, match="its root is not in the certificate bundle"),
     ):
@@ -222,7 +224,7 @@ def test_postponed_stamp_stays_requested_until_it_is_made(
     again = verify_case(case.name, owner.device)
     assert again == first, "asking again changes nothing"
     assert "To be stamped since" in pending_stamp_text(again)
-    with open_known_authorities(write_settings(tmp_path, authority_urls["good"])) as ask:
+    with open_known_authorities(write_settings(tmp_path, authority_urls["answering"])) as ask:
         stamped = stamp_evidence_or_postpone(case.name, ask, owner.device)
     assert (len(stamped.stamps), pending_stamp_text(stamped)) == (1, "")
     assert cases_to_stamp(owner.device) == ()

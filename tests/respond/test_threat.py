@@ -1,4 +1,4 @@
-"""Tests of the next step while somebody only threatens to share a picture."""
+"""Tests of the steps after a threat to share a picture, and of the next step for a chat."""
 
 import re
 from dataclasses import replace

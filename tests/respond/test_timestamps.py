@@ -1,4 +1,4 @@
-"""Tests of verifying public timestamp tokens, and stamps that openssl made."""
+"""Tests of verifying public timestamp tokens, and of stamps that openssl makes on loopback."""
 
 import shutil
 import subprocess
@@ -143,8 +143,8 @@ def test_openssl_accepts_our_stamp_and_refuses_a_changed_manifest(
 ) -> None:
     stamp = authority.stamp(MANIFEST)
     assert verify_with_openssl(stamp, MANIFEST, local_authority, tmp_path) == (0, True)
-    code, good = verify_with_openssl(stamp, MANIFEST + b" ", local_authority, tmp_path)
-    assert (code != 0, good) == (True, False)
+    status, verified = verify_with_openssl(stamp, MANIFEST + b" ", local_authority, tmp_path)
+    assert (status != 0, verified) == (True, False)
     for trusted in (local_authority.ca.read_bytes(), None):
         verify_stamp(stamp, trusted)
         with pytest.raises(InvalidTimestamp, match="does not state the time"):
@@ -199,7 +199,7 @@ def test_no_changed_token_states_another_time_or_other_bytes(
 ) -> None:
     """Some parts of a token are not signed, so a changed token may still be valid."""
     stamp = cached_stamp(authority)
-    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # ECDSA: the length varies
+    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # the length of signatures varies
     bit = 1 << data.draw(st.integers(0, 7))
     changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
     with pytest.raises(InvalidTimestamp):
@@ -251,12 +251,12 @@ def test_stamp_of_an_untrusted_authority_is_refused(
             client_of_local.stamp(MANIFEST)
 
 
-def fixed_answer_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
+def fixed_answer_server(status: int, content_type: str, body: bytes) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -273,7 +273,7 @@ REJECTION = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { s
 @pytest.mark.real
 @needs_openssl
 @pytest.mark.parametrize(
-    ("status", "kind", "body", "error", "why"),
+    ("status", "content_type", "body", "error", "why"),
     [
         (500, REPLY_MEDIA_TYPE, b"", StampRefused, "HTTP status 500"),
         (302, REPLY_MEDIA_TYPE, b"", StampRefused, "HTTP status 302"),
@@ -285,13 +285,16 @@ REJECTION = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { s
 )
 def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917 -- a table's row
     status: int,
-    kind: str,
+    content_type: str,
     body: bytes,
     error: type[Exception],
     why: str,
     local_authority: LocalStampAuthority,
 ) -> None:
-    with run_server(fixed_answer_server(status, kind, body)) as url, httpx.Client() as client:
+    with (
+        run_server(fixed_answer_server(status, content_type, body)) as url,
+        httpx.Client() as client,
+    ):
         authority = HttpTimestampAuthority(url, local_authority.ca.read_bytes(), client)
         with pytest.raises(error, match=why):
             authority.stamp(MANIFEST)

@@ -56,18 +56,16 @@ def help_lines_for(*places: str, need: HelpNeed = HelpNeed()) -> list[HelpLine]:
     return list(find_help_lines(tuple(map(Place, places)), need))
 
 
-def test_european_line_is_shown_only_in_countries_where_it_exists() -> None:
+def test_european_line_is_shown_in_portugal_and_not_in_spain() -> None:
     named = {
         place: find_help_lines((Place(place),), HelpNeed(under_18=True)) for place in ("ES", "PT")
     }
     assert [
-        place
-        for place, help_lines_for in named.items()
-        if any(x.id == "eu-116006" for x in help_lines_for)
+        place for place, lines in named.items() if any(line.id == "eu-116006" for line in lines)
     ] == ["PT"]
 
 
-def test_without_a_need_the_options_for_needs_are_named() -> None:
+def test_notes_name_the_options_for_needs() -> None:
     assert "--threat if somebody only threatens" in find_help((), HelpNeed()).notes[0]
     assert "--threat --under-18" in "".join(find_help((Place("NG"),), HelpNeed(threat=True)).notes)
 
@@ -167,7 +165,7 @@ def test_fact_from_public_code_or_a_number_list_is_unverified() -> None:
         assert numbers.verified is not ("itu.int" in numbers.source), numbers.place
 
 
-def test_unverified_or_old_contact_is_marked() -> None:
+def test_unverified_or_old_contact_is_shown_with_a_caution() -> None:
     samaritans = next(line for line in help_lines_for("GB") if line.id == "gb-samaritans")
     assert samaritans.cautions(NOW.date()) == ()
     late = NOW + timedelta(days=FACT_FRESH_DAYS + 1)
@@ -207,7 +205,7 @@ def test_the_emergency_number_is_that_of_the_country(place: str, words: str) -> 
     assert emergency_numbers_in_words(numbers, NOW.date()) == words
 
 
-def test_every_country_of_the_union_has_its_common_number() -> None:
+def test_every_country_of_the_union_has_112_and_over_200_places_have_numbers() -> None:
     for country in EU:
         (numbers,) = emergency_numbers((Place(country),))
         assert "112" in numbers.any_service
@@ -248,18 +246,18 @@ def test_first_steps_after_a_threat_are_ordered_and_differ_under_18() -> None:
 
 
 @pytest.mark.parametrize("table", HELP_TABLE_NAMES)
-def test_help_table_with_an_invalid_column_is_refused(table: str) -> None:
+def test_help_table_with_an_invalid_row_is_refused(table: str) -> None:
     row = (
         'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'
         'for_children = true\nname = "N"\nwho = "w"\nlanguages = []\nconfidential = true\n'
         'source = "s"\nverified = true\nverified_by = "v"\n'
     )
     assert read_help_lines(f'{row}phone = "1"\n'.encode(), table)[0].id == "x"
-    bad = ["", 'phone = "1"\nfax = "2"\n', 'phone = "1"\nopen = "always"\n']
-    bad += ['phone = "1"\nhours = "x"\nopen = "Mon 9-17"\nzone = "Europe/London"\n']
-    for more in bad:
+    invalid_ends = ["", 'phone = "1"\nfax = "2"\n', 'phone = "1"\nopen = "always"\n']
+    invalid_ends += ['phone = "1"\nhours = "x"\nopen = "Mon 9-17"\nzone = "Europe/London"\n']
+    for end in invalid_ends:
         with pytest.raises(BadTable):
-            read_help_lines((row + more).encode(), table)
+            read_help_lines((row + end).encode(), table)
     with pytest.raises(BadTable):
         read_emergency_numbers(b"schema = 2")
 

@@ -1,3 +1,5 @@
+"""Fixtures: a site on loopback, a sandboxed decoder, and a device that watches the site."""
+
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +16,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[PictureDecoder]:
-    """Yield a decoder whose sandboxed process decodes several pictures, as it starts slowly."""
+    """Yield one decoder for all tests, because its sandboxed process starts slowly."""
     decoder = PictureDecoder()
     yield decoder
     decoder.close()

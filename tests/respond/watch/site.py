@@ -36,14 +36,14 @@ def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
 
 
 def reply(
-    body: bytes | str = b"", kind: str = "text/html", status: int = 200, **headers: str
+    body: bytes | str = b"", content_type: str = "text/html", status: int = 200, **headers: str
 ) -> Handler:
     """Return a handler that sends this answer, with "_" for "-" in the names of headers."""
     content = body.encode() if isinstance(body, str) else body
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(status)
-        request.send_header("Content-Type", kind)
+        request.send_header("Content-Type", content_type)
         request.send_header("Content-Length", str(len(content)))
         for name, value in headers.items():
             request.send_header(name.replace("_", "-"), value)
@@ -62,12 +62,12 @@ def picture_reply(name: str = "astronaut", **headers: str) -> Handler:
     return reply(photo(name, 75, 400), "image/jpeg", **headers)
 
 
-def endless_reply(kind: str = "text/html") -> Handler:
+def endless_reply(content_type: str = "text/html") -> Handler:
     """Return a handler that sends bytes until the client closes the connection."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
-        request.send_header("Content-Type", kind)
+        request.send_header("Content-Type", content_type)
         request.end_headers()
         try:
             while True:

@@ -45,7 +45,7 @@ def fetch(url: str, *, allow_loopback: bool) -> object:
         ),
     ],
 )
-def test_local_address_is_never_requested(host: str) -> None:
+def test_address_outside_of_the_public_internet_is_refused(host: str) -> None:
     with pytest.raises(NotOnTheWeb):
         fetch(f"http://{host}:9/x", allow_loopback=False)
 
@@ -65,15 +65,17 @@ def test_name_that_resolves_to_this_machine_is_never_contacted(
 
 
 @pytest.mark.parametrize(
-    "to", ["http://10.0.0.1/", "http://192.168.0.1/", "file:///etc/passwd", "ftp://x/"]
+    "location", ["http://10.0.0.1/", "http://192.168.0.1/", "file:///etc/passwd", "ftp://x/"]
 )
-def test_redirect_to_a_local_address_is_not_followed(watcher: PageWatcher, to: str) -> None:
-    watcher.site.pages["/post"] = redirect_reply(to)
+def test_redirect_to_a_private_address_or_another_scheme_is_not_followed(
+    watcher: PageWatcher, location: str
+) -> None:
+    watcher.site.pages["/post"] = redirect_reply(location)
     assert watcher.watch_pages("/post").check_state() == ("unknown", "not-public")
 
 
 @pytest.mark.threat("site-leads-inside")
-def test_pictures_at_local_addresses_are_not_requested(watcher: PageWatcher) -> None:
+def test_pictures_at_private_addresses_are_not_requested(watcher: PageWatcher) -> None:
     inside = "".join(f'<img src="http://10.0.0.{n}/p.jpg">' for n in range(5))
     watcher.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture_reply()}
     assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
@@ -141,9 +143,11 @@ def picture_bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "text/html", "application/x-anything", ""])
-def test_type_is_detected_by_the_bytes_not_by_the_header(watcher: PageWatcher, kind: str) -> None:
-    watcher.site.pages["/p"] = reply(photo(), kind)
+@pytest.mark.parametrize("content_type", ["image/jpeg", "text/html", "application/x-anything", ""])
+def test_type_is_detected_by_the_bytes_not_by_the_header(
+    watcher: PageWatcher, content_type: str
+) -> None:
+    watcher.site.pages["/p"] = reply(photo(), content_type)
     assert watcher.watch_pages("/p").check_state() == ("still there", "picture")
 
 

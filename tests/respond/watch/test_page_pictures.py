@@ -22,7 +22,7 @@ def picture_paths(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("page", "pictures"),
+    ("page", "paths"),
     [
         ('<img src="a.jpg">', ["/posts/a.jpg"]),
         ("<IMG SRC='/a.jpg' />", ["/a.jpg"]),
@@ -45,11 +45,11 @@ def picture_paths(page: str) -> list[str]:
         ("<imgsrc='/a.jpg'><image src='/b.jpg'>", []),
     ],
 )
-def test_picture_urls_of_a_page_are_found(page: str, pictures: list[str]) -> None:
-    assert picture_paths(page) == pictures
+def test_picture_urls_of_a_page_are_found(page: str, paths: list[str]) -> None:
+    assert picture_paths(page) == paths
 
 
-def test_encoding_that_the_page_names_is_used() -> None:
+def test_encoding_that_the_page_names_is_used_if_possible() -> None:
     page = '<meta charset="utf-16-le">' + "x"
     assert picture_urls(page.encode(), PAGE_URL) == ()
     named = '<meta charset="cp1252"><img src="/é.jpg">'.encode("cp1252")

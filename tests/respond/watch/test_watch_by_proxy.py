@@ -1,4 +1,4 @@
-"""Tests that all requests go through a proxy, which resolves the names of hosts."""
+"""Tests that with a proxy, all requests go through it, and it resolves the names of hosts."""
 
 import socket
 from contextlib import ExitStack
@@ -44,9 +44,11 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
     assert wire.ip == ""
 
 
-@pytest.mark.parametrize("to", ["http://10.0.0.1/", "http://127.0.0.1/", "http://localhost/"])
-def test_redirect_to_a_local_address_is_refused_behind_a_proxy(site: Site, to: str) -> None:
-    site.pages["/p"] = redirect_reply(to)
+@pytest.mark.parametrize("location", ["http://10.0.0.1/", "http://127.0.0.1/", "http://localhost/"])
+def test_redirect_into_the_local_network_is_refused_behind_a_proxy(
+    site: Site, location: str
+) -> None:
+    site.pages["/p"] = redirect_reply(location)
     with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
         polite_web(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
     assert {one.name for one in proxy.requests} == {"pictures.example"}

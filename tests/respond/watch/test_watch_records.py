@@ -1,4 +1,4 @@
-"""Tests of the records of watched sightings, which are stored beside the cases."""
+"""Tests of the records of watched sightings, and of the agreement to watching."""
 
 import time
 from dataclasses import replace
@@ -56,17 +56,19 @@ def test_description_of_what_the_site_sees_depends_on_the_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreed", "by_proxy", "is_valid"),
+    ("agreed_by_proxy", "by_proxy", "is_valid"),
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
 )
 def test_agreement_with_a_proxy_covers_no_requests_without_a_proxy(
-    owner: CaseOwner, *, agreed: bool, by_proxy: bool, is_valid: bool
+    owner: CaseOwner, *, agreed_by_proxy: bool, by_proxy: bool, is_valid: bool
 ) -> None:
-    store_watching_agreement(owner.device, by_proxy=agreed)
+    store_watching_agreement(owner.device, by_proxy=agreed_by_proxy)
     assert has_agreed_to_watching(owner.device, by_proxy=by_proxy) is is_valid
 
 
-def test_chats_and_missing_sightings_cannot_be_watched(owner: CaseOwner, case_name: str) -> None:
+def test_chats_missing_sightings_and_closed_cases_cannot_be_watched(
+    owner: CaseOwner, case_name: str
+) -> None:
     store_watching_agreement(owner.device, by_proxy=False)
     with pytest.raises(NotWatchable):
         start_watching(case_name, 2, owner.device, by_proxy=False)
@@ -105,7 +107,7 @@ def test_switching_off_and_erasing_leave_no_records(owner: CaseOwner, case_name:
     assert owner.vault.keys(CASE_HASHES_TABLE) == ()
 
 
-def test_case_whose_name_begins_like_another_is_not_touched(owner: CaseOwner) -> None:
+def test_watched_sightings_of_a_case_with_a_longer_name_are_not_found(owner: CaseOwner) -> None:
     owner.vault.put(WATCHED_TABLE.name, "case-ab/0000000001", b"x")
     assert watched_in_case("case-a", owner.device) == ()
 

@@ -92,7 +92,7 @@ def test_next_check_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
     assert unpack(WatchedSighting, pack(after)) == after
 
 
-def test_failed_check_keeps_etag_and_picture_url() -> None:
+def test_failed_check_keeps_etag_and_picture_url_and_an_unclear_one_drops_them() -> None:
     before = replace(RECORD, etag='"1"', picture_url="http://a/p", state=WatchState.THERE)
     for event in FAILURE_EVENTS:
         after = watched_after_check(
