@@ -1,4 +1,4 @@
-"""A device's Olm account is stored as bytes, and each change returns new bytes."""
+"""Keys and signatures of a device's Olm account; each change returns a new account."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_key_count_outside_1_to_50_is_refused(count: int) -> None:
 
 
 @pytest.mark.threat("key-confusion")
-def test_a_device_signs_in_one_role_only() -> None:
+def test_signature_is_valid_only_for_its_key_context_and_statement() -> None:
     signature = sign_with_device_ed25519(ACCOUNT, b"role", b"statement")
     verify_device_ed25519_signature(
         ed25519_public_key(ACCOUNT), b"role", b"statement", signature, what="prekey"

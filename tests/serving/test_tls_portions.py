@@ -1,4 +1,4 @@
-"""Bytes written over TLS are counted until they are read, and arrive complete and in order."""
+"""Bytes written over TLS are counted until the socket takes them, and arrive in order."""
 
 import asyncio
 import socket
@@ -122,7 +122,7 @@ def test_tls_connection_reports_its_unread_bytes(
             ) as reader:
                 await asyncio.sleep(0)
                 assert server.portions.get_write_buffer_size() > len(PAYLOAD) - UNCOUNTED_BYTES_MAX
-                assert await asyncio.to_thread(read_rest, reader) == PAYLOAD
+                assert await asyncio.to_thread(read_to_end_after_first_byte, reader) == PAYLOAD
             await asyncio.wait_for(server.lost.wait(), 20)
             assert server.portions.get_write_buffer_size() == 0
             serving.close()
@@ -142,7 +142,7 @@ def connect_and_read_one_byte(port: int, certificate: CertificateFiles) -> ssl.S
     return reader
 
 
-def read_rest(reader: ssl.SSLSocket) -> bytes:
+def read_to_end_after_first_byte(reader: ssl.SSLSocket) -> bytes:
     received = PAYLOAD[:1]
     while chunk := reader.recv(1 << 16):
         received += chunk

@@ -1,4 +1,4 @@
-"""Output to a full disk is reported as such: not as a bug, and not as "nothing was done"."""
+"""A full disk, a read-only disk or a disk error is reported as such, and not as a bug."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ needs_full_device = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "print_answer", [lambda: print_line("words"), lambda: print_json({"a": 1})]
 )
-def test_answer_to_a_full_disk_is_reported(
+def test_printing_to_a_full_disk_raises_incomplete_output(
     print_answer: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FULL_DEVICE.open("w") as full:
@@ -91,7 +91,7 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
 
 
 @pytest.mark.parametrize(("code", "message"), [(28, "The disk is full"), (5, "reported an error")])
-def test_unhandled_full_disk_is_not_reported_as_a_bug(
+def test_unhandled_disk_error_is_not_reported_as_a_bug(
     code: int,
     message: str,
     tmp_path: Path,

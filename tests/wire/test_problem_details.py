@@ -1,4 +1,4 @@
-"""Errors are read back from problem documents, whatever a relay writes into them."""
+"""A problem document is read as the error that it names, or as None."""
 
 from datetime import UTC, datetime
 
@@ -68,7 +68,7 @@ def test_text_is_not_sent_as_a_fact() -> None:
         b'{"type":"urn:entrenous:refused:expired","title":"","status":409,"facts":{"other":1}}',
     ],
 )
-def test_unknown_problem_type_is_none(body: bytes) -> None:
+def test_invalid_or_unknown_problem_document_is_none(body: bytes) -> None:
     assert read_problem(body, KNOWN_ERRORS) is None
 
 
@@ -85,13 +85,13 @@ def test_any_bytes_are_an_error_or_none(untrusted_body: bytes) -> None:
 
 
 @pytest.mark.parametrize("facts", ['{"self":1}', '{"__class__":1}', '{"limit_bytes":1,"more":2}'])
-def test_facts_that_no_error_has_never_break_the_reader(facts: str) -> None:
+def test_unexpected_facts_do_not_crash_the_reader(facts: str) -> None:
     body = f'{{"type":"{urn_of(TooLarge)}","title":"x","status":413,"facts":{facts}}}'
     error = read_problem(body.encode(), [TooLarge])
     assert error is None or isinstance(error, TooLarge)
 
 
-def test_every_error_family_has_a_status_that_http_may_override() -> None:
+def test_status_follows_the_family_unless_the_caller_sets_one_for_the_class() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed, EntrenousError)
     assert [status_of(kind) for kind in families] == [409, 404, 422, 503, 400, 500]
     assert status_of(UsedUp) == 409

@@ -21,7 +21,7 @@ from entrenous.wire.relay_nouns import BlobDeposit
 
 TOKEN: Final = Secret(bytes(32))
 HEADERS: Final = b"HTTP/1.1 200 OK\r\nEntrenous-Protocol: 2\r\n"
-LARGE_BODY: Final = HEADERS + b"Content-Length: 16000000\r\n\r\n"
+LARGE_RESPONSE_HEAD: Final = HEADERS + b"Content-Length: 16000000\r\n\r\n"
 MINUTE_S: Final = 0.3  # the length of a minute in these tests, in seconds
 
 
@@ -88,28 +88,31 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.timeout(60)
 class TestOverSockets:
-    """Transfers over real sockets, where a minute takes a third of a second."""
+    """Transfers over real sockets, with a shortened minute."""
 
     @pytest.mark.parametrize(
-        "head", [LARGE_BODY, HEADERS + b"Longwinded: "], ids=["body", "headers"]
+        "head", [LARGE_RESPONSE_HEAD, HEADERS + b"Longwinded: "], ids=["body", "headers"]
     )
     def test_too_slow_relay_counts_as_unreachable(self, head: bytes, courier: HttpCourier) -> None:
         assert courier  # this fixture shortens the minute
         requests: tuple[Callable[[HttpCourier, str], object], ...] = (
-            lambda fresh, url: fresh.status(url),
-            lambda fresh, url: fresh.envelope_status(url, EnvelopeId(bytes(16)), TOKEN),
-            lambda fresh, url: fresh.waiting_envelopes(url, MailboxId(bytes(16)), TOKEN, 0),
-            lambda fresh, url: fresh.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
+            lambda courier, url: courier.status(url),
+            lambda courier, url: courier.envelope_status(url, EnvelopeId(bytes(16)), TOKEN),
+            lambda courier, url: courier.waiting_envelopes(url, MailboxId(bytes(16)), TOKEN, 0),
+            lambda courier, url: courier.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
         with serve_with(make_dripping_answer(head)) as url, new_relay_client() as client:
-            # Each request has a new courier, which would give up on a relay that was too slow.
+            # After a timeout, a courier sends no more requests to that relay, so each has a new one.
             for request in requests:
                 with pytest.raises(RelayUnreachable):
                     request(HttpCourier(client), url)
 
     def test_downloaded_part_of_a_blob_is_kept(self, courier: HttpCourier) -> None:
         received = io.BytesIO()
-        with serve_with(make_dripping_answer(LARGE_BODY)) as url, pytest.raises(RelayUnreachable):
+        with (
+            serve_with(make_dripping_answer(LARGE_RESPONSE_HEAD)) as url,
+            pytest.raises(RelayUnreachable),
+        ):
             courier.download_blob(url, BlobId(bytes(16)), TOKEN, received)
         assert len(received.getvalue()) >= 1
 
@@ -156,7 +159,7 @@ class TestOverSockets:
     def test_overlong_answer_is_not_read(self, courier: HttpCourier) -> None:
         def answer(connection: socket.socket, _: threading.Event) -> None:
             connection.recv(65536)
-            connection.sendall(LARGE_BODY + bytes(connections.SMALL_ANSWER_BYTES_MAX + 1))
+            connection.sendall(LARGE_RESPONSE_HEAD + bytes(connections.SMALL_ANSWER_BYTES_MAX + 1))
 
         with serve_with(answer) as url, pytest.raises(NotUnderstood):
             courier.status(url)
