@@ -1,4 +1,4 @@
-"""A gate on a real SQLite file, called over ASGI without a socket."""
+"""Fixtures: a gate on a SQLite file, and HTTP clients that call it over ASGI, without a socket."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Limits on the uploads of one account in an hour."""
+"""Hourly limits on uploads by account or address, and the account and publishes headers."""
 
 import logging
 from dataclasses import replace
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 UPLOADER_HEADERS = {"Authorization": "Bearer uploader-token"}
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-ANA, BEN = (
+ANA_HEADERS, BEN_HEADERS = (
     {**OPERATOR_HEADERS, "Entrenous-Account": "ana"},
     {**OPERATOR_HEADERS, "Entrenous-Account": "ben"},
 )
@@ -41,8 +41,10 @@ def access(access: GateAccess) -> GateAccess:
 
 
 def register_picture(gate: RegistrationClient, pixels: Any) -> ClaimId:
-    made = protect_picture(picture(pixels), adult=True, parts=False, gate=gate, device=new_device())
-    return made.claim
+    protection = protect_picture(
+        picture(pixels), adult=True, parts=False, gate=gate, device=new_device()
+    )
+    return protection.claim
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ def comparable_parts(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str
 
 
 @pytest.mark.threat("probing-registered")
-@pytest.mark.parametrize("headers", [ANA, UPLOADER_HEADERS])
-def test_over_limit_match_and_miss_get_the_same_answer(
+@pytest.mark.parametrize("headers", [ANA_HEADERS, UPLOADER_HEADERS])
+def test_match_and_miss_over_the_limit_get_the_same_429_until_the_next_hour(
     web: httpx.Client,
     clock: SettableClock,
     quarantined_upload: bytes,
@@ -92,7 +94,7 @@ def test_over_limit_match_and_miss_get_the_same_answer(
     assert problem["type"] == "urn:entrenous:unreachable:too-many-uploads"
     assert "Try again in 40 minutes" in problem["detail"]
     assert "here: https://platform.example/appeal" in problem["detail"]
-    assert send_upload(web, miss, BEN).status_code == 200
+    assert send_upload(web, miss, BEN_HEADERS).status_code == 200
     clock.advance(hours=1)
     assert send_upload(web, hit, headers).status_code == 200
 
@@ -101,26 +103,25 @@ def test_over_limit_match_and_miss_get_the_same_answer(
 def test_refused_uploads_have_a_lower_limit(
     web: httpx.Client, refused_upload: bytes, other_picture: Any
 ) -> None:
-    answers = [send_upload(web, refused_upload, ANA) for _ in range(3)]
+    answers = [send_upload(web, refused_upload, ANA_HEADERS) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert comparable_parts(send_upload(web, jpeg(other_picture), ANA)) == comparable_parts(
+    assert comparable_parts(send_upload(web, jpeg(other_picture), ANA_HEADERS)) == comparable_parts(
         answers[-1]
     )
-    assert send_upload(web, refused_upload, BEN).json()["decision"] == "refuse"
+    assert send_upload(web, refused_upload, BEN_HEADERS).json()["decision"] == "refuse"
 
 
-def test_quarantined_uploads_count_like_accepted_ones(
+def test_quarantined_uploads_count_towards_the_limit(
     web: httpx.Client, quarantined_upload: bytes
 ) -> None:
-    """If only accepted uploads counted, the limit would reveal whether an upload matches."""
+    """If they did not count, the limit would reveal which uploads match."""
     answers = [send_upload(web, quarantined_upload, UPLOADER_HEADERS).status_code for _ in range(5)]
     assert answers == [200] * 4 + [429]
 
 
-def test_uploads_without_an_account_have_a_higher_limit(
+def test_refusals_without_an_account_have_a_higher_limit(
     web: httpx.Client, refused_upload: bytes
 ) -> None:
-    """Uploads without an account count as one account."""
     assert {send_upload(web, refused_upload, OPERATOR_HEADERS).status_code for _ in range(6)} == {
         200
     }
@@ -140,35 +141,37 @@ def test_refusals_without_an_account_are_limited(
     assert comparable_parts(
         send_upload(web, jpeg(other_picture), OPERATOR_HEADERS)
     ) == comparable_parts(answers[-1])
-    assert send_upload(web, refused_upload, ANA).json()["decision"] == "refuse"
+    assert send_upload(web, refused_upload, ANA_HEADERS).json()["decision"] == "refuse"
 
 
 @pytest.mark.threat("shadow-acts")
-def test_shadow_mode_counts_no_uploads(web: httpx.Client, refused_upload: bytes) -> None:
-    """A hook in shadow mode would publish an upload beyond a limit without a decision."""
-    shadow = {**ANA, "Entrenous-Publishes": "all"}
-    answers = [send_upload(web, refused_upload, shadow).json() for _ in range(6)]
+def test_uploads_in_shadow_mode_are_listed_and_not_counted(
+    web: httpx.Client, refused_upload: bytes
+) -> None:
+    """A hook in shadow mode would publish the uploads beyond a limit without a decision."""
+    shadow_headers = {**ANA_HEADERS, "Entrenous-Publishes": "all"}
+    answers = [send_upload(web, refused_upload, shadow_headers).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in answers} == {("refuse", True)}
     listed = web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"]
     assert {one["case"] for one in listed} == {one["case"] for one in answers}
-    assert send_upload(web, refused_upload, ANA).json()["decision"] == "refuse"
+    assert send_upload(web, refused_upload, ANA_HEADERS).json()["decision"] == "refuse"
     assert send_upload(
         web, refused_upload, {**UPLOADER_HEADERS, "Entrenous-Publishes": "all"}
     ).json()["appeal"]
     assert len(web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"]) == 6
 
 
-@pytest.mark.parametrize("value", ["", "nothing", "everything", "All", "held,all"])
-def test_invalid_publishes_header_of_the_operator_is_refused(
-    web: httpx.Client, other_picture: Any, value: str
+@pytest.mark.parametrize("header_value", ["", "nothing", "everything", "All", "held,all"])
+def test_invalid_publishes_header_is_refused_only_from_the_operator(
+    web: httpx.Client, other_picture: Any, header_value: str
 ) -> None:
     answer = send_upload(
-        web, jpeg(other_picture), {**OPERATOR_HEADERS, "Entrenous-Publishes": value}
+        web, jpeg(other_picture), {**OPERATOR_HEADERS, "Entrenous-Publishes": header_value}
     )
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
     assert (
         send_upload(
-            web, jpeg(other_picture), {**UPLOADER_HEADERS, "Entrenous-Publishes": value}
+            web, jpeg(other_picture), {**UPLOADER_HEADERS, "Entrenous-Publishes": header_value}
         ).status_code
         == 200
     )
@@ -181,11 +184,11 @@ def test_account_header_of_an_uploader_is_ignored(web: httpx.Client, other_pictu
     assert send_upload(web, b"x", {**UPLOADER_HEADERS, "Entrenous-Account": " "}).status_code == 429
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
+@pytest.mark.parametrize("account_name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
 def test_malformed_account_name_is_refused(
-    web: httpx.Client, other_picture: Any, name: str
+    web: httpx.Client, other_picture: Any, account_name: str
 ) -> None:
-    headers = {**OPERATOR_HEADERS, "Entrenous-Account": name.encode("latin-1")}
+    headers = {**OPERATOR_HEADERS, "Entrenous-Account": account_name.encode("latin-1")}
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(other_picture))}, headers=headers)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad account")
 
@@ -193,9 +196,11 @@ def test_malformed_account_name_is_refused(
 def test_upload_refused_by_a_busy_gate_is_not_counted(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
-    no_slots = replace(access, uploads_at_once=0)
-    with httpx.Client(transport=AsgiTransport(gate_app(platform, no_slots)), base_url=URL) as web:
-        answers = [send_upload(web, jpeg(other_picture), ANA) for _ in range(6)]
+    access_without_slots = replace(access, uploads_at_once=0)
+    with httpx.Client(
+        transport=AsgiTransport(gate_app(platform, access_without_slots)), base_url=URL
+    ) as web:
+        answers = [send_upload(web, jpeg(other_picture), ANA_HEADERS) for _ in range(6)]
     assert {answer.json()["title"] for answer in answers} == {"Gate busy"}
 
 
@@ -211,8 +216,8 @@ def test_account_name_is_neither_stored_nor_logged(
     assert names[0] != names[1]  # each process has its own key
     counter.count_or_refuse(names[0], NOON)
     counter.count_refusal(names[0], NOON)
-    kept = repr((counter.uploads, counter.refused))
-    assert "ana" not in kept
+    counter_contents = repr((counter.uploads, counter.refused))
+    assert "ana" not in counter_contents
     assert [len(name) for name in counter.uploads] == [16]
     assert "ana" not in caplog.text
     counter.count_or_refuse((), NOON + timedelta(hours=1))
@@ -235,7 +240,7 @@ def test_number_of_remembered_accounts_is_limited(
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1:2::7"])
-def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
+def test_account_limits_of_zero_refuse_nothing(access: GateAccess, address: str) -> None:
     counter = AccountCounter(
         replace(access, uploads_per_account=0, refused_per_account=0), Secret(bytes(32))
     )
@@ -245,7 +250,7 @@ def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
         counter.count_refusal(names, NOON)
 
 
-def test_ipv6_network_counts_as_one_account(access: GateAccess) -> None:
+def test_addresses_of_one_ipv6_network_count_as_one_account(access: GateAccess) -> None:
     counter = AccountCounter(access, Secret(bytes(32)))
     for number in range(4):
         counter.count_or_refuse(

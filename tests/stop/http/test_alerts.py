@@ -1,4 +1,4 @@
-"""A running gate calls the operator's alert program, and keeps serving if the program fails."""
+"""A running gate calls the operator's alert program, and keeps serving if it cannot be started."""
 
 import os
 import time
@@ -13,21 +13,23 @@ from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.commands.gates import start_gate
 
 pytestmark = pytest.mark.real
-TIMEOUT_S = 60
+WAIT_S_MAX = 60
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + WAIT_S_MAX
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def create_gate_with_overdue_flood(folder: Path, command: str) -> Path:
+def create_gate_with_overdue_flood(folder: Path, command_toml: str) -> Path:
     """Create the folder of a gate in which a flood of four uploads has waited for 25 hours."""
     data = folder / "gate"
     data.mkdir()
-    (data / "gate.toml").write_text(f"held_per_hash = 3\npage_after_hours = 24\npage = {command}\n")
+    (data / "gate.toml").write_text(
+        f"held_per_hash = 3\npage_after_hours = 24\npage = {command_toml}\n"
+    )
     with open_platform(data) as (platform, _):
         at = platform.clock.now() - timedelta(hours=25)
         for number in range(4):
@@ -39,7 +41,7 @@ def create_gate_with_overdue_flood(folder: Path, command: str) -> Path:
 
 
 @pytest.mark.threat("uploads-flood")
-def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
+def test_alert_program_runs_once_per_kind_also_after_a_restart(tmp_path: Path) -> None:
     script, received = tmp_path / "script", tmp_path / "received"
     script.write_text(f'#!/bin/sh\necho "$@" >> {received}\n')
     script.chmod(0o700)
@@ -53,7 +55,7 @@ def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
     assert len(received.read_text().splitlines()) == 2  # no alert was repeated after the restart
 
 
-def test_failing_alert_program_is_only_logged(
+def test_missing_alert_program_is_only_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = create_gate_with_overdue_flood(tmp_path, f'["{tmp_path}/none", "hunter2"]')

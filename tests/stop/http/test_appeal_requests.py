@@ -23,10 +23,15 @@ def register_picture(pixels: Any, gate: RegistrationClient) -> ClaimId:
 
 
 def send_upload(
-    web: httpx.Client, upload: bytes, role: dict[str, str] = OPERATOR_HEADERS, reference: str = ""
+    web: httpx.Client,
+    upload: bytes,
+    headers: dict[str, str] = OPERATOR_HEADERS,
+    reference: str = "",
 ) -> Any:
-    named = {"reference": reference} if reference else {}
-    answer = web.post("/v1/uploads", files={"file": ("x", upload)}, data=named, headers=role)
+    form_fields = {"reference": reference} if reference else {}
+    answer = web.post(
+        "/v1/uploads", files={"file": ("x", upload)}, data=form_fields, headers=headers
+    )
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -74,7 +79,7 @@ def test_reference_from_an_uploader_is_ignored(
     assert get_next_review(web)["reference"] == ""
 
 
-def test_appeal_with_the_secret_succeeds(
+def test_appeal_needs_the_secret_and_the_same_file_and_is_accepted_once(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     platform.bank.apply_event(register_picture(her_picture, device_gate), ClaimEvent.CONFIRM)
@@ -103,7 +108,7 @@ def test_appeal_with_the_secret_succeeds(
 
 
 @pytest.mark.threat("probing-registered")
-def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
+def test_appeals_of_quarantined_and_accepted_uploads_get_the_same_answers(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
     register_picture(her_picture, device_gate)
@@ -120,7 +125,7 @@ def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
 
 
 @pytest.mark.slow
-def test_flood_is_one_review_item_over_http(
+def test_flood_is_shown_and_released_as_one_review_item(
     web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
     register_picture(her_picture, device_gate)

@@ -47,7 +47,9 @@ def platform_for_all_media(platform: Platform) -> Platform:
 
 
 @pytest.fixture
-def clip_web(platform_for_all_media: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+def web_for_all_media(
+    platform_for_all_media: Platform, access: GateAccess
+) -> Iterator[httpx.Client]:
     with httpx.Client(
         transport=AsgiTransport(gate_app(platform_for_all_media, access)), base_url=URL
     ) as client:
@@ -72,21 +74,25 @@ def platform_with_registered_clip(platform_for_all_media: Platform) -> Platform:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("platform_with_registered_clip")
-def test_bytes_of_a_quarantined_clip_are_kept_for_review(clip_web: httpx.Client) -> None:
+def test_quarantined_clip_can_be_reviewed_and_is_refused_once_confirmed(
+    web_for_all_media: httpx.Client,
+) -> None:
     sent = {**OPERATOR_HEADERS, "Content-Type": "video/mp4"}
-    decision = clip_web.post("/v1/uploads", content=clip_bytes(), headers=sent).json()
+    decision = web_for_all_media.post("/v1/uploads", content=clip_bytes(), headers=sent).json()
     assert decision["decision"] == "hold"
     assert decision["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
-    (waiting_case,) = [clip_web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]]
-    held = clip_web.get(waiting_case["upload"], headers=OPERATOR_HEADERS)
+    (waiting_case,) = [
+        web_for_all_media.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
+    ]
+    held = web_for_all_media.get(waiting_case["upload"], headers=OPERATOR_HEADERS)
     assert (held.content, held.headers["content-type"]) == (
         clip_bytes(),
         "application/octet-stream",
     )
     case = f"/v1/reviews/{waiting_case['case']}"
-    decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR_HEADERS)
+    decided = web_for_all_media.post(case, json={"decision": "confirm"}, headers=OPERATOR_HEADERS)
     assert decided.status_code == 200
-    again = clip_web.post(
+    again = web_for_all_media.post(
         "/v1/uploads", files={"file": ("x.jpg", clip_bytes())}, headers=UPLOADER_HEADERS
     )
     assert again.json()["decision"] == "refuse"
@@ -95,11 +101,13 @@ def test_bytes_of_a_quarantined_clip_are_kept_for_review(clip_web: httpx.Client)
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_clips_get_the_same_answer(
-    clip_web: httpx.Client, platform_with_registered_clip: Platform
+    web_for_all_media: httpx.Client, platform_with_registered_clip: Platform
 ) -> None:
     other = encode_clip(hand_held_frames("coffee", seconds=3.0))
     answers = [
-        clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER_HEADERS).json()
+        web_for_all_media.post(
+            "/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER_HEADERS
+        ).json()
         for one in (clip_bytes(), other)
     ]
     assert platform_with_registered_clip.reviews.count_waiting_items() == 1
@@ -127,9 +135,9 @@ def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: G
     answers = {}
 
     async def send_upload(
-        web: httpx.AsyncClient, name: str, upload: bytes, role: dict[str, str]
+        web: httpx.AsyncClient, name: str, upload: bytes, role_headers: dict[str, str]
     ) -> None:
-        sent = {**role, "Content-Type": "application/octet-stream"}
+        sent = {**role_headers, "Content-Type": "application/octet-stream"}
         answers[name] = await web.post("/v1/uploads", content=upload, headers=sent)
 
     async def send_clip_and_picture() -> None:
@@ -149,13 +157,15 @@ def test_clips_do_not_delay_pictures(platform_for_all_media: Platform, access: G
     assert [answers[name].status_code for name in ("picture", "clip")] == [200, 200]
 
 
-def test_sound_is_accepted_and_unsupported_files_are_refused(clip_web: httpx.Client) -> None:
-    note = coded(voice(6.0), 16_000, "aac", "ipod", 48_000)
+def test_sound_is_accepted_and_unsupported_files_are_refused(
+    web_for_all_media: httpx.Client,
+) -> None:
+    sound_bytes = coded(voice(6.0), 16_000, "aac", "ipod", 48_000)
     sent = {**OPERATOR_HEADERS, "Content-Type": "audio/mp4"}
-    assert clip_web.post("/v1/uploads", content=note, headers=sent).json()["decision"] == (
-        "let through"
-    )
+    assert web_for_all_media.post("/v1/uploads", content=sound_bytes, headers=sent).json()[
+        "decision"
+    ] == ("let through")
     unknown = coded(voice(1.0), 48_000, "ac3", "mp4", 96_000)
     for unsupported in (unknown, "a letter".encode("utf-16")):
-        answer = clip_web.post("/v1/uploads", content=unsupported, headers=sent)
+        answer = web_for_all_media.post("/v1/uploads", content=unsupported, headers=sent)
         assert answer.status_code == 415, answer.text

@@ -1,4 +1,4 @@
-"""Database errors: only the operator sees details, and no stored value is shown or logged."""
+"""Database errors: who sees their details, and what messages and logs leave out."""
 
 import logging
 from typing import Any
@@ -26,7 +26,7 @@ def database_engine(platform: Platform) -> sa.Engine:
 
 
 @pytest.fixture
-def renamed_tables(platform: Platform) -> None:
+def missing_tables(platform: Platform) -> None:
     """Rename two tables, so that queries fail with the name of a missing table."""
     with database_engine(platform).connect() as db:
         for table in ("upload", "claim"):
@@ -34,8 +34,8 @@ def renamed_tables(platform: Platform) -> None:
         db.commit()
 
 
-@pytest.mark.usefixtures("renamed_tables")
-def test_database_error_details_are_hidden_from_uploaders(web: httpx.Client) -> None:
+@pytest.mark.usefixtures("missing_tables")
+def test_only_the_operator_sees_the_details_of_a_database_error(web: httpx.Client) -> None:
     for path in ("/v1/status", f"/v1/claims/{'0' * 32}"):
         answer = web.get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -64,7 +64,7 @@ def test_failure_after_the_answer_logs_only_its_class(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A full disk after the answer neither changes the answer nor logs text of the database."""
+    """A full disk neither changes the answer nor makes the gate log the database's message."""
 
     def fail_with_full_disk(*_args: object) -> None:
         raise BankUnreachable(why="disk is full at [SQL: her hash]")

@@ -1,4 +1,4 @@
-"""Matches that are found after the answer to an upload, as the operator sees them over HTTP."""
+"""Deferred scans and look-backs: the published list, links to uploads, and what a gate logs."""
 
 import logging
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def send_upload(web: httpx.Client, upload: bytes, headers: dict[str, str]) -> An
 
 
 @pytest.mark.slow
-def test_published_list_has_references(
+def test_upload_matched_by_a_deferred_scan_is_on_the_published_list(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     register_picture(device_gate, her_picture)
@@ -74,31 +74,31 @@ def test_published_list_has_references(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("state", ["confirmed", "released", "closed"])
+@pytest.mark.parametrize("final_state", ["confirmed", "released", "closed"])
 def test_state_of_a_case_after_a_decision_or_a_withdrawal(
     web: httpx.Client,
     device_gate: RegistrationClient,
     platform: Platform,
     her_picture: Any,
-    state: str,
+    final_state: str,
 ) -> None:
-    """Released and closed cases leave the list. A confirmed case stays, to be removed."""
+    """Released and closed cases leave the published list. A confirmed case stays on it."""
     claim = register_picture(device_gate, her_picture)
     case = send_upload(web, jpeg(place_on_page(her_picture)), OPERATOR_HEADERS)["case"]
     assert run_next_deferred_scan(platform)
     address = f"/v1/reviews/{case}"
     assert web.get(address, headers=OPERATOR_HEADERS).json()["state"] == "waiting"
-    word = {"confirmed": "confirm", "released": "release"}.get(state)
-    if word is None:
+    decision_word = {"confirmed": "confirm", "released": "release"}.get(final_state)
+    if decision_word is None:
         platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     else:
-        web.post(address, json={"decision": word}, headers=OPERATOR_HEADERS)
+        web.post(address, json={"decision": decision_word}, headers=OPERATOR_HEADERS)
     listed = web.get("/v1/reviews/published", headers=OPERATOR_HEADERS).json()["cases"]
-    expected = [("confirmed", "post 17")] if state == "confirmed" else []
+    expected = [("confirmed", "post 17")] if final_state == "confirmed" else []
     assert [(one["state"], one["reference"]) for one in listed] == expected
     review = web.get(address, headers=OPERATOR_HEADERS).json()
-    assert (review["state"], review["case"]) == (state, case)
-    if state == "closed":
+    assert (review["state"], review["case"]) == (final_state, case)
+    if final_state == "closed":
         assert review["decision"] == "let through"
 
 
@@ -127,7 +127,7 @@ def test_only_the_operator_reads_the_published_list(
     assert web.get("/v1/reviews/published", headers=headers).status_code == 401
 
 
-def test_invalid_case_name_is_not_found(web: httpx.Client) -> None:
+def test_published_list_after_an_invalid_case_is_not_found(web: httpx.Client) -> None:
     odd = web.get("/v1/reviews/published", params={"after": "\x00"}, headers=OPERATOR_HEADERS)
     assert odd.status_code == 404
 
@@ -145,10 +145,10 @@ def test_uploader_gets_the_same_answer_for_a_page_with_a_registered_picture(
     assert answers[0] == answers[1]
 
 
-def test_upload_link_exists_only_while_bytes_are_stored(
+def test_upload_link_appears_once_bytes_are_stored(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    """If a gate is killed after its answer, a quarantined case has no stored bytes."""
+    """A gate that is killed right after its answer leaves a quarantined case without bytes."""
     register_picture(device_gate, her_picture)
     case = decide_upload(jpeg(her_picture), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]
@@ -177,7 +177,7 @@ def test_gate_does_the_look_back_that_a_killed_gate_left(
     her_picture: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A gate stored a claim without a look-back; the next gate makes the look-back."""
+    """The first gate stores a claim without a look-back; the next gate makes the look-back."""
     case = judge_upload(jpeg(her_picture), platform).case
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims",
@@ -189,7 +189,7 @@ def test_gate_does_the_look_back_that_a_killed_gate_left(
     async def run_until_found() -> None:
         async with app.router.lifespan_context(app):
             with anyio.fail_after(20):
-                while platform.reviews.count_waiting_items() == 0:  # noqa: ASYNC110 -- a thread does it
+                while platform.reviews.count_waiting_items() == 0:  # noqa: ASYNC110 -- a thread changes it
                     await anyio.sleep(0.01)
 
     anyio.run(run_until_found)
@@ -199,14 +199,14 @@ def test_gate_does_the_look_back_that_a_killed_gate_left(
 def test_skipped_scans_are_logged_once(
     platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    none = replace(platform, limits=replace(platform.limits, slow_looks=1))
-    works: tuple[Callable[[], object], ...] = minutely_tasks(none)
+    changed_platform = replace(platform, limits=replace(platform.limits, slow_looks=1))
+    tasks: tuple[Callable[[], object], ...] = minutely_tasks(changed_platform)
     for _ in range(3):
-        judge_upload(jpeg(her_picture), none)
+        judge_upload(jpeg(her_picture), changed_platform)
     clock.advance(minutes=2)
     with caplog.at_level(logging.WARNING):
-        for work in (*works, *works):
-            work()
+        for task in (*tasks, *tasks):
+            task()
     logged = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
     assert logged == ["slow look skipped: 2 uploads"]
 
@@ -214,23 +214,23 @@ def test_skipped_scans_are_logged_once(
 def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # The gate was killed before it stored the bytes for the scan.
+    # Like a gate that is killed before it stores the bytes for the scan:
     decide_upload(jpeg(her_picture), platform)
     clock.advance(minutes=2)
-    none = replace(platform, limits=replace(platform.limits, slow_looks=0))
+    changed_platform = replace(platform, limits=replace(platform.limits, slow_looks=0))
     with caplog.at_level(logging.WARNING):
-        for work in minutely_tasks(none):
-            work()
+        for task in minutely_tasks(changed_platform):
+            task()
     assert [one for one in caplog.records if one.name == "entrenous.gate"] == []
     assert platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_wrong_clock_is_logged(
+def test_clock_that_jumps_by_60_days_is_logged(
     platform: Platform, clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
-        for work in minutely_tasks(platform):
-            work()
+        for task in minutely_tasks(platform):
+            task()
         clock.advance(days=60)
     (logged,) = [one for one in caplog.records if one.name == "entrenous.gate"]
     assert (logged.levelname, logged.getMessage()) == ("WARNING", "clock ahead by 60 days")

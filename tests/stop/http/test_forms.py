@@ -41,7 +41,7 @@ def test_file_and_reference_of_a_form_are_returned(file_bytes: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_random_bytes_are_not_accepted_as_a_form(random_bytes: bytes) -> None:
+def test_random_bytes_and_unfinished_forms_are_refused(random_bytes: bytes) -> None:
     for form in (
         random_bytes,
         form_field(b"other", random_bytes),
@@ -63,7 +63,7 @@ def test_number_of_form_parts_is_limited() -> None:
         parse_upload_form(EMPTY_PART * UPLOAD_FORM_PARTS_MAX + file + FORM_END, b"b")
 
 
-@pytest.mark.parametrize("size", [100_000, 1_000_000])
+@pytest.mark.parametrize("byte_count", [100_000, 1_000_000])
 @pytest.mark.parametrize(
     "make_form",
     [
@@ -72,9 +72,9 @@ def test_number_of_form_parts_is_limited() -> None:
         lambda large: form_field(b"file", b"x") + FORM_END + b"\r\n" * large,
     ],
 )
-def test_form_bytes_besides_the_file_are_limited(make_form: Any, size: int) -> None:
+def test_form_bytes_besides_the_file_are_limited(make_form: Any, byte_count: int) -> None:
     with pytest.raises(LongForm):
-        parse_upload_form(make_form(size), b"b")
+        parse_upload_form(make_form(byte_count), b"b")
     assert parse_upload_form(
         form_field(b"other", bytes(FORM_BYTES_BESIDE_FILE_MAX // 2))
         + form_field(b"file", b"x")
@@ -102,9 +102,9 @@ def test_two_files_error_asks_for_separate_uploads(
 ) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
-    who = {"authorization": "Bearer operator-token"}
+    headers = {"authorization": "Bearer operator-token"}
     files = [(field_name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
-    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=who) as web:
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=headers) as web:
         answer = web.post(path, files=files)
     assert answer.status_code == 400
     assert "as an upload of its own" in " ".join(answer.json()[answer_member].split())
@@ -112,7 +112,7 @@ def test_two_files_error_asks_for_separate_uploads(
 
 
 def test_parsing_stops_at_the_form_limit() -> None:
-    """Parsing all of a million parts would take twelve seconds."""
+    """Parsing all of the million parts would take much longer than a second."""
     form = EMPTY_PART * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):
@@ -120,10 +120,10 @@ def test_parsing_stops_at_the_form_limit() -> None:
     assert time.process_time() - began < 1
 
 
-def test_form_parsing_does_not_block_other_requests(
+def test_forms_are_parsed_outside_the_event_loop(
     platform: Platform, access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parser does not run in the event loop's thread."""
+    """A large form would otherwise delay all other requests."""
     in_event_loop: list[bool] = []
 
     def record_thread(form: bytes, boundary: bytes) -> ReceivedUpload:
@@ -147,7 +147,7 @@ def test_form_parsing_does_not_block_other_requests(
     assert in_event_loop == [False]
 
 
-def test_long_form_over_http_is_refused(web: httpx.Client) -> None:
+def test_form_with_too_many_parts_over_http_is_refused(web: httpx.Client) -> None:
     headers = {"Authorization": "Bearer operator-token", "Content-Type": FORM_TYPE}
     answer = web.post("/v1/uploads", content=EMPTY_PART * 21 + FORM_END, headers=headers)
     assert answer.status_code == 400

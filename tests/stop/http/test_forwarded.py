@@ -29,7 +29,7 @@ TRUSTED_PROXIES = (
         ("2001:db8:ffff::1", [CLIENT], CLIENT),
         (f"::ffff:{NEAR_PROXY}", [CLIENT], CLIENT),
         (NEAR_PROXY, [f"::ffff:{CLIENT}"], CLIENT),
-        # RFC 7239, section 6: with a port, IPv6 in brackets
+        # with a port, or IPv6 with or without brackets (RFC 7239, section 6)
         (NEAR_PROXY, [f"{CLIENT}:4711"], CLIENT),
         (NEAR_PROXY, ["[2001:db8::7]"], "2001:db8::7"),
         (NEAR_PROXY, ["[2001:DB8::7]:4711"], "2001:db8::7"),
@@ -87,12 +87,12 @@ def test_entries_left_of_the_client_change_nothing(untrusted: list[str], client:
 def test_middleware_sets_the_client_address(
     client: tuple[str, int] | None, headers: list[tuple[bytes, bytes]], expected: object
 ) -> None:
-    found: list[object] = []
+    recorded_clients: list[object] = []
 
     async def record_client(scope: Any, _receive: Any, _send: Any) -> None:
-        found.append(scope["client"])
+        recorded_clients.append(scope["client"])
 
     scope = {"type": "http", "client": client, "headers": headers}
     anyio.run(ForwardedAddressMiddleware(record_client, TRUSTED_PROXIES), scope, None, None)
-    assert found == [expected]
+    assert recorded_clients == [expected]
     assert scope["client"] == client

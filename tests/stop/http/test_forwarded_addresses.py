@@ -50,9 +50,13 @@ def make_gate_folder(tmp_path: Path, toml: str) -> Path:
 
 
 @contextmanager
-def open_client(url: str, pair: CertificateFiles | None, address: str) -> Iterator[httpx.Client]:
-    """Yield a client with this source address that trusts only ``pair``'s certificate, if given."""
-    context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
+def open_client(
+    url: str, certificate: CertificateFiles | None, address: str
+) -> Iterator[httpx.Client]:
+    """Yield a client with this source address that trusts only ``certificate``, if given."""
+    context = ssl.create_default_context(
+        cafile=None if certificate is None else str(certificate.cert)
+    )
     transport = httpx.HTTPTransport(local_address=address, verify=context)
     with httpx.Client(transport=transport, base_url=url, timeout=60, trust_env=False) as web:
         yield web
@@ -64,28 +68,28 @@ def send_claims(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
 
 
 @pytest.mark.threat("hostile-network")
-def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
+def test_gate_serves_only_tls_1_3_and_reloads_its_certificate(tmp_path: Path) -> None:
     data = make_gate_folder(tmp_path, TLS_SETTINGS)
-    pair = write_certificate_files(data)
+    certificate = write_certificate_files(data)
     log = tmp_path / "log"
     with start_gate(data, "--no-slow-look", log=log) as gate:
         assert gate.url.startswith("https://")
-        with new_relay_client(pair.cert) as web:
+        with new_relay_client(certificate.cert) as web:
             claim = RegistrationClient(gate.url, web).register(make_claim_request(1))
             assert claim.state is ClaimState.WAITING
         with new_relay_client() as stranger, pytest.raises(GateUnreachable):
             RegistrationClient(gate.url, stranger).register(make_claim_request(2))
-        assert negotiated_tls_version(gate.url, pair) == "TLSv1.3"
+        assert negotiated_tls_version(gate.url, certificate) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
-            negotiated_tls_version(gate.url, pair, ssl.TLSVersion.TLSv1_2)
-        assert_refuses_endless_heads(gate.url, pair)
+            negotiated_tls_version(gate.url, certificate, ssl.TLSVersion.TLSv1_2)
+        assert_refuses_endless_heads(gate.url, certificate)
         new = renew_certificate(data, gate.pid, gate.url)
         with new_relay_client(new.cert) as web:
             assert RegistrationClient(gate.url, web).status(claim.claim) == claim
     assert log.read_text() == ""
 
 
-def test_mismatched_certificate_stops_the_start(
+def test_invalid_tls_key_stops_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = make_gate_folder(tmp_path, TLS_SETTINGS)
@@ -100,24 +104,24 @@ def test_mismatched_certificate_stops_the_start(
 @pytest.mark.threat("claims-flood")
 def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
     data = make_gate_folder(tmp_path, 'claims_per_hour = 3\ntrusted_proxies = ["127.0.0.1"]\n')
-    pair, log = write_certificate_files(tmp_path), tmp_path / "log"
+    certificate, log = write_certificate_files(tmp_path), tmp_path / "log"
     wait_if_hour_ends_within(60)
     with (
         start_gate(data, "--no-slow-look", log=log) as gate,
-        run_nginx(tmp_path, "nginx-gate.conf", pair, _nginx_replacements(gate.url)) as url,
-        open_client(url, pair, ADDRESS) as first,
-        open_client(url, pair, OTHER_ADDRESS) as second,
+        run_nginx(tmp_path, "nginx-gate.conf", certificate, _nginx_replacements(gate.url)) as url,
+        open_client(url, certificate, ADDRESS) as client,
+        open_client(url, certificate, OTHER_ADDRESS) as other_client,
     ):
-        assert negotiated_tls_version(url, pair) == "TLSv1.3"
-        assert send_claims(second, range(9)) == [201] * 3 + [429] * 6
+        assert negotiated_tls_version(url, certificate) == "TLSv1.3"
+        assert send_claims(other_client, range(9)) == [201] * 3 + [429] * 6
         forged = {"X-Forwarded-For": "203.0.113.9"}
-        assert send_claims(second, range(9, 12), **forged) == [429] * 3
-        assert send_claims(first, range(20, 24), **forged) == [201] * 3 + [429]
-        assert second.get("/v1/status").json()["state"] == "serving"
+        assert send_claims(other_client, range(9, 12), **forged) == [429] * 3
+        assert send_claims(client, range(20, 24), **forged) == [201] * 3 + [429]
+        assert other_client.get("/v1/status").json()["state"] == "serving"
         assert 429 in (
-            _send_wrong_key(second) for _ in range(60)
-        )  # limited to ten, then one every six seconds
-        assert _send_wrong_key(first) == 401
+            _send_wrong_key(other_client) for _ in range(60)
+        )  # wrong keys are limited to ten, then one every six seconds
+        assert _send_wrong_key(client) == 401
     assert log.read_text() == ""
 
 
@@ -130,7 +134,7 @@ def _nginx_replacements(gate: str) -> dict[str, str]:
 
 
 @pytest.mark.threat("claims-flood")
-def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> None:
+def test_limits_count_only_readable_addresses_from_trusted_proxies(tmp_path: Path) -> None:
     data = make_gate_folder(
         tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{OTHER_ADDRESS}"]\n'
     )
@@ -148,9 +152,9 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
         ]
         assert answers == [[201]] * 3 + [[429]] * 3
         # An unreadable header counts as the proxy's own address.
-        odd = [{"X-Forwarded-For": odd} for odd in ("unknown", "_a", "", "203.0.113.1, x")]
+        entry = [{"X-Forwarded-For": entry} for entry in ("unknown", "_a", "", "203.0.113.1, x")]
         answers = [
-            send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(odd)
+            send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(entry)
         ]
         assert answers == [[201]] * 3 + [[429]]
         networks = [f"2001:db8:0:1::{number}" for number in range(4)]  # one /64
@@ -162,8 +166,8 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
 
 
 @pytest.mark.threat("claims-flood")
-def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
-    """One connection sends thousands of claims to a gate with default settings."""
+def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> None:
+    """One connection sends at least a thousand claims to a gate with default settings."""
     with start_gate(tmp_path / "gate", "--no-slow-look") as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         accepted = hours_begun = 0
@@ -187,6 +191,6 @@ def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None
         assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)
         assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
         assert gate.get_json("/v1/status")["claims"] == accepted
-        # Another device still has its own limit.
+        # Another address still has its own limit.
         with open_client(gate.url, None, OTHER_ADDRESS) as other:
             assert send_claims(other, range(20_000, 20_001)) == [201]

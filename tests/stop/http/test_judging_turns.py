@@ -1,4 +1,4 @@
-"""Limits on concurrent uploads and appeals, also while some senders are idle."""
+"""Limits on concurrent uploads and appeals, also while senders are idle, and starting judges."""
 
 import threading
 import time
@@ -61,7 +61,7 @@ async def keep_senders_idle(
         group.cancel_scope.cancel()
 
 
-def test_idle_appeals_without_a_secret_take_no_slot(
+def test_idle_appeals_with_a_wrong_secret_take_no_slot(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def run_scenario() -> list[int]:
@@ -99,7 +99,7 @@ def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
     assert anyio.run(run_scenario) == [200, 429, 200, 200]
 
 
-def test_appeals_with_files_have_few_slots_of_their_own(
+def test_only_appeals_with_files_need_a_slot(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def run_scenario() -> list[int]:
@@ -133,7 +133,9 @@ def test_idle_uploaders_do_not_stop_the_operator(
     assert anyio.run(run_scenario) == [200, 429]
 
 
-def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: GateAccess) -> None:
+def test_body_of_an_appeal_with_a_wrong_secret_is_not_read(
+    platform: Platform, access: GateAccess
+) -> None:
     async def fail_if_read() -> Any:
         raise AssertionError("the body was read")
 
@@ -152,7 +154,7 @@ def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: G
     assert answers[0]["status"] == 404
 
 
-def test_second_upload_waits_while_the_first_is_judged(
+def test_two_concurrent_uploads_are_both_judged_by_a_gate_for_one(
     platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     codes: list[int] = []
@@ -177,7 +179,7 @@ def test_second_upload_waits_while_the_first_is_judged(
     assert codes == [200, 200]
 
 
-def test_one_upload_more_than_processors_is_judged_at_once(
+def test_at_most_one_upload_more_than_processors_is_judged_at_once(
     platform: Platform, access: GateAccess, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)

@@ -46,7 +46,7 @@ def test_claims_of_all_devices_share_a_limit() -> None:
     assert count_if_allowed(limit, "192.0.2.1", NOON + timedelta(hours=1))
 
 
-def test_addresses_of_one_ipv6_network_count_as_one_client() -> None:
+def test_clients_are_ipv6_networks_or_ipv4_addresses() -> None:
     def network_name(client: str) -> str:
         return client_names_with_factors(client)[0][0]
 

@@ -91,7 +91,9 @@ def register_picture(gate: RegistrationClient, pixels: Any) -> Any:
 
 
 @pytest.mark.parametrize("token", [{}, {"Authorization": "Bearer uploader-token"}])
-def test_metrics_need_a_token(web: httpx.Client, token: dict[str, str]) -> None:
+def test_metrics_are_refused_without_a_token_and_to_uploaders(
+    web: httpx.Client, token: dict[str, str]
+) -> None:
     assert web.get("/v1/metrics", headers=token).status_code == 401
 
 
@@ -101,19 +103,19 @@ def test_metrics_token_opens_nothing_else(
     app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=count_rows)
     bearer = {"Authorization": "Bearer figures"}
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=bearer) as web:
-        held = send_upload(web, her_picture)["case"]
+        case = send_upload(web, her_picture)["case"]
         assert web.get("/v1/metrics").status_code == 200
-        others = [
+        requests = [
             ("GET", "/v1/status"),
             ("GET", "/v1/reviews"),
             ("GET", "/v1/reviews/published"),
-            ("GET", f"/v1/reviews/{held}/upload"),
-            ("POST", f"/v1/reviews/{held}"),
+            ("GET", f"/v1/reviews/{case}/upload"),
+            ("POST", f"/v1/reviews/{case}"),
             ("POST", "/v1/uploads"),
         ]
-        assert {web.request(*one, json={"decision": "release"}).status_code for one in others} == {
-            401
-        }
+        assert {
+            web.request(*one, json={"decision": "release"}).status_code for one in requests
+        } == {401}
 
 
 def test_uploads_reviews_answers_and_the_queue_are_counted(
@@ -125,10 +127,12 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
 ) -> None:
     register_picture(device_gate, her_picture)
     send_upload(web, other_picture)
-    held = send_upload(web, her_picture)
+    upload_answer = send_upload(web, her_picture)
     clock.advance(hours=2)
     decided = web.post(
-        f"/v1/reviews/{held['case']}", json={"decision": "confirm"}, headers=OPERATOR_HEADERS
+        f"/v1/reviews/{upload_answer['case']}",
+        json={"decision": "confirm"},
+        headers=OPERATOR_HEADERS,
     )
     assert decided.status_code == 200
     send_upload(web, her_picture)
@@ -159,7 +163,7 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     assert metric_value(metrics, "index_bytes") > 0
 
 
-def test_queue_metrics_are_refreshed_once_a_minute(
+def test_queue_metrics_are_not_counted_anew_at_each_request(
     web: httpx.Client,
     platform: Platform,
     device_gate: RegistrationClient,
@@ -204,16 +208,23 @@ def test_shadow_metrics_are_by_bank_and_distance(
     assert int(dict(people)["distance"]) % 2 == 0
 
 
-def test_metrics_reveal_no_person(
+def test_metrics_contain_no_identifier_hash_or_address(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     claim = register_picture(device_gate, her_picture)
-    held = send_upload(web, her_picture, reference=POST_REFERENCE)
+    upload_answer = send_upload(web, her_picture, reference=POST_REFERENCE)
     web.get(f"/v1/claims/{claim.claim}")
-    web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR_HEADERS)
+    web.get(f"/v1/reviews/{upload_answer['case']}/upload", headers=OPERATOR_HEADERS)
     text = get_metrics_text(web)
     bits = platform.bank.whole_picture_hashes_of(claim.claim)[0].hex()
-    for name in (claim.claim, held["case"], held["secret"], POST_REFERENCE, bits, "127.0.0.1"):
+    for name in (
+        claim.claim,
+        upload_answer["case"],
+        upload_answer["secret"],
+        POST_REFERENCE,
+        bits,
+        "127.0.0.1",
+    ):
         assert name not in text
     labels = set(re.findall(r"(\w+)=\"", text))
     known = {"decision", "event", "status", "le", "kind", "state", "where", "quantile"}
@@ -224,8 +235,8 @@ def test_metrics_have_the_version_of_the_program(web: httpx.Client) -> None:
     assert metric_value(read_metrics(web), "build_info", **asdict(this_program_version())) == 1
 
 
-def test_answer_is_counted_once_despite_a_later_failure(count_rows: Any) -> None:
-    meters = GateMetrics(count_rows)
+def test_failure_counts_as_500_only_before_the_answer(count_rows: Any) -> None:
+    gate_metrics = GateMetrics(count_rows)
 
     async def answer_and_fail(scope: Any, _receive: Any, send: Any) -> None:
         if scope["path"] == "/v1/uploads":
@@ -236,12 +247,12 @@ def test_answer_is_counted_once_despite_a_later_failure(count_rows: Any) -> None
     for path in ("/v1/uploads", "/v1/claims"):
         with (
             httpx.Client(
-                transport=AsgiTransport(MetricsMiddleware(answer_and_fail, meters))
+                transport=AsgiTransport(MetricsMiddleware(answer_and_fail, gate_metrics))
             ) as web,
             pytest.raises(ArithmeticError),
         ):
             web.post(f"{URL}{path}")
-    text = meters.prometheus_text().decode()
+    text = gate_metrics.prometheus_text().decode()
     assert 'answers_total{event="upload",status="200"} 1.0' in text
     assert 'answers_total{event="upload",status="500"}' not in text
     assert 'answers_total{event="claims",status="500"} 1.0' in text

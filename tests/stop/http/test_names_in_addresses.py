@@ -1,4 +1,4 @@
-"""Names and texts with characters that a database may refuse are refused by the gate."""
+"""Invalid names and texts in requests, secrets of appeals in a store, and hidden SQL parameters."""
 
 import hashlib
 import json

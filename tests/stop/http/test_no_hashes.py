@@ -63,15 +63,15 @@ def app(platform: Platform) -> Starlette:
 
 
 def requests_to_all_routes(
-    routes: list[BaseRoute], case: str, below: str = ""
+    routes: list[BaseRoute], case: str, path_prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
     """Yield the method and path of every route, with existing ids filled in."""
     ids = {"{case}": case, "{claim}": CLAIM_ID, "{entry}": CLAIM_ID, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):
-            yield from requests_to_all_routes(route.routes, case, below + route.path)
+            yield from requests_to_all_routes(route.routes, case, path_prefix + route.path)
         elif isinstance(route, Route):
-            path = below + route.path
+            path = path_prefix + route.path
             for name, value in ids.items():
                 path = path.replace(name, value)
             while "{" in path:
@@ -115,8 +115,8 @@ def test_partner_key_reveals_hashes(
     """``contains_hash`` finds the hash that a partner gets. A removed partner gets status 401."""
     exchange = open_exchange(platform)
     key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
-    shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
-    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=shown) as web:
+    headers = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=headers) as web:
         page = "/exchange/stopncii/v1/FetchHashes?startTimestamp=0"
         assert contains_hash(web.get(page), registered_hash)
         exchange.partners.remove("friends")

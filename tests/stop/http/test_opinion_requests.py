@@ -19,7 +19,7 @@ PARTNER_KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in r
 
 @pytest.fixture
 def claim(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> ClaimId:
-    for number, key in enumerate(PARTNER_KEYS[:3]):
+    for number, key in enumerate(PARTNER_KEYS):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), platform)
     protection = protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
@@ -48,17 +48,21 @@ def test_three_opinions_suspend_a_claim(
 def test_invalid_opinions_are_refused(
     web: httpx.Client, claim: ClaimId, clock: SettableClock
 ) -> None:
-    good = signed_opinion(claim, PARTNER_KEYS[0], clock)
-    stranger = signed_opinion(claim, Ed25519PrivateKey.generate(), clock)
+    valid_opinion = signed_opinion(claim, PARTNER_KEYS[0], clock)
+    opinion_of_stranger = signed_opinion(claim, Ed25519PrivateKey.generate(), clock)
     cases = {
-        (good.replace(b"disputed", b"confirmed"), 422, "urn:entrenous:unproven:bad-signature"),
-        (stranger, 404, "urn:entrenous:not-found:no-such-partner"),
+        (
+            valid_opinion.replace(b"disputed", b"confirmed"),
+            422,
+            "urn:entrenous:unproven:bad-signature",
+        ),
+        (opinion_of_stranger, 404, "urn:entrenous:not-found:no-such-partner"),
         (b"{}", 400, "urn:entrenous:malformed:bad-opinion"),
-        (good[:-1] + b',"more":1}', 400, "urn:entrenous:malformed:bad-opinion"),
+        (valid_opinion[:-1] + b',"more":1}', 400, "urn:entrenous:malformed:bad-opinion"),
         (bytes(5000), 413, "urn:entrenous:malformed:too-large"),
     }
-    for content, status, kind in cases:
+    for content, status, problem_type in cases:
         answer = web.post(f"/v1/claims/{claim}/opinions", content=content)
-        assert (answer.status_code, answer.json()["type"]) == (status, kind)
-    other = web.post(f"/v1/claims/{'0' * 32}/opinions", content=good)
+        assert (answer.status_code, answer.json()["type"]) == (status, problem_type)
+    other = web.post(f"/v1/claims/{'0' * 32}/opinions", content=valid_opinion)
     assert other.status_code == 422  # the signature is for another claim

@@ -1,4 +1,4 @@
-"""A gate process that is killed by SIGKILL keeps all claims and withdrawals it acknowledged."""
+"""Gates killed by SIGKILL keep what they acknowledged, also in a database that they share."""
 
 import subprocess
 import sys

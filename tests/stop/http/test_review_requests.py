@@ -1,4 +1,4 @@
-"""The gate's HTTP requests for reviewing quarantined uploads, and for its status."""
+"""Requests to a gate for reviews of quarantined uploads, and for its status."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,7 @@ NO_SUCH_REVIEW = "urn:entrenous:not-found:no-such-review"
 
 @pytest.fixture
 def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
+    """Return the case of a quarantined upload."""
     protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
@@ -130,7 +131,7 @@ def test_next_review_after_a_given_case_is_returned(
     assert odd.status_code == 404
 
 
-def test_case_is_decided_once(web: httpx.Client, case: str) -> None:
+def test_case_is_decided_only_once(web: httpx.Client, case: str) -> None:
     release = {"decision": "release"}
     first = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR_HEADERS)
     second = web.post(f"/v1/reviews/{case}", json=release, headers=OPERATOR_HEADERS)
@@ -138,7 +139,7 @@ def test_case_is_decided_once(web: httpx.Client, case: str) -> None:
     assert second.json()["type"] == "urn:entrenous:refused:already-decided"
 
 
-def test_decision_needs_all_claims_of_the_case_to_be_shown(web: httpx.Client, case: str) -> None:
+def test_release_needs_all_claims_of_the_case_to_be_shown(web: httpx.Client, case: str) -> None:
     address = f"/v1/reviews/{case}"
     shown = [one["claim"] for one in web.get(address, headers=OPERATOR_HEADERS).json()["matches"]]
     assert shown
@@ -172,7 +173,7 @@ def test_malformed_decision_is_refused(web: httpx.Client, case: str, body: bytes
     )
 
 
-def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
+def test_reviews_are_refused_without_a_token_and_to_uploaders(web: httpx.Client, case: str) -> None:
     for header in ({}, UPLOADER_HEADERS):
         assert web.get("/v1/reviews", headers=header).status_code == 401
         assert web.get(f"/v1/reviews/{case}", headers=header).status_code == 401
@@ -180,8 +181,8 @@ def test_only_the_operator_reviews(web: httpx.Client, case: str) -> None:
         assert web.post(f"/v1/reviews/{case}", headers=header).status_code == 401
 
 
-def test_gate_status_has_counts_only_for_the_operator(web: httpx.Client, case: str) -> None:
-    assert case
+@pytest.mark.usefixtures("case")
+def test_gate_status_has_counts_only_for_the_operator(web: httpx.Client) -> None:
     assert web.get("/v1/status").json() == {
         "schema": "entrenous/gate-status/1",
         "state": "serving",
@@ -193,7 +194,7 @@ def test_gate_status_has_counts_only_for_the_operator(web: httpx.Client, case: s
     assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)
 
 
-def test_unknown_address_gets_a_problem_document(web: httpx.Client) -> None:
+def test_unknown_addresses_methods_and_cases_get_errors(web: httpx.Client) -> None:
     answer = web.get("/v1/nothing")
     assert answer.status_code == 404
     assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}

@@ -28,6 +28,7 @@ HeadersByReviewer = dict[str, dict[str, str]]
 
 @pytest.fixture
 def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
+    """Return the case of a quarantined upload."""
     protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )
@@ -51,8 +52,10 @@ def web_with_two_confirmers(platform: Platform, access: GateAccess) -> Iterator[
         yield client
 
 
-def audit_events(platform: Platform, kind: str) -> list[tuple[str, dict[str, Any]]]:
-    return [(row.of, dict(row.details)) for row in audit_rows(platform.bank) if row.what == kind]
+def audit_events(platform: Platform, event_kind: str) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (row.of, dict(row.details)) for row in audit_rows(platform.bank) if row.what == event_kind
+    ]
 
 
 @pytest.mark.threat("insider-decides")
@@ -68,7 +71,7 @@ def test_log_names_the_deciding_reviewer(
     assert web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["reviewer"] == "operator"
 
 
-def test_reviewer_token_opens_only_reviews(
+def test_reviewer_token_opens_only_reviews_until_its_removal(
     web: httpx.Client,
     case: str,
     reviewer_headers: HeadersByReviewer,

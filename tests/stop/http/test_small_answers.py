@@ -1,4 +1,4 @@
-"""Error answers to large bodies and to unknown addresses."""
+"""Error answers to large bodies, unknown addresses and requests without a token."""
 
 import httpx
 import pytest
@@ -30,7 +30,9 @@ def test_error_about_a_large_body_names_the_limit_even_below_1_mb(
 
 
 @pytest.mark.parametrize("path", ["/v1/uploads/", "/v1/claims/", "/hma", "/hma/m/lookup/"])
-def test_gate_never_redirects(platform: Platform, access: GateAccess, path: str) -> None:
+def test_almost_right_address_gets_404_without_a_redirect(
+    platform: Platform, access: GateAccess, path: str
+) -> None:
     app = gate_app(platform, access)
     app.mount("/hma", new_hma_app(platform, access))
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=OPERATOR_HEADERS) as web:

@@ -1,4 +1,4 @@
-"""The database statements of an upload do not depend on whether it is quarantined."""
+"""The kinds of database statements of an upload do not depend on whether it is quarantined."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ from tests.sizes import size
 from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
-ROUNDS = 15
+PAIR_COUNT = 15
 # Zeros after the end of the picture: decoders ignore them, but the gate stores a held upload whole.
 UPLOAD_BYTES = 12_000_000
 
@@ -83,29 +83,30 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
         gate=device_gate,
         device=new_device(),
     )
-    singly = replace(
-        platform, limits=GateLimits(held_per_hash=ROUNDS + 1)
+    platform_without_floods = replace(
+        platform, limits=GateLimits(held_per_hash=PAIR_COUNT + 1)
     )  # so that no flood begins
-    app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
+    app = gate_app(platform_without_floods, GateAccess(access.operator, Secret(b"u")))
     bodies = {"held": padded_jpeg(her_picture), "accepted": padded_jpeg(other_picture)}
     took: dict[str, list[float]] = {"held": [], "accepted": []}
 
     async def measure_all() -> None:
-        for turn in range(ROUNDS):
-            for kind in sorted(bodies, reverse=bool(turn % 2)):
-                took[kind].append(await measure_answer_s(app, bodies[kind]))
+        for turn in range(PAIR_COUNT):
+            for which in sorted(bodies, reverse=bool(turn % 2)):
+                took[which].append(await measure_answer_s(app, bodies[which]))
 
     anyio.run(measure_all)
-    assert platform.reviews.count_waiting_items() == ROUNDS
+    assert platform.reviews.count_waiting_items() == PAIR_COUNT
     pairs = list(zip(took["held"], took["accepted"], strict=True))
     held, accepted = map(statistics.median, zip(*pairs, strict=True))
-    chance = sign_test_p_value(sum(one > other for one, other in pairs), ROUNDS)
+    chance = sign_test_p_value(sum(one > other for one, other in pairs), PAIR_COUNT)
     # Noise of a busy machine has either sign. A real difference nearly always has the same sign.
     assert abs(held - accepted) <= 0.4 * accepted or chance >= 0.01, (held, accepted, chance)
 
 
-# Each of the two pictures is registered in one half of the pairs, so their own costs cancel out.
-PAIRS = size(15, 30)
+# Half of the pairs are measured while one picture is registered, and half while the other picture
+# is, so that the pictures' own costs cancel out.
+PAIRS_PER_PICTURE = size(15, 30)
 # The test fails if the times differ by more than DIFFERENCE_MAX and the p-value of the sign test is
 # below P_VALUE_MIN. Even strong noise has either sign.
 DIFFERENCE_MAX, P_VALUE_MIN = 0.15, 1e-4
@@ -114,18 +115,24 @@ DIFFERENCE_MAX, P_VALUE_MIN = 0.15, 1e-4
 @contextmanager
 def register_temporarily(gate: RunningGate, pixels: Any) -> Iterator[None]:
     with new_relay_client() as web:
-        bank = RegistrationClient(gate.url, web)
+        client = RegistrationClient(gate.url, web)
         protection = protect_picture(
-            picture(resize_to_160(pixels)), adult=True, parts=False, gate=bank, device=new_device()
+            picture(resize_to_160(pixels)),
+            adult=True,
+            parts=False,
+            gate=client,
+            device=new_device(),
         )
         yield
-        withdraw_protection(protection, bank, new_device())
+        withdraw_protection(protection, client, new_device())
 
 
-def sign_test_p_value(positive: int, n: int) -> float:
+def sign_test_p_value(positive_count: int, total: int) -> float:
     """Return the p-value of the two-sided sign test."""
-    most = max(positive, n - positive)
-    return min(1.0, 2 * sum(math.comb(n, count) for count in range(most, n + 1)) / (1 << n))
+    most = max(positive_count, total - positive_count)
+    return min(
+        1.0, 2 * sum(math.comb(total, count) for count in range(most, total + 1)) / (1 << total)
+    )
 
 
 def test_p_values_of_the_sign_test() -> None:
@@ -163,12 +170,12 @@ def test_running_gate_takes_as_long_for_a_match_as_for_a_miss(
             with register_temporarily(gate, pixels):
                 measure_upload_s(bodies[0])  # the first request takes longer
                 before = gate.get_json("/v1/status")["reviews"]
-                for pair in range(PAIRS):
+                for pair in range(PAIRS_PER_PICTURE):
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
                     took = {which: measure_upload_s(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
                 # The matching uploads were held.
-                assert gate.get_json("/v1/status")["reviews"] - before >= PAIRS
+                assert gate.get_json("/v1/status")["reviews"] - before >= PAIRS_PER_PICTURE
         conn.close()
     share = math.expm1(abs(statistics.median(ratios)))
     chance = sign_test_p_value(sum(ratio > 0 for ratio in ratios), len(ratios))

@@ -28,8 +28,8 @@ def register_picture(pixels: Any, gate: RegistrationClient) -> Protection:
     return protect_picture(picture(pixels), adult=True, parts=True, gate=gate, device=new_device())
 
 
-def send_upload(web: httpx.Client, upload: bytes, role: dict[str, str]) -> Any:
-    answer = web.post("/v1/uploads", files={"file": ("x.jpg", upload)}, headers=role)
+def send_upload(web: httpx.Client, upload: bytes, headers: dict[str, str]) -> Any:
+    answer = web.post("/v1/uploads", files={"file": ("x.jpg", upload)}, headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "no-store"
     return answer.json()
@@ -50,11 +50,11 @@ def test_operator_is_told_the_bank_distance_and_kind_of_a_match(
 
 
 def test_upload_without_a_form_is_judged(web: httpx.Client, other_picture: Any) -> None:
-    for kind in ("image/jpeg", "application/octet-stream"):
+    for content_type in ("image/jpeg", "application/octet-stream"):
         answer = web.post(
             "/v1/uploads",
             content=jpeg(other_picture),
-            headers={**OPERATOR_HEADERS, "Content-Type": kind},
+            headers={**OPERATOR_HEADERS, "Content-Type": content_type},
         )
         assert answer.json()["decision"] == "let through"
 
@@ -89,7 +89,7 @@ def test_uploader_is_told_of_a_refusal_and_of_the_appeal_address(
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
-def test_upload_needs_a_token(
+def test_upload_needs_a_valid_token(
     web: httpx.Client, other_picture: Any, header: dict[str, str]
 ) -> None:
     answer = web.post("/v1/uploads", files={"file": ("x.jpg", jpeg(other_picture))}, headers=header)
@@ -155,7 +155,7 @@ def test_large_file_in_a_form_is_refused(web: httpx.Client) -> None:
         ),
     ],
 )
-def test_upload_that_is_not_media_is_refused(
+def test_upload_without_media_or_a_valid_form_is_refused(
     web: httpx.Client, content_type: str, body: bytes, status: int
 ) -> None:
     answer = web.post(
@@ -204,5 +204,5 @@ def test_too_many_concurrent_uploads_get_429(platform: Platform, access: GateAcc
     assert anyio.run(run_scenario) == 429
 
 
-def test_an_unreadable_picture_is_held(web: httpx.Client, her_picture: Any) -> None:
+def test_truncated_picture_is_held(web: httpx.Client, her_picture: Any) -> None:
     assert send_upload(web, jpeg(her_picture)[:9000], OPERATOR_HEADERS)["decision"] == "hold"
