@@ -1,4 +1,4 @@
-"""The table of an envelope's states is complete, and no transition leads back."""
+"""The table of an envelope's states, and the diagram of it in the documents."""
 
 import itertools
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_no_state_returns_to_waiting() -> None:
     } == {waiting}
 
 
-def test_every_state_can_be_reached_and_taken_back() -> None:
+def test_every_state_can_be_reached_and_withdrawn() -> None:
     assert {EnvelopeState.WAITING, *ENVELOPE_TRANSITIONS.values()} == set(EnvelopeState)
     assert all((state, EnvelopeEvent.WITHDRAW) in ENVELOPE_TRANSITIONS for state in EnvelopeState)
 
@@ -82,7 +82,7 @@ def test_opening_is_defined_in_every_state() -> None:
         )
 
 
-def test_every_refused_opening_names_its_error() -> None:
+def test_each_refused_opening_raises_its_error() -> None:
     with pytest.raises(TakenBack):
         next_envelope_state(EnvelopeState.TAKEN_BACK, EnvelopeEvent.OPEN, NOON)
     with pytest.raises(Expired, match="25 November 2026"):

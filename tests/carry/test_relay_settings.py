@@ -1,4 +1,4 @@
-"""The default settings file lists every setting, and invalid settings are refused."""
+"""Settings of a relay: the default file, what is read from a file, and what is refused."""
 
 import re
 import tomllib
@@ -86,7 +86,7 @@ def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "name"),
+    ("line", "setting"),
     [
         ('listen = "nowhere"', "listen"),
         ("listen = 7801", "listen"),
@@ -116,11 +116,11 @@ def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
         ('tls_key = "k.pem"', "tls_cert"),
     ],
 )
-def test_error_names_the_invalid_setting(tmp_path: Path, line: str, name: str) -> None:
-    with pytest.raises(BadRelaySetting) as bad:
+def test_error_names_the_invalid_setting(tmp_path: Path, line: str, setting: str) -> None:
+    with pytest.raises(BadRelaySetting) as error:
         read_relay_settings(write_settings(tmp_path, line))
-    assert bad.value.facts["name"] == name
-    assert name in str(bad.value)
+    assert error.value.facts["name"] == setting
+    assert setting in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_error_names_the_invalid_setting(tmp_path: Path, line: str, name: str) -
         ("data = " + "[" * 5000, UnreadableSettings),
     ],
 )
-def test_malformed_settings_file_is_refused(
+def test_malformed_file_or_unknown_setting_is_refused(
     tmp_path: Path, text: str, error_type: type[EntrenousError]
 ) -> None:
     with pytest.raises(error_type):
         read_relay_settings(write_settings(tmp_path, text))
 
 
-def test_missing_or_binary_settings_file_is_reported(tmp_path: Path) -> None:
+def test_missing_or_unreadable_settings_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(NoSettingsFile, match="entrenous relay init"):
         read_relay_settings(tmp_path / "none.toml")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
@@ -150,7 +150,7 @@ def test_missing_or_binary_settings_file_is_reported(tmp_path: Path) -> None:
             read_relay_settings(path)
 
 
-@pytest.mark.parametrize("wrong", [{"keep_days": 31}, {"floor": 1}, {"letters": 0}])
-def test_invalid_limits_cannot_be_built(wrong: dict[str, int]) -> None:
+@pytest.mark.parametrize("invalid_limit", [{"keep_days": 31}, {"floor": 1}, {"letters": 0}])
+def test_invalid_limits_cannot_be_built(invalid_limit: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="a "):
-        RelayLimits(**wrong)  # type: ignore[arg-type]
+        RelayLimits(**invalid_limit)  # type: ignore[arg-type]

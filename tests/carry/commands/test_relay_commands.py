@@ -1,4 +1,4 @@
-"""Output and exit statuses of ``relay init``, ``check`` and ``stats``."""
+"""Output and exit statuses of ``relay init``, ``check`` and ``stats``, and refusals of ``run``."""
 
 import asyncio
 import json
@@ -77,7 +77,7 @@ def test_command_without_settings_or_folder_is_refused(
 
 
 @pytest.mark.parametrize("command", ["run", "check", "stats"])
-def test_misspelled_setting_stops_every_command(
+def test_misspelled_setting_is_refused(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "relay.toml").write_text('lissen = "127.0.0.1:1"')

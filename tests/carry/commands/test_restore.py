@@ -1,4 +1,4 @@
-"""``relay restore`` does not revive messages that ended after the backup was made."""
+"""``relay restore``: the messages that it closes, and what it tells the operator."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""``relay run``: its imports, metrics, log and stop, and a metrics address that is taken."""
+"""``relay run``: its imports, metrics, log and stop, and a metrics address that is in use."""
 
 import json
 import signal
@@ -44,7 +44,7 @@ def _restore_sigint() -> None:
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
-def test_metrics_are_served_until_the_relay_stops(
+def test_metrics_are_served_and_the_relay_stops_cleanly_at_a_signal(
     tmp_path: Path, stop_signal: signal.Signals
 ) -> None:
     port = free_port()
@@ -105,7 +105,7 @@ def test_waiting_clients_do_not_delay_a_stop(tmp_path: Path) -> None:
             process.kill()
 
 
-def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
+def test_metrics_address_in_use_is_named_in_the_error(tmp_path: Path) -> None:
     """The error must not name the address of --listen, which is free."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Pages of waiting envelopes are limited in size, so that they cannot fill a relay's memory."""
+"""Pages of waiting envelopes, limited in bytes and number to save the relay's memory."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def relay_with_messages(message: SampleMessage, *sizes: int) -> Relay:
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected"),
+    ("sizes", "expected_sequences"),
     [
         ([SEALED_LETTER_BYTES_MAX] * 9, [[1, 2, 3, 4], [5, 6, 7, 8], [9]]),
         (
@@ -51,13 +51,14 @@ def relay_with_messages(message: SampleMessage, *sizes: int) -> Relay:
         ([SEALED_LETTER_BYTES_MAX // 2] * 7, [[1, 2, 3, 4, 5, 6, 7]]),
         ([ENVELOPE_PAGE_FULL_BYTES // 4] * 5, [[1, 2, 3, 4], [5]]),
     ],
-    ids=["largest", "mixed", "seven", "exactly full"],
+    ids=["largest", "mixed", "half of the largest", "exactly full"],
 )
-def test_a_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
-    sizes: list[int], expected: list[list[int]]
+def test_page_ends_when_it_is_full_and_the_rest_is_on_the_next(
+    sizes: list[int], expected_sequences: list[list[int]]
 ) -> None:
     message = SampleMessage()
-    assert sequences_by_page(relay_with_messages(message, *sizes), message) == expected
+    relay = relay_with_messages(message, *sizes)
+    assert sequences_by_page(relay, message) == expected_sequences
 
 
 def test_page_of_small_messages_is_limited_by_count() -> None:

@@ -80,8 +80,8 @@ async def download(relay: Relay, message: SampleMessage) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-def count_rows(relay: Relay, kind: type) -> int:
-    return asyncio.run(relay.mail.read(lambda view: view.count(kind)))
+def count_rows(relay: Relay, row_type: type) -> int:
+    return asyncio.run(relay.mail.read(lambda view: view.count(row_type)))
 
 
 def test_upload_cancelled_during_its_transaction_loses_nothing(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
     )
 
 
-def test_upload_slower_than_a_day_does_not_complete() -> None:
+def test_upload_that_takes_a_day_does_not_complete() -> None:
     clock = SettableClock()
     relay, message = new_relay(clock), SampleMessage()
     run(create_mailbox_with_token(relay, message))
@@ -166,8 +166,7 @@ def test_upload_slower_than_a_day_does_not_complete() -> None:
     with pytest.raises(NoSuchBlob):
         run(upload_blob(message.blob_deposit(), message.token, slow_chunks(), relay))
     run(expire(relay))
-    kinds = (StoredBlob, OrphanBlob, StoredUpload)
-    assert [run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds] == [0] * 3
+    assert [count_rows(relay, one) for one in (StoredBlob, OrphanBlob, StoredUpload)] == [0] * 3
 
 
 def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
@@ -266,7 +265,7 @@ class NearlyFullDisk(FileBlobs):
 def test_upload_must_leave_the_minimum_of_free_space(
     tmp_path: Path, free_bytes_min: int, *, accepted: bool
 ) -> None:
-    """A message without blobs is still accepted, since it is small."""
+    """A message without blobs is accepted in any case, since it is small."""
     message = SampleMessage()
     limits = RelayLimits(free_bytes_min=free_bytes_min)
     relay = replace(new_relay(), blobs=NearlyFullDisk(tmp_path / "blobs"), limits=limits)
@@ -359,7 +358,7 @@ class DiskFailingBlobs(FileBlobs):
             raise DiskFailed from None
 
 
-def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
+def test_upload_resumes_after_a_brief_store_failure(tmp_path: Path) -> None:
     relay, message = (
         replace(new_relay(), blobs=DiskFailingBlobs(tmp_path / "blobs")),
         SampleMessage(),

@@ -1,4 +1,4 @@
-"""A share is released as often as its envelope allows, even to many concurrent requests."""
+"""How often a share is released, also to concurrent requests, and how openings are counted."""
 
 import asyncio
 from pathlib import Path
@@ -16,9 +16,12 @@ from tests.carry.test_expire import create_mailbox_and_post
 from tests.deterministic import SettableClock
 
 
-async def open_concurrently(relay: Relay, message: SampleMessage, attempts: int) -> list[object]:
+async def open_concurrently(
+    relay: Relay, message: SampleMessage, attempt_count: int
+) -> list[object]:
     openings = [
-        release_key_share(message.id, message.open, n.to_bytes(16), relay) for n in range(attempts)
+        release_key_share(message.id, message.open, n.to_bytes(16), relay)
+        for n in range(attempt_count)
     ]
     return await asyncio.gather(*openings, return_exceptions=True)
 
@@ -35,7 +38,7 @@ def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) 
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
+def test_withdrawal_amid_concurrent_openings_reports_their_number(tmp_path: Path) -> None:
     message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(create_mailbox_and_post(relay, message))
@@ -73,7 +76,7 @@ def test_openings_after_the_thousandth_are_not_counted() -> None:
 
 
 def test_finished_attempt_cannot_be_repeated() -> None:
-    """A late repeat by a copy of the device's disk uses up no further opening."""
+    """So a late repeat, for example by a copy of the device's disk, uses up no further opening."""
     relay, message = new_relay(), SampleMessage()
     run(create_mailbox_and_post(relay, message, 2))
     attempt = message.new_attempt()

@@ -28,15 +28,15 @@ from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
-CONTENT_KINDS = (StoredShare, StoredAttempt, StoredBlob)
+CONTENT_ROW_TYPES = (StoredShare, StoredAttempt, StoredBlob)
 
 
-def messages_for_devices(number: int, until: int = 7) -> list[SampleMessage]:
-    """Return the envelopes of one message for ``number`` devices of one person."""
+def messages_for_devices(device_count: int, days_valid: int = 7) -> list[SampleMessage]:
+    """Return one message as it is sent to each of a person's devices, in one share group."""
     random_source = SeededRandomSource()
     messages = [
-        SampleMessage(until=NOON + timedelta(days=until), random_source=random_source)
-        for _ in range(number)
+        SampleMessage(until=NOON + timedelta(days=days_valid), random_source=random_source)
+        for _ in range(device_count)
     ]
     for message in messages:
         message.group = messages[0].group
@@ -48,7 +48,7 @@ def open_share(relay: Relay, message: SampleMessage, attempt: bytes) -> Secret:
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_one_device_opens_and_no_other_does() -> None:
+def test_message_that_opens_once_is_opened_by_one_device_only() -> None:
     relay, (phone, tablet, laptop) = memory_relay(), messages_for_devices(3)
     for message in (phone, tablet, laptop):
         run_sync(create_mailbox_and_post(relay, message, 1))
@@ -60,7 +60,7 @@ def test_one_device_opens_and_no_other_does() -> None:
             open_share(relay, other, other.new_attempt())
     assert open_share(relay, phone, attempt) == phone.share
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
-    assert count_rows(relay, *CONTENT_KINDS) == blob_count(relay) == 0
+    assert count_rows(relay, *CONTENT_ROW_TYPES) == blob_count(relay) == 0
     for message in (phone, tablet, laptop):
         with pytest.raises(UsedUp):
             open_share(relay, message, attempt)
@@ -83,7 +83,7 @@ def test_unfetched_message_stays_when_its_group_is_used_up() -> None:
     assert run_sync(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
 
 
-def test_group_is_deleted_only_after_every_attempt_finished() -> None:
+def test_blobs_of_a_group_are_deleted_only_after_every_attempt_finished() -> None:
     relay, (phone, laptop) = memory_relay(), messages_for_devices(2)
     for message in (phone, laptop):
         run_sync(create_mailbox_and_post(relay, message, 2))
@@ -105,7 +105,7 @@ def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
     run_sync(create_mailbox_and_post(relay, laptop, 1))
     run_sync(expire(relay))
-    assert count_rows(relay, *CONTENT_KINDS) == blob_count(relay) == 0
+    assert count_rows(relay, *CONTENT_ROW_TYPES) == blob_count(relay) == 0
     assert not run_sync(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
     with pytest.raises(UsedUp):
         open_share(relay, laptop, laptop.new_attempt())
@@ -123,9 +123,9 @@ def test_group_refuses_a_different_number_of_openings() -> None:
         replace(share, group=None)
 
 
-def more_envelopes(message: SampleMessage, number: int) -> list[Envelope]:
-    """Return ``number`` more envelopes for the same mailbox and in the same group."""
-    names = [EnvelopeId(message.random_source.token(16)) for _ in range(number)]
+def more_envelopes(message: SampleMessage, count: int) -> list[Envelope]:
+    """Return ``count`` more envelopes for the same mailbox and in the same group."""
+    names = [EnvelopeId(message.random_source.token(16)) for _ in range(count)]
     return [replace(message.envelope(1, blobs=False), id=name) for name in names]
 
 
@@ -150,7 +150,7 @@ def test_concurrent_posts_never_exceed_a_limit_of_shares(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_fetched_messages_still_count_in_their_group(tmp_path: Path) -> None:
-    """A group must not collect thousands of shares, since each post reads them all."""
+    """A group must not collect thousands of shares, since each post reads all of them."""
     message = SampleMessage()
 
     async def run_scenario(relay: Relay) -> None:
@@ -188,13 +188,13 @@ def test_group_is_deleted_with_its_last_envelope() -> None:
 
 
 async def open_concurrently(
-    relay: Relay, messages: list[SampleMessage], attempts: int
+    relay: Relay, messages: list[SampleMessage], attempt_count: int
 ) -> list[object]:
     openings = (
         release_key_share(
             messages[n % len(messages)].id, messages[n % len(messages)].open, n.to_bytes(16), relay
         )
-        for n in range(attempts)
+        for n in range(attempt_count)
     )
     return await asyncio.gather(*openings, return_exceptions=True)
 
@@ -221,52 +221,47 @@ ATTEMPTS = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 class GroupOpenings(RuleBasedStateMachine):
     """Three devices that open one message, compared with a simple model of its limit."""
 
+    is_over = False  # whether the group was used up when an attempt was finished
+
     @initialize(opens=st.integers(1, 3))
     def post_message(self, opens: int) -> None:
         self.relay, self.opens, self.messages = memory_relay(), opens, messages_for_devices(3)
-        self.given = set[tuple[int, bytes]]()
+        self.opened = set[tuple[int, bytes]]()
         self.finished = set[tuple[int, bytes]]()
         self.taken_back = set[int]()
         for message in self.messages:
             run_sync(create_mailbox_and_post(self.relay, message, opens))
 
     def is_used_up(self) -> bool:
-        left = {one for one in self.given - self.finished if one[0] not in self.taken_back}
+        left = {one for one in self.opened - self.finished if one[0] not in self.taken_back}
         return self.opening_count() >= self.opens and not left and bool(self.finished)
 
     def opening_count(self) -> int:
-        return len(self.given)
+        return len(self.opened)
 
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def open(self, device: int, attempt: bytes) -> None:
         message, opening = self.messages[device], (device, attempt)
         request_opening = partial(release_key_share, message.id, message.open, attempt, self.relay)
-        known, over = opening in self.given and not self.ended, opening in self.finished
+        known, over = opening in self.opened and not self.is_over, opening in self.finished
         if (
             device not in self.taken_back
             and not over
             and (known or self.opening_count() < self.opens)
         ):
             assert run_sync(request_opening()) == message.share
-            self.given.add(opening)
+            self.opened.add(opening)
             return
         with pytest.raises((TakenBack, UsedUp)):
             run_sync(request_opening())
-
-    @property
-    def ended(self) -> bool:
-        """Return whether the group was used up when its last attempt was finished."""
-        return self.over
-
-    over = False
 
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def finish(self, device: int, attempt: bytes) -> None:
         message = self.messages[device]
         run_sync(finish_attempt(message.id, message.open, attempt, self.relay))
-        if (device, attempt) in self.given and device not in self.taken_back:
+        if (device, attempt) in self.opened and device not in self.taken_back:
             self.finished.add((device, attempt))
-            self.over = self.over or self.is_used_up()
+            self.is_over = self.is_over or self.is_used_up()
 
     @rule(device=DEVICE_NUMBERS)
     def deliver(self, device: int) -> None:
@@ -277,16 +272,16 @@ class GroupOpenings(RuleBasedStateMachine):
     def take_back(self, device: int) -> None:
         message = self.messages[device]
         status = run_sync(withdraw(message.id, message.withdraw, self.relay))
-        assert status.opened == len({one for one in self.given if one[0] == device})
+        assert status.opened == len({one for one in self.opened if one[0] == device})
         self.taken_back.add(device)
 
     @invariant()
-    def only_open_shares_are_stored(self) -> None:
+    def shares_and_blobs_match_the_model(self) -> None:
         if not hasattr(self, "messages"):
             return
-        left = 0 if self.over else 3 - len(self.taken_back)
+        left = 0 if self.is_over else 3 - len(self.taken_back)
         assert count_rows(self.relay, StoredShare) == blob_count(self.relay) == left
-        assert len(self.given) <= self.opens
+        assert len(self.opened) <= self.opens
 
 
 TestGroupOpenings = GroupOpenings.TestCase

@@ -27,12 +27,12 @@ def _kill_self_at(statement_number: int) -> None:
     sql.event.listen(sql.Engine, "before_cursor_execute", kill_at_statement)
 
 
-def _completes_in_a_child(mail: Path, statement_number: int) -> bool:
+def _completes_in_a_child(database: Path, statement_number: int) -> bool:
     """Create the tables in a child process; return whether the process was not killed."""
     child = os.fork()
     if child == 0:
         _kill_self_at(statement_number)
-        open_sqlite(mail).close()
+        open_sqlite(database).close()
         os._exit(0)
     _, status = os.waitpid(child, 0)
     return status == 0

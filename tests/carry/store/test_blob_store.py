@@ -1,4 +1,4 @@
-"""Tests that every BlobStore passes, and some for files and buckets only."""
+"""Blob stores in memory, in files and in buckets."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ class SyncBlobStore:
         with pytest.raises(type(error)):
             self.runner.run(self.store.store(name, interrupted_chunks(), b"", 0))
 
-    def size(self, name: str) -> int:
+    def partial_size(self, name: str) -> int:
         return self.runner.run(self.store.partial_size(name))
 
     def read(self, name: str, start: int, stop: int) -> bytes:
@@ -66,7 +66,7 @@ class SyncBlobStore:
 
 @pytest.fixture(params=["memory", "files", pytest.param("s3", marks=pytest.mark.real)])
 def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncBlobStore]:
-    with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
+    with asyncio.Runner() as runner:
         store: BlobStore = MemoryBlobs()
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
@@ -98,9 +98,9 @@ def test_interrupted_upload_resumes_at_the_stored_end(sync_store: SyncBlobStore)
     sync_store.store_partially("name", BLOB[:1_700_000], ConnectionError())
     with pytest.raises(NoSuchBlob):
         sync_store.read("name", 0, 1)
-    assert sync_store.size("name") == 1_700_000
+    assert sync_store.partial_size("name") == 1_700_000
     sync_store.store_blob("name", BLOB, 1_700_000)
-    assert sync_store.size("name") == 0
+    assert sync_store.partial_size("name") == 0
     assert sync_store.read("name", 0, len(BLOB)) == BLOB
 
 
@@ -128,7 +128,7 @@ def test_blob_with_another_hash_is_not_stored(sync_store: SyncBlobStore) -> None
 def test_dropped_incomplete_blob_is_gone(sync_store: SyncBlobStore, tmp_path: Path) -> None:
     sync_store.store_partially("name", BLOB, DamagedBlob())
     sync_store.drop("name")
-    assert sync_store.size("name") == 0
+    assert sync_store.partial_size("name") == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -298,19 +298,19 @@ def test_blob_dropped_during_upload_is_not_stored(sync_store: SyncBlobStore) -> 
         yield BLOB[2_000_000:]
 
     if isinstance(sync_store.store, MemoryBlobs):
-        return  # the store in memory does not notice the drop
+        pytest.skip("the store in memory does not notice the drop")
     with pytest.raises(NoSuchBlob):
         sync_store.runner.run(sync_store.store.store("name", chunks_with_drop(), BLOB_SHA256))
 
 
-def test_free_bytes_are_a_plausible_number(tmp_path: Path) -> None:
+def test_free_bytes_are_between_0_and_2_to_the_60(tmp_path: Path) -> None:
     free = FileBlobs(tmp_path / "blobs").free_bytes()
     assert free is not None
     assert 0 < free < 2**60
 
 
-def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """A later write could reach the next file that gets the same descriptor."""
+def test_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
+    """Otherwise the write could reach the next file that gets the same descriptor."""
     store = FileBlobs(tmp_path)
 
     async def run_scenario() -> None:
@@ -347,13 +347,13 @@ def test_blob_is_absent_until_it_is_complete(tmp_path: Path) -> None:
     assert (tmp_path / "name").stat().st_mode & 0o077 == 0
 
 
-def test_dropping_a_blob_removes_what_a_crash_left(tmp_path: Path) -> None:
+def test_dropping_a_blob_removes_the_partial_file_that_a_crash_left(tmp_path: Path) -> None:
     (tmp_path / "name.part").write_bytes(b"half")
     asyncio.run(FileBlobs(tmp_path).drop("name"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_is_reported(tmp_path: Path) -> None:
+def test_full_disk_is_reported_and_no_bytes_are_kept(tmp_path: Path) -> None:
     store = FileBlobs(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
@@ -364,6 +364,6 @@ def test_full_disk_is_reported(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (
         sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
-    )  # other uploads need the space
+    )  # since other uploads need the space
     asyncio.run(store.drop("name"))
     assert list(tmp_path.iterdir()) == []

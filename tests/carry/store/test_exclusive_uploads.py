@@ -1,4 +1,4 @@
-"""Upload slots are limited, in all and per owner."""
+"""The limits of concurrent uploads, in all and per owner."""
 
 from contextlib import ExitStack
 
@@ -8,7 +8,7 @@ from entrenous.base.errors import TooMany
 from entrenous.carry.store.file_blobs import ExclusiveUploads
 
 
-def test_upload_slots_are_limited_per_owner_and_in_all_and_freed() -> None:
+def test_concurrent_uploads_are_limited_per_name_per_owner_and_in_all() -> None:
     uploads = ExclusiveUploads(5, 2)
     for _ in range(3):
         with ExitStack() as reserved:
@@ -24,7 +24,7 @@ def test_upload_slots_are_limited_per_owner_and_in_all_and_freed() -> None:
     assert not uploads._owned
 
 
-def test_failed_upload_frees_its_slot() -> None:
+def test_failed_upload_frees_its_place() -> None:
     uploads = ExclusiveUploads(9, 1)
     with pytest.raises(ConnectionError), uploads.reserve("a", b"1"):
         raise ConnectionError
@@ -32,7 +32,7 @@ def test_failed_upload_frees_its_slot() -> None:
         pass
 
 
-def test_unlimited_store_does_not_limit_one_owner() -> None:
+def test_uploads_without_limits_are_not_limited_per_owner() -> None:
     uploads = ExclusiveUploads()
     with ExitStack() as reserved:
         for number in range(99):

@@ -1,4 +1,4 @@
-"""A transaction that waited for the lock sees earlier commits, at any default isolation level."""
+"""Who waits for PostgreSQL's lock sees what was committed meanwhile, at any isolation level."""
 
 import threading
 import time
@@ -22,7 +22,9 @@ from tests.postgres import Cluster
 
 pytestmark = pytest.mark.real
 
-COUNT_WAITING_LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+COUNT_BLOCKED_LOCK_REQUESTS = (
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+)
 
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
@@ -80,12 +82,14 @@ def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
 
 
 def _run_while_blocked(
-    blocked: Callable[[], None], server: psycopg.Connection[Any], work_meanwhile: Callable[[], None]
+    wait_for_lock: Callable[[], None],
+    server: psycopg.Connection[Any],
+    work_meanwhile: Callable[[], None],
 ) -> None:
-    """Run ``work_meanwhile`` while ``blocked`` waits for the lock; wait for ``blocked`` to end."""
-    thread = threading.Thread(target=blocked, daemon=True)
+    """Run ``work_meanwhile`` while ``wait_for_lock`` is blocked; wait for the latter to end."""
+    thread = threading.Thread(target=wait_for_lock, daemon=True)
     thread.start()
-    while server.execute(COUNT_WAITING_LOCKS).fetchone() != (1,):
+    while server.execute(COUNT_BLOCKED_LOCK_REQUESTS).fetchone() != (1,):
         time.sleep(0.01)
     work_meanwhile()
     thread.join(20)

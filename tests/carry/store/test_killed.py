@@ -17,15 +17,15 @@ pytestmark = pytest.mark.real
 _COUNT_TABLES = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
 
 
-def schema_version_and_table_count(mail: Path) -> tuple[int, int]:
-    with contextlib.closing(sqlite3.connect(mail)) as rows:
+def schema_version_and_table_count(database: Path) -> tuple[int, int]:
+    with contextlib.closing(sqlite3.connect(database)) as rows:
         (version,) = rows.execute("PRAGMA user_version").fetchone()
         (tables,) = rows.execute(_COUNT_TABLES).fetchone()
     return version, tables
 
 
-def test_a_killed_start_leaves_no_table(tmp_path: Path) -> None:
-    """Starts are killed at each statement in turn; the last one is then repeated."""
+def test_killed_start_leaves_no_table_and_the_next_creates_all(tmp_path: Path) -> None:
+    """One start is killed at each statement; the last killed start is then repeated."""
     script = Path(__file__).with_name("killed.py")
     run = subprocess.run(
         [sys.executable, script, tmp_path], capture_output=True, text=True, check=True

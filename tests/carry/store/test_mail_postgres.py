@@ -1,4 +1,4 @@
-"""The PostgreSQL store's address, schema, locks, connections, and order of commit and flush."""
+"""The PostgreSQL store: its address, schema, lock, connections, flushes, and combined pages."""
 
 import asyncio
 import threading
@@ -47,7 +47,7 @@ STORED_LETTER = StoredLetter(EnvelopeId(b"E" * 16), MailboxId(b"M" * 16), 1, b"s
         "postgresql://u@127.0.0.1:1,127.0.0.2:-1/db",
     ],
 )
-def test_unreadable_database_address_is_not_repeated_in_the_error(url: str) -> None:
+def test_error_about_an_invalid_database_address_contains_no_password(url: str) -> None:
     with pytest.raises(BadDatabaseAddress) as error:
         open_postgres(url)
     assert "`database`" in str(error.value)
@@ -104,7 +104,7 @@ def test_relays_starting_concurrently_create_the_tables_once(empty_database_url:
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("change", "refusal", "advice"),
+    ("schema_change", "error_type", "advice"),
     [
         (
             f"UPDATE held_schema SET version = {SCHEMA_VERSION - 1}",
@@ -120,15 +120,15 @@ def test_relays_starting_concurrently_create_the_tables_once(empty_database_url:
     ],
 )
 @pytest.mark.parametrize("create", [True, False])
-def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
-    postgres: Cluster, change: str, refusal: type[Exception], advice: str, *, create: bool
+def test_other_or_missing_schema_version_is_refused_and_unchanged(
+    postgres: Cluster, schema_change: str, error_type: type[Exception], advice: str, *, create: bool
 ) -> None:
     url = postgres.create_database()
     with psycopg.connect(url) as server:
-        server.execute(change.encode())
+        server.execute(schema_change.encode())
         server.execute("DROP TABLE stored_key_bundle")
     before = table_names(url)
-    with pytest.raises(refusal):
+    with pytest.raises(error_type):
         open_postgres(url, create=create)
     assert table_names(url) == before
     fault = find_postgres_fault(url)
@@ -224,7 +224,7 @@ def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing_server: Clus
 
 @pytest.mark.real
 def test_connection_left_without_its_partner_is_closed(slow_flushing_server: Cluster) -> None:
-    """A store connects twice. If the second connection fails, the next attempt opens both again."""
+    """A store opens two connections. If the second fails, the next attempt opens both again."""
     url = slow_flushing_server.create_database()
     attempts: list[psycopg.Connection[Any] | None] = []
 

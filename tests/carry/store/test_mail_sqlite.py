@@ -1,4 +1,4 @@
-"""The SQLite store's file, durability, size limit, and overwriting of deleted rows."""
+"""The SQLite store: its file, durability, size limit, indexes, and overwriting of deleted rows."""
 
 import asyncio
 import contextlib
@@ -117,10 +117,10 @@ def test_every_answer_waits_for_the_disk(
     store.close()
 
 
-def test_reads_between_groups_fail_after_a_failed_sync(
+def test_read_during_a_sync_cannot_write_and_fails_if_the_sync_fails(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reads that wait for a group run on the writer's connection, before the next group."""
+    """Such a read runs on the writer's connection, before the next group of transactions."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     errors = [None, OSError(errno.EIO, "broken")]
 
@@ -131,13 +131,13 @@ def test_reads_between_groups_fail_after_a_failed_sync(
             raise error
 
     async def read_during_sync(
-        work: Callable[[RowTransaction], None], look: Callable[[Any], object]
+        write_work: Callable[[RowTransaction], None], read_work: Callable[[Any], object]
     ) -> list[object]:
         syncing.clear()
         done.clear()
-        write = asyncio.create_task(store.transact(work))
+        write = asyncio.create_task(store.transact(write_work))
         await asyncio.to_thread(syncing.wait)
-        reading = asyncio.create_task(store.read(look))
+        reading = asyncio.create_task(store.read(read_work))
         await asyncio.sleep(0.05)
         done.set()
         return await asyncio.gather(write, reading, return_exceptions=True)
@@ -242,7 +242,7 @@ def count_parts_found(path: Path, letters: list[StoredLetter]) -> int:
 
 
 @pytest.mark.parametrize("seed", [0, 33])
-def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
+def test_row_that_was_moved_before_it_was_dropped_leaves_no_bytes(
     tmp_path: Path, runner: asyncio.Runner, seed: int
 ) -> None:
     """Deletions make SQLite move other rows between pages, and secure_delete misses their old
@@ -263,7 +263,7 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     store.close()
 
 
-def test_large_database_is_rewritten_only_occasionally(
+def test_large_database_is_rewritten_every_third_time(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", 0)
@@ -286,14 +286,14 @@ def test_large_database_is_rewritten_only_occasionally(
 @pytest.mark.parametrize(
     ("small_bytes", "expected_minutes"), [(0, [2, 5, 8]), (1 << 30, [*range(9)])]
 )
-def test_failed_rewrite_is_retried_later(
+def test_failed_rewrite_is_retried_each_minute_or_if_large_every_third(
     tmp_path: Path,
     runner: asyncio.Runner,
     monkeypatch: pytest.MonkeyPatch,
     small_bytes: int,
     expected_minutes: list[int],
 ) -> None:
-    """A large database is not rewritten every minute, since a rewrite blocks all writers."""
+    """A rewrite of a large database blocks all writers for long."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
     store, rewrite_minutes = open_sqlite(tmp_path / "mail.db"), []
@@ -316,7 +316,7 @@ def test_failed_rewrite_is_retried_later(
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_a_rewrite_copies_rows_to_no_other_folder(
+def test_rewrite_copies_rows_to_no_other_folder(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """SQLite's default is /var/tmp, which may be on a disk that the operator does not monitor."""
@@ -341,7 +341,7 @@ def test_a_rewrite_copies_rows_to_no_other_folder(
     assert copied_to == {folder}
 
 
-def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runner) -> None:
+def test_database_is_rewritten_only_after_a_change(tmp_path: Path, runner: asyncio.Runner) -> None:
     """The first call rewrites the database, since an earlier process may have deleted rows."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
@@ -358,7 +358,7 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
 def test_overwriting_deleted_rows_waits_for_a_reader(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """A read that is running does not keep the log from being emptied."""
+    """The log is emptied although a read was running when the overwriting began."""
     path, read_started = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
     runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
@@ -382,7 +382,7 @@ def test_overwriting_deleted_rows_waits_for_a_reader(
     store.close()
 
 
-def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+def test_newer_database_is_refused_and_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "mail.db"
     newer = sqlite3.connect(path)
     newer.execute("PRAGMA user_version=99")

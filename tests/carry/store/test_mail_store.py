@@ -1,4 +1,4 @@
-"""Tests that every RowStore passes, and a state machine that compares databases with memory."""
+"""Row stores in memory, in SQLite and in PostgreSQL, and a comparison of these in any order."""
 
 import asyncio
 import contextlib
@@ -61,7 +61,7 @@ MAILBOX = MailboxId(b"M" * 16)
 ENVELOPE = EnvelopeId(b"E" * 16)
 DEVICE = DeviceId(b"D" * 16)
 STORED_LETTER = StoredLetter(ENVELOPE, MAILBOX, 1, b"sealed", NOON)
-ROWS_OF_EVERY_KIND = [
+ROWS_OF_EVERY_TYPE = [
     StoredMailbox(MAILBOX, b"lock", 7),
     StoredMailbox(MAILBOX, b"lock", 7, b"close lock"),
     DeletedMailbox(MAILBOX, NOON),
@@ -110,7 +110,7 @@ class SyncRowStore:
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncRowStore]:
-    with asyncio.Runner() as runner:  # the event loop's wake-up channel is a socket pair
+    with asyncio.Runner() as runner:
         if request.param == "memory":
             yield SyncRowStore(MemoryRowStore(), runner.run)
             return
@@ -124,21 +124,21 @@ def sync_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SyncR
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", ROWS_OF_EVERY_KIND, ids=lambda row: type(row).__name__)
+@pytest.mark.parametrize("row", ROWS_OF_EVERY_TYPE, ids=lambda row: type(row).__name__)
 def test_row_is_read_back_unchanged(sync_store: SyncRowStore, row: object) -> None:
-    kind: type = type(row)
-    key = tuple(getattr(row, name) for name in KEY_FIELDS[kind])
-    assert sync_store.read(lambda view: view.get(kind, *key)) is None
+    row_type: type = type(row)
+    key = tuple(getattr(row, name) for name in KEY_FIELDS[row_type])
+    assert sync_store.read(lambda view: view.get(row_type, *key)) is None
     sync_store.put(row, row)
-    assert sync_store.read(lambda view: view.get(kind, *key)) == row
-    assert sync_store.read(lambda view: view.find(kind)) == [row]
-    sync_store.transact(lambda tx: tx.drop(kind, *key))
-    assert sync_store.read(lambda view: view.count(kind)) == 0
-    sync_store.transact(lambda tx: tx.drop(kind, *key))
+    assert sync_store.read(lambda view: view.get(row_type, *key)) == row
+    assert sync_store.read(lambda view: view.find(row_type)) == [row]
+    sync_store.transact(lambda tx: tx.drop(row_type, *key))
+    assert sync_store.read(lambda view: view.count(row_type)) == 0
+    sync_store.transact(lambda tx: tx.drop(row_type, *key))
 
 
-def test_every_kind_of_row_is_tested() -> None:
-    assert {type(row) for row in ROWS_OF_EVERY_KIND} == set(KEY_FIELDS)
+def test_every_type_of_row_is_tested() -> None:
+    assert {type(row) for row in ROWS_OF_EVERY_TYPE} == set(KEY_FIELDS)
 
 
 def test_error_undoes_all_changes_of_its_work(sync_store: SyncRowStore) -> None:
@@ -168,7 +168,7 @@ def test_work_sees_its_own_changes(sync_store: SyncRowStore) -> None:
     assert sync_store.transact(work) == (STORED_LETTER, None)
 
 
-def test_page_is_ordered_by_sequence_without_expired_rows(sync_store: SyncRowStore) -> None:
+def test_page_is_ordered_by_sequence_and_omits_expired_rows(sync_store: SyncRowStore) -> None:
     letters = [
         StoredLetter(EnvelopeId(bytes([255 - n]) * 16), MAILBOX, n, b"x", NOON + timedelta(days=n))
         for n in range(1, 6)
@@ -232,7 +232,7 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(sync_store: SyncRowS
 
 
 def test_concurrent_work_is_serializable(sync_store: SyncRowStore) -> None:
-    """300 tasks read and write a counter; every third is refused."""
+    """Each of 300 tasks increments a counter; every third is then refused."""
     sync_store.put(StoredMailbox(MAILBOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:
@@ -278,7 +278,7 @@ def test_failed_write_fails_alone_in_its_group(sync_store: SyncRowStore) -> None
     assert [stored is None for stored in kept] == [box == boxes[7] for box in boxes]
 
 
-def test_error_in_a_prefetch_hint_fails_only_its_own_work(sync_store: SyncRowStore) -> None:
+def test_error_while_prefetching_undoes_only_its_own_work(sync_store: SyncRowStore) -> None:
     if isinstance(sync_store.store, MemoryRowStore):
         pytest.skip("this store does not prefetch")
 
@@ -298,7 +298,7 @@ def test_error_in_a_prefetch_hint_fails_only_its_own_work(sync_store: SyncRowSto
     assert sync_store.read(lambda view: view.count(StoredLetter)) == 1
 
 
-def test_read_sees_everything_acknowledged_before(sync_store: SyncRowStore) -> None:
+def test_read_sees_the_write_acknowledged_before_it(sync_store: SyncRowStore) -> None:
     async def write_then_read(n: int) -> bool:
         await sync_store.store.transact(lambda tx: tx.put(StoredKeyBundle(MAILBOX, b"%d" % n)))
         seen = await sync_store.store.read(lambda view: view.get(StoredKeyBundle, MAILBOX))
@@ -310,30 +310,30 @@ def test_read_sees_everything_acknowledged_before(sync_store: SyncRowStore) -> N
 
 # --- databases against memory -------------------------------------------------------------------
 
-any_of = st.sampled_from
-ids = any_of([bytes([n]) * 16 for n in (0, 1, 127, 255)])
+sampled = st.sampled_from
+ids = sampled([bytes([n]) * 16 for n in (0, 1, 127, 255)])
 times = st.integers(0, 6).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n))
-optional = lambda of: st.none() | of  # noqa: E731
+optional = lambda strategy: st.none() | strategy  # noqa: E731
 rows = st.one_of(
     st.builds(StoredMailbox, ids, ids, st.integers(0, 2**53)),
     st.builds(StoredLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), times),
     st.builds(StoredShare, ids, st.binary(max_size=40).map(Secret), optional(st.integers(1, 9))),
     st.builds(StoredAttempt, ids, ids, st.booleans()),
-    st.builds(OrphanBlob, any_of(["a", "b", "é", "Z"]), times),
+    st.builds(OrphanBlob, sampled(["a", "b", "é", "Z"]), times),
     st.builds(
         StoredToken,
         ids,
         ids,
         optional(st.integers(1, 9)),
-        any_of([0]),
-        any_of([0]),
+        sampled([0]),
+        sampled([0]),
         times,
         optional(times),
     ),
     st.builds(
         StoredBlob,
         ids,
-        any_of(["n", "m"]),
+        sampled(["n", "m"]),
         ids,
         st.integers(1, 9),
         *([st.binary(max_size=4)] * 3),
@@ -377,11 +377,15 @@ class DatabaseAgainstMemory(RuleBasedStateMachine):
     def open_store(self) -> SqliteRows | PostgresRows:
         return new_sqlite(Path(self.folder.name) / "mail.db")
 
-    def compare(self, work: Callable[[RowTransaction], Any], prefetch: Any = None) -> None:
-        found = [self.outcome(store, work, prefetch) for store in (self.store, self.memory)]
+    def assert_same_outcome(
+        self, work: Callable[[RowTransaction], Any], prefetch: Any = None
+    ) -> None:
+        found = [self.outcome_of(store, work, prefetch) for store in (self.store, self.memory)]
         assert found[0] == found[1]
 
-    def outcome(self, store: RowStore, work: Callable[[RowTransaction], Any], prefetch: Any) -> Any:
+    def outcome_of(
+        self, store: RowStore, work: Callable[[RowTransaction], Any], prefetch: Any
+    ) -> Any:
         try:
             return self.runner.run(store.transact(work, prefetch))
         except _Undo:
@@ -428,40 +432,44 @@ class DatabaseAgainstMemory(RuleBasedStateMachine):
             assert one == other or (isinstance(one, _Undo) and isinstance(other, _Undo))
 
     @rule(changes=change_lists, undone=st.booleans())
-    def change(self, changes: list[tuple[bool, Any]], *, undone: bool) -> None:
+    def change_rows(self, changes: list[tuple[bool, Any]], *, undone: bool) -> None:
         def work(tx: RowTransaction) -> None:
             _apply(tx, changes)
             if undone:
                 raise _Undo
 
-        self.compare(work)
+        self.assert_same_outcome(work)
 
     @rule(
-        kind=any_of([StoredBlob, StoredEnvelope, StoredToken, OrphanBlob]),
+        row_type=sampled([StoredBlob, StoredEnvelope, StoredToken, OrphanBlob]),
         at=times,
         limit=st.integers(1, 4),
     )
-    def find_due(self, kind: type, at: datetime, limit: int) -> None:
-        self.compare(lambda tx: tx.find_due(kind, at, limit))
+    def find_due(self, row_type: type, at: datetime, limit: int) -> None:
+        self.assert_same_outcome(lambda tx: tx.find_due(row_type, at, limit))
 
     @rule(mailbox=ids, after=st.integers(0, 9), at=times, limit=st.integers(1, 3))
     def find_letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
-        self.compare(
+        self.assert_same_outcome(
             lambda tx: sorted(
                 (one.sequence, one.envelope)
                 for one in tx.find_letters(MailboxId(mailbox), after, at, 99, 999)
             )
         )
-        self.compare(lambda tx: len(tx.find_letters(MailboxId(mailbox), after, at, limit, 999)))
+        self.assert_same_outcome(
+            lambda tx: len(tx.find_letters(MailboxId(mailbox), after, at, limit, 999))
+        )
 
     @rule(envelope=ids, finished=st.booleans(), limit=optional(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
-        self.compare(lambda tx: tx.find(StoredBlob, limit=limit, envelope=envelope))
-        self.compare(lambda tx: tx.count(StoredAttempt, envelope=envelope, finished=finished))
+        self.assert_same_outcome(lambda tx: tx.find(StoredBlob, limit=limit, envelope=envelope))
+        self.assert_same_outcome(
+            lambda tx: tx.count(StoredAttempt, envelope=envelope, finished=finished)
+        )
 
     @rule(mailbox=ids, envelope=optional(ids))
     def count_and_sum(self, mailbox: bytes, envelope: bytes | None) -> None:
-        self.compare(
+        self.assert_same_outcome(
             lambda tx: tx.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=envelope)
         )
 
@@ -471,7 +479,7 @@ class DatabaseAgainstMemory(RuleBasedStateMachine):
 
     @invariant()
     def contents_match(self) -> None:
-        self.compare(lambda tx: [tx.find(kind) for kind in KEY_FIELDS])
+        self.assert_same_outcome(lambda tx: [tx.find(row_type) for row_type in KEY_FIELDS])
 
     def teardown(self) -> None:
         self.store.close()
@@ -481,16 +489,16 @@ class DatabaseAgainstMemory(RuleBasedStateMachine):
 
 def _apply(tx: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
     for put, row in changes:
-        kind: type = type(row)
+        row_type: type = type(row)
         if put:
             tx.put(row)
         else:
-            tx.drop(kind, *(getattr(row, name) for name in KEY_FIELDS[kind]))
+            tx.drop(row_type, *(getattr(row, name) for name in KEY_FIELDS[row_type]))
 
 
-def _run_machine(machine: type[DatabaseAgainstMemory], examples: int) -> None:
+def _run_machine(machine: type[DatabaseAgainstMemory], example_count: int) -> None:
     machine_settings = settings(
-        max_examples=examples,
+        max_examples=example_count,
         stateful_step_count=15,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -1,4 +1,4 @@
-"""The relay's tables: created once, in an empty database, and refused in any other version."""
+"""The relay's tables: their creation in an empty database, and their schema's version."""
 
 import contextlib
 import hashlib
@@ -25,11 +25,11 @@ def dump_database(mail: Path) -> str:
         return "\n".join((f"PRAGMA user_version={version};", *rows.iterdump(), ""))
 
 
-def create_database_of_version(mail: Path, number: int) -> str:
+def create_database_of_version(mail: Path, version: int) -> str:
     """Create a relay's database with that version; return its contents."""
     open_sqlite(mail).close()
     with contextlib.closing(sqlite3.connect(mail)) as connection:
-        connection.execute(f"PRAGMA user_version={number}")
+        connection.execute(f"PRAGMA user_version={version}")
     return dump_database(mail)
 
 
@@ -50,7 +50,7 @@ def schema_description() -> list[object]:
     ]
 
 
-def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
+def test_every_type_of_row_gets_its_table(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     open_sqlite(mail).close()
     with contextlib.closing(sqlite3.connect(mail)) as connection:
@@ -61,7 +61,7 @@ def test_every_kind_of_row_gets_its_table(tmp_path: Path) -> None:
         ]
         assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert {row[1]: bool(row[4]) for row in lists} == {
-        table_name(kind): kind not in ROWID_TABLES for kind in KEY_FIELDS
+        table_name(row_type): row_type not in ROWID_TABLES for row_type in KEY_FIELDS
     }
 
 
@@ -71,7 +71,7 @@ def test_changed_schema_requires_a_new_version() -> None:
     assert (SCHEMA_VERSION, digest) == (7, SCHEMA_SHA256)
 
 
-def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
+def test_second_start_does_not_change_the_file(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     open_sqlite(mail).close()
     after = mail.read_bytes()
@@ -81,17 +81,17 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "refusal"),
+    ("version", "error_type"),
     [(SCHEMA_VERSION - 1, OlderDatabase), (0, OlderDatabase), (SCHEMA_VERSION + 1, NewerDatabase)],
-    ids=["earlier", "not named", "newer"],
+    ids=["earlier", "missing", "newer"],
 )
 @pytest.mark.parametrize("create", [True, False])
 def test_database_of_another_version_is_refused_and_unchanged(
-    tmp_path: Path, number: int, refusal: type[Exception], *, create: bool
+    tmp_path: Path, version: int, error_type: type[Exception], *, create: bool
 ) -> None:
     mail = tmp_path / "mail.db"
-    before = create_database_of_version(mail, number)
-    with pytest.raises(refusal):
+    before = create_database_of_version(mail, version)
+    with pytest.raises(error_type):
         open_sqlite(mail, create=create)
     assert dump_database(mail) == before
 
@@ -105,7 +105,7 @@ def test_inspecting_an_empty_file_creates_no_tables(tmp_path: Path) -> None:
     open_sqlite(mail, create=False).close()
 
 
-def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
+def test_full_disk_at_creation_leaves_no_tables(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(DiskFull):
         open_sqlite(mail, bytes_max=8 * 4096)
@@ -113,7 +113,7 @@ def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
     open_sqlite(mail).close()
 
 
-def test_schema_uses_only_types_of_postgresql() -> None:
+def test_postgresql_schema_has_every_table_and_no_blob_type() -> None:
     text = "\n".join(
         str(CreateTable(table).compile(dialect=postgresql.dialect()))
         for table in build_schema().sorted_tables
@@ -122,8 +122,8 @@ def test_schema_uses_only_types_of_postgresql() -> None:
     assert "BLOB" not in text
 
 
-def test_other_tables_in_the_database_are_ignored(tmp_path: Path) -> None:
-    """In PostgreSQL, the database may contain a gate's tables, too."""
+def test_other_tables_in_the_database_are_kept(tmp_path: Path) -> None:
+    """A PostgreSQL database may also contain a gate's tables."""
     mail = tmp_path / "mail.db"
     engine = sql.create_engine(f"sqlite:///{mail}")
     with engine.begin() as other:

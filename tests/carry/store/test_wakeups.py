@@ -1,4 +1,4 @@
-"""Tests that every WakeUps passes, and some for PostgreSQL only."""
+"""Wake-ups within one process and through PostgreSQL, and the displacement of listeners."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -90,7 +90,7 @@ def test_wake_up_before_listening_is_not_received(wake_ups: WakeUps, run: Run) -
     assert run(run_scenario()) is False
 
 
-def test_listeners_do_not_wait_once_the_relay_stops(wake_ups: WakeUps, run: Run) -> None:
+def test_listeners_are_woken_once_the_relay_stops(wake_ups: WakeUps, run: Run) -> None:
     async def run_scenario() -> list[bool]:
         with wake_ups.listen(MAILBOX) as wait:
             wake_ups.stop_waiting()
