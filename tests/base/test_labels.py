@@ -32,14 +32,14 @@ label_texts = st.text(
         b"\n\n  ana  \n\n\t\nben\n   \ncaro\n\n",
     ],
 )
-def test_a_list_is_read_the_same_from_every_editor(text: bytes) -> None:
+def test_line_ends_blanks_and_a_byte_order_mark_make_no_difference(text: bytes) -> None:
     assert parse_label_file(text) == ("ana", "ben", "caro")
 
 
 @given(st.lists(label_texts, min_size=1, max_size=8), st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
-def test_typed_labels_can_also_be_read_from_a_file(labels_given: list[str], end: str) -> None:
+def test_typed_labels_can_also_be_read_from_a_file(labels_given: list[str], line_end: str) -> None:
     labels = parse_labels(labels_given)
-    assert parse_label_file(end.join(labels).encode()) == labels
+    assert parse_label_file(line_end.join(labels).encode()) == labels
 
 
 @pytest.mark.slow
@@ -99,7 +99,7 @@ def test_repeated_typed_label_counts_once() -> None:
     assert parse_labels(["ben", "ana", " ben "]) == (RecipientId("ben"), RecipientId("ana"))
 
 
-@pytest.mark.parametrize("empty", ["", "  "])
-def test_error_about_an_empty_name_has_a_subject(empty: str) -> None:
+@pytest.mark.parametrize("blank_label", ["", "  "])
+def test_blank_label_is_reported_as_an_empty_text(blank_label: str) -> None:
     with pytest.raises(BadLabel, match="An empty text is not a valid name"):
-        parse_labels(["ben", empty])
+        parse_labels(["ben", blank_label])

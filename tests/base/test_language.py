@@ -1,4 +1,4 @@
-"""The choice of the language, and the reading of catalogues of translations."""
+"""The choice of the language, catalogues of translations, and dates and numbers in a language."""
 
 import io
 from datetime import UTC, date, datetime
@@ -43,7 +43,7 @@ msgstr[1] "{count} días"
 
 
 @pytest.mark.parametrize(
-    ("environment", "language"),
+    ("environment", "expected_language"),
     [
         ({}, "en"),
         ({"LANG": "de_DE.UTF-8"}, "de"),
@@ -56,8 +56,10 @@ msgstr[1] "{count} días"
         ({"ENTRENOUS_LANGUAGE": PSEUDO_LANGUAGE}, PSEUDO_LANGUAGE),
     ],
 )
-def test_environment_decides_the_language(environment: dict[str, str], language: str) -> None:
-    assert language_of_person(environment) == language
+def test_environment_decides_the_language(
+    environment: dict[str, str], expected_language: str
+) -> None:
+    assert language_of_person(environment) == expected_language
 
 
 def test_catalogue_is_read_as_babel_reads_it() -> None:
@@ -91,7 +93,7 @@ def test_english_reads_no_catalogue() -> None:
     assert catalogue_of.cache_info().currsize == 0
 
 
-def test_days_times_and_numbers_are_written_as_people_write_them() -> None:
+def test_days_times_and_numbers_are_written_in_the_persons_language() -> None:
     day, at = date(2026, 6, 5), datetime(2026, 6, 5, 14, 30, tzinfo=UTC)
     assert (day_in_words(day), localized_number(12345)) == ("5 June 2026", "12345")
     assert moment_in_words(at) == "5 June 2026, 14:30 UTC"

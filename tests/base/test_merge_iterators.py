@@ -1,4 +1,4 @@
-"""Merged iterators: a stalled iterator delays no other."""
+"""Iterators that are merged in threads: stalls, large numbers of iterators, and errors."""
 
 import threading
 from collections.abc import Iterator

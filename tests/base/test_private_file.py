@@ -1,4 +1,4 @@
-"""Private files are complete or absent, readable by one account, and not written through links."""
+"""Private files, and tokens in such files: complete or absent, readable by their owner alone."""
 
 import errno
 import os
@@ -84,7 +84,9 @@ def test_existing_file_is_not_overwritten(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
 
 
-def test_file_is_added_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_is_created_where_hard_links_are_unsupported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "link", refuse_hard_link)
     create_private_file(tmp_path / "file", b"data")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -96,7 +98,7 @@ def refuse_hard_link(*_: object) -> None:
 
 
 @each_writer
-def test_failed_write_leaves_nothing(tmp_path: Path, write: FileWriter) -> None:
+def test_failed_write_leaves_no_other_file(tmp_path: Path, write: FileWriter) -> None:
     (tmp_path / "file").mkdir()
     with pytest.raises(OSError, match="file"):
         write(tmp_path / "file", b"data")
@@ -111,7 +113,9 @@ def test_stored_token_is_created_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"short", b"A" * 42, b"A" * 44, b"\xff" * 43])
-def test_file_without_a_token_opens_nothing(tmp_path: Path, content: bytes) -> None:
+def test_file_without_a_valid_token_is_refused_and_unchanged(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "operator.token"
     path.write_bytes(content)
     with pytest.raises(BadTokenFile, match=r"operator\.token does not contain a token"):
@@ -141,11 +145,9 @@ def test_unfinished_file_is_removed_and_an_equal_file_is_kept(tmp_path: Path) ->
     assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
 
 
-def test_file_is_removed_after_a_late_failure(
+def test_late_failure_removes_a_new_file_but_no_existing_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error leaves no new file, and does not remove an existing one."""
-
     def fail_to_sync(_folder: Path) -> None:
         raise OSError(errno.ENOSPC, "full")
 
@@ -164,7 +166,7 @@ def test_file_is_removed_after_a_late_failure(
 
 
 @pytest.mark.parametrize("moment", ["open", "unlink"])
-def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
+def test_ctrl_c_at_creation_or_removal_leaves_no_unfinished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The interrupt comes right after the file's creation, or just before its removal."""

@@ -106,7 +106,7 @@ def test_built_package_has_its_commit_in_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["relay", "--version"], ["--version", "relay"]]
 )
-def test_version_option_prints_version_and_commit(
+def test_version_option_prints_version_and_commit_but_no_command_has_it(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(arguments, {})

@@ -1,4 +1,4 @@
-"""Simulated leaks: each attack makes a readable file, the same one for the same seed."""
+"""Simulated leaks of one copy, and pictures that are merged from several copies."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_leak_is_readable_and_the_same_for_the_same_seed(name: str, small_pictur
 @pytest.mark.parametrize(
     "name", ["crop30+q70", "rot10+q70", "noise15", "wobble", "screen-photo", "caption+q70"]
 )
-def test_another_seed_makes_another_file(name: str, small_picture: Rgb) -> None:
+def test_another_seed_makes_another_file_for_random_attacks(name: str, small_picture: Rgb) -> None:
     one, other = (leak(name, small_picture, np.random.default_rng(seed)) for seed in (5, 6))
     assert one != other
 
@@ -49,7 +49,7 @@ def test_each_attack_is_in_one_set() -> None:
 
 
 @pytest.mark.parametrize(("share", "name"), [(0.5, "crop50+q70"), (0.1, "crop10+q70")])
-def test_a_crop_keeps_the_share_of_the_area_in_its_name(
+def test_crop_keeps_the_share_of_the_area_in_its_name(
     share: float, name: str, small_picture: Rgb
 ) -> None:
     for seed in range(5):
@@ -58,20 +58,22 @@ def test_a_crop_keeps_the_share_of_the_area_in_its_name(
         assert kept == pytest.approx(share, rel=0.06)
 
 
-def test_a_mirrored_copy_is_mirrored(small_picture: Rgb) -> None:
+def test_mirrored_copy_is_mirrored(small_picture: Rgb) -> None:
     found = load(leak("mirror+q70", small_picture, np.random.default_rng(0)))
     assert np.corrcoef(found.ravel(), small_picture[:, ::-1].ravel())[0, 1] > 0.98
 
 
 def test_rotated_picture_is_cropped_without_background() -> None:
-    white = np.zeros((200, 300, 3), np.uint8)
+    black = np.zeros((200, 300, 3), np.uint8)
     for name in ("rot3+q70", "rot10+q70", "rot37+q70"):
-        assert load(leak(name, white, np.random.default_rng(1))).max() < 12
+        assert load(leak(name, black, np.random.default_rng(1))).max() < 12
     assert inner_box(300, 200, 0.0) == (298, 198)
 
 
 @pytest.mark.parametrize("name", MERGE_NAMES)
-def test_merged_pixels_are_between_those_of_the_copies(name: str, copies: list[Rgb]) -> None:
+def test_merge_is_repeatable_and_only_one_leaves_the_range_of_the_copies(
+    name: str, copies: list[Rgb]
+) -> None:
     merged = merge(name, copies, np.random.default_rng(1))
     assert merged.shape == copies[0].shape
     if name != "min+max-median":

@@ -1,4 +1,4 @@
-"""Every benchmark can be started as a file and as a module, from any folder."""
+"""Every benchmark can be started as a file from another folder; one is started as a module."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The benchmark against Meta's HMA, with a gate of ours in HMA's place."""
+"""The benchmark against Meta's HMA, with a gate of ours in place of HMA."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from bench.stopping.hashes import random_hashes
 pytestmark = [pytest.mark.real, pytest.mark.nightly]
 
 
-def test_each_side_is_loaded_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_each_side_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     ours, slow = tmp_path / "ours", tmp_path / "slow"
     for folder in (ours, slow):

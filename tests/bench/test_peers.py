@@ -1,4 +1,4 @@
-"""The benchmark's other watermarking libraries find their own marks, where they are installed."""
+"""The other watermarking libraries of the tracing benchmark, where they are installed."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from bench.tracing.memory_sender import people
 from bench.tracing.peers import BITS, Sending, compared, installed, radius
 
 
-def test_radius_keeps_false_matches_below_one_in_a_million() -> None:
+def test_radius_of_a_match_depends_on_the_length_of_the_mark() -> None:
     assert radius(BITS, 24) == 10
     assert radius(32, 24) == 1
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["dwtDctSvd", "blind-watermark"])
-def test_peer_names_the_right_copy_of_an_unedited_picture(name: str) -> None:
+def test_library_names_the_right_copy_of_an_unedited_picture(name: str) -> None:
     peer = installed().get(name)
     if peer is None:
         pytest.skip(f"{name} is not installed (dependency group bench)")
@@ -26,7 +26,7 @@ def test_peer_names_the_right_copy_of_an_unedited_picture(name: str) -> None:
 
 
 @pytest.mark.nightly
-def test_no_peer_names_a_copy_for_an_unmarked_picture() -> None:
+def test_no_library_names_a_copy_for_an_unmarked_picture() -> None:
     for peer in installed().values():
         sending = Sending(peer, PHOTOGRAPHS["coffee"].at(Size.XS), 1)
         named, distances = sending.traced(PHOTOGRAPHS["coffee"].file_at(Size.XS))

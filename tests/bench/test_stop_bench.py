@@ -1,4 +1,4 @@
-"""The benchmark of the gate's index: its generated hashes, and its check for wrong results."""
+"""The benchmark of the gate and its index: generated hashes, comparisons, figures and loads."""
 
 import json
 import time
@@ -26,7 +26,7 @@ from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import matches_by_brute_force
 
-# Fields that docs/benchmarks.md promises; others may change.
+#: Fields that docs/benchmarks.md promises; other fields may change.
 AGREED_FIGURES = {
     *("schema", "hash_12mp_per_s", "pdqhash_per_s", "hash_ratio", "index_n", "lookup_p50_ms"),
     *("lookup_p99_ms", "faiss_flat_ratio", "faiss_multihash_ratio", "missing", "extra"),
@@ -70,7 +70,7 @@ def build_index(bank: Words) -> IndexSegment:
     return IndexSegment.built(substring_plan(16), np.arange(1, len(bank) + 1), bank)
 
 
-def test_changes_flip_the_requested_number_of_bits(rng: np.random.Generator) -> None:
+def test_changes_flip_the_requested_numbers_of_bits(rng: np.random.Generator) -> None:
     distances = np.arange(257)
     changed = changes(distances, rng)
     assert np.bitwise_count(changed).sum(axis=1, dtype=np.int64).tolist() == distances.tolist()
@@ -123,7 +123,7 @@ def test_comparison_counts_missing_and_extra_matches(
     assert (reverse.missing, reverse.extra > 10) == (0, True)
 
 
-def test_every_plan_is_exact() -> None:
+def test_two_substring_plans_are_exact() -> None:
     wrong = every_plan(600, 2, np.random.default_rng(3), plans=(13, 16))
     assert wrong.there >= 2 * 2 * (DISTANCES - 1)
     assert (wrong.missing, wrong.extra) == (0, 0)
@@ -207,7 +207,9 @@ def test_deferred_scans_account_for_every_upload(tmp_path: Path) -> None:
     gates.fill(tmp_path, 500)
     bodies = forms(gates.pictures()[:8])
     with gates.gate(tmp_path, slow_look=True) as running:
-        count = drive(running, bodies, 1, 1.0).count + 1  # the last upload was not answered in time
+        count = (
+            drive(running, bodies, 1, 1.0).count + 1
+        )  # the last upload was answered too late to count
         until = time.monotonic() + 60
         while (scans := gates.DeferredScanCounts.of(tmp_path)).made < min(count, 2):
             assert time.monotonic() < until

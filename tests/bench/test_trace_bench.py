@@ -1,4 +1,4 @@
-"""The tracing benchmark on a few cells: its verdicts, its documents and its calibration."""
+"""The tracing benchmark on few cells: plans, verdicts, merged copies, documents, calibration."""
 
 import json
 from dataclasses import replace
@@ -42,7 +42,7 @@ def rows(sent_copies: Sent) -> list[Row]:
     return [traced(Cell("coffee", Size.XS, attack, 1), sent_copies) for attack in attacks]
 
 
-def test_sets_of_attacks_have_names() -> None:
+def test_plan_can_be_narrowed_to_a_named_set_of_attacks() -> None:
     plan = narrowed(full(1), ["tea"], ["M"], ["hard", "q50"])
     assert plan.attacks == (*HARD, "q50")
     with pytest.raises(KeyError, match="soft"):
@@ -101,7 +101,7 @@ def test_page_is_generated_from_the_documents(tmp_path: Path, rows: list[Row]) -
 
 @pytest.mark.nightly
 @pytest.mark.slow
-def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
+def test_innocents_of_one_leak_are_scored_repeatably_and_not_named() -> None:
     photos = ("coffee", "astronaut")
     opened = {name: scene(name, Size.XS, 1) for name in photos}
     row = one_leak(3, 1, photos, opened.__getitem__, OriginalsCache(read_picture))
@@ -192,7 +192,7 @@ def test_no_innocent_copy_reaches_a_high_ratio(rows: list[Row]) -> None:
     assert found.above(2.0)[1] == 0.0
 
 
-def test_plans_can_be_narrowed() -> None:
+def test_plan_can_be_narrowed_to_photographs_sizes_and_attacks() -> None:
     plan = narrowed(full(1), ["coffee"], ["S"], ["q50", "wash"])
     assert plan.photos == (("coffee", Size.S),)
     assert plan.attacks == ("q50", "wash")

@@ -1,3 +1,5 @@
+"""Vaults open quickly in all tests of the command line."""
+
 import pytest
 
 from tests.vaults import make_vaults_open_quickly

@@ -77,7 +77,8 @@ def passphrase_pipe() -> Iterator[Callable[[str], str]]:
 
 
 def error_types(family: type[EntrenousError]) -> set[type[EntrenousError]]:
-    return {family}.union(*(error_types(kind) for kind in family.__subclasses__()))
+    """Return the family's class and all classes derived from it."""
+    return {family}.union(*(error_types(one) for one in family.__subclasses__()))
 
 
 def test_every_error_family_has_its_own_exit_status() -> None:
@@ -92,7 +93,9 @@ def test_every_error_family_has_its_own_exit_status() -> None:
     assert exit_status_of(EntrenousError()) == EXIT_BUG
 
 
-def test_unknown_command_is_a_usage_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_command_or_invalid_options_are_a_usage_error(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     usage_errors = [
         ["nonsense"],
         ["setup"],
@@ -149,7 +152,7 @@ def test_setup_does_not_replace_an_existing_device(
     assert "ENTRENOUS_HOME" in capsys.readouterr().err
 
 
-def test_failed_setup_leaves_nothing_behind(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_setup_leaves_no_vault(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("setup", "--name", " ana", "--offline") == 3
     for odd in ("ftp://relay.test", "relay.test", "", "https://a@b", "http://relay.example"):
         assert run_command("setup", "--name", "ana", "--relay", odd) == 3
@@ -182,7 +185,7 @@ def test_json_output_is_exactly_one_object(
     assert PASSPHRASE not in out
 
 
-def test_a_new_device_answers_in_json_without_a_secret(
+def test_setup_answers_in_json_without_a_secret(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command("setup", "--name", "ana", "--offline", "--json") == EXIT_YES
@@ -216,7 +219,7 @@ FAILING_COMMANDS = [
 
 @pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(("arguments", "status"), FAILING_COMMANDS)
-def test_errors_are_sentences_on_stderr_only(
+def test_errors_are_printed_on_stderr_only_and_without_a_traceback(
     arguments: list[str], status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
@@ -230,7 +233,7 @@ def test_errors_are_sentences_on_stderr_only(
 
 @pytest.mark.usefixtures("device")
 @pytest.mark.parametrize(
-    ("arguments", "end"),
+    ("arguments", "text_after_passphrase"),
     [
         (["--passphrase-fd", "FD", "sent", "--json"], ""),
         (["sent", "--passphrase-fd", "FD", "--json"], "\n"),
@@ -242,12 +245,12 @@ def test_errors_are_sentences_on_stderr_only(
 def test_passphrase_fd_is_accepted_before_or_after_the_command(
     passphrase_pipe: Callable[[str], str],
     arguments: list[str],
-    end: str,
+    text_after_passphrase: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "not this one")
-    number = passphrase_pipe(PASSPHRASE + end)
+    number = passphrase_pipe(PASSPHRASE + text_after_passphrase)
     assert run_command(*(word.replace("FD", number) for word in arguments)) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["messages"] == []
 
@@ -270,14 +273,14 @@ def test_passphrase_fd_is_read_from_the_environment(
 
 
 @pytest.mark.usefixtures("device")
-@pytest.mark.parametrize("number", ["987", "9" * 30])
-def test_closed_passphrase_fd_is_a_user_error(
-    number: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("descriptor", ["987", "9" * 30])
+def test_unusable_passphrase_fd_is_reported(
+    descriptor: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command("sent", "--passphrase-fd", number) == 3
+    assert run_command("sent", "--passphrase-fd", descriptor) == 3
     error = capsys.readouterr().err
     assert "--passphrase-fd" in error
-    assert f"file descriptor {number}" in " ".join(error.split())
+    assert f"file descriptor {descriptor}" in " ".join(error.split())
 
 
 @pytest.mark.usefixtures("device")
@@ -365,7 +368,7 @@ def test_interruption_has_its_own_exit_status(
         *(("ENTRENOUS_UNDO", one) for one in ("soon", "-1", "3601")),
     ],
 )
-def test_invalid_setting_is_named(
+def test_invalid_environment_setting_is_named(
     home: Path,
     name: str,
     value: str,
@@ -379,7 +382,9 @@ def test_invalid_setting_is_named(
 
 
 @pytest.mark.usefixtures("device")
-def test_unwritable_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_that_cannot_be_created_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     photo = tmp_path / "beach.jpg"
     photo.write_bytes(small_photo(width_px=160))
     file_in_the_way = tmp_path / "a-file"

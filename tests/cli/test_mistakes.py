@@ -1,6 +1,4 @@
-"""Common mistakes with folders and addresses are errors with a reason and a next step, not exit
-status 70. Mistakes with relays and gates are included, as the same command line serves them.
-"""
+"""Files in place of folders, and invalid addresses, in commands of devices, relays and gates."""
 
 from pathlib import Path
 

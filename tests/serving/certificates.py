@@ -1,4 +1,4 @@
-"""Certificates for servers on loopback, generated for each test."""
+"""Certificates for servers on loopback, and what a client gets from such a server."""
 
 import os
 import signal
@@ -129,12 +129,16 @@ def _write_files(
 
 
 def negotiated_tls_version(
-    url: str, certificate: CertificateFiles, newest: ssl.TLSVersion | None = None
+    url: str, certificate: CertificateFiles, newest_version: ssl.TLSVersion | None = None
 ) -> str | None:
-    """Return the TLS version negotiated with a client that trusts only this certificate."""
+    """Return the TLS version negotiated with a client that trusts only this certificate.
+
+    With ``newest_version``, the client offers TLS 1.2 up to this version.
+    """
     context = ssl.create_default_context(cafile=str(certificate.cert))
-    if newest is not None:
-        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_2, newest
+    if newest_version is not None:
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.maximum_version = newest_version
     port = int(url.rpartition(":")[2])
     with (
         socket.create_connection(("127.0.0.1", port)) as connection,
@@ -155,4 +159,4 @@ def renew_certificate(folder: Path, pid: int, url: str) -> CertificateFiles:
             time.sleep(0.05)
         else:
             return renewed
-    raise AssertionError("the old certificate is still shown")
+    raise AssertionError("the server still presents the old certificate")

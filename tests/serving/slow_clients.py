@@ -9,7 +9,7 @@ import httpx
 
 from tests.serving.certificates import CertificateFiles
 
-#: Requests of one packet each. A server that logged them could be made to fill its disk.
+#: Requests of one packet each. A server that logged each of them could be made to fill its disk.
 MALFORMED_REQUESTS = (
     b"rubbish\r\n\r\n",
     b"GET /\xff HTTP/1.1\r\n\r\n",

@@ -1,4 +1,4 @@
-"""Buffered requests are read as the parser reads them; the parser gets all other requests."""
+"""Requests that a server reads without its parser, alone or mixed with other requests."""
 
 import asyncio
 from collections.abc import Callable
@@ -77,7 +77,7 @@ SIMPLE_REQUESTS = st.builds(
 @example(GET_REQUEST + GET_REQUEST)
 @example(PUT_REQUEST[:-1])
 @example(GET_REQUEST.replace(b"Host", b"Content-Length: 9999999999\r\nHost"))
-def test_buffered_requests_match_the_real_parser(data: bytes) -> None:
+def test_requests_are_read_as_the_parser_reads_them_or_left_to_it(data: bytes) -> None:
     assert is_read_like_the_parser(data)
 
 
@@ -198,7 +198,7 @@ def test_malformed_request_is_refused_by_the_parser() -> None:
     run_scenario(scenario)
 
 
-def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
+def test_shutdown_waits_for_the_answer_and_closes_the_connection() -> None:
     async def scenario() -> None:
         busy, idle = Connection(), Connection()
         busy.protocol.data_received(PUT_REQUEST)
@@ -212,7 +212,7 @@ def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
     run_scenario(scenario)
 
 
-def test_flood_of_pipelined_requests_pauses_reading() -> None:
+def test_flood_of_pipelined_requests_pauses_reading_and_is_then_answered() -> None:
     async def scenario() -> None:
         connection = Connection()
         connection.protocol.data_received(PUT_REQUEST)
@@ -235,15 +235,15 @@ def test_closed_connection_is_not_answered() -> None:
     run_scenario(scenario)
 
 
-@pytest.mark.parametrize("second", [PUT_REQUEST, UNBUFFERED_REQUEST])
-def test_keep_alive_timeout_closes_only_idle_connections(second: bytes) -> None:
+@pytest.mark.parametrize("second_request", [PUT_REQUEST, UNBUFFERED_REQUEST])
+def test_keep_alive_timeout_closes_only_idle_connections(second_request: bytes) -> None:
     async def scenario() -> None:
         connection = Connection(keep_alive_s=0)
         connection.protocol.data_received(PUT_REQUEST)
         connection.protocol.timeout_keep_alive_handler()
         assert not connection.transport.closed
         connection.app.answer_next()
-        connection.protocol.data_received(second)
+        connection.protocol.data_received(second_request)
         if connection.app.unanswered:
             connection.app.answer_next()
         await connection.bytes_sent_after_tasks()

@@ -1,4 +1,4 @@
-"""Silent or slow clients hold no connection for long, and new clients can still connect."""
+"""The limits of a server's connections: time, unread bytes, endless requests, and number."""
 
 import asyncio
 import json
@@ -107,7 +107,7 @@ def run_scenario(scenario: Callable[[LimitedServer], Any], max_connections: int 
     asyncio.run(run_on_server())
 
 
-def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
+def test_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
     async def scenario(server: LimitedServer) -> None:
         silent, slow = server.connect(), server.connect(b"GET /held HT")
         await server.wait(9)
@@ -120,12 +120,12 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
     run_scenario(scenario)
 
 
-@pytest.mark.parametrize("first", [PUT_REQUEST, UNBUFFERED_REQUEST])
-def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
-    """Afterwards, the next head has ten seconds of its own. ``first`` is buffered or parsed."""
+@pytest.mark.parametrize("first_request", [PUT_REQUEST, UNBUFFERED_REQUEST])
+def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes) -> None:
+    """Then the next head has ten seconds. ``first_request`` is buffered or parsed."""
 
     async def scenario(server: LimitedServer) -> None:
-        idle, blank, next_ = (server.connect(first) for _ in range(3))
+        idle, blank, next_ = (server.connect(first_request) for _ in range(3))
         while server.app.unanswered:
             server.app.answer_next()
         await server.wait(25)
@@ -178,21 +178,21 @@ def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
     run_scenario(scenario)
 
 
-def test_connections_with_most_unread_bytes_are_closed_first(
+def test_connection_with_most_unread_bytes_is_closed_if_there_are_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Connections that are being answered, and closing ones with unread bytes, count as well."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 1000)
 
     async def scenario(server: LimitedServer) -> None:
-        few, many, connections_max, none = (server.connect(PUT_HEAD) for _ in range(4))
-        few.transport.unread, many.transport.unread, connections_max.transport.unread = (
+        few, many, most, none = (server.connect(PUT_HEAD) for _ in range(4))
+        few.transport.unread, many.transport.unread, most.transport.unread = (
             300,
             400,
             500,
         )
         await server.wait(1)
-        assert are_closed(few, many, connections_max, none) == [False, False, True, False]
+        assert are_closed(few, many, most, none) == [False, False, True, False]
         few.transport.unread = 601
         many.shutdown()
         await server.wait(1)
@@ -277,14 +277,14 @@ def test_endless_head_during_an_answer_closes_the_connection() -> None:
     run_scenario(scenario)
 
 
-def test_a_long_head_and_a_long_body_are_read_whole() -> None:
-    """A request may come in one piece or in many; many short ones in one piece are read, too."""
+def test_long_head_and_long_body_are_read_whole() -> None:
+    """The request comes in one piece or in many. Many short ones in one piece are also read."""
 
     async def scenario(server: LimitedServer) -> None:
         lines = b"".join(b"X-%d: %b\r\n" % (at, PIECE) for at in range(15))
         body = b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000
         long = HEAD_START.replace(b"GET", b"PUT") + lines + body
-        run_on_server, slow, chunky = (
+        in_one_piece, slow, chunky = (
             server.connect(long),
             server.connect(),
             server.connect(CHUNKED_PUT_HEAD),
@@ -296,15 +296,15 @@ def test_a_long_head_and_a_long_body_are_read_whole() -> None:
         chunky.data_received(b"0\r\n\r\n")
         many = server.connect((HEAD_START + b"\r\n") * 2200)
         await server.wait(1)
-        for connection in (run_on_server, slow, chunky):
+        for connection in (in_one_piece, slow, chunky):
             assert connection.transport.sent.count(b"by the parser") == 1
-        assert are_closed(run_on_server, slow, chunky, many) == [False] * 4
+        assert are_closed(in_one_piece, slow, chunky, many) == [False] * 4
 
     run_scenario(scenario)
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """This connection may have sent nothing, or little of a body."""
+    """First this is a connection that sent little of a body, and then one that sent nothing."""
 
     async def scenario(server: LimitedServer) -> None:
         busy, large = server.connect(PUT_REQUEST), server.connect(PUT_HEAD, b"x" * 70_000)
@@ -333,16 +333,16 @@ def test_new_connection_is_refused_when_none_can_be_closed() -> None:
 
 
 @pytest.fixture
-def set_file_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
+def simulate_file_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
     """Return a function that simulates a limit of open files, and records requests to raise it."""
     requested_limits: list[tuple[int, int]] = []
 
-    def simulate_file_limit(soft: int, hard: int) -> list[tuple[int, int]]:
+    def simulate(soft: int, hard: int) -> list[tuple[int, int]]:
         monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
         monkeypatch.setattr(resource, "setrlimit", lambda _, both: requested_limits.append(both))
         return requested_limits
 
-    return simulate_file_limit
+    return simulate
 
 
 @pytest.mark.parametrize(
@@ -356,13 +356,13 @@ def set_file_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
     ],
 )
-def test_half_of_the_open_file_limit_is_for_connections(
-    set_file_limit: Callable[..., list[tuple[int, int]]],
+def test_connection_limit_follows_from_the_open_file_limit_which_is_raised(
+    simulate_file_limit: Callable[..., list[tuple[int, int]]],
     soft: int,
     hard: int,
     connections_max: int,
     expected_limits: list[tuple[int, int]],
 ) -> None:
-    requested_limits = set_file_limit(soft, hard)
+    requested_limits = simulate_file_limit(soft, hard)
     assert raise_file_limit_for_connections() == connections_max
     assert requested_limits == expected_limits

@@ -15,8 +15,8 @@ from tests.deterministic import SettableClock
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def count_mailboxes(mail: Path) -> int:
-    with open_read_only(mail) as rows:
+def count_mailboxes(database: Path) -> int:
+    with open_read_only(database) as rows:
         found: int = rows.execute("SELECT count(*) FROM stored_mailbox").fetchone()[0]
         return found
 

@@ -1,4 +1,4 @@
-"""A relay's log contains events, statuses and size classes, but no address."""
+"""The logs of a relay and of a gate's client: their lines, and no address in them."""
 
 import io
 import json
@@ -26,9 +26,9 @@ def log_library_error() -> None:
     logging.getLogger("asyncio").error("lost %s", "203.0.113.7:4711", exc_info=why)
 
 
-def logged_lines(kind: LogKind) -> list[str]:
+def logged_lines(log_kind: LogKind) -> list[str]:
     stream = io.StringIO()
-    start_log(kind, stream)
+    start_log(log_kind, stream)
     log_response(logging.getLogger(RELAY_LOGGER))
     log_library_error()
     return stream.getvalue().splitlines()
@@ -52,12 +52,12 @@ def test_errors_log_omits_responses() -> None:
     assert logged_lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
 
 
-@pytest.mark.parametrize("kind", LogKind)
-def test_peer_addresses_in_library_logs_are_dropped(kind: LogKind) -> None:
-    assert "203.0.113.7" not in "\n".join(logged_lines(kind))
+@pytest.mark.parametrize("log_kind", LogKind)
+def test_peer_addresses_in_library_logs_are_dropped(log_kind: LogKind) -> None:
+    assert "203.0.113.7" not in "\n".join(logged_lines(log_kind))
 
 
-def test_hook_decision_is_logged_in_the_documented_line() -> None:
+def test_decision_of_a_gates_client_is_logged_at_its_level() -> None:
     stream = io.StringIO()
     start_gate_client_log(stream)
     fields = {"event": "upload", "decision": "let through"}
