@@ -17,7 +17,7 @@ from entrenous.wire.encodings import from_base64url, to_base64url
 
 Change = Callable[[bytes, Random], bytes]
 
-_BLIND_CHANGE_ONE_IN: Final = 4  # one in this many mutations changes bytes, whatever they encode
+_CHANGE_BYTES_ONE_IN: Final = 4  # one in this many mutations changes bytes, whatever they encode
 _BOUNDARY_NUMBERS: Final = (
     0,
     1,
@@ -75,7 +75,7 @@ def change_bytes(data: bytes, rng: Random) -> bytes:
 
 def change_cbor(data: bytes, rng: Random) -> bytes:
     """Change one node of a CBOR value, or of a CBOR value in one of its byte strings."""
-    if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
+    if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
         value = _decode_cbor(data)
@@ -86,7 +86,7 @@ def change_cbor(data: bytes, rng: Random) -> bytes:
 
 def change_json(data: bytes, rng: Random) -> bytes:
     """Change one node of a JSON value, or the bytes that one of its strings encodes."""
-    if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
+    if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
         changed = _change_json_node(json.loads(data), rng)
@@ -102,7 +102,7 @@ def mutation_inside(
     """Return a mutation of the wrapped data, or of all bytes if nothing can be unwrapped."""
 
     def mutate(data: bytes, rng: Random) -> bytes:
-        if rng.randrange(_BLIND_CHANGE_ONE_IN) == 0:
+        if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
             return change_bytes(data, rng)
         try:
             return wrap(change(unwrap(data), rng))

@@ -13,7 +13,7 @@ import atheris
 
 _INSTRUMENTED_PACKAGES = ["entrenous", "python_multipart", "tomllib"]
 _LIBFUZZER_CHANGE_ONE_IN = (
-    4  # one in this many mutations is libFuzzer's own, which knows its corpus
+    4  # one in this many mutations is left to libFuzzer, which knows its corpus
 )
 
 

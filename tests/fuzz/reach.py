@@ -15,7 +15,7 @@ _LIMITS_FILE: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare
 _LIMITS_MODULE: Final = "entrenous.base.limits"
 _ERRORS_FILE: Final = (
     PACKAGE / "base/errors.py"
-)  # formats the messages of errors; it reads no input
+)  # formats the messages of errors, and reads no input
 
 
 def reached_code(target: Target) -> frozenset[CodeType]:
@@ -44,16 +44,16 @@ def is_in_package(code: CodeType) -> bool:
 def code_hash(target: Target) -> str:
     """Return a hash of the files that the target reaches, and of the limits that they import.
 
-    Comments, docstrings and blanks do not count, nor do ``base/errors.py`` and errors that none of
-    these files uses.
+    Comments, docstrings, blanks and unused imports do not count, nor do ``base/errors.py`` and
+    errors that none of these files uses.
     """
     files = sorted(
         {Path(code.co_filename) for code in reached_code(target)} - {_LIMITS_FILE, _ERRORS_FILE}
     )
     trees = [_without_docstrings(ast.parse(path.read_bytes())) for path in files]
-    used = {name for tree in trees for name in _names_used(tree)}
+    used_names = {name for tree in trees for name in _names_used(tree)}
     for tree in trees:
-        _drop_unused(tree, used)
+        _drop_unused(tree, used_names)
     digest = hashlib.sha256()
     for path, tree in zip(files, trees, strict=True):
         digest.update(path.name.encode() + ast.dump(tree).encode())
@@ -82,12 +82,14 @@ def _names_used(tree: ast.Module) -> Iterator[str]:
             yield node.attr
 
 
-def _drop_unused(tree: ast.Module, used: set[str]) -> None:
-    """Remove errors (classes without a body) that no file uses, and unused imports."""
+def _drop_unused(tree: ast.Module, used_names: set[str]) -> None:
+    """Remove errors (classes without a body) that no file uses, and imports that this file does not
+    use.
+    """
     tree.body = [
         node
         for node in tree.body
-        if not isinstance(node, ast.ClassDef) or node.body or node.name in used
+        if not isinstance(node, ast.ClassDef) or node.body or node.name in used_names
     ]
     used_in_tree = set(_names_used(tree))
     for node in tree.body:

@@ -2,8 +2,8 @@
 
 Each target runs until it has read ``--runs`` inputs or for ``--hours``, counted over all runs since
 its code last changed. Name a target twice, with ``--jobs 2``, and two processes share its corpus.
-You can stop the program at any time (Ctrl-C); the next run continues. The inputs that it found are
-in ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
+You can stop the program at any time (Ctrl-C); the next run continues. Inputs that revealed a bug
+are in ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
 """
 
 import argparse
@@ -38,13 +38,13 @@ _LIBFUZZER_OPTIONS: Final = (
     "-len_control=0",
     "-print_final_stats=1",
 )
-_PATIENCE_S: Final = 60
+_STOP_S_MAX: Final = 60
 _SUBFOLDERS: Final = ("corpus", "seeds", "finds")
 _LOG_NAME: Final = "log-{}.txt"  # of one process
 
 
 class NoAtheris(SystemExit):
-    """Atheris is not installed; tests/fuzz/test_targets.py needs only Python's random module."""
+    """Atheris is not installed (the tests in tests/fuzz/test_targets.py do not need it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(slots=True)
 class SharedTallies:
-    """The tallies, which all fuzzing threads share; they are written whenever one changes."""
+    """The tallies of all targets, which threads share; all are written whenever one changes."""
 
     out: Path
     work_folder: Path
@@ -171,14 +171,14 @@ def _run_process(command: list[str], log_file: object) -> Iterator[subprocess.Po
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
-            process.wait(_PATIENCE_S)
+            process.wait(_STOP_S_MAX)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _prepare_folder(work_folder: Path, target: Target) -> Path:
-    """Create the target's folders (corpus, seeds, finds), write its seeds, return the parent."""
+    """Create the target's folders (corpus, seeds, finds) and write its seeds; return the parent."""
     for folder in _SUBFOLDERS:
         (work_folder / folder).mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
@@ -187,7 +187,7 @@ def _prepare_folder(work_folder: Path, target: Target) -> Path:
 
 
 def _find_names(work_folder: Path) -> tuple[str, ...]:
-    """Return the names of stored inputs that made the process fail, without merely slow ones."""
+    """Return the names of stored inputs that made the process fail, not of merely slow inputs."""
     names = sorted(path.name for path in (work_folder / "finds").iterdir())
     return tuple(name for name in names if not name.startswith("slow-unit"))
 

@@ -38,7 +38,7 @@ def test_hash_changes_with_an_imported_limit(
     assert reach.code_hash(find_target(target_name)) != before
 
 
-def test_files_left_out_of_the_hash_exist() -> None:
+def test_files_with_limits_and_errors_exist() -> None:
     assert reach._LIMITS_FILE.is_file()
     assert reach._ERRORS_FILE.is_file()
 
@@ -49,7 +49,7 @@ def test_hash_does_not_change_with_an_unused_limit(limits_copy: Path) -> None:
     assert reach.code_hash(find_target("header")) == before
 
 
-def test_hash_changes_with_a_limit_that_another_depends_on(limits_copy: Path) -> None:
+def test_hash_changes_with_a_number_that_a_limit_depends_on(limits_copy: Path) -> None:
     """No file imports ``_UNIT``, but an imported limit is a multiple of it."""
     text = limits_copy.read_text().replace(
         "\nREGISTERED_PARTS_MAX: Final = ", "\nREGISTERED_PARTS_MAX: Final = _UNIT * "
@@ -61,7 +61,7 @@ def test_hash_changes_with_a_limit_that_another_depends_on(limits_copy: Path) ->
 
 
 @pytest.fixture
-def exchange_nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def exchange_nouns_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of ``stop/exchange_nouns.py``, which is read in place of the original."""
     original = reach.PACKAGE / "stop/exchange_nouns.py"
     copy = tmp_path / original.name
@@ -74,7 +74,7 @@ def exchange_nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "is_hash_changed"),
+    ("old_code", "new_code", "is_hash_changed"),
     [
         ("class BadPage(", 'class OddPage(Malformed):\n    """New."""\n\n\nclass BadPage(', False),
         ("from dataclasses import ", "from types import CodeType\nfrom dataclasses import ", False),
@@ -83,10 +83,10 @@ def exchange_nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_hash_changes_with_code_but_not_with_unused_errors_and_imports(
-    exchange_nouns: Path, old: str, new: str, *, is_hash_changed: bool
+    exchange_nouns_copy: Path, old_code: str, new_code: str, *, is_hash_changed: bool
 ) -> None:
     before = reach.code_hash(find_target("exchange-lines"))
-    text = exchange_nouns.read_text()
-    assert old in text
-    exchange_nouns.write_text(text.replace(old, new, 1))
+    text = exchange_nouns_copy.read_text()
+    assert old_code in text
+    exchange_nouns_copy.write_text(text.replace(old_code, new_code, 1))
     assert (reach.code_hash(find_target("exchange-lines")) != before) is is_hash_changed

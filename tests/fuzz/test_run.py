@@ -1,4 +1,4 @@
-"""Runs of the fuzzer: counts add up, and a bug is found and kept."""
+"""Runs of the fuzzer: tallies, libFuzzer's output, and the finds that are stored."""
 
 import platform
 import sys
@@ -30,13 +30,13 @@ def test_tallies_are_stored_as_json_and_markdown(tmp_path: Path) -> None:
     assert "| range | 1,000 | 2 | 400 | 40 | none |\n" in page
 
 
-def test_tally_is_kept_until_its_code_changes() -> None:
+def test_tally_is_empty_for_new_code_or_a_new_target() -> None:
     assert tally_of("header", "c0de", {"header": HEADER_TALLY}) == HEADER_TALLY
     assert tally_of("header", "other", {"header": HEADER_TALLY}) == Tally("header", "other")
     assert tally_of("range", "c0de", {"header": HEADER_TALLY}) == Tally("range", "c0de")
 
 
-def test_tallies_add_up() -> None:
+def test_runs_are_added_up_until_the_inputs_or_seconds_are_reached() -> None:
     tallies = HEADER_TALLY.with_run(500, 1.0, 38, ("crash-0b", "crash-0a"))
     assert tallies == Tally("header", "c0de", 1500, 3.5, 40, ("crash-0a", "crash-0b"))
     assert tallies.is_done(1500, 99)
@@ -45,20 +45,22 @@ def test_tallies_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "inputs", "edges"),
+    ("output", "expected_inputs", "expected_edges"),
     [
         (b"#2\tINITED cov: 7\n#90\tDONE   cov: 9\nstat::number_of_executed_units: 90\n", 90, 9),
         (b"#2\tINITED cov: 7\n#64\tpulse  cov: 8 ft: 3\n", 64, 8),
         (b"Traceback", 0, 0),
     ],
 )
-def test_output_of_libfuzzer_is_parsed(output: bytes, inputs: int, edges: int) -> None:
-    assert parse_output(output, 1.5) == (inputs, 1.5, edges)
+def test_output_of_libfuzzer_is_parsed(
+    output: bytes, expected_inputs: int, expected_edges: int
+) -> None:
+    assert parse_output(output, 1.5) == (expected_inputs, 1.5, expected_edges)
 
 
 @pytest.mark.real
 @needs_atheris
-def test_run_continues_and_stores_its_finds(tmp_path: Path) -> None:
+def test_run_continues_at_the_stored_count_and_stores_its_finds(tmp_path: Path) -> None:
     shared = SharedTallies(tmp_path / "fuzz.json", tmp_path / "room", {})
     for name in ("whole-request", "planted"):
         fuzz(find_target(name), Limits(400, 60.0, 60.0), shared)

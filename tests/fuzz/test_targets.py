@@ -32,7 +32,7 @@ INPUTS_OF_SLOW_TARGETS = {
     "compare-key": size(200, 600),
     "report": size(200, 600),
 }
-SANDBOXED = "a sandboxed process decodes it with third-party code; the answers are fuzzed"
+SANDBOXED = "a sandboxed process decodes the bytes with other code; its answers are fuzzed"
 DELEGATED = "passes the bytes to a reader that is fuzzed, and to a sandboxed process"
 #: The functions (file and name) with untrusted parameters that no target reaches, and why.
 NOT_FUZZED = {
@@ -82,7 +82,7 @@ NOT_FUZZED = {
     (
         "media/sandbox/decoder_messages.py",
         "write_clip_request_header",
-    ): "writes the length of the bytes only",
+    ): "writes only the length of the bytes",
     ("media/sandbox/decoders.py", "decode_clip_untrusted"): SANDBOXED,
     ("media/clip_reader.py", "read_clip"): SANDBOXED,
     ("media/copies/copy_check.py", "check_copy"): SANDBOXED,
@@ -117,13 +117,13 @@ NOT_FUZZED = {
 DELEGATING_PLACES = ("carry/", "learn/", "respond/", "send/", "stop/judge/decide.py", "trace/")
 
 
-def seed_of(name: str) -> int:
+def random_seed_of(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
 def make_inputs(target: Target, count: int) -> list[bytes]:
-    """Return the seeds, and mutations of them or of earlier mutations, ``count`` in all."""
-    rng = Random(seed_of(target.name))
+    """Return the seeds, and mutations of seeds or of earlier mutations, ``count`` inputs in all."""
+    rng = Random(random_seed_of(target.name))
     found = list(target.seeds())
     while len(found) < count:
         found.append(target.change(rng.choice(found), rng)[: target.longest])
@@ -133,7 +133,7 @@ def make_inputs(target: Target, count: int) -> list[bytes]:
 @pytest.mark.slow
 @pytest.mark.threat("broken-formats")
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_is_found_in_a_short_run(name: str) -> None:
+def test_no_bug_is_found_in_a_short_run(name: str) -> None:
     target = TARGETS[name]
     for untrusted in make_inputs(target, INPUTS_OF_SLOW_TARGETS.get(name, INPUTS_PER_TARGET)):
         target.read_and_check(untrusted)
@@ -207,14 +207,14 @@ def input_length(untrusted: bytes) -> int:
 PLANTED_BUGS: dict[str, tuple[Callable[[bytes], Any], type[Exception]]] = {
     "a KeyError": (canonical_round_trip(look_up_unchecked, lambda _: b"\x00"), KeyError),
     "an IndexError": (canonical_round_trip(look_up_unchecked, lambda _: b"\x00"), IndexError),
-    "a second form": (canonical_round_trip(strip_blanks, bytes), PropertyViolated),
-    "another noun": (round_trip(input_length, lambda size: bytes(size + 1)), PropertyViolated),
+    "a second encoding": (canonical_round_trip(strip_blanks, bytes), PropertyViolated),
+    "another result": (round_trip(input_length, lambda size: bytes(size + 1)), PropertyViolated),
     "a broken promise": (property_check(input_length, lambda size: size != 3), PropertyViolated),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED_BUGS)
-def test_a_planted_bug_is_found(name: str) -> None:
+def test_planted_bug_is_found(name: str) -> None:
     read_and_check, error_type = PLANTED_BUGS[name]
     target = Target("planted", read_and_check, lambda: [b"\x00", b"\x00 ", b"ab"])
     found = set[type[Exception]]()
@@ -235,6 +235,9 @@ def test_error_message_must_be_formattable() -> None:
 
     with pytest.raises(KeyError):
         canonical_round_trip(refuse, bytes)(b"")
+
+
+# --- hashes of the code that targets reach ------------------------------------------------------
 
 
 def test_targets_that_reach_other_code_have_other_hashes() -> None:

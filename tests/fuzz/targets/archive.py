@@ -42,7 +42,7 @@ def _read_tar_entries(untrusted: bytes) -> list[tuple[str, int]]:
     return found
 
 
-def _sizes_are_valid(untrusted_files: list[tuple[str, int]]) -> bool:
+def _are_sizes_valid(untrusted_files: list[tuple[str, int]]) -> bool:
     return all(size >= 0 for _, size in untrusted_files)
 
 
@@ -91,7 +91,7 @@ TARGETS: Final = (
     ),
     Target(
         "archive-tar",
-        property_check(_read_tar_entries, _sizes_are_valid),
+        property_check(_read_tar_entries, _are_sizes_valid),
         lambda: [
             _write_tar(("index.json", b"{}"), ("files/0f", b"f" * 600)),
             *(_write_tar(("a/b", b"")), _write_tar()),

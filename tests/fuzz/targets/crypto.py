@@ -76,7 +76,7 @@ def _check_blob_hash(untrusted: bytes) -> bool:
     return untrusted == b"bytes"
 
 
-def _use_element(untrusted: bytes) -> bool:
+def _evaluate_and_finalize(untrusted: bytes) -> bool:
     """Evaluate and finalize an untrusted group element; both may refuse it."""
     finalized = finalize(Secret(b"input"), _scalar(), untrusted)
     return len(evaluate(_scalar(), untrusted)) == 32 and len(finalized) == 64
@@ -184,7 +184,9 @@ TARGETS: Final = (
         lambda: [b"bytes", b""],
         longest=16,
     ),
-    Target("oprf-element", property_check(_use_element, bool), _element_seeds, longest=40),
+    Target(
+        "oprf-element", property_check(_evaluate_and_finalize, bool), _element_seeds, longest=40
+    ),
     Target("compare-key", property_check(_compare_keys, bool), _public_key_seeds, longest=96),
     Target(
         "xwing-public",

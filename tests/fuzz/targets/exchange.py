@@ -66,7 +66,7 @@ def _read_hash_lines(untrusted: bytes) -> ReadRecords:
 
 
 def _is_well_formed(read: ReadRecords) -> bool:
-    """Check hashes, keys and versions, and that reasons for refusals are short and ASCII."""
+    """Return whether hashes, keys and versions are valid, and reasons for refusals short ASCII."""
     records, refused = read
     are_records_valid = all(
         all(len(bits) == 32 for bits in one.hashes)
@@ -78,7 +78,7 @@ def _is_well_formed(read: ReadRecords) -> bool:
 
 
 def _has_progress(number_and_gap: tuple[int, int]) -> bool:
-    """Check that reading goes on after number 41, or ends, once three numbers were missing."""
+    """Return whether reading goes on after number 41, or ends, once three numbers were missing."""
     number, missing = number_and_gap
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 

@@ -61,7 +61,7 @@ def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
 
 
 def _is_safe_answer(answer: GateAnswer) -> bool:
-    """Check that an answer without a case holds the file, and that case and secret fit a header."""
+    """Return whether an answer without a case holds the file, and case and secret fit a header."""
     case_and_secret = answer.case + answer.secret
     return (
         (bool(answer.case) or answer.action is GateVerdict.HOLD)

@@ -102,7 +102,7 @@ class OlmReader:
 
     def read_and_check(self, untrusted: bytes) -> bool:
         """Open the input in a session and as a first message; return whether either parsed it."""
-        half_opened = HalfOpenedLetter(bytes(32), b"header", *_kind_and_message(untrusted))
+        half_opened = HalfOpenedLetter(bytes(32), b"header", *_olm_type_and_message(untrusted))
         letter_began_session(self._session, half_opened)
         refused = [
             _refusal_of(lambda: open_letter(self._session, half_opened)),
@@ -126,7 +126,7 @@ def _refusal_of(open_message: Callable[[], object]) -> Exception | None:
     return None
 
 
-def _kind_and_message(untrusted: bytes) -> tuple[int, bytes]:
+def _olm_type_and_message(untrusted: bytes) -> tuple[int, bytes]:
     return (untrusted[0] & 1, untrusted[1:]) if untrusted else (0, b"")
 
 

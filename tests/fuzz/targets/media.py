@@ -57,7 +57,7 @@ _REFUSALS: Final = (Malformed, ValueError)
 _PICTURE_FORMATS: Final = tuple(PictureFormat)
 
 
-def _exact_reader(data: bytes) -> Callable[[int], bytes]:
+def _reader_from_pipe(data: bytes) -> Callable[[int], bytes]:
     """Return a function that reads the next ``size`` bytes of the data, as from a pipe."""
     at = 0
 
@@ -120,16 +120,16 @@ def _rewrite_picture_answer(untrusted: bytes) -> bytes:
     kind = (
         _PICTURE_FORMATS[untrusted[0] % len(_PICTURE_FORMATS)] if untrusted else PictureFormat.JPEG
     )
-    picture = read_picture_answer(_exact_reader(untrusted[1:]), kind, luma=True)
+    picture = read_picture_answer(_reader_from_pipe(untrusted[1:]), kind, luma=True)
     return untrusted[:1] + b"".join(write_picture_answer(picture))
 
 
 def _clip_answer_size(untrusted: bytes) -> int:
-    return sum(len(frame.planes) for frame in read_clip_answer(_exact_reader(untrusted)).frames)
+    return sum(len(frame.planes) for frame in read_clip_answer(_reader_from_pipe(untrusted)).frames)
 
 
 def _rewrite_sound_answer(untrusted: bytes) -> bytes:
-    return b"".join(write_sound_answer(read_sound_answer(_exact_reader(untrusted))))
+    return b"".join(write_sound_answer(read_sound_answer(_reader_from_pipe(untrusted))))
 
 
 def _starts_with_result(untrusted: bytes, read: Callable[[bytes], bytes]) -> bool:
@@ -141,9 +141,9 @@ def _round_trip_of_prefix(read: Callable[[bytes], bytes]) -> Callable[[bytes], A
     return property_check(lambda untrusted: _starts_with_result(untrusted, read), bool, _REFUSALS)
 
 
-def _encode_picture(kind: str, **options: Any) -> bytes:
+def _encode_picture(format_name: str, **options: Any) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (16, 16), (200, 30, 90)).save(out, kind, **options)
+    Image.new("RGB", (16, 16), (200, 30, 90)).save(out, format_name, **options)
     return out.getvalue()
 
 
@@ -280,7 +280,7 @@ TARGETS: Final = (
     Target(
         "child-ready",
         _round_trip_of_prefix(
-            lambda data: write_ready_message(read_ready_message(_exact_reader(data)))
+            lambda data: write_ready_message(read_ready_message(_reader_from_pipe(data)))
         ),
         lambda: [write_ready_message(Confinement(0)), write_ready_message(Confinement(15))],
         longest=2,

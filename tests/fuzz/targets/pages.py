@@ -23,11 +23,11 @@ def _has_valid_rules(rules: RobotsRules) -> bool:
 
 
 def _has_valid_urls(urls: tuple[str, ...]) -> bool:
-    """Return whether the number of URLs is limited, and each has the scheme http or https."""
+    """Return whether there are not too many URLs, and each begins with ``http``."""
     for url in urls:
         try:
             normalize_web_address(url)
-        except NotOnTheWeb:  # a request for this URL would be refused, too
+        except NotOnTheWeb:  # a request for this URL would be refused
             continue
     return len(urls) <= PAGE_PICTURES_MAX and all(url.startswith("http") for url in urls)
 

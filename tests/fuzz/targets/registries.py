@@ -49,7 +49,7 @@ def _read_server_list(untrusted: bytes) -> RdapServices:
     return services
 
 
-def _are_displayable(contacts: tuple[AbuseContact, ...]) -> bool:
+def _are_valid_contacts(contacts: tuple[AbuseContact, ...]) -> bool:
     texts = [one.text for one in contacts]
     are_reachable = all(one.emails or one.phones or one.web for one in contacts)
     return (
@@ -71,13 +71,13 @@ def _has_valid_servers(services: RdapServices) -> bool:
 TARGETS: Final = (
     Target(
         "rdap-answer",
-        property_check(_read_rdap_answer, _are_displayable),
+        property_check(_read_rdap_answer, _are_valid_contacts),
         lambda: [json.dumps(one).encode() for one in (DOMAIN_ANSWER, NETWORK_ANSWER)],
         change_json,
     ),
     Target(
         "rdap-pasted",
-        property_check(_read_pasted_text, _are_displayable),
+        property_check(_read_pasted_text, _are_valid_contacts),
         lambda: [_WHOIS_TEXT],
         longest=2048,
     ),
