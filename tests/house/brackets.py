@@ -1,4 +1,4 @@
-"""Find words that the pseudo-language leaves outside of brackets: they cannot be translated."""
+"""Find words that the pseudo-language leaves outside of brackets, as no catalogue has them."""
 
 import re
 from collections.abc import Iterable, Iterator

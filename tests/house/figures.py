@@ -24,7 +24,7 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "src" / "entrenous"
-COMMON_NAMES: Final = {"commands", "http", "store", "client", "nouns", "__init__"}
+COMMON_FILE_NAMES: Final = {"commands", "http", "store", "client", "nouns", "__init__"}
 
 #: A program that runs Entrenous and records the source files whose functions run after import.
 _RECORDING_PROGRAM: Final = """
@@ -56,11 +56,13 @@ def source_sizes() -> Iterator[tuple[str, object, str]]:
     lines = {file: len(file.read_text().splitlines()) for file in files}
     yield "files in src/entrenous", len(files), "<= 450"
     yield "lines in src/entrenous", sum(lines.values()), "<= 65,000"
-    yield "lines of code among them", sum(map(_code_lines, files)), "no target of their own"
+    yield "lines of code among them", sum(map(_count_code_lines, files)), "no target of their own"
     tests = sum(len(file.read_text().splitlines()) for file in (ROOT / "tests").rglob("*.py"))
     yield "lines in tests", tests, "whatever is needed"
     names = Counter(file.stem for file in files)
-    often = sorted(name for name, count in names.items() if count > 2 and name not in COMMON_NAMES)
+    often = sorted(
+        name for name, count in names.items() if count > 2 and name not in COMMON_FILE_NAMES
+    )
     yield "file names of more than two files", len(often), "<= 10"
     own = {file: count for file, count in lines.items() if file.name != "__init__.py"}
     yield "files under 40 lines", sum(count < 40 for count in own.values()), "<= 30"
@@ -75,7 +77,7 @@ def source_sizes() -> Iterator[tuple[str, object, str]]:
     yield "protocols", protocols, "each with two implementations, or for the simulated world"
 
 
-def _code_lines(file: Path) -> int:
+def _count_code_lines(file: Path) -> int:
     """Count the lines that are not empty and not part of a docstring, comment or import."""
     text = file.read_text()
     other = {
@@ -111,7 +113,7 @@ def walk_lengths() -> Iterator[tuple[str, object, str]]:
         yield "files that it passes in the relay", at_relay, "<= 10"
         with _run_server(folder / "gate", "gate") as (url, gate):
             token = (folder / "gate" / "uploader.token").read_text().strip()
-            for _ in range(2):  # the first upload also starts lazy parts
+            for _ in range(2):  # the first upload also initializes lazy parts
                 os.kill(gate.pid, 10)
                 request = urllib.request.Request(
                     f"{url}/v1/uploads",

@@ -111,7 +111,7 @@ _TEMPLATE_FOLDERS: Final = ("trace/explain", "learn/site", "send/http")
 
 
 class FoundSentence(NamedTuple):
-    """A sentence; ``many`` is its English plural form if it counts something."""
+    """A sentence; ``many`` is the English plural form of a sentence with a count."""
 
     file: str
     one: str

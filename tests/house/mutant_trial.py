@@ -1,8 +1,8 @@
 """Try mutants: run the tests that execute the changed lines, and record the first that fails.
 
-The tests are collected once, in one process. Each trial is a fork of it in which the code of the
-one changed function is replaced, so no file is changed, and nothing is imported twice. Programs
-that a test starts run the original code.
+The tests are collected once, in one process. Each trial is a fork of that process with the
+code of one function replaced, so no file is changed, and nothing is imported twice. Programs that a
+test starts run the original code.
 """
 
 import importlib
@@ -84,8 +84,8 @@ def _each_code(code: CodeType) -> Iterator[CodeType]:
 class Baseline:
     """Durations and covered lines of the tests without a mutant."""
 
-    seconds: dict[str, float] = field(default_factory=dict)  # by passing test
-    covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)  # by file and line
+    seconds: dict[str, float] = field(default_factory=dict)  # of each passing test
+    covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)  # tests by file and line
 
     def tests_for(self, place: Place) -> dict[str, float]:
         """Return the tests that run the changed lines, with their seconds, the quickest first."""
@@ -177,7 +177,7 @@ class _CoveragePlugin:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
-        """Count the lines that a shared fixture runs for every test that may use it."""
+        """Attribute the lines that a shared fixture runs to every test that may use the fixture."""
         before = self.context
         if fixturedef.scope != "function":
             whole = fixturedef.scope in {"session", "package"}

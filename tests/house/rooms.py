@@ -17,8 +17,8 @@ from tests.house.sources import SOURCE, sources
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "architecture.md"
-BEGIN: Final = "<!-- rooms: made by python -m tests.house.rooms --write -->\n"
-END: Final = "<!-- end of rooms -->\n"
+DIAGRAM_BEGIN: Final = "<!-- rooms: made by python -m tests.house.rooms --write -->\n"
+DIAGRAM_END: Final = "<!-- end of rooms -->\n"
 PACKAGE: Final = "entrenous"
 Arrow = tuple[str, str]
 
@@ -29,15 +29,15 @@ def layers() -> list[list[str]]:
     contract.read(ROOT / ".importlinter")
     rows = contract["importlinter:contract:one-way"]["layers"].strip().split("\n")
     rooms = [[name.strip() for name in row.split("|")] for row in rows]
-    return [[name for name in row if _exists(name)] for row in rooms]
+    return [[name for name in row if _package_exists(name)] for row in rooms]
 
 
-def imports() -> Counter[Arrow]:
+def import_counts() -> Counter[Arrow]:
     """Return the number of imports from one package to another, by pair of packages."""
     return _count_arrows()[0]
 
 
-def modules_loaded_by_name() -> Counter[Arrow]:
+def module_name_counts() -> Counter[Arrow]:
     """Return the number of strings that name a module of another package, by pair of packages."""
     return _count_arrows()[1]
 
@@ -52,7 +52,7 @@ def _count_arrows() -> tuple[Counter[Arrow], Counter[Arrow]]:
             for module in modules_in(nodes):
                 top, _, rest = module.partition(".")
                 other = rest.partition(".")[0]
-                if top == PACKAGE and other != package and _exists(other):
+                if top == PACKAGE and other != package and _package_exists(other):
                     arrows[package, other] += 1
     return found
 
@@ -97,7 +97,7 @@ def successors(arrows: set[Arrow]) -> dict[str, set[str]]:
 
 
 def reachable_packages(package: str, onward: Mapping[str, set[str]]) -> set[str]:
-    """Return every package that can be reached from this one."""
+    """Return every package that can be reached from ``package`` (see :func:`successors`)."""
     found: set[str] = set()
     ahead = [package]
     while ahead:
@@ -116,12 +116,12 @@ def diagram() -> str:
         lines.extend(f'    {_node_id(package)}["{package}"]' for package in row)
         lines.append("  end")
     order = [package for row in rows for package in row]
-    solid = transitive_reduction(set(imports()))
-    dotted = set(modules_loaded_by_name()) - set(imports())
+    solid = transitive_reduction(set(import_counts()))
+    dotted = set(module_name_counts()) - set(import_counts())
     for arrows, line in ((solid, "-->"), (dotted, "-.->")):
         in_order = sorted(arrows, key=lambda arrow: (order.index(arrow[0]), order.index(arrow[1])))
         lines.extend(f"  {_node_id(start)} {line} {_node_id(stop)}" for start, stop in in_order)
-    return BEGIN + "\n".join([*lines, "```"]) + "\n" + END
+    return DIAGRAM_BEGIN + "\n".join([*lines, "```"]) + "\n" + DIAGRAM_END
 
 
 def page_with_diagram(text: str) -> str:
@@ -130,14 +130,14 @@ def page_with_diagram(text: str) -> str:
     Raises:
         ValueError: The page has no comments that mark the diagram's place.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(DIAGRAM_BEGIN)
+    _, end, after = rest.partition(DIAGRAM_END)
     if not (begin and end):
         raise ValueError("the page has no place for the diagram")
     return before + diagram() + after
 
 
-def _exists(package: str) -> bool:
+def _package_exists(package: str) -> bool:
     return bool(package) and ((SOURCE / package).is_dir() or (SOURCE / f"{package}.py").is_file())
 
 
@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
         PAGE.write_text(page_with_diagram(PAGE.read_text()))
         return 0
-    for (start, stop), count in sorted(imports().items()):
+    for (start, stop), count in sorted(import_counts().items()):
         sys.stdout.write(f"{start:12} -> {stop:12} {count:4}\n")
     return 0
 

@@ -40,8 +40,8 @@ def package_copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def contracts_broken_by(package_copy: Path, module: str, line: str) -> str:
-    """Append ``line`` to a module; return the names of the contracts that it breaks."""
+def find_broken_contracts(package_copy: Path, module: str, line: str) -> str:
+    """Return the names of the contracts that ``line`` breaks while a module contains it."""
     place = package_copy / "src" / "entrenous" / module
     before = place.read_text()
     place.write_text(f"{before}\n{line}\n")
@@ -68,7 +68,7 @@ def test_the_contracts_hold() -> None:
         nightly_case(
             "carry/blob_upload.py", "import entrenous.media.picture_reader", RELAY_CONTRACT
         ),
-        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),  # indirectly
+        ("crypto/hashing.py", "import entrenous.crypto.seal", RELAY_CONTRACT),  # an indirect import
         ("respond/letters/draft.py", "import cryptography", "Only crypto touches"),
         ("carry/expire.py", "import sqlalchemy", "Only store imports"),
         ("stop/register.py", "import starlette", "Only http and serving import"),
@@ -79,4 +79,4 @@ def test_the_contracts_hold() -> None:
 def test_a_planted_import_breaks_its_contract(
     package_copy: Path, module: str, line: str, contract: str
 ) -> None:
-    assert contract in contracts_broken_by(package_copy, module, line)
+    assert contract in find_broken_contracts(package_copy, module, line)

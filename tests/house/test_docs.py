@@ -155,7 +155,7 @@ def test_every_option_that_an_error_names_exists() -> None:
         (error.__name__, option)
         for error in error_classes()
         for option in OPTION_NAME.findall(error.__doc__ or "")
-        if option != "--upgrade"  # pip's
+        if option != "--upgrade"  # an option of pip
     }
     assert {option for _, option in named} >= {"--as", "--relay"}
     assert {one for one in named if one[1] not in known_options()} == set()

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 WHEELS = ROOT / ".venv" / "wheels"  # fetched by `make` with the hashes in locks/build.txt
 COPIED_FILES = ("Makefile", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
 SMALL_PACKAGE = "editables"
-MISMATCH = r"(?i)do not match the hashes|hash mismatch"
+HASH_MISMATCH_MESSAGE = r"(?i)do not match the hashes|hash mismatch"
 
 pytestmark = pytest.mark.real
 
@@ -39,7 +39,7 @@ class PackageIndex:
         self.original_wheel = self.small_wheel.read_bytes()
 
     def plant_file(self) -> None:
-        """Add a file to one wheel, which could still be installed."""
+        """Add a file to one wheel, which stays installable."""
         with zipfile.ZipFile(self.small_wheel, "a") as wheel:
             wheel.writestr(f"{SMALL_PACKAGE}/planted.py", "print('planted')\n")
 
@@ -94,9 +94,9 @@ def run_make(
 def test_a_changed_file_makes_the_install_fail(package_index: PackageIndex, tmp_path: Path) -> None:
     tree = make_checkout(tmp_path / "tree")
     package_index.plant_file()
-    refused = run_make(".venv/.uv", tree, package_index)  # by pip
+    refused = run_make(".venv/.uv", tree, package_index)  # runs pip
     assert refused.returncode != 0
-    assert re.search(MISMATCH, refused.stdout + refused.stderr)
+    assert re.search(HASH_MISMATCH_MESSAGE, refused.stdout + refused.stderr)
     assert not (tree / ".venv/bin/uv").exists()
     package_index.restore_wheel()
     taken = run_make(".venv/.uv", tree, package_index)
@@ -105,9 +105,9 @@ def test_a_changed_file_makes_the_install_fail(package_index: PackageIndex, tmp_
         [tree / ".venv/bin/uv", "pip", "uninstall", "-q", SMALL_PACKAGE], cwd=tree, check=True
     )
     package_index.plant_file()
-    refused = run_make(".venv/.run", tree, package_index)  # by uv
+    refused = run_make(".venv/.run", tree, package_index)  # runs uv
     assert refused.returncode != 0
-    assert re.search(MISMATCH, refused.stdout + refused.stderr)
+    assert re.search(HASH_MISMATCH_MESSAGE, refused.stdout + refused.stderr)
     assert not list(tree.glob("**/planted.py"))
     assert not (tree / ".venv/bin/entrenous").exists()
     package_index.restore_wheel()

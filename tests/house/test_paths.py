@@ -23,7 +23,7 @@ FILE_SUFFIXES = (".py", ".toml", ".j2", ".css")
 PATHS_ELSEWHERE = {
     "gate.toml",
     "DIR/gate.toml",
-    "settings.py",  # Django's
+    "settings.py",  # belongs to Django
     "files/",  # in an archive
     "blobs/",  # in a relay's folder
     "NAME/",
@@ -44,7 +44,7 @@ def paths_in(text: str) -> Iterator[str]:
 
 
 def is_missing(named: str, page: Path) -> bool:
-    """Return whether nothing in the repository has this path or, without a folder, this name."""
+    """Return whether the repository lacks this path or, for a bare name, any file of that name."""
     if named in PATHS_ELSEWHERE | FILES_OF_EACH_PACKAGE:
         return False
     places = (ROOT, SOURCE, ROOT / "docs", page.parent)

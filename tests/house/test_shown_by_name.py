@@ -1,4 +1,4 @@
-"""Every text that is translated through a variable, as in ``translated(one.time)``, is marked.
+"""Texts that are translated through a variable, as in ``translated(one.time)``, are gathered.
 
 The tests find the texts of constants and tables in the variable's module, and know the columns of
 shipped facts. All other variables are listed here, with the origin of their text.
@@ -40,7 +40,7 @@ TEMPLATE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
     **dict.fromkeys(("one.line.note", "one.notice.route.law", "p.in_app"), ()),
 }
-#: Attributes with facts from a column of another name.
+#: Attributes whose facts come from a column with another name.
 _RENAMED_COLUMNS: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
 #: Variables that code translates, with their possible values, or () for facts and constants.
 CODE_VARIABLES: Final[Mapping[str, Iterable[str]]] = {
@@ -123,7 +123,7 @@ def _find_translated_variables() -> Iterator[TranslatedVariable]:
 
 
 def _translated_expression(call: ast.Call, file: Path) -> ast.expr | None:
-    """Return the variable that a call translates; None if there is none, or it is a literal."""
+    """Return the expression that a call translates; None for other calls and for literals."""
     name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
     if (
         name == "map"

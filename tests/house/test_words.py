@@ -74,13 +74,13 @@ def _place_of(file: Path, line: int = 0) -> str:
 
 
 def _strings(code: Source, *, docstrings: bool) -> Iterator[tuple[str, str]]:
-    silent = set() if docstrings else set(_programmers_docstrings(code))
+    silent = set() if docstrings else set(_internal_docstrings(code))
     for node in code.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in silent:
             yield _place_of(code.file, node.lineno), node.value
 
 
-def _programmers_docstrings(code: Source) -> Iterator[ast.Constant]:
+def _internal_docstrings(code: Source) -> Iterator[ast.Constant]:
     """Yield docstrings that only programmers read: all except those of errors."""
     for node in code.nodes:
         speaks = isinstance(node, ast.ClassDef) and _is_error(node)
@@ -108,7 +108,7 @@ def _values(value: object) -> Iterator[str]:
             yield from _values(part)
 
 
-def test_every_word_that_a_person_may_read_is_kind() -> None:
+def test_no_text_for_people_has_forbidden_words() -> None:
     found = [
         f"{where}: {', '.join(bad)}"
         for where, text in shown_texts()
@@ -147,7 +147,7 @@ def test_checked_texts_include_known_ones() -> None:
         "Act now",
     ],
 )
-def test_unkind_words_are_found(text: str) -> None:
+def test_forbidden_words_are_found(text: str) -> None:
     assert forbidden_words_in(text)
 
 
@@ -163,5 +163,5 @@ def test_unkind_words_are_found(text: str) -> None:
         "The one copy that fits is Caro's.",
     ],
 )
-def test_fair_words_pass(text: str) -> None:
+def test_allowed_words_pass(text: str) -> None:
     assert forbidden_words_in(text) == []

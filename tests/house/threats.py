@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-ROWS: Final = ROOT / "docs" / "threats.toml"
+ROWS_FILE: Final = ROOT / "docs" / "threats.toml"
 PAGE: Final = ROOT / "docs" / "threats.md"
-MARK: Final = "threat"
+MARK_NAME: Final = "threat"
 PAGE_HEAD: Final = """\
 # Threats, controls, tests
 
@@ -49,7 +49,7 @@ class Row:
 
 def rows() -> tuple[Row, ...]:
     """Return every row, in the order of the page."""
-    read = tomllib.loads(ROWS.read_text())["row"]
+    read = tomllib.loads(ROWS_FILE.read_text())["row"]
     return tuple(Row(**{**row, "also": tuple(row.get("also", ()))}) for row in read)
 
 
@@ -58,7 +58,7 @@ def marked_tests() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         source = file.read_text()
-        for test, row in marks_in(source) if f".{MARK}(" in source else ():
+        for test, row in marks_in(source) if f".{MARK_NAME}(" in source else ():
             found.setdefault(row, []).append(f"{file.relative_to(ROOT).as_posix()}::{test}")
     return found
 
@@ -71,7 +71,7 @@ def marks_in(source: str) -> Iterator[tuple[str, str]]:
                 match decorator:
                     case ast.Call(
                         func=ast.Attribute(attr=attr), args=[ast.Constant(value=str(row))]
-                    ) if attr == MARK:
+                    ) if attr == MARK_NAME:
                         yield node.name, row
 
 

@@ -25,7 +25,7 @@ def _encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 @pytest.fixture(scope="session")
 def encode_image() -> EncodeImage:
-    """Return an encoder to call as in ``encode_image(image, "JPEG", quality=90)``."""
+    """Return a function; ``encode_image(image, "JPEG", quality=90)`` returns a file."""
     return _encode_image
 
 

@@ -17,11 +17,11 @@ from entrenous.media.picture_reader import read_picture
 
 EncodeImage = Callable[..., bytes]
 UNIT_MATRIX = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
-XYZ_NUMBERS = struct.Struct(">3i")
+XYZ_STRUCT = struct.Struct(">3i")
 
 
 def xyz_bytes(*numbers: float) -> bytes:
-    return XYZ_NUMBERS.pack(*(round(number * 65536) for number in numbers))
+    return XYZ_STRUCT.pack(*(round(number * 65536) for number in numbers))
 
 
 def gamma_curve(value: float) -> bytes:
@@ -215,7 +215,7 @@ def test_grey_with_a_colour_profile_becomes_srgb_grey(
 
 
 def test_cmyk_is_converted_by_its_profile(photo: Image.Image, encode_image: EncodeImage) -> None:
-    """A first ink that the profile defines as yellow is not shown as cyan."""
+    """The first ink, which the profile defines as yellow, is not shown as cyan."""
     image = Image.new("CMYK", photo.size, (255, 0, 0, 0))
     picture = read_picture(
         encode_image(image, "JPEG", quality=95, icc_profile=yellow_ink_profile())
@@ -228,7 +228,7 @@ def test_cmyk_is_converted_by_its_profile(photo: Image.Image, encode_image: Enco
 def yellow_ink_profile() -> bytes:
     """Return a CMYK profile in which every ink is yellow.
 
-    Its Lab table has 2 points per axis (``mft1``, ICC.1:2022, 10.11).
+    The Lab table has 2 points per axis (``mft1``, ICC.1:2022, 10.11).
     """
     corners = b""
     for corner in range(16):

@@ -60,7 +60,7 @@ def test_flat_pictures_and_flat_bottoms_are_complete(
 def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
     astronaut: NDArray[np.uint8], encode_image: EncodeImage
 ) -> None:
-    """A file cut within the scans of mean values (DC) is refused; a later cut blanks no area."""
+    """A file cut before its last scan of mean values (DC) is refused; later cuts blank no area."""
     data = encode_image(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]

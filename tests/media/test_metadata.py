@@ -43,7 +43,7 @@ def test_a_place_comes_first_and_is_rounded() -> None:
     assert metadata.fields[0] == (FieldKind.PLACE, "30.00° N, 40.02° W")
 
 
-def test_comments_and_texts_are_words() -> None:
+def test_comments_and_png_texts_are_read_as_words() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_itxt("Comment", "at the lake", zip=True)
     assert read_metadata(_picture("PNG", pnginfo=info)).fields == (

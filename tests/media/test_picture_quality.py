@@ -1,4 +1,4 @@
-"""A copy is encoded only as much finer than its original as the promised PSNR requires."""
+"""A copy is encoded finer than its original only as far as the promised PSNR requires."""
 
 import io
 import math
@@ -37,7 +37,7 @@ def test_noisy_copy_reaches_the_promised_psnr(name: str, picture_files: dict[str
 
 
 @pytest.mark.parametrize("name", [*LOSSY_FILE_NAMES, "png", "webp-lossless", "gif", "tiff"])
-def test_same_picture_always_needs_the_same_existing_step(
+def test_step_needed_is_reproducible_and_in_range(
     name: str, picture_files: dict[str, bytes]
 ) -> None:
     picture = read_picture(picture_files[name])
@@ -88,9 +88,7 @@ def test_step_chosen_for_a_large_picture_reaches_the_psnr(
     )
 
 
-def test_webp_with_alpha_needs_an_existing_step(
-    photo: Image.Image, encode_image: EncodeImage
-) -> None:
+def test_step_needed_with_alpha_is_in_range(photo: Image.Image, encode_image: EncodeImage) -> None:
     image = photo.convert("RGBA")
     image.putalpha(Image.radial_gradient("L").resize(photo.size))
     picture = read_picture(encode_image(image, "WEBP", quality=80))

@@ -15,7 +15,7 @@ from entrenous.media.picture_reader import read_picture
 
 EncodeImage = Callable[..., bytes]
 
-# Largest mean error in levels of 255: 0 for lossless formats.
+# The largest allowed mean error of each file, in levels from 0 to 255.
 MEAN_ERROR_MAX = {
     "jpeg": 4.0,
     "jpeg-progressive": 4.0,

@@ -14,7 +14,7 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 
-NEEDED_PX = 512
+SIDE_PX_MIN = 512
 QUARTER_TURN_ORIENTATION = 6  # EXIF: a quarter turn
 
 
@@ -37,10 +37,10 @@ def test_shrunk_picture_is_large_enough_and_looks_the_same(
     size: tuple[int, int], options: dict[str, object]
 ) -> None:
     data = encode_image(scaled_photo(*size), **options)
-    whole, shrunk = read_picture(data), read_picture(data, at_least_px=NEEDED_PX)
+    whole, shrunk = read_picture(data), read_picture(data, at_least_px=SIDE_PX_MIN)
     sides = (shrunk.width_px, shrunk.height_px)
-    assert (min(sides) < min(size)) == (min(size) >= 2 * NEEDED_PX)
-    assert min(sides) >= NEEDED_PX
+    assert (min(sides) < min(size)) == (min(size) >= 2 * SIDE_PX_MIN)
+    assert min(sides) >= SIDE_PX_MIN
     assert sides[0] / sides[1] == pytest.approx(size[0] / size[1], abs=0.005)
     assert distance(fingerprint(whole), fingerprint(shrunk)) <= 2
 
@@ -87,18 +87,20 @@ def test_unshrunk_picture_has_no_original_size() -> None:
 def test_shrunk_picture_is_turned_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = QUARTER_TURN_ORIENTATION
-    shrunk = read_picture(encode_image(scaled_photo(2048, 1600), exif=exif), at_least_px=NEEDED_PX)
-    assert shrunk.height_px > shrunk.width_px >= NEEDED_PX
+    shrunk = read_picture(
+        encode_image(scaled_photo(2048, 1600), exif=exif), at_least_px=SIDE_PX_MIN
+    )
+    assert shrunk.height_px > shrunk.width_px >= SIDE_PX_MIN
 
 
 def test_truncated_file_is_refused_when_shrinking() -> None:
     data = encode_image(scaled_photo(2048, 1536))
     for share in (0.3, 0.6, 0.9):
         with pytest.raises(IncompletePicture):
-            read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=NEEDED_PX)
+            read_picture(data[: int(share * len(data))] + b"\xff\xd9", at_least_px=SIDE_PX_MIN)
 
 
-@pytest.mark.parametrize("at_least_px", [0, NEEDED_PX])
+@pytest.mark.parametrize("at_least_px", [0, SIDE_PX_MIN])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
 def test_luma_has_a_third_of_the_samples_and_nearly_the_same_fingerprint(
     at_least_px: int, options: dict[str, object]
@@ -143,13 +145,13 @@ def test_cmyk_is_decoded_in_colour() -> None:
 @pytest.mark.slow
 def test_other_formats_are_not_shrunk() -> None:
     data = encode_image(scaled_photo(1400, 1200), "PNG", compress_level=1)
-    assert read_picture(data, at_least_px=NEEDED_PX) == read_picture(data)
+    assert read_picture(data, at_least_px=SIDE_PX_MIN) == read_picture(data)
 
 
 @pytest.mark.slow
 def test_sandboxed_child_shrinks_equally() -> None:
     data = encode_image(scaled_photo(2048, 1536))
-    assert decode_picture_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
-        data, at_least_px=NEEDED_PX
+    assert decode_picture_untrusted(data, at_least_px=SIDE_PX_MIN) == read_picture(
+        data, at_least_px=SIDE_PX_MIN
     )
     assert decode_picture_untrusted(data).width_px == 2048

@@ -1,4 +1,4 @@
-"""Sounds as files: read from every codec, written like the original, without metadata."""
+"""Sound files of every codec are read, and written like the original without its metadata."""
 
 import io
 from dataclasses import replace
@@ -25,7 +25,7 @@ from entrenous.media.sound_writer import write_sound, written_format
 from tests.clips import encode_clip, hand_held_frames, merge_streams
 
 VOICE = voice(1.5, 48_000)
-#: By name: encoder arguments (codec, container, bit/s, Hz unless 48 kHz), and the format read.
+#: Arguments of the encoder (codec, container, bit/s, Hz if not 48,000), and the expected format.
 ENCODINGS_BY_NAME = {
     "ogg": (("libopus", "ogg", 32_000), SoundFormat.OPUS),
     "webm": (("libopus", "webm", 32_000), SoundFormat.OPUS),

@@ -29,7 +29,7 @@ def test_continuous_sound_has_no_silences(start_s: float) -> None:
     )
 
 
-def test_a_late_start_is_a_silence_and_an_early_one_is_time_ahead() -> None:
+def test_late_start_is_a_silence_and_early_start_is_time_ahead() -> None:
     assert timing_of(*continuous_times(50, 0.5)) == SoundTiming(0, (Silence(0, 4000),))
     assert timing_of(*continuous_times(50), video_s=0.5) == SoundTiming(4000)
 

@@ -29,7 +29,7 @@ from tests.send.commands.hostile_files import make_hostile_files, valid_copies
 
 pytestmark = pytest.mark.slow
 
-SIZES = ((1, 1), (8, 8), (7, 33), (100, 75))
+PICTURE_SIZES = ((1, 1), (8, 8), (7, 33), (100, 75))
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {},
     "JPEG coarse": {"quality": 30},
@@ -42,7 +42,7 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP lossless": {"lossless": True},
     "AVIF": {},
 }
-MODES = ("RGB", "L", "RGBA", "LA", "P")
+COLOUR_MODES = ("RGB", "L", "RGBA", "LA", "P")
 
 
 def is_accepted_copy(data: bytes, media_type: str) -> bool:
@@ -70,9 +70,9 @@ def sample_pixels(width: int, height: int) -> dict[str, np.ndarray[Any, np.dtype
 def test_every_written_picture_is_accepted(encoding_name: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB", 5000)).tobytes()
     rejected = list[object]()
-    for size in SIZES:
+    for size in PICTURE_SIZES:
         for what, samples in sample_pixels(*size).items():
-            for mode in MODES:
+            for mode in COLOUR_MODES:
                 image = Image.fromarray(np.ascontiguousarray(samples)).convert(mode)
                 if encoding_name.startswith("JPEG") and mode not in {"RGB", "L"}:
                     continue

@@ -21,7 +21,7 @@ def pipes_and_child_ends() -> Iterator[PipesAndChildEnds]:
     pipes.set_deadline(30)
     yield pipes, request_reader, answer_writer
     for end in (request_reader, request_writer, answer_reader, answer_writer):
-        with suppress(OSError):  # closed by a test
+        with suppress(OSError):  # a test has closed this end
             os.close(end)
 
 
@@ -70,7 +70,7 @@ def test_read_from_a_silent_child_times_out(pipes_and_child_ends: PipesAndChildE
 
 @pytest.mark.slow
 def test_child_sending_single_bytes_times_out(pipes_and_child_ends: PipesAndChildEnds) -> None:
-    """The deadline applies to the whole read, although each wait soon finds a byte."""
+    """Bytes keep arriving, but the deadline applies to the whole read."""
     pipes, _, answer_writer = pipes_and_child_ends
     stopped = threading.Event()
 

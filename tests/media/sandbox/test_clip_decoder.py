@@ -31,13 +31,13 @@ pytestmark = pytest.mark.real
 
 
 @cache
-def frames() -> list[Rgb]:
+def clip_frames() -> list[Rgb]:
     return hand_held_frames(seconds=0.5)
 
 
 @pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
 def test_sandboxed_frames_equal_in_process_frames(codec: str, container: str) -> None:
-    data = encode_clip(frames(), codec=codec, container=container)
+    data = encode_clip(clip_frames(), codec=codec, container=container)
     selection = FrameSelection(0.1, side_px=200)
     with (
         decode_clip_untrusted(data, selection) as sandboxed,
@@ -49,7 +49,7 @@ def test_sandboxed_frames_equal_in_process_frames(codec: str, container: str) ->
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
-    data = add_subtitles(encode_clip(frames()), container=container, codec=codec)
+    data = add_subtitles(encode_clip(clip_frames()), container=container, codec=codec)
     with decode_clip_untrusted(data) as sandboxed, read_clip(data) as in_process:
         assert list(sandboxed.frames) == list(in_process.frames)
 
@@ -69,9 +69,9 @@ def test_child_sends_only_the_selected_frames(
     assert len(times) == round(2.0 / selection.apart_s)
 
 
-def test_frames_max_spreads_the_frames_over_the_clip() -> None:
+def test_frames_max_spreads_the_selected_frames_over_the_clip() -> None:
     selection = FrameSelection(apart_s=0.01, frames_max=2)
-    with decode_clip_untrusted(encode_clip(frames()), selection) as clip:
+    with decode_clip_untrusted(encode_clip(clip_frames()), selection) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
 
 
@@ -90,11 +90,11 @@ def test_frames_out_of_time_order_are_refused() -> None:
             list(clip.frames)
 
 
-def test_child_reports_errors() -> None:
+def test_child_errors_are_raised_in_the_parent() -> None:
     for data, error in (
         (sound_only_clip(), NoVideoFound),
-        (encode_clip(frames())[:-300], IncompleteClip),
-        (encode_clip(frames(), codec="ffv1", container="matroska"), UnsupportedVideoCodec),
+        (encode_clip(clip_frames())[:-300], IncompleteClip),
+        (encode_clip(clip_frames(), codec="ffv1", container="matroska"), UnsupportedVideoCodec),
     ):
         with pytest.raises(error) as refusal, decode_clip_untrusted(data) as clip:
             list(clip.frames)
@@ -121,7 +121,7 @@ def test_invalid_answers_are_refused(answer_code: str) -> None:
     command = (sys.executable, "-I", "-c", code)
     with (
         pytest.raises(DamagedClip),
-        decode_clip_untrusted(encode_clip(frames()), limits=limits, command=command) as clip,
+        decode_clip_untrusted(encode_clip(clip_frames()), limits=limits, command=command) as clip,
     ):
         list(clip.frames)
 
@@ -134,7 +134,7 @@ def test_stopping_early_leaves_no_child(monkeypatch: pytest.MonkeyPatch) -> None
         return started[-1]
 
     monkeypatch.setattr("entrenous.media.sandbox.decoders.start_child", start_and_record)
-    with decode_clip_untrusted(encode_clip(frames() * 20)) as clip:
+    with decode_clip_untrusted(encode_clip(clip_frames() * 20)) as clip:
         assert next(clip.frames).at_s == 0.0
         assert [child._process.poll() for child in started] == [None]
     assert started[0]._process.returncode is not None

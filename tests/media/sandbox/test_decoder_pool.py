@@ -116,7 +116,7 @@ def open_descriptors(pid: int) -> set[str]:
         "os.kill(os.getpid(), 9)",
     ],
 )
-def test_dead_or_invalid_child_raises_picture_decoding_failed(
+def test_dead_child_or_invalid_answer_raises_picture_decoding_failed(
     code: str, picture_files: PictureFiles
 ) -> None:
     with pool_with_fake_children(code) as decoder_pool, pytest.raises(PictureDecodingFailed):
@@ -135,7 +135,7 @@ def test_child_that_never_answers_times_out(picture_files: PictureFiles) -> None
 
 
 def test_left_over_answer_is_never_used_for_another_picture(picture_files: PictureFiles) -> None:
-    """Each child sends a failure (N) and surplus bytes; the next picture gets new pipes."""
+    """Each child sends a failure and surplus bytes, which the next picture must not receive."""
     with pool_with_fake_children("b'NP' + bytes(40)") as decoder_pool:
         for _ in range(3):
             with pytest.raises(NotAPicture):

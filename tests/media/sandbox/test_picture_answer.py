@@ -29,7 +29,7 @@ from entrenous.media.sandbox.decoder_messages import (
     write_ready_message,
 )
 
-PROFILE = write_profile(
+SAMPLE_PROFILE = write_profile(
     MatrixProfile(4, (bytes(12),) * 3, (b"curv" + bytes(8),) * 3, bytes(12), bytes(36))
 )
 quantization_tables = st.binary(min_size=128, max_size=128).map(
@@ -53,7 +53,7 @@ def pictures(draw: st.DrawFn) -> Picture:
     pixels = width * height
     samples = draw(st.binary(min_size=pixels * 3, max_size=pixels * 3))
     alpha = draw(st.none() | st.binary(min_size=pixels, max_size=pixels))
-    profile = draw(st.sampled_from([None, PROFILE]))
+    profile = draw(st.sampled_from([None, SAMPLE_PROFILE]))
     return Picture(width, height, samples, draw(encodings), alpha, profile)
 
 
@@ -146,7 +146,11 @@ def test_picture_of_another_format_is_refused() -> None:
 
 def test_profile_with_text_is_refused() -> None:
     encoding = PictureEncoding(PictureFormat.PNG)
-    for profile in (PROFILE + b"SPY!", PROFILE.replace(b"C\0C\x000", b"S\0P\0Y"), b"SPY"):
+    for profile in (
+        SAMPLE_PROFILE + b"SPY!",
+        SAMPLE_PROFILE.replace(b"C\0C\x000", b"S\0P\0Y"),
+        b"SPY",
+    ):
         picture = replace(Picture(1, 1, b"abc", encoding), profile=profile)
         with pytest.raises(ValueError, match="more than its colour numbers"):
             read_answer(b"".join(write_picture_answer(picture)), PictureFormat.PNG)

@@ -70,7 +70,7 @@ def test_modules_that_pillow_imports_late_are_available_in_the_sandbox(
     assert decode_picture_untrusted(data) == read_picture(data)
 
 
-def test_child_reports_errors(picture_files: PictureFiles) -> None:
+def test_child_errors_are_raised_in_the_parent(picture_files: PictureFiles) -> None:
     with PictureDecoder() as decoder:
         with pytest.raises(NotAPicture):
             decoder.read(b"hello")
@@ -127,7 +127,7 @@ def picture_or_error_type(read: Callable[[bytes], object], data: bytes) -> objec
         "import ctypes; ctypes.string_at(0)",
     ],
 )
-def test_dead_or_invalid_child_raises_picture_decoding_failed(
+def test_dead_child_or_invalid_answer_raises_picture_decoding_failed(
     code: str, picture_files: PictureFiles
 ) -> None:
     with (

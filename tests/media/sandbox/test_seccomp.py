@@ -81,7 +81,7 @@ FORBIDDEN_CALLS = (
 
 
 def filter_verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int:
-    """Return the result of the filter: run classic BPF over ``struct seccomp_data``."""
+    """Run the classic BPF code on one ``struct seccomp_data``, and return its result."""
     padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
     data = struct.pack("<iIQ6Q", number, architecture, 0, *padded)
     accumulator, at = 0, 0
@@ -128,7 +128,7 @@ def test_memory_never_becomes_executable(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", ARCHITECTURES)
-def test_threads_are_allowed_where_needed_and_processes_never(machine: str) -> None:
+def test_new_threads_are_allowed_only_on_request_and_new_processes_never(machine: str) -> None:
     column, architecture = ARCHITECTURES[machine]
     with_threads = seccomp_program(column, architecture, threads=True)
     without = seccomp_program(column, architecture, threads=False)
@@ -148,4 +148,4 @@ def test_calls_of_another_architecture_kill_the_process() -> None:
     assert filter_verdict(code, 0x40000003, 5) == KILL
     assert (
         filter_verdict(code, ARCHITECTURES["x86_64"][1], 0x40000000) == REFUSE_EPERM
-    )  # x32's read
+    )  # read as an x32 call

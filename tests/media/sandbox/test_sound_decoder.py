@@ -117,7 +117,7 @@ def test_answer_with_more_than_requested_is_refused() -> None:
 
 
 @pytest.mark.real
-def test_child_reports_errors() -> None:
+def test_child_errors_are_raised_in_the_parent() -> None:
     with pytest.raises(DamagedSound):
         decode_sound_untrusted(b"OggS" + bytes(500))
     with pytest.raises(NoSoundFound):
@@ -127,7 +127,7 @@ def test_child_reports_errors() -> None:
 
 
 @pytest.mark.real
-def test_dead_or_invalid_child_raises_damaged_sound() -> None:
+def test_dead_child_or_invalid_answer_raises_damaged_sound() -> None:
     ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
     for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
         with pytest.raises(DamagedSound):
