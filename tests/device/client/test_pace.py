@@ -1,4 +1,4 @@
-"""A relay counts as unreachable if it transfers too few bytes in any minute."""
+"""Tests of the minimum transfer rate of a relay, and of the maximum size of an answer."""
 
 import hashlib
 import io
@@ -90,11 +90,11 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
 class TestOverSockets:
     """Transfers over real sockets, with a shortened minute."""
 
+    @pytest.mark.usefixtures("courier")  # which shortens the minute
     @pytest.mark.parametrize(
         "head", [LARGE_RESPONSE_HEAD, HEADERS + b"Longwinded: "], ids=["body", "headers"]
     )
-    def test_too_slow_relay_counts_as_unreachable(self, head: bytes, courier: HttpCourier) -> None:
-        assert courier  # this fixture shortens the minute
+    def test_too_slow_relay_counts_as_unreachable(self, head: bytes) -> None:
         requests: tuple[Callable[[HttpCourier, str], object], ...] = (
             lambda courier, url: courier.status(url),
             lambda courier, url: courier.envelope_status(url, EnvelopeId(bytes(16)), TOKEN),
@@ -102,7 +102,7 @@ class TestOverSockets:
             lambda courier, url: courier.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
         with serve_with(make_dripping_answer(head)) as url, new_relay_client() as client:
-            # After a timeout, a courier sends no more requests to that relay, so each has a new one.
+            # After a timeout a courier asks that relay nothing more, so each request has a new one.
             for request in requests:
                 with pytest.raises(RelayUnreachable):
                     request(HttpCourier(client), url)
@@ -156,7 +156,7 @@ class TestOverSockets:
         with serve_with(answer) as url, pytest.raises(RelayUnreachable):
             courier.upload_blob(url, TOKEN, deposit, io.BytesIO(data))
 
-    def test_overlong_answer_is_not_read(self, courier: HttpCourier) -> None:
+    def test_overlong_answer_is_refused(self, courier: HttpCourier) -> None:
         def answer(connection: socket.socket, _: threading.Event) -> None:
             connection.recv(65536)
             connection.sendall(LARGE_RESPONSE_HEAD + bytes(connections.SMALL_ANSWER_BYTES_MAX + 1))
