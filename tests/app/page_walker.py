@@ -155,11 +155,11 @@ def css_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _fill(form: Locator, name: str, value: str) -> None:
-    found = form.locator(f"[name={css_string(name)}]")
+def _fill(form: Locator, field_name: str, value: str) -> None:
+    found = form.locator(f"[name={css_string(field_name)}]")
     kind = found.first.evaluate("it => it.type")
     if kind in {"radio", "checkbox"}:
-        form.locator(f"[name={css_string(name)}][value={css_string(value)}]").first.check()
+        form.locator(f"[name={css_string(field_name)}][value={css_string(value)}]").first.check()
     elif kind.startswith("select"):
         found.first.select_option(value)
     else:

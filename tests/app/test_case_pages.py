@@ -47,7 +47,7 @@ def test_letter_is_filled_in_translated_sent_and_followed_up(
         letter = page.get_by_role("region")
         assert "[your signature; a typed name is one]" in letter.inner_text()
         _check_visible_without_scrolling(page, "Open their form in a new window")
-        _check_link_follows_button(page, "Write it into the letter", "Save as PDF")
+        _check_link_is_just_below_button(page, "Write it into the letter", "Save as PDF")
         assert page.get_by_text("3 places are still empty.").is_visible()
         assert page.get_by_text("A letter without your name may be refused.").is_visible()
         assert page.get_by_text("It holds no picture").is_hidden()  # folded until it is asked for
@@ -91,7 +91,7 @@ def _check_visible_without_scrolling(page: Page, link: str) -> None:
     assert box["y"] + box["height"] < PHONE["height"]
 
 
-def _check_link_follows_button(page: Page, button: str, link: str) -> None:
+def _check_link_is_just_below_button(page: Page, button: str, link: str) -> None:
     """Check that a link is at most a quarter of a screen below a button."""
     pressed = page.get_by_role("button", name=button).bounding_box()
     box = page.get_by_role("link", name=link).bounding_box()

@@ -40,7 +40,7 @@ def record(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> StoryR
 
 
 def test_every_state_is_accessible_in_five_presentations(record: StoryRecord) -> None:
-    """The pseudo-language has longer sentences than English; the fifth presentation is RTL."""
+    """The pages are in the pseudo-language, whose sentences are longer than in English."""
     assert record.states == list(STATES.items())
     assert not record.accessibility_faults, "\n".join(record.accessibility_faults)
     sys.stdout.write(

@@ -88,7 +88,7 @@ def _answer_comparison(device: Device) -> None:
     flush_outbox(device)
 
 
-def test_photographed_link_connects_a_device_without_relay(
+def test_picture_of_an_invite_code_connects_a_device_without_relay(
     browser: Browser, tmp_path: Path, ben: _BenAtRelay
 ) -> None:
     with open_app(browser, tmp_path / "caro", script=False) as page:

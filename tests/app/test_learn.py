@@ -33,7 +33,7 @@ def app_without_device(
 
 
 @MODE_PARAMETERS
-def test_teacher_saves_a_lessons_sheet_on_the_fourth_page_and_nothing_is_stored(
+def test_teacher_saves_a_lessons_sheet_within_four_pages_and_nothing_is_stored(
     mode: Mode, browser: Browser, app_without_device: AppWithoutDevice
 ) -> None:
     first_page, script = app_without_device.page, mode != "no-script"

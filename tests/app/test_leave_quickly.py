@@ -42,7 +42,9 @@ def test_pressing_shift_three_times_blanks_every_page(browser: Browser, tmp_path
         page.add_init_script(_MEASURE_BLANKING)
         page.goto(app.link)
         set_up_at_once(page)
-        page.route("**/3", lambda route: route.fulfill(status=204))  # so that it stays unlocked
+        page.route(
+            "**/3", lambda route: route.fulfill(status=204)
+        )  # so that the device stays unlocked
         walker, names_by_path = RouteWalker(page, app.address), dict[str, str]()
         for name in sorted(pages - NO_PAGE.keys()):
             names_by_path[_leave_quickly(walker, name)] = name
@@ -54,9 +56,9 @@ def test_pressing_shift_three_times_blanks_every_page(browser: Browser, tmp_path
     assert slow == {}
 
 
-def _leave_quickly(walker: RouteWalker, name: str) -> str:
-    """Leave a page by pressing Shift three times; return its path."""
-    walker.go(name)
+def _leave_quickly(walker: RouteWalker, route: str) -> str:
+    """Leave the page of a route by pressing Shift three times; return the page's path."""
+    walker.go(route)
     walker.page.wait_for_load_state()
     path = urlsplit(walker.page.url).path
     for _ in range(3):

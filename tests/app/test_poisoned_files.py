@@ -39,9 +39,12 @@ def _encode_picture(picture_format: str) -> bytes:
 def _make_huge_png() -> bytes:
     """Return a PNG of a few hundred bytes that claims to have 60,000 x 60,000 pixels."""
 
-    def chunk(name: bytes, body: bytes) -> bytes:
+    def chunk(chunk_type: bytes, body: bytes) -> bytes:
         return (
-            len(body).to_bytes(4, "big") + name + body + zlib.crc32(name + body).to_bytes(4, "big")
+            len(body).to_bytes(4, "big")
+            + chunk_type
+            + body
+            + zlib.crc32(chunk_type + body).to_bytes(4, "big")
         )
 
     size = (60_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
@@ -85,14 +88,15 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 @pytest.mark.threat("page-poisoned-file")
-@pytest.mark.parametrize("name", sorted(_MALICIOUS_FILES))
+@pytest.mark.parametrize("file_name", sorted(_MALICIOUS_FILES))
 def test_malicious_files_are_neither_shown_unchanged_nor_run_and_do_not_stop_the_app(
-    name: str, ana: Client
+    file_name: str, ana: Client
 ) -> None:
-    malicious_file = ("file", (f"{name}.jpg", _MALICIOUS_FILES[name](), "image/jpeg"))
+    malicious_file = ("file", (f"{file_name}.jpg", _MALICIOUS_FILES[file_name](), "image/jpeg"))
     for path, fields in (("/20", {"names": "Ben"}), ("/30", {})):
         _check_answer(ana, ana.post(path, fields, [malicious_file]))
-    _check_draft(ana, name, ana.post("/10", {"text": _TYPED_TEXT, "to": "Ben"}, [malicious_file]))
+    drafted = ana.post("/10", {"text": _TYPED_TEXT, "to": "Ben"}, [malicious_file])
+    _check_draft(ana, file_name, drafted)
     person = re.search('/53/[^"]+', ana.get("/50").text)
     assert person
     compared = ana.post(person[0].replace("/53/", "/55/"), {}, [("photo", malicious_file[1])])
@@ -115,11 +119,13 @@ def _check_answer(ana: Client, answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def _check_draft(ana: Client, name: str, answer: httpx.Response) -> None:
-    """Check that a draft has only files that can be decoded, and keeps the typed text."""
+def _check_draft(ana: Client, file_name: str, answer: httpx.Response) -> None:
+    """Check that the answer has the typed text, and that a draft is stored only if its file can be
+    decoded.
+    """
     _check_answer(ana, answer)
     assert _TYPED_TEXT in answer.text
-    if name in _DECODABLE:
+    if file_name in _DECODABLE:
         small = ana.get(answer.url.path.replace("/11/", "/14/") + "/1")
         assert small.headers["content-type"] == "image/jpeg"
         assert _SCRIPT not in small.content

@@ -33,7 +33,7 @@ def test_a_found_picture_is_registered_and_withdrawn(
             open_page(browser, app.link, script=script) as page,
         ):
             set_up_at_once(page)
-            _trace(page, photo)
+            _trace_photo(page, photo)
             page.get_by_role("link", name="Ask a platform to stop it").click()
             page.get_by_role("heading", name="Ask a platform to stop it").wait_for()
             assert_accessible(page)
@@ -64,7 +64,7 @@ def test_a_found_picture_is_registered_and_withdrawn(
         gate.stop()
 
 
-def _trace(page: Page, photo: Path) -> None:
+def _trace_photo(page: Page, photo: Path) -> None:
     page.get_by_role("link", name="I found something of mine").click()
     page.get_by_label("Pictures, clips or recordings that you found").set_input_files(photo)
     page.get_by_role("button", name="Find out whose copy it is").click()

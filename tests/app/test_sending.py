@@ -52,7 +52,7 @@ def _review(page: Page) -> None:
     page.get_by_role("heading", name="Check before you send").wait_for()
 
 
-def _seal(page: Page, to: str) -> None:
+def _confirm_and_press_send(page: Page, to: str) -> None:
     send = page.get_by_role("button", name="Send", exact=True)
     send.wait_for()  # the guard's question is above this button, so the question has been loaded
     for box in page.get_by_label("To confirm, type the name").all():
@@ -61,15 +61,15 @@ def _seal(page: Page, to: str) -> None:
 
 
 def _send(page: Page, to: str) -> None:
-    _seal(page, to)
+    _confirm_and_press_send(page, to)
     page.get_by_role("heading", name="It is on its way").wait_for()
 
 
-def _save_screenshot(page: Page, name: str) -> None:
+def _save_screenshot(page: Page, file_stem: str) -> None:
     """Save a screenshot of the page if ENTRENOUS_SHOTS names a folder."""
     folder = os.environ.get("ENTRENOUS_SHOTS")
     if folder:
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        page.screenshot(path=f"{folder}/{file_stem}.png", full_page=True)
 
 
 def test_photo_and_voice_are_sent_opened_and_answered(
@@ -201,7 +201,7 @@ def test_drafts_and_sealed_messages_survive_a_restart(browser: Browser, tmp_path
                 relay.stop()
                 _write(ben, "Ana", None, "sealed offline")
                 _review(ben)
-                _seal(ben, "Ana")
+                _confirm_and_press_send(ben, "Ana")
                 ben.get_by_role("heading", name="It waits to be sent").wait_for()
                 ben.get_by_text("It is sealed and safe on this device.").wait_for()
                 assert_no_violations(ben)

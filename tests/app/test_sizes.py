@@ -55,7 +55,7 @@ def test_every_template_has_the_layout_of_the_app_or_is_a_known_exception() -> N
 
 
 def test_routes_are_in_the_pages_package_and_have_unique_names() -> None:
-    """The name of a page's function is unique, so that a search for it finds the page."""
+    """A search for the name of a page's function finds only this page."""
     files = {route.endpoint.__module__ for route in page_routes()}
     assert all(name.startswith("entrenous.app.pages.") for name in files)
     names = [route.name for route in page_routes() if "GET" in (route.methods or ())]

@@ -1,5 +1,5 @@
-"""Two friends: invite, send, undo, open, react, view once, compare keys, listen, take back; with
-the mouse (in ``make nightly``), with the keyboard alone, and without script.
+"""Two friends get to know each other by a link, compare keys, and send, undo, open and take back
+messages: with the mouse (in ``make nightly``), with the keyboard alone, and without script.
 """
 
 import re
@@ -28,7 +28,7 @@ class _Friends:
 
 
 @MODE_PARAMETERS
-def test_two_friends_compare_send_open_and_take_back(
+def test_two_friends_compare_keys_and_send_undo_open_and_take_back_messages(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     photo, note = _save_photo(tmp_path), _save_voice_note(tmp_path)
@@ -44,10 +44,10 @@ def test_two_friends_compare_send_open_and_take_back(
     ) as apps:
         friends = _Friends(Walker(apps.ana, mode), Walker(apps.ben, mode), photo, note)
         _introduce(friends)
-        _undo(friends)
+        _send_and_undo(friends)
         _open_picture(friends)
         _view_once(friends)
-        _compare(friends)
+        _compare_keys(friends)
         _listen_to_voice(friends)
         _take_back(friends)
 
@@ -84,7 +84,7 @@ def _introduce(friends: _Friends) -> None:
     raise AssertionError("Ben did not appear among Ana's people")
 
 
-def _undo(friends: _Friends) -> None:
+def _send_and_undo(friends: _Friends) -> None:
     """Send a message, and undo it before it leaves the device."""
     ana = friends.ana
     if ana.mode == "no-script":
@@ -158,7 +158,7 @@ def _view_once(friends: _Friends) -> None:
     assert ana.page.get_by_text("look once").count() == 0
 
 
-def _compare(friends: _Friends) -> None:
+def _compare_keys(friends: _Friends) -> None:
     """Compare keys by pictures. With script, the pages show news without a reload."""
     ana, ben = friends.ana, friends.ben
     for walker, other in ((ana, "Ben"), (ben, "Ana")):

@@ -11,7 +11,7 @@ class CountingProxy:
     """A proxy that counts the bytes that clients send to the relay and receive from it.
 
     After ``sent_bytes_max`` or ``received_bytes_max`` bytes, the proxy sets ``limit_reached`` and
-    stops forwarding in that direction. When ``cut`` is set, it closes the connection.
+    stops forwarding in that direction. It closes the connection when ``cut`` is set.
     """
 
     relay_address: tuple[str, int]

@@ -119,8 +119,8 @@ def set_up_device(name: str, courier: HttpCourier, day: Day) -> Device:
 
 def run_day(day: Day) -> None:
     """Let the people send, open, recall and react to messages, and their devices send receipts."""
-    for name, contact in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
-        make_contacts(name, contact, day)
+    for first_name, second_name in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
+        make_contacts(first_name, second_name, day)
     photo = save_photo_with_metadata(day.folder / PHOTO_FILE_NAME)
     send_by_commands(photo, day)
     day.send(BEN, CARO, DAN, text=TEXTS[1])
@@ -141,12 +141,12 @@ def run_day(day: Day) -> None:
     assert sent_state(day, BEN, recalled) is EnvelopeState.TAKEN_BACK
 
 
-def make_contacts(name: str, contact: str, day: Day) -> None:
-    first, second = day.devices[name], day.devices[contact]
-    add_person(make_invite_link(second), contact, first)
-    day.fetch(contact, name)
-    mark_keys_compared(name, second)
-    mark_keys_compared(contact, first)
+def make_contacts(first_name: str, second_name: str, day: Day) -> None:
+    first, second = day.devices[first_name], day.devices[second_name]
+    add_person(make_invite_link(second), second_name, first)
+    day.fetch(second_name, first_name)
+    mark_keys_compared(first_name, second)
+    mark_keys_compared(second_name, first)
 
 
 def send_by_commands(photo: Path, day: Day) -> None:

@@ -82,8 +82,8 @@ def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
 def index_faults(
     stories: Sequence[Story], platform: Platform, folders: Sequence[Path]
 ) -> Iterator[str]:
-    """Yield a fault if a gate's index differs from a brute-force search, or if a withdrawn hash is
-    in its files after a rebuild.
+    """Yield a fault if a gate's index differs from a brute-force search, or if the index's files
+    contain a withdrawn hash after a rebuild.
     """
     withdrawn_hashes = [
         story.bits

@@ -65,11 +65,11 @@ _UPLOAD_TRIES_MAX: Final = 10  # because a gate may answer that it is busy
 
 @contextmanager
 def run_gate(
-    folder: Path, slow_look: str = "--no-slow-look"
+    folder: Path, slow_look_option: str = "--no-slow-look"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run a gate; yield its process and the JSON object that it prints once it serves."""
     with run_and_kill_at_end(
-        [sys.executable, "-c", GATE_PROGRAM, str(folder), slow_look]
+        [sys.executable, "-c", GATE_PROGRAM, str(folder), slow_look_option]
     ) as process:
         yield process, json.loads(read_first_line(process))
 
@@ -86,7 +86,7 @@ def kill_round(
     clients: Sequence[Client],
     folders: Sequence[Path],
     rng: random.Random,
-    slow_look: str,
+    slow_look_option: str,
 ) -> ImportedList | None:
     """Start gates, let all clients use them, perhaps import a list, and kill the gates one after
     the other. Return the imported list, or None.
@@ -94,7 +94,7 @@ def kill_round(
     stop_requested, listing = threading.Event(), None
     seed = rng.randrange(1 << 30) if rng.random() < 0.5 else None
     with ExitStack() as stack:
-        gates = [stack.enter_context(run_gate(folder, slow_look)) for folder in folders]
+        gates = [stack.enter_context(run_gate(folder, slow_look_option)) for folder in folders]
         threads = [_start_client(client, gates, stop_requested) for client in clients]
         if seed is not None:
             listing = stack.enter_context(start_import(folders[0], seed))
@@ -132,13 +132,13 @@ def _start_client(
 
 @dataclass(frozen=True)
 class Trial:
-    """The parameters of a trial. No gate is killed after ``seconds``."""
+    """The parameters of a trial. No round of kills begins after ``duration_s`` seconds."""
 
     kill_count: int
     client_count: int
     seed: int = 0
-    seconds: float = inf
-    slow_look: str = "--no-slow-look"
+    duration_s: float = inf
+    slow_look_option: str = "--no-slow-look"
 
 
 def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
@@ -167,10 +167,10 @@ def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
 def _run_rounds(
     trial: Trial, clients: Sequence[Client], folders: Sequence[Path]
 ) -> Iterator[ImportedList | None]:
-    rng, until = random.Random(trial.seed), time.monotonic() + trial.seconds
+    rng, until = random.Random(trial.seed), time.monotonic() + trial.duration_s
     for _ in range(-(-trial.kill_count // len(folders))):
         if time.monotonic() < until:
-            yield kill_round(clients, folders, rng, trial.slow_look)
+            yield kill_round(clients, folders, rng, trial.slow_look_option)
 
 
 def _find_faults(
@@ -227,8 +227,10 @@ def main() -> None:
     parser.add_argument("--slow-look", action="store_true", help="with gates' second processes")
     parser.add_argument("--postgresql", action="store_true")
     arguments = parser.parse_args()
-    slow_look = "--slow-look" if arguments.slow_look else "--no-slow-look"
-    trial = Trial(arguments.kills, arguments.clients, arguments.seed, arguments.seconds, slow_look)
+    slow_look_option = "--slow-look" if arguments.slow_look else "--no-slow-look"
+    trial = Trial(
+        arguments.kills, arguments.clients, arguments.seed, arguments.seconds, slow_look_option
+    )
     with folder_and_database(postgresql=arguments.postgresql) as (folder, database):
         print(json.dumps(run_trial(trial, folder, database)))  # noqa: T201
 

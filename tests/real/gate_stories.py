@@ -71,7 +71,7 @@ class Story:
     decision_by_case: dict[str, str] = field(default_factory=dict)
 
     @cached_property
-    def tokens(self) -> tuple[Secret, Secret]:
+    def holder_tokens(self) -> tuple[Secret, Secret]:
         """The tokens of the picture's two holders."""
         rng = random.Random(f"holders {self.seed}")
         return Secret(rng.randbytes(32)), Secret(rng.randbytes(32))
@@ -106,7 +106,7 @@ class Story:
 
     @property
     def allowed_decisions(self) -> set[str]:
-        """The decisions about an upload of the picture that are right now."""
+        """The one or two decisions that are right if the picture is uploaded now."""
         steps = self.answered_steps
         doubtful = (*steps, self.step_in_doubt) if self.step_in_doubt else steps
         return {expected_decision(steps), expected_decision(doubtful)}
@@ -143,13 +143,13 @@ class Story:
 
     def claim_name(self, holder: str) -> str:
         """Return the name of a claim."""
-        return claim_id_of(holder_token_hash(self.tokens[int(holder)]))
+        return claim_id_of(holder_token_hash(self.holder_tokens[int(holder)]))
 
     def registration_request(self, holder: str, *, windows: bool) -> bytes:
         """Return the body of the request with which a device registers the picture."""
         picture = read_picture(self.jpeg)
         parts = tuple(window_hashes(picture)) if windows else ()
-        token_hash = holder_token_hash(self.tokens[int(holder)])
+        token_hash = holder_token_hash(self.holder_tokens[int(holder)])
         return write_registration_request(
             ClaimRequest(PicturePrint(fingerprint(picture), parts), token_hash)
         )
@@ -211,11 +211,10 @@ class Client:
                 kind = {"Content-Type": "application/json"}
                 self.json_answer(web.post("/v1/claims", content=body, headers=kind), {201})
             case ["withdraw", holder]:
-                token = {
-                    "Authorization": f"Bearer {to_base64url(story.tokens[int(holder)].reveal())}"
-                }
+                token = to_base64url(story.holder_tokens[int(holder)].reveal())
+                headers = {"Authorization": f"Bearer {token}"}
                 self.json_answer(
-                    web.delete(f"/v1/claims/{story.claim_name(holder)}", headers=token), {200}
+                    web.delete(f"/v1/claims/{story.claim_name(holder)}", headers=headers), {200}
                 )
             case [decision]:
                 self.decide(story, decision, web, is_repeated=is_repeated)
@@ -228,7 +227,9 @@ class Client:
             raise StepNotDone
         url, body = f"/v1/reviews/{held_cases[-1]}", {"decision": decision}
         answer = web.post(url, json=body, headers=self.operator_headers)
-        self.json_answer(answer, {200, 409} if is_repeated else {200})  # 409: it was decided before
+        self.json_answer(
+            answer, {200, 409} if is_repeated else {200}
+        )  # 409: the case was decided before
 
     def upload(self, story: Story, web: httpx.Client) -> None:
         """Upload the story's file, and record a fault if the decision is wrong."""

@@ -41,7 +41,7 @@ class RecordedRequest:
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     @property
-    def style(self) -> tuple[tuple[bytes, bytes], ...]:
+    def header_style(self) -> tuple[tuple[bytes, bytes], ...]:
         """The headers of the request as the client spells and orders them, without the headers that
         may differ between its requests.
         """

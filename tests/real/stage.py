@@ -54,10 +54,10 @@ class Server:
         assert line, self.log.read_text()
         self.url = str(json.loads(line)["url"])
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, ending_signal: signal.Signals = signal.SIGTERM) -> None:
         """Send the signal, and wait until the server has ended."""
         if self._process is not None:
-            self._process.send_signal(how)
+            self._process.send_signal(ending_signal)
             self._process.wait(120)
             assert self._process.stdout is not None
             self._process.stdout.close()
@@ -137,10 +137,10 @@ class Shell:
         assert done.status == 0, (arguments, done.err.decode())
         return done
 
-    def add_contact(self, other: "Shell") -> None:
-        link = str(other.run("invite", "--json").answer["link"])
-        self.run("person", "add", link, "--as", other.name, "--json")
-        other.run("person", "list", "--json")  # receives the greeting, and answers it
+    def add_contact(self, contact: "Shell") -> None:
+        link = str(contact.run("invite", "--json").answer["link"])
+        self.run("person", "add", link, "--as", contact.name, "--json")
+        contact.run("person", "list", "--json")  # receives and answers the greeting
         self.run("person", "list", "--json")
 
     def inbox(self) -> dict[str, str]:

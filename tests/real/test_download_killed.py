@@ -73,7 +73,7 @@ def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Pa
     ben.run("setup", "--name", "ben", "--relay", proxy.url)
     with set_up_ana(proxy.url, tmp_path / "ana") as ana:
         add_person(str(ben.run("invite", "--json").answer["link"]), "ben", ana)
-        ben.run("person", "list", "--json")  # receives the greeting, and answers it
+        ben.run("person", "list", "--json")  # receives and answers the greeting
         fetch_messages(ana)
         clip = ContentFile("video/mp4", data, FileRole.CLIP)
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)

@@ -43,16 +43,16 @@ app(sys.argv[1:])
 """
 
 
-def run_exchange_command(data: Path, *words: str) -> None:
+def run_exchange_command(data_folder: Path, *words: str) -> None:
     """Run a command of ``gate exchange`` in this process."""
     app = typer.Typer()
     add_commands(app)
-    done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])
+    done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data_folder)])
     assert done.exit_code == 0, done.output
 
 
 @contextmanager
-def run_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
+def run_fetch(data_folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a fetch in its own process, and kill it at the end."""
     program = [
         sys.executable,
@@ -61,7 +61,7 @@ def run_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
         "exchange",
         "fetch",
         "--data",
-        str(data),
+        str(data_folder),
     ]
     with start_program(program) as process:
         try:
@@ -96,7 +96,7 @@ class ServingGate:
     platform: Platform
     exchange: ExchangeServices
     page_counter: PageCounter
-    key: str
+    partner_key: str
     port: int
 
 
@@ -146,23 +146,27 @@ def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
     url_path: str,
     key_format: str,
 ) -> None:
-    rng, data = Random(exchange_kind), tmp_path / "ours"
+    rng, data_folder = Random(exchange_kind), tmp_path / "ours"
     with run_serving_gate(tmp_path / "theirs") as their_gate:
-        monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", key_format.format(key=their_gate.key))
+        monkeypatch.setenv(
+            "ENTRENOUS_EXCHANGE_THEIRS", key_format.format(key=their_gate.partner_key)
+        )
         url = f"http://127.0.0.1:{their_gate.port}/{url_path}"
-        with open_platform(data):
+        with open_platform(data_folder):
             pass  # creates the gate
         options = ("--kind", exchange_kind, "--from", url, "--bank", "got")
-        run_exchange_command(data, "add", "theirs", *options)
+        run_exchange_command(data_folder, "add", "theirs", *options)
         for page_count in (1, 2, 2):
             their_gate.page_counter.start_counting(page_count)
-            with run_fetch(data):
+            with run_fetch(data_folder):
                 assert their_gate.page_counter.pages_reached.wait(120)
-                time.sleep(rng.random() / 10)  # during the page, or after it
-        run_exchange_command(data, "fetch")
-        assert stored_hashes(data, "got") == {fake_hash(number) for number in range(HASH_COUNT)}
+                time.sleep(rng.random() / 10)  # the kill comes during the page, or after it
+        run_exchange_command(data_folder, "fetch")
+        assert stored_hashes(data_folder, "got") == {
+            fake_hash(number) for number in range(HASH_COUNT)
+        }
         remaining_hashes = withdraw(their_gate.platform, 10)
         update_exchange_state(their_gate.exchange)
         time.sleep(2)
-        run_exchange_command(data, "fetch")
-        assert stored_hashes(data, "got") == remaining_hashes
+        run_exchange_command(data_folder, "fetch")
+        assert stored_hashes(data_folder, "got") == remaining_hashes

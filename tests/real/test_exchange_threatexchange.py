@@ -112,15 +112,15 @@ def serve_to_tx(graph: GraphApiServer, folder: Path) -> Iterator[dict[str, str]]
 
 @contextmanager
 def serve_to_our_fetcher(
-    graph: GraphApiServer, data: Path, monkeypatch: pytest.MonkeyPatch
+    graph: GraphApiServer, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", ACCESS_TOKEN)
-    with open_platform(data):
+    with open_platform(data_folder):
         pass  # creates the gate
     with serve_app(graph.app) as port:
         where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(PRIVACY_GROUP))
         run_exchange_command(
-            data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got"
+            data_folder, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got"
         )
         yield
 
@@ -128,21 +128,21 @@ def serve_to_our_fetcher(
 def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_vectors: Any
 ) -> None:
-    home, data, graph = tmp_path / "home", tmp_path / "ours", GraphApiServer()
+    home, data_folder, graph = tmp_path / "home", tmp_path / "ours", GraphApiServer()
     home.mkdir()
     for number in range(HASH_COUNT):
         graph.put(number, fake_hash(number).hex())
     graph.put(HASH_COUNT, "0" * 32, "HASH_MD5")
     with (
         serve_to_tx(graph, tmp_path) as environment,
-        serve_to_our_fetcher(graph, data, monkeypatch),
+        serve_to_our_fetcher(graph, data_folder, monkeypatch),
     ):
         edit = ("config", "collab", "edit", "fb_threatexchange", "-C", "TE")
         run_tx(home, environment, *edit, "--privacy-group", str(PRIVACY_GROUP))
         run_tx(home, environment, "fetch")
-        run_exchange_command(data, "fetch")
+        run_exchange_command(data_folder, "fetch")
         assert f"pdq: {HASH_COUNT}" in run_tx(home, environment, "dataset")
-        assert stored_hashes(data, "got") == ALL_HASHES
+        assert stored_hashes(data_folder, "got") == ALL_HASHES
         first_requests = [query for query in graph.queries if "after" not in query]
         assert [query.get("types") for query in first_requests] == [None, "HASH_PDQ"]
 
@@ -152,12 +152,12 @@ def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
             graph.delete(number, is_flagged=number % 2 == 0)
         graph.put(HASH_COUNT + 1, fake_hash(HASH_COUNT + 1).hex())
         run_tx(home, environment, "fetch")
-        run_exchange_command(data, "fetch")
+        run_exchange_command(data_folder, "fetch")
         assert f"pdq: {HASH_COUNT - 10 + 1}" in run_tx(home, environment, "dataset")
         remaining = ALL_HASHES - {fake_hash(number) for number in range(10)} | {
             fake_hash(HASH_COUNT + 1)
         }
-        assert stored_hashes(data, "got") == remaining
+        assert stored_hashes(data_folder, "got") == remaining
         assert run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(7).hex()) == ""
     record_vectors("threatexchange at ThreatExchange", HASH_COUNT)
 
@@ -165,10 +165,10 @@ def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
 def test_rejected_token_is_reported_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, data = GraphApiServer(), tmp_path / "ours"
+    graph, data_folder = GraphApiServer(), tmp_path / "ours"
     graph.put(1, fake_hash(1).hex())
-    with serve_to_our_fetcher(graph, data, monkeypatch):
+    with serve_to_our_fetcher(graph, data_folder, monkeypatch):
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", "123456789012|wrong")
         with pytest.raises(AssertionError, match="SourceRefused"):
-            run_exchange_command(data, "fetch")
-    assert stored_hashes(data, "got") == set()
+            run_exchange_command(data_folder, "fetch")
+    assert stored_hashes(data_folder, "got") == set()

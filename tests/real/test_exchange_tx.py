@@ -230,9 +230,9 @@ def match_with_tx(home: Path, environment: Mapping[str, str], number: int) -> st
     return run_tx(home, environment, "match", "-H", "photo", "--", fake_hash(number).hex()).strip()
 
 
-def register_claim(exchange_setup: ExchangeSetup, name: str, hash_bits: bytes) -> None:
+def register_claim(exchange_setup: ExchangeSetup, claim_id: str, hash_bits: bytes) -> None:
     """Register a claim in the bank and in the feed."""
-    claim = ClaimId(name)
+    claim = ClaimId(claim_id)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, exchange_setup.clock.now())
     exchange_setup.bank.register(Registration(made, (hash_bits,)))
-    exchange_setup.feed.put_claim(name, hash_bits)
+    exchange_setup.feed.put_claim(claim_id, hash_bits)

@@ -37,7 +37,7 @@ def test_kills_of_two_gates_on_one_database_cause_no_faults(
 
 
 @pytest.mark.parametrize(
-    ("steps", "expected"),
+    ("steps", "decision"),
     [
         ((), LET_THROUGH),
         (("claim 0", "upload"), HOLD),
@@ -47,8 +47,8 @@ def test_kills_of_two_gates_on_one_database_cause_no_faults(
         (("claim 0", "upload", "confirm", "withdraw 0"), LET_THROUGH),
     ],
 )
-def test_expected_decision_after_steps(steps: tuple[str, ...], expected: str) -> None:
-    assert expected_decision(steps) == expected
+def test_expected_decision_after_steps(steps: tuple[str, ...], decision: str) -> None:
+    assert expected_decision(steps) == decision
 
 
 def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:

@@ -24,15 +24,15 @@ LISTED_PICTURE, OTHER_PICTURE = jpeg(skimage.data.astronaut()), jpeg(skimage.dat
 SEALED_PREFIX = b"entrenous/1 held\1"
 
 
-def import_listed_hash(data: Path) -> None:
+def import_listed_hash(data_folder: Path) -> None:
     """Import the hash of LISTED_PICTURE into a bank, so that the gate holds its uploads."""
-    (data.parent / "hers.jpg").write_bytes(LISTED_PICTURE)
-    printed = run_entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
+    (data_folder.parent / "hers.jpg").write_bytes(LISTED_PICTURE)
+    printed = run_entrenous("fingerprint", str(data_folder.parent / "hers.jpg"), "--json")
     hashes = httpx.Response(200, text=printed).json()
-    (data.parent / "list.txt").write_text(f"{hashes['hex']}\n")
+    (data_folder.parent / "list.txt").write_text(f"{hashes['hex']}\n")
     run_entrenous(
-        "gate", "bank", "import", str(data.parent / "list.txt"),
-        "--bank", "listed", "--data", str(data),
+        "gate", "bank", "import", str(data_folder.parent / "list.txt"),
+        "--bank", "listed", "--data", str(data_folder),
     )  # fmt: skip
 
 
@@ -70,32 +70,32 @@ def picture_parts(picture: bytes) -> list[bytes]:
 def test_held_upload_is_sealed_on_disk_and_a_lost_key_loses_only_the_picture(
     tmp_path: Path,
 ) -> None:
-    data = tmp_path / "gate"
-    data.mkdir()
-    import_listed_hash(data)
-    with start_gate(data, "--no-slow-look") as gate:
+    data_folder = tmp_path / "gate"
+    data_folder.mkdir()
+    import_listed_hash(data_folder)
+    with start_gate(data_folder, "--no-slow-look") as gate:
         case = upload_and_hold(gate)
-        disk = all_file_bytes(data)
+        disk = all_file_bytes(data_folder)
         assert SEALED_PREFIX in disk
         assert not [part for part in picture_parts(LISTED_PICTURE) if part in disk]
         assert get_upload(gate, case).content == LISTED_PICTURE
-    with start_gate(data, "--no-slow-look") as gate:
+    with start_gate(data_folder, "--no-slow-look") as gate:
         assert get_upload(gate, case).content == LISTED_PICTURE
-    (data / "held.key").unlink()
-    with start_gate(data, "--no-slow-look") as gate:
+    (data_folder / "held.key").unlink()
+    with start_gate(data_folder, "--no-slow-look") as gate:
         lost = get_upload(gate, case)
         assert (lost.status_code, "encrypted with a key" in lost.json()["detail"]) == (404, True)
         assert decide(gate, case, "confirm") == 200
         assert gate.upload(LISTED_PICTURE).json()["decision"] == "refuse"
 
 
-def test_upload_for_a_deferred_scan_is_sealed_and_read_with_the_key(tmp_path: Path) -> None:
-    """Another process with the gate's key can read the upload until the upload was scanned."""
-    data = tmp_path / "gate"
-    data.mkdir()
-    (data / "gate.toml").write_text("slow_looks = 5\n")
-    import_listed_hash(data)
-    with start_gate(data, "--no-slow-look"):
+def test_upload_for_a_deferred_scan_is_stored_only_sealed(tmp_path: Path) -> None:
+    """Unless the upload was scanned already, another process with the gate's key can read it."""
+    data_folder = tmp_path / "gate"
+    data_folder.mkdir()
+    (data_folder / "gate.toml").write_text("slow_looks = 5\n")
+    import_listed_hash(data_folder)
+    with start_gate(data_folder, "--no-slow-look"):
         pass  # creates the key
     program = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
@@ -104,12 +104,15 @@ def test_upload_for_a_deferred_scan_is_sealed_and_read_with_the_key(tmp_path: Pa
         "    look = platform.reviews.lease_deferred_scan(timedelta(minutes=2))\n"
         "    print('none' if look is None else len(look.untrusted_upload))\n"
     )
-    with start_gate(data) as gate:
+    with start_gate(data_folder) as gate:
         assert gate.upload(OTHER_PICTURE).json()["decision"] == "let through"
-    disk = all_file_bytes(data)
+    disk = all_file_bytes(data_folder)
     assert not [part for part in picture_parts(OTHER_PICTURE) if part in disk]
     done = subprocess.run(
-        [sys.executable, "-c", program, str(data)], check=True, capture_output=True, text=True
+        [sys.executable, "-c", program, str(data_folder)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip() in {"none", str(len(OTHER_PICTURE))}  # "none" if already scanned
 
@@ -137,14 +140,16 @@ def test_two_gates_on_one_postgresql_share_a_key(tmp_path: Path, postgres: Clust
 def test_postgresql_without_a_key_is_reported_as_unsealed(
     tmp_path: Path, postgres: Cluster
 ) -> None:
-    url, data = postgres.create_database(), tmp_path / "gate"
-    data.mkdir()
-    (data / "gate.toml").write_text(f'database = "{url}"\n')
-    import_listed_hash(data)
-    with start_gate(data, "--no-slow-look") as gate:
+    url, data_folder = postgres.create_database(), tmp_path / "gate"
+    data_folder.mkdir()
+    (data_folder / "gate.toml").write_text(f'database = "{url}"\n')
+    import_listed_hash(data_folder)
+    with start_gate(data_folder, "--no-slow-look") as gate:
         assert get_upload(gate, upload_and_hold(gate)).content == LISTED_PICTURE
     assert upload_sealed_flags(url) == [False]
-    wrong = httpx.Response(200, text=run_entrenous("gate", "status", "--data", str(data), "--json"))
+    wrong = httpx.Response(
+        200, text=run_entrenous("gate", "status", "--data", str(data_folder), "--json")
+    )
     assert any("held_key" in line for line in wrong.json()["wrong"])
 
 

@@ -127,7 +127,7 @@ class OurGate:
 
     platform: Platform
     exchange: ExchangeServices
-    key: str
+    partner_key: str
 
     def withdraw(self, count: int) -> set[bytes]:
         """Withdraw ``count`` claims, and return their hashes."""
@@ -166,8 +166,8 @@ def test_hma_imports_as_from_stopncii_and_keeps_withdrawn_hashes(
 ) -> None:
     with serve_app(exchange_app(our_gate.exchange)) as port:
         credentials = {
-            "fetch_function_key": our_gate.key,
-            "subscription_key": our_gate.key,
+            "fetch_function_key": our_gate.partner_key,
+            "subscription_key": our_gate.partner_key,
             "base_url_override": f"http://127.0.0.1:{port}/stopncii/v1",
         }
         credentials_answer = hma_server.post(
@@ -191,7 +191,7 @@ def test_hma_imports_and_deletes_as_from_ncmec(
     our_gate: OurGate, hma_server: RunningHma, tmp_path: Path
 ) -> None:
     with serve_as_ncmec(our_gate, tmp_path) as environment:
-        credentials = {"user": "friends", "password": our_gate.key}
+        credentials = {"user": "friends", "password": our_gate.partner_key}
         hma_server.post("/c/exchanges/api/ncmec", {"credential_json": credentials})
         api_settings = {"environment": f"https://{NCMEC_HOST}/npo"}
         hma_server.post(
@@ -210,7 +210,7 @@ def test_hma_imports_and_deletes_as_from_ncmec(
 def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
     hma_server: RunningHma, tmp_path: Path
 ) -> None:
-    data = tmp_path / "ours"
+    data_folder = tmp_path / "ours"
     for bank in ("THEIRS", "OTHER"):
         hma_server.post("/c/banks", {"name": bank})
     for number in range(OTHER_BANK_CONTENT_COUNT + 20):
@@ -218,19 +218,19 @@ def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
         hma_server.post(f"/c/bank/{bank}/signal", {"pdq": fake_hash(number).hex()})
     listed = hma_server.contents("THEIRS")
     assert len(listed) == 20
-    with open_platform(data):
+    with open_platform(data_folder):
         pass  # creates the gate
-    run_exchange_command(data, "add", "theirs", "--kind", "hma", "--from", hma_server.url)
-    run_exchange_command(data, "fetch")
-    assert stored_hashes(data) == set(listed.values())
+    run_exchange_command(data_folder, "add", "theirs", "--kind", "hma", "--from", hma_server.url)
+    run_exchange_command(data_folder, "fetch")
+    assert stored_hashes(data_folder) == set(listed.values())
     removed, disabled = list(listed)[:2]
     assert hma_server.http.delete(f"/c/bank/THEIRS/content/{removed}").json() == {"deleted": 1}
     disabled_answer = hma_server.http.put(
         f"/c/bank/THEIRS/content/{disabled}", json={"disable_until_ts": 0}
     )
     assert disabled_answer.is_success
-    run_exchange_command(data, "fetch")
-    assert stored_hashes(data) == set(listed.values()) - {listed[removed], listed[disabled]}
+    run_exchange_command(data_folder, "fetch")
+    assert stored_hashes(data_folder) == set(listed.values()) - {listed[removed], listed[disabled]}
 
 
 @contextmanager
@@ -247,12 +247,12 @@ def all_hashes() -> set[bytes]:
     return {fake_hash(number) for number in range(HASH_COUNT)}
 
 
-def run_exchange_command(data: Path, command: str, *words: str) -> None:
+def run_exchange_command(data_folder: Path, command: str, *words: str) -> None:
     """Run a command of ``gate exchange`` in this process."""
     app = typer.Typer()
     add_commands(app)
     more = ("--part", "THEIRS", "--bank", "got") if command == "add" else ()
-    done = CliRunner().invoke(app, ["exchange", command, *words, *more, "--data", str(data)])
+    done = CliRunner().invoke(app, ["exchange", command, *words, *more, "--data", str(data_folder)])
     assert done.exit_code == 0, done.output
 
 

@@ -24,9 +24,9 @@ LISTED_HASHES = [bytes([number] * 32).hex() for number in (1, 7, 21)]
 
 
 @contextmanager
-def run_gate_with_hma_client(data: Path) -> Iterator[tuple[httpx.Client, RunningGate]]:
+def run_gate_with_hma_client(data_folder: Path) -> Iterator[tuple[httpx.Client, RunningGate]]:
     with (
-        start_gate(data, "--no-slow-look") as gate,
+        start_gate(data_folder, "--no-slow-look") as gate,
         httpx.Client(
             base_url=f"{gate.url}/hma", headers=gate.operator_headers, timeout=60, trust_env=False
         ) as hma,
@@ -43,21 +43,21 @@ def checked_json(answer: httpx.Response, status: int = 200) -> Any:
     return answer.json()
 
 
-def fetch_list(data: Path) -> None:
+def fetch_list(data_folder: Path) -> None:
     """Let the gate fetch a list of three hashes, as its operator does at the command line."""
-    (data.parent / "ally.csv").write_text("\n".join(LISTED_HASHES))
+    (data_folder.parent / "ally.csv").write_text("\n".join(LISTED_HASHES))
     app = typer.Typer()
     add_commands(app)
-    add = ("add", "from-ally", "--kind", "file", "--from", str(data.parent / "ally.csv"))
+    add = ("add", "from-ally", "--kind", "file", "--from", str(data_folder.parent / "ally.csv"))
     for words in ((*add, "--bank", "ally"), ("fetch",)):
-        done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])
+        done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data_folder)])
         assert done.exit_code == 0, done.output
 
 
 def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> None:
-    data = tmp_path / "gate"
-    with run_gate_with_hma_client(data) as (hma, gate):
-        fetch_list(data)
+    data_folder = tmp_path / "gate"
+    with run_gate_with_hma_client(data_folder) as (hma, gate):
+        fetch_list(data_folder)
         # status and access
         assert hma.get("/status").text == "I-AM-ALIVE"
         assert httpx.get(f"{gate.url}/hma/c/banks", trust_env=False).status_code == 401
@@ -112,9 +112,9 @@ def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> Non
 
 
 def test_disabled_content_is_enabled_at_its_time_while_no_gate_runs(tmp_path: Path) -> None:
-    data = tmp_path / "gate"
+    data_folder = tmp_path / "gate"
     query = {"signal": LISTED_HASHES[0], "signal_type": "pdq"}
-    with run_gate_with_hma_client(data) as (hma, _):
+    with run_gate_with_hma_client(data_folder) as (hma, _):
         checked_json(hma.post("/c/banks", json={"name": "TEST"}), 201)
         number = checked_json(hma.post("/c/bank/TEST/signal", json={"pdq": LISTED_HASHES[0]}))["id"]
         until = int(time.time()) + 5
@@ -122,7 +122,7 @@ def test_disabled_content_is_enabled_at_its_time_while_no_gate_runs(tmp_path: Pa
         assert checked_json(off)["disable_until_ts"] == until
         assert checked_json(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
     assert wait_until(lambda: time.time() > until, 10)
-    with run_gate_with_hma_client(data) as (hma, _):
+    with run_gate_with_hma_client(data_folder) as (hma, _):
         assert wait_until(
             lambda: checked_json(hma.get("/m/raw_lookup", params=query))["matches"] != [], 120
         )

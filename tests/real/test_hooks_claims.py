@@ -1,5 +1,5 @@
-"""Each hook in a real server, with a real gate. An unreviewed claim stops no upload of a famous
-picture, a confirmed claim stops uploads, and in shadow mode nothing is stopped.
+"""Tests of each hook in a real server, with a real gate. An unreviewed claim stops no upload of a
+famous picture, a confirmed claim stops uploads, and in shadow mode nothing is stopped.
 
 Synapse is tested in test_hooks_synapse.py.
 """
@@ -131,8 +131,8 @@ class Gate:
     picture_count: int = 0
 
     def unregistered_picture(self, number: int | None = None) -> Any:
-        """Return an enlarged part of a photograph: the next part that was not used with this gate,
-        or the part of this number.
+        """Return an enlarged part of a photograph: the part of this number, or by default the next
+        part.
         """
         at = self.picture_count if number is None else number
         self.picture_count += 1

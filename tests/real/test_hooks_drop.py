@@ -34,7 +34,7 @@ LOG_LINE_PATTERN = (
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def gate_url_and_token_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
         yield one
 
@@ -50,13 +50,17 @@ RunDrop = Callable[..., DropResult]
 
 @pytest.fixture
 def run_drop(
-    gate: tuple[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    gate_url_and_token_file: tuple[str, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> RunDrop:
     """Return a function that runs ``gate drop`` in this process."""
 
-    def run_gate_drop(*words: str, stdin: bytes = b"", url: str = gate[0]) -> DropResult:
+    def run_gate_drop(
+        *words: str, stdin: bytes = b"", url: str = gate_url_and_token_file[0]
+    ) -> DropResult:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        where = ["--gate", url, "--token-file", str(gate[1])]
+        where = ["--gate", url, "--token-file", str(gate_url_and_token_file[1])]
         status = run(["gate", "drop", *where, *words], {})
         return DropResult(status, capsys.readouterr().out)
 
@@ -133,11 +137,11 @@ def test_malformed_mail_that_programs_would_repair_is_held(run_drop: RunDrop) ->
     assert (done.status, done.output) == (6, "part 1: hold  not a picture\n")
 
 
-def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
+def test_mail_is_read_from_a_pipe(gate_url_and_token_file: tuple[str, Path]) -> None:
     """Mail servers pass a mail to the command through a pipe."""
     mail = b"From: a@example.org\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64"
     mail += b"\r\n\r\n" + base64.encodebytes(her_picture_mirrored())
-    where = ["--gate", gate[0], "--token-file", str(gate[1])]
+    where = ["--gate", gate_url_and_token_file[0], "--token-file", str(gate_url_and_token_file[1])]
     program = [sys.executable, "-m", "entrenous", "gate", "drop", "--mail", *where]
     with start_program(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.communicate(mail)
@@ -145,12 +149,19 @@ def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
 
 
 def test_proxy_forwards_refuses_and_logs_the_refusal(
-    gate: tuple[str, Path], tmp_path: Path
+    gate_url_and_token_file: tuple[str, Path], tmp_path: Path
 ) -> None:
     """The gate itself is the server behind the proxy. The log line is as in docs/gate.md."""
-    where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
+    where = [
+        "--gate",
+        gate_url_and_token_file[0],
+        "--upstream",
+        gate_url_and_token_file[0],
+        "--listen",
+        "127.0.0.1:0",
+    ]
     program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]
-    environment = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}
+    environment = os.environ | {"ENTRENOUS_GATE_TOKEN": gate_url_and_token_file[1].read_text()}
     log_file = tmp_path / "log"
     with (
         log_file.open("wb") as log,

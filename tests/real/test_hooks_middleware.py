@@ -136,16 +136,18 @@ def read_status(connection: socket.socket) -> int:
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def gate_url_and_token_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def sites(gate: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
+def sites(gate_url_and_token_file: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
     with ExitStack() as stack:
         yield {
-            (interface, on_hold): stack.enter_context(run_site(interface, on_hold, *gate))
+            (interface, on_hold): stack.enter_context(
+                run_site(interface, on_hold, *gate_url_and_token_file)
+            )
             for interface in PROGRAM_BY_INTERFACE
             for on_hold in ("publish", "header")
         }
@@ -192,7 +194,7 @@ def test_refused_or_unreadable_upload_does_not_reach_the_application(
 
 @pytest.mark.parametrize("as_form", [False, True])
 def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
-    site: Site, gate: tuple[str, Path], *, as_form: bool
+    site: Site, gate_url_and_token_file: tuple[str, Path], *, as_form: bool
 ) -> None:
     before = len(site.received_uploads())
     answer = site.post(waiting_picture(), as_form=as_form)
@@ -201,12 +203,14 @@ def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
     assert digest == sha256_hex(answer.request.content)
     assert decision.startswith("hold; case=")
     assert decision.endswith("; why=gate; published")
-    who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
-    listed = httpx.get(f"{gate[0]}/v1/reviews/published", headers=who).json()["cases"]
+    who = {"Authorization": f"Bearer {gate_url_and_token_file[1].read_text().strip()}"}
+    listed = httpx.get(f"{gate_url_and_token_file[0]}/v1/reviews/published", headers=who).json()[
+        "cases"
+    ]
     assert decision.split("case=")[1].partition(";")[0] in {one["case"] for one in listed}
 
 
-def test_held_upload_is_marked_if_the_application_holds_it(marking_site: Site) -> None:
+def test_held_upload_reaches_a_marking_site_and_a_refused_one_does_not(marking_site: Site) -> None:
     before = len(marking_site.received_uploads())
     assert marking_site.post(waiting_picture()).status_code == 200
     assert marking_site.post(her_picture()).status_code == 422
@@ -259,9 +263,11 @@ def test_uploads_are_refused_or_marked_while_the_gate_is_unreachable(
     interface: str, tmp_path: Path
 ) -> None:
     with ExitStack() as sites:
-        with running_gate(tmp_path, "--no-slow-look") as gate:
-            refusing = sites.enter_context(run_site(interface, "publish", *gate))
-            marking_site = sites.enter_context(run_site(interface, "header", *gate))
+        with running_gate(tmp_path, "--no-slow-look") as gate_url_and_token_file:
+            refusing = sites.enter_context(run_site(interface, "publish", *gate_url_and_token_file))
+            marking_site = sites.enter_context(
+                run_site(interface, "header", *gate_url_and_token_file)
+            )
             assert refusing.post(other_picture()).status_code == 200
         before = refusing.received_uploads()
         unreachable = refusing.post(other_picture())

@@ -85,8 +85,8 @@ def run_upstream(program: str, *words: str) -> Iterator[str]:
 
 
 @contextmanager
-def run_proxy(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
-    words = ["--upstream", upstream, "--gate", gate, "--token-file", str(token_file)]
+def run_proxy(upstream_url: str, gate_url: str, token_file: Path) -> Iterator[str]:
+    words = ["--upstream", upstream_url, "--gate", gate_url, "--token-file", str(token_file)]
     words += ["--paths", "/api/v1/media,/api/v2/media", "--listen", "127.0.0.1:0"]
     words += ["--budget", "20", "--account-header", "X-User", "--json"]
     command = [sys.executable, "-m", "entrenous", "gate", "proxy", *words]
@@ -100,12 +100,14 @@ def run_proxy(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
 
 
 @contextmanager
-def run_nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
+def run_nginx(folder: Path, upstream_url: str, proxy_url: str) -> Iterator[str]:
     assert NGINX_PROGRAM is not None
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     user = "user root;" if os.geteuid() == 0 else ""
-    conf = NGINX_CONFIG.format(user=user, folder=folder, port=port, upstream=upstream, proxy=proxy)
+    conf = NGINX_CONFIG.format(
+        user=user, folder=folder, port=port, upstream=upstream_url, proxy=proxy_url
+    )
     (folder / "nginx.conf").write_text(conf)
     command = [NGINX_PROGRAM, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
     with subprocess.Popen(command) as process:
@@ -127,10 +129,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (folder / "gate").mkdir()
     (folder / "gate/gate.toml").write_text(f"uploads_per_account = {UPLOADS_PER_HOUR}\n")
     with (
-        running_gate(folder, "--no-slow-look") as (gate, token_file),
-        run_upstream(UPSTREAM_PROGRAM) as upstream,
-        run_proxy(upstream, gate, token_file) as proxy,
-        run_nginx(folder, upstream, proxy) as url,
+        running_gate(folder, "--no-slow-look") as (gate_url, token_file),
+        run_upstream(UPSTREAM_PROGRAM) as upstream_url,
+        run_proxy(upstream_url, gate_url, token_file) as proxy_url,
+        run_nginx(folder, upstream_url, proxy_url) as url,
         httpx.Client(base_url=url, timeout=60) as web,
     ):
         yield web

@@ -74,14 +74,14 @@ disable_existing_loggers: false
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def gate_url_and_token_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     with running_gate(tmp_path_factory.mktemp("gate"), "--no-slow-look") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
 def default_homeserver(
-    gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
+    gate_url_and_token_file: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[httpx.Client, Path]]:
     """Run a homeserver with the module's default settings, and register Ana and Ben there. Yield
     Ana's client and the homeserver's folder.
@@ -89,7 +89,7 @@ def default_homeserver(
     folder = tmp_path_factory.mktemp("live")
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     (folder / "signing.key").write_text(f"ed25519 a_test {seed}\n")
-    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
+    settings = module_settings(*gate_url_and_token_file)
     program, url = write_config(folder, f"[{{module: {MODULE_CLASS}, config: {settings}}}]")
     with run_synapse(folder, program, url):
         tokens = {name: _register(url, name) for name in ("ana", "ben")}
@@ -114,6 +114,13 @@ def initial_data(
     ):
         original.backup(copy)
     return folder
+
+
+def module_settings(gate_url: str, token_file: Path, **extra_settings: str) -> str:
+    """Return settings of our module as a YAML mapping."""
+    settings = {"gate": f"'{gate_url}'", "token_file": str(token_file), "budget_s": "20"}
+    pairs = (settings | extra_settings).items()
+    return "{" + ", ".join(f"{name}: {value}" for name, value in pairs) + "}"
 
 
 def write_config(folder: Path, modules: str) -> tuple[list[str], str]:
@@ -172,11 +179,10 @@ def run_synapse(
             process.wait(60)
 
 
-def headers_of(name: str, initial_data: Path) -> dict[str, str]:
+def headers_of(user_name: str, initial_data: Path) -> dict[str, str]:
     """Return the headers with which a registered person sends requests."""
-    return {
-        "Authorization": f"Bearer {json.loads((initial_data / TOKENS_FILE_NAME).read_text())[name]}"
-    }
+    tokens = json.loads((initial_data / TOKENS_FILE_NAME).read_text())
+    return {"Authorization": f"Bearer {tokens[user_name]}"}
 
 
 def _wait_until_serving(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -194,13 +200,13 @@ def _wait_until_serving(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("Synapse did not start; see out.log")
 
 
-def _register(url: str, name: str) -> str:
+def _register(url: str, user_name: str) -> str:
     """Register a person as Synapse's own program does, and return the access token."""
     with httpx.Client(base_url=f"{url}/_synapse/admin/v1", timeout=120) as web:
         nonce = web.get("/register").json()["nonce"]
-        words = f"{nonce}\0{name}\0a long word\0notadmin"
+        words = f"{nonce}\0{user_name}\0a long word\0notadmin"
         mac = hmac.new(REGISTRATION_SECRET.encode(), words.encode(), "sha1").hexdigest()
-        account = {"nonce": nonce, "username": name, "password": "a long word", "mac": mac}
+        account = {"nonce": nonce, "username": user_name, "password": "a long word", "mac": mac}
         answer = web.post("/register", json=account | {"admin": False})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
@@ -218,7 +224,7 @@ def download(web: httpx.Client, answer: httpx.Response, query: str = "") -> http
 
 
 def test_uploads_are_stored_refused_and_listed(
-    gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
+    gate_url_and_token_file: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
     web, folder = default_homeserver
     fine = upload(web, other_picture())
@@ -240,40 +246,42 @@ def test_uploads_are_stored_refused_and_listed(
     original = [path for path in (folder / "media").rglob("*") if path.is_file()]
     refused_ones = {her_picture(), her_picture_mirrored()}
     assert refused_ones.isdisjoint(path.read_bytes() for path in original)
-    assert published_states(gate)[media_id(listed)] == "waiting"
+    assert published_states(gate_url_and_token_file)[media_id(listed)] == "waiting"
 
 
 @pytest.mark.threat("shadow-acts")
 def test_in_shadow_mode_all_passes_and_is_listed(
-    gate: tuple[str, Path], initial_data: Path, tmp_path: Path
+    gate_url_and_token_file: tuple[str, Path], initial_data: Path, tmp_path: Path
 ) -> None:
-    """The gate lists files that passed by media id. Confirmed files are listed for removal."""
-    settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
-    famous = gate_handle(gate).unregistered_picture(3)
+    """The gate lists the passed files by their media ids, and as confirmed after a review."""
+    settings = module_settings(*gate_url_and_token_file, shadow="true")
+    famous = gate_handle(gate_url_and_token_file).unregistered_picture(3)
     with run_homeserver(tmp_path, initial_data, settings) as web:
-        gate_handle(gate).register(famous)
+        gate_handle(gate_url_and_token_file).register(famous)
         for data in (her_picture(), jpeg(famous)):
             answer = upload(web, data)
             assert answer.status_code == 200
-            assert published_states(gate)[media_id(answer)] == "waiting"
-            confirm_all(gate, answer)
+            assert published_states(gate_url_and_token_file)[media_id(answer)] == "waiting"
+            confirm_all(gate_url_and_token_file, answer)
 
 
 @pytest.mark.threat("claim-censors")
 def test_unreviewed_claim_stops_no_upload_and_a_confirmed_claim_does(
-    gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
+    gate_url_and_token_file: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
-    """The gate lists accepted files by media id. Confirmed files are listed for removal."""
+    """The gate lists the accepted files by their media ids, and as confirmed after a review."""
     gate_client, famous, (web, _) = (
-        gate_handle(gate),
-        gate_handle(gate).unregistered_picture(),
+        gate_handle(gate_url_and_token_file),
+        gate_handle(gate_url_and_token_file).unregistered_picture(),
         default_homeserver,
     )
     gate_client.register(famous)
     answers = [upload(web, jpeg(famous, 60 + number)) for number in range(UPLOAD_COUNT)]
     assert [answer.status_code for answer in answers] == [200] * UPLOAD_COUNT
-    assert {published_states(gate)[media_id(one)] for one in answers} == {"waiting"}
-    confirm_all(gate, *answers)
+    assert {published_states(gate_url_and_token_file)[media_id(one)] for one in answers} == {
+        "waiting"
+    }
+    confirm_all(gate_url_and_token_file, *answers)
     refused = upload(web, jpeg(famous, 50))
     assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
 
@@ -284,15 +292,13 @@ def test_quarantine_hides_a_held_file_but_no_earlier_copy(
 ) -> None:
     """A copy that was uploaded before anybody registered the picture stays visible."""
     (tmp_path / "often.py").write_text(QUICK_POLLING_MODULE)
-    with running_gate(tmp_path, "--no-slow-look") as gate:
+    with running_gate(tmp_path, "--no-slow-look") as gate_url_and_token_file:
         gate_client, famous, confirmed = (
-            gate_handle(gate),
-            gate_handle(gate).unregistered_picture(1),
-            gate_handle(gate).unregistered_picture(2),
+            gate_handle(gate_url_and_token_file),
+            gate_handle(gate_url_and_token_file).unregistered_picture(1),
+            gate_handle(gate_url_and_token_file).unregistered_picture(2),
         )
-        settings = (
-            f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, on_hold: quarantine}}"
-        )
+        settings = module_settings(*gate_url_and_token_file, on_hold="quarantine")
         folder, data = tmp_path / "homeserver", jpeg(famous)
         with run_homeserver(folder, initial_data, settings, "often.Often", str(tmp_path)) as web:
             before = upload(web, data)
@@ -304,10 +310,12 @@ def test_quarantine_hides_a_held_file_but_no_earlier_copy(
             wait_until(lambda: download(web, other).status_code == 404)
             assert download(web, before).content == data
             # A look-back may list the earlier upload. The two held uploads are not listed.
-            assert set(published_states(gate)) <= {media_id(before)}
-            case = case_of(gate, media_id(other))
-            decide(gate, case, "confirm")
-            decide(gate, case_of(gate, media_id(held)), "release")
+            assert set(published_states(gate_url_and_token_file)) <= {media_id(before)}
+            case = case_of(gate_url_and_token_file, media_id(other))
+            decide(gate_url_and_token_file, case, "confirm")
+            decide(
+                gate_url_and_token_file, case_of(gate_url_and_token_file, media_id(held)), "release"
+            )
             wait_until(lambda: download(web, held).status_code == 200)
             assert download(web, held).content == data
             assert download(web, other).status_code == 404
@@ -323,8 +331,8 @@ def test_uploads_are_limited_per_person_and_hour(initial_data: Path, tmp_path: P
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
     headers_of_ben = {**headers_of("ben", initial_data), "Content-Type": "image/jpeg"}
     with ExitStack() as opened:
-        with running_gate(tmp_path, "--no-slow-look") as (gate, token_file):
-            settings = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
+        with running_gate(tmp_path, "--no-slow-look") as (gate_url, token_file):
+            settings = module_settings(gate_url, token_file)
             web = opened.enter_context(
                 run_homeserver(tmp_path / "homeserver", initial_data, settings)
             )
@@ -353,46 +361,53 @@ Often = synapse.GateModule
 """
 
 
-def gate_handle(gate: tuple[str, Path]) -> Gate:
-    who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
-    return Gate(RunningGate(0, gate[0], who), gate[1])
+def gate_handle(gate_url_and_token_file: tuple[str, Path]) -> Gate:
+    who = {"Authorization": f"Bearer {gate_url_and_token_file[1].read_text().strip()}"}
+    return Gate(RunningGate(0, gate_url_and_token_file[0], who), gate_url_and_token_file[1])
 
 
 def media_id(answer: httpx.Response) -> str:
     return str(answer.json()["content_uri"]).rpartition("/")[2]
 
 
-def published_states(gate: tuple[str, Path]) -> dict[str, str]:
+def published_states(gate_url_and_token_file: tuple[str, Path]) -> dict[str, str]:
     """Return the states of the files that the gate lists as published, by their media ids."""
-    listed = gate_handle(gate).running.get_json("/v1/reviews/published")
+    listed = gate_handle(gate_url_and_token_file).running.get_json("/v1/reviews/published")
     return {one["reference"]: one["state"] for one in listed["cases"]}
 
 
-def case_of(gate: tuple[str, Path], media: str) -> str:
+def case_of(gate_url_and_token_file: tuple[str, Path], reference: str) -> str:
     """Return the case of a file that waits for review."""
-    after, ask = "", gate_handle(gate).running.get_json
+    after, ask = "", gate_handle(gate_url_and_token_file).running.get_json
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
-        if review["reference"] == media:
+        if review["reference"] == reference:
             return str(after)
-    raise AssertionError(media)
+    raise AssertionError(reference)
 
 
-def decide(gate: tuple[str, Path], case: str, decision: str) -> None:
-    url, who = f"{gate[0]}/v1/reviews/{case}", gate_handle(gate).running.operator_headers
+def decide(gate_url_and_token_file: tuple[str, Path], case: str, decision: str) -> None:
+    url, who = (
+        f"{gate_url_and_token_file[0]}/v1/reviews/{case}",
+        gate_handle(gate_url_and_token_file).running.operator_headers,
+    )
     answer = httpx.post(url, json={"decision": decision}, headers=who, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
-def confirm_all(gate: tuple[str, Path], *uploads: httpx.Response) -> None:
+def confirm_all(gate_url_and_token_file: tuple[str, Path], *uploads: httpx.Response) -> None:
     """Confirm the cases of these uploads, and check that they are then listed as confirmed."""
-    media, after, ask = {media_id(one) for one in uploads}, "", gate_handle(gate).running.get_json
+    media, after, ask = (
+        {media_id(one) for one in uploads},
+        "",
+        gate_handle(gate_url_and_token_file).running.get_json,
+    )
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] in media:
-            decide(gate, after, "confirm")
+            decide(gate_url_and_token_file, after, "confirm")
             after = ""
-    listed = published_states(gate)
+    listed = published_states(gate_url_and_token_file)
     assert {listed[one] for one in media} == {"confirmed"}
 
 
@@ -416,8 +431,8 @@ for given in json.loads(sys.argv[1]):
 """
 
 
-def test_wrong_setting_is_reported(gate: tuple[str, Path]) -> None:
-    good = {"gate": "https://gate.example", "token_file": str(gate[1])}
+def test_wrong_setting_is_reported(gate_url_and_token_file: tuple[str, Path]) -> None:
+    good = {"gate": "https://gate.example", "token_file": str(gate_url_and_token_file[1])}
     wrong = {"gate": "http://gate.example", "token_file": "/nowhere", "on_hold": "refuse", "key": 1}
     given = [
         good,

@@ -117,9 +117,9 @@ class DeviceAtRelay:
         assert home is not None
         return home
 
-    def copy_folder(self, name: str) -> Path:
+    def copy_folder(self, copy_name: str) -> Path:
         """Copy Ana's whole folder, and return the path of the copy."""
-        return Path(shutil.copytree(self.home, self.folder / name))
+        return Path(shutil.copytree(self.home, self.folder / copy_name))
 
 
 @contextmanager

@@ -1,4 +1,6 @@
-"""After real traffic, a server's data and logs contain no readable content and no usable key."""
+"""After real traffic, the data and logs of servers, the output of commands, and people's disks
+contain no readable content and no usable key.
+"""
 
 import base64
 from collections.abc import Iterator

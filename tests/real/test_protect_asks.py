@@ -1,4 +1,4 @@
-"""Tests that ``protect`` shows what a fingerprint reveals, and asks on a terminal, before it sends."""
+"""``protect`` shows what a fingerprint reveals, and asks on a terminal, before it sends."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Two relays run at once and share one PostgreSQL database and one bucket, but nothing else."""
+"""Tests of two relays that share one PostgreSQL database and one bucket, but nothing else."""
 
 import contextlib
 import hashlib

@@ -155,7 +155,9 @@ def run_commands(
         one, other = people[place], people[(place + rng.choice((1, 7, -1, -7))) % PEOPLE_COUNT]
         begun = len(relay.recorded_requests)
         with client() as web:
-            one.run_command(HttpCourier(web), partial(send_and_fetch, other=other, number=number))
+            one.run_command(
+                HttpCourier(web), partial(send_and_fetch, recipient=other, number=number)
+            )
         for request in relay.recorded_requests[begun:]:
             post = _POST_PATH.match(request.target)
             if request.method == "PUT" and post is not None:
@@ -171,12 +173,12 @@ def run_commands(
     return RelayLog(relay.recorded_requests, messages, names)
 
 
-def send_and_fetch(device: Device, other: Person, number: int) -> None:
+def send_and_fetch(device: Device, recipient: Person, number: int) -> None:
     """Send a message. Sometimes fetch before, or fetch, open and query states afterwards."""
     if number % 5 == 0:
         fetch_messages(device)
     until = device.clock.now() + timedelta(days=7)
-    to = RecipientId(other.name)
+    to = RecipientId(recipient.name)
     named = frozenset({str(to)})
     send_message(Draft((), (to,), MessagePolicy(until), text=f"{number}", confirmed=named), device)
     if number % 25 == 0:
@@ -201,7 +203,7 @@ FEATURES: Final[dict[str, Callable[[RecordedRequest], frozenset[object]]]] = {
     "cookie": lambda request: frozenset({request.cookie}),
     "greeting in TLS": lambda request: frozenset({request.client_hello}),
     "user agent": lambda request: frozenset({request.header(b"user-agent")}),
-    "headers, their order and spelling": lambda request: frozenset({request.style}),
+    "headers, their order and spelling": lambda request: frozenset({request.header_style}),
     "any id, token, lock or key": lambda request: frozenset(long_values(request)),
 }
 

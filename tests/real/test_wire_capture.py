@@ -188,14 +188,14 @@ def test_lengths_of_requests_and_answers_reveal_nothing(day: Day) -> None:
     assert kinds == {"blobs", "card", "envelopes", "mailboxes", "shares", "status"}
 
 
-def json_strings(json_value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def json_strings(json_value: Any, member_name: str = "") -> Iterator[tuple[str, str]]:
     """Yield every string in a JSON value, with the name of the member that contains it."""
     if isinstance(json_value, str):
-        yield name, json_value
+        yield member_name, json_value
     for key, value in json_value.items() if isinstance(json_value, dict) else ():
         yield from json_strings(value, key)
     for value in json_value if isinstance(json_value, list) else ():
-        yield from json_strings(value, name)
+        yield from json_strings(value, member_name)
 
 
 def age_plaintext_bytes(blob: bytes) -> int:
