@@ -108,7 +108,7 @@ def walk_lengths() -> Iterator[tuple[str, object, str]]:
             device = _count_files_of_command(
                 folder, ana, "send", str(photo), "--to", "ben", "--confirm", "ben"
             )
-            at_relay = _wait_for_walk(folder / "relay.walk", relay)
+            at_relay = _count_files_of_server(folder / "relay.walk", relay)
         yield "files that send photo --to ben passes on the device", device, "<= 20"
         yield "files that it passes in the relay", at_relay, "<= 10"
         with _run_server(folder / "gate", "gate") as (url, gate):
@@ -123,7 +123,7 @@ def walk_lengths() -> Iterator[tuple[str, object, str]]:
                 urllib.request.urlopen(request, timeout=60).read()
             yield (
                 "files that an upload passes in the gate",
-                _wait_for_walk(folder / "gate.walk", gate),
+                _count_files_of_server(folder / "gate.walk", gate),
                 "<= 18",
             )
 
@@ -167,7 +167,7 @@ def _count_walked_files(walk: Path) -> int:
     return len({line for line in walk.read_text().split() if line.startswith(str(SOURCE))})
 
 
-def _wait_for_walk(walk: Path, process: subprocess.Popen[str]) -> int:
+def _count_files_of_server(walk: Path, process: subprocess.Popen[str]) -> int:
     walk.unlink(missing_ok=True)
     os.kill(process.pid, 12)
     while not walk.exists() or not walk.stat().st_size:

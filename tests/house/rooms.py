@@ -28,8 +28,8 @@ def layers() -> list[list[str]]:
     contract = ConfigParser()
     contract.read(ROOT / ".importlinter")
     rows = contract["importlinter:contract:one-way"]["layers"].strip().split("\n")
-    rooms = [[name.strip() for name in row.split("|")] for row in rows]
-    return [[name for name in row if _package_exists(name)] for row in rooms]
+    packages = [[name.strip() for name in row.split("|")] for row in rows]
+    return [[name for name in row if _package_exists(name)] for row in packages]
 
 
 def import_counts() -> Counter[Arrow]:

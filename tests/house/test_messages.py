@@ -56,8 +56,8 @@ def test_program_reads_a_catalogue_as_babel_does(tag: str) -> None:
     assert all(read.sentences[text] == (made[text].string,) for text in said)
 
 
-def _translated_forms(one: Message) -> tuple[str, ...]:
-    return (one.string,) if isinstance(one.string, str) else tuple(one.string)
+def _translated_forms(message: Message) -> tuple[str, ...]:
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string)
 
 
 def _placeholders(text: str) -> Counter[str]:

@@ -48,14 +48,14 @@ BANK_THREATS = (
 NOT_BUILT: set[str] = set()
 
 
-def faults(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
+def faults(all_rows: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
     """Return descriptions of everything that is wrong with rows and marks."""
-    known = {row.id: row for row in every}
+    known = {row.id: row for row in all_rows}
     wrong = [
         f"{row}: no such row" for row in (*PROTOCOL_THREATS, *BANK_THREATS) if row not in known
     ]
     wrong += [f"{row}: marked, but there is no such row" for row in tests if row not in known]
-    for row in every:
+    for row in all_rows:
         if not tests.get(row.id) and not row.also and not row.not_built:
             wrong.append(f"{row.id}: no test")
         if tests.get(row.id) and row.not_built:
@@ -64,10 +64,10 @@ def faults(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
 
 
 def test_every_threat_has_a_test_or_is_named_as_not_built() -> None:
-    every = rows()
-    assert faults(every, marked_tests()) == []
-    assert len({row.id for row in every}) == len(every)
-    assert {row.id for row in every if row.not_built} == NOT_BUILT
+    all_rows = rows()
+    assert faults(all_rows, marked_tests()) == []
+    assert len({row.id for row in all_rows}) == len(all_rows)
+    assert {row.id for row in all_rows if row.not_built} == NOT_BUILT
 
 
 def test_page_matches_its_rows_and_tests() -> None:
