@@ -38,7 +38,11 @@ _open_relays: Final[list[ExitStack]] = []
 
 @dataclass
 class SampleMessage:
-    """Ana's mailbox, Ben's send token, and one envelope with its blob, share and tokens."""
+    """Ana's mailbox, Ben's send token, and one envelope with its blob, share and tokens.
+
+    ``owner``, ``token``, ``fetch``, ``open`` and ``withdraw`` are the tokens of the mailbox's
+    owner, of the sender, and for fetching the blob, opening the envelope and withdrawing it.
+    """
 
     until: datetime = NOON + timedelta(days=7)
     random_source: SeededRandomSource = field(default_factory=SeededRandomSource)
@@ -177,7 +181,7 @@ def download_bytes(courier: Courier, url: str, blob: BlobId, fetch_token: Secret
     return received.getvalue()
 
 
-async def stream(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
-    """Yield the data in chunks of ``size`` bytes."""
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
+async def stream(data: bytes, chunk_bytes: int = 1000) -> AsyncIterator[bytes]:
+    """Yield the data in chunks of ``chunk_bytes`` bytes."""
+    for start in range(0, len(data), chunk_bytes):
+        yield data[start : start + chunk_bytes]

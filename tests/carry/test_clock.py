@@ -169,7 +169,7 @@ def test_withdrawal_deletes_whatever_the_clock_says(
     assert count_rows(relay, StoredLetter, StoredShare) == 0
 
 
-def test_envelope_expired_earlier_is_reported_as_expired(
+def test_due_envelope_expires_if_the_last_sweep_was_a_day_ago(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
     clock.advance(days=6)

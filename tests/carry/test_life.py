@@ -36,7 +36,7 @@ class EnvelopeLife(RuleBasedStateMachine):
         self.opens = opens
         self.opened_by: set[bytes] = set()
         self.finished_by: set[bytes] = set()
-        self.taken_back = self.delivered = self.expired_unseen = False
+        self.taken_back = self.delivered = self.expired_before_withdrawal = False
         run_sync(create_mailbox_and_post(self.relay, self.message, opens))
 
     def is_due(self) -> bool:
@@ -58,7 +58,7 @@ class EnvelopeLife(RuleBasedStateMachine):
             assert run_sync(open_request()) == self.message.share
             self.opened_by.add(device)
             return
-        expected = self.taken_back and not self.expired_unseen
+        expected = self.taken_back and not self.expired_before_withdrawal
         with pytest.raises(TakenBack if expected else (TakenBack, Expired, UsedUp)):
             run_sync(open_request())
 
@@ -70,7 +70,9 @@ class EnvelopeLife(RuleBasedStateMachine):
 
     @rule()
     def take_back(self) -> None:
-        self.expired_unseen |= self.is_due() and not self.taken_back and not self.is_used_up()
+        self.expired_before_withdrawal |= (
+            self.is_due() and not self.taken_back and not self.is_used_up()
+        )
         status = run_sync(withdraw(self.message.id, self.message.withdraw, self.relay))
         assert status.opened == len(self.opened_by)
         self.taken_back = True
@@ -125,7 +127,7 @@ TestEnvelopeLife = EnvelopeLife.TestCase
 
 
 @pytest.mark.threat("account-takeover")
-def test_expired_envelope_is_unknown_a_month_later() -> None:
+def test_expired_envelope_is_unknown_thirty_days_later() -> None:
     envelope = EnvelopeLife()
     envelope.post_message(opens=1)
     envelope.clock.advance(days=40)

@@ -33,7 +33,7 @@ COMMANDS_TO_SHOW = (
     ("person", "add", "--help"),
 )
 #: Words that are not translated: metavariables, typed values and others.
-UNTRANSLATED = (
+UNTRANSLATED_TEXTS = (
     "@beach",
     "env var:",
     "required",
@@ -64,7 +64,7 @@ def test_json_does_not_depend_on_the_language(
 
 
 @pytest.mark.parametrize("command", COMMANDS_TO_SHOW, ids=" ".join)
-def test_every_translatable_word_is_in_brackets(
+def test_command_prints_no_untranslated_word_in_the_pseudo_language(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with speaking(PSEUDO_LANGUAGE):
@@ -73,7 +73,7 @@ def test_every_translatable_word_is_in_brackets(
 
 
 @pytest.mark.slow
-def test_every_translatable_word_about_a_case_is_in_brackets(
+def test_case_commands_print_no_untranslated_word_in_the_pseudo_language(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
@@ -102,7 +102,9 @@ def untranslated_words(printed: str) -> list[str]:
     commands = [f"  {name} " for name in names_of_commands(build_command_line())]
     return words_outside_brackets(
         printed,
-        untranslated_text_pattern((*names_of_shipped_facts(), *lessons, *commands, *UNTRANSLATED)),
+        untranslated_text_pattern(
+            (*names_of_shipped_facts(), *lessons, *commands, *UNTRANSLATED_TEXTS)
+        ),
     )
 
 

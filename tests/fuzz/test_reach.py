@@ -1,4 +1,4 @@
-"""The hash of a target's code changes with the code that it reaches, and with nothing else."""
+"""The hash of a target's code changes with the code and the limits that the target reaches."""
 
 from pathlib import Path
 

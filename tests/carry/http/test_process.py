@@ -1,4 +1,4 @@
-"""Relays behind sockets: killed, stopped, out of disk space, or not a relay; a large blob; TLS."""
+"""Relays over HTTP: killed, stopped, out of disk space, with a large blob; a client's checks."""
 
 import signal
 import ssl
@@ -94,7 +94,7 @@ def in_three_days() -> datetime:
 
 
 @pytest.mark.threat("relay-killed")
-def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     """After three kills with four senders each, every acknowledged envelope is there once."""
     message = SampleMessage(until=in_three_days(), sealed=SeededRandomSource().token(4096))
     senders: list[Sender] = []

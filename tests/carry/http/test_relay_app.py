@@ -248,7 +248,7 @@ def test_invalid_query_value_is_400(web: httpx.Client, message: SampleMessage, q
         "content-length",
     ],
 )
-def test_blob_upload_requires_all_headers(
+def test_blob_upload_without_a_required_header_is_400(
     web: httpx.Client, message: SampleMessage, missing_header: str
 ) -> None:
     headers = {

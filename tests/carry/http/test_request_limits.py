@@ -1,4 +1,4 @@
-"""What a relay refuses over HTTP: by its operator's limits, by protocol, or as slow or large."""
+"""Requests that a relay refuses: beyond its limits, of other protocols, slow, or large."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping

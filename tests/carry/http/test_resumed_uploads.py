@@ -1,4 +1,4 @@
-"""Resumed uploads over HTTP, also after the relay was killed, and the memory of large ones."""
+"""Resumed uploads over HTTP, also after the relay was killed, and the memory for a large blob."""
 
 import http.client
 import json

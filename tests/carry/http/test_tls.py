@@ -1,4 +1,4 @@
-"""TLS of a relay with its own certificate and of nginx in front of a relay, and their signals."""
+"""TLS of a relay and of nginx in front of a relay, certificates, and signals to a relay."""
 
 import json
 import os

@@ -204,7 +204,7 @@ def test_relay_without_wake_ups_answers_whether_a_message_waits() -> None:
         ("testclient", b""),
     ],
 )
-def test_network_prefix_is_an_ipv4_address_or_half_of_an_ipv6_address(
+def test_network_prefix_is_an_ipv4_address_half_of_an_ipv6_address_or_empty(
     address: str, expected_prefix: bytes
 ) -> None:
     assert client_network_prefix(address) == expected_prefix

@@ -81,7 +81,7 @@ def relay() -> Relay:
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("progress", ["waiting", "delivered", "opened", "half opened"])
-def test_envelope_of_a_deleted_mailbox_is_reported_as_revoked_and_stays_closed(
+def test_envelope_of_a_deleted_mailbox_is_revoked_and_cannot_be_opened(
     relay: Relay, progress: str
 ) -> None:
     message = SampleMessage()

@@ -162,7 +162,7 @@ def test_two_locks_have_different_keys(relay: Relay) -> None:
     assert answer.evaluated != request_try(relay, 0).evaluated
 
 
-def test_unlock_restores_tries_and_refuses_an_earlier_generation(relay: Relay) -> None:
+def test_unlock_restores_tries_and_must_be_later_or_continue_the_last_one(relay: Relay) -> None:
     request_try(relay, 0)
     for unlock in (
         vault_unlock(5, 1),

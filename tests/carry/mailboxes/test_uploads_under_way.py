@@ -26,7 +26,7 @@ def test_single_upload_of_a_token_may_exceed_the_limit() -> None:
         pass
 
 
-def test_failed_upload_frees_its_share_of_the_limit() -> None:
+def test_failed_upload_no_longer_counts() -> None:
     uploads = UploadsInProgress(100)
     with pytest.raises(ConnectionError), uploads.admit_upload(b"a", 100):
         raise ConnectionError

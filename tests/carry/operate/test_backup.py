@@ -1,4 +1,4 @@
-"""Restores of a relay's backup, with or without the shares of messages, and backups of nothing."""
+"""Restores of a relay's backup, with or without the shares of messages, and a refused backup."""
 
 import asyncio
 from datetime import timedelta

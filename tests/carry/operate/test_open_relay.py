@@ -1,4 +1,4 @@
-"""A relay's database is opened by the relay, which creates its tables, or by another command."""
+"""The start of a relay creates its tables; other commands refuse a database without tables."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The limits of concurrent uploads, in all and per owner."""
+"""The limits of concurrent uploads: one per name, and some per owner and in all."""
 
 from contextlib import ExitStack
 

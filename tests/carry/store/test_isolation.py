@@ -1,4 +1,4 @@
-"""Who waits for PostgreSQL's lock sees what was committed meanwhile, at any isolation level."""
+"""A relay that waited for PostgreSQL's lock sees earlier commits, at every isolation level."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Row stores in memory, in SQLite and in PostgreSQL, and a comparison of these in any order."""
+"""Row stores in memory, in SQLite and in PostgreSQL, and a comparison of databases with memory."""
 
 import asyncio
 import contextlib
