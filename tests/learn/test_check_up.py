@@ -86,7 +86,7 @@ def test_safe_machine_needs_no_step_and_only_its_program_path_is_not_closed() ->
 
 
 @pytest.mark.parametrize(
-    ("facts", "check", "path"),
+    ("facts", "check", "path_state"),
     [
         (
             replace(SAFE_MACHINE, open_to_others=(".", "vault.db")),
@@ -122,13 +122,13 @@ def test_safe_machine_needs_no_step_and_only_its_program_path_is_not_closed() ->
     ],
 )
 def test_open_or_unknown_fact_changes_only_its_own_leak_path_and_gives_a_step(
-    facts: MachineFacts, check: str, path: LeakPathState
+    facts: MachineFacts, check: str, path_state: LeakPathState
 ) -> None:
-    assert path_states(facts) == {**path_states(SAFE_MACHINE), check: path}
+    assert path_states(facts) == {**path_states(SAFE_MACHINE), check: path_state}
     advice = finding_for(check, check_up_result(facts))
     assert advice.next_step
     assert bool(advice.undo) is (
-        path is LeakPathState.OPEN
+        path_state is LeakPathState.OPEN
     )  # only a step for an open path has an undo
     assert advice.closes
 
@@ -146,7 +146,7 @@ def test_missing_fact_makes_its_path_unknown(facts: MachineFacts, check: str) ->
 
 
 @pytest.mark.parametrize(
-    ("passphrase", "path"),
+    ("passphrase", "path_state"),
     [
         (b"password1", LeakPathState.OPEN),
         (b"qwertyuiop12", LeakPathState.OPEN),
@@ -157,8 +157,10 @@ def test_missing_fact_makes_its_path_unknown(facts: MachineFacts, check: str) ->
         ("żółw kaczka świerszcz młyn".encode(), LeakPathState.CLOSED),
     ],
 )
-def test_passphrase_is_judged_by_its_guessability(passphrase: bytes, path: LeakPathState) -> None:
-    assert path_states(SAFE_MACHINE, Secret(passphrase))["passphrase"] is path
+def test_passphrase_is_judged_by_its_guessability(
+    passphrase: bytes, path_state: LeakPathState
+) -> None:
+    assert path_states(SAFE_MACHINE, Secret(passphrase))["passphrase"] is path_state
 
 
 def test_without_a_passphrase_the_passphrase_path_is_unknown() -> None:
@@ -204,14 +206,16 @@ def test_at_most_three_open_files_are_named() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=12))
-def test_at_most_five_steps_are_advised_and_no_finding_is_lost(steps: list[bool]) -> None:
+def test_at_most_five_steps_are_advised_and_no_finding_is_lost(have_steps: list[bool]) -> None:
     before = [
         CheckUpFinding(str(n), LeakPathState.OPEN, "closes", "found", "step" if with_step else None)
-        for n, with_step in enumerate(steps)
+        for n, with_step in enumerate(have_steps)
     ]
     after = _limit_steps(before)
     assert [one.check for one in after] == [one.check for one in before]
-    assert sum(one.next_step is not None for one in after) == min(sum(steps), ADVISED_STEPS_MAX)
+    assert sum(one.next_step is not None for one in after) == min(
+        sum(have_steps), ADVISED_STEPS_MAX
+    )
 
 
 def test_five_steps_with_undo_are_advised_if_more_than_five_paths_are_open() -> None:
@@ -222,10 +226,10 @@ def test_five_steps_with_undo_are_advised_if_more_than_five_paths_are_open() -> 
     }
     open_machine = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = check_up_result(open_machine, Secret(b"password1"), every_open)
-    steps = [one for one in found.advice if one.next_step]
+    have_steps = [one for one in found.advice if one.next_step]
     first = [one.id for one in shipped_check_up_order()][:4]  # the fifth is unknown
-    assert [one.check for one in steps] == [*first, "passphrase"]
-    assert all(one.undo for one in steps)
+    assert [one.check for one in have_steps] == [*first, "passphrase"]
+    assert all(one.undo for one in have_steps)
 
 
 def test_result_of_a_safe_machine_contains_no_score_grade_or_risk() -> None:
@@ -237,7 +241,7 @@ def test_result_of_a_safe_machine_contains_no_score_grade_or_risk() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "today", "path", "words"),
+    ("version", "today", "path_state", "words"),
     [
         (DEBIAN, date(2030, 6, 30), LeakPathState.CLOSED, "until 30 June 2030"),
         (DEBIAN, date(2030, 7, 1), LeakPathState.OPEN, "on 30 June 2030"),
@@ -261,12 +265,12 @@ def test_result_of_a_safe_machine_contains_no_score_grade_or_risk() -> None:
     ],
 )
 def test_a_system_is_judged_by_its_last_day_of_updates(
-    version: SystemVersion, today: date, path: LeakPathState, words: str
+    version: SystemVersion, today: date, path_state: LeakPathState, words: str
 ) -> None:
     advice = finding_for(
         "system", check_up_result(replace(SAFE_MACHINE, version=version), today=today)
     )
-    assert advice.path is path
+    assert advice.path is path_state
     assert words in advice.found
     assert advice.source is not None
     assert advice.source in advice.found
@@ -283,7 +287,7 @@ def test_finding_says_if_the_support_end_was_read_more_than_180_days_ago() -> No
 
 
 @pytest.mark.parametrize(
-    ("pictures", "path", "words"),
+    ("pictures", "path_state", "words"),
     [
         (PicturesFound("d", 7, ("a.jpg", "b.jpg"), 0, whole=True), LeakPathState.OPEN, "2 of 7"),
         (PicturesFound("d", 7, (), 0, whole=True), LeakPathState.CLOSED, "None of 7"),
@@ -292,10 +296,10 @@ def test_finding_says_if_the_support_end_was_read_more_than_180_days_ago() -> No
     ],
 )
 def test_pictures_with_a_place_are_counted_and_not_named(
-    pictures: PicturesFound, path: LeakPathState, words: str
+    pictures: PicturesFound, path_state: LeakPathState, words: str
 ) -> None:
     advice = finding_for("pictures with a place", check_up_result(pictures=pictures))
-    assert advice.path is path
+    assert advice.path is path_state
     assert words in advice.found
     assert "a.jpg" not in advice.found
 

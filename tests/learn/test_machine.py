@@ -21,6 +21,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="file modes exist onl
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
+    """Return a private device folder with a vault and a blob."""
     folder = tmp_path / "home of ana"
     (folder / "blobs").mkdir(parents=True)
     for name in ("vault.db", "blobs/one"):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 
-#: How the paths of files with our own texts, which state no facts, begin.
+#: Files whose paths begin with these words have our own texts, which state no facts.
 OWN_TEXT_PATH_PREFIXES: Final = ("wordings", "notes")
 #: Tables with our own texts, or with IDs of facts that have their sources in other tables.
 OWN_TEXT_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
@@ -40,7 +40,7 @@ POINTER_COLUMNS: Final[Mapping[str, str]] = {  # column: the table that its IDs 
     "contact": "contact",
     "contacts": "contact",
 }
-EARLIEST_DATE: Final = date(1900, 1, 1)  # except for read_on
+EARLIEST_DATE: Final = date(1900, 1, 1)  # for all columns but read_on
 EARLIEST_READING: Final = date(2025, 1, 1)  # for read_on
 LATEST_DATE: Final = date(2100, 1, 1)
 
@@ -49,7 +49,10 @@ FilesByPath = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a table of facts, with the day when it was read, and its and the file's sources."""
+    """A row of a table of facts.
+
+    ``read_on`` is that of the row or else of the file; ``sources`` are those of both.
+    """
 
     file: str
     table: str

@@ -26,9 +26,13 @@ class RdapServer:
         raw = body if isinstance(body, bytes) or callable(body) else json.dumps(body).encode()
         self.answers[path] = (status, headers or {}, raw)
 
-    def set_server_lists(self, name: str = "example", prefix: str = "8.8.8.0/24") -> None:
+    def set_server_lists(self, suffix: str = "example", prefix: str = "8.8.8.0/24") -> None:
         """Answer requests for the lists of RDAP servers (RFC 9224) with this server's URL."""
-        for file, entry in (("dns.json", name), ("ipv4.json", prefix), ("ipv6.json", "2600::/12")):
+        for file, entry in (
+            ("dns.json", suffix),
+            ("ipv4.json", prefix),
+            ("ipv6.json", "2600::/12"),
+        ):
             services = [[[entry], [f"{self.url}rdap/"]]]
             self.set_answer(f"/{file}", {"version": "1.0", "services": services})
 

@@ -19,12 +19,13 @@ from entrenous.respond.situation import PictureMaker, Situation
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 
+#: The time at which the clock of a ``CaseOwner`` starts.
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PAGE_URL = "https://pictures.example/p/123"
 
 
 def _refuse_to_read_picture(_: bytes) -> Picture:
-    raise AssertionError("RESPOND never opens a picture")
+    raise AssertionError("the rules for cases must not decode a picture")
 
 
 @dataclass
@@ -41,7 +42,7 @@ class CaseOwner:
             random_source=SeededRandomSource(),
             vault=self.vault,
             ledger=VaultLedger(self.vault),
-            courier=cast("Courier", None),  # RESPOND must not use the courier
+            courier=cast("Courier", None),  # the rules for cases must not use it
             read_picture=_refuse_to_read_picture,
         )
 

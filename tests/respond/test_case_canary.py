@@ -40,7 +40,7 @@ Capsys = pytest.CaptureFixture[str]
 STRACE_COMMAND = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-o")
 WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
 EXIF_DESCRIPTION = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
-URL = "https://pictures.example/canary/8c41d0a7"
+PAGE_URL = "https://pictures.example/canary/8c41d0a7"
 STATEMENT = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
 OPENAT_CALL = re.compile(
     r'openat\((?:AT_FDCWD|\d+)(?:<[^>]*>)?, "(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)'
@@ -186,7 +186,9 @@ def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Pa
         *("case", "open", "--adults", "--place", "US", "--intimate", "--json")
     )
     name = str(opened["case"])
-    program.run_traced_command("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
+    program.run_traced_command(
+        "case", "add", name, str(picture), "--url", "-", "--json", typed=PAGE_URL
+    )
     program.run_traced_command("case", "add", name, "--statement", "-", "--json", typed=STATEMENT)
     program.run_traced_command("evidence", "stamp", name)
     program.run_command("law", "routes", name)
@@ -208,9 +210,9 @@ def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Pa
     secret |= byte_windows(sha256(picture.read_bytes()).hexdigest().encode()) | byte_windows(
         STATEMENT.encode()
     )
-    url = byte_windows(URL.encode())
+    url = byte_windows(PAGE_URL.encode())
     assert not contains_any(program.output, secret), "printed"
-    assert URL.encode() in letter["letter"].encode()
+    assert PAGE_URL.encode() in letter["letter"].encode()
     assert not contains_any(letter["letter"].encode(), secret), "letter"
     (traffic,) = program.requests
     assert not contains_any(traffic, secret | url), "traffic"
@@ -249,7 +251,7 @@ def test_no_file_changes_after_the_answer_under_18(program: Program, picture: Pa
     run("case", "open", typed="no\n", status=2)
     for command in (
         ("case", "add", name, str(picture)),
-        ("case", "add", name, "--url", URL),
+        ("case", "add", name, "--url", PAGE_URL),
         ("case", "add", name, "--statement", STATEMENT),
         ("case", "about", name, "--under-18"),
         ("case", "notice", name, "--route", "us-tida-removal"),
@@ -280,7 +282,7 @@ def new_public_key() -> str:
 
 
 def test_strace_reports_a_file_that_is_opened_for_writing(tmp_path: Path) -> None:
-    """``Program.written_paths`` relies on it."""
+    """``Program.written_paths`` relies on these reports."""
     file = tmp_path / secrets.token_hex(8)
     trace = tmp_path / "trace"
     write = f"open({str(file)!r}, 'w').write('x')"

@@ -1,4 +1,4 @@
-"""Stateful test of a case: its chain stays valid, and every changed byte is detected."""
+"""Stateful test of a case: its chain stays valid, and every flipped bit is detected."""
 
 from dataclasses import replace
 
@@ -153,7 +153,7 @@ class CaseStateMachine(RuleBasedStateMachine):
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
         store, key = stored[data.draw(st.integers(0, len(stored) - 1))]
         whole = store[key]
-        at = data.draw(st.integers(0, 2**20)) % len(whole)  # the length of signatures varies
+        at = data.draw(st.integers(0, 2**20)) % len(whole)  # % because the length varies
         bit = 1 << data.draw(st.integers(0, 7))
         store[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):

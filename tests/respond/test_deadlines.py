@@ -193,7 +193,7 @@ def test_withdrawn_notice_has_no_deadline() -> None:
     assert deadlines_of(unsent_notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
 
 
-def test_most_urgent_deadline_comes_first() -> None:
+def test_running_deadlines_come_first_then_missed_and_then_not_started_ones() -> None:
     found = deadlines_of(
         unsent_notice("us-dmca-512c"),
         sent_notice("eu-gdpr-17"),

@@ -26,7 +26,7 @@ WINDOW_BYTES = 16  # a match of 16 bytes is no coincidence
 #: SQLCipher 4: the first page begins with a salt; each page ends with an IV and a MAC.
 PAGE_BYTES, RESERVED_BYTES, SALT_BYTES, IV_BYTES = 4096, 80, 16, 16
 FRAME_HEADER_BYTES, WAL_HEADER_BYTES = 24, 32
-URL = "https://pictures.example/canary/3f9c2e71d05b"
+PAGE_URL = "https://pictures.example/canary/3f9c2e71d05b"
 DESCRIPTION = "canary: what the post looked like on Monday"
 HANDLE = "canary_account_of_somebody"
 STATEMENT = "canary: she wrote it on Tuesday, in her own words " * 9
@@ -47,7 +47,7 @@ def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
 
 def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
     """Return the data of a case that must not remain, by name."""
-    found = {"url": URL.encode(), "what": DESCRIPTION.encode(), "handle": HANDLE.encode()}
+    found = {"url": PAGE_URL.encode(), "what": DESCRIPTION.encode(), "handle": HANDLE.encode()}
     found |= {
         "words": STATEMENT.encode(),
         "picture": picture,
@@ -100,7 +100,7 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_with_the_key(
     other_case = open_case(None, situation_in("GB"), AgeAnswer.ADULTS, device)
     add_statement(other_case.name, "this one stays", device)
     case = open_case(None, situation_in("US"), AgeAnswer.ADULTS, device)
-    add_sighting(case.name, replace(make_sighting(URL), handle=HANDLE), device)
+    add_sighting(case.name, replace(make_sighting(PAGE_URL), handle=HANDLE), device)
     add_file(case.name, picture, DESCRIPTION, device)
     add_statement(case.name, STATEMENT, device)
     draft_and_store_notice(case.name, "us-tida-removal", device, (1,))

@@ -84,7 +84,7 @@ def test_level_text_says_what_is_proven_and_since_when(
     assert evidence_level_in_words(later.evidence[2], later).endswith("not stamped yet")
 
 
-def test_history_of_an_item_contains_no_codes(
+def test_history_of_an_item_says_what_is_proven_without_codes(
     owner: CaseOwner, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     text = item_history_in_words(case.evidence[0], case)

@@ -67,7 +67,7 @@ def test_letter_is_in_the_persons_language_or_in_the_laws_language() -> None:
         assert draft_notice(CASE, ROUTES["uk-osa-20a"], START).language == "en"  # type: ignore[index]
 
 
-def test_statutory_words_are_unchanged() -> None:
+def test_statutory_words_are_quoted() -> None:
     dmca = draft_notice(CASE, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
     assert "under penalty of perjury" in dmca.elements[5].text
     uk = draft_notice(CASE, ROUTES["uk-osa-20a"], START)  # type: ignore[index]

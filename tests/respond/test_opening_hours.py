@@ -56,13 +56,16 @@ def test_hours_are_shown_in_both_time_zones(now: datetime, words: str) -> None:
     assert state_text("Mon-Fri 10:00-16:00", LONDON, now) == words
 
 
-def test_differing_day_is_named_but_no_shared_zone_and_no_end_of_always() -> None:
+def test_text_names_a_differing_day_and_no_second_time_in_a_shared_zone() -> None:
     now = utc_time(2026, 11, 30, 9, 0)
     assert state_text("Mon-Sun 08:00-09:00", "Pacific/Auckland", now) == (
         "closed now, opens tomorrow at 08:00 there, Monday 14:00 your time"
     )
     assert state_text("Mon-Fri 10:00-16:00", LONDON, now, LONDON) == "closed now, opens at 10:00"
-    assert state_text("always", "", now) == "open day and night"
+
+
+def test_line_that_is_always_open_is_open_day_and_night() -> None:
+    assert state_text("always", "", utc_time(2026, 11, 30, 9, 0)) == "open day and night"
 
 
 def test_daylight_saving_time_keeps_the_local_opening_hour() -> None:

@@ -214,9 +214,9 @@ def test_changed_token_never_states_another_time(pack: Pack) -> None:
 
 
 def edit_file(
-    name: str, edit: Callable[[bytes], bytes]
+    file_name: str, edit: Callable[[bytes], bytes]
 ) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
-    return lambda files: {**files, name: edit(files[name])}
+    return lambda files: {**files, file_name: edit(files[file_name])}
 
 
 def remove_line(text: bytes, line: int) -> bytes:

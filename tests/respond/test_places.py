@@ -86,7 +86,7 @@ def test_unknown_place_is_refused(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("jurisdiction", "where", "answer"),
+    ("jurisdiction", "place", "reaches"),
     [
         ("US", "US-CA", True),
         ("US-CA", "US", False),
@@ -104,9 +104,9 @@ def test_unknown_place_is_refused(typed: str) -> None:
     ],
 )
 def test_jurisdiction_reaches_only_its_places(
-    jurisdiction: str, where: str, *, answer: bool
+    jurisdiction: str, place: str, *, reaches: bool
 ) -> None:
-    assert law_reaches(jurisdiction, (parse_place(where),)) is answer
+    assert law_reaches(jurisdiction, (parse_place(place),)) is reaches
 
 
 def test_unions_and_countries_are_complete_and_the_eus_law_reaches_no_empty_list() -> None:

@@ -29,7 +29,7 @@ from tests.respond.rdap_room import (
 
 pytestmark = pytest.mark.real
 
-SITE = "maria.pictures.example"
+SITE_HOST = "maria.pictures.example"
 IP_ADDRESS = "8.8.8.8"
 
 
@@ -42,14 +42,14 @@ def server() -> Iterator[RdapServer]:
         yield rdap_server
 
 
-def look_up(server: RdapServer, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
+def look_up(server: RdapServer, host: str = SITE_HOST, *addresses: str) -> AbuseLookUpResult:
     with open_rdap_client(bootstrap=server.url) as client:
         return client.look_up(host, addresses)
 
 
 def assert_name_look_up_fails(server: RdapServer, why: str) -> None:
     """Check that looking up the name fails for this reason, and looking up the address succeeds."""
-    found = look_up(server, SITE, IP_ADDRESS)
+    found = look_up(server, SITE_HOST, IP_ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert why in " ".join(found.notes)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
@@ -57,7 +57,7 @@ def assert_name_look_up_fails(server: RdapServer, why: str) -> None:
 
 
 def test_registrar_and_host_are_found(server: RdapServer) -> None:
-    host, registrar = look_up(server, SITE, IP_ADDRESS).contacts
+    host, registrar = look_up(server, SITE_HOST, IP_ADDRESS).contacts
     assert registrar.role is ContactRole.REGISTRAR
     assert registrar.name == "Example Registrar Inc."
     assert registrar.emails == ("abuse@registrar.example",)
@@ -67,7 +67,7 @@ def test_registrar_and_host_are_found(server: RdapServer) -> None:
 
 
 def test_registry_never_sees_more_of_the_name_than_it_needs(server: RdapServer) -> None:
-    look_up(server, SITE)
+    look_up(server, SITE_HOST)
     assert server.requested_paths == ["/dns.json", "/rdap/domain/pictures.example"]
     assert all("maria" not in " ".join(sent.values()) for sent in server.request_headers)
     assert not any({"Cookie", "Referer"} & set(sent) for sent in server.request_headers)
@@ -84,7 +84,7 @@ def test_name_without_a_record_leads_to_the_next_longer_name(server: RdapServer)
 
 
 def test_without_a_public_address_the_host_is_not_looked_up(server: RdapServer) -> None:
-    found = look_up(server, SITE, "127.0.0.1", "10.0.0.1", "nonsense")
+    found = look_up(server, SITE_HOST, "127.0.0.1", "10.0.0.1", "nonsense")
     assert NO_ADDRESS_NOTE in found.notes
     assert not any("/ip/" in path for path in server.requested_paths)
 
@@ -134,7 +134,7 @@ def test_redirect_to_another_port_of_this_machine_is_not_followed(server: RdapSe
         assert inner.requested_paths == []
 
 
-def test_endless_redirects_end(server: RdapServer) -> None:
+def test_endless_redirects_end_in_an_error(server: RdapServer) -> None:
     server.set_answer(
         "/rdap/domain/pictures.example", b"", 302, {"Location": "/rdap/domain/pictures.example"}
     )
@@ -147,7 +147,7 @@ def test_server_list_may_not_name_servers_without_https() -> None:
     """A forged IANA list names a server on loopback, which only a list from loopback may name."""
     client = httpx.Client(transport=httpx.MockTransport(_answer_with_forged_list))
     with pytest.raises(RdapFailed, match="does not contact"):
-        RdapClient(client, IANA_LISTS_URL).look_up(SITE, ())
+        RdapClient(client, IANA_LISTS_URL).look_up(SITE_HOST, ())
 
 
 def _answer_with_forged_list(request: httpx.Request) -> httpx.Response:
@@ -220,14 +220,14 @@ def test_error_for_an_unreachable_server_suggests_pasting() -> None:
         pytest.raises(RdapFailed) as raised,
         open_rdap_client(bootstrap="http://127.0.0.1:9/") as client,
     ):
-        client.look_up(SITE, ())
+        client.look_up(SITE_HOST, ())
     assert "--pasted" in str(raised.value)
     assert isinstance(raised.value, EntrenousError)
 
 
 def test_unreachable_proxy_is_never_bypassed(server: RdapServer) -> None:
     with pytest.raises(ProxyUnreachable), open_rdap_client(Proxy("127.0.0.1", 9)) as client:
-        client.look_up(SITE, ())
+        client.look_up(SITE_HOST, ())
     assert server.requested_paths == []
 
 
@@ -241,13 +241,13 @@ def test_abuse_contact_of_a_network_may_be_its_own_entity(server: RdapServer) ->
 
 
 def test_description_says_who_sees_what_with_and_without_a_proxy() -> None:
-    plain = " ".join(describe_what_look_up_reveals(SITE, None))
+    plain = " ".join(describe_what_look_up_reveals(SITE_HOST, None))
     assert "data.iana.org" in plain
     assert "name server of your own network: maria.pictures.example" in plain
-    tor = describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050))
+    tor = describe_what_look_up_reveals(SITE_HOST, Proxy("127.0.0.1", 9050))
     assert all("your network address" not in line for line in tor)
     assert not any("name server" in line or "site's network" in line for line in tor)
     with_address = " ".join(
-        describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050), IP_ADDRESS)
+        describe_what_look_up_reveals(SITE_HOST, Proxy("127.0.0.1", 9050), IP_ADDRESS)
     )
     assert "site's network" in with_address

@@ -215,9 +215,9 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     ("place", "route_id", "hours"),
     [
         ("US", "us-tida-removal", "within 48 hours"),
-        ("AU", "au-osa-77", ""),  # hours from the authority's notice, not the complaint
-        ("US-CA", "us-ca-22671", ""),  # 48 hours to confirm
-        ("JP", "jp-platform", ""),  # 7 days to tell the decision
+        ("AU", "au-osa-77", ""),  # hours that run from the authority's notice
+        ("US-CA", "us-ca-22671", ""),  # the 48 hours are for confirming receipt
+        ("JP", "jp-platform", ""),  # the 7 days are for telling the decision
     ],
 )
 def test_hours_are_named_only_if_they_run_from_notice_to_removal(
@@ -296,7 +296,7 @@ situations = st.builds(
 
 
 @given(situations, st.lists(st.sampled_from(SightingReach), max_size=3), st.dates(date(2020, 1, 1)))
-def test_ranking_invariants_hold_for_any_case(
+def test_any_ranking_has_only_applicable_routes_with_verified_ones_first(
     situation: Situation, reach: list[SightingReach], on: date
 ) -> None:
     ranking = rank_routes(case_with_sightings(situation, *reach), on, on)

@@ -18,12 +18,12 @@ from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 from tests.respond.room import START, CaseOwner, make_sighting
 
-THREAT = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
+THREAT_SITUATION = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
 
 
 @pytest.fixture
 def case(owner: CaseOwner) -> Case:
-    return owner.open_case(THREAT)
+    return owner.open_case(THREAT_SITUATION)
 
 
 def next_step_of(case: Case, owner: CaseOwner) -> str:
@@ -53,7 +53,7 @@ def test_next_step_after_saving_the_demand_is_a_hash_bank(owner: CaseOwner, case
 
 def test_all_steps_of_a_threat_end_with_the_police(owner: CaseOwner) -> None:
     """The steps are: save the demand, hash bank, report the account, police."""
-    case = owner.open_case(replace(THREAT, places=(Place("NG"),), platform="instagram"))
+    case = owner.open_case(replace(THREAT_SITUATION, places=(Place("NG"),), platform="instagram"))
     add_statement(case.name, "he wants 500 euros", owner.device)
     draft_and_send(case, "hash-stopncii", owner)
     assert "Note which account threatens" in next_step_of(case, owner)
@@ -69,7 +69,7 @@ def test_all_steps_of_a_threat_end_with_the_police(owner: CaseOwner) -> None:
 
 
 def test_last_step_names_the_police_even_if_no_law_covers_the_threat(owner: CaseOwner) -> None:
-    case = owner.open_case(replace(THREAT, platform="instagram"))
+    case = owner.open_case(replace(THREAT_SITUATION, platform="instagram"))
     add_statement(case.name, "he wants 500 euros", owner.device)
     add_sighting(
         case.name, Sighting("a chat", SightingReach.PRIVATE, START, handle="badguy"), owner.device
@@ -131,7 +131,7 @@ def next_step_after_stamp(case: Case, owner: CaseOwner) -> str:
 def test_next_step_after_publication_ignores_documents_about_the_threat(
     owner: CaseOwner,
 ) -> None:
-    case = owner.open_case(replace(THREAT, places=(Place("NG"),), platform="instagram"))
+    case = owner.open_case(replace(THREAT_SITUATION, places=(Place("NG"),), platform="instagram"))
     add_statement(case.name, "he wants 500 euros", owner.device)
     for route in ("hash-stopncii", "ng-cybercrimes-24"):
         draft_and_send(case, route, owner)

@@ -78,7 +78,7 @@ def test_stamp_stays_valid_after_its_certificate_expired() -> None:
         ("sigstore.mock", "response-expired.tsr", b"hello", None),
     ],
 )
-def test_invalid_public_stamps_are_refused(
+def test_invalid_or_untrusted_public_stamps_are_refused(
     folder: str, token: str, data: bytes, chain: str | None
 ) -> None:
     with pytest.raises(InvalidTimestamp):
@@ -199,7 +199,7 @@ def test_no_changed_token_states_another_time_or_other_bytes(
 ) -> None:
     """Some parts of a token are not signed, so a changed token may still be valid."""
     stamp = cached_stamp(authority)
-    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # the length of signatures varies
+    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # % because the length varies
     bit = 1 << data.draw(st.integers(0, 7))
     changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
     with pytest.raises(InvalidTimestamp):

@@ -16,7 +16,8 @@ REFERRAL_STATUS = 3
 
 
 @pytest.fixture
-def case(cli: Cli) -> str:
+def case_name(cli: Cli) -> str:
+    """Return the name of a case with one sighting."""
     name = str(cli("case", "open", "--adults")["case"])
     cli("case", "add", name, "--url", "https://pictures.example/p/123")
     return name
@@ -32,42 +33,43 @@ def case(cli: Cli) -> str:
     ],
 )
 def test_answer_under_18_closes_the_case_and_nothing_more_is_stored(
-    commands: list[list[str]], cli: Cli, case: str, tmp_path: Path
+    commands: list[list[str]], cli: Cli, case_name: str, tmp_path: Path
 ) -> None:
     for command in commands:
-        status = run([case if word == "NAME" else word for word in command], {})
+        status = run([case_name if word == "NAME" else word for word in command], {})
     assert status == REFERRAL_STATUS
-    before = cli("case", "show", case)
+    before = cli("case", "show", case_name)
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"a picture")
     for refused in (
-        ("case", "add", case, str(shot)),
-        ("case", "add", case, "--statement", "words"),
-        ("case", "add", case, "--url", "https://pictures.example/p/124"),
-        ("case", "notice", case, "--route", "search-google"),
-        ("case", "open", case),
-        ("case", "open", case, "--adults"),
-        ("case", "about", case, "--intimate"),
-        ("law", "routes", case),
+        ("case", "add", case_name, str(shot)),
+        ("case", "add", case_name, "--statement", "words"),
+        ("case", "add", case_name, "--url", "https://pictures.example/p/124"),
+        ("case", "notice", case_name, "--route", "search-google"),
+        ("case", "open", case_name),
+        ("case", "open", case_name, "--adults"),
+        ("case", "about", case_name, "--intimate"),
+        ("law", "routes", case_name),
     ):
         cli(*refused, status=REFERRAL_STATUS)
-    assert cli("case", "show", case) == before
+    assert cli("case", "show", case_name) == before
     assert (before["state"], before["age"], before["evidence"]) == ("closed", "child", [])
-    cli("evidence", "verify", case)
+    cli("evidence", "verify", case_name)
 
 
 def test_help_is_for_the_place_given_with_the_answer_and_the_case_can_be_erased(
-    cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
-        run(["case", "about", case, "--under-18", "--place", "GB", "--json"], {}) == REFERRAL_STATUS
+        run(["case", "about", case_name, "--under-18", "--place", "GB", "--json"], {})
+        == REFERRAL_STATUS
     )
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Childline" in captured.err
-    assert f"entrenous case erase {case}" in " ".join(captured.err.split())
-    assert "Childline" in cli("case", "show", case)["next"]
-    assert run(["case", "erase", case, "--yes"], {}) == 0
+    assert f"entrenous case erase {case_name}" in " ".join(captured.err.split())
+    assert "Childline" in cli("case", "show", case_name)["next"]
+    assert run(["case", "erase", case_name, "--yes"], {}) == 0
     assert cli("case", "list")["cases"] == []
 
 
@@ -80,8 +82,8 @@ def test_help_is_named_without_a_vault_and_makes_none(
     assert not (tmp_path / "none").exists()
 
 
-def test_reopening_a_case_adds_facts_but_no_trace(cli: Cli, case: str) -> None:
-    assert run(["case", "close", case], {}) == 0
-    cli("case", "open", case, "--place", "GB", "--intimate")
-    assert "uk-osa-20a" in json.dumps(cli("law", "routes", case))
-    cli("case", "open", case, "--from-trace", "1", status=2)
+def test_reopening_a_case_adds_facts_but_no_trace(cli: Cli, case_name: str) -> None:
+    assert run(["case", "close", case_name], {}) == 0
+    cli("case", "open", case_name, "--place", "GB", "--intimate")
+    assert "uk-osa-20a" in json.dumps(cli("law", "routes", case_name))
+    cli("case", "open", case_name, "--from-trace", "1", status=2)

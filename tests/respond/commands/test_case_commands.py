@@ -26,7 +26,7 @@ def typed_time(hours: float) -> str:
 
 
 @pytest.fixture
-def case(cli: Cli) -> str:
+def case_name(cli: Cli) -> str:
     """Return the name of a case with a notice that was sent nine days ago."""
     name = str(cli("case", "open", "--adults", "--intimate", "--place", "US")["case"])
     cli("case", "add", name, "--url", "https://pictures.example/p/123")
@@ -39,39 +39,41 @@ def notice_state(shown: Any) -> str:
     return str(shown["notices"][0]["state"])
 
 
-def test_removal_in_time_meets_the_deadline(cli: Cli, case: str) -> None:
-    assert cli("case", "show", case)["deadlines"][0]["state"] == "missed"
-    removed = cli("case", "notice", case, "--removed", "1", "--at", typed_time(24))
+def test_removal_in_time_meets_the_deadline(cli: Cli, case_name: str) -> None:
+    assert cli("case", "show", case_name)["deadlines"][0]["state"] == "missed"
+    removed = cli("case", "notice", case_name, "--removed", "1", "--at", typed_time(24))
     assert notice_state(removed) == "removed"
-    deadline = cli("case", "show", case)["deadlines"][0]
+    deadline = cli("case", "show", case_name)["deadlines"][0]
     assert deadline["state"] == "met"
     assert "ran out" not in deadline["in_words"]
     assert "They removed it" in removed["next"]
 
 
-def test_receipt_restarts_the_deadline_and_refusal_names_a_next_step(cli: Cli, case: str) -> None:
-    received = cli("case", "notice", case, "--received", "1", "--at", typed_time(2))
+def test_receipt_restarts_the_deadline_and_refusal_names_a_next_step(
+    cli: Cli, case_name: str
+) -> None:
+    received = cli("case", "notice", case_name, "--received", "1", "--at", typed_time(2))
     assert notice_state(received) == "received"
     assert received["deadlines"][0]["due_at"] == typed_time(2 + 48) + "Z"
-    refused = cli("case", "notice", case, "--refused", "1")
+    refused = cli("case", "notice", case_name, "--refused", "1")
     assert notice_state(refused) == "refused"
     assert refused["next"].startswith("Next you could go to: ")
 
 
 def test_asked_supplied_and_withdrawn_change_the_state_and_withdrawn_is_final(
-    cli: Cli, case: str
+    cli: Cli, case_name: str
 ) -> None:
     for option, becomes in (
         ("--asked", "asked for more"),
         ("--supplied", "received"),
         ("--withdrawn", "withdrawn"),
     ):
-        assert notice_state(cli("case", "notice", case, option, "1")) == becomes
-    cli("case", "notice", case, "--removed", "1", status=3)
+        assert notice_state(cli("case", "notice", case_name, option, "1")) == becomes
+    cli("case", "notice", case_name, "--removed", "1", status=3)
 
 
-def test_time_with_a_zone_is_converted_to_utc(cli: Cli, case: str) -> None:
-    shown = cli("case", "notice", case, "--received", "1", "--at", typed_time(2 + 2) + "+0200")
+def test_time_with_a_zone_is_converted_to_utc(cli: Cli, case_name: str) -> None:
+    shown = cli("case", "notice", case_name, "--received", "1", "--at", typed_time(2 + 2) + "+0200")
     assert shown["deadlines"][0]["due_at"] == typed_time(2 + 48) + "Z"
 
 
@@ -84,10 +86,10 @@ INVALID_TIMES = (
 
 
 def test_invalid_time_is_refused_and_the_error_names_the_expected_form(
-    cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stored_case() -> dict[str, object]:
-        shown = cli("case", "show", case)
+        shown = cli("case", "show", case_name)
         return {
             name: value for name, value in shown.items() if name != "next"
         }  # "next" depends on the time
@@ -96,7 +98,7 @@ def test_invalid_time_is_refused_and_the_error_names_the_expected_form(
     commands = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
     for (command, what, option), typed in product(commands, INVALID_TIMES):
         capsys.readouterr()
-        assert run(["case", command, case, what, f"{option}={typed}"], {}) == 2
+        assert run(["case", command, case_name, what, f"{option}={typed}"], {}) == 2
         errors = " ".join(capsys.readouterr().err.split())
         assert option in errors
         assert "write it as 2026-11-25, 2026-11-25T09:30" in errors
@@ -117,12 +119,12 @@ def test_accepted_forms_of_time_are_converted_to_utc(typed: str, utc: str) -> No
     assert rfc3339_utc(parse_time(typed)) == utc
 
 
-def test_sighting_in_the_future_is_refused(cli: Cli, case: str) -> None:
-    cli("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
+def test_sighting_in_the_future_is_refused(cli: Cli, case_name: str) -> None:
+    cli("case", "add", case_name, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
 
 
 def test_conflicting_or_incomplete_options_of_case_notice_are_usage_errors(
-    cli: Cli, case: str
+    cli: Cli, case_name: str
 ) -> None:
     for options in (
         ("--show", "1", "--sent", "1"),
@@ -132,11 +134,11 @@ def test_conflicting_or_incomplete_options_of_case_notice_are_usage_errors(
         ("--route", "x", "--refused", "1"),
         ("--sighting", "1", "--refused", "1"),
     ):
-        cli("case", "notice", case, *options, status=2)
+        cli("case", "notice", case_name, *options, status=2)
 
 
 def test_questions_go_to_standard_error(
-    cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
 
@@ -149,31 +151,31 @@ def test_questions_go_to_standard_error(
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     assert cli("case", "open")["state"] == "open"
     assert ask_if_everybody_adult()
-    assert run(["case", "erase", case], {}) == 0
+    assert run(["case", "erase", case_name], {}) == 0
     capsys.readouterr()
     # Safe, watched, go on, age; where the picture is, asked three times because "yes" is no
     # answer to it; whether everybody is an adult; whether to erase the case.
     assert len(asked) == 4 + 3 + 1 + 1
 
 
-def test_empty_file_is_refused(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_empty_file_is_refused(cli: Cli, case_name: str, tmp_path: Path) -> None:
     empty = tmp_path / "empty.jpg"
     empty.write_bytes(b"")
-    cli("case", "add", case, str(empty), status=7)
-    assert cli("case", "show", case)["evidence"] == []
+    cli("case", "add", case_name, str(empty), status=7)
+    assert cli("case", "show", case_name)["evidence"] == []
 
 
 def test_erasing_without_a_terminal_needs_an_existing_case_and_option_yes(
-    cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     capsys.readouterr()
     assert run(["case", "erase", "nope"], {}) == 4
     assert "nope" in capsys.readouterr().err
-    assert run(["case", "erase", case], {}) == 2
+    assert run(["case", "erase", case_name], {}) == 2
     assert "--yes" in capsys.readouterr().err
-    assert cli("case", "show", case)["state"] == "open"
-    assert run(["case", "erase", case, "--yes"], {}) == 0
+    assert cli("case", "show", case_name)["state"] == "open"
+    assert run(["case", "erase", case_name, "--yes"], {}) == 0
 
 
 def test_facts_can_be_added_to_an_open_case(cli: Cli) -> None:
@@ -205,29 +207,29 @@ def test_altered_and_taken_by_decide_the_routes(cli: Cli) -> None:
     assert notes("us-dmca-512c")
 
 
-def test_invalid_url_is_not_added(cli: Cli, case: str) -> None:
-    cli("case", "add", case, "--url", "not a url", status=2)
-    assert len(cli("case", "show", case)["sightings"]) == 1
+def test_invalid_url_is_not_added(cli: Cli, case_name: str) -> None:
+    cli("case", "add", case_name, "--url", "not a url", status=2)
+    assert len(cli("case", "show", case_name)["sightings"]) == 1
 
 
 def test_notice_names_the_sightings_without_a_notice_or_the_chosen_ones(
-    cli: Cli, case: str
+    cli: Cli, case_name: str
 ) -> None:
-    cli("case", "add", case, "--url", "https://b.example/2")
-    drafted = cli("case", "notice", case, "--route", "us-tida-removal")
+    cli("case", "add", case_name, "--url", "https://b.example/2")
+    drafted = cli("case", "notice", case_name, "--route", "us-tida-removal")
     assert (drafted["sightings"], drafted["left_out"]) == ([2], [1])
     picked = ("--sighting", "1", "--sighting", "2")
-    drafted = cli("case", "notice", case, "--route", "us-tida-removal", *picked)
+    drafted = cli("case", "notice", case_name, "--route", "us-tida-removal", *picked)
     assert (drafted["sightings"], drafted["left_out"]) == ([1, 2], [])
-    cli("case", "notice", case, "--route", "us-tida-removal", "--sighting", "9", status=4)
+    cli("case", "notice", case_name, "--route", "us-tida-removal", "--sighting", "9", status=4)
 
 
 def test_draft_prints_its_number_and_the_next_command(
-    cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli("case", "show", case)["case"] == case
-    assert run(["case", "notice", case, "--route", "us-tida-removal"], {}) == 0
-    assert f"entrenous case notice {case} --sent 2" in capsys.readouterr().out
+    assert cli("case", "show", case_name)["case"] == case_name
+    assert run(["case", "notice", case_name, "--route", "us-tida-removal"], {}) == 0
+    assert f"entrenous case notice {case_name} --sent 2" in capsys.readouterr().out
 
 
 def test_case_for_somebody_else_needs_their_consent(

@@ -18,7 +18,7 @@ StampCase = Callable[[str], Path]
 
 
 @pytest.fixture
-def case(cli: Cli, tmp_path: Path) -> str:
+def case_name(cli: Cli, tmp_path: Path) -> str:
     """Return the name of a case with a screenshot."""
     name = str(cli("case", "open", "--adults")["case"])
     shot = tmp_path / "screenshot.png"
@@ -34,11 +34,11 @@ def run_openssl(*arguments: str) -> str:
 
 @pytest.mark.real
 def test_verify_shows_the_ca_of_each_stamp_and_accepts_a_given_ca(
-    cli: Cli, case: str, stamp: StampCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, stamp: StampCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ca = stamp(case)
+    ca = stamp(case_name)
     fingerprint = run_openssl("x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256")
-    verified = cli("evidence", "verify", case)
+    verified = cli("evidence", "verify", case_name)
     (stamped,) = verified["stamped"]
     assert stamped["ca_sha256"] == [fingerprint.strip().partition("=")[2].replace(":", "").lower()]
     assert (verified["ca"], verified["stamps"], stamped["authority"]) == (
@@ -46,75 +46,75 @@ def test_verify_shows_the_ca_of_each_stamp_and_accepts_a_given_ca(
         1,
         "http://stamps.test",
     )
-    assert cli("evidence", "verify", case, "--ca", str(ca))["ca"] == "given"
+    assert cli("evidence", "verify", case_name, "--ca", str(ca))["ca"] == "given"
     create_stamp_authority(tmp_path / "another")
     another = str(tmp_path / "another" / "ca.pem")
-    cli("evidence", "verify", case, "--ca", another, status=5)
-    assert run(["evidence", "verify", case], {}) == 0
+    cli("evidence", "verify", case_name, "--ca", another, status=5)
+    assert run(["evidence", "verify", case_name], {}) == 0
     output = capsys.readouterr().out
     assert fingerprint.strip().partition("=")[2] in output
-    assert f"entrenous evidence verify {case} --ca FILE" in output
+    assert f"entrenous evidence verify {case_name} --ca FILE" in output
 
 
 @pytest.mark.real
 def test_verify_says_whether_the_root_is_in_the_systems_bundle(
     cli: Cli,
-    case: str,
+    case_name: str,
     stamp: StampCase,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    ca = stamp(case)
-    assert not cli("evidence", "verify", case)["stamped"][0]["in_bundle"]
+    ca = stamp(case_name)
+    assert not cli("evidence", "verify", case_name)["stamped"][0]["in_bundle"]
     monkeypatch.setenv("ENTRENOUS_CA_BUNDLE", str(ca))
-    assert cli("evidence", "verify", case)["stamped"][0]["in_bundle"]
-    assert run(["evidence", "verify", case], {}) == 0
+    assert cli("evidence", "verify", case_name)["stamped"][0]["in_bundle"]
+    assert run(["evidence", "verify", case_name], {}) == 0
     assert "also in this system's bundle" in capsys.readouterr().out
 
 
 def test_exported_item_equals_the_added_file_and_its_export_is_recorded(
-    cli: Cli, case: str, tmp_path: Path
+    cli: Cli, case_name: str, tmp_path: Path
 ) -> None:
-    before = cli("evidence", "verify", case)["links"]
+    before = cli("evidence", "verify", case_name)["links"]
     out = str(tmp_path / "out")
-    exported = cli("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
+    exported = cli("evidence", "export", case_name, "1", "--out", out, "--purpose", "for the court")
     assert Path(exported["file"]).read_bytes() == (tmp_path / "screenshot.png").read_bytes()
-    assert Path(exported["file"]).name == f"{case}-item-1.png"
+    assert Path(exported["file"]).name == f"{case_name}-item-1.png"
     assert exported["beside"] == []
-    assert cli("evidence", "verify", case)["links"] == before + 1
-    cli("evidence", "export", case, "9", "--out", out, status=4)
+    assert cli("evidence", "verify", case_name)["links"] == before + 1
+    cli("evidence", "export", case_name, "9", "--out", out, status=4)
 
 
 @pytest.mark.real
 def test_openssl_verifies_an_exported_item_after_its_case_was_erased(
-    case: str, stamp: StampCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    case_name: str, stamp: StampCase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stamp(case)
+    stamp(case_name)
     out = tmp_path / "out for the police"
-    assert run(["evidence", "export", case, "1", "--out", str(out)], {}) == 0
+    assert run(["evidence", "export", case_name, "1", "--out", str(out)], {}) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert run(["case", "erase", case, "--yes"], {}) == 0
+    assert run(["case", "erase", case_name, "--yes"], {}) == 0
     verify, hashed = (line.strip() for line in lines if " ts -verify " in line or "cat " in line)
     assert "Verification: OK" in run_in_shell(verify)
     commitment = run_in_shell(hashed).split()[0]
-    manifest = json.loads((out / f"{case}-stamp-1.json").read_bytes())
+    manifest = json.loads((out / f"{case_name}-stamp-1.json").read_bytes())
     assert [line["salted_sha256"] for line in manifest["items"]] == [commitment]
-    (out / f"{case}-item-1.png").write_bytes(b"something else")
+    (out / f"{case_name}-item-1.png").write_bytes(b"something else")
     assert run_in_shell(hashed).split()[0] != commitment
 
 
 @pytest.mark.real
 def test_item_is_exported_with_exactly_the_stamps_over_it(
-    cli: Cli, case: str, stamp: StampCase, tmp_path: Path
+    cli: Cli, case_name: str, stamp: StampCase, tmp_path: Path
 ) -> None:
-    stamp(case)
-    cli("case", "add", case, "--statement", "seen on Monday")
-    stamp(case)
+    stamp(case_name)
+    cli("case", "add", case_name, "--statement", "seen on Monday")
+    stamp(case_name)
     out = str(tmp_path / "out")
     names = {
-        number: [Path(one).name.removeprefix(f"{case}-") for one in exported["beside"]]
+        number: [Path(one).name.removeprefix(f"{case_name}-") for one in exported["beside"]]
         for number in (1, 2)
-        for exported in [cli("evidence", "export", case, str(number), "--out", out)]
+        for exported in [cli("evidence", "export", case_name, str(number), "--out", out)]
     }
     second = ["stamp-2.json", "stamp-2.tsr", "stamp-2.pem"]
     first = ["stamp-1.json", "stamp-1.tsr", "stamp-1.pem"]
@@ -123,17 +123,17 @@ def test_item_is_exported_with_exactly_the_stamps_over_it(
 
 @pytest.mark.real
 def test_failed_export_leaves_no_file_and_no_custody_link(
-    cli: Cli, case: str, stamp: StampCase, tmp_path: Path
+    cli: Cli, case_name: str, stamp: StampCase, tmp_path: Path
 ) -> None:
-    stamp(case)
-    before = cli("evidence", "verify", case)["links"]
+    stamp(case_name)
+    before = cli("evidence", "verify", case_name)["links"]
     for number, taken in enumerate(("item-1.png", "item-1.salt", "stamp-1.pem")):
         out = tmp_path / f"out {number}"
         out.mkdir()
-        (out / f"{case}-{taken}").write_text("something else")
-        cli("evidence", "export", case, "1", "--out", str(out), status=3)
-        assert [one.name for one in out.iterdir()] == [f"{case}-{taken}"]
-    assert cli("evidence", "verify", case)["links"] == before
+        (out / f"{case_name}-{taken}").write_text("something else")
+        cli("evidence", "export", case_name, "1", "--out", str(out), status=3)
+        assert [one.name for one in out.iterdir()] == [f"{case_name}-{taken}"]
+    assert cli("evidence", "verify", case_name)["links"] == before
 
 
 def run_in_shell(line: str) -> str:

@@ -14,17 +14,17 @@ PAGE_URL = "https://pictures.example/p/1"
 
 
 @pytest.fixture
-def case(cli: Cli) -> str:
+def case_name(cli: Cli) -> str:
     opened = cli("case", "open", "--adults", "--place", "US", "--intimate", "--taken-by-me")
     cli("case", "add", opened["case"], "--url", PAGE_URL)
     return str(opened["case"])
 
 
-def test_without_options_the_notices_are_listed(cli: Cli, case: str) -> None:
-    assert cli("case", "notice", case)["notices"] == []
-    cli("case", "notice", case, "--route", "us-tida-removal")
-    cli("case", "notice", case, "--route", "us-tida-removal")
-    listed = cli("case", "notice", case)
+def test_without_options_the_notices_are_listed(cli: Cli, case_name: str) -> None:
+    assert cli("case", "notice", case_name)["notices"] == []
+    cli("case", "notice", case_name, "--route", "us-tida-removal")
+    cli("case", "notice", case_name, "--route", "us-tida-removal")
+    listed = cli("case", "notice", case_name)
     assert listed["schema"] == "entrenous/notices/1"
     shown = [
         (one["notice"], one["route"], one["version"], one["state"]) for one in listed["notices"]
@@ -35,10 +35,10 @@ def test_without_options_the_notices_are_listed(cli: Cli, case: str) -> None:
     ]
 
 
-def test_sent_notice_is_shown_again_unchanged(cli: Cli, case: str) -> None:
-    drafted = cli("case", "notice", case, "--route", "us-tida-removal", "--language", "de")
-    cli("case", "notice", case, "--sent", "1")
-    again = cli("case", "notice", case, "--show", "1")
+def test_sent_notice_is_shown_again_unchanged(cli: Cli, case_name: str) -> None:
+    drafted = cli("case", "notice", case_name, "--route", "us-tida-removal", "--language", "de")
+    cli("case", "notice", case_name, "--sent", "1")
+    again = cli("case", "notice", case_name, "--show", "1")
     assert again["schema"] == "entrenous/notice/1"
     assert again["letter"] == drafted["letter"]
     assert again["language"] == "de"
@@ -47,23 +47,23 @@ def test_sent_notice_is_shown_again_unchanged(cli: Cli, case: str) -> None:
     assert set(drafted) >= {"letter", "sightings", "left_out", "missing", "sent"}
 
 
-def test_two_drafts_are_compared(cli: Cli, case: str) -> None:
-    cli("case", "notice", case, "--route", "us-tida-removal")
-    cli("case", "add", case, "--url", "https://pictures.example/p/2")
-    cli("case", "notice", case, "--route", "us-tida-removal")
-    changes = cli("case", "notice", case, "--compare", "1", "2")["changes"]
+def test_two_drafts_are_compared(cli: Cli, case_name: str) -> None:
+    cli("case", "notice", case_name, "--route", "us-tida-removal")
+    cli("case", "add", case_name, "--url", "https://pictures.example/p/2")
+    cli("case", "notice", case_name, "--route", "us-tida-removal")
+    changes = cli("case", "notice", case_name, "--compare", "1", "2")["changes"]
     assert [line for line in changes if line.startswith("+- ")]
-    cli("case", "notice", case, "--compare", "1", "7", status=4)
+    cli("case", "notice", case_name, "--compare", "1", "7", status=4)
 
 
-def test_letters_are_written_to_new_files_only(cli: Cli, case: str, tmp_path: Path) -> None:
+def test_letters_are_written_to_new_files_only(cli: Cli, case_name: str, tmp_path: Path) -> None:
     text, pdf = tmp_path / "letter.txt", tmp_path / "letter.pdf"
-    drafted = cli("case", "notice", case, "--route", "us-dmca-512c", "--text", str(text))
+    drafted = cli("case", "notice", case_name, "--route", "us-dmca-512c", "--text", str(text))
     assert text.read_text() == drafted["letter"] + "\n"
-    cli("case", "notice", case, "--show", "1", "--pdf", str(pdf))
+    cli("case", "notice", case_name, "--show", "1", "--pdf", str(pdf))
     assert pdf.read_bytes().startswith(b"%PDF-")
     text.write_text("something else")
-    cli("case", "notice", case, "--show", "1", "--text", str(text), status=3)
+    cli("case", "notice", case_name, "--show", "1", "--text", str(text), status=3)
     assert text.read_text() == "something else"
 
 
@@ -76,18 +76,18 @@ def test_no_file_is_written_for_a_letter_that_is_refused(cli: Cli, tmp_path: Pat
 
 
 def test_reference_number_is_read_from_standard_input_and_stored(
-    cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, case_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cli("case", "notice", case, "--route", "hash-stopncii")
+    cli("case", "notice", case_name, "--route", "hash-stopncii")
     monkeypatch.setattr("sys.stdin", io.StringIO("4711 0815\n"))
-    cli("case", "notice", case, "--number-of", "1")
-    assert cli("case", "notice", case, "--show", "1")["reference"] == "4711 0815"
-    assert "4711" not in str(cli("case", "show", case))
+    cli("case", "notice", case_name, "--number-of", "1")
+    assert cli("case", "notice", case_name, "--show", "1")["reference"] == "4711 0815"
+    assert "4711" not in str(cli("case", "show", case_name))
 
 
 @pytest.mark.parametrize("route", ["account-threat", "civil-letter"])
-def test_builtin_letters_need_an_account(cli: Cli, case: str, route: str) -> None:
-    cli("case", "notice", case, "--route", route, status=3)
+def test_builtin_letters_need_an_account(cli: Cli, case_name: str, route: str) -> None:
+    cli("case", "notice", case_name, "--route", route, status=3)
     sighting = ("--chat", "a message on Instagram", "--handle", "@shadow")
-    cli("case", "add", case, *sighting)
-    assert "@shadow" in cli("case", "notice", case, "--route", route)["letter"]
+    cli("case", "add", case_name, *sighting)
+    assert "@shadow" in cli("case", "notice", case_name, "--route", route)["letter"]

@@ -17,7 +17,7 @@ StampCase = Callable[[str], Path]
 
 
 @pytest.fixture
-def case(cli: Cli, stamp: StampCase, tmp_path: Path) -> str:
+def case_name(cli: Cli, stamp: StampCase, tmp_path: Path) -> str:
     """Return the name of a stamped case with a letter."""
     name = str(cli("case", "open", "--adults", "--place", "US", "--intimate")["case"])
     shot = tmp_path / "screenshot.png"
@@ -29,13 +29,13 @@ def case(cli: Cli, stamp: StampCase, tmp_path: Path) -> str:
 
 
 def test_court_checks_its_pack_with_its_own_key_and_without_a_vault(
-    cli: Cli, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, case_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = pyrage.x25519.Identity.generate()
     (tmp_path / "key").write_text(str(key))
     to = ("--to", str(key.to_public()), "--out", str(tmp_path / "out"))
-    made = cli("evidence", "pack", case, "--for", "court", *to)
-    assert Path(made["file"]).name == f"{case}-for-court.zip.age"
+    made = cli("evidence", "pack", case_name, "--for", "court", *to)
+    assert Path(made["file"]).name == f"{case_name}-for-court.zip.age"
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "another"))
     identity = ("--identity", str(tmp_path / "key"))
     checked = cli("evidence", "check", made["file"], *identity)
@@ -50,9 +50,9 @@ def test_court_checks_its_pack_with_its_own_key_and_without_a_vault(
 
 
 def test_check_of_a_platform_pack_fails_after_a_change(
-    cli: Cli, case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case_name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = cli("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
+    made = cli("evidence", "pack", case_name, "--for", "platform", "--out", str(tmp_path / "out"))
     file = Path(made["file"])
     assert not [name for name in made["files"] if name.startswith("items/")]
     assert run(["evidence", "check", str(file)], {}) == 0
@@ -83,10 +83,10 @@ def test_invalid_missing_or_conflicting_options_are_usage_errors(
 
 
 def test_pack_is_recorded_in_the_chain_but_not_shown_with_the_case(
-    cli: Cli, case: str, tmp_path: Path
+    cli: Cli, case_name: str, tmp_path: Path
 ) -> None:
-    before = cli("evidence", "verify", case)["links"]
-    cli("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
-    assert cli("evidence", "verify", case)["links"] == before + 1
-    shown = json.dumps(cli("case", "show", case))
+    before = cli("evidence", "verify", case_name)["links"]
+    cli("evidence", "pack", case_name, "--for", "platform", "--out", str(tmp_path / "out"))
+    assert cli("evidence", "verify", case_name)["links"] == before + 1
+    shown = json.dumps(cli("case", "show", case_name))
     assert "fingerprint" not in shown

@@ -30,7 +30,7 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def case(cli: Cli, site: Site, tmp_path: Path) -> str:
+def case_name(cli: Cli, site: Site, tmp_path: Path) -> str:
     """Return the name of a case with a picture and one sighting."""
     name: str = cli("case", "open", "--adults")["case"]
     file = tmp_path / "picture.jpg"
@@ -40,36 +40,36 @@ def case(cli: Cli, site: Site, tmp_path: Path) -> str:
 
 
 def test_first_use_says_what_the_site_sees_and_asks(
-    case: str, site: Site, capsys: pytest.CaptureFixture[str]
+    case_name: str, site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["case", "watch", case, "--on", "1"], {}) == 2
+    assert run(["case", "watch", case_name, "--on", "1"], {}) == 2
     errors = capsys.readouterr().err
     assert "your IP address" in errors
     assert "if you agree, say --yes" in " ".join(errors.split())
-    assert run(["case", "watch", case, "--on", "1", "--yes"], {}) == 0
+    assert run(["case", "watch", case_name, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
-    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # the person agreed above
+    assert run(["case", "watch", case_name, "--on", "1"], {}) == 0  # the person agreed above
     assert "IP address" not in capsys.readouterr().err
     assert site.requests == []  # switching on sends no request
 
 
-def test_option_once_checks_due_sightings_and_prints_json(cli: Cli, case: str) -> None:
-    cli("case", "watch", case, "--on", "1", "--yes")
+def test_option_once_checks_due_sightings_and_prints_json(cli: Cli, case_name: str) -> None:
+    cli("case", "watch", case_name, "--on", "1", "--yes")
     answer = cli("case", "watch", "--once")
     assert answer["schema"] == "entrenous/watch/1"
     (one,) = answer["looked"]
-    assert (one["case"], one["sighting"], one["state"]) == (case, 1, "still there")
+    assert (one["case"], one["sighting"], one["state"]) == (case_name, 1, "still there")
     assert (one["why"], one["back"]) == ("picture", False)
     assert cli("case", "watch", "--once")["looked"] == []
-    assert cli("case", "watch", case)["watched"][0]["state"] == "still there"
-    assert cli("case", "watch", case, "--off", "1")["watched"] == []
+    assert cli("case", "watch", case_name)["watched"][0]["state"] == "still there"
+    assert cli("case", "watch", case_name, "--off", "1")["watched"] == []
 
 
-def test_no_request_is_sent_for_an_under_18_case(cli: Cli, case: str, site: Site) -> None:
-    cli("case", "watch", case, "--on", "1", "--yes")
-    cli("case", "about", case, "--under-18", status=3)
-    cli("case", "watch", case, "--on", "1", "--yes", status=3)
-    cli("case", "watch", case, "--once", status=3)
+def test_no_request_is_sent_for_an_under_18_case(cli: Cli, case_name: str, site: Site) -> None:
+    cli("case", "watch", case_name, "--on", "1", "--yes")
+    cli("case", "about", case_name, "--under-18", status=3)
+    cli("case", "watch", case_name, "--on", "1", "--yes", status=3)
+    cli("case", "watch", case_name, "--once", status=3)
     assert cli("case", "watch", "--once")["looked"] == []
     assert site.requests == []
 
@@ -81,9 +81,9 @@ def test_missing_case_name_is_a_usage_error(cli: Cli) -> None:
 
 @pytest.mark.threat("watching-betrays")
 def test_no_address_and_no_picture_is_in_output_logs_or_files(
-    case: str, cli: Cli, site: Site, tmp_path: Path
+    case_name: str, cli: Cli, site: Site, tmp_path: Path
 ) -> None:
-    cli("case", "watch", case, "--on", "1", "--yes")
+    cli("case", "watch", case_name, "--on", "1", "--yes")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     ended = run_program(
@@ -92,7 +92,7 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
         cwd=tmp_path,
     )
     assert ended.returncode == 0
-    assert f"{case}, sighting 1: still there" in ended.stdout.decode()
+    assert f"{case_name}, sighting 1: still there" in ended.stdout.decode()
     assert f"/{SECRET_PATH}.jpg" in site.requested_paths
     assert list(temporary.iterdir()) == []
     written = [ended.stdout, ended.stderr]
@@ -106,9 +106,9 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
 
 
 def test_output_about_an_unreachable_page_contains_no_address(
-    case: str, cli: Cli, site: Site
+    case_name: str, cli: Cli, site: Site
 ) -> None:
-    cli("case", "watch", case, "--on", "1", "--yes")
+    cli("case", "watch", case_name, "--on", "1", "--yes")
     site.pages[f"/{SECRET_PATH}"] = reply(status=500)
     answer = json.dumps(cli("case", "watch", "--once"))
     assert "unreachable" in answer

@@ -1,4 +1,4 @@
-"""Cases for the tests of letters: one with nearly all facts, and one with few."""
+"""Routes and cases for the tests of letters: a case with nearly all facts, and one with few."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE_URL, START, make_sighting, situation_in
 
 ROUTES: Final = {route.id: route for route in (*shipped_routes(), *builtin_letter_routes())}
-#: Routes that have a letter: for children only hash-takeitdown, and no duties.
+#: Routes for which a letter or another document can be drafted.
 LETTER_ROUTES: Final = tuple(
     route
     for route in ROUTES.values()

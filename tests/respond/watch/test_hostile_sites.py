@@ -82,14 +82,14 @@ def test_pictures_at_private_addresses_are_not_requested(watcher: PageWatcher) -
     assert watcher.site.requested_paths == ["/robots.txt", "/post", "/p.jpg"]
 
 
-def test_endless_redirects_end(watcher: PageWatcher) -> None:
+def test_endless_redirects_mean_unreachable(watcher: PageWatcher) -> None:
     watcher.site.pages["/post"] = redirect_reply("/post")
     assert watcher.watch_pages("/post").check_state() == ("unreachable", "silent")
     assert watcher.site.requested_paths.count("/post") == 6
 
 
 @pytest.mark.threat("site-leads-inside")
-def test_endless_page_is_read_in_part(watcher: PageWatcher) -> None:
+def test_endless_page_gives_state_unknown(watcher: PageWatcher) -> None:
     watcher.site.pages["/post"] = endless_reply()
     assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
@@ -102,12 +102,12 @@ def test_endless_picture_is_not_compared(watcher: PageWatcher) -> None:
     assert watcher.watch_pages("/post").check_state() == ("unknown", "no-picture")
 
 
-def test_endless_robots_txt_is_read_in_part(watcher: PageWatcher) -> None:
+def test_endless_robots_txt_does_not_prevent_the_check(watcher: PageWatcher) -> None:
     watcher.site.pages |= {"/robots.txt": endless_reply("text/plain"), "/post": picture_reply()}
     assert watcher.watch_pages("/post").check_state() == ("still there", "picture")
 
 
-def test_slow_answer_ends_in_time(watcher: PageWatcher) -> None:
+def test_slow_answer_is_given_up_and_means_unreachable(watcher: PageWatcher) -> None:
     watcher.site.pages["/post"] = slow_reply()
     watcher.watch_pages("/post")
     start = time.monotonic()

@@ -110,7 +110,9 @@ def test_longer_name_that_begins_with_ours_is_ignored() -> None:
         ("", "/a", True),
     ],
 )
-def test_pattern_matches_paths(pattern: str, path: str, *, allowed: bool) -> None:
+def test_path_is_disallowed_if_the_pattern_matches(
+    pattern: str, path: str, *, allowed: bool
+) -> None:
     assert is_allowed(robots_txt(f"Disallow: {pattern}"), path) is allowed
 
 

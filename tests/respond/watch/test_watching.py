@@ -168,7 +168,7 @@ def test_requests_to_one_host_have_pauses_between_them(watcher: PageWatcher) -> 
     assert watcher.pause_clock.pauses == [HOST_PAUSE_S, HOST_PAUSE_S]
 
 
-def test_retry_after_is_honoured_for_every_sighting_of_that_host(watcher: PageWatcher) -> None:
+def test_retry_after_is_honoured_for_every_sighting_of_the_host(watcher: PageWatcher) -> None:
     watcher.site.pages |= {"/a": reply(status=429, Retry_After="86400"), "/b": reply("b")}
     watcher.watch_pages("/a", "/b")
     assert [one.record.sighting for one in watcher.check_due()] == [1]
