@@ -1,3 +1,5 @@
+"""Fixtures: a gate with a device, two pictures, and closing the databases after each test."""
+
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +24,7 @@ def gate_setup() -> GateSetup:
 
 @pytest.fixture(scope="session")
 def her_picture() -> Any:
-    """Return the RGB picture that tests register, whose JPEGs have slightly different hashes."""
+    """Return the RGB picture that most tests register."""
     return cv2.resize(skimage.data.astronaut(), (330, 330), interpolation=cv2.INTER_AREA)
 
 

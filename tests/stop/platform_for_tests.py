@@ -1,4 +1,4 @@
-"""Helpers for tests of a platform: databases, devices, pictures and uploads."""
+"""Helpers for tests of a platform: a gate, a device, pictures, uploads and opinions."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -147,7 +147,7 @@ def judge_upload(
     reference: str = "",
     publishes: PublishedAnyway = PublishedAnyway.NOTHING,
 ) -> Decision:
-    """Decide about an upload, then store its bytes if the decision needs them, like a gate."""
+    """Decide about an upload, then store its bytes if the decision needs them, as a gate does."""
     decision = decide_upload(untrusted_data, platform, reference, publishes)
     store_upload_bytes_if_needed(decision, untrusted_data, platform)
     return decision

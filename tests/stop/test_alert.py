@@ -11,7 +11,7 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload
 
 
 @dataclass
-class RecordingPager:
+class RecordingAlertProgram:
     """An alert program that records alerts as pairs of kind and count, or fails while broken."""
 
     broken: bool = False
@@ -24,59 +24,59 @@ class RecordingPager:
 
 
 @pytest.fixture
-def pager() -> RecordingPager:
-    return RecordingPager()
+def alert_program() -> RecordingAlertProgram:
+    return RecordingAlertProgram()
 
 
 @pytest.fixture
-def gate_setup(pager: RecordingPager) -> GateSetup:
-    made = GateSetup(limits=GateLimits(held_per_hash=3, page_after_hours=2))
-    made.platform = replace(made.platform, send_alert=pager.send)
-    return made
+def gate_setup(alert_program: RecordingAlertProgram) -> GateSetup:
+    setup = GateSetup(limits=GateLimits(held_per_hash=3, page_after_hours=2))
+    setup.platform = replace(setup.platform, send_alert=alert_program.send)
+    return setup
 
 
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
-def test_flood_and_overdue_reviews_alert_once_an_hour(
-    gate_setup: GateSetup, pager: RecordingPager, her_picture: Any
+def test_flood_alerts_once_and_overdue_reviews_alert_every_hour(
+    gate_setup: GateSetup, alert_program: RecordingAlertProgram, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for quality in range(40, 43):
         judge_upload(jpeg(her_picture, quality), gate_setup.platform)
-    assert (send_due_alerts(gate_setup.platform), pager.sent) == ((), [])
+    assert (send_due_alerts(gate_setup.platform), alert_program.sent) == ((), [])
     judge_upload(jpeg(her_picture, 50), gate_setup.platform)
     for _ in range(70):  # once a minute
         assert send_due_alerts(gate_setup.platform) == ()
         gate_setup.clock.advance(minutes=1)
-    assert pager.sent == [("flood", 1)]
+    assert alert_program.sent == [("flood", 1)]
     for _ in range(120):
         send_due_alerts(gate_setup.platform)
         gate_setup.clock.advance(minutes=1)
-    assert pager.sent == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
+    assert alert_program.sent == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
 
 
 def test_failed_alert_is_sent_again_after_an_hour(
-    gate_setup: GateSetup, pager: RecordingPager, her_picture: Any
+    gate_setup: GateSetup, alert_program: RecordingAlertProgram, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(her_picture, quality), gate_setup.platform)
-    pager.broken = True
+    alert_program.broken = True
     (failed,) = send_due_alerts(gate_setup.platform)
     assert failed.facts["kind"] is AlertKind.FLOOD
-    pager.broken = False
-    assert (send_due_alerts(gate_setup.platform), pager.sent) == ((), [])
+    alert_program.broken = False
+    assert (send_due_alerts(gate_setup.platform), alert_program.sent) == ((), [])
     gate_setup.clock.advance(hours=1)
     send_due_alerts(gate_setup.platform)
-    assert pager.sent == [("flood", 1)]
+    assert alert_program.sent == [("flood", 1)]
 
 
-def test_alerts_stay_due_without_an_alert_program(
-    gate_setup: GateSetup, pager: RecordingPager, her_picture: Any
+def test_alert_stays_due_without_an_alert_program(
+    gate_setup: GateSetup, alert_program: RecordingAlertProgram, her_picture: Any
 ) -> None:
     gate_setup.protect(her_picture, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(her_picture, quality), gate_setup.platform)
     send_due_alerts(replace(gate_setup.platform, send_alert=None))
     send_due_alerts(gate_setup.platform)
-    assert pager.sent == [("flood", 1)]
+    assert alert_program.sent == [("flood", 1)]

@@ -20,9 +20,11 @@ def write_script(folder: Path, commands: str) -> str:
 
 def test_alert_program_gets_its_arguments_and_the_kind_and_count(tmp_path: Path) -> None:
     script = write_script(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/got; cat >> {tmp_path}/got")
-    odd = "two words; $(touch x) *"
-    run_alert_program([script, "--urgent", odd], FLOOD_ALERT)
-    assert (tmp_path / "got").read_text() == f"--urgent|{odd}|flood|3|"  # its stdin is empty
+    odd_argument = "two words; $(touch x) *"
+    run_alert_program([script, "--urgent", odd_argument], FLOOD_ALERT)
+    assert (
+        tmp_path / "got"
+    ).read_text() == f"--urgent|{odd_argument}|flood|3|"  # its stdin is empty
     run_alert_program([script], Alert(AlertKind.WAITING, 1200))
     assert (tmp_path / "got").read_text() == "reviews-waiting|1200|"
     # No shell interpreted the arguments, so there is no file x.

@@ -32,8 +32,10 @@ LIST_BANK = BankName("listed")
 def test_list_is_imported_and_bad_lines_are_reported(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    good = fingerprint(picture(her_picture)).hex
-    text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
+    valid_hex = fingerprint(picture(her_picture)).hex
+    text = (
+        f"hash,note\n\n# a comment\n{valid_hex},one\nnonsense\n{valid_hex.upper()}\n{valid_hex}0\n"
+    )
     imported = import_hashes(text, LIST_BANK, gate_setup.platform)
     assert (imported.accepted, imported.already) == (1, 1)
     assert [line for line, _ in imported.refused] == [5, 7]
@@ -42,14 +44,18 @@ def test_list_is_imported_and_bad_lines_are_reported(
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_lists_with_any_line_end_and_odd_lines_are_read(line_end: str) -> None:
-    good = "0f" * 32
-    odd = ('"' + good, "x" * 200_000, "a\0b", '"no end')
-    hashes, refused = read_hashes(line_end.join(("hex", good, *odd, f'"{good}",note', good)))
-    assert hashes == [bytes.fromhex(good)] * 4
+    valid_hex = "0f" * 32
+    odd = ('"' + valid_hex, "x" * 200_000, "a\0b", '"no end')
+    hashes, refused = read_hashes(
+        line_end.join(("hex", valid_hex, *odd, f'"{valid_hex}",note', valid_hex))
+    )
+    assert hashes == [bytes.fromhex(valid_hex)] * 4
     assert [line for line, _ in refused] == [4, 5, 6]
 
 
-def test_importing_a_list_twice_adds_nothing(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_importing_a_list_again_adds_claims_only_if_newly_confirmed(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     text = fingerprint(picture(her_picture)).hex + "\n" + "0f" * 32
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.LET_THROUGH
     for accepted in (2, 0, 0):
@@ -61,7 +67,7 @@ def test_importing_a_list_twice_adds_nothing(gate_setup: GateSetup, her_picture:
     confirmed_import = import_hashes(text, LIST_BANK, gate_setup.platform, confirmed=True)
     assert (confirmed_import.accepted, confirmed_import.already) == (2, 0)
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
-    for confirmed in (True, False):  # a confirmed claim includes a waiting one
+    for confirmed in (True, False):  # a hash with a confirmed claim gets no waiting claim
         done = import_hashes(text, LIST_BANK, gate_setup.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
@@ -86,14 +92,16 @@ def test_no_look_back_is_due_if_the_import_declines_it(
     assert look_back_for_due_claims(gate_setup.platform) == 0
 
 
-def test_list_without_a_hash_changes_nothing(gate_setup: GateSetup) -> None:
+def test_list_without_a_hash_adds_nothing(gate_setup: GateSetup) -> None:
     with pytest.raises(NoHashes, match="2 lines"):
         import_hashes("nonsense\n\0\n", LIST_BANK, gate_setup.platform)
     assert LIST_BANK not in {bank.name for bank in gate_setup.platform.bank.banks()}
     assert import_hashes("# empty\n", LIST_BANK, gate_setup.platform).accepted == 0
 
 
-def test_list_needs_a_valid_bank_name_and_no_built_in_bank(gate_setup: GateSetup) -> None:
+def test_list_needs_an_existing_or_well_named_bank_that_is_not_built_in(
+    gate_setup: GateSetup,
+) -> None:
     """PEOPLE_BANK is for people's own claims, RELEASED_BANK for released uploads."""
     for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):
@@ -107,8 +115,8 @@ def test_list_needs_a_valid_bank_name_and_no_built_in_bank(gate_setup: GateSetup
 
 
 def test_confirmed_list_refuses_uploads(gate_setup: GateSetup, her_picture: Any) -> None:
-    good = fingerprint(picture(her_picture)).hex
-    import_hashes(good, LIST_BANK, gate_setup.platform, confirmed=True)
+    valid_hex = fingerprint(picture(her_picture)).hex
+    import_hashes(valid_hex, LIST_BANK, gate_setup.platform, confirmed=True)
     decision = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.matches[0].bank == LIST_BANK
@@ -119,10 +127,10 @@ def test_meta_needles_are_imported_and_found(gate_setup: GateSetup) -> None:
     needles = META_NEEDLES_FILE.read_text().split()
     imported = import_hashes("\n".join(needles), LIST_BANK, gate_setup.platform)
     assert (imported.accepted, imported.refused) == (len(needles), ())
-    found = gate_setup.platform.index.find_near_hashes(
+    near_hashes = gate_setup.platform.index.find_near_hashes(
         [bytes.fromhex(one) for one in needles], part=False
     )
-    assert {near.query for near in found if near.distance == 0} == set(range(len(needles)))
+    assert {near.query for near in near_hashes if near.distance == 0} == set(range(len(needles)))
 
 
 def test_preparing_banks_keeps_their_policies(gate_setup: GateSetup) -> None:

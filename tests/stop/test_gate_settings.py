@@ -89,7 +89,7 @@ def test_valid_appeal_urls_are_accepted(url: str) -> None:
     assert parse_gate_settings(f'appeal_url = "{url}"'.encode()).http.appeal_url == url
 
 
-def test_default_settings_file_shows_every_setting_and_sets_none(tmp_path: Path) -> None:
+def test_default_settings_file_shows_every_setting_and_sets_none() -> None:
     assert parse_gate_settings(default_gate_toml()) == GateSettings()
     lines = [line.removeprefix("# ") for line in default_gate_toml().decode().splitlines()]
     named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
@@ -99,6 +99,9 @@ def test_default_settings_file_shows_every_setting_and_sets_none(tmp_path: Path)
     assert parse_gate_settings("\n".join(named).encode()).http.appeal_url
     usual = "\n".join(line for line in named if not line.startswith(SETTINGS_WITHOUT_DEFAULT))
     assert parse_gate_settings(usual.encode()) == GateSettings()
+
+
+def test_default_settings_file_is_written_only_into_a_new_folder(tmp_path: Path) -> None:
     with open_platform(tmp_path / "gate"):
         pass
     path = tmp_path / "gate" / "gate.toml"
@@ -160,7 +163,7 @@ def _setting_names_in_error() -> list[str]:
         b"\xff",
     ],
 )
-def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
+def test_invalid_settings_are_refused_without_repeating_values(toml: bytes) -> None:
     with pytest.raises(BadGateSettings) as caught:
         parse_gate_settings(toml)
     assert "gate.toml" in str(caught.value)
@@ -191,7 +194,7 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
         (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
     ],
 )
-def test_errors_name_the_setting_and_its_valid_values(
+def test_errors_name_the_setting_and_valid_values_or_the_place(
     toml: bytes, error_class: type, expected_text: str
 ) -> None:
     with pytest.raises(BadGateSettings) as caught:

@@ -73,7 +73,7 @@ def test_three_platforms_suspend_a_claim_and_each_key_counts_once(
     assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 2) is ClaimState.SUSPENDED
 
 
-def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
+def test_new_opinions_suspend_a_claim_that_a_reviewer_confirmed(
     gate_setup: GateSetup, claim: ClaimId
 ) -> None:
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
@@ -83,7 +83,7 @@ def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
     gate_setup.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert (
         submit_opinion(gate_setup, claim, Stance.DISPUTED, 1) is ClaimState.CONFIRMED
-    )  # the same opinion as before
+    )  # this partner's opinion was against the claim before
     assert submit_opinion(gate_setup, claim, Stance.DISPUTED, 4) is ClaimState.SUSPENDED
 
 
@@ -101,10 +101,8 @@ def test_confirming_opinions_confirm_no_claim(gate_setup: GateSetup, claim: Clai
     }
 
 
-def test_opinions_do_not_change_a_withdrawn_claim(
-    gate_setup: GateSetup, her_picture: Any, claim: ClaimId
-) -> None:
-    assert claim
+@pytest.mark.usefixtures("claim")  # adds the partners
+def test_opinions_do_not_change_a_withdrawn_claim(gate_setup: GateSetup, her_picture: Any) -> None:
     protection = gate_setup.protect(her_picture, parts=False)
     withdraw_protection(protection, gate_setup.gate, gate_setup.device)
     for number in range(4):
@@ -125,14 +123,14 @@ def test_opinion_with_a_wrong_signature_is_refused(gate_setup: GateSetup, claim:
     ):
         with pytest.raises(BadSignature):
             accept_opinion(forged, signature, gate_setup.platform)
-    for bad in (
+    for invalid_signature in (
         b"",
         bytes(64),
         signature[:63],
         PARTNER_KEYS[0].sign(signed_bytes_of_opinion(statement)),
     ):
         with pytest.raises(BadSignature):
-            accept_opinion(statement, bad, gate_setup.platform)
+            accept_opinion(statement, invalid_signature, gate_setup.platform)
     assert gate_setup.platform.bank.opinions(claim) == ()
 
 
@@ -144,11 +142,13 @@ def test_opinions_by_strangers_from_the_future_or_about_unknown_claims_are_refus
     signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with pytest.raises(NoSuchPartner):
         accept_opinion(statement, signed, gate_setup.platform)
-    ahead = make_opinion(gate_setup, claim, Stance.DISPUTED, PARTNER_KEYS[0])
-    ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
-    signed = PARTNER_KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
+    future_opinion = make_opinion(gate_setup, claim, Stance.DISPUTED, PARTNER_KEYS[0])
+    future_opinion = replace(future_opinion, at=future_opinion.at + timedelta(minutes=6))
+    signed = PARTNER_KEYS[0].sign(
+        OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(future_opinion)
+    )
     with pytest.raises(BadOpinion, match="in the future"):
-        accept_opinion(ahead, signed, gate_setup.platform)
+        accept_opinion(future_opinion, signed, gate_setup.platform)
     with pytest.raises(NoSuchClaim):
         submit_opinion(gate_setup, ClaimId("0" * 32), Stance.DISPUTED, 0)
 

@@ -77,11 +77,13 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
         gate_setup.clock.advance(minutes=1)
-        mine = gate_setup.protect(her_picture, parts=False).claim  # a new claim after a release
+        new_claim = gate_setup.protect(
+            her_picture, parts=False
+        ).claim  # a new claim after a release
         decision = judge_upload(jpeg(her_picture), gate_setup.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None
         decide(decision.case, gate_setup.platform)
         shadowed = next(one.claim for one in decision.matches if one.bank == trial)
         assert gate_setup.platform.bank.claim(shadowed).disputes == 0
-        assert gate_setup.platform.bank.claim(mine).state is state
+        assert gate_setup.platform.bank.claim(new_claim).state is state

@@ -1,4 +1,4 @@
-"""Registering pictures: what leaves the device, what it records, and lost answers."""
+"""Registering pictures: what the device sends and records, also if answers get lost."""
 
 import hashlib
 import io
@@ -57,12 +57,14 @@ def test_request_has_only_fingerprints_and_a_token_hash(
     assert protection.state is ClaimState.WAITING
 
 
-def test_no_window_hash_is_sent_without_consent(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_no_hash_of_a_part_is_sent_without_consent(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture, parts=False)
     assert json.loads(gate_setup.gate.sent_requests[0])["parts"] == []
 
 
-def test_gate_stores_nothing_about_the_person(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_registered_claim_has_no_reason_jurisdiction_or_disputes(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     claim = gate_setup.platform.bank.claim(gate_setup.protect(her_picture).claim)
     assert (claim.reason, claim.jurisdiction, claim.disputes) == ("", "", 0)
 
@@ -147,15 +149,17 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(
     assert gate_setup.protect(her_picture).claim != protection.claim
 
 
-def test_no_record_is_kept_without_a_connection(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_record_is_kept_only_if_a_request_may_have_arrived(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
     @dataclass
     class UnreachableGate(InProcessGate):
-        received_once: bool = False
+        receives_next: bool = False
 
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent_requests.append(write_registration_request(request))
-            if self.received_once:
-                self.received_once = False
+            if self.receives_next:
+                self.receives_next = False
                 raise GateUnreachable(url=self.url)
             raise NoConnection(url=self.url)
 
@@ -163,8 +167,8 @@ def test_no_record_is_kept_without_a_connection(gate_setup: GateSetup, her_pictu
     with pytest.raises(NoConnection, match="Nothing was sent"):
         gate_setup.protect(her_picture)
     assert all_protections(gate_setup.device) == ()
-    gate.received_once = True
-    for _ in range(2):  # NoConnection says nothing about the first request
+    gate.receives_next = True
+    for _ in range(2):  # NoConnection at the second try says nothing about the first request
         with pytest.raises(RegistrationUnanswered):
             gate_setup.protect(her_picture)
     assert len(all_protections(gate_setup.device)) == 1

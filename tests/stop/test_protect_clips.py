@@ -29,20 +29,20 @@ CLIPS_AND_SOUND = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 
 @pytest.mark.parametrize("media", CLIPS_AND_SOUND)
-def test_clip_request_has_only_fingerprints_and_a_token_hash(
+def test_clip_or_sound_request_has_only_fingerprints_and_a_token_hash(
     gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
     protection = register_fingerprints(media, gate_setup.gate, gate_setup.device)
     (sent,) = gate_setup.gate.sent_requests
     form = json.loads(sent)
-    own = (
+    own_fields = (
         {"frames", "sound"}
         if media is CLIPS_AND_SOUND[0]
         else {"frames"}
         if media is CLIPS_AND_SOUND[1]
         else {"sound"}
     )
-    assert set(form) == {"schema", "kind", "holder", "reason", "jurisdiction"} | own
+    assert set(form) == {"schema", "kind", "holder", "reason", "jurisdiction"} | own_fields
     for frame in form.get("frames", ()):
         assert set(frame) == {"at_ms", "hex", "quality", "inner"}
     assert form["holder"] == hashlib.sha256(protection.token.reveal()).hexdigest()
@@ -50,7 +50,7 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(
 
 
 @pytest.mark.parametrize("media", CLIPS_AND_SOUND)
-def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
+def test_clip_or_sound_registration_is_recorded_with_its_kind_and_withdrawn(
     gate_setup: GateSetup, media: MediaFingerprint
 ) -> None:
     protection = register_fingerprints(media, gate_setup.gate, gate_setup.device)
@@ -86,7 +86,7 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_request_makes_ano
     assert {one.state for one in all_protections(gate_setup.device)} == {ClaimState.WAITING}
 
 
-def test_records_of_picture_and_clip_registrations_have_the_same_fields(
+def test_records_of_picture_and_sound_registrations_have_the_same_fields(
     gate_setup: GateSetup,
 ) -> None:
     protection = register_fingerprints(SOUND, gate_setup.gate, gate_setup.device)

@@ -1,4 +1,4 @@
-"""Sequences of steps that try to evade a claim, or to get an unreviewed picture refused."""
+"""Sequences of uploads, claims, reviews and look-backs, mostly by people who try to cheat."""
 
 import hashlib
 import itertools
@@ -56,7 +56,7 @@ def blur_square(pixels: Any, share: float = 0.05) -> Any:
     return blurred
 
 
-def collage(left: Any, right: Any) -> Any:
+def make_collage(left: Any, right: Any) -> Any:
     """Return the two pictures side by side as one picture."""
     return np.concatenate([cv2.resize(left, (500, 500)), cv2.resize(right, (500, 500))], axis=1)
 
@@ -67,12 +67,12 @@ def test_confirming_a_collage_does_not_confirm_a_picture_in_it(
 ) -> None:
     """Somebody registers a famous picture and uploads it beside an obviously intimate picture."""
     claim = gate_setup.protect(other_picture, parts=False).claim
-    case = judge_upload(jpeg(collage(her_picture, other_picture)), gate_setup.platform).case
+    case = judge_upload(jpeg(make_collage(her_picture, other_picture)), gate_setup.platform).case
     assert run_next_deferred_scan(gate_setup.platform)
     confirm_case(case, gate_setup.platform)
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(other_picture), gate_setup.platform).outcome is Outcome.HOLD
-    again = judge_upload(jpeg(collage(her_picture, other_picture)), gate_setup.platform)
+    again = judge_upload(jpeg(make_collage(her_picture, other_picture)), gate_setup.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
     confirm_case(again.case, gate_setup.platform)  # this does not confirm the claim either
@@ -139,19 +139,19 @@ def test_releasing_a_blurred_version_does_not_release_a_flood(
 ) -> None:
     claim = gate_setup.protect(her_picture).claim
     first = judge_upload(png(blur_square(her_picture)), gate_setup.platform).case
-    real = [
+    flood_cases = [
         judge_upload(jpeg(her_picture, 60 + number), gate_setup.platform).case
         for number in range(21)
     ]
-    assert (gate_setup.platform.reviews.count_waiting_items(), len(real)) == (1, 21)
+    assert (gate_setup.platform.reviews.count_waiting_items(), len(flood_cases)) == (1, 21)
     assert release_case(first, gate_setup.platform).also == ()
-    states = {gate_setup.platform.reviews.review(case).state for case in real}
+    states = {gate_setup.platform.reviews.review(case).state for case in flood_cases}
     assert states == {ReviewState.WAITING}
-    other_picture = gate_setup.platform.reviews.next_waiting_upload()
-    assert other_picture is not None
-    assert set(confirm_case(other_picture.case, gate_setup.platform).also) | {
-        other_picture.case
-    } == set(real)
+    next_waiting = gate_setup.platform.reviews.next_waiting_upload()
+    assert next_waiting is not None
+    assert set(confirm_case(next_waiting.case, gate_setup.platform).also) | {
+        next_waiting.case
+    } == set(flood_cases)
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.CONFIRMED
 
 
@@ -289,7 +289,7 @@ def test_later_confirmation_overrules_a_release_of_the_same_upload(
     assert judge_upload(edited, gate_setup.platform).outcome is Outcome.REFUSE
 
 
-def test_released_clip_is_not_held_for_an_unrelated_new_sound(
+def test_released_sound_is_not_held_for_an_unrelated_new_sound(
     gate_setup: GateSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unrelated sound is registered while the released file is judged again."""
@@ -333,9 +333,8 @@ def test_upload_that_no_longer_decodes_can_be_released(
     def fail_to_decode(_untrusted: bytes) -> Any:
         raise NotAPicture
 
-    assert release_case(
-        refused.case, replace(gate_setup.platform, read_picture=fail_to_decode)
-    ).state
+    released = release_case(refused.case, replace(gate_setup.platform, read_picture=fail_to_decode))
+    assert released.state is ReviewState.RELEASED
     assert gate_setup.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
@@ -354,7 +353,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield pairs of a distance in bits and a copy with a blurred or black square."""
+    """Yield copies with a blurred or black square, each after its distance from the original."""
     original = fingerprint(picture(pixels))
     for y, x, share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -410,7 +409,7 @@ def test_collage_is_held_again_after_each_confirmation(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     gate_setup.protect(other_picture, parts=False)
-    upload = jpeg(collage(her_picture, other_picture))
+    upload = jpeg(make_collage(her_picture, other_picture))
     case = judge_upload(upload, gate_setup.platform).case
     assert run_next_deferred_scan(gate_setup.platform)
     for _ in range(3):

@@ -91,16 +91,16 @@ def test_request_is_unchanged_by_a_round_trip(request: ClaimRequest) -> None:
 
 
 @given(st.text(min_size=1, max_size=64), st.sampled_from(ClaimState))
-def test_claim_status_is_unchanged_by_a_round_trip(name: str, state: ClaimState) -> None:
-    status = ClaimStatus(ClaimId(name), "pdq", state)
+def test_claim_status_is_unchanged_by_a_round_trip(claim_id: str, state: ClaimState) -> None:
+    status = ClaimStatus(ClaimId(claim_id), "pdq", state)
     assert read_claim_status(write_claim_status(status)) == status
 
 
 @given(st.binary(max_size=300))
-def test_random_bytes_are_refused(data: bytes) -> None:
+def test_random_bytes_are_refused(random_bytes: bytes) -> None:
     for read in (read_registration_request, read_claim_status):
         with pytest.raises(BadClaim):
-            read(data)
+            read(random_bytes)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_video_request_with_no_or_too_many_frames_is_refused() -> None:
             read_registration_request(json.dumps({**form, "frames": wrong}).encode())
 
 
-def test_sound_request_that_is_too_long_is_refused() -> None:
+def test_sound_request_that_is_too_long_or_incomplete_is_refused() -> None:
     form = json.loads(SOUND_REQUEST)
     assert read_registration_request(
         json.dumps({**form, "sound": "00" * 4 * SOUND_WORDS_MAX}).encode()

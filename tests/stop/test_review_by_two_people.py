@@ -28,15 +28,15 @@ def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
 class QueueThatRemovesReviewer:
     """A review queue that removes a reviewer after it records a first confirmation."""
 
-    real: Any
-    name: str
+    real_queue: Any
+    reviewer: str
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
+        return getattr(self.real_queue, name)
 
     def record_first_confirmation(self, case: str, by: str) -> bool:
-        first = self.real.record_first_confirmation(case, by)
-        self.real.remove_reviewer(self.name)
+        first = self.real_queue.record_first_confirmation(case, by)
+        self.real_queue.remove_reviewer(self.reviewer)
         return bool(first)
 
 
@@ -62,9 +62,9 @@ def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     confirm_case(case, gate_setup.platform, "ana")
     queue: Any = QueueThatRemovesReviewer(gate_setup.platform.reviews, "ana")
-    racing = replace(gate_setup.platform, reviews=queue)
+    platform_with_removal = replace(gate_setup.platform, reviews=queue)
     with pytest.raises(SecondPersonNeeded):
-        confirm_case(case, racing, "ben")
+        confirm_case(case, platform_with_removal, "ben")
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.WAITING
     assert gate_setup.platform.reviews.review(case).state is ReviewState.WAITING
     assert confirm_case(case, gate_setup.platform, "ben").first_confirmer == "ben"
@@ -102,9 +102,11 @@ def test_first_confirmer_sees_the_case_again_if_one_confirmation_suffices(
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     confirm_case(case, gate_setup.platform, "ana")
     assert next_review(gate_setup.platform, by="ana") is None
-    alone = replace(gate_setup.platform, limits=replace(gate_setup.platform.limits, confirmers=1))
-    shown = next_review(alone, by="ana")
+    platform_for_one_confirmer = replace(
+        gate_setup.platform, limits=replace(gate_setup.platform.limits, confirmers=1)
+    )
+    shown = next_review(platform_for_one_confirmer, by="ana")
     assert shown is not None
     assert shown.decision.case == case
-    assert confirm_case(case, alone, "ana").state is ReviewState.CONFIRMED
+    assert confirm_case(case, platform_for_one_confirmer, "ana").state is ReviewState.CONFIRMED
     assert gate_setup.platform.bank.claim(claim).state is ClaimState.CONFIRMED
