@@ -1,4 +1,4 @@
-"""``entrenous gate bank``, ``partner`` and ``audit`` on a real database."""
+"""``entrenous gate bank``, ``partner`` and ``audit`` on a real database, and invalid settings."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ def gate_cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return run_command
 
 
-def test_banks_and_their_policies(gate_cli: Any) -> None:
+def test_banks_are_listed_and_their_policies_changed(gate_cli: Any) -> None:
     status, said = gate_cli("bank", "list", "--json")
     banks = json.loads(said)["banks"]
     assert (status, [bank["bank"] for bank in banks]) == (0, ["people", "released"])
@@ -45,7 +45,9 @@ def test_banks_and_their_policies(gate_cli: Any) -> None:
     assert said == "people: within 24 bits; claimed: hold, confirmed: hold\n"
 
 
-def test_import_into_a_new_shadow_bank(gate_cli: Any, tmp_path: Path) -> None:
+def test_import_in_shadow_creates_a_shadow_bank_and_refuses_a_live_bank(
+    gate_cli: Any, tmp_path: Path
+) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text(LISTED_HASH + "\n")
     arguments = ("bank", "import", str(listed), "--confirmed", "--bank")
@@ -60,7 +62,7 @@ def test_import_into_a_new_shadow_bank(gate_cli: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("list_text", ["", " \n"])
-def test_import_of_a_list_without_hashes_creates_no_bank(
+def test_import_of_an_empty_list_or_a_folder_creates_no_bank(
     gate_cli: Any, tmp_path: Path, list_text: str
 ) -> None:
     (tmp_path / "list.csv").write_text(list_text)
@@ -69,7 +71,9 @@ def test_import_of_a_list_without_hashes_creates_no_bank(
     assert "trial" not in gate_cli("bank", "list")[1]
 
 
-def test_policy_look_back_compares_earlier_uploads(gate_cli: Any, tmp_path: Path) -> None:
+def test_policy_look_back_is_scheduled_unless_the_bank_is_in_shadow_mode(
+    gate_cli: Any, tmp_path: Path
+) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text(LISTED_HASH + "\n")
     gate_cli("bank", "import", str(listed), "--bank", "list", "--no-look-back")
@@ -83,7 +87,7 @@ def test_policy_look_back_compares_earlier_uploads(gate_cli: Any, tmp_path: Path
 
 
 @pytest.mark.threat("claim-censors")
-def test_operator_suspends_a_malicious_claim(gate_cli: Any, tmp_path: Path) -> None:
+def test_claim_that_the_operator_suspends_matches_nothing(gate_cli: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text(LISTED_HASH + "\n")
     gate_cli("bank", "import", str(listed), "--bank", "list", "--confirmed", "--no-look-back")
@@ -107,7 +111,7 @@ def test_operator_suspends_a_malicious_claim(gate_cli: Any, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status"),
+    ("arguments", "exit_status"),
     [
         (("people", "--on-claimed", "refuse"), 3),
         (("people", "--radius", "32"), 3),
@@ -115,22 +119,26 @@ def test_operator_suspends_a_malicious_claim(gate_cli: Any, tmp_path: Path) -> N
         (("people", "--on-claimed", "perhaps"), 2),
     ],
 )
-def test_invalid_policies_are_refused(
-    gate_cli: Any, arguments: tuple[str, ...], status: int
+def test_invalid_policies_and_unknown_banks_are_refused(
+    gate_cli: Any, arguments: tuple[str, ...], exit_status: int
 ) -> None:
     before = gate_cli("bank", "list", "--json")
-    assert gate_cli("bank", "policy", *arguments)[0] == status
+    assert gate_cli("bank", "policy", *arguments)[0] == exit_status
     assert gate_cli("bank", "list", "--json") == before
 
 
-def test_help_lists_only_possible_policies(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_on_claimed_lists_only_possible_outcomes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert run(["gate", "bank", "policy", "--help"], {}) == 0
     (line,) = [one for one in capsys.readouterr().out.splitlines() if "--on-claimed" in one]
     assert "[let through|hold]" in line
     assert "refuse" not in line
 
 
-def test_import_with_look_back(gate_cli: Any, tmp_path: Path) -> None:
+def test_import_counts_added_hashes_known_hashes_and_looked_back_uploads(
+    gate_cli: Any, tmp_path: Path
+) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32 + "\nno\n")
     status, said = gate_cli(
@@ -146,7 +154,7 @@ def test_import_with_look_back(gate_cli: Any, tmp_path: Path) -> None:
     )
 
 
-def test_import_of_a_list_with_byte_order_mark(gate_cli: Any, tmp_path: Path) -> None:
+def test_list_with_a_byte_order_mark_is_imported(gate_cli: Any, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("0f" * 32 + "\n" + "1f" * 32 + "\n", encoding="utf-8-sig")
     said = gate_cli("bank", "import", str(listed), "--bank", "lists")[1]
@@ -154,7 +162,7 @@ def test_import_of_a_list_with_byte_order_mark(gate_cli: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("list_bytes", [("0f" * 32 + "\n").encode("utf-16"), bytes(range(256)) * 9])
-def test_import_of_a_file_that_is_no_list_is_refused(
+def test_import_of_a_file_that_is_not_utf_8_is_refused(
     gate_cli: Any, tmp_path: Path, list_bytes: bytes
 ) -> None:
     listed = tmp_path / "list.csv"
@@ -176,13 +184,15 @@ def test_import_into_a_built_in_or_invalid_bank_is_refused(
     assert gate_cli("bank", "list", "--json") == before
 
 
-def test_partner_commands(gate_cli: Any) -> None:
+def test_partners_are_added_listed_and_dropped(gate_cli: Any) -> None:
     assert gate_cli("partner", "add", "another", PARTNER_KEY)[0] == 0
     status, said = gate_cli("partner", "list", "--json")
     assert json.loads(said)["partners"] == [{"name": "another", "key": PARTNER_KEY}]
     assert (status, gate_cli("partner", "list")[1]) == (0, f"another: {PARTNER_KEY}\n")
     for name, key in (("other", PARTNER_KEY), ("another", "0c" * 32)):
-        assert gate_cli("partner", "add", name, key)[0] == 3  # one name has one key
+        assert (
+            gate_cli("partner", "add", name, key)[0] == 3
+        )  # a name has one key, and a key has one name
     assert gate_cli("partner", "add", "another", PARTNER_KEY)[0] == 0
     assert gate_cli("partner", "add", "other", "0c" * 32)[0] == 0
     assert gate_cli("partner", "drop", "other")[0] == 0
@@ -192,7 +202,7 @@ def test_partner_commands(gate_cli: Any) -> None:
     assert gate_cli("partner", "add", "another", "0b")[0] == 7
 
 
-def test_audit_verify_detects_a_change(gate_cli: Any, tmp_path: Path) -> None:
+def test_audit_verify_detects_a_wrong_head_and_a_changed_row(gate_cli: Any, tmp_path: Path) -> None:
     gate_cli("bank", "policy", "people", "--shadow")
     status, said = gate_cli("audit", "verify", "--json")
     head = json.loads(said)["head"]

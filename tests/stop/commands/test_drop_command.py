@@ -1,4 +1,4 @@
-"""Errors of ``entrenous gate drop`` itself, which are never reported as a refusal.
+"""``entrenous gate drop`` with wrong settings or arguments, missing files or a bad quarantine.
 
 The gate's answers are tested in tests/real/test_hooks_drop.py.
 """
@@ -51,7 +51,9 @@ def write_picture(folder: Path, name: str) -> Path:
     return path
 
 
-def test_drop_with_a_wrong_setting_asks_to_retry(run_drop: RunDrop, tmp_path: Path) -> None:
+def test_drop_with_a_wrong_or_missing_setting_exits_with_6(
+    run_drop: RunDrop, tmp_path: Path
+) -> None:
     empty = tmp_path / "empty.token"
     empty.touch()
     for status, output, hint in (
@@ -71,14 +73,14 @@ def test_drop_ignores_device_settings(
     assert run_drop(str(tmp_path / "nothing.jpg"))[0] == 4
 
 
-def test_drop_exit_status_of_missing_file_and_usage_error(
+def test_drop_exits_with_4_for_a_missing_file_and_with_2_for_wrong_usage(
     run_drop: RunDrop, tmp_path: Path
 ) -> None:
     assert run_drop(str(tmp_path / "nothing.jpg"))[0] == 4
     assert run_drop("--mail", str(tmp_path / "nothing.jpg"))[0] == 2
 
 
-def test_drop_checks_the_quarantine_first(
+def test_drop_with_an_unusable_quarantine_changes_nothing(
     run_drop: RunDrop, tmp_path: Path, token_path: Path
 ) -> None:
     file = write_picture(tmp_path, "a.jpg")
@@ -92,7 +94,7 @@ def test_drop_refuses_a_quarantine_on_another_file_system(
 ) -> None:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("there is one file system here")
+        pytest.skip("there is no second file system here")
     file = write_picture(tmp_path, "a.jpg")
     with TemporaryDirectory(dir=memory) as kept:
         status, output, hint = run_drop(str(file), "--quarantine", kept)

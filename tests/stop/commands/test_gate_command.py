@@ -1,4 +1,4 @@
-"""``entrenous gate run`` prints where it serves and where its tokens are."""
+"""``entrenous gate run``: its token files, what it prints, and the address for appeals."""
 
 import json
 import sys

@@ -107,7 +107,7 @@ def test_lookup_refuses_invalid_fingerprints(data_folder: Path, fingerprint_hex:
     )
 
 
-def test_index_status_and_rebuild(data_folder: Path) -> None:
+def test_index_status_counts_hashes_and_rebuild_removes_withdrawn_ones(data_folder: Path) -> None:
     status = run_index_json("status", "--data", str(data_folder))
     assert (status["schema"], status["whole"], status["parts"]) == ("entrenous/index/1", 1, 1)
     assert 0 <= status["age_s"] < 60
@@ -121,7 +121,7 @@ def test_index_status_and_rebuild(data_folder: Path) -> None:
     assert (status["whole"], status["in_base"], status["withdrawn_waiting"]) == (0, 0, False)
 
 
-def test_index_status_reports_a_damaged_file(data_folder: Path) -> None:
+def test_index_status_reports_and_repairs_a_damaged_file(data_folder: Path) -> None:
     with open_platform(data_folder) as (platform, _):
         FileIndex(data_folder / "index", platform.bank)
     base = data_folder / "index" / "base"

@@ -1,4 +1,4 @@
-"""A busy gate starts judge processes; an idle gate, or a gate without judges, starts none."""
+"""Judge processes: when a gate starts and stops them, and whether they decide as the gate does."""
 
 import os
 import signal
@@ -40,7 +40,7 @@ pytestmark = [
     ),
 ]
 
-PICTURE = photo(width_px=300)
+UPLOAD_PICTURE = photo(width_px=300)
 
 
 def judge_pids(gate_pid: int) -> set[int]:
@@ -64,7 +64,7 @@ def is_sigterm_ignored(pid: int) -> bool:
 def upload_pictures(gate: RunningGate, count: int) -> set[int]:
     """Send ``count`` uploads, four at a time; return their statuses."""
     with ThreadPoolExecutor(4) as threads:
-        return set(threads.map(lambda _: gate.upload(PICTURE).status_code, range(count)))
+        return set(threads.map(lambda _: gate.upload(UPLOAD_PICTURE).status_code, range(count)))
 
 
 def upload_until_judges_run(count: int, gate: RunningGate) -> set[int]:
@@ -86,7 +86,7 @@ def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
             while not is_sigterm_ignored(judge):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            os.kill(judge, signal.SIGTERM)  # service managers signal all processes of a service
+            os.kill(judge, signal.SIGTERM)  # as a service manager stops every process
         assert upload_pictures(gate, 8) == {200}
         assert judge_pids(gate.pid) == first
         victim = min(first)

@@ -28,9 +28,8 @@ def make_database_newer(data_folder: Path, table: str) -> list[str]:
     with closing(sqlite3.connect(data_folder / "bank.db")) as db:
         with db:
             assert db.execute(f"UPDATE {table} SET version = 99").rowcount == 1
-            db.execute(
-                "DROP TABLE exchange_record"
-            )  # a command that used the database would create this table again
+            # A command that used the database would create this table again.
+            db.execute("DROP TABLE exchange_record")
         return list(db.iterdump())
 
 
@@ -64,8 +63,6 @@ def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> 
 
 
 def assert_asks_for_update(stderr: str) -> None:
-    arguments = " ".join(stderr.split())
-    assert (
-        "A newer version of Entrenous wrote the gate's database, so it was not used." in arguments
-    )
-    assert arguments.endswith(f"Update Entrenous: {HOW_TO_UPDATE}")
+    message = " ".join(stderr.split())
+    assert "A newer version of Entrenous wrote the gate's database, so it was not used." in message
+    assert message.endswith(f"Update Entrenous: {HOW_TO_UPDATE}")

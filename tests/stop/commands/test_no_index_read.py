@@ -31,7 +31,7 @@ def gate_cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> GateCli:
 
 @pytest.fixture
 def damaged_base(gate_cli: GateCli, tmp_path: Path) -> Path:
-    """Return the path of the index's file after damaging it."""
+    """Damage the index's file and return its path."""
     assert gate_cli("index", "lookup", LISTED_HASH)[0] == 0
     path = tmp_path / "gate" / "index" / "base"
     path.write_bytes(path.read_bytes()[:-1])
@@ -54,9 +54,8 @@ def test_commands_without_lookup_do_not_read_a_damaged_index(
     gate_cli: GateCli, damaged_base: Path, arguments: tuple[str, ...]
 ) -> None:
     damaged, before = damaged_base.read_bytes(), damaged_base.stat()
-    damaged_base.chmod(
-        0
-    )  # root can still read the file, so its content and times are compared as well
+    # Root can still read the file, so its content and times are compared as well.
+    damaged_base.chmod(0)
     assert gate_cli(*arguments)[0] == 0
     damaged_base.chmod(0o600)
     after = damaged_base.stat()

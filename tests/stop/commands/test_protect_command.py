@@ -1,4 +1,4 @@
-"""``entrenous protect`` on files and on messages, with a real vault and a real gate."""
+"""``entrenous protect`` and ``unprotect``, with a real vault and a gate in the same process."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def gate_client(platform: Platform) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def clip_files() -> dict[str, bytes]:
+def clip_and_sound_files() -> dict[str, bytes]:
     """Return a video with a voice, and a voice note, by file name."""
     talk = add_sound_to_clip(encode_clip(hand_held_frames(seconds=1.5)), voice(6.0)[:, None])
     return {"talk.mp4": talk, "note.ogg": voice_note()}
@@ -66,9 +66,9 @@ def cli(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     platform: Platform,
-    clip_files: dict[str, bytes],
+    clip_and_sound_files: dict[str, bytes],
 ) -> Iterator[CommandLine]:
-    """Set up Ana's device and a gate on a real SQLite file."""
+    """Yield a command line with Ana's device, whose requests to any gate reach ``platform``."""
     app = gate_app_of(platform)
     monkeypatch.setattr(
         registration_client,
@@ -77,7 +77,7 @@ def cli(
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     cli = CommandLine(tmp_path, monkeypatch)
-    for file_name, data in clip_files.items():
+    for file_name, data in clip_and_sound_files.items():
         (tmp_path / file_name).write_bytes(data)
     cli.set_up_person("ana")
     yield cli
@@ -90,13 +90,13 @@ def claim_kind_and_state(platform: Platform, claim_id: str) -> tuple[str, ClaimS
 
 
 @pytest.mark.real
-def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
+def test_video_and_its_sound_are_registered_then_listed_then_withdrawn(
     cli: CommandLine,
     platform: Platform,
 ) -> None:
-    said = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--json")
-    assert said.status == 0, said
-    made = json.loads(said.out)
+    result = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--json")
+    assert result.status == 0, result
+    made = json.loads(result.out)
     assert made == {
         "schema": "entrenous/claim/1",
         "claim": made["claim"],
@@ -104,7 +104,7 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
         "state": "waiting",
         "gate": URL,
     }
-    before, after = said.err.index("--no-sound"), said.err.index("moments, and of its sound")
+    before, after = result.err.index("--no-sound"), result.err.index("moments, and of its sound")
     assert before < after
     assert claim_kind_and_state(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
     assert f"{made['claim']}  video, waiting  at {URL}\n" == cli.run("ana", "protect", "--list").out
@@ -123,7 +123,7 @@ def test_protecting_a_file_again_returns_its_claim(cli: CommandLine, platform: P
     assert cli.run_json("ana", "protect", "talk.mp4", *GATE_OPTIONS)["claim"] != first["claim"]
 
 
-def test_unconfirmed_claim_can_be_forgotten(
+def test_claim_that_the_gate_did_not_answer_can_be_forgotten(
     cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def drop_response(_: httpx.Request) -> httpx.Response:
@@ -146,7 +146,7 @@ def test_unconfirmed_claim_can_be_forgotten(
 def test_unreachable_platform_is_asked_once(
     cli: CommandLine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request to an unreachable platform takes half a minute, while the vault stays locked."""
+    """Two claims are registered there. A second request would also wait for the timeout."""
     app, other, asked = gate_app_of(platform), "https://other.test", list[str]()
     unanswered = [
         cli.run_json("ana", "protect", one, *GATE_OPTIONS) for one in ("note.ogg", "beach.jpg")
@@ -186,8 +186,8 @@ def test_failed_withdrawal_says_that_the_claim_remains(
         down.setattr(
             registration_client, "new_relay_client", lambda **_: httpx.Client(transport=unreachable)
         )
-        said = cli.run("ana", "unprotect", claim)
-    assert (said.status, f"registration {claim} still exists at the platform" in said.err) == (
+        result = cli.run("ana", "unprotect", claim)
+    assert (result.status, f"registration {claim} still exists at the platform" in result.err) == (
         6,
         True,
     )
@@ -196,7 +196,7 @@ def test_failed_withdrawal_says_that_the_claim_remains(
 
 @pytest.mark.real
 @pytest.mark.skipif(FFMPEG is None, reason="ffmpeg is not installed (Debian: ffmpeg)")
-def test_a_registered_video_is_held_when_somebody_posts_it_smaller(
+def test_smaller_copy_or_sound_of_a_registered_video_is_held_until_the_withdrawal(
     cli: CommandLine, gate_client: httpx.Client
 ) -> None:
     small, bare = cli.folder / "small.webm", cli.folder / "bare.m4a"
@@ -217,11 +217,11 @@ def test_protect_registers_a_video_without_sound_and_a_sound_alone(
     cli: CommandLine,
     platform: Platform,
 ) -> None:
-    said = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--no-sound", "--whole-only")
-    assert "and nothing of its sound" in said.err
-    assert "--no-sound" not in said.err
-    assert said.out.endswith(
-        f"take it back at any time: entrenous unprotect {_registered_claim_id(said)}\n"
+    result = cli.run("ana", "protect", "talk.mp4", *GATE_OPTIONS, "--no-sound", "--whole-only")
+    assert "and nothing of its sound" in result.err
+    assert "--no-sound" not in result.err
+    assert result.out.endswith(
+        f"take it back at any time: entrenous unprotect {_registered_claim_id(result)}\n"
     )
     sound = cli.run("ana", "protect", "note.ogg", *GATE_OPTIONS)
     assert "a tune can be guessed" in sound.err
@@ -237,14 +237,14 @@ def test_embedding_is_sent_only_if_the_gate_compares_embeddings(
     platform: Platform,
 ) -> None:
     (cli.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
-    said = cli.run("ana", "protect", "beach.png", *GATE_OPTIONS, "--embedding", "--json")
-    assert "fuller likeness can be guessed" in " ".join(said.err.split())
-    if platform.embedding_comparison is None:  # without the extra
-        assert (said.status, said.out) == (3, "")
-        assert "pip install -e '.[embedding]'" in said.err
+    result = cli.run("ana", "protect", "beach.png", *GATE_OPTIONS, "--embedding", "--json")
+    assert "fuller likeness can be guessed" in " ".join(result.err.split())
+    if platform.embedding_comparison is None:  # the extra "embedding" is not installed
+        assert (result.status, result.out) == (3, "")
+        assert "pip install -e '.[embedding]'" in result.err
         assert platform.bank.count_claims_and_hashes().claims == 0
         return
-    made = json.loads(said.out)
+    made = json.loads(result.out)
     assert [one.claim for one in platform.bank.embeddings(0)] == [made["claim"]]
     cli.run_json("ana", "unprotect", made["claim"])
     assert platform.bank.embedding_count() == 0
@@ -255,13 +255,13 @@ def test_under_18_option_refers_to_take_it_down_before_opening_the_vault(
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE")
     for words in (("talk.mp4", *GATE_OPTIONS), ("talk.mp4",), ()):
-        said = cli.run("ana", "protect", *words, "--under-18")
-        assert (said.status, said.out) == (3, "")
-        assert "takeitdown.ncmec.org" in said.err
+        result = cli.run("ana", "protect", *words, "--under-18")
+        assert (result.status, result.out) == (3, "")
+        assert "takeitdown.ncmec.org" in result.err
 
 
 @pytest.mark.real
-def test_protect_registers_the_files_of_a_message(
+def test_protect_registers_the_files_of_a_sent_or_opened_message(
     cli: CommandLine,
     platform: Platform,
 ) -> None:
@@ -298,7 +298,7 @@ def test_protect_registers_the_files_of_a_message(
 
 
 @pytest.mark.real
-def test_protect_asks_once_per_kind_of_file(
+def test_protect_asks_about_age_and_then_once_per_kind_of_file(
     cli: CommandLine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (cli.folder / "beach.jpg").write_bytes(photo(width_px=240))
@@ -315,10 +315,10 @@ def test_protect_asks_once_per_kind_of_file(
 
     monkeypatch.setattr("typer.prompt", answer_prompt)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    said = cli.run("ana", "protect", "--message", message_id, *GATE_OPTIONS, "--json")
-    assert (said.status, len(asked)) == (3, 3)  # age, then the sound, then the picture
-    assert [one["kind"] for one in json.loads(said.out)["claims"]] == ["pdq"]
-    assert [f"File {number} of the message" in said.err for number in (1, 2, 3)] == [
+    result = cli.run("ana", "protect", "--message", message_id, *GATE_OPTIONS, "--json")
+    assert (result.status, len(asked)) == (3, 3)  # age, then the sound, then the picture
+    assert [one["kind"] for one in json.loads(result.out)["claims"]] == ["pdq"]
+    assert [f"File {number} of the message" in result.err for number in (1, 2, 3)] == [
         True,
         False,
         True,
@@ -326,7 +326,9 @@ def test_protect_asks_once_per_kind_of_file(
     assert platform.bank.count_claims_and_hashes().claims == 1
 
 
-def test_protect_refuses_messages_without_files(cli: CommandLine) -> None:
+def test_protect_refuses_unknown_messages_messages_without_files_and_wrong_arguments(
+    cli: CommandLine,
+) -> None:
     cli.set_up_person("ben")
     cli.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
@@ -339,11 +341,11 @@ def test_protect_refuses_messages_without_files(cli: CommandLine) -> None:
         assert cli.run("ana", "protect", *given).status == 2
 
 
-def test_protect_explains_a_flat_picture(cli: CommandLine) -> None:
+def test_protect_refuses_a_picture_with_too_little_detail(cli: CommandLine) -> None:
     (cli.folder / "fog.png").write_bytes(png(np.full((200, 200, 3), 90, np.uint8)))
-    said = cli.run("ana", "protect", "fog.png", *GATE_OPTIONS)
-    assert (said.status, said.out, "too little detail" in said.err) == (3, "", True)
+    result = cli.run("ana", "protect", "fog.png", *GATE_OPTIONS)
+    assert (result.status, result.out, "too little detail" in result.err) == (3, "", True)
 
 
-def _registered_claim_id(said: CommandResult) -> Any:
-    return said.out.split()[1]
+def _registered_claim_id(result: CommandResult) -> Any:
+    return result.out.split()[1]

@@ -75,7 +75,7 @@ def data_folder(tmp_path: Path, uploaded_picture: Any) -> Path:
     return folder
 
 
-def test_review_lists_cases_with_facts(gate_cli: GateCli, data_folder: Path) -> None:
+def test_review_lists_waiting_cases_in_pages(gate_cli: GateCli, data_folder: Path) -> None:
     status, said, _ = gate_cli("review", "--data", data_folder)
     assert status == 0
     lines = said.splitlines()
@@ -116,7 +116,7 @@ def test_review_without_a_token_suggests_a_reviewer_token(
 
 
 @pytest.mark.parametrize(
-    ("age", "shown_age"),
+    ("age", "expected_ending"),
     [
         ({"minutes": 5}, "5 min ago"),
         ({"hours": 47}, "47 h ago"),
@@ -124,13 +124,15 @@ def test_review_without_a_token_suggests_a_reviewer_token(
         ({"minutes": -5}, "UTC"),
     ],
 )
-def test_review_shows_the_age_of_a_case(age: dict[str, int], shown_age: str) -> None:
+def test_review_shows_the_age_of_a_case_unless_it_is_negative(
+    age: dict[str, int], expected_ending: str
+) -> None:
     at = datetime.now(UTC) - timedelta(**age)
-    assert _arrival_in_words(at.isoformat()).endswith(shown_age)
+    assert _arrival_in_words(at.isoformat()).endswith(expected_ending)
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_review_shows_a_blurred_view_by_default(
+def test_review_shows_a_blurred_view_unless_the_clear_file_is_requested(
     gate_cli: GateCli, data_folder: Path, tmp_path: Path, uploaded_picture: Any
 ) -> None:
     view, clear = tmp_path / "view.png", tmp_path / "clear.jpg"
@@ -182,7 +184,9 @@ def test_review_errors_name_no_internal_address(gate_cli: GateCli, data_folder: 
     assert (str(data_folder) in said, "127.0.0.1" in said) == (True, False)
 
 
-def test_confirmation_without_effect_says_so(gate_cli: GateCli, data_folder: Path) -> None:
+def test_confirmation_of_a_match_without_claims_or_of_an_unreadable_file_says_what_follows(
+    gate_cli: GateCli, data_folder: Path
+) -> None:
     with open_platform(data_folder) as (platform, _):
         platform.bank.withdraw(ClaimId("ab"))
     said = gate_cli("review", "--data", data_folder, "--decide", MATCHED_CASE, "confirm")[1]
@@ -224,7 +228,7 @@ def test_two_reviewers_confirm_with_their_tokens(
     ]
 
 
-def test_reviewers_are_listed_and_removed(
+def test_reviewers_are_added_listed_and_removed(
     gate_cli: GateCli, data_folder: Path, tmp_path: Path
 ) -> None:
     assert "Only the holder" in gate_cli("reviewer", "list", "--data", data_folder)[1]
@@ -256,7 +260,7 @@ def test_reviewers_are_listed_and_removed(
         ("--data", "x", "--decide", MATCHED_CASE, "confirm", "--show", MATCHED_CASE, "--out", "y"),
     ],
 )  # fmt: skip
-def test_contradictory_review_options_are_refused(
+def test_incomplete_or_contradictory_review_options_are_refused(
     gate_cli: GateCli, arguments: tuple[str, ...]
 ) -> None:
     assert gate_cli("review", *arguments)[0] == 2
@@ -286,7 +290,7 @@ def test_decision_on_a_terminal_is_confirmed_first(
         "review", "--data", data_folder, "--decide", MATCHED_CASE, "confirm"
     )
     assert (status, "already decided" in wrong, len(asked)) == (3, True, 2)
-    # a script is not asked
+    # With --json no confirmation is asked for.
     assert (
         gate_cli("review", "--data", data_folder, "--decide", UNREADABLE_CASE, "confirm", "--json")[
             0
@@ -296,7 +300,7 @@ def test_decision_on_a_terminal_is_confirmed_first(
 
 
 @pytest.mark.parametrize("case", ["no-such", "..", "a/b?c=d", "\u20ac {}"])
-def test_unknown_case_is_reported(
+def test_unknown_case_is_refused_and_writes_no_file(
     gate_cli: GateCli, data_folder: Path, tmp_path: Path, case: str
 ) -> None:
     out = tmp_path / "out"

@@ -33,7 +33,7 @@ def small_screenshot(pixels: Any) -> bytes:
 
 
 def protect_and_upload_screenshot(gate: RunningGate) -> Any:
-    """Register a picture and upload a screenshot of it, which the first scan lets through."""
+    """Register a picture, upload a screenshot that shows it, and return the gate's answer."""
     her_picture = skimage.data.astronaut()
     with new_relay_client() as client:
         bank = RegistrationClient(gate.url, client)

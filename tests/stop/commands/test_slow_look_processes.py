@@ -1,4 +1,4 @@
-"""Due deferred scans are shared by the configured number of processes."""
+"""The number of processes that run a gate's deferred scans, and how they share the scans."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -52,11 +52,14 @@ def different_pictures() -> Iterator[bytes]:
         yield jpeg(her_picture[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
 
 
-@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.nightly), "postgres"])
+@pytest.mark.parametrize(
+    "database_kind", [pytest.param("sqlite", marks=pytest.mark.nightly), "postgres"]
+)
 def test_two_processes_scan_each_upload_once(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+    database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    url = request.getfixturevalue("postgres").create_database() if kind == "postgres" else ""
+    is_postgres = database_kind == "postgres"
+    url = request.getfixturevalue("postgres").create_database() if is_postgres else ""
     database = f'database = "{url}"\n' if url else ""
     (tmp_path / "gate.toml").write_text(f"{database}slow_look_processes = 2\n")
     with start_gate(tmp_path) as gate:
@@ -84,7 +87,7 @@ def scan_states(engine: sa.Engine) -> list[tuple[str | None, int]]:
 @pytest.mark.parametrize(
     ("cpu_count", "process_count"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)]
 )
-def test_default_is_one_process_per_two_processors(
+def test_process_count_is_as_set_or_else_half_the_processors_from_1_to_64(
     cpu_count: int, process_count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_run, "processor_count", lambda: cpu_count)

@@ -121,7 +121,7 @@ def test_status_reports_a_damaged_or_missing_index(data_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("index", "status")])
-def test_status_of_an_unusable_folder(
+def test_status_names_an_unusable_index_folder(
     data_folder: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (data_folder / "index" / "base").mkdir(parents=True)

@@ -56,7 +56,7 @@ def collage_with(pixels: Any) -> Any:
     return np.concatenate([upper, np.fliplr(upper[::-1])], axis=0)
 
 
-def test_try_refuses_a_mirrored_picture_and_stores_nothing(gate_cli: Any, write_photo: Any) -> None:
+def test_try_refuses_a_mirrored_picture(gate_cli: Any, write_photo: Any) -> None:
     status, said = gate_cli("try", write_photo("mirrored", np.fliplr), "--json")
     got = json.loads(said)
     (match,) = got["matches"]
@@ -66,7 +66,7 @@ def test_try_refuses_a_mirrored_picture_and_stores_nothing(gate_cli: Any, write_
     assert got["would"] is None
 
 
-def test_try_deep_holds_a_collage(gate_cli: Any, write_photo: Any) -> None:
+def test_only_a_deep_try_holds_a_collage(gate_cli: Any, write_photo: Any) -> None:
     collage = write_photo("collage", collage_with)
     assert json.loads(gate_cli("try", collage, "--json")[1])["decision"] == "let through"
     got = json.loads(gate_cli("try", collage, "--deep", "--json")[1])
@@ -74,21 +74,21 @@ def test_try_deep_holds_a_collage(gate_cli: Any, write_photo: Any) -> None:
     assert "larger picture" in got["matches"][0]["how"]
 
 
-def test_try_in_shadow_mode(gate_cli: Any, write_photo: Any) -> None:
+def test_try_in_shadow_mode_shows_the_decision_without_it(gate_cli: Any, write_photo: Any) -> None:
     gate_cli("bank", "policy", "site", "--shadow")
     _, said = gate_cli("try", write_photo("same"))
     assert said.startswith("It would be answered: let through.\n  Without shadow mode: refuse.\n")
 
 
-def test_try_reports_a_file_that_is_no_picture(gate_cli: Any, tmp_path: Path) -> None:
+def test_try_of_a_file_that_is_no_picture_exits_with_7(gate_cli: Any, tmp_path: Path) -> None:
     text_file = tmp_path / "text.txt"
     text_file.write_text("not a picture")
     assert gate_cli("try", str(text_file), "--json")[0] == 7
 
 
 @pytest.mark.real
-def test_try_decodes_clips_and_sounds_in_a_sandbox(gate_cli: Any, tmp_path: Path) -> None:
-    """A film that shows a confirmed photograph is held; a truncated film has no match."""
+def test_try_decides_about_clips_and_sounds(gate_cli: Any, tmp_path: Path) -> None:
+    """A film that shows the listed photograph is held; a truncated film is held without a match."""
     film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
     plain = np.asarray(skimage.data.astronaut())
     film.write_bytes(

@@ -16,12 +16,12 @@ CLAIM_TIME = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def register_claim(
-    bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()
+    bank: BankStore, claim_id: str, *whole: bytes, parts: tuple[bytes, ...] = ()
 ) -> ClaimId:
     """Register a waiting claim with these hashes of whole pictures and parts; return its id."""
     if not bank.banks():
         bank.set_bank(Bank(PEOPLE_BANK))
-    claim = Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, CLAIM_TIME)
+    claim = Claim(ClaimId(claim_id), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, CLAIM_TIME)
     bank.register(Registration(claim, whole, parts))
     return claim.id
 

@@ -31,7 +31,7 @@ from tests.stop.index.index_banks import (
     register_claim,
 )
 
-INITIAL_HASHES = 10_500  # enough that the index builds tables
+INITIAL_HASH_COUNT = 10_500  # enough that the index builds tables
 HASHES_PER_CLAIM = 20
 
 
@@ -63,12 +63,12 @@ def open_bank_in(folder: Path) -> Iterator[BankStore]:
         engine.dispose()
 
 
-def run_worker(folder: Path, seed: int, shards: int) -> None:
+def run_worker(folder: Path, seed: int, shard_count: int) -> None:
     """Register and withdraw claims, and merge or rebuild the index, until the process is killed."""
-    rng = np.random.default_rng([seed, 1])  # unlike the seed of the first claim's hashes
+    rng = np.random.default_rng([seed, 1])  # the first claim's hashes have the seed ``seed``
     claims: list[ClaimId] = []
     with open_bank_in(folder) as bank:
-        index = FileIndex(folder / "index", bank, shards)
+        index = FileIndex(folder / "index", bank, shard_count)
         print("ready", flush=True)  # noqa: T201 -- read by kill_once
         while True:
             name = f"claim-{seed}-{len(claims)}-{rng.integers(0, 1 << 30)}"
@@ -84,11 +84,11 @@ def run_worker(folder: Path, seed: int, shards: int) -> None:
                 index.merge()
 
 
-def kill_once(folder: Path, seed: int, reported: ReportedChanges, shards: int) -> None:
+def kill_once(folder: Path, seed: int, reported: ReportedChanges, shard_count: int) -> None:
     """Start a worker, kill it while it works, and record the changes that it printed."""
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
-    options = ["--seed", str(seed), "--shards", str(shards)]
+    options = ["--seed", str(seed), "--shards", str(shard_count)]
     with start_program([*command, *options], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
@@ -101,10 +101,10 @@ def kill_once(folder: Path, seed: int, reported: ReportedChanges, shards: int) -
                 reported.record_line(line)
 
 
-def check_after_kill(folder: Path, seed: int, reported: ReportedChanges, shards: int) -> None:
+def check_after_kill(folder: Path, seed: int, reported: ReportedChanges, shard_count: int) -> None:
     """Check the index as the module docstring describes."""
     with open_bank_in(folder) as bank:
-        index = FileIndex(folder / "index", bank, shards)
+        index = FileIndex(folder / "index", bank, shard_count)
         assert not list((folder / "index").glob(".entrenous-*"))
         assert_index_equals_brute_force(index, bank, seed, query_count=40)
         for name, bits in reported.registered.items():
@@ -120,18 +120,18 @@ def check_after_kill(folder: Path, seed: int, reported: ReportedChanges, shards:
             assert bits not in left
 
 
-def _is_withdrawn(bank: BankStore, name: str) -> bool:
-    return bank.claim(ClaimId(name)).state.value == "withdrawn"
+def _is_withdrawn(bank: BankStore, claim_id: str) -> bool:
+    return bank.claim(ClaimId(claim_id)).state.value == "withdrawn"
 
 
-def run_kills(folder: Path, kills: int, seed: int, shards: int = 1) -> ReportedChanges:
+def run_kills(folder: Path, kill_count: int, seed: int, shard_count: int = 1) -> ReportedChanges:
     """Kill ``kills`` workers, check the index after each, and return what they reported."""
     reported = ReportedChanges()
     with open_bank_in(folder) as bank:
-        register_claim(bank, "beginning", *random_hashes(INITIAL_HASHES, seed))
-    for kill in range(kills):
-        kill_once(folder, seed + kill, reported, shards)
-        check_after_kill(folder, seed + kill, reported, shards)
+        register_claim(bank, "beginning", *random_hashes(INITIAL_HASH_COUNT, seed))
+    for kill in range(kill_count):
+        kill_once(folder, seed + kill, reported, shard_count)
+        check_after_kill(folder, seed + kill, reported, shard_count)
     return reported
 
 

@@ -29,8 +29,9 @@ def base_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def scan_index_of(hashes: tuple[bytes, ...], first: int) -> ScanIndex:
-    return ScanIndex.empty().with_added(range(first, first + len(hashes)), hashes)
+def scan_index_of(hashes: tuple[bytes, ...], first_entry: int) -> ScanIndex:
+    entries = range(first_entry, first_entry + len(hashes))
+    return ScanIndex.empty().with_added(entries, hashes)
 
 
 def section_ends(data: bytes) -> list[int]:
@@ -73,7 +74,7 @@ def test_mapped_base_is_read_only(base_file: Path) -> None:
 
 @pytest.mark.parametrize("boundary", range(SECTION_COUNT + 1))
 @pytest.mark.parametrize("offset", [-1, 0, 1])
-def test_truncation_at_any_boundary_is_detected(
+def test_truncation_or_extension_near_any_section_boundary_is_detected(
     base_file: Path, tmp_path: Path, boundary: int, offset: int
 ) -> None:
     data = base_file.read_bytes()
@@ -120,7 +121,7 @@ def test_random_bytes_are_refused(tmp_path: Path, random_bytes: bytes) -> None:
     [(8, "<I", 2), (0, "<8s", b"ENTRINDY"), (16, "<Q", 2**60), (24, "<I", 11), (24, "<I", 12_345)],
     ids=["version", "magic", "count", "substrings", "no such plan"],
 )
-def test_valid_header_with_wrong_content_is_refused(
+def test_wrong_header_with_a_valid_checksum_is_refused(
     base_file: Path, tmp_path: Path, offset: int, struct_format: str, value: object
 ) -> None:
     data = bytearray(base_file.read_bytes())

@@ -1,4 +1,4 @@
-"""FileIndex equals brute force, also after damage, withdrawals and another index's merges."""
+"""FileIndex: its results, its files, its merges and repairs, and its cache of results."""
 
 import os
 import threading
@@ -73,7 +73,7 @@ def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: Ban
 
 
 @pytest.mark.slow
-def test_large_bank_is_indexed_with_tables(folder: Path, bank: BankStore) -> None:
+def test_index_of_a_large_bank_equals_brute_force(folder: Path, bank: BankStore) -> None:
     register_claim(bank, "many", *random_hashes(12_000, 5))
     index = FileIndex(folder, bank)
     register_claim(bank, "more", *random_hashes(100, 6), parts=random_hashes(10_500, 7))
@@ -128,8 +128,9 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStor
     assert_index_equals_brute_force(index, bank, query_count=33)
 
 
-def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStore) -> None:
-    """A withdrawn hash that somebody else registers again gets another entry number."""
+def test_withdrawn_hash_that_is_registered_again_is_found_before_and_after_a_merge(
+    folder: Path, bank: BankStore
+) -> None:
     bits = random_hashes(1, 8)[0]
     claim = register_claim(bank, "one", bits)
     index = FileIndex(folder, bank)
@@ -144,7 +145,9 @@ def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStor
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "noise", "gone", "other version"])
-def test_damaged_base_is_rebuilt(folder: Path, bank: BankStore, damage: str) -> None:
+def test_damaged_or_missing_base_or_one_of_another_version_is_rebuilt(
+    folder: Path, bank: BankStore, damage: str
+) -> None:
     FileIndex(folder, bank)
     base = folder / "base"
     data = bytearray(base.read_bytes())
@@ -193,7 +196,7 @@ def test_a_base_of_another_bank_is_not_used(folder: Path, bank: BankStore) -> No
     assert_index_equals_brute_force(FileIndex(folder, other), other)
 
 
-def test_restored_bank_that_reuses_numbers_is_read_again(folder: Path) -> None:
+def test_restored_bank_that_reuses_entry_numbers_is_read_again(folder: Path) -> None:
     bank = new_bank()
     register_claim(bank, "kept", *random_hashes(10, 1))
     older = copy_bank(bank)
@@ -233,11 +236,13 @@ def test_files_of_a_killed_process_are_removed(folder: Path, bank: BankStore) ->
     assert not leftover.exists()
 
 
-@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_single_hash_is_found_after_a_restart(folder: Path, copies: int) -> None:
+@pytest.mark.parametrize("claim_count", [1, 2, 4, 8, 16])
+def test_hash_is_found_for_each_of_its_claims_after_a_restart(
+    folder: Path, claim_count: int
+) -> None:
     bank = new_bank()
     bits = random_hashes(1, 9)[0]
-    names = [f"{number:02}" for number in range(copies)]
+    names = [f"{number:02}" for number in range(claim_count)]
     for name in names:
         register_claim(bank, name, bits)
     FileIndex(folder, bank)
@@ -246,7 +251,7 @@ def test_single_hash_is_found_after_a_restart(folder: Path, copies: int) -> None
     assert sorted(claim.id for _, claim in claims) == names
 
 
-def test_empty_bank_has_no_matches(folder: Path) -> None:
+def test_index_of_an_empty_bank_matches_nothing_until_a_hash_is_registered(folder: Path) -> None:
     bank = new_bank()
     assert FileIndex(folder, bank).find_near_hashes([bytes(32)], part=False) == []
     again = FileIndex(folder, bank)
@@ -264,7 +269,7 @@ def sqlite_bank(tmp_path: Path) -> Iterator[BankStore]:
 
 @pytest.mark.slow
 def test_look_ups_during_merges_miss_nothing(folder: Path, sqlite_bank: BankStore) -> None:
-    """A look-up finds every earlier registration while another thread writes bases."""
+    """A look-up finds every earlier registration while another thread merges all the time."""
     register_claim(sqlite_bank, "first", *random_hashes(200, 1))
     index = FileIndex(folder, sqlite_bank)
     stop = threading.Event()

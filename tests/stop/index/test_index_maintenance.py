@@ -112,7 +112,7 @@ def test_damage_to_an_open_index_is_detected_and_repaired(
     assert set(messages) == {"index-damaged"}
 
 
-def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
+def test_damage_in_every_section_is_found_and_repaired(folder: Path, bank: BankStore) -> None:
     """The sections are the hashes, numbers and tables of whole pictures and of parts."""
     register_claim(bank, "many", *random_hashes(10_100, 5), parts=random_hashes(10_100, 6))
     index = FileIndex(folder, bank)
@@ -145,7 +145,7 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     assert_index_equals_brute_force(index, bank)
 
 
-def test_base_repaired_by_another_index_is_used(folder: Path, bank: BankStore) -> None:
+def test_base_rewritten_by_another_index_is_used(folder: Path, bank: BankStore) -> None:
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file

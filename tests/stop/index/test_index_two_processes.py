@@ -45,7 +45,7 @@ def start_query_process(folder: Path, url: str) -> Iterator[Callable[[bytes], in
 
 
 def test_next_look_up_of_another_process_sees_the_change(tmp_path: Path, postgres: Cluster) -> None:
-    """The first look-up after each change is correct and, in the median, takes a second or less."""
+    """In the median, a change and the look-up that finds it take a second or less together."""
     url = postgres.create_database()
     engine = open_postgres_engine(url)
     bank = BankStore(engine)

@@ -128,7 +128,9 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut", "of another shard"])
-def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, damage: str) -> None:
+def test_index_with_one_damaged_shard_equals_brute_force(
+    folder: Path, bank: BankStore, damage: str
+) -> None:
     FileIndex(folder, bank, 2)
     one, other = (folder / shard.file_name for shard in Shard.all_shards(2))
     match damage:
@@ -165,6 +167,6 @@ def test_shard_of_a_hash_is_the_same_as_bytes_and_as_words() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 65])
-def test_number_of_shards_is_limited(count: int) -> None:
+def test_number_of_shards_outside_1_to_64_is_refused(count: int) -> None:
     with pytest.raises(ValueError, match="shards"):
         Shard(0, count)

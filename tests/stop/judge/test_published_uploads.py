@@ -1,7 +1,8 @@
 """Uploads that a platform published against the gate's decision.
 
-The platform's hook cannot hold uploads, or the hook or the gate is in shadow mode. Such uploads are
-listed for review, and for removal once a reviewer confirms them.
+The platform's connector (its hook) cannot hold uploads, or the hook or the gate is in shadow mode:
+it only records decisions. Such uploads are listed for review, and for removal once a reviewer
+confirms them.
 """
 
 from dataclasses import replace
@@ -27,8 +28,8 @@ from tests.stop.judge.test_deferred_views import place_on_page
 from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, screenshot_crop
 
 
-def listed_states(gate_setup: GateSetup) -> dict[str, ReviewState]:
-    """Return the state of each listed case."""
+def states_of_listed_uploads(gate_setup: GateSetup) -> dict[str, ReviewState]:
+    """Return the review state of each upload that is listed as published, by its case number."""
     return {
         one.case: one.state
         for one in gate_setup.platform.reviews.published_to_review_or_remove("", 99)
@@ -47,23 +48,26 @@ def stored_review(gate_setup: GateSetup, case: str) -> Review:
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
 @pytest.mark.parametrize("publishes", [PublishedAnyway.HELD, PublishedAnyway.ALL])
-def test_published_match_is_listed_until_removed(
+def test_published_match_is_listed_until_the_listing_period_ends(
     gate_setup: GateSetup, her_picture: Any, publishes: PublishedAnyway
 ) -> None:
     gate_setup.protect(her_picture)
     decision = judge_upload(jpeg(her_picture), gate_setup.platform, "post 17", publishes)
     assert (decision.outcome, decision.listed) == (Outcome.HOLD, True)
-    assert listed_states(gate_setup) == {decision.case: ReviewState.WAITING}
+    assert states_of_listed_uploads(gate_setup) == {decision.case: ReviewState.WAITING}
     waits = stored_review(gate_setup, decision.case)
     assert (waits.found, waits.reference, waits.has_bytes) == (FoundBy.PUBLISHED, "post 17", True)
     assert next_review(gate_setup.platform) == waits
     confirm_case(decision.case, gate_setup.platform)
-    assert listed_states(gate_setup) == {decision.case: ReviewState.CONFIRMED}  # to be removed
+    assert states_of_listed_uploads(gate_setup) == {decision.case: ReviewState.CONFIRMED}
     confirmed = stored_review(gate_setup, decision.case)
     assert (confirmed.reference, confirmed.bits) == ("post 17", None)
     gate_setup.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired_upload_data(gate_setup.platform)
-    assert (listed_states(gate_setup), stored_review(gate_setup, decision.case).reference) == (
+    assert (
+        states_of_listed_uploads(gate_setup),
+        stored_review(gate_setup, decision.case).reference,
+    ) == (
         {},
         "",
     )
@@ -78,24 +82,22 @@ def test_refused_upload_that_a_shadow_hook_publishes_is_listed(
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     decision = judge_for_shadow_hook(gate_setup, jpeg(her_picture), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
-    assert listed_states(gate_setup) == {decision.case: ReviewState.WAITING}
-    again = judge_upload(jpeg(her_picture), gate_setup.platform)
-    assert (again.outcome, again.listed) == (
-        Outcome.REFUSE,
-        False,
-    )  # this hook enforces the decision
+    assert states_of_listed_uploads(gate_setup) == {decision.case: ReviewState.WAITING}
+    # The default of judge_upload is a hook that enforces every decision.
+    enforced = judge_upload(jpeg(her_picture), gate_setup.platform)
+    assert (enforced.outcome, enforced.listed) == (Outcome.REFUSE, False)
     confirm_case(decision.case, gate_setup.platform)
-    assert listed_states(gate_setup) == {decision.case: ReviewState.CONFIRMED}
+    assert states_of_listed_uploads(gate_setup) == {decision.case: ReviewState.CONFIRMED}
 
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_upload_passed_in_shadow_is_listed_after_a_confirmation(
+def test_upload_published_before_its_claim_is_listed_once_the_claim_is_confirmed(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The claim, and the confirmation of another upload, follow the publication."""
+    """The upload is published first; later its picture is registered, and the claim confirmed."""
     first = judge_for_shadow_hook(gate_setup, jpeg(her_picture), "post 17")
-    assert (first.outcome, first.listed, listed_states(gate_setup)) == (
+    assert (first.outcome, first.listed, states_of_listed_uploads(gate_setup)) == (
         Outcome.LET_THROUGH,
         False,
         {},
@@ -105,12 +107,12 @@ def test_upload_passed_in_shadow_is_listed_after_a_confirmation(
     confirm_case(held.case, gate_setup.platform)
     while look_back_for_due_claims(gate_setup.platform):
         pass
-    assert listed_states(gate_setup) == {first.case: ReviewState.WAITING}
+    assert states_of_listed_uploads(gate_setup) == {first.case: ReviewState.WAITING}
     assert stored_review(gate_setup, first.case).reference == "post 17"
 
 
 @pytest.mark.slow
-def test_only_published_uploads_are_listed(
+def test_only_uploads_published_against_the_decision_are_listed(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     gate_setup.protect(her_picture)
@@ -127,14 +129,14 @@ def test_only_published_uploads_are_listed(
     assert not any(one.listed for one in (held, unreadable, fine))
     confirm_case(held.case, gate_setup.platform)
     refused = judge_upload(jpeg(her_picture), gate_setup.platform, publishes=PublishedAnyway.HELD)
-    assert (refused.outcome, refused.listed, listed_states(gate_setup)) == (
+    assert (refused.outcome, refused.listed, states_of_listed_uploads(gate_setup)) == (
         Outcome.REFUSE,
         False,
         {},
     )
     broken = judge_for_shadow_hook(gate_setup, jpeg(her_picture)[:9000])
     assert broken.listed
-    assert listed_states(gate_setup) == {broken.case: ReviewState.WAITING}
+    assert states_of_listed_uploads(gate_setup) == {broken.case: ReviewState.WAITING}
 
 
 @pytest.mark.slow
@@ -144,7 +146,7 @@ def test_released_upload_is_delisted_and_not_held_again(
     gate_setup.protect(her_picture)
     case = judge_upload(jpeg(her_picture), gate_setup.platform, publishes=PublishedAnyway.HELD).case
     release_case(case, gate_setup.platform)
-    assert (listed_states(gate_setup), stored_review(gate_setup, case).state) == (
+    assert (states_of_listed_uploads(gate_setup), stored_review(gate_setup, case).state) == (
         {},
         ReviewState.RELEASED,
     )
@@ -152,7 +154,7 @@ def test_released_upload_is_delisted_and_not_held_again(
 
 
 @pytest.mark.slow
-def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(
+def test_withdrawal_delists_an_upload_and_a_later_claim_lists_it_again(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     protection = gate_setup.protect(her_picture)
@@ -161,19 +163,21 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(
     ).case
     withdraw_claim(protection.claim, protection.token, gate_setup.platform)
     closed = stored_review(gate_setup, case)
-    assert (listed_states(gate_setup), closed.state) == ({}, ReviewState.CLOSED)
+    assert (states_of_listed_uploads(gate_setup), closed.state) == ({}, ReviewState.CLOSED)
     assert (closed.decision.outcome, closed.has_bytes) == (Outcome.LET_THROUGH, False)
     gate_setup.protect(her_picture)
     while look_back_for_due_claims(gate_setup.platform):
         pass
-    assert listed_states(gate_setup) == {case: ReviewState.WAITING}
+    assert states_of_listed_uploads(gate_setup) == {case: ReviewState.WAITING}
     assert stored_review(gate_setup, case).found is FoundBy.LOOK_BACK
 
 
 @pytest.mark.slow
 @pytest.mark.threat("released-first")
-def test_registered_page_is_still_scanned(gate_setup: GateSetup, her_picture: Any) -> None:
-    """Registering a page and withdrawing the claim must not prevent a scan of the page."""
+def test_registered_screenshot_is_still_scanned_for_pictures_in_it(
+    gate_setup: GateSetup, her_picture: Any
+) -> None:
+    """When the screenshot's claim is withdrawn, the picture's match keeps the upload listed."""
     gate_setup.protect(her_picture, parts=False)
     page = place_on_page(her_picture)
     page_protection = gate_setup.protect(page, parts=False)
@@ -183,11 +187,10 @@ def test_registered_page_is_still_scanned(gate_setup: GateSetup, her_picture: An
     }
     assert run_next_deferred_scan(gate_setup.platform)
     assert len(stored_review(gate_setup, case).decision.matches) == 2
-    assert gate_setup.platform.reviews.upload_bytes(case) == jpeg(
-        page
-    )  # still stored for the reviewer
+    # The scan leaves the bytes for the reviewer.
+    assert gate_setup.platform.reviews.upload_bytes(case) == jpeg(page)
     withdraw_claim(page_protection.claim, page_protection.token, gate_setup.platform)
-    assert listed_states(gate_setup) == {case: ReviewState.WAITING}
+    assert states_of_listed_uploads(gate_setup) == {case: ReviewState.WAITING}
 
 
 @pytest.mark.slow
@@ -203,10 +206,10 @@ def test_many_published_uploads_of_one_picture_are_one_review_item(
         for quality in range(60, 67)
     ]
     assert gate_setup.platform.reviews.count_waiting_items() == 1
-    assert set(listed_states(gate_setup)) == set(cases)
+    assert set(states_of_listed_uploads(gate_setup)) == set(cases)
     confirm_case(cases[0], gate_setup.platform)
-    assert set(listed_states(gate_setup)) == set(cases)
-    assert set(listed_states(gate_setup).values()) == {ReviewState.CONFIRMED}
+    assert set(states_of_listed_uploads(gate_setup)) == set(cases)
+    assert set(states_of_listed_uploads(gate_setup).values()) == {ReviewState.CONFIRMED}
     assert stored_review(gate_setup, cases[-1]).reference == "post 66"
 
 
@@ -215,7 +218,7 @@ def test_many_published_uploads_of_one_picture_are_one_review_item(
 def test_one_setting_puts_the_whole_gate_in_shadow_mode(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """The mode applies to waiting and confirmed claims, cut-outs and unreadable uploads."""
+    """Even matches of confirmed claims, and uploads that cannot be decoded, are let through."""
     gate_setup.platform = replace(gate_setup.platform, limits=GateLimits(shadow=True))
     gate_setup.protect(her_picture)
     waiting = judge_upload(jpeg(her_picture), gate_setup.platform, "post 1")
@@ -236,7 +239,7 @@ def test_one_setting_puts_the_whole_gate_in_shadow_mode(
     assert [one.listed for one in every] == [True, True, True, False, True]
     listed = {
         stored_review(gate_setup, case).reference: state
-        for case, state in listed_states(gate_setup).items()
+        for case, state in states_of_listed_uploads(gate_setup).items()
     }
     assert listed == {
         "post 1": ReviewState.CONFIRMED,

@@ -50,7 +50,7 @@ def open_stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iter
 
 
 def open_new_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
-    """Open an empty database that no other open engine uses."""
+    """Open an empty database that no other test uses at the same time."""
     if kind == "postgres":
         server: Cluster = request.getfixturevalue("postgres")
         return open_postgres_engine(server.reused_database("gate", _create_tables))
