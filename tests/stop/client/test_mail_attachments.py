@@ -1,4 +1,4 @@
-"""Finding pictures and other attachments in a mail message."""
+"""Finding attachments in a mail, and mails whose parts programs decode differently."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ def new_mail() -> EmailMessage:
     return mail
 
 
-def test_mail_attachments_are_found() -> None:
+def test_media_attachments_are_found_also_in_an_attached_mail() -> None:
     inner = new_mail()
     inner.add_attachment(HELD_FILE, maintype="image", subtype="jpeg")
     mail = new_mail()
@@ -32,7 +32,7 @@ def test_mail_attachments_are_found() -> None:
     assert files_in_mail(mail.as_bytes()) == media
 
 
-def test_mail_picture_of_another_declared_type_is_found() -> None:
+def test_attachments_declared_as_documents_are_found() -> None:
     mail = new_mail()
     mail.add_attachment(ACCEPTED_FILE, maintype="application", subtype="pdf")
     mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
@@ -66,13 +66,13 @@ def test_mail_base64_is_decoded(transfer_encoding: bytes) -> None:
 
 
 @pytest.mark.parametrize("transfer_encoding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
-def test_mail_other_encodings_are_decoded(transfer_encoding: bytes) -> None:
+def test_mail_parts_without_base64_are_decoded(transfer_encoding: bytes) -> None:
     body = (
         quopri.encodestring(ACCEPTED_FILE)
         if transfer_encoding == b"quoted-printable"
         else ACCEPTED_FILE
     )
-    ((file),) = files_in_mail(mail_part(transfer_encoding, body))
+    (file,) = files_in_mail(mail_part(transfer_encoding, body))
     assert file.untrusted_data is not None
     assert file.untrusted_data.startswith(ACCEPTED_FILE[:7])
 
@@ -116,7 +116,7 @@ def test_ambiguous_mail_encoding_is_not_decoded(
         b"Content-Type: message/partial; id=a; number=1\r\n\r\nSubject: a\r\n\r\n" + BASE64_BODY,
     ],
 )
-def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
+def test_ambiguous_mail_part_yields_a_file_without_data(mail: bytes) -> None:
     assert FileInMail(None) in files_in_mail(b"From: a\r\n" + mail)
 
 

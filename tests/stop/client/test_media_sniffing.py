@@ -34,11 +34,11 @@ from entrenous.stop.client.uploaded_files import is_media
         b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
     ],
 )
-def test_known_media_are_recognized(first_bytes: bytes) -> None:
+def test_common_media_are_recognized(first_bytes: bytes) -> None:
     assert is_media(first_bytes)
 
 
-#: Every format that Pillow writes, except PDF, which is a document. A second word names a variant.
+#: Formats that Pillow writes. A second word names a variant.
 PILLOW_FORMATS = (
     *("PPM", "PPM grey", "PPM float", "TGA", "TGA map", "TGA rle", "PCX", "DDS", "SGI", "ICNS"),
     *("DIB", "EPS", "MSP", "XBM", "BMP", "TIFF", "WEBP", "GIF", "PNG", "JPEG", "JPEG2000", "ICO"),
@@ -58,7 +58,7 @@ PILLOW_MODES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pillow_format", PILLOW_FORMATS)
-def test_every_format_that_pillow_writes_is_media(pillow_format: str) -> None:
+def test_pictures_that_pillow_writes_are_media(pillow_format: str) -> None:
     picture = Image.effect_noise((48, 32), 60).convert(PILLOW_MODES.get(pillow_format, "RGB"))
     options = {"compression": "tga_rle"} if pillow_format == "TGA rle" else {}
     file = io.BytesIO()
@@ -86,7 +86,7 @@ def test_every_format_that_pillow_writes_is_media(pillow_format: str) -> None:
         bytes(128) + b"DICM",
     ],
 )
-def test_media_that_pillow_does_not_write_are_recognized(first_bytes: bytes) -> None:
+def test_less_common_media_are_recognized(first_bytes: bytes) -> None:
     assert is_media(first_bytes)
 
 
@@ -117,7 +117,7 @@ def test_svg_drawings_are_recognized(drawing: bytes, encoding: str) -> None:
     assert is_media(gzip.compress(data))
 
 
-def test_compressed_svg_with_unclear_start_counts_as_drawing() -> None:
+def test_gzip_data_with_an_unclear_start_count_as_media() -> None:
     empty = b"\0\0\0\xff\xff" * 300  # empty deflate blocks
     assert is_media(gzip.compress(b"")[:10] + empty + gzip.compress(SVG_DRAWING)[10:])
     assert is_media(gzip.compress(b"") + gzip.compress(SVG_DRAWING))
@@ -147,14 +147,14 @@ def test_compressed_svg_with_unclear_start_counts_as_drawing() -> None:
         b"\n\n",
     ],
 )
-def test_documents_are_not_media(first_bytes: bytes) -> None:
+def test_texts_and_data_that_resemble_media_are_not_media(first_bytes: bytes) -> None:
     assert not is_media(first_bytes)
 
 
 @pytest.mark.parametrize(
     "first_bytes", [b"", b"%PDF-1.7", b"PK\3\4", b"hello", b'{"a": 1}', b"<html><body>"]
 )
-def test_text_is_not_media(first_bytes: bytes) -> None:
+def test_text_and_document_files_are_not_media(first_bytes: bytes) -> None:
     assert not is_media(first_bytes)
 
 

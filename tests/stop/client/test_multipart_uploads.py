@@ -54,7 +54,7 @@ def test_empty_file_field_has_no_upload() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "files"),
+    ("body", "content_type", "file_count"),
     [
         (b"", "image/jpeg", 0),
         (ACCEPTED_FILE, "image/jpeg", 1),
@@ -67,8 +67,10 @@ def test_empty_file_field_has_no_upload() -> None:
         (b"status=hello", "application/x-www-form-urlencoded", 0),
     ],
 )
-def test_body_that_is_no_form_is_one_file(body: bytes, content_type: str, files: int) -> None:
-    assert extract_uploads(body, content_type) == [body] * files
+def test_body_that_is_no_form_is_at_most_one_upload(
+    body: bytes, content_type: str, file_count: int
+) -> None:
+    assert extract_uploads(body, content_type) == [body] * file_count
 
 
 VALID_FORM = build_form((FILE_HEADER, ACCEPTED_FILE))
@@ -111,7 +113,7 @@ def test_ambiguous_form_is_unreadable(body: bytes, content_type: str) -> None:
         extract_uploads(body, content_type)
 
 
-def test_compressed_or_huge_form_is_unreadable() -> None:
+def test_compressed_body_or_form_with_too_many_parts_is_unreadable() -> None:
     with pytest.raises(Unreadable):
         extract_uploads(ACCEPTED_FILE, "image/jpeg", "gzip")
     assert extract_uploads(ACCEPTED_FILE, "image/jpeg", "identity") == [ACCEPTED_FILE]
@@ -138,7 +140,7 @@ def test_random_bytes_as_form_raise_only_unreadable(body: bytes, content_type: s
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
     """If a byte of a header changes, the picture is extracted or the form is refused."""
     body = bytearray(build_form((FIELD_HEADER, b"words"), (FILE_HEADER, ACCEPTED_FILE)))
-    where = data.draw(st.integers(body.rindex(FILE_HEADER) - 1, body.index(ACCEPTED_FILE) - 1))
-    body[where] = data.draw(st.integers(0, 255))
+    position = data.draw(st.integers(body.rindex(FILE_HEADER) - 1, body.index(ACCEPTED_FILE) - 1))
+    body[position] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Unreadable):
         assert any(ACCEPTED_FILE in one for one in extract_uploads(bytes(body), FORM_TYPE))

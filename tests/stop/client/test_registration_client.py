@@ -78,7 +78,7 @@ def test_gate_address_is_https_or_local(url: str) -> None:
 
 
 def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``trust_env`` off, httpx ignores .netrc files, too."""
+    """With ``trust_env`` off, httpx also ignores .netrc files."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with open_registration_client("https://gate.example") as gate:
         assert isinstance(gate, RegistrationClient)
@@ -115,7 +115,9 @@ def test_malformed_answer_of_a_gate_raises(content: bytes) -> None:
         (b'{"embedding":"a-network"}', "a-network"),
     ],
 )
-def test_gate_names_its_embedding_model(content: bytes, model: str | None) -> None:
+def test_embedding_model_is_none_unless_the_gate_names_one(
+    content: bytes, model: str | None
+) -> None:
     assert client_with_response_bytes(200, content).accepted_embedding_model() == model
 
 

@@ -111,7 +111,7 @@ def test_upload_is_streamed() -> None:
         (302, GateReason.MALFORMED),
     ],
 )
-def test_other_statuses_hold_the_upload(status: int, reason: GateReason) -> None:
+def test_status_other_than_200_holds_the_upload(status: int, reason: GateReason) -> None:
     gate = ScriptedGate(
         lambda _: httpx.Response(status, headers={"Location": "https://x.example/"})
     )
@@ -128,7 +128,7 @@ def test_other_statuses_hold_the_upload(status: int, reason: GateReason) -> None
         ({"retry_after_s": True}, 3600),
     ],
 )
-def test_account_limit_is_not_a_gate_failure(
+def test_account_limit_holds_the_upload_without_a_warning(
     facts: object, retry_after_s: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
@@ -186,7 +186,7 @@ def test_malformed_answer_holds_the_upload(body: bytes) -> None:
 
 
 @given(st.integers(100, 999), st.binary(max_size=300))
-def test_random_answers_let_nothing_through(status: int, body: bytes) -> None:
+def test_random_replies_hold_the_upload(status: int, body: bytes) -> None:
     assert parse_decision_reply(status, body).verdict is GateVerdict.HOLD
 
 
@@ -212,7 +212,7 @@ def test_large_upload_is_held_without_asking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("upload", "choices", "expected"),
+    ("upload", "gate_settings", "expected"),
     [
         (MP4_FILE, {}, GateAnswer(GateVerdict.HOLD, GateReason.OTHER_MEDIA)),
         (
@@ -226,13 +226,15 @@ def test_large_upload_is_held_without_asking() -> None:
     ],
 )
 def test_settings_decide_about_files_that_the_gate_cannot_read(
-    upload: bytes, choices: dict[str, Any], expected: GateAnswer
+    upload: bytes, gate_settings: dict[str, Any], expected: GateAnswer
 ) -> None:
-    assert ask_with_both_clients(ScriptedGate(**choices), upload) == expected
+    assert ask_with_both_clients(ScriptedGate(**gate_settings), upload) == expected
 
 
 @pytest.mark.parametrize("shadow", [False, True])
-def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_publishes_header_lets_a_held_upload_pass_as_listed(
+    *, shadow: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     gate = ScriptedGate(shadow=shadow)
     caplog.set_level("INFO", "entrenous.hooks")
     held, listed = (gate.client().ask(HELD_FILE, publishes_held=held) for held in (False, True))
@@ -247,7 +249,7 @@ def test_publishes_header_is_sent(*, shadow: bool, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize(
     "published_member", [{"published": 1}, {"published": "true"}, {"published": None}]
 )
-def test_held_upload_passes_only_if_listed_as_published(
+def test_held_upload_with_a_malformed_published_member_stays_held(
     published_member: dict[str, object],
 ) -> None:
     answer = (
@@ -269,10 +271,10 @@ def test_held_upload_passes_only_if_listed_as_published(
         (None, "testclient", ""),
     ],
 )
-def test_unknown_account_counts_by_address(
+def test_account_is_the_user_or_a_public_network(
     account_name: str | None, address: str | None, account: str
 ) -> None:
-    """Private addresses are ignored, since they belong to a proxy that everybody shares."""
+    """Private addresses are ignored, since they may be those of a proxy that everybody shares."""
     assert account_of_user_or_network(account_name, address) == account
 
 
@@ -363,9 +365,9 @@ def test_strictest_of_several_answers_is_chosen() -> None:
 
 def test_invalid_ca_file_is_refused(tmp_path: Any) -> None:
     (tmp_path / "ca.pem").write_bytes(b"no certificates")
-    for kind in (GateClient, AsyncGateClient):
+    for client_class in (GateClient, AsyncGateClient):
         with pytest.raises(BadSetting, match="ca_file"):
-            kind(client_settings(ca_file=str(tmp_path / "ca.pem")))
+            client_class(client_settings(ca_file=str(tmp_path / "ca.pem")))
 
 
 def test_repr_of_the_settings_hides_the_token() -> None:

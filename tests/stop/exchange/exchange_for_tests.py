@@ -38,11 +38,11 @@ class MemoryFeed:
     """A feed in memory that returns each claim in its latest state, as a bank store does."""
 
     clock: Clock
-    newest: dict[ClaimId, ClaimChange] = field(default_factory=dict)
-    last: int = 0
+    latest_changes: dict[ClaimId, ClaimChange] = field(default_factory=dict)
+    last_number: int = 0
 
     def changes(self, after: int, limit: int) -> tuple[ClaimChange, ...]:
-        found = [change for change in self.newest.values() if change.number > after]
+        found = [change for change in self.latest_changes.values() if change.number > after]
         return tuple(found[:limit])
 
     def put_claim(
@@ -53,15 +53,17 @@ class MemoryFeed:
         state: ClaimState = ClaimState.WAITING,
         kind: str = "pdq",
     ) -> ClaimId:
-        self.last += 1
-        name = ClaimId(claim)
-        self.newest.pop(name, None)  # keeps the dictionary in the order of changes
+        self.last_number += 1
+        claim_id = ClaimId(claim)
+        self.latest_changes.pop(claim_id, None)  # keeps the dictionary in the order of changes
         now = self.clock.now()
-        self.newest[name] = ClaimChange(self.last, now, name, bank, kind, state, hashes)
-        return name
+        self.latest_changes[claim_id] = ClaimChange(
+            self.last_number, now, claim_id, bank, kind, state, hashes
+        )
+        return claim_id
 
     def set_state(self, claim: str, state: ClaimState) -> None:
-        known = self.newest[ClaimId(claim)]
+        known = self.latest_changes[ClaimId(claim)]
         hashes = () if state is ClaimState.WITHDRAWN else known.hashes
         self.put_claim(claim, *hashes, bank=known.bank, state=state)
 

@@ -64,8 +64,8 @@ def exchange_setup(exchange_setup: ExchangeSetup) -> ExchangeSetup:
 
 def protected_hashes(exchange_setup: ExchangeSetup) -> set[bytes]:
     numbers = {entry.number: entry.bits for entry in exchange_setup.bank.entries(0)}
-    found = exchange_setup.bank.claims_on_pictures(numbers)
-    return {numbers[number] for number, claim in found if claim.bank == SOURCE_BANK}
+    numbered_claims = exchange_setup.bank.claims_on_pictures(numbers)
+    return {numbers[number] for number, claim in numbered_claims if claim.bank == SOURCE_BANK}
 
 
 def fetch(exchange_setup: ExchangeSetup, fetcher: ScriptedSource, **options: bool) -> object:
@@ -83,7 +83,7 @@ def test_records_become_waiting_claims_in_the_bank_of_the_source(
     assert states == {ClaimState.WAITING}
 
 
-def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(
+def test_fetched_claims_are_confirmed_if_the_operator_vouches(
     exchange_setup: ExchangeSetup,
 ) -> None:
     source = Source("own", SourceKind.FILE, "/list", SOURCE_BANK, confirmed=True)
@@ -144,11 +144,11 @@ class KillAfterChanges:
 
 
 @pytest.mark.threat("withdrawal-ignored")
-@pytest.mark.parametrize("changes", range(12))
+@pytest.mark.parametrize("changes_before_kill", range(12))
 @pytest.mark.parametrize(
     ("later_records", "expected"),
     [
-        # The records after the kill are the same as before it, withdrawn, or changed.
+        # After the kill, the records are as before, all withdrawn, or partly changed.
         (
             (
                 *source_records(1, version=2),
@@ -161,10 +161,10 @@ class KillAfterChanges:
         ((SourceRecord("k2", 3, (fake_hash(8),)), *source_records(1, 3, version=3)), {8, 1, 3}),
     ],
 )
-def test_fetch_killed_anywhere_loses_nothing(
+def test_fetch_killed_anywhere_loses_and_duplicates_nothing(
     exchange_setup: ExchangeSetup,
     monkeypatch: pytest.MonkeyPatch,
-    changes: int,
+    changes_before_kill: int,
     later_records: tuple[SourceRecord, ...],
     expected: set[int],
 ) -> None:
@@ -175,7 +175,7 @@ def test_fetch_killed_anywhere_loses_nothing(
         *source_records(3),
     )
     with monkeypatch.context() as patched, suppress(Killed):
-        KillAfterChanges(exchange_setup, patched, changes)
+        KillAfterChanges(exchange_setup, patched, changes_before_kill)
         fetch(exchange_setup, scripted_source(source_records(1, 2), new_records))
     fetch(exchange_setup, scripted_source(source_records(1, 2), later_records, later_records))
     assert protected_hashes(exchange_setup) == {fake_hash(number) for number in expected}
@@ -251,7 +251,7 @@ def test_source_that_lost_most_records_needs_confirmation(exchange_setup: Exchan
     assert protected_hashes(exchange_setup) == {fake_hash(0)}
 
 
-def test_replaced_list_needs_confirmation(exchange_setup: ExchangeSetup) -> None:
+def test_records_of_a_replaced_list_are_kept(exchange_setup: ExchangeSetup) -> None:
     zero = timedelta(0)
     fetch(exchange_setup, scripted_source(source_records(*range(30)), stale_after=zero))
     done = fetch(

@@ -10,12 +10,12 @@ from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import ExchangeSetup
 
 
-def test_fetch_lock_with_sqlite(exchange_setup: ExchangeSetup) -> None:
+def test_second_lock_on_a_source_fails_with_sqlite(exchange_setup: ExchangeSetup) -> None:
     _check_mutual_exclusion(exchange_setup.exchange.sources.engine)  # type: ignore[attr-defined]
 
 
 @pytest.mark.real
-def test_fetch_lock_with_postgresql(postgres: Cluster) -> None:
+def test_second_lock_on_a_source_fails_with_postgresql(postgres: Cluster) -> None:
     engine = open_postgres_engine(postgres.create_database())
     try:
         _check_mutual_exclusion(engine)

@@ -42,12 +42,12 @@ def test_repeated_failures_back_off_per_source() -> None:
     assert schedule.record_failure("broken", NOW) == HOUR
 
 
-@pytest.mark.parametrize("every", [timedelta(seconds=3), timedelta(days=2)])
-def test_backoff_is_never_shorter_than_the_interval(every: timedelta) -> None:
-    schedule = FetchSchedule(every)
+@pytest.mark.parametrize("interval", [timedelta(seconds=3), timedelta(days=2)])
+def test_backoff_is_never_shorter_than_the_interval(interval: timedelta) -> None:
+    schedule = FetchSchedule(interval)
     waits = [schedule.record_failure("broken", NOW) for _ in range(20)]
-    assert waits[0] == every
-    assert waits[-1] == max(every, HOUR * 6)
+    assert waits[0] == interval
+    assert waits[-1] == max(interval, HOUR * 6)
 
 
 def test_fetch_by_another_process_is_no_failure() -> None:

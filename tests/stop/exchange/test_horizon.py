@@ -21,13 +21,13 @@ from tests.stop.exchange.exchange_for_tests import ExchangeSetup, MemoryFeed, fa
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
 def test_newest_change_number_is_found_from_any_known_number(
-    numbers: list[int], known: int
+    numbers: list[int], known_number: int
 ) -> None:
     feed = MemoryFeed(SettableClock())
     for number in sorted(numbers):
-        feed.last = number - 1
+        feed.last_number = number - 1
         feed.put_claim(f"c{number}", fake_hash(number))
-    assert newest_change_number(feed, known) == max([known, *numbers])
+    assert newest_change_number(feed, known_number) == max([known_number, *numbers])
 
 
 def test_search_without_new_changes_takes_one_query(exchange_setup: ExchangeSetup) -> None:

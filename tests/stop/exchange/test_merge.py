@@ -1,4 +1,4 @@
-"""The order and repetition of pages do not change the resulting bank."""
+"""Merging fetched records into claims: order, repetition, generations and withdrawals."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -66,9 +66,9 @@ def _rank(record: SourceRecord) -> tuple[int, bool, bytes]:
 
 @given(PAGES_STRATEGY, st.randoms(use_true_random=False), st.integers(1, 3))
 def test_order_and_repetition_of_pages_do_not_matter(
-    pages: list[list[SourceRecord]], rng: Random, times: int
+    pages: list[list[SourceRecord]], rng: Random, repetitions: int
 ) -> None:
-    shuffled = pages * times
+    shuffled = pages * repetitions
     rng.shuffle(shuffled)
     assert hashes_after(shuffled) == hashes_after(pages) == expected_hashes(pages)
 

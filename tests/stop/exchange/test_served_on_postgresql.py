@@ -25,13 +25,13 @@ def test_exchange_tables_work_on_postgresql(postgres: Cluster) -> None:
     try:
         for _ in range(2):
             prepare_exchange_tables(engine)
-        _check_tombstones(engine)
+        _check_served_claims(engine)
         _check_sources(engine)
     finally:
         engine.dispose()
 
 
-def _check_tombstones(engine: sa.Engine) -> None:
+def _check_served_claims(engine: sa.Engine) -> None:
     clock = SettableClock()
     feed, partners, served = (
         MemoryFeed(clock),
