@@ -1,4 +1,4 @@
-"""Only one of a device and its restored copies can continue, so no ratchet advances twice."""
+"""Tests of confirming unlocks: only one of a device and its restored copies can continue."""
 
 import copy
 from dataclasses import replace
@@ -78,12 +78,12 @@ def send_from(device: Device, to: Person) -> str:
 
 @pytest.mark.slow
 @pytest.mark.threat("backups-revive")
-@pytest.mark.parametrize("first", ["the original", "the copy"])
-def test_copy_unlocked_second_cannot_continue(network: Network, first: str) -> None:
+@pytest.mark.parametrize("unlocked_first", ["the original", "the copy"])
+def test_copy_unlocked_second_cannot_continue(network: Network, unlocked_first: str) -> None:
     ana, ben = network["ana"], network["ben"]
     unlock(ana.device)
     both = [ana.device, copy_device(ana)]
-    winner, loser = both if first == "the original" else both[::-1]
+    winner, loser = both if unlocked_first == "the original" else both[::-1]
     unlock(winner)
     unlock(loser)
     for forbidden in (
@@ -102,7 +102,7 @@ def test_copy_unlocked_second_cannot_continue(network: Network, first: str) -> N
 
 
 @pytest.mark.slow
-def test_rolled_back_copy_deletes_only_its_ratchets(network: Network) -> None:
+def test_rolled_back_copy_deletes_its_keys_and_keeps_its_messages(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     sent = send_from(ana.device, ben)
     send_from(ben.device, ana)
@@ -159,7 +159,7 @@ class ProcessKilled(BaseException):
 
 def test_repeated_unlock_after_a_lost_confirmation_is_not_refused(network: Network) -> None:
     """The process dies after the relay accepts the report and before the device records this."""
-    ana, report_then_die = network["ana"], kill_after_report()
+    ana, report_then_die = network["ana"], make_deadly_report()
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
         with (
@@ -171,7 +171,7 @@ def test_repeated_unlock_after_a_lost_confirmation_is_not_refused(network: Netwo
     fetch_messages(ana.device)
 
 
-def kill_after_report() -> Trick:
+def make_deadly_report() -> Trick:
     def report_then_die(honest: HonestCall, *arguments: object) -> None:
         honest(*arguments)
         raise ProcessKilled
@@ -199,7 +199,7 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
     assert vault.keys(OWN_RECORDS, "generation") == ()
 
 
-def test_other_refusals_of_the_relay_are_raised(network: Network) -> None:
+def test_wrong_token_at_the_relay_is_raised(network: Network) -> None:
     ana = network["ana"]
 
     with (

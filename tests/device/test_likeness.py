@@ -1,4 +1,4 @@
-"""With the extra ``embedding``, a platform finds similar pictures after answering an upload."""
+"""Tests of a platform's search for similar pictures, with and without the extra ``embedding``."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ EMBEDDING_INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onn
 
 
 def make_claim_request(pixels: Any) -> ClaimRequest:
-    """Return a registration that has only a fingerprint and an embedding."""
+    """Return a request to register the picture by its fingerprint and embedding only."""
     (embedding,) = OnnxEmbedder().embed([resize_to_square(pixels)])
     return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=embedding), bytes(32))
 

@@ -1,4 +1,4 @@
-"""One server process decodes several pictures."""
+"""Test of decoding several pictures in one server process."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Records are packed and unpacked without loss, and invalid bytes are refused."""
+"""Tests of packing the records of a vault into bytes, and of unpacking them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -203,13 +203,13 @@ def test_an_invalid_field_value_is_refused(field: str, value: object) -> None:
     "time",
     [TIMESTAMP.replace(tzinfo=None), datetime(2026, 11, 25, tzinfo=timezone(timedelta(hours=2)))],
 )
-def test_a_time_without_utc_is_not_packed(time: datetime) -> None:
+def test_a_time_not_in_utc_is_not_packed(time: datetime) -> None:
     with pytest.raises(ValueError, match="UTC"):
         pack(Leaf(Name("x"), 0.5, time))
 
 
 @pytest.mark.parametrize("value", [b"bytes", {"a": 1}, Leaf, None])
-def test_only_dataclasses_are_packed(value: object) -> None:
+def test_only_dataclass_instances_are_packed(value: object) -> None:
     with pytest.raises(TypeError):
         pack(value)
 

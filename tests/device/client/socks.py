@@ -18,7 +18,7 @@ class ConnectionRequest:
     """A request to connect to a host name or a numeric address."""
 
     by_name: bool
-    name: str
+    host: str
     credentials: bytes
 
 

@@ -1,4 +1,4 @@
-"""Pauses between requests that a relay should not link, with a fake clock and random source."""
+"""Tests of the pauses between requests that a relay should not link."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -75,7 +75,7 @@ def test_pause_is_a_random_part_of_the_maximum(share: float, pause: list[float])
     assert fake.pauses == pause
 
 
-def test_work_in_between_is_part_of_the_pause() -> None:
+def test_time_since_the_last_request_is_part_of_the_pause() -> None:
     fake = FakeClockAndRandomSource()
     pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
@@ -84,7 +84,7 @@ def test_work_in_between_is_part_of_the_pause() -> None:
     assert fake.pauses == [0.5]
 
 
-def test_fifty_recipients_take_little_longer_than_one() -> None:
+def test_pauses_for_fifty_recipients_take_less_than_ten_seconds() -> None:
     fake = FakeClockAndRandomSource()
     pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
@@ -111,7 +111,7 @@ def test_first_request_is_not_delayed() -> None:
     assert fake.pauses == []
 
 
-def test_every_courier_request_pauses_by_its_token_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_courier_requests_pause_by_their_token_subject(monkeypatch: pytest.MonkeyPatch) -> None:
     fake, post, url = FakeClockAndRandomSource(), SampleMessage(), "https://relay.test"
     monkeypatch.setattr(
         http_courier, "UnlinkingPauses", lambda longest_s, *_: fake.make_pauses(longest_s)
@@ -175,6 +175,6 @@ def test_device_uses_the_pause_length_from_its_settings(
     assert longest == [7.0, 7.0]
 
 
-def test_default_pause_is_three_seconds_at_most() -> None:
+def test_pause_setting_is_three_seconds_unless_set() -> None:
     assert read_settings({}).pause_s == 3.0
     assert read_settings({"ENTRENOUS_PAUSE": "0"}).pause_s == 0.0

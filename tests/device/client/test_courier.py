@@ -1,4 +1,4 @@
-"""The courier's requests, to a relay in memory and to a real server on SQLite."""
+"""Tests of the courier's requests, to a relay in memory and to a real server on SQLite."""
 
 import io
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe
@@ -112,7 +112,7 @@ def testbed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayTes
             yield RelayTestbed(url, HttpCourier(web), clock, delete_expired)
 
 
-def test_message_travels_and_relay_keeps_no_share(testbed: RelayTestbed) -> None:
+def test_message_is_delivered_and_opened_and_then_used_up(testbed: RelayTestbed) -> None:
     post = testbed.create_mailbox_with_message(opens=1)
     courier, url = testbed.courier, testbed.url
     assert testbed.envelope_state(post) is EnvelopeState.WAITING
@@ -424,7 +424,7 @@ def test_envelope_recalled_before_it_arrives_is_refused_for_an_hour(testbed: Rel
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
 
 
-def test_a_letter_has_no_share(testbed: RelayTestbed) -> None:
+def test_letter_without_a_share_cannot_be_opened(testbed: RelayTestbed) -> None:
     courier, url, post = testbed.courier, testbed.url, testbed.create_mailbox_with_token()
     letter = post.new_envelope()
     courier.post(url, post.token, letter)
@@ -456,7 +456,7 @@ def test_first_opening_time_is_reported(testbed: RelayTestbed) -> None:
     assert (status.opened, status.opened_at) == (2, NOON)
 
 
-def test_letter_without_limit_opens_until_it_expires(testbed: RelayTestbed) -> None:
+def test_message_without_limit_opens_until_it_expires(testbed: RelayTestbed) -> None:
     courier, url, post = (
         testbed.courier,
         testbed.url,

@@ -1,4 +1,4 @@
-"""Only requests with the same token share a connection; these tests open no socket."""
+"""Tests of which requests share a connection, and of cookies and headers, without sockets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +9,11 @@ import pytest
 from entrenous.device.client.connections import PerTokenTransport
 from entrenous.device.client.http_courier import RelayClient
 
-RELAY, OTHER_RELAY = "https://relay.test", "https://other.test"
-BENS_TOKEN, CAROS_TOKEN = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
+RELAY_URL, OTHER_RELAY_URL = "https://relay.test", "https://other.test"
+BENS_TOKEN_HEADER, CAROS_TOKEN_HEADER = (
+    {"Authorization": "Bearer ben"},
+    {"Authorization": "Bearer caro"},
+)
 
 
 @dataclass
@@ -51,8 +54,8 @@ def client(transports: list[RecordingTransport]) -> Iterator[RelayClient]:
 def test_another_token_closes_an_idle_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    for token in (BENS_TOKEN, BENS_TOKEN, CAROS_TOKEN, BENS_TOKEN):
-        assert client.get(RELAY, headers=token).content == b"answer"
+    for token in (BENS_TOKEN_HEADER, BENS_TOKEN_HEADER, CAROS_TOKEN_HEADER, BENS_TOKEN_HEADER):
+        assert client.get(RELAY_URL, headers=token).content == b"answer"
     assert [(len(one.requests), one.closed) for one in transports] == [
         (2, True),
         (1, True),
@@ -63,17 +66,17 @@ def test_another_token_closes_an_idle_connection(
 def test_same_token_at_another_relay_uses_another_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    client.get(RELAY, headers=BENS_TOKEN)
-    client.get(OTHER_RELAY, headers=BENS_TOKEN)
+    client.get(RELAY_URL, headers=BENS_TOKEN_HEADER)
+    client.get(OTHER_RELAY_URL, headers=BENS_TOKEN_HEADER)
     assert [len(one.requests) for one in transports] == [1, 1]
 
 
 def test_requests_without_token_share_no_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    client.get(RELAY)
-    client.get(RELAY)
-    client.get(RELAY, headers=BENS_TOKEN)
+    client.get(RELAY_URL)
+    client.get(RELAY_URL)
+    client.get(RELAY_URL, headers=BENS_TOKEN_HEADER)
     assert [(len(one.requests), one.closed) for one in transports] == [
         (1, True),
         (1, True),
@@ -85,8 +88,8 @@ def test_busy_connection_is_not_closed(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     """A connection may be busy while several relays are queried at the same time."""
-    with client.stream("GET", RELAY, headers=BENS_TOKEN) as answer:
-        client.get(RELAY, headers=CAROS_TOKEN)
+    with client.stream("GET", RELAY_URL, headers=BENS_TOKEN_HEADER) as answer:
+        client.get(RELAY_URL, headers=CAROS_TOKEN_HEADER)
         client.close_idle_connections()
         assert [one.closed for one in transports] == [False, True]
         assert answer.read() == b"answer"
@@ -98,7 +101,7 @@ def test_failed_request_frees_its_connection(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     with pytest.raises(httpx.ReadError):
-        client.get(f"{RELAY}/lost", headers=BENS_TOKEN)
+        client.get(f"{RELAY_URL}/lost", headers=BENS_TOKEN_HEADER)
     client.close_idle_connections()
     assert [one.closed for one in transports] == [True]
 
@@ -107,15 +110,15 @@ def test_cookies_are_never_sent_back(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     for _ in range(2):
-        client.get(RELAY, headers=BENS_TOKEN)
+        client.get(RELAY_URL, headers=BENS_TOKEN_HEADER)
     assert not any("cookie" in request.headers for one in transports for request in one.requests)
     assert list(client.cookies.jar) == []
 
 
 def test_header_order_is_fixed(client: RelayClient, transports: list[RecordingTransport]) -> None:
-    all_headers = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BENS_TOKEN}
+    all_headers = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BENS_TOKEN_HEADER}
     for headers in (all_headers, dict(reversed(all_headers.items()))):
-        client.get(RELAY, headers=headers)
+        client.get(RELAY_URL, headers=headers)
     first, second = (
         [name for name, _ in request.headers.raw] for request in transports[0].requests
     )

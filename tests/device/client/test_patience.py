@@ -1,4 +1,4 @@
-"""Requests to a relay are retried for a limited time, and only when waiting may help."""
+"""Tests of retrying requests to a relay, and of the pause after waiting for a letter."""
 
 import io
 from collections.abc import Callable
@@ -115,7 +115,7 @@ def test_interrupted_connection_is_retried(
     assert retry_policy(20, clock)("relay", answer_next) == "here"
 
 
-def test_courier_does_not_retry_by_default() -> None:
+def test_courier_retries_only_with_patience() -> None:
     requests = []
 
     def refuse_connection(request: httpx.Request) -> httpx.Response:
@@ -123,14 +123,14 @@ def test_courier_does_not_retry_by_default() -> None:
         raise httpx.ConnectError("refused")
 
     with httpx.Client(transport=httpx.MockTransport(refuse_connection)) as client:
-        for patience_s, least in ((0.0, 1), (0.35, 3)):
+        for patience_s, request_count in ((0.0, 1), (0.35, 3)):
             requests.clear()
             courier = HttpCourier(client, patience_s)
             with pytest.raises(RelayUnreachable):
                 courier.envelope_status(
                     "http://127.0.0.1:1", EnvelopeId(bytes(16)), Secret(bytes(32))
                 )
-            assert len(requests) == least
+            assert len(requests) == request_count
 
 
 def test_retry_sends_the_whole_body_again() -> None:
@@ -218,7 +218,7 @@ def make_courier_answering(body: bytes, patience_s: float, clock: FakeClock) -> 
 
 
 @pytest.mark.parametrize(("patience_s", "pauses"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
-def test_early_answer_to_waiting_is_followed_by_a_pause(
+def test_pause_after_an_early_empty_answer_is_limited_by_the_patience(
     patience_s: float, pauses: list[float]
 ) -> None:
     clock = FakeClock()

@@ -1,4 +1,4 @@
-"""With ENTRENOUS_PROXY, a SOCKS5 proxy resolves names; each token has its own credentials."""
+"""Tests of reaching relays through a SOCKS5 proxy, and of the setting ENTRENOUS_PROXY."""
 
 import socket
 from collections.abc import Iterator
@@ -64,7 +64,9 @@ def proxy(relay: HostileRelay) -> Iterator[SocksProxy]:
         yield proxy
 
 
-def request_with_three_tokens(courier: HttpCourier, url: str, post: SampleMessage) -> None:
+def send_requests_with_and_without_tokens(
+    courier: HttpCourier, url: str, post: SampleMessage
+) -> None:
     """Send a request without a token, two with the owner's token, and two with a send token."""
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.send_token())
@@ -87,9 +89,9 @@ def test_only_the_proxy_resolves_names_and_each_token_has_its_own_credentials(
     resolved_names: list[str],
 ) -> None:
     with new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web:
-        request_with_three_tokens(HttpCourier(web), url, SampleMessage())
+        send_requests_with_and_without_tokens(HttpCourier(web), url, SampleMessage())
     assert set(resolved_names) == {"127.0.0.1"}  # the proxy's own address
-    assert {(one.by_name, one.name) for one in proxy.requests} == {
+    assert {(one.by_name, one.host) for one in proxy.requests} == {
         (True, url.removeprefix("https://"))
     }
     credentials = [one.credentials for one in proxy.requests]
@@ -120,7 +122,7 @@ def test_commands_use_the_proxy(
     before = len(proxy.requests)
     ana.run("inbox")
     assert len(proxy.requests) > before > 0
-    assert {one.name for one in proxy.requests} == {"relay.test"}
+    assert {one.host for one in proxy.requests} == {"relay.test"}
     monkeypatch.setenv("ENTRENOUS_PROXY", "socks5://127.0.0.1:9050")
     assert b"socks5h://HOST:PORT" in ana.run("inbox", status=3).err
 
@@ -164,7 +166,9 @@ def test_relay_that_the_proxy_cannot_reach_counts_as_unreachable(
         HttpCourier(web).status(RELAY_URL)
 
 
-def test_non_socks_proxy_is_refused(certificate_pair: CertificateFiles) -> None:
+def test_relay_behind_a_non_socks_proxy_counts_as_unreachable(
+    certificate_pair: CertificateFiles,
+) -> None:
     real, _ = relay_with_courier("", SettableClock(), SeededRandomSource("relay"))
     with serve_app(relay_app(real)) as url:
         there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
@@ -208,6 +212,6 @@ def test_proxy_setting_is_parsed(setting: str, proxy: Proxy | None) -> None:
         "socks5h://[::1:9050",
     ],
 )
-def test_invalid_proxy_setting_is_refused_at_once(setting: str) -> None:
+def test_invalid_proxy_setting_is_refused(setting: str) -> None:
     with pytest.raises(BadSetting, match="socks5h://HOST:PORT"):
         read_settings({"ENTRENOUS_PROXY": setting})

@@ -1,4 +1,4 @@
-"""A relay that answers 408 (Request Timeout) counts as unreachable."""
+"""Test that a relay that answers 408 (Request Timeout) counts as unreachable."""
 
 import pytest
 from starlette.responses import Response

@@ -1,4 +1,4 @@
-"""A device's folder is created once, opens only with its passphrase, and reports damage."""
+"""Tests of the folder of a vault without a relay: creating, unlocking, damage, discarding."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
 
 @pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
 def shared_vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a vault of the first or the current schema, with a cheap key."""
+    """Return the folder of a vault of the first or the current schema, whose key is cheap."""
     home = tmp_path_factory.mktemp("home")
     head = {
         "schema": request.param,
@@ -83,7 +83,7 @@ def change_head(home: Path, **fields: object) -> None:
 
 
 @pytest.mark.slow
-def test_a_new_vault_opens_with_its_passphrase_and_with_no_other(tmp_path: Path) -> None:
+def test_a_new_vault_is_private_and_opens_with_its_passphrase_only(tmp_path: Path) -> None:
     home = tmp_path / "some" / "where"
     assert not has_vault(home)
     with contextlib.closing(create_vault(home, PASSPHRASE)) as vault:
@@ -125,7 +125,7 @@ def test_empty_vault_is_no_device_and_is_created_again(
 
 
 @pytest.mark.slow
-def test_two_vaults_with_one_passphrase_have_nothing_in_common(
+def test_two_vaults_with_one_passphrase_have_different_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)

@@ -1,4 +1,4 @@
-"""The ledger of sent messages, on a vault in memory and on a SQLCipher vault."""
+"""Tests of the ledger of sent messages, on a vault in memory and on a SQLCipher vault."""
 
 import contextlib
 from collections.abc import Iterator
@@ -135,7 +135,7 @@ def test_a_message_is_replaced_under_its_id(ledger: VaultLedger) -> None:
     assert list(ledger.messages()) == [changed]
 
 
-def test_a_message_is_found_by_its_name_only(ledger: VaultLedger) -> None:
+def test_a_message_is_found_by_its_exact_name_only(ledger: VaultLedger) -> None:
     ledger.store_message(make_message(1))
     assert ledger.message_named("1-lunar-otter") == make_message(1)
     for wrong in ("2-lunar-otter", "lunar-otter", "1-LUNAR-OTTER", ""):
@@ -149,7 +149,7 @@ def names_found_by_reading_all(ledger: VaultLedger, name: str) -> set[str]:
     return {one.name for one in ledger.messages() if one.name.split("-", 1)[1] == words}
 
 
-def test_names_with_the_same_words_are_found_without_reading_messages(ledger: VaultLedger) -> None:
+def test_names_with_the_same_words_are_found(ledger: VaultLedger) -> None:
     other = replace(make_message(3), name=MessageName("3-lunar-otters"))
     for message in (make_message(1), make_message(12), other):
         ledger.store_message(message)

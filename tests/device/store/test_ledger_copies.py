@@ -1,4 +1,4 @@
-"""Batches of copies are added to a message in the ledger."""
+"""Tests of adding batches of copies to a message in the ledger."""
 
 import contextlib
 from collections.abc import Iterator

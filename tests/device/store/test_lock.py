@@ -1,4 +1,4 @@
-"""A vault that needs a relay's share of its key, and key changes interrupted at any point."""
+"""Tests of vaults that need a relay: unlocking, key changes, and offline windows."""
 
 import base64
 import contextlib
@@ -107,7 +107,7 @@ def read_value(home: Path, passphrase: Secret, relay: FakeRelay) -> bytes | None
         return vault.get("example", "key")
 
 
-def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: FakeRelay) -> None:
+def test_vault_opens_only_with_its_passphrase_and_its_relay(home: Path, relay: FakeRelay) -> None:
     assert read_value(home, PASSPHRASE, relay) == b"value"
     with pytest.raises(WrongPassphrase):
         unlock_vault(home, PASSPHRASE)  # only the relay's share is missing
@@ -118,7 +118,9 @@ def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: Fa
 
 
 @pytest.mark.slow
-def test_remaining_tries_are_reported_when_few_are_left(home: Path, relay: FakeRelay) -> None:
+def test_wrong_passphrases_report_the_tries_left_until_the_vault_is_locked(
+    home: Path, relay: FakeRelay
+) -> None:
     refusals = list[object]()
     for _ in range(11):
         try:
@@ -166,9 +168,11 @@ def test_head_with_invalid_earlier_tokens_is_refused(home: Path, earlier: list[b
         read_vault_head(home)
 
 
-@pytest.mark.parametrize("first", [False, True])
-def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
-    now = KeyDerivationTerms(b"t" * 16, CHEAP_COST, None if first else RELAY_LOCK, first)
+@pytest.mark.parametrize("first_format", [False, True])
+def test_written_head_is_read_back(tmp_path: Path, *, first_format: bool) -> None:
+    now = KeyDerivationTerms(
+        b"t" * 16, CHEAP_COST, None if first_format else RELAY_LOCK, first_format
+    )
     later = RELAY_LOCK.with_new_unlock_token(Secret(b"n" * 32))
     for head in (
         VaultHead(now),
@@ -337,7 +341,7 @@ def run_killed_process(home: Path) -> None:
 
 
 @pytest.mark.real
-def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
+def test_unfinished_window_file_is_deleted_with_the_window_and_on_unlocking(
     home: Path, relay: FakeRelay
 ) -> None:
     run_killed_process(home)
@@ -364,7 +368,7 @@ def test_unfinished_window_file_is_kept_while_another_process_may_be_writing(
         assert len(temporary_files(home)) == 1
 
 
-def test_other_files_beside_the_vault_stay(home: Path, relay: FakeRelay) -> None:
+def test_files_with_similar_names_stay(home: Path, relay: FakeRelay) -> None:
     names = (".entrenous-demo", f"x.entrenous-{'0' * 32}", f".entrenous-{'0' * 32}.txt")
     for name in names:
         (home / name).touch()

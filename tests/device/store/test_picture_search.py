@@ -1,4 +1,4 @@
-"""If no keypoints agree, pictures with a similar colour layout are among the first candidates."""
+"""Tests of searching pictures that have no keypoints, by their colour layout."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from entrenous.device.store.picture_search import PictureRecords
 from entrenous.fingerprint.picture_record import make_picture_record
 
 PICTURE_COUNT = 30
-FIRST_COUNT = 5
+LEADING_CANDIDATE_COUNT = 5
 
 
 def blurred_pixels(seed: int) -> NDArray[np.uint8]:
@@ -45,14 +45,14 @@ def test_mirrored_crop_of_a_blurred_picture_is_among_the_first_candidates() -> N
     for number in (2, 11, 29):
         leak = make_picture(blurred_pixels(number)[40:128, 60:192][:, ::-1])
         first = [one.message for one in searched.likeliest_pictures(leak, PICTURE_COUNT)]
-        assert message_id(number) in first[:FIRST_COUNT]
+        assert message_id(number) in first[:LEADING_CANDIDATE_COUNT]
         assert len(first) == len(set(first)) == PICTURE_COUNT
 
 
-def test_empty_vault_has_no_candidates() -> None:
+def test_search_without_records_finds_no_candidates() -> None:
     assert (
         PictureRecords.from_encoded([]).likeliest_pictures(
-            make_picture(blurred_pixels(1)), FIRST_COUNT
+            make_picture(blurred_pixels(1)), LEADING_CANDIDATE_COUNT
         )
         == []
     )

@@ -1,4 +1,4 @@
-"""A failed set-up is deleted with its lock file, while other processes may wait for the lock."""
+"""Tests of locking a folder whose lock file is deleted, and of deleting a failed set-up."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Vaults: the vault in memory, and the SQLCipher vault in a folder."""
+"""Tests of the vault in memory and of the SQLCipher vault in a folder."""
 
 import contextlib
 import io
@@ -199,14 +199,14 @@ def test_stored_file_is_kept_until_it_is_deleted(vault: Vault, size: int) -> Non
 
 
 def store_with_foreign_id(vault: Vault, data: bytes) -> BlobId:
-    """Store a stream under an id that another vault chose, and return the id."""
+    """Store a stream under a random id, as if another vault had chosen it, and return the id."""
     blob = BlobId(secrets.token_bytes(16))
     assert vault.store_file_as(blob, io.BytesIO(data))
     return blob
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 3_000_001])
-def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
+def test_stored_file_is_streamed_back_until_it_is_deleted(vault: Vault, size: int) -> None:
     data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     for blob in (
         vault.store_file(data),
@@ -273,14 +273,14 @@ def test_sealed_files_are_stored_unchanged_and_others_are_encrypted(
     open_vault: Callable[[], SqlcipherVault], tmp_path: Path
 ) -> None:
     vault = open_vault()
-    as_it_is, sealed = (
+    already_sealed, encrypted = (
         vault.store_sealed_file(b"ciphertext"),
         store_with_foreign_id(vault, PLAINTEXT),
     )
     assert b"ciphertext" in read_all_bytes(tmp_path / "files")
     assert PLAINTEXT not in read_all_bytes(tmp_path / "files")
     vault = open_vault()
-    assert (vault.read_stored_file(as_it_is), vault.read_stored_file(sealed)) == (
+    assert (vault.read_stored_file(already_sealed), vault.read_stored_file(encrypted)) == (
         b"ciphertext",
         PLAINTEXT,
     )
@@ -470,7 +470,7 @@ class VaultComparison(RuleBasedStateMachine):
             apply_changes(vault, changes)
 
     @rule(outer=CHANGES, inner=CHANGES, fail=st.booleans(), caught=st.booleans())
-    def change_together(
+    def change_in_nested_transactions(
         self,
         outer: list[tuple[str, str, bytes | None]],
         inner: list[tuple[str, str, bytes | None]],
@@ -505,7 +505,7 @@ class VaultComparison(RuleBasedStateMachine):
         self.disk = SqlcipherVault(self.folder, KEY)
 
     @invariant()
-    def same_records(self) -> None:
+    def records_are_equal(self) -> None:
         for table in ("one", "two"):
             assert list(self.disk.items(table)) == list(self.memory.items(table))
             for key in ("a", "b", "ä"):
@@ -545,8 +545,8 @@ def test_file_without_a_committed_record_is_deleted_on_opening(tmp_path: Path) -
         raise RuntimeError("the process died here")
     vault.close()
     assert (tmp_path / "files" / lost.hex()).exists()
-    with contextlib.closing(SqlcipherVault(tmp_path, key)) as close_and_open:
-        assert close_and_open.read_stored_file(stays) == b"its record was committed"
+    with contextlib.closing(SqlcipherVault(tmp_path, key)) as reopened:
+        assert reopened.read_stored_file(stays) == b"its record was committed"
     assert [place.name for place in (tmp_path / "files").iterdir()] == [stays.hex()]
 
 

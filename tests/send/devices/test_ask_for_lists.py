@@ -1,4 +1,4 @@
-"""A device asks relays for device lists that letters name, and checks whose bundle it gets."""
+"""Tests of asking relays for the newer device lists that letters name."""
 
 from dataclasses import replace
 
@@ -55,12 +55,12 @@ def failed_query_count(owner: Person, asker: Person) -> int:
 
 
 @pytest.mark.threat("server-adds-device")
-@pytest.mark.parametrize("whose", ["cleo", "ana"])
-def test_another_persons_key_bundle_freezes_no_contact(network: Network, whose: str) -> None:
+@pytest.mark.parametrize("bundle_owner", ["cleo", "ana"])
+def test_another_persons_key_bundle_freezes_no_contact(network: Network, bundle_owner: str) -> None:
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
     ana, ben = network["ana"], network["ben"]
     issue_key_bundle(ben)
-    publish_bundle(ben, own_device(network[whose].device).card)
+    publish_bundle(ben, own_device(network[bundle_owner].device).card)
     ben.send(SMALL_PICTURE, ana)
     take_contact_changes(ana.device)
     known = contacts(ana.device)
@@ -91,7 +91,7 @@ def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None
 
 
 def test_blocked_persons_relay_is_queried_only_after_unblocking(network: Network) -> None:
-    """Cleo's message names Ben's newer list; asking Ben's relay would reveal that Ana read it."""
+    """Cleo's message names Ben's newer list; asking for the list would show that Ana read mail."""
     ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)

@@ -1,4 +1,4 @@
-"""Devices that follow a move to another relay late, and moves that overlap other changes."""
+"""Tests of devices that follow a move late, and of moves that overlap with other changes."""
 
 from dataclasses import replace
 
@@ -305,20 +305,22 @@ def test_abandoned_move_makes_devices_unready(network: Network) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("offline", [False, True])
-def test_mailboxes_announced_before_a_loss_do_not_count(network: Network, *, offline: bool) -> None:
+@pytest.mark.parametrize("relay_offline", [False, True])
+def test_mailboxes_announced_before_a_loss_do_not_count(
+    network: Network, *, relay_offline: bool
+) -> None:
     """The phone announces its mailbox without knowing that the tablet was revoked."""
     ana, phone = network["ana"], network["phone"]
     tablet = add_linked_device(network, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
     with pytest.raises(WaitsForDevices):
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
-    if offline:
+    if relay_offline:
         network.disconnect(RELAY_URL)
     else:
         catch_up(phone)
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
-    if offline:
+    if relay_offline:
         network.reconnect(RELAY_URL)
         catch_up(phone)
     catch_up(ana)
@@ -347,7 +349,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(network: Networ
 
 
 @pytest.mark.slow
-def test_vanished_relay_is_given_up_in_time(network: Network) -> None:
+def test_vanished_relay_causes_no_problem_a_month_later(network: Network) -> None:
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone, url=THIRD_RELAY_URL)
     network.disconnect(THIRD_RELAY_URL)
@@ -396,8 +398,8 @@ def test_tokens_lent_after_a_move_are_valid(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_unreachable_contact_does_not_delay_a_move(network: Network) -> None:
-    """A contact imported from an archive has no tokens."""
+def test_contact_without_tokens_does_not_delay_a_move(network: Network) -> None:
+    """A contact that was imported from an archive has no tokens."""
     ana, phone = network["ana"], network["phone"]
     known = contact_named("ben", ana.device)
     forget_held_tokens(known.person.id, ana.device)

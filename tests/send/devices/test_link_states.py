@@ -1,4 +1,4 @@
-"""The state table of linking, and its diagram."""
+"""Tests of the state table of linking, and of its documentation."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from entrenous.send.devices.link_steps import NEXT_LINK_STATE, LinkEvent, LinkState, next_link_state
 
 LINK_DIAGRAM_FILE = Path(__file__).parents[3] / "docs/machines/link.md"
-REQUIRED_EVENTS = {
+EVENTS_REQUIRED_TO_LINK = {
     LinkState.OFFERED: [LinkEvent.ASK, LinkEvent.SHOW, LinkEvent.SAME, LinkEvent.HELLO],
     LinkState.ASKED: [LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT],
 }
@@ -47,13 +47,14 @@ def test_documented_diagram_matches_the_table() -> None:
 
 
 @given(
-    st.sampled_from(sorted(REQUIRED_EVENTS)), st.lists(st.sampled_from(list(LinkEvent)), max_size=6)
+    st.sampled_from(sorted(EVENTS_REQUIRED_TO_LINK)),
+    st.lists(st.sampled_from(list(LinkEvent)), max_size=6),
 )
 def test_only_the_required_order_links(start: LinkState, events: list[LinkEvent]) -> None:
     state = start
     for event in events:
         state = next_link_state(state, event)
-    *first, last = REQUIRED_EVENTS[start]
+    *first, last = EVENTS_REQUIRED_TO_LINK[start]
     is_in_order = events[: len(first)] == first and last in events[len(first) :]
     if state is LinkState.LINKED:
         assert is_in_order
@@ -62,7 +63,7 @@ def test_only_the_required_order_links(start: LinkState, events: list[LinkEvent]
 
 
 def test_the_required_order_links() -> None:
-    for start, required in REQUIRED_EVENTS.items():
+    for start, required in EVENTS_REQUIRED_TO_LINK.items():
         state = start
         for event in required:
             state = next_link_state(state, event)

@@ -1,4 +1,4 @@
-"""A person who is added again as a contact can reach every device of the other person."""
+"""Tests of adding a person as a contact again: who can write to whom, and with which tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,7 +50,7 @@ def fetch_rounds(network: Network) -> None:
 
 
 def is_everybody_reachable(network: Network) -> bool:
-    """Return whether Ben and Ana's two devices have tokens and receive each other's texts."""
+    """Return whether Ben and each of Ana's two devices can write to each other and get texts."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     if not (can_all_write(ana, ben) and can_all_write(phone, ben)):
         return False
@@ -64,22 +64,22 @@ def is_everybody_reachable(network: Network) -> bool:
     return received == [1, 1, 2]
 
 
-def add_by_bens_invite(adder: Person, ben: Person) -> None:
-    add_person(make_invite_link(ben.device), "ben", adder.device)
+def add_by_bens_invite(ana: Person, ben: Person) -> None:
+    add_person(make_invite_link(ben.device), "ben", ana.device)
 
 
-def add_by_her_own_invite(adder: Person, ben: Person) -> None:
-    add_person(make_invite_link(adder.device), "ana", ben.device)
+def add_by_anas_invite(ana: Person, ben: Person) -> None:
+    add_person(make_invite_link(ana.device), "ana", ben.device)
 
 
 AddContact = Callable[[Person, Person], None]
 
 
-@pytest.mark.parametrize("add", [add_by_bens_invite, add_by_her_own_invite])
-@pytest.mark.parametrize("adder", ["ana", "phone"])
+@pytest.mark.parametrize("add_contact", [add_by_bens_invite, add_by_anas_invite])
+@pytest.mark.parametrize("anas_device", ["ana", "phone"])
 @pytest.mark.parametrize("forgotten_by", ["ana", "ben", "nobody"])
-def test_person_added_again_reaches_both_devices(
-    network: Network, forgotten_by: str, adder: str, add: AddContact
+def test_after_adding_again_ben_and_both_devices_reach_each_other(
+    network: Network, forgotten_by: str, anas_device: str, add_contact: AddContact
 ) -> None:
     if forgotten_by == "ana":
         forget_contact("ben", network["ana"].device)
@@ -88,7 +88,7 @@ def test_person_added_again_reaches_both_devices(
     elif forgotten_by == "ben":
         forget_contact("ana", network["ben"].device)
         fetch_rounds(network)
-    add(network[adder], network["ben"])
+    add_contact(network[anas_device], network["ben"])
     fetch_rounds(network)
     fetch_rounds(network)
     assert is_everybody_reachable(network)
@@ -107,8 +107,8 @@ def test_contact_forgotten_on_one_device_and_renamed_later_on_another_is_kept(
     assert can_all_write(network["phone"], network["ben"])
 
 
-def test_valid_token_range_outranks_lent_tokens(network: Network) -> None:
-    """Ana's laptop adds Ben again, although Ana and Ben are still contacts."""
+def test_phone_uses_no_refused_token_after_the_laptop_adds_ben_again(network: Network) -> None:
+    """Ana and Ben are still contacts at that time, and the phone has valid tokens for Ben."""
     phone, ben = network["phone"], network["ben"]
     asked, refused = list[bool](), list[bool]()
 
@@ -130,7 +130,7 @@ def test_valid_token_range_outranks_lent_tokens(network: Network) -> None:
 
 @pytest.mark.threat("tokens-used-up")
 def test_repeated_session_restarts_get_no_extra_tokens(network: Network) -> None:
-    """Each hello that starts a session is answered with tokens, but the total is limited."""
+    """A restart gets Ben new tokens, unless too many of his replaced ranges are still valid."""
     ana, ben = network["ana"], network["ben"]
     whose = peer_key(*owner_and_device_ids(ben))
     for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):

@@ -1,4 +1,4 @@
-"""Ana moves several devices to another relay: every device follows, and no contact is lost."""
+"""Tests of moving all devices of a person to another relay."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ def move_and_unlock(ana: Person, *others: Person, url: str = OTHER_RELAY_URL) ->
         clear_next_relay_lock(one.device)
 
 
-def pending_keys(*people: Person) -> Sequence[Sequence[str]]:
+def keys_of_unfinished_records(*people: Person) -> Sequence[Sequence[str]]:
     tables = OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX
     return [key for one in people for name in tables for key in one.device.vault.keys(name)]
 
@@ -101,7 +101,7 @@ def test_all_devices_receive_at_the_new_relay(network: Network) -> None:
     ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana, phone, ben, cleo)
-    assert pending_keys(ana, phone, ben, cleo) == []
+    assert keys_of_unfinished_records(ana, phone, ben, cleo) == []
     assert is_everything_decrypted(ana, phone, ben, cleo)
 
 
@@ -154,7 +154,7 @@ def test_late_device_gets_what_was_sent_meanwhile(network: Network) -> None:
     assert states.count(InboxState.WAITING) == 2
     assert phone.open_newest().files
     catch_up(ana, phone, ben, cleo, ana, phone)
-    assert pending_keys(ana, phone, ben, cleo) == []
+    assert keys_of_unfinished_records(ana, phone, ben, cleo) == []
     assert is_everything_decrypted(ana, phone, ben, cleo)
 
 
@@ -200,8 +200,8 @@ def test_move_can_be_cancelled(network: Network) -> None:
     assert phone.home[0] == OTHER_RELAY_URL
 
 
-def test_move_is_cancelled_on_one_device_while_another_moves(network: Network) -> None:
-    """Both devices lead a move; the laptop cancels before it has received the phone's list."""
+def test_completed_move_outranks_a_cancellation_on_another_device(network: Network) -> None:
+    """The laptop cancels its move before it has received the list with which the phone moves."""
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     take_contact_changes(ana.device)
@@ -237,14 +237,16 @@ def test_device_lost_during_a_move_is_revoked_at_both_relays(
         phone.device.courier.allow_more_tries(old[0], old[1], new.home.close)
 
 
-def test_previously_lost_device_knows_no_new_close_token(network: Network) -> None:
+def test_mailboxes_prepared_before_a_loss_are_not_used(network: Network) -> None:
     ana, phone = network["ana"], network["phone"]
     tablet = add_linked_device(network, ana, "tablet", "tablet")
     catch_up(phone, ana, tablet)
     prepare_move(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    with pytest.raises(WaitsForDevices, match="tablet"):  # its earlier mailbox does not count
+    with pytest.raises(
+        WaitsForDevices, match="tablet"
+    ):  # the mailbox that the tablet prepared earlier does not count
         move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(tablet, ana)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
@@ -290,7 +292,7 @@ def test_unreachable_new_relay_only_delays_the_move(network: Network) -> None:
     assert is_everything_decrypted(ana, phone, ben)
 
 
-def test_local_relay_is_not_followed() -> None:
+def test_move_from_a_remote_to_a_local_relay_is_not_followed() -> None:
     network = Network()
     network.apps[THIRD_RELAY_URL] = network.apps[RELAY_URL]
     ana = network.set_up_person("ana", THIRD_RELAY_URL)
@@ -320,7 +322,7 @@ def test_devices_follow_two_moves_in_a_row(network: Network) -> None:
     assert {one.home[0] for one in (ana, phone)} == {RELAY_URL}
     ben.send(SMALL_PICTURE, ana)
     assert [one.open_newest().files != () for one in (ana, phone)] == [True, True]
-    assert pending_keys(ana, phone, ben) == []
+    assert keys_of_unfinished_records(ana, phone, ben) == []
     with pytest.raises(UnknownDevice):
         revoke_device("tablet", lost=False, sheet=None, device=ana.device)
     assert is_everything_decrypted(ana, phone, ben)

@@ -1,4 +1,4 @@
-"""Ana moves to another relay without losing a contact, even if the old relay misbehaves."""
+"""Tests of moving a person's only device to another relay."""
 
 from collections.abc import Callable
 from typing import Any
@@ -195,7 +195,7 @@ def test_lying_old_relay_delays_nobody(network: Network) -> None:
     assert is_everything_decrypted(ana, ben, cleo)
 
 
-def test_earlier_link_works_through_the_old_relay(network: Network) -> None:
+def test_invite_link_from_before_a_move_works(network: Network) -> None:
     ana, dora = network["ana"], network.set_up_person("dora", OTHER_RELAY_URL)
     link = make_invite_link(ana.device)
     move_and_unlock(ana)
@@ -230,7 +230,7 @@ def test_contact_who_unblocks_later_learns_of_the_move(network: Network) -> None
     assert [one.lists for one in take_contact_changes(ben.device)] == []
 
 
-def test_uninformed_contact_is_informed_again_once_a_day(network: Network) -> None:
+def test_uninformed_contact_is_informed_again_at_most_once_a_day(network: Network) -> None:
     """Ana waits for a day, because Cleo's letter may have crossed the announcement of the move."""
     ana, cleo = network["ana"], network["cleo"]
     with ana.courier.replace_calls(post=error_trick(WrongToken())):
@@ -345,7 +345,7 @@ def test_device_moves_to_another_relay_and_back(network: Network) -> None:
     assert is_everything_decrypted(ana, ben, cleo)
 
 
-def test_invalid_moves_are_refused(network: Network) -> None:
+def test_invalid_moves_are_refused_and_a_repeated_move_is_accepted(network: Network) -> None:
     ana = network["ana"]
     with pytest.raises(AlreadyAtRelay):
         move_all_devices(f"{RELAY_URL}/", None, ana.device)
@@ -376,7 +376,7 @@ def test_recovery_sheet_allows_a_move_from_a_vanished_relay(network: Network) ->
     assert ana.open_newest().files
 
 
-def test_unreachable_old_relay_is_asked_once_an_hour(network: Network) -> None:
+def test_unreachable_old_relay_is_asked_once_an_hour_and_then_given_up(network: Network) -> None:
     ana = network["ana"]
     move_and_unlock(ana)
     clear_next_relay_lock(ana.device)

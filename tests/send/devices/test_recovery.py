@@ -1,4 +1,4 @@
-"""A recovery sheet is not written while a close token or a lock is about to be replaced."""
+"""Tests that no recovery sheet is written while a close token or a lock is being replaced."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Revoking a device makes its keys and tokens useless, and informs the contacts."""
+"""Tests of revoking a linked device: effects, reported outcomes, and repetition after failures."""
 
 from dataclasses import replace
 
@@ -96,7 +96,9 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(network: Network) -> Non
 
 
 @pytest.mark.slow
-def test_contacts_forget_a_revoked_devices_keys_and_tokens(network: Network) -> None:
+def test_remaining_devices_and_contacts_forget_a_revoked_devices_keys_and_tokens(
+    network: Network,
+) -> None:
     ana, phone, tablet, ben = (network[name] for name in ("ana", "phone", "tablet", "ben"))
     take_contact_changes(ben.device)
     revoked = own_device(phone.device)
@@ -139,7 +141,7 @@ def test_revoked_device_knows_no_current_close_token(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_any_device_can_revoke_any_other(network: Network) -> None:
+def test_linked_device_can_revoke_the_first_device(network: Network) -> None:
     revoke_device("device 1", lost=True, sheet=None, device=network["tablet"].device)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(network["ana"].device)
@@ -148,7 +150,7 @@ def test_any_device_can_revoke_any_other(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_deletion_is_retried_until_the_relay_answers(network: Network) -> None:
+def test_unanswered_revocation_is_completed_when_the_relay_answers(network: Network) -> None:
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     network.disconnect(RELAY_URL)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -164,7 +166,7 @@ def test_deletion_is_retried_until_the_relay_answers(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_revocation_reports_whether_the_vault_is_locked_yet(network: Network) -> None:
+def test_revocation_reports_whether_the_relay_has_confirmed_it(network: Network) -> None:
     ana = network["ana"]
     result = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
     assert result == RevocationResult("phone", RevocationState.DONE)
@@ -195,7 +197,7 @@ def test_revocation_waits_if_the_relay_does_not_know_the_device(network: Network
 def test_device_with_an_unknown_close_token_is_revoked_by_the_device_that_linked_it(
     network: Network,
 ) -> None:
-    """The watch is lost before it sends its close token to the laptop; the phone linked it."""
+    """The phone linked the watch, and the laptop does not know the watch's close token yet."""
     ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
     watch = add_blank_device(network, "watch")
     link_devices(phone.device, watch.device, "watch")
@@ -208,7 +210,7 @@ def test_device_with_an_unknown_close_token_is_revoked_by_the_device_that_linked
     mail = own_device(watch.device).home
     watch.device.courier.waiting_envelopes(
         RELAY_URL, mail.mailbox, mail.owner, 0
-    )  # it still exists
+    )  # the mailbox still exists
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting_envelopes(RELAY_URL, mail.mailbox, mail.owner, 0)
@@ -242,12 +244,14 @@ def test_device_lost_after_replacing_its_close_token_is_revoked(network: Network
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("newer", ["the sheet", "the stored token"])
-def test_either_valid_close_token_revokes_the_device(network: Network, newer: str) -> None:
+@pytest.mark.parametrize("valid_token_source", ["the sheet", "the stored token"])
+def test_one_valid_close_token_of_two_revokes_the_device(
+    network: Network, valid_token_source: str
+) -> None:
     ana, phone = network["ana"], network["phone"]
     right, before = recovery_sheet_of(phone), Secret(bytes(TOKEN_BYTES))
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
-    if newer == "the sheet":
+    if valid_token_source == "the sheet":
         store_linked_device(replace(known, close=before), ana.device)
         sheet = right
     else:
@@ -260,7 +264,7 @@ def test_either_valid_close_token_revokes_the_device(network: Network, newer: st
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_refused_revocation_is_reported_and_retried(network: Network) -> None:
-    """Ana's other devices know only an outdated close token of the phone."""
+    """Ana's other devices know only a wrong close token of the phone."""
     ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     for one in (ana, tablet):
@@ -276,15 +280,15 @@ def test_refused_revocation_is_reported_and_retried(network: Network) -> None:
     assert mail.close is not None
     phone.device.courier.close_mailbox(
         RELAY_URL, mail.mailbox, mail.close
-    )  # as revoking with the sheet does
+    )  # what a revocation with the phone's sheet does
     network.clock.advance(hours=2)
     catch_up(ana, tablet)
     assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()
 
 
 @pytest.mark.slow
-def test_every_device_can_revoke_the_device_linked_last(network: Network) -> None:
-    """The phone links the watch, which sends its own close token to the other devices."""
+def test_every_device_knows_the_close_token_of_the_device_linked_last(network: Network) -> None:
+    """The phone links the watch, and the tablet can revoke the watch."""
     ana, phone, tablet = network["ana"], network["phone"], network["tablet"]
     watch = add_linked_device(network, phone, "watch", "watch")
     for _ in range(2):
@@ -302,7 +306,7 @@ def test_every_device_can_revoke_the_device_linked_last(network: Network) -> Non
 
 
 @pytest.mark.slow
-def test_revoking_needs_the_sheet_with_the_master_key(network: Network) -> None:
+def test_revoking_without_the_master_key_needs_the_recovery_sheet(network: Network) -> None:
     ana = network["ana"]
     sheet = recovery_sheet_of(ana)
     delete_master_key(ana.device)
@@ -323,7 +327,7 @@ def test_own_or_unknown_device_cannot_be_revoked(network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_queued_letters_for_a_revoked_device_block_nothing(network: Network) -> None:
+def test_queued_copy_for_a_revoked_device_does_not_block_the_other_copies(network: Network) -> None:
     """Ben's copy for the phone is still queued when Ana revokes the phone."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     network.disconnect(RELAY_URL)

@@ -1,4 +1,4 @@
-"""A published key bundle is padded to one of a few lengths."""
+"""Tests of padding published key bundles, and of reading padded and unpadded ones."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,10 @@ BUNDLE_KEY = Secret(PERSON)
 
 
 def padded_size(bundle: bytes) -> int:
-    """Return the length of the padded plaintext in bytes; age adds a part of random length."""
+    """Return the length of the padded plaintext in bytes.
+
+    The published bytes are no measure: the encryption (age) adds a part of random length.
+    """
     return len(unseal_file(BUNDLE_KEY, seal_key_bundle(bundle, PERSON, MAILBOX), MAILBOX))
 
 

@@ -1,4 +1,4 @@
-"""Changes on one device reach a person's other devices at their next fetch."""
+"""Tests of syncing contacts, names, circles and blocks between the devices of one person."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,7 +64,7 @@ def network() -> Network:
 
 
 def fetch_rounds(*people: Person) -> None:
-    """Let everybody fetch three times, which is enough to sync everything."""
+    """Let each of these devices fetch three times, which is enough to sync everything."""
     for _ in range(3):
         catch_up(*people)
 
@@ -153,8 +153,8 @@ def test_own_devices_are_not_listed_as_people(network: Network) -> None:
         contact_named("ana", network["ana"].device)
 
 
-@pytest.mark.parametrize("record_kind", ["block", "gone", "broken"])
-def test_sync_record_from_another_person_is_refused(network: Network, record_kind: str) -> None:
+@pytest.mark.parametrize("note_kind", ["block", "gone", "broken"])
+def test_sync_note_from_another_person_is_refused(network: Network, note_kind: str) -> None:
     ana, ben = network["ana"], network["ben"]
     caro, now = network["caro"].id, network.clock.now()
     notes = {
@@ -164,7 +164,7 @@ def test_sync_record_from_another_person_is_refused(network: Network, record_kin
     }
     for to in addressees(contact_named("ana", ben.device), ben.device):
         seal_and_queue_letter(
-            notes[record_kind], to, outer_parts_without_content(ben.device), ben.device
+            notes[note_kind], to, outer_parts_without_content(ben.device), ben.device
         )
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -269,7 +269,7 @@ def test_strangers_with_the_longest_name_are_synced(network: Network) -> None:
 
 
 def test_names_are_unique_on_all_devices(network: Network) -> None:
-    """Two contacts are named Kim on different devices; the contact with the lower ID keeps it."""
+    """Two contacts are named Kim on different devices; the one with the lower ID keeps the name."""
     ana, phone = network["ana"], network["phone"]
     caro, dan = network["caro"], network.set_up_person("dan")
     ana.add_contact(caro)
@@ -353,15 +353,17 @@ CONTACT_CHANGES: list[Callable[[Person, Network], object]] = [
 ]
 
 
-@pytest.mark.parametrize("change", CONTACT_CHANGES, ids=["forget", "rename", "verify", "add"])
-def test_every_change_is_dated_when_it_is_made(
-    network: Network, change: Callable[[Person, Network], object]
+@pytest.mark.parametrize(
+    "change_contact", CONTACT_CHANGES, ids=["forget", "rename", "verify", "add"]
+)
+def test_every_contact_change_is_dated_when_it_is_made(
+    network: Network, change_contact: Callable[[Person, Network], object]
 ) -> None:
     ana, phone = network["ana"], network["phone"]
     known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(known, known.person.id.hex(), ana.device.vault)
     fetch_rounds(ana, phone)
-    change(ana, network)
+    change_contact(ana, network)
     network.clock.advance(days=2)
     rename_contact("ben", "Benji", phone.device)
     catch_up(phone)
@@ -388,7 +390,7 @@ def test_blocks_are_dated_when_they_are_made(network: Network) -> None:
     assert contact_named("ben", ana.device).blocked
 
 
-def test_imported_records_are_dated_at_import(network: Network) -> None:
+def test_imported_contact_is_dated_at_import(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     archive = export_tar(ana.device)
     forget_contact("ben", ana.device)
@@ -403,7 +405,9 @@ def test_imported_records_are_dated_at_import(network: Network) -> None:
     assert known.at == at
 
 
-def test_changes_by_letters_are_dated_even_if_the_relay_fails(network: Network) -> None:
+def test_contact_from_a_letter_is_dated_on_arrival_although_acknowledging_fails(
+    network: Network,
+) -> None:
     ana, caro = network["ana"], network["caro"]
     add_person(make_invite_link(ana.device), "ana", caro.device)
     silent = error_trick(RelayUnreachable(host=RELAY_URL))

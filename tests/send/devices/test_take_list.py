@@ -1,4 +1,4 @@
-"""A contact's key bundle is checked against the device lists already known of that contact."""
+"""Tests of accepting and refusing a contact's new key bundle, and of frozen contacts."""
 
 from dataclasses import replace
 
@@ -131,7 +131,7 @@ def test_direct_successor_list_needs_no_history(friends: Network) -> None:
 
 
 def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own relay is remote, so a contact's relay cannot be on this machine."""
+    """Ben's relay is remote, so a contact's relay cannot be on his machine."""
     monkeypatch.setattr("tests.send.send_device.RELAY_URL", REMOTE_RELAY_URL)
     network = Network()
     ana, ben = (
@@ -165,7 +165,7 @@ def test_another_persons_key_bundle_is_refused(friends: Network) -> None:
     assert contact_named("ana", ben.device) == known
 
 
-def test_only_comparison_letters_go_to_a_frozen_contact(friends: Network) -> None:
+def test_frozen_contact_is_not_updated_and_gets_no_letters(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     catch_up(ben, ana, ben)
