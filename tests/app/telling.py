@@ -62,13 +62,13 @@ _READ_TEXTS: Final = """() => {
 }"""
 #: States whose text is a lesson: lessons have files of their own in each language.
 _LESSON_STATES: Final = frozenset({"lessons", "lesson", "lesson-answered"})
-#: Words that are the same in every language.
+#: Words that are the same in every language. "Page" is the app's neutral title.
 _UNTRANSLATED_WORDS: Final = (
     "Entrenous",
     "JPEG",
     "Page",
     "device 1",
-)  # "Page" is the app's neutral title
+)
 _PLOT_NAME_CHARS_MAX: Final = 25  # of a longer name, the plot of a verdict shows this many
 
 

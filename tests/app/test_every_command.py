@@ -36,7 +36,7 @@ def table_rows() -> dict[str, tuple[str, str]]:
     return {name: (page.strip(), why.strip()) for name, page, why in found}
 
 
-def test_rows_are_those_of_all_commands_but_the_operators(
+def test_rows_are_all_commands_except_those_of_operators(
     table_rows: dict[str, tuple[str, str]],
 ) -> None:
     expected = {

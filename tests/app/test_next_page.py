@@ -31,7 +31,7 @@ def test_each_next_step_of_a_case_has_its_page() -> None:
     add_sighting(name, make_sighting(), owner.device)
     assert next_page() == ("evidence", 0, "")
     add_statement(name, "seen on Monday", owner.device)
-    assert next_page() == ("evidence", 0, "")  # to have it stamped
+    assert next_page() == ("evidence", 0, "")  # the step is to have the statement stamped
     draft_and_store_notice(name, "us-tida-removal", owner.device)
     assert next_page() == ("letter", 1, "")
     record_notice_event(name, 1, NoticeEvent.SEND, owner.clock.now(), owner.device)

@@ -72,7 +72,7 @@ def _trace_photo(page: Page, photo: Path) -> None:
     assert_accessible(page)
 
 
-def test_without_a_yes_to_18_or_older_take_it_down_is_named(
+def test_picture_of_somebody_maybe_under_18_leads_to_take_it_down(
     browser: Browser, tmp_path: Path
 ) -> None:
     with run_app(tmp_path / "device") as app, open_page(browser, app.link) as page:

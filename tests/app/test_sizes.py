@@ -40,7 +40,7 @@ def test_no_template_has_style_or_script_inside(word: str) -> None:
     assert [file.name for file in APP_FOLDER.rglob("*.html") if word in file.read_text()] == []
 
 
-def test_every_template_has_the_layout_of_the_app_or_is_a_known_exception() -> None:
+def test_templates_extend_the_layout_or_are_parts_with_five_exceptions() -> None:
     """With five exceptions, each template extends base.html, which has the button *Leave quickly*,
     or is included in another template.
     """

@@ -237,7 +237,7 @@ def _write(
 
 def _send(walker: Walker, to: str) -> None:
     """Send the message, and type the recipient's name if the guard asks for it."""
-    # The guard's question is above this button, so the question has been loaded too.
+    # The guard's question is above this button, so the question has been loaded.
     walker.page.get_by_role("button", name="Send", exact=True).wait_for()
     if walker.page.get_by_label("To confirm, type the name").count():
         walker.fill("To confirm, type the name", to)

@@ -193,8 +193,8 @@ def kill_round(
 def run_trial(
     kill_count: int, folder: Path, database: str, seed: int, device_count: int
 ) -> dict[str, Any]:
-    """Kill relays at least ``kill_count`` times, two at a time if there is a database. Return the
-    numbers of kills and of acknowledged, lost and invented messages, and the other faults.
+    """Kill relays at least ``kill_count`` times, in rounds of two if there is a database. Return
+    the numbers of kills and of acknowledged, lost and invented messages, and the other faults.
     """
     rng, relay_count = random.Random(seed), 2 if database else 1
     devices = [Device(random.Random(f"{seed} {n}")) for n in range(device_count)]

@@ -24,7 +24,7 @@ from tests.real.test_relays_together import Upload
 pytestmark = pytest.mark.real
 
 _TRACE_LINE = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
-#: The statement that flushes a write. For a read, the relay adds a condition.
+#: The relay's statement that flushes PostgreSQL's log, with the zero byte that ends the statement.
 FLUSH_STATEMENT = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
 _RESUMED_CALL = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 

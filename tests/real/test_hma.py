@@ -55,7 +55,7 @@ pytestmark = [
     ),
 ]
 NCMEC_HOST = "hashsharing-test.ncmec.org"
-# Enough hashes: an index of only a few matches nothing after it was saved (HMA's issue 1318).
+# An index of only a few hashes matches nothing after the index was saved (HMA's issue 1318).
 CONFIRMED_COUNT, HASH_COUNT = 200, 300
 OTHER_BANK_CONTENT_COUNT = 210  # they precede the first content of the fetched bank
 

@@ -207,7 +207,7 @@ def run_command_with_open_vault(people: RelayAndPeople) -> Iterator[int]:
 
 
 def is_locked(home: Path) -> bool:
-    time.sleep(0.05)  # the check below locks the folder for a moment
+    time.sleep(0.05)  # for the command, since the check below locks the folder for a moment
     try:
         os.close(lock_folder(home, 0))
     except VaultInUse:
@@ -249,7 +249,7 @@ def test_other_processes_read_nothing_and_a_crash_leaves_no_dump(
     ):
         check_process_is_unreadable(pid)
         server_children = child_pids(pid)
-        for child in server_children:  # a gate has one, for deferred scans
+        for child in server_children:  # a gate has one child, for deferred scans
             assert wait_until(
                 lambda child=child: parts_readable_by_another_process(child) == [], 120
             )
