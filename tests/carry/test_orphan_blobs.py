@@ -85,7 +85,7 @@ def test_failed_deletion_of_an_orphan_blob_is_retried_a_minute_later(row_store: 
         await assert_removal_fails(relay)
         assert await orphan_names(relay) == ["a", "b"]
         assert blobs.requested == ["a", "b", "c", "d"]
-        await remove_orphan_blobs(relay)  # like a request, this does not try the failed blobs again
+        await remove_orphan_blobs(relay)  # too early to try the failed blobs again
         assert blobs.requested == ["a", "b", "c", "d"]
         clock.advance(minutes=1)
         blobs.refused_names = {"b"}

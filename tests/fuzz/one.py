@@ -28,10 +28,10 @@ def main(arguments: list[str]) -> None:
 
     rng = Random()  # created once, since seeding takes as long as some readers
 
-    def change(data: bytes, longest: int, _seed: int) -> bytes:
+    def change(data: bytes, input_bytes_max: int, _seed: int) -> bytes:
         if rng.randrange(_LIBFUZZER_CHANGE_ONE_IN) == 0:
-            return bytes(atheris.Mutate(data, longest))
-        return target.change(data, rng)[:longest]
+            return bytes(atheris.Mutate(data, input_bytes_max))
+        return target.change(data, rng)[:input_bytes_max]
 
     def read_and_check(data: bytes) -> None:
         target.read_and_check(data)

@@ -144,7 +144,7 @@ def _run_slice(
             *_LIBFUZZER_OPTIONS,
         ),
         *(f"-runs={limits.runs - tally.inputs}", f"-max_total_time={seconds}"),
-        *(f"-max_len={target.longest}", f"-artifact_prefix={work_folder}/finds/"),
+        *(f"-max_len={target.input_bytes_max}", f"-artifact_prefix={work_folder}/finds/"),
         *(str(work_folder / folder) for folder in _SUBFOLDERS),
     ]
     log = work_folder / _LOG_NAME.format(threading.get_ident())

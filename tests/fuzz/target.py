@@ -27,13 +27,13 @@ class PropertyViolated(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A reader of untrusted bytes; ``longest`` is the length of the longest input."""
+    """A reader of untrusted bytes; ``input_bytes_max`` is the length of the longest input."""
 
     name: str
     read_and_check: ReadAndCheck
     seeds: Callable[[], Iterable[bytes]]
     change: Change = change_bytes
-    longest: int = 4096
+    input_bytes_max: int = 4096
 
 
 def canonical_round_trip(

@@ -39,13 +39,16 @@ NOT_FUZZED = {
     ("app/page_file_cache.py", "PageFileCache.decode_picture"): DELEGATED,
     ("app/page_file_cache.py", "PageFileCache.make_picture"): DELEGATED,
     ("app/page_file_cache.py", "PageFileCache.make_preview"): DELEGATED,
-    ("archive/export.py", "import_archive_from_zip"): "zipfile reads it; what is in it is fuzzed",
+    (
+        "archive/export.py",
+        "import_archive_from_zip",
+    ): "zipfile reads the bytes; readers of the content are fuzzed",
     ("media/file_kind.py", "is_sound_only_webm"): "compares the first bytes",
     ("crypto/encryption_at_rest.py", "encrypt_to_recipient"): "pyrage reads the recipient",
     ("crypto/encryption_at_rest.py", "decrypt_as_recipient"): "pyrage reads identity and file",
-    ("stop/store/review_queue.py", "ReviewQueue.record_upload"): "keeps the bytes as they are",
-    ("stop/store/review_queue.py", "ReviewQueue.record_appeal"): "keeps the bytes as they are",
-    ("stop/store/review_queue.py", "ReviewQueue.store_review_bytes"): "keeps the bytes as they are",
+    ("stop/store/review_queue.py", "ReviewQueue.record_upload"): "stores the bytes unread",
+    ("stop/store/review_queue.py", "ReviewQueue.record_appeal"): "stores the bytes unread",
+    ("stop/store/review_queue.py", "ReviewQueue.store_review_bytes"): "stores the bytes unread",
     (
         "connectors/exchange/exchange_client.py",
         "ExchangeHttp.get_next_page",
@@ -57,28 +60,31 @@ NOT_FUZZED = {
         "read_qr_code",
     ): "a sandboxed process decodes it; OpenCV searches the pixels",
     ("stop/commands/protect_command.py", "FileRegistrar.register"): DELEGATED,
-    ("connectors/exchange/exchange_access.py", "parse_whole_number"): "digits alone",
+    ("connectors/exchange/exchange_access.py", "parse_whole_number"): "accepts only digits",
     ("connectors/upload_rules.py", "uploads_in_body"): "extract_uploads reads the bytes",
     ("connectors/hma_requests.py", "get_bank_by_hma_name"): "compares a name",
     ("connectors/hma_requests.py", "parse_bank_names"): "splits at commas",
-    ("connectors/hma_requests.py", "parse_new_bank_name"): "one regular expression",
-    ("connectors/hma_requests.py", "parse_pdq_signal"): "hexadecimal digits alone",
-    ("connectors/hma_requests.py", "parse_flag"): "one of four words",
+    ("connectors/hma_requests.py", "parse_new_bank_name"): "matches one regular expression",
+    ("connectors/hma_requests.py", "parse_pdq_signal"): "accepts only hexadecimal digits",
+    ("connectors/hma_requests.py", "parse_flag"): "accepts one of four words",
     (
         "connectors/hma_contents.py",
         "ContentMetadata.parse",
-    ): "lengths, and printable characters alone",
-    ("connectors/hma_contents.py", "parse_metadata_parameter"): "the standard library's JSON",
-    ("connectors/hma_contents.py", "parse_enabled_ratio"): "the standard library's float",
+    ): "checks lengths, and accepts only printable characters",
+    (
+        "connectors/hma_contents.py",
+        "parse_metadata_parameter",
+    ): "uses the standard library's JSON reader",
+    ("connectors/hma_contents.py", "parse_enabled_ratio"): "uses the standard library's float",
     ("stop/judge/dry_run.py", "dry_run"): "passes the bytes to the decoder",
     (
         "demo/stamp_authority.py",
         "LocalStampAuthority.answer",
-    ): "openssl reads it, in its own process",
+    ): "openssl reads the bytes, in a process of its own",
     (
         "archive/archive_format.py",
         "decrypting_reader",
-    ): "decrypt_stream behind a pipe; it is fuzzed",
+    ): "runs decrypt_stream, which is fuzzed",
     (
         "media/sandbox/decoder_messages.py",
         "write_clip_request_header",
@@ -101,15 +107,21 @@ NOT_FUZZED = {
     ("media/sound_reader.py", "read_sound"): SANDBOXED,
     ("stop/judge/judge_pool.py", "JudgePool.decide"): "passes the bytes to a matching process",
     ("stop/judge/judge_pool.py", "encode_judge_request"): "writes the bytes unread",
-    ("stop/banks.py", "bank_name_for_list"): "one pattern, of a name that the operator types",
+    (
+        "stop/banks.py",
+        "bank_name_for_list",
+    ): "matches a name, which the operator types, with a pattern",
     ("stop/banks.py", "import_hashes"): "read_hashes reads the bytes",
     ("stop/protect.py", "fingerprint_file"): DELEGATED,
-    ("stop/reviewers.py", "reviewer_with_token"): "one pattern, and a hash of it",
+    ("stop/reviewers.py", "reviewer_with_token"): "matches one pattern, and hashes the token",
     ("stop/judge/decide.py", "submit_appeal"): "hashes the bytes and passes them on",
     ("stop/judge/scan.py", "first_scan"): "passes the bytes to the decoder",
     ("stop/judge/scan.py", "second_scan"): "passes the bytes to the decoder",
     ("stop/judge/clips.py", "scan_clip"): "passes the bytes to the decoders",
-    ("stop/http/access.py", "check_case_number"): "a length, and printable characters alone",
+    (
+        "stop/http/access.py",
+        "check_case_number",
+    ): "checks a length, and accepts only printable characters",
     ("stop/store/due_work.py", "DueWorkStore.store_for_deferred_scan"): "stores bytes unread",
     ("stop/judge/scan.py", "decode_for_hashing"): "passes the bytes to the decoder",
 }
@@ -126,7 +138,7 @@ def make_inputs(target: Target, count: int) -> list[bytes]:
     rng = Random(random_seed_of(target.name))
     found = list(target.seeds())
     while len(found) < count:
-        found.append(target.change(rng.choice(found), rng)[: target.longest])
+        found.append(target.change(rng.choice(found), rng)[: target.input_bytes_max])
     return found
 
 
@@ -144,7 +156,7 @@ def test_target_reads_at_least_one_of_its_seeds(name: str) -> None:
     target = TARGETS[name]
     seeds = list(target.seeds())
     assert any(target.read_and_check(seed) for seed in seeds)
-    assert max(map(len, seeds)) <= target.longest
+    assert max(map(len, seeds)) <= target.input_bytes_max
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,7 @@ def test_restore_does_not_revive_ended_messages(
 def test_restore_prints_instructions_for_the_operator(
     options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Devices repeat withdrawals and deletions on their own (docs/spec/relay.md, section 12)."""
+    """No withdrawal has to be repeated, since devices do so (docs/spec/relay.md, section 12)."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)):
         run_relay_command(capsys, "backup", "--data", live, "--out", saved)

@@ -36,7 +36,7 @@ def metrics() -> RelayMetrics:
 
 @pytest.fixture
 def message(relay: Relay, metrics: RelayMetrics) -> SampleMessage:
-    """Return a message that was sent and opened once, after a request with a wrong token."""
+    """Return a message that was sent and opened once; then a request had a wrong token."""
     message, courier = (
         SampleMessage(),
         memory_courier({URL: relay_app(relay, metrics.count_response)}),

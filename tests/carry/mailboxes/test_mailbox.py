@@ -20,7 +20,7 @@ RESERVED_ID = MailboxId(bytes(16))
 
 
 def test_mailbox_with_the_reserved_id_cannot_be_created_or_deleted() -> None:
-    """A schema upgrade stored shares under this id, so nobody may own this mailbox."""
+    """Relays with the first schema stored shares under this id, so nobody may own this mailbox."""
     relay, message, other_owner = new_relay(), SampleMessage(), Secret(b"s" * 32)
     run(create_mailbox_and_post(relay, message))
     stored = run(relay.mail.read(lambda view: view.get(StoredShare, message.id)))

@@ -87,7 +87,7 @@ TARGETS: Final = (
         round_trip(read_index, write_index),
         lambda: [_index_bytes(), write_index(ArchiveIndex(NOON, None, ()))],
         change_json,
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "archive-tar",
@@ -106,12 +106,12 @@ TARGETS: Final = (
             (ValueError,),
         ),
         lambda: [age_identity(Secret(bytes(range(32)))).reveal(), b"AGE-SECRET-KEY-1"],
-        longest=128,
+        input_bytes_max=128,
     ),
     Target(
         "archive-key",
         round_trip(_decrypt_cheap_key, _encrypt_cheaply, (BadArchive, WrongArchivePassphrase)),
         lambda: [_encrypt_cheaply(Secret(bytes(range(32)))), b"age-encryption.org/v1\n"],
-        longest=1024,
+        input_bytes_max=1024,
     ),
 )

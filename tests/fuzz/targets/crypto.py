@@ -170,35 +170,40 @@ TARGETS: Final = (
         "age",
         property_check(_decrypt_age_file, lambda _: True, _REFUSALS),
         _age_file_seeds,
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "sealed-file",
         property_check(_unseal_both_ways, lambda _: True, _REFUSALS),
         lambda: [seal_file(_KEY, b"kept"), seal_file(_KEY, b"")],
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "blob-hash",
         property_check(_check_blob_hash, bool, (BlobChanged,)),
         lambda: [b"bytes", b""],
-        longest=16,
+        input_bytes_max=16,
     ),
     Target(
-        "oprf-element", property_check(_evaluate_and_finalize, bool), _element_seeds, longest=40
+        "oprf-element",
+        property_check(_evaluate_and_finalize, bool),
+        _element_seeds,
+        input_bytes_max=40,
     ),
-    Target("compare-key", property_check(_compare_keys, bool), _public_key_seeds, longest=96),
+    Target(
+        "compare-key", property_check(_compare_keys, bool), _public_key_seeds, input_bytes_max=96
+    ),
     Target(
         "xwing-public",
         property_check(_seal_to_public_key, bool),
         lambda: [_xwing_key_pair()[1], bytes(1216), *vector_bytes("prekey")],
-        longest=PREKEY_BYTES_MAX,
+        input_bytes_max=PREKEY_BYTES_MAX,
     ),
     Target(
         "link-sealed",
         property_check(_open_link_message, bool, _REFUSALS),
         _link_message_seeds,
-        longest=1300,
+        input_bytes_max=1300,
     ),
     Target(
         "stamp",

@@ -264,7 +264,7 @@ TARGETS: Final = (
             )
         ],
         change_json,
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "claim",
@@ -273,7 +273,7 @@ TARGETS: Final = (
             write_claim_status(ClaimStatus(ClaimId("c" * 22), "pdq", one)) for one in ClaimState
         ],
         change_json,
-        longest=512,
+        input_bytes_max=512,
     ),
     Target(
         "gate-words",
@@ -283,7 +283,7 @@ TARGETS: Final = (
         ),
         lambda: [b'{"type":"urn:entrenous:refused:gate-refused","detail":"no"}', b"[]", b"{}"],
         change_json,
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "verdict",
@@ -294,7 +294,7 @@ TARGETS: Final = (
             b'{"decision":1}',
         ],
         change_json,
-        longest=256,
+        input_bytes_max=256,
     ),
     Target(
         "evidence",
@@ -316,17 +316,20 @@ TARGETS: Final = (
             _UPLOAD_FORM.replace(b"x", b"boundary"),
             b"multipart/form-data\n\r\n",
         ],
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
-        "hash-list", property_check(_has_valid_hashes, bool), lambda: [_HASH_LIST], longest=2048
+        "hash-list",
+        property_check(_has_valid_hashes, bool),
+        lambda: [_HASH_LIST],
+        input_bytes_max=2048,
     ),
     Target(
         "vault-head",
         property_check(_reader_of_file(read_vault_head), _do_terms_round_trip),
         _vault_head_seeds,
         change_json,
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "relay-settings",
@@ -342,6 +345,6 @@ TARGETS: Final = (
             )
         ],
         change_json,
-        longest=1024,
+        input_bytes_max=1024,
     ),
 )

@@ -55,7 +55,7 @@ TARGETS: Final = (
             for stance in Stance
         ],
         change_json,
-        longest=512,
+        input_bytes_max=512,
     ),
     Target(
         "upload-reference",
@@ -65,7 +65,7 @@ TARGETS: Final = (
             _UPLOAD_FORM.replace(b"post 17", b"x" * 200),
             _UPLOAD_FORM.replace(b"x", b"boundary"),
         ],
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "hma-form",
@@ -74,7 +74,7 @@ TARGETS: Final = (
             lambda form: bool(form.untrusted_photo) and len(form.untrusted_fields) <= 20,
         ),
         lambda: [_HMA_FORM, _HMA_FORM.replace(b"post 17", b"x" * 200)],
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "log-head",
@@ -83,6 +83,6 @@ TARGETS: Final = (
             lambda head: str(head).encode(),
         ),
         lambda: [str(AuditHead()).encode(), str(AuditHead(12, b"\xab" * 32)).encode()],
-        longest=128,
+        input_bytes_max=128,
     ),
 )

@@ -80,13 +80,13 @@ TARGETS: Final = (
             b"image/jpeg\n\xff\xd8\xff",
             b"\n",
         ],
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "hook-path",
         property_check(_path_and_is_checked, _is_covered_path_checked),
         lambda: [b"/api/v2/media/7?a=b", b"/x/..;/api%2fv2//media", b"/%2561pi;x/./v2/mediA.json"],
-        longest=256,
+        input_bytes_max=256,
     ),
     Target(
         "hook-mail",
@@ -98,7 +98,7 @@ TARGETS: Final = (
             _MAIL_MESSAGE.replace(b"base64", b"quoted-printable"),
             b"A: b\r\n\r\nhello",
         ],
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "hook-reply",
@@ -109,7 +109,7 @@ TARGETS: Final = (
             _DECISION_REPLY.replace(b'"let through"', b'"hold","published":true'),
         ],
         change_json,
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "hook-case",
@@ -119,6 +119,6 @@ TARGETS: Final = (
         ),
         lambda: [b'{"schema":"entrenous/review/1","state":"released"}', b'{"state":"waiting"}'],
         change_json,
-        longest=1024,
+        input_bytes_max=1024,
     ),
 )

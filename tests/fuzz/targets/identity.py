@@ -184,7 +184,7 @@ TARGETS: Final = (
         canonical_round_trip(read_certificate, write_certificate),
         lambda: vector_bytes("certificate"),
         change_cbor,
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "device-list",
@@ -197,7 +197,7 @@ TARGETS: Final = (
         canonical_round_trip(read_key_bundle, write_key_bundle),
         lambda: vector_bytes("card"),
         change_cbor,
-        longest=32 * 1024,
+        input_bytes_max=32 * 1024,
     ),
     Target(
         "prekey",
@@ -206,7 +206,7 @@ TARGETS: Final = (
         ),
         lambda: vector_bytes("prekey"),
         change_cbor,
-        longest=PREKEY_BYTES_MAX,
+        input_bytes_max=PREKEY_BYTES_MAX,
     ),
     Target(
         "invite",
@@ -215,7 +215,7 @@ TARGETS: Final = (
         ),
         lambda: [*vector_bytes("invite"), write_invite_link(INVITE).encode()],
         mutation_after_prefix(INVITE_PREFIX.encode()),
-        longest=1100,
+        input_bytes_max=1100,
     ),
     Target(
         "recovery-sheet",
@@ -233,7 +233,7 @@ TARGETS: Final = (
         ),
         lambda: [write_link_code(LinkCode(URL, MAILBOX, _TOKEN)).encode()],
         mutation_after_prefix(LINK_PREFIX.encode()),
-        longest=1100,
+        input_bytes_max=1100,
     ),
     Target(
         "link-message",
@@ -257,7 +257,7 @@ TARGETS: Final = (
         canonical_round_trip(read_grant, write_grant),
         lambda: [_grant_bytes()],
         change_cbor,
-        longest=32 * 1024,
+        input_bytes_max=32 * 1024,
     ),
     Target(
         "sync-note",
@@ -266,6 +266,6 @@ TARGETS: Final = (
         ),
         _note_seeds,
         _change_note,
-        longest=32 * 1024,
+        input_bytes_max=32 * 1024,
     ),
 )

@@ -153,7 +153,7 @@ TARGETS: Final = (
             bytes(PADDED_SIZES_BYTES[0] + 1136),
             bytes(99),
         ],
-        longest=8192,
+        input_bytes_max=8192,
     ),
     Target(
         "letter-inside",
@@ -185,28 +185,28 @@ TARGETS: Final = (
             encode([11, [1, "later"]]),
         ],
         change_cbor,
-        longest=8 * 1024,  # receipts carry two signatures and a key
+        input_bytes_max=8 * 1024,  # receipts carry two signatures and a key
     ),
     Target(
         "receipt-statement",
         canonical_round_trip(read_receipt_statement, write_receipt_statement),
         lambda: [bytes.fromhex(one["statement"]) for one in vectors("receipt", "crypto")],
         change_cbor,
-        longest=1024,
+        input_bytes_max=1024,
     ),
     Target(
         "receipt-proof",
         canonical_round_trip(read_receipt_proof, write_receipt_proof),
         lambda: [bytes.fromhex(one["bytes"]) for one in vectors("receipt", "crypto")],
         change_cbor,
-        longest=RECEIPT_PROOF_BYTES_MAX,
+        input_bytes_max=RECEIPT_PROOF_BYTES_MAX,
     ),
     Target(
         "frame",
         canonical_round_trip(read_frame, write_frame),
         lambda: vector_bytes("frame"),
         mutation_inside(_remove_padding, _pad_frame, change_cbor),
-        longest=8192,
+        input_bytes_max=8192,
     ),
     Target(
         "file-padding",
@@ -217,6 +217,6 @@ TARGETS: Final = (
             size.to_bytes(3, "big") + padded_reader(bytes([7]) * size).read()
             for size in (1, 4095, 4096, 4097)
         ],
-        longest=8192,
+        input_bytes_max=8192,
     ),
 )

@@ -255,7 +255,12 @@ TARGETS: Final = (
         ],
     ),
     Target("picture-walk", property_check(_check_file, lambda _: True), _picture_seeds),
-    Target("copy-form", property_check(_check_copy, lambda _: True), _copy_seeds, longest=100_000),
+    Target(
+        "copy-form",
+        property_check(_check_copy, lambda _: True),
+        _copy_seeds,
+        input_bytes_max=100_000,
+    ),
     Target(
         "picture-moves",
         property_check(is_animated, lambda result: result in (True, False)),
@@ -263,12 +268,12 @@ TARGETS: Final = (
     ),
     Target("jpeg-outline", property_check(_has_jpeg_end, bool), lambda: list(_picture_seeds())[:2]),
     Target("colour-profile", property_check(_does_profile_round_trip, bool), _profile_seeds),
-    Target("clip-walk", property_check(clip_container, bool), _clip_seeds, longest=1024),
+    Target("clip-walk", property_check(clip_container, bool), _clip_seeds, input_bytes_max=1024),
     Target(
         "sound-start",
         property_check(sound_container, bool),
         lambda: [b"OggS", b"RIFF\0\0\0\0WAVE", b"ID3", b"\xff\xf1", *_clip_seeds()],
-        longest=128,
+        input_bytes_max=128,
     ),
     Target("picture-answer", _round_trip_of_prefix(_rewrite_picture_answer), _picture_answer_seeds),
     Target(
@@ -283,6 +288,6 @@ TARGETS: Final = (
             lambda data: write_ready_message(read_ready_message(_reader_from_pipe(data)))
         ),
         lambda: [write_ready_message(Confinement(0)), write_ready_message(Confinement(15))],
-        longest=2,
+        input_bytes_max=2,
     ),
 )

@@ -93,6 +93,6 @@ TARGETS: Final = (
         "ip-address",
         property_check(_is_public_address, lambda result: result in {True, False}, (ValueError,)),
         lambda: [b"127.0.0.1", b"::ffff:10.0.0.1", b"64:ff9b::a00:1", b"fe80::1%lo", b"8.8.8.8"],
-        longest=64,
+        input_bytes_max=64,
     ),
 )

@@ -79,13 +79,13 @@ TARGETS: Final = (
         "rdap-pasted",
         property_check(_read_pasted_text, _are_valid_contacts),
         lambda: [_WHOIS_TEXT],
-        longest=2048,
+        input_bytes_max=2048,
     ),
     Target(
         "rdap-list",
         property_check(_read_server_list, _has_valid_servers),
         lambda: [_SERVER_LIST],
         change_json,
-        longest=1024,
+        input_bytes_max=1024,
     ),
 )

@@ -47,7 +47,7 @@ def _body_target(
         round_trip(read, write),
         lambda: [write(value) for value in values],
         change_json,
-        longest=2048,
+        input_bytes_max=2048,
     )
 
 
@@ -210,7 +210,7 @@ TARGETS: Final = (
             *(b"bytes=0-499", b"bytes=-1", b"bytes=500-", b"bytes=1-1", b"bytes=999-99999"),
             *(b'bytes=0-1\n"etag"', b'bytes=0-1\n"other"', b"bytes=-0", b"bytes=0-1,4-5"),
         ],
-        longest=128,
+        input_bytes_max=128,
     ),
     Target(
         "quick-request",
@@ -219,12 +219,12 @@ TARGETS: Final = (
             b"after=12&limit=5\nauthorization: Bearer A\nauthorization: Bearer B",
             *(b"a=%41&b=+&a=2", b"a&b==&&=c", b""),
         ],
-        longest=256,
+        input_bytes_max=256,
     ),
     Target(
         "upload-headers",
         property_check(_parse_blob_put, lambda _: True, (Malformed, WrongToken, TooLarge)),
         lambda: [_BLOB_PUT, _BLOB_PUT.replace(b"offset: 0", b"offset: 4294967295")],
-        longest=1024,
+        input_bytes_max=1024,
     ),
 )

@@ -59,6 +59,6 @@ TARGETS: Final = (
             b"PUT /a HTTP/1.1\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody",
             b"DELETE /a/b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         ],
-        longest=512,
+        input_bytes_max=512,
     ),
 )

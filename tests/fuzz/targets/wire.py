@@ -69,7 +69,7 @@ TARGETS: Final = (
         canonical_round_trip(decode, encode),
         lambda: [*vector_bytes("prekey"), *vector_bytes("header"), encode({1: [None, "a"], 2: {}})],
         change_cbor,
-        longest=PREKEY_BYTES_MAX,
+        input_bytes_max=PREKEY_BYTES_MAX,
     ),
     Target(
         "canonical-json",
@@ -83,7 +83,7 @@ TARGETS: Final = (
             _reader_of_latin1(from_base64url), lambda data: to_base64url(data).encode()
         ),
         lambda: [to_base64url(bytes(range(size))).encode() for size in (0, 1, 2, 3, 32)],
-        longest=256,
+        input_bytes_max=256,
     ),
     Target(
         "record",
