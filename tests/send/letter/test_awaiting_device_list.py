@@ -1,4 +1,4 @@
-"""A letter that depends on a device list unknown to this device is kept until the list arrives."""
+"""A letter under a device list that the reader does not know is kept until the list arrives."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -140,9 +140,7 @@ def test_limit_of_awaiting_letters_is_per_sender(
     ben.send(SMALL_PICTURE, network["ana"])
     with make_lists_unavailable(phone):
         fetch_messages(phone.device)
-        assert (
-            kept_letter_count(phone) == 2
-        )  # one letter from Ben and one from Cleo, each with a token range
+        assert kept_letter_count(phone) == 2  # one letter from Ben and one from Cleo
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:

@@ -54,7 +54,7 @@ def test_a_new_device_publishes_a_full_set_of_prekeys(network: Network) -> None:
     assert public_xwing_key_count(network["ana"]) == 1
 
 
-def test_one_time_keys_are_topped_up_when_few_are_left(network: Network) -> None:
+def test_one_time_keys_are_topped_up_when_fewer_than_25_are_left(network: Network) -> None:
     ben = network["ben"]
     with ben.courier.replace_calls(prekey_count=lambda *_: 25):
         fetch_messages(ben.device)
@@ -64,7 +64,7 @@ def test_one_time_keys_are_topped_up_when_few_are_left(network: Network) -> None
     assert ben.courier.calls["publish_prekeys"] == 2
 
 
-def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
+def test_top_up_keeps_the_fallback_and_xwing_keys_for_a_week_under_new_signatures(
     network: Network,
 ) -> None:
     ben, key_sets = network["ben"], list[Prekeys]()
@@ -91,7 +91,7 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_letters_arrive_when_all_one_time_keys_are_used_up(network: Network) -> None:
+def test_a_hello_arrives_when_all_one_time_keys_are_used_up(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     with ana.courier.replace_calls(claim_prekeys=return_no_one_time_key):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -103,10 +103,10 @@ def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_late
 ) -> None:
     ben = network["ben"]
     (first,) = (key.id for key in OWN_XWING_KEY_TABLE.all(ben.device.vault))
-    for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
+    for days, key_count in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
         network.clock.advance(days=days)
         fetch_messages(ben.device)
-        assert public_xwing_key_count(ben) == keys
+        assert public_xwing_key_count(ben) == key_count
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is not None
     network.clock.advance(days=1)
     fetch_messages(ben.device)
@@ -118,10 +118,10 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(
 ) -> None:
     ben = network["ben"]
     network.clock.advance(days=100)
-    for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
+    for days, key_count in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
         network.clock.advance(days=days)
         fetch_messages(ben.device)
-        assert public_xwing_key_count(ben) == keys
+        assert public_xwing_key_count(ben) == key_count
     assert ben.courier.calls["publish_prekeys"] == 4
 
 
@@ -146,7 +146,7 @@ def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
 
 
 @pytest.mark.parametrize("key_kind", ["one-time", "fallback"])
-def test_a_session_begun_before_a_rotation_is_read_after_it(
+def test_a_hello_to_an_earlier_prekey_is_read_after_new_prekeys_are_published(
     network: Network, key_kind: str
 ) -> None:
     ana, ben = network["ana"], network["ben"]
@@ -158,8 +158,10 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(
 
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
-def test_a_refused_prekey_set_is_published_again(network: Network, error: Exception) -> None:
-    """The device keeps the private part of the fallback key that the relay still hands out."""
+def test_hellos_are_read_after_prekeys_could_not_be_published(
+    network: Network, error: Exception
+) -> None:
+    """The device keeps the private key of the fallback key that the relay still hands out."""
     ana, ben = network["ana"], network["ben"]
     link = make_invite_link(ben.device, people=2)
     for _ in range(4):
@@ -179,7 +181,9 @@ def test_a_refused_prekey_set_is_published_again(network: Network, error: Except
     assert len(contacts(ben.device)) == 2
 
 
-def test_a_prekey_set_without_acknowledgement_is_published_again(network: Network) -> None:
+def test_a_hello_is_read_after_publications_of_prekeys_were_not_acknowledged(
+    network: Network,
+) -> None:
     ana, ben = network["ana"], network["ben"]
 
     def lose_answer(honest: HonestCall, *arguments: Any) -> Any:

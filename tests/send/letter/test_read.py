@@ -1,7 +1,7 @@
-"""An attacker with the sender's own keys changes one bound field of a letter at a time.
+"""Which letters a device refuses and which it opens; a refused letter changes nothing in the vault.
 
-Each letter is sealed as the sender's program would, except for one wrong field, so that only the
-check of that field can refuse it. Then the correct letter opens, since a refusal changes no state.
+Most refused letters are sealed as the sender's program would seal them, except for one wrong field,
+so that only the check of that field can refuse them. Then the correct letter opens.
 """
 
 from collections.abc import Callable
@@ -88,7 +88,9 @@ class LetterForge:
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> WaitingEnvelope:
-        """Seal a letter with the given changes to its header, outer address and body."""
+        """Seal a letter with a changed header or outer address; ``sent_body`` is sealed in place of
+        the body that the header names.
+        """
         outer = outer_parts_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _letter_header(encoded, self.peer, self.to, outer, self.me, self.next_key)
@@ -202,7 +204,7 @@ ADDRESS_CHANGES: dict[str, Change] = {
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ADDRESS_CHANGES)
-def test_an_outer_address_with_one_wrong_field_is_refused(forge: LetterForge, field: str) -> None:
+def test_a_wrong_outer_address_is_refused(forge: LetterForge, field: str) -> None:
     def change_field(address: LetterAddress) -> LetterAddress:
         return ADDRESS_CHANGES[field](address)  # type: ignore[no-any-return]
 
@@ -250,7 +252,7 @@ def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_sender_with_two_conflicting_lists_is_detected(forge: LetterForge) -> None:
-    """A relay may show Ben one list of the sender while she uses another."""
+    """A relay may show Ben one list of the sender while the sender uses another."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)
@@ -292,8 +294,8 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Le
 def test_hello_must_carry_the_key_bundle_of_the_sending_device(
     forge: LetterForge, friends: Network
 ) -> None:
-    others = own_device(friends["ana"].device).card
-    forge.assert_refused(forge.forge_letter(body=Hello(others, Secret(bytes(32)), 0, None)))
+    anas_bundle = own_device(friends["ana"].device).card
+    forge.assert_refused(forge.forge_letter(body=Hello(anas_bundle, Secret(bytes(32)), 0, None)))
     own = forge.me.card
     forge.assert_refused(
         forge.forge_letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), 0, None)),
@@ -310,8 +312,8 @@ def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: LetterForge) 
         return forge.forge_letter(header=lambda h: replace(h, counter=start + number))
 
     start = forge.peer.sent
-    for number, new in ((70, True), (71, True), (70, False), (8, True), (7, False), (72, True)):
-        if new:
+    for number, opens in ((70, True), (71, True), (70, False), (8, True), (7, False), (72, True)):
+        if opens:
             forge.read(letter_with_counter(number))
         else:
             forge.assert_refused(letter_with_counter(number))

@@ -68,7 +68,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (before,) = copy_states(ana)
-    assert (before.state, before.signed) == ("delivered", False)  # only the relay says so until now
+    assert (before.state, before.signed) == ("delivered", False)  # so far, only the relay says so
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -120,7 +120,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, rea
         if reason != "blocked":
             open_message(name, device)
         if reason == "keys became unknown":
-            mark_keys_unknown(ben)
+            mark_anas_keys_unknown(ben)
         friends.clock.advance(minutes=20)
         fetch_messages(device)
     assert ben.courier.calls["post"] == before
@@ -128,7 +128,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, rea
     assert {shown.signed for shown in copy_states(ana)} == {False}
 
 
-def mark_keys_unknown(person: Person) -> None:
+def mark_anas_keys_unknown(person: Person) -> None:
     """Mark Ana's keys as unknown, as an unverifiable change of her device list would."""
     contact = contact_named("ana", person.device)
     unknown = replace(contact, trust=Trust.UNKNOWN)
@@ -179,18 +179,20 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     )
     ana.add_contact(caro)
     send_text(ana, "ben", "caro")
-    of_caro = next(
+    caros_copy = next(
         copy for copy in COPY_DELIVERY_TABLE.all(ana.device.vault) if copy.person == caro.id
     )
     fetch_messages(ben.device)
-    (mine,) = owed_receipts(ben)
+    (bens_receipt,) = owed_receipts(ben)
     key = ben.device.vault.keys(OWED_RECEIPT)[0]
-    OWED_RECEIPT_TABLE.store(replace(mine, envelope=of_caro.envelope), key, ben.device.vault)
+    OWED_RECEIPT_TABLE.store(
+        replace(bens_receipt, envelope=caros_copy.envelope), key, ben.device.vault
+    )
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
-    OWED_RECEIPT_TABLE.store(replace(mine, envelope=bytes(16)), key, ben.device.vault)
+    OWED_RECEIPT_TABLE.store(replace(bens_receipt, envelope=bytes(16)), key, ben.device.vault)
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -199,7 +201,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
 
 
 def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Network) -> None:
-    """The sender changes the record of the sent message afterwards."""
+    """Ana changes the hash of the manifest that her device recorded when she sent the message."""
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     send_text(ana, "ben")
     (key,) = ana.device.vault.keys(RECEIPT_COVERAGE)
@@ -239,7 +241,9 @@ def accept_newest_list(person: Person, contact: Person) -> None:
         )
 
 
-def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Network) -> None:
+def test_a_recalled_copy_is_shown_as_taken_back_and_gets_no_receipt(
+    compared_friends: Network,
+) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = send_text(ana, "ben").name
     recall_message(name, ana.device)
@@ -269,7 +273,7 @@ def test_receipts_depend_on_trust_and_consent(
 
 
 @pytest.mark.threat("receipt-probing")
-def test_the_choice_about_receipts_reaches_every_device(friends: Network) -> None:
+def test_the_choice_about_receipts_reaches_the_linked_device(friends: Network) -> None:
     ben = friends["ben"]
     phone = add_linked_device(friends, ben, "phone")
     assert sender_without_receipt_choice(friends["ana"].id, phone.device) is not None
@@ -280,7 +284,7 @@ def test_the_choice_about_receipts_reaches_every_device(friends: Network) -> Non
 
 
 @pytest.mark.parametrize("export", [False, True])
-def test_receipt_reports_the_export_of_a_message_with_limited_openings(
+def test_receipt_says_whether_a_message_with_limited_openings_was_exported(
     compared_friends: Network, *, export: bool
 ) -> None:
     ana, ben = compared_friends["ana"], compared_friends["ben"]

@@ -1,4 +1,4 @@
-"""After a relay was restored from a backup, its users repeat recalls and revocations."""
+"""Devices ask relays whether they were restored from a backup, and then repeat requests."""
 
 import copy
 from dataclasses import replace
@@ -52,12 +52,12 @@ class RestorableNetwork:
 
 
 @pytest.mark.threat("backups-revive")
-def test_a_revoked_device_is_revoked_again() -> None:
+def test_a_revoked_device_is_revoked_again_after_a_restore() -> None:
     restorable = RestorableNetwork()
     ana = restorable.network.set_up_person("ana")
     phone = add_linked_device(restorable.network, ana, "phone", "phone")
-    known = own_device(ana.device).home.close
-    assert known is not None
+    stolen_close_token = own_device(ana.device).home.close
+    assert stolen_close_token is not None
     restorable.back_up()
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
@@ -70,7 +70,7 @@ def test_a_revoked_device_is_revoked_again() -> None:
     with pytest.raises((NoSuchMailbox, WrongToken)):
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
     with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
-        phone.device.courier.close_mailbox(url, ana.home[1], known)
+        phone.device.courier.close_mailbox(url, ana.home[1], stolen_close_token)
     restorable.network.clock.advance(hours=7)
     fetch_messages(ana.device)
 
@@ -93,7 +93,7 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
     assert ana.courier.calls["withdraw"] == before + 1
 
 
-def test_old_recalls_are_not_repeated_after_a_restore() -> None:
+def test_the_record_of_an_old_mailbox_deletion_is_dropped() -> None:
     restorable = RestorableNetwork()
     ana = restorable.network.set_up_person("ana")
     phone = add_linked_device(restorable.network, ana, "phone", "phone")
@@ -108,7 +108,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
 
 
 def queried_other_relays(network: Network, person: Person, days: int = 2) -> list[str]:
-    """Return the relays of others whose status a person's device requests within some days."""
+    """Let a person's device fetch daily; return the other relays whose status it requests."""
     urls = list[str]()
 
     def record_url(honest: HonestCall, url: str) -> object:
@@ -133,7 +133,7 @@ def contacts_at_two_relays() -> tuple[Network, Person, Person]:
     return network, ana, eve
 
 
-def test_other_peoples_relays_are_not_queried_daily_for_restores(
+def test_relays_of_others_without_recalls_are_not_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     network, ana, eve = contacts_at_two_relays
@@ -156,7 +156,7 @@ def test_relays_with_recent_recalls_are_asked_about_restores(
     assert ana.device.vault.keys(RELAY_RESTORE) == (RELAY_URL,)
 
 
-def test_a_relay_that_claims_a_recall_is_not_asked_about_restores(
+def test_a_relay_that_only_claims_a_recall_is_not_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
     network, ana, eve = contacts_at_two_relays

@@ -1,4 +1,4 @@
-"""Letters that could not be decrypted are reported once, not kept, and limited in number."""
+"""Letters that cannot be read are counted, are not kept, and do not block later letters."""
 
 from typing import Any
 
@@ -64,10 +64,10 @@ def send_failing_recall(
     """Send Ben a recall that fails on arrival, followed by a message, both from Ana."""
     ana, ben = friends["ana"], friends["ben"]
 
-    def failing(*_: Any) -> None:
+    def fail_with_error(*_: Any) -> None:
         raise error
 
-    monkeypatch.setitem(ARRIVAL_HANDLERS, RecallNote, failing)  # type: ignore[arg-type]
+    monkeypatch.setitem(ARRIVAL_HANDLERS, RecallNote, fail_with_error)  # type: ignore[arg-type]
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     seal_and_queue_letter(
         RecallNote(MessageId(bytes(16))), to, outer_parts_without_content(ana.device), ana.device

@@ -1,4 +1,4 @@
-"""A simulated network whose devices decode clips and sounds in this process, and small files."""
+"""A network whose devices decode clips and sounds in this process, and drafts and files for it."""
 
 from dataclasses import replace
 from datetime import timedelta

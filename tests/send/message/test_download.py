@@ -27,23 +27,26 @@ class CountingCourier:
     """A courier that counts downloaded bytes, and can cut the connection."""
 
     courier: Any
-    cut_after: int | None = None
-    passed: int = 0  # bytes; the last piece of a blob counts as 1000
+    cut_after_bytes: int | None = None
+    passed_bytes: int = 0  # the last piece of a blob counts as 1000 bytes
     byte_count: int = 0
-    starts: list[int] = field(default_factory=list)
+    start_offsets: list[int] = field(default_factory=list)
 
     def download_blob(
         self, url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
         whole = io.BytesIO()
         self.courier.download_blob(url, blob, fetch_token, whole)
-        self.starts.append(start)
+        self.start_offsets.append(start)
         for at in range(start, len(whole.getvalue()), 1000):
-            if self.cut_after is not None and self.passed >= self.cut_after:
+            if self.cut_after_bytes is not None and self.passed_bytes >= self.cut_after_bytes:
                 raise RelayUnreachable(host="relay")
             piece = whole.getvalue()[at : at + 1000]
             writer.write(piece)
-            self.passed, self.byte_count = self.passed + 1000, self.byte_count + len(piece)
+            self.passed_bytes, self.byte_count = (
+                self.passed_bytes + 1000,
+                self.byte_count + len(piece),
+            )
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self.courier, call)
@@ -80,25 +83,25 @@ def test_downloaded_bytes_are_not_requested_again(
     ben: Person, connection: CountingCourier, share: float
 ) -> None:
     total, name = total_blob_size(ben), newest_message(ben).name
-    connection.cut_after = int(share * total)
+    connection.cut_after_bytes = int(share * total)
     with pytest.raises(RelayUnreachable):
         open_message(name, ben.device)
-    first, connection.cut_after = connection.byte_count, None
+    first, connection.cut_after_bytes = connection.byte_count, None
     assert open_message(name, ben.device).files
     assert connection.byte_count - first <= (1 - share) * total + 0.02 * total + 1000
     assert ben.courier.calls["open_share"] == 1
 
 
 def test_a_corrupted_partial_download_starts_over(ben: Person, connection: CountingCourier) -> None:
-    connection.cut_after = 6000
+    connection.cut_after_bytes = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest_message(ben).name, ben.device)
-    connection.cut_after = None
+    connection.cut_after_bytes = None
     for name, data in ben.vault._files.items():
         if len(data) == 1000:  # part of the picture; the frame is complete
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest_message(ben).name, ben.device).files
-    assert connection.starts[-2:] == [1000, 0]
+    assert connection.start_offsets[-2:] == [1000, 0]
 
 
 def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, connection: CountingCourier) -> None:
@@ -117,11 +120,11 @@ def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, connection: CountingCo
     assert open_message(name, ben.device).files
 
 
-def test_partial_downloads_are_deleted_with_their_message(
+def test_partial_downloads_of_a_recalled_message_are_deleted(
     friends: Network, ben: Person, connection: CountingCourier
 ) -> None:
     before = dict(ben.vault._files)
-    connection.cut_after = 6000
+    connection.cut_after_bytes = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest_message(ben).name, ben.device)
     assert len(ben.vault.keys(PARTIAL_DOWNLOAD)) == 2
@@ -139,10 +142,10 @@ def test_download_progress_reports_bytes(ben: Person, connection: CountingCourie
         fill(io.BytesIO())
 
     watch = TransferWatch(lambda *step: seen.append(step))
-    connection.cut_after = 3000
+    connection.cut_after_bytes = 3000
     with pytest.raises(RelayUnreachable):
         show_received_message(newest_message(ben).name, show, ben.device, watch)
-    connection.cut_after = None
+    connection.cut_after_bytes = None
     show_received_message(newest_message(ben).name, show, ben.device, watch)
     assert {total for _, _, total in seen} == {total_blob_size(ben)}
     assert seen[-1] == (TransferStage.FETCHING, total_blob_size(ben), total_blob_size(ben))

@@ -1,4 +1,4 @@
-"""Every kind of message from end to end: each recipient gets a copy that trace identifies."""
+"""Messages of every kind from end to end, and messages that cannot be sent or are cancelled."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -67,7 +67,7 @@ def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
     return {one.place: one.copies for one in files}
 
 
-def test_a_message_may_hold_all_kinds_in_any_order(
+def test_a_message_may_hold_a_clip_a_picture_and_a_voice_note(
     mixed_message: tuple[Network, Message, OpenedByName],
 ) -> None:
     _, message, opened = mixed_message
@@ -92,7 +92,7 @@ def test_a_message_may_hold_all_kinds_in_any_order(
         pytest.param(3, id="voice note"),
     ],
 )
-def test_each_recipient_gets_a_separate_copy_that_trace_identifies(
+def test_recipients_get_different_copies_and_trace_names_the_recipient_of_one(
     mixed_message: tuple[Network, Message, OpenedByName], place: int
 ) -> None:
     network, message, opened = mixed_message
@@ -178,7 +178,7 @@ def test_the_size_option_requires_a_picture() -> None:
     )
 
 
-def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
+def test_a_file_that_is_no_picture_stops_the_message_and_nothing_is_stored() -> None:
     network = network_with_media_readers()
     ana = network["ana"]
     with pytest.raises(NotAPicture):

@@ -1,4 +1,4 @@
-"""Reactions reach everybody in the conversation; other people's reactions have no effect."""
+"""Who receives a reaction, and which reactions are refused or have no effect."""
 
 import pytest
 
@@ -58,7 +58,9 @@ def test_a_senders_own_reaction_reaches_all_recipients(three_people: Network) ->
         ]
 
 
-def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three_people: Network) -> None:
+def test_reactions_by_non_recipients_or_to_unknown_messages_have_no_effect(
+    three_people: Network,
+) -> None:
     ana, ben = three_people["ana"], three_people["ben"]
     reference = reference_to_message(newest_message_name(ben), ben.device)
     dan = three_people.set_up_person("dan")
@@ -70,7 +72,9 @@ def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three_people: Net
 
 
 @pytest.mark.parametrize("text", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
-def test_invalid_reaction_is_refused(three_people: Network, text: str) -> None:
+def test_a_reaction_that_is_empty_too_long_or_unprintable_is_refused(
+    three_people: Network, text: str
+) -> None:
     ben = three_people["ben"]
     with pytest.raises(BadReaction, match="Nothing was sent"):
         react(newest_message_name(ben), text, ben.device)
@@ -98,7 +102,7 @@ def test_a_reaction_waits_while_a_relay_is_unreachable(three_people: Network) ->
 
 
 #: Reactions that would add a line or a name to a printed list, or print nothing.
-INVALID_REACTIONS = (
+MISLEADING_OR_BLANK_REACTIONS = (
     "!\n7-red-fox  from mum, waiting",
     "\U0001f44d cleo",
     "\u2800",
@@ -109,8 +113,10 @@ INVALID_REACTIONS = (
 
 
 @pytest.mark.threat("terminal-writing")
-@pytest.mark.parametrize("text", INVALID_REACTIONS, ids=ascii)
-def test_an_invalid_reaction_is_neither_sent_nor_accepted(friends: Network, text: str) -> None:
+@pytest.mark.parametrize("text", MISLEADING_OR_BLANK_REACTIONS, ids=ascii)
+def test_a_misleading_or_blank_reaction_is_neither_sent_nor_accepted(
+    friends: Network, text: str
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)

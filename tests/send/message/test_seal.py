@@ -87,7 +87,7 @@ def test_small_and_large_files_decrypt_with_their_own_keys(friends: Network) -> 
     assert remove_padding(opened[2], len(LARGE_FILE)) == LARGE_FILE
 
 
-def test_an_oversized_file_is_refused_before_encryption(
+def test_a_file_that_exceeds_the_blob_limit_is_refused(
     friends: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(make, "BLOB_BYTES_MAX", 8192)
@@ -97,10 +97,10 @@ def test_an_oversized_file_is_refused_before_encryption(
 
 
 @given(st.binary(min_size=1, max_size=9000), st.integers(1, 5000))
-def test_padded_reader_returns_the_data_then_zeros(data: bytes, at_a_time: int) -> None:
+def test_padded_reader_returns_the_data_then_zeros(data: bytes, read_size: int) -> None:
     reader = padded_reader(data)
     padded = data.ljust(padded_length(len(data)), b"\x00")
-    assert b"".join(iter(lambda: reader.read(at_a_time), b"")) == padded
+    assert b"".join(iter(lambda: reader.read(read_size), b"")) == padded
 
 
 def test_an_empty_file_cannot_be_padded() -> None:
@@ -109,7 +109,7 @@ def test_an_empty_file_cannot_be_padded() -> None:
 
 
 @given(st.lists(st.binary(max_size=300), max_size=9))
-def test_the_hashing_writer_passes_bytes_on_and_counts_them(parts: list[bytes]) -> None:
+def test_the_hashing_writer_passes_on_counts_and_hashes_bytes(parts: list[bytes]) -> None:
     buffer = io.BytesIO()
     writer = HashingWriter(buffer)
     for part in parts:

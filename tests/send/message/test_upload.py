@@ -61,14 +61,14 @@ class BreakingCourier:
         self, url: str, token: Secret, deposit: BlobDeposit, data: Any, start: int = 0
     ) -> None:
         while self.interruptions and deposit.size > RESUMABLE_UPLOAD_BYTES_MIN:
-            share, seen = self.interruptions[0]
+            share, error = self.interruptions[0]
             data.seek(start)
             self.interruptions.pop(0)
             self._upload_part(
                 deposit, token, data.read(round(share * (deposit.size - start))), start
             )
-            if seen is not None:
-                raise seen
+            if error is not None:
+                raise error
         self.courier.upload_blob(url, token, deposit, data, start)
         self.sent_bytes += deposit.size - start
 
@@ -137,9 +137,9 @@ def test_an_uninterrupted_upload_does_not_query_progress(conversation: Conversat
 @pytest.mark.parametrize(
     "interruption",
     [Crash(), KeyboardInterrupt(), RelayUnreachable(host="x")],
-    ids=["crash", "stop", "away"],
+    ids=["crash", "interrupt", "unreachable"],
 )
-def test_after_a_restart_only_the_rest_is_uploaded(
+def test_after_a_restart_only_the_rest_is_uploaded_unless_the_user_cancelled(
     conversation: Conversation, interruption: BaseException
 ) -> None:
     conversation.courier.interruptions = [(0.5, interruption)]
@@ -159,7 +159,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(
     assert conversation.courier.sent_bytes < 1.05 * arrived_bytes
 
 
-def test_a_repeatedly_interrupted_upload_sends_each_byte_once(conversation: Conversation) -> None:
+def test_a_repeatedly_interrupted_upload_sends_few_bytes_twice(conversation: Conversation) -> None:
     conversation.courier.interruptions = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
     with pytest.raises(WaitsInOutbox):
         conversation.send(noise_picture())
@@ -220,7 +220,7 @@ class LyingCourier:
         raise RelayUnreachable(host="x")
 
 
-def test_a_relay_that_lies_about_progress_does_not_stall_an_upload(
+def test_a_relay_that_lies_about_progress_is_queried_only_a_few_times(
     conversation: Conversation,
 ) -> None:
     liar = LyingCourier(conversation.village.courier)
@@ -248,7 +248,7 @@ def test_small_blobs_are_uploaded_whole_without_progress_queries(
     assert conversation.opened_bytes > 0
 
 
-def test_recall_during_an_upload_stops_the_rest(conversation: Conversation) -> None:
+def test_a_message_recalled_during_its_upload_never_opens(conversation: Conversation) -> None:
     conversation.courier.interruptions = [(0.5, Crash())]
     with pytest.raises(Crash):
         conversation.send(noise_picture())

@@ -1,4 +1,4 @@
-"""Two people compare seven emoji, which reveals an attacker in the middle."""
+"""The comparison of seven emoji by two people, step by step, and the attacks that it detects."""
 
 from dataclasses import replace
 
@@ -81,7 +81,7 @@ def test_keys_count_as_compared_once_both_agree(friends: Network) -> None:
         auth_string_with("ana", ben.device)
 
 
-def test_no_authentication_string_before_both_keys_are_known(friends: Network) -> None:
+def test_nothing_can_be_compared_before_both_keys_are_known(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     for operation in (auth_string_with, confirm_match):
         with pytest.raises(NothingToCompare):
@@ -171,7 +171,9 @@ def test_device_list_named_with_the_key_does_not_change_the_emoji(friends: Netwo
     assert shown == {auth_string_with("ben", ana.device)}
 
 
-def test_linking_a_device_during_a_comparison_does_not_change_the_string(friends: Network) -> None:
+def test_both_strings_are_equal_though_a_device_was_linked_during_the_comparison(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     take_next_step(ana, "ben")
     add_linked_device(friends, ana, "phone")

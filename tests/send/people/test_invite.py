@@ -1,4 +1,4 @@
-"""An invite adds the person that the link names, or nobody."""
+"""Invite links: whom they add, how invited people are greeted, and what is refused."""
 
 import base64
 from collections.abc import Callable
@@ -68,7 +68,7 @@ def link_from_bytes(data: bytes) -> str:
     return "entrenous:1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def changed_key_bundle(owner: Person, change: Callable[[bytes], bytes]) -> Trick:
+def changed_key_bundle_trick(owner: Person, change: Callable[[bytes], bytes]) -> Trick:
     """Return a trick of a relay that knows an invite: it opens a key bundle and seals a changed
     one.
     """
@@ -99,8 +99,8 @@ def test_invite_makes_both_known_by_link(network: Network) -> None:
 def test_after_greeting_neither_uses_the_invite_token(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     (lock,) = (key for key, _ in ben.device.vault.items(INVITE))
-    for one, conflicting in ((ana, "ben"), (ben, "ana")):
-        contact = contact_named(conflicting, one.device)
+    for one, name in ((ana, "ben"), (ben, "ana")):
+        contact = contact_named(name, one.device)
         token = next_token_for(contact, contact.person.devices[0].device, one.device)
         assert token_hash(token).hex() != lock
 
@@ -118,7 +118,7 @@ def test_link_with_a_wrong_character_adds_nobody(network: Network, place: int) -
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=200) | st.binary(max_size=200).map(link_from_bytes))
-def test_pasted_text_is_a_link_or_is_refused(network: Network, pasted: str) -> None:
+def test_random_pasted_text_is_refused(network: Network, pasted: str) -> None:
     with pytest.raises(BadInvite):
         add_person(pasted, "ben", network["ana"].device)
 
@@ -160,7 +160,9 @@ def test_a_relay_that_swaps_the_key_bundle_is_detected(network: Network) -> None
     ana, ben, mallory = network["ana"], network["ben"], network.set_up_person("mallory")
     mallorys_bundle = own_device(mallory.device).card
     with (
-        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: mallorys_bundle)),
+        ana.courier.replace_calls(
+            key_bundle=changed_key_bundle_trick(ben, lambda _: mallorys_bundle)
+        ),
         pytest.raises(InviteKeysDiffer),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -171,11 +173,11 @@ def test_a_relay_that_swaps_the_key_bundle_is_detected(network: Network) -> None
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
 def test_key_bundle_with_a_flipped_bit_is_refused(network: Network, place: int) -> None:
     ana, ben = network["ana"], network["ben"]
-    inside = changed_key_bundle(ben, lambda bundle: flip_bit(bundle, place))
+    inside = changed_key_bundle_trick(ben, lambda bundle: flip_bit(bundle, place))
     outside = changed_answer_trick(lambda shown: flip_bit(shown, place))
-    for record_and_call in (inside, outside):
+    for trick in (inside, outside):
         with (
-            ana.courier.replace_calls(key_bundle=record_and_call),
+            ana.courier.replace_calls(key_bundle=trick),
             pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -199,7 +201,7 @@ def test_key_bundle_with_one_bad_signature_is_refused(network: Network) -> None:
         forged = write_key_bundle(replace(bundle, signature=bytes(signature)))
         with (
             ana.courier.replace_calls(
-                key_bundle=changed_key_bundle(ben, lambda _, forged=forged: forged)
+                key_bundle=changed_key_bundle_trick(ben, lambda _, forged=forged: forged)
             ),
             pytest.raises(InviteKeysDiffer),
         ):
@@ -304,7 +306,7 @@ def test_adding_a_person_again_renames_them(friends: Network) -> None:
     assert ana.received_count() == 1
 
 
-def test_adding_again_keeps_compared_keys(
+def test_adding_again_keeps_compared_keys_and_makes_unknown_keys_known_by_link(
     friends: Network,
 ) -> None:
     ben, ana = friends["ben"], friends["ana"]
@@ -355,7 +357,7 @@ def test_a_forgotten_person_cannot_reach_the_inbox(friends: Network) -> None:
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Network) -> None:
+def test_greeting_from_a_forgotten_person_does_not_add_them_again(friends: Network) -> None:
     """A hello in a new session needs an invite, even if the relay accepts the hello."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
@@ -433,7 +435,7 @@ def test_links_and_key_bundles_with_loopback_addresses_are_refused(
     set_relay_address(remote, ben)
     redirected = issue_key_bundle(ben, same_epoch=True, relay_url=url)
     with (
-        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: redirected)),
+        ana.courier.replace_calls(key_bundle=changed_key_bundle_trick(ben, lambda _: redirected)),
         pytest.raises(AddressOnThisMachine),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -452,7 +454,7 @@ def test_links_and_key_bundles_with_loopback_addresses_are_refused(
         *((f"https://{host}", False) for host in ("localhost.example", "127.example", "[::1")),
     ],
 )
-def test_local_addresses_are_recognized(url: str, *, local: bool) -> None:
+def test_addresses_of_the_own_machine_are_told_from_others(url: str, *, local: bool) -> None:
     assert url_leads_to_this_machine(url) is local
 
 
@@ -463,25 +465,25 @@ def test_only_a_newer_key_bundle_replaces_the_known_one(
     ana, ben = friends["ana"], friends["ben"]
     old = own_device(ben.device).card
     new = issue_key_bundle(ben, name="Benjamin")
-    with ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: new)):
+    with ana.courier.replace_calls(key_bundle=changed_key_bundle_trick(ben, lambda _: new)):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
     with (
-        ana.courier.replace_calls(key_bundle=changed_key_bundle(ben, lambda _: old)),
+        ana.courier.replace_calls(key_bundle=changed_key_bundle_trick(ben, lambda _: old)),
         pytest.raises(OutdatedDeviceList),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
 
-def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Network) -> None:
+def test_a_conflicting_key_bundle_or_its_successor_is_refused(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     conflicting = issue_key_bundle(ben, same_epoch=True, name="Another")
     successor = issue_key_bundle(ben)
     for forked in (conflicting, successor):
         with (
             ana.courier.replace_calls(
-                key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)
+                key_bundle=changed_key_bundle_trick(ben, lambda _, now=forked: now)
             ),
             pytest.raises(ForkedDeviceList),
         ):
@@ -566,7 +568,7 @@ def give_token(device_id: DeviceId, owner: Person, writer: Person) -> None:
     store_first_token(owner.id, device_id, Secret(bytes(range(32))), writer.device)
 
 
-def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable(
+def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable_or_busy(
     network: Network,
 ) -> None:
     """Mallory's key bundle names a device at a relay that is unreachable."""
@@ -622,7 +624,7 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(network:
     assert order == ["token", "letter"]
 
 
-def test_unregistered_invite_is_not_shown(network: Network) -> None:
+def test_an_invite_that_cannot_be_registered_is_not_kept(network: Network) -> None:
     ben = network["ben"]
     unreachable = error_trick(RelayUnreachable(host="x"))
     with ben.courier.replace_calls(register_token=unreachable), pytest.raises(RelayUnreachable):

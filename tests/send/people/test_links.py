@@ -107,7 +107,7 @@ def is_nobody_compared(*people: Person) -> bool:
 
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "both before ana fetches"])
-def test_second_user_of_a_single_link_is_refused_and_all_are_notified(
+def test_second_user_of_a_link_for_one_person_is_refused_and_reported(
     scenario: InviteScenario, order: tuple[str, str], *, at_once: bool
 ) -> None:
     link = make_invite_link(scenario.ana.device, name="Ben")
@@ -164,7 +164,6 @@ def test_guard_keeps_asking_about_a_doubly_used_link(
 def test_guard_asks_about_a_link_that_only_a_stranger_used(
     scenario: InviteScenario,
 ) -> None:
-    """Only the stranger uses the link."""
     scenario.join("mallory", make_invite_link(scenario.ana.device, name="ben"))
     (joined,) = scenario.fetch_notices()
     assert (joined.name, joined.called) == ("ben", "mallory")
@@ -297,7 +296,7 @@ def test_every_way_of_comparing_detects_a_swapped_link(scenario: InviteScenario)
 
 
 @pytest.mark.parametrize("greeted", [False, True])
-def test_late_notice_about_another_link_forgets_nobody(
+def test_an_unfounded_notice_of_a_used_up_link_forgets_nobody(
     scenario: InviteScenario, *, greeted: bool
 ) -> None:
     """Ben ignores a notice about a link that he did not use, or from a person who greeted him."""
@@ -313,7 +312,7 @@ def test_late_notice_about_another_link_forgets_nobody(
     assert take_invite_notices(ben.device) == ()
 
 
-def test_repeated_refused_stranger_is_reported_once(scenario: InviteScenario) -> None:
+def test_a_stranger_who_tries_a_used_up_link_again_is_told_once(scenario: InviteScenario) -> None:
     link = make_invite_link(scenario.ana.device, name="ben")
     scenario.join("ben", link)
     scenario.fetch_notices()

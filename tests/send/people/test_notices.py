@@ -47,22 +47,20 @@ def test_other_keys_under_one_device_id_are_a_new_device(friends: Network) -> No
         (replace(key, curve25519=bytes(32)), 1),
         (replace(key, mailbox=MailboxId(bytes(16))), 0),
     ):
-        next_device_list = replace(before.person, devices=(changed,))
-        record_contact_change(before, replace(before, person=next_device_list), ana.device)
+        after = replace(before.person, devices=(changed,))
+        record_contact_change(before, replace(before, person=after), ana.device)
         assert [(one.came, one.went) for one in take_contact_changes(ana.device)] == [
             (1, 1)
         ] * count
-        assert removed_devices(before.person, next_device_list) == (key.device,) * count
+        assert removed_devices(before.person, after) == (key.device,) * count
 
 
 def test_removed_devices_and_doubts_are_reported(friends: Network) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     key = replace(before.person.devices[0], device=DeviceId(bytes(16)))
-    next_device_list = replace(
-        before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN
-    )
-    assert record_contact_change(before, next_device_list, ana.device).changed_at is not None
+    after = replace(before, person=replace(before.person, devices=(key,)), trust=Trust.UNKNOWN)
+    assert record_contact_change(before, after, ana.device).changed_at is not None
     (changed,) = take_contact_changes(ana.device)
     assert (changed.came, changed.went, changed.in_doubt) == (1, 1, True)
 

@@ -1,4 +1,4 @@
-"""Contacts and their names; two spellings that people take for the same name are equal."""
+"""Contacts: their names, how they are found, and what remains after one is forgotten."""
 
 from dataclasses import replace
 
@@ -105,7 +105,7 @@ def test_free_names_are_never_too_long(friends: Network) -> None:
     assert free_device_name(longest, [longest]) == "b" * 62 + " 2"
 
 
-def test_own_name_counts_as_free(friends: Network) -> None:
+def test_a_contacts_current_name_counts_as_free_for_that_contact(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert free_contact_name("Ben", ana.device, ben.id) == "Ben"
 
@@ -155,8 +155,8 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Network) -> None:
         forget_contact("ben", ana.device)
 
 
-def held_tokens_of(person: Person) -> HeldTokens:
-    """Return a person's send tokens for the only device known to that person."""
+def held_tokens(person: Person) -> HeldTokens:
+    """Return the only range of send tokens that a person holds."""
     (tokens,) = HELD_TOKEN_RANGE_TABLE.all(person.device.vault)
     return tokens
 
@@ -168,9 +168,9 @@ def test_forgotten_person_cannot_write_however_often_greeted(
     """Forgetting a person withdraws the tokens of every hello to that person, and no others."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
-    first = held_tokens_of(ana)
+    first = held_tokens(ana)
     ana.add_contact(ben)
-    second = held_tokens_of(ana)
+    second = held_tokens(ana)
     assert first.seed is not None
     assert second.seed is not None
     assert first.seed != second.seed

@@ -18,8 +18,8 @@ def test_a_new_device_is_asked_about(friends: Network) -> None:
     ana.send(SMALL_PICTURE, ben)
     known = contact_named("ben", ana.device)
     second = replace(known.person.devices[0], device=DeviceId(bytes(16)))
-    moved = replace(known.person, devices=(*known.person.devices, second))
-    store_contact(replace(known, person=moved), ana.device)
+    person_with_second = replace(known.person, devices=(*known.person.devices, second))
+    store_contact(replace(known, person=person_with_second), ana.device)
     assert guard_reasons(ana, "ben") == {
         "ben": "ben has a device that you have not sent anything to"
     }

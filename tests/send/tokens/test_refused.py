@@ -1,4 +1,4 @@
-"""If a relay refuses a batch of token changes, the withdrawals in the batch still succeed."""
+"""Batches of token changes: skipped tokens, long ranges, refusals by the relay, and expiry."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import entrenous.carry.send_tokens as relay_room
+import entrenous.carry.send_tokens as relay_send_tokens
 from entrenous.base.errors import Expired, RelayUnreachable, TooManyRegistered, WrongToken
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import TOKEN_RANGE_INDEXES_MAX, TOKEN_RANGE_SIZE, TOKEN_RANGE_SKIPPED_MAX
@@ -38,7 +38,7 @@ from tests.village.malicious_relay import HonestCall, error_trick
 
 
 def issued_range(person: Person) -> IssuedRange:
-    """Return the token range that a person issued to the only device known to that person."""
+    """Return the only token range that a person has issued."""
     (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(person.device.vault)
     return token_range
 
@@ -118,15 +118,15 @@ def withdrawn_ranges(person: Person) -> list[tuple[int, int]]:
     return [(one.first, one.until) for one in TOKEN_WITHDRAWAL_TABLE.all(person.device.vault)]
 
 
-def test_a_long_token_range_is_replaced(friends: Network) -> None:
+def test_a_token_range_of_the_maximum_length_is_replaced(friends: Network) -> None:
     ben = friends["ben"]
     (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
-    before, end = issued_range(ben), TOKEN_RANGE_INDEXES_MAX
-    used = replace(before, next_unused=end, handed_out=end, until=end)
+    before, limit = issued_range(ben), TOKEN_RANGE_INDEXES_MAX
+    used = replace(before, next_unused=limit, handed_out=limit, until=limit)
     ISSUED_TOKEN_RANGE_TABLE.store(used, peer_id, ben.device.vault)
     maintain_issued_ranges(ben.device)
     assert issued_range(ben).seed != before.seed
-    assert issued_range(ben).first == end
+    assert issued_range(ben).first == limit
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     fetch_messages(ben.device)
     seed = issued_range(ben).seed
     monkeypatch.setattr(
-        relay_room, "TOKENS_PER_MAILBOX_MAX", 100
+        relay_send_tokens, "TOKENS_PER_MAILBOX_MAX", 100
     )  # a limit that years of use, or an attack, would reach
     for _ in range(TOKEN_RANGE_SIZE - 1):
         send_text(ana, "ben")
@@ -166,7 +166,7 @@ def test_a_refused_batch_is_split_and_resent_with_the_same_padding(
     batches, record_batch = batch_recorder()
     block_contact("ana", ben.device)
     queue_registration(range_issued_to(caro, ben), range(5000, 5010), caro.id, ben.device)
-    monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
+    monkeypatch.setattr(relay_send_tokens, "TOKENS_PER_MAILBOX_MAX", 1)
     with ben.courier.replace_calls(change_tokens=record_batch), pytest.raises(TooManyRegistered):
         send_token_changes(ben.device)
     combined, dropped, added = batches
@@ -209,7 +209,7 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Network) -> None:
     assert caro.received_count() == 1
 
 
-def test_all_batches_of_a_day_expire_at_the_same_time(friends: Network) -> None:
+def test_all_batches_of_a_day_expire_at_the_same_midnight(friends: Network) -> None:
     ben = friends["ben"]
     batches, record_batch = batch_recorder()
     with ben.courier.replace_calls(change_tokens=record_batch):
@@ -222,6 +222,6 @@ def test_all_batches_of_a_day_expire_at_the_same_time(friends: Network) -> None:
             )
             friends.clock.advance(hours=hour, seconds=7)
             send_token_changes(ben.device)
-    ends = {batch.expires_at for batch in batches}
     assert len(batches) == 2
-    assert {(end.hour, end.minute, end.second) for end in ends} == {(0, 0, 0)}
+    (expires_at,) = {batch.expires_at for batch in batches}
+    assert (expires_at.hour, expires_at.minute, expires_at.second) == (0, 0, 0)
