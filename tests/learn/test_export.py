@@ -141,9 +141,11 @@ def text_parts(lesson: Lesson) -> list[str]:
     return [*fields, *(source.url for source in lesson.sources)]
 
 
-@pytest.mark.parametrize(("name", "paper"), PRINTED_LESSONS)
-def test_sheet_has_one_page_and_the_whole_text(site: Path, name: str, paper: PaperSize) -> None:
-    one = find_lesson(name)
+@pytest.mark.parametrize(("lesson_name", "paper"), PRINTED_LESSONS)
+def test_sheet_has_one_page_and_the_whole_text(
+    site: Path, lesson_name: str, paper: PaperSize
+) -> None:
+    one = find_lesson(lesson_name)
     file = site / f"{one.name}-{paper.value}.pdf"
     about = run_command("pdfinfo", file)
     assert re.search(r"Pages:\s+1\n", about)

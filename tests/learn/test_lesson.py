@@ -143,10 +143,10 @@ def _commands_after_colon(text: str) -> list[str]:
     return re.findall(r": (entrenous [a-z-]+(?: --[a-z-]+)?(?: [A-Z]{2})?)", text)
 
 
-@pytest.mark.parametrize("name", ["", "none", "../../base/errors", "where-copies-hide.md"])
-def test_unknown_lesson_is_not_found(name: str) -> None:
+@pytest.mark.parametrize("lesson_name", ["", "none", "../../base/errors", "where-copies-hide.md"])
+def test_unknown_lesson_is_not_found(lesson_name: str) -> None:
     with pytest.raises(NoSuchLesson):
-        find_lesson(name)
+        find_lesson(lesson_name)
 
 
 def test_a_lesson_is_read_from_front_matter_and_markdown() -> None:

@@ -165,14 +165,14 @@ def _address_errors(row: Row) -> Iterator[str]:
 
 
 def _errors_in_address(
-    row: Row, column: str, text: object, reasons: Mapping[str, str] | None
+    row: Row, column: str, text: object, http_reasons: Mapping[str, str] | None
 ) -> Iterator[str]:
     if not isinstance(text, str) or "://" not in text:
         return
     parts = urlsplit(text)
     if "." not in (parts.hostname or "") or parts.scheme not in ("http", "https"):
         yield f"{row}: {column} is no web address: {text}"
-    elif parts.scheme == "http" and reasons is not None and text not in reasons:
+    elif parts.scheme == "http" and http_reasons is not None and text not in http_reasons:
         yield f"{row}: {column} is without TLS, and no reason is given: {text}"
 
 

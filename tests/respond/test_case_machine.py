@@ -153,7 +153,7 @@ class CaseStateMachine(RuleBasedStateMachine):
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
         store, key = stored[data.draw(st.integers(0, len(stored) - 1))]
         whole = store[key]
-        at = data.draw(st.integers(0, 2**20)) % len(whole)  # % because the length varies
+        at = data.draw(st.integers(0, 2**20)) % len(whole)  # the length differs in each run
         bit = 1 << data.draw(st.integers(0, 7))
         store[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):

@@ -107,12 +107,12 @@ def test_hours_of_a_clause_are_added_to_the_start(began: datetime, hours: int) -
 
 
 @pytest.mark.parametrize(
-    "words",
+    "clause",
     ["none", "undue-delay", "authority", "expeditiously", "timely", "P", "PT", "P1MX"],
 )
-def test_clause_without_a_valid_period_has_no_duration(words: str) -> None:
-    assert clause_due_at(START, words) is None
-    assert clause_duration(words) == ""
+def test_clause_without_a_valid_period_has_no_duration(clause: str) -> None:
+    assert clause_due_at(START, clause) is None
+    assert clause_duration(clause) == ""
 
 
 def test_law_without_a_time_limit_is_quoted() -> None:

@@ -25,8 +25,8 @@ def no_holidays(_: str, __: date) -> bool:
     return False
 
 
-def state_text(text: str, zone: str, now: datetime, local_zone: str = NEW_YORK) -> str:
-    found = opening_state_at(parse_opening_hours(text, zone), now, no_holidays)
+def state_text(hours: str, zone: str, now: datetime, local_zone: str = NEW_YORK) -> str:
+    found = opening_state_at(parse_opening_hours(hours, zone), now, no_holidays)
     return opening_state_in_words(found, now, ZoneInfo(local_zone))
 
 

@@ -45,8 +45,8 @@ def chat_sighting(words: str) -> Sighting:
     return Sighting(words, SightingReach.PRIVATE, START)
 
 
-def form_answers(platform: str, about: Case | Situation) -> dict[str, str]:
-    steps = report_steps(platform_by_id(platform), about, TODAY)
+def form_answers(platform_id: str, about: Case | Situation) -> dict[str, str]:
+    steps = report_steps(platform_by_id(platform_id), about, TODAY)
     return {answer.asks: answer.paste for answer in steps.answers}
 
 

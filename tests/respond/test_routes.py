@@ -40,8 +40,8 @@ def route_ids(ranking: RouteRanking) -> list[RouteId]:
     return [ranked.route.id for ranked in ranking.ranked]
 
 
-def rank_routes(case: Case, on: date = TODAY, today: date | None = None) -> RouteRanking:
-    return routes_for_case(case, on, today or on, ROUTES)
+def rank_routes(case: Case, day: date = TODAY, today: date | None = None) -> RouteRanking:
+    return routes_for_case(case, day, today or day, ROUTES)
 
 
 def ranked_route(ranking: RouteRanking, route_id: str) -> RankedRoute:
@@ -118,25 +118,31 @@ def test_person_in_germany_with_an_american_platform_sees_both_laws() -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "route_id", "hours"),
+    ("day", "route_id", "hours"),
     [
         (date(2026, 2, 19), "in-it-3-2-b-until-2026-02-19", 24),
         (date(2026, 2, 20), "in-it-3-2-b", 2),
     ],
 )
 def test_indian_deadline_changes_from_24_to_2_hours_in_february_2026(
-    on: date, route_id: str, hours: int
+    day: date, route_id: str, hours: int
 ) -> None:
     route = find_route(
-        "in-it-3-2-b", case_with_sightings(situation_in("IN"), SightingReach.PUBLIC), on, on, ROUTES
+        "in-it-3-2-b",
+        case_with_sightings(situation_in("IN"), SightingReach.PUBLIC),
+        day,
+        day,
+        ROUTES,
     )
     assert (route.id, route.deadline_hours) == (route_id, hours)
 
 
-@pytest.mark.parametrize(("on", "offered"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
-def test_british_48_hour_duty_begins_on_29_june_2026(on: date, *, offered: bool) -> None:
+@pytest.mark.parametrize(
+    ("day", "offered"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)]
+)
+def test_british_48_hour_duty_begins_on_29_june_2026(day: date, *, offered: bool) -> None:
     found = route_ids(
-        rank_routes(case_with_sightings(situation_in("GB"), SightingReach.PUBLIC), on)
+        rank_routes(case_with_sightings(situation_in("GB"), SightingReach.PUBLIC), day)
     )
     assert ("uk-osa-20a" in found) is offered
 
@@ -297,12 +303,12 @@ situations = st.builds(
 
 @given(situations, st.lists(st.sampled_from(SightingReach), max_size=3), st.dates(date(2020, 1, 1)))
 def test_any_ranking_has_only_applicable_routes_with_verified_ones_first(
-    situation: Situation, reach: list[SightingReach], on: date
+    situation: Situation, reach: list[SightingReach], day: date
 ) -> None:
-    ranking = rank_routes(case_with_sightings(situation, *reach), on, on)
+    ranking = rank_routes(case_with_sightings(situation, *reach), day, day)
     routes = [ranked.route for ranked in ranking.ranked]
     assert len({route.family for route in routes}) == len(routes)  # one version of each law
-    assert all(route.is_in_force(on) and not route.for_children for route in routes)
+    assert all(route.is_in_force(day) and not route.for_children for route in routes)
     assert ranking.first is None or ranking.first.route.verified
     flags = [route.verified for route in routes]
     assert flags == sorted(flags, reverse=True)

@@ -37,8 +37,10 @@ needs_openssl = pytest.mark.skipif(
 )
 
 
-def verify_public_token(folder: str, token: str, data: bytes, chain: str | None = None) -> datetime:
-    authorities = (TOKENS_FOLDER / (chain or folder) / "ts_chain.pem").read_bytes()
+def verify_public_token(
+    folder: str, token: str, data: bytes, chain_folder: str | None = None
+) -> datetime:
+    authorities = (TOKENS_FOLDER / (chain_folder or folder) / "ts_chain.pem").read_bytes()
     return verify_timestamp((TOKENS_FOLDER / folder / token).read_bytes(), data, authorities)
 
 
@@ -68,7 +70,7 @@ def test_stamp_stays_valid_after_its_certificate_expired() -> None:
 @pytest.mark.threat("evidence-changed")
 @needs_public_tokens
 @pytest.mark.parametrize(
-    ("folder", "token", "data", "chain"),
+    ("folder", "token", "data", "chain_folder"),
     [
         ("sigstage", "response-invalid-signature.tsr", b"hello", None),
         ("sigstage", "response-sha256.tsr", b"hellO", None),
@@ -79,10 +81,10 @@ def test_stamp_stays_valid_after_its_certificate_expired() -> None:
     ],
 )
 def test_invalid_or_untrusted_public_stamps_are_refused(
-    folder: str, token: str, data: bytes, chain: str | None
+    folder: str, token: str, data: bytes, chain_folder: str | None
 ) -> None:
     with pytest.raises(InvalidTimestamp):
-        verify_public_token(folder, token, data, chain)
+        verify_public_token(folder, token, data, chain_folder)
 
 
 @needs_public_tokens
@@ -199,7 +201,7 @@ def test_no_changed_token_states_another_time_or_other_bytes(
 ) -> None:
     """Some parts of a token are not signed, so a changed token may still be valid."""
     stamp = cached_stamp(authority)
-    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # % because the length varies
+    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # the length differs in each run
     bit = 1 << data.draw(st.integers(0, 7))
     changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
     with pytest.raises(InvalidTimestamp):

@@ -178,7 +178,7 @@ def test_unverified_or_old_contact_is_shown_with_a_caution() -> None:
     assert "check the number first" in help_line_in_words(childline, NOW, UTC, under_18=True)
 
 
-def test_hours_that_are_not_certain_are_shown_as_written() -> None:
+def test_hours_are_parsed_only_if_certain_and_else_shown_as_written() -> None:
     shares = next(
         line for line in help_lines_for("NO", need=HelpNeed(under_18=True)) if line.place == "NO"
     )
@@ -245,19 +245,19 @@ def test_first_steps_after_a_threat_are_ordered_and_differ_under_18() -> None:
     assert "takeitdown" not in adult
 
 
-@pytest.mark.parametrize("table", HELP_TABLE_NAMES)
-def test_help_table_with_an_invalid_row_is_refused(table: str) -> None:
+@pytest.mark.parametrize("table_name", HELP_TABLE_NAMES)
+def test_help_table_with_an_invalid_row_is_refused(table_name: str) -> None:
     row = (
         'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'
         'for_children = true\nname = "N"\nwho = "w"\nlanguages = []\nconfidential = true\n'
         'source = "s"\nverified = true\nverified_by = "v"\n'
     )
-    assert read_help_lines(f'{row}phone = "1"\n'.encode(), table)[0].id == "x"
+    assert read_help_lines(f'{row}phone = "1"\n'.encode(), table_name)[0].id == "x"
     invalid_ends = ["", 'phone = "1"\nfax = "2"\n', 'phone = "1"\nopen = "always"\n']
     invalid_ends += ['phone = "1"\nhours = "x"\nopen = "Mon 9-17"\nzone = "Europe/London"\n']
     for end in invalid_ends:
         with pytest.raises(BadTable):
-            read_help_lines((row + end).encode(), table)
+            read_help_lines((row + end).encode(), table_name)
     with pytest.raises(BadTable):
         read_emergency_numbers(b"schema = 2")
 

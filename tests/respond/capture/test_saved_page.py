@@ -122,7 +122,7 @@ def test_oversized_saved_page_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     ("reference", "is_found"),
     [("a&amp;b_files/x", True), ("a%26b_files/x", True), ("a&b_files", False)],
 )
-def test_reference_to_the_folder_is_found_only_if_its_name_is_encoded(
+def test_reference_to_a_folder_with_an_ampersand_is_found_only_if_encoded(
     *, reference: str, is_found: bool
 ) -> None:
     assert refers_to_folder(f'<img src="{reference}">'.encode(), "a&b_files") is is_found

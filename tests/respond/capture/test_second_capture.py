@@ -120,7 +120,7 @@ def test_decompression_bombs_are_refused(
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
-def test_any_bytes_are_read_or_refused(data: bytes, at: int) -> None:
+def test_any_bytes_are_read_or_refused(data: bytes, position: int) -> None:
     record = warc_record(b"words")
     with contextlib.suppress(NotAWebArchive):
-        content_hashes_by_address(wacz_file(record[:at] + data + record[at:]))
+        content_hashes_by_address(wacz_file(record[:position] + data + record[position:]))

@@ -47,8 +47,10 @@ THREAT_CASE = replace(
 )
 
 
-def draft_document(case: Case, route_id: str, language: str = "en", *sightings: int) -> Notice:
-    return draft_notice(case, ROUTES[route_id], DRAFTED_AT, sightings, language)  # type: ignore[index]
+def draft_document(
+    case: Case, route_id: str, language: str = "en", *sighting_numbers: int
+) -> Notice:
+    return draft_notice(case, ROUTES[route_id], DRAFTED_AT, sighting_numbers, language)  # type: ignore[index]
 
 
 def headings(notice: Notice) -> list[str]:

@@ -25,9 +25,9 @@ Handler = Callable[[BaseHTTPRequestHandler], None]
 
 
 @cache
-def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
+def photo(photo_name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
     """Return a public photograph as a JPEG file, at most ``side`` pixels wide and high if not 0."""
-    image = Image.fromarray(getattr(data, name)()).convert("RGB")
+    image = Image.fromarray(getattr(data, photo_name)()).convert("RGB")
     if side:
         image.thumbnail((side, side))
     file = io.BytesIO()
@@ -57,9 +57,9 @@ def redirect_reply(location: str, status: int = 302) -> Handler:
     return reply(status=status, Location=location)
 
 
-def picture_reply(name: str = "astronaut", **headers: str) -> Handler:
+def picture_reply(photo_name: str = "astronaut", **headers: str) -> Handler:
     """Return a handler that sends a smaller, newly compressed copy of the photograph."""
-    return reply(photo(name, 75, 400), "image/jpeg", **headers)
+    return reply(photo(photo_name, 75, 400), "image/jpeg", **headers)
 
 
 def endless_reply(content_type: str = "text/html") -> Handler:
