@@ -34,7 +34,7 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
             "http://pictures.example/p", 10**6
         )
     assert fetched.answer.status == 200
-    assert [one.name for one in proxy.requests] == ["pictures.example"] * 2 + ["cdn.example"] * 2
+    assert [one.host for one in proxy.requests] == ["pictures.example"] * 2 + ["cdn.example"] * 2
     assert all(one.by_name for one in proxy.requests)
     assert len({one.credentials for one in proxy.requests}) == 4  # a Tor circuit for each request
     wire = fetched.answer.wire
@@ -51,7 +51,7 @@ def test_redirect_into_the_local_network_is_refused_behind_a_proxy(
     site.pages["/p"] = redirect_reply(location)
     with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
         polite_web(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
-    assert {one.name for one in proxy.requests} == {"pictures.example"}
+    assert {one.host for one in proxy.requests} == {"pictures.example"}
 
 
 def test_no_request_is_sent_if_the_proxy_is_unreachable(site: Site) -> None:
