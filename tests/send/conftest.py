@@ -65,7 +65,7 @@ def cli_of_three(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
 
 
 def _set_up_command_line(folder: Path, **others: str) -> CommandLine:
-    """Set up Ana and others at these relays; Ana adds each of them."""
+    """Set up Ana and the other people named, each at a relay; Ana adds each of the others."""
     with pytest.MonkeyPatch.context() as patch:
         cli = CommandLine(folder, patch)
         for person, relay in {"ana": RELAY_URL, **others}.items():

@@ -114,7 +114,6 @@ def copy_state(ana: Person) -> EnvelopeState:
 
 
 def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Network) -> None:
-    """Removing a message does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
     fetch_messages(ben.device)
@@ -164,7 +163,7 @@ def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: N
     assert copy_state(ana) is EnvelopeState.OPENED
 
 
-def test_signed_receipt_overrides_later_expiry(friends: Network) -> None:
+def test_a_signed_receipt_overrides_a_recorded_expiry(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
     name = ana.send(SMALL_PICTURE, ben).name
@@ -214,7 +213,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> 
     assert len(contacts(ben.device)) == 1
 
 
-def public_keys(person: Person) -> list[OwnXWingKey]:
+def public_xwing_keys(person: Person) -> list[OwnXWingKey]:
     return [key for key in OWN_XWING_KEY_TABLE.all(person.device.vault) if key.peer is None]
 
 
@@ -227,19 +226,20 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(
     friends.clock.advance(days=8)
     with clock_ahead(friends, ben, clock_error):
         fetch_messages(ben.device)
-    new_keys = {key.id for key in public_keys(ben)}
+    new_keys = {key.id for key in public_xwing_keys(ben)}
     fetch_messages(ben.device)
-    assert {key.id for key in public_keys(ben)} - new_keys
+    assert {key.id for key in public_xwing_keys(ben)} - new_keys
     for _ in range(6):
         friends.clock.advance(days=7)
         fetch_messages(ben.device)
-    assert not {key.id for key in public_keys(ben)} & new_keys
+    assert not {key.id for key in public_xwing_keys(ben)} & new_keys
 
 
 def issued_range(person: Person, to: Person) -> IssuedRange:
-    found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*owner_and_device_ids(to)), person.device.vault)
-    assert found is not None
-    return found
+    key = peer_key(*owner_and_device_ids(to))
+    token_range = ISSUED_TOKEN_RANGE_TABLE.load(key, person.device.vault)
+    assert token_range is not None
+    return token_range
 
 
 def test_a_token_range_with_a_future_date_is_replaced(friends: Network) -> None:
@@ -382,7 +382,7 @@ def owed_receipts(person: Person) -> list[OwedReceipt]:
     return list(OWED_RECEIPT_TABLE.all(person.device.vault))
 
 
-def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Network) -> None:
+def test_an_idle_prepared_mailbox_survives_a_clock_that_was_ahead(friends: Network) -> None:
     ana = friends["ana"]
     home = MailboxAddress(OTHER_RELAY_URL, MailboxId(bytes(16)), Secret(bytes(32)))
     yesterday = friends.clock.moment - timedelta(days=1)

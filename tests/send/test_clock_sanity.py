@@ -64,8 +64,9 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Network)
     assert (ended.state, ended.key, ended.kept) == (InboxState.EXPIRED, None, ())
 
 
-def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> None:
-    """Messages still expire after the clock was set back."""
+def test_messages_expire_after_a_clock_that_was_ahead_from_the_start_is_set_back(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.advance(days=-10)
@@ -77,11 +78,11 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Network) -> N
     assert received_messages(ben.device)[0].state is InboxState.EXPIRED
 
 
-@pytest.mark.parametrize("end", [None, LAST_DAY])
+@pytest.mark.parametrize("expires_at", [None, LAST_DAY])
 def test_a_message_dated_in_the_far_future_expires_normally(
-    friends: Network, end: datetime | None
+    friends: Network, expires_at: datetime | None
 ) -> None:
-    """A modified program sent a message whose expiry would be after the last representable day."""
+    """A modified program sends a message that is dated on the last representable day."""
     ana, ben = friends["ana"], friends["ben"]
     contact = contact_named("ben", ana.device)
     (to,) = ensure_sessions(addressees(contact, ana.device), ana.device)
@@ -97,7 +98,7 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     sealed = seal_content((), "hello", to, sending, ana.device)
     with ana.device.vault.transaction():
         seal_and_queue_letter(
-            replace(sealed.manifest, expires_at=end), to, sealed.outer, ana.device
+            replace(sealed.manifest, expires_at=expires_at), to, sealed.outer, ana.device
         )
     flush_outbox(ana.device)
     fetch_messages(ben.device)

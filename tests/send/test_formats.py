@@ -1,4 +1,4 @@
-"""A leak of a marked picture of any format, saved as a JPEG of quality 70, is traced."""
+"""Leaks of marked pictures of every format, saved as JPEG, are traced."""
 
 import io
 from collections.abc import Callable
@@ -26,12 +26,12 @@ WIDE_PICTURE = Image.fromarray(skimage.data.coffee()[80:280]).resize(
 )
 
 
-def encode_image(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encode_image(image: Image.Image, pillow_format: str, **options: Any) -> bytes:
     file = io.BytesIO()
-    if kind == "HEIF":
+    if pillow_format == "HEIF":
         from_pillow(image).save(file, **options)
     else:
-        image.save(file, kind, **options)
+        image.save(file, pillow_format, **options)
     return file.getvalue()
 
 
@@ -80,22 +80,23 @@ NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 
 @pytest.mark.parametrize(
-    "name",
+    "format_name",
     [
         pytest.param(one, marks=pytest.mark.nightly) if one in NIGHTLY_FORMATS else one
         for one in FORMATS
     ],
 )
-def test_a_leak_of_every_format_is_traced(name: str, network: Network) -> None:
+def test_a_leak_of_every_format_is_traced(format_name: str, network: Network) -> None:
     ana = network["ana"]
     copies = [
-        file for _, file in mark_picture_copies(FORMATS[name](), RECIPIENTS, None, ana.device)
+        file
+        for _, file in mark_picture_copies(FORMATS[format_name](), RECIPIENTS, None, ana.device)
     ]
     with Image.open(io.BytesIO(copies[1].data)) as copy:
         background = Image.new("RGBA", copy.size, "white")
         leak = Image.alpha_composite(background, copy.convert("RGBA")).convert("RGB")
-    found = trace_picture(encode_image(leak, "JPEG", quality=70), ana.device)
-    assert (found.verdict.finding, found.verdict.named) == (Finding.ONE, ("caro",))
+    trace_result = trace_picture(encode_image(leak, "JPEG", quality=70), ana.device)
+    assert (trace_result.verdict.finding, trace_result.verdict.named) == (Finding.ONE, ("caro",))
 
 
 def test_leaks_of_a_small_picture_and_a_panorama_are_traced(network: Network) -> None:

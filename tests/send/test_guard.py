@@ -195,7 +195,9 @@ def test_nothing_is_sent_to_a_blocked_person(friends: Network) -> None:
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
 
 
-def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: Network) -> None:
+def test_every_reason_is_given_and_only_unusual_recipients_are_asked_about(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     caro = friends.set_up_person("caro")
@@ -212,7 +214,7 @@ def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: 
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_only_the_exact_name_answers_a_doubt(friends: Network) -> None:
+def test_only_the_recipients_name_answers_a_doubt(friends: Network) -> None:
     ana = friends["ana"]
     for typed in ("bem", "be n", "yes", "y", ""):
         with pytest.raises(ConfirmedNameNotRecipient):

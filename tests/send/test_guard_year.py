@@ -10,15 +10,15 @@ from bench.guard.year import CONVERSATIONS
 from tests.sizes import size
 
 SEEDS = (20260101, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (0, 1)))
-SLIPS_EACH = size(25, 200)
+SLIPS_OF_EACH_KIND = size(25, 200)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("wrong-recipient")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_guard_is_quiet_for_a_year_and_catches_every_slip(seed: int) -> None:
-    year = one_year(seed, CONVERSATIONS // size(4, 1), slips_each=SLIPS_EACH)
+    year = one_year(seed, CONVERSATIONS // size(4, 1), slips_each=SLIPS_OF_EACH_KIND)
     assert year.ordinary > size(900, 3500)
     assert year.silent >= 0.98
-    assert dict(year.planted) == dict.fromkeys(SLIPS, SLIPS_EACH)
+    assert dict(year.planted) == dict.fromkeys(SLIPS, SLIPS_OF_EACH_KIND)
     assert year.spoke == year.planted

@@ -85,7 +85,7 @@ def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxStat
         (InboxState.USED_UP, UsedUp),
     ],
 )
-def test_an_ended_message_never_opens_whatever_the_relay_says(
+def test_an_ended_message_does_not_open_and_no_relay_is_asked(
     ben: Person, state: InboxState, error: type[Exception]
 ) -> None:
     store_message_state(newest_message(ben), state, ben.device)
@@ -188,14 +188,14 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Network) ->
         ):
             ben.open_newest()
         assert newest_message(ben).state is InboxState.WAITING
-    INBOX_TABLE.store(replace(newest_message(ben), expires_at=None), *key_and_vault(ben))
+    INBOX_TABLE.store(replace(newest_message(ben), expires_at=None), *inbox_key_and_vault(ben))
     friends.clock.advance(days=31)
     with ben.courier.replace_calls(open_share=lost), pytest.raises(Expired):
         open_message(newest_message(ben).name, ben.device)
     assert newest_message(ben).state is InboxState.EXPIRED
 
 
-def key_and_vault(person: Person) -> tuple[str, Vault]:
+def inbox_key_and_vault(person: Person) -> tuple[str, Vault]:
     return inbox_key(newest_message(person).sender, newest_message(person).id), person.device.vault
 
 
@@ -246,16 +246,16 @@ def test_recall_reaches_every_relay_that_answers(network: Network) -> None:
     }
 
 
-@pytest.mark.parametrize("elsewhere", [OTHER_RELAY_URL, "https://tracker.example"])
+@pytest.mark.parametrize("server_url", [OTHER_RELAY_URL, "https://tracker.example"])
 def test_a_message_with_files_at_another_server_is_refused(
-    friends: Network, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+    friends: Network, monkeypatch: pytest.MonkeyPatch, server_url: str
 ) -> None:
     """A sender who names another server could learn where and when the message is opened."""
     ana, ben = friends["ana"], friends["ben"]
     real = make._make_manifest
 
     def with_other_relay(*arguments: Any) -> Manifest:
-        return replace(real(*arguments), relay_url=elsewhere)
+        return replace(real(*arguments), relay_url=server_url)
 
     monkeypatch.setattr(make, "_make_manifest", with_other_relay)
     ana.send(SMALL_PICTURE, ben)

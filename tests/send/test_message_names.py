@@ -159,9 +159,9 @@ def test_an_arriving_letter_reads_no_other_message(
     items, read = MemoryVault.items, list[str]()
 
     def count_items(vault: MemoryVault, table: str) -> Iterator[tuple[str, bytes]]:
-        found = list(items(vault, table))
-        read.extend(table for _ in found)
-        return iter(found)
+        records = list(items(vault, table))
+        read.extend(table for _ in records)
+        return iter(records)
 
     monkeypatch.setattr(MemoryVault, "items", count_items)
     fetch_messages(ben.device)

@@ -133,12 +133,12 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Network) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", RETRYABLE_ERRORS, ids=error_name)
-def test_a_refusal_by_one_relay_does_not_affect_other_messages(
+def test_an_error_of_one_relay_does_not_affect_messages_at_another(
     people_at_two_relays: Network, error: EntrenousError
 ) -> None:
-    """Caro's relay refuses one item; later items for Ben leave, and fetching continues."""
+    """Caro's relay returns an error; later items for Ben leave, and fetching continues."""
     ana, ben, caro = (people_at_two_relays[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.replace_calls(upload_blob=failure_at(OTHER_RELAY_URL, error)):
+    with ana.courier.replace_calls(upload_blob=error_trick_at(OTHER_RELAY_URL, error)):
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, caro)
         assert ana.send(SMALL_PICTURE, ben).devices == {"ben": 1}
@@ -149,7 +149,7 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     assert (ana.received_count(), ben.received_count(), caro.received_count()) == (1, 1, 1)
 
 
-def failure_at(url: str, error: EntrenousError) -> Trick:
+def error_trick_at(url: str, error: EntrenousError) -> Trick:
     def fail_at_url(honest: HonestCall, called_url: str, *arguments: Any) -> Any:
         if called_url == url:
             raise error
@@ -160,7 +160,7 @@ def failure_at(url: str, error: EntrenousError) -> Trick:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=error_name)
-def test_a_request_not_understood_blocks_only_its_mailbox(
+def test_a_request_that_the_relay_cannot_read_blocks_only_its_mailbox(
     three_people: Network, error: EntrenousError
 ) -> None:
     """A later letter to the same person must not be tried, and so cannot overtake the first."""
@@ -218,7 +218,7 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Network) -
 def test_blobs_that_the_relay_dropped_are_uploaded_again(
     friends: Network, *, answered: bool
 ) -> None:
-    """The sender's machine slept after the upload; the post then succeeds, or is lost."""
+    """The sender's machine slept after the upload; the post then reaches the relay, or is lost."""
     ana, ben = friends["ana"], friends["ben"]
     has_slept = list[bool]()
 

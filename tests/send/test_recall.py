@@ -1,4 +1,4 @@
-"""Recalls report exactly what is known of each copy."""
+"""Recalls: what they report of each copy, how they are repeated, and what stays afterwards."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
 
 
 @pytest.mark.parametrize("days", [29, 30])
-def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
+def test_a_copy_is_reported_unopened_until_its_relay_may_have_forgotten_it(
     friends: Network, days: int
 ) -> None:
     """The sender got no answer, and does not know whether the copy arrived."""
@@ -127,7 +127,7 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Network) -> N
 
 
 @pytest.mark.parametrize("minutes", [0, 50, 70])
-def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
+def test_a_copy_that_arrives_within_an_hour_of_its_recall_is_recalled_at_the_relay(
     friends: Network, minutes: int
 ) -> None:
     """The relay did not refuse the copy in advance. The sender's fetches repeat the recall for an
@@ -240,13 +240,13 @@ def send_without_acknowledgement(ana: Person) -> str:
 
 
 @pytest.mark.threat("lying-relay")
-@pytest.mark.parametrize("drop", [block_contact, forget_contact])
+@pytest.mark.parametrize("remove_contact", [block_contact, forget_contact])
 def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
-    friends: Network, drop: Any
+    friends: Network, remove_contact: Any
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = send_without_acknowledgement(ana)
-    drop("ben", ana.device)
+    remove_contact("ben", ana.device)
     fetch_messages(ben.device)
     open_message(name, ben.device)
     unreachable = error_trick(RelayUnreachable(host="x"))
@@ -306,7 +306,7 @@ def test_recalled_message_that_never_left_does_not_count_as_first(friends: Netwo
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_recipients_who_never_saw_a_message_are_in_no_conversation(
+def test_recipients_of_a_recalled_message_are_in_its_conversation_if_they_opened_it(
     friends: Network, *, opened: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
@@ -339,7 +339,7 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Network
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
 
 
-def test_recall_does_not_claim_to_ask_an_unknown_device(friends: Network) -> None:
+def test_recall_does_not_claim_to_ask_a_device_that_cannot_be_written_to(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.send(SMALL_PICTURE, ben).name for _ in range(2)]
     with ana.courier.replace_calls(post=error_trick(WrongToken())):
@@ -355,7 +355,7 @@ def test_a_waiting_recall_note_counts_as_asked(friends: Network) -> None:
         assert recall_message(name, ana.device)[0].asked
 
 
-def test_a_refused_copy_is_recalled_with_the_others(friends: Network) -> None:
+def test_a_refused_copy_can_be_recalled(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with (
         ana.courier.replace_calls(post=error_trick(NoSuchMailbox())),
@@ -395,7 +395,9 @@ def test_listing_sent_messages_posts_nothing(friends: Network) -> None:
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not sent yet"
 
 
-def test_a_received_message_cannot_be_recalled(friends: Network) -> None:
+def test_a_received_message_cannot_be_recalled_and_a_sent_one_cannot_be_opened(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     assert ben.received_count() == 1

@@ -1,4 +1,4 @@
-"""Relays refuse dates because the device's clock is wrong or the relay's limit is shorter."""
+"""Relays refuse dates: the device's clock is wrong, a letter waited long, or the limit is short."""
 
 from collections import Counter
 from dataclasses import replace
@@ -345,7 +345,7 @@ def test_a_date_refusal_names_too_many_days(friends: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clock_error", "waited", "kind", "expected_text"),
+    ("clock_error", "waited", "error_type", "expected_text"),
     [
         (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until it expired"),
         (
@@ -361,7 +361,7 @@ def test_a_waiting_copy_that_is_refused_reports_the_reason(
     friends: Network,
     clock_error: timedelta,
     waited: timedelta,
-    kind: type[Exception],
+    error_type: type[Exception],
     expected_text: str,
 ) -> None:
     ana = friends["ana"]
@@ -375,7 +375,7 @@ def test_a_waiting_copy_that_is_refused_reports_the_reason(
     clock.moment = friends.clock.moment + min(clock_error, timedelta(0))
     (problem,) = flush_outbox(ana.device).problems
     assert isinstance(problem, CopyRefused)
-    assert type(problem.facts["why"]) is kind
+    assert type(problem.facts["why"]) is error_type
     assert expected_text in join_wrapped_lines(str(problem))
 
 

@@ -18,7 +18,7 @@ from tests.send.send_device import RELAY_URL, SMALL_PICTURE, Network
 
 @pytest.fixture
 def network_after_sweep(friends: Network) -> Network:
-    """Ana and Ben, whose relay has run an expiry sweep before."""
+    """Ana and Ben, whose relay has already run an expiry sweep."""
     asyncio.run(expire_due(friends.relays[RELAY_URL]))
     return friends
 

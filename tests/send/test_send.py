@@ -96,7 +96,7 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three_people: Network) 
     assert ben.received_count() == 1
 
 
-def test_a_copy_that_was_refused_cannot_have_left(friends: Network) -> None:
+def test_a_refused_copy_is_not_reported_as_on_its_way(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with (
         ana.courier.replace_calls(post=error_trick(WrongToken())),
@@ -117,7 +117,7 @@ def test_a_copy_that_was_refused_cannot_have_left(friends: Network) -> None:
         ({"files": (SMALL_PICTURE,) * 65}, TooManyPictures),
     ],
 )
-def test_an_invalid_draft_is_refused_before_anything_is_done(
+def test_an_invalid_draft_cannot_be_made(
     friends: Network, fields: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="Nothing was sent"):

@@ -1,4 +1,4 @@
-"""An interrupted set-up of a device is completed by the next command."""
+"""Setting up a device and joining a relay: interruptions, invalid names and invalid addresses."""
 
 import pytest
 

@@ -29,32 +29,42 @@ RefusedEvents = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
 
 
 def render_states(
-    begin: str, following: NextStates, refused: RefusedEvents, states: type, events: type
+    first_event: str,
+    next_states: NextStates,
+    event_errors: RefusedEvents,
+    states: type,
+    events: type,
 ) -> str:
-    """Return a diagram and its table in the format of docs/machines/message.md."""
+    """Return a state diagram and a table of its transitions, as in docs/machines/message.md."""
     arrows = [
         f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
-        for (state, event), after in following.items()
+        for (state, event), after in next_states.items()
     ]
     head = "| | " + " | ".join(events) + " |\n|" + " --- |" * (1 + len(events))
     rows = [
         f"| **{state}** | "
-        + " | ".join(render_cell(state, event, following, refused) for event in events)
+        + " | ".join(render_cell(state, event, next_states, event_errors) for event in events)
         + " |"
         for state in states
     ]
-    diagram = ["```mermaid", "stateDiagram-v2", f"    [*] --> waiting: {begin}", *arrows, "```"]
+    diagram = [
+        "```mermaid",
+        "stateDiagram-v2",
+        f"    [*] --> waiting: {first_event}",
+        *arrows,
+        "```",
+    ]
     return "\n".join([*diagram, "", head, *rows])
 
 
 def render_cell(
-    state: StrEnum, event: StrEnum, following: NextStates, refused: RefusedEvents
+    state: StrEnum, event: StrEnum, next_states: NextStates, event_errors: RefusedEvents
 ) -> str:
-    if (state, event) in refused:
-        return f"`{refused[state, event].__name__}`"
-    if (state, event) not in following:
+    if (state, event) in event_errors:
+        return f"`{event_errors[state, event].__name__}`"
+    if (state, event) not in next_states:
         return ""
-    after = following[state, event]
+    after = next_states[state, event]
     return "gone" if after is None else str(after)
 
 
@@ -90,7 +100,7 @@ def test_an_ended_message_state_never_opens() -> None:
         assert after <= {InboxState.TAKEN_BACK}
 
 
-def test_every_message_state_can_be_recalled() -> None:
+def test_every_message_state_can_be_reached_and_recalled() -> None:
     assert all((state, MessageEvent.TAKE_BACK) in NEXT_MESSAGE_STATE for state in InboxState)
     assert {InboxState.WAITING, *NEXT_MESSAGE_STATE.values()} == set(InboxState)
 

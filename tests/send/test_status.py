@@ -66,9 +66,9 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben)
     with ana.courier.replace_calls(envelope_status=error_trick(RelayUnreachable(host="x"))):
-        end = query_sent_messages(ana.device)[0].message.expires_at
-        assert end is not None
-        friends.clock.moment = end + timedelta(days=30)
+        expires_at = query_sent_messages(ana.device)[0].message.expires_at
+        assert expires_at is not None
+        friends.clock.moment = expires_at + timedelta(days=30)
         assert [count_status_queries(ana), count_status_queries(ana)] == [1, 1]
         assert copy_state(ana) is EnvelopeState.WAITING
         friends.clock.advance(days=1)
@@ -110,8 +110,8 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 
 
 def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
-    """Store a similar message with one copy. Every hundredth copy can still change; the others
-    have ended, or were opened and have expired.
+    """Store a message like the named one, with one copy. Every hundredth copy can still change; the
+    others have ended, or were opened and have expired.
     """
     original = ana.device.ledger.message_named(name)
     (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == original.id)

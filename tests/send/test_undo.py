@@ -144,7 +144,7 @@ def test_undo_window_can_end_with_a_later_command(friends: Network, ana: Person)
 def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     friends: Network, ana: Person
 ) -> None:
-    """The program crashes at one point after another; each sealed message leaves once, in time."""
+    """The program crashes at one point after another; each sealed message leaves once."""
     crash_point, finished = 0, False
     while not finished:
         before = friends["ben"].received_count()
@@ -234,7 +234,7 @@ def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Network, an
     assert sent.copies[0].state is EnvelopeState.TAKEN_BACK
 
 
-def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
+def test_a_message_held_by_its_undo_window_names_that_reason_and_is_no_problem(ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana), ana.device)
     flushed = flush_outbox(ana.device)
