@@ -38,7 +38,7 @@ def test_benchmarks_are_found() -> None:
 
 
 def test_every_bench_prints_its_help_as_a_file(tmp_path: Path) -> None:
-    """All files run in one process, since importing their shared libraries takes most time."""
+    """All files run in one process, since most of the time goes into importing libraries."""
     results = json.loads(
         run_python(
             ["-c", _PRINT_HELP_OF_EACH, *(str(ROOT / entry) for entry in BENCH_FILES)], tmp_path

@@ -1,4 +1,4 @@
-"""Benchmarks without a test file of their own report the documented figures, on few data."""
+"""Benchmarks without a test file of their own report the documented figures, on little data."""
 
 import json
 from pathlib import Path

@@ -145,17 +145,17 @@ def serve_app(
     app: Starlette,
     certificate: TlsCertificate | None = None,
     *,
-    send_buffer: int = 0,
+    send_buffer_bytes: int = 0,
     port: int = 0,
 ) -> Iterator[str]:
     """Serve the app on loopback, at any free port unless ``port`` is given; yield its URL.
 
-    ``send_buffer`` is the size of each socket's send buffer in bytes; 0 keeps the default.
+    ``send_buffer_bytes`` is the size of each socket's send buffer; 0 keeps the default.
     """
     server, ready = make_server(app, certificate), threading.Event()
     with listening_socket("127.0.0.1", port) as listener:
-        if send_buffer:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        if send_buffer_bytes:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
 
         async def run() -> None:
             serving = asyncio.create_task(server.serve(sockets=[listener]))

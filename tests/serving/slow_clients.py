@@ -27,12 +27,12 @@ _SOCKET_BUFFERS_BYTES_MAX = 16 << 20  # the most that both sockets' buffers hold
 
 
 def open_connection(
-    url: str, certificate: CertificateFiles | None, receive_buffer: int = 0
+    url: str, certificate: CertificateFiles | None, receive_buffer_bytes: int = 0
 ) -> socket.socket:
-    """Connect, with TLS if a certificate is given; ``receive_buffer`` is in bytes."""
+    """Connect, with TLS if a certificate is given; 0 keeps the default size of the buffer."""
     connection = socket.socket()
-    if receive_buffer:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if receive_buffer_bytes:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
     connection.settimeout(60)
     connection.connect(("127.0.0.1", httpx.URL(url).port or 0))
     if certificate is None:

@@ -89,7 +89,7 @@ def test_connections_with_too_much_unread_data_are_closed(
     certificate = write_certificate_files(tmp_path) if with_tls else None
     server_certificate = TlsCertificate(certificate.cert, certificate.key) if certificate else None
     with (
-        serve_app(relay_app(memory_relay()), server_certificate, send_buffer=65536) as url,
+        serve_app(relay_app(memory_relay()), server_certificate, send_buffer_bytes=65536) as url,
         ExitStack() as clients,
         new_relay_client(certificate and certificate.cert) as web,
     ):
