@@ -43,7 +43,7 @@ def zip_archive() -> bytes:
 
 @cache
 def valid_copies() -> dict[str, bytes]:
-    """Return one valid copy for each media type, copies by our writers."""
+    """Return one valid copy for each media type, written by our own writers."""
     picture = Image.open(io.BytesIO(photo(width_px=100)))
     copies = {
         f"image/{kind.lower()}": write_picture(read_picture(_encode_picture(picture, kind)))
@@ -75,9 +75,9 @@ def make_hostile_files(count_min: int) -> LabelledFiles:
     return files
 
 
-def _encode_picture(picture: Image.Image, kind: str) -> bytes:
+def _encode_picture(picture: Image.Image, format_name: str) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind)
+    picture.save(file, format_name)
     return file.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Texts, replies, reactions and the undo window at the command line."""
+"""Tests of texts, replies, reactions, the undo window, usage errors and help of commands."""
 
 import signal
 import threading
@@ -77,7 +77,7 @@ def test_help_mentions_cryptography_and_the_program(
 
 
 def test_interrupting_the_undo_window_sends_nothing(cli: CommandLine) -> None:
-    """Ctrl-C (SIGINT) arrives while the progress bar offers to undo."""
+    """Ctrl-C (SIGINT) arrives as soon as the message's files are queued."""
 
     def interrupt_when_queued() -> None:
         while not list(_queued_files(cli)):
@@ -102,7 +102,7 @@ def _queued_files(cli: CommandLine) -> list[str]:
 
 
 class _FakeTime:
-    """A clock that only ``sleep`` advances. The first sleep adds ``step`` to the wall clock."""
+    """A clock that only ``sleep`` advances; the first sleep adds ``step`` to the wall clock."""
 
     def __init__(self, step: timedelta = timedelta(0)) -> None:
         self.slept_s, self.wall_clock, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step

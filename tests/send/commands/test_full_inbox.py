@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``sent`` with years of stored messages."""
+"""Tests of ``entrenous inbox`` and ``sent`` with many stored messages."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ from tests.vaults import open_device
 pytestmark = pytest.mark.slow
 
 EXIT_USAGE = 2
-FURTHER_RECIPIENTS = 8  # of each message
+FURTHER_RECIPIENT_COUNT = 8  # of each added message
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ def grow_sent(cli: CommandLine, count: int, *, to: str = "ben") -> None:
             )
             envelope = EnvelopeId(number.to_bytes(32, "big"))
             device.ledger.store_message(last)
-            increases = replace(copy, message=last.id, envelope=envelope, to=RecipientId(to))
-            increases = replace(increases, person=person, state=EnvelopeState.OPENED, opened=True)
-            COPY_DELIVERY_TABLE.store(increases, envelope.hex(), device.vault)
+            delivery = replace(copy, message=last.id, envelope=envelope, to=RecipientId(to))
+            delivery = replace(delivery, person=person, state=EnvelopeState.OPENED, opened=True)
+            COPY_DELIVERY_TABLE.store(delivery, envelope.hex(), device.vault)
 
 
 def _store_received_messages(count: int, template_name: str | None, device: Device) -> None:
@@ -91,15 +91,15 @@ def _store_received_messages(count: int, template_name: str | None, device: Devi
     assert last.manifest is not None
     strangers = tuple(
         (PersonId(bytes([number + 1]) * 32), DeviceId(bytes([number + 1]) * 16))
-        for number in range(FURTHER_RECIPIENTS)
+        for number in range(FURTHER_RECIPIENT_COUNT)
     )
-    for one in _following_messages(last, count):
+    for one in _later_messages(last, count):
         manifest = replace(last.manifest, audience=strangers)
         kept = replace(one, manifest=manifest)
         INBOX_TABLE.store(kept, inbox_key(kept.sender, kept.id), device.vault)
 
 
-def _following_messages(last: ReceivedMessage, count: int) -> Iterator[ReceivedMessage]:
+def _later_messages(last: ReceivedMessage, count: int) -> Iterator[ReceivedMessage]:
     for _ in range(count):
         number = int(last.name.split("-")[0]) + 1
         answers = MessageReference(last.sender, last.id)
@@ -139,8 +139,10 @@ def read_tables(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return read
 
 
-def test_inbox_reads_per_message_are_constant(cli: CommandLine, read_tables: list[str]) -> None:
-    """Each message has more recipients than the six vault reads that it may take."""
+def test_inbox_takes_at_most_six_vault_reads_per_message(
+    cli: CommandLine, read_tables: list[str]
+) -> None:
+    """Each added message has more than six recipients."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
         grow_inbox(cli, 30)
@@ -149,12 +151,14 @@ def test_inbox_reads_per_message_are_constant(cli: CommandLine, read_tables: lis
         counts.append(len(read_tables))
     assert [len(one) for one in shown] == [31, 61, 91]
     assert [one["reply"] for one in shown[-1][2:]] == [one["message"] for one in shown[-1][1:-1]]
-    assert shown[-1][-1]["also"] == ["somebody"] * FURTHER_RECIPIENTS
+    assert shown[-1][-1]["also"] == ["somebody"] * FURTHER_RECIPIENT_COUNT
     increases = [after - before for before, after in pairwise(counts)]
     assert max(increases) <= 6 * 30, increases
 
 
-def test_sent_reads_per_message_are_constant(cli: CommandLine, read_tables: list[str]) -> None:
+def test_sent_takes_at_most_six_vault_reads_per_message(
+    cli: CommandLine, read_tables: list[str]
+) -> None:
     counts = list[int]()
     for _ in range(3):
         grow_sent(cli, 30)

@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``entrenous open`` show and store the right parts of a message."""
+"""Tests of ``entrenous inbox`` and ``open``, and of what commands say about cryptography."""
 
 import hashlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def sealed_file_count(cli: CommandLine, person: str) -> int:
     return len(list((cli.folder / person / "files").iterdir()))
 
 
-def test_both_sides_see_a_text_its_reply_and_reaction(cli: CommandLine) -> None:
+def test_text_reply_and_reaction_are_listed(cli: CommandLine) -> None:
     first = cli.run_json("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
     listed = cli.run("ben", "inbox").out
     assert listed == f"{first}  from ana, waiting\n{MESSAGES_DISCLAIMER}\n"  # no content yet
@@ -69,7 +69,7 @@ def test_view_once_message_is_exported_once_and_not_kept(cli: CommandLine) -> No
 
 
 @pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
-def test_no_file_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
+def test_message_name_with_a_slash_gives_no_file_path(name: str, tmp_path: Path) -> None:
     """Messages never get such names; this check is a second line of defence."""
     assert (
         message_file_path("7-lunar-otter", 1, "image/png", tmp_path)
@@ -91,7 +91,7 @@ def test_occupied_file_name_uses_up_no_view(cli: CommandLine) -> None:
     assert [path.name for path in (cli.folder / "one").iterdir()] == [f"{name}-1.jpg"]
 
 
-def test_identical_existing_files_are_left_as_they_are(cli: CommandLine) -> None:
+def test_message_can_be_opened_twice_into_the_same_folder(cli: CommandLine) -> None:
     name = cli.run_json("ana", *SEND_TO_BEN)["message"]
     written = {
         hashlib.sha256(

@@ -1,4 +1,4 @@
-"""Commands report refusals by relays and interruptions, and print no control characters."""
+"""The command line of other tests; tests of refusals, interruptions, limits and output."""
 
 import io
 import json
@@ -289,7 +289,7 @@ def test_repeated_recipient_names_are_merged_ignoring_case(cli: CommandLine) -> 
 @pytest.mark.parametrize(
     "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
 )
-def test_oversized_message_is_refused(cli: CommandLine, more: tuple[str, ...]) -> None:
+def test_oversized_or_invalid_message_is_refused(cli: CommandLine, more: tuple[str, ...]) -> None:
     result = cli.run("ana", *SEND_TO_BEN, *more)
     assert (result.status, result.out) == (3, "")
     assert "Nothing was sent." in result.err

@@ -1,4 +1,4 @@
-"""``entrenous mark``: names from a file, interruptions, and constant memory use."""
+"""Tests of ``entrenous mark``: names from a file, interruptions, and constant memory use."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Only the first frame of an animated picture is sent, and the user is told before sending."""
+"""Tests of the hint that only the first frame of an animated picture is sent."""
 
 import json
 

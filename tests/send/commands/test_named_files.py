@@ -1,4 +1,4 @@
-"""Errors name the unusable file and say why it cannot be used."""
+"""Tests of errors about unusable files: which file they name, and what they say of it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``entrenous open`` writes all files of a message, or leaves none of them behind."""
+"""Tests of ``entrenous open`` when some or all files of a message cannot be written."""
 
 import json
 import shutil
@@ -72,11 +72,11 @@ def copy_states(cli: CommandLine) -> list[str]:
     return [copy["state"] for copy in message["copies"]]
 
 
-@pytest.mark.parametrize("limit", [(), VIEW_ONCE_OPTIONS])
-def test_unwritable_folder_uses_up_no_opening(
-    cli: CommandLine, limit: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit_options", [(), VIEW_ONCE_OPTIONS])
+def test_unwritable_folder_or_full_disk_uses_up_no_opening(
+    cli: CommandLine, limit_options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = cli.run_json("ana", *SEND_TWO_PICTURES, *limit)["message"]
+    name = cli.run_json("ana", *SEND_TWO_PICTURES, *limit_options)["message"]
     (cli.folder / "file").write_bytes(b"mine")
     for out in ("/proc/x", "file", "file/x"):
         result = cli.run("ben", "open", name, "--export", "--out", out)
@@ -96,17 +96,17 @@ def test_unwritable_folder_uses_up_no_opening(
     assert copy_states(cli) == ["opened"]
 
 
-@pytest.mark.parametrize(("limit", "hints"), [((), 0), (VIEW_ONCE_OPTIONS, 1)])
+@pytest.mark.parametrize(("limit_options", "hint_count"), [((), 0), (VIEW_ONCE_OPTIONS, 1)])
 def test_failure_after_fetching_the_key_says_that_the_opening_counts(
-    cli: CommandLine, limit: tuple[str, ...], hints: int
+    cli: CommandLine, limit_options: tuple[str, ...], hint_count: int
 ) -> None:
-    name = cli.run_json("ana", *SEND_TWO_PICTURES, *limit)["message"]
+    name = cli.run_json("ana", *SEND_TWO_PICTURES, *limit_options)["message"]
     existing = cli.folder / "ex" / f"{name}-2.jpg"
     existing.parent.mkdir()
     existing.write_bytes(b"mine")
     result = cli.run("ben", "open", name, "--export", "--out", "ex")
     assert (result.status, f"{name} counts as opened now" in result.err) == (3, True)
-    assert result.err.count("one of its openings") == hints
+    assert result.err.count("one of its openings") == hint_count
     assert len(cli.run_json("ben", "open", name, "--export", "--out", "two")["files"]) == 2
 
 
@@ -128,8 +128,8 @@ def test_conflict_with_an_existing_file_removes_the_files_already_written(cli: C
     assert cli.run("ben", "open", name, "--out", "ex").status == 0
 
 
-def test_files_of_a_used_up_message_are_never_removed(cli: CommandLine) -> None:
-    """Ctrl-C arrives while the device reports the opening to the relay; the files are kept."""
+def test_files_of_a_used_up_message_stay_after_an_interruption(cli: CommandLine) -> None:
+    """Ctrl-C arrives while the device reports the opening to the relay."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

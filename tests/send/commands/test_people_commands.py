@@ -1,4 +1,4 @@
-"""Circles, invites, blocking, renaming and comparing keys at the command line."""
+"""Tests of contacts, circles, invites, receipts and comparing keys at the command line."""
 
 import cv2
 import pytest
@@ -153,7 +153,7 @@ def test_first_and_later_users_of_a_link_are_reported(
     assert refused.startswith('Somebody who calls themselves "dora" came by the link that you')
     assert "was not added: the link had been used already, by dora." in refused
     assert "dora counts as unknown" in refused
-    assert cli.run("ben", "inbox").err == "", "told once"
+    assert cli.run("ben", "inbox").err == "", "the notices are printed only once"
     listed = cli.run("ben", "person", "list").out
     assert "dora  (unknown: compare keys before you send anything private)" in listed
     late = cli.run("dora", "inbox").err

@@ -1,4 +1,4 @@
-"""``entrenous recall`` and ``sent`` with two real relays, one of which may become unresponsive."""
+"""Tests of ``entrenous recall`` and ``sent`` with two real relays; one may stop answering."""
 
 import json
 import sqlite3
@@ -87,6 +87,7 @@ class WatchedCommandLine:
         return json.loads(self.run(person, *arguments, "--json"))
 
     def set_up_person(self, person: str, url: str) -> None:
+        """Set up a person at a relay; Ana adds everybody but herself."""
         self.run(person, "setup", "--name", person, "--relay", url)
         if person != "ana":
             self.run(

@@ -22,5 +22,7 @@ RECEIPT_TIME = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
     ],
     ids=("no time", "time from the relay", "signed"),
 )
-def test_signed_receipt_time_is_shown_as_a_minute(state: CopyState, expected: str) -> None:
+def test_copy_state_is_described_with_the_precision_of_its_time(
+    state: CopyState, expected: str
+) -> None:
     assert describe_copy_state(state) == expected

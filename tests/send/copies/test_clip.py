@@ -1,4 +1,4 @@
-"""Marked copies of a clip, and clips with unusable sound or frames."""
+"""Tests of making marked copies of a clip, and of clips with unusable sound or frames."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -74,7 +74,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
 
 
 @pytest.mark.usefixtures("one_second_sounds")
-def test_sound_without_frames_is_marked_as_a_sound() -> None:
+def test_file_without_frames_is_treated_as_a_sound() -> None:
     sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(SoundTooLong):
         next(mark_file(sound, RECIPIENTS, None, offline_device()))

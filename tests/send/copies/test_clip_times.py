@@ -1,4 +1,4 @@
-"""Picture and sound of a marked clip keep the original's timing (docs/spec/clip.md, 5)."""
+"""Tests that marked clips keep the timing of picture and sound (docs/spec/clip.md, section 5)."""
 
 import io
 from collections.abc import Callable
@@ -34,7 +34,7 @@ ORDINARY_CLIPS: dict[str, Callable[[], bytes]] = {
     "mp4 in fragments": lambda: delay_streams(plain_clip(), movflags="frag_keyframe+empty_moov"),
     "webm's sound": lambda: flash_and_beep(size=FRAME_SIZE, codec="libopus", container="matroska"),
     "a little later": lambda: delay_streams(plain_clip(), sound_s=0.02),
-    "a packet lost": lambda: delay_streams(plain_clip(), lost=[40, 90], container="matroska"),
+    "two packets lost": lambda: delay_streams(plain_clip(), lost=[40, 90], container="matroska"),
 }
 OFFSET_CLIPS: dict[str, Callable[[], bytes]] = {
     "sound late": lambda: delay_streams(plain_clip(), sound_s=1.0),
@@ -54,26 +54,26 @@ def make_marked_copy(source: bytes) -> bytes:
     return copy.data
 
 
-# ``make test`` covers each kind of offset and each container once: a copy takes a second to make.
-CASES_IN_EVERY_RUN = ("sound late", "picture late, mkv", "gap, mkv", "early, then a gap")
+# ``make test`` runs only these cases, because a copy takes a second to make.
+CLIPS_IN_EVERY_RUN = ("sound late", "picture late, mkv", "gap, mkv", "early, then a gap")
 
 
 @pytest.mark.parametrize(
-    "name",
+    "clip_name",
     [
-        one if one in CASES_IN_EVERY_RUN else pytest.param(one, marks=pytest.mark.nightly)
+        one if one in CLIPS_IN_EVERY_RUN else pytest.param(one, marks=pytest.mark.nightly)
         for one in OFFSET_CLIPS
     ],
 )
-def test_flash_and_beep_stay_in_sync(name: str) -> None:
-    source = OFFSET_CLIPS[name]()
+def test_flash_and_beep_stay_in_sync(clip_name: str) -> None:
+    source = OFFSET_CLIPS[clip_name]()
     wanted = beep_after_flash_s(source)
     assert beep_after_flash_s(make_marked_copy(source)) == pytest.approx(wanted, abs=0.06)
 
 
-@pytest.mark.parametrize("name", ["mp4", "mp4 in fragments"])
-def test_ordinary_clip_starts_at_zero(name: str) -> None:
-    source = ORDINARY_CLIPS[name]()
+@pytest.mark.parametrize("clip_name", ["mp4", "mp4 in fragments"])
+def test_ordinary_clip_keeps_its_frame_times_and_its_sound_starts_at_zero(clip_name: str) -> None:
+    source = ORDINARY_CLIPS[clip_name]()
     copy = make_marked_copy(source)
     with read_clip(source) as original:
         wanted = [frame.at_s for frame in original.frames]
@@ -84,15 +84,15 @@ def test_ordinary_clip_starts_at_zero(name: str) -> None:
     assert sample_times == list(range(0, 1024 * len(sample_times), 1024))
 
 
-@pytest.mark.parametrize("name", ORDINARY_CLIPS)
-def test_ordinary_clip_gets_no_silence(name: str) -> None:
+@pytest.mark.parametrize("clip_name", ORDINARY_CLIPS)
+def test_ordinary_clip_gets_no_silence(clip_name: str) -> None:
     """Encoder priming, container ticks and recorder jitter do not count as gaps."""
-    assert read_sound(ORDINARY_CLIPS[name]()).timing == SoundTiming()
+    assert read_sound(ORDINARY_CLIPS[clip_name]()).timing == SoundTiming()
 
 
-@pytest.mark.parametrize("name", OFFSET_CLIPS)
-def test_sound_is_read_without_its_silences(name: str) -> None:
-    source = OFFSET_CLIPS[name]()
+@pytest.mark.parametrize("clip_name", OFFSET_CLIPS)
+def test_sound_is_read_without_its_silences(clip_name: str) -> None:
+    source = OFFSET_CLIPS[clip_name]()
     with av.open(io.BytesIO(source)) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
     sound = read_sound(source)
@@ -101,9 +101,9 @@ def test_sound_is_read_without_its_silences(name: str) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["sound late", "picture late", "gap"])
-def test_decoder_process_reports_the_times(name: str) -> None:
-    source = OFFSET_CLIPS[name]()
+@pytest.mark.parametrize("clip_name", ["sound late", "picture late", "gap"])
+def test_decoder_process_reports_the_times(clip_name: str) -> None:
+    source = OFFSET_CLIPS[clip_name]()
     assert decode_sound_untrusted(source) == read_sound(source)
 
 

@@ -1,4 +1,4 @@
-"""Marked copies of a picture: each recipient gets a different file from one preparation."""
+"""Tests of the marked copies of pictures in messages."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ from tests.send.send_device import Network
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL_PICTURE = photo(width_px=160)  # a square: this file tests sizes and appearance
+SMALL_PICTURE = photo(width_px=160)  # a square; the picture of most tests is a narrow strip
 
 
 def decode_samples(data: bytes) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_trial_copy_is_made_once() -> None:
     assert canvases == [own]
 
 
-def test_copy_has_the_requested_format_and_size(network: Network) -> None:
+def test_copy_keeps_the_format_and_has_the_requested_size(network: Network) -> None:
     device = network["ana"].device
     file = io.BytesIO()
     Image.open(io.BytesIO(SMALL_PICTURE)).save(file, "PNG")

@@ -1,4 +1,4 @@
-"""Marked copies of a picture for other channels are in the ledger before they are yielded."""
+"""Tests of making marked copies of a picture that are sent by other means than Entrenous."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from entrenous.watermark.embed import embed_mark, prepare_picture
 from tests.send.send_device import Network
 from tests.village.world import photo
 
-SMALL_PICTURE = photo(width_px=160)  # a square: this file tests sizes and appearance
+SMALL_PICTURE = photo(width_px=160)  # a square; the picture of most tests is a narrow strip
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def test_every_yielded_copy_is_in_the_ledger(network: Network) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_copies_yielded_before_a_stop_can_be_traced(network: Network, count: int) -> None:
+def test_copies_yielded_before_a_stop_are_in_the_ledger(network: Network, count: int) -> None:
     ana = network["ana"]
     marked_copies = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, ana.device)
     copies = [next(marked_copies)[1] for _ in range(count)]
@@ -55,7 +55,7 @@ def test_copies_yielded_before_a_stop_can_be_traced(network: Network, count: int
     assert len(ana.vault._files) == 1
 
 
-def test_original_features_are_stored_with_the_first_copy(network: Network) -> None:
+def test_picture_record_is_stored_with_the_first_copy(network: Network) -> None:
     device = network["ana"].device
     marked_copies = mark_picture_copies(SMALL_PICTURE, RECIPIENTS, None, device)
     next(marked_copies)
@@ -102,7 +102,9 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(network: Network) ->
 
 
 @pytest.mark.parametrize("count", [1, 5, 33])
-def test_ledger_names_only_yielded_copies(network: Network, count: int) -> None:
+def test_ledger_names_only_the_copies_yielded_before_an_interruption(
+    network: Network, count: int
+) -> None:
     ana = network["ana"]
     to = [RecipientId(f"person {number}") for number in range(60)]
     marked_copies = mark_picture_copies(SMALL_PICTURE, to, None, ana.device)

@@ -1,4 +1,4 @@
-"""Marked copies of a voice note differ, and are in the ledger before they are yielded."""
+"""Tests of making marked copies of a voice note."""
 
 from functools import cache
 
@@ -45,7 +45,7 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
     assert sent.length_s == pytest.approx(3.0)
 
 
-def test_copies_yielded_before_a_stop_can_be_traced() -> None:
+def test_copy_yielded_before_a_stop_is_in_the_ledger() -> None:
     device = device_for_sounds()
     marked_copies = mark_sound_copies(encode_voice_note(), RECIPIENTS, device)
     first = next(marked_copies)[1]
@@ -70,7 +70,7 @@ def test_unwritten_copy_is_removed_from_the_ledger() -> None:
     assert len(list(device.ledger.messages())) == 1
 
 
-def test_copies_sound_like_the_original() -> None:
+def test_mark_is_20_to_32_db_quieter_than_the_sound() -> None:
     device = device_for_sounds()
     wave = coded(voice(3.0, 16_000), 16_000, "pcm_s16le", "wav", 0)
     ((_, file),) = mark_sound_copies(wave, RECIPIENTS[:1], device)

@@ -1,4 +1,4 @@
-"""The worker pool keeps the order of jobs, works only a little ahead, and stops on request."""
+"""Tests of the worker pool: order of results, jobs taken ahead, errors, and stopping."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ def test_work_runs_in_parallel() -> None:
     assert len(list(ordered_results(lambda _: barrier.wait(), range(3), 3))) == 3
 
 
-def test_started_work_raises_its_error_with_the_result() -> None:
+def test_started_work_returns_its_result_or_raises_its_error() -> None:
     barrier = threading.Barrier(2, timeout=60.0)
     future = start_in_thread(barrier.wait)
     assert {barrier.wait(), future.result()} == {0, 1}

@@ -1,4 +1,4 @@
-"""Link codes, link messages and sync notes are read back, and invalid ones are refused."""
+"""Tests of writing and reading link codes, link messages and sync notes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -57,26 +57,26 @@ from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.people.circles import CircleId
 from entrenous.send.tokens.token_ranges import LentToken
 
-DEVICE, MAILBOX, PERSON = DeviceId(b"d" * 16), MailboxId(b"m" * 16), PersonId(b"p" * 32)
+DEVICE_ID, MAILBOX_ID, PERSON_ID = DeviceId(b"d" * 16), MailboxId(b"m" * 16), PersonId(b"p" * 32)
 TOKEN, CHANGED_AT = Secret(b"t" * 32), datetime(2026, 11, 25, 12, tzinfo=UTC)
-LINK_CODE = LinkCode("https://relay.example", MAILBOX, TOKEN)
+LINK_CODE = LinkCode("https://relay.example", MAILBOX_ID, TOKEN)
 LENT_TOKENS = (LentToken(0, TOKEN), LentToken(7, TOKEN))
 LINK_MESSAGES: list[LinkMessage] = [
-    LinkRequest(MAILBOX, TOKEN, b"h" * 32),
+    LinkRequest(MAILBOX_ID, TOKEN, b"h" * 32),
     LinkAnswer(b"k" * 32, b"x" * 1216),
     LinkReveal(b"k" * 32, b"sealed"),
     LinkGrant(b"sealed"),
     LinkStop(b"p" * 32),
 ]
 OFFER = NewDeviceOffer(
-    b"e" * 32, b"c" * 32, b"q" * 32, DEVICE, (1, 2, 9), b"x" * 1216, MAILBOX, TOKEN, "phone"
+    b"e" * 32, b"c" * 32, b"q" * 32, DEVICE_ID, (1, 2, 9), b"x" * 1216, MAILBOX_ID, TOKEN, "phone"
 )
 GRANT = NewDeviceGrant(
     card=b"card",
     master=Secret(b"s" * 64),
     name="phone",
     siblings=(
-        IntroducedDevice(LinkedDevice(DEVICE, "laptop", TOKEN), LENT_TOKENS),
+        IntroducedDevice(LinkedDevice(DEVICE_ID, "laptop", TOKEN), LENT_TOKENS),
         IntroducedDevice(LinkedDevice(DeviceId(b"e" * 16), "tablet", None), ()),
     ),
     proof=b"w" * 32,
@@ -84,25 +84,25 @@ GRANT = NewDeviceGrant(
 SHARED_RECORDS: list[SharedRecord] = [
     *(
         SharedContact(
-            PERSON,
+            PERSON_ID,
             CHANGED_AT,
             "Ben",
             trust,
             CHANGED_AT,
             b"card",
             receipts,
-            ((DEVICE, LENT_TOKENS),),
+            ((DEVICE_ID, LENT_TOKENS),),
         )
         for trust in Trust
         for receipts in (None, True, False)
     ),
-    SharedForgottenContact(PERSON, CHANGED_AT),
-    SharedCircle(CircleId(b"c" * 16), CHANGED_AT, "friends", (PERSON,), CHANGED_AT),
+    SharedForgottenContact(PERSON_ID, CHANGED_AT),
+    SharedCircle(CircleId(b"c" * 16), CHANGED_AT, "friends", (PERSON_ID,), CHANGED_AT),
     SharedCircle(CircleId(b"c" * 16), CHANGED_AT, None, (), CHANGED_AT),
-    SharedCloseToken(DEVICE, CHANGED_AT, "phone", TOKEN),
-    SharedBlock(PERSON, CHANGED_AT, False),
+    SharedCloseToken(DEVICE_ID, CHANGED_AT, "phone", TOKEN),
+    SharedBlock(PERSON_ID, CHANGED_AT, False),
     SharedMailboxes(
-        DEVICE,
+        DEVICE_ID,
         CHANGED_AT,
         tuple(
             LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), TOKEN, what)
@@ -138,11 +138,11 @@ def test_link_padding_must_be_zero_and_of_a_letter_size() -> None:
         pad_link_message(bytes(200_000))
 
 
-def test_a_sync_note_lists_each_mailbox_once() -> None:
-    home = LinkedMailbox("https://relay.example", MAILBOX, TOKEN, MailboxUse.PRESENT)
+def test_sync_note_with_an_invalid_list_of_mailboxes_is_not_written() -> None:
+    home = LinkedMailbox("https://relay.example", MAILBOX_ID, TOKEN, MailboxUse.PRESENT)
     for homes in ((), (home, replace(home, what=MailboxUse.LEFT)), (home,) * 9):
         with pytest.raises(ValueError, match="specification"):
-            write_sync_note(SharedMailboxes(DEVICE, CHANGED_AT, homes))
+            write_sync_note(SharedMailboxes(DEVICE_ID, CHANGED_AT, homes))
 
 
 @pytest.mark.threat("broken-formats")
@@ -174,7 +174,7 @@ def test_a_changed_byte_gives_another_message_or_an_error(position: int, differe
             continue
 
 
-def test_names_with_hidden_characters_are_refused() -> None:
+def test_offer_with_an_invalid_device_name_is_not_written() -> None:
     for name in ("", " x", "a\u202eb", "x" * 65):
         with pytest.raises(ValueError, match="specification"):
             write_offer(replace(OFFER, name=name))

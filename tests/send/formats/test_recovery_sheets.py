@@ -1,4 +1,4 @@
-"""Recovery sheets are read back, and typing errors are detected."""
+"""Tests of writing and reading recovery sheets, and of detecting typing errors."""
 
 import pytest
 from hypothesis import given
@@ -57,7 +57,7 @@ def test_truncated_sheet_is_refused(length: int) -> None:
 
 
 @given(st.text(max_size=300) | st.text(max_size=99).map("entrenous-recovery:2:".__add__))
-def test_text_without_a_sheet_code_is_refused(noise: str) -> None:
+def test_random_text_is_refused_as_a_sheet(noise: str) -> None:
     with pytest.raises(NotARecoverySheet):
         read_sheet(noise)
 

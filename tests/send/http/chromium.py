@@ -78,9 +78,14 @@ class Browser:
         """Enable or disable scripts on the following pages."""
         self.call("Emulation.setScriptExecutionDisabled", value=not on)
 
-    def send_mouse_event(self, kind: str, at: tuple[float, float]) -> None:
+    def send_mouse_event(self, event_type: str, at: tuple[float, float]) -> None:
         self.call(
-            "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1
+            "Input.dispatchMouseEvent",
+            type=event_type,
+            x=at[0],
+            y=at[1],
+            button="left",
+            clickCount=1,
         )
 
     def press_key(self, key: str) -> None:

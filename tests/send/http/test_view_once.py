@@ -1,4 +1,4 @@
-"""A view-once message is viewed in a real browser, and leaves nothing on the disk."""
+"""Tests of viewing a view-once message in a browser, and of what is left on the disk."""
 
 import base64
 import io
@@ -72,7 +72,7 @@ class OpenCommand:
         cli.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
     def run(self, visit: Callable[[str], object]) -> CommandResult:
-        """Run the command while ``visit`` is called with its address; return the result."""
+        """Run the command while ``visit`` is called with the page's address; return the result."""
         done: Future[object] = Future()
 
         def run() -> None:
@@ -313,12 +313,12 @@ def test_unsupported_file_is_not_shown(cli: CommandLine) -> None:
 
 
 @pytest.mark.threat("view-once-left-behind")
-@pytest.mark.parametrize("typed", [("--out", "kept"), ("--json",), ("--export", "--out", "kept")])
+@pytest.mark.parametrize("options", [("--out", "kept"), ("--json",), ("--export", "--out", "kept")])
 def test_view_once_message_is_not_exported_without_permission(
-    cli: CommandLine, typed: tuple[str, ...]
+    cli: CommandLine, options: tuple[str, ...]
 ) -> None:
     name = send_view_once(cli)
-    result = cli.run("ben", "open", name, *typed)
+    result = cli.run("ben", "open", name, *options)
     assert (result.status, result.out, (cli.folder / "kept").exists()) == (3, "", False)
     assert f"entrenous open {name}" in result.err
     assert files_with_fragments(cli.folder) == []

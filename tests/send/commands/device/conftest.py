@@ -27,7 +27,7 @@ class RelayCommandLine:
 
     folder: Path
     url: str
-    relay: ExitStack
+    relay_stack: ExitStack
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 

@@ -1,4 +1,4 @@
-"""With a recovery sheet, a person can revoke their lost only device from any machine."""
+"""Tests of revoking a device, and of moving a device unknown to its relay, with a sheet."""
 
 import json
 import sqlite3
@@ -60,7 +60,7 @@ def test_revoking_by_name_without_a_device_explains_what_to_type(cli: RelayComma
 
 
 def test_revocation_fails_while_the_relay_is_unreachable(cli: RelayCommandLine) -> None:
-    cli.relay.close()
+    cli.relay_stack.close()
     silent = cli.run_elsewhere(
         *cli.revoke_by_sheet_command, status=EXIT_STATUS_BY_FAMILY["unreachable"]
     )

@@ -1,4 +1,4 @@
-"""``entrenous device`` and ``entrenous passphrase`` on a device with a real relay."""
+"""Tests of ``entrenous device`` and ``entrenous passphrase`` on a device with a real relay."""
 
 import json
 import os
@@ -93,22 +93,22 @@ def test_sheet_is_written_and_unlocks_the_device(
     assert home.exists()
 
 
-def test_sheet_is_written_after_the_relay_has_the_new_token(
+def test_sheet_contains_the_close_token_that_was_still_queued(
     home: Path, run_json: Any, tmp_path: Path
 ) -> None:
     """A new close token is still queued, because the relay did not answer an earlier command."""
-    following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
+    new_close_token, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(
         Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST_PASSPHRASE.encode())
     ) as device:
-        device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, following.reveal())
+        device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, new_close_token.reveal())
     run_json("device", "recovery", "--out", str(sheet))
-    assert read_sheet(sheet.read_text()).close == following
+    assert read_sheet(sheet.read_text()).close == new_close_token
     run_json("device", "list")
     with open_device(
         Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST_PASSPHRASE.encode())
     ) as device:
-        assert own_device(device).home.close == following
+        assert own_device(device).home.close == new_close_token
 
 
 def test_invalid_sheet_is_reported(

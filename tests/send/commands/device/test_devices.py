@@ -1,4 +1,4 @@
-"""``entrenous device list`` and ``revoke``, and ``setup --link``, with a real relay."""
+"""Tests of ``entrenous device`` and ``setup --link`` with a real relay, and of their wording."""
 
 import io
 import json
@@ -80,7 +80,9 @@ def link_phone(home: Path) -> None:
             fetch_messages(one)
 
 
-def test_device_list_shows_every_device(home: Path, run_command: RunCommand) -> None:
+def test_device_list_shows_linked_devices_until_they_are_revoked(
+    home: Path, run_command: RunCommand
+) -> None:
     assert "device 1  (this one, since" in run_command("device", "list")
     link_phone(home)
     lines = run_command("device", "list")
@@ -203,7 +205,7 @@ def test_invalid_revocations_are_refused(home: Path, run_command: RunCommand) ->
     )
 
 
-def test_setup_refuses_conflicting_options(
+def test_setup_refuses_an_invalid_code_and_conflicting_options(
     home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(PASSPHRASE.encode())) as laptop:

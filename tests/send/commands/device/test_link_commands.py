@@ -1,4 +1,4 @@
-"""Linking a device: ``device add`` reports the true state, and ``setup --link`` locks first."""
+"""Tests of ``device add`` and ``setup --link``: reported states, and when a vault is locked."""
 
 import io
 import json

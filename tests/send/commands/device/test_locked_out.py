@@ -1,4 +1,4 @@
-"""Commands after ten wrong passphrases have locked a device."""
+"""Tests of commands after ten wrong passphrases have locked a device."""
 
 import json
 
@@ -59,8 +59,8 @@ def test_guesses_that_locked_a_device_are_reported_at_the_next_unlock(
 def test_sheet_of_another_device_unlocks_nothing(cli: RelayCommandLine) -> None:
     set_up_bens_device(cli)
     try_wrong_passphrases(cli, "ana")
-    for shut in (False, True):
-        if shut:
+    for is_bens_device_revoked in (False, True):
+        if is_bens_device_revoked:
             cli.run_elsewhere(
                 "device", "revoke", "--lost", "--recovery", str(cli.folder / "bens.txt")
             )
