@@ -21,7 +21,7 @@ class SettableClock:
 
 @dataclass
 class SeededRandomSource:
-    """A source of bytes that depend only on the seed and on the number of earlier calls."""
+    """A source of bytes that depend only on the seed, the number of earlier calls and the size."""
 
     seed: str = "test"
     calls: int = 0

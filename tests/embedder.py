@@ -1,4 +1,4 @@
-"""An embedder without a neural network, which embeds the fine structure of a small grey picture.
+"""An embedder without a neural network, which embeds the fine structure of pictures.
 
 Its embeddings match after a picture was resized, saved again or pasted into a larger one, but not
 after it was cropped.

@@ -75,10 +75,10 @@ def test_export_and_import_between_two_homes(
     assert "The archive contains nothing that is new here." in capsys.readouterr().out
 
 
-def test_crash_during_import_leaves_the_vault_unchanged(
+def test_full_disk_during_import_leaves_no_file(
     exported_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk is full when the last file is written; the next command deletes that file."""
+    """The disk is full after the file has been written; the next command deletes the file."""
     use_home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
     store_file_as = SqlcipherVault.store_file_as
@@ -98,7 +98,7 @@ def test_crash_during_import_leaves_the_vault_unchanged(
     assert len(list(files.iterdir())) == 1
 
 
-def test_importing_a_non_archive_changes_nothing(
+def test_failed_import_stores_no_file(
     exported_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_home(tmp_path, "anew", monkeypatch)
@@ -117,7 +117,7 @@ def test_importing_a_non_archive_changes_nothing(
     assert list((tmp_path / "anew" / "files").iterdir()) == []
 
 
-def test_export_overwrites_nothing(exported_archive: Path) -> None:
+def test_refused_export_writes_nothing(exported_archive: Path) -> None:
     before = {file.name: file.read_bytes() for file in exported_archive.iterdir()}
     assert set(before) == {KEY_FILE_NAME, TAR_FILE_NAME}
     assert run_archive("export", "--out", str(exported_archive)) == EXIT_STATUS_BY_FAMILY["refused"]
@@ -133,7 +133,7 @@ def test_export_overwrites_nothing(exported_archive: Path) -> None:
     ("name", "count", "text"),
     [("people", 1, "1 person"), ("traces", 1, "1 trace"), ("traces", 2, "2 traces")],
 )
-def test_counts_of_one_are_singular(name: str, count: int, text: str) -> None:
+def test_counts_are_worded_in_singular_or_plural(name: str, count: int, text: str) -> None:
     assert count_in_words(name, count) == text
 
 

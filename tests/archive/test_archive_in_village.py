@@ -1,6 +1,6 @@
-"""Archives across packages: another device can trace sent pictures and verify cases.
+"""Archives across packages: another device can trace sent files and verify cases.
 
-A crash during an import leaves the device with all of the archive or nothing of it.
+A crash during an import leaves the device with all records of the archive or none.
 """
 
 import io
@@ -89,7 +89,7 @@ def _make_protection(device: Device) -> Protection:
 @pytest.mark.parametrize(
     "kind", ["picture", pytest.param("clip", marks=pytest.mark.nightly), "voice"]
 )
-def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: str) -> None:
+def test_copies_of_imported_sent_files_can_be_traced(archived: ArchivedDevice, kind: str) -> None:
     fresh = use_readers_in_process(set_up_offline_device(archived.network))
     report = import_tar(archived.tar, fresh)
     assert (report.sent, report.traces, report.cases, report.protections) == (3, 1, 1, 1)
@@ -101,7 +101,9 @@ def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: st
     assert trace.message in names
 
 
-def test_imported_case_can_be_verified_and_read(archived: ArchivedDevice) -> None:
+def test_imported_case_is_readable_and_traces_and_protections_are_equal(
+    archived: ArchivedDevice,
+) -> None:
     fresh = set_up_offline_device(archived.network)
     import_tar(archived.tar, fresh)
     assert verify_case(archived.case, fresh) == find_case(archived.case, archived.device)
@@ -144,7 +146,7 @@ def test_different_cases_with_one_name_are_not_merged(archived: ArchivedDevice) 
     assert stored_contents(one) == before
 
 
-def test_crash_while_importing_leaves_the_device_unchanged(archived: ArchivedDevice) -> None:
+def test_crash_while_importing_imports_all_records_or_none(archived: ArchivedDevice) -> None:
     honest = set_up_offline_device(archived.network)
     import_tar(archived.tar, honest)
     whole = stored_contents(honest)

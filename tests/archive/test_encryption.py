@@ -72,7 +72,7 @@ def test_decryption_error_takes_precedence_over_truncation() -> None:
             read_tar(changed)
 
 
-def test_stopping_early_leaves_no_waiting_thread() -> None:
+def test_error_before_the_end_of_the_stream_is_propagated() -> None:
     with (
         pytest.raises(KeyError),
         decrypting_reader(KEY, io.BytesIO(encrypt_blob(KEY, bytes(9_000_000)))),
@@ -85,8 +85,8 @@ class _FullDiskFile(io.BytesIO):
         raise OSError(errno.ENOSPC, "full")
 
 
-def test_full_disk_is_reported_as_such() -> None:
-    for size in (10, 9_000_000):  # less and more than the capacity of a pipe
+def test_full_disk_error_is_propagated_by_the_writer() -> None:
+    for size in (10, 9_000_000):  # less than a pipe holds, and more
         with (
             pytest.raises(OSError, match="full") as raised,
             encrypting_writer(KEY, _FullDiskFile()) as pipe,
@@ -95,7 +95,7 @@ def test_full_disk_is_reported_as_such() -> None:
         assert raised.value.errno == errno.ENOSPC
 
 
-def test_writer_errors_are_propagated() -> None:
+def test_error_in_the_writing_block_is_propagated() -> None:
     with pytest.raises(KeyError), encrypting_writer(KEY, io.BytesIO()):
         raise KeyError
 
@@ -117,7 +117,7 @@ def test_wrong_passphrase_or_tampered_key_file_is_refused() -> None:
             decrypt_key(changed, PASSPHRASE)
 
 
-def test_identity_files_match_the_age_format() -> None:
+def test_identity_file_needs_exactly_one_valid_identity() -> None:
     identity = age_identity(KEY).reveal()
     text = b"# created: 2026-11-25T12:00:00Z\n# public key: age1...\n\n" + identity + b"\n"
     assert decrypt_key(encrypt_cheaply(text, b"w"), Secret(b"w")) == KEY

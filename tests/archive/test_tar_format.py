@@ -49,18 +49,21 @@ def read_tar(tar: bytes) -> dict[str, bytes]:
 
 
 def test_our_tar_is_read_by_tarfile() -> None:
+    names = []
     with tarfile.open(fileobj=io.BytesIO(tar_of(FILE_CONTENTS)), mode="r|") as tar:
         for member in tar:
+            names.append(member.name)
             file = tar.extractfile(member)
             assert file is not None
             assert file.read() == FILE_CONTENTS[member.name]
             assert (member.mode, member.uid, member.mtime) == (0o600, 0, 0)
+    assert names == list(FILE_CONTENTS)
 
 
-@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
-def test_tar_of_tarfile_is_read_by_our_reader(kind: int) -> None:
+@pytest.mark.parametrize("tar_format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_tar_of_tarfile_is_read_by_our_reader(tar_format: int) -> None:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=kind) as tar:
+    with tarfile.open(fileobj=out, mode="w", format=tar_format) as tar:
         folder = tarfile.TarInfo("ledger")
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
@@ -84,10 +87,10 @@ def test_a_tar_that_ends_too_early_is_refused() -> None:
             read_tar(whole[:end])
 
 
-@pytest.mark.parametrize("kind", OTHER_ENTRY_TYPES)
-def test_entries_other_than_files_are_refused(kind: bytes) -> None:
+@pytest.mark.parametrize("entry_type", OTHER_ENTRY_TYPES)
+def test_entries_other_than_files_are_refused(entry_type: bytes) -> None:
     info = tarfile.TarInfo("ledger/a")
-    info.type, info.linkname, info.size = kind, "b", 10
+    info.type, info.linkname, info.size = entry_type, "b", 10
     with pytest.raises(BadArchive):
         read_tar(info.tobuf(tarfile.USTAR_FORMAT) + bytes(1024))
 
@@ -167,7 +170,7 @@ def test_arbitrary_indexes_are_refused(untrusted: bytes) -> None:
         ("00", "AA"),
     ],
 )
-def test_index_with_unknown_fields_is_refused(old: str, new: str) -> None:
+def test_index_with_an_unspecified_field_or_value_is_refused(old: str, new: str) -> None:
     made_at = datetime.fromtimestamp(1764072000, UTC)
     text = write_index(ArchiveIndex(made_at, None, (LEDGER_PART,))).decode()
     assert old in text

@@ -1,4 +1,4 @@
-"""Archives of cases in which somebody was, or may have been, under 18."""
+"""Archives of cases in which somebody was, or may have been, under 18, and of adults' cases."""
 
 import io
 
@@ -96,13 +96,11 @@ def test_erased_case_under_18_is_not_restored_by_an_older_archive(owner: CaseOwn
         report = import_tar(tar, owner.device)
         assert (report.cases, report.erased_cases) == (0, (case.name,))
     assert (all_cases(owner.device), stored_files(owner)) == ((), set())
-    ((_, record),) = owner.device.vault.items(
-        ERASED_CASES_TABLE
-    )  # the record's key is a hash, and its value is empty
+    ((_, record),) = owner.device.vault.items(ERASED_CASES_TABLE)
     assert record == b""
 
 
-def test_erased_adult_case_is_restored(owner: CaseOwner) -> None:
+def test_erased_adult_case_is_restored_by_an_older_archive(owner: CaseOwner) -> None:
     """The owner may have erased the case by mistake."""
     case = case_with_evidence(owner)
     tar = export_tar(owner.device)

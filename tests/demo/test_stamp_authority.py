@@ -59,17 +59,19 @@ def test_key_folder_is_private(running_authority: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "status"),
+    ("media_type", "body", "status"),
     [
         (QUERY_MEDIA_TYPE, b"", 400),
         ("text/plain", b"x", 400),
         (QUERY_MEDIA_TYPE, bytes(20_000), 400),
     ],
 )
-def test_invalid_query_is_refused(
-    kind: str, body: bytes, status: int, running_authority: dict[str, str]
+def test_empty_oversized_or_mistyped_query_is_refused(
+    media_type: str, body: bytes, status: int, running_authority: dict[str, str]
 ) -> None:
-    answer = httpx.post(running_authority["url"], content=body, headers={"Content-Type": kind})
+    answer = httpx.post(
+        running_authority["url"], content=body, headers={"Content-Type": media_type}
+    )
     assert answer.status_code == status
 
 

@@ -1,6 +1,6 @@
 """A relay's row store in memory, for simulations without an event loop.
 
-A transaction never pauses, so that transactions do not overlap. If it raises, it is rolled back.
+A transaction never pauses, so that transactions do not overlap.
 """
 
 from collections.abc import Callable

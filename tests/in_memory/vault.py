@@ -1,4 +1,4 @@
-"""A vault in memory, for simulations; a vault on disk is a hundred times slower."""
+"""A vault in memory, for simulations, since a vault on disk is much slower."""
 
 import contextlib
 import io

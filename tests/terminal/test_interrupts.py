@@ -1,4 +1,4 @@
-"""Ctrl-C interrupts the program even where Python would drop the interrupt."""
+"""Interrupts by Ctrl-C: dropped, repeated, or in other threads than the main thread."""
 
 import signal
 import threading
@@ -49,7 +49,7 @@ def test_previous_handler_is_restored() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_other_threads_are_not_interrupted() -> None:
+def test_other_threads_do_not_replace_the_handler() -> None:
     before = signal.getsignal(signal.SIGINT)
     handlers = []
 

@@ -1,4 +1,4 @@
-"""Commands never overwrite files, and read only regular files and pipes that are open already."""
+"""Files that commands write and read, and foreign text in printed lines."""
 
 import os
 from pathlib import Path

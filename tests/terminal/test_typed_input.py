@@ -1,4 +1,4 @@
-"""The value ``-`` of an option is read from standard input, and the help explains this."""
+"""The value ``-``, which stands for standard input, its help, and yes-or-no questions."""
 
 import getpass
 import io
@@ -68,7 +68,7 @@ for_each_command = pytest.mark.parametrize("words", STDIN_COMMANDS, ids=lambda w
     [("", "is empty"), ("\n", "is empty"), ("x" * (2 << 20), "is too long")],
     ids=["nothing", "an empty line", "too much"],
 )
-def test_empty_or_endless_input_is_refused(
+def test_empty_or_too_long_input_is_refused(
     words: tuple[str, ...],
     given: str,
     reason: str,
@@ -99,7 +99,7 @@ def test_passphrase_and_text_cannot_share_standard_input(
 
 
 @pytest.fixture
-def case(
+def case_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> str:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
@@ -111,10 +111,10 @@ def case(
 
 
 def test_sighting_place_is_read_from_standard_input(
-    case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    case_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def add_to_case(stdin: io.TextIOBase, *words: str) -> Any:
-        assert run_with_stdin(monkeypatch, stdin, "case", "add", case, *words, "--json") == 0
+        assert run_with_stdin(monkeypatch, stdin, "case", "add", case_name, *words, "--json") == 0
         return json.loads(capsys.readouterr().out)
 
     prompts = list[str]()
@@ -125,21 +125,21 @@ def test_sighting_place_is_read_from_standard_input(
     assert [one["where"] for one in seen] == [PAGE_URL, CHAT_NAME]
     assert (
         run_with_stdin(
-            monkeypatch, FakeTerminal("they did"), "case", "add", case, "--statement", "-"
+            monkeypatch, FakeTerminal("they did"), "case", "add", case_name, "--statement", "-"
         )
         == 0
     )
     assert "end it with Ctrl-D" in capsys.readouterr().err
-    two = ("case", "add", case, "--url", "-", "--chat", "-")
+    two = ("case", "add", case_name, "--url", "-", "--chat", "-")
     assert run_with_stdin(monkeypatch, io.StringIO(PAGE_URL), *two) == USAGE_ERROR
     assert "one of --url and --chat" in capsys.readouterr().err
     assert (
-        run_with_stdin(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-")
+        run_with_stdin(monkeypatch, io.StringIO("ftp://x"), "case", "add", case_name, "--url", "-")
         == USAGE_ERROR
     )
 
 
-def test_question_is_repeated_until_answered_in_any_language(
+def test_yes_no_or_empty_answer_is_accepted_and_others_are_asked_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for typed, agreed in (("perhaps", None), ("Ja", True), ("nein", False), ("", False)):

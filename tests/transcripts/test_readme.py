@@ -1,4 +1,4 @@
-"""The program prints what the README's terminal session shows."""
+"""The README: the program prints what its terminal session shows, and its picture exists."""
 
 import io
 from pathlib import Path

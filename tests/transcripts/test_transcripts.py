@@ -62,7 +62,7 @@ class Scenario:
         return printed.out
 
     def copy_or_set_up(self, name: str, make: Callable[["Scenario"], None]) -> None:
-        """Copy the prepared set-up ``name`` into this folder; create it the first time."""
+        """Copy the set-up ``name`` into the scenario's folder; prepare it the first time."""
         prepared = self.prepared_folders / name
         if not prepared.exists():
             prepared.mkdir()
@@ -266,7 +266,7 @@ def test_first_steps_match_the_transcript_of_two_people() -> None:
     assert len(documented) > 8
 
 
-def test_every_family_of_failure_has_a_transcript() -> None:
+def test_transcripts_contain_exit_statuses_1_2_3_4_6_and_7() -> None:
     statuses = {
         step.status
         for file in TRANSCRIPT_FILES

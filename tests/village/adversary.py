@@ -77,7 +77,7 @@ class PendingCall:
 
 @dataclass
 class Adversary:
-    """Passes the calls of all devices to ``relay``, and tampers with the share ``trick_rate``."""
+    """Passes all calls to ``relay``, but tampers with the fraction ``trick_rate`` of the calls."""
 
     relay: Courier
     seed: int

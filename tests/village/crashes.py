@@ -28,7 +28,7 @@ class Crash(BaseException):
 
 @dataclass
 class CrashCountdown:
-    """Counts down the crash points before the crash; a negative count never reaches it."""
+    """Counts down the crash points before the crash; a negative count causes no crash."""
 
     remaining: int
 

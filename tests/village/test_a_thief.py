@@ -1,6 +1,6 @@
 """The week of test_a_week.py, with the relay's rows in PostgreSQL and a thief who reads them.
 
-Every night the thief reads the rows and, for each row, the number of the transaction that wrote it.
+Every night the thief reads the rows of the single-use tokens, and which transaction wrote each row.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from tests.village.week import batch_numbers_by_lock, simulate_week
 # An event loop needs a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-ROW_TESTS = (
+WEEK_TESTS = (
     test_a_week.test_week_has_enough_traffic,
-    test_a_week.test_no_two_envelopes_share_a_value_that_the_relay_received,
+    test_a_week.test_no_two_envelopes_share_an_identifying_value,
     test_a_week.test_stored_rows_link_no_envelopes_and_contain_no_used_token,
     test_a_week.test_an_unused_token_reveals_only_the_day_of_its_registration,
-    test_a_week.test_the_log_names_requests_but_no_ids,
+    test_a_week.test_the_log_names_requests_but_no_ids_or_locks,
 )
 
 
@@ -41,7 +41,7 @@ def test_stolen_postgresql_rows_reveal_each_batch(postgres: Cluster) -> None:
             nights.append(list(locks_by_transaction(url)))
 
         week = simulate_week(mail, runner.run, steal)
-    for check in ROW_TESTS:
+    for check in WEEK_TESTS:
         check(week)
     batch_numbers = batch_numbers_by_lock(week)
     batch_sets = [

@@ -1,7 +1,4 @@
-"""The data that a relay receives and stores in a week does not reveal who wrote to whom.
-
-The tests search for data that links one envelope to another envelope or to a sender.
-"""
+"""What a relay's requests, rows and log of a simulated week reveal about who wrote to whom."""
 
 import json
 from collections import Counter
@@ -33,8 +30,8 @@ from tests.village.world import Participant
 # An event loop needs a pair of sockets.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
-#: Fields that many envelopes share, since their values are coarse or concern only the recipient.
-COARSE_FIELDS = {
+#: Fields in which the rows of different envelopes may have equal values.
+FIELDS_WITH_SHARED_VALUES = {
     "mailbox",
     "sequence",
     "expires_at",
@@ -53,10 +50,7 @@ def week() -> RecordedWeek:
 
 
 def values_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ...]) -> set[bytes]:
-    """Return all values that the relay received for one envelope, except sizes and times.
-
-    These are the token, IDs, locks, hashes, sealed bytes and the relay's share of the key.
-    """
+    """Return token, IDs, locks, hashes, sealed bytes and key share from an envelope's requests."""
     body = json.loads(post.body)
     share = body["share"] or {}
     texts = [body["sealed"], body["withdraw_lock"], *body["blobs"]]
@@ -85,7 +79,7 @@ def test_week_has_enough_traffic(week: RecordedWeek) -> None:
 
 
 @pytest.mark.threat("metadata")
-def test_no_two_envelopes_share_a_value_that_the_relay_received(week: RecordedWeek) -> None:
+def test_no_two_envelopes_share_an_identifying_value(week: RecordedWeek) -> None:
     seen = Counter[bytes]()
     for post in week.accepted_posts():
         seen.update(values_of_envelope(post, week.requests))
@@ -104,7 +98,8 @@ def test_stored_rows_link_no_envelopes_and_contain_no_used_token(
         values = {
             name: getattr(row, name)
             for name in row.__struct_fields__
-            if name not in COARSE_FIELDS and not isinstance(getattr(row, name), datetime)
+            if name not in FIELDS_WITH_SHARED_VALUES
+            and not isinstance(getattr(row, name), datetime)
         }
         envelope = values.get("envelope")
         secrets = {
@@ -144,7 +139,7 @@ def test_an_unused_token_reveals_only_the_day_of_its_registration(week: Recorded
     ) in groups.values():  # each group contains whole batches, except for used and dropped tokens
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
     batch_counts = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]
-    assert max(batch_counts) >= 2  # some group contains two batches, which cannot be distinguished
+    assert max(batch_counts) >= 2  # some group contains several batches, which cannot be told apart
 
 
 def all_locks(groups: dict[Any, set[bytes]]) -> set[bytes]:
@@ -153,16 +148,16 @@ def all_locks(groups: dict[Any, set[bytes]]) -> set[bytes]:
 
 
 @pytest.mark.threat("metadata")
-def test_the_log_names_requests_but_no_ids(week: RecordedWeek) -> None:
+def test_the_log_names_requests_but_no_ids_or_locks(week: RecordedWeek) -> None:
     assert "post_envelope" in week.log
     for one in week.requests:
         for part in one.path.split("/"):
-            if len(part) > 16:  # an id or a lock
+            if len(part) > 16:  # an ID or a lock
                 assert part not in week.log
 
 
 def owner_and_recipient_of_locks(people: tuple[Participant, ...]) -> dict[bytes, tuple[str, str]]:
-    """Map each lock to the owner of its mailbox and to the person who received its token."""
+    """Map each lock to its mailbox's owner (a name) and its token's recipient (a person ID)."""
     people_by_lock = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
@@ -180,7 +175,7 @@ def owner_and_recipient_of_locks(people: tuple[Participant, ...]) -> dict[bytes,
 
 
 @pytest.mark.threat("metadata")
-def test_every_batch_of_locks_is_for_several_people_and_has_a_listed_size(
+def test_every_batch_of_locks_is_sorted_for_several_people_and_of_a_listed_size(
     week: RecordedWeek,
 ) -> None:
     people_by_lock = owner_and_recipient_of_locks(week.people)
@@ -206,7 +201,7 @@ def test_sealed_letters_have_only_listed_sizes(week: RecordedWeek) -> None:
     }
 
 
-def test_token_is_used_for_one_envelope_only(week: RecordedWeek) -> None:
+def test_no_token_is_used_for_two_envelopes_or_two_claims(week: RecordedWeek) -> None:
     use_counts = Counter(post.token for post in week.accepted_posts())
     assert set(use_counts.values()) == {1}
     claims = [one.token for one in week.requests if one.path.endswith("/claim")]

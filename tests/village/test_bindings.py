@@ -1,7 +1,7 @@
-"""A message's key is bound to every field of its manifest: a changed message does not open.
+"""A message with a changed manifest field (except the relay's URL) or ID does not open.
 
-These tests change each field of the manifest, which a letter contains. The bindings of the letter
-itself are tested in tests/send/letter/test_read.py and tests/crypto/test_seal.py.
+The manifest is the part of a letter that describes the message. What the letter itself is bound to
+is tested in tests/send/letter/test_read.py and tests/crypto/test_seal.py.
 """
 
 from collections.abc import Callable
@@ -25,21 +25,21 @@ from tests.send.send_device import SMALL_PICTURE, Network, Person, cached_networ
 
 pytestmark = pytest.mark.slow
 
-WRONG_TOKEN = Secret(bytes(32))
+WRONG_SECRET = Secret(bytes(32))
 OTHER_LIST_HEAD = PersonDeviceListHead(PersonId(bytes(32)), 1, bytes(32))
-Change = Callable[[Manifest], dict[str, Any]]
+ManifestChange = Callable[[Manifest], dict[str, Any]]
 
-FIELD_CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
+FIELD_CHANGES: dict[str, tuple[ManifestChange, type[EntrenousError]]] = {
     "name": (lambda _: {"name": MessageName("1-other-name")}, DecryptionFailed),
     "sent_at": (lambda m: {"sent_at": m.sent_at + timedelta(seconds=1)}, DecryptionFailed),
     "expires_at": (lambda _: {"expires_at": None}, DecryptionFailed),
     "opens": (lambda _: {"opens": 7}, DecryptionFailed),
     "may_export": (lambda _: {"may_export": True}, DecryptionFailed),
     "audience": (lambda m: {"audience": m.audience[:1]}, DecryptionFailed),
-    "secret": (lambda _: {"secret": WRONG_TOKEN}, DecryptionFailed),
+    "secret": (lambda _: {"secret": WRONG_SECRET}, DecryptionFailed),
     "blobs": (lambda m: {"blobs": (m.blobs[0], replace(m.blobs[1], size=9))}, BlobChanged),
-    "fetch_token": (lambda _: {"fetch_token": WRONG_TOKEN}, WrongToken),
-    "open_token": (lambda _: {"open_token": WRONG_TOKEN}, WrongToken),
+    "fetch_token": (lambda _: {"fetch_token": WRONG_SECRET}, WrongToken),
+    "open_token": (lambda _: {"open_token": WRONG_SECRET}, WrongToken),
     "heads": (lambda m: {"heads": (OTHER_LIST_HEAD, *m.heads[1:])}, DecryptionFailed),
     "marks": (lambda _: {"marks": (bytes(32),)}, DecryptionFailed),
     "reply": (
@@ -63,7 +63,7 @@ def network_with_message() -> Network:
 
 @pytest.fixture
 def ben() -> Person:
-    """Return Ben, who has an unopened message that Caro received, too."""
+    """Return Ben, who has an unopened message that Ana also sent to Caro."""
     return network_with_message()["ben"]
 
 
@@ -73,14 +73,13 @@ def waiting_message(person: Person) -> ReceivedMessage:
     return received
 
 
-def test_every_field_of_a_manifest_is_tested() -> None:
-    """The relay's address is the only field that the key is not bound to."""
+def test_every_manifest_field_except_the_relay_url_is_changed() -> None:
     assert {*FIELD_CHANGES, "relay_url"} == {field.name for field in fields(Manifest)}
 
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", FIELD_CHANGES)
-def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str) -> None:
+def test_a_message_with_one_manifest_field_changed_does_not_open(ben: Person, field: str) -> None:
     honest = waiting_message(ben)
     change, error = FIELD_CHANGES[field]
     assert honest.manifest is not None
@@ -94,12 +93,12 @@ def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str)
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("field", ["id", "envelope"])
-def test_a_key_opens_only_its_message_in_its_envelope(ben: Person, field: str) -> None:
-    """Under a wrong ID the message does not open, even if the relay releases blobs and share."""
+@pytest.mark.parametrize("id_field", ["id", "envelope"])
+def test_a_message_with_a_wrong_id_or_envelope_does_not_open(ben: Person, id_field: str) -> None:
+    """The relay releases the share of the right envelope."""
     honest = waiting_message(ben)
-    ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
-    other = replace(honest, **{field: ids[field]})
+    wrong_ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
+    other = replace(honest, **{id_field: wrong_ids[id_field]})
     ben.device.vault.drop(INBOX, inbox_key(honest.sender, honest.id))
     store_message_state(other, InboxState.WAITING, ben.device)
     index_message_name(other, ben.device)

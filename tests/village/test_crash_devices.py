@@ -1,7 +1,7 @@
-"""A device crashes during a linking or a revocation: lists never fork, and nobody is stuck.
+"""A device crashes while a device is linked or revoked; this can be completed or repeated later.
 
-The device crashes before and after requests and commits, but not inside transactions, which are
-atomic. Each crash needs a new device; ``make nightly`` tests several times as many crashes.
+The device crashes before or after a request or a commit. Each crash needs a new linked device;
+``make nightly`` tests more crash points.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ from tests.village.test_crash import count_crashes_until_success
 
 pytestmark = pytest.mark.slow
 
-#: The distance between tested crash points: odd, so that both kinds of crash point are tested.
+#: The distance between tested crash points: odd, so that crashes before and after requests occur.
 OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7, 3)
 
 
@@ -73,7 +73,9 @@ def has_no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(network: Network) -> None:
+def test_crash_of_the_old_device_while_linking_links_the_new_device_or_nothing(
+    network: Network,
+) -> None:
     ana, ben = network["ana"], network["ben"]
 
     def try_with_crash(turn: int) -> bool:
@@ -105,7 +107,7 @@ def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(network: Netw
     assert count_crashes_until_success(try_with_crash) > size(3, 20)
 
 
-def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Network) -> None:
+def test_new_device_that_crashes_while_linking_works_or_can_be_revoked(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
 
     def try_with_crash(turn: int) -> bool:
@@ -121,9 +123,7 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Netw
 
         has_crashed = is_stopped_by_crash(finish_linking, new, crash_point)
         if new.device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None:
-            assert (
-                has_crashed
-            )  # the new device's folder is useless; the old device still has to revoke it
+            assert has_crashed  # the new device has no keys, but is on the list
             assert name in [one.name for one in device_overview(ana.device).devices]
         else:
             catch_up(new, ana, new, ben, new, ana)
@@ -143,7 +143,7 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(network: Netw
 
 
 @pytest.mark.threat("stolen-device")
-def test_crash_while_revoking_a_device_is_completed_later(network: Network) -> None:
+def test_revocation_is_completed_or_can_be_repeated_after_a_crash(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
 
     def try_with_crash(turn: int) -> bool:

@@ -1,6 +1,6 @@
-"""A device crashes while it moves to another relay: it is at one of the two, and keeps contacts.
+"""A device that crashes while it moves to another relay can complete the move and loses nothing.
 
-The device crashes before or after requests and commits; all crashes happen to the same people.
+The device crashes before or after a request or a commit. All crashes happen to the same people.
 """
 
 import pytest
@@ -30,17 +30,19 @@ def network() -> Network:
     return network_of_three()
 
 
-def has_current_list(person: Person, ana: Person) -> bool:
+def has_current_device_list(person: Person, ana: Person) -> bool:
     known, now = contact_named("ana", person.device).person, own_device(ana.device).person
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
 
-def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) -> None:
+def test_crash_at_every_third_point_of_a_move_loses_no_message_and_no_contact(
+    network: Network,
+) -> None:
     ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     homes = set[bytes]()
 
-    def try_with_crash(third: int) -> bool:
-        crash_point = 1 + 3 * third
+    def try_with_crash(turn: int) -> bool:
+        crash_point = 1 + 3 * turn
         target = OTHER_RELAY_URL if ana.home[0] == RELAY_URL else RELAY_URL
         homes.add(ana.home[1])
         has_finished = run_until_crash(
@@ -53,11 +55,13 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(network: Network) ->
             move_all_devices(target, None, ana.device)
         clear_next_relay_lock(ana.device)
         assert ana.home[1] not in homes
-        if third % 3 == 1:
+        if turn % 3 == 1:
             ben.send(SMALL_PICTURE, ana)  # Ben does not know of the move yet
         catch_up(ana, ben, cleo, ana)
-        assert [has_current_list(one, ana) for one in (ben, cleo)] == [True, True], crash_point
-        if third % 3 == 0:
+        assert [has_current_device_list(one, ana) for one in (ben, cleo)] == [True, True], (
+            crash_point
+        )
+        if turn % 3 == 0:
             before = ana.received_count()
             for one in (ben, cleo):
                 one.send(SMALL_PICTURE, ana)

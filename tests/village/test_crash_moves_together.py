@@ -1,6 +1,6 @@
 """Two devices of one person move together and one crashes: both arrive and keep all contacts.
 
-All crashes happen to the same people in turn.
+All crashes happen to the same people, one after the other.
 """
 
 from contextlib import suppress
@@ -33,7 +33,7 @@ from tests.send.send_device import (
 from tests.village.crashes import run_until_crash
 from tests.village.households import add_linked_device, catch_up
 from tests.village.test_crash import count_crashes_until_success
-from tests.village.test_crash_move import has_current_list
+from tests.village.test_crash_move import has_current_device_list
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ class MovingPeople:
         return OTHER_RELAY_URL if self.ana.home[0] == RELAY_URL else RELAY_URL
 
     def complete_move(self, target: str) -> None:
-        """Run the next commands on each device, and check that both of Ana's are at ``target``."""
+        """Run the next commands; check that Ana's devices and their list are at ``target``."""
         for _ in range(2):
             if self.ana.home[0] != target:
                 start_move(self.ana.device, target)
@@ -62,7 +62,10 @@ class MovingPeople:
             clear_next_relay_lock(one.device)
         catch_up(self.ana, self.ben, self.cleo, self.phone, self.ana, self.ben, self.cleo)
         assert [one.home[0] for one in (self.ana, self.phone)] == [target, target]
-        assert [has_current_list(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
+        assert [has_current_device_list(one, self.ana) for one in (self.ben, self.cleo)] == [
+            True,
+            True,
+        ]
 
     def check_messages_arrive(self) -> None:
         """Check that messages to Ana reach both of her devices, and that no task is pending."""
@@ -91,29 +94,29 @@ def network() -> Network:
 
 
 @pytest.mark.parametrize(
-    ("crashing", "crash_point_step"),
+    ("crashing_name", "crash_point_step"),
     [
         *(("ana", 13), ("phone", 25)),
         *(pytest.param(*one, marks=pytest.mark.nightly) for one in (("ana", 7), ("phone", 13))),
     ],
 )
 def test_crash_of_one_device_does_not_stop_the_move_of_both(
-    network: Network, crashing: str, crash_point_step: int
+    network: Network, crashing_name: str, crash_point_step: int
 ) -> None:
-    """The device ``crashing`` crashes while it prepares the move, and while it signs the move."""
+    """One device crashes in turn while the move is prepared and while the move is signed."""
     people = MovingPeople(*(network[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def try_with_crash(turn: int) -> bool:
         is_signing, target = turn % 2 == 1, people.target
-        if is_signing or crashing == "phone":
+        if is_signing or crashing_name == "phone":
             start_move(people.ana.device, target)
         if is_signing:
             catch_up(people.phone, people.ana)
-        if is_signing and crashing == "phone":
+        if is_signing and crashing_name == "phone":
             start_move(people.ana.device, target)
-        step = partial(start_move, target=target) if crashing == "ana" else fetch_messages
+        step = partial(start_move, target=target) if crashing_name == "ana" else fetch_messages
         has_finished = run_until_crash(
-            step, network[crashing].device, 1 + crash_point_step * (turn // 2), ()
+            step, network[crashing_name].device, 1 + crash_point_step * (turn // 2), ()
         )
         people.complete_move(target)
         people.check_messages_arrive()

@@ -1,7 +1,7 @@
-"""A view leaves only sealed files in the vault's folder, and a recall deletes these files.
+"""Files that a view leaves in the vault's, the working and the temporary folder.
 
-The tests compare all folders that the program may write to: its own folder, the working directory
-and the folder for temporary files.
+A view leaves only sealed files, and a view-once message leaves none. A recall and the expiry of the
+message delete these files.
 """
 
 import secrets
@@ -39,7 +39,7 @@ PIECE_BYTES = 48  # too many bytes to occur in another file by chance
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that contains all folders that the program may write to."""
+    """Return a folder that contains the vault's, the working and the temporary folder."""
     for name in ("home", "started-in", "temporary"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "started-in")
@@ -138,12 +138,12 @@ CONTENT_BY_KIND = {
 
 @pytest.mark.threat("gallery-auto-save")
 @pytest.mark.threat("view-once-bypass")
-@pytest.mark.parametrize("kind", CONTENT_BY_KIND)
+@pytest.mark.parametrize("content_kind", CONTENT_BY_KIND)
 def test_a_view_once_message_leaves_no_file(
-    network: SingleRelayNetwork, ben: Device, folder: Path, kind: str
+    network: SingleRelayNetwork, ben: Device, folder: Path, content_kind: str
 ) -> None:
-    """A view leaves not even a sealed file, and removes the key from the message's record."""
-    sent, ana = CONTENT_BY_KIND[kind], network.people["ana"].device
+    """The view also removes the keys, the text and the attempt from the message's record."""
+    sent, ana = CONTENT_BY_KIND[content_kind], network.people["ana"].device
     policy = MessagePolicy(network.clock.now() + timedelta(days=1), opens=1)
     send_unmarked((sent,), "only for your eyes", policy, "ben", ana)
     fetch_messages(ben)
@@ -161,11 +161,11 @@ def test_a_view_once_message_leaves_no_file(
 
 
 @pytest.mark.threat("gallery-auto-save")
-@pytest.mark.parametrize("kind", CONTENT_BY_KIND)
-def test_files_of_a_reopenable_message_stay_sealed(
-    network: SingleRelayNetwork, ben: Device, folder: Path, kind: str
+@pytest.mark.parametrize("content_kind", CONTENT_BY_KIND)
+def test_files_of_a_reopenable_message_stay_sealed_and_are_deleted_at_expiry(
+    network: SingleRelayNetwork, ben: Device, folder: Path, content_kind: str
 ) -> None:
-    sent, ana = CONTENT_BY_KIND[kind], network.people["ana"].device
+    sent, ana = CONTENT_BY_KIND[content_kind], network.people["ana"].device
     policy = MessagePolicy(network.clock.now() + timedelta(days=1))
     send_unmarked((sent,), None, policy, "ben", ana)
     fetch_messages(ben)

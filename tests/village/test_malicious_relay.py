@@ -1,4 +1,4 @@
-"""A relay that lies, drops and swaps data opens nothing and loses no message for good.
+"""A relay that withholds, discards, repeats, swaps or changes data, or gives false answers.
 
 In most tests the relay misbehaves for a while and then is honest again; then all messages must
 arrive.
@@ -87,7 +87,7 @@ def page_trick(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]])
     return changed_answer_trick(change)
 
 
-# --- letters in transit -------------------------------------------------------------------------
+# --- letters ------------------------------------------------------------------------------------
 
 
 def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
@@ -102,7 +102,7 @@ def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
 
 
 def test_fetch_continues_after_a_page_of_one_letter(ana: Person, ben: Person) -> None:
-    """A page of an honest relay may contain only one letter, too, if letters are large."""
+    """A page of an honest relay, too, contains only one letter if letters are large."""
     for _ in range(3):
         ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[:1])):
@@ -126,7 +126,7 @@ def test_reordered_letters_all_arrive(ana: Person, ben: Person) -> None:
     assert (len(open_all(ben)), undecryptable_count(ben)) == (5, 0)
 
 
-def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Person) -> None:
+def test_letters_written_concurrently_arrive_in_reverse_order(ana: Person, ben: Person) -> None:
     for _ in range(2):
         for one, other in ((ana, ben), (ben, ana)):
             for _ in range(2):
@@ -160,7 +160,7 @@ def test_endless_list_of_letters_does_not_block_a_device(ana: Person, ben: Perso
     assert len(open_all(ben)) == 2
 
 
-def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person) -> None:
+def test_replayed_letter_under_a_new_id_is_refused(ana: Person, ben: Person) -> None:
     ana.send(SMALL_PICTURE, ben)
     seen: list[WaitingEnvelope] = []
 
@@ -219,7 +219,7 @@ def test_letter_for_another_person_does_not_open(
 
 
 @pytest.mark.parametrize("place", [0, 4, 200, 1500, -1])
-def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
+def test_letter_with_a_flipped_bit_does_not_stop_later_letters(
     ana: Person, ben: Person, place: int
 ) -> None:
     for _ in range(3):
@@ -248,7 +248,7 @@ def test_junk_in_the_mailbox_does_not_stop_letters(ana: Person, ben: Person, jun
 
 
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
-def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, call: str) -> None:
+def test_unanswered_post_or_upload_arrives_once(ana: Person, ben: Person, call: str) -> None:
     def forward_without_answer(honest: HonestCall, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
@@ -280,7 +280,7 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
 
 
 @pytest.mark.threat("later-theft")
-def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
+def test_letters_in_order_leave_only_the_two_newest_keys(ana: Person, ben: Person) -> None:
     for _ in range(3):
         for one, other in ((ana, ben), (ben, ana)):
             one.send(SMALL_PICTURE, other)
@@ -316,7 +316,7 @@ def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben:
     assert lost.copies[0].state is EnvelopeState.EXPIRED  # the relay has no such message
 
 
-def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
+def test_failed_acknowledgement_loses_no_letter(ana: Person, ben: Person) -> None:
     ana.send(SMALL_PICTURE, ben)
     with (
         ben.courier.replace_calls(acknowledge=error_trick(RelayUnreachable(host="x"))),
@@ -326,20 +326,20 @@ def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
     assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
 
-# --- keys ---------------------------------------------------------------------------------------
+# --- prekeys and new contacts -------------------------------------------------------------------
 
 
-def claim_prekeys_of(honest: HonestCall, victim: Person, url: str) -> Any:
-    """Return prekeys of another device, which the relay returns in place of the right ones."""
-    me = own_device(victim.device)
+def claim_prekeys_of(honest: HonestCall, owner: Person, url: str) -> Any:
+    """Claim prekeys of the device of ``owner``, with a token that is registered for this claim."""
+    me = own_device(owner.device)
     token = Secret(b"t" * 32)
     granted = SendToken(token_hash(token), None, None)
-    victim.device.courier.register_token(url, me.home.mailbox, me.home.owner, granted)
+    owner.device.courier.register_token(url, me.home.mailbox, me.home.owner, granted)
     return honest(url, me.home.mailbox, token, me.key.device)
 
 
 PREKEY_SWAPS: dict[str, Callable[[Any, Any], Any]] = {
-    "all of another's": lambda _hers, other: other,
+    "all of another's": lambda _own, other: other,
     "another's X-Wing key": lambda own, other: replace(own, xwing=other.xwing),
     "another's one-time key": lambda own, other: replace(own, one_time=other.one_time),
     "another's fallback key": lambda own, other: replace(
@@ -356,7 +356,7 @@ PREKEY_SWAPS: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("swap", PREKEY_SWAPS)
-def test_letters_are_not_sealed_to_foreign_keys(network: Network, swap: str) -> None:
+def test_no_contact_is_added_with_swapped_or_changed_prekeys(network: Network, swap: str) -> None:
     ben, dan, mallory = network["ben"], network.set_up_person("dan"), network["caro"]
 
     def swap_prekeys(honest: HonestCall, url: str, *arguments: Any) -> Any:
@@ -380,7 +380,7 @@ def test_letters_are_not_sealed_to_foreign_keys(network: Network, swap: str) -> 
 @pytest.mark.parametrize(
     "error", [NotUnderstood(), TooMany(retry_after_s=60), WrongToken(), RelayUnreachable(host="x")]
 )
-def test_contact_is_not_half_added_if_the_relay_refuses(
+def test_contact_is_not_half_added_if_a_request_fails(
     network: Network, error: EntrenousError
 ) -> None:
     ben, dan = network["ben"], network.set_up_person("dan")
@@ -392,11 +392,13 @@ def test_contact_is_not_half_added_if_the_relay_refuses(
     add_person(link, "ben", dan.device)
 
 
-# --- content ------------------------------------------------------------------------------------
+# --- files, shares and openings -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", ["same", "cut", "longer", "none"])
-def test_changed_files_do_not_open_and_use_no_opening(ana: Person, ben: Person, size: str) -> None:
+@pytest.mark.parametrize("changed_size", ["same", "cut", "longer", "none"])
+def test_changed_files_do_not_open_and_use_no_opening(
+    ana: Person, ben: Person, changed_size: str
+) -> None:
     ana.send(SMALL_PICTURE, ben, opens=1)
     changes = {
         "same": lambda blob: flip_bit(blob, 3000),
@@ -405,7 +407,7 @@ def test_changed_files_do_not_open_and_use_no_opening(ana: Person, ben: Person, 
         "none": lambda _: b"",
     }
     with (
-        ben.courier.replace_calls(blob=changed_answer_trick(changes[size])),
+        ben.courier.replace_calls(blob=changed_answer_trick(changes[changed_size])),
         pytest.raises(BlobChanged),
     ):
         open_all(ben)
@@ -447,7 +449,7 @@ def test_wrong_key_share_neither_opens_a_message_nor_uses_it_up(ana: Person, ben
     assert query_sent_messages(ana.device)[0].copies[0].state is EnvelopeState.OPENED
 
 
-def test_message_opens_once_a_withheld_file_is_there(ana: Person, ben: Person) -> None:
+def test_message_opens_after_its_withheld_file_is_available(ana: Person, ben: Person) -> None:
     ana.send(SMALL_PICTURE, ben, opens=1)
     with ben.courier.replace_calls(blob=error_trick(NoSuchBlob())), pytest.raises(NoSuchBlob):
         open_all(ben)
@@ -483,7 +485,7 @@ def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) ->
     )
 
 
-# --- false answers -------------------------------------------------------------------------------
+# --- recalls and other false answers ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("false_state", list(EnvelopeState))
@@ -502,7 +504,7 @@ def test_false_status_does_not_prevent_a_recall(
 
 
 def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Person) -> None:
-    """The recall note makes Ben's device delete its share, although the relay keeps everything."""
+    """Ben's device follows the recall note, although the relay keeps everything."""
     posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     false_status = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
@@ -513,7 +515,7 @@ def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Per
     assert received_messages(ben.device)[0].manifest is None
 
 
-def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
+def test_withheld_recall_note_does_not_undo_the_recall(ana: Person, ben: Person) -> None:
     posted = ana.send(SMALL_PICTURE, ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
@@ -524,7 +526,9 @@ def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
         open_all(ben)
 
 
-def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
+def test_recall_note_that_arrives_before_its_message_recalls_the_message(
+    ana: Person, ben: Person
+) -> None:
     """The relay only claims to have withdrawn the message, and shows the note first."""
     posted = ana.send(SMALL_PICTURE, ben)
     false_status = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)

@@ -1,7 +1,7 @@
-"""A relay that can forge Ed25519 signatures, as with a quantum computer, forges nothing else.
+"""Prekeys and receipts need an ML-DSA-65 signature, and prekeys have to be of the current batch.
 
-Forged prekeys and receipts are refused, since they need an ML-DSA-65 signature, too. The attacker's
-device has all keys and ratchets of Ben's device, except for its ML-DSA-65 key.
+The attacker can forge Ed25519 signatures, as with a quantum computer: the attacker's device has all
+keys and ratchets of Ben's device, except for its ML-DSA-65 key.
 """
 
 from collections.abc import Callable, Iterator
@@ -99,7 +99,7 @@ def check_prekeys_are_refused(
     assert contacts(person.device) == ()
 
 
-SWAPPED_FIELDS = [
+SWAPPED_FIELD_SETS = [
     ("one_time",),
     ("fallback",),
     ("xwing",),
@@ -109,65 +109,67 @@ SWAPPED_FIELDS = [
 ]
 
 
-def swap_keys(honest: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
-    """Return the honest answer with the keys of these names replaced by keys of another set.
+def swap_keys(honest: PrekeyBundle, other: Prekeys, key_names: tuple[str, ...]) -> PrekeyBundle:
+    """Return the honest answer in which the keys of these names are replaced by those of ``other``.
 
     If the fallback key is replaced and the one-time key is not, the one-time key is left out.
     """
-    fields = {name: getattr(other, name) for name in names}
-    fields["one_time"] = other.one_time[0] if "one_time" in names else honest.one_time
-    if "fallback" in names and "one_time" not in names:
+    fields = {name: getattr(other, name) for name in key_names}
+    fields["one_time"] = other.one_time[0] if "one_time" in key_names else honest.one_time
+    if "fallback" in key_names and "one_time" not in key_names:
         fields["one_time"] = None
     return replace(honest, **fields)
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", SWAPPED_FIELDS, ids="+".join)
-def test_a_prekey_that_is_signed_without_mldsa_is_refused(
-    network: Network, names: tuple[str, ...]
+@pytest.mark.parametrize("key_names", SWAPPED_FIELD_SETS, ids="+".join)
+def test_prekeys_signed_without_the_owners_mldsa_key_are_refused(
+    network: Network, key_names: tuple[str, ...]
 ) -> None:
     ana, ben = network["ana"], network["ben"]
     forged, link = (
         publish_and_return_prekeys(forger_of(ben, network), reaches_relay=False),
         make_invite_link(ben.device),
     )
-    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, forged, names))
+    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, forged, key_names))
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 1
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", SWAPPED_FIELDS[:3], ids="+".join)
-def test_a_prekey_of_another_batch_is_refused(network: Network, names: tuple[str, ...]) -> None:
-    """All keys are genuine, but from an earlier batch that the relay kept."""
+@pytest.mark.parametrize("key_names", SWAPPED_FIELD_SETS[:3], ids="+".join)
+def test_prekeys_of_an_earlier_batch_are_refused(
+    network: Network, key_names: tuple[str, ...]
+) -> None:
+    """All keys are genuine, but some are of an earlier batch."""
     ana, ben = network["ana"], network["ben"]
     earlier, link = publish_and_return_prekeys(ben.device), make_invite_link(ben.device)
     publish_prekeys(ben.device)
-    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, earlier, names))
+    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, earlier, key_names))
     add_person(link, "ben", ana.device)
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", SWAPPED_FIELDS, ids="+".join)
-def test_a_prekey_of_another_device_of_the_same_person_is_refused(
-    network: Network, names: tuple[str, ...]
+@pytest.mark.parametrize("key_names", SWAPPED_FIELD_SETS, ids="+".join)
+def test_prekeys_of_another_device_of_the_same_person_are_refused(
+    network: Network, key_names: tuple[str, ...]
 ) -> None:
     ana, ben = network["ana"], network["ben"]
     phones = publish_and_return_prekeys(add_linked_device(network, ben, "phone").device)
     link = make_invite_link(ben.device)
-    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, phones, names))
+    check_prekeys_are_refused(ana, link, lambda honest: swap_keys(honest, phones, key_names))
 
 
 @pytest.mark.threat("quantum-forger")
-def test_a_prekey_batch_of_the_former_mailbox_is_refused(network: Network) -> None:
+def test_prekeys_of_the_former_mailbox_are_refused(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     earlier = publish_and_return_prekeys(ben.device)
     move_all_devices(OTHER_RELAY_URL, None, ben.device)
     flush_outbox(ben.device)
     link = make_invite_link(ben.device)
     check_prekeys_are_refused(
-        ana, link, lambda honest: swap_keys(honest, earlier, SWAPPED_FIELDS[-1])
+        ana, link, lambda honest: swap_keys(honest, earlier, SWAPPED_FIELD_SETS[-1])
     )
     add_person(link, "ben", ana.device)
 
@@ -182,14 +184,16 @@ def test_forged_prekey_does_not_make_a_silent_device_look_active(network: Networ
     before = last_heard_at(contact, key, ana.device)
     network.clock.advance(days=30)
     forged = publish_and_return_prekeys(forger_of(ben, network), reaches_relay=False)
-    with replace_claimed_prekeys(ana, lambda honest: swap_keys(honest, forged, SWAPPED_FIELDS[-1])):
+    with replace_claimed_prekeys(
+        ana, lambda honest: swap_keys(honest, forged, SWAPPED_FIELD_SETS[-1])
+    ):
         update_last_heard_from_prekey(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
     assert last_heard_at(contact, key, ana.device) == before
 
 
 @pytest.mark.threat("quantum-forger")
-def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(network: Network) -> None:
+def test_an_opened_receipt_signed_without_the_owners_mldsa_key_is_refused(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)

@@ -1,4 +1,4 @@
-"""People with several devices: messages reach every device that is not revoked."""
+"""People with several devices: linking, revocation, copies, send tokens and sync notes."""
 
 from datetime import UTC, datetime
 
@@ -67,7 +67,7 @@ def has_no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_linked_device_has_the_contacts_of_the_first_one(network: Network) -> None:
+def test_linked_devices_share_contacts_and_know_each_other(network: Network) -> None:
     phone, ana, ben = network["phone"], network["ana"], network["ben"]
     known = contact_named("ben", phone.device)
     assert (known.person.id, known.compared) == (ben.id, True)
@@ -111,7 +111,7 @@ def test_message_reaches_the_device_that_is_not_revoked(network: Network) -> Non
 
 
 def test_devices_linked_by_different_devices_exchange_tokens(network: Network) -> None:
-    """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
+    """The watch links a tablet before the watch has all tokens; later the watch is revoked."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch = add_linked_device(network, phone, "watch", "watch")
     tablet = add_blank_device(network, "tablet")
@@ -127,7 +127,7 @@ def test_devices_linked_by_different_devices_exchange_tokens(network: Network) -
 
 
 def test_devices_exchange_tokens_although_the_linking_device_is_lost(network: Network) -> None:
-    """The revocation of the watch ends the tokens that it lent to the tablet."""
+    """The linking device, a watch, is revoked before the tablet has completed the linking."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch = add_linked_device(network, phone, "watch", "watch")
     for _ in range(3):
@@ -151,8 +151,10 @@ def test_devices_exchange_tokens_although_the_linking_device_is_lost(network: Ne
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
-def test_sync_note_about_ones_own_person_blocks_no_device(network: Network, about: type) -> None:
+@pytest.mark.parametrize("note_class", [SharedContact, SharedForgottenContact, SharedBlock])
+def test_sync_note_about_ones_own_person_blocks_no_device(
+    network: Network, note_class: type
+) -> None:
     """A stolen watch sends a note with the latest possible date; then the watch is revoked."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     watch, more = (
@@ -166,7 +168,7 @@ def test_sync_note_about_ones_own_person_blocks_no_device(network: Network, abou
         SharedContact: SharedContact(ana.id, at, "x", trust=Trust.COMPARED, since=at, card=b""),
         SharedForgottenContact: SharedForgottenContact(ana.id, at),
         SharedBlock: SharedBlock(ana.id, at, blocked=True),
-    }[about]
+    }[note_class]
     for to in (ana, phone):
         found = addressee_of(*owner_and_device_ids(to), watch.device)
         assert found is not None
@@ -182,7 +184,9 @@ def test_sync_note_about_ones_own_person_blocks_no_device(network: Network, abou
     assert all(can_all_write(one, ben) for one in (ana, phone, more))
 
 
-def test_note_with_the_latest_possible_date_does_not_block_later_changes(network: Network) -> None:
+def test_contact_note_with_the_latest_possible_date_does_not_block_a_rename(
+    network: Network,
+) -> None:
     """The phone sends the note, as a device with a wrong clock would."""
     ana, phone = network["ana"], network["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)

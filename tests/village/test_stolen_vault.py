@@ -1,8 +1,8 @@
 """A thief who has recorded all letters steals the whole unlocked vault.
 
-The thief cannot decrypt letters that were opened before the theft, except for recent first letters
-of a session. The outer layer (X-Wing) protects the others even if the inner layer (Olm) is broken,
-and the other way round; the tests break one layer at a time.
+The thief cannot decrypt letters that were read before the theft, except for recent first letters of
+a session. The outer layer (X-Wing) protects a letter even if the inner layer (Olm) is broken, and
+the inner layer even if the outer layer is broken; the tests break one layer at a time.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class RecordedLetter:
-    """A recorded letter, with the results of breaking its outer layer.
+    """A recorded letter, with what a thief has after breaking its outer layer.
 
     ``key`` is the recipient's key of the outer layer; ``inner`` is the letter without that layer.
     """
@@ -52,17 +52,17 @@ class RecordedLetter:
 
 @dataclass
 class Recording:
-    """A record of all letters to one person, and of the vault just before each letter was read."""
+    """A record of all letters and shares to one person, and of the vault before each fetch."""
 
     person: Person
     letters: dict[bytes, RecordedLetter] = field(default_factory=dict)
-    before: dict[bytes, Vault] = field(default_factory=dict)
+    vaults_before: dict[bytes, Vault] = field(default_factory=dict)
     shares: list[Secret] = field(default_factory=list)
 
     def record_letters(self, honest: Any, *arguments: Any) -> Any:
         letters = honest(*arguments)
         for one in letters:
-            self.before[one.id] = copy_vault(self.person)
+            self.vaults_before[one.id] = copy_vault(self.person)
             self.letters[one.id] = self._record(one)
         return letters
 
@@ -121,7 +121,7 @@ class Conversation:
 
 @pytest.fixture(params=["one-time key", "fallback key"])
 def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
-    """Return two contacts whose sessions begin with a one-time key or with the fallback key."""
+    """Yield two contacts whose sessions begin with a one-time key or with the fallback key."""
     network = Network()
     people = [network.set_up_person(name) for name in ("ana", "ben")]
     conversation = Conversation(network, {one.name: Recording(one) for one in people})
@@ -207,7 +207,7 @@ def test_a_stolen_vault_decrypts_only_recent_first_letters(
     assert any(letter.key.peer is None for _, letter in early)
     for to, letter in early:
         for stolen_vault in stolen_vaults.values():
-            # Prekeys for first letters are kept for some days, and so still open these letters.
+            # The recipient's vault keeps prekeys, which open first letters, for some days.
             is_recipient = stolen_vault is stolen_vaults[to]
             assert can_open_outer_layer(stolen_vault, letter) == (
                 is_recipient and letter.key.peer is None
@@ -220,7 +220,7 @@ def test_a_stolen_vault_decrypts_only_recent_first_letters(
 
 
 @pytest.mark.threat("later-theft")
-def test_first_letter_is_safe_once_its_prekey_has_expired(
+def test_no_early_letter_can_be_decrypted_once_prekeys_have_expired(
     conversation: Conversation,
 ) -> None:
     conversation.exchange_messages(1)
@@ -237,16 +237,16 @@ def test_first_letter_is_safe_once_its_prekey_has_expired(
             assert not has_secret(stolen_vault, letter.key.private)
 
 
-def test_vault_from_before_an_opening_decrypts_the_letter(conversation: Conversation) -> None:
-    """The other tests cannot pass merely because no vault opens any letter."""
+def test_vault_from_before_a_letter_was_read_opens_both_layers(conversation: Conversation) -> None:
+    """So the other tests do not pass merely because no vault opens any letter."""
     conversation.exchange_messages(2)
     for recording in conversation.recordings.values():
         assert all(
-            can_open_outer_layer(recording.before[one], letter)
+            can_open_outer_layer(recording.vaults_before[one], letter)
             for one, letter in recording.letters.items()
         )
         assert all(
-            can_open_inner_layer(recording.before[one], letter)
+            can_open_inner_layer(recording.vaults_before[one], letter)
             for one, letter in recording.letters.items()
         )
 
@@ -254,7 +254,7 @@ def test_vault_from_before_an_opening_decrypts_the_letter(conversation: Conversa
 @pytest.mark.threat("later-theft")
 @pytest.mark.threat("view-once-bypass")
 def test_stolen_vault_contains_no_share_of_a_view_once_message(conversation: Conversation) -> None:
-    """The vault of Ben, who has opened the message, does not contain the relay's key share."""
+    """The vault is Ben's, after he has opened the message."""
     fetch_messages(conversation.network["ben"].device)
     conversation.send_and_open("ana", opens=1)
     (share,) = conversation.recordings["ben"].shares[-1:]

@@ -1,4 +1,4 @@
-"""View-once messages: racing devices open them once, and a recall before the view is fast."""
+"""Messages with a limited number of views: races, interruptions, recalls and stored remains."""
 
 import asyncio
 import io
@@ -81,7 +81,7 @@ def test_racing_openers_over_http_get_one_opening(tmp_path: Path) -> None:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
 def test_recall_before_the_first_view_deletes_the_share_within_a_second(tmp_path: Path) -> None:
-    """The relay has its rows on disk, and stores a thousand other envelopes."""
+    """The relay has its rows on disk and stores a thousand other envelopes."""
 
     async def recall_among_others() -> tuple[float, int]:
         post = SampleMessage()
@@ -200,7 +200,7 @@ def test_interrupted_view_can_be_repeated_and_counts_once(friends: Network, ben:
 
 
 @pytest.mark.threat("n-plus-one-views")
-def test_message_with_three_views_opens_three_times_and_leaves_nothing(friends: Network) -> None:
+def test_message_with_three_views_opens_three_times_and_leaves_no_file(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben, opens=3)
     fetch_messages(ben.device)
@@ -214,8 +214,7 @@ def test_message_with_three_views_opens_three_times_and_leaves_nothing(friends: 
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_other_device_learns_that_it_was_opened_elsewhere(ben: Person) -> None:
-    """Another device uses up the only opening before this device asks for its share."""
+def test_device_learns_that_another_device_used_the_only_opening(ben: Person) -> None:
     name, received = newest_message(ben).name, newest_message(ben)
     manifest = received.manifest
     assert manifest is not None
@@ -241,9 +240,9 @@ def test_message_recalled_before_the_first_view_never_opens(friends: Network, be
 
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("n-plus-one-views")
-@pytest.mark.parametrize("first", ["phone", "ana"])
-def test_two_devices_of_one_person_share_one_opening(first: str) -> None:
-    """The first device shows the message; the second one reports that it was opened elsewhere."""
+@pytest.mark.parametrize("first_device", ["phone", "ana"])
+def test_two_devices_of_one_person_share_one_opening(first_device: str) -> None:
+    """On the second device, the message cannot be opened after it was opened on the first one."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben")
     ana.add_contact(ben)
@@ -251,7 +250,7 @@ def test_two_devices_of_one_person_share_one_opening(first: str) -> None:
     catch_up(ben, phone, ana, ben, phone, ana)
     assert ben.send(SMALL_PICTURE, ana, opens=1).devices == {"ana": 2}
     catch_up(ana, phone)
-    winner, other = (phone, ana) if first == "phone" else (ana, phone)
+    winner, other = (phone, ana) if first_device == "phone" else (ana, phone)
     assert winner.open_newest().files
     with pytest.raises(OpenedElsewhere):
         other.open_newest()

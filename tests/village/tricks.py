@@ -126,7 +126,7 @@ TRICKS_FOR_ANY_CALL: Final[tuple[Trick, ...]] = (
 )
 
 
-# --- letters ------------------------------------------------------------------------------------
+# --- letters and statuses -----------------------------------------------------------------------
 
 
 def acknowledge_only(_call: Any) -> None:
@@ -249,7 +249,7 @@ def answer_wrong_count(call: Any) -> int:
     return call.rng.choice((0, 1, 50, 10**9))
 
 
-# --- content ------------------------------------------------------------------------------------
+# --- blobs and key shares -----------------------------------------------------------------------
 
 
 def truncate_blob(call: Any) -> bytes:

@@ -1,7 +1,7 @@
 """A hundred openers on three devices of one person race for a message that opens once.
 
-The relay uses the production rules, and SQLite on a disk with one writer behind threads. Each
-opener has its own attempt ID; the openers on one device share its open token.
+The relay uses the production rules, and SQLite on a disk. Each opener has its own attempt ID; the
+openers on one device share the device's open token.
 
     python -m tests.village.view_once --runs 200
 """

@@ -63,7 +63,7 @@ class Outcome:
     """The result of one run."""
 
     seed: int
-    wrong: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     step_counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ class Outcome:
     def report(self) -> str:
         """The violations and the command that runs the seed again; empty if nothing was wrong."""
         again = REPLAY_COMMAND.format(seed=self.seed)
-        return "" if not self.wrong else "\n".join([*self.wrong, again])
+        return "" if not self.violations else "\n".join([*self.violations, again])
 
 
 class MoveSimulation:
@@ -229,24 +229,24 @@ class MoveSimulation:
                     fetch_messages(one.device)
 
     def _check(self) -> None:
-        wrong = self.outcome.wrong
+        violations = self.outcome.violations
         for household in self.households:
             relays = {one.home[0] for one in household}
             if len(relays) > 1:
-                wrong.append(f"{household[0].name} is at {sorted(relays)}")
+                violations.append(f"{household[0].name} is at {sorted(relays)}")
         # Keys of a lost device are deleted, so its earlier letters may not be decryptable.
         from_lost_devices = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
         for one in self.everybody:
             undecryptable = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - from_lost_devices
             if undecryptable:
-                wrong.append(f"{one.name} could not open {len(undecryptable)}")
+                violations.append(f"{one.name} could not open {len(undecryptable)}")
             for table, what in _TABLES_EMPTY_AT_END.items():
                 if one.device.vault.keys(table):
-                    wrong.append(f"{one.name} still has {what}")
+                    violations.append(f"{one.name} still has {what}")
         for writer, reader in self._pairs_that_write():
             if not can_write(writer, reader):
-                wrong.append(f"{writer.name} cannot write to {reader.name} where they are")
-        wrong.extend(self._undelivered_copies())
+                violations.append(f"{writer.name} cannot write to {reader.name} where they are")
+        violations.extend(self._undelivered_copies())
 
     def _pairs_that_write(self) -> list[tuple[Person, Person]]:
         anas, *others = self.households
@@ -263,7 +263,7 @@ class MoveSimulation:
         names the relay that stores its files.
         """
         person_by_device = {own_device(one.device).key.device: one for one in self.everybody}
-        wrong = list[str]()
+        violations = list[str]()
         for writer in self.everybody:
             for copy in COPY_DELIVERY_TABLE.all(writer.device.vault):
                 reader = person_by_device.get(copy.device)
@@ -272,10 +272,10 @@ class MoveSimulation:
                 received_ids = {one.id for one in received_messages(reader.device)}
                 is_refused = copy.departure is SendState.REFUSED
                 if is_refused and copy.envelope not in self.delayed_envelopes:
-                    wrong.append(f"what {writer.name} sent to {reader.name} was refused")
+                    violations.append(f"what {writer.name} sent to {reader.name} was refused")
                 elif not is_refused and copy.message not in received_ids:
-                    wrong.append(f"{reader.name} has not got what {writer.name} sent")
-        return wrong
+                    violations.append(f"{reader.name} has not got what {writer.name} sent")
+        return violations
 
 
 _STEP_WEIGHTS: Final[dict[Callable[[MoveSimulation, Person], None], int]] = {
@@ -306,16 +306,20 @@ def main(arguments: list[str]) -> int:
         outcome = run_one(options.seed)
         print(*outcome.trace, outcome.report or "nothing was wrong", sep="\n")  # noqa: T201
         return 1 if outcome.report else 0
-    step_counts, wrong = Counter[str](), 0
+    step_counts, failed_run_count = Counter[str](), 0
     for seed in new_seeds(options.runs):
         outcome = run_one(seed)
         step_counts.update(outcome.step_counts)
-        wrong += bool(outcome.report)
+        failed_run_count += bool(outcome.report)
         if outcome.report:
             print(outcome.report, flush=True)  # noqa: T201
-    summed = {"runs": options.runs, "wrong": wrong, "did": dict(sorted(step_counts.items()))}
+    summed = {
+        "runs": options.runs,
+        "wrong": failed_run_count,
+        "did": dict(sorted(step_counts.items())),
+    }
     print(json.dumps({"schema": "entrenous/moving/1", **summed}))  # noqa: T201
-    return 1 if wrong else 0
+    return 1 if failed_run_count else 0
 
 
 if __name__ == "__main__":

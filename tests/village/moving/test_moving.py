@@ -54,7 +54,7 @@ def test_one_seed_gives_the_same_steps_twice() -> None:
 
 
 def test_missing_records_of_former_mailboxes_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No device records the former mailboxes of its contacts, so that some seed has to fail."""
+    """No device records the former mailboxes of its contacts; one of three seeds has to fail."""
     for module in (device_lists, old_mailbox):
         monkeypatch.setattr(module, "record_former_mailboxes", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))

@@ -330,7 +330,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="run this seed, and print every step")
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--first", type=int, help="seeds from here on, not fresh ones")
+    parser.add_argument(
+        "--first", type=int, help="run the seeds from this number on, not random ones"
+    )
     options = parser.parse_args(arguments)
     if options.seed is not None:
         outcome = run_siege(options.seed)
