@@ -18,8 +18,8 @@ import django
 from django.conf import settings
 
 UPLOAD_FOLDER = Path(sys.argv[1])
-HANDLER_CLASS = "entrenous.connectors.django.GateUploadHandler"
-MARKING_HANDLER_CLASS = "entrenous.connectors.django.MarkingUploadHandler"
+HANDLER_PATH = "entrenous.connectors.django.GateUploadHandler"
+MARKING_HANDLER_PATH = "entrenous.connectors.django.MarkingUploadHandler"
 settings.configure(
     ALLOWED_HOSTS=["*"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
@@ -78,10 +78,10 @@ def save_post(request: HttpRequest) -> JsonResponse:
     form = PostForm(request.POST, request.FILES)
     if not form.is_valid():
         return JsonResponse({"errors": json.loads(form.errors.as_json())})
-    said = form.instance.file.entrenous.verdict
+    verdict = form.instance.file.entrenous.verdict
     saved = form.save()
     assert Path(saved.file.path).read_bytes() == (UPLOAD_FOLDER / request.GET["name"]).read_bytes()
-    return JsonResponse({"saved": said})
+    return JsonResponse({"saved": verdict})
 
 
 def validate_with_marking(request: HttpRequest) -> JsonResponse:
@@ -91,9 +91,9 @@ def validate_with_marking(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"saved": form.cleaned_data["file"].entrenous.verdict})
 
 
-def use_upload_handler(request: HttpRequest, handler: str) -> JsonResponse:
-    names = [handler, *settings.FILE_UPLOAD_HANDLERS]
-    request.upload_handlers = [load_handler(name, request) for name in names]
+def use_upload_handler(request: HttpRequest, handler_path: str) -> JsonResponse:
+    handler_names = [handler_path, *settings.FILE_UPLOAD_HANDLERS]
+    request.upload_handlers = [load_handler(name, request) for name in handler_names]
     files = list(request.FILES)
     return JsonResponse(
         {"files": files, "said": [one.verdict for one in request.entrenous["file"]]}
@@ -103,8 +103,8 @@ def use_upload_handler(request: HttpRequest, handler: str) -> JsonResponse:
 urlpatterns = [
     path("post", save_post),
     path("mark", validate_with_marking),
-    path("handle", lambda request: use_upload_handler(request, HANDLER_CLASS)),
-    path("handle-marking", lambda request: use_upload_handler(request, MARKING_HANDLER_CLASS)),
+    path("handle", lambda request: use_upload_handler(request, HANDLER_PATH)),
+    path("handle-marking", lambda request: use_upload_handler(request, MARKING_HANDLER_PATH)),
 ]
 
 
@@ -125,7 +125,7 @@ class RequestInEventLoop:
 
 
 def collect_account_headers() -> dict[str, str | None]:
-    """Return the account headers that the gate receives, by the name of the request."""
+    """Return the account header of each of three requests, as the gate receives it."""
     headers: list[str | None] = []
 
     def record_header(request: Any) -> None:
@@ -148,8 +148,8 @@ def find_account_in_event_loop() -> list[str]:
     async def view(_: Any) -> str:
         return hook._account_of_request(hook._CURRENT_REQUEST.get())
 
-    ana = SimpleNamespace(user=SimpleNamespace(pk=7), META={})
-    inside = asyncio.run(hook.with_account(view)(ana))
+    request_of_ana = SimpleNamespace(user=SimpleNamespace(pk=7), META={})
+    inside = asyncio.run(hook.with_account(view)(request_of_ana))
     return [inside, hook._account_of_request(hook._CURRENT_REQUEST.get())]
 
 

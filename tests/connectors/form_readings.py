@@ -15,7 +15,10 @@ def paths_read_by_java(target: str) -> set[str]:
     found = set()
     for sent in (target, unquote(target)):
         decoded = unquote("/".join(one.partition(";")[0] for one in sent.split("/")))
-        found |= {_resolve_dots(decoded), _resolve_dots(decoded.replace("\\", "/"))}
+        found |= {
+            _merge_slashes_and_resolve_dots(decoded),
+            _merge_slashes_and_resolve_dots(decoded.replace("\\", "/")),
+        }
     return found
 
 
@@ -28,10 +31,10 @@ def paths_read_by_python(target: str) -> set[str]:
     once = unquote(target)
     found = {once, unquote(once)}
     found |= {re.sub("/{2,}", "/", one) for one in found}
-    return found | {_resolve_dots(one) for one in found}
+    return found | {_merge_slashes_and_resolve_dots(one) for one in found}
 
 
-def _resolve_dots(path: str) -> str:
+def _merge_slashes_and_resolve_dots(path: str) -> str:
     kept: list[str] = []
     for name in path.split("/"):
         if name == "..":

@@ -1,4 +1,4 @@
-"""A real gate in its own process, and scripted gates, for the tests of hooks."""
+"""A real gate in its own process, scripted gates, and uploads, for the tests of hooks."""
 
 import json
 import subprocess
@@ -57,8 +57,13 @@ def client_settings(url: str = URL, **other_settings: Any) -> ClientSettings:
 
 
 def decision_response(decision: str, **other_members: Any) -> httpx.Response:
-    said = {"schema": "entrenous/decision/1", "case": CASE, "decision": decision, "matches": []}
-    return httpx.Response(200, json=said | other_members)
+    decision_json = {
+        "schema": "entrenous/decision/1",
+        "case": CASE,
+        "decision": decision,
+        "matches": [],
+    }
+    return httpx.Response(200, json=decision_json | other_members)
 
 
 def _answer_by_content(request: httpx.Request) -> httpx.Response:
@@ -119,7 +124,7 @@ def _with_unread_body(answer: httpx.Response) -> httpx.Response:
 
 @contextmanager
 def running_gate(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:
-    """Run a gate that knows a confirmed and a waiting picture, with these options of the command.
+    """Run a gate that knows a confirmed and a waiting picture; add ``options`` to its command.
 
     Yields the gate's URL and the path of the operator's token.
     """
@@ -129,8 +134,8 @@ def running_gate(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:
             ("confirmed", her_picture(), True),
             ("waiting", waiting_picture(), False),
         ):
-            listed = f"{fingerprint(read_picture(picture)).hex}\n"
-            import_hashes(listed, BankName(name), platform, confirmed=confirmed)
+            hash_line = f"{fingerprint(read_picture(picture)).hex}\n"
+            import_hashes(hash_line, BankName(name), platform, confirmed=confirmed)
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--data", str(data)]
     command += ["--listen", "127.0.0.1:0", "--json", *options]
     with start_program(command, stdout=subprocess.PIPE, text=True) as process:

@@ -73,7 +73,7 @@ def send_request(
 
 
 def test_account_is_found_in_the_scope() -> None:
-    """The middleware reads the account from the ASGI scope, never from a header of the client."""
+    """The account comes from a function of the ASGI scope, never from a header of the client."""
     gate = ScriptedGate()
     app = GateMiddleware(
         RecordingApplication().app,
@@ -179,7 +179,7 @@ def test_requests_with_other_paths_or_methods_are_not_checked() -> None:
     assert (application.bodies, gate.received_bodies) == ([REFUSED_FILE, b""], [REFUSED_FILE])
 
 
-def test_body_beyond_the_limit_is_held_and_passed_on_in_full() -> None:
+def test_body_beyond_the_limit_is_passed_on_in_full_or_answered_413() -> None:
     application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
     large = [ACCEPTED_FILE, *[bytes([number]) * 50_000 for number in range(6)]]
     app = GateMiddleware(
@@ -196,15 +196,19 @@ def test_body_beyond_the_limit_is_held_and_passed_on_in_full() -> None:
 def test_body_is_buffered_only_up_to_the_limit() -> None:
     """The application receives the rest of a large body as it arrives."""
     gate = ScriptedGate(upload_bytes_max=1000)
-    came: list[int] = []
+    received_messages: list[int] = []
 
     async def receive() -> Any:
-        came.append(1)
-        return {"type": "http.request", "body": bytes(50_000), "more_body": len(came) < 1000}
+        received_messages.append(1)
+        return {
+            "type": "http.request",
+            "body": bytes(50_000),
+            "more_body": len(received_messages) < 1000,
+        }
 
     async def application(scope: Any, receive: Any, _send: Any) -> None:
         assert (b"entrenous-decision", b"hold; why=too-large") in scope["headers"]
-        assert len(came) == 2
+        assert len(received_messages) == 2
         size = 0
         while (message := await receive())["more_body"]:
             size += len(message["body"])
@@ -213,10 +217,10 @@ def test_body_is_buffered_only_up_to_the_limit() -> None:
     app = GateMiddleware(application, gate.settings, on_hold="header", client=gate.async_client())
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, anyio.sleep)
-    assert len(came) == 1000
+    assert len(received_messages) == 1000
 
 
-def test_unreadable_body_is_held() -> None:
+def test_unreadable_body_is_answered_400() -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(application.app, gate.settings, client=gate.async_client())
     assert (
@@ -278,7 +282,7 @@ def make_receive(*pieces: bytes, ends: bool = True) -> Any:
 
 
 async def ignore_answer(_: Any) -> None:
-    """Discard the answer."""
+    pass
 
 
 async def statuses_beside_idle_senders(
@@ -290,13 +294,13 @@ async def statuses_beside_idle_senders(
     async def send(message: Any) -> None:
         statuses.extend([message["status"]] if "status" in message else [])
 
-    async with anyio.create_task_group() as crowd:
+    async with anyio.create_task_group() as task_group:
         for idle in idle_receives:
-            crowd.start_soon(app, POST_SCOPE, idle, ignore_answer)
+            task_group.start_soon(app, POST_SCOPE, idle, ignore_answer)
         await anyio.wait_all_tasks_blocked()
         with anyio.fail_after(5):
             await app(POST_SCOPE, receive, send)
-        crowd.cancel_scope.cancel()
+        task_group.cancel_scope.cancel()
     return statuses
 
 
@@ -355,9 +359,9 @@ def test_slot_is_kept_until_the_application_reads_the_body() -> None:
         await anyio.sleep_forever()
 
     async def send_all() -> None:
-        async with anyio.create_task_group() as crowd:
+        async with anyio.create_task_group() as task_group:
             for _ in range(3 * asgi.LARGE_BODIES_MAX):
-                crowd.start_soon(
+                task_group.start_soon(
                     app,
                     POST_SCOPE,
                     make_receive(LARGE_BODY[:-7], LARGE_BODY[-7:], b""),
@@ -366,7 +370,7 @@ def test_slot_is_kept_until_the_application_reads_the_body() -> None:
             await _wait_until(lambda: concurrent[0] == asgi.LARGE_BODIES_MAX)
             release.set()
             await _wait_until(lambda: len(gate.received_bodies) == 3 * asgi.LARGE_BODIES_MAX)
-            crowd.cancel_scope.cancel()
+            task_group.cancel_scope.cancel()
 
     app = GateMiddleware(application, gate.settings, client=gate.async_client())
     anyio.run(send_all)
@@ -431,24 +435,26 @@ def test_all_files_of_a_request_share_one_budget() -> None:
 
 
 def test_websockets_and_lifespan_pass_unchanged() -> None:
-    seen: list[Any] = []
+    calls: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        seen.append((scope, receive, send))
+        calls.append((scope, receive, send))
 
     gate = ScriptedGate()
     app = GateMiddleware(application, gate.settings, client=gate.async_client())
-    for kind in ("lifespan", "websocket"):
-        scope: dict[str, Any] = {"type": kind}
-        anyio.run(app, scope, anyio.sleep_forever, anyio.sleep)
-    assert [scope["type"] for scope, _, _ in seen] == ["lifespan", "websocket"]
+    for scope_type in ("lifespan", "websocket"):
+        anyio.run(app, {"type": scope_type}, anyio.sleep_forever, anyio.sleep)
+    assert calls == [
+        ({"type": scope_type}, anyio.sleep_forever, anyio.sleep)
+        for scope_type in ("lifespan", "websocket")
+    ]
 
 
 @settings(max_examples=30)
 @given(
     st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM_TYPE])
 )
-def test_passed_request_is_unchanged(pieces: list[bytes], content_type: str) -> None:
+def test_body_of_a_passed_request_is_unchanged(pieces: list[bytes], content_type: str) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(
         application.app, gate.settings, on_hold="header", client=gate.async_client()

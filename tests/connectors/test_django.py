@@ -1,4 +1,4 @@
-"""A real Django project in its own process, with its test client and a real gate."""
+"""Uploads to a Django project in its own process, which asks a real gate."""
 
 import json
 import subprocess
@@ -39,9 +39,9 @@ def run_project(
     ):
         (folder / name).write_bytes(data)
     url, token_file = gate_url_and_token_file
-    given = {"gate": url, "token_file": str(token_file), "budget_s": 60, **other_settings}
+    hook_settings = {"gate": url, "token_file": str(token_file), "budget_s": 60, **other_settings}
     done = subprocess.run(
-        [sys.executable, str(PROJECT_FILE), str(folder), json.dumps(given), *request_names],
+        [sys.executable, str(PROJECT_FILE), str(folder), json.dumps(hook_settings), *request_names],
         check=False,
         capture_output=True,
         text=True,
@@ -59,7 +59,7 @@ def answers(
     return run_project(gate_url_and_token_file, tmp_path_factory.mktemp("django"), appeal_url=url)
 
 
-def test_validator_rejects_refused_files(answers: dict[str, Any]) -> None:
+def test_validator_rejects_refused_and_unreadable_files(answers: dict[str, Any]) -> None:
     assert answers["validator another"] == {"saved": "let through"}
     assert answers["validator text"] == {"saved": "let through"}
     assert answers["validator waiting"] == {"saved": "hold"}
@@ -96,11 +96,15 @@ def test_upload_handler_checks_files(answers: dict[str, Any]) -> None:
 def test_user_is_sent_as_a_hash(
     answers: dict[str, Any], gate_url_and_token_file: tuple[str, Path]
 ) -> None:
-    ana_key = account_header("1", Secret(gate_url_and_token_file[1].read_bytes()))[
+    hash_of_ana = account_header("1", Secret(gate_url_and_token_file[1].read_bytes()))[
         "Entrenous-Account"
     ]
     assert answers["account in a loop"] == ["7", ""]
-    assert answers["accounts"] == {"nobody": None, "ana": ana_key, "ana by the validator": ana_key}
+    assert answers["accounts"] == {
+        "nobody": None,
+        "ana": hash_of_ana,
+        "ana by the validator": hash_of_ana,
+    }
 
 
 def test_unreachable_gate_rejects_files(

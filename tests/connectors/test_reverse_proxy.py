@@ -1,4 +1,4 @@
-"""The reverse proxy forwards requests unchanged, except for hop-by-hop headers."""
+"""The reverse proxy: what it forwards, what it refuses, and what it answers by itself."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -89,8 +89,8 @@ def test_proxy_forwards_request_and_answer() -> None:
     assert header_values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
     assert header_values(received, b"authorization") == [b"for the server"]
     assert header_values(received, b"entrenous-decision")[0].startswith(b"let through")
-    gone = {b"x-hop", b"te", b"upgrade", b"proxy-authorization", b"connection"}
-    assert gone.isdisjoint(name for name, _ in received)
+    hop_by_hop_headers = {b"x-hop", b"te", b"upgrade", b"proxy-authorization", b"connection"}
+    assert hop_by_hop_headers.isdisjoint(name for name, _ in received)
     assert (answer.status_code, answer.content) == (201, b"\0raw\xff")
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
     assert "x-own" not in answer.headers
@@ -150,17 +150,17 @@ def test_proxy_forwards_a_request_without_body(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "status", "problem_type"),
+    ("httpx_error", "status", "problem_type"),
     [
         (httpx.ConnectError("no"), 502, "upstream-unreachable"),
         (httpx.ReadTimeout("when"), 504, "upstream-slow"),
     ],
 )
 def test_proxy_answers_502_or_504_without_an_answer_from_upstream(
-    problem: Exception, status: int, problem_type: str
+    httpx_error: Exception, status: int, problem_type: str
 ) -> None:
     async def fail(_: httpx.Request) -> httpx.Response:
-        raise problem
+        raise httpx_error
 
     answer = send_request(build_proxy(httpx.MockTransport(fail), ScriptedGate()), "GET", "/")
     assert answer.status_code == status
@@ -216,6 +216,6 @@ def test_proxy_refuses_websockets() -> None:
 
 
 @pytest.mark.parametrize("upstream", ["", "127.0.0.1:3000", "http://other.example", "ftp://x"])
-def test_upstream_is_local_or_https(upstream: str) -> None:
+def test_invalid_upstream_is_refused(upstream: str) -> None:
     with pytest.raises(BadSetting, match="upstream"):
         proxy_app(upstream, client_settings())

@@ -151,15 +151,19 @@ def test_strictest_answer_of_several_files_decides() -> None:
 def test_decision_header_of_the_sender_is_removed() -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(application, gate.settings, paths=["/upload"], client=gate.client())
-    for more in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
+    for environ_changes in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
         send_request(
-            app, b"a=b", "application/x-www-form-urlencoded", HTTP_ENTRENOUS_DECISION="x", **more
+            app,
+            b"a=b",
+            "application/x-www-form-urlencoded",
+            HTTP_ENTRENOUS_DECISION="x",
+            **environ_changes,
         )
     assert application.headers == ["", "", ""]
     assert gate.received_bodies == []
 
 
-def test_body_beyond_the_limit_is_held_and_passed_on_in_full() -> None:
+def test_body_beyond_the_limit_is_passed_on_in_full_or_answered_413() -> None:
     application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
     large = ACCEPTED_FILE + bytes(200_000)
     app = GateMiddleware(application, gate.settings, on_hold="header", client=gate.client())
@@ -177,9 +181,15 @@ def test_body_without_a_length_is_read_only_if_terminated() -> None:
     """Without a length, PEP 3333 means an empty body, unless ``wsgi.input_terminated`` is set."""
     application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
     app = GateMiddleware(application, gate.settings, client=gate.client())
-    more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
-    assert send_request(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED_FILE)})[0] == 422
-    assert send_request(app, b"", **more, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0] == 413
+    environ_changes = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
+    assert (
+        send_request(app, b"", **environ_changes, **{"wsgi.input": io.BytesIO(REFUSED_FILE)})[0]
+        == 422
+    )
+    assert (
+        send_request(app, b"", **environ_changes, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0]
+        == 413
+    )
     assert send_request(app, REFUSED_FILE, CONTENT_LENGTH="")[0] == 200
     assert application.bodies == [b""]
 
@@ -192,7 +202,7 @@ def test_body_without_a_length_is_read_only_if_terminated() -> None:
         (build_form(*[(FILE_HEADER, ACCEPTED_FILE)] * (FILES_MAX + 1)), FORM_TYPE, {}, 413),
     ],
 )
-def test_uncheckable_bodies_are_held(
+def test_uncheckable_bodies_do_not_reach_the_application(
     body: bytes, content_type: str, environ_changes: dict[str, str], status: int
 ) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
@@ -201,11 +211,11 @@ def test_uncheckable_bodies_are_held(
     assert (application.bodies, gate.received_bodies) == ([], [])
 
 
-@pytest.mark.parametrize("sent", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
-def test_path_is_decoded_as_utf_8(sent: str) -> None:
+@pytest.mark.parametrize("path_info", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
+def test_path_is_decoded_as_utf_8(path_info: str) -> None:
     application, gate = RecordingApplication(), ScriptedGate()
     app = GateMiddleware(application, gate.settings, paths=["/größe"], client=gate.client())
-    assert send_request(app, REFUSED_FILE, PATH_INFO=sent)[0] == 422
+    assert send_request(app, REFUSED_FILE, PATH_INFO=path_info)[0] == 422
     assert (
         send_request(app, REFUSED_FILE, PATH_INFO="/gr\xff")[0] == 422
     )  # not UTF-8, so this may be the covered path

@@ -39,7 +39,7 @@ from tests.new_bank import index_of, prepared_bank, review_queue_of
 
 @dataclass
 class InProcessGate:
-    """A registration client that calls a platform in the same process, through the wire format."""
+    """A registration client that passes encoded requests to a platform in the same process."""
 
     platform: Platform
     url: str = "http://127.0.0.1:7802"

@@ -30,7 +30,9 @@ def test_flood_is_one_review_item_and_released_together(
     assert set(released.also) == {decision.case for decision in decisions[1:]}
     for decision in decisions:
         assert gate_setup.platform.reviews.review(decision.case).state is ReviewState.RELEASED
-    assert gate_setup.platform.bank.claim(claim).disputes == 1  # one review is one dispute
+    assert (
+        gate_setup.platform.bank.claim(claim).disputes == 1
+    )  # the review of the whole flood is one dispute
     assert gate_setup.platform.bank.bank(RELEASED_BANK)
     assert judge_upload(jpeg(her_picture, 50), gate_setup.platform).outcome is Outcome.LET_THROUGH
 

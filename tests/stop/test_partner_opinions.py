@@ -51,11 +51,11 @@ def make_opinion(
 
 
 def submit_opinion(
-    gate_setup: GateSetup, claim: ClaimId, stance: Stance, number: int
+    gate_setup: GateSetup, claim: ClaimId, stance: Stance, partner_number: int
 ) -> ClaimState:
     gate_setup.clock.advance(minutes=1)
-    statement = make_opinion(gate_setup, claim, stance, PARTNER_KEYS[number])
-    signature = PARTNER_KEYS[number].sign(
+    statement = make_opinion(gate_setup, claim, stance, PARTNER_KEYS[partner_number])
+    signature = PARTNER_KEYS[partner_number].sign(
         OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement)
     )
     return accept_opinion(statement, signature, gate_setup.platform).state

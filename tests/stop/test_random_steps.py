@@ -45,10 +45,10 @@ def picture_print(pixels: Any) -> PicturePrint:
     return PicturePrint(fingerprint(picture(pixels)))
 
 
-def blur_square(pixels: Any, share: float = 0.05) -> Any:
+def blur_square(pixels: Any, blurred_share: float = 0.05) -> Any:
     """Return a copy of the picture with a square blurred beyond recognition."""
     height, width = pixels.shape[:2]
-    side = int((share * height * width) ** 0.5)
+    side = int((blurred_share * height * width) ** 0.5)
     y, x = int(height * 0.55), int(width * 0.4)
     blurred = pixels.copy()
     square = blurred[y : y + side, x : x + side]
@@ -83,7 +83,7 @@ def test_confirming_a_collage_does_not_confirm_a_picture_in_it(
 def test_confirming_a_part_does_not_confirm_the_unseen_whole(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """A modified client registers the hash of one picture with the window hashes of another."""
+    """A modified client registers the hash of one picture with the hashes of parts of another."""
     mixed_print = PicturePrint(
         picture_print(other_picture).whole, window_hashes(picture(her_picture))
     )
@@ -119,11 +119,11 @@ def test_confirming_a_part_found_by_a_look_back_does_not_confirm_the_claim(
 
 
 @pytest.mark.threat("released-first")
-@pytest.mark.parametrize("share", [0.05, 0.1])
+@pytest.mark.parametrize("blurred_share", [0.05, 0.1])
 def test_releasing_a_blurred_version_does_not_release_the_picture(
-    gate_setup: GateSetup, her_picture: Any, share: float
+    gate_setup: GateSetup, her_picture: Any, blurred_share: float
 ) -> None:
-    edited = blur_square(her_picture, share)
+    edited = blur_square(her_picture, blurred_share)
     apart = distance(fingerprint(picture(edited)), fingerprint(picture(her_picture)))
     assert 4 < apart <= 31
     claim = gate_setup.protect(her_picture).claim
@@ -298,8 +298,8 @@ def test_released_sound_is_not_held_for_an_unrelated_new_sound(
     release_case(judge_upload(upload, gate_setup.platform).case, gate_setup.platform)
     record = type(gate_setup.platform.reviews).record_upload
 
-    def register_and_record(queue: Any, review: Any, untrusted: Any) -> None:
-        record(queue, review, untrusted)
+    def register_and_record(queue: Any, review: Any, untrusted_data: Any) -> None:
+        record(queue, review, untrusted_data)
         register(gate_setup, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
 
     monkeypatch.setattr(type(gate_setup.platform.reviews), "record_upload", register_and_record)
@@ -355,11 +355,11 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
     """Yield copies with a blurred or black square, each after its distance from the original."""
     original = fingerprint(picture(pixels))
-    for y, x, share, black in itertools.product(
+    for y, x, blurred_share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
     ):
         version = pixels.copy()
-        side = int((share * pixels.shape[0] * pixels.shape[1]) ** 0.5)
+        side = int((blurred_share * pixels.shape[0] * pixels.shape[1]) ** 0.5)
         top, left = int(y * pixels.shape[0]), int(x * pixels.shape[1])
         square = version[top : top + side, left : left + side]
         square[:] = 0 if black else cv2.GaussianBlur(square, (0, 0), 25)

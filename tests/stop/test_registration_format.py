@@ -28,7 +28,7 @@ from entrenous.stop.registration_format import (
     write_registration_request,
 )
 
-hash_strategy = st.binary(min_size=32, max_size=32)
+HASH_STRATEGY = st.binary(min_size=32, max_size=32)
 
 
 def embedding_bytes(start: bytes) -> bytes:
@@ -36,40 +36,40 @@ def embedding_bytes(start: bytes) -> bytes:
     return bytes(byte if byte != 128 else 0 for byte in start).ljust(511, b"\x07") + b"\x7f"
 
 
-picture_strategy = st.builds(
+PICTURE_STRATEGY = st.builds(
     PicturePrint,
     whole=st.builds(
-        Fingerprint, kind=st.just("pdq"), bits=hash_strategy, quality=st.integers(0, 100)
+        Fingerprint, kind=st.just("pdq"), bits=HASH_STRATEGY, quality=st.integers(0, 100)
     ),
-    parts=st.lists(hash_strategy, max_size=5).map(tuple),
+    parts=st.lists(HASH_STRATEGY, max_size=5).map(tuple),
     embedding=st.none()
     | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(embedding_bytes)),
 )
-sound_strategy = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
-frame_time_strategy = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
-video_strategy = frame_time_strategy.flatmap(
+SOUND_STRATEGY = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
+FRAME_TIME_STRATEGY = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
+VIDEO_STRATEGY = FRAME_TIME_STRATEGY.flatmap(
     lambda times: st.tuples(
         *(
             st.builds(
                 FramePrint,
                 st.just(at),
-                hash_strategy,
+                HASH_STRATEGY,
                 st.integers(0, 100),
-                st.none() | hash_strategy,
+                st.none() | HASH_STRATEGY,
             )
             for at in times
         )
     )
 ).map(VideoPrint)
-print_strategy = (
-    picture_strategy
-    | sound_strategy
-    | st.builds(ClipPrint, video_strategy, st.none() | sound_strategy)
+PRINT_STRATEGY = (
+    PICTURE_STRATEGY
+    | SOUND_STRATEGY
+    | st.builds(ClipPrint, VIDEO_STRATEGY, st.none() | SOUND_STRATEGY)
 )
-request_strategy = st.builds(
+REQUEST_STRATEGY = st.builds(
     ClaimRequest,
-    print=print_strategy,
-    holder_sha256=hash_strategy,
+    print=PRINT_STRATEGY,
+    holder_sha256=HASH_STRATEGY,
     reason=st.text(max_size=64),
     jurisdiction=st.text(max_size=8),
 )
@@ -85,7 +85,7 @@ PICTURE_REQUEST, VIDEO_REQUEST, SOUND_REQUEST = (
 )
 
 
-@given(request_strategy)
+@given(REQUEST_STRATEGY)
 def test_request_is_unchanged_by_a_round_trip(request: ClaimRequest) -> None:
     assert read_registration_request(write_registration_request(request)) == request
 

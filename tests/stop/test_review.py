@@ -102,10 +102,12 @@ def test_releasing_a_cut_out_disputes_no_claim(gate_setup: GateSetup, her_pictur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("days", [0, 30])
-def test_upload_is_decided_once_and_then_its_bytes_are_deleted(her_picture: Any, days: int) -> None:
+@pytest.mark.parametrize("look_back_days", [0, 30])
+def test_upload_is_decided_once_and_then_its_bytes_are_deleted(
+    her_picture: Any, look_back_days: int
+) -> None:
     """The hashes and the reference are kept after a release if look-backs are on."""
-    gate_setup = GateSetup(limits=GateLimits(look_back_days=days))
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=look_back_days))
     gate_setup.protect(her_picture)
     case = judge_upload(jpeg(her_picture), gate_setup.platform, "post 1").case
     release_case(case, gate_setup.platform)
@@ -114,8 +116,11 @@ def test_upload_is_decided_once_and_then_its_bytes_are_deleted(her_picture: Any,
     with pytest.raises(NoSuchReview):
         gate_setup.platform.reviews.upload_bytes(case)
     kept = gate_setup.platform.reviews.review(case)
-    assert (kept.bits is None, kept.upload_sha256 is None) == (days == 0, days == 0)
-    assert kept.reference == ("" if days == 0 else "post 1")
+    assert (kept.bits is None, kept.upload_sha256 is None) == (
+        look_back_days == 0,
+        look_back_days == 0,
+    )
+    assert kept.reference == ("" if look_back_days == 0 else "post 1")
 
 
 @pytest.mark.slow

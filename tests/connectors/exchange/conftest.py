@@ -1,4 +1,4 @@
-"""Exchanges over ASGI, without a socket."""
+"""Fixtures: an exchange, and an HTTP client that calls it over ASGI, without a socket."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -48,11 +48,11 @@ def command_line(tmp_path: Path) -> ExchangeCommandLine:
 
 
 def test_partners_are_added_listed_and_removed(command_line: ExchangeCommandLine) -> None:
-    made = command_line.run_json("partner", "add", "friends", "--bank", "people", "--may-submit")
-    assert (made["schema"], len(made["key"])) == ("entrenous/exchange-partner/1", 43)
+    added = command_line.run_json("partner", "add", "friends", "--bank", "people", "--may-submit")
+    assert (added["schema"], len(added["key"])) == ("entrenous/exchange-partner/1", 43)
     [shown] = command_line.run_json("partner", "list")["partners"]
     assert shown == {"name": "friends", "banks": ["people"], "may_submit": True, "asked_at": None}
-    assert made["key"] not in command_line.run("partner", "list")
+    assert added["key"] not in command_line.run("partner", "list")
     with pytest.raises(EntrenousError, match="already"):
         command_line.run_json("partner", "add", "friends")
     command_line.run_json("partner", "remove", "friends")
@@ -126,8 +126,8 @@ def test_credentials_file_must_be_private(
 ) -> None:
     monkeypatch.delenv("ENTRENOUS_EXCHANGE_CHARITY", raising=False)
     file = tmp_path / "keys"
-    where = ("--kind", "ncmec", "--from", "https://charity.example", "--bank", "theirs")
-    add = ("add", "charity", *where, "--credentials", str(file))
+    location = ("--kind", "ncmec", "--from", "https://charity.example", "--bank", "theirs")
+    add = ("add", "charity", *location, "--credentials", str(file))
     with pytest.raises(EntrenousError, match="ENTRENOUS_EXCHANGE_CHARITY"):
         command_line.run(*add)
     file.write_text("user:password")

@@ -41,9 +41,9 @@ def source_names(run_command: RunCommand) -> list[str]:
 
 
 def test_removed_source_can_be_added_again(run_command: RunCommand) -> None:
-    mistyped = ("add", "src", "--kind", "stopncii", "--bank", "lists", "--from")
-    assert run_command(*mistyped, "https://exchnge.example")[0] == 0
-    status, _, stderr = run_command(*mistyped, "https://exchange.example")
+    add_arguments = ("add", "src", "--kind", "stopncii", "--bank", "lists", "--from")
+    assert run_command(*add_arguments, "https://exchnge.example")[0] == 0
+    status, _, stderr = run_command(*add_arguments, "https://exchange.example")
     assert (status, "exchange remove src" in stderr) == (3, True)
     assert run_command("remove", "src") == (
         0,
@@ -52,7 +52,7 @@ def test_removed_source_can_be_added_again(run_command: RunCommand) -> None:
     )
     assert source_names(run_command) == []
     assert run_command("remove", "src")[0] == 4
-    assert run_command(*mistyped, "https://exchange.example")[0] == 0
+    assert run_command(*add_arguments, "https://exchange.example")[0] == 0
 
 
 @pytest.mark.parametrize(("option", "count_key"), [("--withdraw", "withdrawn"), ("--keep", "kept")])

@@ -54,10 +54,10 @@ class RecordedSleeps(list[float]):
 
 
 def exchange_http(
-    answer: AnswerFunction, base: str = BASE_URL, headers: dict[str, str] | None = None
+    answer: AnswerFunction, base_url: str = BASE_URL, headers: dict[str, str] | None = None
 ) -> ExchangeHttp:
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return ExchangeHttp("charity", base, client, headers or {}, RecordedSleeps(), lambda: 1.0)
+    return ExchangeHttp("charity", base_url, client, headers or {}, RecordedSleeps(), lambda: 1.0)
 
 
 def answer_by_app(app: Starlette) -> AnswerFunction:
@@ -287,20 +287,9 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         stopncii_page(nextPageToken=["a"]),
     ],
 )
-def test_malformed_page_ends_the_fetch(body: bytes) -> None:
+def test_malformed_stopncii_page_ends_the_fetch(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(StopNciiFetcher(exchange_http(lambda _: httpx.Response(200, content=body))).pages(""))
-
-
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
-def test_any_record_is_parsed_or_refused(random_value: object) -> None:
-    for read in (parse_stopncii_record, parse_threatexchange_update):
-        for one in (
-            random_value,
-            dict.fromkeys((*STOPNCII_RECORD, "id", "type", "last_updated"), random_value),
-        ):
-            with suppress(BadSourceRecord):
-                read(one)
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -330,16 +319,34 @@ def test_repeated_page_token_ends_the_fetch() -> None:
         list(StopNciiFetcher(exchange_http(lambda _: answer)).pages(""))
 
 
+# --- records of StopNCII and ThreatExchange -------------------------------------------------------
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
+def test_any_record_is_parsed_or_refused(random_value: object) -> None:
+    for read in (parse_stopncii_record, parse_threatexchange_update):
+        for one in (
+            random_value,
+            dict.fromkeys((*STOPNCII_RECORD, "id", "type", "last_updated"), random_value),
+        ):
+            with suppress(BadSourceRecord):
+                read(one)
+
+
 # --- NCMEC ----------------------------------------------------------------------------------------
 
 
 def ncmec_entry(
-    entry_id: str, timestamp: str, *pdq_hashes: str, kind: str = "image", member: str = "7"
+    entry_id: str,
+    timestamp: str,
+    *pdq_hashes: str,
+    element_name: str = "image",
+    member_id: str = "7",
 ) -> str:
     inside = "".join(f"<pdq>{one}</pdq>" for one in pdq_hashes)
     return (
-        f"<{kind}><member id='{member}'>m</member><timestamp>{timestamp}</timestamp>"
-        f"<id>{entry_id}</id><fingerprints>{inside}</fingerprints></{kind}>"
+        f"<{element_name}><member id='{member_id}'>m</member><timestamp>{timestamp}</timestamp>"
+        f"<id>{entry_id}</id><fingerprints>{inside}</fingerprints></{element_name}>"
     )
 
 
@@ -358,8 +365,8 @@ def test_ncmec_entries_are_parsed() -> None:
         ncmec_entry("b", ENTRY_TIME, "no hash"),
         ncmec_entry("c", "yesterday", fake_hash(3).hex()),
         ncmec_entry("", ENTRY_TIME, fake_hash(3).hex()),
-        ncmec_entry("d", "2026-01-01T00:00:00.123Z", kind="deletedImage"),
-        ncmec_entry("e", ENTRY_TIME, kind="video"),
+        ncmec_entry("d", "2026-01-01T00:00:00.123Z", element_name="deletedImage"),
+        ncmec_entry("e", ENTRY_TIME, element_name="video"),
         ncmec_entry("f", ENTRY_TIME),
     )
     web = exchange_http(lambda _: httpx.Response(200, content=ncmec_page(*records)))
@@ -424,8 +431,8 @@ def threat_update(number: int, updated_at_s: int, **changed_members: Any) -> dic
 def test_updates_dated_in_the_future_are_refused() -> None:
     clock = SettableClock()
     broken = threat_update("2", 9 * 10**14, indicator="broken")
-    ahead = threat_update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
-    page = {"data": [threat_update("1", 100), broken, ahead]}
+    future_update = threat_update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
+    page = {"data": [threat_update("1", 100), broken, future_update]}
     web = exchange_http(lambda _: httpx.Response(200, json=page))
     [got] = ThreatExchangeFetcher(web, "9", clock).pages("7")
     assert ([record.key for record in got.records], got.checkpoint) == (["1"], "100")
@@ -448,9 +455,9 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
             ]
         },
     ]
-    gone = threat_update(5, 14)
-    del gone["descriptors"]
-    pages[1]["data"].append(gone)  # type: ignore[attr-defined]
+    update_without_descriptors = threat_update(5, 14)
+    del update_without_descriptors["descriptors"]
+    pages[1]["data"].append(update_without_descriptors)  # type: ignore[attr-defined]
 
     def answer(request: httpx.Request) -> httpx.Response:
         requested.append(request)
@@ -493,7 +500,7 @@ def test_a_cursor_that_leads_elsewhere_is_not_followed(next_page_address: object
     assert requested == ["charity.example"]
 
 
-def test_cursor_loop_ends() -> None:
+def test_loop_of_threat_update_cursors_ends() -> None:
     page = {"data": [], "paging": {"next": f"{BASE_URL}/again"}}
     pages = list(
         ThreatExchangeFetcher(exchange_http(lambda _: httpx.Response(200, json=page)), "9").pages(
@@ -506,11 +513,11 @@ def test_cursor_loop_ends() -> None:
 # --- HMA ------------------------------------------------------------------------------------------
 
 
-def hma_server(contents: dict[int, Any], name: str = "B") -> AnswerFunction:
+def hma_server(contents: dict[int, Any], bank_name: str = "B") -> AnswerFunction:
     def answer(request: httpx.Request) -> httpx.Response:
         path = request.url.path.split("/")
         if len(path) == 4:
-            return httpx.Response(200, json={"name": name, "matching_enabled_ratio": 1.0})
+            return httpx.Response(200, json={"name": bank_name, "matching_enabled_ratio": 1.0})
         content = contents.get(int(path[-1]))
         return httpx.Response(404) if content is None else httpx.Response(200, json=content)
 
@@ -539,8 +546,8 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
     }
     pages = list(HmaFetcher(exchange_http(hma_server(contents)), "B", SettableClock()).pages(""))
     records = [record for page in pages for record in page.records]
-    live = {record.key for record in records if not record.is_withdrawal}
-    assert live == {
+    active_keys = {record.key for record in records if not record.is_withdrawal}
+    assert active_keys == {
         "1",
         "150",
         "154",
@@ -600,7 +607,9 @@ def test_invalid_next_number_is_ignored(answer_body: str) -> None:
 
 def test_wrong_or_missing_hma_bank_is_an_error() -> None:
     with pytest.raises(BadPage):
-        list(HmaFetcher(exchange_http(hma_server({}, name="C")), "B", SettableClock()).pages(""))
+        list(
+            HmaFetcher(exchange_http(hma_server({}, bank_name="C")), "B", SettableClock()).pages("")
+        )
     with pytest.raises(SourceRefused):
         list(
             HmaFetcher(exchange_http(lambda _: httpx.Response(404)), "B", SettableClock()).pages("")
@@ -657,8 +666,8 @@ def test_missing_or_binary_file_ends_the_fetch(tmp_path: Path) -> None:
         list(HashFileFetcher("list", tmp_path / "blob").pages(""))
 
 
-TEST_VECTORS = Path(__file__).parents[4] / "shared" / "judges"
-META_NEEDLES_FILE = TEST_VECTORS / "pdq" / "reg-test-input" / "needles.txt"
+TEST_VECTOR_FOLDER = Path(__file__).parents[4] / "shared" / "judges"
+META_NEEDLES_FILE = TEST_VECTOR_FOLDER / "pdq" / "reg-test-input" / "needles.txt"
 
 
 @pytest.mark.skipif(not META_NEEDLES_FILE.exists(), reason="Meta's PDQ test data are not here")

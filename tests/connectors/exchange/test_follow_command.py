@@ -1,4 +1,4 @@
-"""Automatic fetching from sources, in a process beside the gate."""
+"""Automatic fetching from sources, and the process beside the gate that does it."""
 
 import logging
 import socket
@@ -125,15 +125,15 @@ def test_automatic_fetch_is_off_by_default(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_automatic_fetch_ends_with_its_gate(tmp_path: Path) -> None:
     data = tmp_path / "gate"
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as silent_server:
+        address = f"http://127.0.0.1:{silent_server.getsockname()[1]}"
         with open_gate(data) as (_, exchange):
             bank = BankName("theirs")
             exchange.sources.add(Source("theirs", SourceKind.HMA, address, bank, "BANK"))
         (data / "gate.toml").write_text("fetch_minutes = 60\n")
         with start_program(exchange_fetch_command(data), stdin=subprocess.PIPE) as process:
-            silent.settimeout(60)
-            connection, _ = silent.accept()
+            silent_server.settimeout(60)
+            connection, _ = silent_server.accept()
             assert process.stdin is not None
             process.stdin.close()
             assert process.wait(20) == 0

@@ -36,19 +36,19 @@ def read_range(
     web: httpx.Client, partner_key: str, start: str, to: str, size: int | None = None
 ) -> list[XmlElement]:
     """Return the entries of a time range, from all pages."""
-    found, page = (
+    entries, page = (
         list[XmlElement](),
         get_xml(web, partner_key, "/v2/entries", **{"from": start, "to": to}),
     )
     while True:
         images = page.descendant("images")
-        found.extend(images.children if images is not None else ())
-        following = page.descendant("paging", "next")
-        if following is None:
-            return found
-        assert following.text.startswith("/v2/")
+        entries.extend(images.children if images is not None else ())
+        next_page = page.descendant("paging", "next")
+        if next_page is None:
+            return entries
+        assert next_page.text.startswith("/v2/")
         path = (
-            following.text if size is None else following.text.replace("size=1000", f"size={size}")
+            next_page.text if size is None else next_page.text.replace("size=1000", f"size={size}")
         )
         page = get_xml(web, partner_key, path)
 
@@ -69,10 +69,10 @@ def test_pages_contain_every_entry_once(
         exchange_setup.feed.put_claim(f"c{number}", fake_hash(number))
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    found = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()), size=3)
-    assert kinds_and_ids(found) == [("image", f"c{number}") for number in range(1010)]
-    prints = {one.descendant("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
-    assert prints == {fake_hash(number).hex() for number in range(1010)}
+    entries = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()), size=3)
+    assert kinds_and_ids(entries) == [("image", f"c{number}") for number in range(1010)]
+    hash_elements = {one.descendant("fingerprints", "pdq").text for one in entries}  # type: ignore[union-attr]
+    assert hash_elements == {fake_hash(number).hex() for number in range(1010)}
 
 
 def test_adjacent_ranges_neither_miss_nor_repeat_entries(
@@ -87,12 +87,12 @@ def test_adjacent_ranges_neither_miss_nor_repeat_entries(
     exchange_setup.clock.advance(seconds=5)
     update_exchange_state(exchange_setup.exchange)
     edges.append(iso_time(exchange_setup.clock.now()))
-    found = [
+    entries = [
         name
         for a, b in pairwise(edges)
         for name in kinds_and_ids(read_range(web, partner_key, a, b))
     ]
-    assert sorted(found) == [("image", f"c{number}") for number in range(9)]
+    assert sorted(entries) == [("image", f"c{number}") for number in range(9)]
 
 
 def test_withdrawn_or_suspended_claim_is_served_as_a_deleted_image(
@@ -108,8 +108,8 @@ def test_withdrawn_or_suspended_claim_is_served_as_a_deleted_image(
     exchange_setup.feed.set_state("disputed", ClaimState.SUSPENDED)
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
-    found = read_range(web, partner_key, since, iso_time(exchange_setup.clock.now()))
-    assert kinds_and_ids(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
+    entries = read_range(web, partner_key, since, iso_time(exchange_setup.clock.now()))
+    assert kinds_and_ids(entries) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
     assert not exchange_setup.is_on_disk(fake_hash(1))
 
 
@@ -132,9 +132,9 @@ def test_registered_hash_is_the_last_of_an_entry(
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=10)
     [entry] = read_range(web, partner_key, EPOCH, iso_time(exchange_setup.clock.now()))
-    prints = entry.descendant("fingerprints")
-    assert prints is not None
-    assert [one.text for one in prints.children_named("pdq")] == [
+    hash_elements = entry.descendant("fingerprints")
+    assert hash_elements is not None
+    assert [one.text for one in hash_elements.children_named("pdq")] == [
         fake_hash(2).hex(),
         fake_hash(1).hex(),
     ]
@@ -168,10 +168,10 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
     exchange_setup.feed.withdraw("hers")
     update_exchange_state(exchange_setup.exchange)
     exchange_setup.clock.advance(seconds=35)
-    found = read_range(web, partner_key, EPOCH, to)
+    entries = read_range(web, partner_key, EPOCH, to)
     exchange_setup.clock.advance(minutes=10)
-    found += read_range(web, partner_key, to, iso_time(exchange_setup.clock.now()))
-    assert ("deletedImage", "hers") in kinds_and_ids(found)
+    entries += read_range(web, partner_key, to, iso_time(exchange_setup.clock.now()))
+    assert ("deletedImage", "hers") in kinds_and_ids(entries)
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -198,7 +198,7 @@ def test_slow_clock_adds_nothing_to_a_served_range(
 
 
 @pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])
-def test_half_hour_offsets_warn_of_local_time(
+def test_range_end_behind_by_a_time_zone_offset_warns_of_local_time(
     exchange_setup: ExchangeSetup,
     web: httpx.Client,
     partner_key: str,
@@ -266,17 +266,19 @@ def test_feedback_becomes_an_opinion(
         ]
 
 
-def test_malformed_feedback_changes_nothing(web: httpx.Client, partner_key: str) -> None:
-    good = b"<feedbackSubmission><affirmative/></feedbackSubmission>"
-    assert put_feedback(web, partner_key, "nobody", good) == 404
-    entity = b'<!DOCTYPE f [<!ENTITY a "aaaa">]>' + good
-    for odd in (b"", b"<", b"<other/>", b"<feedbackSubmission/>", entity):
-        assert put_feedback(web, partner_key, "hers", odd) == 400
+def test_feedback_that_is_malformed_or_about_an_unknown_claim_is_refused(
+    web: httpx.Client, partner_key: str
+) -> None:
+    valid_feedback = b"<feedbackSubmission><affirmative/></feedbackSubmission>"
+    assert put_feedback(web, partner_key, "nobody", valid_feedback) == 404
+    entity = b'<!DOCTYPE f [<!ENTITY a "aaaa">]>' + valid_feedback
+    for malformed_feedback in (b"", b"<", b"<other/>", b"<feedbackSubmission/>", entity):
+        assert put_feedback(web, partner_key, "hers", malformed_feedback) == 400
     assert put_feedback(web, partner_key, "hers", b" " * 16_001) == 413
 
 
 def test_ncmec_accepts_no_submissions(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
-    """The client in PyPI's threatexchange cannot submit; StopNCII's protocol can."""
+    """PyPI's threatexchange submits over StopNCII's protocol, but not over NCMEC's."""
     _, partner_key = exchange_setup.add_partner("friends", submits=True)
     pdq = f"<pdq>{fake_hash(1).hex()}</pdq>"
     entry = f"<images><image><fingerprints>{pdq}</fingerprints></image></images>"

@@ -1,4 +1,4 @@
-"""The gate's HMA API, mounted at /hma, on real SQLite files (tests/stop/http/conftest.py)."""
+"""Fixtures: clients of the gate's HMA API, and those of tests/stop/http/conftest.py."""
 # ruff: noqa: F811 - fixtures are imported and then used as parameters
 
 from collections.abc import Iterator
@@ -55,8 +55,13 @@ def new_hma_app(
 
     ``listings_platform`` replaces ``platform`` for the stores of listings and sources.
     """
-    kept = listings_platform or platform
-    return hma_app(platform, access, claim_listing_store(kept), open_exchange(kept).sources)
+    platform_of_stores = listings_platform or platform
+    return hma_app(
+        platform,
+        access,
+        claim_listing_store(platform_of_stores),
+        open_exchange(platform_of_stores).sources,
+    )
 
 
 @contextmanager

@@ -43,11 +43,11 @@ def add_hash(hma: httpx.Client, bank: str = "TEST", signal: str = HASH) -> int:
     return int(hma.post(f"/c/bank/{bank}/signal", json={"pdq": signal}).json()["id"])
 
 
-@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("bank_count", [1, 2, 4, 8, 16])
 def test_small_banks_match_also_after_a_restart(
-    tmp_path: Path, clock: SettableClock, access: GateAccess, copies: int
+    tmp_path: Path, clock: SettableClock, access: GateAccess, bank_count: int
 ) -> None:
-    """HMA itself finds none of these after it saved its index (HMA's issue 1318)."""
+    """HMA itself finds none of these hashes after it saved its index (HMA's issue 1318)."""
     ids = []
     for first in (True, False):
         with open_platform_at(tmp_path / "gate.sqlite", clock) as platform:
@@ -55,9 +55,9 @@ def test_small_banks_match_also_after_a_restart(
             with open_hma_client(platform, access) as hma:
                 hma.headers.update(OPERATOR_HEADERS)
                 if first:
-                    ids = [add_hash(hma, f"BANK_{copy}") for copy in range(copies)]
+                    ids = [add_hash(hma, f"BANK_{number}") for number in range(bank_count)]
                 assert set(get_raw_matches(hma)) == set(ids)
-                assert len(get_matches(hma)) == copies
+                assert len(get_matches(hma)) == bank_count
     assert set(ids) == {1}
 
 
@@ -118,8 +118,8 @@ def test_lookup_leaves_out_a_released_picture(hma: httpx.Client, platform: Platf
     number = add_hash(hma)
     ((_, claim),) = platform.bank.claims_on_pictures({number})
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
-    let_through = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
-    platform.bank.register(Registration(let_through, (bytes.fromhex(HASH),)))
+    released_claim = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
+    platform.bank.register(Registration(released_claim, (bytes.fromhex(HASH),)))
     assert (get_matches(hma), get_raw_matches(hma)) == ({}, [number])
     platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
@@ -141,7 +141,7 @@ def test_answer_to_a_missing_number_names_the_next_number(hma: httpx.Client) -> 
 def test_fetch_of_a_bank_skips_the_numbers_of_another_bank(
     platform: Platform, hma: httpx.Client
 ) -> None:
-    """A gap of 1,000 numbers ends a fetch; the first bank has 1,201 numbers before this one."""
+    """A gap of 1,000 numbers ends a fetch. The second bank's number follows 1,201 of the first."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
     add_hash(hma, "SECOND", FAR_HASH)
@@ -160,9 +160,9 @@ def test_hashes_of_parts_of_pictures_are_not_contents(
     (whole,) = [entry for entry in entries if not entry.part]
     people = get_bank_by_hma_name("PEOPLE", platform)
     assert get_content(whole.number, people, platform).bits == whole.bits
-    for window in [entry for entry in entries if entry.part][:3]:
+    for part_entry in [entry for entry in entries if entry.part][:3]:
         with pytest.raises(NoSuchContent):
-            get_content(window.number, people, platform)
+            get_content(part_entry.number, people, platform)
 
 
 def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:

@@ -1,4 +1,4 @@
-"""The answers of every HMA route: those of a running HMA, with intended differences."""
+"""The answers of every HMA route, which differ from those of a running HMA only on purpose."""
 
 import re
 import shutil
@@ -85,7 +85,7 @@ CONTRACT_ROWS = [
     ContractRow("POST /h/hash", form={"photo": b""}, status=400),
     ContractRow("POST /h/hash", body={"photo": "x"}, status=400),
     ContractRow("POST /h/hash", form={"photo": bytes(1_000_001)}, status=413),
-    # look-ups
+    # look-ups, the index and comparisons
     ContractRow("GET /m/raw_lookup", query=PDQ_QUERY, answer={"matches": [1]}),
     ContractRow(
         "GET /m/raw_lookup",
@@ -274,7 +274,7 @@ CONTRACT_ROWS = [
     ContractRow("DELETE /c/bank/TEST/content/1", answer={"deleted": 1}),
     ContractRow("DELETE /c/bank/TEST/content/2", answer={"deleted": 0}),
     ContractRow("DELETE /c/bank/NONE/content/1", status=404),
-    # exchanges and types
+    # exchanges, types and addresses without a route
     ContractRow("GET /c/exchanges", answer=["FROM_ALLY", "NCMEC"]),
     ContractRow("POST /c/exchanges", body={"bank": "X"}, status=501),
     ContractRow(

@@ -55,7 +55,7 @@ def test_content_is_added_with_metadata_in_the_form_or_the_query(
 
 def test_only_content_id_of_metadata_is_stored(hma: httpx.Client) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
-    for metadata, name in (
+    for metadata, expected_id in (
         (METADATA, "upload-7"),
         ({"content_id": 8}, "8"),
         ({"content_uri": "https://platform.example/9"}, "8"),
@@ -64,7 +64,7 @@ def test_only_content_id_of_metadata_is_stored(hma: httpx.Client) -> None:
     ):
         body = {"pdq": HASH, "metadata": metadata}
         assert hma.post("/c/bank/TEST/signal", json=body).json()["id"] == 1
-        assert get_content_id(hma) == name
+        assert get_content_id(hma) == expected_id
     assert hma.delete(CONTENT_ADDRESS).json() == {"deleted": 1}
     assert get_content_id(hma, f"/c/bank/TEST/content/{add_hash(hma)}") is None
 
@@ -104,9 +104,9 @@ def test_switching_a_content_cancels_its_scheduled_time(
 ) -> None:
     add_hash(hma)
     until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
-    for by_hand, on in ((SWITCH_ON, 1), (SWITCH_OFF, 0)):
+    for change, on in ((SWITCH_ON, 1), (SWITCH_OFF, 0)):
         hma.put(CONTENT_ADDRESS, json=until)
-        hma.put(CONTENT_ADDRESS, json=by_hand)
+        hma.put(CONTENT_ADDRESS, json=change)
         clock.advance(seconds=120)
         assert relist_due_claims(platform, claim_listing_store(platform)) == 0
         assert hma.get(CONTENT_ADDRESS).json()["disable_until_ts"] == on

@@ -39,7 +39,7 @@ def find_banks(hma: httpx.Client, photo: bytes) -> list[str]:
     return list(answer.json()["pdq"])
 
 
-def test_rotated_framed_and_inverted_pictures_are_found(
+def test_mirrored_rotated_inverted_and_framed_pictures_are_found(
     hma_with_picture: httpx.Client, her_picture: Any, other_picture: Any
 ) -> None:
     framed = np.pad(her_picture, ((60, 60), (40, 40), (0, 0)), constant_values=255)
@@ -59,7 +59,7 @@ def test_crops_are_not_matched_by_hma(hma_with_picture: httpx.Client, her_pictur
 
 
 @pytest.mark.parametrize("kept_bytes", [9000, 200, 20])
-def test_broken_picture_is_a_client_error(
+def test_broken_picture_is_answered_400(
     hma: httpx.Client, her_picture: Any, kept_bytes: int
 ) -> None:
     for address in ("/h/hash", "/m/lookup"):
@@ -107,12 +107,12 @@ def test_hash_is_read_in_either_letter_case(bits: bytes) -> None:
 
 @given(st.text(max_size=40))
 def test_every_bank_has_an_hma_name(bank_name: str) -> None:
-    said = hma_name(BankName(bank_name))
-    assert said.isascii()
-    assert said.replace("_", "A").isalnum()
-    assert said == said.upper()
-    assert not said[0].isdigit()
-    assert hma_name(BankName(said)) == said
+    problem = hma_name(BankName(bank_name))
+    assert problem.isascii()
+    assert problem.replace("_", "A").isalnum()
+    assert problem == problem.upper()
+    assert not problem[0].isdigit()
+    assert hma_name(BankName(problem)) == problem
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"[" * 60_000, b"{", b"7", b'{"a"'])
@@ -147,8 +147,8 @@ class UnreachableBank:
 
 
 def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> None:
-    away = replace(platform, bank=cast("BankStore", UnreachableBank()))
-    with open_hma_client(away, access, platform) as client:
+    platform_without_database = replace(platform, bank=cast("BankStore", UnreachableBank()))
+    with open_hma_client(platform_without_database, access, platform) as client:
         status = client.get("/status")
         assert (status.status_code, status.text) == (503, "INDEX-NOT-LOADED")
         assert client.get("/status/live").text == "I-AM-ALIVE"
@@ -190,8 +190,8 @@ def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAc
             group.cancel_scope.cancel()
         return answer[0]["status"], json.loads(answer[1]["body"])
 
-    status, said = anyio.run(run_scenario)
-    assert (status, set(said)) == (429, {"message"})
+    status, problem = anyio.run(run_scenario)
+    assert (status, set(problem)) == (429, {"message"})
 
 
 def test_form_of_a_million_parts_is_refused_within_a_second() -> None:

@@ -135,20 +135,20 @@ def test_ambiguous_mail_part_does_not_hide_another_part() -> None:
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_attachment_of_any_bytes_is_found(data: bytes) -> None:
+def test_attachment_of_any_bytes_is_found(attachment: bytes) -> None:
     mail = new_mail()
-    mail.add_attachment(data, maintype="image", subtype="jpeg")
-    assert files_in_mail(mail.as_bytes()) == [FileInMail(data, says_media=True)]
+    mail.add_attachment(attachment, maintype="image", subtype="jpeg")
+    assert files_in_mail(mail.as_bytes()) == [FileInMail(attachment, says_media=True)]
 
 
 def test_mail_without_attachments_has_no_files() -> None:
     assert files_in_mail(new_mail().as_bytes()) == []
 
 
-@pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", ACCEPTED_FILE])
-def test_data_that_is_not_a_mail_is_refused(data: bytes) -> None:
+@pytest.mark.parametrize("invalid_mail", [b"", b"\r\n\r\nwords", ACCEPTED_FILE])
+def test_data_that_is_not_a_mail_is_refused(invalid_mail: bytes) -> None:
     with pytest.raises(NotAMail):
-        files_in_mail(data)
+        files_in_mail(invalid_mail)
 
 
 def test_mail_with_too_many_parts_is_refused() -> None:
@@ -161,7 +161,10 @@ def test_mail_with_too_many_parts_is_refused() -> None:
 
 
 @given(st.binary(max_size=500))
-def test_random_bytes_as_mail_raise_only_not_a_mail(data: bytes) -> None:
-    for mail in (data, b"Content-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n" + data):
+def test_random_bytes_as_mail_raise_only_not_a_mail(random_bytes: bytes) -> None:
+    for mail in (
+        random_bytes,
+        b"Content-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n" + random_bytes,
+    ):
         with contextlib.suppress(NotAMail):
             files_in_mail(mail)

@@ -1,4 +1,4 @@
-"""Extracting uploads from a request body. Bodies that parsers read differently are refused."""
+"""Extracting uploads from a request body. Bodies that parsers may read differently are refused."""
 
 import contextlib
 from collections.abc import Sequence

@@ -171,7 +171,7 @@ def test_failing_gate_raises_unreachable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "error"),
+    ("httpx_error", "error_class"),
     [
         (httpx.ConnectError("refused, or a certificate"), NoConnection),
         (httpx.ConnectTimeout("nobody there"), NoConnection),
@@ -180,15 +180,15 @@ def test_failing_gate_raises_unreachable() -> None:
     ],
 )
 def test_failed_connection_differs_from_a_lost_answer(
-    problem: httpx.HTTPError, error: type[GateUnreachable]
+    httpx_error: httpx.HTTPError, error_class: type[GateUnreachable]
 ) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
-        raise problem
+        raise httpx_error
 
     client = httpx.Client(transport=httpx.MockTransport(fail))
     with pytest.raises(GateUnreachable) as caught:
         RegistrationClient("https://gate.example", client).status(CLAIM_ID)
-    assert type(caught.value) is error
+    assert type(caught.value) is error_class
 
 
 def test_status_501_raises_gate_refused() -> None:

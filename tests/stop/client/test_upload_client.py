@@ -149,7 +149,7 @@ def test_account_limit_with_malformed_facts_counts_as_busy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "reason"),
+    ("httpx_error", "reason"),
     [
         (httpx.ConnectError("no"), GateReason.AWAY),
         (httpx.RemoteProtocolError("what"), GateReason.AWAY),
@@ -157,9 +157,9 @@ def test_account_limit_with_malformed_facts_counts_as_busy() -> None:
         (httpx.PoolTimeout("when"), GateReason.SLOW),
     ],
 )
-def test_missing_answer_holds_the_upload(problem: Exception, reason: GateReason) -> None:
+def test_missing_answer_holds_the_upload(httpx_error: Exception, reason: GateReason) -> None:
     def fail(_: httpx.Request) -> httpx.Response:
-        raise problem
+        raise httpx_error
 
     assert ask_with_both_clients(ScriptedGate(fail), ACCEPTED_FILE) == GateAnswer(
         GateVerdict.HOLD, reason
@@ -334,13 +334,13 @@ def test_malformed_members_hold_the_upload(malformed_member: dict[str, object]) 
 
 
 @pytest.mark.parametrize(
-    ("reference", "sent"),
+    ("reference", "sent_reference"),
     [("post-17", "post-17"), ("", None), ("a\r\nb", None), ("ü", None), ("x" * 201, None)],
 )
-def test_only_a_valid_reference_is_sent(reference: str, sent: str | None) -> None:
+def test_only_a_valid_reference_is_sent(reference: str, sent_reference: str | None) -> None:
     gate = ScriptedGate()
     assert gate.client().ask(ACCEPTED_FILE, reference).verdict is GateVerdict.LET_THROUGH
-    assert gate.received_headers[0].get("entrenous-reference") == sent
+    assert gate.received_headers[0].get("entrenous-reference") == sent_reference
 
 
 def test_failure_is_logged_without_the_text_of_the_answer(

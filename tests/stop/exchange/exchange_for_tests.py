@@ -89,9 +89,11 @@ class ExchangeSetup:
         key = add_exchange_partner(name, banks or (PEOPLE_BANK,), self.exchange, submits=submits)
         return authenticate_partner(key, self.exchange), key.reveal().decode()
 
-    def is_on_disk(self, secret: bytes) -> bool:
+    def is_on_disk(self, searched_bytes: bytes) -> bool:
         """Return whether a file of the database contains these bytes."""
-        return any(secret in path.read_bytes() for path in self.file.parent.glob("bank.db*"))
+        return any(
+            searched_bytes in path.read_bytes() for path in self.file.parent.glob("bank.db*")
+        )
 
 
 @contextmanager

@@ -194,7 +194,7 @@ def test_fetch_killed_repeatedly_creates_no_duplicates(
         with monkeypatch.context() as patched, suppress(Killed):
             KillAfterChanges(exchange_setup, patched, changes)
             fetch(exchange_setup, scripted_source(*pages, stale_after=zero))
-        exchange_setup.clock.advance(days=2)  # a new generation each time
+        exchange_setup.clock.advance(days=2)  # so that each fetch begins a new generation
     fetch(exchange_setup, scripted_source(*pages, stale_after=zero))
     assert protected_hashes(exchange_setup) == {fake_hash(1), fake_hash(2), fake_hash(3)}
     assert exchange_setup.bank.count_claims_and_hashes().claims == 3

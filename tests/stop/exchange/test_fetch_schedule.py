@@ -12,8 +12,8 @@ HOUR = timedelta(hours=1)
 NEVER_FETCHED = Checkpoint()
 
 
-def checkpoint_after_fetch(ago: timedelta) -> Checkpoint:
-    return Checkpoint(1, whole_at=NOW - ago)
+def checkpoint_after_fetch(age: timedelta) -> Checkpoint:
+    return Checkpoint(1, whole_at=NOW - age)
 
 
 def test_source_is_due_after_the_interval() -> None:

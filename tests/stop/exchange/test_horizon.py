@@ -21,13 +21,13 @@ from tests.stop.exchange.exchange_for_tests import ExchangeSetup, MemoryFeed, fa
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
 def test_newest_change_number_is_found_from_any_known_number(
-    numbers: list[int], known_number: int
+    change_numbers: list[int], known_number: int
 ) -> None:
     feed = MemoryFeed(SettableClock())
-    for number in sorted(numbers):
+    for number in sorted(change_numbers):
         feed.last_number = number - 1
         feed.put_claim(f"c{number}", fake_hash(number))
-    assert newest_change_number(feed, known_number) == max([known_number, *numbers])
+    assert newest_change_number(feed, known_number) == max([known_number, *change_numbers])
 
 
 def test_search_without_new_changes_takes_one_query(exchange_setup: ExchangeSetup) -> None:
@@ -112,9 +112,7 @@ def test_change_time_of_a_concurrent_process_wins(
     add_change_time = store.add_change_time
 
     def add_after_other_process(self: Any, change_time: ChangeTime, drop_before_s: int) -> None:
-        add_change_time(
-            self, change_time, drop_before_s
-        )  # the other process, before the newest change
+        add_change_time(self, change_time, drop_before_s)  # first, the other process dates change 2
         add_change_time(self, replace(change_time, number=3), drop_before_s)
 
     newest = newest_change_number(exchange_setup.feed, 1)

@@ -1,4 +1,4 @@
-"""A running gate calls the operator's alert program, and keeps serving if it cannot be started."""
+"""A running gate calls the operator's alert program, and serves on if the program cannot start."""
 
 import os
 import time

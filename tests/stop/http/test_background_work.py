@@ -28,7 +28,7 @@ def test_recurring_work_is_repeated_after_a_failure() -> None:
     async def run_until_done() -> None:
         async with run_recurring((fail_first_time,), every_s=0.01):
             with anyio.fail_after(10):
-                while len(done) < 3:  # noqa: ASYNC110 -- a thread changes it
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread changes the condition
                     await anyio.sleep(0.01)
 
     anyio.run(run_until_done)
@@ -45,7 +45,7 @@ def test_work_in_pieces_pauses_when_nothing_is_left() -> None:
     async def run_until_done() -> None:
         async with run_in_pieces(do_piece, every_s=60):
             with anyio.fail_after(10):
-                while len(done) < 3:  # noqa: ASYNC110 -- a thread changes it
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread changes the condition
                     await anyio.sleep(0.01)
 
     anyio.run(run_until_done)
@@ -62,7 +62,7 @@ def test_piece_of_work_is_retried_after_a_failure() -> None:
     async def run_until_done() -> None:
         async with run_in_pieces(fail_always, every_s=0.01):
             with anyio.fail_after(10):
-                while len(done) < 3:  # noqa: ASYNC110 -- a thread changes it
+                while len(done) < 3:  # noqa: ASYNC110 -- a thread changes the condition
                     await anyio.sleep(0.01)
 
     anyio.run(run_until_done)
@@ -78,7 +78,7 @@ def test_gate_without_requests_does_background_work(platform: Platform) -> None:
     async def run_until_done() -> None:
         async with app.router.lifespan_context(app):
             with anyio.fail_after(10):
-                while not done:  # noqa: ASYNC110 -- a thread changes it
+                while not done:  # noqa: ASYNC110 -- a thread changes the condition
                     await anyio.sleep(0.01)
 
     anyio.run(run_until_done)
@@ -101,7 +101,7 @@ def test_work_after_an_answer_waits_for_a_slot_of_its_limiter() -> None:
                 )
             try:
                 with anyio.fail_after(10):
-                    while not begun:  # noqa: ASYNC110 -- a thread changes it
+                    while not begun:  # noqa: ASYNC110 -- a thread changes the condition
                         await anyio.sleep(0.01)
                     await anyio.to_thread.run_sync(lambda: None)
                     assert len(begun) == 1

@@ -189,7 +189,7 @@ def test_gate_does_the_look_back_that_a_killed_gate_left(
     async def run_until_found() -> None:
         async with app.router.lifespan_context(app):
             with anyio.fail_after(20):
-                while platform.reviews.count_waiting_items() == 0:  # noqa: ASYNC110 -- a thread changes it
+                while platform.reviews.count_waiting_items() == 0:  # noqa: ASYNC110 -- a thread changes the condition
                     await anyio.sleep(0.01)
 
     anyio.run(run_until_found)

@@ -19,7 +19,7 @@ TRUSTED_PROXIES = (
 
 
 @pytest.mark.parametrize(
-    ("peer", "forwarded", "expected"),
+    ("peer", "forwarded_headers", "expected"),
     [
         (NEAR_PROXY, [CLIENT], CLIENT),
         (NEAR_PROXY, [f"{FORGED}, {CLIENT}"], CLIENT),  # the client wrote the left entry
@@ -43,8 +43,10 @@ TRUSTED_PROXIES = (
         ("", [FORGED], ""),
     ],
 )
-def test_client_address_behind_proxies(peer: str, forwarded: list[str], expected: str) -> None:
-    assert forwarded_client(peer, forwarded, TRUSTED_PROXIES) == expected
+def test_client_address_behind_proxies(
+    peer: str, forwarded_headers: list[str], expected: str
+) -> None:
+    assert forwarded_client(peer, forwarded_headers, TRUSTED_PROXIES) == expected
 
 
 @pytest.mark.parametrize(
@@ -66,12 +68,14 @@ def test_unlisted_proxies_are_not_trusted() -> None:
 
 @pytest.mark.slow
 @given(st.lists(st.text(max_size=40), max_size=4), st.ip_addresses().map(str))
-def test_entries_left_of_the_client_change_nothing(untrusted: list[str], client: str) -> None:
+def test_entries_left_of_the_client_change_nothing(
+    untrusted_entries: list[str], client: str
+) -> None:
     if any(ip_address(client) in network for network in TRUSTED_PROXIES):
         return
-    assert forwarded_client(NEAR_PROXY, [*untrusted, client], TRUSTED_PROXIES) == forwarded_client(
-        NEAR_PROXY, [client], TRUSTED_PROXIES
-    )
+    assert forwarded_client(
+        NEAR_PROXY, [*untrusted_entries, client], TRUSTED_PROXIES
+    ) == forwarded_client(NEAR_PROXY, [client], TRUSTED_PROXIES)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def make_gate_folder(tmp_path: Path, toml: str) -> Path:
 def open_client(
     url: str, certificate: CertificateFiles | None, address: str
 ) -> Iterator[httpx.Client]:
-    """Yield a client with this source address that trusts only ``certificate``, if given."""
+    """Yield a client with this source address; if a certificate is given, it trusts no other."""
     context = ssl.create_default_context(
         cafile=None if certificate is None else str(certificate.cert)
     )
@@ -129,8 +129,8 @@ def _send_wrong_key(web: httpx.Client) -> int:
     return web.get("/exchange/ncmec/v2/members", auth=("partner", "wrong")).status_code
 
 
-def _nginx_replacements(gate: str) -> dict[str, str]:
-    return {"127.0.0.1:7802": gate.removeprefix("http://"), "gate.example.org": "localhost"}
+def _nginx_replacements(gate_url: str) -> dict[str, str]:
+    return {"127.0.0.1:7802": gate_url.removeprefix("http://"), "gate.example.org": "localhost"}
 
 
 @pytest.mark.threat("claims-flood")
@@ -151,13 +151,15 @@ def test_limits_count_only_readable_addresses_from_trusted_proxies(tmp_path: Pat
             for number in range(6)
         ]
         assert answers == [[201]] * 3 + [[429]] * 3
-        # An unreadable header counts as the proxy's own address.
+        # A malformed header counts as the proxy's own address.
         entry = [{"X-Forwarded-For": entry} for entry in ("unknown", "_a", "", "203.0.113.1, x")]
         answers = [
             send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(entry)
         ]
         assert answers == [[201]] * 3 + [[429]]
-        networks = [f"2001:db8:0:1::{number}" for number in range(4)]  # one /64
+        networks = [
+            f"2001:db8:0:1::{number}" for number in range(4)
+        ]  # addresses of one /64 network
         answers = [
             send_claims(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
             for n, address in enumerate(networks)

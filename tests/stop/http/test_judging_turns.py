@@ -1,4 +1,4 @@
-"""Limits on concurrent uploads and appeals, also while senders are idle, and starting judges."""
+"""Limits on concurrent uploads and appeals, idle senders, and the start of judge processes."""
 
 import threading
 import time
@@ -24,20 +24,20 @@ OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 JPEG_TYPE = {"Content-Type": "image/jpeg"}
 
 
-async def send_one_byte(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
-    """Send one byte of a picture, then idle; set ``read`` once the gate reads or answers."""
+async def send_one_byte(app: Starlette, path: str, token: str, was_read: anyio.Event) -> None:
+    """Send one byte of a picture, then idle; set ``was_read`` once the gate reads or answers."""
     first = True
 
     async def receive() -> dict[str, Any]:
         nonlocal first
-        read.set()
+        was_read.set()
         if not first:
             await anyio.sleep_forever()
         first = False
         return {"type": "http.request", "body": b"x", "more_body": True}
 
     async def note_answer(_message: Any) -> None:
-        read.set()
+        was_read.set()
 
     headers = [(b"authorization", b"Bearer " + token.encode()), (b"content-type", b"image/jpeg")]
     scope = {
@@ -52,9 +52,9 @@ async def keep_senders_idle(
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with anyio.create_task_group() as group:
         for _ in range(count):
-            read = anyio.Event()
-            group.start_soon(send_one_byte, app, path, token, read)
-            await read.wait()
+            was_read = anyio.Event()
+            group.start_soon(send_one_byte, app, path, token, was_read)
+            await was_read.wait()
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
             yield web

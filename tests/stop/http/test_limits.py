@@ -60,11 +60,13 @@ def test_clients_are_ipv6_networks_or_ipv4_addresses() -> None:
 @pytest.mark.slow
 @pytest.mark.threat("claims-flood")
 @pytest.mark.parametrize(
-    ("network", "expected_count"), [("2001:db8:aa:bb00::/56", 40), ("2001:db8:aa::/48", 200)]
+    ("wide_network", "expected_count"), [("2001:db8:aa:bb00::/56", 40), ("2001:db8:aa::/48", 200)]
 )
-def test_many_networks_do_not_exhaust_the_total_limit(network: str, expected_count: int) -> None:
+def test_many_networks_do_not_exhaust_the_total_limit(
+    wide_network: str, expected_count: int
+) -> None:
     limit = HourlyLimit(20, 2000)
-    networks = itertools.islice(ipaddress.ip_network(network).subnets(new_prefix=64), 2000)
+    networks = itertools.islice(ipaddress.ip_network(wide_network).subnets(new_prefix=64), 2000)
     assert (
         sum(
             count_if_allowed(limit, str(network_64[1]))

@@ -62,14 +62,14 @@ def test_invalid_name_in_an_address_is_not_found(gate_client: httpx.Client) -> N
 
 
 @pytest.mark.parametrize("invalid_text", ["\0", "a\nb", "\x1b[1m", "\u2028"])
-@pytest.mark.parametrize("field", ["reason", "jurisdiction"])
+@pytest.mark.parametrize("field_name", ["reason", "jurisdiction"])
 def test_unprintable_claim_text_is_refused(
-    gate_client: httpx.Client, invalid_text: str, field: str
+    gate_client: httpx.Client, invalid_text: str, field_name: str
 ) -> None:
-    body = json.loads(write_registration_request(CLAIM_REQUEST)) | {field: invalid_text}
+    body = json.loads(write_registration_request(CLAIM_REQUEST)) | {field_name: invalid_text}
     answer = gate_client.post("/v1/claims", json=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
-    accepted = gate_client.post("/v1/claims", json=body | {field: "é"})
+    accepted = gate_client.post("/v1/claims", json=body | {field_name: "é"})
     assert accepted.status_code == 201
 
 

@@ -1,4 +1,4 @@
-"""No route returns a hash without a partner's key, since a hash shows a rough likeness."""
+"""No route gives a hash without a partner's key: a hash reveals roughly what a picture shows."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -135,12 +135,12 @@ def test_large_registration_is_refused(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("media", "limit"), [(CLAIM_REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
+    ("media", "limit_kib"), [(CLAIM_REQUEST.print, 64), (ClipPrint(VIDEO), 320), (SOUND, 96)]
 )
 def test_each_kind_of_claim_has_its_own_size_limit(
-    web: httpx.Client, media: MediaFingerprint, limit: int
+    web: httpx.Client, media: MediaFingerprint, limit_kib: int
 ) -> None:
-    whole = write_registration_request(replace(CLAIM_REQUEST, print=media)).ljust(1024 * limit)
+    whole = write_registration_request(replace(CLAIM_REQUEST, print=media)).ljust(1024 * limit_kib)
     assert web.post("/v1/claims", content=whole + b" ").status_code == 413
     assert web.post("/v1/claims", content=whole).status_code == 201
 

@@ -117,8 +117,10 @@ def test_next_review_after_a_given_case_is_returned(
         "/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR_HEADERS
     )
 
-    def get_next_after(seen: str) -> Any:
-        answer = web.get("/v1/reviews", params={"after": seen}, headers=OPERATOR_HEADERS).json()
+    def get_next_after(seen_case: str) -> Any:
+        answer = web.get(
+            "/v1/reviews", params={"after": seen_case}, headers=OPERATOR_HEADERS
+        ).json()
         return answer["waiting"], answer["next"] and answer["next"]["case"]
 
     second = again.json()["case"]
@@ -148,10 +150,10 @@ def test_release_needs_all_claims_of_the_case_to_be_shown(web: httpx.Client, cas
     refusal = (unseen.status_code, unseen.json()["type"])
     assert refusal == (409, "urn:entrenous:refused:unshown-matches")
     assert web.get(address, headers=OPERATOR_HEADERS).json()["state"] == "waiting"
-    seen = web.post(
+    release_answer = web.post(
         address, json=release | {"shown": [*shown, "another"]}, headers=OPERATOR_HEADERS
     )
-    assert seen.json()["state"] == "released"
+    assert release_answer.json()["state"] == "released"
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,6 @@ def _grey_values(pixels: Any) -> Any:
     return np.asarray(small, np.float64)
 
 
-def _amount_of_detail(grey: Any) -> float:
+def _amount_of_detail(grey_values: Any) -> float:
     """Return the mean square of the second differences between rows."""
-    return float(np.square(np.diff(grey, 2, axis=0)).mean())
+    return float(np.square(np.diff(grey_values, 2, axis=0)).mean())

@@ -100,7 +100,8 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
     pairs = list(zip(took["held"], took["accepted"], strict=True))
     held, accepted = map(statistics.median, zip(*pairs, strict=True))
     chance = sign_test_p_value(sum(one > other for one, other in pairs), PAIR_COUNT)
-    # Noise of a busy machine has either sign. A real difference nearly always has the same sign.
+    # On a busy machine, noise makes the difference of a pair positive or negative. If held uploads
+    # really took longer, the difference would nearly always be positive.
     assert abs(held - accepted) <= 0.4 * accepted or chance >= 0.01, (held, accepted, chance)
 
 
@@ -108,7 +109,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
 # is, so that the pictures' own costs cancel out.
 PAIRS_PER_PICTURE = size(15, 30)
 # The test fails if the times differ by more than DIFFERENCE_MAX and the p-value of the sign test is
-# below P_VALUE_MIN. Even strong noise has either sign.
+# below P_VALUE_MIN. Noise makes as many differences positive as negative.
 DIFFERENCE_MAX, P_VALUE_MIN = 0.15, 1e-4
 
 
@@ -146,7 +147,7 @@ def test_p_values_of_the_sign_test() -> None:
 def test_running_gate_takes_as_long_for_a_match_as_for_a_miss(
     tmp_path: Path, her_picture: Any, other_picture: Any
 ) -> None:
-    """The gate also makes deferred scans and does background work."""
+    """During the measurement, the gate also makes deferred scans and does background work."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")
