@@ -50,8 +50,8 @@ def test_pyrage_reads_our_identities(key: bytes) -> None:
 
 
 def test_identity_encodes_the_private_key_unchanged() -> None:
-    made = str(pyrage.x25519.Identity.generate())
-    assert age_identity(key_of_identity(made)).reveal().decode() == made
+    identity = str(pyrage.x25519.Identity.generate())
+    assert age_identity(key_of_identity(identity)).reveal().decode() == identity
 
 
 @given(st.binary(max_size=200_000))
@@ -125,8 +125,8 @@ def test_files_of_the_age_test_kit_open_or_are_refused(
         keys = [value for name, value in lines if name == "identity"]
         keys = [value for value in keys if not value.startswith("AGE-SECRET-KEY-PQ-")]
         got = decrypted_hash(keys, file)
-        binary = facts.get("armored") != "yes"
-        expected = facts["payload"] if facts["expect"] == "success" and keys and binary else None
+        is_binary = facts.get("armored") != "yes"
+        expected = facts["payload"] if facts["expect"] == "success" and keys and is_binary else None
         opened, refused = opened + (expected is not None), refused + (expected is None)
         if got != expected:
             wrong.append((path.name, facts["expect"]))
@@ -172,7 +172,7 @@ def test_streams_and_whole_files_have_one_format(size: int) -> None:
     assert decrypt_streamed(KEY, encrypt_blob(KEY, b"p" * size)) == b"p" * size
 
 
-def test_truncated_stream_or_wrong_key_is_refused() -> None:
+def test_changed_stream_or_wrong_key_is_refused() -> None:
     long = encrypt_blob(KEY, bytes(200_000))
     for changed in (long[:-1], long[:70_000], long + b"\0", long[:60], b"", b"\0" * 70_000):
         with pytest.raises(DecryptionFailed):
@@ -188,10 +188,10 @@ class _FullDisk(io.BytesIO):
 
 def test_full_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
-    for work in (encrypt_stream, decrypt_stream):
+    for operation in (encrypt_stream, decrypt_stream):
         for data in (SEALED_BLOB, long):
             with pytest.raises(OSError, match="full") as raised:
-                work(KEY, io.BytesIO(data), _FullDisk())
+                operation(KEY, io.BytesIO(data), _FullDisk())
             assert raised.value.errno == errno.ENOSPC
 
 
@@ -204,9 +204,9 @@ class _UnreadableDisk(io.BytesIO):
 
 def test_unreadable_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
-    for work in (encrypt_stream, decrypt_stream):
+    for operation in (encrypt_stream, decrypt_stream):
         with pytest.raises(OSError, match="torn") as raised:
-            work(KEY, _UnreadableDisk(long), io.BytesIO())
+            operation(KEY, _UnreadableDisk(long), io.BytesIO())
         assert raised.value.errno == errno.EIO
 
 

@@ -143,10 +143,10 @@ BROKEN_HISTORIES = {
 
 
 @pytest.mark.threat("server-adds-device")
-@pytest.mark.parametrize("broken", BROKEN_HISTORIES)
-def test_a_history_that_is_broken_is_refused(broken: str) -> None:
-    lists = BROKEN_HISTORIES[broken] or CHAIN
-    master = master_keys_from_seed(bytes(64)) if BROKEN_HISTORIES[broken] is None else MASTER
+@pytest.mark.parametrize("case", BROKEN_HISTORIES)
+def test_a_history_that_is_broken_is_refused(case: str) -> None:
+    lists = BROKEN_HISTORIES[case] or CHAIN
+    master = master_keys_from_seed(bytes(64)) if BROKEN_HISTORIES[case] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
         verify_device_lists(lists, sign_device_list(master, lists[-1].statement), PUBLIC_KEYS)
 
@@ -190,7 +190,7 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 
 
 def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
-    """A full list of revoked devices drops its oldest entry; the dropped device cannot return."""
+    """A full list of revoked devices drops its oldest entry when another device is revoked."""
     many = tuple(
         RevokedDevice(listed_device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
@@ -297,8 +297,8 @@ class DeviceListMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def roll_back(self, data: st.DataObject) -> None:
-        end = data.draw(st.integers(0, len(self.lists)))
-        shown = device_list_heads(self.lists[:end])
+        list_count = data.draw(st.integers(0, len(self.lists)))
+        shown = device_list_heads(self.lists[:list_count])
         if shown and shown[-1].epoch < self.known[-1].epoch:
             with pytest.raises(OutdatedDeviceList):
                 compare_heads(self.known, shown)

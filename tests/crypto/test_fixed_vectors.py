@@ -1,4 +1,4 @@
-"""The vectors in tests/vectors/crypto: data from earlier versions must still open."""
+"""The vectors in tests/vectors/crypto: data of earlier versions still opens and verifies."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +53,8 @@ def read_vector(name: str) -> dict[str, bytes]:
 def test_first_letter_vector_opens() -> None:
     letter = read_vector("first_letter")
     private, account = Secret(letter["private"]), Secret(letter["account"])
-    around = open_outer_seal(private, letter["info"], letter["bytes"])
-    opened, _ = open_first_letter(account, letter["sender"], around)
+    half_opened = open_outer_seal(private, letter["info"], letter["bytes"])
+    opened, _ = open_first_letter(account, letter["sender"], half_opened)
     assert (opened.header, opened.body) == (letter["header"], letter["body"])
     with pytest.raises(NotForThisMailbox):
         open_outer_seal(private, letter["info"] + b"\x00", letter["bytes"])
@@ -159,7 +159,7 @@ def test_first_format_vault_key_matches_its_vector() -> None:
     assert key.reveal() == fields["key"]
 
 
-def test_vault_key_with_a_relay_share_matches_its_vector() -> None:
+def test_vault_keys_with_and_without_a_relay_share_match_their_vector() -> None:
     fields = read_vector("vault_key_2")
     stretched = stretch_passphrase(Secret(fields["passphrase"]), fields["salt"])
     assert oprf_input(stretched).reveal() == fields["asked"]

@@ -1,4 +1,4 @@
-"""Hashes that the specifications define."""
+"""Hashes that the specifications define, and the comparison of hashes in constant time."""
 
 import hashlib
 

@@ -69,10 +69,10 @@ def test_hpke_draft_vectors_open(record_vectors: Callable[[str, int], None]) -> 
     opens the results.
     """
     package = pytest.importorskip("cryptography_vectors")
-    every = json.loads(
+    suites = json.loads(
         (Path(package.__file__).parent / "HPKE" / "hpke-pq-test-vectors.json").read_text()
     )
-    (vector,) = [one for one in every if bytes.fromhex(one["suite_id"])[4:] == SUITE]
+    (vector,) = [one for one in suites if bytes.fromhex(one["suite_id"])[4:] == SUITE]
     fields = {name: bytes.fromhex(text) for name, text in vector.items() if isinstance(text, str)}
     assert xwing_public_key(xwing_private_key_from_seed(fields["skRm"])) == fields["pkRm"]
     aead, count = ChaCha20Poly1305(fields["key"]), 0
@@ -117,7 +117,7 @@ def test_random_bytes_do_not_open(untrusted: bytes) -> None:
         open_sealed(PRIVATE, b"info", untrusted)
 
 
-def test_another_key_or_info_is_refused() -> None:
+def test_another_key_or_info_or_a_truncated_text_is_refused() -> None:
     with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"Info", SEALED)
     with pytest.raises(NotForThisMailbox):
@@ -127,7 +127,7 @@ def test_another_key_or_info_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad",
+    "public_key",
     [
         b"",
         PUBLIC[:-1],
@@ -136,9 +136,9 @@ def test_another_key_or_info_is_refused() -> None:
         b"\xff" * 1184 + PUBLIC[-32:],  # coefficients above q: FIPS 203 section 7.2
     ],
 )
-def test_invalid_public_key_is_refused(bad: bytes) -> None:
+def test_invalid_public_key_is_refused(public_key: bytes) -> None:
     with pytest.raises(BadKey):
-        seal_to(bad, b"info", b"hello")
+        seal_to(public_key, b"info", b"hello")
 
 
 def test_a_short_seed_is_refused() -> None:

@@ -92,7 +92,7 @@ def test_every_blob_has_a_key_of_its_own() -> None:
         blob_key(content_key_with(), -1)
 
 
-def test_contexts_give_unrelated_keys() -> None:
+def test_another_context_or_salt_gives_another_key() -> None:
     assert derive(SEED, b"one") != derive(SEED, b"two")
     assert derive(SEED, b"one") != derive(SEED, b"one", salt=b"salt")
 

@@ -41,14 +41,14 @@ def test_another_role_or_statement_is_refused(context: bytes, statement: bytes) 
         verify_both_signatures(PUBLIC, context, statement, SIGNATURE, what="card")
 
 
-def test_one_good_signature_is_not_enough() -> None:
+def test_one_of_two_signatures_by_the_right_keys_is_not_enough() -> None:
     theirs = sign_with_master_keys(BEN, b"role", b"statement")
     for mixed in (SIGNATURE[:64] + theirs[64:], theirs[:64] + SIGNATURE[64:]):
         with pytest.raises(BadSignature):
             verify_both_signatures(PUBLIC, b"role", b"statement", mixed, what="card")
 
 
-def test_one_swapped_key_is_refused() -> None:
+def test_one_wrong_public_key_is_refused() -> None:
     theirs = public_master_keys(BEN)
     for mixed in (
         MasterPublicKeys(PUBLIC.ed25519, theirs.mldsa65),
@@ -61,7 +61,7 @@ def test_one_swapped_key_is_refused() -> None:
 
 
 @given(st.integers(0, len(SIGNATURE) * 8 - 1))
-def test_flipped_bit_in_signature_or_statement_is_refused(bit: int) -> None:
+def test_flipped_bit_in_signature_is_refused(bit: int) -> None:
     flipped = bytearray(SIGNATURE)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BadSignature):

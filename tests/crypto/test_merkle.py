@@ -53,7 +53,7 @@ def test_every_leaf_has_one_path_to_the_root(size: int) -> None:
             assert root_from_proof(leaf, index, size, changed) != root
 
 
-def test_inner_node_is_not_accepted_as_leaf() -> None:
+def test_inner_nodes_and_indexes_outside_the_tree_are_refused() -> None:
     """The hash of an inner node, presented as a leaf, does not lead to the root."""
     inner_nodes = [merkle_root(LEAVES[:2]), merkle_root(LEAVES[2:4])]
     assert leaf_hash(b"role", inner_nodes[0]) not in {inner_nodes[0], merkle_root(LEAVES[:4])}

@@ -25,8 +25,8 @@ inputs = st.binary(max_size=100).map(Secret)
 
 
 def oprf_suites(public_vectors: Path) -> list[dict[str, Any]]:
-    every = json.loads((public_vectors / "voprf/allVectors.json").read_text())
-    return [one for one in every if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
+    suites = json.loads((public_vectors / "voprf/allVectors.json").read_text())
+    return [one for one in suites if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
 
 
 def test_rfc_9497_vectors_are_reproduced(
@@ -77,7 +77,7 @@ def test_each_blind_gives_another_blinded_element(
 
 
 @given(st.binary(max_size=40))
-def test_invalid_element_is_refused(element: bytes) -> None:
+def test_random_element_is_refused_by_each_function_or_evaluated(element: bytes) -> None:
     try:
         check_element(element)
     except NotAPoint:
@@ -89,14 +89,14 @@ def test_invalid_element_is_refused(element: bytes) -> None:
         assert len(evaluate(KEY, element)) == 32
 
 
-@pytest.mark.parametrize("bad", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31), b"", bytes(31)])
-def test_identity_and_non_canonical_encodings_are_refused(bad: bytes) -> None:
+@pytest.mark.parametrize("element", [bytes(32), b"\xff" * 32, b"\x01" + bytes(31), b"", bytes(31)])
+def test_identity_and_invalid_encodings_are_refused(element: bytes) -> None:
     with pytest.raises(NotAPoint):
-        evaluate(KEY, bad)
+        evaluate(KEY, element)
 
 
 @pytest.mark.parametrize("uniform", [bytes(64), bytes(63), bytes(65), ORDER.to_bytes(64, "little")])
-def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
+def test_zero_scalar_or_bytes_of_another_length_are_refused(uniform: bytes) -> None:
     with pytest.raises(ValueError, match="scalar"):
         scalar_from_random(uniform)
 
@@ -137,7 +137,9 @@ def run_in_shared_folder(program: str, shared: Path) -> str:
 
 @pytest.mark.threat("planted-library")
 @pytest.mark.real
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere, the library is loaded from a private folder"
+)
 def test_a_library_planted_by_another_local_user_is_not_loaded(tmp_path: Path) -> None:
     """The program also writes nothing to the shared folder while it loads the library."""
     assert run_in_shared_folder(REPLACE_LIBRARY_PROGRAM, tmp_path) == "1.0.18 []"
@@ -145,13 +147,15 @@ def test_a_library_planted_by_another_local_user_is_not_loaded(tmp_path: Path) -
 
 @pytest.mark.threat("planted-library")
 @pytest.mark.real
-def test_module_on_the_path_is_not_loaded(tmp_path: Path) -> None:
+def test_a_module_in_the_working_folder_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
     assert run_in_shared_folder(MAKE_SCALAR_PROGRAM, tmp_path) == ""
 
 
 @pytest.mark.real
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root changes who")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="only root can change its user"
+)
 def test_undumpable_process_loads_the_library(tmp_path: Path) -> None:
     """A process that opens a vault is not dumpable, so its files in /proc belong to root."""
     program = """

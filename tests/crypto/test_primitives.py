@@ -28,8 +28,8 @@ RecordVectors = Callable[[str, int], None]
 
 def wycheproof_vectors(public_vectors: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
     """Yield pairs of a group and one of its vectors."""
-    found = json.loads((public_vectors / "wycheproof" / f"{name}_test.json").read_text())
-    for group in found["testGroups"]:
+    content = json.loads((public_vectors / "wycheproof" / f"{name}_test.json").read_text())
+    for group in content["testGroups"]:
         for vector in group["tests"]:
             yield group, vector
 

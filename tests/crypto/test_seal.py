@@ -121,7 +121,7 @@ def test_sealed_letter_opens() -> None:
     assert read_header(opened.header) == HEADER
 
 
-def test_sealed_letter_reveals_nothing() -> None:
+def test_sealed_letter_contains_no_id_and_no_content_in_the_clear() -> None:
     for hidden in (
         ANA,
         ANAS_DEVICE,
@@ -150,7 +150,7 @@ def test_oversized_letter_body_is_refused() -> None:
         seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, bytes(130_000))
 
 
-# --- one field is swapped at a time -----------------------------------------------------------
+# --- changed, swapped and malformed letters -------------------------------------------------------
 
 
 def changed_value(value: Any) -> Any:
@@ -165,9 +165,9 @@ def changed_value(value: Any) -> Any:
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
-def test_a_letter_does_not_open_under_another_address(name: str) -> None:
-    swapped = replace(ADDRESS, **{name: changed_value(getattr(ADDRESS, name))})
+@pytest.mark.parametrize("field_name", [part.name for part in fields(LetterAddress)])
+def test_a_letter_does_not_open_under_another_address(field_name: str) -> None:
+    swapped = replace(ADDRESS, **{field_name: changed_value(getattr(ADDRESS, field_name))})
     with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_hpke_info(swapped), SEALED)
 
@@ -179,18 +179,22 @@ def test_letter_from_a_known_sender_does_not_open_as_from_an_unknown_one() -> No
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("name", [part.name for part in fields(Header)])
-def test_changed_header_around_the_same_olm_message_is_refused(name: str) -> None:
+@pytest.mark.parametrize("field_name", [part.name for part in fields(Header)])
+def test_changed_header_around_the_same_olm_message_is_refused(field_name: str) -> None:
     """HPKE authenticates no sender: anybody can seal a changed header around a known ciphertext."""
-    swapped = write_header(replace(HEADER, **{name: changed_value(getattr(HEADER, name))}))
+    swapped = write_header(
+        replace(HEADER, **{field_name: changed_value(getattr(HEADER, field_name))})
+    )
     resealed = reseal(HALF_OPENED, swapped)
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):
         open_first(open_outer_seal(BENS_KEY, INFO, resealed))
 
 
-@pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
-def test_olm_message_resealed_for_another_address_does_not_open(name: str) -> None:
-    info = write_hpke_info(replace(ADDRESS, **{name: changed_value(getattr(ADDRESS, name))}))
+@pytest.mark.parametrize("field_name", [part.name for part in fields(LetterAddress)])
+def test_olm_message_resealed_for_another_address_does_not_open(field_name: str) -> None:
+    info = write_hpke_info(
+        replace(ADDRESS, **{field_name: changed_value(getattr(ADDRESS, field_name))})
+    )
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):
         open_first(open_outer_seal(BENS_KEY, info, reseal(HALF_OPENED, HEADER_BYTES, info)))
 
@@ -236,8 +240,8 @@ def test_another_sender_cannot_pose_as_ana() -> None:
 
 @pytest.mark.threat("identity-misbinding")
 def test_a_letter_to_mallory_does_not_open_for_ben() -> None:
-    account, prekey = account_with_prekey()  # the account of Mallory
-    session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), prekey)
+    mallorys_account, prekey = account_with_prekey()
+    session = begin_session(ANAS_ACCOUNT, curve25519_public_key(mallorys_account), prekey)
     to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, BODY)
     with pytest.raises(NotForThisMailbox):
         open_first(open_outer_seal(BENS_KEY, INFO, to_mallory))
@@ -295,7 +299,7 @@ def test_plaintext_of_an_unpadded_length_is_refused(length: int) -> None:
         open_outer_seal(BENS_KEY, INFO, seal_to(xwing_public_key(BENS_KEY), INFO, bytes(length)))
 
 
-def test_wrong_length_is_refused_without_decryption() -> None:
+def test_letter_of_a_wrong_length_is_refused_as_malformed() -> None:
     with pytest.raises(BadLetter):
         open_outer_seal(BENS_KEY, INFO, SEALED + b"\x00")
 
@@ -309,12 +313,12 @@ def test_padding_must_be_zero_and_minimal() -> None:
             open_outer_seal(BENS_KEY, INFO, seal_to(xwing_public_key(BENS_KEY), INFO, wrong))
 
 
-@pytest.mark.parametrize("bad", [b"", bytes(32), b"short"])
-def test_session_with_invalid_keys_is_refused(bad: bytes) -> None:
+@pytest.mark.parametrize("invalid_key", [b"", bytes(32), b"short"])
+def test_session_with_invalid_keys_is_refused(invalid_key: bytes) -> None:
     with pytest.raises(BadKey):
-        begin_session(ANAS_ACCOUNT, bad, PREKEY)
+        begin_session(ANAS_ACCOUNT, invalid_key, PREKEY)
     with pytest.raises(BadKey):
-        begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), bad)
+        begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), invalid_key)
 
 
 # --- letters that are repeated, late or out of order ---------------------------------------------
@@ -346,12 +350,12 @@ def test_fallback_key_opens_a_repeated_first_letter() -> None:
 
 
 def half_opened_letters(count: int) -> list[HalfOpenedLetter]:
-    session, found = ANAS_SESSION, []
+    session, letters = ANAS_SESSION, []
     for number in range(count):
         body = str(number).encode()
         sealed, session = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEADER_BYTES, body)
-        found.append(open_outer_seal(BENS_KEY, INFO, sealed))
-    return found
+        letters.append(open_outer_seal(BENS_KEY, INFO, sealed))
+    return letters
 
 
 def test_letters_open_out_of_order() -> None:

@@ -54,10 +54,10 @@ def test_each_key_has_its_own_commitment() -> None:
     assert len({key_commitment(key) for key in keys}) == 8
 
 
-@pytest.mark.parametrize("bad", [bytes(32), b"", bytes(31), (1).to_bytes(32, "little")])
-def test_invalid_or_weak_keys_are_refused(bad: bytes) -> None:
+@pytest.mark.parametrize("public_key", [bytes(32), b"", bytes(31), (1).to_bytes(32, "little")])
+def test_invalid_or_weak_keys_are_refused(public_key: bytes) -> None:
     with pytest.raises(BadKey):
-        short_auth_string(Secret(b"k" * 32), bad, b"")
+        short_auth_string(Secret(b"k" * 32), public_key, b"")
 
 
 def test_the_64_emoji_have_distinct_names() -> None:

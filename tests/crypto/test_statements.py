@@ -312,8 +312,8 @@ def test_each_prekey_of_a_batch_verifies(index: int) -> None:
         signed_batch(new_device_signer(bytes(range(32))), LEAVES),
     ],
     ids=[
-        "her own ML-DSA key",
-        "the certified key, her own ML-DSA signature",
+        "the forger's ML-DSA key",
+        "the certified key, the forger's ML-DSA signature",
         "another ML-DSA signature",
         "another Ed25519 signature",
         "Ed25519 alone",
@@ -335,18 +335,18 @@ def test_a_prekey_batch_needs_both_signatures_for_its_device_and_mailbox(
 
 @pytest.mark.threat("quantum-forger")
 def test_a_prekey_is_bound_to_its_batch_and_position() -> None:
-    true, others = prekey_at(0, KEY_STATEMENTS), prekey_statements(SIGNER)
+    genuine, others = prekey_at(0, KEY_STATEMENTS), prekey_statements(SIGNER)
     wrong = (
-        BatchPosition(1, true.place.path),
-        BatchPosition(0, true.place.path[:-1]),
+        BatchPosition(1, genuine.place.path),
+        BatchPosition(0, genuine.place.path[:-1]),
         BatchPosition(0, ()),
     )
     for moved in (
         prekey_at(0, others),
         prekey_at(0, [others[0], *KEY_STATEMENTS[1:]], LEAVES),
-        replace(true, statement=KEY_STATEMENTS[1]),
-        *(replace(true, place=place) for place in wrong),
-        replace(true, place=BatchPosition(0, (*true.place.path, bytes(32)))),
+        replace(genuine, statement=KEY_STATEMENTS[1]),
+        *(replace(genuine, place=place) for place in wrong),
+        replace(genuine, place=BatchPosition(0, (*genuine.place.path, bytes(32)))),
     ):
         with pytest.raises(BadSignature, match="message key"):
             verify_prekey(moved, KEY_BATCH, SIGNING_DEVICE, MAILBOX)
@@ -394,7 +394,7 @@ def receipt_batch(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_a_receipt_is_for_one_message_device_and_list(change: dict[str, object]) -> None:
+def test_a_receipt_with_one_changed_field_is_refused(change: dict[str, object]) -> None:
     leaves, batch = receipt_batch(RECEIPT, replace(RECEIPT, event=ReceiptEvent.DELIVERED))
     proof = ReceiptProof(BatchPosition(0, inclusion_proofs(leaves)[0]), batch)
     verify_receipts(leaves, batch, SIGNING_DEVICE)

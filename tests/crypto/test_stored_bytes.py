@@ -32,7 +32,7 @@ def test_changed_bit_in_stored_value_is_refused(index: int) -> None:
         unseal_stored_value(KEY, bytes(sealed), CASE)
 
 
-def test_wrong_key_context_or_truncation_is_refused() -> None:
+def test_wrong_key_case_or_truncation_is_refused() -> None:
     sealed = seal_stored_value(KEY, b"a picture of somebody", CASE)
     for key, shown, case in (
         (OTHER_KEY, sealed, CASE),
@@ -45,7 +45,7 @@ def test_wrong_key_context_or_truncation_is_refused() -> None:
             unseal_stored_value(key, shown, case)
 
 
-def test_key_id_does_not_reveal_the_key() -> None:
+def test_key_id_differs_between_keys_and_does_not_begin_the_key() -> None:
     assert stored_value_key_id(KEY) != stored_value_key_id(OTHER_KEY)
     assert len(stored_value_key_id(KEY)) == 8
     assert KEY.reveal()[:8] != stored_value_key_id(KEY)

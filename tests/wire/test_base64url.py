@@ -28,7 +28,7 @@ def test_other_spellings_are_refused(spelling: str) -> None:
         from_base64url(spelling)
 
 
-def test_another_size_is_refused() -> None:
+def test_another_size_is_refused_and_dash_and_underscore_are_decoded() -> None:
     with pytest.raises(NotUnderstood):
         from_base64url("AAAA", 4)
     assert from_base64url("-_-_") == b"\xfb\xff\xbf"

@@ -29,12 +29,12 @@ def test_canonical_json_is_read_back_and_matches_plain_json(value: object) -> No
 
 
 @given(values, st.sampled_from([b" ", b"\n", b"\xef\xbb\xbf", b"0"]))
-def test_any_other_form_of_the_same_value_is_refused(value: object, extra: bytes) -> None:
-    for other_form in (extra + canonical_json(value), canonical_json(value) + extra):
+def test_canonical_json_with_extra_bytes_is_refused(value: object, extra: bytes) -> None:
+    for extended in (extra + canonical_json(value), canonical_json(value) + extra):
         if value == 0 or (isinstance(value, int) and extra == b"0"):
             continue  # another digit may make another canonical number
         with pytest.raises(ValueError):
-            read_canonical_json(other_form)
+            read_canonical_json(extended)
 
 
 @given(st.binary(max_size=40))
@@ -47,7 +47,8 @@ def test_random_bytes_are_refused_or_canonical(data: bytes) -> None:
 
 
 def test_canonical_json_follows_rfc_8785() -> None:
-    # RFC 8785 section 3.2.2.2: two-letter escapes, else lower-case hexadecimal, and no others
+    # RFC 8785 section 3.2.2.2: control characters have two-character escapes or lower-case
+    # hexadecimal ones; of all other characters, only the quotation mark and backslash are escaped
     assert (
         canonical_json('\b\t\n\f\r"\\\u000f\u20ac/')
         == b'"\\b\\t\\n\\f\\r\\"\\\\\\u000f\xe2\x82\xac/"'
@@ -77,7 +78,7 @@ def test_deep_nesting_is_refused() -> None:
         read_canonical_json(b"[" * 100_000 + b"]" * 100_000)
 
 
-def test_nesting_of_hundreds_of_levels_raises_no_other_error() -> None:
+def test_nesting_of_hundreds_of_levels_raises_no_error_but_value_errors() -> None:
     for depth in range(700, 1000):
         with contextlib.suppress(ValueError):
             read_canonical_json(b"[" * depth + b"]" * depth)

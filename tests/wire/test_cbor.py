@@ -40,7 +40,7 @@ RFC_8949_EXAMPLES = {
     "a201020304": {1: 2, 3: 4},
 }
 
-MALFORMED = {
+MALFORMED_CBOR = {
     "nothing": "",
     "23 in two bytes": "1817",
     "255 in three bytes": "1900ff",
@@ -79,16 +79,16 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize(("octets", "value"), RFC_8949_EXAMPLES.items())
-def test_rfc_8949_examples_are_decoded(octets: str, value: object) -> None:
-    assert decode(bytes.fromhex(octets)) == value
-    assert encode(value) == bytes.fromhex(octets)
+@pytest.mark.parametrize(("hex_text", "value"), RFC_8949_EXAMPLES.items())
+def test_rfc_8949_examples_are_decoded_and_encoded(hex_text: str, value: object) -> None:
+    assert decode(bytes.fromhex(hex_text)) == value
+    assert encode(value) == bytes.fromhex(hex_text)
 
 
-@pytest.mark.parametrize("case", MALFORMED)
+@pytest.mark.parametrize("case", MALFORMED_CBOR)
 def test_malformed_cbor_is_refused(case: str) -> None:
     with pytest.raises(BadCbor):
-        decode(bytes.fromhex(MALFORMED[case]))
+        decode(bytes.fromhex(MALFORMED_CBOR[case]))
 
 
 @given(st.binary(max_size=100))
@@ -122,19 +122,19 @@ def test_values_of_the_right_type_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("value", [True, False, -1, 6, 5.0, "5", b"5", None, [], {}])
-def test_wrong_integer_is_refused(value: object) -> None:
+def test_value_that_is_no_integer_from_0_to_5_is_refused(value: object) -> None:
     with pytest.raises(BadCbor):
         as_uint(value, 5)
 
 
 @pytest.mark.parametrize("value", [b"a", b"abc", "ab", None, 2, bytearray(b"ab"), [97, 98]])
-def test_byte_string_of_another_length_is_refused(value: object) -> None:
+def test_value_that_is_not_two_bytes_is_refused(value: object) -> None:
     with pytest.raises(BadCbor):
         as_bytes(value, 2)
 
 
 @pytest.mark.parametrize("value", [{}, {1: 0}, {1: 0, 2: 0, 3: 0}, {1: 0, 3: 0}, {0: 0, 1: 0}, []])
-def test_map_with_other_keys_is_refused(value: object) -> None:
+def test_value_that_is_no_map_with_keys_1_and_2_is_refused(value: object) -> None:
     with pytest.raises(BadCbor):
         as_map(value, 2)
 

@@ -219,7 +219,7 @@ DEVICE_FIELDS, REVOKED_FIELDS = DEVICE_LIST_FIELDS[5][0], DEVICE_LIST_FIELDS[6][
         (2, bytes(31)),
         (3, 0),
         (3, 1),  # a first list has no predecessor
-        (4, None),  # only a first list has none
+        (4, None),  # every later list has a predecessor
         (4, bytes(31)),
         (5, []),
         (5, [DEVICE_FIELDS, DEVICE_FIELDS]),
@@ -308,18 +308,22 @@ def test_malformed_key_bundle_is_refused(key: int, value: object) -> None:
 
 
 def test_key_bundle_has_one_certificate_for_each_device_in_order() -> None:
-    bens = replace(SIGNED_CERTIFICATE, certificate=replace(CERTIFICATE, device=BENS_DEVICE))
-    bens = replace(bens, statement=write_certificate(bens.certificate))
+    bens_certificate = replace(
+        SIGNED_CERTIFICATE, certificate=replace(CERTIFICATE, device=BENS_DEVICE)
+    )
+    bens_certificate = replace(
+        bens_certificate, statement=write_certificate(bens_certificate.certificate)
+    )
     two = (*DEVICE_LIST.devices, ListedDevice(BENS_DEVICE, bytes(32), MailboxId(bytes(16))))
     both = replace(
         KEY_BUNDLE,
         lists=(statement_of(replace(DEVICE_LIST, devices=two)),),
-        certificates=(SIGNED_CERTIFICATE, bens),
+        certificates=(SIGNED_CERTIFICATE, bens_certificate),
     )
     assert read_key_bundle(write_key_bundle(both)) == both
     for wrong in (
         (SIGNED_CERTIFICATE,),
-        (bens, SIGNED_CERTIFICATE),
+        (bens_certificate, SIGNED_CERTIFICATE),
         (SIGNED_CERTIFICATE, SIGNED_CERTIFICATE),
     ):
         with pytest.raises(ValueError, match="specification"):
@@ -344,7 +348,7 @@ def test_largest_key_bundle_fits_a_letter_by_dropping_older_lists() -> None:
     assert newest_lists_that_fit(successive_lists(70)) == successive_lists(70)[-64:]
 
 
-# --- prekeys, invites ----------------------------------------------------------------------------
+# --- prekeys, receipt proofs, invites ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -420,7 +424,7 @@ def test_invite_is_a_short_link_that_is_read_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad",
+    "malformed_link",
     [
         "",
         "entrenous:1:",
@@ -437,9 +441,9 @@ def test_invite_is_a_short_link_that_is_read_back() -> None:
         "entrenous:1:" + "A" * 2000,
     ],
 )
-def test_malformed_invite_is_refused(bad: str) -> None:
+def test_malformed_invite_is_refused(malformed_link: str) -> None:
     with pytest.raises(BadInvite):
-        read_invite_link(bad)
+        read_invite_link(malformed_link)
 
 
 # --- letters -------------------------------------------------------------------------------------
@@ -507,9 +511,9 @@ def test_sealed_letter_has_version_key_id_and_ciphertext() -> None:
     sealed = write_sealed_letter(b"k" * 8, b"opaque")
     assert sealed == b"\x02" + b"k" * 8 + b"opaque"
     assert read_sealed_letter(sealed) == (b"k" * 8, b"opaque")
-    for bad in (b"", b"\x01" + sealed[1:], sealed[:9], sealed.ljust(163_841, b"\0")):
+    for malformed in (b"", b"\x01" + sealed[1:], sealed[:9], sealed.ljust(163_841, b"\0")):
         with pytest.raises(BadLetter):
-            read_sealed_letter(bad)
+            read_sealed_letter(malformed)
     with pytest.raises(ValueError, match="8 bytes"):
         write_sealed_letter(b"k" * 9, b"opaque")
 
@@ -642,7 +646,7 @@ def test_manifest_has_the_fields_to_which_the_content_key_is_bound() -> None:
     ]
     another = replace(MANIFEST, secret=Secret(bytes(32)), fetch_token=Secret(bytes(32)))
     assert write_manifest(another) == write_manifest(MANIFEST)
-    for differs in (
+    for changed_field in (
         *(
             {"opens": 2},
             {"audience": ((ANA, ANAS_DEVICE),)},
@@ -656,7 +660,7 @@ def test_manifest_has_the_fields_to_which_the_content_key_is_bound() -> None:
             {"reply": MessageReference(ANA, MessageId(bytes(16)))},
         ),
     ):
-        assert write_manifest(replace(MANIFEST, **differs)) != write_manifest(MANIFEST)  # type: ignore[arg-type]
+        assert write_manifest(replace(MANIFEST, **changed_field)) != write_manifest(MANIFEST)  # type: ignore[arg-type]
 
 
 def test_unsorted_audience_is_not_written() -> None:
@@ -689,7 +693,7 @@ def test_padme_sizes_match_the_specification(length: int, padded: int) -> None:
 
 
 @pytest.mark.threat("hostile-network")
-def test_padme_costs_at_most_an_eighth_and_has_few_sizes() -> None:
+def test_padme_costs_at_most_12_percent_and_has_few_sizes() -> None:
     sizes = set()
     for length in range(4096, 1_000_000, 37):
         padded = padded_length(length)
@@ -791,10 +795,10 @@ def test_text_in_any_script_is_read_back(text: str) -> None:
 
 
 def test_invalid_frame_is_not_written() -> None:
-    for bad in (
+    for invalid in (
         MessageFrame(()),
         replace(FRAME, text="c" * 16_385),
         replace(FRAME, text="\x1b[2J"),
     ):
         with pytest.raises(ValueError, match="specification"):
-            write_frame(bad)
+            write_frame(invalid)

@@ -5,7 +5,6 @@ A parser may raise errors of the family Malformed, but no other exception, whate
 
 import contextlib
 import string
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -316,13 +315,13 @@ PARSERS = {
     "frame": Parser(frames, write_frame, read_frame),
     "invite": Parser(invites, lambda invite: write_invite_link(invite).encode(), read_invite_bytes),
 }
-for_every_parser = pytest.mark.parametrize("name", PARSERS)
+for_every_parser = pytest.mark.parametrize("format_name", PARSERS)
 
 
 @for_every_parser
 @given(st.data())
-def test_written_formats_are_read_back(name: str, data: st.DataObject) -> None:
-    parser = PARSERS[name]
+def test_written_formats_are_read_back(format_name: str, data: st.DataObject) -> None:
+    parser = PARSERS[format_name]
     value = data.draw(parser.values)
     assert parser.read(parser.write(value)) == value
 
@@ -336,22 +335,24 @@ def assert_only_encoding(parser: Parser, untrusted: bytes) -> None:
 @pytest.mark.threat("broken-formats")
 @for_every_parser
 @given(untrusted=st.binary(max_size=300))
-def test_random_bytes_are_refused_or_the_only_encoding(name: str, untrusted: bytes) -> None:
-    assert_only_encoding(PARSERS[name], untrusted)
+def test_random_bytes_are_refused_or_the_only_encoding(format_name: str, untrusted: bytes) -> None:
+    assert_only_encoding(PARSERS[format_name], untrusted)
 
 
 @for_every_parser
 @given(value=values)
-def test_random_cbor_is_refused_or_the_only_encoding(name: str, value: object) -> None:
-    assert_only_encoding(PARSERS[name], encode(value))
+def test_random_cbor_is_refused_or_the_only_encoding(format_name: str, value: object) -> None:
+    assert_only_encoding(PARSERS[format_name], encode(value))
 
 
 @pytest.mark.threat("broken-formats")
 @for_every_parser
 @given(st.data())
-def test_mutated_bytes_are_refused_or_the_only_encoding(name: str, data: st.DataObject) -> None:
+def test_mutated_bytes_are_refused_or_the_only_encoding(
+    format_name: str, data: st.DataObject
+) -> None:
     """Change, insert or remove bytes near the start, where the structure is, or anywhere."""
-    parser = PARSERS[name]
+    parser = PARSERS[format_name]
     mutated = bytearray(parser.write(data.draw(parser.values)))
     for _ in range(data.draw(st.integers(1, 3))):
         front = min(len(mutated), data.draw(st.sampled_from([16, 64, len(mutated)])))
@@ -361,22 +362,39 @@ def test_mutated_bytes_are_refused_or_the_only_encoding(name: str, data: st.Data
     assert_only_encoding(parser, bytes(mutated))
 
 
-@for_every_parser
+# A sealed letter ends with ciphertext; crypto/seal.py detects its truncation.
+@pytest.mark.parametrize("format_name", [one for one in PARSERS if one != "sealed"])
 @given(st.data())
-def test_truncated_or_extended_bytes_are_refused(name: str, data: st.DataObject) -> None:
-    parser = PARSERS[name]
+def test_truncated_or_extended_bytes_are_refused(format_name: str, data: st.DataObject) -> None:
+    parser = PARSERS[format_name]
     whole = parser.write(data.draw(parser.values))
-    if name == "sealed":
-        return  # ends with ciphertext; crypto/seal.py detects its truncation
     for changed in (whole[: data.draw(st.integers(0, len(whole) - 1))], whole + b"\x00"):
         with pytest.raises(Malformed):
             parser.read(changed)
 
 
-def test_person_names_in_many_scripts_are_valid() -> None:
-    for good in ("Ana", "Bỉ Thị Nguyễn", "علی‌رضا", "李小龍", "O'Brien-Smith", "👩‍🚀", "a" * 64):
-        assert is_name(good), good
+def test_person_names_may_be_in_any_script_and_other_texts_are_refused() -> None:
+    for valid_name in (
+        "Ana",
+        "Bỉ Thị Nguyễn",
+        "علی‌رضا",
+        "李小龍",
+        "O'Brien-Smith",
+        "👩‍🚀",
+        "a" * 64,
+    ):
+        assert is_name(valid_name), valid_name
     rlo, newline, bell, bom, nothing = "a\u202eb", "a\nb", "a\x07", "\ufeffa", ""
-    for bad in (rlo, newline, bell, bom, nothing, " a", "a ", "a" * 65, "a\u2028b", "\ue000"):
-        assert not is_name(bad), ascii(bad)
-    assert unicodedata.category("\u202e") == "Cf"
+    for invalid_name in (
+        rlo,
+        newline,
+        bell,
+        bom,
+        nothing,
+        " a",
+        "a ",
+        "a" * 65,
+        "a\u2028b",
+        "\ue000",
+    ):
+        assert not is_name(invalid_name), ascii(invalid_name)

@@ -32,14 +32,14 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     "error", [Expired(when=NOON), IdInUse(), NoSuchMailbox(), TooMany(retry_after_s=7), UsedUp()]
 )
-def test_error_is_read_back_from_its_problem_document(error: Expired) -> None:
+def test_error_is_read_back_from_its_problem_document(error: EntrenousError) -> None:
     again = read_problem(write_problem(error, 409), KNOWN_ERRORS)
     assert type(again) is type(error)
     assert (again.facts, str(again)) == (error.facts, str(error))
 
 
 @pytest.mark.parametrize(
-    ("kind", "urn"),
+    ("error_type", "urn"),
     [
         (UsedUp, "urn:entrenous:refused:used-up"),
         (NoSuchMailbox, "urn:entrenous:not-found:no-such-mailbox"),
@@ -47,8 +47,8 @@ def test_error_is_read_back_from_its_problem_document(error: Expired) -> None:
         (IdInUse, "urn:entrenous:refused:id-in-use"),
     ],
 )
-def test_urn_is_in_kebab_case(kind: type[UsedUp], urn: str) -> None:
-    assert urn_of(kind) == urn
+def test_urn_is_in_kebab_case(error_type: type[EntrenousError], urn: str) -> None:
+    assert urn_of(error_type) == urn
 
 
 def test_text_is_not_sent_as_a_fact() -> None:
@@ -93,7 +93,7 @@ def test_unexpected_facts_do_not_crash_the_reader(facts: str) -> None:
 
 def test_status_follows_the_family_unless_the_caller_sets_one_for_the_class() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed, EntrenousError)
-    assert [status_of(kind) for kind in families] == [409, 404, 422, 503, 400, 500]
+    assert [status_of(family) for family in families] == [409, 404, 422, 503, 400, 500]
     assert status_of(UsedUp) == 409
     assert status_of(UsedUp, {TooMany: 429}) == 409
     assert status_of(TooMany, {TooMany: 429}) == 429

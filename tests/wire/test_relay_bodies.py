@@ -1,4 +1,4 @@
-"""Every body of the relay's HTTP interface is read back, and malformed bodies are refused."""
+"""The bodies of the relay's HTTP interface are read back, and malformed bodies are refused."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -163,29 +163,29 @@ BODY_FORMATS: dict[str, tuple[Any, Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODY_FORMATS)
+@pytest.mark.parametrize("format_name", BODY_FORMATS)
 @given(data=st.data())
-def test_relay_body_is_read_back(name: str, data: st.DataObject) -> None:
-    values, write, read = BODY_FORMATS[name]
+def test_relay_body_is_read_back(format_name: str, data: st.DataObject) -> None:
+    values, write, read = BODY_FORMATS[format_name]
     value = data.draw(values)
     assert read(write(value)) == value
 
 
-@pytest.mark.parametrize("name", BODY_FORMATS)
+@pytest.mark.parametrize("format_name", BODY_FORMATS)
 @given(untrusted_body=st.binary(max_size=80))
-def test_random_relay_body_is_not_understood(name: str, untrusted_body: bytes) -> None:
+def test_random_relay_body_is_not_understood(format_name: str, untrusted_body: bytes) -> None:
     # This body is valid, and Hypothesis tries the literals that it finds in our own code.
-    assume((name, untrusted_body) != ("token", b'{"uses":null,"expires_at":null}'))
+    assume((format_name, untrusted_body) != ("token", b'{"uses":null,"expires_at":null}'))
     with pytest.raises(NotUnderstood):
-        BODY_FORMATS[name][2](untrusted_body)
+        BODY_FORMATS[format_name][2](untrusted_body)
 
 
-@pytest.mark.parametrize("name", BODY_FORMATS)
+@pytest.mark.parametrize("format_name", BODY_FORMATS)
 @given(data=st.data())
 def test_body_with_one_changed_byte_is_valid_or_not_understood(
-    name: str, data: st.DataObject
+    format_name: str, data: st.DataObject
 ) -> None:
-    values, write, read = BODY_FORMATS[name]
+    values, write, read = BODY_FORMATS[format_name]
     body = bytearray(write(data.draw(values)))
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -195,10 +195,10 @@ def test_body_with_one_changed_byte_is_valid_or_not_understood(
     assert read(write(value)) == value
 
 
-@pytest.mark.parametrize("name", BODY_FORMATS)
+@pytest.mark.parametrize("format_name", BODY_FORMATS)
 @given(data=st.data())
-def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObject) -> None:
-    values, write, read = BODY_FORMATS[name]
+def test_one_member_more_or_less_is_not_understood(format_name: str, data: st.DataObject) -> None:
+    values, write, read = BODY_FORMATS[format_name]
     members = msgspec.json.decode(write(data.draw(values)))
     with pytest.raises(NotUnderstood):
         read(msgspec.json.encode({**members, "more": 1}))
@@ -207,9 +207,9 @@ def test_one_member_more_or_less_is_not_understood(name: str, data: st.DataObjec
         read(msgspec.json.encode(members))
 
 
-def test_number_of_prekeys_is_limited() -> None:
-    load = Prekeys((b"",) * 100, b"", b"")
-    assert relay_json.read_prekeys(relay_json.write_prekeys(load)) == load
+def test_number_of_one_time_keys_is_limited_to_100() -> None:
+    largest_set = Prekeys((b"",) * 100, b"", b"")
+    assert relay_json.read_prekeys(relay_json.write_prekeys(largest_set)) == largest_set
     with pytest.raises(NotUnderstood):
         relay_json.read_prekeys(relay_json.write_prekeys(Prekeys((b"",) * 101, b"", b"")))
 

@@ -56,4 +56,4 @@ def test_every_format_has_valid_and_invalid_vectors() -> None:
     seen = {
         (path.stem.split("_")[0], "expect: success" in path.read_text()) for path in VECTOR_FILES
     }
-    assert seen == {(name, good) for name in FORMATS for good in (True, False)}
+    assert seen == {(name, is_valid) for name in FORMATS for is_valid in (True, False)}
