@@ -160,7 +160,7 @@ def error_trick_at(url: str, error: EntrenousError) -> Trick:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=error_name)
-def test_a_request_that_the_relay_cannot_read_blocks_only_its_mailbox(
+def test_a_post_refused_for_one_mailbox_blocks_only_that_mailbox(
     three_people: Network, error: EntrenousError
 ) -> None:
     """A later letter to the same person must not be tried, and so cannot overtake the first."""

@@ -317,7 +317,9 @@ def test_recipients_of_a_recalled_message_are_in_its_conversation_if_they_opened
     assert participants_of_message(name, ana.device).people == ({ben.id} if opened else set())
 
 
-def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Network) -> None:
+def test_recall_notes_of_messages_that_never_arrive_are_limited_and_deleted(
+    friends: Network,
+) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
     def recall_unknown_message(number: int) -> None:

@@ -48,20 +48,20 @@ def is_bens_inbox_empty(friends: Network) -> bool:
 def test_a_message_leaves_after_its_undo_window_and_not_before(
     friends: Network, ana: Person
 ) -> None:
-    seen: list[bool] = []
+    inbox_was_empty: list[bool] = []
 
     def wait(until: datetime) -> bool:
         assert until == friends.clock.now() + timedelta(seconds=10)
         flush_outbox(ana.device)
-        seen.append(is_bens_inbox_empty(friends))
+        inbox_was_empty.append(is_bens_inbox_empty(friends))
         friends.clock.advance(seconds=9.9)
         flush_outbox(ana.device)
-        seen.append(is_bens_inbox_empty(friends))
+        inbox_was_empty.append(is_bens_inbox_empty(friends))
         friends.clock.advance(seconds=0.1)
         return True
 
     posted = send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait))
-    assert seen == [True, True]
+    assert inbox_was_empty == [True, True]
     assert friends["ben"].received_count() == 1
     assert posted.devices == {"ben": 1}
 

@@ -186,21 +186,21 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
 ) -> None:
     network, ana, eve = contacts_at_two_relays
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
-    calls = list[str]()
+    called_urls = list[str]()
 
     def fail_at_other_relay(honest: HonestCall, url: str) -> object:
         if url == RELAY_URL:
             return honest(url)
-        calls.append(url)
+        called_urls.append(url)
         raise RelayUnreachable(host=url)
 
     network.clock.advance(hours=7)
     with ana.courier.replace_calls(status=fail_at_other_relay):
         for _ in range(3):
             fetch_messages(ana.device)
-        assert len(calls) == 1
+        assert len(called_urls) == 1
         network.clock.advance(hours=1)
         fetch_messages(ana.device)
-    assert len(calls) == 2
+    assert len(called_urls) == 2
     network.clock.advance(hours=1)
     assert queried_other_relays(network, ana, days=1) == [OTHER_RELAY_URL]

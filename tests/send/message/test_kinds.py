@@ -161,9 +161,9 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
     network = network_with_media_readers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
     prepared = prepare_files((sound,), None, network["ana"].device, silent_byte_counter())
-    assert [(shape.media_type, shape.role) for shape in prepared.copy_formats] == [
-        ("audio/mp4", FileRole.VOICE)
-    ]
+    assert [
+        (copy_format.media_type, copy_format.role) for copy_format in prepared.copy_formats
+    ] == [("audio/mp4", FileRole.VOICE)]
 
 
 def test_the_size_option_requires_a_picture() -> None:

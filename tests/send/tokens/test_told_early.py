@@ -81,7 +81,7 @@ def send_new_range(issuer: Person, receiver: Person) -> Secret:
 
 
 @pytest.mark.slow
-def test_a_range_from_a_moved_device_waits_for_its_list(network: Network) -> None:
+def test_a_range_from_a_moved_device_waits_for_the_new_device_list(network: Network) -> None:
     ana, ben = network["ana"], network["ben"]
     before = tokens_for_peer(ana, ben)
     with hold_back_letters(ben) as held_back:
@@ -100,7 +100,7 @@ def test_a_range_from_a_moved_device_waits_for_its_list(network: Network) -> Non
 
 
 @pytest.mark.slow
-def test_a_range_from_an_own_device_waits_for_its_list(network: Network) -> None:
+def test_a_range_from_an_own_moved_device_waits_for_the_new_device_list(network: Network) -> None:
     ana, phone = network["ana"], network["phone"]
     before = tokens_for_peer(phone, ana)
     prepare_move(ana, phone)
