@@ -229,7 +229,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
         self.accepted_unlocks = 0
 
     @rule(index=st.integers(0, 3))
-    def copy(self, index: int) -> None:
+    def add_copy(self, index: int) -> None:
         if index < len(self.devices) < 4:
             vault = copy.deepcopy(self.devices[index].vault)
             random_source = SeededRandomSource(f"copy {len(self.devices)} {self.accepted_unlocks}")
@@ -239,18 +239,21 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
             self.last_unlocks.append(self.last_unlocks[index])
 
     @rule(
-        index=st.integers(0, 3), fate=st.sampled_from(["answered", "request lost", "answer lost"])
+        index=st.integers(0, 3),
+        request_outcome=st.sampled_from(["answered", "request lost", "answer lost"]),
     )
-    def open(self, index: int, fate: str) -> None:
+    def unlock_copy(self, index: int, request_outcome: str) -> None:
         if index >= len(self.devices):
             return
         device, allowed = self.devices[index], self.last_unlocks[index] == self.accepted_unlocks
-        arrives = fate != "request lost"
+        arrives = request_outcome != "request lost"
         mark_unlock_unconfirmed(device.vault)
         courier = device.courier
         assert isinstance(courier, MaliciousCourier)
-        with courier.replace_calls(report_vault_unlock=partial(lose_request_or_answer, fate)):
-            if fate == "answered" or (fate == "answer lost" and not allowed):
+        with courier.replace_calls(
+            report_vault_unlock=partial(lose_request_or_answer, request_outcome)
+        ):
+            if request_outcome == "answered" or (request_outcome == "answer lost" and not allowed):
                 confirm_unlock_at_relay(device)
             else:
                 with pytest.raises(RelayUnreachable):
@@ -258,18 +261,18 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
         if arrives and allowed:
             self.accepted_unlocks += 1
             self.last_unlocks[index] = self.accepted_unlocks
-        if fate == "answered":
+        if request_outcome == "answered":
             assert may_advance_ratchets(device) == allowed
         if not allowed and arrives:
             assert device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None
             self.last_unlocks[index] = -1
 
 
-def lose_request_or_answer(fate: str, honest: HonestCall, *arguments: object) -> None:
-    """Lose the request or the answer, if ``fate`` says so; an arriving refusal is never lost."""
-    if fate != "request lost":
+def lose_request_or_answer(request_outcome: str, honest: HonestCall, *arguments: object) -> None:
+    """Lose the request or the answer as ``request_outcome`` says; a refusal is never lost."""
+    if request_outcome != "request lost":
         honest(*arguments)
-    if fate != "answered":
+    if request_outcome != "answered":
         raise RelayUnreachable(host="")
 
 

@@ -25,13 +25,13 @@ BENS_TOKEN, CAROS_TOKEN, OWN_TOKEN = Secret(b"b" * 32), Secret(b"c" * 32), Secre
 class FakeClockAndRandomSource:
     """A clock that advances only in pauses, and a random source with a constant value."""
 
-    share: float = 0.5
+    random_fraction: float = 0.5
     now_s: float = 0.0
     pauses: list[float] = field(default_factory=list)
     idle_closed_at: list[float] = field(default_factory=list)
 
     def token(self, size: int) -> bytes:
-        return int(self.share * (1 << 8 * size)).to_bytes(size, "big")
+        return int(self.random_fraction * (1 << 8 * size)).to_bytes(size, "big")
 
     def sleep(self, seconds: float) -> None:
         self.pauses.append(round(seconds, 6))
@@ -66,9 +66,9 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
     assert fake.idle_closed_at == [0.0, 2.0]  # idle connections were closed before the pause
 
 
-@pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
-def test_pause_is_a_random_part_of_the_maximum(share: float, pause: list[float]) -> None:
-    fake = FakeClockAndRandomSource(share)
+@pytest.mark.parametrize(("random_fraction", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
+def test_pause_is_a_random_part_of_the_maximum(random_fraction: float, pause: list[float]) -> None:
+    fake = FakeClockAndRandomSource(random_fraction)
     pauses = fake.make_pauses()
     send_request(pauses, TokenSubject.OWN)
     send_request(pauses, TokenSubject.LETTER, BENS_TOKEN)

@@ -29,7 +29,7 @@ def make_copies(*names: str) -> tuple[Copy, ...]:
     return tuple(Copy(RecipientId(name), Secret(b"s" * 32), b"h" * 32) for name in names)
 
 
-def recipients(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
+def copy_recipients(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
     found = next(one for one in ledger.messages() if one.id == make_message(number).id)
     assert ledger.message_named(found.name) == found
     return [copy.to for copy in found.pictures[place].copies]
@@ -42,8 +42,8 @@ def test_batches_follow_the_messages_own_copies_in_order(ledger: VaultLedger) ->
         ledger.put_copy_batch(
             make_message(1).id, 0, start, make_copies(*(f"p{start + k}" for k in range(3)))
         )
-    assert recipients(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
-    assert recipients(ledger, 2) == ["ben"]
+    assert copy_recipients(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
+    assert copy_recipients(ledger, 2) == ["ben"]
 
 
 def test_batch_that_starts_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
@@ -51,15 +51,18 @@ def test_batch_that_starts_at_the_same_copy_is_replaced(ledger: VaultLedger) -> 
     ledger.put_copy_batch(make_message(1).id, 0, 1, make_copies("ana", "caro"))
     ledger.put_copy_batch(make_message(1).id, 0, 3, make_copies("dan", "eva"))
     ledger.put_copy_batch(make_message(1).id, 0, 3, make_copies("dan"))
-    assert recipients(ledger, 1) == ["ben", "ana", "caro", "dan"]
+    assert copy_recipients(ledger, 1) == ["ben", "ana", "caro", "dan"]
     ledger.put_copy_batch(make_message(1).id, 0, 3, ())
-    assert recipients(ledger, 1) == ["ben", "ana", "caro"]
+    assert copy_recipients(ledger, 1) == ["ben", "ana", "caro"]
 
 
 def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
     ledger.store_message(make_message(1, make_picture(3), make_picture(4)))
     ledger.put_copy_batch(make_message(1).id, 1, 1, make_copies("ana"))
-    assert (recipients(ledger, 1, 0), recipients(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
+    assert (copy_recipients(ledger, 1, 0), copy_recipients(ledger, 1, 1)) == (
+        ["ben"],
+        ["ben", "ana"],
+    )
 
 
 def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
@@ -70,4 +73,4 @@ def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
     ledger.delete_message(make_message(1).id)
     ledger.store_message(make_message(1))
     ledger.store_message(replace(make_message(2), caption=None))
-    assert (recipients(ledger, 1), recipients(ledger, 2)) == (["ben"], ["ben"])
+    assert (copy_recipients(ledger, 1), copy_recipients(ledger, 2)) == (["ben"], ["ben"])

@@ -490,14 +490,15 @@ class VaultComparison(RuleBasedStateMachine):
     def store_file_in_both(self, data: bytes) -> tuple[BlobId, BlobId]:
         return self.disk.store_file(data), self.memory.store_file(data)
 
-    @rule(names=blobs)
-    def delete_file_in_both(self, names: tuple[BlobId, BlobId]) -> None:
-        self.disk.delete_file(names[0])
-        self.memory.delete_file(names[1])
+    @rule(blob_ids=blobs)
+    def delete_file_in_both(self, blob_ids: tuple[BlobId, BlobId]) -> None:
+        self.disk.delete_file(blob_ids[0])
+        self.memory.delete_file(blob_ids[1])
 
-    @rule(names=blobs)
-    def compare_files(self, names: tuple[BlobId, BlobId]) -> None:
-        assert read_file_or_none(self.disk, names[0]) == read_file_or_none(self.memory, names[1])
+    @rule(blob_ids=blobs)
+    def compare_files(self, blob_ids: tuple[BlobId, BlobId]) -> None:
+        on_disk = read_file_or_none(self.disk, blob_ids[0])
+        assert on_disk == read_file_or_none(self.memory, blob_ids[1])
 
     @rule()
     def reopen(self) -> None:

@@ -141,7 +141,7 @@ def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
 
 
 @pytest.mark.slow
-def test_used_up_tokens_are_renewed_at_the_old_mailbox(network: Network) -> None:
+def test_used_up_tokens_are_renewed_after_a_move(network: Network) -> None:
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     device, tokens = phone.device, tokens_for_peer(phone, ben)
     for _ in range(tokens.until - tokens.next):

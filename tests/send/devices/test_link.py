@@ -291,10 +291,13 @@ def test_new_device_ends_when_the_old_device_has_stopped(
 def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: Person) -> None:
     old_progress, _ = link_until_pictures(ana.device, phone.device)
 
-    def unreachable(*_: object) -> None:
+    def raise_unreachable(*_: object) -> None:
         raise RelayUnreachable(host=RELAY_URL)
 
-    with ana.courier.replace_calls(waiting_envelopes=unreachable), pytest.raises(RelayUnreachable):
+    with (
+        ana.courier.replace_calls(waiting_envelopes=raise_unreachable),
+        pytest.raises(RelayUnreachable),
+    ):
         confirm_on_old_device(old_progress, ana.device)
     assert device_count(ana) == 1
 
@@ -526,11 +529,14 @@ def test_link_messages_have_the_sizes_of_letters(ana: Person, phone: Person) -> 
     """The relay must not recognize a linking by message sizes."""
     sizes = set[int]()
 
-    def post(honest: Callable[..., Any], *arguments: Any) -> Any:
+    def record_size(honest: Callable[..., Any], *arguments: Any) -> Any:
         sizes.add(len(arguments[-1].sealed))
         return honest(*arguments)
 
-    with ana.courier.replace_calls(post=post), phone.courier.replace_calls(post=post):
+    with (
+        ana.courier.replace_calls(post=record_size),
+        phone.courier.replace_calls(post=record_size),
+    ):
         link_devices(ana.device, phone.device)
     assert sizes
     assert sizes <= {1145 + 1024 * 2**power for power in range(1, 8)}
