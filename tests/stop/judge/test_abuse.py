@@ -89,9 +89,8 @@ def test_a_crafted_collision_is_held_and_stored_for_the_reviewer(
     release_case(decision.case, gate_setup.platform)
     assert judge_upload(png(collision), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.HOLD
-    assert (
-        gate_setup.platform.bank.claim(claim).disputes == 0
-    )  # the upload only resembles the claim
+    # The release disputes only claims whose picture the upload practically is.
+    assert gate_setup.platform.bank.claim(claim).disputes == 0
 
 
 @pytest.mark.slow

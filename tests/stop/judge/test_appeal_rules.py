@@ -106,7 +106,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(
 def test_upload_released_on_appeal_is_not_refused_again(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """The order of decisions counts, even if the clock is set back in between."""
+    """The release comes after the confirmation, though the clock was set back between them."""
     claim = gate_setup.protect(her_picture, parts=False).claim
     confirm_case(judge_with_secret(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
     decision, secret = judge_with_secret(gate_setup, jpeg(her_picture))

@@ -49,7 +49,7 @@ def test_an_edited_upload_is_held_and_the_match_names_the_edit(
 
 
 @pytest.mark.slow
-def test_cut_out_is_held_if_windows_were_registered(
+def test_cut_out_is_held_only_if_parts_were_registered(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     upload = screenshot_crop(her_picture)
@@ -86,7 +86,7 @@ class RecordingIndex:
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
-def test_second_scan_depends_on_the_bank_alone(
+def test_whether_parts_are_scanned_depends_on_the_bank_and_limits_alone(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
     uploads = (jpeg(her_picture), jpeg(other_picture), screenshot_crop(her_picture))
@@ -165,7 +165,7 @@ def test_file_that_is_not_a_picture_raises(gate_setup: GateSetup) -> None:
 
 
 @pytest.mark.slow
-def test_flat_upload_gets_a_decision(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_flat_upload_is_let_through(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture)
     fog = np.full((300, 400, 3), 120, dtype=np.uint8)
     assert judge_upload(png(fog), gate_setup.platform).outcome is Outcome.LET_THROUGH
@@ -177,7 +177,7 @@ def test_each_upload_gets_its_own_case_number(gate_setup: GateSetup, other_pictu
 
 
 @pytest.mark.slow
-def test_luma_only_decoding_finds_the_same_matches(gate_setup: GateSetup, her_picture: Any) -> None:
+def test_luma_only_decoding_finds_a_near_match(gate_setup: GateSetup, her_picture: Any) -> None:
     gate_setup.protect(her_picture)
     seen: list[bytes] = []
 
@@ -202,14 +202,14 @@ def test_refused_upload_is_stored_with_the_platform_s_reference(
     assert gate_setup.platform.reviews.review(refused.case).reference == "post 9"
 
 
-@pytest.mark.parametrize("days", [0, 1])
+@pytest.mark.parametrize("look_back_days", [0, 1])
 def test_hashes_of_an_accepted_upload_are_stored_for_look_backs_only(
-    her_picture: Any, days: int
+    her_picture: Any, look_back_days: int
 ) -> None:
-    gate_setup = GateSetup(limits=GateLimits(look_back_days=days))
+    gate_setup = GateSetup(limits=GateLimits(look_back_days=look_back_days))
     accepted = judge_upload(jpeg(her_picture), gate_setup.platform)
     assert accepted.outcome is Outcome.LET_THROUGH
-    assert (gate_setup.platform.reviews.review(accepted.case).bits is None) == (days == 0)
+    assert (gate_setup.platform.reviews.review(accepted.case).bits is None) == (look_back_days == 0)
 
 
 @pytest.mark.parametrize(

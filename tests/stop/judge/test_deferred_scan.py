@@ -1,4 +1,4 @@
-"""Uploads that only the deferred scan matches are held for review."""
+"""The deferred scan: the uploads that it holds for review, and the scans that are not made."""
 
 from dataclasses import replace
 from typing import Any
@@ -97,9 +97,8 @@ def test_upload_released_after_the_deferred_scan_is_not_held_again(
 ) -> None:
     protection = gate_setup.protect(her_picture, parts=False)
     release_case(judge_and_scan(gate_setup, her_picture), gate_setup.platform)
-    assert (
-        gate_setup.platform.bank.claim(protection.claim).disputes == 0
-    )  # the claim matched only as a part
+    # The claim matched only as a part, so the release does not dispute it.
+    assert gate_setup.platform.bank.claim(protection.claim).disputes == 0
     judge_and_scan(gate_setup, her_picture)
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     gate_setup.clock.advance(minutes=1)
@@ -169,9 +168,8 @@ def test_scans_beyond_the_limit_or_without_bytes_are_skipped_and_counted(her_pic
     first = decide_upload(jpeg(her_picture), gate_setup.platform)
     store_upload_bytes_if_needed(first, jpeg(her_picture), gate_setup.platform)
     second = decide_upload(jpeg(her_picture), gate_setup.platform)
-    store_upload_bytes_if_needed(
-        second, jpeg(her_picture), gate_setup.platform
-    )  # beyond the limit of one
+    # The second scan is beyond the limit of one.
+    store_upload_bytes_if_needed(second, jpeg(her_picture), gate_setup.platform)
     decide_upload(jpeg(her_picture), gate_setup.platform)  # no bytes, as after a kill
     assert skip_overdue_deferred_scans(gate_setup.platform) == 0
     gate_setup.clock.advance(seconds=61)

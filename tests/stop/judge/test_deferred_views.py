@@ -28,6 +28,7 @@ def her_picture() -> Any:
 
 
 def place_on_page(pixels: Any) -> Any:
+    """Return a tall light page, like a screenshot of an app, with the picture and words on it."""
     page = np.full((1_100, 640, 3), 245, dtype=np.uint8)
     page[300 : 300 + 600, 20:620] = cv2.resize(pixels, (600, 600))
     for row in (80, 140, 960, 1_040):
@@ -60,7 +61,7 @@ def rotate_slightly(pixels: Any) -> Any:
 
 
 def crop_to_window(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # a window of the grid, so no other edit matches better
+    return pixels[43:427, 85:]  # exactly a registered part, so no other edit matches better
 
 
 def crop_two_edges(pixels: Any) -> Any:
@@ -85,13 +86,13 @@ def release_registration(upload: Picture, gate_setup: GateSetup) -> Registration
     return Registration(claim, (fingerprint(upload).bits,))
 
 
-EDITS_FOUND_BY_WINDOWS: dict[str, Callable[[Any], Any]] = {
+EDITS_FOUND_BY_PARTS: dict[str, Callable[[Any], Any]] = {
     "cut-out": crop_to_window,
     "partly covered": write_text_over,
     "turned a little, cut-out": rotate_and_crop,
     "in a larger picture": lambda pixels: place_on_page(crop_to_window(pixels)),
 }
-EDITS_FOUND_WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
+EDITS_FOUND_WITHOUT_PARTS: dict[str, Callable[[Any], Any]] = {
     "in a larger picture": place_on_page,
     "mirror, in a larger picture": lambda pixels: make_collage(np.fliplr(pixels)),
     "edges cut off": crop_two_edges,
@@ -101,25 +102,25 @@ EDITS_FOUND_WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("how", EDITS_FOUND_BY_WINDOWS)
-def test_edited_pictures_are_found_by_windows(
+@pytest.mark.parametrize("how", EDITS_FOUND_BY_PARTS)
+def test_edited_pictures_are_found_by_registered_parts(
     gate_setup: GateSetup, her_picture: Any, how: str
 ) -> None:
     claim = gate_setup.protect(her_picture).claim
-    upload = picture(EDITS_FOUND_BY_WINDOWS[how](her_picture))
+    upload = picture(EDITS_FOUND_BY_PARTS[how](her_picture))
     assert not list(find_hits(hash_whole_picture(upload).whole, gate_setup.platform, part=False))
     ((match, _),) = best_deferred_hits(upload, gate_setup.platform)
     assert (match.claim, match.part) == (claim, True)
     assert match.how.startswith(how)
 
 
-@pytest.mark.parametrize("how", EDITS_FOUND_WITHOUT_WINDOWS)
-def test_edited_pictures_are_found_without_windows(
+@pytest.mark.parametrize("how", EDITS_FOUND_WITHOUT_PARTS)
+def test_edited_pictures_are_found_without_registered_parts(
     gate_setup: GateSetup, her_picture: Any, how: str
 ) -> None:
     claim = gate_setup.protect(her_picture, parts=False).claim
     ((match, _),) = best_deferred_hits(
-        picture(EDITS_FOUND_WITHOUT_WINDOWS[how](her_picture)), gate_setup.platform
+        picture(EDITS_FOUND_WITHOUT_PARTS[how](her_picture)), gate_setup.platform
     )
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
@@ -178,7 +179,7 @@ def test_number_of_deferred_views_is_bounded(her_picture: Any) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 300), (300, 4), (64, 64)])
-def test_flat_and_tiny_pictures_can_be_scanned(
+def test_flat_and_tiny_pictures_match_nothing(
     gate_setup: GateSetup, her_picture: Any, shape: Any
 ) -> None:
     gate_setup.protect(her_picture)

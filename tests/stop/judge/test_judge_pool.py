@@ -200,8 +200,8 @@ def test_judge_that_fails_to_start_is_not_retried_at_once(pid_file: Path) -> Non
         assert await judges.decide(b"x", "") is None
 
     async def run_in_event_loop() -> None:
-        count = f"open({str(pid_file)!r}, 'a').write('1\\n')"
-        async with JudgePool([sys.executable, "-c", count], 1) as judges:
+        count_start = f"open({str(pid_file)!r}, 'a').write('1\\n')"
+        async with JudgePool([sys.executable, "-c", count_start], 1) as judges:
             judges.start_missing()
             await wait_until(pid_file.exists)
             await scenario(judges)

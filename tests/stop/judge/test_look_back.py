@@ -74,9 +74,8 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     assert confirm_case(case, gate_setup.platform).reference == "post 17"
     stored = gate_setup.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.reference) == (ReviewState.CONFIRMED, None, "post 17")
-    gate_setup.clock.moment += (
-        PUBLISHED_LISTING_PERIOD  # the upload is listed for removal until then
-    )
+    # Until then the upload is listed for removal.
+    gate_setup.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired_upload_data(gate_setup.platform)
     assert gate_setup.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(her_picture), gate_setup.platform).outcome is Outcome.REFUSE
@@ -183,7 +182,7 @@ def test_look_back_skips_claims_of_shadow_or_permissive_banks(
     assert look_back([confirmed.id], gate_setup.platform) == 1
 
 
-def test_look_back_for_two_claims_gives_two_matches_of_one_case(
+def test_look_back_for_two_claims_gives_one_case_two_matches(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
     judge_upload(jpeg(her_picture), gate_setup.platform)
@@ -288,7 +287,7 @@ def test_confirmed_cut_out_is_found_among_accepted_uploads(
     earlier = judge_upload(jpeg(piece), gate_setup.platform, "post 1")
     assert earlier.outcome is Outcome.LET_THROUGH
     judge_upload(jpeg(other_picture), gate_setup.platform, "post 2")
-    gate_setup.protect(her_picture)  # registers windows, too
+    gate_setup.protect(her_picture)  # registers its parts as well
     assert look_back_for_due_claims(gate_setup.platform) == 1
     assert gate_setup.platform.reviews.count_waiting_items() == 0
     later = judge_upload(jpeg(piece, 60), gate_setup.platform, "post 3")

@@ -1,4 +1,4 @@
-"""Events between two steps of a gate: a claim, an import, or a competing request."""
+"""Claims and requests that arrive between two steps of a gate, and cases of very many claims."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -200,7 +200,7 @@ def test_concurrent_requests_with_one_claim_id_make_one_claim(
 
 
 @pytest.mark.parametrize("decide", [release_case, confirm_case])
-def test_deciding_a_case_of_300_claims_takes_few_statements(
+def test_deciding_a_case_of_300_claims_takes_at_most_40_statements(
     gate_setup: GateSetup,
     her_picture: Any,
     tmp_path: Path,

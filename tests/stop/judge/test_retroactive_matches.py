@@ -25,8 +25,8 @@ from tests.stop.platform_for_tests import GateSetup
 FIXED_TIME = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-def waiting_claim(name: str) -> Claim:
-    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, FIXED_TIME)
+def waiting_claim(claim_id: str) -> Claim:
+    return Claim(ClaimId(claim_id), PEOPLE_BANK, ClaimState.WAITING, "pdq", 100, FIXED_TIME)
 
 
 def hash_at_distance(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
@@ -106,7 +106,6 @@ def test_stored_uploads_are_read_in_batches(
 
 @pytest.mark.slow
 def test_accepted_uploads_are_read_once_per_thousand_claims(gate_setup: GateSetup) -> None:
-    """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]
     _record_accepted_uploads(

@@ -19,9 +19,11 @@ def differing_bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one) ^ int.from_bytes(other)).bit_count()
 
 
-@pytest.mark.parametrize("name", PICTURE_NAMES)
-def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(name: str) -> None:
-    hashes_of_rotated_pictures = orientation_fingerprints(picture(getattr(skimage.data, name)()))
+@pytest.mark.parametrize("picture_name", PICTURE_NAMES)
+def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(picture_name: str) -> None:
+    hashes_of_rotated_pictures = orientation_fingerprints(
+        picture(getattr(skimage.data, picture_name)())
+    )
     rotated_hashes = hash_orientations(hashes_of_rotated_pictures[UNCHANGED_ORIENTATION_NAME].bits)
     assert rotated_hashes.keys() == hashes_of_rotated_pictures.keys()
     assert (

@@ -39,13 +39,13 @@ def test_views_describe_their_edits(her_picture: Any) -> None:
     assert differing_bits(bits, wanted) <= 16
 
 
-def test_flat_upload_has_no_windows() -> None:
+def test_flat_upload_has_no_hashes_of_parts() -> None:
     flat = picture(np.full((90, 120, 3), 200, dtype=np.uint8))
     assert hash_parts(flat, hash_whole_picture(flat)) == ()
 
 
 @pytest.mark.slow
-def test_windows_inside_a_border_are_scanned(her_picture: Any) -> None:
+def test_parts_inside_a_border_are_hashed_as_well(her_picture: Any) -> None:
     framed = picture(np.pad(her_picture, ((40, 40), (40, 40), (0, 0))))
     bare = picture(her_picture)
     assert len(hash_parts(bare, hash_whole_picture(bare))) == 8 * 313

@@ -15,9 +15,9 @@ from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 
 
-def sound_claim(name: str) -> Claim:
+def sound_claim(claim_id: str) -> Claim:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.CONFIRMED, SOUND_KIND, 100, at)
+    return Claim(ClaimId(claim_id), PEOPLE_BANK, ClaimState.CONFIRMED, SOUND_KIND, 100, at)
 
 
 @pytest.mark.slow

@@ -32,8 +32,8 @@ FIXED_TIME = datetime(2026, 11, 25, tzinfo=UTC)
 SoundWords = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 
 
-def sound_claim(name: str) -> Claim:
-    return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, FIXED_TIME)
+def sound_claim(claim_id: str) -> Claim:
+    return Claim(ClaimId(claim_id), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, FIXED_TIME)
 
 
 def sound_print(words: SoundWords) -> SoundPrint:

@@ -1,4 +1,4 @@
-"""A thousand uploads of one picture, stored in a real database, are one review item."""
+"""A thousand uploads of one picture (fewer on PostgreSQL) are one review item."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -52,7 +52,7 @@ def platform(
 
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
-def test_a_thousand_uploads_of_one_picture_are_one_item(
+def test_flood_of_uploads_of_one_picture_is_one_item(
     platform: Platform, her_picture: Any, upload_count: int
 ) -> None:
     """The picture is small, so that judging takes only a few seconds."""

@@ -35,9 +35,9 @@ RADIUS_BY_BANK = {PEOPLE_BANK: 31, BankName("other"): 10}
 Rgb = Any
 
 
-def video_claim(name: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Claim:
+def video_claim(claim_id: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Claim:
     made_at = datetime(2026, 1, 2, tzinfo=UTC)
-    return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, made_at)
+    return Claim(ClaimId(claim_id), bank, ClaimState.WAITING, kind, 100, made_at)
 
 
 def near_hashes(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
@@ -176,26 +176,30 @@ def test_registered_picture_in_a_video_matches_as_a_part(her_video: bytes) -> No
     assert match.distance <= 31
 
 
-def synthetic_views(count: int) -> VideoViews:
-    times = tuple(range(0, 500 * count, 500))
-    hashes = tuple(bytes([n]) * 32 for n in range(count))
+def synthetic_views(half_second_count: int) -> VideoViews:
+    times = tuple(range(0, 500 * half_second_count, 500))
+    hashes = tuple(bytes([n]) * 32 for n in range(half_second_count))
     return VideoViews(times, (VideoView("as it is", hashes), VideoView("mirror", hashes)))
 
 
 def matches_of_frames(
-    count: int,
+    half_second_count: int,
     triples: Sequence[tuple[int, int, int]],
     *,
     bank: BankName = PEOPLE_BANK,
     bits: int = 8,
 ) -> list[Match]:
-    """Match an upload of ``count`` half seconds.
+    """Match an upload of ``half_second_count`` half seconds.
 
     Each triple has a view, a frame of the upload, and the time in the claim in milliseconds.
     """
-    near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(triples)]
+    near = [
+        NearHash(view * half_second_count + frame, n, bits)
+        for n, (view, frame, _) in enumerate(triples)
+    ]
     places = {n: [(video_claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(triples)}
-    return [match for match, _ in video_hits(synthetic_views(count), near, places, RADIUS_BY_BANK)]
+    hits = video_hits(synthetic_views(half_second_count), near, places, RADIUS_BY_BANK)
+    return [match for match, _ in hits]
 
 
 def test_half_of_the_upload_in_order_matches_as_the_whole_video() -> None:
@@ -215,9 +219,8 @@ def test_frames_out_of_order_match_as_a_part() -> None:
 
 def test_two_matching_half_seconds_match_as_a_part() -> None:
     assert matches_of_frames(2, [(0, 0, 0), (0, 1, 500)])[0].part
-    assert matches_of_frames(8, [(0, n, 1000) for n in range(8)])[
-        0
-    ].part  # eight times the same frame of the claim
+    # Eight frames of the upload match one frame of the claim.
+    assert matches_of_frames(8, [(0, n, 1000) for n in range(8)])[0].part
 
 
 def test_bank_radius_limits_video_matches() -> None:

@@ -39,19 +39,21 @@ class Stores:
 
 
 @contextmanager
-def open_stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
+def open_stores(
+    database_kind: str, request: pytest.FixtureRequest, folder: Path
+) -> Iterator[Stores]:
     """Open stores on an empty database, with the bank "people"."""
     clock = SettableClock(START_TIME)
-    engine = open_new_engine(kind, request, folder)
+    engine = open_new_engine(database_kind, request, folder)
     opened = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=CIPHER), clock)
     opened.bank.set_bank(Bank(PEOPLE))
     yield opened
     engine.dispose()
 
 
-def open_new_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
+def open_new_engine(database_kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
     """Open an empty database that no other test uses at the same time."""
-    if kind == "postgres":
+    if database_kind == "postgres":
         server: Cluster = request.getfixturevalue("postgres")
         return open_postgres_engine(server.reused_database("gate", _create_tables))
     return engine_at(folder / "gate.sqlite")
@@ -61,8 +63,10 @@ def _create_tables(url: str) -> None:
     open_postgres_engine(url).dispose()
 
 
-def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
-    return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, START_TIME, b"\x05" * 32, "mine", "DE")
+def claim(claim_id: str, state: ClaimState = ClaimState.WAITING) -> Claim:
+    return Claim(
+        ClaimId(claim_id), PEOPLE, state, "pdq", 90, START_TIME, b"\x05" * 32, "mine", "DE"
+    )
 
 
 def no_effect(_review: Review, _bank: BankStore) -> None:

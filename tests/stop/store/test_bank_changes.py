@@ -1,4 +1,4 @@
-"""BankStore: numbered changes, partners and opinions, on each database."""
+"""BankStore: numbered changes, partners and opinions, on SQLite and PostgreSQL."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""BankStore: video frames, sounds and released files, on each database."""
+"""BankStore and RegisteredSounds: frames, sounds and released files, on SQLite and PostgreSQL."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,14 +39,14 @@ VIDEO_PRINT = VideoPrint(
 )
 
 
-def video_claim(name: str) -> Claim:
-    return replace(claim(name), kind=VIDEO_KIND)
+def video_claim(claim_id: str) -> Claim:
+    return replace(claim(claim_id), kind=VIDEO_KIND)
 
 
-def sound_print(seed: int, words: int = 60) -> SoundPrint:
+def sound_print(seed: int, word_count: int = 60) -> SoundPrint:
     """Return a sound whose words are pseudorandom and depend only on the seed."""
-    many = (hash((seed, number)) * 2654435761 % 2**32 for number in range(words))
-    return SoundPrint(b"".join(one.to_bytes(4, "big") for one in many))
+    words = (hash((seed, number)) * 2654435761 % 2**32 for number in range(word_count))
+    return SoundPrint(b"".join(one.to_bytes(4, "big") for one in words))
 
 
 def test_frame_is_found_with_all_its_times(gate: Stores) -> None:

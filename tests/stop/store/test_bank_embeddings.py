@@ -1,4 +1,4 @@
-"""BankStore: embeddings of claims, on each database."""
+"""BankStore: embeddings of claims, on SQLite and PostgreSQL."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
         yield opened.bank
 
 
-def test_embedding_is_returned_with_claim_and_whole_hash(bank: BankStore) -> None:
+def test_embedding_is_returned_with_its_claim_and_entry_number(bank: BankStore) -> None:
     bank.register(
         Registration(claim("a"), (HASH_2,), (HASH_1,), embedding=EMBEDDING),
         Registration(claim("b"), (HASH_1,)),

@@ -1,4 +1,4 @@
-"""BankStore: banks, claims and hashes, on each database."""
+"""BankStore: banks, claims and hashes, on SQLite and PostgreSQL."""
 
 import sqlite3
 import threading
@@ -80,11 +80,9 @@ def test_find_hashes_in_bank_returns_claims_by_hash(bank: BankStore) -> None:
     )
     every = [HASH_1, HASH_2, HASH_3, HASH_1]
 
-    def claim_ids_by_hash(*states_by_hash: ClaimState) -> dict[bytes, str]:
-        return {
-            bits: one.id
-            for bits, one in bank.find_hashes_in_bank(PEOPLE, every, states_by_hash).items()
-        }
+    def claim_ids_by_hash(*states: ClaimState) -> dict[bytes, str]:
+        found = bank.find_hashes_in_bank(PEOPLE, every, states)
+        return {bits: one.id for bits, one in found.items()}
 
     assert claim_ids_by_hash(ClaimState.WAITING, ClaimState.CONFIRMED) == {HASH_1: "a", HASH_2: "b"}
     assert claim_ids_by_hash(ClaimState.CONFIRMED) == {HASH_2: "b"}
@@ -136,7 +134,7 @@ def test_hash_numbers_are_never_reused(bank: BankStore) -> None:
     assert new.number > old.number
 
 
-def test_claim_events_follow_the_state_table(bank: BankStore) -> None:
+def test_suspended_claim_can_be_confirmed_and_a_withdrawn_claim_cannot(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (HASH_1,)))
     (entry,) = bank.entries(0)
     assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
@@ -246,7 +244,7 @@ def test_upload_hashes_are_added_unless_the_claim_is_withdrawn(bank: BankStore) 
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """For hashes that the owner registered, the claim keeps its own state."""
+    """Found by a hash that its owner registered, the claim has its own state instead."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_1,)))
 
@@ -415,7 +413,7 @@ def test_concurrent_postgres_writes_become_visible_in_order(postgres: Cluster) -
 
 
 @pytest.mark.real
-def test_unreachable_postgres_is_reported(postgres: Cluster) -> None:
+def test_unreachable_or_malformed_postgres_address_is_reported(postgres: Cluster) -> None:
     with pytest.raises(BankUnreachable):
         open_postgres_engine(f"postgresql://entrenous@/nothing?host={postgres.folder}")
     with pytest.raises(BadDatabaseAddress):
@@ -467,7 +465,7 @@ def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize(("version", "refusal"), OTHER_VERSIONS)
-def test_postgres_database_of_another_version_is_untouched(
+def test_postgres_database_of_another_version_gets_no_missing_table(
     postgres: Cluster, version: int, refusal: type[Exception]
 ) -> None:
     url = postgres.create_database()
@@ -504,15 +502,15 @@ def test_sqlite_missing_folder_is_reported(tmp_path: Path) -> None:
         open_engine(tmp_path / "missing" / "gate.sqlite")
 
 
-def test_register_new_skips_listed_hashes(bank: BankStore) -> None:
+def test_register_new_skips_hashes_of_claims_in_the_given_states(bank: BankStore) -> None:
     waiting = (ClaimState.WAITING, ClaimState.CONFIRMED)
     bank.register(Registration(claim("a"), (HASH_1,)))
     registrations = (
         Registration(claim("b"), (HASH_1,)),
         Registration(claim("c"), (HASH_2,), looks_back=True),
     )
-    claim_ids_by_hash = bank.register_new(waiting, *registrations)
-    assert {bits: one.id for bits, one in claim_ids_by_hash.items()} == {HASH_1: ClaimId("a")}
+    known_claims = bank.register_new(waiting, *registrations)
+    assert {bits: one.id for bits, one in known_claims.items()} == {HASH_1: ClaimId("a")}
     assert bank.register_new(waiting) == {}
     assert bank.count_claims_and_hashes().claims == 2
     assert bank.claim(ClaimId("c")).state is ClaimState.WAITING

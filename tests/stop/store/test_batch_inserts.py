@@ -62,7 +62,7 @@ def test_failing_row_raises_and_others_are_written(failing_rows: set[int]) -> No
     )
 
 
-def test_waiting_for_a_killed_writer_raises() -> None:
+def test_waiting_for_a_writer_that_exits_raises() -> None:
     """One of the two waiting threads writes both rows."""
     writer = BlockingWriter()
 

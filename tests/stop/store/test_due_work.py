@@ -1,4 +1,4 @@
-"""DueWorkStore: due deferred scans, due look backs and the clock mark, on each database."""
+"""ReviewQueue: deferred scans, look-backs, published uploads and the recorded clock."""
 
 import itertools
 import threading
@@ -96,13 +96,13 @@ def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
     assert queue.count_due_work() == DueCounts()
 
 
-@pytest.mark.parametrize("kind", DATABASE_KINDS)
+@pytest.mark.parametrize("database_kind", DATABASE_KINDS)
 def test_processes_share_due_scans_without_overlap(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Threads with separate connections simulate the processes."""
     open_database = partial(open_engine, tmp_path / "gate.sqlite")
-    if kind == "postgres":
+    if database_kind == "postgres":
         open_database = partial(
             open_postgres_engine, request.getfixturevalue("postgres").create_database()
         )
@@ -153,7 +153,9 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [record_for_scan(queue, case, scans_max=2) for case in "bcd"] == [True, True, False]
     assert queue.count_due_work().slow_looks == 2
     assert queue.skip_overdue_deferred_scans(START_TIME) == 0
-    assert queue.skip_overdue_deferred_scans(START_TIME + timedelta(seconds=1)) == 1  # no bytes
+    assert (
+        queue.skip_overdue_deferred_scans(START_TIME + timedelta(seconds=1)) == 1
+    )  # d has no bytes
     assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
@@ -161,7 +163,6 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
 
 
 def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> None:
-    """A scan stays due, for example, if deferred scans are turned off."""
     record_for_scan(queue, "b")
     day = START_TIME + timedelta(days=1)
     assert queue.skip_overdue_deferred_scans(day) == 0
@@ -179,11 +180,11 @@ def test_skipped_scans_are_counted_for_a_day(gate: Stores) -> None:
     assert gate.reviews.count_due_work().slow_looks_skipped == 0
 
 
-@pytest.mark.parametrize("kind", DATABASE_KINDS)
+@pytest.mark.parametrize("database_kind", DATABASE_KINDS)
 def test_deferred_scans_are_limited_in_bytes(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    with open_stores(kind, request, tmp_path) as gate:
+    with open_stores(database_kind, request, tmp_path) as gate:
         gate.reviews = ReviewQueue(
             gate.reviews.engine,  # type: ignore[attr-defined]
             gate.clock,
@@ -192,11 +193,11 @@ def test_deferred_scans_are_limited_in_bytes(
         assert [record_for_scan(gate.reviews, case) for case in "bcd"] == [True, True, False]
 
 
-@pytest.mark.parametrize("kind", DATABASE_KINDS)
+@pytest.mark.parametrize("database_kind", DATABASE_KINDS)
 def test_scan_of_an_upload_with_another_key_is_skipped_after_three_tries(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    with open_stores(kind, request, tmp_path) as gate:
+    with open_stores(database_kind, request, tmp_path) as gate:
         assert isinstance(gate.reviews, ReviewQueue)
         other = replace(gate.reviews, cipher=UploadCipher((Secret(b"l" * 32),)))
         assert [record_for_scan(other, case) for case in "bc"] == [True, True]
@@ -316,7 +317,7 @@ def test_published_uploads_are_listed_in_pages(gate: Stores) -> None:
 
 
 def published_match(case: str, **changes: Any) -> Review:
-    """Return the review of a matching upload that a hook published before the review."""
+    """Return the review of a matching upload that the platform published at once."""
     decision = Decision(Outcome.HOLD, case, (SCAN_MATCH,))
     review = Review(
         decision, START_TIME, ReviewState.WAITING, HASH_1, 1, f"post {case}", FoundBy.PUBLISHED,
@@ -380,7 +381,7 @@ def test_confirmed_published_upload_is_listed_for_removal(gate: Stores) -> None:
     assert (queue.published_to_review_or_remove("", 9), queue.review("d").reference) == ((), "")
 
 
-def test_look_back_becomes_due_with_the_claim(gate: Stores) -> None:
+def test_look_back_is_due_with_the_claim_and_again_after_its_lease_ends(gate: Stores) -> None:
     bank, queue = gate.bank, gate.reviews
     for name in "xyz":
         bank.register(Registration(claim(name), (HASH_2,), looks_back=name != "y"))
@@ -403,7 +404,7 @@ def test_look_back_becomes_due_with_the_claim(gate: Stores) -> None:
 def test_look_back_due_or_leased_while_the_clock_was_ahead_is_due(
     gate: Stores, *, is_leased: bool
 ) -> None:
-    """A look back that became due at the correct time is due as well."""
+    """A look-back that became due at the correct time is due as well."""
     correct_time = gate.clock.moment
     gate.clock.advance(days=400)
     gate.bank.register(Registration(claim("x"), (HASH_2,), looks_back=True))
@@ -434,8 +435,8 @@ def test_scan_leased_while_the_clock_was_ahead_is_due(gate: Stores) -> None:
     assert gate.reviews.lease_deferred_scan(LEASE_DURATION) is None
 
 
-def test_leases_tolerate_different_clocks(gate: Stores) -> None:
-    """A process whose clock is a minute behind takes no rows that another process has leased."""
+def test_process_whose_clock_is_behind_takes_no_leased_work(gate: Stores) -> None:
+    """The clock is set back by a minute, for a second process."""
     assert record_for_scan(gate.reviews, "b")
     gate.bank.register(Registration(claim("x"), (HASH_2,), looks_back=True))
     assert gate.reviews.lease_deferred_scan(LEASE_DURATION) is not None
@@ -445,7 +446,7 @@ def test_leases_tolerate_different_clocks(gate: Stores) -> None:
     assert gate.reviews.lease_look_backs(gate.clock.now() + LEASE_DURATION, 9) == {}
 
 
-def test_clock_mark_is_stored(gate: Stores) -> None:
+def test_clock_mark_records_a_jump_of_the_clock_until_it_is_undone(gate: Stores) -> None:
     minute = timedelta(minutes=1)
     assert gate.reviews.clock_mark() is None
     for _ in range(3):
@@ -464,15 +465,17 @@ def test_clock_mark_is_stored(gate: Stores) -> None:
     assert gate.reviews.clock_mark() == ClockMark(START_TIME + minute)
 
 
-@pytest.mark.parametrize("how", ["extended", "confirmed"])
-def test_extended_or_confirmed_claim_is_due_for_a_look_back_again(gate: Stores, how: str) -> None:
-    """A change during a running look back makes another look back due."""
+@pytest.mark.parametrize("change", ["extended", "confirmed"])
+def test_extended_or_confirmed_claim_is_due_for_a_look_back_again(
+    gate: Stores, change: str
+) -> None:
+    """A change during a running look-back makes another look-back due."""
     bank, queue = gate.bank, gate.reviews
     bank.register(Registration(claim("x"), (HASH_2,)), Registration(claim("y"), (HASH_2,)))
     assert queue.count_due_work().look_backs == 0
 
     def make_due(number: int) -> None:
-        if how == "extended":
+        if change == "extended":
             bank.add_upload_hashes([ClaimId("x")], bytes([number]) * 32, confirmed=True)
         else:
             bank.apply_event(ClaimId("x"), ClaimEvent.SUSPEND)
@@ -492,13 +495,12 @@ def test_extended_or_confirmed_claim_is_due_for_a_look_back_again(gate: Stores, 
     queue.finish_look_backs(until, first)  # the process with the first lease ends now
     assert queue.count_due_work().look_backs == 1
     queue.finish_look_backs(later, second)
-    bank.apply_event_to_all(
-        ClaimEvent.CONFIRM, ClaimId("x")
-    )  # no change if the claim is confirmed already
-    assert queue.count_due_work().look_backs == (1 if how == "extended" else 0)
+    # If the claim is confirmed already, nothing changes.
+    bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"))
+    assert queue.count_due_work().look_backs == (1 if change == "extended" else 0)
 
 
-def test_look_backs_are_scheduled_for_a_whole_bank(
+def test_look_backs_are_scheduled_for_all_active_claims_of_a_bank(
     gate: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due_work, "_CLAIMS_PER_TRANSACTION", 3)
@@ -534,14 +536,14 @@ def test_many_look_backs_are_taken_at_once(gate: Stores) -> None:
     assert gate.reviews.count_due_work().look_backs == 100
 
 
-@pytest.mark.parametrize("kind", DATABASE_KINDS)
-def test_due_work_survives_a_restart(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+@pytest.mark.parametrize("database_kind", DATABASE_KINDS)
+def test_due_scan_survives_a_restart(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    engine = open_new_engine(kind, request, tmp_path)
+    engine = open_new_engine(database_kind, request, tmp_path)
     record_for_scan(ReviewQueue(engine), "b")
     engine.dispose()
-    if kind == "sqlite":
+    if database_kind == "sqlite":
         engine = open_engine(tmp_path / "gate.sqlite")
     assert ReviewQueue(engine).lease_deferred_scan(LEASE_DURATION) == UploadForDeferredScan(
         "b", b"b" * 100

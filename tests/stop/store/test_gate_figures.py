@@ -1,4 +1,4 @@
-"""Figures that a gate counts: claims, waiting and review times, and outcomes in shadow mode."""
+"""What a gate counts: claims, waiting times, outcomes in shadow mode, undecryptable uploads."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -111,7 +111,7 @@ def test_median_review_time_is_over_all_decisions(gate: DatabaseGate) -> None:
     assert gate.count_figures().review_s == 2 * 3600
 
 
-def test_appealed_case_does_not_count_as_zero_wait(gate: DatabaseGate) -> None:
+def test_review_time_of_an_appealed_case_begins_with_the_appeal(gate: DatabaseGate) -> None:
     gate.record_upload("held", Outcome.HOLD)
     gate.clock.advance(hours=4)
     gate.decide_case("held", ReviewState.CONFIRMED)

@@ -1,4 +1,4 @@
-"""IndexStore finds each change of the bank at the next look-up, even in the smallest banks."""
+"""FileIndex finds each change of the bank at the next look-up, even in the smallest banks."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -34,18 +34,18 @@ OpenIndex = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def open_index(tmp_path: Path) -> OpenIndex:
-    """Return a function that opens the index; opening it again simulates a restart."""
+    """Return a function that opens an index in one folder, each time anew."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 
 def register_claim(
-    bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...] = ()
+    bank: BankStore, claim_id: str, *whole: bytes, parts: tuple[bytes, ...] = ()
 ) -> None:
-    claim = Claim(ClaimId(name), PEOPLE, ClaimState.WAITING, "pdq", 90, CLAIM_TIME)
+    claim = Claim(ClaimId(claim_id), PEOPLE, ClaimState.WAITING, "pdq", 90, CLAIM_TIME)
     bank.register(Registration(claim, whole, parts))
 
 
-def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
+def claim_ids_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
     near = index.find_near_hashes([bits], part=False)
     return sorted(claim.id for _, claim in bank.claims_on_pictures({one.entry for one in near}))
 
@@ -68,26 +68,26 @@ def test_whole_pictures_and_parts_are_searched_separately(
     assert len(index.find_near_hashes([HASH_2], part=True)) == 1
 
 
-@pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
-def test_bank_with_one_picture_matches_after_a_restart(
-    bank: BankStore, open_index: OpenIndex, copies: int
+@pytest.mark.parametrize("claim_count", [1, 2, 4, 8, 16])
+def test_index_opened_after_the_registrations_finds_every_claim(
+    bank: BankStore, open_index: OpenIndex, claim_count: int
 ) -> None:
-    names = [f"claim-{number:02}" for number in range(copies)]
+    names = [f"claim-{number:02}" for number in range(claim_count)]
     for name in names:
         register_claim(bank, name, HASH_1)
-    assert claims_near(bank, open_index(bank), HASH_1) == names
+    assert claim_ids_near(bank, open_index(bank), HASH_1) == names
 
 
 def test_withdrawn_hash_registered_again_is_found(bank: BankStore, open_index: OpenIndex) -> None:
     index = open_index(bank)
     register_claim(bank, "a", HASH_1)
-    assert claims_near(bank, index, HASH_1) == ["a"]
+    assert claim_ids_near(bank, index, HASH_1) == ["a"]
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    assert claims_near(bank, index, HASH_1) == []
+    assert claim_ids_near(bank, index, HASH_1) == []
     register_claim(bank, "b", HASH_1)
     register_claim(bank, "c", HASH_2)
-    assert claims_near(bank, index, HASH_1) == ["b"]
-    assert claims_near(bank, index, HASH_2) == ["c"]
+    assert claim_ids_near(bank, index, HASH_1) == ["b"]
+    assert claim_ids_near(bank, index, HASH_2) == ["c"]
 
 
 def test_two_indexes_of_one_bank_agree(bank: BankStore, open_index: OpenIndex) -> None:

@@ -1,4 +1,4 @@
-"""ClaimListingStore: content ids, relisting times and reasons of claims, on each database."""
+"""ClaimListingStore: content ids, relisting times and reasons, on SQLite and PostgreSQL."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

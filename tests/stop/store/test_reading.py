@@ -15,11 +15,13 @@ from tests.stop.store.bank_stores import open_new_engine
 BANK_COUNT_QUERY = sa.select(sa.func.count()).select_from(BANK_TABLE)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
+@pytest.mark.parametrize(
+    "database_kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
+)
 def test_read_transaction_sees_one_snapshot(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    database_kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    engine = open_new_engine(kind, request, tmp_path)
+    engine = open_new_engine(database_kind, request, tmp_path)
     bank = BankStore(engine)
     bank.set_bank(Bank(BankName("one")))
     with snapshot_read(engine) as db:
@@ -28,7 +30,7 @@ def test_read_transaction_sees_one_snapshot(
         assert db.execute(BANK_COUNT_QUERY).scalar_one() == 1
     with concurrent_write(engine) as db:  # the pool may reuse the connection, without the snapshot
         assert db.execute(BANK_COUNT_QUERY).scalar_one() == 2
-        if kind == "postgres":
+        if database_kind == "postgres":
             level = db.exec_driver_sql("SHOW transaction_isolation").scalar_one()
             assert level == "read committed"
     engine.dispose()

@@ -1,4 +1,4 @@
-"""ReviewQueue: reviewers, second confirmations and alerts, on each database."""
+"""ReviewQueue: reviewers, second confirmations and alerts, on SQLite and PostgreSQL."""
 
 import threading
 from dataclasses import replace
@@ -180,9 +180,9 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(gate: Stores) -> Non
     assert queue.review("p").first_confirmer == ""
 
 
-def record_flood(gate: Stores, name: str, entry: int, count: int = 5) -> None:
+def record_flood(gate: Stores, case_prefix: str, entry: int, count: int = 5) -> None:
     for number in range(count):
-        case = f"{name}{number}"
+        case = f"{case_prefix}{number}"
         gate.reviews.record_upload(
             replace(waiting_review(case, entry=entry), at=gate.clock.now()), None
         )

@@ -1,4 +1,4 @@
-"""ReviewQueue: waiting uploads, decisions, expiry and appeals, on each database."""
+"""ReviewQueue: waiting uploads, decisions, expiry and appeals, on SQLite and PostgreSQL."""
 
 import hashlib
 from dataclasses import replace
@@ -62,8 +62,8 @@ def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
     assert (queue.next_waiting_upload(), queue.count_waiting_items()) == (None, 0)
 
 
-def test_next_waiting_upload_can_skip_a_case(queue: ReviewQueue) -> None:
-    """A reviewer can also skip a case that was decided in the meantime."""
+def test_next_waiting_upload_is_the_one_after_a_given_case(queue: ReviewQueue) -> None:
+    """The given case may have been decided in the meantime."""
     for case in "cab":
         queue.record_upload(waiting_review(case), None)
     assert (
@@ -133,7 +133,7 @@ def test_released_upload_keeps_its_hash_on_request(stores_with_claims: Stores) -
     assert (queue.review("c").reference, queue.review("c").upload_sha256) == ("", None)
 
 
-def test_refused_upload_keeps_its_sha256_for_an_appeal(queue: ReviewQueue) -> None:
+def test_only_a_confirmed_upload_keeps_its_sha256_for_an_appeal(queue: ReviewQueue) -> None:
     known = {ReviewState.CONFIRMED: FILE_SHA256, ReviewState.RELEASED: None}
     for state, kept_sha256 in known.items():
         queue.record_upload(replace(waiting_review(state), upload_sha256=FILE_SHA256), None)
@@ -332,9 +332,8 @@ def test_bytes_of_unreadable_uploads_are_limited(gate: Stores) -> None:
     assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
     events = [(row.what, row.of, row.details) for row in gate.bank.log(0, 100)]
     assert events[-1] == (NOT_KEPT_EVENT, "c3", {"bytes": 100})
-    quarantine(
-        queue, waiting_review_of_hash("h"), bytes(500)
-    )  # an upload that was decoded has other limits
+    # An upload that was decoded has other limits.
+    quarantine(queue, waiting_review_of_hash("h"), bytes(500))
     assert has_bytes(queue, "h")
     queue.decide_case("c0", ReviewState.RELEASED, no_effect)
     quarantine_undecodable(queue, "later", b"x" * 100)
@@ -464,9 +463,8 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
     queue.record_upload(accepted_review("q", b"\x02" * 32), None)
     assert queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     assert queue.hold_retroactively(RetroactiveMatches("q", MATCHES, 1), 20)
-    assert not queue.hold_retroactively(
-        RetroactiveMatches("p", (a,), 1), 20
-    )  # the upload waits already
+    # The upload p waits already.
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     assert not queue.hold_retroactively(RetroactiveMatches("nothing", (a,), 1), 20)
     review = queue.next_waiting_upload()
     assert review is not None
@@ -485,7 +483,7 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
 def test_waiting_upload_gets_matches_of_new_claims(
     stores_with_claims: Stores, found_by: str
 ) -> None:
-    """When one claim is withdrawn, the upload still waits for the other claim."""
+    """An upload found by a look-back still waits for the second claim if the first is withdrawn."""
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     if found_by == "late":
@@ -523,15 +521,17 @@ def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(stores_with_claims: S
 
 
 @pytest.mark.threat("withdrawal-ignored")
-@pytest.mark.parametrize("how", ["move", "withdraw"])
-def test_withdrawing_releases_retroactive_matches(stores_with_claims: Stores, how: str) -> None:
+@pytest.mark.parametrize("method", ["apply_event", "withdraw"])
+def test_withdrawing_lets_retroactive_matches_through_again(
+    stores_with_claims: Stores, method: str
+) -> None:
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     before = {case: accepted_review(case, b"\x01" * 32) for case in "pq"}
     for case, matches in (("p", (a,)), ("q", (a, b))):
         queue.record_upload(before[case], None)
         assert queue.hold_retroactively(RetroactiveMatches(case, matches, 1), 20)
-    if how == "move":
+    if method == "apply_event":
         bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
     else:
         assert bank.withdraw(a.claim) == 1

@@ -94,7 +94,7 @@ def test_missing_parameter_raises_and_writes_nothing(
         select.rows(db)
 
 
-def test_prepared_select_sees_its_transaction(engine: sa.Engine) -> None:
+def test_prepared_select_sees_the_snapshot_of_its_transaction(engine: sa.Engine) -> None:
     with snapshot_read(engine) as db:
         assert ALL_UPLOADS.rows(db) == []
         with single_insert(engine) as beside:
@@ -159,7 +159,7 @@ def test_hash_numbers_may_exceed_32_bits(engine: sa.Engine) -> None:
 
 
 @pytest.mark.real
-def test_server_restart_leaves_no_stale_connection(
+def test_connections_that_the_server_ended_fail_only_one_query(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """After one failed query, the pool does not use its other old connections."""

@@ -14,12 +14,16 @@ from tests.postgres import Cluster
 pytestmark = pytest.mark.real
 
 
-@pytest.mark.parametrize("default", ["read committed", "repeatable read", "serializable"])
-def test_bank_transactions_have_the_expected_isolation(postgres: Cluster, default: str) -> None:
+@pytest.mark.parametrize("default_level", ["read committed", "repeatable read", "serializable"])
+def test_bank_transactions_have_the_expected_isolation(
+    postgres: Cluster, default_level: str
+) -> None:
     url = postgres.create_database()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
-        server.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{default}'")
+        server.execute(
+            f"ALTER DATABASE {name} SET default_transaction_isolation = '{default_level}'"
+        )
     engine = open_postgres_engine(url)
     try:
         for begin, expected in (

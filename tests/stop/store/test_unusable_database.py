@@ -33,13 +33,15 @@ def test_damaged_database_is_reported_when_opened(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("what", ["bank.db", pytest.param(".", marks=pytest.mark.nightly)])
-def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    "path_in_folder", ["bank.db", pytest.param(".", marks=pytest.mark.nightly)]
+)
+def test_database_without_permissions_is_reported(tmp_path: Path, path_in_folder: str) -> None:
     """The command is run without the rights of a superuser."""
     data = tmp_path / "gate"
     with open_platform(data):
         pass
-    (data / what).chmod(0o555 if what == "." else 0)
+    (data / path_in_folder).chmod(0o555 if path_in_folder == "." else 0)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     command = [*give_up, sys.executable, "-m", "entrenous", "gate", "bank", "list"]
     done = subprocess.run(

@@ -27,7 +27,7 @@ def test_encrypted_upload_is_decrypted(cipher: UploadCipher, data: bytes) -> Non
     assert cipher.decrypt("c", cipher.encrypt("c", data)) == data
 
 
-def test_encrypted_upload_reveals_nothing() -> None:
+def test_upload_is_stored_encrypted_only_if_there_is_a_key() -> None:
     stored = UploadCipher((NEW_KEY,)).encrypt("c", PICTURE)
     assert b"picture" not in stored
     assert PLAIN_CIPHER.encrypt("c", PICTURE) == PICTURE
@@ -71,7 +71,7 @@ def test_gate_creates_one_private_key_file(tmp_path: Path) -> None:
     assert key_path.stat().st_mode & 0o777 == 0o600
 
 
-def test_key_file_with_several_keys(tmp_path: Path) -> None:
+def test_several_keys_are_read_in_the_order_of_the_file(tmp_path: Path) -> None:
     key_path = tmp_path / "keys"
     key_path.write_bytes(b"\n".join(base64.b64encode(key.reveal()) for key in (NEW_KEY, OLD_KEY)))
     key_path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""A waiting SQLite writer gets the write lock, even while another one writes all the time."""
+"""A waiting SQLite writer gets the write lock, even while another process writes all the time."""
 
 import sqlite3
 import subprocess
@@ -63,7 +63,7 @@ def test_write_lock_times_out_with_an_error(
         with pytest.raises(BankUnreachable, match="locked"), exclusive_write(other):
             pytest.fail("two writers at once")
         assert 0.3 <= time.monotonic() - began < 10
-    with exclusive_write(other) as db:  # the usual timeout is set again
+    with exclusive_write(other) as db:  # the whole timeout is set again
         assert db.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
     one.dispose()
     other.dispose()
