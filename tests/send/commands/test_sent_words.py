@@ -1,4 +1,4 @@
-"""Descriptions of a copy's state in ``entrenous sent``."""
+"""Test of how ``entrenous sent`` describes the state of a copy."""
 
 from datetime import UTC, datetime
 
