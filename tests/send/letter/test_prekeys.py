@@ -78,7 +78,10 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_for_a_week_under_new_signature
         fetch_messages(ben.device)
         network.clock.advance(days=7)
         fetch_messages(ben.device)
-    long_term = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in key_sets]
+    long_term = [
+        [read_prekey(one).statement for one in (key_set.fallback, key_set.xwing)]
+        for key_set in key_sets
+    ]
     assert long_term[0] == long_term[1]
     assert not set(long_term[1]) & set(long_term[2])
     assert len({one for key_set in key_sets for one in key_set.one_time}) == 3 * ONE_TIME_KEYS_MAX

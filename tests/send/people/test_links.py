@@ -223,12 +223,12 @@ def test_linked_device_reports_joins_and_doubts(
     first = scenario.join(order[0], link)
     scenario.fetch_notices()
     catch_up(phone, scenario.ana, phone)
-    (elsewhere,) = take_invite_notices(phone.device)
-    assert (elsewhere.event, elsewhere.name, elsewhere.called) == (
+    (phone_notice,) = take_invite_notices(phone.device)
+    assert (phone_notice.event, phone_notice.name, phone_notice.called) == (
         *(InviteEvent.ELSEWHERE, "ben"),
         order[0],
     )
-    assert elsewhere.device == own_device(first.device).key.device
+    assert phone_notice.device == own_device(first.device).key.device
     assert contact_named("ben", phone.device).trust is Trust.BY_LINK
     assert "by link only" in guard_reasons("ben", phone)
     scenario.join(order[1], link)

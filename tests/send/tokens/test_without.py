@@ -76,7 +76,7 @@ def give_tokens(writer: Person, recipient: Person, tokens: HeldTokens) -> None:
     )
 
 
-def lend(lender: Person, recipient: Person, owner: Person, count: int = 2) -> None:
+def lend_tokens_to(lender: Person, recipient: Person, owner: Person, count: int = 2) -> None:
     receive_lent_tokens(
         *owner_and_device_ids(owner),
         lend_tokens(*owner_and_device_ids(owner), count, lender.device),
@@ -138,7 +138,7 @@ def test_a_waiting_message_leaves_with_a_lent_token(network: Network) -> None:
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
-    lend(network["ana"], tablet, ben)
+    lend_tokens_to(network["ana"], tablet, ben)
     fetch_messages(tablet.device)
     assert ben.received_count() == 1
     assert len(tokens_for_peer(tablet, ben).lent) == 1
@@ -209,7 +209,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Networ
     accept_contact_bundle(
         contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device
     )
-    lend(ana, tablet, ben)
+    lend_tokens_to(ana, tablet, ben)
     posts: list[tuple[str, Secret]] = []
     with tablet.courier.replace_calls(post=record_posts(posts)):
         flush_outbox(tablet.device)
@@ -221,7 +221,7 @@ def test_a_refused_lent_token_loses_no_message(network: Network) -> None:
     """The relay refuses the lent token, as after the loss of the device that lent it."""
     ana, tablet, ben = network["ana"], network["tablet"], network["ben"]
     removed_tokens = drop_tokens(tablet, ben)
-    lend(ana, tablet, ben)
+    lend_tokens_to(ana, tablet, ben)
     invalid = tuple(
         replace(one, token=Secret(bytes(range(32)))) for one in tokens_for_peer(tablet, ben).lent
     )
@@ -284,7 +284,7 @@ def test_a_crash_loses_no_token(network: Network, monkeypatch: pytest.MonkeyPatc
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.send(SMALL_PICTURE, ben)
-    lend(network["ana"], tablet, ben, count=1)
+    lend_tokens_to(network["ana"], tablet, ben, count=1)
 
     def crash(*_: object) -> None:
         raise MemoryError
