@@ -36,7 +36,7 @@ class ReusedDatabase:
         with psycopg.connect(url) as db:
             return cls(url, {name: _all_rows(db, name) for name in _table_names(db)})
 
-    def try_to_empty(self) -> bool:
+    def try_to_reset(self) -> bool:
         """Reset the database; return False if that is impossible.
 
         The function deletes all rows of tables that were empty, and resets sequences. If a table
@@ -79,7 +79,7 @@ class Cluster:
 
     programs: Path
     folder: Path
-    numbers: Iterator[int]
+    database_numbers: Iterator[int]
     disk: SmallDisk | None = None  # a disk that is mounted only for the server
     reused: dict[str, ReusedDatabase] = field(default_factory=dict)
 
@@ -88,7 +88,7 @@ class Cluster:
 
     def create_database(self) -> str:
         """Create a database with a relay's tables, and return its URL."""
-        name = f"relay{next(self.numbers)}"
+        name = f"relay{next(self.database_numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE relay_template")
         return self.url(name)
@@ -99,7 +99,7 @@ class Cluster:
         All tests that ask for this kind share one database, which takes less time than a new one.
         So each of these tests has to close its connections.
         """
-        if kind not in self.reused or not self.reused[kind].try_to_empty():
+        if kind not in self.reused or not self.reused[kind].try_to_reset():
             url = self.create_database()
             create(url)
             self.reused[kind] = ReusedDatabase.of(url)

@@ -86,11 +86,11 @@ class Swift:
     """A running Swift, as an S3 server."""
 
     port: int
-    numbers: Iterator[int]
+    bucket_numbers: Iterator[int]
 
     def create_bucket(self) -> str:
         """Create an empty bucket and return its name."""
-        name = f"blobs{next(self.numbers)}"
+        name = f"blobs{next(self.bucket_numbers)}"
         assert _signed_put(self.port, name) == 200
         return name
 

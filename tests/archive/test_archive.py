@@ -80,22 +80,21 @@ class ArchivedExchange:
     """An exchange of messages between Ana and Ben, and the archive of Ana's device.
 
     Ana sent Ben a message, marked copies for others and has a circle. She opened three messages
-    from Ben: ``kept``, one that may be opened twice, and ``taken_back``, which Ben took back later.
-    A fourth message is unopened.
+    from Ben: ``kept_name``, which she may open without a limit; one that may be opened twice; and
+    ``taken_back_name``, which Ben took back later. A fourth message is unopened.
     """
 
     network: Network
     tar: bytes
-    sent: MessageName
-    kept: MessageName
-    taken_back: MessageName
+    sent_name: MessageName
+    kept_name: MessageName
+    taken_back_name: MessageName
 
     @property
     def ana(self) -> Device:
         return self.network["ana"].device
 
-    @property
-    def new_device(self) -> Device:
+    def set_up_new_device(self) -> Device:
         return set_up_offline_device(self.network)
 
 
@@ -145,7 +144,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
 def test_import_restores_contacts_circles_and_messages_on_a_new_device(
     exchange: ArchivedExchange,
 ) -> None:
-    ana, fresh = exchange.ana, exchange.new_device
+    ana, fresh = exchange.ana, exchange.set_up_new_device()
     report = import_tar(exchange.tar, fresh)
     assert (report.people, report.circles, report.sent, report.received) == (1, 1, 2, 2)
     now = contact_named("ben", fresh)
@@ -158,8 +157,8 @@ def test_import_restores_contacts_circles_and_messages_on_a_new_device(
             assert fresh.ledger.picture_record(message.id, place) == ana.ledger.picture_record(
                 message.id, place
             )
-    assert open_message(exchange.kept, fresh) == open_message(exchange.kept, ana)
-    lost = find_received_message(exchange.taken_back, fresh)
+    assert open_message(exchange.kept_name, fresh) == open_message(exchange.kept_name, ana)
+    lost = find_received_message(exchange.taken_back_name, fresh)
     assert (lost.state, lost.kept) == (InboxState.TAKEN_BACK, ())
 
 
@@ -168,22 +167,24 @@ def test_import_into_a_vault_on_disk_restores_the_files(
 ) -> None:
     """The vault stores an encrypted file and a plain file in different ways."""
     with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
-        fresh = replace(exchange.new_device, vault=vault, ledger=VaultLedger(vault))
+        fresh = replace(exchange.set_up_new_device(), vault=vault, ledger=VaultLedger(vault))
         import_tar(exchange.tar, fresh)
-        assert open_message(exchange.kept, fresh) == open_message(exchange.kept, exchange.ana)
+        assert open_message(exchange.kept_name, fresh) == open_message(
+            exchange.kept_name, exchange.ana
+        )
         before = {file.name for file in (tmp_path / "files").iterdir()}
         assert (
             sum(name.endswith(".age") for name in before) == 2
-        )  # the frame and the picture of ``kept``
+        )  # the frame and the picture of the kept message
         again = export_tar(fresh)
         assert import_tar(again, fresh).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before
-    assert import_tar(again, exchange.new_device).received == 2
+    assert import_tar(again, exchange.set_up_new_device()).received == 2
 
 
 @pytest.mark.slow
 def test_second_import_adds_nothing(exchange: ArchivedExchange) -> None:
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
     before = stored_contents(fresh)
     assert import_tar(exchange.tar, fresh).has_nothing_new
@@ -204,15 +205,18 @@ def test_archive_contains_no_secrets_for_impersonation_or_opening(
 
 def test_unopened_and_view_limited_messages_are_not_archived(exchange: ArchivedExchange) -> None:
     assert write_archive_tar(io.BytesIO(), exchange.ana, ignore_progress).unopened == 2
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
-    assert {one.name for one in received_messages(fresh)} == {exchange.kept, exchange.taken_back}
+    assert {one.name for one in received_messages(fresh)} == {
+        exchange.kept_name,
+        exchange.taken_back_name,
+    }
 
 
 def test_signed_receipts_are_imported(exchange: ArchivedExchange) -> None:
-    fresh, ana = exchange.new_device, exchange.ana
+    fresh, ana = exchange.set_up_new_device(), exchange.ana
     import_tar(exchange.tar, fresh)
-    message = next(one for one in ana.ledger.messages() if one.name == exchange.sent)
+    message = next(one for one in ana.ledger.messages() if one.name == exchange.sent_name)
     proofs = receipt_proofs(message.id, ana)
     assert proofs.cards
     assert proofs.copies[0].receipts
@@ -221,8 +225,8 @@ def test_signed_receipts_are_imported(exchange: ArchivedExchange) -> None:
 
 def test_received_files_open_with_age_alone(exchange: ArchivedExchange) -> None:
     parts = {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(exchange.tar))}
-    (picture,) = open_message(exchange.kept, exchange.ana).files
-    frame, file = find_received_message(exchange.kept, exchange.ana).kept
+    (picture,) = open_message(exchange.kept_name, exchange.ana).files
+    frame, file = find_received_message(exchange.kept_name, exchange.ana).kept
     assert {f"keys/{frame.hex()}", f"keys/{file.hex()}"} < set(parts)
     identity = pyrage.x25519.Identity.from_str(parts[f"keys/{file.hex()}"].decode().strip())
     padded = pyrage.decrypt(parts[f"files/{file.hex()}"], [identity])
@@ -230,30 +234,32 @@ def test_received_files_open_with_age_alone(exchange: ArchivedExchange) -> None:
 
 
 def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
-    kept = find_received_message(exchange.kept, fresh).kept
+    kept = find_received_message(exchange.kept_name, fresh).kept
     later = replace(fresh, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
-    assert find_received_message(exchange.kept, later).state is InboxState.EXPIRED
+    assert find_received_message(exchange.kept_name, later).state is InboxState.EXPIRED
     assert kept
     assert not set(kept) & set(stored_contents(fresh)[1])
 
 
 def test_expired_messages_are_archived_without_content(exchange: ArchivedExchange) -> None:
-    fresh, old = exchange.new_device, exchange.new_device
+    fresh, old = exchange.set_up_new_device(), exchange.set_up_new_device()
     import_tar(exchange.tar, old)
     later = replace(old, clock=SettableClock(exchange.network.clock.now() + timedelta(days=8)))
     import_tar(export_tar(later), fresh)
-    received = find_received_message(exchange.kept, fresh)
+    received = find_received_message(exchange.kept_name, fresh)
     assert (received.state, received.kept) == (InboxState.EXPIRED, ())
 
 
 def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange) -> None:
     new = exchange.network.set_up_person("ana who takes back")
     import_tar(exchange.tar, new.device)
-    recall_message(exchange.sent, new.device)
+    recall_message(exchange.sent_name, new.device)
     (copy,) = next(
-        one.copies for one in query_sent_messages(exchange.ana) if one.message.name == exchange.sent
+        one.copies
+        for one in query_sent_messages(exchange.ana)
+        if one.message.name == exchange.sent_name
     )
     assert copy.state is EnvelopeState.TAKEN_BACK
 
@@ -283,7 +289,7 @@ def test_imported_names_that_are_taken_get_a_number(exchange: ArchivedExchange) 
     create_or_extend_circle("Family", ["Ben"], other.device)
     list(mark_picture_copies(SMALL_PICTURE, [RecipientId("x")], None, other.device))
     (local_message,) = other.device.ledger.messages()
-    other.device.ledger.store_message(replace(local_message, name=exchange.sent))
+    other.device.ledger.store_message(replace(local_message, name=exchange.sent_name))
     assert import_tar(exchange.tar, other.device).sent == 2
     assert [one.name for one in contacts(other.device)] == ["Ben", "ben 2"]
     assert (
@@ -291,14 +297,14 @@ def test_imported_names_that_are_taken_get_a_number(exchange: ArchivedExchange) 
     )
     names = [one.name for one in other.device.ledger.messages()]
     assert len(set(names)) == 3
-    assert exchange.sent in names
+    assert exchange.sent_name in names
     before = stored_contents(other.device)
     assert import_tar(exchange.tar, other.device).has_nothing_new
     assert stored_contents(other.device) == before
 
 
 def test_import_keeps_a_local_rename_of_a_contact(exchange: ArchivedExchange) -> None:
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
     rename_contact("ben", "Benedikt", fresh)
     assert import_tar(exchange.tar, fresh).has_nothing_new
@@ -306,7 +312,7 @@ def test_import_keeps_a_local_rename_of_a_contact(exchange: ArchivedExchange) ->
 
 
 def test_blocked_people_stay_blocked_after_import(exchange: ArchivedExchange) -> None:
-    fresh, third = exchange.new_device, exchange.new_device
+    fresh, third = exchange.set_up_new_device(), exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
     block_contact("ben", fresh)
     import_tar(export_tar(fresh), third)
@@ -316,8 +322,8 @@ def test_blocked_people_stay_blocked_after_import(exchange: ArchivedExchange) ->
 def test_import_reports_the_person_who_made_the_archive(exchange: ArchivedExchange) -> None:
     ana = exchange.network["ana"]
     assert (
-        import_tar(exchange.tar, exchange.new_device).person,
-        import_tar(exchange.tar, exchange.new_device).made_by,
+        import_tar(exchange.tar, exchange.set_up_new_device()).person,
+        import_tar(exchange.tar, exchange.set_up_new_device()).made_by,
     ) == (*(ana.id, None),)
     assert import_tar(exchange.tar, exchange.network["ben"].device).made_by == "ana"
 
@@ -325,14 +331,14 @@ def test_import_reports_the_person_who_made_the_archive(exchange: ArchivedExchan
 def test_own_identity_is_not_imported_as_a_contact(exchange: ArchivedExchange) -> None:
     ben = exchange.network["ben"].device
     before = {one.name for one in contacts(ben)}
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
     assert import_tar(export_tar(fresh), ben).people == 0
     assert {one.name for one in contacts(ben)} == before
 
 
 def test_export_leaves_out_missing_files(exchange: ArchivedExchange) -> None:
-    old, fresh = exchange.new_device, exchange.new_device
+    old, fresh = exchange.set_up_new_device(), exchange.set_up_new_device()
     import_tar(exchange.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
     old.vault.delete_file(gone)
@@ -343,14 +349,14 @@ def test_export_leaves_out_missing_files(exchange: ArchivedExchange) -> None:
 def test_archive_with_a_flipped_bit_imports_nothing_or_everything(
     exchange: ArchivedExchange,
 ) -> None:
-    before, fresh = stored_contents(exchange.new_device), exchange.new_device
+    before, fresh = stored_contents(exchange.set_up_new_device()), exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
     whole, refused = stored_contents(fresh), 0
     places = [*range(0, len(exchange.tar), len(exchange.tar) // 150), *range(0, 512, 16)]
     for at in places:
         changed = bytearray(exchange.tar)
         changed[at] ^= 1
-        fresh = exchange.new_device
+        fresh = exchange.set_up_new_device()
         try:
             import_tar(bytes(changed), fresh)
         except (BadArchive, DamagedArchive):
@@ -368,7 +374,7 @@ def test_incomplete_archive_is_refused(exchange: ArchivedExchange) -> None:
     assert len(read_index(exchange.tar[512 : 512 + size]).parts) > 10
     index_only = exchange.tar[: 512 + size + -size % 512] + bytes(1024)
     for shorter in (exchange.tar[:-1024], exchange.tar[:-2048], index_only, bytes(1024), b""):
-        fresh = exchange.new_device
+        fresh = exchange.set_up_new_device()
         before = stored_contents(fresh)
         with pytest.raises((BadArchive, DamagedArchive)):
             import_tar(shorter, fresh)
@@ -377,7 +383,7 @@ def test_incomplete_archive_is_refused(exchange: ArchivedExchange) -> None:
 
 def test_import_overwrites_no_local_file(exchange: ArchivedExchange) -> None:
     """A file in the archive does not replace a local file with the same ID."""
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     blob = next(iter(exchange.ana.ledger.messages())).pictures[0].original
     assert isinstance(fresh.vault, MemoryVault)
     fresh.vault._files[blob] = b"ours"
@@ -398,15 +404,15 @@ def test_export_refuses_data_over_an_import_limit(
 
 def attackers_device(exchange: ArchivedExchange) -> Device:
     """Return a device with Ana's data, from which a test creates a malicious archive."""
-    fresh = exchange.new_device
+    fresh = exchange.set_up_new_device()
     import_tar(exchange.tar, fresh)
     return fresh
 
 
 def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> None:
     """Message names become file names, and the program displays all names."""
-    attackers, fresh = attackers_device(exchange), exchange.new_device
-    received = find_received_message(exchange.kept, attackers)
+    attackers, fresh = attackers_device(exchange), exchange.set_up_new_device()
+    received = find_received_message(exchange.kept_name, attackers)
     key = inbox_key(received.sender, received.id)
     odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
     INBOX_TABLE.store(odd, key, attackers.vault)
@@ -431,8 +437,8 @@ def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> Non
 
 
 def test_invalid_receipts_are_not_imported(exchange: ArchivedExchange) -> None:
-    attackers, fresh = attackers_device(exchange), exchange.new_device
-    whole = exchange.new_device
+    attackers, fresh = attackers_device(exchange), exchange.set_up_new_device()
+    whole = exchange.set_up_new_device()
     import_tar(exchange.tar, whole)
     kept = dict(whole.vault.items(RECEIPT))
     assert len(kept) == 2

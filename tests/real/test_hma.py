@@ -106,7 +106,7 @@ class RunningHma:
 @pytest.fixture
 def hma_server(tmp_path: Path, postgres: Cluster) -> Iterator[RunningHma]:
     """Run an HMA with a new database, and without its index cache, which would delay matches."""
-    name = f"hma{next(postgres.numbers)}"
+    name = f"hma{next(postgres.database_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
     folder = tmp_path / "hma"

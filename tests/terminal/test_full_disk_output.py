@@ -90,16 +90,18 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
         assert (read_only.returncode, "is read-only" in read_only.stderr) == (6, True)
 
 
-@pytest.mark.parametrize(("code", "message"), [(28, "The disk is full"), (5, "reported an error")])
+@pytest.mark.parametrize(
+    ("error_number", "message"), [(28, "The disk is full"), (5, "reported an error")]
+)
 def test_unhandled_disk_error_is_not_reported_as_a_bug(
-    code: int,
+    error_number: int,
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def raise_os_error(*_: object) -> None:
-        raise OSError(code, os.strerror(code))
+        raise OSError(error_number, os.strerror(error_number))
 
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")

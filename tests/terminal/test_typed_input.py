@@ -64,18 +64,18 @@ for_each_command = pytest.mark.parametrize("words", STDIN_COMMANDS, ids=lambda w
 
 @for_each_command
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("typed_text", "reason"),
     [("", "is empty"), ("\n", "is empty"), ("x" * (2 << 20), "is too long")],
     ids=["nothing", "an empty line", "too much"],
 )
 def test_empty_or_too_long_input_is_refused(
     words: tuple[str, ...],
-    given: str,
+    typed_text: str,
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_with_stdin(monkeypatch, io.StringIO(given), *words) == USAGE_ERROR
+    assert run_with_stdin(monkeypatch, io.StringIO(typed_text), *words) == USAGE_ERROR
     assert reason in capsys.readouterr().err
 
 

@@ -123,7 +123,7 @@ class Terminal:
     folder: Path
     home: Path
     passphrase: str = "seven small otters swim"
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra_environment: Mapping[str, str] = field(default_factory=dict)
     run: RunCommand = run_as_process
 
     def run_line(self, line: str, input_lines: Sequence[str] = ()) -> CommandResult:
@@ -148,7 +148,7 @@ class Terminal:
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "COLUMNS": "100",
             "NO_COLOR": "1",
-            **self.extra,
+            **self.extra_environment,
         }
 
 

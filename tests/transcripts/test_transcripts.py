@@ -150,7 +150,9 @@ def run_operated_relay(scenario: Scenario) -> None:
     scenario.run_command("entrenous relay check --settings relay.toml")
     port = scenario.run_relay("--settings", "relay.toml").rpartition(":")[2]
     scenario.replacements["localhost:7801"] = f"localhost:{port}"
-    scenario.terminal = replace(scenario.terminal, extra={"ENTRENOUS_RELAY_CA": str(pair.cert)})
+    scenario.terminal = replace(
+        scenario.terminal, extra_environment={"ENTRENOUS_RELAY_CA": str(pair.cert)}
+    )
 
 
 def bind_relay_address(scenario: Scenario, relay: str = "relay") -> None:

@@ -259,7 +259,7 @@ def test_unanswered_post_or_upload_arrives_once(ana: Person, ben: Person, call: 
     assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
 
-def own_key_count(person: Person) -> int:
+def peer_xwing_key_count(person: Person) -> int:
     return sum(key.peer is not None for key in OWN_XWING_KEY_TABLE.all(person.device.vault))
 
 
@@ -274,9 +274,9 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     ana.send(SMALL_PICTURE, ben)
     with ben.courier.replace_calls(waiting_envelopes=page_trick(lambda page: page[1:])):
         assert ben.received_count() == 1
-    assert own_key_count(ben) == 2
+    assert peer_xwing_key_count(ben) == 2
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
-    assert own_key_count(ben) == 1
+    assert peer_xwing_key_count(ben) == 1
 
 
 @pytest.mark.threat("later-theft")
@@ -286,7 +286,7 @@ def test_letters_in_order_leave_only_the_two_newest_keys(ana: Person, ben: Perso
             one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
     assert (
-        own_key_count(ben) == 2
+        peer_xwing_key_count(ben) == 2
     )  # the key of Ana's last letter, and the newer key that Ben sent since
 
 
@@ -302,7 +302,7 @@ def test_missing_letter_keeps_older_keys_for_a_limited_number_of_letters(
         for one, other in ((ana, ben), (ben, ana)):
             one.send(SMALL_PICTURE, other)
             fetch_messages(other.device)
-        key_counts.append(own_key_count(ben))
+        key_counts.append(peer_xwing_key_count(ben))
     assert key_counts == [2, 3, 4, 2, 2]
 
 

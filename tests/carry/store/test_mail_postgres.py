@@ -61,7 +61,7 @@ def test_error_about_an_invalid_database_address_contains_no_password(url: str) 
 @pytest.fixture
 def empty_database_url(postgres: Cluster) -> str:
     """Return the URL of a database without any table."""
-    name = f"empty{next(postgres.numbers)}"
+    name = f"empty{next(postgres.database_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}".encode())
     return postgres.url(name)

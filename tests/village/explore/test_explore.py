@@ -49,7 +49,7 @@ EVENT_BY_REQUEST = {
 
 
 @pytest.fixture(scope="module")
-def view_once() -> tuple[SearchResult, EventGenerator]:
+def view_once_search() -> tuple[SearchResult, EventGenerator]:
     """Search a message that opens once, to seven events, or to eight in ``make nightly``."""
     return explore(1, size(7, 8))
 
@@ -57,9 +57,9 @@ def view_once() -> tuple[SearchResult, EventGenerator]:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("n-plus-one-views")
 def test_no_event_sequence_violates_an_invariant_of_a_view_once_message(
-    view_once: tuple[SearchResult, EventGenerator],
+    view_once_search: tuple[SearchResult, EventGenerator],
 ) -> None:
-    found, generator = view_once
+    found, generator = view_once_search
     print(f"{found.states:,} states, {found.sequences:,} interleavings")  # noqa: T201
     assert (found.violation, found.trace) == (None, ())
     assert found.states > size(40_000, 80_000)
@@ -96,10 +96,10 @@ def check_cells(generator: EventGenerator) -> None:
     assert generator.message_cells_reached <= {*NEXT_MESSAGE_STATE, *MESSAGE_EVENT_ERRORS}
 
 
-def test_search_reaches_every_cell_of_two_devices_and_a_recall(
-    view_once: tuple[SearchResult, EventGenerator],
+def test_search_reaches_the_listed_cells_of_three_state_tables(
+    view_once_search: tuple[SearchResult, EventGenerator],
 ) -> None:
-    _, generator = view_once
+    _, generator = view_once_search
     reached = {
         (before, EVENT_BY_REQUEST[kind])
         for before, kind, _ in generator.relay.transitions
@@ -128,7 +128,7 @@ def test_search_reaches_every_cell_of_two_devices_and_a_recall(
     }
 
 
-# --- without one of the rules, the search finds a violation -------------------------------------
+# --- the search detects missing rules -----------------------------------------------------------
 
 
 def do_not_count(_tx: RowTransaction, _share: StoredShare) -> None:

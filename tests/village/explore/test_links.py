@@ -22,7 +22,7 @@ def test_only_the_right_order_of_link_events_signs_a_list(
     """Try all sequences of twelve events.
 
     ``progress`` is the number of events so far if all were in the right order, and otherwise -1.
-    After the signature, events in a wrong order do not reset it.
+    After the signature, events in a wrong order do not change ``progress``.
     """
     counts, seen_cells = {(begin, 0): 1}, set()
     for _ in range(EVENT_COUNT):

@@ -1,4 +1,4 @@
-"""The simulator's parts: disks keep synced data in a crash, and the schedule runs due events."""
+"""The simulator's parts: disks and vaults that crash, the schedule and the network."""
 
 from random import Random
 from typing import Any
@@ -109,7 +109,9 @@ ARRIVALS_BY_FATE = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLE
 
 
 @pytest.mark.parametrize("fate", Fate)
-def test_request_meets_its_fate(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_arrives_as_often_as_its_fate_says(
+    fate: Fate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Faults, "choose_fate", lambda *_: fate)
     schedule, arrived = Schedule(SettableClock(), Random(1)), list[bytes]()
 
