@@ -60,7 +60,7 @@ def rotate_slightly(pixels: Any) -> Any:
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[18:494, 18:494])
 
 
-def crop_to_window(pixels: Any) -> Any:
+def crop_to_registered_part(pixels: Any) -> Any:
     return pixels[43:427, 85:]  # exactly a registered part, so no other edit matches better
 
 
@@ -87,10 +87,10 @@ def release_registration(upload: Picture, gate_setup: GateSetup) -> Registration
 
 
 EDITS_FOUND_BY_PARTS: dict[str, Callable[[Any], Any]] = {
-    "cut-out": crop_to_window,
+    "cut-out": crop_to_registered_part,
     "partly covered": write_text_over,
     "turned a little, cut-out": rotate_and_crop,
-    "in a larger picture": lambda pixels: place_on_page(crop_to_window(pixels)),
+    "in a larger picture": lambda pixels: place_on_page(crop_to_registered_part(pixels)),
 }
 EDITS_FOUND_WITHOUT_PARTS: dict[str, Callable[[Any], Any]] = {
     "in a larger picture": place_on_page,

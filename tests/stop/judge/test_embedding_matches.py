@@ -37,7 +37,7 @@ CONSENT_WITH_EMBEDDING = Consent(adult=True, parts=False, embedding=True)
 
 @pytest.fixture(scope="module")
 def her_picture() -> Any:
-    """Return a picture of 512 x 512 pixels, whose windows the network compares."""
+    """Return a picture of 512 x 512 pixels."""
     return skimage.data.astronaut()
 
 

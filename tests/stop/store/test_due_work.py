@@ -153,9 +153,8 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [record_for_scan(queue, case, scans_max=2) for case in "bcd"] == [True, True, False]
     assert queue.count_due_work().slow_looks == 2
     assert queue.skip_overdue_deferred_scans(START_TIME) == 0
-    assert (
-        queue.skip_overdue_deferred_scans(START_TIME + timedelta(seconds=1)) == 1
-    )  # d has no bytes
+    # Of upload d, no bytes were stored.
+    assert queue.skip_overdue_deferred_scans(START_TIME + timedelta(seconds=1)) == 1
     assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
