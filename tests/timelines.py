@@ -44,15 +44,15 @@ def delay_streams(  # noqa: PLR0913 - each parameter changes one property
     container: str = "mp4",
     picture_s: float = 0.0,
     sound_s: float = 0.0,
-    lost: Collection[int] = (),
-    late: int = 1,
-    by_s: float = 0.0,
+    lost_packets: Collection[int] = (),
+    first_late_packet: int = 1,
+    lateness_s: float = 0.0,
     **options: str,
 ) -> bytes:
     """Return the same packets, with the picture delayed by ``picture_s``, the sound by ``sound_s``.
 
-    Sound packets are numbered from 1. Packets with a number in ``lost`` are left out; packets from
-    number ``late`` on are delayed by further ``by_s``.
+    Sound packets are numbered from 1. Those in ``lost_packets`` are left out; from
+    ``first_late_packet`` on, they are delayed by ``lateness_s`` more.
     """
     file = io.BytesIO()
     with (
@@ -66,9 +66,13 @@ def delay_streams(  # noqa: PLR0913 - each parameter changes one property
                 continue
             is_sound = packet.stream.type == "audio"
             sound_packet_number += is_sound
-            if is_sound and sound_packet_number in lost:
+            if is_sound and sound_packet_number in lost_packets:
                 continue
-            delay_s = sound_s + by_s * (sound_packet_number >= late) if is_sound else picture_s
+            delay_s = (
+                sound_s + lateness_s * (sound_packet_number >= first_late_packet)
+                if is_sound
+                else picture_s
+            )
             delay = round(delay_s / packet.time_base)
             packet.pts, packet.dts = packet.pts + delay, packet.dts + delay
             packet.stream = streams[packet.stream_index]

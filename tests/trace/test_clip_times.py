@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 STREAM_DELAYS = {
     "sound late": {"sound_s": 1.0},
     "picture late": {"picture_s": 1.0},
-    "one gap": {"lost": range(187, 234)},  # 1 s, in the middle of 375 packets
-    "two gaps": {"lost": [*range(125, 155), *range(250, 280)]},  # 0.6 s each
+    "one gap": {"lost_packets": range(187, 234)},  # 1 s, in the middle of 375 packets
+    "two gaps": {"lost_packets": [*range(125, 155), *range(250, 280)]},  # 0.6 s each
 }
 
 

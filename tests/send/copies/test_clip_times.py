@@ -34,18 +34,24 @@ ORDINARY_CLIPS: dict[str, Callable[[], bytes]] = {
     "mp4 in fragments": lambda: delay_streams(plain_clip(), movflags="frag_keyframe+empty_moov"),
     "webm's sound": lambda: flash_and_beep(size=FRAME_SIZE, codec="libopus", container="matroska"),
     "a little later": lambda: delay_streams(plain_clip(), sound_s=0.02),
-    "two packets lost": lambda: delay_streams(plain_clip(), lost=[40, 90], container="matroska"),
+    "two packets lost": lambda: delay_streams(
+        plain_clip(), lost_packets=[40, 90], container="matroska"
+    ),
 }
 OFFSET_CLIPS: dict[str, Callable[[], bytes]] = {
     "sound late": lambda: delay_streams(plain_clip(), sound_s=1.0),
     "picture late": lambda: delay_streams(plain_clip(), picture_s=1.0),
     "sound late, mkv": lambda: delay_streams(plain_clip(), sound_s=1.0, container="matroska"),
     "picture late, mkv": lambda: delay_streams(plain_clip(), picture_s=1.0, container="matroska"),
-    "gap": lambda: delay_streams(plain_clip(), lost=LOST_PACKETS),
-    "gap, mkv": lambda: delay_streams(plain_clip(), lost=LOST_PACKETS, container="matroska"),
-    "late, then a gap": lambda: delay_streams(plain_clip(), sound_s=0.5, lost=LOST_PACKETS),
-    "early, then a gap": lambda: delay_streams(plain_clip(), picture_s=0.5, lost=LOST_PACKETS),
-    "many losses": lambda: delay_streams(plain_clip(), lost=range(4, 80, 4)),
+    "gap": lambda: delay_streams(plain_clip(), lost_packets=LOST_PACKETS),
+    "gap, mkv": lambda: delay_streams(
+        plain_clip(), lost_packets=LOST_PACKETS, container="matroska"
+    ),
+    "late, then a gap": lambda: delay_streams(plain_clip(), sound_s=0.5, lost_packets=LOST_PACKETS),
+    "early, then a gap": lambda: delay_streams(
+        plain_clip(), picture_s=0.5, lost_packets=LOST_PACKETS
+    ),
+    "many losses": lambda: delay_streams(plain_clip(), lost_packets=range(4, 80, 4)),
 }
 
 
@@ -108,7 +114,7 @@ def test_decoder_process_reports_the_times(clip_name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "offsets", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"late": 60, "by_s": 2e6}]
+    "offsets", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"first_late_packet": 60, "lateness_s": 2e6}]
 )
 def test_times_beyond_the_longest_sound_are_refused(offsets: dict[str, float]) -> None:
     source = delay_streams(plain_clip(), container="matroska", **offsets)
