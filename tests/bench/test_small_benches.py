@@ -1,4 +1,4 @@
-"""Benchmarks without a test file of their own report the documented figures, on little data."""
+"""Some small benchmarks, run on little data, finish with plausible figures."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_mirrored_excerpt_matches_only_its_own_video(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.nightly
-def test_reencoded_sound_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_excerpt_of_a_sound_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voices, "_LENGTH_S", 13.0)
     material = dict(list(sounds(few=True).items())[:2])
     leak = next(iter(SOUND_LEAKS))

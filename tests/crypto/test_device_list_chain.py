@@ -1,4 +1,4 @@
-"""A known history of device lists is only replaced by an honest continuation."""
+"""A history of device lists that contradicts the known one is refused, or left unproven."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -45,8 +45,8 @@ from entrenous.crypto.statements import (
 from entrenous.wire.key_bundle import newest_lists_that_fit, read_device_list, write_device_list
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-MASTER = master_keys_from_seed(bytes(range(64)))
-PUBLIC_KEYS = public_master_keys(MASTER)
+MASTER_SECRET_KEYS = master_keys_from_seed(bytes(range(64)))
+PUBLIC_KEYS = public_master_keys(MASTER_SECRET_KEYS)
 
 
 def listed_device(number: int) -> ListedDevice:
@@ -54,11 +54,11 @@ def listed_device(number: int) -> ListedDevice:
     return ListedDevice(DeviceId(name), name * 2, MailboxId(name))
 
 
-def statement_of(devices: DeviceList) -> DeviceListStatement:
-    return read_device_list(write_device_list(devices))
+def statement_of(device_list: DeviceList) -> DeviceListStatement:
+    return read_device_list(write_device_list(device_list))
 
 
-FIRST = statement_of(
+FIRST_LIST = statement_of(
     DeviceList(
         person=PersonId(b"a" * 32),
         epoch=1,
@@ -93,13 +93,15 @@ def with_device_revoked(newest: DeviceListStatement, number: int) -> DeviceListS
 
 
 def verified_heads(lists: tuple[DeviceListStatement, ...]) -> tuple[DeviceListHead, ...]:
-    return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), PUBLIC_KEYS)
+    return verify_device_lists(
+        lists, sign_device_list(MASTER_SECRET_KEYS, lists[-1].statement), PUBLIC_KEYS
+    )
 
 
-SECOND = with_device(FIRST, 2)
-THIRD = with_device_revoked(SECOND, 1)
-FOURTH = with_device(THIRD, 3)
-CHAIN = (FIRST, SECOND, THIRD, FOURTH)
+SECOND_LIST = with_device(FIRST_LIST, 2)
+THIRD_LIST = with_device_revoked(SECOND_LIST, 1)
+FOURTH_LIST = with_device(THIRD_LIST, 3)
+CHAIN = (FIRST_LIST, SECOND_LIST, THIRD_LIST, FOURTH_LIST)
 HEADS = device_list_heads(CHAIN)
 
 
@@ -118,26 +120,26 @@ def with_other_certificate(newest: DeviceListStatement, epoch: int) -> DeviceLis
 
 BROKEN_HISTORIES = {
     "newest list signed by somebody else": None,
-    "list missing": (FIRST, THIRD),
+    "list missing": (FIRST_LIST, THIRD_LIST),
     "list of another person": (
-        FIRST,
-        replace(SECOND, said=replace(SECOND.said, person=PersonId(bytes(32)))),
+        FIRST_LIST,
+        replace(SECOND_LIST, said=replace(SECOND_LIST.said, person=PersonId(bytes(32)))),
     ),
-    "list replaced": (statement_of(replace(FIRST.said, name="Eve")), SECOND),
-    "device vanishes": (SECOND, successor(SECOND, devices=(listed_device(2),))),
+    "list replaced": (statement_of(replace(FIRST_LIST.said, name="Eve")), SECOND_LIST),
+    "device vanishes": (SECOND_LIST, successor(SECOND_LIST, devices=(listed_device(2),))),
     "device has other keys": (
-        SECOND,
-        successor(SECOND, devices=with_other_certificate(SECOND, 3).said.devices),
+        SECOND_LIST,
+        successor(SECOND_LIST, devices=with_other_certificate(SECOND_LIST, 3).said.devices),
     ),
-    "revocation withdrawn": (THIRD, successor(THIRD, revoked=())),
+    "revocation withdrawn": (THIRD_LIST, successor(THIRD_LIST, revoked=())),
     "revoked device returns at once": (
-        THIRD,
-        successor(THIRD, devices=(listed_device(1),), revoked=()),
+        THIRD_LIST,
+        successor(THIRD_LIST, devices=(listed_device(1),), revoked=()),
     ),
     "revoked device returns later": (
-        THIRD,
-        FOURTH,
-        successor(FOURTH, devices=(listed_device(1),), revoked=()),
+        THIRD_LIST,
+        FOURTH_LIST,
+        successor(FOURTH_LIST, devices=(listed_device(1),), revoked=()),
     ),
 }
 
@@ -146,7 +148,9 @@ BROKEN_HISTORIES = {
 @pytest.mark.parametrize("case", BROKEN_HISTORIES)
 def test_a_history_that_is_broken_is_refused(case: str) -> None:
     lists = BROKEN_HISTORIES[case] or CHAIN
-    master = master_keys_from_seed(bytes(64)) if BROKEN_HISTORIES[case] is None else MASTER
+    master = (
+        master_keys_from_seed(bytes(64)) if BROKEN_HISTORIES[case] is None else MASTER_SECRET_KEYS
+    )
     with pytest.raises(BadSignature, match="device list"):
         verify_device_lists(lists, sign_device_list(master, lists[-1].statement), PUBLIC_KEYS)
 
@@ -154,27 +158,32 @@ def test_a_history_that_is_broken_is_refused(case: str) -> None:
 @pytest.mark.threat("stolen-device")
 def test_a_device_keeps_its_keys_across_missing_lists() -> None:
     """Only the device's mailbox may differ."""
-    elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in SECOND.said.devices[:1])
-    moved = statement_of(replace(SECOND.said, epoch=7, previous=bytes(32), devices=elsewhere))
-    assert compare_later_lists(SECOND, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
-    taken = with_other_certificate(SECOND, 7)
+    elsewhere = tuple(
+        replace(one, mailbox=MailboxId(bytes(16))) for one in SECOND_LIST.said.devices[:1]
+    )
+    moved = statement_of(replace(SECOND_LIST.said, epoch=7, previous=bytes(32), devices=elsewhere))
+    assert compare_later_lists(SECOND_LIST, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
+    taken = with_other_certificate(SECOND_LIST, 7)
     for shown in ((taken,), (moved, successor(moved, devices=taken.said.devices))):
         with pytest.raises(BadSignature, match="device list"):
-            compare_later_lists(SECOND, shown)
+            compare_later_lists(SECOND_LIST, shown)
 
 
 def test_next_list_must_link_to_the_known_one() -> None:
-    assert compare_later_lists(SECOND, (THIRD, FOURTH)) is DeviceListHistoryRelation.NEWER
+    assert (
+        compare_later_lists(SECOND_LIST, (THIRD_LIST, FOURTH_LIST))
+        is DeviceListHistoryRelation.NEWER
+    )
     for previous in (bytes(32), None):
-        forked = replace(THIRD, said=replace(THIRD.said, previous=previous))
+        forked = replace(THIRD_LIST, said=replace(THIRD_LIST.said, previous=previous))
         with pytest.raises(ForkedDeviceList):
-            compare_later_lists(SECOND, (forked,))
+            compare_later_lists(SECOND_LIST, (forked,))
 
 
 def test_next_list_cannot_drop_a_device_without_revoking_it() -> None:
-    vanished = successor(SECOND, devices=(listed_device(2),))
+    vanished = successor(SECOND_LIST, devices=(listed_device(2),))
     with pytest.raises(BadSignature, match="device list"):
-        compare_later_lists(SECOND, (vanished,))
+        compare_later_lists(SECOND_LIST, (vanished,))
 
 
 @pytest.mark.threat("downgrade")
@@ -183,10 +192,10 @@ def test_next_list_cannot_drop_a_device_without_revoking_it() -> None:
 )
 def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange) -> None:
     """A valid signature is not enough: an old program or a thief may have signed the list."""
-    newer = successor(FIRST, speaks=ProtocolRange(3, 4))
+    newer = successor(FIRST_LIST, speaks=ProtocolRange(3, 4))
     with pytest.raises(BadSignature, match="device list"):
-        verified_heads((FIRST, newer, successor(newer, speaks=speaks)))
-    assert verified_heads((FIRST, newer, successor(newer, speaks=ProtocolRange(4, 5))))
+        verified_heads((FIRST_LIST, newer, successor(newer, speaks=speaks)))
+    assert verified_heads((FIRST_LIST, newer, successor(newer, speaks=ProtocolRange(4, 5))))
 
 
 def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
@@ -195,7 +204,7 @@ def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
         RevokedDevice(listed_device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
     )
-    full = successor(FIRST, revoked=many)
+    full = successor(FIRST_LIST, revoked=many)
     extra = RevokedDevice(listed_device(200).device, NOON + timedelta(99), RevocationReason.LOST)
     for kept in (
         (*many[:-1], extra),
@@ -228,8 +237,8 @@ def test_honest_histories_are_accepted(
     assert compare_heads(known, shown) is relation
 
 
-OTHER_SECOND = successor(FIRST, name="Eve")
-FORKED_HEADS = device_list_heads((FIRST, OTHER_SECOND, with_device(OTHER_SECOND, 9)))
+OTHER_SECOND_LIST = successor(FIRST_LIST, name="Eve")
+FORKED_HEADS = device_list_heads((FIRST_LIST, OTHER_SECOND_LIST, with_device(OTHER_SECOND_LIST, 9)))
 
 
 @pytest.mark.parametrize(
@@ -260,11 +269,11 @@ def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
 
 
 class DeviceListMachine(RuleBasedStateMachine):
-    """Ana changes her device list, Ben sometimes fetches it, and the relay may show any list."""
+    """Ana changes her device list; the relay shows Ben the newest lists, older ones, or a fork."""
 
     @initialize()
     def begin(self) -> None:
-        self.lists: tuple[DeviceListStatement, ...] = (FIRST,)
+        self.lists: tuple[DeviceListStatement, ...] = (FIRST_LIST,)
         self.known = device_list_heads(self.lists)
         self.next_number = 2
 
@@ -303,8 +312,8 @@ class DeviceListMachine(RuleBasedStateMachine):
             with pytest.raises(OutdatedDeviceList):
                 compare_heads(self.known, shown)
 
-    @rule(data=st.data(), longer=st.integers(0, 3))
-    def fork(self, data: st.DataObject, longer: int) -> None:
+    @rule(data=st.data(), successor_count=st.integers(0, 3))
+    def fork(self, data: st.DataObject, successor_count: int) -> None:
         """Show Ben another list of an epoch that he knows, with up to three successors."""
         epoch = data.draw(st.integers(1, self.known[-1].epoch))
         honest = self.lists[epoch - 1].said
@@ -312,7 +321,7 @@ class DeviceListMachine(RuleBasedStateMachine):
             *self.lists[: epoch - 1],
             statement_of(replace(honest, relay_url="https://evil.example")),
         )
-        for _ in range(longer):
+        for _ in range(successor_count):
             other = (*other, successor(other[-1]))
         with pytest.raises(ForkedDeviceList):
             compare_heads(self.known, device_list_heads(other))

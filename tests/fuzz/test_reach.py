@@ -1,4 +1,4 @@
-"""The hash of a target's code changes with the code and the limits that the target reaches."""
+"""A fuzz target's hash changes with the files it reaches and the limits that they import."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def package_index(tmp_path: Path) -> Iterator[PackageIndex]:
 
 
 def make_checkout(folder: Path) -> Path:
-    """Copy the checkout; locks/run.txt of the copy has one small package of locks/build.txt."""
+    """Copy what make needs; the copy's locks/run.txt lists only one small package."""
     folder.mkdir()
     for name in COPIED_FILES:
         shutil.copy(ROOT / name, folder)

@@ -1,4 +1,4 @@
-"""No text for people contains words that docs/words.md forbids."""
+"""No text for people contains the words that the section Tone of docs/words.md forbids."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ from tests.house.sources import SOURCE, Source, pause_garbage_collector, sources
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-FILES_WITH_HELP = {
+PATH_PARTS_WITH_SHOWN_DOCSTRINGS = {
     "cli.py",
     "commands",
     "commands.py",
@@ -57,7 +57,9 @@ def shown_texts() -> tuple[tuple[str, str], ...]:
 
 def _find_shown_texts() -> Iterator[tuple[str, str]]:
     for one in sources():
-        yield from _strings(one, docstrings=not FILES_WITH_HELP.isdisjoint(one.file.parts))
+        yield from _strings(
+            one, docstrings=not PATH_PARTS_WITH_SHOWN_DOCSTRINGS.isdisjoint(one.file.parts)
+        )
     for file in sorted(SOURCE.rglob("*.toml")):
         yield from ((_place_of(file), text) for text in _values(tomllib.loads(file.read_text())))
     for suffix in ("html", "j2", "md", "txt", "js"):

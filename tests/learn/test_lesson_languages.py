@@ -1,4 +1,4 @@
-"""Tests that translated lessons are short and have the English sources, steps and commands."""
+"""Translated lessons are short, complete, and have the same sources and steps as the English."""
 
 import re
 from collections import Counter
@@ -78,7 +78,7 @@ def test_translation_is_short_and_its_exercise_shows_no_command_in_the_app(
 
 
 @pytest.mark.parametrize("tag", TRANSLATED_LANGUAGES)
-def test_the_longest_lessons_fit_on_one_letter_sheet(tag: str) -> None:
+def test_longest_lessons_fit_on_one_sheet_of_us_letter_paper(tag: str) -> None:
     """Rendering takes 0.2 s for each sheet, so only nightly runs render every lesson."""
     longest_first = sorted(lessons_in_language(tag), key=lambda lesson: -len(full_text(lesson)))
     with speaking(tag):

@@ -12,7 +12,7 @@ from entrenous.base.picture import NotAPicture
 from entrenous.media.picture_place import has_gps_place
 from tests.media.conftest import EncodeImage
 
-PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
+FORMATS_WITH_EXIF = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
 
 
 def exif_data(*, gps: dict[int, object] | None = None) -> bytes:
@@ -26,12 +26,12 @@ def exif_data(*, gps: dict[int, object] | None = None) -> bytes:
 PRAGUE_GPS: dict[int, object] = {1: "N", 2: (50.0, 5.0, 15.0), 3: "E", 4: (14.0, 25.0, 10.0)}
 
 
-@pytest.mark.parametrize("kind", PICTURE_FORMATS)
+@pytest.mark.parametrize("kind", FORMATS_WITH_EXIF)
 def test_place_in_exif_is_found(kind: str, photo: Image.Image, encode_image: EncodeImage) -> None:
     assert has_gps_place(encode_image(photo, kind, exif=exif_data(gps=PRAGUE_GPS))) is True
 
 
-@pytest.mark.parametrize("kind", PICTURE_FORMATS)
+@pytest.mark.parametrize("kind", FORMATS_WITH_EXIF)
 def test_exif_without_gps_has_no_place(
     kind: str, photo: Image.Image, encode_image: EncodeImage
 ) -> None:
@@ -50,7 +50,7 @@ def test_files_without_metadata_have_no_place(picture_files: dict[str, bytes]) -
         {1: "N", 2: (50.0, 5.0, 15.0)},
     ],
 )
-def test_gps_without_latitude_and_longitude_is_no_place(
+def test_gps_needs_both_latitude_and_longitude(
     gps: dict[int, object], photo: Image.Image, encode_image: EncodeImage
 ) -> None:
     assert has_gps_place(encode_image(photo, "JPEG", exif=exif_data(gps=gps))) is False
@@ -66,7 +66,7 @@ def test_gps_latitude_of_zero_over_zero_is_no_place(
     assert has_gps_place(data.replace(number, bytes(8))) is False
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PICTURE_FORMATS if kind != "AVIF"] + ["GIF"])
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS_WITH_EXIF if kind != "AVIF"] + ["GIF"])
 @pytest.mark.real
 def test_place_in_xmp_without_exif_is_found(
     kind: str, photo: Image.Image, encode_image: EncodeImage, tmp_path: Path
@@ -85,7 +85,7 @@ def test_place_in_xmp_without_exif_is_found(
     assert has_gps_place(path.read_bytes()) is True
 
 
-@pytest.mark.parametrize("kind", PICTURE_FORMATS)
+@pytest.mark.parametrize("kind", FORMATS_WITH_EXIF)
 def test_truncation_never_makes_up_a_place(
     kind: str, photo: Image.Image, encode_image: EncodeImage
 ) -> None:

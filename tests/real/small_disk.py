@@ -24,12 +24,12 @@ class SmallDisk:
 
     @property
     def command_prefix(self) -> tuple[str, ...]:
-        """The words that, in front of a command, start it inside the namespace."""
+        """The words to put in front of a command so that it runs inside the namespace."""
         same_user_options = () if os.geteuid() == 0 else ("-U", "--preserve-credentials")
         return ("nsenter", "-t", str(self.holder_pid), "-m", *same_user_options, "--")
 
     def resize(self, megabytes: int) -> None:
-        """Change the size of the disk, but not below the size of its content."""
+        """Change the size of the disk; raise CalledProcessError if its content needs more."""
         remount = ("mount", "-o", f"remount,size={megabytes}m", str(self.folder))
         subprocess.run([*self.command_prefix, *remount], check=True)
 

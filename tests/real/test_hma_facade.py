@@ -1,4 +1,4 @@
-"""Each group of HMA's endpoints works at a real gate, so clients of HMA only change the URL."""
+"""Each group of HMA's endpoints works at a real gate, with another URL and a token."""
 
 import time
 from collections.abc import Iterator
@@ -111,7 +111,9 @@ def test_every_group_of_endpoints_works_at_a_running_gate(tmp_path: Path) -> Non
         assert checked_json(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
 
 
-def test_disabled_content_is_enabled_at_its_time_while_no_gate_runs(tmp_path: Path) -> None:
+def test_content_disabled_until_a_time_without_a_gate_is_enabled_after_the_restart(
+    tmp_path: Path,
+) -> None:
     data_folder = tmp_path / "gate"
     query = {"signal": LISTED_HASHES[0], "signal_type": "pdq"}
     with run_gate_with_hma_client(data_folder) as (hma, _):

@@ -64,25 +64,27 @@ class RecordedTraffic:
 def record_traffic(relay_url: str) -> Iterator[RecordedTraffic]:
     """Run a recording proxy in front of the relay at this URL until the context ends."""
     host, _, port = relay_url.removeprefix("http://").partition(":")
-    wire = RecordedTraffic()
+    traffic = RecordedTraffic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        wire.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        accepting = threading.Thread(target=_accept, args=(listener, (host, int(port)), wire))
+        traffic.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        accepting = threading.Thread(target=_accept, args=(listener, (host, int(port)), traffic))
         accepting.start()
         try:
-            yield wire
+            yield traffic
         finally:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join(10)
 
 
-def _accept(listener: socket.socket, relay_address: tuple[str, int], wire: RecordedTraffic) -> None:
+def _accept(
+    listener: socket.socket, relay_address: tuple[str, int], traffic: RecordedTraffic
+) -> None:
     threads = []
     with suppress(OSError):  # the listener was shut down
         while True:
             client, _ = listener.accept()
             connection = Connection()
-            wire.connections.append(connection)
+            traffic.connections.append(connection)
             threads.append(
                 threading.Thread(target=_forward, args=(client, relay_address, connection))
             )
@@ -140,8 +142,10 @@ class _MessageCollector:
         self.messages[-1].body += body
 
 
-def _parse_messages(parser: Callable[[_MessageCollector], Any], flow: bytearray) -> list[_Message]:
+def _parse_messages(
+    parser_class: Callable[[_MessageCollector], Any], flow: bytearray
+) -> list[_Message]:
     reader = _MessageCollector()
-    reader.parser = parser(reader)
+    reader.parser = parser_class(reader)
     reader.parser.feed_data(bytes(flow))
     return reader.messages

@@ -47,7 +47,7 @@ def test_rotated_picture_has_the_same_number_of_chips(width: int, height: int) -
     assert chips_needed(width, height) == chips_needed(height, width)
 
 
-def test_too_small_picture_is_refused_with_its_size() -> None:
+def test_too_small_picture_is_refused_with_the_smallest_size() -> None:
     with pytest.raises(TooSmallToMark, match="64 pixels"):
         lay_out_chips(2000, 63)
 

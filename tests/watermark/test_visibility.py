@@ -26,7 +26,7 @@ def half_smooth_picture() -> Pixels:
 
 
 def uniform_masks_and_trial(amplitude: float) -> tuple[list[Plane], Plane]:
-    """Return uniform masks and their trial mark."""
+    """Return masks with this amplitude everywhere, and the mark of the fixed trial chips."""
     plan = lay_out_chips(600, 400)
     masks = [np.full(band.pixels, amplitude, np.float32) for band in plan.bands]
     return masks, mark_pattern(trial_chips(plan), plan, masks)
@@ -48,7 +48,7 @@ def test_smooth_areas_are_reduced_and_texture_is_not() -> None:
 
 
 @pytest.mark.parametrize("grey", [0, 20, 128, 255])
-def test_no_place_loses_more_than_the_bound(grey: int) -> None:
+def test_at_least_a_bounded_part_of_the_mark_is_left_everywhere(grey: int) -> None:
     masks, trial = uniform_masks_and_trial(8.0)
     flat = np.full((400, 600, 3), grey, np.uint8)
     for before, after in zip(masks, reduce_where_visible(masks, flat, trial), strict=True):

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 
 def fill_mailbox(count: int, courier: HttpCourier, url: str, until: datetime) -> SampleMessage:
-    """Create a mailbox with ``count`` waiting messages of the largest size; return their sample."""
+    """Create a mailbox with ``count`` messages of the largest size; return its SampleMessage."""
     message = SampleMessage(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
     courier.create_mailbox(url, message.mailbox, message.owner)
     courier.register_token(url, message.mailbox, message.owner, message.send_token())
@@ -67,9 +67,8 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
                 clients.enter_context(request_page(url, None, message))
             # A client that had connected before is still answered.
             assert courier.waiting_envelopes(url, message.mailbox, message.owner, 0)
-            assert (
-                resident_mb(process.pid) - memory_before_mb < 128
-            )  # forty pages of fifty messages are 430 MB
+            # Without the limit on the bytes of a page, the forty pages would take 430 MB.
+            assert resident_mb(process.pid) - memory_before_mb < 128
         finally:
             process.kill()
 
@@ -78,7 +77,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
 def test_connections_with_too_much_unread_data_are_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tls: bool
 ) -> None:
-    """Each client has 850 KiB to read, of which its socket buffers hold a part."""
+    """Each of the twelve responses has 850 KiB; socket buffers hold a part, the relay the rest."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 3 << 20)
     aborted, real_abort = list[LimitedProtocol](), LimitedProtocol.abort
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Ids and notes that a platform gives to contents, and contents that are off until a time."""
+"""HMA contents (entries of a bank): their ids and notes, and those disabled until a given time."""
 
 import json
 from typing import Any
@@ -95,11 +95,13 @@ def test_content_is_off_until_a_time(
     shown = hma.get(CONTENT_ADDRESS).json()
     assert (shown["disable_until_ts"], shown["note"], get_raw_matches(hma)) == (1, "n", [1])
     ((_, again),) = platform.bank.claims_on_pictures({1})
-    assert again.state is ClaimState.WAITING  # no reviewer has confirmed the claim since
+    assert (
+        again.state is ClaimState.WAITING
+    )  # a new claim replaces the suspended one, and is not confirmed
     assert get_content_id(hma) == "upload-7"
 
 
-def test_switching_a_content_cancels_its_scheduled_time(
+def test_switching_a_content_on_or_off_cancels_its_scheduled_relisting(
     hma: httpx.Client, platform: Platform, clock: SettableClock
 ) -> None:
     add_hash(hma)

@@ -87,7 +87,7 @@ def test_requests_without_token_share_no_connection(
 def test_busy_connection_is_not_closed(
     client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
-    """A connection may be busy while several relays are queried at the same time."""
+    """A request with another token must not close a connection whose response is being read."""
     with client.stream("GET", RELAY_URL, headers=BENS_TOKEN_HEADER) as answer:
         client.get(RELAY_URL, headers=CAROS_TOKEN_HEADER)
         client.close_idle_connections()

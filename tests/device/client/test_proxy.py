@@ -44,15 +44,15 @@ def resolved_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def certificate_pair(tmp_path: Path) -> CertificateFiles:
+def certificate_files(tmp_path: Path) -> CertificateFiles:
     return write_certificate_files(
         tmp_path, names=("relay.test", ONION_URL.removeprefix("https://"))
     )
 
 
 @pytest.fixture
-def relay(certificate_pair: CertificateFiles) -> Iterator[HostileRelay]:
-    with run_hostile_relay(certificate_pair) as relay:
+def relay(certificate_files: CertificateFiles) -> Iterator[HostileRelay]:
+    with run_hostile_relay(certificate_files) as relay:
         real, _ = relay_with_courier(RELAY_URL, SettableClock(), SeededRandomSource("relay"))
         relay.app = relay_app(real)
         yield relay
@@ -65,14 +65,14 @@ def proxy(relay: HostileRelay) -> Iterator[SocksProxy]:
 
 
 def send_requests_with_and_without_tokens(
-    courier: HttpCourier, url: str, post: SampleMessage
+    courier: HttpCourier, url: str, message: SampleMessage
 ) -> None:
     """Send a request without a token, two with the owner's token, and two with a send token."""
-    courier.create_mailbox(url, post.mailbox, post.owner)
-    courier.register_token(url, post.mailbox, post.owner, post.send_token())
-    assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
-    courier.upload_blob(url, post.token, post.blob_deposit(), post.blob)
-    courier.post(url, post.token, post.envelope(1))
+    courier.create_mailbox(url, message.mailbox, message.owner)
+    courier.register_token(url, message.mailbox, message.owner, message.send_token())
+    assert courier.waiting_envelopes(url, message.mailbox, message.owner, 0) == []
+    courier.upload_blob(url, message.token, message.blob_deposit(), message.blob)
+    courier.post(url, message.token, message.envelope(1))
 
 
 def proxy_setting(proxy: SocksProxy) -> Proxy:
@@ -83,12 +83,12 @@ def proxy_setting(proxy: SocksProxy) -> Proxy:
 @pytest.mark.parametrize("url", [RELAY_URL, ONION_URL])
 def test_only_the_proxy_resolves_names_and_each_token_has_its_own_credentials(
     url: str,
-    certificate_pair: CertificateFiles,
+    certificate_files: CertificateFiles,
     proxy: SocksProxy,
     relay: HostileRelay,
     resolved_names: list[str],
 ) -> None:
-    with new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web:
+    with new_relay_client(certificate_files.cert, proxy_setting(proxy)) as web:
         send_requests_with_and_without_tokens(HttpCourier(web), url, SampleMessage())
     assert set(resolved_names) == {"127.0.0.1"}  # the proxy's own address
     assert {(one.by_name, one.host) for one in proxy.requests} == {
@@ -98,14 +98,14 @@ def test_only_the_proxy_resolves_names_and_each_token_has_its_own_credentials(
     assert len(credentials) == len(set(credentials)) == 3
     assert len({one.header(b"authorization") for one in relay.recorded_requests}) == 3
     # The next command uses new credentials.
-    with new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web:
+    with new_relay_client(certificate_files.cert, proxy_setting(proxy)) as web:
         HttpCourier(web).waiting_envelopes(url, SampleMessage().mailbox, SampleMessage().owner, 0)
     assert proxy.requests[-1].credentials not in credentials
 
 
 @pytest.mark.threat("sender-linked")
 def test_commands_use_the_proxy(
-    certificate_pair: CertificateFiles,
+    certificate_files: CertificateFiles,
     proxy: SocksProxy,
     relay: HostileRelay,
     tmp_path: Path,
@@ -116,7 +116,7 @@ def test_commands_use_the_proxy(
         relay_with_courier(RELAY_URL, SystemClock(), SeededRandomSource("relay"))[0]
     )
     monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{proxy_setting(proxy)}")
-    monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(certificate_pair.cert))
+    monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(certificate_files.cert))
     ana = Shell("ana", tmp_path / "ana")
     ana.run("setup", "--name", "ana", "--relay", RELAY_URL)
     before = len(proxy.requests)
@@ -128,12 +128,12 @@ def test_commands_use_the_proxy(
 
 
 def test_local_relay_is_reached_without_proxy(
-    proxy: SocksProxy, certificate_pair: CertificateFiles
+    proxy: SocksProxy, certificate_files: CertificateFiles
 ) -> None:
     real, _ = relay_with_courier("", SettableClock(), SeededRandomSource("relay"))
     with (
         serve_app(relay_app(real)) as url,
-        new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web,
+        new_relay_client(certificate_files.cert, proxy_setting(proxy)) as web,
     ):
         HttpCourier(web).status(url)
         with pytest.raises(NotEncrypted):
@@ -144,11 +144,11 @@ def test_local_relay_is_reached_without_proxy(
 
 
 def test_missing_proxy_is_not_bypassed(
-    certificate_pair: CertificateFiles, resolved_names: list[str]
+    certificate_files: CertificateFiles, resolved_names: list[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    with new_relay_client(certificate_pair.cert, Proxy("127.0.0.1", port)) as web:
+    with new_relay_client(certificate_files.cert, Proxy("127.0.0.1", port)) as web:
         courier = HttpCourier(web, patience_s=60)
         with pytest.raises(ProxyUnreachable, match=f"127.0.0.1:{port}"):
             courier.status(RELAY_URL)
@@ -156,24 +156,24 @@ def test_missing_proxy_is_not_bypassed(
 
 
 def test_relay_that_the_proxy_cannot_reach_counts_as_unreachable(
-    certificate_pair: CertificateFiles, proxy: SocksProxy
+    certificate_files: CertificateFiles, proxy: SocksProxy
 ) -> None:
     proxy.target_port = 0
     with (
-        new_relay_client(certificate_pair.cert, proxy_setting(proxy)) as web,
+        new_relay_client(certificate_files.cert, proxy_setting(proxy)) as web,
         pytest.raises(RelayUnreachable, match=r"relay\."),
     ):
         HttpCourier(web).status(RELAY_URL)
 
 
 def test_relay_behind_a_non_socks_proxy_counts_as_unreachable(
-    certificate_pair: CertificateFiles,
+    certificate_files: CertificateFiles,
 ) -> None:
     real, _ = relay_with_courier("", SettableClock(), SeededRandomSource("relay"))
     with serve_app(relay_app(real)) as url:
         there = Proxy("127.0.0.1", int(url.rpartition(":")[2]))
         with (
-            new_relay_client(certificate_pair.cert, there) as web,
+            new_relay_client(certificate_files.cert, there) as web,
             pytest.raises(RelayUnreachable, match="relay"),
         ):
             HttpCourier(web).status(RELAY_URL)

@@ -38,7 +38,9 @@ def copy_recipients(ledger: VaultLedger, number: int, place: int = 0) -> list[st
 def test_batches_follow_the_messages_own_copies_in_order(ledger: VaultLedger) -> None:
     ledger.store_message(make_message(1))
     ledger.store_message(make_message(2))
-    for start in range(1, 400, 3):  # up to three digits: sorted as numbers, not as text
+    for start in range(
+        1, 400, 3
+    ):  # batches start at numbers of one to three digits, which must not be sorted as text
         ledger.put_copy_batch(
             make_message(1).id, 0, start, make_copies(*(f"p{start + k}" for k in range(3)))
         )

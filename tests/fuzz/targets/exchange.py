@@ -45,29 +45,29 @@ _THREATEXCHANGE_UPDATE: Final[dict[str, Any]] = {
     "descriptors": {},
 }
 
-ReadRecords = tuple[tuple[SourceRecord, ...], tuple[str, ...]]
+RecordsAndRefusals = tuple[tuple[SourceRecord, ...], tuple[str, ...]]
 
 
-def _read_ncmec_entries(untrusted: bytes) -> ReadRecords:
+def _read_ncmec_entries(untrusted: bytes) -> RecordsAndRefusals:
     root = read_xml(untrusted, 8192)
     images = [child for one in root.children_named("images") for child in one.children]
     return parse_records(images, parse_ncmec_entry)
 
 
-def _read_page(untrusted: bytes, list_name: str) -> ReadRecords:
+def _read_page(untrusted: bytes, list_name: str) -> RecordsAndRefusals:
     found = page_list("fuzz", parse_json_page("fuzz", untrusted), list_name)
     first = parse_records(found, parse_stopncii_record)
     second = parse_records(found, parse_threatexchange_update)
     return first[0] + second[0], first[1] + second[1]
 
 
-def _read_hash_lines(untrusted: bytes) -> ReadRecords:
+def _read_hash_lines(untrusted: bytes) -> RecordsAndRefusals:
     return parse_records(untrusted.decode("utf-8", errors="replace").split("\n"), parse_hash_line)
 
 
-def _is_well_formed(read: ReadRecords) -> bool:
-    """Return whether hashes, keys and versions are valid, and reasons for refusals short ASCII."""
-    records, refused = read
+def _is_well_formed(result: RecordsAndRefusals) -> bool:
+    """Return whether all records are valid, and all reasons for refusals are short and ASCII."""
+    records, refused = result
     are_records_valid = all(
         all(len(bits) == 32 for bits in one.hashes)
         and 0 < len(one.key) <= 410
@@ -77,8 +77,8 @@ def _is_well_formed(read: ReadRecords) -> bool:
     return are_records_valid and all(len(why) < 100 and why.isascii() for why in refused)
 
 
-def _has_progress(number_and_gap: tuple[int, int]) -> bool:
-    """Return whether reading goes on after number 41, or ends, once three numbers were missing."""
+def _advances_or_ends(number_and_gap: tuple[int, int]) -> bool:
+    """Return whether reading goes on after number 41 or stops; 41 and three before are missing."""
     number, missing = number_and_gap
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 
@@ -120,7 +120,7 @@ TARGETS: Final = (
     Target(
         "exchange-missing",
         property_check(
-            lambda data: parse_missing_content(data).next_number_and_gap(41, 3), _has_progress
+            lambda data: parse_missing_content(data).next_number_and_gap(41, 3), _advances_or_ends
         ),
         lambda: [b'{"message": "no", "next": 77}', b'{"next": null}', b'{"message": "no"}'],
     ),

@@ -67,8 +67,8 @@ def _unpad_file(untrusted: bytes) -> tuple[int, bytes]:
     return size, file.getvalue()
 
 
-def _parse_inner(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """Parse the inner part of a message, padded with zeros to the smallest fixed size."""
+def _pad_and_parse_inner_letter(untrusted: bytes) -> tuple[bytes, int, bytes]:
+    """Pad the input with zeros to the smallest size, and parse it as a letter's inner part."""
     return _parse_inner_letter(untrusted.ljust(PADDED_SIZES_BYTES[0], b"\0"))
 
 
@@ -76,15 +76,15 @@ def _sealed_letter_vector() -> dict[str, str]:
     return next(one for one in vectors("letter", "crypto") if one["expect"] == "success")
 
 
-def _open_outer(untrusted: bytes) -> HalfOpenedLetter:
-    """Open the outer seal of a message; hardly any changed bytes pass this check."""
+def _open_sealed_letter(untrusted: bytes) -> HalfOpenedLetter:
+    """Open the outer seal of a letter, which is authenticated, so changed inputs are refused."""
     vector = _sealed_letter_vector()
     key, info = bytes.fromhex(vector["private"]), bytes.fromhex(vector["info"])
     return open_outer_seal(Secret(key), info, untrusted)
 
 
 class OlmReader:
-    """An Olm account, and a session that another account began."""
+    """An Olm account, and a session between two other accounts, which decrypts no input."""
 
     def __init__(self) -> None:
         self._account = new_olm_account()
@@ -111,7 +111,7 @@ class OlmReader:
         return not all(isinstance(one, Malformed) for one in refused)
 
     def seeds(self) -> list[bytes]:
-        """Return seeds: a message that begins a session, and bytes like its inner part."""
+        """Return a message that begins a session, and two inputs like the Olm message inside it."""
         session = vodozemac.Session.from_pickle(self._session.reveal().decode(), bytes(32))
         kind, message = session.encrypt(b"inside").to_parts()
         return [bytes([kind]) + message, b"\x01" + message[-60:], b"\x01\x03\x0a\x20" + bytes(60)]
@@ -130,13 +130,13 @@ def _olm_type_and_message(untrusted: bytes) -> tuple[int, bytes]:
     return (untrusted[0] & 1, untrusted[1:]) if untrusted else (0, b"")
 
 
-_SHARED_READER: Final = list[OlmReader]()
+_SHARED_READERS: Final = list[OlmReader]()
 
 
 def _shared_reader() -> OlmReader:
-    if not _SHARED_READER:
-        _SHARED_READER.append(OlmReader())
-    return _SHARED_READER[0]
+    if not _SHARED_READERS:
+        _SHARED_READERS.append(OlmReader())
+    return _SHARED_READERS[0]
 
 
 TARGETS: Final = (
@@ -147,7 +147,7 @@ TARGETS: Final = (
     ),
     Target(
         "letter-around",
-        property_check(_open_outer, lambda _: True, _REFUSALS),
+        property_check(_open_sealed_letter, lambda _: True, _REFUSALS),
         lambda: [
             bytes.fromhex(_sealed_letter_vector()["bytes"]),
             bytes(PADDED_SIZES_BYTES[0] + 1136),
@@ -158,7 +158,8 @@ TARGETS: Final = (
     Target(
         "letter-inside",
         property_check(
-            _parse_inner, lambda parts: len(b"".join((parts[0], parts[2]))) <= PADDED_SIZES_BYTES[0]
+            _pad_and_parse_inner_letter,
+            lambda parts: len(b"".join((parts[0], parts[2]))) <= PADDED_SIZES_BYTES[0],
         ),
         lambda: [
             _write_inner_letter(b"header", 1, b"olm").rstrip(b"\0"),
@@ -211,7 +212,10 @@ TARGETS: Final = (
     Target(
         "file-padding",
         canonical_round_trip(
-            _unpad_file, lambda file: file[0].to_bytes(3, "big") + padded_reader(file[1]).read()
+            _unpad_file,
+            lambda size_and_file: (
+                size_and_file[0].to_bytes(3, "big") + padded_reader(size_and_file[1]).read()
+            ),
         ),
         lambda: [
             size.to_bytes(3, "big") + padded_reader(bytes([7]) * size).read()

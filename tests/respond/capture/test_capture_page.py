@@ -105,7 +105,9 @@ def capture_facts(wacz: bytes) -> dict[str, Any]:
     return parsed
 
 
-def test_wacz_program_detects_a_changed_byte(owner: CaseOwner, site: Site, tmp_path: Path) -> None:
+def test_wacz_program_detects_a_changed_page_list(
+    owner: CaseOwner, site: Site, tmp_path: Path
+) -> None:
     from entrenous.respond.capture.web_archive import uncompressed_zip
 
     parts = zip_contents(capture_in_new_case(owner, f"{site.url}/post"))

@@ -32,29 +32,29 @@ from tests.send.send_device import Network
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL_PICTURE = photo(width_px=160)  # a square; the picture of most tests is a narrow strip
+SQUARE_PICTURE = photo(width_px=160)  # a square; the picture of most tests is a narrow strip
 
 
-def decode_samples(data: bytes) -> np.ndarray:
+def decode_pixels(data: bytes) -> np.ndarray:
     return np.asarray(read_picture(data)).astype(int)
 
 
 @pytest.mark.slow
 def test_copies_differ_from_each_other_and_resemble_the_original(network: Network) -> None:
     device = network["ana"].device
-    original = prepare_original(SMALL_PICTURE, None, device)
+    original = prepare_original(SQUARE_PICTURE, None, device)
     one, other = (write_picture_copy(original, new_mark_seed(device)) for _ in range(2))
     assert one != other
     for copy in (one, other):
-        assert 0 < np.abs(decode_samples(copy) - decode_samples(SMALL_PICTURE)).mean() < 4
+        assert 0 < np.abs(decode_pixels(copy) - decode_pixels(SQUARE_PICTURE)).mean() < 4
         difference = distance(fingerprint(read_picture(copy)), fingerprint(original.picture))
         assert difference <= 31
-        assert copy != SMALL_PICTURE
+        assert copy != SQUARE_PICTURE
 
 
 def test_same_seed_gives_the_same_copy(network: Network) -> None:
     device = network["ana"].device
-    original = prepare_original(SMALL_PICTURE, None, device)
+    original = prepare_original(SQUARE_PICTURE, None, device)
     seed = new_mark_seed(device)
     assert write_picture_copy(original, seed) == write_picture_copy(original, Secret(seed.reveal()))
 
@@ -86,7 +86,7 @@ def test_trial_copy_is_made_once() -> None:
 def test_copy_keeps_the_format_and_has_the_requested_size(network: Network) -> None:
     device = network["ana"].device
     file = io.BytesIO()
-    Image.open(io.BytesIO(SMALL_PICTURE)).save(file, "PNG")
+    Image.open(io.BytesIO(SQUARE_PICTURE)).save(file, "PNG")
     original = prepare_original(file.getvalue(), 100, device)
     with Image.open(io.BytesIO(write_picture_copy(original, new_mark_seed(device)))) as copy:
         assert (copy.format, max(copy.size)) == ("PNG", 100)
@@ -98,10 +98,10 @@ def test_copy_keeps_the_format_and_has_the_requested_size(network: Network) -> N
 @pytest.mark.slow
 def test_ledger_records_what_was_sent(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    ana.send(SMALL_PICTURE, ben)
+    ana.send(SQUARE_PICTURE, ben)
     (file,) = ben.open_newest().files
     (picture,) = next(ana.device.ledger.messages()).pictures
-    assert ana.device.vault.read_stored_file(picture.original) == SMALL_PICTURE
+    assert ana.device.vault.read_stored_file(picture.original) == SQUARE_PICTURE
     (copy,) = picture.copies
     assert copy == Copy(
         RecipientId("ben"), copy.seed, sha256(file.data), ben.id, copy.device, copy.nonce
@@ -115,22 +115,22 @@ def test_ledger_records_what_was_sent(friends: Network) -> None:
 def test_two_pictures_of_a_message_keep_their_order(friends: Network) -> None:
     ana, ben = friends["ana"], friends["ben"]
     file = io.BytesIO()
-    Image.open(io.BytesIO(SMALL_PICTURE)).transpose(Image.Transpose.ROTATE_90).save(file, "PNG")
-    both = replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL_PICTURE, file.getvalue()))
+    Image.open(io.BytesIO(SQUARE_PICTURE)).transpose(Image.Transpose.ROTATE_90).save(file, "PNG")
+    both = replace(draft(ana, "ben", confirmed=("ben",)), files=(SQUARE_PICTURE, file.getvalue()))
     send_message(both, ana.device)
     assert [one.media_type for one in ben.open_newest().files] == ["image/jpeg", "image/png"]
 
 
 @pytest.mark.parametrize(
     ("data", "error"),
-    [(b"", NotAPicture), (b"GIF89a", Malformed), (SMALL_PICTURE[:500], Malformed)],
+    [(b"", NotAPicture), (b"GIF89a", Malformed), (SQUARE_PICTURE[:500], Malformed)],
 )
 def test_invalid_picture_is_not_sent(friends: Network, data: bytes, error: type[Exception]) -> None:
     ana = friends["ana"]
     before = {table: dict(records) for table, records in ana.vault._tables.items()}
     with pytest.raises(error):
         send_message(
-            replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL_PICTURE, data)), ana.device
+            replace(draft(ana, "ben", confirmed=("ben",)), files=(SQUARE_PICTURE, data)), ana.device
         )
     assert before == ana.vault._tables
     assert ana.vault._files == {}

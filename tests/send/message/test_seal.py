@@ -1,4 +1,4 @@
-"""Content sealed for one device is padded, encrypted, and identified by size and hash."""
+"""Content sealed for one device is padded and encrypted; its size and hash are recorded."""
 
 import io
 from datetime import timedelta
@@ -34,7 +34,9 @@ from entrenous.send.message.make import (
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Network, Person
 
-LARGE_FILE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
+LARGE_FILE = (
+    bytes(range(256)) * 68_000
+)  # above 16 MiB, so that it is written to the vault in chunks
 
 
 def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:

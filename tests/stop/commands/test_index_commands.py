@@ -20,7 +20,7 @@ from tests.stop.index.index_banks import random_hashes, register_claim
 
 pytestmark = pytest.mark.slow
 
-WHOLE_HASH, PART_HASH, UNREGISTERED_HASH = random_hashes(3, 4)
+WHOLE_HASH, PART_HASH, OTHER_HASH = random_hashes(3, 4)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_lookup_prints_distance_bank_and_state(data_folder: Path) -> None:
     result = run_index_json(
         "lookup",
         near.hex(),
-        UNREGISTERED_HASH.hex(),
+        OTHER_HASH.hex(),
         PART_HASH.hex().upper(),
         "--data",
         str(data_folder),
@@ -59,7 +59,7 @@ def test_lookup_prints_distance_bank_and_state(data_folder: Path) -> None:
     match = {"bank": "people", "claim": "a1", "state": "waiting"}
     assert result["hashes"] == [
         {"hex": near.hex(), "matches": [{**match, "distance": 31, "part": False}]},
-        {"hex": UNREGISTERED_HASH.hex(), "matches": []},
+        {"hex": OTHER_HASH.hex(), "matches": []},
         {"hex": PART_HASH.hex(), "matches": [{**match, "distance": 0, "part": True}]},
     ]
 
@@ -77,13 +77,11 @@ def test_lookup_prints_sentences(data_folder: Path) -> None:
 
 
 def test_lookup_reports_a_repeated_frame_once_as_a_part(data_folder: Path) -> None:
-    frames = VideoPrint(tuple(FramePrint(at_ms, UNREGISTERED_HASH, 90) for at_ms in (0, 500)))
+    frames = VideoPrint(tuple(FramePrint(at_ms, OTHER_HASH, 90) for at_ms in (0, 500)))
     with open_platform(data_folder) as (platform, _):
         film = replace(platform.bank.claim(ClaimId("a1")), id=ClaimId("v1"), kind=VIDEO_KIND)
         platform.bank.register(Registration(film, video=frames))
-    (lookup,) = run_index_json("lookup", UNREGISTERED_HASH.hex(), "--data", str(data_folder))[
-        "hashes"
-    ]
+    (lookup,) = run_index_json("lookup", OTHER_HASH.hex(), "--data", str(data_folder))["hashes"]
     assert [(one["claim"], one["part"]) for one in lookup["matches"]] == [("v1", True)]
 
 

@@ -55,7 +55,7 @@ def random_words(rng: np.random.Generator, count: int) -> SoundWords:
 def test_retroactive_matches_equal_matches_at_upload_time(
     seed: int, upload_count: int, share: float
 ) -> None:
-    """Every second upload contains 60 words of a registered sound, with some bits flipped."""
+    """Every second upload contains 60 words of a registered sound, with or without bit flips."""
     rng = np.random.default_rng(seed)
     sounds = [random_words(rng, int(rng.integers(60, 300))) for _ in range(3)]
     sought = SoughtSounds()
@@ -92,7 +92,7 @@ def test_retroactive_matches_equal_matches_at_upload_time(
         assert f"{expected[0].length_s:.1f} s of sound" in retroactive.matches[0].how
 
 
-def test_position_of_a_match_is_in_the_upload() -> None:
+def test_position_of_a_match_is_counted_from_the_start_of_the_upload() -> None:
     rng = np.random.default_rng(4)
     sound = random_words(rng, 100)
     sought = SoughtSounds()
