@@ -1,4 +1,4 @@
-"""Tests of confirming unlocks: only one of a device and its restored copies can continue."""
+"""Tests of confirming unlocks at the relay: by copies of a device, with errors, without a relay."""
 
 import copy
 from dataclasses import replace
@@ -72,7 +72,7 @@ def copy_device(person: Person) -> Device:
 
 
 def send_from(device: Device, to: Person) -> str:
-    """Send one photograph from any copy of a device, and return the message's name."""
+    """Send one picture from this copy of a device, and return the message's name."""
     return Participant("somebody", device, MemoryVault()).send(SMALL_PICTURE, to).name
 
 
@@ -119,7 +119,7 @@ def test_rolled_back_copy_deletes_its_keys_and_keeps_its_messages(network: Netwo
     assert open_message(name, other).files
     (taken,) = recall_message(sent, other)
     assert (taken.opened, taken.asked) == (False, False)
-    unlock(other)  # the same happens at every unlock
+    unlock(other)  # another unlock changes nothing
     with pytest.raises(RolledBack):
         fetch_messages(other)
 
@@ -212,7 +212,8 @@ def test_wrong_token_at_the_relay_is_raised(network: Network) -> None:
 class CopiesOfOneDevice(RuleBasedStateMachine):
     """Up to four copies of one device are unlocked in any order; requests and answers get lost.
 
-    A copy may continue if and only if its vault contains the last unlock that the relay accepted.
+    An answered unlock lets a copy continue if and only if the copy's vault contains the last unlock
+    that the relay accepted before.
     """
 
     def __init__(self) -> None:
@@ -225,7 +226,7 @@ class CopiesOfOneDevice(RuleBasedStateMachine):
             RelayLock(home.relay_url, home.mailbox, UNLOCK_TOKEN), home.owner
         )
         self.devices = [ana.device]
-        self.last_unlocks = [0]  # for each copy: the last accepted unlock that its vault contains
+        self.last_unlocks = [0]  # by copy: last accepted unlock, -1 if rolled back
         self.accepted_unlocks = 0
 
     @rule(index=st.integers(0, 3))

@@ -1,4 +1,4 @@
-"""Test of decoding several pictures in one server process."""
+"""Test of decoding several pictures in one server process, which then ends."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _FORK_SERVER_MODULE = "entrenous.media.sandbox.fork_server"
 
 
 def server_process_ids() -> list[int]:
-    """Return the ids of the server processes that decode for this process."""
+    """Return the ids of this process's children that run the fork server."""
     tasks = Path("/proc/self/task").iterdir()
     children = " ".join((task / "children").read_text() for task in tasks).split()
     commands = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}

@@ -171,7 +171,7 @@ def test_unknown_field_is_refused_not_dropped() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("key", "a2V5"),  # text that base64 would turn into bytes
+        ("key", "a2V5"),  # base64 text is not accepted as bytes
         ("secret", "c2VjcmV0"),
         ("colour", "green"),
         ("size", 3),

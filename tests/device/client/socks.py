@@ -1,4 +1,4 @@
-"""A small SOCKS5 proxy (RFC 1928, RFC 1929) that connects every name to this machine."""
+"""A small SOCKS5 proxy (RFC 1928, RFC 1929) that connects every request to one local port."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ class ConnectionRequest:
 
 @dataclass
 class SocksProxy:
-    """A proxy that connects every request to a local port, or refuses if ``target_port`` is 0."""
+    """A proxy that connects all requests to a local port; it refuses them if the port is 0."""
 
     port: int
     target_port: int

@@ -1,4 +1,4 @@
-"""Tests of the pauses between requests that a relay should not link."""
+"""Tests of the pauses before requests that a relay should not link: when, how long, and setting."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ BENS_TOKEN, CAROS_TOKEN, OWN_TOKEN = Secret(b"b" * 32), Secret(b"c" * 32), Secre
 
 @dataclass
 class FakeClockAndRandomSource:
-    """A clock that advances only in pauses, and a random source with a constant value."""
+    """A clock that ``sleep`` advances, and a random source that always returns the same value."""
 
     random_fraction: float = 0.5
     now_s: float = 0.0
@@ -60,7 +60,7 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
         (TokenSubject.LETTER, BENS_TOKEN),
         (TokenSubject.OWN, OWN_TOKEN),
     ):
-        for _ in range(2):  # the second request of the same kind follows at once
+        for _ in range(2):  # the second request with the same token follows at once
             send_request(pauses, subject, token)
     assert fake.pauses == [2.0, 2.0]
     assert fake.idle_closed_at == [0.0, 2.0]  # idle connections were closed before the pause

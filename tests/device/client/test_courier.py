@@ -1,4 +1,4 @@
-"""Tests of the courier's requests, to a relay in memory and to a real server on SQLite."""
+"""Tests of the courier's requests to a relay in memory and to a relay on SQLite over HTTP."""
 
 import io
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe
@@ -66,14 +66,14 @@ class RelayTestbed:
     delete_expired: Callable[[], None] = lambda: None
 
     def pass_days(self, days: int) -> None:
-        """Let this many days pass, and let the relay delete what has expired."""
+        """Let this many days pass; the relay on SQLite then deletes what has expired."""
         self.clock.advance(days=days)
         self.delete_expired()
 
     def create_mailbox_with_message(
         self, opens: int | None = None, *, blobs: bool = True
     ) -> SampleMessage:
-        """Create a mailbox and post one message to it."""
+        """Create a mailbox and post one message to it, with or without a blob."""
         post = self.create_mailbox_with_token()
         if blobs:
             self.courier.upload_blob(self.url, post.token, post.blob_deposit(), post.blob)
@@ -104,7 +104,7 @@ def testbed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RelayTes
     loops = list[AbstractEventLoop]()
     with disk_relay(tmp_path, clock) as relay:
 
-        def delete_expired() -> None:  # only the loop that serves the relay may use its database
+        def delete_expired() -> None:  # only the serving event loop may use the database
             run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
 
         app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
@@ -419,7 +419,7 @@ def test_envelope_recalled_before_it_arrives_is_refused_for_an_hour(testbed: Rel
     late = post.envelope(blobs=False)
     with pytest.raises(TakenBack):
         courier.post(url, post.token, late)
-    with pytest.raises(IdInUse):  # somebody else's envelope with the same id
+    with pytest.raises(IdInUse):  # an envelope with the same id and another withdraw token
         courier.post(url, post.token, replace(late, withdraw_lock=token_hash(post.owner)))
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
 

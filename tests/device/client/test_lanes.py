@@ -1,4 +1,4 @@
-"""Tests of which requests share a connection, and of cookies and headers, without sockets."""
+"""Tests, without sockets, of sharing and closing connections, of cookies, and of header order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -22,7 +22,7 @@ from entrenous.wire.relay_nouns import BlobDeposit
 TOKEN: Final = Secret(bytes(32))
 HEADERS: Final = b"HTTP/1.1 200 OK\r\nEntrenous-Protocol: 2\r\n"
 LARGE_RESPONSE_HEAD: Final = HEADERS + b"Content-Length: 16000000\r\n\r\n"
-MINUTE_S: Final = 0.3  # the length of a minute in these tests, in seconds
+MINUTE_S: Final = 0.3  # the length of a minute with the fixture ``courier``, in seconds
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
 class TestOverSockets:
     """Transfers over real sockets, with a shortened minute."""
 
-    @pytest.mark.usefixtures("courier")  # which shortens the minute
+    @pytest.mark.usefixtures("courier")  # this fixture shortens the minute
     @pytest.mark.parametrize(
         "head", [LARGE_RESPONSE_HEAD, HEADERS + b"Longwinded: "], ids=["body", "headers"]
     )
@@ -102,7 +102,7 @@ class TestOverSockets:
             lambda courier, url: courier.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
         with serve_with(make_dripping_answer(head)) as url, new_relay_client() as client:
-            # After a timeout a courier asks that relay nothing more, so each request has a new one.
+            # A courier that timed out asks that relay nothing for a while: one courier per request.
             for request in requests:
                 with pytest.raises(RelayUnreachable):
                     request(HttpCourier(client), url)

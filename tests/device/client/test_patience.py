@@ -1,4 +1,4 @@
-"""Tests of retrying requests to a relay, and of the pause after waiting for a letter."""
+"""Tests of retries, of timeouts, and of the pause after waiting for a letter."""
 
 import io
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def test_relay_that_returns_in_time_is_waited_for() -> None:
     assert retry_policy(20, clock)("relay", relay) == "here"
     assert 5 <= clock.now_s < 8
     assert relay.request_count < 12
-    assert clock.slept == sorted(clock.slept)  # retries become less frequent
+    assert clock.slept == sorted(clock.slept)  # no pause is shorter than the one before
 
 
 def test_unreachable_relay_is_given_up_in_time() -> None:
@@ -167,7 +167,7 @@ def test_relay_that_timed_out_is_not_asked_again_but_others_are(
             policy("relay", time_out_after_30_s)
     assert (len(requests), clock.now_s) == (1, 30)
     assert policy("other", FakeRelay(clock, reachable_from_s=0)) == "here"
-    clock.sleep(600)  # a program that runs all day tries again in the end
+    clock.sleep(600)  # after these ten minutes, the relay is asked again
     with pytest.raises(httpx.TimeoutException):
         policy("relay", time_out_after_30_s)
     assert len(requests) == 2

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def resolved_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which every name that this process resolves is appended."""
+    """Return a list to which ``getaddrinfo`` appends each host; other name lookups fail."""
     names, real = list[str](), socket.getaddrinfo
 
     def record_name(host: Any, *arguments: Any, **options: Any) -> Any:
@@ -97,7 +97,7 @@ def test_only_the_proxy_resolves_names_and_each_token_has_its_own_credentials(
     credentials = [one.credentials for one in proxy.requests]
     assert len(credentials) == len(set(credentials)) == 3
     assert len({one.header(b"authorization") for one in relay.recorded_requests}) == 3
-    # The next command uses new credentials.
+    # A new client uses new credentials.
     with new_relay_client(certificate_files.cert, proxy_setting(proxy)) as web:
         HttpCourier(web).waiting_envelopes(url, SampleMessage().mailbox, SampleMessage().owner, 0)
     assert proxy.requests[-1].credentials not in credentials

@@ -32,7 +32,7 @@ from entrenous.device.vault_tables import pack
 from tests.vaults import make_vaults_open_quickly, unlock_vault
 
 PASSPHRASE = Secret(b"four or five unrelated words")
-CHEAP_COST = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # as named in the vault's head
+CHEAP_COST = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # cost in ``shared_vault``
 SALT = bytes(16)
 DEVICE_SECRET = b"d" * 32
 
@@ -46,7 +46,7 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
 
 @pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
 def shared_vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a vault of the first or the current schema, whose key is cheap."""
+    """Return the folder of a vault of the first or current schema, with cheap key derivation."""
     home = tmp_path_factory.mktemp("home")
     head = {
         "schema": request.param,
@@ -116,7 +116,7 @@ def test_empty_vault_is_no_device_and_is_created_again(
         contextlib.closing(create_vault_in_folder(tmp_path, PASSPHRASE).vault) as vault,
         vault.transaction(),
     ):
-        assert has_vault(tmp_path)  # before the first change is on disk
+        assert has_vault(tmp_path)  # before any change is on disk
         vault.put("example", "key", b"value")
     with contextlib.closing(unlock_vault(tmp_path, PASSPHRASE)) as vault:
         assert vault.get("example", "key") == b"value"

@@ -1,4 +1,4 @@
-"""Tests of the ledger of sent messages, on a vault in memory and on a SQLCipher vault."""
+"""Tests of the ledger, in memory and in SQLCipher: sent messages, traces and picture records."""
 
 import contextlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module", autouse=True)
 def cache_picture_records() -> Iterator[None]:
-    """Cache picture records, because only a few pictures occur."""
+    """Compute the record of each picture only once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_record, "make_picture_record", cache(make_picture_record))
         yield
@@ -183,7 +183,7 @@ LEDGER_STEPS = st.one_of(
 def test_names_with_same_words_agree_with_reading_all_messages(
     steps: list[tuple[str, int, str, int]],
 ) -> None:
-    """The random steps also rename messages and give several messages the same name."""
+    """Random steps may rename a message or give several messages the same name."""
     ledger = VaultLedger(MemoryVault())
     for step, number, words, name_number in steps:
         if step == "record":
@@ -213,7 +213,7 @@ def mirror_and_crop(whole: Picture) -> Picture:
 
 
 PHOTO_NAMES = ("astronaut", "coffee", "cat")
-#: A picture search takes half a second, so ``make test`` runs it only on the vault of real devices.
+#: Picture searches are slow. Without ``nightly``, these tests run only on the SQLCipher vault.
 PICTURE_SEARCH_VAULTS = pytest.mark.parametrize(
     "vault", [pytest.param("memory", marks=pytest.mark.nightly), "sqlcipher"], indirect=True
 )

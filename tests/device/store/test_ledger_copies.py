@@ -1,4 +1,4 @@
-"""Tests of adding batches of copies to a message in the ledger."""
+"""Tests of batches of copies in the ledger: order, replacement, and deletion with the message."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tests of vaults that need a relay: unlocking, key changes, and offline windows."""
+"""Tests of vaults that need a relay: unlocking, the head, key changes, and offline windows."""
 
 import base64
 import contextlib
@@ -189,7 +189,10 @@ class PowerFailure(Exception):
 
 
 def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
-    """Wrap ``work`` to raise PowerFailure at call ``cut_at``, or after call ``cut_at - 0.5``."""
+    """Make call ``cut_at`` of ``work``, counted from 0, raise PowerFailure and do nothing.
+
+    If ``cut_at`` ends in .5, call ``cut_at - 0.5`` is carried out, and PowerFailure follows it.
+    """
     calls = iter(range(9))
 
     def run(*given: object) -> None:
@@ -287,7 +290,7 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
 
 
 def test_wrong_passphrase_in_an_offline_window_is_refused_without_retries(tmp_path: Path) -> None:
-    """The relay is asked once more, because the window's file may be damaged."""
+    """The courier without retries asks the relay, and the relay does not answer."""
     relays_asked = list[str]()
 
     def make_unreachable_relay(name: str) -> Any:

@@ -246,7 +246,7 @@ def test_store_file_as_encrypts_unless_the_file_is_sealed(
     with contextlib.suppress(PlannedError), vault.transaction():
         vault.store_file_as(blob, io.BytesIO(PLAINTEXT))
         raise PlannedError
-    vault = open_vault()  # deletes files that have no row
+    vault = open_vault()  # opening deletes files that have no row
     assert list((tmp_path / "files").iterdir()) == []
     vault.store_file_as(blob, io.BytesIO(PLAINTEXT))
     assert PLAINTEXT not in read_all_bytes(tmp_path / "files")
@@ -287,7 +287,7 @@ def test_sealed_files_are_stored_unchanged_and_others_are_encrypted(
 
 
 def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
-    """Without the vault's key, nobody can replace a stored file by writing to the folder."""
+    """A planted file with the name of a sealed file does not replace an encrypted one."""
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         blob = vault.store_file(PLAINTEXT)
         (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
@@ -450,7 +450,7 @@ CHANGES = st.lists(st.tuples(TABLES, KEYS, st.none() | st.binary(max_size=40)), 
 
 
 class VaultComparison(RuleBasedStateMachine):
-    """After any sequence of changes, the vault on disk and the vault in memory are equal."""
+    """The same changes to a vault on disk and to one in memory leave equal records and files."""
 
     blobs = Bundle("blobs")
 

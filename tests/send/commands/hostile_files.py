@@ -34,7 +34,7 @@ SOUND_MEDIA_TYPES = {
 
 
 def zip_archive() -> bytes:
-    """Return a ZIP archive of a script. Programs find a ZIP by its end, even after other data."""
+    """Return a ZIP archive of a script. Programs also find it at the end of another file."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("run.sh", SHELL_SCRIPT)
@@ -58,7 +58,7 @@ def valid_copies() -> dict[str, bytes]:
 
 
 def make_hostile_files(count_min: int) -> LabelledFiles:
-    """Return at least this many files: all handcrafted files, then random mutations of copies."""
+    """Return all handcrafted files and, up to at least ``count_min`` files, mutated copies."""
     files = [
         *_polyglots(),
         *_mislabelled_files(),
@@ -298,7 +298,7 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Append the box ``more`` to the first box named ``inside``, and correct all outer sizes."""
+    """Append the box ``more`` to the first box named ``inside``, and adjust the outer sizes."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0
@@ -346,7 +346,7 @@ def _changed_oggs() -> Iterator[tuple[str, str, bytes]]:
         data[:second] + _ogg_page(0, serial, 1, tags) + data[third:],
     )
     yield "ogg, junk between", "audio/ogg", data[:third] + SHELL_SCRIPT + data[third:]
-    padded = b"\xff\x41\xfe" + HTML_SCRIPT  # one frame of CELT, and padding that decoders skip
+    padded = b"\xff\x41\xfe" + HTML_SCRIPT  # an Opus packet with the script as padding
     yield "ogg, padding", "audio/ogg", data[:third] + _ogg_page(4, serial, 2, padded)
     for at in range(30, len(data), max(1, len(data) // 40)):
         yield f"ogg, byte {at}", "audio/ogg", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -374,10 +374,10 @@ def _changed_sounds() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _mutate_copy(rng: Random) -> tuple[str, str, bytes]:
-    """Return a copy with a run of bytes inserted, removed or doubled, or with its end cut off.
+    """Return a copy with a run of bytes inserted, removed or doubled, or with the end cut off.
 
-    Nothing is removed from the middle of a JPEG: its scan has no checksum, so the result may be
-    another valid picture. AMR files are not changed, because any number of frames is a valid file.
+    Nothing is removed from the middle of a JPEG: a scan has no checksum, so the result may be
+    another valid picture. AMR copies are left out: any number of frames is a valid file.
     """
     media_type, data = rng.choice([one for one in valid_copies().items() if one[0] != "audio/amr"])
     at, length = rng.randrange(1, len(data)), rng.randrange(33, 200)

@@ -77,7 +77,7 @@ def test_help_mentions_cryptography_and_the_program(
 
 
 def test_interrupting_the_undo_window_sends_nothing(cli: CommandLine) -> None:
-    """Ctrl-C (SIGINT) arrives as soon as the message's files are queued."""
+    """Ctrl-C (SIGINT) arrives as soon as two files are queued."""
 
     def interrupt_when_queued() -> None:
         while not list(_queued_files(cli)):

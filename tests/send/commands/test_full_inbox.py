@@ -1,4 +1,4 @@
-"""Tests of ``entrenous inbox`` and ``sent`` with many stored messages."""
+"""Tests of the lists of ``entrenous inbox`` and ``sent``: vault reads, shortening and filters."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -35,7 +35,7 @@ from tests.vaults import open_device
 pytestmark = pytest.mark.slow
 
 EXIT_USAGE = 2
-FURTHER_RECIPIENT_COUNT = 8  # of each added message
+FURTHER_RECIPIENT_COUNT = 8  # in each message added to Ben's inbox
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 
 def grow_inbox(cli: CommandLine, count: int, *, template_name: str | None = None) -> None:
-    """Add opened messages to Ben's inbox, modelled on his newest message or ``template_name``.
+    """Add opened messages to Ben's inbox, modelled on ``template_name`` or the newest message.
 
     Each added message replies to the previous one and lists recipients whom Ben does not know.
     """
@@ -116,7 +116,7 @@ def _later_messages(last: ReceivedMessage, count: int) -> Iterator[ReceivedMessa
 
 @pytest.fixture
 def tables_of_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which the table name of each vault read is appended."""
+    """Return a list of the tables read: one entry for each ``get``, ``keys`` and listed record."""
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 

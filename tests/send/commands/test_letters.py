@@ -1,4 +1,4 @@
-"""The command line of other tests; tests of refusals, interruptions, limits and output."""
+"""A command line for these and other tests; tests of refusals, interruptions, limits, output."""
 
 import io
 import json
@@ -47,7 +47,7 @@ PASSPHRASE = "four or five unrelated words"
 
 
 class InProcessCopyChecker(CopyChecker):
-    """A file checker that decodes in the test's own process."""
+    """A copy checker that decodes in the process of the test."""
 
     def check(self, media_type: str, size: int, fill: Callable[[BinaryIO], None]) -> None:
         file = io.BytesIO()

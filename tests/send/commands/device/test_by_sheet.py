@@ -1,4 +1,4 @@
-"""Tests of revoking a device, and of moving a device unknown to its relay, with a sheet."""
+"""Tests of revoking a device, and of moving a device unknown to its relay, by recovery sheet."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous device`` and ``entrenous passphrase`` on a device with a real relay."""
+"""Tests of offline windows, recovery sheets, passphrase changes and failed tries, at a relay."""
 
 import json
 import os
@@ -96,7 +96,7 @@ def test_sheet_is_written_and_unlocks_the_device(
 def test_sheet_contains_the_close_token_that_was_still_queued(
     home: Path, run_json: Any, tmp_path: Path
 ) -> None:
-    """A new close token is still queued, because the relay did not answer an earlier command."""
+    """A new close token is queued, as if the relay had not answered an earlier command."""
     new_close_token, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(
         Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST_PASSPHRASE.encode())

@@ -1,4 +1,4 @@
-"""Tests of ``entrenous device`` and ``setup --link`` with a real relay, and of their wording."""
+"""Tests of linking, listing, revoking and connecting devices, and of notices about contacts."""
 
 import io
 import json
@@ -124,7 +124,7 @@ def test_interruption_after_linking_keeps_the_linked_device(
 def test_device_whose_linking_was_interrupted_can_be_revoked(
     home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C stops the linking after the phone has the master key and before it sends a message."""
+    """Ctrl-C arrives just after the phone has been linked."""
     words, stolen = Secret(PASSPHRASE.encode()), home / "../phone"
 
     def link_then_interrupt(laptop: Device) -> None:
@@ -156,7 +156,7 @@ def test_linking_can_be_repeated_after_a_kill_before_the_grant(
     words, place = Secret(PASSPHRASE.encode()), Settings(home / "../phone", 0.0, pause_s=0)
 
     def link_and_kill(laptop: Device) -> None:
-        """Simulate a killed process, which cleans nothing up."""
+        """Simulate a killed process, which does not discard the new vault."""
         with (
             monkeypatch.context() as patch,
             create_lockable_device(place, lambda: words) as (phone, lock),

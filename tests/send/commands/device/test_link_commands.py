@@ -1,4 +1,4 @@
-"""Tests of ``device add`` and ``setup --link``: reported states, and when a vault is locked."""
+"""Tests of ``device add`` and ``setup --link``: reported states, and a lock that fails."""
 
 import io
 import json
@@ -34,7 +34,10 @@ def network() -> Network:
 
 
 class PollingNewDevice:
-    """A new device that polls whenever the old device waits; its user never confirms."""
+    """A new device that polls while the old device waits at the link's mailbox.
+
+    A wait at any other mailbox raises ``error``.
+    """
 
     def __init__(self, phone: Person, error: BaseException) -> None:
         self.phone = phone
@@ -85,7 +88,7 @@ def test_ctrl_c_after_the_new_device_was_listed_says_so(
 
 
 def test_new_vault_gets_its_lock_before_the_device_is_listed(network: Network) -> None:
-    """If the relay does not store its share of the key, the new device is not listed."""
+    """If the lock cannot be created at the relay, the new device is not listed."""
     ana, phone = network["ana"], add_blank_device(network, "phone")
     old_progress = start_on_old_device(None, ana.device)
 

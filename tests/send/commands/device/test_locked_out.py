@@ -1,4 +1,4 @@
-"""Tests of commands after ten wrong passphrases have locked a device."""
+"""Tests of a device locked by ten wrong passphrases, and of unlocking with a recovery sheet."""
 
 import json
 
@@ -29,7 +29,7 @@ def unlock_command(
 
 
 def set_up_bens_device(cli: RelayCommandLine) -> None:
-    """Set up Ben's device, whose recovery sheet does not match Ana's folder."""
+    """Set up Ben's device, and write the recovery sheet ``bens.txt`` for it."""
     cli.run("ben", "setup", "--name", "Ben", "--relay", cli.url)
     cli.run("ben", "device", "recovery", "--out", str(cli.folder / "bens.txt"))
 
