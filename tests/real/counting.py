@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a relay that counts bytes, and can cut a connection during a transfer."""
+"""A TCP proxy that counts the bytes to and from a relay, and can cut a transfer off."""
 
 import socket
 import threading
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class CountingProxy:
     """A proxy that counts the bytes that clients send to the relay and receive from it.
 
-    After ``sent_bytes_max`` or ``received_bytes_max`` bytes, the proxy sets ``limit_reached`` and
-    stops forwarding in that direction. It closes the connection when ``cut`` is set.
+    After ``sent_bytes_max`` or ``received_bytes_max`` bytes, the proxy sets ``limit_reached``,
+    stops forwarding in that direction, waits until ``cut`` is set, and closes the connection.
     """
 
     relay_address: tuple[str, int]

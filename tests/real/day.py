@@ -1,6 +1,6 @@
 """Real traffic of a day on which five people use one relay.
 
-The names and texts are so unusual that they cannot appear anywhere by chance.
+The names and texts are unusual, so that a search for them finds nothing by chance.
 """
 
 from dataclasses import dataclass, field
@@ -64,8 +64,8 @@ class DayClock:
 
 @dataclass
 class Day:
-    """A relay, the devices of its users, and their recorded traffic. ``private_parts`` has bytes
-    that nobody but the users may see.
+    """A relay, the devices of people, and the recorded traffic. ``private_parts`` lists bytes that
+    only these people may see.
     """
 
     wire: RecordedTraffic
@@ -92,7 +92,7 @@ class Day:
     def open_newest(self, person: str) -> str:
         """Fetch and open a person's newest message; return its name.
 
-        The secret of the message and parts of its files are added to ``private_parts``.
+        The secret of the message and parts of the files are added to ``private_parts``.
         """
         self.fetch(person)
         newest = received_messages(self.devices[person])[-1]
@@ -118,7 +118,7 @@ def set_up_device(name: str, courier: HttpCourier, day: Day) -> Device:
 
 
 def run_day(day: Day) -> None:
-    """Let the people send, open, recall and react to messages, and their devices send receipts."""
+    """Let the people become contacts, and send, open, recall and react to messages."""
     for first_name, second_name in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
         make_contacts(first_name, second_name, day)
     photo = save_photo_with_metadata(day.folder / PHOTO_FILE_NAME)
@@ -150,7 +150,7 @@ def make_contacts(first_name: str, second_name: str, day: Day) -> None:
 
 
 def send_by_commands(photo: Path, day: Day) -> None:
-    """Let Ana send a file with a revealing name, by commands in processes of their own."""
+    """Let Ana set up a device, add Ben, and send a file with a revealing name, all by commands."""
     ana = Shell(ANA, day.folder / "ana")
     ana.run("setup", "--name", ANA, "--relay", day.wire.url)
     ana.run("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
@@ -173,7 +173,7 @@ def sent_state(day: Day, person: str, message: str) -> EnvelopeState | None:
 
 
 def save_photo_with_metadata(path: Path) -> Path:
-    """Save a photograph with recognisable words throughout its metadata, and return its path."""
+    """Save a photograph with recognisable words in and after the metadata; return the path."""
     import skimage.data
 
     picture = Image.fromarray(np.asarray(skimage.data.astronaut())[0:200, 100:360])

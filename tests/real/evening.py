@@ -1,8 +1,8 @@
-"""An evening of real traffic. Three photographs full of metadata are sent and opened. Two more
-messages are sent: the first is recalled, the second stays unopened. A photograph is registered at
-a gate.
+"""An evening of real traffic. Three photographs full of metadata are sent in one message, which is
+opened. Two more messages are sent: the first is recalled, the second stays unopened. A photograph
+is registered at a gate.
 
-The names and texts are so unusual that they cannot appear anywhere by chance.
+The names and the caption are unusual, so that a search for them finds nothing by chance.
 """
 
 import io
@@ -32,7 +32,7 @@ PHOTO_SUFFIXES = ("jpg", "png", "webp")
 
 @dataclass(frozen=True)
 class Evening:
-    """The servers and people of an evening, and their files, message names and invite link."""
+    """The servers and people, the sent and saved files, the message names and the invite link."""
 
     relay: Server
     gate: Server
@@ -86,7 +86,7 @@ def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
 
 
 def _save_photo(suffix: str, folder: Path) -> Path:
-    """Save a photograph with as much metadata as Pillow and, if installed, exiftool write."""
+    """Save a photograph with metadata from Pillow and, if installed, exiftool, and a trailer."""
     path = folder / f"quillfeather-at-the-lighthouse.{suffix}"
     photo = Image.fromarray(skimage.data.astronaut()[0:240, 100:420])
     options: dict[str, Any] = {"comment": MARKER} if suffix == "jpg" else {}

@@ -1,4 +1,4 @@
-"""Serve an exchange on a real socket, over plain HTTP or TLS, and run a proxy in front of it."""
+"""Servers for tests of exchanges: an app on a real socket, with or without TLS, and a proxy."""
 
 import socket
 import threading
@@ -14,8 +14,8 @@ from tests.serving.certificates import CertificateFiles
 
 
 class DelayedClock:
-    """A clock that is some seconds behind the real time, because PyPI's ``threatexchange`` requests
-    only data that is at least five seconds old.
+    """A clock that can be behind the real time. PyPI's ``threatexchange`` requests only data that
+    is at least five seconds old.
     """
 
     def __init__(self, behind_s: int = 0) -> None:
@@ -52,7 +52,7 @@ def serve_app(app: ASGIApp, certificate_files: CertificateFiles | None = None) -
 
 @contextmanager
 def run_connect_proxy(port: int) -> Iterator[str]:
-    """Run a CONNECT proxy that connects every request to this local port, and yield its URL."""
+    """Run a CONNECT proxy that connects every client to ``port``, and yield the proxy's URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_accept, args=(listener, port), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

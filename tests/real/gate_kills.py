@@ -4,9 +4,9 @@
     python -m tests.real.gate_kills --kills 50 --postgresql    two gates on one PostgreSQL
 
 Clients upload, register, withdraw and review (tests/real/gate_stories.py) while the index writes
-new base files, and another process, which may be killed too, imports lists. Each gate is killed
-with SIGKILL, and the next gate must continue without losing anything. At the end every picture is
-uploaded once more, and the store, the index, the log and the cases are checked.
+new base files, and another process, which may also be killed, imports lists. Each gate is killed
+with SIGKILL, and the next gate must have everything that was acknowledged. At the end every picture
+is uploaded once more, and the store, the log, the cases, the look-backs and the index are checked.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from tests.real.gate_stories import Client, StepNotDone
 from tests.real.trial import folder_and_database, read_first_line, run_and_kill_at_end
 from tests.stop.index.index_banks import random_hashes
 
-# Like `gate run`, but the index writes a base file after ten hashes instead of thirty thousand, and
+# Like `gate run`, but the index writes a base file after ten hashes instead of 32,768, and
 # another gate takes over the work of a killed gate after two seconds instead of two minutes.
 GATE_PROGRAM: Final = """
 import sys
@@ -58,7 +58,7 @@ sys.argv = ["entrenous", "gate", "run", *words]
 main()
 """
 GATE_SETTINGS: Final = "claims_per_hour = 1000000\nclaims_of_all = 1000000\n"
-_STEPS_MAX: Final = 12  # of all clients together, before a kill
+_STEPS_MAX: Final = 12  # steps of all clients together before a kill
 _WORK_S_MAX: Final = 60
 _UPLOAD_TRIES_MAX: Final = 10  # because a gate may answer that it is busy
 
@@ -89,7 +89,7 @@ def kill_round(
     slow_look_option: str,
 ) -> ImportedList | None:
     """Start gates, let all clients use them, perhaps import a list, and kill the gates one after
-    the other. Return the imported list, or None.
+    the other. Return the list, or None if no import was started.
     """
     stop_requested, listing = threading.Event(), None
     seed = rng.randrange(1 << 30) if rng.random() < 0.5 else None
@@ -142,7 +142,7 @@ class Trial:
 
 
 def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
-    """Run a trial; return its counts, and the faults under the key ``faults``."""
+    """Run a trial; return the seed, counts, and the faults under the key ``faults``."""
     folders = _create_gate_folders(folder, database)
     clients = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.client_count)]
     imports = list(_run_rounds(trial, clients, folders))

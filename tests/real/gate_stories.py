@@ -1,10 +1,9 @@
 """Clients of a gate that is killed, and the right decisions about their pictures.
 
 A story is about one picture. It consists of the steps that a person, an uploader or a reviewer
-takes, one after the other. If the gate answered a step, the step is sure. A step without an answer
-is in doubt: the gate may have done it or not. The client repeats such a step, as a device does, or
-gives the story up. So at any time there are one or two right decisions about an upload of the
-picture.
+takes, one after the other. A step is in doubt until the gate has confirmed it: the gate may have
+done it or not. The client repeats such a step, as a device does, or gives the story up. At any time
+there are one or two right decisions about an upload of the picture.
 """
 
 import random
@@ -78,7 +77,7 @@ class Story:
 
     @cached_property
     def jpeg(self) -> bytes:
-        """The picture, which differs from those of all other stories."""
+        """The picture, which depends on the seed."""
         blobs = np.random.default_rng(self.seed).integers(
             0, 255, (_BLOBS_PER_SIDE, _BLOBS_PER_SIDE, 3), np.uint8
         )
@@ -131,8 +130,8 @@ class Story:
 
     @property
     def case_to_look_back_at(self) -> str | None:
-        """The case of an upload that was let through before a claim that is still registered, or
-        None. A look-back must find this case.
+        """The case of an upload that was made before the claim, if the claim is still registered,
+        or None. A look-back must find this case.
         """
         before = self.plot[0] == "upload" and self.answered_step_count >= 2
         return (
@@ -142,7 +141,7 @@ class Story:
         )
 
     def claim_name(self, holder: str) -> str:
-        """Return the name of a claim."""
+        """Return the name of the claim of one of the holders, 0 or 1."""
         return claim_id_of(holder_token_hash(self.holder_tokens[int(holder)]))
 
     def registration_request(self, holder: str, *, windows: bool) -> bytes:
@@ -222,7 +221,7 @@ class Client:
     def decide(self, story: Story, decision: str, web: httpx.Client, *, is_repeated: bool) -> None:
         """Decide, as a reviewer, about the upload that was held last."""
         held_cases = [case for case, found in story.decision_by_case.items() if found == HOLD]
-        if not held_cases:  # a fault that the upload has already recorded
+        if not held_cases:  # the upload has recorded this as a fault
             story.is_over = True
             raise StepNotDone
         url, body = f"/v1/reviews/{held_cases[-1]}", {"decision": decision}

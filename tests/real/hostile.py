@@ -1,4 +1,4 @@
-"""A relay that follows the protocol, but records everything that could link two requests.
+"""A relay that follows the protocol, but records what could link two requests.
 
 It serves the real relay application over TLS on the loopback interface, issues session tickets, and
 sets a new cookie for each request that has none.
@@ -19,7 +19,7 @@ from tests.serving.certificates import CertificateFiles
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
-#: Headers that may differ between the requests of one client.
+#: Headers that may differ between the requests of one client, besides cookies and our own.
 _VARYING_HEADERS: Final = (b"authorization", b"content-length", b"range")
 
 
@@ -28,8 +28,8 @@ class RecordedRequest:
     """One request as the relay sees it."""
 
     connection_number: int
-    client_hello: bytes  # the TLS ClientHello without its random parts
-    ticket: bytes | None  # the ticket of the session that the client wants to resume
+    client_hello: bytes  # the lasting parts of the TLS ClientHello
+    ticket: bytes | None  # with the ticket of the session to resume
     resumed: bool
     method: str
     target: str
@@ -42,8 +42,8 @@ class RecordedRequest:
 
     @property
     def header_style(self) -> tuple[tuple[bytes, bytes], ...]:
-        """The headers of the request as the client spells and orders them, without the headers that
-        may differ between its requests.
+        """The headers as the client spells and orders them, without those that may differ between
+        the requests of one client.
         """
         return tuple(
             one
@@ -200,11 +200,12 @@ def _peek_client_hello(connection: socket.socket) -> bytes:
 
 
 def parse_client_hello(received: bytes) -> tuple[bytes, bytes | None]:
-    """Return a ClientHello without its random parts (RFC 8446 section 4.1.2), and the ticket of the
-    session that the client wants to resume, or None.
+    """Return the cipher suites and extensions of a ClientHello (RFC 8446 section 4.1.2), without
+    the values of the key share, the pre-shared key and the server name. Return also the extension
+    that has the ticket of the session to resume, or None.
     """
     at = 5 + 4 + 2 + 32  # record, message, version, random
-    at += 1 + received[at]  # the session id of older versions: random
+    at += 1 + received[at]  # the legacy session id, which is random
     suites = 2 + int.from_bytes(received[at : at + 2], "big")
     kept, at = received[at : at + suites], at + suites
     at += 1 + received[at] + 2

@@ -48,7 +48,7 @@ with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
 
 @dataclass
 class Device:
-    """A mailbox with its owner and one sender, and the results of their requests."""
+    """A mailbox, the tokens of the owner and of one sender, and the results of requests."""
 
     rng: random.Random
     posted: dict[str, bytes] = field(default_factory=dict)  # bodies of the posts, by message name
@@ -103,7 +103,7 @@ class Device:
         return status == 200 and not names
 
     def finish(self, connection: "RelayConnection") -> None:
-        """Repeat the posts that were not answered, as a device does; fetch until no message waits.
+        """Repeat the posts that were not acknowledged, then fetch until no message waits.
 
         A relay may delete a message without answering, so ``deleted`` may lack messages that
         arrived; ``received`` has all of them.
@@ -148,8 +148,8 @@ class RelayConnection:
 def run_relay(
     folder: Path, database: str = "", *database_wait_s: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a relay; yield its process and its URL. ``database_wait_s`` replaces the time for which
-    the relay waits for an unreachable database.
+    """Run a relay; yield its process and its URL. ``database_wait_s``, if given, replaces the time
+    for which the relay waits for an unreachable database.
     """
     command = [sys.executable, "-c", RELAY_PROGRAM, str(folder), database, *database_wait_s]
     with run_and_kill_at_end(command) as process:
@@ -194,7 +194,7 @@ def run_trial(
     kill_count: int, folder: Path, database: str, seed: int, device_count: int
 ) -> dict[str, Any]:
     """Kill relays at least ``kill_count`` times, in rounds of two if there is a database. Return
-    the numbers of kills and of acknowledged, lost and invented messages, and the other faults.
+    the numbers of kills and of acknowledged, lost and invented messages, and the faults.
     """
     rng, relay_count = random.Random(seed), 2 if database else 1
     devices = [Device(random.Random(f"{seed} {n}")) for n in range(device_count)]

@@ -1,4 +1,4 @@
-"""A disk that really fills up: a tmpfs of a few MB, in its own mount namespace.
+"""A disk that really fills up: a small tmpfs in a mount namespace of its own.
 
 Only programs that are started inside the namespace see the disk. The disk disappears with the
 process that holds the namespace, and the machine's own mounts do not change.
@@ -29,7 +29,7 @@ class SmallDisk:
         return ("nsenter", "-t", str(self.holder_pid), "-m", *same_user_options, "--")
 
     def resize(self, megabytes: int) -> None:
-        """Change the size of the disk; raise CalledProcessError if its content needs more."""
+        """Change the size of the disk; raise CalledProcessError if the content needs more."""
         remount = ("mount", "-o", f"remount,size={megabytes}m", str(self.folder))
         subprocess.run([*self.command_prefix, *remount], check=True)
 

@@ -157,7 +157,7 @@ def names_and_contents(*paths: Path) -> bytes:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Poll the condition; return whether it held within ``seconds``."""
+    """Poll the condition; return whether it became true within ``seconds``."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:

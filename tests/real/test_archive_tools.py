@@ -1,10 +1,9 @@
-"""Archives work with other programs: age, rage, tar, and the npm packages age-encryption and
-@kanru/rage-wasm.
+"""Tests of archives with age, rage, and the npm packages age-encryption and @kanru/rage-wasm.
 
-Each program opens an archive that we exported, and we import the archive that the program makes of
-the same content. A test is skipped if its program is missing. The npm packages are installed into a
-temporary folder. Debian 13 has no ``rage``, so @kanru/rage-wasm, which is rage's library in
-WebAssembly, is tested too.
+Each of these opens an archive that we exported, and we import the archive that it makes of the same
+content. For age and rage, the content is unpacked and packed again by ``tar``. A test is skipped if
+a program is missing. The npm packages are installed into a temporary folder. @kanru/rage-wasm is
+rage's library in WebAssembly.
 """
 
 import shlex
@@ -51,8 +50,8 @@ if (way === "open") {
   writeFileSync(tar, await second.encrypt(readFileSync(`${folder}/plain.tar`)));
 }
 """
-#: The package is made for browsers. It needs a window, and measures with a clock how much work it
-#: accepts. A slow machine would refuse archives from a faster one, so the clock stands still here.
+#: @kanru/rage-wasm is made for browsers and needs a window. It measures with a clock how much work
+#: it accepts. While it opens an archive, the clock stands still: a slow machine might refuse it.
 RAGE_PROGRAM = """
 import { readFileSync, writeFileSync } from "node:fs";
 globalThis.self = globalThis.window = globalThis;
@@ -150,7 +149,7 @@ def run_on_terminal(command: list[str], prompt_count: int = 1) -> None:
 
 
 def check_content(tar: Path, device: Device) -> None:
-    """Check that the tar has the original picture and all messages of the device's ledger."""
+    """Check that the tar starts with the index, and has the picture and all sent messages."""
     with tarfile.open(tar) as opened:
         names = opened.getnames()
         (file,) = [name for name in names if name.startswith("files/")]
@@ -163,7 +162,7 @@ def check_content(tar: Path, device: Device) -> None:
 
 
 def repack(exported_archive: ExportedArchive, folder: Path, program: str) -> Path:
-    """Open our archive with a program, and return its content as a tar made by GNU tar."""
+    """Open our archive with a program, and return the path of a tar with the same content."""
     _decrypt_with(program, exported_archive.folder, folder / "ours.tar")
     (folder / "things").mkdir()
     subprocess.run(["tar", "xf", "ours.tar", "-C", "things"], cwd=folder, check=True)

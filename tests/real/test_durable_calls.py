@@ -1,8 +1,8 @@
-"""A relay stores data durably before it answers: strace shows its system calls.
+"""A relay stores a blob, or a message on PostgreSQL, before it answers, as strace shows.
 
 Messages on SQLite are tested in test_fifty_kills.py. With PostgreSQL, only our part is tested: no
-answer is sent before PostgreSQL has acknowledged a synchronous commit. PostgreSQL, with ``fsync``
-and ``synchronous_commit`` on, then guarantees that its log is on the disk.
+success is sent before PostgreSQL has acknowledged the flush of its log. With ``fsync`` and
+``synchronous_commit`` on, PostgreSQL acknowledges this when the log is on the disk.
 """
 
 import random
@@ -31,7 +31,7 @@ _RESUMED_CALL = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 
 @contextmanager
 def run_traced_relay(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
-    """Run a relay under strace; yield its URL. At the end, add its system calls to ``calls``."""
+    """Run a relay under strace; yield the URL. At the end, add the system calls to ``calls``."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace: apt-get install strace")
@@ -131,5 +131,5 @@ def file_descriptor(call: str) -> str | None:
 
 
 def is_commit_acknowledged(call: str) -> bool:
-    """Return whether PostgreSQL says that it is idle: the transaction is then committed."""
+    """Return whether PostgreSQL says in this call that no transaction is open any more."""
     return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call

@@ -1,4 +1,4 @@
-"""A gate that is killed while it fetches from another gate loses no claim and no withdrawal."""
+"""If fetches from another gate are killed, a later fetch gets all claims, and then withdrawals."""
 
 import subprocess
 import sys
@@ -71,7 +71,7 @@ def run_fetch(data_folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 class PageCounter:
-    """An ASGI application that sets ``pages_reached`` when a number of pages were requested."""
+    """An ASGI application that sets ``pages_reached`` at the ``page_count``-th request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.pages_left, self.pages_reached = app, 0, Event()
@@ -89,8 +89,8 @@ class PageCounter:
 
 @dataclass(frozen=True)
 class ServingGate:
-    """A gate that serves its claims to other gates. Its clock is some seconds behind, because the
-    NCMEC interface shows only changes that are at least five seconds old.
+    """A gate that serves its claims to a partner. Its clock is five seconds behind: the NCMEC
+    interface is asked only for changes that are at least five seconds old.
     """
 
     platform: Platform
