@@ -1,4 +1,4 @@
-"""Fixtures of the relay's tests: relays are closed after each test; row stores of each kind."""
+"""Fixtures for tests of the relay: one closes relays after each test, one yields a row store."""
 
 from collections.abc import Iterator
 from pathlib import Path

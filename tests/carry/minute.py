@@ -1,4 +1,4 @@
-"""The work that a relay repeats every minute (carry/http/relay_app.py), done at once."""
+"""The sweep that a relay repeats every minute (carry/http/relay_app.py), and a relay's clock."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,14 +10,14 @@ from tests.deterministic import SettableClock
 
 
 async def expire(relay: Relay) -> None:
-    """Delete everything that is due, including its bytes on the disk."""
+    """Delete everything that is due, overwrite deleted rows, and remove orphan blobs."""
     await sweep_until_now(relay)
     await expire_due(relay)
     await remove_orphan_blobs(relay)
 
 
 async def sweep_until_now(relay: Relay) -> None:
-    """Sweep as if the relay had run since its last sweep, so that it trusts its clock."""
+    """Sweep as if the relay had run since the last sweep; afterwards, it trusts the clock."""
     mark = await relay.mail.read(last_sweep)
     while mark is not None and mark.is_clock_ahead(relay.clock.now()):
         then = mark.at + CLOCK_TOLERANCE
@@ -26,5 +26,5 @@ async def sweep_until_now(relay: Relay) -> None:
 
 
 def relay_at_time(moment: datetime, relay: Relay) -> Relay:
-    """Return the same relay with a clock that shows ``moment``."""
+    """Return a relay with the stores of ``relay`` and a clock that shows ``moment``."""
     return replace(relay, clock=SettableClock(moment))

@@ -54,7 +54,7 @@ def message(relay: Relay) -> SampleMessage:
 
 
 def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
-    """Sweep each minute, as a relay does; return the days by which it reported its clock ahead."""
+    """Sweep once in each of these minutes; return the days of each report of a clock ahead."""
     days_ahead = list[int]()
     for _ in range(minutes):
         try:
@@ -93,7 +93,7 @@ def test_relay_expires_due_messages_an_hour_after_a_real_downtime(
 
 @pytest.mark.usefixtures("message")
 def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: SettableClock) -> None:
-    """Neither a second jump nor a day of downtime counts as an hour of running."""
+    """A second jump restarts the hour of running, and a day of downtime hardly adds to it."""
     clock.advance(days=400)
     sweep_each_minute(relay, 40)
     clock.advance(days=30)
@@ -143,7 +143,7 @@ def test_two_relays_that_were_off_together_are_trusted(relay: Relay, clock: Sett
 def test_doubtful_clock_reports_nothing_as_expired(
     relay: Relay, clock: SettableClock, message: SampleMessage
 ) -> None:
-    """Devices would accept an expiry as final. Nor do the refused requests expire anything."""
+    """Devices would accept an expiry as final. The refused requests expire nothing."""
     right_time = clock.moment
     clock.moment = right_time + CLOCK_ERROR
     for request_work in (
@@ -186,7 +186,7 @@ def test_due_envelope_expires_if_the_last_sweep_was_a_day_ago(
 def test_last_sweep_is_stored_across_restarts(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The time is not stored every minute, since each change rewrites the whole database."""
+    """Sweeps one and two minutes after a stored sweep do not change the stored time."""
     clock = SettableClock()
     for relay in relay_on_disk(database, tmp_path, clock, request):
         asyncio.run(create_mailbox_and_post(relay, SampleMessage()))

@@ -1,4 +1,4 @@
-"""The time for which a relay stores each kind of data, down to the bytes on the disk."""
+"""Tests of expiry: how long a relay keeps rows, blobs and ids, and what is left on the disk."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -53,7 +53,7 @@ DEVICE = DeviceId(b"D" * 16)
 async def create_mailbox_and_post(
     relay: Relay, message: SampleMessage, opens: int | None = None
 ) -> None:
-    """Create a mailbox, upload the message's blob and post its envelope."""
+    """Create a mailbox with a send token, upload the message's blob and post the envelope."""
     await create_mailbox(message.mailbox, token_hash(message.owner), relay)
     await register_send_token(message.mailbox, message.owner, message.send_token(), relay)
     await upload_blob(message.blob_deposit(), message.token, stream(message.blob), relay)
@@ -135,7 +135,7 @@ def test_taking_back_twice_does_not_keep_the_tombstone_longer(
 
 
 def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -> None:
-    """Without a sweep, the reader is refused and the content is deleted."""
+    """Without a sweep, it is not listed, the share is refused, and the content is deleted."""
     message = SampleMessage()
     run_sync(create_mailbox_and_post(relay, message))
     clock.advance(days=7)
@@ -238,7 +238,7 @@ def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: SettableClo
 
 
 class ManyMessages:
-    """Sixty messages at one relay, whose secrets can be searched for on its disk."""
+    """Sixty messages for one relay, and the secrets that a test searches for on the disk."""
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
@@ -255,7 +255,7 @@ class ManyMessages:
         )
 
     async def open_and_withdraw(self) -> None:
-        """Open a third of the messages and take back another third; the others are to expire."""
+        """Open a third of the messages, take back a third, and leave a third as it is."""
         for number, message in enumerate(self.messages):
             if number % 3 == 0:
                 await open_message(self.relay, message)
@@ -263,12 +263,12 @@ class ManyMessages:
                 await withdraw(message.id, message.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
-        """Return sixteen bytes of each secret of every message."""
+        """Return the parts of :func:`secret_parts` for every message."""
         return [part for message in self.messages for part in secret_parts(message)]
 
 
 def count_found_in_files(folder: Path, byte_strings: list[bytes]) -> int:
-    """Return how many of the byte strings are in any file below the folder."""
+    """Return how many of the byte strings are in at least one file below the folder."""
     files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     return sum(any(one in file for file in files) for one in byte_strings)
 
@@ -302,7 +302,7 @@ def test_ended_messages_leave_no_content_and_later_no_id_on_the_disk(tmp_path: P
 
 
 def secret_parts(message: SampleMessage) -> list[bytes]:
-    """Return sixteen bytes of each secret: both ends of the sealed bytes, the share, the blob."""
+    """Return sixteen bytes of each: both ends of the sealed letter, the share, and the blob."""
     return [
         message.sealed[:16],
         message.sealed[-16:],
@@ -381,7 +381,7 @@ def test_id_withdrawn_before_its_post_is_stored_for_an_hour(
 def test_unknown_id_is_refused_for_an_hour_only_if_the_last_restore_was_thirty_days_ago(
     relay: Relay, clock: SettableClock, days: int
 ) -> None:
-    """The envelope may have been posted and opened after the backup was made."""
+    """An envelope that was posted and opened after the backup is unknown after the restore."""
     message, restored = SampleMessage(), StoredRestore(1, clock.now())
     run_sync(relay.mail.transact(lambda tx: tx.put(restored)))
     clock.advance(days=days)

@@ -1,4 +1,4 @@
-"""One envelope at a relay: any events in any order, and its end."""
+"""Tests of one envelope at a relay: random events in any order, and deletion after expiry."""
 
 from datetime import timedelta
 from functools import partial

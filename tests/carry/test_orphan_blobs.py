@@ -1,4 +1,4 @@
-"""Orphan blobs: a slow, failing or unresponsive blob store delays no other deletion."""
+"""Tests of orphan blobs: retries, and deletions while the store is slow, failing or silent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -59,7 +59,7 @@ class UnresponsiveStore(MemoryBlobs):
 
 
 async def add_orphans(relay: Relay, *names: str) -> None:
-    """Create orphan blobs that are due, the first one for the longest time."""
+    """Store rows of orphan blobs that are due, the first one for the longest time."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
         row = OrphanBlob(name, first + timedelta(seconds=number))
@@ -251,7 +251,7 @@ class FailingStore(MemoryBlobs):
 def test_unreachable_store_does_not_keep_messages_from_ending(
     store_class: type[MemoryBlobs], end_message: EndMessage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The request succeeds: the blob's deletion is recorded, and made later."""
+    """The message ends. The deletion of the blob is recorded, and made later."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.05)
 
     async def run_scenario() -> None:

@@ -44,7 +44,7 @@ def relay() -> Relay:
 
 
 def post_message(relay: Relay, first_call: int = 0, opens: int | None = 2) -> SampleMessage:
-    """Create a mailbox and post a message with a blob; ``first_call`` chooses its random values."""
+    """Create a mailbox and post a message with a blob; ``first_call`` chooses all random values."""
     message = SampleMessage(random_source=SeededRandomSource(calls=first_call))
     run(create_mailbox(message.mailbox, token_hash(message.owner), relay))
     run(register_send_token(message.mailbox, message.owner, message.send_token(), relay))
@@ -111,7 +111,7 @@ def test_no_one_time_key_is_handed_out_after_a_restore(relay: Relay) -> None:
 @pytest.mark.parametrize("opened", [True, False])
 def test_later_copy_for_another_device_cannot_be_opened(relay: Relay, *, opened: bool) -> None:
     """The later copy is posted only after the restore; ``opened`` says whether the first copy was
-    opened before the backup.
+    opened before the restore.
     """
     first, second = (
         post_message(relay, opens=1),

@@ -1,4 +1,4 @@
-"""Relay commands for a relay whose rows are in PostgreSQL, or whose blobs are in a bucket."""
+"""Tests of PostgreSQL relays: ``stats``, ``check``, a missing library; refusals of backups."""
 
 import asyncio
 import sys

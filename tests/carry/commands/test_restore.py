@@ -1,4 +1,4 @@
-"""``relay restore``: the messages that it closes, and what it tells the operator."""
+"""Tests of ``relay restore``: closed messages, advice to the operator, and a refused folder."""
 
 import json
 import signal
@@ -61,7 +61,7 @@ def run_relay_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> An
 def test_restore_does_not_revive_ended_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If a restore copied all shares, the recalled and the used-up message could be opened."""
+    """With the backup's shares, the recalled and the used-up message could be opened again."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
@@ -95,7 +95,7 @@ def test_restore_does_not_revive_ended_messages(
 def test_restore_prints_instructions_for_the_operator(
     options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No withdrawal has to be repeated, since devices do so (docs/spec/relay.md, section 12)."""
+    """The operator is told what people have to do, but not that they have to withdraw again."""
     live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with running_relay(Path(live)):
         run_relay_command(capsys, "backup", "--data", live, "--out", saved)

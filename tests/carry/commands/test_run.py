@@ -1,4 +1,4 @@
-"""``relay run``: its imports, metrics, log and stop, and a metrics address that is in use."""
+"""Tests of ``relay run``: imported modules, metrics, log, stopping, and a used metrics address."""
 
 import json
 import signal
@@ -39,7 +39,7 @@ def test_relay_imports_no_decoder_and_no_vault() -> None:
 
 
 def _restore_sigint() -> None:
-    """Restore SIGINT's action, since shells make background processes ignore this signal."""
+    """Restore the default action of SIGINT, which shells make background processes ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -1,4 +1,4 @@
-"""Pages of waiting envelopes, limited in bytes and number to save the relay's memory."""
+"""Tests of the limits, in bytes and in number, of a page of waiting envelopes."""
 
 import pytest
 

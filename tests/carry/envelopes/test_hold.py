@@ -1,4 +1,4 @@
-"""Uploads of blobs that are interrupted, resumed, unwanted or refused."""
+"""Tests of blob uploads: interruption, resumption, refusals, deleted mailboxes, store failures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -85,7 +85,7 @@ def count_rows(relay: Relay, row_type: type) -> int:
 
 
 def test_upload_cancelled_during_its_transaction_loses_nothing(tmp_path: Path) -> None:
-    """The transaction still completes and stores its row, so the blob's bytes must remain."""
+    """The transaction still completes and stores the blob's row; the blob's bytes must remain."""
     message = SampleMessage()
 
     async def run_scenario(relay: Relay) -> None:
@@ -265,7 +265,7 @@ class NearlyFullDisk(FileBlobs):
 def test_upload_must_leave_the_minimum_of_free_space(
     tmp_path: Path, free_bytes_min: int, *, accepted: bool
 ) -> None:
-    """A message without blobs is accepted in any case, since it is small."""
+    """When the upload is refused, a message without blobs is still accepted."""
     message = SampleMessage()
     limits = RelayLimits(free_bytes_min=free_bytes_min)
     relay = replace(new_relay(), blobs=NearlyFullDisk(tmp_path / "blobs"), limits=limits)
@@ -285,7 +285,7 @@ async def interrupted_chunks(data: bytes) -> AsyncIterator[bytes]:
 
 
 class BucketLikeBlobs(FileBlobs):
-    """A blob store that keeps bytes of an interrupted upload even if its blob was dropped."""
+    """A blob store that, when an upload fails after the blob was dropped, leaves bytes behind."""
 
     async def store(self, name: str, *arguments: Any) -> None:  # type: ignore[override]
         try:

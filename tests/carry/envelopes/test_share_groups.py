@@ -1,4 +1,4 @@
-"""Openings of a message are counted per person, across the envelopes of all devices."""
+"""Tests of share groups: openings counted across a person's devices, limits, and deletion."""
 
 import asyncio
 from dataclasses import replace
@@ -124,7 +124,7 @@ def test_group_refuses_a_different_number_of_openings() -> None:
 
 
 def more_envelopes(message: SampleMessage, count: int) -> list[Envelope]:
-    """Return ``count`` more envelopes for the same mailbox and in the same group."""
+    """Return ``count`` more envelopes for the message's mailbox and in the message's group."""
     names = [EnvelopeId(message.random_source.token(16)) for _ in range(count)]
     return [replace(message.envelope(1, blobs=False), id=name) for name in names]
 
@@ -150,7 +150,7 @@ def test_concurrent_posts_never_exceed_a_limit_of_shares(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_fetched_messages_still_count_in_their_group(tmp_path: Path) -> None:
-    """A group must not collect thousands of shares, since each post reads all of them."""
+    """A group must not collect thousands of shares: ending a group reads all of them."""
     message = SampleMessage()
 
     async def run_scenario(relay: Relay) -> None:
@@ -219,7 +219,7 @@ ATTEMPTS = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 
 
 class GroupOpenings(RuleBasedStateMachine):
-    """Three devices that open one message, compared with a simple model of its limit."""
+    """A message for three devices, opened and taken back in any order, compared with a model."""
 
     is_over = False  # whether the group was used up when an attempt was finished
 

@@ -1,4 +1,4 @@
-"""Clients that send nothing, an unfinished, a malformed or an endless request to a relay."""
+"""Tests of clients that send nothing, or an unfinished, malformed or endless request."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: counts, without anything that identifies a person."""
+"""Tests of a relay's metrics: counts, the last sweep, no ids or secrets, and no other paths."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ def metrics() -> RelayMetrics:
 
 @pytest.fixture
 def message(relay: Relay, metrics: RelayMetrics) -> SampleMessage:
-    """Return a message that was sent and opened once; then a request had a wrong token."""
+    """Return a message that was sent and opened once, before a request with a wrong token."""
     message, courier = (
         SampleMessage(),
         memory_courier({URL: relay_app(relay, metrics.count_response)}),
@@ -80,7 +80,7 @@ def test_metrics_count_answers_and_stored_rows(relay: Relay, metrics: RelayMetri
 
 
 def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMetrics) -> None:
-    """An old time shows a monitor that the relay distrusts its clock and does not sweep."""
+    """From an old time, a monitor can tell that the relay no longer sweeps."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scrape(metrics_app(metrics, relay)))
     assert swept is not None

@@ -1,4 +1,4 @@
-"""Relays over HTTP: killed, stopped, out of disk space, with a large blob; a client's checks."""
+"""Tests over HTTP: a relay killed, stopped or full, a large blob, and what clients refuse."""
 
 import signal
 import ssl
@@ -133,7 +133,7 @@ def test_killed_relay_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None
 
 
 def message_for_sender(message: SampleMessage, sender_number: int) -> SampleMessage:
-    """Return a message for the same mailbox, with the same token and with other ids."""
+    """Return a message for the mailbox and token of ``message``, whose new envelopes differ."""
     own_post = SampleMessage(until=message.until, sealed=message.sealed)
     own_post.mailbox, own_post.token = message.mailbox, message.token
     own_post.random_source = SeededRandomSource(calls=1_000_000 * (sender_number + 1))
@@ -212,7 +212,7 @@ def test_client_requires_tls_1_3_and_a_valid_certificate() -> None:
 
 
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
-    """The blob of ten megabytes is stored outside the database and deleted after it was opened."""
+    """The blob of ten megabytes is stored outside the database; it is deleted after an opening."""
     message = SampleMessage()
     message.blob = SeededRandomSource().token(10_000_000)
     with (

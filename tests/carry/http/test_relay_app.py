@@ -1,4 +1,4 @@
-"""The relay's HTTP interface: statuses, problem documents, ranges, limits, logs."""
+"""Tests of a relay's HTTP interface: statuses, errors, ranges, limits, protocol versions, log."""
 
 import logging
 
@@ -101,7 +101,7 @@ def test_request_without_a_valid_token_is_401(
 def test_get_and_head_requests_do_not_count_as_openings(
     web: httpx.Client, courier: HttpCourier, message: SampleMessage
 ) -> None:
-    """Requests like those of a preview bot have no effect, even with the message's tokens."""
+    """Requests like those of a preview bot, even with tokens, leave openings and blob unchanged."""
     for token in (message.open, message.fetch, message.owner):
         for path in (
             f"shares/{to_base64url(message.id)}/open",
@@ -377,7 +377,7 @@ def test_bug_is_500_and_logged_without_values(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
-    """The warning contains nothing but the number of days."""
+    """The only fact in the warning is the number of days."""
     run_sync(expire_due(relay))
     relay.clock.advance(days=400)  # type: ignore[attr-defined]
     with serve_app(relay_app(relay)):  # type: ignore[arg-type]

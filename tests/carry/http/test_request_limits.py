@@ -1,4 +1,4 @@
-"""Requests that a relay refuses: beyond its limits, of other protocols, slow, or large."""
+"""Tests of requests that are beyond a limit, of a different protocol version, slow or large."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -153,7 +153,7 @@ def test_relay_of_protocol_2_refuses_others_and_says_how_to_update(
 def test_stalled_or_very_slow_upload_ends_and_can_be_resumed(
     monkeypatch: pytest.MonkeyPatch, pause_s: float
 ) -> None:
-    """A client that sends almost nothing must not occupy memory for ever."""
+    """A client that sends almost nothing must not keep a request open for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
     message = SampleMessage()
     app = relay_app(limited_relay(RelayLimits(), message))

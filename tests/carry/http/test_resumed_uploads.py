@@ -89,7 +89,7 @@ def test_upload_from_an_offset_is_accepted_only_if_the_relay_has_the_bytes_befor
 def test_resumed_upload_may_have_an_empty_rest(
     web: httpx.Client, message: SampleMessage, relay: Relay
 ) -> None:
-    """As after a relay that was killed when it had received all bytes and not yet answered."""
+    """This happens if a relay is killed after it received all bytes and before it answered."""
 
     async def whole_blob_then_error() -> AsyncIterator[bytes]:
         yield message.blob
@@ -128,7 +128,7 @@ def test_upload_progress_needs_the_withdraw_token(
 
 @contextmanager
 def running_relay(folder: Path, *, fresh_process: bool = False) -> Iterator[tuple[Any, str]]:
-    """Start ``entrenous relay run``; yield its process and its ``HOST:PORT``."""
+    """Start ``entrenous relay run``; yield the process and ``HOST:PORT``."""
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
     program += ["--listen", "127.0.0.1:0"]
     with start_program(program, fresh_process=fresh_process, stdout=subprocess.PIPE) as process:

@@ -1,4 +1,4 @@
-"""TLS of a relay and of nginx in front of a relay, certificates, and signals to a relay."""
+"""Tests of TLS at a relay and at nginx in front of it: certificates, signals, nginx's limits."""
 
 import json
 import os
@@ -138,9 +138,7 @@ def test_client_sends_no_request_to_an_unauthenticated_relay(tmp_path: Path) -> 
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
         for web in (new_relay_client(), new_relay_client(other.cert)):
             with web, pytest.raises(RelayNotAuthenticated, match="could not prove"):
-                HttpCourier(web, patience_s=60).status(
-                    url
-                )  # must fail at once, without retrying for a minute
+                HttpCourier(web, patience_s=60).status(url)
     assert "status" not in (tmp_path / "log").read_text()
 
 
@@ -195,8 +193,9 @@ def test_relay_behind_nginx_speaks_only_tls_1_3(tmp_path: Path) -> None:
 @pytest.mark.threat("relay-starved")
 @needs_nginx
 def test_nginx_limits_waiting_requests_per_network(tmp_path: Path) -> None:
-    """Four requests from one IPv6 network may wait, and a fifth is refused. Other networks and
-    short requests are answered. nginx's real_ip module simulates the addresses.
+    """Four requests from one IPv6 network may wait, and a fifth is refused. Requests from other
+    networks are answered, and a status request from this one. nginx's real_ip module simulates
+    the addresses.
     """
     certificate, message = write_certificate_files(tmp_path), SampleMessage()
     trust_test_addresses = "set_real_ip_from 127.0.0.1; real_ip_header X-Real-IP; "
@@ -243,7 +242,7 @@ def _nginx_replacements(relay_url: str) -> dict[str, str]:
 
 
 def _assert_mailbox_creation_is_limited(courier: HttpCourier, url: str) -> None:
-    """Assert that one address can create only a burst of mailboxes."""
+    """Try to create 16 mailboxes; assert that the first refusal comes after 5 to 15 of them."""
     created = [_try_to_create_mailbox(courier, url, number) for number in range(1, 17)]
     assert 5 <= created.index(False) <= 15
 

@@ -1,4 +1,4 @@
-"""Clients that request many large pages and read none of them."""
+"""Tests of clients that leave large pages unread: little memory, and closed connections."""
 
 import json
 import secrets

@@ -1,4 +1,4 @@
-"""How many wake-up requests a relay lets wait, so that no client keeps others from using it."""
+"""Tests of the limits on waiting wake-up requests at a relay, and of a client that disconnects."""
 
 import json
 import socket
@@ -65,7 +65,7 @@ def open_file_count(pid: int) -> int:
 
 
 def response_time_s(port: int) -> float:
-    """Return the seconds that a status request takes on a new connection, or infinity."""
+    """Return the seconds that a status request takes on a new connection; infinity if it fails."""
     began_s = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5) as web:
         try:
@@ -76,8 +76,8 @@ def response_time_s(port: int) -> float:
 
 
 def response_times_s(port: int) -> Iterator[float]:
-    """Measure response times at least fifty times and for two seconds, as the waiting client
-    repeats an ended request after half a second.
+    """Yield at least fifty response times, measured during at least two seconds: long enough that
+    the waiting client repeats ended requests.
     """
     began_s, count = time.monotonic(), 0
     while count < 50 or time.monotonic() < began_s + 2:
@@ -93,8 +93,8 @@ def response_times_s(port: int) -> Iterator[float]:
 def test_client_waiting_at_many_mailboxes_does_not_block_the_relay(
     tmp_path: Path, open_files_max: int, mailbox_count: int
 ) -> None:
-    """The relay may have ``open_files_max`` files open; the client keeps eight requests waiting at
-    each mailbox.
+    """The relay may have ``open_files_max`` files open; the client tries to keep eight requests
+    waiting at each mailbox.
     """
     with (
         relay_with_file_limit(tmp_path, open_files_max) as (pid, port),

@@ -1,4 +1,4 @@
-"""Requests that wait for a message: who may wait, for how long, and what the wake-up reveals."""
+"""Tests of waiting requests: who may wait, for how long, how many, answers, network prefixes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ Scenario = Callable[[httpx.AsyncClient, SampleMessage, LocalWakeUps], Awaitable[
 
 
 def run_scenario(scenario: Scenario, relay: Relay | None = None) -> Any:
-    """Run a scenario at a relay with one mailbox and one send token; return what it returns."""
+    """Return the result of a scenario at a relay with one mailbox and one send token."""
     wake_ups, message = LocalWakeUps(), SampleMessage()
     relay_in_use = relay or replace(memory_relay(), wake_ups=wake_ups)
 
@@ -160,7 +160,7 @@ def test_ninth_waiting_request_at_a_mailbox_ends_the_oldest() -> None:
         await asyncio.sleep(0.05)
         waiting.append(asyncio.create_task(wait_for_wake_up(web, message)))
         oldest = await waiting[0]
-        assert oldest.headers["connection"] == "close"  # the relay also closes the connection
+        assert oldest.headers["connection"] == "close"
         assert not any(one.done() for one in waiting[1:])
         wake_ups.wake(message.mailbox)
         others = await asyncio.gather(*waiting[1:])

@@ -124,8 +124,8 @@ def test_closed_mailbox_leaves_only_its_id_and_a_tombstone_for_thirty_days(relay
 
 
 class BatchRecordingRowStore(MemoryRowStore):
-    """A row store that records how many rows each transaction drops, and fails after ``fail_after``
-    transactions.
+    """A row store that records by how many rows each transaction shrinks it, and fails after
+    ``fail_after`` transactions.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class BatchRecordingRowStore(MemoryRowStore):
 
 
 def relay_with_large_mailbox(message: SampleMessage) -> tuple[BatchRecordingRowStore, Relay]:
-    """Return a row store, and its relay with a mailbox of one message and a thousand tokens."""
+    """Return a row store, and a relay on it with a mailbox of a message and a thousand tokens."""
     mail = BatchRecordingRowStore()
     relay = replace(memory_relay(), mail=mail)
     run_sync(fill_mailbox(relay, message))
@@ -278,7 +278,7 @@ def test_closing_a_mailbox_deletes_unreferenced_blobs(relay: Relay) -> None:
 
 @pytest.mark.threat("account-takeover")
 def test_closed_mailbox_leaves_no_bytes_of_its_content_on_the_disk(tmp_path: Path) -> None:
-    """No file in the relay's folder contains a part of the lock, the key bundle or the message."""
+    """Before the deletion, the relay's files contain all planted bytes; afterwards, none."""
     message = SampleMessage()
     with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(fill_mailbox(relay, message))

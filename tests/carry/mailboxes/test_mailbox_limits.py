@@ -145,7 +145,7 @@ def test_messages_beyond_the_limit_are_refused(
 
 
 def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -> Envelope:
-    """Return another envelope for the same mailbox, with a share."""
+    """Return a new envelope for the message's mailbox, with a share."""
     opens = None if group is None else 1
     share = ShareDeposit(message.share, token_hash(message.open), opens, group)
     return replace(message.new_envelope(), share=share)
@@ -154,7 +154,7 @@ def envelope_with_share(message: SampleMessage, *, group: bytes | None = None) -
 def test_shares_of_fetched_messages_count_against_the_limit(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A message without a share is accepted nevertheless."""
+    """At the limit, a message without a share is still accepted."""
     set_limit("SHARES_PER_MAILBOX_MAX", 2)
     accepted = [envelope_with_share(message), envelope_with_share(message, group=message.group)]
     for one in accepted:
@@ -173,7 +173,7 @@ def test_shares_of_fetched_messages_count_against_the_limit(
 def test_shares_beyond_a_groups_limit_are_refused(
     relay: Relay, message: SampleMessage, set_limit: SetLimit
 ) -> None:
-    """A used-up group is never full, since it keeps no shares."""
+    """A used-up group keeps no shares and is never full."""
     set_limit("SHARES_PER_GROUP_MAX", 2)
     first, second, third = (envelope_with_share(message, group=message.group) for _ in range(3))
     for one in (first, second):

@@ -85,7 +85,9 @@ def test_batch_token_admits_one_envelope(message: SampleMessage, relay: Relay) -
     assert change_tokens(message, relay, token_hashes(1, 2)) == 2
     envelope = message.envelope(blobs=False)
     assert run(accept(envelope, numbered_token(1), relay))
-    assert not run(accept(envelope, numbered_token(1), relay))  # a repeated post needs no token
+    assert not run(
+        accept(envelope, numbered_token(1), relay)
+    )  # a repeated post needs no valid token
     assert (is_token_valid(message, 1, relay), is_token_valid(message, 2, relay)) == (False, True)
 
 
@@ -159,7 +161,7 @@ def test_batch_of_repeated_or_too_many_tokens_is_invalid(batch_size: int) -> Non
 def test_single_use_token_claims_few_prekeys(
     message: SampleMessage, relay: Relay, clock: SettableClock
 ) -> None:
-    """A claim whose answer was lost may be repeated, but nobody may use up all prekeys."""
+    """A claim whose answer was lost may be repeated, but only a few times an hour."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(message.mailbox, message.owner, device, keys, relay))

@@ -1,4 +1,4 @@
-"""Relay commands report a damaged, unreadable or unwritable database, and make no backup of it."""
+"""Tests of relay commands with a damaged or unreadable database, or with an unwritable folder."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""``relay check`` names each fault, finds none in a sound relay, and changes nothing."""
+"""Tests of ``relay check``: named faults, sound and running relays, and unchanged files."""
 
 import asyncio
 import contextlib
@@ -74,7 +74,7 @@ def require_more_free_space(settings: RelaySettings, _: Path) -> RelaySettings:
 def enlarge_database(settings: RelaySettings, _: Path) -> RelaySettings:
     free = free_bytes(settings.data)
     with (settings.data / "mail.db").open("r+b") as mail:
-        mail.truncate(free * 6 // 10)  # a sparse file, which takes no disk space
+        mail.truncate(free * 6 // 10)  # sparse: the added bytes take no disk space
     return settings
 
 

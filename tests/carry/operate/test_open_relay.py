@@ -1,4 +1,4 @@
-"""The start of a relay creates its tables; other commands refuse a database without tables."""
+"""Tests of an empty database: ``open_relay`` creates tables, ``open_existing_relay`` refuses it."""
 
 import asyncio
 from pathlib import Path

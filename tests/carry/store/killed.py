@@ -1,4 +1,4 @@
-"""Create the tables in new files, killing the n-th process at its n-th statement.
+"""Create the tables in new databases; the n-th process is killed at the n-th statement.
 
 ``python killed.py FOLDER`` prints how many processes were killed before one completed.
 """

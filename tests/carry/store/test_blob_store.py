@@ -1,4 +1,4 @@
-"""Blob stores in memory, in files and in buckets."""
+"""Tests of blob stores in memory, in files and in buckets: uploads, ranges, deletion and limits."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ BLOB_SHA256 = hashlib.sha256(BLOB).digest()
 
 @dataclass
 class SyncBlobStore:
-    """A blob store, and an event loop that runs its operations to their end."""
+    """A blob store, with methods that run the store's operations to their end."""
 
     store: BlobStore
     runner: asyncio.Runner
@@ -133,7 +133,7 @@ def test_dropped_incomplete_blob_is_gone(sync_store: SyncBlobStore, tmp_path: Pa
 
 
 def test_second_upload_of_a_blob_is_refused_while_the_first_runs(sync_store: SyncBlobStore) -> None:
-    """A device reconnects before the relay has noticed that its first connection is gone."""
+    """A device may reconnect before the relay notices that the first connection is gone."""
 
     async def slow_chunks(refused: list[bool]) -> AsyncIterator[bytes]:
         yield BLOB[:2_000_000]
@@ -248,7 +248,7 @@ def test_concurrent_uploads_by_two_relays_leave_a_whole_blob(
 
 
 def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> None:
-    """A slow upload of other bytes begins before the blob is complete."""
+    """The slow upload of different bytes begins before the blob is complete."""
     store = FileBlobs(tmp_path / "blobs")
 
     async def slow_chunks(may_continue: asyncio.Event) -> AsyncIterator[bytes]:
@@ -278,7 +278,7 @@ def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> No
 
 
 def test_published_file_is_closed_by_its_writer(tmp_path: Path) -> None:
-    """A later writer gets a new file, and the first one no longer writes to the published file."""
+    """A later writer gets a new file, and the first one cannot change the published file."""
     first = PartialBlob(tmp_path / "name.part")
     first.write(BLOB)
     with pytest.raises(TooMany):
@@ -364,6 +364,6 @@ def test_full_disk_is_reported_and_no_bytes_are_kept(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (
         sum(path.stat().st_size for path in tmp_path.iterdir()) == 0
-    )  # since other uploads need the space
+    )  # the bytes are gone before the blob is dropped
     asyncio.run(store.drop("name"))
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Rows beyond a full page are not read from the database."""
+"""Test that ``cut_full_page`` takes no row beyond a full page."""
 
 from collections.abc import Iterator
 

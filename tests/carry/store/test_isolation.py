@@ -1,4 +1,4 @@
-"""A relay that waited for PostgreSQL's lock sees earlier commits, at every isolation level."""
+"""Tests at three isolation levels: who waited for PostgreSQL's lock sees what was committed."""
 
 import threading
 import time

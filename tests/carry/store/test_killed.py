@@ -1,4 +1,4 @@
-"""A relay that is killed while it creates its tables leaves none; the next start creates all."""
+"""Test: a kill during the creation of SQLite tables leaves no table; the next start creates all."""
 
 import contextlib
 import sqlite3

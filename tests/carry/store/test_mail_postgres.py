@@ -1,4 +1,4 @@
-"""The PostgreSQL store: its address, schema, lock, connections, flushes, and combined pages."""
+"""Tests of the PostgreSQL store: address, schema, lock, connections, flushes, combined pages."""
 
 import asyncio
 import threading
@@ -202,7 +202,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing_server
 
 @pytest.mark.real
 def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing_server: Cluster) -> None:
-    """The connection is lost after it got the lock, before its transactions begin."""
+    """The connection is lost after it got the lock and before a transaction begins."""
     url = slow_flushing_server.create_database()
     with (
         psycopg.connect(url, autocommit=True) as other,
@@ -265,12 +265,12 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
 
     assert (
         asyncio.run(run_scenario()) < 6
-    )  # a relay that is not stopping retries for twelve seconds
+    )  # without the stop, the read would wait for twelve seconds
 
 
 @pytest.mark.real
 def test_combined_pages_are_returned_in_the_order_requested(slow_flushing_server: Cluster) -> None:
-    """Each page has its own start and limits; one is empty, and two begin with the same row."""
+    """The pages have different starts and limits; one is empty, and two begin with one row."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     page_limits = [
         (3, 0, 9, 99),

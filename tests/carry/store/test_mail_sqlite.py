@@ -1,4 +1,4 @@
-"""The SQLite store: its file, durability, size limit, indexes, and overwriting of deleted rows."""
+"""Tests of the SQLite store: the file, durability, full disks, indexes, and overwriting."""
 
 import asyncio
 import contextlib
@@ -76,13 +76,13 @@ def test_database_file_does_not_reveal_the_order_of_arrival(
             arrival_order.index(one) + 1 == arrival_order.index(other)
             for one, other in pairwise(order)
         )
-        assert successors < 10  # 39 in the order of arrival, about 1 in a random order
+        assert successors < 10  # 39 in the order of arrival, 1 on average in a random order
 
 
 def test_every_answer_waits_for_the_disk(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No write and no read is answered while the log is being synced."""
+    """While the log is synced, the write and the reads after it are not answered."""
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     fdatasync = os.fdatasync
 
@@ -189,7 +189,7 @@ def test_a_reader_cannot_write(tmp_path: Path, runner: asyncio.Runner) -> None:
 def test_full_disk_refuses_large_writes_and_accepts_small_ones(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """In one group of transactions, most large rows are refused and a deletion succeeds."""
+    """In one group of transactions, at least four of six large rows fail; a deletion succeeds."""
     store = open_sqlite(tmp_path / "mail.db", bytes_max=600_000)
     runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))
 
@@ -211,7 +211,7 @@ def test_full_disk_refuses_large_writes_and_accepts_small_ones(
 
 
 def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
-    """These sums run for every upload, each within one mailbox's part of an index."""
+    """An upload requires these sums; each reads one mailbox's part of an index."""
     store = open_sqlite(tmp_path / "mail.db")
     for kind, names, given in (
         (StoredBlob, ("mailbox", "envelope"), (MAILBOX, None)),
@@ -319,7 +319,7 @@ def test_failed_rewrite_is_retried_each_minute_or_if_large_every_third(
 def test_rewrite_copies_rows_to_no_other_folder(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's default is /var/tmp, which may be on a disk that the operator does not monitor."""
+    """SQLite's default folder may be on a disk that the operator does not monitor."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._CACHE_KIB", 64)
     folder = tmp_path / "ana's relay"
     store, copied_to = open_sqlite(folder / "mail.db"), set[Path]()
@@ -342,7 +342,7 @@ def test_rewrite_copies_rows_to_no_other_folder(
 
 
 def test_database_is_rewritten_only_after_a_change(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """The first call rewrites the database, since an earlier process may have deleted rows."""
+    """The first call does not count: it rewrites what an earlier process may have deleted."""
     path = tmp_path / "mail.db"
     store = open_sqlite(path)
     runner.run(store.overwrite_deleted())
@@ -358,7 +358,7 @@ def test_database_is_rewritten_only_after_a_change(tmp_path: Path, runner: async
 def test_overwriting_deleted_rows_waits_for_a_reader(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """The log is emptied although a read was running when the overwriting began."""
+    """The log is empty afterwards, although a read was running when the overwriting began."""
     path, read_started = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
     runner.run(store.transact(lambda tx: tx.put(STORED_LETTER)))

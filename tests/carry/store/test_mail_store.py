@@ -1,4 +1,4 @@
-"""Row stores in memory, in SQLite and in PostgreSQL, and a comparison of databases with memory."""
+"""Tests of row stores in memory, SQLite and PostgreSQL, and their comparison in random runs."""
 
 import asyncio
 import contextlib
@@ -93,7 +93,7 @@ ROWS_OF_EVERY_TYPE = [
 
 @dataclass
 class SyncRowStore:
-    """A row store, and a function that runs its coroutines."""
+    """A row store, and a function that runs the store's coroutines."""
 
     store: RowStore
     run: Callable[[Awaitable[Any]], Any]
@@ -186,7 +186,7 @@ def test_page_is_ordered_by_sequence_and_omits_expired_rows(sync_store: SyncRowS
 def test_page_ends_with_the_row_that_fills_it(
     sync_store: SyncRowStore, full_bytes: int, count: int
 ) -> None:
-    """The page is read alone, prefetched, and in a transaction."""
+    """The page is read without prefetching, with it, and in a transaction."""
     letters = [
         StoredLetter(EnvelopeId(bytes([n]) * 16), MAILBOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
@@ -232,7 +232,7 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(sync_store: SyncRowS
 
 
 def test_concurrent_work_is_serializable(sync_store: SyncRowStore) -> None:
-    """Each of 300 tasks increments a counter; every third is then refused."""
+    """Each of 300 tasks increments a counter; every third then fails and counts for nothing."""
     sync_store.put(StoredMailbox(MAILBOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:
@@ -258,7 +258,7 @@ def test_concurrent_work_is_serializable(sync_store: SyncRowStore) -> None:
 
 
 def test_failed_write_fails_alone_in_its_group(sync_store: SyncRowStore) -> None:
-    """A number that is too large is refused only when its group is written."""
+    """A number that is too large causes an error only when the group is written."""
     if isinstance(sync_store.store, MemoryRowStore):
         pytest.skip("this store writes nothing")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
@@ -358,14 +358,14 @@ rows = st.one_of(
 
 
 class _Undo(Exception):
-    """Raised by a transaction that is to be rolled back."""
+    """Raised in a transaction to undo the changes of the transaction."""
 
 
 change_lists = st.lists(st.tuples(st.booleans(), rows), max_size=6)
 
 
 class DatabaseAgainstMemory(RuleBasedStateMachine):
-    """The same operations on a database and on a store in memory have the same results."""
+    """Random operations have equal results in a database and in memory."""
 
     def __init__(self) -> None:
         super().__init__()

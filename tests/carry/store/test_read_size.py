@@ -1,4 +1,4 @@
-"""The size of the pieces in which a blob is read: large for fast readers, small for slow ones."""
+"""Test of the size in which a blob is read: it grows for fast readers and falls for slow ones."""
 
 from entrenous.carry.store.file_blobs import (
     LONGEST_READ_BYTES,
@@ -12,7 +12,7 @@ def test_read_size_grows_for_fast_readers_only() -> None:
     stride, sizes = AdaptiveReadSize(lambda: clock[0]), []
     for took_s in (0.0, 0.01, 0.05, 0.05, 0.05, 0.05, 3.0, 0.2, 0.01):
         sizes.append(stride.bytes)
-        clock[0] += 9  # the time that the disk takes does not count
+        clock[0] += 9  # the time before a piece is passed on does not count
         stride.note_piece_passed()
         clock[0] += took_s
         stride.note_piece_requested()

@@ -1,4 +1,4 @@
-"""The relay's tables: their creation in an empty database, and their schema's version."""
+"""Tests of the relay's tables: creation, schema version, and SQLite or PostgreSQL types."""
 
 import contextlib
 import hashlib
@@ -66,7 +66,7 @@ def test_every_type_of_row_gets_its_table(tmp_path: Path) -> None:
 
 
 def test_changed_schema_requires_a_new_version() -> None:
-    """If this fails, increment SCHEMA_VERSION and update the hash, as older tables are refused."""
+    """If this fails, increment SCHEMA_VERSION and update the hash; older tables are refused."""
     digest = hashlib.sha256(repr(schema_description()).encode()).hexdigest()
     assert (SCHEMA_VERSION, digest) == (7, SCHEMA_SHA256)
 

@@ -1,4 +1,4 @@
-"""Wake-ups within one process and through PostgreSQL, and the displacement of listeners."""
+"""Tests of wake-ups in one process and through PostgreSQL, and of limits on listeners."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -70,7 +70,7 @@ async def wait_until_notifications_are_delivered(wake_ups: WakeUps) -> None:
     """Wait until PostgreSQL has delivered this process's earlier notifications to it.
 
     PostgreSQL delivers the notifications of one commit in any order, and those of several commits
-    in their order. So a second notification, sent after the first, comes after all earlier ones.
+    in the order of the commits. So the second of two notifications comes after all earlier ones.
     """
     if isinstance(wake_ups, PostgresWakeUps):
         with wake_ups.listen(OTHER_MAILBOX) as wait:
@@ -158,7 +158,7 @@ def test_oldest_listener_of_a_full_network_is_displaced(
 def test_full_relay_displaces_listeners_of_the_largest_network(
     limited_wake_ups: WakeUps, run: Run
 ) -> None:
-    """The oldest listener of all stays, so nobody can displace others by reconnecting."""
+    """The oldest listener of all stays: it is alone in a network."""
     one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
     more = [(number, b"more") for number in range(5, 8)]
     assert run(displaced_listeners(limited_wake_ups, *one, *many, *more)) == [1, 2]
@@ -187,7 +187,7 @@ def test_displaced_listener_frees_its_place(limited_wake_ups: WakeUps, run: Run)
 
 @pytest.mark.real
 def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
-    """Two instances stand for two processes, since they share only the database."""
+    """Two instances stand for two processes: they share only the database."""
     sending_relay, listening_relay = (
         PostgresWakeUps(partial(connect_postgres, postgres.url("relay_template"))) for _ in range(2)
     )
@@ -205,7 +205,7 @@ def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
 
 @pytest.mark.real
 def test_wake_ups_survive_a_database_restart(run: Run) -> None:
-    """Without the database, wake-ups work within a process; later they reach other processes."""
+    """While the database is down, wake-ups work within an instance; later, between instances."""
     with run_cluster("-c fsync=off") as own:
         sending_relay, listening_relay = (
             PostgresWakeUps(partial(connect_postgres, own.url("relay_template"))) for _ in range(2)
