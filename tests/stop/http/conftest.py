@@ -90,6 +90,6 @@ def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def device_gate(platform: Platform, access: GateAccess) -> Iterator[RegistrationClient]:
-    """Yield the client of the gate that a person's device uses."""
+    """Yield the client with which a person's device calls the gate."""
     with httpx.Client(transport=AsgiTransport(gate_app(platform, access))) as client:
         yield RegistrationClient(URL, client)

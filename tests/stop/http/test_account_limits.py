@@ -1,4 +1,4 @@
-"""Hourly limits on uploads by account or address, and the account and publishes headers."""
+"""Hourly limits on uploads and refusals by account or address, and headers of uploads."""
 
 import logging
 from dataclasses import replace
@@ -131,7 +131,7 @@ def test_refusals_without_an_account_have_a_higher_limit(
 def test_refusals_without_an_account_are_limited(
     web: httpx.Client, refused_upload: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For uploads without an account, only refusals count, because many people share one limit."""
+    """Many people share the limit of the operator's uploads without an account."""
     monkeypatch.setattr(access_module, "_ANONYMOUS_LIMIT_FACTOR", 2)
     assert {
         send_upload(web, jpeg(other_picture), OPERATOR_HEADERS).status_code for _ in range(6)
@@ -213,7 +213,7 @@ def test_account_name_is_neither_stored_nor_logged(
         each.counted_names(_make_request(b"ana@example.org"), TokenRole.OPERATOR)
         for each in (counter, other)
     ]
-    assert names[0] != names[1]  # each process has its own key
+    assert names[0] != names[1]  # the names depend on the key of the process
     counter.count_or_refuse(names[0], NOON)
     counter.count_refusal(names[0], NOON)
     counter_contents = repr((counter.uploads, counter.refused))

@@ -1,4 +1,4 @@
-"""A running gate calls the operator's alert program, and serves on if the program cannot start."""
+"""A running gate runs the alert program once per kind, and serves if it cannot be started."""
 
 import os
 import time
@@ -52,7 +52,7 @@ def test_alert_program_runs_once_per_kind_also_after_a_restart(tmp_path: Path) -
     with start_gate(data, "--no-slow-look") as restarted_gate:
         assert restarted_gate.get_json("/v1/status")["reviews"] == 1
     assert set(received.read_text().splitlines()) == expected
-    assert len(received.read_text().splitlines()) == 2  # no alert was repeated after the restart
+    assert len(received.read_text().splitlines()) == 2
 
 
 def test_missing_alert_program_is_only_logged(
@@ -69,6 +69,6 @@ def test_missing_alert_program_is_only_logged(
 
         wait_until(has_logged_both_failures)
         assert gate.get_json("/v1/reviews")["waiting"] == 1
-        os.kill(gate.pid, 0)  # fails if the gate has ended
+        os.kill(gate.pid, 0)  # the process exists
     assert "error page-failed kind=flood why=cannot be started" in log
     assert "hunter2" not in log

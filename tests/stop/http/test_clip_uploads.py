@@ -1,4 +1,4 @@
-"""Uploads of clips and sounds over HTTP."""
+"""Uploads of clips, sounds and files of unsupported kinds over HTTP."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Deferred scans and look-backs: the published list, links to uploads, and what a gate logs."""
+"""Deferred scans and look-backs: the published list, links, answers, and warnings in the log."""
 
 import logging
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def test_state_of_a_case_after_a_decision_or_a_withdrawal(
     her_picture: Any,
     final_state: str,
 ) -> None:
-    """Released and closed cases leave the published list. A confirmed case stays on it."""
+    """The published list contains a confirmed upload, but no released or closed upload."""
     claim = register_picture(device_gate, her_picture)
     case = send_upload(web, jpeg(place_on_page(her_picture)), OPERATOR_HEADERS)["case"]
     assert run_next_deferred_scan(platform)
@@ -148,7 +148,7 @@ def test_uploader_gets_the_same_answer_for_a_page_with_a_registered_picture(
 def test_upload_link_appears_once_bytes_are_stored(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    """A gate that is killed right after its answer leaves a quarantined case without bytes."""
+    """A gate that is killed right after an answer has not stored the bytes of the upload."""
     register_picture(device_gate, her_picture)
     case = decide_upload(jpeg(her_picture), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR_HEADERS).json()["next"]

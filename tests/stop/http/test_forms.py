@@ -112,7 +112,7 @@ def test_two_files_error_asks_for_separate_uploads(
 
 
 def test_parsing_stops_at_the_form_limit() -> None:
-    """Parsing all of the million parts would take much longer than a second."""
+    """Parsing all of the million parts would take several seconds."""
     form = EMPTY_PART * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):

@@ -29,15 +29,15 @@ TRUSTED_PROXIES = (
         ("2001:db8:ffff::1", [CLIENT], CLIENT),
         (f"::ffff:{NEAR_PROXY}", [CLIENT], CLIENT),
         (NEAR_PROXY, [f"::ffff:{CLIENT}"], CLIENT),
-        # with a port, or IPv6 with or without brackets (RFC 7239, section 6)
+        # a port or brackets, as in RFC 7239, section 6; IPv6 without brackets is also accepted
         (NEAR_PROXY, [f"{CLIENT}:4711"], CLIENT),
         (NEAR_PROXY, ["[2001:db8::7]"], "2001:db8::7"),
         (NEAR_PROXY, ["[2001:DB8::7]:4711"], "2001:db8::7"),
         (NEAR_PROXY, ["2001:db8::7"], "2001:db8::7"),
-        # if all addresses are proxies, the farthest one
+        # if all addresses are proxies, the farthest proxy counts as the client
         (NEAR_PROXY, [], NEAR_PROXY),
         (NEAR_PROXY, [FAR_PROXY], FAR_PROXY),
-        # an untrusted peer is the client; its header is ignored
+        # an untrusted peer is the client, and the header is ignored
         (CLIENT, [FORGED], CLIENT),
         (CLIENT, [f"{FORGED}, {NEAR_PROXY}"], CLIENT),
         ("", [FORGED], ""),

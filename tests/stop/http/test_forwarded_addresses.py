@@ -1,4 +1,4 @@
-"""A running gate over its own TLS and behind nginx, and its limits by client address."""
+"""A running gate with TLS, behind nginx, and with limits by client address."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def make_gate_folder(tmp_path: Path, toml: str) -> Path:
 def open_client(
     url: str, certificate: CertificateFiles | None, address: str
 ) -> Iterator[httpx.Client]:
-    """Yield a client with this source address; if a certificate is given, it trusts no other."""
+    """Yield a client with this source address that trusts only the certificate, if one is given."""
     context = ssl.create_default_context(
         cafile=None if certificate is None else str(certificate.cert)
     )
@@ -151,7 +151,7 @@ def test_limits_count_only_readable_addresses_from_trusted_proxies(tmp_path: Pat
             for number in range(6)
         ]
         assert answers == [[201]] * 3 + [[429]] * 3
-        # A malformed header counts as the proxy's own address.
+        # A claim with a malformed header counts for the proxy's own address.
         entry = [{"X-Forwarded-For": entry} for entry in ("unknown", "_a", "", "203.0.113.1, x")]
         answers = [
             send_claims(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(entry)
@@ -193,6 +193,6 @@ def test_claims_of_one_address_to_a_running_gate_are_limited(tmp_path: Path) -> 
         assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)
         assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
         assert gate.get_json("/v1/status")["claims"] == accepted
-        # Another address still has its own limit.
+        # A claim from another address is still accepted.
         with open_client(gate.url, None, OTHER_ADDRESS) as other:
             assert send_claims(other, range(20_000, 20_001)) == [201]

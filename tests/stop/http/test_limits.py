@@ -29,7 +29,7 @@ def test_claims_of_one_device_are_limited() -> None:
     limits = GateLimits()
     limit = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
     assert sum(count_if_allowed(limit, "192.0.2.1") for _ in range(10_000)) == 20
-    assert count_if_allowed(limit, "192.0.2.2")  # another device has its own limit
+    assert count_if_allowed(limit, "192.0.2.2")  # another address is counted separately
     assert (
         sum(count_if_allowed(limit, "192.0.2.1", NOON + timedelta(hours=1)) for _ in range(99))
         == 20

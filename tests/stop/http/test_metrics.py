@@ -1,4 +1,4 @@
-"""Metrics of a gate, read with Prometheus' own parser."""
+"""Metrics of a gate: who may read them, what they count, and what they do not contain."""
 
 import re
 from dataclasses import asdict, replace

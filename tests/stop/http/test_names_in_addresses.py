@@ -36,7 +36,7 @@ def database_stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
 def gate_client(
     database_stores: Stores, platform: Platform, access: GateAccess
 ) -> Iterator[httpx.Client]:
-    """Yield an HTTP client of a gate on these stores."""
+    """Yield an HTTP client of a gate on ``database_stores``."""
     served = replace(platform, bank=database_stores.bank, reviews=database_stores.reviews)
     with httpx.Client(transport=AsgiTransport(gate_app(served, access)), base_url=URL) as client:
         yield client

@@ -22,7 +22,7 @@ from tests.deterministic import SettableClock
 from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 
-#: The registered hash, the upload, and its case.
+#: The registered hash, the upload, and the case number of the upload.
 QuarantinedUpload = tuple[bytes, bytes, str]
 CLAIM_ID = ClaimId("a1" * 16)
 STRANGERS = {
@@ -50,7 +50,7 @@ def registered_hash(platform: Platform, her_picture: Any) -> bytes:
 def quarantined_upload(
     platform: Platform, registered_hash: bytes, her_picture: Any
 ) -> QuarantinedUpload:
-    """Quarantine a matching upload; return the registered hash, the upload and its case."""
+    """Quarantine a matching upload; return the registered hash, the upload and the case number."""
     upload = jpeg(her_picture)
     return registered_hash, upload, judge_upload(upload, platform).case
 
@@ -65,7 +65,7 @@ def app(platform: Platform) -> Starlette:
 def requests_to_all_routes(
     routes: list[BaseRoute], case: str, path_prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Yield the method and path of every route, with existing ids filled in."""
+    """Yield each method but HEAD, and the path with ids filled in, of every route."""
     ids = {"{case}": case, "{claim}": CLAIM_ID, "{entry}": CLAIM_ID, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):
@@ -80,7 +80,7 @@ def requests_to_all_routes(
 
 
 def contains_hash(answer: httpx.Response, hash_bytes: bytes) -> bool:
-    """Return whether the answer contains the hash in a usual encoding."""
+    """Return whether the answer contains the hash as bytes, hexadecimal digits or base64url."""
     text = answer.content + repr(answer.headers.raw).encode()
     digits = hash_bytes.hex()
     encodings = (hash_bytes, digits.encode(), digits.upper().encode())

@@ -1,4 +1,4 @@
-"""Registering and withdrawing claims over HTTP, mostly with the client that devices use."""
+"""Registering and withdrawing claims over HTTP: answers, refusals and limits."""
 
 import hashlib
 from dataclasses import replace
@@ -115,7 +115,7 @@ def test_registration_requests_per_hour_are_limited(
     device_gate: RegistrationClient, clock: SettableClock
 ) -> None:
     first, *again = [device_gate.register(CLAIM_REQUEST) for _ in range(4)]
-    assert again == [first] * 3  # requests with one holder's token make one claim
+    assert again == [first] * 3  # requests with the same holder hash make one claim
     with pytest.raises(GateBusy):
         device_gate.register(CLAIM_REQUEST)
     clock.advance(hours=1)

@@ -1,4 +1,4 @@
-"""Requests to a gate for reviews of quarantined uploads, and for its status."""
+"""Reviews of quarantined uploads over HTTP, the status of a gate, and unknown addresses."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ NO_SUCH_REVIEW = "urn:entrenous:not-found:no-such-review"
 
 @pytest.fixture
 def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
-    """Return the case of a quarantined upload."""
+    """Return the case number of a quarantined upload."""
     protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )

@@ -1,4 +1,4 @@
-"""Reviewers with their own tokens over HTTP, and the blurred views of uploads."""
+"""Requests with reviewers' tokens, gates with two confirmers, and blurred views of uploads."""
 
 import io
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ HeadersByReviewer = dict[str, dict[str, str]]
 
 @pytest.fixture
 def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
-    """Return the case of a quarantined upload."""
+    """Return the case number of a quarantined upload."""
     protect_picture(
         picture(her_picture), adult=True, parts=False, gate=device_gate, device=new_device()
     )

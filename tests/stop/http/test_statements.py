@@ -1,4 +1,4 @@
-"""The kinds of database statements of an upload do not depend on whether it is quarantined."""
+"""Deciding about a quarantined and an accepted upload runs the same kinds of statements."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ from tests.stop.commands.gates import RunningGate, start_gate
 from tests.stop.platform_for_tests import new_device, picture, protect_picture
 
 PAIR_COUNT = 15
-# Zeros after the end of the picture: decoders ignore them, but the gate stores a held upload whole.
+# Zeros fill the uploads up to this size. Decoders ignore the zeros, but the gate stores them.
 UPLOAD_BYTES = 12_000_000
 
 
@@ -75,7 +75,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
     her_picture: Any,
     other_picture: Any,
 ) -> None:
-    """Storing these large uploads takes longer than the difference that the test allows."""
+    """The uploads are large, to make the time for storing them measurable."""
     protect_picture(
         picture(resize_to_160(her_picture)),
         adult=True,
@@ -106,10 +106,10 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
 
 
 # Half of the pairs are measured while one picture is registered, and half while the other picture
-# is, so that the pictures' own costs cancel out.
+# is, to cancel out the costs of decoding and hashing the two pictures.
 PAIRS_PER_PICTURE = size(15, 30)
 # The test fails if the times differ by more than DIFFERENCE_MAX and the p-value of the sign test is
-# below P_VALUE_MIN. Noise makes as many differences positive as negative.
+# below P_VALUE_MIN. On average, noise makes as many differences positive as negative.
 DIFFERENCE_MAX, P_VALUE_MIN = 0.15, 1e-4
 
 
@@ -169,7 +169,7 @@ def test_running_gate_takes_as_long_for_a_match_as_for_a_miss(
 
         for hit, pixels in enumerate((her_picture, other_picture)):
             with register_temporarily(gate, pixels):
-                measure_upload_s(bodies[0])  # the first request takes longer
+                measure_upload_s(bodies[0])  # warm-up, not recorded
                 before = gate.get_json("/v1/status")["reviews"]
                 for pair in range(PAIRS_PER_PICTURE):
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)

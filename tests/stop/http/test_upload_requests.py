@@ -166,7 +166,7 @@ def test_upload_without_media_or_a_valid_form_is_refused(
 
 
 def test_too_many_concurrent_uploads_get_429(platform: Platform, access: GateAccess) -> None:
-    """A gate for one upload at a time refuses a second one while it receives the first."""
+    """A gate for one upload at a time refuses a second upload while the first arrives."""
 
     async def run_scenario() -> int:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))
