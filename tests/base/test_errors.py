@@ -1,4 +1,4 @@
-"""Error messages quote names in the commands that they suggest."""
+"""Tests that names are quoted for a shell in the commands that error messages suggest."""
 
 import shlex
 

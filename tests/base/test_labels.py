@@ -1,4 +1,4 @@
-"""Label lists: line ends and blanks make no difference, and invalid lists are refused."""
+"""Tests of lists of labels (names of recipients), typed or in a file: reading and refusing them."""
 
 import pytest
 from hypothesis import given

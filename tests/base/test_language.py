@@ -1,4 +1,4 @@
-"""The choice of the language, catalogues of translations, and dates and numbers in a language."""
+"""Tests of the choice of a language, catalogues, translated sentences, dates and numbers."""
 
 import io
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""Iterators that are merged in threads: stalls, large numbers of iterators, and errors."""
+"""Tests of merging iterators in threads: a stalled one, none, a single one, 200, and errors."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Private files, and tokens in such files: complete or absent, readable by their owner alone."""
+"""Tests of private files and of tokens in them: access, symlinks, existing files, failed writes."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path, write: File
 def test_link_at_a_guessed_temporary_name_is_not_followed(
     tmp_path: Path, write: FileWriter
 ) -> None:
-    """In a shared folder, somebody may plant links under names that the program may use."""
+    """In a shared folder, somebody else may plant links."""
     victim, shared = tmp_path / "victim", tmp_path / "shared"
     victim.write_bytes(b"theirs")
     shared.mkdir()
@@ -169,7 +169,7 @@ def test_late_failure_removes_a_new_file_but_no_existing_one(
 def test_ctrl_c_at_creation_or_removal_leaves_no_unfinished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """The interrupt comes right after the file's creation, or just before its removal."""
+    """The interrupt comes right after a file is created, or just before one is removed."""
     real_open, real_unlink, interrupts_left = os.open, Path.unlink, ["once"]
 
     def interrupted_open(*given: Any) -> int:

@@ -1,4 +1,4 @@
-"""The program's version and commit are read from git in a checkout, or from a file in a package."""
+"""Tests of finding the program's commit, with git or in a file, and of the option --version."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ Git = Callable[..., str]
 
 
 def git_runner(folder: Path) -> Git:
-    """Return a function that runs git in the folder and returns its output."""
+    """Return a function that runs git in the folder and returns what git prints."""
     identity = {
         f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in IDENTITY_FIELDS
     }
@@ -35,7 +35,7 @@ def git_runner(folder: Path) -> Git:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a package in a git repository of its own, with one commit."""
+    """Return the folder of a package in a new git repository with one commit."""
     package = tmp_path / "clone" / "src" / "program"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("# one\n")
@@ -84,7 +84,7 @@ def test_git_starts_no_program_from_the_checkouts_settings(checkout: Path, tmp_p
 
 @pytest.mark.real
 def test_surrounding_repository_is_not_used(checkout: Path) -> None:
-    """The package may be in a virtual environment of a project, or in a clone inside another."""
+    """A package may be in a virtual environment or a damaged clone, inside another repository."""
     installed = checkout.parents[1] / "site-packages" / "program"
     inner = checkout.parents[1] / "inner" / "src" / "program"
     for package in (installed, inner):
@@ -111,7 +111,7 @@ def test_version_option_prints_version_and_commit_but_no_command_has_it(
 ) -> None:
     status = run(arguments, {})
     printed = capsys.readouterr()
-    if arguments[0] == "relay":  # an option of the program, not of a command
+    if arguments[0] == "relay":  # --version is an option of the program, not of a command
         assert (status, printed.out) == (2, "")
         return
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]

@@ -1,4 +1,4 @@
-"""Simulated leaks of one copy, and pictures that are merged from several copies."""
+"""Tests of simulated leaks of one copy, and of pictures that are merged from several copies."""
 
 import numpy as np
 import pytest

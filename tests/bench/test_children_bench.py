@@ -1,4 +1,4 @@
-"""The benchmark of a gate's decoder processes prints their processor time."""
+"""Test that the benchmark of decoder processes prints the processor time per picture."""
 
 import json
 import sys

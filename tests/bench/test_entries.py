@@ -1,4 +1,4 @@
-"""Every benchmark can be started as a file from another folder; one is started as a module."""
+"""Tests that each benchmark with options prints help as a file, and that one does as a module."""
 
 import json
 import os
@@ -16,7 +16,7 @@ BENCH_FILES = sorted(
     for path in (ROOT / "bench").rglob("*.py")
     if "argparse.ArgumentParser(" in path.read_text()
 )
-#: Runs each file as ``python FILE --help`` would, in one process that keeps only the libraries.
+#: Runs each file as ``python FILE --help`` would, in one process, with ``bench`` imported anew.
 _PRINT_HELP_OF_EACH = """
 import contextlib, io, json, os, runpy, sys
 path, said = [*sys.path], {}
@@ -38,7 +38,7 @@ def test_benchmarks_are_found() -> None:
 
 
 def test_every_bench_prints_its_help_as_a_file(tmp_path: Path) -> None:
-    """All files run in one process, since most of the time goes into importing libraries."""
+    """All files run in one process, because importing libraries takes most of the time."""
     results = json.loads(
         run_python(
             ["-c", _PRINT_HELP_OF_EACH, *(str(ROOT / entry) for entry in BENCH_FILES)], tmp_path
@@ -58,7 +58,7 @@ def test_bench_can_be_started_as_a_file_and_as_a_module(
 
 
 def run_python(arguments: list[str], folder: Path) -> str:
-    """Run Python with only the program's source on its path; return its output."""
+    """Run Python in the folder with ``src`` in PYTHONPATH, and return what it prints."""
     source = {"PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(
         [sys.executable, *arguments],

@@ -1,4 +1,4 @@
-"""The benchmark against Meta's HMA, with a gate of ours in place of HMA."""
+"""Test of the benchmark against Meta's HMA, with a gate of Entrenous in place of HMA."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The other watermarking libraries of the tracing benchmark, where they are installed."""
+"""Tests of other watermarking libraries in the tracing benchmark: radius and named copies."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The recall benchmark counts matches and false matches correctly, on few photographs."""
+"""Tests of the recall benchmark on few photographs: false matches, pieces, figures and options."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ def registered_pictures() -> list[Registered]:
 
 @pytest.fixture(scope="module")
 def crop_hashes(registered_pictures: list[Registered]) -> UploadHashes:
-    """Return the hashes of the middle of the last photograph, in grey."""
+    """Return the hashes of a grey crop from the middle of photograph 2."""
     rgb = registered_pictures[2].subject.rgb
     high, wide = rgb.shape[:2]
     part = rgb[high // 8 : high - high // 8, wide // 8 : wide - wide // 8]
@@ -39,7 +39,7 @@ def test_match_with_another_photograph_counts_as_false(
     crop_hashes: UploadHashes,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The crop of photograph 2 is counted as an upload of photograph 0, so its match is false."""
+    """The crop of photograph 2 is counted as an upload of photograph 0: a match with 2 is false."""
     bits = [
         min(nearest(crop_hashes.deep, other.whole), nearest(crop_hashes.deep_parts, other.parts))
         for other in registered_pictures[1:]
@@ -51,7 +51,7 @@ def test_match_with_another_photograph_counts_as_false(
     assert strangers.count == expected
     own_name, other_name = (registered_pictures[number].subject.name for number in (0, 2))
     assert f"FALSE cut out: {own_name} as {other_name}\n" in capsys.readouterr().err
-    strangers.count_upload("cut out", 2, crop_hashes)  # as an upload of its own photograph
+    strangers.count_upload("cut out", 2, crop_hashes)  # now counted as an upload of photograph 2
     assert strangers.count == Counted(1, 4)
 
 

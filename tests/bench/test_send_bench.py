@@ -1,4 +1,4 @@
-"""The sending benchmark at a small size, with a real relay and a real sending process."""
+"""Tests of the sending benchmark: the figures of a small run, and the generated photograph."""
 
 import io
 from pathlib import Path

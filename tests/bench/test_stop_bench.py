@@ -1,4 +1,4 @@
-"""The benchmark of the gate and its index: generated hashes, comparisons, figures and loads."""
+"""Tests of the benchmark of the gate and of its index: hashes, comparisons, figures, uploads."""
 
 import json
 import time
@@ -26,7 +26,7 @@ from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import matches_by_brute_force
 
-#: Fields that docs/benchmarks.md promises; other fields may change.
+#: Fields that the last line must have; those of faiss only if faiss is installed.
 AGREED_FIGURES = {
     *("schema", "hash_12mp_per_s", "pdqhash_per_s", "hash_ratio", "index_n", "lookup_p50_ms"),
     *("lookup_p99_ms", "faiss_flat_ratio", "faiss_multihash_ratio", "missing", "extra"),
@@ -190,7 +190,7 @@ def test_last_line_has_every_agreed_figure(
 
 
 def assert_gate_figures(figures: dict[str, float], prefix: str, *, deferred_scans: bool) -> None:
-    """Check the figures of concurrent uploads, and of single uploads of each size."""
+    """Check figures of concurrent and single uploads, and whether deferred scans are reported."""
     times = [figures[f"{prefix}gate_p{share}_ms"] for share in (50, 95, 99)]
     assert 0 < times[0] <= times[1] <= times[2]
     assert figures[f"{prefix}gate_cpu_ms"] > figures[f"{prefix}load_cpu_ms"] > 0

@@ -1,4 +1,4 @@
-"""The tracing benchmark on few cells: plans, verdicts, merged copies, documents, calibration."""
+"""Tests of the tracing benchmark: plans, verdicts, merged copies, documents, rows, ratios."""
 
 import json
 from dataclasses import replace

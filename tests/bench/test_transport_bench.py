@@ -1,4 +1,4 @@
-"""The transport benchmark at a small size, comparing this source tree with itself."""
+"""Test of the transport benchmark, at a small size, with this source tree as both trees."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Vaults open quickly in all tests of the command line."""
+"""A fixture that makes vaults open quickly in all tests of this folder."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Commands: exit statuses, JSON output, passphrases, and errors without private data."""
+"""Tests of commands: exit statuses, help, set-up, JSON, passphrases, settings and errors."""
 
 import json
 import os
@@ -39,7 +39,7 @@ PASSPHRASE = "four or five unrelated words"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Set the environment for commands of a new device; return the device's folder."""
+    """Set the environment for commands, and return the path for the device's folder."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
@@ -61,7 +61,7 @@ def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 
 @pytest.fixture
 def passphrase_pipe() -> Iterator[Callable[[str], str]]:
-    """Yield a function that writes a passphrase to a pipe, and returns the pipe's descriptor."""
+    """Yield a function that writes a passphrase to a pipe, and returns the reading end's number."""
     descriptors: list[int] = []
 
     def write_to_pipe(passphrase: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands print in the person's language; their JSON is the same in every language."""
+"""Tests that commands print no untranslated words, and the same JSON in three languages."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ COMMANDS_TO_SHOW = (
     ("case", "--help"),
     ("person", "add", "--help"),
 )
-#: Words that are not translated: metavariables, typed values and others.
+#: Words that need no translation, such as metavariables and typed values.
 UNTRANSLATED_TEXTS = (
     "@beach",
     "env var:",
@@ -97,7 +97,7 @@ def test_case_commands_print_no_untranslated_word_in_the_pseudo_language(
 
 
 def untranslated_words(printed: str) -> list[str]:
-    """Return the words outside brackets, other than names and values that were typed."""
+    """Return the words outside brackets, except names and texts that need no translation."""
     lessons = [text for one in all_lessons() for text in (one.name, one.title, one.closes)]
     commands = [f"  {name} " for name in names_of_commands(build_command_line())]
     return words_outside_brackets(
@@ -109,6 +109,6 @@ def untranslated_words(printed: str) -> list[str]:
 
 
 def names_of_commands(group: Any) -> Iterator[str]:
-    """Yield the names of commands that a help text lists."""
+    """Yield the names of the group's commands, and of the commands of ``entrenous case``."""
     yield from group.commands
     yield from load_command("case", COMMANDS["case"]).commands

@@ -1,4 +1,4 @@
-"""Files in place of folders, and invalid addresses, in commands of devices, relays and gates."""
+"""Tests of commands with a file in place of a folder, an invalid URL or an unusable host."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ PASSPHRASE = "four or five unrelated words"
 
 @pytest.fixture
 def file_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a file at a path where commands expect a folder."""
+    """Set the environment for commands, and return the path of a file."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     path = tmp_path / "a-file"

@@ -1,4 +1,4 @@
-"""The demo empties only folders that it created itself."""
+"""Tests of preparing the demo's folder: which folders are emptied, symlinks, and errors."""
 
 from pathlib import Path
 

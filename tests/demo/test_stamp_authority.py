@@ -1,4 +1,4 @@
-"""The demo's timestamp authority, a separate process that uses openssl and serves only loopback."""
+"""Tests of the demo's timestamp authority: stamps, refused queries, files, loopback, openssl."""
 
 import json
 import shutil

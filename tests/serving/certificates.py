@@ -1,4 +1,4 @@
-"""Certificates for servers on loopback, and what a client gets from such a server."""
+"""Certificates for servers on loopback: writing and renewing them, and negotiating TLS."""
 
 import os
 import signal
@@ -28,9 +28,9 @@ class CertificateFiles:
 def write_certificate_files(
     folder: Path, starts_in_days: float = -1, days_valid: float = 90, names: Iterable[str] = ()
 ) -> CertificateFiles:
-    """Write a self-signed certificate for localhost, 127.0.0.1 and ``names``, and its key.
+    """Write a self-signed certificate for localhost, 127.0.0.1 and ``names``, and the private key.
 
-    The certificate becomes valid in ``starts_in_days`` (-1 is yesterday), for ``days_valid``.
+    It is valid from ``starts_in_days`` days after now (-1: yesterday), for ``days_valid`` days.
     """
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -48,7 +48,7 @@ def write_certificate_files(
 
 
 def write_authority_and_certificate(folder: Path, host: str) -> tuple[Path, CertificateFiles]:
-    """Write a test authority's certificate, and one that it issued for ``host`` and 127.0.0.1.
+    """Write the certificate of a new authority, and one that it issues for ``host`` and 127.0.0.1.
 
     The server's file contains both, so that clients get the whole chain. From Python 3.13 on,
     clients reject an authority without the extensions that RFC 5280 requires.

@@ -1,4 +1,4 @@
-"""Clients that try to fill a server's memory or its log."""
+"""Clients that try to fill the memory or the log of a server."""
 
 import socket
 import ssl
@@ -9,7 +9,7 @@ import httpx
 
 from tests.serving.certificates import CertificateFiles
 
-#: Requests of one packet each. A server that logged each of them could be made to fill its disk.
+#: Refused requests of one packet each. If a server logged them, clients could fill a disk.
 MALFORMED_REQUESTS = (
     b"rubbish\r\n\r\n",
     b"GET /\xff HTTP/1.1\r\n\r\n",
@@ -17,19 +17,19 @@ MALFORMED_REQUESTS = (
     b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 )
-_ENDLESS_HEADS = (  # the start of each, and the piece that is repeated
+_ENDLESS_HEADS = (  # the start of a head, and the piece that is repeated
     (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: a\r\n" * 10_000),
     (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"a" * 60_000),
     (b"GET /", b"a" * 60_000),
     (b"", b"\r\n" * 30_000),
 )
-_SOCKET_BUFFERS_BYTES_MAX = 16 << 20  # the most that both sockets' buffers hold
+_SOCKET_BUFFERS_BYTES_MAX = 16 << 20  # an upper limit for the data in both sockets' buffers
 
 
 def open_connection(
     url: str, certificate: CertificateFiles | None, receive_buffer_bytes: int = 0
 ) -> socket.socket:
-    """Connect, with TLS if a certificate is given; 0 keeps the default size of the buffer."""
+    """Connect, with TLS if a certificate is given. 0 leaves the buffer's size as it is."""
     connection = socket.socket()
     if receive_buffer_bytes:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
@@ -42,7 +42,7 @@ def open_connection(
 
 
 def assert_refuses_endless_heads(url: str, certificate: CertificateFiles | None) -> None:
-    """Check that each endless request head gets a 431, and that its rest is not read."""
+    """Check that each endless request head gets a 431, and that the server stops reading it."""
 
     def sent_after_refusal(head: tuple[bytes, bytes]) -> int:
         start, piece = head
@@ -51,13 +51,13 @@ def assert_refuses_endless_heads(url: str, certificate: CertificateFiles | None)
             assert client.recv(100).startswith(b"HTTP/1.1 431 ")
             return sum(map(len, _send_until_closed(client, piece)))
 
-    # In parallel, since the server waits a second for each client to read the refusal.
+    # In parallel, because the server gives each client a second to read the refusal.
     with ThreadPoolExecutor(len(_ENDLESS_HEADS)) as clients:
         assert max(clients.map(sent_after_refusal, _ENDLESS_HEADS)) < _SOCKET_BUFFERS_BYTES_MAX
 
 
 def send_malformed(url: str) -> None:
-    """Send each malformed request, and check that it is refused."""
+    """Send each malformed request, and check that it is refused with a 4xx status."""
     for request in MALFORMED_REQUESTS:
         with open_connection(url, None) as client:
             client.sendall(request)

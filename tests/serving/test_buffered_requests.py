@@ -1,4 +1,4 @@
-"""Requests that a server reads without its parser, alone or mixed with other requests."""
+"""Tests of requests that are read without uvicorn's parser: content, order, limits and closing."""
 
 import asyncio
 from collections.abc import Callable
@@ -114,7 +114,7 @@ class FakeTransport(asyncio.Transport):
 
 
 class BufferingApp:
-    """An application that buffers requests for ``/held``, and answers them when a test says so."""
+    """An application that buffers requests for ``/held`` until ``answer_next`` is called."""
 
     def __init__(self) -> None:
         self.unanswered: list[tuple[BufferedRequest, SendAnswer]] = []
@@ -133,7 +133,7 @@ class BufferingApp:
 
 
 class Connection:
-    """A connection: its protocol, its transport and its application."""
+    """A server's side of a connection, with a fake transport and a buffering application."""
 
     def __init__(self, keep_alive_s: int = 30) -> None:
         self.app, self.transport = BufferingApp(), FakeTransport()
@@ -142,7 +142,7 @@ class Connection:
         self.protocol.connection_made(self.transport)
 
     async def bytes_sent_after_tasks(self) -> bytes:
-        """Let pending tasks run; return all bytes sent so far."""
+        """Let pending tasks run, and return all bytes that were sent so far."""
         for _ in range(20):
             await asyncio.sleep(0)
         return self.transport.sent
@@ -158,14 +158,14 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         connection.protocol.data_received(PUT_REQUEST)
         connection.protocol.data_received(
             UNBUFFERED_REQUEST + GET_REQUEST
-        )  # arrives before the first is answered
+        )  # These arrive before the first request is answered.
         assert await connection.bytes_sent_after_tasks() == b""
         connection.app.answer_next()
         assert (await connection.bytes_sent_after_tasks()).startswith(
             b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n"
         )
         answers = await connection.bytes_sent_after_tasks()
-        assert answers.count(b"HTTP/1.1") == 3  # the parser got both, as they came in one piece
+        assert answers.count(b"HTTP/1.1") == 3  # the parser reads the last two
         assert answers.count(b"by the parser") == 2
         connection.protocol.data_received(GET_REQUEST)
         connection.app.answer_next()

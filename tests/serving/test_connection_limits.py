@@ -1,4 +1,4 @@
-"""The limits of a server's connections: time, unread bytes, endless requests, and number."""
+"""Tests of the limits of connections: time, unread bytes, length of heads, and number."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.serving.test_buffered_requests import (
     FakeTransport,
 )
 
-# The event loop's wake-up channel is a socket pair.
+# An event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 PUT_HEAD = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
@@ -40,7 +40,7 @@ class FakeTransportWithBuffer(FakeTransport):
 
 
 class BodyReadingApp(BufferingApp):
-    """An application that reads the whole body before it answers, unless ``answers_early``."""
+    """An application that answers after it read the whole body, or before if ``answers_early``."""
 
     answers_early = False
 
@@ -74,14 +74,14 @@ class LimitedServer:
         return connection
 
     async def wait(self, seconds: float) -> None:
-        """Let time pass, and check all connections each second."""
+        """Advance the clock second by second, and close overdue connections after each second."""
         await let_tasks_run()
         for _ in range(int(seconds)):
             self.elapsed_s += 1
             self.limits.close_overdue(self.began + self.elapsed_s)
 
     async def abort_all(self) -> None:
-        """Abort all connections, so that nothing waits for them."""
+        """Report all connections as lost, to end the tasks that wait for them."""
         for connection in self.protocols:
             connection.connection_lost(ConnectionResetError())
         await let_tasks_run()
@@ -122,7 +122,7 @@ def test_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
 
 @pytest.mark.parametrize("first_request", [PUT_REQUEST, UNBUFFERED_REQUEST])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes) -> None:
-    """Then the next head has ten seconds. ``first_request`` is buffered or parsed."""
+    """A head that begins then has ten seconds. ``first_request`` is buffered or parsed."""
 
     async def scenario(server: LimitedServer) -> None:
         idle, blank, next_ = (server.connect(first_request) for _ in range(3))
@@ -181,7 +181,7 @@ def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
 def test_connection_with_most_unread_bytes_is_closed_if_there_are_too_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Connections that are being answered, and closing ones with unread bytes, count as well."""
+    """The unread bytes of closing connections count as well."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 1000)
 
     async def scenario(server: LimitedServer) -> None:
@@ -278,7 +278,7 @@ def test_endless_head_during_an_answer_closes_the_connection() -> None:
 
 
 def test_long_head_and_long_body_are_read_whole() -> None:
-    """The request comes in one piece or in many. Many short ones in one piece are also read."""
+    """Long requests arrive in one piece, in many, or in chunks; 2,200 short ones in one piece."""
 
     async def scenario(server: LimitedServer) -> None:
         lines = b"".join(b"X-%d: %b\r\n" % (at, PIECE) for at in range(15))
@@ -304,7 +304,7 @@ def test_long_head_and_long_body_are_read_whole() -> None:
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """First this is a connection that sent little of a body, and then one that sent nothing."""
+    """The first one that is closed has sent little of a body, and the second one nothing."""
 
     async def scenario(server: LimitedServer) -> None:
         busy, large = server.connect(PUT_REQUEST), server.connect(PUT_HEAD, b"x" * 70_000)
@@ -312,7 +312,7 @@ def test_longest_waiting_connection_is_closed_when_full() -> None:
         await server.wait(2)
         silent = server.connect()
         newer = server.connect(GET_REQUEST)
-        server.app.unanswered.pop()  # this request is never answered
+        server.app.unanswered.pop()  # The request of ``newer`` is never answered.
         assert are_closed(busy, large, body, silent, newer) == [False, False, True, False, False]
         newest = server.connect()
         assert are_closed(busy, large, silent, newer, newest) == [False, False, True, False, False]
@@ -334,7 +334,7 @@ def test_new_connection_is_refused_when_none_can_be_closed() -> None:
 
 @pytest.fixture
 def simulate_file_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[tuple[int, int]]]:
-    """Return a function that simulates a limit of open files, and records requests to raise it."""
+    """Return a function that simulates limits on open files, and records attempts to raise them."""
     requested_limits: list[tuple[int, int]] = []
 
     def simulate(soft: int, hard: int) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Opening a relay's database read-only shows its rows and creates no files."""
+"""Tests of opening a relay's database read-only, while the relay runs and after it stopped."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from entrenous.serving.host_checks import open_read_only
 from tests.carry.relays import SampleMessage, disk_relay
 from tests.deterministic import SettableClock
 
-# The event loop's wake-up channel is a socket pair.
+# An event loop opens a pair of sockets to wake itself up.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 

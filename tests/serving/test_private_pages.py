@@ -1,4 +1,4 @@
-"""Connections of our own user are recognized by the kernel's answer or its TCP tables."""
+"""Tests of recognizing connections of our own user, by asking the kernel or in its TCP tables."""
 
 import os
 import socket
@@ -41,7 +41,7 @@ def open_connection(host: str, *, of_another_user: bool) -> Iterator[tuple[Addre
 
 @pytest.fixture(params=["kernel", "tables"])
 def lookup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Disable one of both ways to find a connection's user; return the name of the other one."""
+    """Disable one of two ways to find a connection's user, and return the name of the other way."""
     if request.param == "tables":  # as if the kernel had no sock_diag
         monkeypatch.setattr(private_pages, "_NETLINK_SOCK_DIAG", 31)
     else:

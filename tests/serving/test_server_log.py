@@ -1,4 +1,4 @@
-"""The logs of a relay and of a gate's client: their lines, and no address in them."""
+"""Tests of the logs of a relay and of a gate's client: lines, levels, and no peer's address."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Bytes written over TLS are counted until the socket takes them, and arrive in order."""
+"""Tests of writing over TLS in portions: order, number of unsent bytes, closing and aborting."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from tests.deterministic import SeededRandomSource
 from tests.serving.certificates import CertificateFiles, write_certificate_files
 
 PAYLOAD = SeededRandomSource().token(3_000_000)
-UNCOUNTED_BYTES_MAX = 1 << 20  # a portion or two, and both sockets' buffers
+UNCOUNTED_BYTES_MAX = 1 << 20  # for up to two portions and both sockets' buffers
 
 
 class FakeTlsTransport:

@@ -1,4 +1,4 @@
-"""A full disk, a read-only disk or a disk error is reported as such, and not as a bug."""
+"""Tests that a full disk, a read-only disk and a disk error are reported, and not as a bug."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def test_program_exits_with_the_full_disk_status(
             )
         assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
         assert "disk" in done.stderr
-        assert "Exception" not in done.stderr  # the interpreter prints no error at exit, either
+        assert "Exception" not in done.stderr  # The interpreter prints no error at exit.
 
 
 @pytest.mark.real

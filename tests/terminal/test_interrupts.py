@@ -1,4 +1,4 @@
-"""Interrupts by Ctrl-C: dropped, repeated, or in other threads than the main thread."""
+"""Tests of the check for dropped interrupts (Ctrl-C), and of the signal handler that it sets."""
 
 import signal
 import threading
@@ -19,7 +19,7 @@ class _InterruptedFinalizer:
 def test_dropped_interrupt_is_raised_at_the_next_check() -> None:
     with lost_interrupt_check() as check:
         check()
-        _InterruptedFinalizer()  # Python drops the interrupt here and raises nothing
+        _InterruptedFinalizer()  # Python drops exceptions of finalizers.
         with pytest.raises(KeyboardInterrupt):
             check()
 

@@ -1,4 +1,4 @@
-"""Files that commands write and read, and foreign text in printed lines."""
+"""Tests of files that commands write and read, and of foreign text in printed lines."""
 
 import os
 from pathlib import Path

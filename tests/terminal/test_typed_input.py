@@ -1,4 +1,4 @@
-"""The value ``-``, which stands for standard input, its help, and yes-or-no questions."""
+"""Tests of typed input: the value ``-`` (standard input), its help, and yes-or-no questions."""
 
 import getpass
 import io
