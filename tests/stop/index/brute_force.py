@@ -1,4 +1,4 @@
-"""Compare every pair of hashes in plain Python: the reference for every index."""
+"""Near hashes found by comparing every pair in plain Python, and helpers that make hashes."""
 
 from collections.abc import Iterable, Sequence
 

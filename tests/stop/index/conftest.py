@@ -1,4 +1,4 @@
-"""A fixture with a bank that has hashes."""
+"""A fixture: a bank with hashes of whole pictures and of parts."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -35,10 +35,10 @@ def random_hashes(count: int, seed: int) -> tuple[bytes, ...]:
 def assert_index_equals_brute_force(
     index: IndexStore, bank: BankStore, seed: int = 1, query_count: int = 60
 ) -> None:
-    """Compare an index with brute force over the whole bank, at every distance up to 32.
+    """Assert that an index finds the entries of the bank within 31 bits that brute force finds.
 
-    ``query_count`` queries are near random entries. The index may also return entries that were
-    withdrawn, which match no claim.
+    ``query_count`` queries differ from random entries in 0 to 32 bits; five are random. The index
+    may also return entries that were withdrawn.
     """
     rng = np.random.default_rng(seed)
     entries = bank.entries(0)

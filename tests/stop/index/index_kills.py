@@ -2,10 +2,11 @@
 
     python -m tests.stop.index.index_kills --kills 50 [--seed 1] [--shards 4]
 
-Each time a worker process opens the bank and its index and works until it is killed (SIGKILL) at a
-random time. Then the index is opened again. Its results must equal those of brute force over the
-bank: they include every reported claim, and no claim that was reported as withdrawn. No partly
-written file may be left, and after a rebuild no file may contain a withdrawn hash.
+Each time, a worker process opens the bank and the index, and works until it is killed (SIGKILL) at
+a random time. Then the index is opened again. The results must equal those of brute force over the
+bank: they include every claim that was reported and not withdrawn. No partly written file may be
+left. After a rebuild, no file of the index may contain the first hash of a claim that was reported
+as withdrawn.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from tests.stop.index.index_banks import (
     register_claim,
 )
 
-INITIAL_HASH_COUNT = 10_500  # enough that the index builds tables
+INITIAL_HASH_COUNT = 10_500  # enough for the index to build tables
 HASHES_PER_CLAIM = 20
 
 
@@ -65,7 +66,7 @@ def open_bank_in(folder: Path) -> Iterator[BankStore]:
 
 def run_worker(folder: Path, seed: int, shard_count: int) -> None:
     """Register and withdraw claims, and merge or rebuild the index, until the process is killed."""
-    rng = np.random.default_rng([seed, 1])  # the first claim's hashes have the seed ``seed``
+    rng = np.random.default_rng([seed, 1])  # differs from the seed in run_kills
     claims: list[ClaimId] = []
     with open_bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shard_count)
@@ -125,7 +126,7 @@ def _is_withdrawn(bank: BankStore, claim_id: str) -> bool:
 
 
 def run_kills(folder: Path, kill_count: int, seed: int, shard_count: int = 1) -> ReportedChanges:
-    """Kill ``kills`` workers, check the index after each, and return what they reported."""
+    """Kill ``kill_count`` workers, check the index after each, and return what they reported."""
     reported = ReportedChanges()
     with open_bank_in(folder) as bank:
         register_claim(bank, "beginning", *random_hashes(INITIAL_HASH_COUNT, seed))

@@ -1,4 +1,4 @@
-"""Base files of an index: intact files are read back, and damaged files raise an error."""
+"""Tests of an index's base files: round trips, file modes, damage, links and missing files."""
 
 import struct
 import zlib

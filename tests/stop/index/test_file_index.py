@@ -1,4 +1,4 @@
-"""FileIndex: its results, its files, its merges and repairs, and its cache of results."""
+"""Tests of FileIndex: results, files, merges, repairs, and the cache of results."""
 
 import os
 import threading
@@ -124,7 +124,7 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStor
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     index.rebuild()
     assert secret[:8] not in folder_contents(folder)
-    assert index.counts().in_base == before.in_base - 1  # no table refers to the hash
+    assert index.counts().in_base == before.in_base - 1
     assert_index_equals_brute_force(index, bank, query_count=33)
 
 

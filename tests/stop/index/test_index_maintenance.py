@@ -1,4 +1,4 @@
-"""Automatic maintenance of an index: merges, removal of withdrawn hashes, and repairs."""
+"""Tests of index maintenance: merges, removal of withdrawn hashes, repairs, and failures."""
 
 import threading
 import time
@@ -113,7 +113,7 @@ def test_damage_to_an_open_index_is_detected_and_repaired(
 
 
 def test_damage_in_every_section_is_found_and_repaired(folder: Path, bank: BankStore) -> None:
-    """The sections are the hashes, numbers and tables of whole pictures and of parts."""
+    """The sections are the hashes, entry numbers and tables of whole pictures and of parts."""
     register_claim(bank, "many", *random_hashes(10_100, 5), parts=random_hashes(10_100, 6))
     index = FileIndex(folder, bank)
     assert len(read_base(folder / "base").sections) == 8

@@ -1,4 +1,4 @@
-"""Two processes on one PostgreSQL database: each look-up sees the other process's changes."""
+"""The next look-up of another process sees a change of a bank in PostgreSQL."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.stop.index.index_banks import random_hashes, register_claim
 pytestmark = pytest.mark.real
 
 CLAIM_COUNT = 20
-MEDIAN_DURATION_S_MAX = 1.0  # a median, since the machine may be busy
+MEDIAN_DURATION_S_MAX = 1.0  # for a median, because the machine may be busy
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def start_query_process(folder: Path, url: str) -> Iterator[Callable[[bytes], in
 
 
 def test_next_look_up_of_another_process_sees_the_change(tmp_path: Path, postgres: Cluster) -> None:
-    """In the median, a change and the look-up that finds it take a second or less together."""
+    """The median time of a change and the look-up after it is at most a second."""
     url = postgres.create_database()
     engine = open_postgres_engine(url)
     bank = BankStore(engine)

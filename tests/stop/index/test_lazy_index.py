@@ -1,4 +1,4 @@
-"""LazyIndex, which opens its index at the first look-up."""
+"""Tests of LazyIndex, which opens the index at the first look-up."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The index of embeddings in memory finds new embeddings and drops withdrawn ones."""
+"""Tests of RegisteredEmbeddings: new and withdrawn embeddings, thresholds, other networks."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A sharded index equals brute force with any number of shards, even if one is damaged."""
+"""Tests of sharded indexes: results, files, other numbers of shards, merges, and damage."""
 
 import shutil
 from pathlib import Path

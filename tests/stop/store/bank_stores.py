@@ -1,4 +1,4 @@
-"""Helpers that open a gate's stores on SQLite or PostgreSQL, for tests that run on both."""
+"""Helpers of store tests: stores on SQLite or PostgreSQL, example claims and hashes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ class Stores:
 def open_stores(
     database_kind: str, request: pytest.FixtureRequest, folder: Path
 ) -> Iterator[Stores]:
-    """Open stores on an empty database, with the bank "people"."""
+    """Yield stores on an empty database to which only the bank "people" was added."""
     clock = SettableClock(START_TIME)
     engine = open_new_engine(database_kind, request, folder)
     opened = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=CIPHER), clock)

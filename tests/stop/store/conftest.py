@@ -1,4 +1,4 @@
-"""Fixtures for tests that run on each kind of database."""
+"""Fixtures: a gate's stores on each kind of database, and their review queue."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The audit log records every change, and verifying it detects tampering."""
+"""Tests of the audit log: logged and failed changes, private data, tampering, printed heads."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ CLAIM_A = ClaimId("a")
 
 
 def make_every_change(gate: Stores) -> None:
-    """Make one change of every kind that is logged."""
+    """Make changes of the bank, its partners and its review queue that are logged."""
     bank = gate.bank
     bank.register(
         Registration(claim("a"), (HASH_1,), (HASH_2,)), Registration(claim("b"), (HASH_2,))

@@ -1,4 +1,4 @@
-"""BankStore: numbered changes, partners and opinions, on SQLite and PostgreSQL."""
+"""Tests of BankStore on SQLite and PostgreSQL: numbered changes, partners and opinions."""
 
 from dataclasses import replace
 from datetime import timedelta

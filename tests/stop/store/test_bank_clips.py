@@ -29,7 +29,7 @@ from tests.stop.store.bank_stores import (
     claim,
 )
 
-# Scenes recur: two frames have the same hash, and two have the same inner hash.
+# The first and the third frame have the same hash; the first and the second, the same inner hash.
 VIDEO_PRINT = VideoPrint(
     (
         FramePrint(0, HASH_1, 90, HASH_3),
@@ -44,7 +44,7 @@ def video_claim(claim_id: str) -> Claim:
 
 
 def sound_print(seed: int, word_count: int = 60) -> SoundPrint:
-    """Return a sound whose words are pseudorandom and depend only on the seed."""
+    """Return a sound of pseudorandom words that are the same for the same seed."""
     words = (hash((seed, number)) * 2654435761 % 2**32 for number in range(word_count))
     return SoundPrint(b"".join(one.to_bytes(4, "big") for one in words))
 
@@ -70,7 +70,6 @@ def test_frame_is_found_with_all_its_times(gate: Stores) -> None:
 
 
 def test_frames_are_not_returned_as_pictures(gate: Stores) -> None:
-    """Callers that ask for pictures, such as partners, get no frames."""
     gate.bank.register(
         Registration(video_claim("v"), video=VIDEO_PRINT), Registration(claim("p"), (HASH_1,))
     )
@@ -85,11 +84,11 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(gate: Stores) -> No
     gate.bank.register(Registration(video_claim("v"), video=VIDEO_PRINT))
     gate.bank.add_upload_hashes([ClaimId("v")], HASH_3, confirmed=True)
     (number,) = [one.number for one in gate.bank.entries(0) if (one.bits, one.part) == (HASH_3, 0)]
-    # The claim counts as confirmed for this hash only.
+    # For this hash, the claim counts as confirmed.
     confirmed = replace(video_claim("v"), state=ClaimState.CONFIRMED)
     assert gate.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
     assert gate.bank.whole_picture_hashes_of(ClaimId("v")) == (HASH_3,)
-    # HASH_1 is also the hash of a frame.
+    # HASH_1 is also the hash of two frames.
     gate.bank.add_upload_hashes([ClaimId("v")], HASH_1, confirmed=True)
     gate.bank.add_upload_hashes([ClaimId("v")], HASH_1, confirmed=True)
     (shown,) = [one.number for one in gate.bank.entries(0) if one.bits == HASH_1]
@@ -186,7 +185,7 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(gate: Stores) -> None
         assert len(index.find_matching_sounds(wanted)) == (1 if seed < 5 else 0)
         if seed == 3:
             gate.bank.withdraw(ClaimId("1"))
-            # The withdrawn sound is still in the index, but has no claim.
+            # The withdrawn sound is still in the index, which has not been rebuilt yet.
             assert len(index.find_matching_sounds(wanted)) == 1
     for seed in (2, 3, 4, 5):
         (found,) = index.find_matching_sounds([SoundVariant("as it is", sound_print(seed).words)])

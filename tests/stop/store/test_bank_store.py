@@ -1,4 +1,4 @@
-"""BankStore: banks, claims and hashes, on SQLite and PostgreSQL."""
+"""Tests of BankStore on SQLite and PostgreSQL: banks, claims, hashes, opening a database."""
 
 import sqlite3
 import threading
@@ -71,7 +71,7 @@ def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
 
 
 def test_find_hashes_in_bank_returns_claims_by_hash(bank: BankStore) -> None:
-    """Only hashes of whole pictures in the given bank and states are found."""
+    """Only hashes of whole pictures are found, and only of claims in the bank and the states."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
         Registration(claim("a"), (HASH_1,), (HASH_3,)),
@@ -244,7 +244,7 @@ def test_upload_hashes_are_added_unless_the_claim_is_withdrawn(bank: BankStore) 
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """Found by a hash that its owner registered, the claim has its own state instead."""
+    """For a hash that was registered with the claim, the claim's own state counts."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (HASH_1,)), Registration(claim("b"), (HASH_1,)))
 
@@ -286,7 +286,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     assert states_by_hash(a)[HASH_3] == (confirmed, True)
     number = next(entry.number for entry in bank.entries(0) if entry.bits == HASH_3)
     ((_, on_three),) = bank.claims_on_pictures([number])
-    assert on_three.confirmed > confirmed_by_event  # a reviewer confirmed this hash after the claim
+    assert on_three.confirmed > confirmed_by_event  # this hash was confirmed later than the claim
     bank.withdraw(a)
     assert bank.hashes_added_to([a, b]) == {}
     assert states_by_hash(a) == {}
@@ -350,7 +350,7 @@ def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
 
 
 def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
-    """Repeated requests must not keep the gate busy with rewriting its database file."""
+    """Repeated requests must not keep the gate busy with rewriting the database file."""
     store = BankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (HASH_1,)))
@@ -372,7 +372,7 @@ def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> N
 
 @pytest.mark.real
 def test_concurrent_postgres_writes_become_visible_in_order(postgres: Cluster) -> None:
-    """An index that reads the entries after its last number must miss none."""
+    """A reader that asks for the entries after the last one that it read must miss none."""
     url = postgres.create_database()
     writers = [BankStore(open_postgres_engine(url)) for _ in range(4)]
     writers[0].set_bank(Bank(PEOPLE))
@@ -420,7 +420,7 @@ def test_unreachable_or_malformed_postgres_address_is_reported(postgres: Cluster
         open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
     with pytest.raises(BadDatabaseAddress, match="Nothing was started") as caught:
         open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
-    assert "relay" not in str(caught.value)  # relays share this setting and error
+    assert "relay" not in str(caught.value)  # relays raise the same error
 
 
 OTHER_VERSIONS = [(SCHEMA_VERSION + 1, NewerBank), (SCHEMA_VERSION - 1, OlderBank)]

@@ -1,4 +1,4 @@
-"""BatchInserter writes the rows of several threads together, and reports each row's result."""
+"""Tests of BatchInserter: threads' rows are written together, and failures are raised."""
 
 import threading
 from collections.abc import Sequence

@@ -121,7 +121,10 @@ def test_processes_share_due_scans_without_overlap(
 def lease_until_none_left(
     open_database: Callable[[], sa.Engine], barrier: threading.Barrier, _: int
 ) -> list[str]:
-    """Lease scans until none is left, the first three in step with other threads; return cases."""
+    """Lease scans until none is left, and return their cases.
+
+    The threads wait for each other before each of their first three leases.
+    """
     engine, cases = open_database(), list[str]()
     queue = ReviewQueue(engine)
     for turn in itertools.count():
@@ -153,7 +156,7 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [record_for_scan(queue, case, scans_max=2) for case in "bcd"] == [True, True, False]
     assert queue.count_due_work().slow_looks == 2
     assert queue.skip_overdue_deferred_scans(START_TIME) == 0
-    # Of upload d, no bytes were stored.
+    # No bytes of upload d were stored.
     assert queue.skip_overdue_deferred_scans(START_TIME + timedelta(seconds=1)) == 1
     assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
@@ -236,7 +239,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(gate: Stores) -> None:
     queue.lease_deferred_scan(LEASE_DURATION)
     assert queue.hold_retroactively(scan_matches("b"), 9)
     assert not queue.hold_retroactively(scan_matches("b"), 9)
-    queue.finish_deferred_scan("b")  # a slower process finishes without effect
+    queue.finish_deferred_scan("b")  # has no effect after the match
     review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
@@ -292,7 +295,7 @@ def test_many_scan_matches_of_one_picture_are_one_item_with_some_bytes(queue: Re
         assert queue.hold_retroactively(scan_matches(case, bits=HASH_2 if number % 2 else near), 3)
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
-    assert kept == ["b", "c", "d", "e"]  # three single items, then one unlike the first
+    assert kept == ["b", "c", "d", "e"]  # the first three, and one more that differs from b
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
 
@@ -374,7 +377,7 @@ def test_confirmed_published_upload_is_listed_for_removal(gate: Stores) -> None:
     assert [one.case for one in queue.published_to_review_or_remove("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
     assert (queue.review("c").reference, queue.delist_removed_uploads(gate.clock.now())) == ("", 0)
-    queue.record_appeal(Appeal("b", HASH_1, START_TIME), None)  # an appealed upload waits unlisted
+    queue.record_appeal(Appeal("b", HASH_1, START_TIME), None)  # b is not listed while it waits
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["d"]
     assert queue.delist_removed_uploads(gate.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published_to_review_or_remove("", 9), queue.review("d").reference) == ((), "")
@@ -391,7 +394,7 @@ def test_look_back_is_due_with_the_claim_and_again_after_its_lease_ends(gate: St
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
     queue.finish_look_backs(until, taken)
-    gate.clock.advance(minutes=2)  # the process that leased x was killed
+    gate.clock.advance(minutes=2)  # the lease of x ends without having been finished
     until = gate.clock.now() + LEASE_DURATION
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
@@ -403,7 +406,7 @@ def test_look_back_is_due_with_the_claim_and_again_after_its_lease_ends(gate: St
 def test_look_back_due_or_leased_while_the_clock_was_ahead_is_due(
     gate: Stores, *, is_leased: bool
 ) -> None:
-    """A look-back that became due at the correct time is due as well."""
+    """The look-back of a claim that is registered after the clock was corrected is due as well."""
     correct_time = gate.clock.moment
     gate.clock.advance(days=400)
     gate.bank.register(Registration(claim("x"), (HASH_2,), looks_back=True))
@@ -435,7 +438,7 @@ def test_scan_leased_while_the_clock_was_ahead_is_due(gate: Stores) -> None:
 
 
 def test_process_whose_clock_is_behind_takes_no_leased_work(gate: Stores) -> None:
-    """The clock is set back by a minute, for a second process."""
+    """Setting the clock back by a minute simulates the second process."""
     assert record_for_scan(gate.reviews, "b")
     gate.bank.register(Registration(claim("x"), (HASH_2,), looks_back=True))
     assert gate.reviews.lease_deferred_scan(LEASE_DURATION) is not None
@@ -451,7 +454,7 @@ def test_clock_mark_records_a_jump_of_the_clock_until_it_is_undone(gate: Stores)
     for _ in range(3):
         gate.reviews.record_clock(minute)
         gate.clock.advance(minutes=1)
-    assert gate.reviews.clock_mark() == ClockMark(START_TIME)  # the time passed as expected
+    assert gate.reviews.clock_mark() == ClockMark(START_TIME)  # no jump was recorded
     gate.clock.advance(days=400)
     wrong_time = gate.clock.now()
     gate.reviews.record_clock(minute)
@@ -491,10 +494,10 @@ def test_extended_or_confirmed_claim_is_due_for_a_look_back_again(
     later = gate.clock.now() + LEASE_DURATION
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
-    queue.finish_look_backs(until, first)  # the process with the first lease ends now
+    queue.finish_look_backs(until, first)  # no effect, because x was leased again
     assert queue.count_due_work().look_backs == 1
     queue.finish_look_backs(later, second)
-    # If the claim is confirmed already, nothing changes.
+    # Confirming a claim that is confirmed already does not make a look-back due.
     bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"))
     assert queue.count_due_work().look_backs == (1 if change == "extended" else 0)
 
@@ -510,7 +513,7 @@ def test_look_backs_are_scheduled_for_all_active_claims_of_a_bank(
     bank.register(Registration(replace(claim("o"), bank=other), (HASH_2,)))
     bank.withdraw(ClaimId("0"))
     bank.apply_event(ClaimId("1"), ClaimEvent.SUSPEND)
-    # Seven of the nine claims, and claim "a".
+    # Seven of the nine claims are active, and so is claim "a" of the fixture.
     assert queue.schedule_look_backs(PEOPLE) == queue.count_due_work().look_backs == 8
     assert queue.schedule_look_backs(other) == 1
     assert queue.schedule_look_backs(BankName("nothing")) == 0
@@ -551,7 +554,7 @@ def test_due_scan_survives_a_restart(
 
 
 def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
-    """Each query of due work uses the index waiting_late or the covering index slow_looks."""
+    """The queries use the index waiting_late or the covering index slow_looks."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue, bank = ReviewQueue(engine), BankStore(engine)
     bank.set_bank(Bank(PEOPLE))
@@ -579,7 +582,7 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
 
 
 def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -> None:
-    """Every few seconds the gate queries due work, which must not need the write lock."""
+    """Finding out that nothing is due must not need the write lock."""
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
     with concurrent_write(engine):
@@ -591,7 +594,7 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
 
 @pytest.mark.real
 def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """While one process takes the first scan, another process takes the second."""
+    """While another transaction locks the row of the first scan, the second scan is taken."""
     with open_stores("postgres", request, tmp_path) as gate:
         for case in "bc":
             record_for_scan(gate.reviews, case)

@@ -1,4 +1,4 @@
-"""What a gate counts: claims, waiting times, outcomes in shadow mode, undecryptable uploads."""
+"""Tests of a gate's figures: claims, waiting and review times, shadow mode, missing keys."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -92,7 +92,7 @@ def test_oldest_wait_begins_in_the_review_queue(gate: DatabaseGate) -> None:
 def test_wait_of_a_retroactive_match_begins_when_found(gate: DatabaseGate) -> None:
     gate.record_upload("old", Outcome.LET_THROUGH)
     gate.clock.advance(days=9)
-    with gate.engine.begin() as db:  # as a look back does
+    with gate.engine.begin() as db:  # as a look-back does
         now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=START_TIME.tzinfo)) // timedelta(
             microseconds=1
         )
@@ -145,7 +145,7 @@ def test_shadow_tally_counts_nearest_match_per_bank(gate: DatabaseGate) -> None:
 
 
 def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Without an index, SQLite would read all bytes of an upload to reach the later columns."""
+    """The query is answered from a covering index alone."""
     engine = open_new_engine("sqlite", request, tmp_path)
     plans: list[str] = []
 

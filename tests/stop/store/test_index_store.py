@@ -1,4 +1,4 @@
-"""FileIndex finds each change of the bank at the next look-up, even in the smallest banks."""
+"""Tests of FileIndex on a bank in SQLite: new and withdrawn claims, parts, invalid hashes."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ OpenIndex = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def open_index(tmp_path: Path) -> OpenIndex:
-    """Return a function that opens an index in one folder, each time anew."""
+    """Return a function that opens another FileIndex in the same folder at each call."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 

@@ -1,4 +1,4 @@
-"""ClaimListingStore: content ids, relisting times and reasons, on SQLite and PostgreSQL."""
+"""Tests of ClaimListingStore: content ids, relisting times and reasons of claims."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

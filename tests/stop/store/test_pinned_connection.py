@@ -1,4 +1,4 @@
-"""The pinned connection for single statements sees other writes and is replaced if it fails."""
+"""Tests of the pinned connection: later writes, nested reads, errors, closing the engine."""
 
 from collections.abc import Iterator
 from pathlib import Path

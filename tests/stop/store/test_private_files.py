@@ -1,4 +1,4 @@
-"""Even with a common umask, only the owner can read the gate's database with its pictures."""
+"""Only the owner may read or write the files of the database, even with the umask 022."""
 
 import os
 import stat

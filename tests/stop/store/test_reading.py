@@ -1,4 +1,4 @@
-"""A read transaction sees one snapshot of the database, even during other writes."""
+"""A read transaction sees one snapshot of the database, even if a write is committed meanwhile."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_read_transaction_sees_one_snapshot(
         assert db.execute(BANK_COUNT_QUERY).scalar_one() == 1
         bank.set_bank(Bank(BankName("two")))
         assert db.execute(BANK_COUNT_QUERY).scalar_one() == 1
-    with concurrent_write(engine) as db:  # the pool may reuse the connection, without the snapshot
+    with concurrent_write(engine) as db:  # may reuse the connection, but not the snapshot
         assert db.execute(BANK_COUNT_QUERY).scalar_one() == 2
         if database_kind == "postgres":
             level = db.exec_driver_sql("SHOW transaction_isolation").scalar_one()

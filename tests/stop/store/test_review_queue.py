@@ -1,4 +1,4 @@
-"""ReviewQueue: waiting uploads, decisions, expiry and appeals, on SQLite and PostgreSQL."""
+"""Tests of ReviewQueue on both databases: waiting, decisions, look-backs, expiry and appeals."""
 
 import hashlib
 from dataclasses import replace
@@ -322,7 +322,7 @@ def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
 
 
 def test_bytes_of_unreadable_uploads_are_limited(gate: Stores) -> None:
-    """Beyond the limit, uploads wait without bytes, and the log says so."""
+    """Beyond the limit, uploads wait without bytes, and the log names their cases."""
     queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
     queue = replace(queue, undecodable_bytes_max=290)  # the overhead of encryption counts as well
@@ -483,7 +483,7 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
 def test_waiting_upload_gets_matches_of_new_claims(
     stores_with_claims: Stores, found_by: str
 ) -> None:
-    """An upload found by a look-back still waits for the second claim if the first is withdrawn."""
+    """If the first claim is withdrawn, an upload that a look-back found waits for the second."""
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     if found_by == "late":
@@ -635,7 +635,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> Non
 
 
 def test_full_disk_quarantines_without_bytes(gate: Stores) -> None:
-    """Uploads are recorded without bytes, and the log names the reviews that lack them."""
+    """Uploads are recorded without bytes, and the log names the waiting cases without bytes."""
     queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk_space=lambda: False)

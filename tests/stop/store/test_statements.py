@@ -1,4 +1,4 @@
-"""Prepared statements, which the driver executes, have the same results as SQLAlchemy's."""
+"""Tests of prepared statements: the same results as SQLAlchemy's, errors, lost connections."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -58,7 +58,7 @@ def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
-    """The rows of several uploads are inserted together only in SQLite."""
+    """Several rows are inserted together only in SQLite."""
     engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**UPLOAD_ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
@@ -127,7 +127,7 @@ def test_refused_insert_raises_and_the_next_succeeds(
     for _ in range(2):
         with pytest.raises(BankUnreachable) as raised, single_insert(engine) as db:
             INSERT_UPLOAD.run(db, [{**UPLOAD_ROW, "outcome": None}])
-        assert "3f9a" not in str(raised.value)  # the error contains no value of the row
+        assert "3f9a" not in str(raised.value)  # the error does not contain the case number
         assert read_rows_by_sqlalchemy(engine) == []
     with single_insert(engine) as db:
         INSERT_UPLOAD.run(db, [UPLOAD_ROW])
@@ -162,7 +162,7 @@ def test_hash_numbers_may_exceed_32_bits(engine: sa.Engine) -> None:
 def test_connections_that_the_server_ended_fail_only_one_query(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """After one failed query, the pool does not use its other old connections."""
+    """After one failed query, the pool uses none of the connections that the server ended."""
     engine = open_new_engine("postgres", request, tmp_path)
     with ExitStack() as opened:
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""Transactions have the expected isolation level, whatever the server's default is."""
+"""Transactions in PostgreSQL have the expected isolation, whatever the database's default is."""
 
 import psycopg
 import pytest

@@ -1,4 +1,4 @@
-"""A database that no retry can open is reported with the reason."""
+"""Opening a file that is no database, is damaged, or may not be accessed, reports the reason."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Encryption of upload bytes in the database, and the file of keys."""
+"""Tests of UploadCipher, which encrypts and decrypts uploads, and of the files of its keys."""
 
 import base64
 from pathlib import Path
@@ -53,7 +53,7 @@ def test_keys_are_rotated() -> None:
     for cipher in (UploadCipher((NEW_KEY,)), PLAIN_CIPHER):
         with pytest.raises(UploadKeyMissing) as raised:
             cipher.decrypt("c", encrypted_with_old_key)
-        assert isinstance(raised.value, UploadNotKept)  # so reviewers can still decide
+        assert isinstance(raised.value, UploadNotKept)
 
 
 def test_ciphertext_is_bound_to_its_case() -> None:

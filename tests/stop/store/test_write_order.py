@@ -1,4 +1,4 @@
-"""A waiting SQLite writer gets the write lock, even while another process writes all the time."""
+"""Tests of waiting for SQLite's write lock: a busy writer, the timeout, and other errors."""
 
 import sqlite3
 import subprocess
@@ -15,7 +15,7 @@ from entrenous.stop.store import engine as engines
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write, open_engine
 
-# This program holds the write lock nearly all the time, as several busy writers together do.
+# This program holds the write lock nearly all the time.
 GREEDY_WRITER = """
 import sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
@@ -46,7 +46,7 @@ def test_writer_is_not_starved_by_a_busy_one(database_path: Path) -> None:
             began = time.monotonic()
             for number in range(20):
                 BankStore(engine).set_bank(Bank(BankName(f"number {number}")))
-            # With SQLite's own retries, this takes about a minute or fails.
+            # SQLite's own retries become so rare that the writer could wait for much longer.
             assert time.monotonic() - began < 20
         finally:
             other.kill()
@@ -63,7 +63,7 @@ def test_write_lock_times_out_with_an_error(
         with pytest.raises(BankUnreachable, match="locked"), exclusive_write(other):
             pytest.fail("two writers at once")
         assert 0.3 <= time.monotonic() - began < 10
-    with exclusive_write(other) as db:  # the whole timeout is set again
+    with exclusive_write(other) as db:  # the timeout is back at 0.3 s
         assert db.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
     one.dispose()
     other.dispose()
@@ -88,7 +88,7 @@ def test_waiting_writer_succeeds_after_the_other(database_path: Path) -> None:
 
 
 def test_errors_other_than_locks_are_raised_at_once(database_path: Path) -> None:
-    """A transaction cannot begin within another one, so waiting would be useless."""
+    """SQLite refuses to begin a transaction within another one, however long one waits."""
     engine = open_engine(database_path)
     began = time.monotonic()
     with engine.connect() as db:
