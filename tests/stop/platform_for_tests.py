@@ -39,7 +39,7 @@ from tests.new_bank import index_of, prepared_bank, review_queue_of
 
 @dataclass
 class InProcessGate:
-    """A registration client that passes encoded requests to a platform in the same process."""
+    """A registration client that calls a platform in the same process, without HTTP."""
 
     platform: Platform
     url: str = "http://127.0.0.1:7802"
@@ -156,7 +156,7 @@ def judge_upload(
 def protect_picture(
     picture: Picture, *, adult: bool, parts: bool, gate: Any, device: Device
 ) -> Protection:
-    """Register the fingerprint of a picture at a gate."""
+    """Register a picture at a gate, with the hashes of parts if ``parts`` is true."""
     consent = Consent(adult=adult, parts=parts)
     return register_fingerprints(fingerprint_picture(picture, consent, device), gate, device)
 

@@ -27,7 +27,6 @@ def test_alert_program_gets_its_arguments_and_the_kind_and_count(tmp_path: Path)
     ).read_text() == f"--urgent|{odd_argument}|flood|3|"  # the program's standard input is empty
     run_alert_program([script], Alert(AlertKind.WAITING, 1200))
     assert (tmp_path / "got").read_text() == "reviews-waiting|1200|"
-    # No shell interpreted the arguments, so there is no file x.
     assert {path.name for path in tmp_path.iterdir()} == {"script", "got"}
 
 

@@ -145,7 +145,7 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(
     assert all_protections(gate_setup.device) == (protection,)
     assert protection.state is ClaimState.WAITING
     assert gate_setup.platform.bank.count_claims_and_hashes().claims == 1
-    # The last request was answered, so the next one makes a new claim.
+    # After an answer, registering the picture again makes a new claim.
     assert gate_setup.protect(her_picture).claim != protection.claim
 
 

@@ -1,4 +1,4 @@
-"""Sequences of uploads, claims, reviews and look-backs, mostly by people who try to cheat."""
+"""Sequences of uploads, claims, reviews, appeals, look-backs and withdrawals."""
 
 import hashlib
 import itertools
@@ -46,7 +46,7 @@ def picture_print(pixels: Any) -> PicturePrint:
 
 
 def blur_square(pixels: Any, blurred_share: float = 0.05) -> Any:
-    """Return a copy of the picture with a square blurred beyond recognition."""
+    """Return a copy of the picture with a strongly blurred square."""
     height, width = pixels.shape[:2]
     side = int((blurred_share * height * width) ** 0.5)
     y, x = int(height * 0.55), int(width * 0.4)
@@ -57,7 +57,7 @@ def blur_square(pixels: Any, blurred_share: float = 0.05) -> Any:
 
 
 def make_collage(left: Any, right: Any) -> Any:
-    """Return the two pictures side by side as one picture."""
+    """Return the two pictures side by side, each scaled to 500 by 500 pixels."""
     return np.concatenate([cv2.resize(left, (500, 500)), cv2.resize(right, (500, 500))], axis=1)
 
 
@@ -194,7 +194,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(gate_setup: Gat
 def test_release_after_an_appeal_needs_all_claims_shown(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """A look-back cannot find a refused upload, because the gate keeps no hash of the upload."""
+    """A look-back cannot find a refused upload, because no perceptual hash is kept."""
     first = register(gate_setup, picture_print(her_picture))
     confirm_case(judge_upload(jpeg(her_picture), gate_setup.platform).case, gate_setup.platform)
     upload = jpeg(her_picture, 60)
@@ -210,7 +210,7 @@ def test_release_after_an_appeal_needs_all_claims_shown(
     review = gate_setup.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [first.id, second.claim]
-    release_case(refused.case, gate_setup.platform)  # now the reviewer has seen all claims
+    release_case(refused.case, gate_setup.platform)  # the review now names both claims
 
 
 @pytest.mark.threat("released-first")
@@ -284,7 +284,7 @@ def test_later_confirmation_overrules_a_release_of_the_same_upload(
     gate_setup.clock.advance(minutes=1)
     gate_setup.protect(
         her_picture, parts=False
-    )  # another person's claim, so that the upload is held again
+    )  # because of this new claim, the upload is held again
     confirm_case(judge_upload(edited, gate_setup.platform).case, gate_setup.platform)
     assert judge_upload(edited, gate_setup.platform).outcome is Outcome.REFUSE
 
@@ -353,7 +353,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield copies with a blurred or black square, each after its distance from the original."""
+    """Yield copies with a blurred or black square, each after the distance of the two hashes."""
     original = fingerprint(picture(pixels))
     for y, x, blurred_share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -383,7 +383,7 @@ def test_confirming_a_distant_version_does_not_refuse_a_nearer_version(
     gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_upload(png(far), gate_setup.platform).case, gate_setup.platform)
     held = judge_upload(png(near), gate_setup.platform)
-    assert held.outcome is Outcome.HOLD  # the upload is nearer to the registered picture
+    assert held.outcome is Outcome.HOLD  # ``near`` resembles the registered picture more
     release_case(held.case, gate_setup.platform)
     assert judge_upload(png(near), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(png(far), gate_setup.platform).outcome is Outcome.REFUSE
@@ -433,7 +433,7 @@ def test_confirming_a_waiting_upload_does_not_revive_a_suspended_claim(
 
 @pytest.mark.threat("released-first")
 def test_one_upload_disputes_a_claim_only_once(gate_setup: GateSetup, her_picture: Any) -> None:
-    """Other people register the picture again, so the upload is reviewed four times."""
+    """The picture is registered three more times, and the upload is reviewed each time."""
     first = gate_setup.protect(her_picture, parts=False).claim
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     look_back_for_due_claims(gate_setup.platform)
@@ -458,7 +458,7 @@ def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(
     release_case(first.case, gate_setup.platform)
     look_back_for_due_claims(gate_setup.platform)
     gate_setup.clock.advance(minutes=1)
-    gate_setup.protect(her_picture)  # another person's claim, so that the upload is held again
+    gate_setup.protect(her_picture)  # because of this new claim, the upload is held again
     look_back_for_due_claims(gate_setup.platform)
     confirm_case(judge_upload(jpeg(cut, 80), gate_setup.platform).case, gate_setup.platform)
     assert judge_upload(jpeg(cut), gate_setup.platform).outcome is Outcome.REFUSE

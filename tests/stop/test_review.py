@@ -1,4 +1,4 @@
-"""Reviews: a confirmation refuses similar uploads, and a release lets them through."""
+"""Reviews: order, and effects of confirmations and releases on claims and similar uploads."""
 
 from collections.abc import Callable
 from dataclasses import replace

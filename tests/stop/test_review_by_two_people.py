@@ -26,7 +26,7 @@ def claim(gate_setup: GateSetup, her_picture: Any) -> ClaimId:
 
 @dataclass
 class QueueThatRemovesReviewer:
-    """A review queue that removes a reviewer after it records a first confirmation."""
+    """A review queue that records a first confirmation and then removes ``reviewer``."""
 
     real_queue: Any
     reviewer: str

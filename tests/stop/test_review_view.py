@@ -113,7 +113,7 @@ def test_view_hides_detail_within_cells_of_a_32_by_32_grid() -> None:
 def test_view_is_decoded_outside_the_gate_process(
     tmp_path: Path, clip_starting_black: bytes, her_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Views are made although PIL and PyAV cannot decode in the gate's own process."""
+    """Views are made although ``PIL.Image.open`` and ``av.open`` fail in the gate's process."""
     with open_platform(tmp_path / "gate") as (platform, _):
         for case, upload in (("p", jpeg(her_picture)), ("c", clip_starting_black)):
             review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)

@@ -1,4 +1,4 @@
-"""Withdrawing a claim with the holder's token."""
+"""Withdrawing claims: effects on uploads and other claims, repetition, and wrong tokens."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Finding attachments in a mail, and mails whose parts programs decode differently."""
+"""Finding attachments in mails: encodings, ambiguous parts, invalid mails and limits."""
 
 import base64
 import contextlib

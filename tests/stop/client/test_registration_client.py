@@ -78,7 +78,7 @@ def test_gate_address_is_https_or_local(url: str) -> None:
 
 
 def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``trust_env`` off, httpx also ignores .netrc files."""
+    """If ``trust_env`` is false, httpx ignores the environment and .netrc files."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with open_registration_client("https://gate.example") as gate:
         assert isinstance(gate, RegistrationClient)
@@ -148,7 +148,7 @@ def test_a_redirect_is_not_followed() -> None:
         return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
 
     client = httpx.Client(transport=httpx.MockTransport(redirect))
-    with pytest.raises(GateRefused, match="status 302"):  # a gate never redirects
+    with pytest.raises(GateRefused, match="status 302"):
         RegistrationClient("https://gate.example", client).status(CLAIM_ID)
     assert requested == [f"https://gate.example/v1/claims/{CLAIM_ID}"]
 

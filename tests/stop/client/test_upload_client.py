@@ -1,4 +1,4 @@
-"""The clients that ask a gate about uploads. Without a valid answer, an upload is held."""
+"""The clients that ask a gate about uploads: requests, answers, failures, settings and logs."""
 
 import logging
 import re
@@ -42,7 +42,7 @@ PDF_FILE = b"%PDF-1.7\n" + bytes(64)
 
 
 def ask_with_both_clients(gate: ScriptedGate, upload: bytes) -> GateAnswer:
-    """Return the answer of the synchronous and the asynchronous client, which must be equal."""
+    """Return the answer of the synchronous client; that of the asynchronous one must be equal."""
     answer = gate.client().ask(upload)
     assert anyio.run(gate.async_client().ask, upload) == answer
     return answer
@@ -274,7 +274,7 @@ def test_held_upload_with_a_malformed_published_member_stays_held(
 def test_account_is_the_user_or_a_public_network(
     account_name: str | None, address: str | None, account: str
 ) -> None:
-    """Private addresses are ignored, since they may be those of a proxy that everybody shares."""
+    """Private addresses are ignored: they may belong to a proxy that everybody shares."""
     assert account_of_user_or_network(account_name, address) == account
 
 
@@ -376,7 +376,7 @@ def test_repr_of_the_settings_hides_the_token() -> None:
 
 @contextmanager
 def run_server(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Run ``serve`` on one accepted connection; yield the URL of its port."""
+    """Run ``serve`` on the first connection to a new port; yield the URL of that port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve_one_connection() -> None:

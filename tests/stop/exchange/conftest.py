@@ -1,4 +1,4 @@
-"""A fixture with an exchange and its bank."""
+"""A fixture: an exchange with a bank, a feed and a settable clock."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -35,7 +35,7 @@ def fake_hash(number: int) -> bytes:
 
 @dataclass
 class MemoryFeed:
-    """A feed in memory that returns each claim in its latest state, as a bank store does."""
+    """A feed in memory that returns the latest change of each claim, as a bank store does."""
 
     clock: Clock
     latest_changes: dict[ClaimId, ClaimChange] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class MemoryFeed:
 
 @dataclass
 class ExchangeSetup:
-    """An exchange, its settable clock, the feed that it serves, and the bank that it changes."""
+    """An exchange, a settable clock, the feed for partners, and the bank that fetches change."""
 
     clock: SettableClock
     feed: MemoryFeed

@@ -32,7 +32,7 @@ def source_records(*numbers: int, version: int = 1) -> tuple[SourceRecord, ...]:
 
 @dataclass
 class ScriptedSource:
-    """A source that yields its pages, or fails before page number ``fails_before``."""
+    """A source that yields ``all_pages``, or fails before the page with index ``fails_before``."""
 
     all_pages: Sequence[SourcePage]
     stale_after: timedelta | None = timedelta(days=30)
@@ -120,7 +120,7 @@ class Killed(BaseException):
 
 
 class KillAfterChanges:
-    """Makes a fetch raise Killed after ``changes_left`` changes of the bank or of the records."""
+    """Allows ``changes_left`` changes of the bank or the records; the next change raises Killed."""
 
     def __init__(
         self, exchange_setup: ExchangeSetup, monkeypatch: pytest.MonkeyPatch, changes_left: int
@@ -148,7 +148,7 @@ class KillAfterChanges:
 @pytest.mark.parametrize(
     ("later_records", "expected"),
     [
-        # After the kill, the records are as before, all withdrawn, or partly changed.
+        # The fetch after the kill gets the same records again, withdrawals of all, or other hashes.
         (
             (
                 *source_records(1, version=2),

@@ -1,4 +1,4 @@
-"""The second of two concurrent fetches from one source fails."""
+"""The lock on a source excludes a second lock on the same source, until it is released."""
 
 import pytest
 import sqlalchemy as sa

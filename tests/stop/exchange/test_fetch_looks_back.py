@@ -58,7 +58,7 @@ def test_earlier_upload_waits_after_a_fetch(platform: Platform, her_picture: Any
     page = SourcePage((SourceRecord("k", 1, (fingerprint(picture(her_picture)).bits,)),), "1")
     fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)
     assert_held_by_look_back(platform, case, "theirs")
-    fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)  # brings nothing new
+    fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)
     assert platform.reviews.count_due_work().look_backs == 0
 
 

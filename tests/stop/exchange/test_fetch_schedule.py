@@ -1,4 +1,4 @@
-"""How often a gate fetches from a source, and how long it waits after failures."""
+"""When a source is due for a fetch: intervals, clock jumps, failures and running fetches."""
 
 from datetime import UTC, datetime, timedelta
 

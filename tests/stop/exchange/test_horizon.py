@@ -1,4 +1,4 @@
-"""Dating changes for partners, so that a change committed late is not skipped."""
+"""Dates of changes for partners: late commits, concurrent processes and deletion of old dates."""
 
 from dataclasses import replace
 from typing import Any

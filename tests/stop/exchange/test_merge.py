@@ -1,4 +1,4 @@
-"""Merging fetched records into claims: order, repetition, generations and withdrawals."""
+"""Merging fetched records into claims: order, repetition, generations, withdrawals and keys."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -21,7 +21,7 @@ PAGES_STRATEGY = st.lists(st.lists(RECORD_STRATEGY, max_size=4), max_size=5)
 
 
 class MemoryBank:
-    """Claims and known records in memory, updated as a fetch updates them."""
+    """Claims and known records in memory, changed as ``merge_records`` says."""
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
@@ -47,7 +47,7 @@ def hashes_after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, .
 
 
 def expected_hashes(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
-    """Return the expected hashes: for each key, those of its highest-ranked record."""
+    """Return, for each key, the hashes of the record with the highest rank."""
     best = dict[str, SourceRecord]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)

@@ -1,4 +1,4 @@
-"""The exchange's tables on a real PostgreSQL."""
+"""The tables of the exchange on PostgreSQL: served claims, opinions, sources and records."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Pages of changes for partners contain pictures only."""
+"""Pages of changes for partners contain claims on pictures, but none on videos or sounds."""
 
 from dataclasses import replace
 
