@@ -1,4 +1,4 @@
-"""Tests of ``entrenous open`` when some or all files of a message cannot be written."""
+"""Tests of ``entrenous open`` when files cannot be written, or reporting is interrupted."""
 
 import json
 import shutil
@@ -129,7 +129,7 @@ def test_conflict_with_an_existing_file_removes_the_files_already_written(cli: C
 
 
 def test_files_of_a_used_up_message_stay_after_an_interruption(cli: CommandLine) -> None:
-    """Ctrl-C arrives while the device reports the opening to the relay."""
+    """Ctrl-C arrives while the device reports the finished opening to the relay."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -87,7 +87,7 @@ class WatchedCommandLine:
         return json.loads(self.run(person, *arguments, "--json"))
 
     def set_up_person(self, person: str, url: str) -> None:
-        """Set up a person at a relay; Ana adds everybody but herself."""
+        """Set up a person at a relay; Ana adds everybody else as a contact."""
         self.run(person, "setup", "--name", person, "--relay", url)
         if person != "ana":
             self.run(
@@ -154,7 +154,7 @@ def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(
     cli.monkeypatch.setattr(http_courier, "_HTTP_TIMEOUT", httpx.Timeout(TIMEOUT_S))
     (message,) = cli.run_json("ana", "sent")["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["waiting"] * 3
-    # The relay notices later that the client has given up.
+    # The relay may notice only later that the client has given up.
     assert wait_until(lambda: cli.event_names() == [UNANSWERED, GIVEN_UP], 60)
     cli.events.clear()
     output = cli.run("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])

@@ -69,7 +69,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
     assert list(device.ledger.messages()) == []
     silent = encode_clip(
         hand_held_frames(size=FRAME_SIZE, seconds=2.0)
-    )  # may be longer, having no sound
+    )  # a clip without sound may be longer
     next(mark_clip_copies(silent, RECIPIENTS, device))
 
 

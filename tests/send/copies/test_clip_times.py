@@ -19,7 +19,7 @@ from tests.trace.test_clip import RECIPIENTS, offline_device
 pytestmark = pytest.mark.slow
 
 FRAME_SIZE = (160, 120)  # pixels
-LOST_PACKETS = range(20, 67)  # of 188 packets; one second of sound before the flash
+LOST_PACKETS = range(20, 67)  # of 188 packets: about one second of sound, before the flash
 
 
 @cache
@@ -60,7 +60,7 @@ def make_marked_copy(source: bytes) -> bytes:
     return copy.data
 
 
-# ``make test`` runs only these cases, because a copy takes a second to make.
+# ``make test`` runs only these cases of the following test.
 CLIPS_IN_EVERY_RUN = ("sound late", "picture late, mkv", "gap, mkv", "early, then a gap")
 
 
@@ -92,7 +92,7 @@ def test_ordinary_clip_keeps_its_frame_times_and_its_sound_starts_at_zero(clip_n
 
 @pytest.mark.parametrize("clip_name", ORDINARY_CLIPS)
 def test_ordinary_clip_gets_no_silence(clip_name: str) -> None:
-    """Encoder priming, container ticks and recorder jitter do not count as gaps."""
+    """Encoder priming, rounded times, an offset of 20 ms and single lost packets are no gaps."""
     assert read_sound(ORDINARY_CLIPS[clip_name]()).timing == SoundTiming()
 
 

@@ -32,7 +32,7 @@ from tests.send.send_device import Network
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SQUARE_PICTURE = photo(width_px=160)  # a square; the picture of most tests is a narrow strip
+SQUARE_PICTURE = photo(width_px=160)  # a square
 
 
 def decode_pixels(data: bytes) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_same_seed_gives_the_same_copy(network: Network) -> None:
 
 
 def test_trial_copy_is_made_once() -> None:
-    """The first worker makes the trial copy; other workers wait only when they need its result."""
+    """The first thread makes the trial copy; another thread waits only when it reads the result."""
     begun, go_on = Event(), Event()
     canvases: list[CopyCanvas] = []
 

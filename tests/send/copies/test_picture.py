@@ -15,7 +15,7 @@ from entrenous.watermark.embed import embed_mark, prepare_picture
 from tests.send.send_device import Network
 from tests.village.world import photo
 
-SMALL_PICTURE = photo(width_px=160)  # a square; the picture of most tests is a narrow strip
+SMALL_PICTURE = photo(width_px=160)  # a square
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_interruption_before_the_first_copy_stores_nothing(network: Network) -> 
 
 
 def test_copies_can_be_made_again_bit_for_bit(network: Network) -> None:
-    """An expert needs only the stored original and the secrets to check a verdict."""
+    """The stored original and the ledger entry are enough to make each copy again."""
     ana = network["ana"]
     marked_copies = [
         copy.data for _, copy in mark_picture_copies(SMALL_PICTURE, RECIPIENTS * 4, 120, ana.device)

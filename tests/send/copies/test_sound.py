@@ -1,4 +1,4 @@
-"""Tests of making marked copies of a voice note."""
+"""Tests of making marked copies of a sound."""
 
 from functools import cache
 

@@ -1,4 +1,4 @@
-"""Tests of the worker pool: order of results, jobs taken ahead, errors, and stopping."""
+"""Tests of the worker pool: order, parallel work, jobs taken ahead, errors, stopping, pool size."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Test of a queued copy for a device that was removed from its owner's list."""
+"""Test of a queued copy for a device that was removed from the owner's device list."""
 
 from contextlib import suppress
 
@@ -19,9 +19,7 @@ from tests.village.malicious_relay import error_trick
 
 @pytest.mark.slow
 def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
-    """The phone's mailbox still exists. Its unsent copy counts as tried and not as refused, because
-    the first attempt failed without an answer that refuses the copy.
-    """
+    """The phone's mailbox still exists. The copy for the phone counts as tried, not as refused."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)

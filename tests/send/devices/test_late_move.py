@@ -109,7 +109,7 @@ def is_everything_decrypted(*people: Person) -> bool:
 
 @pytest.mark.slow
 def test_two_contacts_move_at_once(network: Network) -> None:
-    """Each late device learns of both people's moves in one fetch."""
+    """The phone and the tablet fetch only after both people have moved."""
     ana, phone, ben = network["ana"], network["phone"], network["ben"]
     tablet = add_linked_device(network, ben, "tablet", "tablet")
     fetch_rounds(ben, tablet, ana, phone)
@@ -125,7 +125,7 @@ def test_two_contacts_move_at_once(network: Network) -> None:
 
 @pytest.mark.slow
 def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
-    """The phone has used up its lent tokens while Ben was offline."""
+    """Ben fetches only after the phone has moved."""
     network = network_of_three()
     ana, ben = network["ana"], network["ben"]
     catch_up(ana, ben, ana)
@@ -149,7 +149,7 @@ def test_used_up_tokens_are_renewed_after_a_move(network: Network) -> None:
     prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(phone, ana, phone)
-    assert device.vault.keys(OUTBOX)  # the phone's hello to Ben is queued
+    assert device.vault.keys(OUTBOX)  # a letter of the phone is queued
     fetch_rounds(ben, phone, ana)
     assert can_all_write(phone, ben)
     assert not device.vault.keys(OUTBOX)
@@ -188,8 +188,8 @@ def test_linking_waits_until_all_devices_have_moved(network: Network) -> None:
 
 @pytest.mark.slow
 def test_linking_fails_if_another_device_moved_meanwhile(network: Network) -> None:
-    """The phone moves while Ana compares the pictures of the linking; the laptop fetches before it
-    signs anything.
+    """The phone moves while Ana compares the pictures of the linking; the laptop fetches before
+    Ana confirms.
     """
     ana, phone, tablet = network["ana"], network["phone"], add_blank_device(network, "tablet")
     prepare_move(phone, ana)
@@ -291,7 +291,7 @@ def test_lost_device_cannot_delete_the_former_mailbox_of_another_device(network:
 
 @pytest.mark.slow
 def test_abandoned_move_makes_devices_unready(network: Network) -> None:
-    """Mailboxes announced before a move to another relay are not used in a later device list."""
+    """Mailboxes announced for one relay no longer count after a move to another relay."""
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone, url=THIRD_RELAY_URL)
     prepare_move(ana, phone)

@@ -1,4 +1,4 @@
-"""Tests of linking a new device: interruptions, rejections, and attackers between the devices."""
+"""Tests of linking a new device: results, interruptions, rejections, expiry, and attackers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -108,7 +108,7 @@ def make_post_changer(change: Callable[[Message], Message]) -> Callable[..., Any
 def link_until_pictures(
     old: Device, new: Device
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Run the linking until both devices show their pictures, and return both sides."""
+    """Run the linking until both devices show pictures to compare; return both progresses."""
     old_progress = start_on_old_device(None, old)
     new_progress = start_on_new_device(old_progress.code, None, new)
     old_progress = poll_old_device(old_progress, old)
@@ -177,7 +177,7 @@ def test_late_confirmation_links_no_device(network: Network, ana: Person, phone:
 @pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize("broken_part", ["key", "offer"])
 def test_broken_commitment_ends_linking(ana: Person, phone: Person, broken_part: str) -> None:
-    """An attacker changes her key or her offer after she has committed to both."""
+    """The key or the offer is changed after the new device has committed to both."""
     old_progress = start_on_old_device(None, ana.device)
     new_progress = start_on_new_device(old_progress.code, None, phone.device)
     old_progress = poll_old_device(old_progress, ana.device)
@@ -202,7 +202,7 @@ def test_broken_commitment_ends_linking(ana: Person, phone: Person, broken_part:
 def test_attacker_in_between_makes_the_pictures_differ(
     network: Network, ana: Person, phone: Person
 ) -> None:
-    """The attacker poses as each device to the other device."""
+    """To each of the two devices, the attacker poses as the other one."""
     thief, boss = add_blank_device(network, "thief"), network.set_up_person("boss")
     old_progress = start_on_old_device(None, ana.device)
     attacker_as_new = start_on_new_device(old_progress.code, None, thief.device)
@@ -381,7 +381,7 @@ def confirm_and_read_grant(
     old: Device,
     new: Device,
 ) -> tuple[Envelope, NewDeviceGrant]:
-    """Confirm on the old device; return the envelope that it posts, and the grant inside."""
+    """Confirm on the old device; return the envelope that arrives, and the grant inside."""
     confirm_on_old_device(old_progress, old)
     box = new_progress.box
     (waiting,) = new.courier.waiting_envelopes(box.relay_url, box.mailbox, box.owner, 0)
@@ -430,7 +430,7 @@ def test_grant_is_refused_exactly_if_one_part_is_wrong(
 def test_device_can_fetch_although_its_linking_was_ended_after_the_grant(
     ana: Person, phone: Person
 ) -> None:
-    """The user ends the linking on the new device after the grant."""
+    """The user ends the linking on the new device after the device was linked."""
     new_progress = link_devices(ana.device, phone.device)[1]
     end_on_new_device(new_progress, phone.device)
     assert fetch_messages(phone.device).problems == ()

@@ -1,4 +1,4 @@
-"""Tests of the state table of linking, and of its documentation."""
+"""Tests of the state table of linking, and of the diagram and table in docs/machines/link.md."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_only_the_required_order_links(start: LinkState, events: list[LinkEvent]
     if state is LinkState.LINKED:
         assert is_in_order
     elif start is LinkState.OFFERED:
-        assert not is_in_order  # after a grant, only a revocation removes the device
+        assert not is_in_order  # after the grant, no event before HELLO ends the linking
 
 
 def test_the_required_order_links() -> None:

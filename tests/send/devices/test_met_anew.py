@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop ("ana") and a phone, and Ben; all can write to each other."""
+    """Ana with a laptop ("ana") and a phone, and Ben, who can write to both and get letters."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)

@@ -53,7 +53,7 @@ THIRD_RELAY_URL = "https://relay.example"
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop and a phone, and Ben at one relay; Cleo at the other relay."""
+    """Ana, with a laptop and a phone, and Ben at one relay; Cleo at another."""
     network = network_of_three()
     ana, ben, cleo = (network[name] for name in ("ana", "ben", "cleo"))
     add_linked_device(network, ana, "phone", "phone")
@@ -62,7 +62,7 @@ def network() -> Network:
 
 
 def move_and_unlock(ana: Person, *others: Person, url: str = OTHER_RELAY_URL) -> None:
-    """Move all devices, and record that each vault uses the new lock, as its next unlock would."""
+    """Move all devices, and record that each vault uses the new lock, as the next unlock would."""
     prepare_move(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
@@ -141,7 +141,7 @@ def test_late_device_gets_what_was_sent_meanwhile(network: Network) -> None:
     prepare_move(ana, phone)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     catch_up(ben, cleo, ana)
-    ben.send(SMALL_PICTURE, ana)  # not reported as waiting: one of Ana's devices has received it
+    ben.send(SMALL_PICTURE, ana)
     recalled = cleo.send(SMALL_PICTURE, ana).name
     assert ana.received_count() == 2
     assert recall_message(recalled, cleo.device)
@@ -201,7 +201,7 @@ def test_move_can_be_cancelled(network: Network) -> None:
 
 
 def test_completed_move_outranks_a_cancellation_on_another_device(network: Network) -> None:
-    """The laptop cancels its move before it has received the list with which the phone moves."""
+    """The laptop cancels the move before it receives the list with which the phone has moved."""
     ana, phone = network["ana"], network["phone"]
     prepare_move(ana, phone)
     take_contact_changes(ana.device)
@@ -282,7 +282,7 @@ def test_unreachable_new_relay_only_delays_the_move(network: Network) -> None:
     catch_up(phone, ana)
     move_all_devices(OTHER_RELAY_URL, None, ana.device)
     network.disconnect(OTHER_RELAY_URL)
-    with pytest.raises(RelayUnreachable):  # the phone already has its new mailbox
+    with pytest.raises(RelayUnreachable):  # the phone already fetches from the new relay
         catch_up(phone)
     assert phone.home[0] == OTHER_RELAY_URL
     network.reconnect(OTHER_RELAY_URL)

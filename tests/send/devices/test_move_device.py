@@ -284,7 +284,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(network: Network) -> Non
     known = {lock for one in old.values() for lock in _token_hashes(one.seed, 0, one.until)}
     assert not known & {lock for batch in changes for lock in (*batch.add, *batch.drop)}
     whose = peer_key(cleo.id, own_device(cleo.device).key.device)
-    assert now.first == old[whose].until  # no two token ranges have an index in common
+    assert now.first == old[whose].until  # the new token range begins where the old one ended
     assert contact_named("ana", network["ben"].device).person.relay_url == RELAY_URL
 
 
@@ -301,7 +301,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(network: Network) -> None:
     catch_up(cleo)  # this replacement waits at the old mailbox
     with ana.courier.replace_calls(waiting_envelopes=lambda *_: []):
         move_and_unlock(ana)
-    catch_up(cleo)  # another replacement, since Ana's list changed
+    catch_up(cleo)  # another replacement, because Ana's list changed
     newest = dict(issued_ranges(cleo.device))[peer]
 
     def hide_old_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:

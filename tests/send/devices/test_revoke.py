@@ -230,7 +230,7 @@ def test_lost_device_is_revoked_with_its_own_sheet(network: Network) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_device_lost_after_replacing_its_close_token_is_revoked(network: Network) -> None:
-    """The phone replaces its close token at its next command, and is lost right after that."""
+    """The phone replaces its close token; the laptop fetches, and then revokes the phone."""
     ana, phone = network["ana"], network["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
     known = {one.name: one.close for one in own_linked_devices(ana.device)}

@@ -64,7 +64,7 @@ def network() -> Network:
 
 
 def fetch_rounds(*people: Person) -> None:
-    """Let each of these devices fetch three times, which is enough to sync everything."""
+    """Let each of these devices fetch three times."""
     for _ in range(3):
         catch_up(*people)
 

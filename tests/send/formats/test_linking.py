@@ -1,4 +1,4 @@
-"""Tests of writing and reading link codes, link messages and sync notes."""
+"""Tests of writing and reading link codes, link messages, offers, grants and sync notes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
