@@ -1,7 +1,7 @@
 """A small Django site that sends requests to itself and prints the answers as JSON.
 
-Its arguments are a folder of uploads, the hook's settings as JSON, and the names of requests.
-Without names, it sends all requests.
+The arguments are a folder of uploads, the hook's settings as JSON, and the names of requests.
+Without names, all requests are sent.
 """
 # ruff: noqa: E402 -- Django has to be set up before its models are imported
 
@@ -125,7 +125,7 @@ class RequestInEventLoop:
 
 
 def collect_account_headers() -> dict[str, str | None]:
-    """Return the account header of each of three requests, as the gate receives it."""
+    """Return the account headers that three uploads send to the gate."""
     headers: list[str | None] = []
 
     def record_header(request: Any) -> None:
@@ -143,7 +143,7 @@ def collect_account_headers() -> dict[str, str | None]:
 
 
 def find_account_in_event_loop() -> list[str]:
-    """Return the accounts that a validator finds during a request and after the request."""
+    """Return the account of the current request in an asynchronous view, and after the request."""
 
     async def view(_: Any) -> str:
         return hook._account_of_request(hook._CURRENT_REQUEST.get())

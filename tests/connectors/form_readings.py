@@ -1,4 +1,4 @@
-"""How Java and Python servers interpret a path that hooks cover."""
+"""Models of how Java and Python servers read a path, and whether the result is covered."""
 
 import re
 from urllib.parse import unquote
@@ -10,7 +10,7 @@ def paths_read_by_java(target: str) -> set[str]:
     """Return the paths that Tomcat and Jetty read, also behind a proxy that decodes first.
 
     Both servers drop the parameters of segments, decode the path, merge slashes and resolve dots.
-    Depending on their settings, they read backslashes and encoded slashes as slashes.
+    Depending on the settings, they read backslashes and encoded slashes as slashes.
     """
     found = set()
     for sent in (target, unquote(target)):
@@ -45,6 +45,6 @@ def _merge_slashes_and_resolve_dots(path: str) -> str:
 
 
 def is_covered(path: str) -> bool:
-    """Return whether a server would route this path to the covered one."""
+    """Return whether the path, in any letter case, is the covered path or continues it."""
     plain = path.casefold()
     return re.match(re.escape(COVERED_PATH) + r"(?=[/.;:,?#]|$)", plain) is not None

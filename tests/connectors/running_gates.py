@@ -1,4 +1,4 @@
-"""A real gate in its own process, scripted gates, and uploads, for the tests of hooks."""
+"""A real gate in a separate process, scripted gates, and uploads, for the tests of hooks."""
 
 import json
 import subprocess
@@ -80,7 +80,7 @@ def _answer_by_content(request: httpx.Request) -> httpx.Response:
     return httpx.Response(415)
 
 
-#: Uploads that :class:`ScriptedGate` recognizes by their first bytes.
+#: Uploads that :class:`ScriptedGate` recognizes by the first bytes.
 ACCEPTED_FILE, HELD_FILE, REFUSED_FILE, UNREADABLE_FILE = (
     b"\xff\xd8\xff" + word + bytes(20) for word in (b"FINE", b"HOLD", b"REFUSE", b"UNREAD")
 )
@@ -124,7 +124,7 @@ def _with_unread_body(answer: httpx.Response) -> httpx.Response:
 
 @contextmanager
 def running_gate(folder: Path, *options: str) -> Iterator[tuple[str, Path]]:
-    """Run a gate that knows a confirmed and a waiting picture; add ``options`` to its command.
+    """Run a gate that knows a confirmed and a waiting picture; add ``options`` to the command.
 
     Yields the gate's URL and the path of the operator's token.
     """

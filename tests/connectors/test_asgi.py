@@ -1,4 +1,4 @@
-"""The ASGI middleware: decisions about uploads, and limits on idle senders."""
+"""The ASGI middleware: decisions about uploads, request bodies, accounts and slow senders."""
 
 import json
 import time
@@ -35,7 +35,7 @@ FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
 class RecordingApplication:
-    """A Starlette application that records what it receives."""
+    """A Starlette application that records the bodies and decision headers of requests."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -384,7 +384,7 @@ async def _wait_until(condition: Any) -> None:
 
 
 def test_slot_is_released_however_a_request_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused, slow, failed and disconnected requests release their slots."""
+    """Refused, slow, failed and disconnected requests all release the slot."""
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
     gate = ScriptedGate()

@@ -1,4 +1,4 @@
-"""No spelling of a covered path passes the hooks without a decision of the gate.
+"""Many spellings of a covered path, none of which passes the hooks without a decision.
 
 A real nginx, with and without merged slashes, and models of Java and Python servers say which
 spellings lead to the path. Each of these is sent to a real server with the hook.
@@ -33,16 +33,16 @@ from tests.nginx import NGINX, needs_nginx
 
 pytestmark = pytest.mark.real
 
-#: Spellings that some server reads as a slash.
+#: Spellings that a server may read as a slash.
 SLASH_SPELLINGS = (
     *("//", "/./", "/x/../", "/x/y/../../", "/.;/", "/;/", "/;x/", "/x/..;/", "/x/..;y=1/"),
     *("%2f", "%2F", "/%2f", "/%2e/", "/x/%2e%2e/", "/x/%2E./", "/x/.%2e;a/", "/%2e;/", "\\", "%5c"),
     *("/x%2f../", "/x/..%2f", "%5C", "/x\\..\\", "/x%5c..%5c", "///", "/.//", "%252f", "/x;y/../"),
     *("/%252e/", "/x/%252e%252e/", "%255c", "/x/..//"),
 )
-#: Text after a name that some server drops.
+#: Text after a name in a path; a server may drop it.
 SEGMENT_TAILS = (";", ";x", ";x=1", ";x=1;y=2", ";x,y", ";%2e", ";..", "%3b", "%3Bx", "%253b")
-#: Functions that spell a word in a way that some server reads as the same word.
+#: Functions that spell a word in a way that a server may read as the same word.
 LETTER_SPELLINGS: tuple[Callable[[str], str], ...] = (
     str.upper,
     str.title,
@@ -126,7 +126,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def nginx_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Run nginx; yield its port."""
+    """Run nginx; yield the port."""
     assert NGINX is not None
     folder = tmp_path_factory.mktemp("nginx")
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -1,4 +1,4 @@
-"""The WSGI middleware: decisions about uploads, and what the application receives."""
+"""The WSGI middleware: decisions about uploads, request bodies, accounts and time limits."""
 
 import io
 import json
@@ -29,7 +29,7 @@ FORM_TYPE = "multipart/form-data; boundary=edge"
 
 
 class RecordingApplication:
-    """A WSGI application that records what it receives."""
+    """A WSGI application that records the bodies and decision headers of requests."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -178,7 +178,7 @@ def test_body_beyond_the_limit_is_passed_on_in_full_or_answered_413() -> None:
 
 
 def test_body_without_a_length_is_read_only_if_terminated() -> None:
-    """Without a length, PEP 3333 means an empty body, unless ``wsgi.input_terminated`` is set."""
+    """A body without a length is empty (PEP 3333), unless ``wsgi.input_terminated`` is set."""
     application, gate = RecordingApplication(), ScriptedGate(upload_bytes_max=1000)
     app = GateMiddleware(application, gate.settings, client=gate.client())
     environ_changes = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
@@ -218,7 +218,7 @@ def test_path_is_decoded_as_utf_8(path_info: str) -> None:
     assert send_request(app, REFUSED_FILE, PATH_INFO=path_info)[0] == 422
     assert (
         send_request(app, REFUSED_FILE, PATH_INFO="/gr\xff")[0] == 422
-    )  # not UTF-8, so this may be the covered path
+    )  # not UTF-8, and therefore checked
     assert send_request(app, REFUSED_FILE, PATH_INFO="/gr")[0] == 200
 
 

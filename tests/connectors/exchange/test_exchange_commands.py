@@ -1,4 +1,4 @@
-"""The commands ``entrenous gate exchange`` in the folder of a gate."""
+"""The commands ``entrenous gate exchange``: partners, sources, credentials and fetches."""
 
 import json
 from pathlib import Path

@@ -101,7 +101,7 @@ def fetch_records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
 def own_server_and_fetcher(
     request: pytest.FixtureRequest, exchange_setup: ExchangeSetup
 ) -> Iterator[tuple[ExchangeSetup, Fetcher]]:
-    """Yield an exchange and a fetcher that queries it over a failing connection."""
+    """Yield an exchange and a fetcher; after the first answer, three attempts in a row fail."""
     _, key = exchange_setup.add_partner()
     app = answer_by_app(exchange_app(exchange_setup.exchange))
     flaky_answer = fail_after_first_answer(

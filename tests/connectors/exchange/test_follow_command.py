@@ -1,4 +1,4 @@
-"""Automatic fetching from sources, and the process beside the gate that does it."""
+"""Automatic fetching from sources, by a process that runs beside the gate."""
 
 import logging
 import socket

@@ -1,4 +1,4 @@
-"""The exchange never redirects, since a redirect could send a partner's key elsewhere."""
+"""The exchange answers almost right paths with 404, not with a redirect."""
 
 import httpx
 import pytest

@@ -278,7 +278,6 @@ def test_feedback_that_is_malformed_or_about_an_unknown_claim_is_refused(
 
 
 def test_ncmec_accepts_no_submissions(exchange_setup: ExchangeSetup, web: httpx.Client) -> None:
-    """PyPI's threatexchange submits over StopNCII's protocol, but not over NCMEC's."""
     _, partner_key = exchange_setup.add_partner("friends", submits=True)
     pdq = f"<pdq>{fake_hash(1).hex()}</pdq>"
     entry = f"<images><image><fingerprints>{pdq}</fingerprints></image></images>"

@@ -118,7 +118,7 @@ def test_withdrawal_is_served_until_the_partner_reads_on_and_then_deleted(
     exchange_setup.clock.advance(seconds=5)
     assert fetch_all(web, key, start)[0] == {
         fake_hash(1).hex(): "Withdrawn"
-    }  # the client repeats its request
+    }  # the client repeats the request
     assert fetch_all(web, key, page["nextSetTimestamp"])[0] == {}
     assert not exchange_setup.is_on_disk(fake_hash(1))
 
@@ -148,7 +148,7 @@ def test_killed_client_still_gets_the_withdrawal(
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_clock_ahead_hides_no_withdrawal(exchange_setup: ExchangeSetup) -> None:
-    """The client gets its next start time from a process whose clock is ahead."""
+    """The client gets the next start time from a process whose clock is ahead."""
     _, key = exchange_setup.add_partner()
     ahead = replace(
         exchange_setup.exchange,
@@ -536,7 +536,7 @@ def test_opinions_of_one_request_are_written_in_one_transaction(
     for partner in partners:
         exchange_setup.exchange.opinions.record(partner, stances)
     each = "\n".join(statements).split("COMMIT")
-    assert sum("INSERT INTO" in one for one in each) == 3  # three transactions write
+    assert sum("INSERT INTO" in one for one in each) == 3  # one for each partner
     assert {exchange_setup.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
     more = {register(exchange_setup, "hers too", fake_hash(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):

@@ -1,4 +1,4 @@
-"""Reading untrusted XML: no entities, and limits on length and depth."""
+"""Reading untrusted XML: names, refused documents, and limits on length and depth."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""Fixtures: clients of the gate's HMA API, and those of tests/stop/http/conftest.py."""
+"""Fixtures: clients of the gate's HMA API, and fixtures imported from tests/stop."""
 # ruff: noqa: F811 - fixtures are imported and then used as parameters
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ OPERATOR_HEADERS = {"Authorization": "Bearer operator-token"}
 
 @contextmanager
 def open_platform_at(path: Path, clock: SettableClock) -> Iterator[Platform]:
-    """Yield a platform on the database file, which is created if it is missing."""
+    """Yield a platform on the database file; a missing file is created."""
     engine = engine_at(path)
     bank = BankStore(engine, clock)
     reviews = ReviewQueue(engine, clock)
@@ -51,7 +51,7 @@ def open_platform_at(path: Path, clock: SettableClock) -> Iterator[Platform]:
 def new_hma_app(
     platform: Platform, access: GateAccess, listings_platform: Platform | None = None
 ) -> Starlette:
-    """Return HMA's API as the gate mounts it.
+    """Return the gate's HMA API.
 
     ``listings_platform`` replaces ``platform`` for the stores of listings and sources.
     """

@@ -1,4 +1,4 @@
-"""The answers of every HMA route, which differ from those of a running HMA only on purpose."""
+"""HMA's routes: expected answers to many requests, tokens, and the list of all routes."""
 
 import re
 import shutil
@@ -338,7 +338,7 @@ CONTRACT_ROWS = [
 
 @pytest.fixture(scope="session")
 def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a bank TEST with one content over the API; return the path of the database."""
+    """Create a bank TEST with one content, and two sources; return the path of the database."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
     with open_platform_at(path, SettableClock()) as platform:
         create_built_in_banks(platform.bank)
@@ -355,7 +355,7 @@ def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def add_sources_and_fetch_first(platform: Platform, file: Path) -> None:
-    """Add two sources, and fetch the first, which is an empty file."""
+    """Add two sources, and fetch the first, a file without hashes."""
     exchange = open_exchange(platform)
     file.write_text("# empty\n")
     ally = Source("from-ally", SourceKind.FILE, str(file), BankName("test"))
@@ -408,7 +408,7 @@ def test_hma_hash_equals_the_hash_of_the_gate(hma: httpx.Client, her_picture: An
 def test_hma_routes_need_a_token_except_status(
     hma_without_token: httpx.Client, platform: Platform, access: GateAccess
 ) -> None:
-    """The test covers every route of the application."""
+    """Every method of every route is requested without a token and with an uploader's token."""
     count = 0
     for route in new_hma_app(platform, access).routes:
         assert isinstance(route, Route)

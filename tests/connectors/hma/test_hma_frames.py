@@ -1,4 +1,4 @@
-"""HMA's API leaves out video frames, since its answers cannot mark a match as one of a part."""
+"""The frames of a registered video are neither found nor shown by HMA's API."""
 
 import httpx
 

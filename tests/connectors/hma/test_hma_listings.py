@@ -1,4 +1,4 @@
-"""HMA contents (entries of a bank): their ids and notes, and those disabled until a given time."""
+"""HMA contents (entries of a bank): ids, notes, and switching off until a given time."""
 
 import json
 from typing import Any
@@ -95,9 +95,7 @@ def test_content_is_off_until_a_time(
     shown = hma.get(CONTENT_ADDRESS).json()
     assert (shown["disable_until_ts"], shown["note"], get_raw_matches(hma)) == (1, "n", [1])
     ((_, again),) = platform.bank.claims_on_pictures({1})
-    assert (
-        again.state is ClaimState.WAITING
-    )  # a new claim replaces the suspended one, and is not confirmed
+    assert again.state is ClaimState.WAITING  # a new claim, not the confirmed one
     assert get_content_id(hma) == "upload-7"
 
 

@@ -158,7 +158,7 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
 
 
 def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAccess) -> None:
-    """A gate for one upload at a time refuses a second one while it receives the first."""
+    """A gate for one upload at a time refuses a second picture while the first arrives."""
 
     async def run_scenario() -> tuple[int, Any]:
         app = new_hma_app(platform, GateAccess(access.operator, uploads_at_once=1))
@@ -195,7 +195,7 @@ def test_too_many_concurrent_pictures_get_429(platform: Platform, access: GateAc
 
 
 def test_form_of_a_million_parts_is_refused_within_a_second() -> None:
-    """Parsing all parts would take many seconds."""
+    """Parsing all parts would take several seconds."""
     body = b"--b\r\na:b\r\n\r\n\r\n" * 1_000_000
     began = time.process_time()
     with pytest.raises(NoPhoto):
