@@ -1,4 +1,4 @@
-"""One real photograph in every format and encoding that Entrenous reads."""
+"""Fixtures: a photograph, and files of it in every picture format that Entrenous reads."""
 
 import io
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def photo(astronaut: NDArray[np.uint8]) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def picture_files(photo: Image.Image) -> dict[str, bytes]:
-    """Return ``photo`` encoded in each format and relevant compression, by name."""
+    """Return files of ``photo`` in each format, some in several encodings, by name."""
     return {
         "jpeg": _encode_image(photo, "JPEG", quality=88),
         "jpeg-progressive": _encode_image(photo, "JPEG", quality=88, progressive=True),

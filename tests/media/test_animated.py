@@ -1,4 +1,4 @@
-"""Animation is recognised by the file's structure, and never reported for a still picture."""
+"""Tests of ``is_animated``: files with one or several frames, truncated files, other files."""
 
 import io
 from typing import Any

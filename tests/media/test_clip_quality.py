@@ -1,4 +1,4 @@
-"""x264's rate factor for a copy is chosen from the errors of trial copies."""
+"""Tests of choosing x264's rate factor for a copy, and of the measured error of a copy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Clips are read frame by frame, upright, with their own times; other files are refused."""
+"""Tests of reading clips: codecs, times, selections, frame types, and files that are refused."""
 
 import contextlib
 from functools import cache

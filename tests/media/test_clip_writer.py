@@ -1,4 +1,4 @@
-"""Written clips contain the frames, their times and types, and the sound, but no metadata."""
+"""Tests of written clips: frames, times, frame types, sound, and no encoder or creation time."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Truncated, damaged or too large files are refused with the right error, never half decoded."""
+"""Tests of truncated, damaged and too large picture files, and of bytes after a file's end."""
 
 import io
 import struct
@@ -27,9 +27,9 @@ PROPERTY_TEST_SETTINGS = settings(
 
 
 def decompression_bomb(side_px: int = 50_000) -> bytes:
-    """Return a well-formed PNG of a few kB that announces 50,000 x 50,000 pixels (7.5 GB).
+    """Return a PNG that announces a square of this side: 7.5 GB at 50,000 x 50,000 pixels.
 
-    Only the first 64 rows exist (10 MB, compressed to about 10 kB), so a decoder would start.
+    It contains only the first 64 rows (at 50,000 pixels: 10 MB, compressed to about 10 kB).
     """
     row = b"\0" + bytes(side_px * 3)
     squeeze = zlib.compressobj(9)

@@ -1,4 +1,4 @@
-"""The first bytes of a file tell whether it is a picture, a clip or a sound."""
+"""Tests of ``media_kind_of``: texts, QuickTime and MP4 files, and a video in an Ogg file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""ICC profiles: numbers are kept, text is removed, and other profiles are applied to pixels."""
+"""Tests of ICC profiles: which are kept without text, applied to the pixels, or dropped."""
 
 import io
 import struct
@@ -215,7 +215,7 @@ def test_grey_with_a_colour_profile_becomes_srgb_grey(
 
 
 def test_cmyk_is_converted_by_its_profile(photo: Image.Image, encode_image: EncodeImage) -> None:
-    """The first ink, which the profile defines as yellow, is not shown as cyan."""
+    """With this profile, the first ink is shown as yellow and not as cyan."""
     image = Image.new("CMYK", photo.size, (255, 0, 0, 0))
     picture = read_picture(
         encode_image(image, "JPEG", quality=95, icc_profile=yellow_ink_profile())
@@ -226,7 +226,7 @@ def test_cmyk_is_converted_by_its_profile(photo: Image.Image, encode_image: Enco
 
 
 def yellow_ink_profile() -> bytes:
-    """Return a CMYK profile in which every ink is yellow.
+    """Return a CMYK profile in which paper is yellow, and every ink only darkens it.
 
     The Lab table has 2 points per axis (``mft1``, ICC.1:2022, 10.11).
     """

@@ -1,4 +1,4 @@
-"""A truncated JPEG with an appended end marker is still truncated; a flat picture is complete."""
+"""Tests of complete and truncated JPEGs: end markers, flat pictures, scans and segments."""
 
 import io
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_flat_pictures_and_flat_bottoms_are_complete(
 def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
     astronaut: NDArray[np.uint8], encode_image: EncodeImage
 ) -> None:
-    """A file cut before its last scan of mean values (DC) is refused; later cuts blank no area."""
+    """Files cut before a scan are refused up to some length; longer ones have no blank area."""
     data = encode_image(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]
@@ -78,7 +78,7 @@ def test_progressive_file_without_its_last_scans_is_complete_but_coarse(
 
 
 def test_jpeg_without_a_scan_for_each_component_is_refused() -> None:
-    """The frame announces three components, and its only scan has one of them."""
+    """The frame announces three components, and the only scan has one of them."""
     frame = b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03\x01\x11\0\x02\x11\0\x03\x11\0"
     scan = b"\xff\xda\0\x08\x01\x01\0\0\x3f\0"
     data = b"\xff\xd8" + frame + scan + b"data" + END_OF_IMAGE

@@ -1,4 +1,4 @@
-"""The metadata of pictures, sounds and clips is read as named fields."""
+"""Tests of the metadata that is read from pictures, sounds, clips and damaged files."""
 
 import io
 from typing import Any

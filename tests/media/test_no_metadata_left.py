@@ -1,4 +1,4 @@
-"""Metadata planted in an original is not in its copy, as exiftool and a byte search confirm."""
+"""Tests that exiftool and a byte search find no metadata in copies of pictures."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ Tags = dict[str, Any]
 MARKER = b"SPYGLASS"
 PUBLIC_TEST_FILES = Path(__file__).parents[3] / "shared" / "judges" / "metadata"
 
-# Groups of tags that describe only the file's structure, not a person or a camera.
+# Groups of tags that describe a file's structure; ``_is_structure`` lists exceptions.
 STRUCTURAL_GROUPS = {
     "ExifTool",
     "System",
@@ -136,7 +136,7 @@ def original_with_metadata(
     encode_image: EncodeImage,
     tmp_path: Path,
 ) -> Path:
-    """Return a picture with EXIF, XMP, a profile, a thumbnail, comments and trailing bytes."""
+    """Return a picture with EXIF, XMP, a profile and trailing bytes, among others."""
     kind = request.param
     path = tmp_path / f"planted.{kind.lower()}"
     options = {"comment": MARKER} if kind == "JPEG" else {}
@@ -164,7 +164,7 @@ def original_with_metadata(
     subprocess.run(
         (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path)), check=True
     )
-    # The end of a larger picture, left behind when the file was overwritten (CVE-2023-21036).
+    # Bytes after the end, as a larger picture that was overwritten leaves (CVE-2023-21036).
     path.write_bytes(path.read_bytes() + MARKER * 50 + data[-2000:])
     return path
 
@@ -195,7 +195,7 @@ def test_copy_contains_no_planted_metadata(
 
 
 def marker_encodings(marker: bytes) -> list[bytes]:
-    """Return the marker unchanged, in UTF-16, in hexadecimal, and in Base64."""
+    """Return the marker unchanged, in UTF-16 and in hexadecimal, and the start of it in Base64."""
     text = marker.decode()
     wide = [text.encode("utf-16-le"), text.encode("utf-16-be")]
     return [marker, *wide, marker.hex().encode(), base64.b64encode(marker)[:8]]

@@ -1,4 +1,4 @@
-"""GPS positions are detected in picture files that Pillow and exiftool wrote."""
+"""Tests of detecting a GPS position in the EXIF or XMP data of picture files."""
 
 import shutil
 import struct

@@ -1,4 +1,4 @@
-"""A copy is encoded finer than its original only as far as the promised PSNR requires."""
+"""Tests of the quality steps by which a copy is encoded finer, and of the PSNR reached."""
 
 import io
 import math
@@ -19,7 +19,7 @@ LOSSY_FILE_NAMES = ["jpeg", "jpeg-progressive", "jpeg-cmyk", "jpeg-grey", "webp"
 
 
 def with_noise(picture: Picture, seed: int = 1) -> NDArray[np.uint8]:
-    """Return the pixels with the same noise in each channel, at the PSNR of a mark (45 dB)."""
+    """Return the pixels with the same noise in each channel, at a PSNR of about 45 dB."""
     noise = np.random.default_rng(seed).normal(0, 1.38, (picture.height_px, picture.width_px, 1))
     return np.clip(np.rint(np.asarray(picture) + noise), 0, 255).astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Pictures of every format and mode are read as the pixels that a viewer shows, upright."""
+"""Tests of reading pictures: formats, modes, alpha, orientation, encodings, and refusals."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Written pictures resemble the original, are deterministic, and have no unneeded parts."""
+"""Tests of written pictures: pixels, JPEG tables, alpha, profiles, and the parts of a file."""
 
 import io
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def test_coarse_jpeg_tables_are_replaced(photo: Image.Image, encode_image: Encod
 
 
 def test_extreme_jpeg_tables_are_handled(photo: Image.Image) -> None:
-    """T.81 allows values up to 65,535, and untrusted files may contain them."""
+    """ITU-T T.81 allows quantization values up to 65,535."""
     for table in ((65_535,) * 64, (1,) * 63 + (1_700,), (1,) * 64):
         encoding = PictureEncoding(
             PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0"
@@ -146,7 +146,7 @@ def test_a_jpeg_holds_only_the_segments_that_decoding_needs(
     )
     data = write_picture(read_picture(original))
     assert marker_codes(data) == [0xE0, 0xE2, 0xDB, 0xDB, 0xC0, 0xC4, 0xC4, 0xC4, 0xC4, 0xDA]
-    assert data[2:20] == b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # no density, no thumbnail
+    assert data[2:20] == b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"  # no density unit, no thumbnail
 
 
 def marker_codes(jpeg: bytes) -> list[int]:

@@ -1,4 +1,4 @@
-"""Reduced pictures keep proportions and colours, and hidden pixels do not tint visible ones."""
+"""Tests of ``shrink_picture``: sizes, looks, transparent colours, and JPEGs shrunk twice."""
 
 import io
 

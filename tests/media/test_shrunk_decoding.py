@@ -1,4 +1,4 @@
-"""JPEGs are decoded no larger than a gate needs (docs/spec/gate.md section 2.1)."""
+"""Tests of decoding JPEGs at a reduced size or as luma only (docs/spec/gate.md, section 2.1)."""
 
 import io
 from functools import cache

@@ -1,4 +1,4 @@
-"""Sound files of every codec are read, and written like the original without its metadata."""
+"""Tests of reading and writing sound files: codecs, samples, bit rates, tags and refusals."""
 
 import io
 from dataclasses import replace
@@ -159,7 +159,7 @@ def test_unsupported_codec_or_sample_rate_is_refused(encoder_arguments: tuple[An
         read_sound(data)
     read_sound(
         merge_streams(encoded_voice("mp4"), data, container="matroska")
-    )  # one supported track is enough
+    )  # a supported track beside it is enough
 
 
 def test_clip_without_sound_raises_no_sound_found() -> None:

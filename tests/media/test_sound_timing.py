@@ -1,4 +1,4 @@
-"""Gaps in a sound's times become silences; wrong times cause neither many nor long ones."""
+"""Tests of ``SoundTimeline``: gaps, early and late starts, and missing or wrong times."""
 
 import pytest
 

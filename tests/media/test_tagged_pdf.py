@@ -1,4 +1,4 @@
-"""Tagged PDFs have tags in reading order, bookmarks, a title and a language."""
+"""Tests of tagged PDFs: tags, title, language, bookmarks, equal bytes, and any text."""
 
 import re
 import zlib
@@ -23,7 +23,7 @@ def write_pdf(blocks: list[PdfBlock], language: str = "de") -> bytes:
 
 
 def page_content(pdf: bytes) -> bytes:
-    """Return the uncompressed content of all pages."""
+    """Return the uncompressed content streams that contain tagged content."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

@@ -1,4 +1,4 @@
-"""Traces shared by all tests that only read them."""
+"""Fixtures: traces of a leaked copy and of a leaked original, shared by tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A device in memory that marks and traces, with photographs for it."""
+"""A device in memory that marks and traces pictures, and photographs for it."""
 
 import io
 

@@ -21,7 +21,7 @@ from tests.village.world import RELAY_URL
 
 @dataclass(frozen=True)
 class TracedLeak:
-    """A device that sent copies of a picture, a leak, and the trace of the leak."""
+    """A device that marked copies of a picture, a leak, and the trace of the leak."""
 
     device: Device
     original: bytes
@@ -31,7 +31,7 @@ class TracedLeak:
 
 
 def coffee_photo() -> Image.Image:
-    """Return a small photo with enough feature points for one search to succeed."""
+    """Return a photo of 360 x 240 pixels."""
     return Image.fromarray(np.asarray(skimage.data.coffee())).resize((360, 240))
 
 
@@ -46,7 +46,7 @@ def open_picture(data: bytes) -> Image.Image:
 
 
 def crop_jpeg(data: bytes, quality: int = 70) -> bytes:
-    """Crop a picture of 360 x 240 pixels to three quarters of its area; return a JPEG."""
+    """Crop a picture of 360 x 240 pixels to 76 % of the area; return a JPEG."""
     return encode_jpeg(Image.open(io.BytesIO(data)).crop((16, 12, 332, 220)), quality)
 
 

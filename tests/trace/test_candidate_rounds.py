@@ -1,4 +1,4 @@
-"""The order in which pictures are tried depends on resemblance alone."""
+"""Tests of the rounds in which pictures are tried: order, limits, groups, and no keys."""
 
 import inspect
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Trace clips with a device in memory: excerpts, screenshots, and clips that name nobody."""
+"""Tests of marked clips and their traces: excerpts, screenshots, and clips that name nobody."""
 
 import io
 from collections.abc import Iterator

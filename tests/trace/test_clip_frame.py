@@ -1,4 +1,4 @@
-"""Each thumbnail is compared by the nearest anchor and by the anchor with the most matches."""
+"""Tests of the anchors that a thumbnail is compared by: the nearest and the surest one."""
 
 from types import SimpleNamespace
 from typing import Any, cast

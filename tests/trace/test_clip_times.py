@@ -1,4 +1,4 @@
-"""Trace copies of clips with delayed streams or gaps in the sound."""
+"""Tests of traces of clips with delayed streams or with gaps in the sound."""
 
 from functools import cache
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 STREAM_DELAYS = {
     "sound late": {"sound_s": 1.0},
     "picture late": {"picture_s": 1.0},
-    "one gap": {"lost_packets": range(187, 234)},  # 1 s, in the middle of 375 packets
-    "two gaps": {"lost_packets": [*range(125, 155), *range(250, 280)]},  # 0.6 s each
+    "one gap": {"lost_packets": range(187, 234)},  # 1 s of the 8 s (375 packets)
+    "two gaps": {"lost_packets": [*range(125, 155), *range(250, 280)]},  # 0.64 s each
 }
 
 
@@ -67,5 +67,5 @@ def test_recoded_sound_of_a_clip_with_irregular_timing_names_its_copy(name: str)
 
 @pytest.mark.nightly
 def test_sound_with_two_gaps_names_nobody() -> None:
-    """This is a known limit: see docs/known-attacks.md."""
+    """docs/known-attacks.md describes this limit."""
     assert trace_by_sound("two gaps").verdict.named == ()

@@ -1,4 +1,4 @@
-"""A trace uses current names, and never names a person who did not get the copy."""
+"""Tests of the names in traces and cases: current names, and reused or unknown ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each copy has one label, and no two people share a label."""
+"""Tests of the labels of copies: devices, current names, line breaks, and pseudonyms."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Vault files that cannot be read do not stop other traces, and are reported."""
+"""Tests of traces when files are missing from the vault, or damaged."""
 
 from dataclasses import replace
 

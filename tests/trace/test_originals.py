@@ -1,4 +1,4 @@
-"""The cache keeps decoded sent pictures for further leaks, up to a number of pixels."""
+"""Tests of the cache of decoded sent pictures: reading once, eviction, and features."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The evidence of picture traces: several messages, collages, unrelated pictures, old ledgers."""
+"""Tests of traces of pictures: several messages, collages, alignment, and missing features."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The evidence in a crop comes from the crop alone, and is deterministic."""
+"""Tests of the evidence in a crop: almost none from outside, and equal for 1 and 2 threads."""
 
 import hashlib
 import io

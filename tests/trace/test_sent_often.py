@@ -1,4 +1,4 @@
-"""Trace clips and sounds sent in several messages, and a clip whose still was sent too."""
+"""Tests of traces of a clip or sound in several messages, and of a clip and its still."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def encode_middle_frame(clip: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def clip_in_two_messages() -> tuple[Device, CopiesByName]:
-    """Send one clip in two messages, to Ben and to Caro; return the device and both copies."""
+    """Mark one clip in two messages, for Ben and for Caro; return the device and both copies."""
     device, source, copies = (
         offline_device(),
         encode_clip(hand_held_frames("coffee", seconds=3.0)),
@@ -84,7 +84,7 @@ def test_a_clip_in_two_messages_is_weighed_for_both(
 def test_each_message_keeps_its_own_survey_of_the_clip(
     clip_in_two_messages: tuple[Device, CopiesByName],
 ) -> None:
-    """The surveys of one clip may differ after a move to a device that rounds differently."""
+    """The survey of Caro's message is changed, so that it differs from that of Ben's."""
     device, copies = clip_in_two_messages
     message = next(one for one in device.ledger.messages() if one.clips[0].copies[0].to == "caro")
     (clip,) = message.clips
@@ -101,7 +101,7 @@ def test_each_message_keeps_its_own_survey_of_the_clip(
 
 
 def test_a_clip_and_a_still_of_it_are_each_traced() -> None:
-    """Each trace counts the copy of the still for Ben and the copy of the clip for Caro."""
+    """The traces of both copies count both: the still for Ben, and the clip for Caro."""
     device, source = offline_device(), encode_clip(hand_held_frames("coffee", seconds=3.0))
     still = encode_middle_frame(source)
     ((_, of_ben),) = mark_picture_copies(still, [RecipientId("ben")], None, device)
@@ -125,7 +125,7 @@ def test_a_clip_and_a_still_of_it_are_each_traced() -> None:
 
 @pytest.fixture(scope="module")
 def sound_in_seven_messages() -> tuple[Device, CopiesByName]:
-    """Send one recording in seven messages; return the device, and each person's copy."""
+    """Mark one recording in seven messages; return the device, and each person's copy."""
     device, recording, copies = device_for_sounds(), voice_note(2, 6.0), {}
     for recipient in SEPARATE_RECIPIENTS:
         ((_, copy),) = mark_sound_copies(recording, [RecipientId(recipient)], device)

@@ -1,4 +1,4 @@
-"""Trace sounds with a device in memory: only the right copy is named."""
+"""Tests of traces of sounds: the right copy, sounds that name nobody, and refusals."""
 
 import numpy as np
 import pytest

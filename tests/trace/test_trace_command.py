@@ -1,4 +1,4 @@
-"""The command ``trace`` for one file, several files and folders: output and exit status."""
+"""Tests of the command ``trace`` for files and folders: output and exit status."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def set_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def marked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with an offline device that marked a photo for Ben and then for Caro.
+    """Return a folder with an offline device that marked a photo for Ben and Caro.
 
     Tests use copies of this folder.
     """
@@ -57,7 +57,7 @@ def marked_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copies(marked_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Copy the device for this test; return the marked copies for Ben and Caro."""
+    """Copy the folder for this test; return the marked copies for Ben and Caro."""
     shutil.copytree(marked_folder, tmp_path, dirs_exist_ok=True)
     set_home_folder(tmp_path, monkeypatch)
     ben, caro = sorted((tmp_path / "out").iterdir())
@@ -94,7 +94,7 @@ def test_one_file_gives_one_json_object_and_a_folder_one_per_file(
 def test_error_message_names_the_unreadable_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
 ) -> None:
-    del copies  # the device has to have sent something
+    del copies  # used only so that the device has marked something
     found = tmp_path / "found"
     found.mkdir()
     (found / "empty.jpg").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Trace any kind of file; a clip whose frames name nobody is traced by its sound."""
+"""Tests of ``trace_file``: a clip whose frames match nothing, and a device that sent nothing."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Trace pictures with a device in memory: only the right copy is named."""
+"""Tests of traces of pictures: edited copies, originals, crops, and numbered traces."""
 
 import io
 from collections.abc import Callable

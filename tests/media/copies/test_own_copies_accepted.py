@@ -1,4 +1,4 @@
-"""The copy check accepts every file that our writers produce, and rejects hostile files."""
+"""Tests of the copy check: our writers' files are accepted, and hostile files are rejected."""
 
 import io
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The pipes to a child process: reads of exact sizes, deadlines, and unread bytes."""
+"""Tests of the pipes to a child process: reads, large data, deadlines, and a child that ended."""
 
 import os
 import threading
@@ -21,7 +21,7 @@ def pipes_and_child_ends() -> Iterator[PipesAndChildEnds]:
     pipes.set_deadline(30)
     yield pipes, request_reader, answer_writer
     for end in (request_reader, request_writer, answer_reader, answer_writer):
-        with suppress(OSError):  # a test has closed this end
+        with suppress(OSError):  # a test may have closed this end
             os.close(end)
 
 

@@ -1,4 +1,4 @@
-"""Clips decoded in a sandboxed child equal clips decoded in process; bad answers are refused."""
+"""Tests of clips decoded in a sandboxed child: frames, selections, errors and bad answers."""
 
 import struct
 import sys

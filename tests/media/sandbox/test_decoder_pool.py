@@ -1,4 +1,4 @@
-"""A pool of forked, equally confined child processes decodes untrusted pictures."""
+"""Tests of the pool of forked decoders: results, confinement, failures and replacement."""
 
 import io
 import os
@@ -43,7 +43,7 @@ forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 def pool_with_fake_children(
     code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1
 ) -> DecoderPool:
-    """Return a pool whose children send the value of ``code`` instead of decoding."""
+    """Return a pool whose children send the value of ``code`` as the answer."""
     command = (sys.executable, "-c", FAKE_CHILD_SERVER_CODE.replace("{code}", code))
     limits = Limits(wall_s=wall_s)
     return DecoderPool(limits=limits, pictures_per_child=pictures_per_child, command=command)
@@ -135,7 +135,7 @@ def test_child_that_never_answers_times_out(picture_files: PictureFiles) -> None
 
 
 def test_left_over_answer_is_never_used_for_another_picture(picture_files: PictureFiles) -> None:
-    """Each child sends a failure and surplus bytes, which the next picture must not receive."""
+    """Each child sends a failure and then surplus bytes. The next picture must not get these."""
     with pool_with_fake_children("b'NP' + bytes(40)") as decoder_pool:
         for _ in range(3):
             with pytest.raises(NotAPicture):
@@ -154,7 +154,7 @@ def test_child_is_replaced_after_pictures_per_child(picture_files: PictureFiles)
 
 
 def test_reused_child_gives_the_same_answers_as_new_children(picture_files: PictureFiles) -> None:
-    """Memory left by an earlier picture must not appear in later ones."""
+    """Memory left by an earlier picture must not appear in later answers."""
     inputs = [
         picture_files["jpeg"],
         picture_files["jpeg"][: len(picture_files["jpeg"]) // 2] + b"\xff\xd9",

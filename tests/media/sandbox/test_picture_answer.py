@@ -1,4 +1,4 @@
-"""The decoder child's answers: valid ones are read back unchanged, invalid ones are refused."""
+"""Tests of the picture decoder's messages: valid, changed and invalid answers; readiness."""
 
 import io
 import struct

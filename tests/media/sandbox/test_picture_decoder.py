@@ -1,4 +1,4 @@
-"""Pictures decoded in a sandboxed child equal pictures decoded in process."""
+"""Tests of decoding pictures in a sandboxed child: results, failures, limits, confinement."""
 
 import os
 import platform
@@ -118,7 +118,7 @@ def picture_or_error_type(read: Callable[[bytes], object], data: bytes) -> objec
 @pytest.mark.parametrize(
     "code",
     [
-        "",  # ends at once
+        "",  # ends after its ready message
         "os.read(0, 9); os._exit(1)",
         "os.kill(os.getpid(), 9)",
         "os.write(1, b'rubbish' * 1000); time.sleep(60)",
@@ -296,7 +296,7 @@ def test_confined_process_is_denied_every_escape_attempt(tmp_path: Path, *, thre
 def test_the_child_sees_nothing_of_its_parent(
     picture_files: PictureFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child has neither its parent's environment, nor its folder, nor its open files."""
+    """The child has none of the parent's environment, working folder and open files."""
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
     with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as decoder:
         decoder.read(picture_files["png"])
@@ -304,7 +304,7 @@ def test_the_child_sees_nothing_of_its_parent(
         process = Path("/proc") / str(decoder._child._process.pid)
         if not process.is_dir():
             pytest.skip("this system has no /proc")
-        # The process is unreadable (PR_SET_DUMPABLE) except for privileged readers.
+        # Only privileged readers may read these files of the process (PR_SET_DUMPABLE).
         try:
             environment = set((process / "environ").read_bytes().split(b"\0"))
             assert environment <= {b"OPENBLAS_NUM_THREADS=1", b"LC_CTYPE=C.UTF-8", b""}

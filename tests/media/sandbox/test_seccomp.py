@@ -1,4 +1,4 @@
-"""The seccomp filter for both processor architectures, run in a small BPF interpreter."""
+"""Tests of the seccomp filters for x86_64 and aarch64, run in a small BPF interpreter."""
 
 import errno
 import struct
@@ -11,7 +11,7 @@ ALLOW, KILL = 0x7FFF0000, 0x80000000
 REFUSE_EPERM = 0x00050000 | errno.EPERM
 REFUSE_ENOSYS = 0x00050000 | errno.ENOSYS
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
-# Copied from the kernel's tables, not from our source.
+# From the kernel's tables, not from our source.
 CALL_NUMBERS = {
     "x86_64": {
         "read": 0,
@@ -148,4 +148,4 @@ def test_calls_of_another_architecture_kill_the_process() -> None:
     assert filter_verdict(code, 0x40000003, 5) == KILL
     assert (
         filter_verdict(code, ARCHITECTURES["x86_64"][1], 0x40000000) == REFUSE_EPERM
-    )  # read as an x32 call
+    )  # the bit that marks x32 calls

@@ -1,4 +1,4 @@
-"""Untrusted sounds are decoded in a sandboxed child, and the child's answers are checked."""
+"""Tests of sounds decoded in a sandboxed child, and of reading and checking its answers."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The report page: complete, self-contained, without secrets, and safe against hostile names."""
+"""Tests of the report page: findings, structure, escaped names, secrets, and pictures."""
 
 import html
 import re

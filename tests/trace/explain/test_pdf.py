@@ -1,4 +1,4 @@
-"""The PDF is complete, shows pictures only on its last page, and can print any name."""
+"""Tests of the report as a PDF: pages, pictures, equal bytes, and any name or text."""
 
 import re
 import shutil
@@ -34,7 +34,7 @@ def content(leak_of_caros_copy: TracedLeak) -> ReportContent:
 
 
 def count_pages(pdf: bytes) -> int:
-    """Return the number of pages; check that the file has its cross-reference table."""
+    """Return the number of pages; check that ``startxref`` leads to the cross-reference table."""
     start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
     assert pdf[start : start + 4] == b"xref"
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
@@ -71,7 +71,6 @@ def test_no_text_breaks_the_pdf(content: ReportContent, name: str) -> None:
 
 
 def test_pictures_are_only_on_the_fourth_page(content: ReportContent) -> None:
-    """The PDF promises that its first three pages show no pictures."""
     painted = [
         number
         for number, page in enumerate(page_contents(write_pdf(content)), 1)
@@ -81,7 +80,7 @@ def test_pictures_are_only_on_the_fourth_page(content: ReportContent) -> None:
 
 
 def page_contents(pdf: bytes) -> list[bytes]:
-    """Return the content stream of each page, in page order."""
+    """Return the uncompressed content streams that show text, in the order of the file."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

@@ -1,4 +1,4 @@
-"""The score plot stays inside its frame and remains readable for 1 to 1,000 copies."""
+"""Tests of the score plot: shapes inside the frame, dots, labels, and escaped texts."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The sections of reports about pictures and clips, and about a finding of nobody."""
+"""Tests of the sections of reports: pictures, clips, unmatched files, copies and messages."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

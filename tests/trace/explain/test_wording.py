@@ -1,4 +1,4 @@
-"""Verdicts in words are never more certain than the figures."""
+"""Tests of the words for chances, ratios, findings, alignments, scales and matched parts."""
 
 import pytest
 from hypothesis import given
@@ -111,7 +111,7 @@ def test_matched_part_of_a_clip_is_described_in_words() -> None:
     )
     assert describe_matched_span(MatchedSpan(3.0, 0.0)) == "one frame, 3.0 s after its start"
     assert describe_matched_span(MatchedSpan(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
-    # A difference of half a frame in 48 is no change of speed or length.
+    # 1.2 % of 4 s is about 0.05 s, too little to be called a change of speed.
     assert (
         describe_matched_span(MatchedSpan(0.0, 4.0 * 0.988, 0.988))
         == "4.0 s of it, from 0.0 s after its start"

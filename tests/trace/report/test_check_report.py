@@ -1,4 +1,4 @@
-"""A disclosed finding can be repeated bit for bit, and is refused after any change."""
+"""Tests of disclosing and checking reports: honest, changed, blind and signed ones."""
 
 import io
 import json
@@ -64,7 +64,7 @@ def disclosed_report(leak_of_caros_copy: TracedLeak) -> WrittenReport:
 
 @pytest.fixture
 def cache_examinations(monkeypatch: pytest.MonkeyPatch, examinations: Examinations) -> None:
-    """Cache examinations, because many changes are tried on one pair of files."""
+    """Cache examinations, because many tests check the same pair of files."""
 
     def examine_once(found: Picture, original: Picture) -> ExaminationResult | None:
         key = found.samples, original.samples
@@ -144,7 +144,7 @@ def test_a_given_copy_is_recognised(
 
 
 def test_identical_copies_are_all_listed() -> None:
-    """Two marks of a tiny plain picture may give identical files, which the report must allow."""
+    """Both marked copies of this plain picture are identical files. The report must allow this."""
     device, plain = empty_device(), io.BytesIO()
     Image.new("RGB", (128, 96)).save(plain, "WEBP", quality=30)
     labels = [RecipientId("ben"), RecipientId("caro")]
@@ -196,7 +196,7 @@ def test_a_real_label_copy_2_is_not_reused_as_a_pseudonym() -> None:
 
 
 def swap_copies(plain: dict[str, Any]) -> None:
-    """Exchange the seeds and figures of two people's copies."""
+    """Exchange the seeds and figures of two people's copies, and name Ben."""
     one, other = plain["copies"][0], plain["copies"][1]
     one["seed"], other["seed"] = other["seed"], one["seed"]
     for name in ("first_score", "score", "chance", "likelihood_ratio"):

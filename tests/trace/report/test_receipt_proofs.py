@@ -1,4 +1,4 @@
-"""Receipts from recipients' devices expose senders who edit their ledger after sending."""
+"""Tests of receipts in reports: honest ones, edited ledgers, and receipts that do not fit."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace

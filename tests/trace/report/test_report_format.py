@@ -1,4 +1,4 @@
-"""Reports are parsed strictly, because their senders may want to deceive."""
+"""Tests of the format of reports: reading back, and refusing invalid files and other versions."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""``trace --explain`` and ``verdict``: output, refusals and exit statuses."""
+"""Tests of ``trace --explain`` and ``verdict``: output, refusals and exit statuses."""
 
 import io
 import json
