@@ -25,7 +25,7 @@ class Server:
     arguments: tuple[str, ...]
     url: str = ""
     program: tuple[str, ...] = PROGRAM
-    fresh_process: bool = False  # start programs by exec, as people do
+    fresh_process: bool = False  # start each program anew, as people do
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -87,7 +87,7 @@ class Shell:
     passphrase: str = field(default_factory=lambda: "words " + secrets.token_hex(12))
     errors: list[bytes] = field(default_factory=list)
     program: tuple[str, ...] = PROGRAM
-    fresh_process: bool = False  # start programs by exec, as people do
+    fresh_process: bool = False  # start each program anew, as people do
 
     @property
     def temporary_folder(self) -> Path:

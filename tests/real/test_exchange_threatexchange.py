@@ -1,11 +1,10 @@
-"""Our fetcher and the unmodified public client ``tx`` get the same hashes from a ThreatExchange.
+"""Our fetcher and the public client ``tx`` get the same hashes from a model of ThreatExchange, and
+our fetcher reports a rejected token.
 
 Meta's own server is not available, and the client's package contains no server. The server in this
 file is modelled on the code of the client (``threat_updates.py`` in ``fb_threatexchange``). It
-returns the requested fields, puts the token into the address of the next page, and sets
-``should_delete``. A deleted update may also just lack its descriptors (ThreatExchange's issue 834).
-``tx`` fetches from this server, matches hashes and sees deletions, so the server behaves as clients
-of ThreatExchange expect.
+returns the requested fields, and puts the token into the address of the next page. A deleted update
+lacks descriptors, and may or may not have ``should_delete`` set (ThreatExchange's issue 834).
 """
 
 import time
@@ -39,7 +38,7 @@ ALL_HASHES = {fake_hash(number) for number in range(HASH_COUNT)}
 
 @dataclass
 class GraphApiServer:
-    """A server that returns the updates of one privacy group at ``/threat_updates``."""
+    """A server that returns the updates of one privacy group."""
 
     updates: dict[int, dict[str, Any]] = field(default_factory=dict)
     queries: list[dict[str, str]] = field(default_factory=list)
@@ -94,7 +93,7 @@ class GraphApiServer:
 
 
 def _requested_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
-    """Return the requested fields of an update, and its id, which is always returned."""
+    """Return the id and the requested fields of an update."""
     outer, depth = "", 0
     for char in fields:
         depth += (char == "{") - (char == "}")

@@ -1,8 +1,9 @@
-"""The unmodified public client ``tx`` of PyPI's ``threatexchange`` works with our exchange.
+"""The command ``tx`` and the client classes of PyPI's ``threatexchange`` work with our exchange in
+place of StopNCII and NCMEC.
 
-Only the client's own settings are used. StopNCII's base address is a part of the credentials. The
-hosts of NCMEC are fixed, so a proxy connects the client to our exchange, with the certificate of a
-test authority that the client trusts. The client's home is a temporary folder.
+The client is configured, but not changed. StopNCII's base address is a part of the credentials. The
+hosts of NCMEC are fixed: a proxy connects the client to our exchange, with a certificate of a test
+authority that the client trusts. The home folder of ``tx`` is a temporary folder.
 """
 
 import os
@@ -117,7 +118,7 @@ def test_tx_fetches_matches_and_sees_disputes_as_from_stopncii(
         exchange_setup.feed.withdraw("c0001")
         exchange_setup.clock.advance(seconds=5)
         run_tx(home, keys, "fetch")
-        # tx ignores that the hash is withdrawn, but it does read our feedback.
+        # tx ignores that the hash is withdrawn, but reads our feedback.
         assert match_with_tx(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
     record_vectors("threatexchange as StopNCII", HASH_COUNT)
 

@@ -1,5 +1,5 @@
-"""A relay that is killed, whose disk is full, or whose database stops loses no message. It reports
-an unreachable database, and syncs each message to the disk before it answers.
+"""A relay loses no acknowledged message if it is killed, its disk is full, or its database stops.
+It reports an unreachable database. On SQLite, it syncs each message to the disk before it answers.
 
 ``python -m tests.real.kills --kills 50`` kills relays fifty times.
 """
@@ -127,7 +127,7 @@ def test_stopped_database_loses_no_message(tmp_path: Path, stoppable_postgres: C
 def test_unreachable_database_is_reported_with_the_time_to_retry(
     tmp_path: Path, stoppable_postgres: Cluster
 ) -> None:
-    """In this test, the relay waits one second for its database."""
+    """In this test, the relay waits one second for the database."""
     assert relay_postgres._DATABASE_WAIT_S_MAX < 20
     with run_relay(tmp_path, stoppable_postgres.create_database(), "1") as (_, url):
         device, connection = Device(random.Random(4)), RelayConnection(url)
@@ -147,7 +147,7 @@ def test_unreachable_database_is_reported_with_the_time_to_retry(
 
 
 def test_no_success_is_sent_before_an_fdatasync(tmp_path: Path) -> None:
-    """strace shows an fdatasync between each post and its answer."""
+    """strace shows an fdatasync between each request to store something and the answer."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace: apt-get install strace")
@@ -168,9 +168,7 @@ def test_no_success_is_sent_before_an_fdatasync(tmp_path: Path) -> None:
 
 
 def _check_fdatasync_before_answer(calls: list[str]) -> None:
-    """Check that between each PUT and the answer to it, whose status is 20x, an fdatasync
-    succeeded.
-    """
+    """Check that an fdatasync succeeded between each PUT and the answer with the status 20x."""
     is_requested, is_synced, answered_count = False, False, 0
     for call in calls:
         if '"PUT ' in call:

@@ -1,7 +1,8 @@
-"""A relay on a full disk (ENOSPC) answers that the disk is full, and loses no acknowledged data.
+"""A relay whose disk, or whose PostgreSQL's disk, is full (ENOSPC) refuses messages, and loses no
+acknowledged data.
 
-The disk is a tmpfs of a few MB. The relay is killed while the disk is full, and starts again when
-there is space.
+The disk is a small tmpfs. In one test, the relay is killed while the disk is full, and starts again
+when there is space.
 """
 
 import http.client
@@ -74,7 +75,7 @@ def post_until_full(
 def upload_blob(blob: Upload, url: str) -> tuple[int, bytes]:
     """Upload a blob; return the status and the body, or 0 and b"" if the connection was closed.
 
-    A relay may answer before all of the blob was sent, and then closes the connection.
+    A relay may answer, and close the connection, before all of the blob was sent.
     """
     with closing(blob.start_upload(url)) as web:
         with suppress(OSError):
@@ -138,7 +139,7 @@ def test_added_space_is_used_at_once(tmp_path: Path) -> None:
 
 
 def test_full_postgresql_disk_loses_no_acknowledged_message(tmp_path: Path) -> None:
-    """A PostgreSQL server that cannot write its log is unreachable until it has restarted."""
+    """A PostgreSQL server that cannot write its log may stop. The test then starts it again."""
     if os.geteuid() != 0:
         pytest.skip("needs root: PostgreSQL runs as an account of its own on a disk of its own")
     device = Device(random.Random("postgresql"), message_bytes=LARGE_MESSAGE_BYTES)
@@ -169,7 +170,7 @@ def try_post_after_restart(
 
 
 def check_all_arrive(device: Device, connection: RelayConnection) -> None:
-    """Check that every acknowledged message arrives, and none arrives twice."""
+    """Check that every acknowledged message arrives, and none arrives after its deletion."""
     device.finish(connection)
     assert len(device.accepted) > 10
     assert device.accepted <= device.received

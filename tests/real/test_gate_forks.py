@@ -1,4 +1,4 @@
-"""A gate uses no vfork: if a gate is killed during vfork, the child process may wait forever."""
+"""A gate uses no vfork: if it is killed right after a vfork, the child may wait forever."""
 
 import re
 import shutil

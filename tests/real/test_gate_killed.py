@@ -1,5 +1,5 @@
-"""Gates that are killed a few times lose nothing, and the trial of tests/real/gate_kills.py would
-notice a loss.
+"""Gates that are killed a few times lose nothing that they acknowledged, and the checks of these
+trials (gate_checks.py, gate_stories.py) would notice a loss.
 
 ``python -m tests.real.gate_kills --kills 50`` kills gates fifty times.
 """

@@ -1,4 +1,6 @@
-"""Uploads that wait for review or for a deferred scan are sealed with the gate's key."""
+"""Tests of the key that encrypts uploads that wait for review or for a deferred scan: on disk, in
+PostgreSQL, lost, shared by two gates, not configured, and missing.
+"""
 
 import base64
 import secrets
@@ -25,7 +27,7 @@ SEALED_PREFIX = b"entrenous/1 held\1"
 
 
 def import_listed_hash(data_folder: Path) -> None:
-    """Import the hash of LISTED_PICTURE into a bank, so that the gate holds its uploads."""
+    """Import the hash of LISTED_PICTURE into a bank, so that the gate quarantines the picture."""
     (data_folder.parent / "hers.jpg").write_bytes(LISTED_PICTURE)
     printed = run_entrenous("fingerprint", str(data_folder.parent / "hers.jpg"), "--json")
     hashes = httpx.Response(200, text=printed).json()

@@ -1,12 +1,12 @@
-"""A real, unmodified Hasher-Matcher-Actioner fetches from our gate, and our gate fetches from HMA.
+"""A real Hasher-Matcher-Actioner (HMA) fetches from our gate, and our gate fetches from HMA.
 
     ENTRENOUS_HMA=DIR ENTRENOUS_HMA_PYTHON=DIR/venv/bin/python pytest tests/real/test_hma.py
 
 :mod:`bench.stopping.hma_server` says how to make DIR. The tests do what HMA's operator does: POST
 the credentials to /c/exchanges/api/NAME and the exchange to /c/exchanges, then run HMA's commands
 ``flask fetch`` and ``flask build_indices``. StopNCII's base address is a part of the credentials.
-The hosts of NCMEC are fixed, so a proxy connects HMA to our gate, with the certificate of a test
-authority that HMA trusts.
+The host of NCMEC is fixed: a proxy connects HMA to our gate, with a certificate of a
+test authority that HMA trusts.
 """
 
 import os
@@ -57,12 +57,12 @@ pytestmark = [
 NCMEC_HOST = "hashsharing-test.ncmec.org"
 # An index of only a few hashes matches nothing after the index was saved (HMA's issue 1318).
 CONFIRMED_COUNT, HASH_COUNT = 200, 300
-OTHER_BANK_CONTENT_COUNT = 210  # they precede the first content of the fetched bank
+OTHER_BANK_CONTENT_COUNT = 210  # these come before the first content of the fetched bank
 
 
 @dataclass(frozen=True)
 class RunningHma:
-    """A running HMA, with an HTTP client and the commands that start its tasks."""
+    """A running HMA, the URL, and an HTTP client."""
 
     hma: Hma
     url: str
@@ -74,7 +74,7 @@ class RunningHma:
         return answer.json()
 
     def fetch(self, exchange_name: str, **environment: str) -> Mapping[str, Any]:
-        """Run HMA's fetcher, then its indexer; return the status of the exchange."""
+        """Run HMA's fetcher and HMA's indexer; return the status of the exchange."""
         self.hma.flask("fetch", **environment)
         status = self.http.get(f"/c/exchange/{exchange_name}/status").json()
         assert status["last_fetch_succeeded"], (self.hma.folder / "flask.log").read_text()
@@ -83,7 +83,7 @@ class RunningHma:
         return dict(status)
 
     def contents(self, bank: str) -> dict[int, bytes]:
-        """Return a bank's hashes by content number. HMA returns one content per request."""
+        """Return a bank's hashes by content number, up to the number HASH_COUNT."""
         found = dict[int, bytes]()
         for number in range(1, HASH_COUNT + 1):
             answer = self.http.get(
@@ -94,7 +94,7 @@ class RunningHma:
         return found
 
     def nearest_distance(self, bank: str, hash_bits: bytes) -> str | None:
-        """Return the distance of the nearest match in the bank, or None."""
+        """Return "0" if a hash in the bank is equal, or None if nothing in the bank matches."""
         answer = self.http.get(
             "/m/lookup", params={"signal": hash_bits.hex(), "signal_type": "pdq"}
         )
@@ -105,7 +105,7 @@ class RunningHma:
 
 @pytest.fixture
 def hma_server(tmp_path: Path, postgres: Cluster) -> Iterator[RunningHma]:
-    """Run an HMA with a new database, and without its index cache, which would delay matches."""
+    """Run an HMA with a new database, and without HMA's index cache, which delays matches."""
     name = f"hma{next(postgres.database_numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
@@ -182,8 +182,7 @@ def test_hma_imports_as_from_stopncii_and_keeps_withdrawn_hashes(
         assert hma_server.nearest_distance("OUR_GATE", fake_hash(CONFIRMED_COUNT)) == "0"
         [withdrawn] = our_gate.withdraw(1)
         assert hma_server.fetch("OUR_GATE")["fetched_items"] == HASH_COUNT
-        # HMA's client compares the hash, not the status, with "Withdrawn". So the hash matches for
-        # ever, and HMA's answer does not say that the hash was withdrawn.
+        # HMA's client compares the hash, not the status, with "Withdrawn", and keeps the hash.
         assert hma_server.nearest_distance("OUR_GATE", withdrawn) == "0"
 
 

@@ -1,7 +1,8 @@
-"""Tests of each hook in a real server, with a real gate. An unreviewed claim stops no upload of a
-famous picture, a confirmed claim stops uploads, and in shadow mode nothing is stopped.
+"""Tests of hooks, the parts of a platform's server that ask a real gate about each upload.
 
-Synapse is tested in test_hooks_synapse.py.
+The WSGI, ASGI, Django and proxy hooks are tested. An unreviewed claim stops no upload of a picture,
+a confirmed claim stops uploads, and in shadow mode nothing is stopped. For Synapse, see
+test_hooks_synapse.py.
 """
 
 import json
@@ -196,9 +197,7 @@ def run_server_program(*command: str) -> Iterator[str]:
 
 @contextmanager
 def run_site(hook: str, gate: Gate, **extra_settings: Any) -> Iterator[httpx.Client]:
-    """Run a server with this hook in its default settings and these extra settings, and yield a
-    client for /upload.
-    """
+    """Run a server with this hook and these extra settings; yield a client for /upload."""
     settings = {
         "gate": gate.running.url,
         "token_file": str(gate.token_file),

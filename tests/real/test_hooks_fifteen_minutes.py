@@ -1,8 +1,8 @@
-"""The steps of docs/gate.md work if they are typed literally and in order into one real shell.
+"""The steps of "From nothing" in docs/gate.md work if they are typed in order into one real shell.
 
-tests/transcripts/gate/shadow_mode.txt records the typed commands and their output. The recorded
-session has to contain the commands on the page, and the commands have to print the recorded output.
-The packages of step 1 are not downloaded again: their folder exists before `make` runs.
+tests/transcripts/gate/shadow_mode.txt records the commands and the output. The recorded session has
+to contain the commands and the log line on the page, and the commands have to print the recorded
+output. Paths and ports are replaced. No packages are installed: .venv exists before `make` runs.
 """
 
 import os
@@ -45,7 +45,7 @@ HOOK"""
 
 
 def code_blocks(section: str, language: str = "") -> list[str]:
-    """Return the code blocks below a heading of the page."""
+    """Return the code blocks in this language below a heading of the page."""
     section_text = GATE_PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
     blocks = [block.partition("\n") for block in section_text.split("```")[1::2]]
     return [code for kind, _, code in blocks if kind == language]
@@ -103,7 +103,7 @@ def run_shell(folder: Path) -> Iterator[Shell]:
 
 
 def create_environment(clone: Path) -> None:
-    """Create the clone's environment, newer than its sources, so that `make` does not create it."""
+    """Create an environment in the clone, newer than the sources, so that `make` has no work."""
     programs = clone / ".venv/bin"
     programs.mkdir(parents=True)
     for name in ("entrenous", "uvicorn"):

@@ -28,7 +28,7 @@ from tests.stop.platform_for_tests import png
 pytestmark = pytest.mark.real
 
 UPLOAD_BYTES_MAX = 300_000
-# Each program stores the SHA-256 and the decision of each POST that reaches its application, and
+# Each program stores the SHA-256 and the decision of each POST that reaches the application, and
 # returns all of them as the answer to GET /.
 WSGI_PROGRAM = """
 import hashlib, json, sys
@@ -251,7 +251,7 @@ def test_half_a_body_reaches_no_application(site: Site) -> None:
 
 
 def test_unfinished_body_times_out(sites: dict[tuple[str, str], Site]) -> None:
-    """Only ASGI is tested, because a WSGI server itself limits the time for a body."""
+    """Only the ASGI middleware limits the time for a body."""
     site = sites["asgi", "publish"]
     before = site.received_uploads()
     assert read_status(site.start_upload(other_picture())) == 408

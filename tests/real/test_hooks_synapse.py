@@ -102,8 +102,8 @@ def default_homeserver(
 def initial_data(
     default_homeserver: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Return a folder with the data of the default homeserver. The other homeservers start with a
-    copy of this folder, because creating tables and accounts takes as long as several starts.
+    """Return a folder with the data of the default homeserver. ``run_homeserver`` copies this
+    folder, because creating tables and accounts takes as long as several starts.
     """
     folder = tmp_path_factory.mktemp("initial")
     for name in ("signing.key", TOKENS_FILE_NAME):
@@ -124,7 +124,7 @@ def module_settings(gate_url: str, token_file: Path, **extra_settings: str) -> s
 
 
 def write_config(folder: Path, modules: str) -> tuple[list[str], str]:
-    """Write the configuration; return the command that starts the homeserver, and its URL."""
+    """Write the configuration; return the command that starts the homeserver, and the URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "homeserver.yaml"

@@ -1,4 +1,6 @@
-"""Real commands link two devices of one person, move them to another relay, and revoke one."""
+"""Tests of linking two devices of one person by real commands: using, moving and revoking linked
+devices, interruptions, and the answer "no".
+"""
 
 import json
 import os
@@ -150,7 +152,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
         laptop.run("inbox")
         phone.run("device", "recovery", "--out", str(tmp_path / "sheet"))
         relay.stop()
-        soon = 0.2  # the old relay is stopped, so a longer timeout is useless
+        soon = 0.2  # the old relay is stopped: a longer wait is useless
         for one in (laptop, phone):
             listed = one.run("device", "list", "--json", patience_s=soon).answer
             assert len(listed["devices"]) == 2

@@ -1,7 +1,8 @@
-"""Tests of unlocking the vault of a device that is lost, copied, attacked by guessing, or offline.
+"""Tests of the lock of a device that is lost, copied, revoked, attacked by guessing, or offline, of
+new passphrases, and of the recovery sheet.
 
-The tests use real vaults and a real relay over HTTP. argon2id has its least cost, except where the
-time is measured.
+The tests use real vaults and a real relay over HTTP. argon2id has the lowest allowed cost, except
+where the time is measured.
 """
 
 import shutil
@@ -137,7 +138,7 @@ def set_up_ana(folder: Path) -> Iterator[DeviceAtRelay]:
 
 @pytest.fixture
 def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Create new vaults with the least cost of a guess at the passphrase."""
+    """Create new vaults with the lowest allowed cost of argon2id."""
     make_vaults_open_quickly(monkeypatch)
 
 
@@ -226,7 +227,7 @@ def test_requests_of_the_device_are_not_counted_as_guesses(
         changed = change_passphrase(unlocked, OTHER_PASSPHRASE, device)
         changed = change_passphrase(changed, PASSPHRASE, device)
     assert changed.missed == failed_try_count(ana) == 0
-    with monkeypatch.context() as patch:  # the relay is unreachable after it has computed its share
+    with monkeypatch.context() as patch:  # no report of an unlock reaches the relay
         patch.setattr(
             HttpCourier,
             "_send_request",
@@ -251,7 +252,7 @@ def make_failing_sender(path: str, error: Exception) -> Callable[..., bytes]:
 
 
 def check_locked_out(ana: DeviceAtRelay, folder_copy: Path) -> None:
-    """Check that no passphrase opens an older copy of the folder."""
+    """Check that neither passphrase, and no guess, opens an older copy of the folder."""
     for passphrase in (PASSPHRASE, OTHER_PASSPHRASE, Secret(b"a guess at it")):
         with pytest.raises(OutdatedCopy), ana.open_device(passphrase, folder_copy):
             pass
@@ -265,7 +266,7 @@ def test_changed_passphrase_locks_every_earlier_copy(ana: DeviceAtRelay) -> None
     with ana.unlock_device() as (device, unlocked):
         assert not change_passphrase(unlocked, OTHER_PASSPHRASE, device).part.outdated
     check_locked_out(ana, folder_copy)
-    guess_wrongly(ana, 8)  # at the original folder; change_passphrase used one try itself
+    guess_wrongly(ana, 8)  # at the original folder; change_passphrase itself used one try
     with ana.unlock_device(OTHER_PASSPHRASE) as (device, unlocked):
         assert unlocked.missed == 8
         fetch_messages(device)
@@ -344,7 +345,7 @@ def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: Dev
 def test_device_missing_from_a_restored_relay_is_unknown_but_not_locked(
     ana: DeviceAtRelay,
 ) -> None:
-    """The relay's backup lacks the lock of the device. The recovery sheet opens the vault."""
+    """The relay's backup lacks the device's mailbox. The recovery sheet opens the vault."""
     with ana.unlock_device() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:

@@ -1,8 +1,8 @@
-"""Other processes on the same machine cannot read our programs' secrets, and a crash leaves no core
-dump.
+"""Arguments, environments and the relay's log have no typed secret, other processes of the same
+account cannot read the memory of our programs, and a crash leaves no core dump.
 
-A process of another account may read arguments and logs. A process of the same account, without
-root's right to trace, tries to read our programs' environments, memory and files in /proc.
+The other processes have no capabilities, such as root's right to trace. They try to read the
+environment, memory, open files and folder of our programs in /proc.
 """
 
 import json
@@ -156,7 +156,7 @@ def observe_processes() -> Iterator[ProcessObserver]:
 
 @pytest.mark.threat("neighbours")
 def test_typed_secrets_appear_in_no_arguments_environment_or_log(people: RelayAndPeople) -> None:
-    """An invite link, a text with a photo, and a reaction are typed, and each of them arrives."""
+    """The typed secrets are an invite link, a text and a reaction."""
     ana, ben, beach = people.ana, people.ben, people.folder / "beach.jpg"
     beach.write_bytes(photo(width_px=160))
     link = str(ben.run("invite", "--json").answer["link"])
@@ -207,7 +207,7 @@ def run_command_with_open_vault(people: RelayAndPeople) -> Iterator[int]:
 
 
 def is_locked(home: Path) -> bool:
-    time.sleep(0.05)  # for the command, since the check below locks the folder for a moment
+    time.sleep(0.05)  # leaves time for the command: the check locks the folder
     try:
         os.close(lock_folder(home, 0))
     except VaultInUse:

@@ -1,5 +1,5 @@
-"""After real traffic, the data and logs of servers, the output of commands, and people's disks
-contain no readable content and no usable key.
+"""After real traffic, the data and logs of servers, the error output of commands, and people's
+disks contain no readable content and no usable key. Commands leave no temporary files.
 """
 
 import base64
@@ -46,7 +46,7 @@ from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
 
-PART_BYTES = 24  # a part of a picture of this length appears nowhere else by chance
+PART_BYTES = 24  # so many bytes of a picture are found nowhere else by chance
 RECORD_TYPES_BY_TABLE: dict[str, type] = {
     CONTACT: Contact,
     INBOX: ReceivedMessage,
@@ -59,7 +59,7 @@ RECORD_TYPES_BY_TABLE: dict[str, type] = {
 
 
 def secrets_in(value: Any) -> Iterator[bytes]:
-    """Yield every secret in an object, however deeply nested."""
+    """Yield every secret in an object made of records, tuples and sets."""
     if isinstance(value, Secret):
         yield value.reveal()
     elif is_dataclass(value):
@@ -71,7 +71,7 @@ def secrets_in(value: Any) -> Iterator[bytes]:
 
 
 def secrets_of(vault: Vault) -> Iterator[bytes]:
-    """Yield every key and token in a vault."""
+    """Yield the keys and tokens in a vault."""
     for table, record_type in RECORD_TYPES_BY_TABLE.items():
         for value in Table(table, record_type).all(vault):
             yield from secrets_in(value)
@@ -99,7 +99,7 @@ def secrets_in_vault_of(person: Shell) -> set[bytes]:
 
 @pytest.fixture(scope="module")
 def known_keys(evening: Evening) -> set[bytes]:
-    """Return all keys and tokens that Ana and Ben have."""
+    """Return the keys and tokens in both vaults, and the token in the invite link."""
     known_keys = secrets_in_vault_of(evening.ana) | secrets_in_vault_of(evening.ben)
     known_keys |= {read_invite_link(evening.invite_link).token.reveal()}
     assert len(known_keys) > 40

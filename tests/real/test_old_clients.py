@@ -37,7 +37,7 @@ def patched_program(**constants: str) -> tuple[str, ...]:
     return (sys.executable, "-c", PATCHED_PROGRAM.format(constants=changed))
 
 
-# A program older than the first release. It sends its protocol version in every request.
+# A program older than the first release. It sends protocol version 1 in every request.
 OLD_PROGRAM = patched_program(PROTOCOL_VERSION="1", PROTOCOLS_SPOKEN="ProtocolRange(1, 1)")
 # A newer program that no longer supports our protocol, but can still use our relay.
 NEW_PROGRAM = patched_program(PROTOCOLS_SPOKEN="ProtocolRange(3, 4)")

@@ -1,4 +1,4 @@
-"""A relay refuses another database, and a command declares that its PostgreSQL was restored."""
+"""A relay refuses another or a missing database, and a command declares a restored PostgreSQL."""
 
 import json
 import signal
@@ -73,7 +73,7 @@ class RelayWithPeople:
                 process.kill()
 
     def start_and_read_refusal(self) -> str:
-        """Start a relay that must refuse to run, and return its message."""
+        """Start a relay that must refuse to run, and return the message."""
         with self.start() as process:
             try:
                 message = process.communicate(timeout=120)[1]
@@ -83,7 +83,7 @@ class RelayWithPeople:
         return " ".join(message.split())
 
     def run_command(self, name: str, *words: str, status: int = 0) -> str:
-        """Run a command of a person or of the relay's operator, and return its output."""
+        """Run a command of a person or of the relay's operator, and return the output."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / name))
         self.capsys.readouterr()
         done = run(list(words), {})

@@ -59,7 +59,7 @@ def watch_for_blob_file(relay: Server) -> Callable[[], bool]:
 
 
 def watch_for_unlock_count(relay: Server) -> Callable[[], bool]:
-    """Return a check whether the relay has counted a new unlock try, answered or not."""
+    """Return a function that says whether the relay has counted a new try to unlock."""
     unlock_counts = "SELECT asked FROM stored_lock ORDER BY mailbox"
     before = query_rows(relay, unlock_counts)
     return lambda: query_rows(relay, unlock_counts) != before

@@ -46,7 +46,7 @@ class Upload:
         self.path = f"{self.device.path}/blobs/{to_base64url(self.id)}"
 
     def start_upload(self, url: str, start: int = 0) -> http.client.HTTPConnection:
-        """Send the request without its body. The caller sends ``data`` from ``start`` on."""
+        """Send the head of the request. The caller sends ``data`` from ``start`` on."""
         web = open_connection(url)
         web.putrequest("PUT", self.path)
         until = datetime.now(UTC) + timedelta(days=3)
@@ -146,10 +146,10 @@ def test_upload_interrupted_at_one_relay_continues_at_the_other(
 def test_concurrent_writes_of_one_upload_leave_the_blob_undamaged(
     relay_urls: tuple[str, str], upload: Upload
 ) -> None:
-    """One client sends bytes that differ from the announced hash. Its upload is refused."""
+    """The upload of a client whose bytes do not match the announced hash is refused."""
     first, second = relay_urls
     evil = upload.start_upload(second)
-    evil.send(b"evil" * (BLOB_BYTES // 8))  # less than a piece, so nothing is stored yet
+    evil.send(b"evil" * (BLOB_BYTES // 8))  # 10 MiB, less than a piece: nothing is stored yet
     honest = upload.start_upload(first)
     honest.send(upload.data)
     assert honest.getresponse().status == 201

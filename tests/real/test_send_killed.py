@@ -19,7 +19,7 @@ from tests.real.stage import Server, Shell, wait_until
 
 pytestmark = pytest.mark.real
 
-#: About half the size of this picture's sealed copy, in bytes; the test checks this.
+#: About half the size of the encrypted copy of ``noise_jpeg``, as the test checks.
 HALF_COPY_BYTES = 1_870_000
 
 

@@ -1,4 +1,6 @@
-"""On a terminal, every long step of sending a clip shows its progress, all in one display."""
+"""On a terminal, one display shows how far the preparing and marking of a clip are, and then the
+undo hint together with the sealing.
+"""
 
 import os
 import pty
@@ -97,7 +99,7 @@ def test_every_long_step_shows_progress_and_the_undo_hint_stays(ana: Shell, tmp_
         assert any(0.0 < one < 1.0 for one in seen), (
             label,
             seen,
-        )  # some drawing shows a step halfway
+        )  # a drawing shows a step partly done
         assert seen[-1] == 1.0, label
     window = [at for at, one in enumerate(redrawn) if any(UNDO_HINT in line for line in one)]
     assert len(window) > UNDO_S * 5

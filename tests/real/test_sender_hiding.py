@@ -1,4 +1,4 @@
-"""A relay cannot tell who sent a message from how the message arrived (issue 24, relay.md 14).
+"""A relay cannot tell who sent a message from how it arrived (docs/spec/relay.md, section 14).
 
 Fifty people send 1,000 messages (in ``make test``, 20 people send 300) through a relay that records
 every connection, session ticket, cookie and header. The owners' tokens tell the relay who reads
@@ -72,9 +72,9 @@ class Person(Participant):
     generation: int = 0
 
     def run_command(self, courier: Courier, work: Callable[[Device], object]) -> None:
-        """Run one command: unlock the vault, report that to the relay, then call ``work``."""
+        """Run one command: report an unlocked vault to the relay, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
-        if self.generation % 5 == 0:  # a real command always unlocks; some unlocks are enough here
+        if self.generation % 5 == 0:  # a real command unlocks each time
             scalar = scalar_from_random(device.random_source.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
@@ -85,9 +85,7 @@ class Person(Participant):
 
 @dataclass(frozen=True)
 class SentMessage:
-    """All requests with one send token: the post, its blobs, and the earlier request for keys. The
-    relay does not know ``sender``.
-    """
+    """All requests with the send token of one post. The relay does not know ``sender``."""
 
     requests: tuple[RecordedRequest, ...]
     sender: str

@@ -1,4 +1,6 @@
-"""The copy of a photograph full of metadata, sent by real commands, has none of the metadata."""
+"""Copies of photographs full of metadata, sent by real commands, have none of the metadata, the
+format of the original, and a neutral name.
+"""
 
 import shutil
 

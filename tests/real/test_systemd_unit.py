@@ -1,4 +1,6 @@
-"""Tests of the units that we ship: systemd accepts them, and they run the documented commands."""
+"""Tests of the units that we ship: systemd accepts them and rates the relay's exposure as low, and
+they run the documented commands.
+"""
 
 import os
 import re

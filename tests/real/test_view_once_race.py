@@ -1,4 +1,4 @@
-"""A hundred requests to open a view-once message race at two relays on one PostgreSQL."""
+"""Of a hundred requests at two relays on one PostgreSQL, one opens a view-once message."""
 
 import asyncio
 import json

@@ -74,7 +74,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 
 def private_byte_strings(day: Day) -> list[bytes]:
-    """Return all private content as plain bytes, and in the forms that base64 may give it."""
+    """Return private content and parts of it, plain and in the forms that base64 may give it."""
     data = (day.folder / PHOTO_FILE_NAME).read_bytes()
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
     words = [*NAMES, *(part for name in NAMES for part in name.split()), *TEXTS, REACTION_TEXT]
@@ -149,7 +149,7 @@ def test_sealed_messages_have_padded_sizes(day: Day) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_blobs_have_padded_sizes(day: Day) -> None:
-    """The content of each age file is padded. Headers are left out, since their lengths vary."""
+    """The content of each age file is padded. The age header, which varies, is not counted."""
     blobs = []
     for one in day.wire.exchanges():
         if "/blobs/" in one.path and one.method == "PUT":
@@ -164,7 +164,7 @@ def test_blobs_have_padded_sizes(day: Day) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_lengths_of_requests_and_answers_reveal_nothing(day: Day) -> None:
-    """Every body is an age file of a padded size, or JSON with members of fixed lengths."""
+    """Every body is an age file of a padded size, or JSON with strings of fixed lengths."""
     kinds = set()
     for one in day.wire.exchanges():
         for body in filter(None, (one.request_body, one.response_body)):

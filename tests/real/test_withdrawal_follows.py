@@ -29,7 +29,7 @@ PATH_AND_CREDENTIALS_BY_SOURCE_KIND = {
 
 
 def wait_until_true(condition: Callable[[], bool]) -> None:
-    """Poll until the condition holds, for at most 180 s."""
+    """Poll until the condition is true, for at most 180 s."""
     until = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < until

@@ -1,4 +1,4 @@
-"""A proxy in front of a relay that records every byte, as an operator's proxy could."""
+"""A proxy that records every byte between clients and a server, as an operator's proxy could."""
 
 import socket
 import threading
@@ -23,7 +23,7 @@ class RecordedExchange:
 
 @dataclass
 class Connection:
-    """The bytes that a client sent to the relay, and the bytes that the client received."""
+    """The bytes that a client sent to the server, and the bytes that the client received."""
 
     sent: bytearray = field(default_factory=bytearray)
     received: bytearray = field(default_factory=bytearray)
@@ -43,7 +43,7 @@ class Connection:
 
 @dataclass
 class RecordedTraffic:
-    """All recorded traffic. Clients use the proxy's ``url`` as the URL of their relay."""
+    """All recorded traffic. Clients use the proxy's ``url`` as the URL of the server."""
 
     url: str = ""
     connections: list[Connection] = field(default_factory=list)
@@ -62,7 +62,7 @@ class RecordedTraffic:
 
 @contextmanager
 def record_traffic(relay_url: str) -> Iterator[RecordedTraffic]:
-    """Run a recording proxy in front of the relay at this URL until the context ends."""
+    """Run a recording proxy in front of the server at this URL until the context ends."""
     host, _, port = relay_url.removeprefix("http://").partition(":")
     traffic = RecordedTraffic()
     with socket.create_server(("127.0.0.1", 0)) as listener:
