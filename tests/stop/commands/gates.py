@@ -1,4 +1,4 @@
-"""A real gate, started by ``entrenous gate run``."""
+"""Helpers that start a gate as a process (``entrenous gate run``) and send requests to it."""
 
 import json
 import subprocess
@@ -15,12 +15,12 @@ from tests.ready import start_program
 
 TIMEOUT_S = 60
 #: Options for requests to a gate on this machine, over plain HTTP. Without verify=False, httpx
-#: would read the certificates of all authorities, which takes longer than the request.
+#: would first read the certificates of all authorities.
 _REQUEST_OPTIONS: dict[str, Any] = {"timeout": TIMEOUT_S, "trust_env": False, "verify": False}
 
 
 class RunningGate(NamedTuple):
-    """A running gate: its process id, its URL, and the operator's headers."""
+    """A running gate: the process id, the URL, and headers with the operator's token."""
 
     pid: int
     url: str
@@ -39,7 +39,7 @@ class RunningGate(NamedTuple):
 
 
 def wait_if_hour_ends_within(seconds: float) -> None:
-    """Wait for the next clock hour, by which gates count, if this one ends within ``seconds``."""
+    """If the clock hour ends within ``seconds``, wait for the next: gates count by clock hours."""
     while time.time() % 3600 > 3600 - seconds:
         time.sleep(0.5)
 

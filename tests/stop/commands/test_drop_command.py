@@ -1,4 +1,4 @@
-"""``entrenous gate drop`` with wrong settings or arguments, missing files or a bad quarantine.
+"""``entrenous gate drop`` with wrong settings or arguments, missing files, or failing moves.
 
 The gate's answers are tested in tests/real/test_hooks_drop.py.
 """
@@ -30,7 +30,7 @@ def token_path(tmp_path: Path) -> Path:
 def run_drop(
     token_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> RunDrop:
-    """Return a function that runs the command and returns its exit status, output and hints."""
+    """Return a function that runs the command and returns the status, output and error output."""
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
 
     def run_drop_command(
@@ -108,7 +108,7 @@ def test_drop_reports_a_failed_move_and_continues(run_drop: RunDrop, tmp_path: P
     kept = tmp_path / "kept"
     kept.mkdir()
     first, second = write_picture(tmp_path, "a" * 251 + ".jpg"), write_picture(tmp_path, "b.jpg")
-    write_picture(kept, first.name)  # a number added to its name would make the name too long
+    write_picture(kept, first.name)  # with a number added, the name would be too long
     status, output, hint = run_drop(str(first), str(second), "--quarantine", str(kept))
     assert status == 6
     assert output == "".join(f"{file}: hold  gate away\n" for file in (first, second))

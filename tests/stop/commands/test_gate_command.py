@@ -1,4 +1,4 @@
-"""``entrenous gate run``: its token files, what it prints, and the address for appeals."""
+"""``entrenous gate run``: the token files, printed tokens, and the address for appeals."""
 
 import json
 import sys
@@ -72,7 +72,7 @@ def test_tokens_are_printed_only_on_request(
 
 @contextmanager
 def _start_gate_with_log(data_folder: Path, log: Path, *options: str) -> Iterator[str]:
-    """Run a gate with all its output in ``log``; yield the line of output that names its URL."""
+    """Run a gate with all its output in ``log``; yield the line of output with the URL."""
     arguments = ["gate", "run", "--data", str(data_folder), "--listen", "127.0.0.1:0", *options]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as output, start_program(program, stdout=output, stderr=output) as server:

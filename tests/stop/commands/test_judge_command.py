@@ -1,4 +1,4 @@
-"""Judge processes: when a gate starts and stops them, and whether they decide as the gate does."""
+"""Judge processes: when a gate starts and stops them, and that they decide as the gate does."""
 
 import os
 import signal
@@ -86,7 +86,7 @@ def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
             while not is_sigterm_ignored(judge):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            os.kill(judge, signal.SIGTERM)  # as a service manager stops every process
+            os.kill(judge, signal.SIGTERM)  # as a service manager may do
         assert upload_pictures(gate, 8) == {200}
         assert judge_pids(gate.pid) == first
         victim = min(first)

@@ -28,7 +28,7 @@ def make_database_newer(data_folder: Path, table: str) -> list[str]:
     with closing(sqlite3.connect(data_folder / "bank.db")) as db:
         with db:
             assert db.execute(f"UPDATE {table} SET version = 99").rowcount == 1
-            # A command that used the database would create this table again.
+            # An exchange command that used the database would create this table again.
             db.execute("DROP TABLE exchange_record")
         return list(db.iterdump())
 

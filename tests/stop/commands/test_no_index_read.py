@@ -1,4 +1,4 @@
-"""Commands without a look-up neither read nor repair a damaged index file."""
+"""Commands without a look-up neither read, repair nor create a file of the index."""
 
 import json
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def test_commands_without_lookup_do_not_read_a_damaged_index(
     gate_cli: GateCli, damaged_base: Path, arguments: tuple[str, ...]
 ) -> None:
     damaged, before = damaged_base.read_bytes(), damaged_base.stat()
-    # Root can still read the file, so its content and times are compared as well.
+    # Root can read the file all the same; the comparisons below detect a repair.
     damaged_base.chmod(0)
     assert gate_cli(*arguments)[0] == 0
     damaged_base.chmod(0o600)

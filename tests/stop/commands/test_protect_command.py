@@ -146,7 +146,7 @@ def test_claim_that_the_gate_did_not_answer_can_be_forgotten(
 def test_unreachable_platform_is_asked_once(
     cli: CommandLine, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two claims are registered there. A second request would also wait for the timeout."""
+    """Two claims are registered at that platform, and each request would wait for a timeout."""
     app, other, asked = gate_app_of(platform), "https://other.test", list[str]()
     unanswered = [
         cli.run_json("ana", "protect", one, *GATE_OPTIONS) for one in ("note.ogg", "beach.jpg")

@@ -1,4 +1,4 @@
-"""Tests of index maintenance: merges, removal of withdrawn hashes, repairs, and failures."""
+"""Tests of index maintenance: merges, withdrawn hashes, repairs, and an unreachable bank."""
 
 import threading
 import time

@@ -19,7 +19,7 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 @pytest.fixture(scope="module")
 def her_picture() -> Any:
-    """Return a picture of 512 x 512 pixels, from which collisions are crafted."""
+    """Return a picture of 512 x 512 pixels, whose hash the collisions imitate."""
     return skimage.data.astronaut()
 
 
@@ -60,7 +60,7 @@ def test_a_famous_picture_is_held_only_until_a_reviewer_releases_it(
 def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
     """Return a picture with the fine lines of ``looks_like`` and faint shades of ``hashes_like``.
 
-    A PDQ hash is the signs of 256 low frequencies, so even faint shades decide it.
+    A PDQ hash says which of 256 low frequencies exceed their median; faint shades decide this too.
     """
     small = cv2.resize(hashes_like, looks_like.shape[1::-1]).astype(np.float64)
     own = looks_like.astype(np.float64)
@@ -84,7 +84,7 @@ def test_a_crafted_collision_is_held_and_stored_for_the_reviewer(
     decision = judge_upload(png(collision), gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    # Reviewers judge by the upload alone, since the gate has no picture of the claim.
+    # Reviewers see only the upload: the gate has no picture of the claim.
     assert gate_setup.platform.reviews.upload_bytes(decision.case) == png(collision)
     release_case(decision.case, gate_setup.platform)
     assert judge_upload(png(collision), gate_setup.platform).outcome is Outcome.LET_THROUGH

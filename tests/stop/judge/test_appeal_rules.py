@@ -1,4 +1,4 @@
-"""Appeals by an uploader, who has the secret that came with the decision."""
+"""Tests of appeals against decisions, and of which release or confirmation counts."""
 
 from typing import Any
 
@@ -106,7 +106,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(
 def test_upload_released_on_appeal_is_not_refused_again(
     gate_setup: GateSetup, her_picture: Any, other_picture: Any
 ) -> None:
-    """The release comes after the confirmation, though the clock was set back between them."""
+    """The clock is set back between the confirmation and the release; the release still counts."""
     claim = gate_setup.protect(her_picture, parts=False).claim
     confirm_case(judge_with_secret(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
     decision, secret = judge_with_secret(gate_setup, jpeg(her_picture))
@@ -144,7 +144,7 @@ def test_confirmation_after_a_release_prevails(gate_setup: GateSetup, her_pictur
     release_case(judge_with_secret(gate_setup, jpeg(her_picture))[0].case, gate_setup.platform)
     assert judge_with_secret(gate_setup, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
     gate_setup.clock.advance(minutes=1)
-    gate_setup.protect(her_picture)  # because of another claim, the upload is held again
+    gate_setup.protect(her_picture)  # because of this second claim, the upload is held again
     case = judge_with_secret(gate_setup, jpeg(her_picture))[0].case
     gate_setup.clock.advance(hours=-1)
     confirm_case(case, gate_setup.platform)

@@ -1,4 +1,4 @@
-"""The gate matches real video and sound files with registered videos, sounds and pictures."""
+"""Tests of a gate with real video and sound files: matches, look-backs, releases and failures."""
 
 import itertools
 from contextlib import AbstractContextManager
@@ -658,7 +658,7 @@ def test_clip_without_frames_is_judged_and_one_without_decodable_content_raises(
 def test_confirming_a_still_does_not_confirm_a_film(
     gate_setup: GateSetup, registered_film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """The claim is another person's video with an added frame that every reviewer would refuse."""
+    """The claim is another person's video with one frame added, which a reviewer would confirm."""
     added = skimage.data.rocket()
     added_bits = fingerprint(picture(added)).bits
     with read_clip(registered_film, REGISTERED_FRAME_SELECTION) as clip:

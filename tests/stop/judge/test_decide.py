@@ -1,4 +1,4 @@
-"""Decisions about uploads (let through, hold, refuse) with real photographs and a real index."""
+"""Tests of decisions about uploads of photographs: let through, hold or refuse."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

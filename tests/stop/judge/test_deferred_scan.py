@@ -1,4 +1,4 @@
-"""The deferred scan: the uploads that it holds for review, and the scans that are not made."""
+"""Tests of the deferred scan: uploads that it holds for review, and scans that are not made."""
 
 from dataclasses import replace
 from typing import Any
@@ -170,7 +170,7 @@ def test_scans_beyond_the_limit_or_without_bytes_are_skipped_and_counted(her_pic
     second = decide_upload(jpeg(her_picture), gate_setup.platform)
     # The second scan is beyond the limit of one.
     store_upload_bytes_if_needed(second, jpeg(her_picture), gate_setup.platform)
-    decide_upload(jpeg(her_picture), gate_setup.platform)  # no bytes, as after a kill
+    decide_upload(jpeg(her_picture), gate_setup.platform)  # no bytes are stored
     assert skip_overdue_deferred_scans(gate_setup.platform) == 0
     gate_setup.clock.advance(seconds=61)
     assert skip_overdue_deferred_scans(gate_setup.platform) == 2

@@ -1,4 +1,4 @@
-"""The deferred scan finds edited pictures that the first scan misses, and describes the edits."""
+"""Tests of the deferred scan's views: edits that they find and describe, and their number."""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +61,7 @@ def rotate_slightly(pixels: Any) -> Any:
 
 
 def crop_to_registered_part(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # exactly a registered part, so no other edit matches better
+    return pixels[43:427, 85:]  # nearly a registered part
 
 
 def crop_two_edges(pixels: Any) -> Any:

@@ -1,4 +1,4 @@
-"""If the gate has an embedding network, look-alikes of registered pictures match as parts."""
+"""Tests of embeddings: look-alikes match as parts; devices and gates without a network."""
 
 from dataclasses import replace
 from typing import Any
@@ -67,7 +67,7 @@ def register_picture(
 
 
 def relight(pixels: Any, light_source: Any) -> Any:
-    """Return ``pixels`` with the light of another picture, which changes every hash."""
+    """Return ``pixels`` with the light of another picture, after which no hash matches."""
     light = cv2.GaussianBlur(cv2.resize(light_source, pixels.shape[1::-1]), (0, 0), 20.0)
     fine = pixels - cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 20.0)
     return np.clip(light + fine, 0, 255).astype(np.uint8)

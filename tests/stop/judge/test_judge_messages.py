@@ -1,4 +1,4 @@
-"""Messages between a gate and a judge process are decoded unchanged."""
+"""Tests of messages between a gate and a judge process: requests, decisions and errors."""
 
 import io
 

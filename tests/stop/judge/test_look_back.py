@@ -1,4 +1,4 @@
-"""Look-backs: accepted uploads are held for claims that were made later."""
+"""Tests of look-backs, which hold accepted uploads for later claims, and of expiring hashes."""
 
 from datetime import timedelta
 from typing import Any
@@ -74,7 +74,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     assert confirm_case(case, gate_setup.platform).reference == "post 17"
     stored = gate_setup.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.reference) == (ReviewState.CONFIRMED, None, "post 17")
-    # Until then the upload is listed for removal.
+    # The upload is listed for removal until this period ends.
     gate_setup.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired_upload_data(gate_setup.platform)
     assert gate_setup.platform.reviews.review(case).reference == ""
@@ -196,7 +196,7 @@ def test_look_back_for_two_claims_gives_one_case_two_matches(
 def test_look_back_that_a_killed_gate_left_is_made_later(
     gate_setup: GateSetup, her_picture: Any
 ) -> None:
-    """The gate is killed after answering the claim, and another gate makes the look-back."""
+    """No look-back followed the answer, as if the gate had been killed in between."""
     case = judge_upload(jpeg(her_picture), gate_setup.platform).case
     claim = gate_setup.protect(her_picture, parts=False).claim
     assert gate_setup.platform.reviews.count_due_work().look_backs == 1
@@ -211,7 +211,7 @@ def test_look_back_interrupted_by_a_kill_is_repeated(
 ) -> None:
     judge_upload(jpeg(her_picture), gate_setup.platform)
     gate_setup.protect(her_picture, parts=False)
-    # A gate leases the look-back and is killed.
+    # A gate that is killed now would leave the look-back leased.
     assert (
         len(
             gate_setup.platform.reviews.lease_look_backs(gate_setup.clock.now() + LEASE_DURATION, 9)

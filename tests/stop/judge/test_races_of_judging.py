@@ -1,4 +1,4 @@
-"""Claims and requests that arrive between two steps of a gate, and cases of very many claims."""
+"""Tests of claims that arrive during a decision or a registration, and of cases of 300 claims."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -30,9 +30,10 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, picture
 
 @dataclass(frozen=True, slots=True)
 class InterruptingIndex:
-    """An index that calls ``event`` once, before the first look-up.
+    """An index that calls ``event`` once.
 
-    With ``after_look_up``, the call comes when the number of parts is read after a look-up.
+    The call comes before the first look-up, or, with ``after_look_up``, when the number of parts is
+    read after a look-up.
     """
 
     index: IndexStore
@@ -158,7 +159,7 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(
 
 
 class OvertakenBank(BankStore):
-    """A bank that stores a competing request each time that it finds no claim with an id."""
+    """A bank in which a competing request is registered whenever no claim with an id is found."""
 
     __slots__ = ("competing_call",)
 

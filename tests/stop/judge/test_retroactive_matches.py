@@ -1,4 +1,4 @@
-"""Comparing many new hashes with many uploads at once gives the matches of brute force."""
+"""Tests of retroactive matches of pictures: equal to brute force, and read in batches."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

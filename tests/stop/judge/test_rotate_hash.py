@@ -1,4 +1,4 @@
-"""Rotating a hash without its picture gives approximately the hash of the rotated picture."""
+"""Tests of hash_orientations, which turns and mirrors a hash without the picture."""
 
 import itertools
 from typing import Any

@@ -1,4 +1,4 @@
-"""The first scan of an upload: its hashes, and the descriptions of the edits."""
+"""Tests of the hashes of an upload and of parts of it, and of the descriptions of edits."""
 
 from typing import Any
 

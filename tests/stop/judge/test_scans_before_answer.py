@@ -1,4 +1,4 @@
-"""The size in pixels at which the scans before an answer decode an upload."""
+"""Tests of the size in pixels at which uploads are decoded before an answer and in dry runs."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ PlatformWithSides = tuple[Platform, list[int]]
 
 @pytest.fixture
 def large_picture(her_picture: Any) -> Any:
-    """Return ``her_picture`` with four times its width and height."""
+    """Return ``her_picture``, enlarged to four times the width and height."""
     return np.repeat(np.repeat(her_picture, 4, axis=0), 4, axis=1)
 
 
@@ -75,7 +75,7 @@ def test_small_picture_with_a_border_is_decoded_once(
 def test_scan_for_parts_decodes_more_pixels(gate_setup: GateSetup, large_picture: Any) -> None:
     platform, sides = recording_platform(gate_setup)
     gate_setup.protect(large_picture, parts=True)
-    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # the index catches up
+    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # loads the parts
     cut = large_picture[large_picture.shape[0] // 5 :, large_picture.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [PART_COMPARISON_SIDE_PX_MIN])

@@ -1,4 +1,4 @@
-"""``keep_running`` restarts subprocesses that end, and stops them with their parent."""
+"""``keep_running`` restarts subprocesses that end; they end with the context or the parent."""
 
 import os
 import signal

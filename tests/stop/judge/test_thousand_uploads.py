@@ -1,4 +1,4 @@
-"""A thousand uploads of one picture (fewer on PostgreSQL) are one review item."""
+"""A thousand uploads of one picture (or, on PostgreSQL, at least a hundred) are one item."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +34,7 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def upload_count(database_kind: str) -> int:
-    """Return the number of uploads, which is smaller on PostgreSQL."""
+    """Return 1000; on PostgreSQL, only 100 except in ``make nightly``."""
     return 1000 if database_kind == "sqlite" else size(100, 1000)
 
 
@@ -55,7 +55,7 @@ def platform(
 def test_flood_of_uploads_of_one_picture_is_one_item(
     platform: Platform, her_picture: Any, upload_count: int
 ) -> None:
-    """The picture is small, so that judging takes only a few seconds."""
+    """The picture is small to make judging faster."""
     small = cv2.resize(her_picture, (96, 96), interpolation=cv2.INTER_AREA)
     gate = InProcessGate(platform)
     protect_picture(picture(small), adult=True, parts=False, gate=gate, device=new_device())

@@ -191,7 +191,8 @@ def matches_of_frames(
 ) -> list[Match]:
     """Match an upload of ``half_second_count`` half seconds.
 
-    Each triple has a view, a frame of the upload, and the time in the claim in milliseconds.
+    Each triple is a view, a frame of the upload, and the time of a matching frame of the claim (in
+    milliseconds).
     """
     near = [
         NearHash(view * half_second_count + frame, n, bits)

@@ -185,7 +185,7 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(gate: Stores) -> None
         assert len(index.find_matching_sounds(wanted)) == (1 if seed < 5 else 0)
         if seed == 3:
             gate.bank.withdraw(ClaimId("1"))
-            # The withdrawn sound is still in the index, which has not been rebuilt yet.
+            # The withdrawn sound is still in the index, which has not been rebuilt since.
             assert len(index.find_matching_sounds(wanted)) == 1
     for seed in (2, 3, 4, 5):
         (found,) = index.find_matching_sounds([SoundVariant("as it is", sound_print(seed).words)])

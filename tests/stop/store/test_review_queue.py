@@ -325,7 +325,7 @@ def test_bytes_of_unreadable_uploads_are_limited(gate: Stores) -> None:
     """Beyond the limit, uploads wait without bytes, and the log names their cases."""
     queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
-    queue = replace(queue, undecodable_bytes_max=290)  # the overhead of encryption counts as well
+    queue = replace(queue, undecodable_bytes_max=290)  # two of the files of 100 bytes fit
     for number in range(4):
         quarantine_undecodable(queue, f"c{number}", bytes([number]) * 100)
     assert queue.count_waiting_items() == 4
@@ -483,7 +483,7 @@ def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: 
 def test_waiting_upload_gets_matches_of_new_claims(
     stores_with_claims: Stores, found_by: str
 ) -> None:
-    """If the first claim is withdrawn, an upload that a look-back found waits for the second."""
+    """An upload that a look-back found still waits if only the first claim is withdrawn."""
     bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     if found_by == "late":
