@@ -2,6 +2,7 @@
 
 A real nginx, with and without merged slashes, and models of Java and Python servers say which
 spellings lead to the path. Each of these is sent to a real server with the hook.
+Uploads to ordinary paths pass without a question to the gate.
 """
 
 import os

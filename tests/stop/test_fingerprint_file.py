@@ -111,7 +111,8 @@ def test_sound_has_a_similar_fingerprint_in_each_container() -> None:
         differing_bits = (
             np.frombuffer(note.words, ">u4")[:20] ^ np.frombuffer(again.words, ">u4")[:20]
         )
-        assert np.bitwise_count(differing_bits).mean() < 4.0  # of the 32 bits of a word
+        # On average, fewer than 4 of the 32 bits of a word differ.
+        assert np.bitwise_count(differing_bits).mean() < 4.0
 
 
 def test_video_with_an_unknown_codec_is_not_taken_for_a_sound() -> None:

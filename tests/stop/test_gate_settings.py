@@ -1,4 +1,4 @@
-"""Reading ``gate.toml``, and the error messages for invalid settings."""
+"""Reading ``gate.toml``, the default file, and the error messages for invalid settings."""
 
 import os
 import re

@@ -353,7 +353,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(
 
 
 def edited_versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield copies with a blurred or black square, each after the distance of the two hashes."""
+    """Yield pairs: a hash distance from the original, and a copy with a blurred or black square."""
     original = fingerprint(picture(pixels))
     for y, x, blurred_share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -383,7 +383,7 @@ def test_confirming_a_distant_version_does_not_refuse_a_nearer_version(
     gate_setup.protect(her_picture, parts=False)
     confirm_case(judge_upload(png(far), gate_setup.platform).case, gate_setup.platform)
     held = judge_upload(png(near), gate_setup.platform)
-    assert held.outcome is Outcome.HOLD  # ``near`` resembles the registered picture more
+    assert held.outcome is Outcome.HOLD  # ``near`` is nearer to the original than ``far``
     release_case(held.case, gate_setup.platform)
     assert judge_upload(png(near), gate_setup.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(png(far), gate_setup.platform).outcome is Outcome.REFUSE

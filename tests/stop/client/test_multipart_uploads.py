@@ -138,7 +138,7 @@ def test_random_bytes_as_form_raise_only_unreadable(body: bytes, content_type: s
 
 @given(st.data())
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
-    """If a byte of the headers of a file changes, it is still extracted, or the form is refused."""
+    """If a byte of a file's headers changes, the file is extracted or the form is refused."""
     body = bytearray(build_form((FIELD_HEADER, b"words"), (FILE_HEADER, ACCEPTED_FILE)))
     position = data.draw(st.integers(body.rindex(FILE_HEADER) - 1, body.index(ACCEPTED_FILE) - 1))
     body[position] = data.draw(st.integers(0, 255))

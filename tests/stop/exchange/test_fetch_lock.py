@@ -1,4 +1,4 @@
-"""The lock on a source excludes a second lock on the same source, until it is released."""
+"""A lock on a source excludes a second lock on this source until the first is released."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Hourly limits on uploads and refusals by account or address, and headers of uploads."""
+"""Hourly limits by account or address, and the headers for the account and for publishing."""
 
 import logging
 from dataclasses import replace
@@ -148,7 +148,7 @@ def test_refusals_without_an_account_are_limited(
 def test_uploads_in_shadow_mode_are_listed_and_not_counted(
     web: httpx.Client, refused_upload: bytes
 ) -> None:
-    """A hook in shadow mode would publish the uploads beyond a limit without a decision."""
+    """The answers reveal nothing: a hook in shadow mode publishes every upload."""
     shadow_headers = {**ANA_HEADERS, "Entrenous-Publishes": "all"}
     answers = [send_upload(web, refused_upload, shadow_headers).json() for _ in range(6)]
     assert {(one["decision"], one["published"]) for one in answers} == {("refuse", True)}

@@ -1,4 +1,4 @@
-"""A running gate runs the alert program once per kind, and serves if it cannot be started."""
+"""A running gate runs the alert program once per kind; a missing program is logged."""
 
 import os
 import time
