@@ -1,4 +1,4 @@
-"""Blobs are age files: tests with the public test kit and with the program age."""
+"""Tests of age files, also with the public test kit, pyrage and the program age."""
 
 import errno
 import hashlib
@@ -110,7 +110,7 @@ def test_a_key_of_another_length_is_refused() -> None:
 def test_files_of_the_age_test_kit_open_or_are_refused(
     public_vectors: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
-    """The valid files of C2SP/CCTV for an X25519 identity open, and all others are refused.
+    """The valid binary files of C2SP/CCTV for an X25519 identity open; all others are refused.
 
     The whole-file reader and the streaming reader must agree. Blobs are never armored, so armored
     files must be refused.
@@ -158,7 +158,7 @@ def decrypt_or_none(
 
 
 def decrypt_streamed(key: Secret, file: bytes) -> bytes:
-    """Decrypt with the streaming reader, which holds one chunk at a time."""
+    """Decrypt with the streaming reader."""
     opened = io.BytesIO()
     decrypt_stream(key, io.BytesIO(file), opened)
     return opened.getvalue()

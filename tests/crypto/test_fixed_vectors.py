@@ -1,4 +1,4 @@
-"""The vectors in tests/vectors/crypto: data of earlier versions still opens and verifies."""
+"""The vectors in tests/vectors/crypto open, verify or are computed again."""
 
 from dataclasses import replace
 from pathlib import Path

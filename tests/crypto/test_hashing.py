@@ -1,4 +1,4 @@
-"""Hashes that the specifications define, and the comparison of hashes in constant time."""
+"""Tests of the hashes that the specifications define, and of the comparison of bytes."""
 
 import hashlib
 

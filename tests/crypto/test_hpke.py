@@ -1,4 +1,4 @@
-"""HPKE with X-Wing: the vectors of the drafts, and inputs that were altered or swapped."""
+"""Tests of HPKE with X-Wing: the vectors of the drafts, and altered or invalid inputs."""
 
 import hashlib
 import hmac

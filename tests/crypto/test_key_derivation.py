@@ -1,4 +1,4 @@
-"""Key streams and content keys: a different input gives a different output."""
+"""Tests of key streams, of content and blob keys, and of the ids of share groups."""
 
 import hmac
 import time

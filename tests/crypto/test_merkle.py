@@ -1,4 +1,4 @@
-"""Merkle trees (RFC 9162): each leaf has one inclusion proof."""
+"""Tests of the roots and inclusion proofs of Merkle trees (RFC 9162)."""
 
 from hashlib import sha256
 

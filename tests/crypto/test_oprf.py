@@ -1,4 +1,4 @@
-"""The OPRF: the vectors of RFC 9497, invalid elements, and the loading of its library."""
+"""Tests of the OPRF: vectors of RFC 9497, invalid elements, and how libsodium is loaded."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """The cryptographic primitives that the program calls agree with Project Wycheproof's vectors.
 
-The vectors for XChaCha20-Poly1305 are not used, since the program does not call it.
+The vectors for XChaCha20-Poly1305 are not used, because the program does not call that cipher.
 """
 
 import hmac
@@ -91,7 +91,7 @@ def test_hkdf_sha256_through_derive_agrees_with_wycheproof(
         try:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
         except ValueError:
-            got = None  # longer than 255 hashes
+            got = None  # more than 255 hashes of output
         assert is_expected_result(vector, accepted=got is not None), vector["tcId"]
         assert got is None or got == okm, vector["tcId"]
         total += 1

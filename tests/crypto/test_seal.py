@@ -1,4 +1,4 @@
-"""Letters: no bound field can be swapped, and later keys do not open earlier letters."""
+"""Tests of sealed letters: sizes, changed parts, repeated or late letters, and stolen keys."""
 
 import contextlib
 from dataclasses import dataclass, field, fields, replace
@@ -257,7 +257,7 @@ def test_flipped_bit_in_letter_is_refused(bit: int) -> None:
 
 @given(st.integers(0, len(HALF_OPENED.olm) * 8 - 1), st.integers(0, 1))
 def test_flipped_bit_in_olm_message_is_refused_or_has_no_effect(bit: int, olm_type: int) -> None:
-    """X25519 ignores the top bit of a key (RFC 7748 section 5), so three bits have no effect."""
+    """X25519 ignores the top bit of a key (RFC 7748 section 5), so some flips have no effect."""
     flipped = bytearray(HALF_OPENED.olm)
     flipped[bit // 8] ^= 1 << bit % 8
     changed = replace(HALF_OPENED, olm=bytes(flipped), olm_type=olm_type)

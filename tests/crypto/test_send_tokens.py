@@ -1,4 +1,4 @@
-"""Send tokens: each seed and index has its own token, which never changes."""
+"""Tests of deriving send tokens from a seed and an index."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Short authentication strings, compared with those of vodozemac."""
+"""Tests of short authentication strings (also against vodozemac), proofs and commitments."""
 
 import pytest
 import vodozemac

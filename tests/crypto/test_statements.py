@@ -1,4 +1,4 @@
-"""Key bundles, certificates, prekeys and receipts: every swap by a relay is refused."""
+"""Tests that swapped, changed or forged key bundles, prekeys and receipts are refused."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Stored values open only with the key and the case with which they were sealed."""
+"""Stored values open only with the key and the ``about`` with which they were sealed."""
 
 import pytest
 from hypothesis import given

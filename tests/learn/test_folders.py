@@ -52,7 +52,7 @@ def test_dropbox_is_known_by_its_settings(home: Path) -> None:
     assert services_found(dropbox / "deep/entrenous", home) == {"Dropbox"}
     assert (
         services_found(home / "entrenous", home) == set()
-    )  # ~/.dropbox holds Dropbox's settings, and does not mark a synchronized folder
+    )  # ~/.dropbox contains Dropbox's settings, and does not mark a synchronized folder
 
 
 def test_dropbox_is_known_by_its_marker(home: Path) -> None:

@@ -25,7 +25,7 @@ LESSON_NAMES = (
     *("when-a-picture-reaches-you", "where-copies-hide", "watched-devices"),
     *("helping-a-friend", "the-first-hour"),
 )
-WORDS_A_MINUTE = 110  # a child of 12 who reads slowly; adults read at about 240
+WORDS_A_MINUTE = 110  # a child of 12 who reads slowly
 GRADE_MAX = 6.0  # Flesch-Kincaid: the school year that begins at age 11
 VALID_LESSON = """+++
 order = 1

@@ -52,7 +52,7 @@ def issue_key_bundle(
     **fields: Any,
 ) -> bytes:
     """Issue a person's next device list, or a conflicting one of the same epoch. Store the new key
-    bundle on the person's device and return it. ``further_devices`` get mailboxes of their own.
+    bundle on the person's device and return it. Each further device gets a separate mailbox id.
     """
     identity = identity_of(person)
     assert identity.card is not None
@@ -79,7 +79,7 @@ def issue_key_bundle(
 def certify_another_device(
     person: Person, signer: DeviceSigner | None = None
 ) -> SignedDeviceCertificate:
-    """Sign a certificate for a device that has no session, prekeys or mailbox."""
+    """Sign a certificate for a further device, for which nothing exists at a relay."""
     identity = identity_of(person)
     assert identity.master is not None
     return certify_device(

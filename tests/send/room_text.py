@@ -1,4 +1,4 @@
-"""Send short text messages, which is faster than sending pictures."""
+"""Send text messages, which is faster than sending pictures."""
 
 from datetime import timedelta
 

@@ -1,6 +1,4 @@
-"""A device whose clock was far ahead during one command loses nothing for good, and keeps no
-recorded date in the future.
-"""
+"""Tests of what survives a wrong clock, and of dates in the future that such a clock recorded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -86,7 +84,7 @@ FAR_AHEAD = timedelta(days=400)
 def clock_ahead(
     network: Network, person: Person, clock_error: timedelta = FAR_AHEAD
 ) -> Iterator[None]:
-    """Set one person's clock ahead within the block."""
+    """Make one person's clock wrong by ``clock_error`` within the block."""
     right = person.device
     person.device = replace(right, clock=SettableClock(network.clock.moment + clock_error))
     yield
@@ -193,7 +191,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(
         fetch_messages(ana.device)
     (old,) = former_addresses(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # due before that date, too
+    assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # due for a fetch now
 
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(network: Network) -> None:

@@ -1,4 +1,4 @@
-"""Leaks of marked pictures of every format, saved as JPEG, are traced."""
+"""Leaks of marked pictures of several formats and sizes, saved as JPEG, are traced."""
 
 import io
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.trace.offline_device import trace_picture
 pytestmark = pytest.mark.slow
 
 RECIPIENTS = [RecipientId(name) for name in ("ben", "caro", "dan")]
-# A strip is the quickest to trace: points are detected in a picture scaled to 400 pixels' width.
+# A small strip, so that tracing is quick.
 WIDE_PICTURE = Image.fromarray(skimage.data.coffee()[80:280]).resize(
     (360, 120), Image.Resampling.LANCZOS
 )
@@ -75,7 +75,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 }
 
 
-# The other formats cover these features: JPEG, WebP and transparency.
+# The formats outside this list also cover JPEG, WebP and transparency.
 NIGHTLY_FORMATS = ("jpeg, low quality", "webp, alpha")
 
 

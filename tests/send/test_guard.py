@@ -1,4 +1,4 @@
-"""The guard is silent for ordinary messages, and asks only about unusual recipients."""
+"""Tests of the guard: when it asks about a recipient, which answers it accepts, what it stops."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -58,8 +58,8 @@ KNOWN_BY_LINK_REASON = (
 def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(
     friends: Network,
 ) -> None:
-    """Texts cause no question and do not count as a first picture. The guard asks again after
-    another link.
+    """Texts cause no question and do not count as a first picture. The guard asks again when the
+    contact's keys have become unknown, and again when they have become known by link.
     """
     ana, ben = friends["ana"], friends["ben"]
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")

@@ -1,4 +1,4 @@
-"""Received messages in the inbox, and the deletion of their keys and files when they end."""
+"""Tests of received messages: listing, opening, expiry, recall, removal and refused content."""
 
 from dataclasses import replace
 from typing import Any

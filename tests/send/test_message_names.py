@@ -1,4 +1,4 @@
-"""New message names are unique, and a received name is used only if it is well-formed."""
+"""Tests of the names of new and received messages, and of the index of names."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The outbox keeps the order of items and loses none; one failure delays no other recipient."""
+"""Tests of the outbox: the order of items, refusals, errors of relays, and repeated posts."""
 
 from typing import Any
 
@@ -312,7 +312,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
         with pytest.raises(WaitsInOutbox):
             ana.send(SMALL_PICTURE, dan)
         assert ben.received_count() == 1
-        assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
+        assert fetch_messages(dan.device).came == 0  # the hello has to arrive first
     assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received_count() == 1

@@ -44,7 +44,7 @@ pytestmark = pytest.mark.slow
 
 FORGOTTEN_BY_RELAY = error_trick(
     NoSuchEnvelope()
-)  # the relay deleted its tombstone after thirty days
+)  # the answer of a relay that has deleted the record of a copy
 
 
 def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Network) -> None:

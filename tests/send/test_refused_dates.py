@@ -1,4 +1,4 @@
-"""Relays refuse dates: the device's clock is wrong, a letter waited long, or the limit is short."""
+"""Tests of refused dates: after a wrong clock, after a long wait, or because of a short limit."""
 
 from collections import Counter
 from dataclasses import replace
@@ -88,7 +88,7 @@ def record_envelopes(tried: list[Envelope]) -> Trick:
 
 
 def text_draft(person: Person, days: int) -> Draft:
-    """Return a text to Ben that expires in this many days, as the command line would make it."""
+    """Return a draft of a text to Ben that expires in this many days, rounded to an hour."""
     policy = MessagePolicy(rounded_expiry(days, person.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
@@ -212,7 +212,7 @@ def test_an_item_refused_for_its_date_delays_no_other(network: Network) -> None:
 
 
 def queue_recall_note(ana: Person, ben: Person) -> None:
-    """Write a recall note, which is a letter without content, while the relay is unreachable."""
+    """Write a recall note, which is a letter without content, while posting to the relay fails."""
     name = ana.send(SMALL_PICTURE, ben).name
     ben.open_newest()
     with ana.courier.replace_calls(post=error_trick(RelayUnreachable(host="x"))):

@@ -24,7 +24,7 @@ def network_after_sweep(friends: Network) -> Network:
 
 
 def sweep_with_clock_ahead(network: Network) -> None:
-    """Run one sweep of the relay, which must refuse because its clock is a year ahead."""
+    """Run one sweep of the relay, which must fail because the relay's clock is far ahead."""
     with pytest.raises(RelayClockAhead):
         asyncio.run(expire_due(network.relays[RELAY_URL]))
 
@@ -50,7 +50,7 @@ def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(network_after_sweep: N
 
 @pytest.mark.slow
 def test_messages_wait_while_the_relays_clock_is_wrong(network_after_sweep: Network) -> None:
-    """The devices' clocks are right, and the devices do not trust the relay's clock."""
+    """The devices' clocks are right, and only the relay's clock is far ahead."""
     ana, ben, right_time = (
         network_after_sweep["ana"],
         network_after_sweep["ben"],

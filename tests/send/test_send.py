@@ -1,4 +1,4 @@
-"""Invalid drafts are refused with a specific error, and interrupted messages are stopped."""
+"""Tests of interrupted messages, a refused copy, invalid drafts and the longest caption."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The state tables of copies and messages are complete and match the diagrams in the docs."""
+"""Tests of the state tables of copies and messages, and of their diagrams in docs/machines."""
 
 import itertools
 from collections.abc import Mapping

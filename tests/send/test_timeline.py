@@ -1,4 +1,4 @@
-"""The timeline shows the messages exchanged with one person, page by page."""
+"""Tests of the timeline of messages with one person, and of the list of such people."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The undo window: nothing leaves before its end, and an undone message leaves no trace."""
+"""Tests of the undo window of a message, and of the progress that sending reports."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -81,7 +81,7 @@ def test_an_undone_message_leaves_no_trace(friends: Network, ana: Person) -> Non
     with pytest.raises(SendingUndone):
         send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
     after = vault_records(ana)
-    # The ratchet, its keys and the token range are never rolled back.
+    # Sessions, the device's X-Wing keys and token ranges are never rolled back.
     never_rolled_back = {PEER, OWN_XWING_KEY, HELD_TOKEN_RANGE}
     assert {table for table in before | after if before.get(table) != after.get(table)} <= {
         *never_rolled_back,
@@ -240,7 +240,7 @@ def test_a_message_held_by_its_undo_window_names_that_reason_and_is_no_problem(a
     flushed = flush_outbox(ana.device)
     (why,) = flushed.stayed.values()
     assert isinstance(why, UndoWindowStillOpen)
-    assert flushed.problems == ()  # waiting is not a problem
+    assert flushed.problems == ()
 
 
 def test_a_transfer_watch_sees_every_stage_to_its_end(ana: Person) -> None:

@@ -1,4 +1,4 @@
-"""The expiry that a message shows to its relay is rounded to a whole hour."""
+"""The expiry of a message is rounded to a whole hour near the requested time."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Deterministic CBOR, compared with cbor2 and with the examples of RFC 8949 appendix A."""
+"""Tests of deterministic CBOR, with cbor2 and examples of RFC 8949, and of typed values."""
 
 import cbor2
 import pytest
@@ -20,7 +20,7 @@ from entrenous.wire.cbor import (
     to_unix_seconds,
 )
 
-# The examples of RFC 8949 appendix A whose types our formats use
+# Examples of RFC 8949 appendix A, with types that our formats use
 RFC_8949_EXAMPLES = {
     "00": 0,
     "17": 23,

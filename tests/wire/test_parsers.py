@@ -1,6 +1,6 @@
-"""Every parser: written values are read back, and each value has only one accepted encoding.
+"""Tests of ten parsers: written values are read back, and each value has one accepted encoding.
 
-A parser may raise errors of the family Malformed, but no other exception, whatever the bytes.
+For bytes that it refuses, a parser may only raise errors of the family Malformed.
 """
 
 import contextlib

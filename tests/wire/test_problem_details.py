@@ -1,4 +1,4 @@
-"""A problem document is read as the error that it names, or as None."""
+"""Tests of writing and reading problem documents, and of the URNs and status codes of errors."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Relay addresses: those that a key bundle may name, and malformed ones."""
+"""Relay addresses that are accepted, and those that are refused."""
 
 import pytest
 

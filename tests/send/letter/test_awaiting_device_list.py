@@ -1,4 +1,4 @@
-"""A letter under a device list that the reader does not know is kept until the list arrives."""
+"""Tests of letters that name a device list unknown to the reader, and of unproven claims."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -43,8 +43,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana's laptop has revoked her tablet, and has no token for her phone. Ben knows Ana's new
-    device list, so the phone first learns of that list from the token range that Ben sends.
+    """Ana's laptop has revoked her tablet, and has no token left for her phone. Ben knows Ana's new
+    device list, and the phone first learns of that list from a letter of Ben's.
     """
     network = network_of_three()
     ana, ben = network["ana"], network["ben"]
@@ -144,7 +144,7 @@ def test_limit_of_awaiting_letters_is_per_sender(
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
-    """Ben's relay is unreachable while Ana's laptop announces Ana's new device."""
+    """Ben's relay is unreachable while Ana links a new device."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
@@ -165,7 +165,7 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
 
 
 def test_unproven_device_list_claims_have_no_effect(network: Network) -> None:
-    """A stranger, or the thief of a revoked device, claims to be a new device of Ben's."""
+    """The claim of a later list of Ben's is unauthenticated, and the relay shows no key bundle."""
     ben, phone = network["ben"], network["phone"]
     known = contact_named("ben", phone.device).person
     claimed_head = DeviceListHead(known.epoch + 7, bytes(32))

@@ -1,4 +1,4 @@
-"""Prekeys do not run out, are rotated in time, and are kept while somebody may still use them."""
+"""Tests of publishing and rotating prekeys, and of reading letters that use earlier prekeys."""
 
 from dataclasses import replace
 from typing import Any
@@ -90,7 +90,7 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_for_a_week_under_new_signature
     assert len({one.batch.root for one in batches if one}) == 3
     assert published_one_time_key_count(ben) == ONE_TIME_KEYS_MAX
     lengths = {len(one) for key_set in key_sets for one in (*key_set.one_time, key_set.fallback)}
-    assert len(lengths) == 1  # so the length does not reveal a key's position in its batch
+    assert len(lengths) == 1  # the length of a prekey does not reveal its place in the batch
 
 
 @pytest.mark.threat("prekey-depletion")

@@ -1,7 +1,7 @@
 """Which letters a device refuses and which it opens; a refused letter changes nothing in the vault.
 
-Most refused letters are sealed as the sender's program would seal them, except for one wrong field,
-so that only the check of that field can refuse them. Then the correct letter opens.
+Most refused letters have one wrong field, and are otherwise sealed as the sender's program would
+seal them. In most tests, a correct letter opens afterwards.
 """
 
 from collections.abc import Callable
@@ -136,7 +136,7 @@ def network_before_letter(request: pytest.FixtureRequest, two_friends: Network) 
         ben.send(SMALL_PICTURE, caro)
         assert caro.received_count() == 1
         return network
-    # Caro's device has lost its session and begins a new one; Ben still knows her key bundle.
+    # Caro's device has lost its session and begins a new one; Ben still knows Caro's key bundle.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
     store_contact(contact, caro.device)

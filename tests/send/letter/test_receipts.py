@@ -1,4 +1,4 @@
-"""Receipts are signed, are sent after a delay and only to permitted people, and cover one copy."""
+"""Tests of receipts: when and to whom they are sent, what they say, and which are refused."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (before,) = copy_states(ana)
-    assert (before.state, before.signed) == ("delivered", False)  # so far, only the relay says so
+    assert (before.state, before.signed) == ("delivered", False)  # reported by the relay only
     compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -103,7 +103,7 @@ def test_receipts_for_one_device_share_one_letter(compared_friends: Network) -> 
     "reason", ["not compared", "blocked", "two lists", "turned off", "keys became unknown"]
 )
 def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, reason: str) -> None:
-    """Nothing leaves Ben's device in response to Ana's messages."""
+    """Ben's device posts no letter in response to Ana's messages."""
     ana, ben = friends["ana"], friends["ben"]
     if reason != "not compared":
         mark_keys_compared("ana", ben.device)
@@ -129,14 +129,14 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Network, rea
 
 
 def mark_anas_keys_unknown(person: Person) -> None:
-    """Mark Ana's keys as unknown, as an unverifiable change of her device list would."""
+    """Mark Ana's keys as unknown on a person's device."""
     contact = contact_named("ana", person.device)
     unknown = replace(contact, trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(unknown, contact.person.id.hex(), person.device.vault)
 
 
 def receipt_maker_with(**fields: Any) -> Any:
-    """Return a ``_make_receipt`` that changes these fields after signing the receipt's leaf."""
+    """Return a ``_make_receipt`` that changes these fields after computing the receipt's leaf."""
     honest = receipts._make_receipt
 
     def make_changed_receipt(*arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Devices ask relays whether they were restored from a backup, and then repeat requests."""
+"""Tests of relays restored from a backup: who asks about it, and which requests are repeated."""
 
 import copy
 from dataclasses import replace
@@ -31,7 +31,7 @@ from tests.village.relay import relay_with_courier
 
 
 class RestorableNetwork:
-    """A network whose relay can be restored to an earlier state."""
+    """A network in which the relay at RELAY_URL can be restored to an earlier state."""
 
     def __init__(self) -> None:
         self.network = Network()
@@ -146,7 +146,7 @@ def test_relays_of_others_without_recalls_are_not_asked_about_restores(
 def test_relays_with_recent_recalls_are_asked_about_restores(
     contacts_at_two_relays: tuple[Network, Person, Person],
 ) -> None:
-    """Relays of blocked recipients are asked, too: a recalled picture must stay recalled."""
+    """The relay of a blocked recipient is also asked: a recalled picture must stay recalled."""
     network, ana, eve = contacts_at_two_relays
     recall_message(ana.send(SMALL_PICTURE, eve).name, ana.device)
     block_contact("eve", ana.device)

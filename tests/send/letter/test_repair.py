@@ -37,7 +37,7 @@ from tests.village.malicious_relay import HonestCall, error_trick
 
 
 def delete_sessions(person: Person) -> None:
-    """Delete a device's sessions, as if its vault had been restored to an earlier state."""
+    """Delete all sessions of a person's device."""
     for key in person.device.vault.keys(PEER):
         (peer,) = PEER_TABLE.all(person.device.vault)
         PEER_TABLE.store(replace(peer, sessions=peer.sessions[:0]), key, person.device.vault)
@@ -133,7 +133,7 @@ def _status_arguments(copy: CopyDelivery) -> tuple[Any, ...]:
 
 
 def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> None:
-    """The relay's backup has the withdrawn tokens of Caro and lacks those of Ana."""
+    """The backup has Caro's tokens, which were withdrawn later, and lacks Ana's valid tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     (caros_tokens,) = HELD_TOKEN_RANGE_TABLE.all(caro.device.vault)
@@ -141,7 +141,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Network) -> Non
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
     url, mailbox, _ = ben.home
-    for token_range in ranges.values():  # as in the backup
+    for token_range in ranges.values():  # bring back the state of the backup
         _register_or_withdraw(
             friends, ben, token_range, registered=token_range.seed == caros_tokens.seed
         )

@@ -1,4 +1,4 @@
-"""Letters that cannot be read are counted, are not kept, and do not block later letters."""
+"""Letters that are unreadable or refused are counted and dropped; a device fault loses none."""
 
 from typing import Any
 

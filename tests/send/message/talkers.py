@@ -1,4 +1,4 @@
-"""A network whose devices decode clips and sounds in this process, and drafts and files for it."""
+"""A network whose devices decode clips and sounds in this process; a draft and files to send."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ def small_clip() -> bytes:
 
 @cache
 def voice_note() -> bytes:
-    """Return six seconds of a voice-like sound, as a phone records it."""
+    """Return six seconds of a voice-like sound, encoded as Opus in Ogg."""
     return coded(voice(6.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 

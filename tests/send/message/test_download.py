@@ -1,4 +1,4 @@
-"""Downloads resume where they stopped, and bytes that the sender did not upload are discarded."""
+"""Tests of downloads: resuming, wrong bytes, progress, and parts of a recalled message."""
 
 import io
 from collections.abc import Iterator

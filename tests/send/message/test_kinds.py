@@ -1,4 +1,4 @@
-"""Messages of every kind from end to end, and messages that cannot be sent or are cancelled."""
+"""Tests of messages with media or text, of replies, circles, refused and cancelled messages."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -51,7 +51,7 @@ def send_and_open(
 
 @pytest.fixture(scope="module")
 def mixed_message() -> tuple[Network, Message, OpenedByName]:
-    """A message with a clip, a picture, a voice note and a caption, with the network used."""
+    """Send a clip, a picture, a voice note and a caption; return the network and what was sent."""
     network = network_with_media_readers()
     return network, *send_and_open(
         network, small_clip(), traceable_photo(), voice_note(), caption="all of it"

@@ -1,4 +1,4 @@
-"""An interrupted upload resumes, even after a restart, from the size that the relay reports."""
+"""Tests of uploads: resuming, queries of progress, and messages that are cancelled or recalled."""
 
 import io
 from collections.abc import AsyncIterator
@@ -73,7 +73,7 @@ class BreakingCourier:
         self.sent_bytes += deposit.size - start
 
     def _upload_part(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
-        """Upload the first part of a body, then cut the connection."""
+        """Upload a part of a body, then cut the connection."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield part
@@ -167,9 +167,7 @@ def test_a_repeatedly_interrupted_upload_sends_few_bytes_twice(conversation: Con
         conversation.restart()
     arrived_bytes = conversation.opened_bytes
     assert arrived_bytes > RESUMABLE_UPLOAD_BYTES_MIN
-    assert (
-        conversation.courier.sent_bytes < 1.10 * arrived_bytes
-    )  # the frame is small and not resumed
+    assert conversation.courier.sent_bytes < 1.10 * arrived_bytes
 
 
 def test_a_retrying_courier_resumes_after_the_bytes_that_arrived(

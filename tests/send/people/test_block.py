@@ -1,4 +1,4 @@
-"""A blocked person can still recall messages but do nothing else, and is not notified."""
+"""Tests of blocking: what still arrives from and leaves for a blocked person; and unblocking."""
 
 from contextlib import suppress
 

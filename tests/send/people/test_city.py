@@ -17,7 +17,7 @@ from tests.in_memory.courier import run_sync
 from tests.send.send_device import RELAY_URL, Network, Person
 from tests.sizes import size
 
-PEOPLE_COUNT = size(32, 256)  # 256: the largest circle
+PEOPLE_COUNT = size(32, 256)  # a circle has at most 256 people
 
 
 def network_with_large_circle() -> tuple[Network, Person, list[Person]]:
@@ -39,7 +39,7 @@ def test_each_member_of_a_large_circle_gets_a_separate_copy(
     """The message is only a text; ``python -m bench.send`` measures the marking of pictures."""
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
-    )  # publishing fifty keys for each person would take most of the time
+    )  # fewer keys, so that setting up the people is quicker
     network, ana, people = network_with_large_circle()
     recipients, expires_at = (
         resolve_recipients(["city"], ana.device),

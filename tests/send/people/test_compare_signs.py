@@ -1,4 +1,4 @@
-"""The comparison of seven emoji by two people, step by step, and the attacks that it detects."""
+"""Tests of comparing emoji: the steps, and the attacks and errors that end or do not affect it."""
 
 from dataclasses import replace
 
@@ -122,7 +122,7 @@ def test_attacker_in_the_middle_is_detected(network: Network) -> None:
 
 
 def send_step(person: Person, name: str, step: ComparisonStep) -> None:
-    """Send a comparison step that the person's program would not send."""
+    """Send a contact a comparison step that the test has made."""
     (to,) = addressees(contact_named(name, person.device), person.device)
     ensure_session(to, person.device)
     seal_and_queue_letter(step, to, outer_parts_without_content(person.device), person.device)

@@ -69,8 +69,8 @@ def link_from_bytes(data: bytes) -> str:
 
 
 def changed_key_bundle_trick(owner: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """Return a trick of a relay that knows an invite: it opens a key bundle and seals a changed
-    one.
+    """Return a trick by which a relay that knows an invite opens the owner's key bundle and seals
+    a changed one.
     """
     mailbox = own_device(owner.device).home.mailbox
     return changed_answer_trick(
@@ -564,14 +564,14 @@ def test_an_unreachable_relay_of_one_invited_person_delays_nobody(network: Netwo
 
 
 def give_token(device_id: DeviceId, owner: Person, writer: Person) -> None:
-    """Give a writer a send token for one device of its owner."""
+    """Give a writer a send token for one device of the owner."""
     store_first_token(owner.id, device_id, Secret(bytes(range(32))), writer.device)
 
 
 def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable_or_busy(
     network: Network,
 ) -> None:
-    """Mallory's key bundle names a device at a relay that is unreachable."""
+    """Mallory's relay is first unreachable, and then refuses a request as one too many."""
     ana, ben, mallory = (
         network["ana"],
         network["ben"],
@@ -641,7 +641,7 @@ def test_device_without_a_relay_can_neither_invite_nor_fetch(network: Network) -
 
 
 def test_expired_invite_admits_nobody(friends: Network) -> None:
-    """The relay would refuse the invite's expired token, so Eve uses tokens lent by a contact."""
+    """The relay would refuse the invite's expired token. Eve uses a token that Ben lent instead."""
     ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", OTHER_RELAY_URL)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)

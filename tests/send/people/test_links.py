@@ -1,6 +1,6 @@
-"""Strangers who use an invite link are reported, and no link counts as a comparison of keys.
+"""Tests of invite links that strangers may use: who is added and reported, and what is asked.
 
-The stranger is Mallory. She has seen a link that Ana made for Ben, or replaces Ben's link by hers.
+The stranger is Mallory. She uses a link that Ana made for Ben, or replaces Ben's link by her own.
 """
 
 from collections.abc import Callable, Sequence

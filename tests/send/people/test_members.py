@@ -1,4 +1,4 @@
-"""Circles: one name for several people, each of whom gets a separate copy."""
+"""Tests of circles: names, members, whom a message reaches, and the guard's questions."""
 
 from dataclasses import replace
 
@@ -125,7 +125,7 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Network) -> None:
         assert reason in doubt.why
     with pytest.raises(
         ConfirmedNameNotRecipient, match="goes to family"
-    ):  # the circle's name, not each member's
+    ):  # the error names the circle, not the members
         inspect_draft(family_draft(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):

@@ -1,4 +1,4 @@
-"""A key change is recorded once, with its time, and reported once; notices stay until dismissed."""
+"""Tests of reports of changes to a contact's devices, and of notices that are dismissed."""
 
 from dataclasses import replace
 

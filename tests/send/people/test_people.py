@@ -57,7 +57,7 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Network) -> N
 
 
 def test_mistyped_name_lists_similar_names_first(friends: Network) -> None:
-    """The error does not list all names, since errors end up in logs and screenshots."""
+    """The error does not list all names, because errors end up in logs and screenshots."""
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
     for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
@@ -121,7 +121,7 @@ def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: N
 
 
 def test_strangers_name_replaces_nobody(friends: Network) -> None:
-    """Somebody who calls herself "ben" writes to Ana, who knows a Ben."""
+    """Somebody who calls herself "ben" adds Ana, who knows a Ben."""
     ana, ben = friends["ana"], friends["ben"]
     other_ben = friends.set_up_person("ben")
     other_ben.add_contact(ana)
@@ -156,7 +156,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Network) -> None:
 
 
 def held_tokens(person: Person) -> HeldTokens:
-    """Return the only range of send tokens that a person holds."""
+    """Return the only range of send tokens that a person has received."""
     (tokens,) = HELD_TOKEN_RANGE_TABLE.all(person.device.vault)
     return tokens
 

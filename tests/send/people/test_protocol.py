@@ -1,4 +1,4 @@
-"""Nothing is sealed for a contact whose program shares no protocol version with ours."""
+"""A contact gets a message only if both programs have a protocol version in common."""
 
 import pytest
 

@@ -1,7 +1,6 @@
 """QR codes of invites and of key comparisons.
 
-ZXing reads the codes of invites, because OpenCV's reader fails on seven in a hundred of them,
-whichever program drew them.
+ZXing reads the codes of invites here, because OpenCV's reader fails on some of them.
 """
 
 from base64 import b32encode

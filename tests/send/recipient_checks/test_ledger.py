@@ -12,7 +12,7 @@ from tests.send.send_device import Network, Person
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL_PICTURE = photo(width_px=160)  # square, since similar pictures of two sizes are compared here
+SMALL_PICTURE = photo(width_px=160)  # the same photo as LARGER_PICTURE, scaled
 
 LARGER_PICTURE = photo(width_px=200)
 

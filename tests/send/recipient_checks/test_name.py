@@ -1,4 +1,4 @@
-"""Similarity of names, which the guard uses to find easily confused contacts."""
+"""Tests of the similarity of names, and of words that mix alphabets."""
 # ruff: noqa: RUF001 - the tests need letters that look like others
 
 import unicodedata
@@ -18,7 +18,7 @@ from entrenous.send.people.similar_names import (
 
 
 def words_within_one_edit(word: str, letters: str) -> set[str]:
-    """Return all words within one added, missing, changed or swapped letter of the word."""
+    """Return the word, and all words that differ by one letter or by a swap of two neighbours."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     deletions = {a + b[1:] for a, b in cuts if b}
     insertions = {a + letter + b for a, b in cuts for letter in letters}

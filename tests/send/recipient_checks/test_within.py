@@ -86,7 +86,7 @@ def send_with_false_recipients(sender: Person, reader: Person, *others: Person) 
 
 
 def reply_draft(sender: Person, name: str) -> Draft:
-    """Return a reply to everybody who has the message, as ``--reply`` without ``--to``."""
+    """Return a reply to all participants who are contacts of the sender."""
     participants = participants_of_message(name, sender.device)
     return replace(
         draft(sender, *contact_names_among(participants, sender.device)), within=participants

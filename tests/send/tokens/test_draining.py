@@ -1,4 +1,4 @@
-"""A malicious contact uses all of its send tokens to claim another person's prekeys."""
+"""Messages still arrive after a contact used send tokens to claim all one-time keys."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -44,7 +44,7 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Netwo
     assert one_time_keys.count(None) > 100
     assert friends.honest.prekey_count(url, mailbox, owner, device_id) == 0
     caro = friends.set_up_person("caro")
-    caro.add_contact(ben)  # uses the fallback key, since no one-time key is left
+    caro.add_contact(ben)  # uses the fallback key, because no one-time key is left
     send_text(caro, "ben")
     send_text(ben, "caro")
     send_text(ana, "ben")

@@ -1,4 +1,4 @@
-"""Ranges of send tokens: each token is used once; ranges are extended, replaced and withdrawn."""
+"""Tests of ranges of send tokens: using, registering, extending, replacing and lending tokens."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -61,7 +61,7 @@ def issued_range(person: Person) -> IssuedRange:
 
 
 def held_tokens(person: Person) -> HeldTokens:
-    """Return the only range of tokens that a person holds."""
+    """Return the only range of tokens that a person has received."""
     (token_range,) = HELD_TOKEN_RANGE_TABLE.all(person.device.vault)
     return token_range
 
@@ -145,7 +145,7 @@ def test_a_replaced_token_range_stays_valid_and_expires_within_eight_days(friend
     fetch_messages(ben.device)
     after = held_tokens(ana)
     assert after.seed != before.seed
-    assert after.next >= before.until  # so an index identifies its range
+    assert after.next >= before.until  # an index belongs to one range only
     friends.clock.advance(days=8)
     fetch_messages(ben.device)
     fetch_messages(ben.device)
@@ -282,8 +282,8 @@ def test_a_lent_token_is_used_by_its_borrower_and_not_by_its_lender(friends: Net
 
 
 def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Network) -> None:
-    """Eve issues Ana a range with the highest first index, and then changes her key bundle three
-    times. Ana's next token index must stay encodable.
+    """Eve issues Ana a range with the highest first index, and then sends three new key bundles.
+    Ana's next token index must stay encodable.
     """
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)

@@ -44,7 +44,7 @@ def issued_range(person: Person) -> IssuedRange:
 
 
 def skip_to_last_token(person: Person) -> None:
-    """Make a person's next letter use the last token of its range."""
+    """Make a person's next letter use the last token of the range that the person received."""
     (key,) = person.device.vault.keys(HELD_TOKEN_RANGE)
     tokens = HELD_TOKEN_RANGE_TABLE.load(key, person.device.vault)
     assert tokens is not None
@@ -139,7 +139,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     seed = issued_range(ben).seed
     monkeypatch.setattr(
         relay_send_tokens, "TOKENS_PER_MAILBOX_MAX", 100
-    )  # a limit that years of use, or an attack, would reach
+    )  # a low limit, which this test reaches
     for _ in range(TOKEN_RANGE_SIZE - 1):
         send_text(ana, "ben")
     problems = fetch_messages(ben.device).problems

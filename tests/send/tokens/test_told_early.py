@@ -50,7 +50,7 @@ def network() -> Network:
 
 @contextmanager
 def hold_back_letters(person: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
-    """Hold back the letters that a person posts, without an error; yield the list of them."""
+    """Collect the letters that a person posts instead of delivering them; yield the list."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
     def keep_letter(_: HonestCall, *posted: object) -> None:
@@ -65,7 +65,7 @@ def hold_back_letters(person: Person) -> Iterator[list[tuple[str, Secret, Envelo
 
 
 def send_new_range(issuer: Person, receiver: Person) -> Secret:
-    """Send a new token range in a letter of its own; return the range's seed."""
+    """Send a new token range in a separate letter; return the range's seed."""
     addressee = addressee_of(*owner_and_device_ids(receiver), issuer.device)
     assert addressee is not None
     with issuer.device.vault.transaction():

@@ -1,4 +1,4 @@
-"""Letters to a device for which the sender has no token wait, and delay no other letters."""
+"""Tests of letters to a device without a valid token: waiting, lent tokens, refusal and expiry."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -214,7 +214,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(network: Networ
     with tablet.courier.replace_calls(post=record_posts(posts)):
         flush_outbox(tablet.device)
     assert {url for url, _ in posts} == {OTHER_RELAY_URL}
-    assert outbox_size(tablet) == 0  # the message with files at the old relay was refused
+    assert outbox_size(tablet) == 0  # the message with files for the old mailbox was dropped
 
 
 def test_a_refused_lent_token_loses_no_message(network: Network) -> None:
@@ -299,7 +299,7 @@ def test_a_crash_loses_no_token(network: Network, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.threat("metadata")
 def test_a_devices_token_is_not_used_at_another_device() -> None:
-    """Ben has a token for the laptop that invited him, and none for the new device."""
+    """Ben has tokens for Ana's first device, and none for the new device."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)
