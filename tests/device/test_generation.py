@@ -1,4 +1,4 @@
-"""Tests of confirming unlocks at the relay: by copies of a device, with errors, without a relay."""
+"""Tests of confirming unlocks: by copies of a device, after errors, and without a relay."""
 
 import copy
 from dataclasses import replace

@@ -23,7 +23,7 @@ EMBEDDING_INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onn
 
 
 def make_claim_request(pixels: Any) -> ClaimRequest:
-    """Return a request to register the picture by its fingerprint and embedding only."""
+    """Return a request to register a picture with one fingerprint and one embedding only."""
     (embedding,) = OnnxEmbedder().embed([resize_to_square(pixels)])
     return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=embedding), bytes(32))
 

@@ -1,4 +1,4 @@
-"""Tests of the pauses before requests that a relay should not link: when, how long, and setting."""
+"""Tests of pauses before requests that a relay should not link: conditions, length, setting."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -189,9 +189,9 @@ class PowerFailure(Exception):
 
 
 def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
-    """Make call ``cut_at`` of ``work``, counted from 0, raise PowerFailure and do nothing.
+    """Wrap ``work``: call ``cut_at``, counted from 0, raises PowerFailure instead.
 
-    If ``cut_at`` ends in .5, call ``cut_at - 0.5`` is carried out, and PowerFailure follows it.
+    If ``cut_at`` ends in .5, call ``cut_at - 0.5`` does its work and then raises PowerFailure.
     """
     calls = iter(range(9))
 
@@ -290,7 +290,7 @@ def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
 
 
 def test_wrong_passphrase_in_an_offline_window_is_refused_without_retries(tmp_path: Path) -> None:
-    """The courier without retries asks the relay, and the relay does not answer."""
+    """After the wrong passphrase, only the courier without retries asks the relay."""
     relays_asked = list[str]()
 
     def make_unreachable_relay(name: str) -> Any:

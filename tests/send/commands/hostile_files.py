@@ -58,7 +58,7 @@ def valid_copies() -> dict[str, bytes]:
 
 
 def make_hostile_files(count_min: int) -> LabelledFiles:
-    """Return all handcrafted files and, up to at least ``count_min`` files, mutated copies."""
+    """Return all handcrafted files; if these are fewer than ``count_min``, also mutated copies."""
     files = [
         *_polyglots(),
         *_mislabelled_files(),
@@ -298,7 +298,7 @@ def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _insert_box(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Append the box ``more`` to the first box named ``inside``, and adjust the outer sizes."""
+    """Append ``more`` to the first box ``inside``; adjust the sizes of this and all outer boxes."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0

@@ -48,7 +48,7 @@ def cli(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 
 def grow_inbox(cli: CommandLine, count: int, *, template_name: str | None = None) -> None:
-    """Add opened messages to Ben's inbox, modelled on ``template_name`` or the newest message.
+    """Add opened messages to Ben's inbox, modelled on ``template_name``, or else the newest.
 
     Each added message replies to the previous one and lists recipients whom Ben does not know.
     """

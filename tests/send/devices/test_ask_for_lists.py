@@ -91,7 +91,7 @@ def test_key_bundle_of_another_identity_stops_no_fetch(network: Network) -> None
 
 
 def test_blocked_persons_relay_is_queried_only_after_unblocking(network: Network) -> None:
-    """Cleo's message names Ben's newer list; a request for it would show that Ana has read mail."""
+    """Cleo's message names Ben's newer list; asking for the list shows that Ana got the message."""
     ana, ben, cleo = network["ana"], network["ben"], network["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)

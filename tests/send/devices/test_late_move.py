@@ -309,7 +309,7 @@ def test_abandoned_move_makes_devices_unready(network: Network) -> None:
 def test_mailboxes_announced_before_a_loss_do_not_count(
     network: Network, *, relay_offline: bool
 ) -> None:
-    """The phone announces its mailbox without knowing that the tablet was revoked."""
+    """The phone announces a mailbox before it learns that the tablet was revoked."""
     ana, phone = network["ana"], network["phone"]
     tablet = add_linked_device(network, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @cached_network
 def network() -> Network:
-    """Ana with a laptop ("ana") and a phone, and Ben, who can write to both and get letters."""
+    """Ana with a laptop ("ana") and a phone; Ben can write to both devices, and both to Ben."""
     network = Network()
     ana, ben = network.set_up_person("ana"), network.set_up_person("ben", OTHER_RELAY_URL)
     ana.add_contact(ben)

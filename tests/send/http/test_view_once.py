@@ -1,4 +1,4 @@
-"""Tests of viewing a view-once message in a browser, and of what is left on the disk."""
+"""Tests of viewing a view-once message in a browser, of files left behind, and of exports."""
 
 import base64
 import io

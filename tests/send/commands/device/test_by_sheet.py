@@ -1,4 +1,4 @@
-"""Tests of revoking a device, and of moving a device unknown to its relay, by recovery sheet."""
+"""Tests of revoking with a recovery sheet, and of moving a device that the relay does not know."""
 
 import json
 import sqlite3
