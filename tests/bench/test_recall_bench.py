@@ -62,7 +62,7 @@ def test_pieces_are_registered_with_windows_of_their_own(
     known = Pieces.of(registered_pictures[1:], tiles)
     assert len(known.hashes) == len(known.owner) > 26
     assert len(known.window_of) > 50 * len(known.owner)
-    owners_of_windows = set(known.window_of.tolist())  # a piece of less than 64 pixels has none
+    owners_of_windows = set(known.window_of.tolist())  # small or flat pieces have no windows
     assert owners_of_windows <= set(range(len(known.owner)))
     assert len(owners_of_windows) > 26
     counted, whose = known.count_matches_with_windows(0, crop_hashes)

@@ -1,4 +1,4 @@
-"""Some small benchmarks, run on little data, finish with plausible figures."""
+"""Tests of benchmarks on little data: delays, matches of clips and sounds, hashes, signatures."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_unchanged_excerpt_of_a_sound_is_matched(monkeypatch: pytest.MonkeyPatch
 
 
 class EnlargedPhotograph:
-    """A photograph of 1,600 by 1,600 pixels, since only large pictures are shrunk."""
+    """A photograph of 1,600 by 1,600 pixels, large enough to be decoded at a reduced size."""
 
     def at(self, size: Size) -> np.ndarray:
         if size is Size.L:

@@ -1,4 +1,4 @@
-"""Check that each shipped fact has a source and a date, and refers only to existing rows.
+"""Check the shipped facts: sources, dates, addresses, host names, and references to other rows.
 
 ``python -m tests.respond.facts_lint``, a part of ``make check``, prints an error for each broken
 rule, and a warning for each fact that was read more than 180 days ago. It exits with 1 if there
@@ -31,7 +31,7 @@ HTTP_REASONS: Final[Mapping[str, str]] = {
 }
 SOURCE_COLUMNS: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
 ADDRESS_COLUMNS: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
-POINTER_COLUMNS: Final[Mapping[str, str]] = {  # column: the table that its IDs refer to
+POINTER_COLUMNS: Final[Mapping[str, str]] = {  # by name of the column: the table of the IDs
     "route": "route",
     "routes": "route",
     "version_of": "route",
@@ -74,12 +74,12 @@ class LintReport:
 
 
 def shipped_facts() -> FilesByPath:
-    """Return the contents of each table in respond/facts/, by path."""
+    """Return the contents of each TOML file in respond/facts/, by path."""
     return dict(_files_below(resources.files("entrenous.respond").joinpath("facts"), ""))
 
 
 def lint_facts(files: FilesByPath, today: date) -> LintReport:
-    """Check all tables of facts together."""
+    """Check the tables of facts, given as contents by path."""
     try:
         tables = {name: tomllib.loads(data.decode()) for name, data in files.items()}
     except ValueError as why:
@@ -156,7 +156,7 @@ _SOURCE_PATTERN: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\
 
 
 def _address_errors(row: Row) -> Iterator[str]:
-    """Yield an error for each invalid address, of a source or to show to people."""
+    """Yield an error for each invalid address in columns with addresses or in sources."""
     for column in ADDRESS_COLUMNS:
         yield from _errors_in_address(row, column, row.columns.get(column, ""), HTTP_REASONS)
     for source in row.sources:

@@ -75,7 +75,7 @@ def jcard(name: str, *more: list[Any]) -> list[Any]:
 
 
 def abuse_entity(email: str = "abuse@registrar.example", phone: str = "tel:+1.5555551212") -> Any:
-    """Return an abuse contact as an RDAP entity, in the form that registrars send."""
+    """Return an abuse contact as an RDAP entity (RFC 9083, section 5.1)."""
     return {
         "objectClassName": "entity",
         "roles": ["abuse"],

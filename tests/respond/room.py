@@ -19,7 +19,7 @@ from entrenous.respond.situation import PictureMaker, Situation
 from tests.deterministic import SeededRandomSource, SettableClock
 from tests.in_memory.vault import MemoryVault
 
-#: The time at which the clock of a ``CaseOwner`` starts.
+#: The time at which the clock of a ``CaseOwner`` starts by default.
 START = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 PAGE_URL = "https://pictures.example/p/123"
 
@@ -51,7 +51,7 @@ class CaseOwner:
 
 
 def owner_at_current_time() -> CaseOwner:
-    """Return an owner whose clock is right, so that stamps of a real authority are accepted."""
+    """Return an owner whose clock starts at the current time, so that real stamps are accepted."""
     return CaseOwner(SettableClock(datetime.now(UTC)))
 
 

@@ -1,4 +1,4 @@
-"""Tests of the answer "under 18" if the person gives it after opening the case."""
+"""Tests of the answer "under 18" after a case was opened, and of old records without an answer."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Tests of a breach of an organisation's own systems: its law, the 72 hours, and the duties."""
+"""Tests of a breach of an organisation's systems: the law, the 72 hours, and the duties."""
 
 from datetime import UTC, datetime, timedelta
 

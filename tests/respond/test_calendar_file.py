@@ -1,4 +1,4 @@
-"""Tests of calendar files of deadlines, which icalendar and vobject read."""
+"""Tests of calendar files of deadlines, read with icalendar and with vobject."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Tests that no step of a case leaks the picture.
+"""Tests that a case leaks no picture, and that no file changes after the answer "under 18".
 
 Commands that read or write evidence run in a subprocess under strace. The picture has known bytes
 and EXIF data, and is on a page with a known URL. No output and no file may contain the bytes or the
@@ -68,7 +68,7 @@ class RecordingStampAuthority(BaseHTTPRequestHandler):
 
 
 class Program:
-    """The program on one device, with records of its output, written files and requests."""
+    """The program on one device, with records of the output, the written files and the requests."""
 
     def __init__(self, folder: Path, url: str, ca: str, capsys: Capsys) -> None:
         self.folder, self.capsys = folder, capsys
@@ -96,7 +96,7 @@ class Program:
         }
 
     def run_command(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
-        """Run a command in this process, which takes a tenth of the time of a subprocess."""
+        """Run a command in this process, which is faster than a subprocess."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.environment().items():
                 patch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Stateful test of a case: its chain stays valid, and every flipped bit is detected."""
+"""Stateful test of a case: the chain stays valid, and random bit flips are detected."""
 
 from dataclasses import replace
 

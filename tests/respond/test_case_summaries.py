@@ -1,4 +1,4 @@
-"""Tests of the summaries of all cases, and that names of cases are unique."""
+"""Tests of the summaries of all cases, of damaged records, and of unique names of cases."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Tests that the chain of custody records every act, and shows changed, lost and added links."""
+"""Tests of the chain of custody: recorded acts, and changed, lost, swapped and added links."""
 
 from dataclasses import fields, replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Tests of deadlines that were worked out by hand, and of properties of all counting rules."""
+"""Tests of deadlines that were worked out by hand, and of properties of counting rules."""
 
 import tomllib
 from datetime import UTC, datetime, timedelta

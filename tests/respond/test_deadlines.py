@@ -1,4 +1,4 @@
-"""Tests of the deadlines of a case: their start, their end, their time zone and their state."""
+"""Tests of the deadlines of a case: start, end, time zone, state, order and text."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

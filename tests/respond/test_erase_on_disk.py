@@ -1,4 +1,4 @@
-"""Tests that nothing of an erased case remains in files, database pages or the write-ahead log."""
+"""Tests that an erased case leaves nothing in files and database, and of the receipt's content."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tests that the lint finds no error in the shipped facts, and finds each planted defect."""
+"""Tests of the lint of facts: the shipped facts, planted defects, warnings and the exit status."""
 
 import re
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Tests that shipped laws are complete and have sources, and that invalid tables are refused."""
+"""Tests of the shipped laws (ids, sources, documents, periods), and of refusing invalid tables."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ AMERICAN_TABLE = "north-america.toml"
 COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
 FIRST_READ_ON = date(2026, 11, 25)
 _REREAD_COLUMNS = ("read_on", "source", "source2", "verified", "verified_by")
-CHANGED_COLUMNS = {  # columns that differ because a law was read again, or for the reason given
+CHANGED_COLUMNS = {  # columns that may differ, for example because a law was read again
     **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _REREAD_COLUMNS),
     **dict.fromkeys(("us-tida-crime", "nz-hdca"), _REREAD_COLUMNS),
     "hash-stopncii": (*_REREAD_COLUMNS, "law"),

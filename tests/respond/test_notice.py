@@ -1,4 +1,4 @@
-"""Tests of drafted notices: required elements, gaps, statutory text and confidential facts."""
+"""Tests of drafted notices: elements, gaps, statutory words, sightings, previews and secrets."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Tests of help lines' opening hours: time zones, daylight saving time and holidays."""
+"""Tests of help lines' opening hours: parsing, time zones, daylight saving time and holidays."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError

@@ -1,4 +1,4 @@
-"""Tests of evidence packs: their contents, their encryption, and the detection of changes."""
+"""Tests of evidence packs: contents, verifier, encryption, and the detection of changes."""
 
 import hashlib
 import json

@@ -159,7 +159,7 @@ MISLEADING_NAMES = {("mzn", "LT"), ("tok", "LV")}
 
 
 def _country_names() -> list[tuple[str, str, str]]:
-    """Return (language, code, name) for each country's name in each language of CLDR."""
+    """Return (language, code, name) for the names of countries in CLDR, except MISLEADING_NAMES."""
     return [
         (language, code, name)
         for language in locale_identifiers()

@@ -1,4 +1,4 @@
-"""Tests of finding a platform by its name or by the host of a URL, but never by a look-alike."""
+"""Tests of finding platforms by name or by the host of a URL, and of the table of platforms."""
 
 import pytest
 from hypothesis import given

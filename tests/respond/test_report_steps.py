@@ -1,4 +1,4 @@
-"""Tests of the steps to report to a platform: the form's order, answers from the case, and gaps."""
+"""Tests of the steps to report to a platform, and of finding the platforms of a case."""
 
 import re
 from dataclasses import replace

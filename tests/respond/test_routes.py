@@ -1,4 +1,4 @@
-"""Tests of ranking legal routes: the law of the right day, notes, and verified routes first."""
+"""Tests of ranking legal routes: which ones apply on a day, their order, and the notes."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime

@@ -1,7 +1,4 @@
-"""Tests that each hand-written scenario leads to the expected steps.
-
-The expectations in tests/respond/scenarios/ were written before the first run of the test.
-"""
+"""Tests that each scenario in tests/respond/scenarios/ leads to the expected steps."""
 
 import tomllib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tests that the text about a situation has every fact, so that people can see mistakes."""
+"""Tests that each fact makes the text about a situation longer, and that no fact gives no text."""
 
 from dataclasses import fields
 

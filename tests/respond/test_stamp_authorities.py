@@ -1,4 +1,4 @@
-"""Tests of the known stamp authorities: their table, their roots, and asking them in turn."""
+"""Tests of the known stamp authorities: table, roots, asking one after the other, postponing."""
 
 import shutil
 import subprocess

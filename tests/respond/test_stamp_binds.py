@@ -1,4 +1,4 @@
-"""Tests that a stamp covers the items and the chain, and needs a plausible time."""
+"""Tests of stamps: items that differ, a rewritten case, and implausible times."""
 
 import re
 from collections.abc import Callable

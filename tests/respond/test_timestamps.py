@@ -1,4 +1,4 @@
-"""Tests of verifying public timestamp tokens, and of stamps that openssl makes on loopback."""
+"""Tests of verifying public timestamp tokens, and of a stamp authority with openssl on loopback."""
 
 import shutil
 import subprocess

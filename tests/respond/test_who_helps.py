@@ -1,4 +1,4 @@
-"""Tests of help lines: the order for a place and a need, their sources and telephone links."""
+"""Tests of help lines: order for a place and a need, sources, cautions, numbers and first steps."""
 
 import re
 import tomllib
@@ -35,10 +35,10 @@ from entrenous.respond.who_helps import (
 )
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
-#: Help lines whose pages were read after the facts had been collected.
+#: Help lines whose pages were read again after the facts had been collected.
 REREAD_LINES = {"za-gbv", "uy-08004141", "in-telemanas", "de-telefonseelsorge"}
 COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
-#: Countries that must have their own help line; the first list of facts lacked them.
+#: Countries that must have their own help line.
 EXPECTED_COUNTRIES = frozenset(
     re.findall("..", "AEALAOBOBWCDCICMCNDODZECETGEHNIQIRJMJOKZLBMWMZRURWSASNSVTNTZZMZW")
 )

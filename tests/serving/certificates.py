@@ -30,7 +30,7 @@ def write_certificate_files(
 ) -> CertificateFiles:
     """Write a self-signed certificate for localhost, 127.0.0.1 and ``names``, and the private key.
 
-    It is valid from ``starts_in_days`` days after now (-1: yesterday), for ``days_valid`` days.
+    The certificate is valid from ``starts_in_days`` days after now, for ``days_valid`` days.
     """
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -51,7 +51,7 @@ def write_authority_and_certificate(folder: Path, host: str) -> tuple[Path, Cert
     """Write the certificate of a new authority, and one that it issues for ``host`` and 127.0.0.1.
 
     The server's file contains both, so that clients get the whole chain. From Python 3.13 on,
-    clients reject an authority without the extensions that RFC 5280 requires.
+    default clients reject an authority without the extensions that RFC 5280 requires.
     """
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])

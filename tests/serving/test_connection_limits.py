@@ -141,7 +141,7 @@ def test_idle_connection_stays_open_for_the_keep_alive_time(first_request: bytes
 
 
 def test_connection_being_answered_is_not_closed() -> None:
-    """A device may wait a minute for a message."""
+    """One connection waits for an answer, and the other one has sent only the head of an upload."""
 
     async def scenario(server: LimitedServer) -> None:
         waiting, uploading = server.connect(PUT_REQUEST), server.connect(PUT_HEAD)

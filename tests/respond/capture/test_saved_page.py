@@ -1,4 +1,4 @@
-"""Tests of recognizing files saved from a browser, and of storing a page with its folder."""
+"""Tests of describing a file by its bytes, and of reading a saved page with its folder."""
 
 import gzip
 import io
@@ -98,7 +98,7 @@ def test_page_saved_with_a_folder_is_stored_with_the_files_of_the_folder(
             f"{folder}/deeper/s.css": b"style",
             f"{folder}/p.jpg": b"picture",
         }
-    assert read_file_or_saved_page(saved)[0] == data  # a second reading gives the same bytes
+    assert read_file_or_saved_page(saved)[0] == data  # A second reading gives the same bytes.
 
 
 def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tests of adding another person's capture: its level, and the refusal of damaged archives."""
+"""Tests of adding another person's capture: the evidence level, and refused archives."""
 
 import contextlib
 import io

@@ -19,7 +19,7 @@ Cli = Callable[..., Any]
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Set up a device, and return a function that runs a command and returns its JSON."""
+    """Set up a device, and return a function that runs a command and returns the printed JSON."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")

@@ -1,4 +1,4 @@
-"""Tests of ``evidence capture``, and of ``case add`` for saved pages."""
+"""Tests of ``evidence capture``, and of ``case add`` for saved pages and second captures."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests of ``case`` commands: events of notices, times, erasing, and facts that decide routes."""
+"""Tests of ``case`` commands and ``law routes``: notices, times, erasing, consent, and facts."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -272,7 +272,7 @@ def test_sender_and_platform_decide_the_routes_of_a_case(cli: Cli) -> None:
         return [str(one["route"]) for one in cli("law", "routes", name)["routes"]]
 
     assert {"us-tida-removal", "us-dmca-512c", "ng-cybercrimes-24"} <= set(routes())
-    assert "us-6851" not in routes()  # for somebody who lives in the US
+    assert "us-6851" not in routes()  # only for somebody who lives in the US
     cli("case", "about", name, "--place", "US", "--sender-known")
     assert "us-6851" in routes()
     cli("case", "about", name, "--sender-unknown", "--shows-somebody-else")

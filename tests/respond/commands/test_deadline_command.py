@@ -19,7 +19,7 @@ RECEIVED_EVENT = ("--event", "received=2026-02-20T00:10:00+05:30")
 def run_law_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Return a function that runs ``law deadline`` and returns its status and output."""
+    """Return a function that runs ``law deadline`` and returns the exit status and the output."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
 

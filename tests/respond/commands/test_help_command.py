@@ -1,4 +1,4 @@
-"""Tests of ``entrenous help``: it is fast, needs no set-up or passphrase, and stores nothing."""
+"""Tests of ``entrenous help``: places, JSON, processor time, and that no vault is needed."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests of ``case notice``: list, draft, show, compare, write to a file, add a reference."""
+"""Tests of ``case notice``: listing, drafting, showing, comparing, files, and reference numbers."""
 
 import io
 from collections.abc import Callable

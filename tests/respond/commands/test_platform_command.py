@@ -1,4 +1,4 @@
-"""Tests of ``case platform``, which needs no vault, and can fill in a form from a case."""
+"""Tests of ``case platform``, and of platforms in the output of other commands."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Tests of the questions about safety that come first when a person opens a case."""
+"""Tests of the questions that ``case open`` asks, and of the options that replace them."""
 
 import io
 import json
@@ -27,7 +27,7 @@ class FakeTerminal(io.StringIO):
 def run_at_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that types the answers and returns a command's status and output."""
+    """Return a function that runs a command, types the answers, and returns status and output."""
 
     def command(*arguments: str, answers: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -79,7 +79,7 @@ def test_maybe_watched_counts_as_yes_and_after_a_typo_the_question_is_repeated(
     assert status == 0
     assert err.count("This answer was not understood") == 2
     assert "Your phone or accounts may be watched" in err
-    assert "may have been, under 18" not in err  # the age question was not answered
+    assert "may have been, under 18" not in err  # The question about age was not answered.
 
 
 def test_unsafe_person_sees_help_of_the_place_first(

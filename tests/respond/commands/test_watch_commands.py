@@ -1,4 +1,4 @@
-"""Tests of ``case watch``: consent, checks of due sightings, and secrecy of the watched page."""
+"""Tests of ``case watch``: consent, checks of due sightings, and no address in output or files."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert "if you agree, say --yes" in " ".join(errors.split())
     assert run(["case", "watch", case_name, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
-    assert run(["case", "watch", case_name, "--on", "1"], {}) == 0  # the person agreed above
+    assert run(["case", "watch", case_name, "--on", "1"], {}) == 0  # the person has agreed already
     assert "IP address" not in capsys.readouterr().err
     assert site.requests == []  # switching on sends no request
 

@@ -1,4 +1,4 @@
-"""Tests that every letter has every element of its law, and that missing ones are detected."""
+"""Tests that every letter has every required element, and that each removed one is reported."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def test_every_letter_by_a_representative_passes_its_checklist(language: str) ->
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_removed_element_is_reported(case: Case, language: str) -> None:
-    """Remove each element of each letter in turn, with and without its heading."""
+    """Remove each element of each letter in turn, with and without the line above it."""
     caught = dict.fromkeys((route.id for route in LETTER_ROUTES), 0)
     for route in LETTER_ROUTES:
         notice = draft_letter(case, route, language)
@@ -79,6 +79,6 @@ def draft_letter(case: Case, route: Route, language: str) -> Notice:
 
 
 def heading_above(notice: Notice, text: str) -> str:
-    """Return the line above an element's text."""
+    """Return the last line with text above an element's text."""
     before = notice.letter[: notice.letter.index(text)]
     return before.rstrip("\n").rpartition("\n")[2]

@@ -1,4 +1,4 @@
-"""Tests of claims, which are in a letter only after the person has confirmed each sentence."""
+"""Tests of claims: sentences with which the person may fill gaps of a letter."""
 
 from dataclasses import replace
 

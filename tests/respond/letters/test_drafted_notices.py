@@ -1,4 +1,4 @@
-"""Tests of stored drafts: listing and comparing them, filling gaps, adding a reference number."""
+"""Tests of stored notices: listing, comparing, filling gaps in drafts, and reference numbers."""
 
 from dataclasses import replace
 

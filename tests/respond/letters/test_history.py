@@ -1,4 +1,4 @@
-"""Tests of a notice's history in a complaint (events in order, delays), and of durations."""
+"""Tests of the history of a notice (events and delays), and of durations in words."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Tests of each kind of document: what it contains, and what it must not contain."""
+"""Tests of documents of all kinds and of their previews: what is in them, and what is not."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,6 +1,6 @@
-"""Tests of the PDFs of letters: the elements in their text, the title, tags and headings.
+"""Tests of letters as PDFs: elements in the text, title, tags, headings, and no pictures.
 
-``make test`` reads some letters in each language, ``make nightly`` all letters in all languages.
+``make test`` checks the elements of some letters, ``make nightly`` those of all letters.
 """
 
 import shutil
@@ -51,7 +51,7 @@ def test_pdf_has_a_title_tags_headings_and_no_picture(tmp_path: Path) -> None:
     assert "Title:           Anzeige bei der Polizei: § 201a" in info
     assert "Tagged:          yes" in info
     images = subprocess.run(["pdfimages", "-list", file], capture_output=True, check=True).stdout
-    assert len(images.splitlines()) == 2  # only the table's header
+    assert len(images.splitlines()) == 2  # the two header lines of an empty list
     tags = subprocess.run(["pdfinfo", "-struct-text", file], capture_output=True, check=True)
     assert b"H1" in tags.stdout
     assert b"H2" in tags.stdout

@@ -1,4 +1,4 @@
-"""Tests of the wordings of letters: complete in all languages, with unchanged statutory text."""
+"""Tests of the wordings of letters: completeness, statutory words, and the choice of a language."""
 
 import re
 from dataclasses import replace

@@ -16,7 +16,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[PictureDecoder]:
-    """Yield one decoder for all tests, because its sandboxed process starts slowly."""
+    """Yield one decoder for all tests, because a sandboxed process starts slowly."""
     decoder = PictureDecoder()
     yield decoder
     decoder.close()

@@ -1,4 +1,4 @@
-"""Tests of hostile sites: redirects into the local network, and endless, slow or false answers."""
+"""Tests of hostile sites: private addresses; endless, slow and invalid answers; logs and errors."""
 
 import gzip
 import logging
@@ -131,7 +131,7 @@ def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watcher: Page
 
 
 def picture_bomb() -> bytes:
-    """Return a small PNG file of 60,000 by 60,000 pixels."""
+    """Return a small PNG file whose header states 60,000 by 60,000 pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         size = len(content).to_bytes(4, "big")

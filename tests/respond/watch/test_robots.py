@@ -1,4 +1,4 @@
-"""Tests of robots.txt: the examples of RFC 9309, and hostile files."""
+"""Tests of robots.txt: rules and groups as in RFC 9309, and hostile files."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Tests that with a proxy, all requests go through it, and it resolves the names of hosts."""
+"""Tests of requests through a proxy: host names, redirects, and an unreachable proxy."""
 
 import socket
 from contextlib import ExitStack
@@ -36,7 +36,7 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
     assert fetched.answer.status == 200
     assert [one.host for one in proxy.requests] == ["pictures.example"] * 2 + ["cdn.example"] * 2
     assert all(one.by_name for one in proxy.requests)
-    assert len({one.credentials for one in proxy.requests}) == 4  # a Tor circuit for each request
+    assert len({one.credentials for one in proxy.requests}) == 4  # one for each request
     wire = fetched.answer.wire
     assert wire is not None
     assert wire.request.startswith(b"GET /q HTTP/1.1\r\n")  # without the proxy's handshake

@@ -1,4 +1,4 @@
-"""Tests of a watched sighting's states, the time of its next check, and Retry-After."""
+"""Tests of the states of a watched sighting, the time of the next check, and Retry-After."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Tests of watching pages on loopback: requests, states, and reappearing pictures."""
+"""Tests of watching pages on loopback: states, requests, agreement, and reappearing pictures."""
 
 from datetime import timedelta
 
