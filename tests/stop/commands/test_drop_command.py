@@ -1,4 +1,4 @@
-"""``entrenous gate drop`` with wrong settings or arguments, missing files, or failing moves.
+"""``gate drop``: wrong settings or arguments, missing files, unusable quarantines, failed moves.
 
 The gate's answers are tested in tests/real/test_hooks_drop.py.
 """

@@ -1,4 +1,4 @@
-"""A gate runs deferred scans in a separate process; ``gate slow-look`` runs all that are due."""
+"""A running gate, and the command ``entrenous gate slow-look``, run deferred scans."""
 
 import sys
 import time

@@ -76,7 +76,7 @@ def test_two_processes_scan_each_upload_once(
 
 
 def scan_states(engine: sa.Engine) -> list[tuple[str | None, int]]:
-    """Return, for each upload, the due scan or None, and how often its scan was started."""
+    """Return, for each upload, the due scan or None, and how often a scan was started."""
     with single_read(engine) as db:
         rows = db.execute(
             sa.select(UPLOAD_TABLE.c.slow_look, UPLOAD_TABLE.c.slow_looks_taken)

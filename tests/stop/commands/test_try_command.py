@@ -1,4 +1,4 @@
-"""``entrenous gate try``: a dry run on a real database, with the decoder in its sandbox."""
+"""``entrenous gate try``: dry runs on a real database, with sandboxed decoders."""
 
 import io
 import json

@@ -60,7 +60,7 @@ def test_a_famous_picture_is_held_only_until_a_reviewer_releases_it(
 def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
     """Return a picture with the fine lines of ``looks_like`` and faint shades of ``hashes_like``.
 
-    A PDQ hash says which of 256 low frequencies exceed their median; faint shades decide this too.
+    A PDQ hash says which of 256 low frequencies exceed their median; even faint shades decide that.
     """
     small = cv2.resize(hashes_like, looks_like.shape[1::-1]).astype(np.float64)
     own = looks_like.astype(np.float64)
@@ -84,7 +84,7 @@ def test_a_crafted_collision_is_held_and_stored_for_the_reviewer(
     decision = judge_upload(png(collision), gate_setup.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    # Reviewers see only the upload: the gate has no picture of the claim.
+    # A reviewer can look at the upload only, because the gate has no picture of the claim.
     assert gate_setup.platform.reviews.upload_bytes(decision.case) == png(collision)
     release_case(decision.case, gate_setup.platform)
     assert judge_upload(png(collision), gate_setup.platform).outcome is Outcome.LET_THROUGH

@@ -211,7 +211,7 @@ def test_look_back_interrupted_by_a_kill_is_repeated(
 ) -> None:
     judge_upload(jpeg(her_picture), gate_setup.platform)
     gate_setup.protect(her_picture, parts=False)
-    # A gate that is killed now would leave the look-back leased.
+    # A gate that is killed after this leaves the look-back leased.
     assert (
         len(
             gate_setup.platform.reviews.lease_look_backs(gate_setup.clock.now() + LEASE_DURATION, 9)

@@ -1,8 +1,8 @@
 """Uploads that a platform published against the gate's decision.
 
-The platform's connector (its hook) cannot hold uploads, or the hook or the gate is in shadow mode:
-it only records decisions. Such uploads are listed for review, and for removal once a reviewer
-confirms them.
+The platform's connector (the hook) cannot hold uploads, or the hook or the gate is in shadow mode,
+in which decisions are only recorded. Such uploads are listed for review, and for removal once a
+reviewer confirms them.
 """
 
 from dataclasses import replace
@@ -29,7 +29,7 @@ from tests.stop.platform_for_tests import GateSetup, jpeg, judge_upload, screens
 
 
 def states_of_listed_uploads(gate_setup: GateSetup) -> dict[str, ReviewState]:
-    """Return the review state of each upload that is listed as published, by its case number."""
+    """Return the review state of each upload that is listed as published, by case number."""
     return {
         one.case: one.state
         for one in gate_setup.platform.reviews.published_to_review_or_remove("", 99)

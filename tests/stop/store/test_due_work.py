@@ -377,7 +377,7 @@ def test_confirmed_published_upload_is_listed_for_removal(gate: Stores) -> None:
     assert [one.case for one in queue.published_to_review_or_remove("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
     assert (queue.review("c").reference, queue.delist_removed_uploads(gate.clock.now())) == ("", 0)
-    queue.record_appeal(Appeal("b", HASH_1, START_TIME), None)  # b is not listed while it waits
+    queue.record_appeal(Appeal("b", HASH_1, START_TIME), None)  # b is not listed during the appeal
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["d"]
     assert queue.delist_removed_uploads(gate.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published_to_review_or_remove("", 9), queue.review("d").reference) == ((), "")
@@ -394,7 +394,7 @@ def test_look_back_is_due_with_the_claim_and_again_after_its_lease_ends(gate: St
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
     queue.finish_look_backs(until, taken)
-    gate.clock.advance(minutes=2)  # the lease of x ends without having been finished
+    gate.clock.advance(minutes=2)  # the lease of x ends before the look-back was finished
     until = gate.clock.now() + LEASE_DURATION
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
@@ -494,7 +494,7 @@ def test_extended_or_confirmed_claim_is_due_for_a_look_back_again(
     later = gate.clock.now() + LEASE_DURATION
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
-    queue.finish_look_backs(until, first)  # no effect, because x was leased again
+    queue.finish_look_backs(until, first)  # no effect, because x changed after that lease
     assert queue.count_due_work().look_backs == 1
     queue.finish_look_backs(later, second)
     # Confirming a claim that is confirmed already does not make a look-back due.
