@@ -1,4 +1,4 @@
-"""Tests of the demo's timestamp authority: stamps, refused queries, files, loopback, openssl."""
+"""Tests of the demo's timestamp authority: stamps, refused queries, files and errors."""
 
 import json
 import shutil

@@ -151,7 +151,7 @@ def _source_errors(row: Row) -> Iterator[str]:
         yield f"{row}: verified is true or false"
 
 
-#: A web address, a file in a public repository ("owner/name path"), or a specification.
+#: A web address, a file in a public repository ("owner/name path"), or a file in docs/spec.
 _SOURCE_PATTERN: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\w+\.md")
 
 

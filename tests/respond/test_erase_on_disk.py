@@ -1,4 +1,4 @@
-"""Tests that an erased case leaves nothing in files and database, and of the receipt's content."""
+"""Tests that nothing of an erased case remains on the disk, and of the receipt of an erasure."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tests of the known stamp authorities: table, roots, asking one after the other, postponing."""
+"""Tests of the known stamp authorities: the table, the roots, the order, and postponed stamps."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Tests of the limits of connections: time, unread bytes, length of heads, and number."""
+"""Tests of the limits of connections: time, unread bytes, length of request heads, and number."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Tests of ``case watch``: consent, checks of due sightings, and no address in output or files."""
+"""Tests of ``case watch``: consent, due checks, under 18, and no leak of address or picture."""
 
 import json
 import os
