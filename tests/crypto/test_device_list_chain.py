@@ -1,4 +1,4 @@
-"""A history of device lists that contradicts the known one is refused, or left unproven."""
+"""Tests of histories of device lists: honest ones are accepted, broken or forked ones refused."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -328,7 +328,7 @@ class DeviceListMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_honest_history_is_proven(self) -> None:
-        if len(self.lists) in {1, 5, 12}:  # not at every step, since signing takes milliseconds
+        if len(self.lists) in {1, 5, 12}:  # not at every step, because signing is slow
             verified_heads(newest_lists_that_fit(self.lists))
 
 

@@ -1,4 +1,4 @@
-"""Both master keys sign every statement, and both signatures must verify."""
+"""A statement is signed with both master keys, and both signatures must verify."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Files at rest open only with their own name and key."""
+"""Files at rest open only with the name and the key with which they were sealed."""
 
 import io
 

@@ -26,7 +26,7 @@ LESSON_NAMES = (
     *("helping-a-friend", "the-first-hour"),
 )
 WORDS_A_MINUTE = 110  # a child of 12 who reads slowly
-GRADE_MAX = 6.0  # Flesch-Kincaid: the school year that begins at age 11
+GRADE_MAX = 6.0  # a Flesch-Kincaid grade; the sixth grade begins at age 11
 VALID_LESSON = """+++
 order = 1
 title = "a"

@@ -1,4 +1,4 @@
-"""Translated lessons are short, complete, and have the same sources and steps as the English."""
+"""Tests of translated lessons: length, and sources, steps, links and commands as in English."""
 
 import re
 from collections import Counter
@@ -79,7 +79,7 @@ def test_translation_is_short_and_its_exercise_shows_no_command_in_the_app(
 
 @pytest.mark.parametrize("tag", TRANSLATED_LANGUAGES)
 def test_longest_lessons_fit_on_one_sheet_of_us_letter_paper(tag: str) -> None:
-    """Rendering takes 0.2 s for each sheet, so only nightly runs render every lesson."""
+    """Only nightly runs render every lesson, because rendering is slow."""
     longest_first = sorted(lessons_in_language(tag), key=lambda lesson: -len(full_text(lesson)))
     with speaking(tag):
         for lesson in longest_first[: size(3, len(longest_first))]:

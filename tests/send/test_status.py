@@ -1,4 +1,4 @@
-"""``sent`` does not ask relays about copies that can no longer change, and reads each copy once."""
+"""Tests of the copies about which a status query asks relays, and of how often it reads them."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Tests of the timeline of messages with one person, and of the list of such people."""
+"""Tests of the timeline of messages with one person, and of the list of people with messages."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The values that each format refuses, and the encodings that the specification defines."""
+"""Tests of formats: refused values, encodings that the specification defines, and sizes."""
 
 import io
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Content sealed for one device is padded and encrypted; its size and hash are recorded."""
+"""Tests of sealing content for one device, of padding files, and of a writer that hashes."""
 
 import io
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Tests of blocking: what still arrives from and leaves for a blocked person; and unblocking."""
+"""Tests of blocking and unblocking people, and of what still leaves for a blocked person."""
 
 from contextlib import suppress
 

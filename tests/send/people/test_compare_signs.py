@@ -1,4 +1,4 @@
-"""Tests of comparing emoji: the steps, and the attacks and errors that end or do not affect it."""
+"""Tests of comparing emoji: the steps in order, attacks, invalid and unexpected steps, expiry."""
 
 from dataclasses import replace
 

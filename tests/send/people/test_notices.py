@@ -1,4 +1,4 @@
-"""Tests of reports of changes to a contact's devices, and of notices that are dismissed."""
+"""Tests of reports of changes to a contact's devices and trust, and of notices that are dismissed."""
 
 from dataclasses import replace
 

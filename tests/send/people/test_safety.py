@@ -1,4 +1,4 @@
-"""The safety number of two people is the same on both devices, and differs for each pair."""
+"""Tests of the safety number of two people, and of when there is none."""
 
 import re
 from dataclasses import replace
