@@ -1,4 +1,4 @@
-"""Small video clips for tests: frames of a hand-held camera, and functions that encode them."""
+"""Small clips for tests: hand-held frames, and functions that encode, merge and decode clips."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -135,7 +135,7 @@ def _copy_packets(old: Any, streams: dict[int, Any], out: Any) -> None:
 
 
 def add_subtitles(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
-    """Return a file with the same streams and a subtitle track."""
+    """Return a file with the streams of ``data`` and a subtitle track."""
     file = io.BytesIO()
     with av.open(io.BytesIO(data), "r") as old, av.open(file, "w", format=container) as out:
         streams = _add_streams_like(old, out)

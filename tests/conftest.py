@@ -1,12 +1,13 @@
-"""Rules for all tests: only tests with the mark ``real`` open sockets; OpenBLAS uses one thread.
+"""Rules and fixtures for all tests: marks, sockets, order, random numbers, garbage collection.
 
-Three marks select tests. ``real`` tests start servers or programs, and ``slow`` tests take more
-than a second; ``make check`` leaves both out. ``nightly`` tests run only in ``make nightly``, which
-sets ``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
+Three marks select tests. ``real`` tests may open sockets, for example to start servers, and
+``slow`` tests take long; ``make check`` leaves both out. ``nightly`` tests run only in ``make
+nightly``, which sets ``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
 
-Hypothesis tries the same fifty examples in every run, so that results are reproducible; with
-``--hypothesis-profile=nightly`` it tries a hundred new ones. For the same reason, the order of the
-tests and their random numbers follow from one seed; ``--randomly-seed=default`` takes a new one.
+To make results reproducible, Hypothesis tries the same fifty examples in every run, unless a test
+says otherwise; with ``--hypothesis-profile=nightly`` it tries a hundred new ones. For the same
+reason, the order of the tests and the random numbers follow from one seed;
+``--randomly-seed=default`` takes a new one.
 
 A test that uses public test vectors reports their number with the fixture ``record_vectors``. The
 line ``test vectors:`` at the end of a run lists these numbers for the tests that passed.
@@ -17,11 +18,11 @@ import logging
 import os
 from collections.abc import Callable
 
-# Set before NumPy is loaded: two workers with two threads each only slow each other down.
+# Set before NumPy is loaded: further threads would only slow the other workers down.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("ENTRENOUS_UNDO", "0")  # messages leave at once
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
-os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # in every locale of the machine
+os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the locale of the machine
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Iterator
@@ -39,14 +40,13 @@ if TYPE_CHECKING:
     from tests.postgres import Cluster
     from tests.swift import Swift
 
-# No deadlines: wall-clock time says nothing on a busy machine. Tests that limit the cost of an
+# No deadlines: wall-clock time means little on a busy machine. Tests that limit the cost of an
 # input measure processor time.
 settings.register_profile("gate", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("nightly", deadline=None)
 settings.load_profile("gate")
 
-#: Python's defaults are 700, 10 and 10. With these, garbage collection takes a fifth less time than
-#: with 700, 10 and 100, and a worker needs no more memory, as few cycles live that long.
+#: Higher than Python's defaults, 700, 10 and 10, so that garbage is collected less often.
 _GARBAGE_COLLECTION_THRESHOLDS = 5000, 100, 10
 
 
@@ -62,7 +62,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Enable sockets in ``real`` tests, drop unwanted ``nightly`` tests, and order the tests."""
+    """Enable sockets in ``real`` tests, drop ``nightly`` tests by day, and order the tests."""
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
         if "real" in marks[item]:
@@ -74,10 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Exclude all existing objects from later garbage collections.
-
-    A garbage collection before the exclusion would free little and take each worker half a second.
-    """
+    """Exclude all existing objects from later garbage collections, and make these less frequent."""
     gc.freeze()
     gc.set_threshold(*_GARBAGE_COLLECTION_THRESHOLDS)
 
@@ -93,8 +90,8 @@ def _put_long_tests_first(
     """Order the tests so that all workers finish at about the same time.
 
     Each worker begins with its part of the list. When it has finished, it takes tests from the end
-    of another worker's part. So each part begins with long tests: those in ``tests/app``, which
-    share a browser, those in ``tests/real``, which share servers, or all others.
+    of another worker's part. So three parts begin with long tests: one with those in ``tests/app``,
+    one with those in ``tests/real``, and one with all others.
     """
     long = defaultdict[str, list[pytest.Item]](list)
     short = list[pytest.Item]()
@@ -132,13 +129,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"test vectors: {counts}")
 
 
-#: The results for this many pictures take about 200 MB.
+#: Limits the memory that the results take.
 _CACHED_PICTURES_MAX = 100
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_sift_results() -> Iterator[None]:
-    """Cache the results of SIFT, the slowest part of a trace, since tests share photographs."""
+    """Cache the results of SIFT, which many tests compute for the same photographs."""
     run_sift = features._run_sift
     results = OrderedDict[tuple[object, ...], features.DetectedPoints]()
 
@@ -163,7 +160,7 @@ OWN_LOGGERS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
 
 @pytest.fixture(autouse=True)
 def _restore_own_loggers() -> Iterator[None]:
-    """Restore the loggers that a relay or a gate configures when it starts in this process."""
+    """Undo after each test what the start of a relay or a gate changed in loggers."""
     loggers = [logging.getLogger(name) for name in (None, *OWN_LOGGERS)]
     before = [(one, one.level, one.propagate) for one in loggers]
     yield
@@ -175,7 +172,7 @@ def _restore_own_loggers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> "Iterator[Cluster]":
-    """Start a PostgreSQL server for all tests, which does not sync to disk."""
+    """Start a PostgreSQL server that does not sync to disk, for all tests of this process."""
     from tests.postgres import run_cluster
 
     with run_cluster("-c fsync=off -c full_page_writes=off") as made:
@@ -184,7 +181,7 @@ def postgres() -> "Iterator[Cluster]":
 
 @pytest.fixture(scope="session")
 def swift_server() -> "Iterator[Swift]":
-    """Start OpenStack Swift as an S3 server for all tests."""
+    """Start OpenStack Swift as an S3 server, for all tests of this process."""
     from tests.swift import run_swift
 
     with run_swift() as running:

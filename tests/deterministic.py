@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 @dataclass
 class SettableClock:
-    """A clock that stands still until a test advances it."""
+    """A clock that stands still until a test sets or advances it."""
 
     moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -15,7 +15,7 @@ class SettableClock:
         return self.moment
 
     def advance(self, **duration: float) -> None:
-        """Advance the clock by a duration, with the arguments of ``timedelta``."""
+        """Advance the clock by a duration, given as the arguments of ``timedelta``."""
         self.moment += timedelta(**duration)
 
 

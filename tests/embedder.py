@@ -1,8 +1,4 @@
-"""An embedder without a neural network, which embeds the fine structure of pictures.
-
-Its embeddings match after a picture was resized, saved again or pasted into a larger one, but not
-after it was cropped.
-"""
+"""An embedder without a neural network, which embeds the fine structure of pictures."""
 
 from collections.abc import Sequence
 

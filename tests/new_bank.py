@@ -1,7 +1,7 @@
-"""Bank stores for tests: the production code on temporary databases, deleted with their engines.
+"""Bank stores for tests: the production code on temporary databases that are deleted.
 
-Each process creates the tables once and then copies them. The databases do not sync to disk, since
-a test cannot cut its own power (tests/stop/index/index_kills.py kills another process).
+Each process creates the tables once and then copies them. The databases do not sync to disk: no
+test cuts the machine's power.
 """
 
 import sqlite3
@@ -28,12 +28,12 @@ _open_engines: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 def new_engine() -> sa.Engine:
-    """Return the engine of a new, empty database; its folder is removed with the engine."""
+    """Return the engine of a new, empty database in a folder that is removed with the engine."""
     return _temporary_engine(_empty_database())
 
 
 def engine_at(path: Path) -> sa.Engine:
-    """Open a database like ``open_engine``; if the file is missing, create an empty database."""
+    """Open a database like ``open_engine``, but without syncs; create it if it does not exist."""
     if not path.exists():
         path.touch(0o600)
         path.write_bytes(_empty_database())
@@ -67,7 +67,7 @@ def review_queue_of(bank: BankStore) -> ReviewQueue:
 
 
 def index_of(bank: BankStore) -> FileIndex:
-    """Return an index of the bank, with its files in the database's folder."""
+    """Return an index of the bank, whose files are in a folder beside the database."""
     database = _engine_of(bank).url.database
     assert database is not None
     return FileIndex(Path(database).with_name("index"), bank)

@@ -1,4 +1,4 @@
-"""Start Debian's PostgreSQL servers for tests, in a temporary folder and on a Unix socket."""
+"""Start PostgreSQL servers for tests, in temporary folders and on Unix sockets."""
 
 import contextlib
 import os
@@ -39,8 +39,9 @@ class ReusedDatabase:
     def try_to_reset(self) -> bool:
         """Reset the database; return False if that is impossible.
 
-        The function deletes all rows of tables that were empty, and resets sequences. If a table
-        was added or other rows changed, or if the database is in use, a reset is impossible.
+        The function deletes all rows of tables that were empty, and resets sequences. A reset is
+        impossible if tables were added or removed, if other rows changed, or if the database is in
+        use.
         """
         try:
             with psycopg.connect(self.url, options="-c lock_timeout=2s") as db:
@@ -135,7 +136,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def run_cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
-    """Start a server, optionally on its own small disk; skip the test if it is not installed."""
+    """Start a server, optionally on a small disk; skip the test if PostgreSQL is missing."""
     programs = _programs_folder()
     if programs is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
@@ -170,7 +171,7 @@ def run_cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
 
 
 def _programs_folder() -> Path | None:
-    """Return the folder of PostgreSQL's programs; Debian has one for each version, outside PATH."""
+    """Return the folder of PostgreSQL's programs: Debian's last one, else the one on PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if found:

@@ -5,10 +5,10 @@ Here one process, the fork server, does that once, and forks each program that a
 forked program is a child process of the test, with its own arguments, environment, folder and
 files; it runs its module or its code from the first line.
 
-A forked program differs from a newly started one in three ways. Its modules are already imported.
-``/proc`` shows the arguments and the initial environment of the fork server. A vault that it
-creates has the lowest Argon2 cost (tests/vaults.py). A test of one of these properties passes
-``fresh_process``; ``make nightly`` starts every program anew, as people do.
+A forked program differs from a newly started one above all in three ways. The modules are already
+imported. ``/proc`` shows the arguments and the initial environment of the fork server. A vault that
+the program creates has the lowest Argon2 cost (tests/vaults.py). A test of one of these properties
+passes ``fresh_process``; ``make nightly`` starts every program anew, as people do.
 
 ``python -m tests.ready NUMBER`` is the fork server; NUMBER is the file descriptor of the socket on
 which it receives requests.
@@ -44,7 +44,7 @@ import pytest
 
 from tests.sizes import NIGHTLY
 
-#: The modules that commands and servers import. A program imports modules that are missing here.
+#: Modules that commands and servers import. A program itself imports those that are missing here.
 MODULES: Final = (
     *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
     *("PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
@@ -74,7 +74,7 @@ _PYTHON_VARIABLES: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHO
 _UINT32: Final = struct.Struct("!I")
 _FORK_SERVER_LOCK: Final = threading.Lock()
 _CLONE_PARENT: Final = 0x8000  # flag of clone(2): the new process gets the caller's parent
-#: The system call number of clone(2) on each architecture.
+#: The system call number of clone(2) on each supported architecture.
 _CLONE_CALL_NUMBERS: Final = {"x86_64": 56, "aarch64": 220}
 
 
@@ -289,8 +289,8 @@ def _run_in_this_process(request: dict[str, Any]) -> None:
 
 
 def _import_programs() -> None:
-    """Import everything that programs need, without starting a thread or keeping a file open."""
-    gc.disable()  # a collection would take a quarter of the time and find nothing
+    """Import what programs need, and prepare templates and vaults; start no thread."""
+    gc.disable()  # a collection would take time and free little
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     for name in MODULES:

@@ -1,4 +1,4 @@
-"""Clips in which a flash and a beep are simultaneous, and a function that delays one of them."""
+"""Clips with a simultaneous flash and beep, and functions that delay them and measure delays."""
 
 import io
 from collections.abc import Collection
@@ -49,7 +49,7 @@ def delay_streams(  # noqa: PLR0913 - each parameter changes one property
     lateness_s: float = 0.0,
     **options: str,
 ) -> bytes:
-    """Return the same packets, with the picture delayed by ``picture_s``, the sound by ``sound_s``.
+    """Return a file's packets, with the picture delayed by ``picture_s``, the sound by ``sound_s``.
 
     Sound packets are numbered from 1. Those in ``lost_packets`` are left out; from
     ``first_late_packet`` on, they are delayed by ``lateness_s`` more.

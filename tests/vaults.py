@@ -24,7 +24,7 @@ LOWEST_COST: Final = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
 
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give new vaults the lowest Argon2 cost, and stretch each passphrase only once."""
+    """Give new vaults the lowest Argon2 cost, and stretch a passphrase once for each salt."""
     monkeypatch.setattr(
         vault_folder, "Argon2Cost", lambda *given: Argon2Cost(*given) if given else LOWEST_COST
     )

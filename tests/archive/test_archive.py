@@ -125,7 +125,7 @@ def exchange() -> ArchivedExchange:
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
-    """Yield the secrets with which others could impersonate the owner or open unopened messages."""
+    """Yield secrets with which others could impersonate the owner or open received messages."""
     identity = OWN_IDENTITY.load(device.vault)
     assert identity is not None
     assert identity.home is not None
@@ -365,7 +365,7 @@ def test_archive_with_a_flipped_bit_imports_nothing_or_everything(
         else:
             assert stored_contents(fresh) == whole, (
                 at
-            )  # the change was in the padding between two files
+            )  # the change was in bytes that mean nothing, such as padding
     assert refused > len(places) * 0.8
 
 

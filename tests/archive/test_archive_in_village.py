@@ -1,6 +1,6 @@
-"""Archives across packages: another device can trace sent files and verify cases.
+"""Tests of archives across packages: traces, cases and protections on another device.
 
-A crash during an import leaves the device with all records of the archive or none.
+An import that crashes leaves all records of the archive on the device, or none.
 """
 
 import io
@@ -39,7 +39,7 @@ PEOPLE = [RecipientId("ben"), RecipientId("caro")]
 
 @dataclass(frozen=True)
 class ArchivedDevice:
-    """A device that marked a picture, a clip and a voice note, traced a leak and opened a case."""
+    """A device that marked three files, traced a leak, opened a case and protected something."""
 
     network: Network
     device: Device

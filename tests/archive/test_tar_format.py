@@ -1,4 +1,4 @@
-"""The tar and the index of an archive: tarfile reads our tars, and our reader reads tarfile's."""
+"""Tests of the tar and the index of an archive: agreement with tarfile, refusals and limits."""
 
 import io
 import tarfile

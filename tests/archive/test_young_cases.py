@@ -59,7 +59,7 @@ def test_cases_under_18_export_statements_but_no_pictures(owner: CaseOwner) -> N
     assert picture.blob not in stored_files(fresh)
     assert find_case(case.name, fresh.device) == case
     assert len(verify_chain(case.name, fresh.device)) == case.links
-    with pytest.raises(NotAllAdults):  # another case cannot add the picture, either
+    with pytest.raises(NotAllAdults):  # the picture cannot be added to another case
         add_file(fresh.open_case().name, PICTURE, "a screenshot", fresh.device)
 
 

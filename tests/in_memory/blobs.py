@@ -1,4 +1,4 @@
-"""A relay's blob store in memory, for simulations without an event loop."""
+"""A relay's blob store in memory, which needs no event loop."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ class MemoryBlobs:
         start: int = 0,
         owner: bytes = b"",
     ) -> None:
-        """Store a blob from byte ``start`` on; raise DamagedBlob if its hash is not ``sha256``."""
+        """Store a blob from byte ``start`` on; raise DamagedBlob for a gap or a wrong hash."""
         with self._writer.reserve(name, owner):
             await self._store(name, chunks, sha256, start)
 

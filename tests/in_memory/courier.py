@@ -27,8 +27,8 @@ RunCoroutine = Callable[[Coroutine[Any, Any, Any]], Any]
 def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
     """Return a courier to ASGI applications.
 
-    ``apps`` maps URLs, such as ``https://relay.test``, to applications. The courier looks up each
-    request, so that a removed application is unreachable.
+    ``apps`` maps URLs, such as ``https://relay.test``, to applications. Each request looks up
+    the URL again: an application that was removed is unreachable.
     """
     return HttpCourier(httpx.Client(transport=InProcessTransport(apps), trust_env=False))
 
@@ -58,7 +58,7 @@ class InProcessTransport(httpx.BaseTransport):
         self._apps, self._run = apps, run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the application's whole response; raise httpx.ConnectError if there is none."""
+        """Return the whole response; raise httpx.ConnectError if no application has the URL."""
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise httpx.ConnectError("nobody answers there", request=request)

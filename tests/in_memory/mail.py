@@ -1,6 +1,6 @@
-"""A relay's row store in memory, for simulations without an event loop.
+"""A relay's row store in memory, which needs no event loop.
 
-A transaction never pauses, so that transactions do not overlap.
+Transactions never pause, and do not overlap.
 """
 
 from collections.abc import Callable
@@ -42,11 +42,11 @@ class MemoryRowStore:
             raise
 
     async def read(self, work: Callable[[RowView], Answer], _: ReadAhead | None = None) -> Answer:
-        """Run ``work``, which only reads."""
+        """Run ``work``, which must only read."""
         return work(self._transaction)
 
     async def overwrite_deleted(self) -> None:
-        """Do nothing, since there is no disk with deleted rows."""
+        """Do nothing: there is no disk with deleted rows."""
 
 
 class _Transaction:
@@ -76,7 +76,7 @@ class _Transaction:
     def _rows_with(
         self, kind: type[object], fields: dict[str, object]
     ) -> dict[tuple[object, ...], Any]:
-        """Return the rows with these values of their fields, by key."""
+        """Return, by key, the rows that have these values in these fields."""
         if not fields:
             return self._rows[kind]
         read, wanted = attrgetter("__class__", *fields), (kind, *fields.values())

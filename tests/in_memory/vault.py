@@ -1,4 +1,4 @@
-"""A vault in memory, for simulations, since a vault on disk is much slower."""
+"""A vault in memory for tests; a vault on disk is slower."""
 
 import contextlib
 import io
@@ -53,7 +53,7 @@ class MemoryVault:
         A nested transaction joins the outer one.
         """
         before, files = None, dict[BlobId, bytes]()
-        if self._depth == 0:  # records are bytes, so that a shallow copy is enough
+        if self._depth == 0:  # records are immutable, and need not be copied
             before = {name: dict(records) for name, records in self._tables.items()}
             files = dict(self._files)
         self._depth += 1
@@ -113,7 +113,7 @@ class MemoryVault:
         return len(self.read_stored_file(blob))
 
     def empty_journal(self) -> None:
-        """Do nothing, since there is no journal."""
+        """Do nothing: there is no journal."""
 
     def delete_file(self, blob: BlobId) -> None:
         """Delete a file, if it exists."""

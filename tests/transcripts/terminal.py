@@ -1,9 +1,10 @@
 """Run terminal sessions that are written down as text, and compare their output with the text.
 
 In a session, ``$ `` begins a command and ``< `` a line of its standard input. The lines after them
-are its output, up to ``[exit 4]``, its exit status; without that line the status is 0, and the next
-command ends the output. A line that begins with ``(aside) `` is on the other stream: standard error
-if the command succeeds. :class:`OutputMatcher` says what may differ between two runs.
+are the output, up to the exit status, such as ``[exit 4]``; without that line the status is 0, and
+the next command ends the output. A line that begins with ``(aside) `` is on the other stream:
+standard error if the status is 0 or 1, otherwise standard output. :class:`OutputMatcher` says what
+may differ between two runs.
 """
 
 import io
@@ -38,7 +39,7 @@ TOLERANCE_PER_CENT = 2
 class Step:
     """One command line, its standard input, and its expected output and exit status.
 
-    ``output`` is the expected standard output or, if the command fails, standard error;
+    ``output`` is expected on standard output if the status is 0 or 1, otherwise on standard error;
     ``other_output`` is expected on the other stream.
     """
 
@@ -89,7 +90,7 @@ RunCommand = Callable[[Sequence[str], Path, Mapping[str, str], bytes], CommandRe
 def run_as_process(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], input_bytes: bytes
 ) -> CommandResult:
-    """Run a command as its own process."""
+    """Run a command in a process of its own."""
     command = [sys.executable, "-m", "entrenous", *words]
     finished = run_program(command, cwd=folder, env=dict(environment), typed=input_bytes)
     return CommandResult(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
@@ -98,7 +99,7 @@ def run_as_process(
 def run_in_process(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], input_bytes: bytes
 ) -> CommandResult:
-    """Run a command in this process, which saves the start of a program."""
+    """Run a command in this process, which is faster than a new process."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
     with (
         patch.dict(os.environ, environment, clear=True),

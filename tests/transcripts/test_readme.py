@@ -1,4 +1,4 @@
-"""The README: the program prints what its terminal session shows, and its picture exists."""
+"""Tests of the README's terminal session and picture, and of the comparison of outputs."""
 
 import io
 from pathlib import Path

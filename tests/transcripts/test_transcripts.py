@@ -1,4 +1,4 @@
-"""Run the transcripts in this folder; each is one scenario, and most of them include a failure.
+"""Run the transcripts in this folder, and compare docs/start.md with one of them.
 
 The commands run in this process, against real relays; test_readme.py starts real programs.
 
@@ -105,7 +105,7 @@ def photo_jpeg(name: str, side_px: int = 256) -> bytes:
 
 
 def decompression_bomb() -> bytes:
-    """Return a valid PNG of 50,000 x 50,000 black pixels, in a few hundred kilobytes."""
+    """Return a valid PNG of 50,000 x 50,000 black pixels, which has 1.4 megabytes."""
     packer = zlib.compressobj(1)
     row = bytes(1 + BOMB_SIDE_PX // 8) * 1000
     packed = b"".join(packer.compress(row) for _ in range(BOMB_SIDE_PX // 1000)) + packer.flush()
@@ -252,7 +252,7 @@ def test_transcript(file: Path, scenario: Scenario) -> None:
 
 
 def test_first_steps_match_the_transcript_of_two_people() -> None:
-    """docs/start.md has a different relay address, and its steps do not trace a copy."""
+    """In docs/start.md, the relay has a different address, and no copy is traced."""
     section = (
         START_DOCUMENT.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
     )
