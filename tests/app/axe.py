@@ -1,10 +1,10 @@
-"""Run axe on pages, but only once on pages that differ in nothing but their text.
+"""Run axe on pages, but only once on pages that differ only in text.
 
-All rules are checked once for each page structure. For the same structure with other colours or
-another layout (larger text, right to left), only the rules about colours or layout are checked
-again. The workers of one run share a file of the pages on which axe found nothing. Later runs of
-``make test`` read that file, too. Each of its entries is a hash of all that could change axe's
-answer: the page, the rules, and the versions of axe and Chromium.
+All rules are checked once for each page structure. For the same structure with different colours or
+a different layout (larger text, right to left), only the rules about colours or layout are checked
+again. The processes of one test run share a file with hashes of the pages on which axe found
+nothing, and later runs of ``make test`` read this file. A hash covers the page, the rules, the
+script of axe, and the version of Chromium.
 """
 
 import json
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from entrenous.base.language import LANGUAGES, PSEUDO_LANGUAGE
 
-#: WCAG 2.2 AA, and axe's best practice.
+#: The tags of the rules for WCAG 2.2 AA, and of those that axe calls best practice.
 _RULE_TAGS: Final = (
     *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
 )
@@ -35,16 +35,16 @@ _RUN_AXE: Final = """options => {
   if (!("axe" in window) && "loadAxe" in window) loadAxe();
   return "axe" in window && axe.run(options).then(found => found.violations);
 }"""
-# Returns the structure of a page, and the colours and the layout of its elements. Of most texts, in
-# any language of the pages, only the presence counts. Where it matters which texts are equal (ids,
-# labels, headings), they are numbered in order of appearance. The page is scrolled to its top
-# first, because elsewhere the bar at its top may cover a part of a button.
+# Returns the scroll position and the text size of a page, and the structure, the colours and the
+# layout of the elements. Of most texts only the presence counts. Where it matters which texts are
+# equal (ids, labels, headings), they are numbered in order of appearance. The page is first
+# scrolled to the top: further down, the bar at the top may cover a part of a button.
 #
-# Text that is twice as large is at least as easy to read in the same colours. So colours are
-# compared together with the size that the text has at 100 %.
+# Colours are compared together with the size that the text has at 100 %, because larger text is at
+# least as easy to read in the same colours.
 #
-# A page of a server returns hashes instead of the texts, which take longer to transfer. Other pages
-# have no ``crypto.subtle``.
+# Hashes are returned, because the full description takes longer to transfer. Only a page without
+# ``crypto.subtle``, such as a data: URL, returns the full description.
 _CONTENT_AND_LOOKS: Final = """async () => {
   const at = scrollY;
   scrollTo({ top: 0, behavior: "instant" });
@@ -101,7 +101,7 @@ _CONTENT_AND_LOOKS: Final = """async () => {
 
 class CleanPages:
     """Hashes of the page structures on which axe found nothing: of the structure alone, and of the
-    structure with its colours or its layout.
+    structure with the colours or the layout.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""An HTTP client that sends the app's cookie and origin with each request, as a browser does."""
+"""An HTTP client that sends the app's cookie and origin with each request."""
 
 import time
 from collections.abc import Iterator

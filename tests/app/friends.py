@@ -1,4 +1,4 @@
-"""Create the devices of one or two people, and run their relays and their apps."""
+"""Create devices of one or two people, and run relays and the apps of these devices."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -47,7 +47,7 @@ def run_relay(folder: Path) -> Iterator[Server]:
 def open_app(
     browser: Browser, home: Path, settings: Mapping[str, str] = _NO_SETTINGS, *, script: bool = True
 ) -> Iterator[Page]:
-    """Run the app of a device in ``home`` with ``settings``, and open its first page."""
+    """Run the app of a device in ``home`` with ``settings``, and open the first page."""
     with (
         run_app(home, ENTRENOUS_PAUSE="0", **settings) as app,
         open_page(browser, app.link, script=script) as page,
@@ -64,7 +64,7 @@ def open_apps_of_two_friends(
     settings_of_ana: Mapping[str, str] = _NO_SETTINGS,
     settings_of_ben: Mapping[str, str] = _NO_SETTINGS,
 ) -> Iterator[Friends]:
-    """Run a relay and two apps, and set both devices up through their pages."""
+    """Run a relay and two apps, and set both devices up through the pages."""
     with (
         run_relay(folder) as relay,
         open_app(browser, folder / "ana", settings_of_ana, script=script) as ana,
@@ -118,7 +118,7 @@ def create_device_without_browser(home: Path, name: str, relay: str | None) -> I
 
 
 def unlock_app(page: Page) -> None:
-    """Unlock a device that was created before its app was started."""
+    """Unlock a device that was created before the app was started."""
     page.get_by_role("link", name="Unlock").click()
     unlock(page)
     page.get_by_role("heading", name="What would you like to do?").wait_for()
@@ -131,7 +131,7 @@ def open_from_start(page: Page, section: str) -> None:
 
 
 def wait_for_link(page: Page, section: str, link: str) -> None:
-    """Open the page of a section again and again until it has a certain link."""
+    """Open the page of a section again and again until this link is on the page."""
     for _ in range(RELOADS_MAX):
         open_from_start(page, section)
         if page.get_by_role("link", name=link, exact=True).count():

@@ -1,4 +1,4 @@
-"""Walk through the pages by the names of their routes, whatever text the pages show."""
+"""Walk through the pages by the names of routes, whatever text the pages show."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from starlette.routing import Match, Route, Router
 
 from entrenous.app import server
 
-#: Returns for each form its action, and whether its method is POST and it has all given elements.
+#: Returns for each form the action, and whether the method is POST and the form has all elements.
 _MATCH_FORMS = """(forms, has) => forms.map((form) => [form.action,
   form.method === "post" && has.every((one) => form.querySelector(one))])"""
-#: Returns the targets of links and images as base64, since long arrays of numbers take seconds.
+#: Returns the targets of links and images as base64, because arrays of numbers take much longer.
 _FETCH_TARGETS = """(all) => Promise.all(all.map(async (one) => {
   const reader = new FileReader(), done = new Promise((loaded) => { reader.onload = loaded; });
   reader.readAsDataURL(await (await fetch(one.href || one.src)).blob());
@@ -49,7 +49,7 @@ def get_paths_by_route() -> dict[str, str]:
 def route_of(address: str, method: str = "GET") -> str:
     """Return the name of the route that answers at ``address``, or "".
 
-    If that route only accepts forms, return the name of its page's route.
+    If that route only accepts forms, return the name of a GET route with the same path, if any.
     """
     found = _URL_PATH.match(address)
     scope = {
@@ -65,7 +65,7 @@ def route_of(address: str, method: str = "GET") -> str:
 
 
 def _page_route_name(route: Route) -> str:
-    """Return the name of a route, or, if the route only accepts forms, the name of its page."""
+    """Return the name of a route, or of the GET route with the same path if there is one."""
     if "GET" in (route.methods or ()):
         return route.name
     return next(
@@ -98,7 +98,7 @@ class RouteWalker:
             self.page.goto(address)
 
     def follow(self, route: str, index: int = 0) -> None:
-        """Open the page that the link with this index, among the links to this route, leads to."""
+        """Open the target of the link with this index among the links to this route."""
         links = self.page.locator("a[href]").evaluate_all("links => links.map(link => link.href)")
         there = [link for link in links if route_of(link) == route]
         assert there[index:], (route, self.page.url, links)

@@ -58,8 +58,8 @@ def apply_presentation(page: Page, presentation: Presentation) -> None:
 
 
 def assert_accessible(page: Page) -> None:
-    """Fail if the page has faults in one of the presentations. Skip pages without script, since axe
-    cannot run there.
+    """Fail if the page has faults in one of the presentations. Skip pages without script, because
+    axe cannot run there.
     """
     if page in PAGES_WITHOUT_SCRIPT:
         return

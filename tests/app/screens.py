@@ -1,9 +1,9 @@
-"""Take the screenshots in docs/screens/: every page in every state, light and dark, on a phone.
+"""Take the screenshots in docs/screens/: every state of ``states.STATES``, light and dark.
 
     python -m tests.app.screens [STATE ...]
 
-The pictures are WebP, each named after a state of ``states.STATES`` and a colour scheme, and
-``README.md`` lists them.
+The pictures have the width of a phone. They are WebP files named after a state and a colour scheme,
+and ``README.md`` lists them.
 """
 
 import io
@@ -41,7 +41,7 @@ def screenshot_name(state: str, scheme: str) -> str:
 
 
 def readme_text() -> str:
-    """Return the page that lists all screens."""
+    """Return the text of ``README.md``, which lists all screenshots."""
     rows = (
         f"| {state.replace('-', ' ')} | "
         + " | ".join(

@@ -85,8 +85,7 @@ def run_app_program(program: list[str], home: Path, **settings: str) -> Iterator
 def chromium_program(*, whole: bool = NIGHTLY) -> str:
     """Return the path of the system's Chromium; skip the test if there is none.
 
-    Unless ``whole`` is set, the headless shell is preferred: the same engine without windows and
-    profiles, which takes two thirds of the processor time.
+    Unless ``whole`` is set, the headless shell is preferred, which takes less processor time.
     """
     shell = None if whole else shutil.which("chromium-headless-shell")
     return shell or shutil.which("chromium") or pytest.skip("needs Debian's chromium")
@@ -111,8 +110,8 @@ def open_page(
     """Open the link in a phone-sized window; fail if a page breaks its security policy, has an
     error in a script, or requests anything from another origin.
 
-    A one-time link works only once. If ``after`` is a page of the same app, the new window gets the
-    cookies of that page, and ``link`` may be any address of the app.
+    The link of ``RunningApp`` works only once. If ``after`` is a page of the same app, the new
+    window gets the cookies of that page, and ``link`` may be any address of the app.
     """
     with browser.new_context(viewport=PHONE, java_script_enabled=script) as context:
         if after is not None:
@@ -135,7 +134,7 @@ def open_page(
 
 
 def set_up(page: Page, name: str = "Ana", relay: str | None = None) -> None:
-    """Set the device up through its pages, as a person does."""
+    """Set the device up through the app's pages, as a person does."""
     page.get_by_role("link", name="Set up this device").click()
     page.get_by_label("Your name, as people will see it").fill(name)
     page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)

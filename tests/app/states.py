@@ -1,4 +1,4 @@
-"""Every page in every state: one story that walks through the app from its first page on.
+"""The states of the app's pages, and one story that walks through all of these states.
 
 For a new page, add a line to ``STATES`` and a ``yield`` below, or a line to ``NO_PAGE`` or to
 ``CHECKED_ELSEWHERE``. Until then ``test_every_page.py`` fails. ``test_every_state.py`` checks all
@@ -151,7 +151,7 @@ STATES: Final = {
     "unlock-wrong": "unlock",
 }
 
-#: GET routes that show no page of their own, and why.
+#: GET routes that show no page of their own, and what they return.
 NO_PAGE: Final = {
     "enter": "redirects to the first page",
     "events": "server-sent events",

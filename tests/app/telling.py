@@ -1,9 +1,9 @@
 """Walk once through the story of ``states``, in a Chromium with its own profile, and record what
 each page shows and does.
 
-Every name and text of the story is a random word and markup that would run a script. The pages
-are in the pseudo-language: every translatable sentence is longer and in brackets, and the pages are
-laid out from right to left, like Arabic.
+Every name and text that is typed is a random word and markup that would run a script. The pages are
+in the pseudo-language: every translatable sentence is longer than in English and in brackets, and
+the pages are laid out from right to left, like Arabic.
 """
 
 import os
@@ -69,7 +69,7 @@ _UNTRANSLATED_WORDS: Final = (
     "Page",
     "device 1",
 )
-_PLOT_NAME_CHARS_MAX: Final = 25  # of a longer name, the plot of a verdict shows this many
+_PLOT_NAME_CHARS_MAX: Final = 25  # the plot of a verdict shortens longer names to this
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _record_state(
 
 
 def faults_in_all_presentations(page: Page) -> list[str]:
-    """Return the page's faults in each presentation; leave the page in the last, right to left."""
+    """Return the page's faults in each presentation; leave the page in the last of them."""
     found = list[str]()
     for name, presentation in PRESENTATIONS.items():
         apply_presentation(page, presentation)
@@ -195,7 +195,7 @@ def _run_other_site() -> Iterator[str]:
 
 @contextmanager
 def _run_chromium_with_profile(profile: Path, browser_type: BrowserType) -> Iterator[Browser]:
-    """Run Chromium with this profile. When the browser closes, it writes all its data."""
+    """Run Chromium with this profile, and let the browser close by itself at the end."""
     program = chromium_program(whole=True)
     (profile / "tmp").mkdir(parents=True)
     arguments = [f"--user-data-dir={profile}", "--remote-debugging-port=0", "--headless=new"]

@@ -1,4 +1,4 @@
-"""Reading another device's code with a simulated camera, and the page without script."""
+"""Tests of reading a device's code with a simulated camera, and of the page without script."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""docs/app.md lists, for each command that people use, its page, or why there is none."""
+"""docs/app.md lists the page of each command but those of operators, or says why there is none."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
 def command_names(group: Any, *group_names: str) -> Iterator[str]:
-    """Yield every command after the names of its groups; all lessons count as one, ``learn``."""
+    """Yield each command with the names of its groups. All lessons are the command ``learn``."""
     for name in group.list_commands(None):
         found = group.get_command(None, name)
         words = (*group_names, name)

@@ -24,7 +24,7 @@ _ACCESSIBLE_PAGE = """<html lang="en"><title>Page</title><main>
 <p>There is <a href="/">a page</a></p><img src="data:," alt="A cat" width="60" height="60">
 <button id="b" style="padding:1em">x</button>
 <label for="f">Name</label> <input id="f" style="padding:1em"></main>"""
-#: Changes to that page, and the rule that axe reports for each.
+#: Changes to ``_ACCESSIBLE_PAGE``, and the rule that axe reports for each change.
 _CHANGES_AND_RULES = {
     'color:#333">Words': ('color:#bbb">Words', "color-contrast"),
     ' alt="A cat"': ("", "image-alt"),
@@ -70,7 +70,7 @@ def test_axe_runs_again_after_faulty_changes_and_not_after_other_words(browser: 
         page = context.new_page()
         assert _violations_in(page, _ACCESSIBLE_PAGE) == []
         assert _violations_in(page, _ACCESSIBLE_PAGE.replace("Words", "Other words")) == []
-        assert not page.evaluate("() => 'axe' in window")  # so axe did not run
+        assert not page.evaluate("() => 'axe' in window")  # axe did not run
         for was, (now, rule) in _CHANGES_AND_RULES.items():
             assert rule in " ".join(_violations_in(page, _ACCESSIBLE_PAGE.replace(was, now))), rule
 

@@ -1,4 +1,5 @@
-"""Every page in every state of the story is accessible, translated, safe, and leaves no trace.
+"""Tests of every state of the story: accessibility, translatable words, typed markup, the policy of
+the pages, and the browser's profile.
 
 All tests but the nightly one use the record of one walk; see ``telling.py``.
 """
@@ -61,7 +62,7 @@ def test_every_state_is_accessible_in_english(browser: Browser, tmp_path: Path) 
 
 def test_words_are_translatable_and_pages_are_right_to_left(record: StoryRecord) -> None:
     """In the pseudo-language, a word that cannot be translated is outside of brackets. Lessons are
-    left out, since they have files of their own in each language.
+    left out, because they have files of their own in each language.
     """
     assert not record.untranslated, "\n".join(record.untranslated)
     assert record.directions == {"rtl"}
@@ -95,7 +96,7 @@ def test_browser_profile_contains_no_typed_text_and_no_shown_picture(record: Sto
 
 
 def test_profile_search_finds_data_of_another_site(record: StoryRecord) -> None:
-    """The test above proves something only if its search can find data in the profile."""
+    """The test above proves something only if the search can find data in the profile."""
     files = {
         name
         for name, text in _profile_contents(record.profile)

@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def installed_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel, install it into a new folder, and return the path of its program."""
+    """Build the wheel, install it into a new folder, and return the path of the program."""
     folder = tmp_path_factory.mktemp("installed")
     build = [str(VENV_BIN / "hatchling"), "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)

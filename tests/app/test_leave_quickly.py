@@ -1,4 +1,6 @@
-"""Tests of *Leave quickly*, which blanks a page: with script within 100 ms, else by a form."""
+"""Tests of *Leave quickly*: three key presses blank a page within 100 ms, without script a form
+does, and a running job does not delay this.
+"""
 
 import time
 from collections.abc import Callable

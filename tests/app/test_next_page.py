@@ -1,4 +1,4 @@
-"""Each next step of a case has a page, and the list of cases is sorted by deadline."""
+"""Tests of the page to which the next step of a case leads, and of the order of the cases."""
 
 import pytest
 

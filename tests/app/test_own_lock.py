@@ -1,5 +1,5 @@
 """Tests of the pages about a device: new passphrase, unlocking without the relay, moving to another
-relay, erasing everything. Tests of locking: after disuse, and while news comes.
+relay, erasing everything. Tests of locking: of an app that nobody uses, and while news comes.
 """
 
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""Malicious files in every field that accepts files: none of them is run or shown unchanged, and
-nothing that was typed is lost.
+"""Malicious files as originals of copies, found files, files of a message, photos of a code, and
+evidence: no page shows them unchanged or has their script, and typed texts are kept.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ _MALICIOUS_FILES: Final[dict[str, Callable[[], bytes]]] = {
 }
 
 
-#: Files that can be decoded. Only their pixels are kept.
+#: Files that can be decoded. Only the pixels are kept.
 _DECODABLE: Final = {"behind"}
 _ANSWER_S_MAX: Final = 60
 _TYPED_TEXT: Final = "words that stay"
@@ -177,7 +177,7 @@ def test_copy_does_not_contain_an_appended_script(tmp_path: Path) -> None:
 def test_too_large_upload_keeps_only_what_was_typed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The limit is lowered, because sending 2 GB would take minutes."""
+    """The limit is lowered from 640 MiB to 1 MiB, so that a small upload is too large."""
     monkeypatch.setattr(forms, "FORM_FILES_BYTES_MAX", 1 << 20)
     request = _form_request(b"x" * (3 << 20))
     with pytest.raises(forms.TooMuchAtOnce):

@@ -1,4 +1,6 @@
-"""Tests of the pages on which a picture is registered at a platform's gate, and withdrawn."""
+"""Tests of the pages on which a picture is registered at a platform's gate and withdrawn, or, if
+somebody in it may be under 18, that name Take It Down.
+"""
 
 from pathlib import Path
 

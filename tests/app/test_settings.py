@@ -1,4 +1,6 @@
-"""Settings persist, an archive is exported and imported, and the app can be erased and closed."""
+"""Settings persist, an archive is exported and imported, and the device can be erased and the app
+closed.
+"""
 
 from pathlib import Path
 

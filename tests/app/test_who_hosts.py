@@ -1,4 +1,4 @@
-"""The app looks up the host of a page only on request, and first says which servers learn what."""
+"""Tests of the lookup of a page's host: on request, from a case or without one, and if it fails."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -56,8 +56,8 @@ class Walker:
     headings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Playwright intercepts file choosers only while there is a listener, and does not wait
-        # until it does. Without a listener from the start, it would miss a page's first chooser.
+        # Playwright intercepts file choosers only while there is a listener, and begins some time
+        # after the listener is added. Without this one, the first chooser could be missed.
         self.page.on("filechooser", lambda _: None)
         if self.page not in PAGES_WITHOUT_SCRIPT:
             send_axe_with_each_page(self.page)
@@ -68,12 +68,12 @@ class Walker:
         self.check_page()
 
     def follow(self, name: str) -> None:
-        """Follow the link of exactly this name."""
+        """Follow the link of exactly this name, and check the page that it leads to."""
         self._activate_and_wait(self.page.get_by_role("link", name=name, exact=True))
         self.check_page()
 
     def press_exactly(self, name: str) -> None:
-        """Press the button of exactly this name."""
+        """Press the button of exactly this name, and check the page that it leads to."""
         self._activate_and_wait(self.page.get_by_role("button", name=name, exact=True))
         self.check_page()
 
@@ -162,7 +162,7 @@ class Walker:
         self.page.keyboard.press("Enter")
 
     def _tab_to(self, target: Locator) -> None:
-        """Press Tab until the target has the focus; in its group of radio buttons, press arrows."""
+        """Press Tab until the target has the focus; within a radio group, press the down arrow."""
         target.wait_for()
         for _ in range(target.evaluate(_COUNT_TABS)):
             self.page.keyboard.press("Tab")
@@ -175,7 +175,7 @@ class Walker:
 
 
 def set_up_at_once(page: Page, name: str = "Ana") -> None:
-    """Set the device up, without a relay, and show its first page."""
+    """Set the device up, without a relay, and show the first page."""
     fields = {"name": name, "passphrase": PASSPHRASE, "again": PASSPHRASE, "where": "none"}
     assert _post_form(page, "/0", fields) == "/"
     page.goto(_address(page))

@@ -1,4 +1,4 @@
-"""Each group of HMA's endpoints works at a real gate, with another URL and a token."""
+"""Each group of HMA's endpoints works at a real gate, and content can be disabled for a time."""
 
 import time
 from collections.abc import Iterator
