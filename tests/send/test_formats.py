@@ -100,7 +100,7 @@ def test_a_leak_of_every_format_is_traced(format_name: str, network: Network) ->
 
 
 def test_leaks_of_a_small_picture_and_a_panorama_are_traced(network: Network) -> None:
-    """The small picture is 200 pixels wide; the panorama is seven times as wide as high."""
+    """The small picture is 200 pixels wide; the panorama is about seven times as wide as high."""
     ana = network["ana"]
     small = WIDE_PICTURE.resize((200, 134), Image.Resampling.LANCZOS)
     strip = Image.fromarray(np.asarray(skimage.data.coffee())[100:185])

@@ -161,7 +161,7 @@ def test_a_reused_message_id_does_not_replace_another_senders_message(
 
 
 def test_completed_opening_is_reported_once_the_relay_answers(friends: Network) -> None:
-    """The relay stops answering after it has released the share."""
+    """The relay does not answer the first report that the opening is complete."""
     ana, ben = friends["ana"], friends["ben"]
     ana.send(SMALL_PICTURE, ben, opens=1)
     fetch_messages(ben.device)
@@ -301,7 +301,7 @@ def test_oversized_frame_is_refused() -> None:
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_recipient_can_remove_a_message(friends: Network, *, opened: bool) -> None:
-    """Keys and files are deleted, nobody is notified, and the sender can still recall the message."""
+    """Keys and files are deleted, nobody is notified, and the sender can still recall."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.send(SMALL_PICTURE, ben).name
     fetch_messages(ben.device)

@@ -163,7 +163,7 @@ def error_trick_at(url: str, error: EntrenousError) -> Trick:
 def test_a_post_refused_for_one_mailbox_blocks_only_that_mailbox(
     three_people: Network, error: EntrenousError
 ) -> None:
-    """A later letter to the same person must not be tried, and so cannot overtake the first."""
+    """A later letter to the same person is not tried: it must not overtake the first."""
     ana, ben, caro = (three_people[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 

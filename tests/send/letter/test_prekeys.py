@@ -131,7 +131,7 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(
 def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     network: Network,
 ) -> None:
-    """Caro's device posts its first letter two weeks after it claimed the key."""
+    """Caro's device posts the first letter two weeks after claiming the key."""
     ben, caro = network["ben"], network.set_up_person("caro", OTHER_RELAY_URL)
     link = make_invite_link(ben.device)
     network.clock.advance(days=6)

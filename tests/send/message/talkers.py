@@ -20,7 +20,7 @@ FRIENDS = ("ben", "caro")
 
 @cached_network
 def network_with_media_readers() -> Network:
-    """Return a network of Ana, Ben and Caro; Ana has both others as contacts."""
+    """Return a network of Ana, Ben and Caro; Ben and Caro are contacts of Ana."""
     network = Network()
     for name in ("ana", *FRIENDS):
         network.set_up_person(name)
@@ -59,5 +59,5 @@ def voice_note() -> bytes:
 
 @cache
 def traceable_photo() -> bytes:
-    """Return a photograph large enough for its leak to be traced."""
+    """Return a photograph that is large enough for a leak to be traced."""
     return photo(width_px=400)

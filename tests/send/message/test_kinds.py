@@ -51,7 +51,7 @@ def send_and_open(
 
 @pytest.fixture(scope="module")
 def mixed_message() -> tuple[Network, Message, OpenedByName]:
-    """Send a clip, a picture, a voice note and a caption; return the network and both sides."""
+    """Send three files and a caption; return the network, the record and what was opened."""
     network = network_with_media_readers()
     return network, *send_and_open(
         network, small_clip(), traceable_photo(), voice_note(), caption="all of it"

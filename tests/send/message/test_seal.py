@@ -36,7 +36,7 @@ from tests.send.send_device import Network, Person
 
 LARGE_FILE = (
     bytes(range(256)) * 68_000
-)  # above 16 MiB, so that it is written to the vault in chunks
+)  # larger than 16 MiB: its ciphertext is written to the vault in chunks
 
 
 def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:

@@ -571,7 +571,7 @@ def give_token(device_id: DeviceId, owner: Person, writer: Person) -> None:
 def test_greeting_waits_while_the_relay_of_the_invited_person_is_unreachable_or_busy(
     network: Network,
 ) -> None:
-    """Mallory's relay is first unreachable, and then refuses a request as one too many."""
+    """Mallory's relay is first unreachable, and then refuses to hand out prekeys."""
     ana, ben, mallory = (
         network["ana"],
         network["ben"],

@@ -196,7 +196,7 @@ def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Netwo
 
 
 def forget_member(owner: Person, name: str) -> None:
-    """Delete a contact, as on a device that knows a circle but not yet all of its members."""
+    """Delete a contact, as on a device that does not know all members of a circle yet."""
     person = contact_named(name, owner.device).person.id
     owner.device.vault.drop(CONTACT, person.hex())
 

@@ -1,4 +1,4 @@
-"""Tests of reports of changes to a contact's devices and trust, and of notices that are dismissed."""
+"""Tests of reports that a contact's devices or keys changed, and of dismissing notices."""
 
 from dataclasses import replace
 

@@ -165,7 +165,7 @@ def held_tokens(person: Person) -> HeldTokens:
 def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Network,
 ) -> None:
-    """Forgetting a person withdraws the tokens of every hello to that person, and no others."""
+    """Forgetting a person withdraws the tokens of all hellos to that person, and of nobody else."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     caro.add_contact(ben)
     first = held_tokens(ana)

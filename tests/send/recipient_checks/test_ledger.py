@@ -1,4 +1,4 @@
-"""The guard asks about a picture that Ben has, if it goes to others with a text that names Ben."""
+"""The guard asks if a picture that Ben has goes to somebody else with a text that names Ben."""
 
 import io
 from dataclasses import replace
