@@ -1,7 +1,7 @@
 """Mutations of an input's bytes, or of one node of the value that the input encodes.
 
-A parser that checks lengths and order refuses nearly all blindly changed bytes at its first line. A
-value that is changed and encoded again gets past these checks.
+A parser that checks lengths and order refuses nearly all inputs with changed bytes at once. A value
+that is changed and encoded again often passes these checks.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ _ENCODED_SIZES: Final = (0, 1, 16, 31, 32, 33, 64)
 
 
 def change_bytes(data: bytes, rng: Random) -> bytes:
-    """Overwrite, insert, delete, duplicate or flip a few bytes, or cut the end off."""
+    """Overwrite, insert, delete or duplicate a few bytes, flip single bits, or cut the end off."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 3)):
         at, size = rng.randint(0, len(changed)), rng.choice((1, 1, 1, 2, 4, 16))
@@ -74,7 +74,7 @@ def change_bytes(data: bytes, rng: Random) -> bytes:
 
 
 def change_cbor(data: bytes, rng: Random) -> bytes:
-    """Change one node of a CBOR value, or of a CBOR value in one of its byte strings."""
+    """Change a node of a CBOR value or of one that it contains as bytes, or else change bytes."""
     if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
@@ -85,7 +85,7 @@ def change_cbor(data: bytes, rng: Random) -> bytes:
 
 
 def change_json(data: bytes, rng: Random) -> bytes:
-    """Change one node of a JSON value, or the bytes that one of its strings encodes."""
+    """Change one node of a JSON value, or else bytes of the input."""
     if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
         return change_bytes(data, rng)
     try:
@@ -99,7 +99,7 @@ def change_json(data: bytes, rng: Random) -> bytes:
 def mutation_inside(
     unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
 ) -> Change:
-    """Return a mutation of the wrapped data, or of all bytes if nothing can be unwrapped."""
+    """Return a mutation of the wrapped data; if that fails, and at times, of the whole input."""
 
     def mutate(data: bytes, rng: Random) -> bytes:
         if rng.randrange(_CHANGE_BYTES_ONE_IN) == 0:
@@ -124,7 +124,7 @@ def mutation_after_prefix(prefix: bytes) -> Change:
 
 
 def _decode_cbor(data: bytes) -> Any:
-    """Decode with cbor2, since our own reader is instrumented here and thus four times as slow.
+    """Decode with cbor2; our own reader is instrumented during fuzzing, which makes it slower.
 
     Raises:
         Malformed: the bytes are not canonical CBOR.
@@ -147,7 +147,7 @@ def _encode_cbor(value: Any, data: bytes, rng: Random) -> bytes:
 
 
 def change_value(value: Any, rng: Random) -> Any:
-    """Return the value with one node changed, which is chosen at random on the way down."""
+    """Return the value with one random node changed, perhaps in a byte string that is CBOR."""
     if isinstance(value, list) and value and rng.randrange(5):
         at = rng.randrange(len(value))
         return [*value[:at], change_value(value[at], rng), *value[at + 1 :]]
@@ -253,7 +253,7 @@ def _json_replacement(value: Any, rng: Random) -> Any:
 
 
 def _text_replacement(value: str, rng: Random) -> str:
-    """Return other base64url, hexadecimal digits for as many bytes, or a longer text."""
+    """Return changed base64url, random hexadecimal digits, or the text with another appended."""
     with contextlib.suppress(Malformed):
         if rng.randrange(3):
             return to_base64url(

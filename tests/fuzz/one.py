@@ -1,7 +1,7 @@
 """Fuzz one target: ``python -m tests.fuzz.one MODULE TARGET [options of libFuzzer]``.
 
-``tests/fuzz/run.py`` starts this process, which libFuzzer always ends. It instruments the byte code
-of this project and of two third-party parsers in Python; compiled code cannot be instrumented.
+``tests/fuzz/run.py`` starts this program, and libFuzzer ends it. The byte code of this project, of
+python-multipart and of tomllib is instrumented; compiled code cannot be.
 """
 
 import importlib
@@ -12,9 +12,7 @@ from random import Random
 import atheris
 
 _INSTRUMENTED_PACKAGES = ["entrenous", "python_multipart", "tomllib"]
-_LIBFUZZER_CHANGE_ONE_IN = (
-    4  # one in this many mutations is left to libFuzzer, which knows its corpus
-)
+_LIBFUZZER_CHANGE_ONE_IN = 4  # libFuzzer itself makes one in this many mutations
 
 
 def main(arguments: list[str]) -> None:
@@ -26,7 +24,7 @@ def main(arguments: list[str]) -> None:
         targets_module = importlib.import_module(module)
     target = {one.name: one for one in targets_module.TARGETS}[name]
 
-    rng = Random()  # created once, since seeding takes as long as some readers
+    rng = Random()  # created only once, because seeding takes time
 
     def change(data: bytes, input_bytes_max: int, _seed: int) -> bytes:
         if rng.randrange(_LIBFUZZER_CHANGE_ONE_IN) == 0:

@@ -1,4 +1,4 @@
-"""The functions of the package that a fuzz target reaches, and a hash of their code."""
+"""The code that a fuzz target reaches, a hash of its files, and a list of all public readers."""
 
 import ast
 import hashlib
@@ -44,8 +44,8 @@ def is_in_package(code: CodeType) -> bool:
 def code_hash(target: Target) -> str:
     """Return a hash of the files that the target reaches, and of the limits that they import.
 
-    Comments, docstrings, blanks and unused imports do not count, nor do ``base/errors.py`` and
-    errors that none of these files uses.
+    Comments, docstrings, blanks and unused ``from`` imports do not count, nor do
+    ``base/errors.py`` and errors that none of these files uses.
     """
     files = sorted(
         {Path(code.co_filename) for code in reached_code(target)} - {_LIMITS_FILE, _ERRORS_FILE}
@@ -126,7 +126,7 @@ def _names_assigned(line: ast.stmt) -> Iterator[str]:
 
 
 def untrusted_readers() -> Iterator[tuple[str, str]]:
-    """Yield the file (in the package) and name of each public function with ``untrusted`` input."""
+    """Yield the file and name of each public function with a parameter ``untrusted...``."""
     for path in sorted(PACKAGE.rglob("*.py")):
         file_name = path.relative_to(PACKAGE).as_posix()
         yield from ((file_name, name) for name in _readers_in(ast.parse(path.read_bytes()), ""))

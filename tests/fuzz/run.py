@@ -40,7 +40,7 @@ _LIBFUZZER_OPTIONS: Final = (
 )
 _STOP_S_MAX: Final = 60
 _SUBFOLDERS: Final = ("corpus", "seeds", "finds")
-_LOG_NAME: Final = "log-{}.txt"  # of one process
+_LOG_NAME: Final = "log-{}.txt"  # the number is that of a thread
 
 
 class NoAtheris(SystemExit):
@@ -74,7 +74,7 @@ class SharedTallies:
     def add_run(
         self, tally_before: Tally, counts: tuple[int, float, int], finds: tuple[str, ...]
     ) -> None:
-        """Add a run's counts and finds to the tally with which it began; write and print them."""
+        """Add a run's counts and finds to the tally of the same code; write and print the tally."""
         with self._lock:
             tally = tally_of(tally_before.target, tally_before.code, self.tallies).with_run(
                 *counts, finds
@@ -160,7 +160,7 @@ def _run_slice(
 
 @contextlib.contextmanager
 def _run_process(command: list[str], log_file: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process in a session of its own; at the end, interrupt it, then kill it."""
+    """Start a process in a session of its own; at the end, interrupt and, if need be, kill it."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=log_file, stderr=log_file, env=environment, start_new_session=True

@@ -1,4 +1,4 @@
-"""How many inputs each target has read; the counts are stored until the target's code changes."""
+"""How much each target has read and found, counted until the code that it reaches changes."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +34,7 @@ class Tally:
     finds: tuple[str, ...] = ()
 
     def with_run(self, inputs: int, seconds: float, edges: int, finds: tuple[str, ...]) -> "Tally":
-        """Return the sum of this tally and the results of one more run."""
+        """Return this tally together with the results of one more run."""
         return replace(
             self,
             inputs=self.inputs + inputs,

@@ -1,7 +1,8 @@
 """Fuzz targets: a reader, the errors that it may raise, and what must hold for its results.
 
-A reader may raise an error of the family Malformed, or one that its docstring names. A result must
-have only one encoding, or at least be equal after it is written and read again.
+A reader may raise only the errors that the target permits; usually these are the family Malformed.
+A result must have only one encoding, be equal after it is written and read again, or have some
+other property.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +28,7 @@ class PropertyViolated(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A reader of untrusted bytes; ``input_bytes_max`` is the length of the longest input."""
+    """A reader of untrusted bytes; ``input_bytes_max`` limits the length of inputs."""
 
     name: str
     read_and_check: ReadAndCheck

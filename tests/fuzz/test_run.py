@@ -1,4 +1,4 @@
-"""Runs of the fuzzer: tallies, libFuzzer's output, and the finds that are stored."""
+"""Tests of the fuzzer's runs: tallies, libFuzzer's output, and stored finds."""
 
 import platform
 import sys

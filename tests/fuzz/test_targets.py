@@ -1,4 +1,4 @@
-"""Every reader of untrusted bytes has a target, and no target finds anything in a short run.
+"""Tests of fuzz targets: short runs, readers without a target, planted bugs, and hashes.
 
 ``python -m tests.fuzz.run`` makes the long runs.
 """
@@ -134,7 +134,7 @@ def random_seed_of(name: str) -> int:
 
 
 def make_inputs(target: Target, count: int) -> list[bytes]:
-    """Return the seeds, and mutations of seeds or of earlier mutations, ``count`` inputs in all."""
+    """Return the seeds and, up to ``count`` inputs, mutations of seeds or earlier mutations."""
     rng = Random(random_seed_of(target.name))
     found = list(target.seeds())
     while len(found) < count:

@@ -1,4 +1,4 @@
-"""Targets for archives: the index, the tar, and the encrypted key."""
+"""Targets for archives: the index, the tar, the key as text, and the encrypted key."""
 
 import io
 from random import Random
@@ -75,7 +75,7 @@ def _encrypt_cheaply(key: Secret) -> bytes:
 
 
 def _decrypt_cheap_key(untrusted: bytes) -> Secret:
-    """Decrypt a key; refuse other work factors, which would take seconds and up to 1 GiB."""
+    """Decrypt a key; refuse work factors other than 1, which take more time and memory."""
     if b" 1\n" not in untrusted[:64]:
         raise BadArchive
     return decrypt_key(untrusted, _PASSPHRASE)

@@ -1,4 +1,4 @@
-"""Targets for group elements, public keys, age files, sealed link messages and timestamps."""
+"""Targets for group elements, public keys, age files, hashes, link messages and timestamps."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -101,7 +101,7 @@ def _element_seeds() -> Iterable[bytes]:
 
 
 def _compare_keys(untrusted: bytes) -> bool:
-    """Compare keys with up to 96 bytes in place of a public key."""
+    """Compare keys, with the input in place of the other side's public key."""
     mine, theirs = (
         ComparisonSide(DEVICE, DIGEST, shown) for shown in (x25519_public_key(_KEY), untrusted)
     )
@@ -148,7 +148,7 @@ def _link_message_seeds() -> Iterable[bytes]:
 
 @cache
 def _timestamp_vector() -> dict[str, bytes]:
-    """Return a test authority's timestamp and the manifest that it covers (stamp.txt)."""
+    """Return a timestamp, the test authority and the manifest that it covers (stamp.txt)."""
     lines = (line.split(": ", 1) for line in _TIMESTAMP_FILE.read_text().splitlines())
     return {name: bytes.fromhex(value) for name, value in lines}
 

@@ -1,4 +1,4 @@
-"""Targets for registrations, evidence, reports, hash lists, forms, settings and stored files."""
+"""Targets for a gate's requests and answers, evidence, reports, settings and stored files."""
 
 import hashlib
 import io
@@ -81,7 +81,7 @@ _REPORT_SEAL_FIELDS: Final = ("digest", "device", "signature")
 
 
 class FakePath:
-    """A stand-in for a path, whose file has these bytes, so that fuzzing needs no disk."""
+    """A stand-in for the path of a file with these bytes, which needs no disk."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
@@ -94,7 +94,7 @@ class FakePath:
 
     @property
     def parent(self) -> "FakePath":
-        """Return this object, since only the name of the folder is used."""
+        """Return this object; readers use only the name of the folder."""
         return self
 
     def read_bytes(self) -> bytes:
@@ -115,7 +115,7 @@ def _sha256(data: bytes) -> bytes:
 
 
 def _read_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
-    """Read a report; none of its texts may contain a line end or an escape character."""
+    """Read a report; the names of copies and programs may contain no line end and no escape."""
     read = read_report(untrusted, _sha256)
     texts = [copy.to for copy in read[0].copies]
     for pair in read[0].made_with.items():

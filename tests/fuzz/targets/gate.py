@@ -1,4 +1,4 @@
-"""Targets for a gate's input: opinions, upload forms, references, heads of audit logs."""
+"""Targets for a gate's input: opinions, forms with references or photos, heads of audit logs."""
 
 from datetime import UTC, datetime
 from typing import Final

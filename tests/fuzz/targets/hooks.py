@@ -53,7 +53,7 @@ def _path_and_is_checked(untrusted: bytes) -> tuple[str, bool]:
 
 
 def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
-    """Return whether the gate is asked if any server would read the path as the covered one."""
+    """Return False if a server would read the path as the covered one and the gate is not asked."""
     path, is_checked = read
     return is_checked or not any(
         map(is_covered, paths_read_by_java(path) | paths_read_by_python(path))
@@ -61,7 +61,7 @@ def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
 
 
 def _is_safe_answer(answer: GateAnswer) -> bool:
-    """Return whether an answer without a case holds the file, and case and secret fit a header."""
+    """Return whether an answer without a case means HOLD, and case and secret are printable."""
     case_and_secret = answer.case + answer.secret
     return (
         (bool(answer.case) or answer.action is GateVerdict.HOLD)

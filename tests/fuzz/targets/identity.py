@@ -1,4 +1,4 @@
-"""Targets for certificates, device lists, key bundles, prekeys, invites, sheets and linking."""
+"""Targets for certificates, device lists, keys, invites, recovery sheets, linking and syncing."""
 
 from collections.abc import Callable
 from random import Random

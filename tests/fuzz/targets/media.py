@@ -1,7 +1,7 @@
 """Targets for our own parsers of media files, and for the answers of decoder processes.
 
 Third-party code decodes pixels, frames and samples in sandboxed processes (docs/spec/pictures.md
-section 7). These targets read only the answers of the processes.
+section 7). Of these processes, the targets read only the answers.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Targets for the relay's HTTP interface: bodies, ranges, headers."""
+"""Targets for the relay's HTTP interface: bodies, ranges, headers and queries."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""A target for raw HTTP requests that are read without the parser."""
+"""A target that compares our reader of raw HTTP requests with the parser (httptools)."""
 
 from typing import Final
 
